@@ -1,0 +1,23 @@
+"""The errors a user may see: each message is one plain sentence naming the value and the way out."""
+
+from __future__ import annotations
+
+
+class KammilError(Exception):
+    """Base of every error that Kammil raises on purpose; the command line prints its message and exits with 2."""
+
+
+class DataError(KammilError):
+    """A file, column, filter, encoding or data set that cannot be used as asked."""
+
+
+class OptionError(KammilError):
+    """An option outside its range, or two options that contradict each other."""
+
+
+class FolderError(KammilError):
+    """A model folder that is missing, truncated, foreign, or already there."""
+
+
+class MissingExtraError(KammilError):
+    """A command that needs an optional dependency which is not installed."""

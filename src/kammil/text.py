@@ -1,0 +1,100 @@
+"""Strings only: what a model sees (`TextRules`), how texts are matched (`fold`), and what a reader calls a character."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import asdict, dataclass
+from typing import cast
+
+import regex
+
+URL = "\N{LINK SYMBOL}"
+"""Stands for any web address. One character, not a word: a spelled-out placeholder ("http", "@user") is one
+decision followed by letters that cost nothing, and would flatter every figure given per character."""
+
+HANDLE = "\N{BUST IN SILHOUETTE}"
+"""Stands for any @handle or e-mail address."""
+
+_URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
+_EMAIL = regex.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_HANDLE = regex.compile(r"(?<!\w)(?:[@＠]\w+)+")
+_TATWEEL = "\N{ARABIC TATWEEL}"
+# Invisible characters: controls, format characters (bidi marks, zero-width spaces, byte-order marks), unassigned
+# specials. Kept: ZWNJ and ZWJ between visible characters (Persian spelling, emoji families), white space, and the
+# tag characters that spell a flag after a black flag.
+_INVISIBLE = regex.compile(
+    r"(?<=[\p{L}\p{M}\p{So}\p{Sk}])[\u200C\u200D](?=[\p{L}\p{So}])(*SKIP)(*FAIL)"
+    r"|\U0001F3F4[\U000E0020-\U000E007F]+(*SKIP)(*FAIL)"
+    r"|[\p{Cc}\p{Cf}--[\t\n\v\f\r\x1c-\x1f\x85]]",
+    regex.V1,
+)
+_SPACES = regex.compile(r"\s+")
+_SURROGATE = regex.compile(r"[\ud800-\udfff]")
+_GRAPHEME = regex.compile(r"\X")
+# Vowel points and cantillation change how a word is read, not which word it is; in other scripts (Devanagari, Thai)
+# the marks spell vowels and must stay.
+_POINTS = regex.compile(r"[\p{M}&&[\p{Arabic}\p{Hebrew}\p{Syriac}\p{Inherited}]]", regex.V1)
+_NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What is done to a text before a model sees it. Every rule can be switched off; a model stores its rules.
+
+    Letters are never folded: a model must write the spelling that people use.
+    """
+
+    nfc: bool = True
+    """Unicode composition (NFC), so that one letter has one spelling."""
+    invisible: bool = True
+    """Control and format characters out, except joiners that spell something."""
+    tatweel: bool = True
+    """Out with the stretching stroke (U+0640); it carries no letter."""
+    urls: bool = True
+    """Web addresses become one placeholder character."""
+    handles: bool = True
+    """@handles and e-mail addresses become one placeholder character."""
+    spaces: bool = True
+    """Runs of white space become one space; none at the start."""
+
+    def normalise(self, text: str) -> str:
+        """The text as the model sees it. Idempotent. A space at the end stays: in a prompt it says "next word"."""
+        if self.nfc or self.invisible:
+            text = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+        if self.tatweel:
+            text = text.replace(_TATWEEL, "")
+        if self.invisible:
+            text = _INVISIBLE.sub("", text)
+        if self.nfc:
+            text = unicodedata.normalize("NFC", text)
+        if self.urls:
+            text = _URL.sub(URL, text)
+        if self.handles:
+            text = _HANDLE.sub(HANDLE, _EMAIL.sub(HANDLE, text))
+        if self.spaces:
+            text = _SPACES.sub(" ", text).lstrip(" ")
+        return text
+
+    def to_dict(self) -> dict[str, bool]:
+        """The rules as a mapping, for `model.json`."""
+        return cast(dict[str, bool], asdict(self))
+
+
+RAW = TextRules(nfc=False, invisible=False, tatweel=False, urls=False, handles=False, spaces=False)
+"""No rule at all: the model sees the text itself."""
+
+
+def fold(text: str) -> str:
+    """The letters, marks and digits of a text, for matching and never for writing.
+
+    Web addresses, handles, punctuation, spaces, case, vowel points and compatibility forms go; what is left is equal
+    for two copies of one post. Empty for a text without letters (emoji only): compare such texts as they stand.
+    """
+    text = _HANDLE.sub("", _EMAIL.sub("", _URL.sub("", text)))
+    text = unicodedata.normalize("NFKC", text).casefold().replace(_TATWEEL, "")
+    return _NOT_LETTERS.sub("", _POINTS.sub("", text))
+
+
+def graphemes(text: str) -> list[str]:
+    """User-perceived characters (Unicode TR29 extended grapheme clusters), in order; they join back to the text."""
+    return _GRAPHEME.findall(text)
