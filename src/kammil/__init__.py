@@ -1,1 +1,46 @@
-"""Kammil (كمّل, "go on, finish it"): text completion from your own short texts, on a laptop CPU."""
+"""Kammil (كمّل, "go on, finish it"): text completion from your own short texts, on a laptop CPU.
+
+```python
+import kammil
+kammil.train("tweets.tsv", column="Tweet", out="my-model")
+model = kammil.load("my-model")
+model.complete("شو حلو", length=30, temperature=0.7, seed=1).text
+```
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kammil.completion import Completer as Completer
+    from kammil.completion import Completion as Completion
+    from kammil.completion import Score as Score
+    from kammil.completion import load as load
+    from kammil.errors import KammilError as KammilError
+    from kammil.evaluation.metrics import evaluate as evaluate
+    from kammil.recipe import train as train
+
+__version__ = version("kammil")
+
+_PUBLIC = {
+    "Completer": "kammil.completion",
+    "Completion": "kammil.completion",
+    "Score": "kammil.completion",
+    "load": "kammil.completion",
+    "KammilError": "kammil.errors",
+    "evaluate": "kammil.evaluation.metrics",
+    "train": "kammil.recipe",
+}
+
+__all__ = ["Completer", "Completion", "KammilError", "Score", "__version__", "evaluate", "load", "train"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used, so that importing kammil stays instant."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'kammil' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_PUBLIC[name]), name)

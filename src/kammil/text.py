@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import cast
 
 import regex
+
+from kammil.errors import FolderError
 
 URL = "\N{LINK SYMBOL}"
 """Stands for any web address. One character, not a word: a spelled-out placeholder ("http", "@user") is one
@@ -78,6 +81,14 @@ class TextRules:
     def to_dict(self) -> dict[str, bool]:
         """The rules as a mapping, for `model.json`."""
         return cast(dict[str, bool], asdict(self))
+
+    @classmethod
+    def from_dict(cls, rules: Mapping[str, bool]) -> TextRules:
+        """The rules of a mapping; `FolderError` for a name that is no rule."""
+        unknown = set(rules) - set(asdict(cls()))
+        if unknown:
+            raise FolderError(f"the model has the text rule {min(unknown)!r}, which is none of ours; update Kammil.")
+        return cls(**rules)
 
 
 RAW = TextRules(nfc=False, invisible=False, tatweel=False, urls=False, handles=False, spaces=False)

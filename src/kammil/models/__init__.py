@@ -1,1 +1,43 @@
+"""What a model is: one file a family, listed here by name. Nothing heavy is imported before a family is asked for."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from kammil.errors import FolderError
+from kammil.models.base import Artifacts, Runner
+
+
+def _network(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+    from kammil.models.network import NetworkRunner
+
+    if artifacts.step is None:
+        raise FolderError("step.onnx is missing; copy the model folder again.")
+    return NetworkRunner(artifacts.step)
+
+
+def _ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+    from kammil.models.ngram import NGramRunner, NGramSettings
+
+    return NGramRunner(NGramSettings.model_validate(settings), artifacts.weights)
+
+
+RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], Runner]] = {
+    "ngram": _ngram,
+    "gru": _network,
+}
+"""The running side of each family."""
+
+
+def load_runner(family: str, settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+    """The running side of a saved model; `FolderError` if the family is unknown or its settings are not valid."""
+    if family not in RUNNERS:
+        known = ", ".join(RUNNERS)
+        raise FolderError(f"the model is of family {family!r}, and this Kammil knows {known}; update Kammil.")
+    try:
+        return RUNNERS[family](settings, artifacts)
+    except (ValidationError, KeyError, ValueError) as error:
+        raise FolderError(f"the {family} model's settings and arrays do not fit ({error}); copy it again.") from error

@@ -1,0 +1,5 @@
+"""`python -m kammil`."""
+
+from kammil.cli import main
+
+main()

@@ -1,0 +1,171 @@
+"""All commands. What a command needs is imported when it runs, so that `kammil --help` stays instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import kammil
+from kammil.cli import data
+
+app = typer.Typer(
+    name="kammil",
+    help="Train a text-completion model on your own short texts, on a laptop CPU, and complete what you type.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+app.add_typer(data.app, name="data")
+
+Column = Annotated[str | None, typer.Option(help="Column of a table that holds the texts: its name, or its number.")]
+Where = Annotated[str | None, typer.Option(help="SQL condition on the rows of a table: \"Country = 'lebanon'\".")]
+Encoding = Annotated[str, typer.Option(help="Encoding of the file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+ModelFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(kammil.__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="txt (one text a line), tsv, csv, jsonl, parquet.")],
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
+    validation: Annotated[
+        Path | None, typer.Option(help="A second file to validate with; else a leak-free tenth of FILE.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Family: ngram or gru.  [default: gru]")] = None,
+    out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="No normalisation at all.")] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Switch one rule off: nfc, invisible, tatweel, urls, handles, spaces. Repeatable."),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Wall-clock budget; the schedule stretches over it.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the texts at most.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides the split, the weights, the order, the dropout.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="text: learn every position; completion: only the 30 target characters.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Any other option, such as hidden=320. Repeatable."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file of options; flags win over it.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a model of that name.")] = False,
+) -> None:
+    """Train a model on the texts of a file and write its folder."""
+    from kammil.cli import training
+
+    training.run(
+        file,
+        out=out,
+        validation=validation,
+        config=config,
+        assignments=set_ or [],
+        without=without or [],
+        flags={
+            "column": column,
+            "where": where,
+            "encoding": None if encoding == "utf-8" else encoding,
+            "model": model,
+            "raw": raw or None,
+            "minutes": minutes,
+            "epochs": epochs,
+            "seed": seed,
+            "objective": objective,
+        },
+        resume=resume,
+        replace=replace,
+    )
+
+
+@app.command()
+def complete(
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="The prompt; without it, every line of stdin is one.")
+    ] = None,
+    *,
+    model: Annotated[Path, typer.Option(metavar="FOLDER", help="A model folder.")],
+    length: Annotated[int, typer.Option(help="Characters at most.")] = 30,
+    temperature: Annotated[float, typer.Option(help="0: always the most probable; 1: as the model is.")] = 0.7,
+    top_k: Annotated[int | None, typer.Option(help="Keep exactly the k most probable.")] = None,
+    top_p: Annotated[float, typer.Option(help="Keep the most probable that hold this much probability.")] = 1.0,
+    min_p: Annotated[float, typer.Option(help="Keep what has this share of the best one's probability.")] = 0.0,
+    stop: Annotated[list[str] | None, typer.Option(help="End before this string. Repeatable.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same completion.")] = 0,
+    n: Annotated[int, typer.Option("-n", help="How many completions.")] = 1,
+    json: Json = False,
+) -> None:
+    """Complete a text. Prints what comes after it, or, on a terminal, the whole text."""
+    from kammil.cli import completing
+    from kammil.completion import Options
+
+    options = Options(
+        length=length,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        stop=tuple(stop or ()),
+        seed=seed,
+    )
+    completing.run(text, model, options, n=n, json=json)
+
+
+@app.command()
+def evaluate(
+    folder: ModelFolder,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts the model has not seen.")],
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
+    samples: Annotated[int, typer.Option(help="Texts to show completed, as in the notebook.")] = 5,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    json: Json = False,
+) -> None:
+    """How good a model is on texts: figures with 95 % intervals, beside baselines, and samples."""
+    from kammil.cli import evaluating
+
+    evaluating.run(folder, file, column=column, where=where, encoding=encoding, samples=samples, seed=seed, json=json)
+
+
+@app.command()
+def plot(
+    folder: ModelFolder,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [default: FOLDER/training.png]")] = None,
+) -> None:
+    """Draw the training curves: loss and accuracy by epoch."""
+    from kammil import folder as folders
+    from kammil import plots
+
+    path = out or folder / "training.png"
+    history = folders.read(folder).metrics.get("history", [])
+    plots.save(plots.training_curves(history, folder.resolve().name), path)
+    typer.echo(path)
+
+
+@app.command()
+def info(folder: ModelFolder, json: Json = False) -> None:
+    """What is in a model folder: family, data, text rules, figures."""
+    from kammil.cli import evaluating
+
+    evaluating.info(folder, json=json)

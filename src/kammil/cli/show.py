@@ -1,0 +1,22 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+
+def print_table(rows: Sequence[Sequence[str]], *, foot: str = "") -> None:
+    """Print rows, the first being the heading, on stdout; as wide as needed where stdout is no terminal."""
+    console = Console(markup=False, highlight=False)
+    if not console.is_terminal:
+        console.width = 240
+    table = Table(box=SIMPLE, pad_edge=False, caption=foot or None, caption_justify="left")
+    for i, title in enumerate(rows[0]):
+        table.add_column(title, justify="left" if i == 0 else "right")
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print(table)

@@ -1,0 +1,112 @@
+"""Leak-free splits: near-duplicate groups stay on one side; and the count of what leaks in other splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.corpus import duplicates
+from kammil.errors import DataError, OptionError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices of texts, ascending in each part. Repeats of held-out texts are in no part."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Held-out texts that a model may know by heart from its training part."""
+
+    exact: int
+    """Held-out texts that a training text repeats, but for links, handles, case, points and punctuation."""
+    near: int
+    """Held-out texts that are near-duplicates of a training text, the exact ones included."""
+    total: int
+    """All held-out texts."""
+    exact_rows: tuple[int, ...]
+    """Indices of the exact ones among the held-out texts, ascending."""
+    near_rows: tuple[int, ...]
+    """Indices of the near ones among the held-out texts, ascending."""
+    near_sources: tuple[int, ...]
+    """For each of `near_rows`, the index of one training text that it repeats or resembles."""
+
+
+def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Split:
+    """Divide texts into train, validation and test so that no near-duplicate group stands on two sides.
+
+    `validation` and `test` are shares of the texts, repeats included, met as nearly as whole groups allow: off by
+    at most half the smallest group left in training; a part that is asked for gets at least one group. Groups
+    are drawn at random as `seed` decides. Training keeps all texts of its groups; validation and test keep the
+    first text of each, so that no text counts twice in a figure, and drop its repeats.
+
+    Raises `OptionError` for shares below 0 or that leave nothing to train on, `DataError` for too few groups.
+    """
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise OptionError(
+            f"Shares of {validation} for validation and {test} for test leave nothing to train on; "
+            "give shares of 0 or more that sum to less than 1."
+        )
+    group = duplicates.groups(texts)
+    size = np.bincount(group)
+    parts = ["train", *["validation"] * (validation > 0), *["test"] * (test > 0)]
+    if size.size < len(parts):
+        raise DataError(
+            f"The {len(texts)} texts form {size.size} group(s) of near-duplicates, too few to fill "
+            f"{' and '.join(parts)}; add texts that differ or ask for fewer parts."
+        )
+    left = np.random.default_rng(seed).permutation(size.size)
+    drawn: list[tuple[int, ...]] = []
+    _, first = np.unique(group, return_index=True)
+    for share, later in ((test, 1 + (validation > 0)), (validation, 1)):
+        chosen = np.zeros(left.size, np.bool_)
+        if share > 0:
+            chosen[_fill(size[left], round(share * len(texts)), left.size - later)] = True
+        drawn.append(tuple(np.sort(first[left[chosen]]).tolist()))
+        left = left[~chosen]
+    train = tuple(np.flatnonzero(np.isin(group, left)).tolist())
+    return Split(train=train, validation=drawn[1], test=drawn[0])
+
+
+def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leaks:
+    """Count the held-out texts that training texts repeat, exactly and nearly (the rule of `duplicates`)."""
+    source = duplicates.partners(held_out_texts, train_texts)
+    near = np.flatnonzero(source >= 0).tolist()
+    known = {duplicates.key(text) for text in train_texts}
+    exact = [row for row in near if duplicates.key(held_out_texts[row]) in known]
+    return Leaks(
+        exact=len(exact),
+        near=len(near),
+        total=len(held_out_texts),
+        exact_rows=tuple(exact),
+        near_rows=tuple(near),
+        near_sources=tuple(source[near].tolist()),
+    )
+
+
+def _fill(sizes: NDArray[np.int64], quota: int, most: int) -> list[int]:
+    """Positions of one to `most` sizes, taken in order while they fit, that sum to nearly `quota`.
+
+    What is left over is less than any size not taken; the smallest goes in too where that comes nearer.
+    """
+    taken: list[int] = []
+    room = quota
+    for position, size in enumerate(sizes.tolist()):
+        if room == 0 or len(taken) == most:
+            break
+        if size <= room:
+            taken.append(position)
+            room -= size
+    rest = np.delete(np.arange(sizes.size), taken)
+    if len(taken) < most:
+        smallest = int(rest[np.argmin(sizes[rest])])
+        if not taken or sizes[smallest] - room < room:
+            taken.append(smallest)
+    return taken

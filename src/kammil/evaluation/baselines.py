@@ -1,0 +1,70 @@
+"""What a model must beat: the most frequent character, character frequencies, and a short n-gram counter.
+
+They are counted from the training texts when a model is trained and travel in its folder, so that every evaluation can
+show them, on any machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.models import ngram
+from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.vocabulary import EOS, UNK
+
+ORDER = 3
+"""Characters that the n-gram baseline looks at, the next one included: it stays below a few hundred kilobytes."""
+
+_NGRAM = "ngram."
+
+
+class UnigramRunner(Runner):
+    """The same distribution everywhere: how often each id occurs."""
+
+    def __init__(self, counts: NDArray[np.generic]) -> None:
+        """Counts (V,), add-one smoothed over what a text can hold: characters, UNK and the end."""
+        smooth = counts.astype(np.float64)
+        smooth[EOS:] += 1
+        smooth[UNK] += 1
+        with np.errstate(divide="ignore"):
+            self._row = np.log(smooth / smooth.sum()).astype(np.float32)  # (V,)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V."""
+        return len(self._row)
+
+    def start(self, batch: int) -> State:
+        """Nothing to remember, for B rows."""
+        return (np.zeros((batch, 0)),)
+
+    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        """The one row, (B, last, V)."""
+        shape = (*ids.shape[:1], ids.shape[1] if last is None else last, len(self._row))
+        return np.broadcast_to(self._row, shape), state
+
+
+def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
+    """The arrays of the baselines, for `baselines.safetensors`: encoded texts in, V ids."""
+    flat = np.concatenate([np.append(ids, EOS) for ids in texts])
+    _, artifacts = ngram.fit(texts, (), size, ngram.NGramSettings(order=ORDER))
+    arrays: dict[str, NDArray[np.generic]] = {"unigram": np.bincount(flat, minlength=size)}
+    return arrays | {_NGRAM + name: value for name, value in artifacts.weights.items()}
+
+
+def runners(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Runner]:
+    """The baselines, ready to be evaluated like any model."""
+    weights = {k.removeprefix(_NGRAM): v for k, v in arrays.items() if k.startswith(_NGRAM)}
+    return {
+        "unigram": UnigramRunner(arrays["unigram"]),
+        f"{ORDER}-gram": ngram.NGramRunner(ngram.NGramSettings(order=ORDER), weights),
+    }
+
+
+def uniform_bits(size: int) -> float:
+    """Bits of a character when all V ids are equally likely: where a network begins."""
+    return math.log2(size)

@@ -1,0 +1,170 @@
+"""Teacher-forced and free-running figures of a model on texts it has not seen.
+
+The task is the notebook's: given the first half of a text, the next 30 characters. *Teacher-forced*: each character is
+predicted from all true ones before it. *Free-running*: the model continues its own greedy completion, and a character
+is right if it stands where the true one stands.
+
+Every figure is a ratio of sums over all texts, never a mean of means, so a long text weighs what it holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.completion import Completer, Trace, follow
+from kammil.decoding import forbid
+from kammil.errors import DataError
+from kammil.evaluation.baselines import runners
+from kammil.evaluation.intervals import Figure, ratio
+from kammil.evaluation.novelty import Seen
+from kammil.models.base import Runner
+from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
+
+TARGET = 30
+"""Characters to predict from the middle of each text on."""
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one predictor."""
+
+    target_bits_per_character: Figure | None
+    """Bits of the target characters, per character, unknown ones charged in full."""
+    target_top1: Figure | None
+    """Share of target characters that were the most probable."""
+    target_top3: Figure | None
+    target_top5: Figure | None
+    bits_per_character: Figure | None
+    """Bits of all characters, per character, ends of text left out of both sums."""
+    bits_per_character_with_end: Figure | None
+    """Bits of all characters and of the ends of texts, per character and end."""
+    perplexity: Figure | None
+    """2 to the power of `bits_per_character_with_end`."""
+    top1: Figure | None
+    """Share of all characters and ends that were the most probable."""
+    free_running: Figure | None
+    """Share of target characters that a greedy completion has in the right place."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on texts, beside what it must beat."""
+
+    texts: int
+    characters: int
+    """As the model sees them."""
+    target_characters: int
+    unknown_characters: int
+    """Not in the model's vocabulary."""
+    seen_texts: int
+    """Texts all of whose letter runs stand in the training texts: for these the figures measure recall."""
+    model: Figures
+    baselines: dict[str, Figures]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Builtins only, for JSON."""
+        return asdict(self)
+
+
+def evaluate(model: Completer, texts: Sequence[str], *, target: int = TARGET) -> Evaluation:
+    """Evaluate the running side on texts; `DataError` without any character to predict."""
+    seen_as = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+    if not seen_as:
+        raise DataError("there is no text to evaluate on; name a file that has some.")
+    arrays = model.model.baselines if model.model is not None else {}
+    seen = Seen(model.model.seen) if model.model is not None else None
+    others = {name: figures(runner, model.vocabulary, seen_as, target) for name, runner in runners(arrays).items()}
+    if others:
+        others = {"most frequent character": _always_one(arrays["unigram"], model, seen_as, target)} | others
+    return Evaluation(
+        texts=len(seen_as),
+        characters=sum(map(len, seen_as)),
+        target_characters=sum(len(text[half(text) :][:target]) for text in seen_as),
+        unknown_characters=sum(int((model.vocabulary.encode(text) == UNK).sum()) for text in seen_as),
+        seen_texts=sum(seen.judge(text) == "seen" for text in seen_as) if seen is not None else 0,
+        model=figures(model.runner, model.vocabulary, seen_as, target),
+        baselines=others,
+    )
+
+
+def half(text: str) -> int:
+    """Where the target begins: the middle, rounded down."""
+    return len(text) // 2
+
+
+def figures(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Figures:
+    """All figures of one running side; texts are as the model sees them, none empty."""
+    traces = traces_of(runner, vocabulary, texts)
+    spans = [slice(half(t), min(len(t), half(t) + target)) for t in texts]
+    target_bits = np.array([t.bits[s].sum() for t, s in zip(traces, spans, strict=True)])
+    target_count = np.array([s.stop - s.start for s in spans], np.float64)
+    bits = np.array([t.bits[:-1].sum() for t in traces])
+    count = np.array([len(t) for t in texts], np.float64)
+    with_end = np.array([t.bits.sum() for t in traces])
+
+    def among(k: int) -> NDArray[np.float64]:
+        return np.array([(t.ranks[s] < k).sum() for t, s in zip(traces, spans, strict=True)], np.float64)
+
+    ended = ratio(with_end, count + 1)
+    return Figures(
+        target_bits_per_character=ratio(target_bits, target_count),
+        target_top1=ratio(among(1), target_count),
+        target_top3=ratio(among(3), target_count),
+        target_top5=ratio(among(5), target_count),
+        bits_per_character=ratio(bits, count),
+        bits_per_character_with_end=ended,
+        perplexity=None if ended is None else Figure(2**ended.value, 2**ended.low, 2**ended.high),
+        top1=ratio(np.array([(t.ranks == 0).sum() for t in traces], np.float64), count + 1),
+        free_running=ratio(_hits(runner, vocabulary, texts, target), target_count),
+    )
+
+
+def traces_of(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Trace]:
+    """`follow` for any number of texts, those of like length together."""
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+    traces: dict[int, Trace] = {}
+    for begin in range(0, len(order), _BATCH):
+        batch = order[begin : begin + _BATCH]
+        traces |= zip(batch, follow(runner, vocabulary, [texts[i] for i in batch]), strict=True)
+    return [traces[i] for i in range(len(texts))]
+
+
+def _hits(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> NDArray[np.float64]:
+    """For each text, how many characters of the greedy completion of its first half stand in the right place, (N,)."""
+    hits = np.zeros(len(texts))
+    allowed = forbid((PAD, UNK, BOS))
+    order = sorted(range(len(texts)), key=lambda i: half(texts[i]))
+    for length, same in itertools.groupby(order, key=lambda i: half(texts[i])):
+        group = list(same)
+        prompts = np.array([[BOS, *vocabulary.encode(texts[i][:length])] for i in group], np.int64)
+        truth = np.full((len(group), target), PAD, np.int64)
+        for row, i in enumerate(group):
+            true = vocabulary.encode(texts[i][length : length + target])
+            truth[row, : len(true)] = np.where(true == UNK, PAD, true)
+        log_probabilities, state = runner.read(prompts, runner.start(len(group)), last=1)
+        row_hits, ended = np.zeros(len(group)), np.zeros(len(group), np.bool_)
+        for t in range(target):
+            ids = allowed(log_probabilities[:, -1]).argmax(-1).astype(np.int64)  # (B,)
+            ended |= ids == EOS
+            row_hits += (ids == truth[:, t]) & ~ended
+            log_probabilities, state = runner.read(ids[:, None], state, last=1)
+        hits[group] = row_hits
+    return hits
+
+
+def _always_one(counts: NDArray[np.generic], model: Completer, texts: Sequence[str], target: int) -> Figures:
+    """Always answering the most frequent character of the training texts; it gives no probabilities."""
+    answer = model.vocabulary.piece(int(np.argmax(counts)))
+    parts = [text[half(text) :][:target] for text in texts]
+    right = ratio(np.array([p.count(answer) for p in parts], np.float64), np.array([len(p) for p in parts], np.float64))
+    whole = ratio(
+        np.array([t.count(answer) for t in texts], np.float64), np.array([len(t) + 1 for t in texts], np.float64)
+    )
+    return Figures(None, right, None, None, None, None, None, whole, right)

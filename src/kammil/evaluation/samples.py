@@ -1,0 +1,52 @@
+"""Completions beside the truth, as the notebook shows them: greedy and at three temperatures, each seen or new."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from kammil.completion import Completer
+from kammil.evaluation.metrics import TARGET, half
+from kammil.evaluation.novelty import Novelty, Seen
+
+TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
+"""Greedy, and the notebook's three."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One completion of a sample."""
+
+    temperature: float
+    text: str
+    novelty: Novelty
+    """`seen` if its letters stand in the training texts in one piece."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A held-out text, its first half completed."""
+
+    input: str
+    truth: str
+    written: tuple[Written, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Builtins only, for JSON."""
+        return asdict(self)
+
+
+def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) -> list[Sample]:
+    """`n` texts spread evenly over the file, each with its completions."""
+    seen = Seen(model.model.seen) if model.model is not None else None
+    chosen = [model.normalise(texts[i * len(texts) // n]).rstrip() for i in range(min(n, len(texts)))]
+    made: list[Sample] = []
+    for text in chosen:
+        prompt = text[: half(text)]
+        written: list[Written] = []
+        for temperature in TEMPERATURES:
+            answer = model.complete(prompt, length=TARGET, temperature=temperature, seed=seed).text
+            written.append(Written(temperature, answer, seen.judge(answer, prompt) if seen else "new"))
+        made.append(Sample(prompt, text[half(text) :][:TARGET], tuple(written)))
+    return made

@@ -1,0 +1,73 @@
+"""The contract of every model family: one distribution over the next id, on two sides.
+
+The learning side is a `torch.nn.Module` with `forward(ids: (B, T)) -> logits (B, T, V)`, or, for a family that counts,
+a function from texts to counts. The running side is a `Runner`: no PyTorch, state in plain arrays. Both give, at
+position t, the distribution of what follows ids[:, :t+1]; one test binds them for every family. A model never computes
+its loss, samples, prints, or picks an optimiser.
+
+Shapes: B batch, T time, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Ids = NDArray[np.int64]
+LogProbabilities = NDArray[np.float32]
+
+State = tuple[NDArray[np.generic], ...]
+"""What a runner remembers of the ids read so far; axis 0 of every array is the batch."""
+
+
+class Settings(BaseModel):
+    """What defines an architecture: plain numbers, stored in `model.json`. Unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """What a trained model leaves behind, apart from its settings: all that its running side needs."""
+
+    weights: Mapping[str, NDArray[np.generic]]
+    """Named arrays, for `weights.safetensors`."""
+    step: bytes | None = None
+    """The exported network, for `step.onnx`; None for a family that runs on NumPy."""
+
+
+class Runner(ABC):
+    """The running side of a model."""
+
+    @property
+    @abstractmethod
+    def vocabulary_size(self) -> int:
+        """V."""
+
+    @abstractmethod
+    def start(self, batch: int) -> State:
+        """The state before anything was read, B rows. The first id to read is BOS."""
+
+    @abstractmethod
+    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        """Read ids (B, T), T >= 1; natural log-probabilities of the next id at the last `last` positions (all if None).
+
+        Returns: log-probabilities (B, last, V) whose exponentials sum to one, and the state after ids[:, -1].
+        """
+
+    @final
+    def step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
+        """Read one id for each row, (B,); log-probabilities (B, V) of the next, and the new state."""
+        log_probabilities, state = self.read(ids[:, None], state, last=1)  # (B, 1, V)
+        return log_probabilities[:, 0], state
+
+
+def rows(state: State, which: Ids) -> State:
+    """The state of the chosen rows, in the order given: rows may repeat, so that one prompt feeds many samples."""
+    return tuple(array[which] for array in state)

@@ -1,0 +1,110 @@
+"""Texts to padded batches: BOS and characters in, characters and EOS out, one text a row.
+
+Shapes: B batch, T time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.models.base import Ids
+from kammil.vocabulary import BOS, EOS, PAD, UNK
+
+Objective = Literal["text", "completion"]
+TARGET_LENGTH = 30
+"""Characters that a completion is judged by, from the middle of the text on: the notebook's task."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One padded batch; padding stands at the end of each row, where a causal model cannot see it."""
+
+    inputs: Ids
+    """(B, T): BOS, then the characters."""
+    targets: Ids
+    """(B, T): the characters, then EOS: what follows each input."""
+    counted: NDArray[np.bool_]
+    """(B, T): positions that enter the loss."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A piece of a text to learn from."""
+
+    ids: Ids
+    """(T + 1,): each id but the last is an input, each but the first a target."""
+    first: int
+    """First target position that counts."""
+    stop: int
+    """One past the last target position that counts."""
+
+
+def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int) -> list[Row]:
+    """Rows of at most `block` targets each; every counted target of every text is in exactly one row.
+
+    Texts longer than a block are cut into consecutive blocks, each beginning with the id before it. With
+    `objective="completion"` only the 30 characters after the middle of a text count (as many as it has, and its end).
+    """
+    made: list[Row] = []
+    for text in texts:
+        ids = np.concatenate([[BOS], text, [EOS]])
+        first, stop = 0, len(text) + 1
+        if objective == "completion":
+            first = len(text) // 2
+            stop = min(first + TARGET_LENGTH, stop)
+        for begin in range(0, len(text) + 1, block):
+            piece = ids[begin : begin + block + 1]
+            counted = (max(0, first - begin), min(stop - begin, len(piece) - 1))
+            if counted[0] < counted[1]:
+                made.append(Row(piece, *counted))
+    return made
+
+
+def pad(rows: Sequence[Row]) -> Batch:
+    """The rows as one batch."""
+    width = max(len(row.ids) for row in rows)
+    ids = np.full((len(rows), width), PAD, np.int64)
+    counted = np.zeros((len(rows), width - 1), np.bool_)
+    for i, row in enumerate(rows):
+        ids[i, : len(row.ids)] = row.ids
+        counted[i, row.first : row.stop] = True
+    return Batch(ids[:, :-1], ids[:, 1:], counted)
+
+
+def batches(
+    rows: Sequence[Row], size: int, *, rare: Ids | None = None, generator: np.random.Generator | None = None
+) -> Iterator[Batch]:
+    """All rows once, `size` at a time. In order without a generator; with one, shuffled for learning.
+
+    Learning shuffles rows, then sorts within pools of 16 batches by length, so that little is padded and the order
+    still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK half of the time: the model learns
+    where unknown characters turn up.
+    """
+    if generator is None:
+        order = np.argsort([len(row.ids) for row in rows], kind="stable")
+        groups = [order[i : i + size] for i in range(0, len(order), size)]
+    else:
+        order = generator.permutation(len(rows))
+        groups = list[NDArray[np.int64]]()
+        for i in range(0, len(order), 16 * size):
+            pool = order[i : i + 16 * size]
+            pool = pool[np.argsort([len(rows[j].ids) for j in pool], kind="stable")]
+            groups += [pool[j : j + size] for j in range(0, len(pool), size)]
+        groups = [groups[i] for i in generator.permutation(len(groups))]
+    for group in groups:
+        batch = pad([rows[i] for i in group])
+        if generator is not None and rare is not None and len(rare):
+            batch = _hide(batch, rare, generator)
+        yield batch
+
+
+def _hide(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
+    """The batch with half of its rare characters turned into UNK, the same ones in inputs and targets."""
+    ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
+    ids[np.isin(ids, rare) & (generator.random(ids.shape) < 0.5)] = UNK
+    return Batch(ids[:, :-1], ids[:, 1:], batch.counted)

@@ -1,0 +1,50 @@
+"""What the loop tells its listeners; progress bars, logs, plots and histories are made of these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """One step was taken."""
+
+    epoch: int
+    """From 1."""
+    step: int
+    """Within the epoch, from 1."""
+    steps: int
+    """Steps in an epoch."""
+    epochs: int
+    """Epochs at most."""
+    train_bits: float
+    """Bits a position, mean of this epoch so far, with dropout."""
+    elapsed: float
+    """Seconds of training so far."""
+    progress: float
+    """Share of the run that is done, by epochs or by minutes, whichever is further."""
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """One pass over the training texts has ended and the model was validated."""
+
+    epoch: int
+    """From 1."""
+    train_bits: float
+    """Bits a counted position over the epoch, measured while learning: with dropout, weights still moving."""
+    train_accuracy: float
+    """Share of counted positions whose most probable id was the true one, measured likewise."""
+    validation_bits: float
+    """Bits a counted position of the validation texts, unknown characters charged in full."""
+    validation_accuracy: float
+    """Share right on the validation texts."""
+    learning_rate: float
+    """At the last step."""
+    elapsed: float
+    """Seconds of training so far, validation included."""
+    best: bool
+    """Whether no earlier epoch had fewer validation bits."""
+
+
+Event = Progressed | EpochEnded

@@ -1,0 +1,234 @@
+"""The one loop for all networks: events out, nothing printed.
+
+Every epoch begins from its own seed, so an epoch depends only on the weights, the optimiser's memory and the epoch's
+number. That makes an interrupted run resumable to the very same weights: what is kept is the state after an epoch.
+(A run bounded by minutes follows the clock, and no two clocks agree.)
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import AdamW
+
+from kammil.models.base import Ids
+from kammil.training.batches import Batch, batches, make_rows
+from kammil.training.checkpoint import Checkpoint
+from kammil.training.events import EpochEnded, Event, Progressed
+from kammil.training.loss import teacher_forced
+from kammil.training.options import TrainingOptions
+from kammil.training.schedule import warmup_then_cosine
+from kammil.vocabulary import UNK
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a network learns from and is judged by while it learns."""
+
+    train: Sequence[Ids]
+    """Encoded texts, specials left out."""
+    validation: Sequence[Ids]
+    """Encoded texts that share no near-duplicate with the training texts."""
+    rare: Ids
+    """Ids of characters that stand in one training text only: taught as unknown half of the time."""
+    unknown_bits: float
+    """What an unknown character costs beside its UNK."""
+
+
+def fit(
+    model: nn.Module,
+    lessons: Lessons,
+    options: TrainingOptions,
+    *,
+    listen: Callable[[Event], None] = lambda event: None,
+    checkpoint: Checkpoint | None = None,
+) -> tuple[EpochEnded, ...]:
+    """Train a model in place; it ends with the weights that were best on validation. Returns one event an epoch.
+
+    Args:
+        model: the learning side of a family, freshly built.
+        lessons: training and validation texts, encoded.
+        options: see `TrainingOptions`.
+        listen: called with every event.
+        checkpoint: where the state after each epoch is kept; if it holds one already, training goes on from there.
+
+    `KeyboardInterrupt` ends training early and keeps the best weights so far; in the first epoch, those of the moment.
+    """
+    return _Run(model, lessons, options, listen, checkpoint).go()
+
+
+@dataclass
+class _Tally:
+    """Sums over the steps of one epoch."""
+
+    nats: float = 0.0
+    count: int = 0
+    correct: int = 0
+    rate: float = 0.0
+    """Learning rate of the last step."""
+
+    @property
+    def bits(self) -> float:
+        return self.nats / self.count / math.log(2)
+
+
+class _Run:
+    """One run of the loop: what stays the same, and what changes from epoch to epoch."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        lessons: Lessons,
+        options: TrainingOptions,
+        listen: Callable[[Event], None],
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        self.options, self.lessons, self.listen, self.checkpoint = options, lessons, listen, checkpoint
+        self.accelerator = Accelerator(cpu=options.device == "cpu" or not torch.accelerator.is_available())
+        self.plain = model
+        self.model, self.optimiser = self.accelerator.prepare(model, _optimiser(model, options))
+        self.train = make_rows(lessons.train, objective=options.objective, block=options.block)
+        self.validation = make_rows(lessons.validation, objective=options.objective, block=options.block)
+        self.steps = math.ceil(len(self.train) / options.batch_size)
+        self.history: list[EpochEnded] = []
+        self.best = _copy(model)
+        if checkpoint is not None and checkpoint.exists():
+            kept = checkpoint.load(model, self.optimiser)
+            self.best, self.history = kept.best, list(kept.history)
+        self.resumed_at = self.history[-1].elapsed if self.history else 0.0
+        self.started = time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, those before an interruption included."""
+        return self.resumed_at + time.monotonic() - self.started
+
+    def go(self) -> tuple[EpochEnded, ...]:
+        """Epochs until the last, until the minutes are used up, or until nothing gets better."""
+        finished = len(self.history) >= self.options.epochs or self._stale() >= self.options.patience
+        while not finished:
+            tally = _Tally()
+            try:
+                finished = self._learn(tally)
+                if tally.count:
+                    self._judge(tally)
+            except KeyboardInterrupt:
+                if not self.history and tally.count:
+                    self._judge(tally)
+                if not self.history:
+                    raise
+                break
+            finished |= len(self.history) >= self.options.epochs or self._stale() >= self.options.patience
+        self.plain.load_state_dict(self.best)
+        return tuple(self.history)
+
+    def _progress(self, step: int) -> float:
+        """Share of the run done before `step` of the current epoch: by epochs or by minutes, whichever is further."""
+        by_epochs = (len(self.history) + step / self.steps) / self.options.epochs
+        if self.options.minutes is None:
+            return by_epochs
+        return max(by_epochs, self.elapsed / (60 * self.options.minutes))
+
+    def _learn(self, tally: _Tally) -> bool:
+        """One pass over the training texts; true if the minutes ran out on the way."""
+        epoch = len(self.history)
+        seed = np.random.SeedSequence([self.options.seed, epoch])
+        torch.manual_seed(int(seed.generate_state(1)[0]))
+        generator = np.random.default_rng(seed)
+        shuffled = batches(self.train, self.options.batch_size, rare=self.lessons.rare, generator=generator)
+        self.model.train()
+        for step, batch in enumerate(shuffled):
+            progress = self._progress(step)
+            if self.options.minutes is not None and progress >= 1:
+                return True
+            tally.rate = self.options.learning_rate * warmup_then_cosine(
+                progress, warmup=self.options.warmup, floor=self.options.floor
+            )
+            self._step(batch, tally)
+            self.listen(
+                Progressed(
+                    epoch + 1, step + 1, self.steps, self.options.epochs, tally.bits, self.elapsed, progress
+                )
+            )
+        return False
+
+    def _step(self, batch: Batch, tally: _Tally) -> None:
+        """One step of gradient descent on the mean loss of the batch's counted positions."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = tally.rate
+        inputs, targets, counted = self._tensors(batch)
+        totals = teacher_forced(self.model(inputs), targets, counted)
+        self.optimiser.zero_grad()
+        self.accelerator.backward(totals.nats / totals.count)
+        self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
+        self.optimiser.step()
+        tally.nats += totals.nats.item()
+        tally.count += totals.count
+        tally.correct += totals.correct
+
+    def _judge(self, learnt: _Tally) -> None:
+        """Validate, keep the weights if they are the best so far, save the state, tell the listener."""
+        bits, accuracy = self._validate()
+        event = EpochEnded(
+            epoch=len(self.history) + 1,
+            train_bits=learnt.bits,
+            train_accuracy=learnt.correct / learnt.count,
+            validation_bits=bits,
+            validation_accuracy=accuracy,
+            learning_rate=learnt.rate,
+            elapsed=self.elapsed,
+            best=all(bits < past.validation_bits for past in self.history),
+        )
+        if event.best:
+            self.best = _copy(self.plain)
+        self.history.append(event)
+        if self.checkpoint is not None:
+            self.checkpoint.save(self.plain, self.optimiser, self.best, self.history)
+        self.listen(event)
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float, float]:
+        """Bits and accuracy a counted position of the validation texts."""
+        self.model.eval()
+        nats, count, correct, unknown = 0.0, 0, 0, 0
+        for batch in batches(self.validation, self.options.batch_size):
+            inputs, targets, counted = self._tensors(batch)
+            totals = teacher_forced(self.model(inputs), targets, counted)
+            nats, count, correct = nats + totals.nats.item(), count + totals.count, correct + totals.correct
+            unknown += int(((batch.targets == UNK) & batch.counted).sum())
+        return (nats / math.log(2) + unknown * self.lessons.unknown_bits) / count, correct / count
+
+    def _stale(self) -> int:
+        """Epochs since the best one."""
+        best = max((event.epoch for event in self.history if event.best), default=0)
+        return len(self.history) - best
+
+    def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """A batch on the device."""
+        inputs, targets, counted = (
+            torch.from_numpy(np.ascontiguousarray(a)).to(self.accelerator.device)
+            for a in (batch.inputs, batch.targets, batch.counted)
+        )
+        return inputs, targets, counted
+
+
+def _optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) that decays matrices and spares vectors."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    return AdamW(groups, lr=options.learning_rate)
+
+
+def _copy(model: nn.Module) -> dict[str, Tensor]:
+    """The weights as they are now."""
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
