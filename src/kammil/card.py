@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kammil.evaluation.intervals import Figure
-from kammil.evaluation.metrics import Evaluation, Figures
+from kammil.evaluation.metrics import Evaluation
 from kammil.folder import Model
 
 
@@ -18,27 +18,34 @@ def show(figure: Figure | None, *, percent: bool = False) -> str:
     return f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
 
 
-COLUMNS: tuple[tuple[str, str, bool], ...] = (
-    ("target_bits_per_character", "bits/char, target", False),
-    ("target_top1", "top-1", True),
-    ("target_top3", "top-3", True),
-    ("target_top5", "top-5", True),
-    ("free_running", "free-running", True),
-    ("bits_per_character", "bits/char, whole text", False),
-    ("bits_per_character_with_end", "with end of text", False),
+ROWS: tuple[tuple[str, str, bool], ...] = (
+    ("target_bits_per_character", "bits per character, target", False),
+    ("target_top1", "characters right, target", True),
+    ("target_top3", "... among the 3 most probable", True),
+    ("target_top5", "... among the 5 most probable", True),
+    ("free_running", "right in a greedy completion", True),
+    ("bits_per_character", "bits per character, whole texts", False),
+    ("bits_per_character_with_end", "... with ends of text", False),
     ("perplexity", "perplexity", False),
+    ("top1", "characters right, whole texts", True),
 )
 """Field of `Figures`, heading, whether it is a share."""
 
 
 def table(evaluation: Evaluation, name: str) -> list[list[str]]:
-    """Heading and one row for the model and each baseline."""
-    listed: list[tuple[str, Figures]] = [(name, evaluation.model), *evaluation.baselines.items()]
-    heading = ["", *(title for _, title, _ in COLUMNS)]
-    return [heading] + [
-        [label, *(show(getattr(figures, field), percent=share) for field, _, share in COLUMNS)]
-        for label, figures in listed
-    ]
+    """A heading, then one row for each figure: the model with its interval, and the baselines."""
+    rows = [["", name, *evaluation.baselines]]
+    for field, title, share in ROWS:
+        others = [_value(getattr(figures, field), percent=share) for figures in evaluation.baselines.values()]
+        rows.append([title, show(getattr(evaluation.model, field), percent=share), *others])
+    return rows
+
+
+def _value(figure: Figure | None, *, percent: bool) -> str:
+    """A figure without its interval."""
+    if figure is None:
+        return ""
+    return f"{100 * figure.value:.1f} %" if percent else f"{figure.value:.3f}"
 
 
 def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
@@ -64,22 +71,22 @@ A text-completion model made with Kammil {training["kammil"]}: family **{model.d
 - Training: {data["texts"]:,} texts, {data["characters"]:,} characters, from `{data["source"]}`
   (SHA-256 `{data["sha256"]}`). The licence of the texts governs what may be done with a model of them.
 - Validation: {data["validation"]} ({data["validation_texts"]:,} texts).
-- Audit: of the validation texts, {leaks["exact"]} stand in the training part and {leaks["near"]} are near-duplicates of a
-  training text (they share 30 % of the shorter text's 15-letter runs).
+- Audit: of the validation texts, {leaks["exact"]} stand in the training part and {leaks["near"]} are near-duplicates of
+  a training text (they share 30 % of the shorter text's 15-letter runs).
 - What the model sees: {", ".join(rules) if rules else "the raw text, no rule applied"}.
 
 ## Figures
 
-On the validation texts, measured on the running side in this folder, with 95 % bootstrap intervals over texts. The best
-epoch was chosen on these very texts, so expect a little less on new ones: `kammil evaluate {name} FILE` tells. The target
-is the 30 characters after the middle of each text; unknown characters are charged in full.
+On the validation texts, measured on the running side in this folder, with 95 % bootstrap intervals over texts. What was
+kept of the training was chosen on these very texts, so expect a little less on new ones: `kammil evaluate {name} FILE`
+tells. The target is the 30 characters after the middle of each text; unknown characters are charged in full.
 
 {figures}
 
 ## Use and limits
 
-For completing short texts like those it was trained on. It repeats what is frequent there, also what is wrong or unkind;
-it knows no facts; do not publish what it writes as somebody's words.
+For completing short texts like those it was trained on. It repeats what is frequent there, also what is wrong or
+unkind; it knows no facts; do not publish what it writes as somebody's words.
 
 ## Reproduce
 

@@ -101,9 +101,7 @@ class Completer:
         """`n` completions of one prompt, stepped together; the first is that of `complete`."""
         if n < 1:
             raise OptionError(f"n is {n}, but at least one completion must be asked for.")
-        drafts: Sequence[_Draft] = ()
-        for drafts in self._write(prompt, Decoding.of(**options), n):
-            pass
+        *_, drafts = self._write(prompt, Decoding.of(**options), n)
         return [draft.completion(prompt) for draft in drafts]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
@@ -270,6 +268,6 @@ def load(path: str | Path) -> Completer:
     runner = load_runner(model.description.family, model.description.settings, model.artifacts)
     if runner.vocabulary_size != model.vocabulary.size:
         raise FolderError(
-            f"{path} has {model.vocabulary.size} vocabulary entries for {runner.vocabulary_size} outputs; copy it again."
+            f"{path} has {model.vocabulary.size} vocabulary entries, {runner.vocabulary_size} outputs; copy it again."
         )
     return Completer(runner, model.vocabulary, TextRules.from_dict(model.description.rules), model)

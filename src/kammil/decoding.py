@@ -27,19 +27,19 @@ class Decoding(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    length: int = Field(30, ge=0, le=LONGEST)
+    length: int = Field(default=30, ge=0, le=LONGEST)
     """Characters (code points) at most; the notebook's task asks for 30."""
-    temperature: float = Field(0.7, ge=0, allow_inf_nan=False)
+    temperature: float = Field(default=0.7, ge=0, allow_inf_nan=False)
     """0 takes the most probable character always; 1 samples the model as it is; above 1 flattens it."""
-    top_k: int | None = Field(None, ge=1)
+    top_k: int | None = Field(default=None, ge=1)
     """Keep exactly the k most probable."""
-    top_p: float = Field(1.0, gt=0, le=1)
+    top_p: float = Field(default=1.0, gt=0, le=1)
     """Keep the smallest set of most probable ones that holds at least this much probability (nucleus)."""
-    min_p: float = Field(0.0, ge=0, le=1)
+    min_p: float = Field(default=0.0, ge=0, le=1)
     """Keep what has at least this share of the most probable one's probability."""
     stop: tuple[str, ...] = ()
     """End before the first of these strings."""
-    seed: int = Field(0, ge=0, lt=2**64)
+    seed: int = Field(default=0, ge=0, lt=2**64)
     """Same seed, same model, same prompt: same completion."""
 
     @classmethod

@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +76,7 @@ class Model:
 
 
 @contextmanager
-def new(path: Path, *, replace: bool = False) -> Iterator[Path]:
+def new(path: Path, *, replace: bool = False) -> Generator[Path]:
     """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
 
     Raises `FolderError` at once if `path` exists (and `replace` is false), or is not a model folder, or cannot be
@@ -190,7 +190,9 @@ def _bytes(folder: Path, name: str) -> bytes:
         if not path.resolve(strict=True).is_relative_to(folder.resolve()) or not path.is_file():
             raise FolderError(f"{path} is a link out of the folder or no file; copy the model folder again.")
         if path.stat().st_size > _LARGEST:
-            raise FolderError(f"{path} has more than {_LARGEST >> 30} GiB, which no model of ours has; do not trust it.")
+            raise FolderError(
+                f"{path} has more than {_LARGEST >> 30} GiB, which no model of ours has; do not trust it."
+            )
         return path.read_bytes()
     except OSError as error:
         raise FolderError(f"{folder} is no whole model folder: {name} cannot be read ({error.strerror}).") from error

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,14 +24,12 @@ from kammil.corpus.splitting import Leaks, leaks, split
 from kammil.errors import DataError, KammilError, OptionError
 from kammil.evaluation import baselines, novelty
 from kammil.evaluation.metrics import Evaluation, evaluate
-from kammil.models.base import Artifacts, Ids
+from kammil.models.base import Artifacts
 from kammil.models.families import Neural, family, settings_of
 from kammil.text import RAW, TextRules
+from kammil.training.events import EpochEnded, Event, unheard
 from kammil.training.options import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary, rare_characters
-
-if TYPE_CHECKING:
-    from kammil.training.events import EpochEnded, Event
 
 HELD_OUT = 0.1
 """Share of the texts that validates, where no validation file is named."""
@@ -77,7 +75,9 @@ class Recipe(BaseModel):
         if unknown:
             names = [*cls.model_fields, *TrainingOptions.model_fields]
             near = difflib.get_close_matches(unknown[0], names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the {named.get('model', 'gru')} family has no such setting."
+            hint = (
+                f"did you mean {near[0]!r}?" if near else f"the {named.get('model', 'gru')} family has no such setting."
+            )
             raise OptionError(f"there is no option {unknown[0]!r}; {hint}")
         try:
             recipe = cls.model_validate({**named, "settings": settings, "training": training})
@@ -158,7 +158,7 @@ def train(
     validation: Source | None = None,
     resume: bool = False,
     replace: bool = False,
-    listen: Callable[[Event], None] = lambda event: None,
+    listen: Callable[[Event], None] = unheard,
     **options: Any,
 ) -> Trained:
     """Train a model on texts, evaluate it on the validation texts, and write its folder.
@@ -173,7 +173,8 @@ def train(
         options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model`, `minutes`,
             `seed`, `hidden`.
 
-    Returns: what was measured; open the model with `kammil.load(out)`. Raises `KammilError` with one sentence for wrong input.
+    Returns: what was measured; open the model with `kammil.load(out)`. Raises `KammilError` with one sentence for
+    wrong input.
     """
     recipe = Recipe.of(options)
     target = Path(out)
@@ -255,7 +256,8 @@ class _Workshop:
             if other:
                 raise OptionError(
                     f"the interrupted run for {self.out} differs in {other[0]} "
-                    f"({theirs.get(other[0])!r} then, {ours[other[0]]!r} now); give the same, or --replace to begin anew."
+                    f"({theirs.get(other[0])!r} then, {ours[other[0]]!r} now); "
+                    "give the same, or --replace to start anew."
                 )
             return
         shutil.rmtree(self.waiting, ignore_errors=True)
@@ -282,14 +284,13 @@ class _Workshop:
                     "characters": sum(map(len, self.data.train)),
                     "validation": self.data.validation_source,
                     "validation_texts": len(self.data.validation),
-                    "validation_leaks": asdict(self.data.leaks) | {"exact_rows": (), "near_rows": (), "near_sources": ()},
+                    "validation_leaks": asdict(self.data.leaks)
+                    | {"exact_rows": (), "near_rows": (), "near_sources": ()},
                 },
             },
         )
 
-    def _judge(
-        self, draft: Path, artifacts: Artifacts, history: Sequence[EpochEnded], seconds: float
-    ) -> Evaluation:
+    def _judge(self, draft: Path, artifacts: Artifacts, history: Sequence[EpochEnded], seconds: float) -> Evaluation:
         """Evaluate what was written, as it will be run, and write the figures, the curves and the card."""
         evaluation = evaluate(load(draft), self.data.validation)
         folders.write_metrics(

@@ -1,4 +1,4 @@
-"""Strings only: what a model sees (`TextRules`), how texts are matched (`fold`), and what a reader calls a character."""
+"""Strings only: what a model sees (`TextRules`), how texts are matched (`fold`), what a reader calls a character."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TATWEEL = "\N{ARABIC TATWEEL}"
 _INVISIBLE = regex.compile(
     r"(?<=[\p{L}\p{M}\p{So}\p{Sk}])[\u200C\u200D](?=[\p{L}\p{So}])(*SKIP)(*FAIL)"
     r"|\U0001F3F4[\U000E0020-\U000E007F]+(*SKIP)(*FAIL)"
-    r"|[\p{Cc}\p{Cf}--[\t\n\v\f\r\x1c-\x1f\x85]]",
+    r"|[\p{Cc}\p{Cf}--[\t\n\v\f\r\x85]]",
     regex.V1,
 )
 _SPACES = regex.compile(r"\s+")

@@ -62,7 +62,8 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the texts at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides the split, the weights, the order, the dropout.")] = None,
     objective: Annotated[
-        str | None, typer.Option(help="text: learn every position; completion: only the 30 target characters.")
+        str | None,
+        typer.Option(help="text: learn every position; completion: only the 30 target characters."),
     ] = None,
     set_: Annotated[
         list[str] | None,
@@ -101,7 +102,8 @@ def train(
 @app.command()
 def complete(
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="The prompt; without it, every line of stdin is one.")
+        str | None,
+        typer.Argument(metavar="[TEXT]", help="The prompt; without it, every line of stdin is one."),
     ] = None,
     *,
     model: Annotated[Path, typer.Option(metavar="FOLDER", help="A model folder.")],

@@ -13,7 +13,7 @@ def print_table(rows: Sequence[Sequence[str]], *, foot: str = "") -> None:
     """Print rows, the first being the heading, on stdout; as wide as needed where stdout is no terminal."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
-        console.width = 240
+        console.width = 160
     table = Table(box=SIMPLE, pad_edge=False, caption=foot or None, caption_justify="left")
     for i, title in enumerate(rows[0]):
         table.add_column(title, justify="left" if i == 0 else "right")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[Event], None]]:
+def _progress() -> Generator[Callable[[Event], None]]:
     """A listener that draws on stderr: a live bar on a terminal, a plain line an epoch elsewhere."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:

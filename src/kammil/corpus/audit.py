@@ -19,7 +19,7 @@ EXAMPLES = 3
 """Pairs shown: enough to see what kind of repeats they are."""
 
 SCRIPTS = ("Arabic", "Latin", "digits", "emoji", "punctuation", "space", "other")
-"""What a character is counted as. Symbols are punctuation; other scripts and invisible characters are other."""
+"""What a character is counted as: symbols as punctuation, other scripts and invisible characters as other."""
 
 # Vowel points belong to no script, so Arabic ones are known by their block.
 _SCRIPT = regex.compile(
@@ -30,7 +30,7 @@ _SCRIPT = regex.compile(
     regex.V1 | regex.DOTALL,
 )
 _BROKEN = regex.compile(r"[\uFFFD\ud800-\udfff\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
-# UTF-8 read in a Windows code page turns each letter into the letter of its first byte and one, two or three of the
+# UTF-8 read in a Windows code page turns each letter into that of its first byte and one, two or three of the
 # characters below, those of the bytes 80 to BF.
 _WESTERN = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
 _ARABIC = "[\u0080-\u00bf€پ‚ƒ„…†‡ˆ‰ٹ‹Œچژڈگ‘’“”•–—ک™ڑ›œ\u200c\u200dں،؛؟]"
@@ -85,7 +85,7 @@ class Audit:
     largest_group: int
     """Texts in the largest group."""
     examples: tuple[tuple[int, int], ...]
-    """Up to `EXAMPLES` pairs of near-duplicates from different groups, such as are no folded repeats first."""
+    """Up to `EXAMPLES` pairs of near-duplicates, each from another group, folded repeats last."""
     lengths: Lengths
     characters: int
     """Characters (code points) of all texts."""
@@ -105,7 +105,7 @@ class Audit:
 
 
 def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
-    """Take stock of `texts`; with `against`, the training texts, count also how many of `texts` leak from there.
+    """Take stock of `texts`; with `against`, the training texts, count how many of `texts` leak from there.
 
     Raises `DataError` where there is no text at all.
     """
@@ -119,7 +119,7 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
     counts = Counter("".join(texts))
     appearances = Counter(char for text in texts for char in set(text))
     total = counts.total()
-    scripts = dict.fromkeys(SCRIPTS, 0)
+    scripts: dict[str, int] = dict.fromkeys(SCRIPTS, 0)
     for char, count in counts.items():
         scripts[script(char)] += count
     return Audit(
@@ -150,9 +150,9 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
 def is_broken(text: str) -> bool:
     """Whether a text holds U+FFFD, lone surrogates or control characters, or looks read in a wrong encoding.
 
-    The last means one UTF-8 letter of three bytes or more, or two of two bytes, read as Windows-1252; four in a
-    row read as Windows-1256; or a word of accented capitals and letters only, as Windows-1256 and 1251 look when
-    read as Windows-1252. One stray letter of two bytes is let pass: a capital before a closing quote looks alike.
+    The last means one UTF-8 letter of three bytes or more, or two of two bytes, read as Windows-1252; four in
+    a row read as Windows-1256; or a word of accented letters only, as Windows-1256 and 1251 look when read as
+    Windows-1252. One letter of two bytes is let pass: a capital before a closing quote looks alike.
     """
     return bool(
         _BROKEN.search(text)
@@ -177,7 +177,8 @@ def _examples(keys: Sequence[str], group: NDArray[np.int64]) -> tuple[tuple[int,
     for rows in members:
         if len(near) == EXAMPLES:
             break
-        first, *others = rows.tolist()
+        first: int = rows[0].item()
+        others: list[int] = rows[1:].tolist()
         different = (
             row
             for row in others

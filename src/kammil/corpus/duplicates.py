@@ -98,9 +98,7 @@ def groups(texts: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE
     return number[root][unit]
 
 
-def partners(
-    texts: Sequence[str], among: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE
-) -> _Ints:
+def partners(texts: Sequence[str], among: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE) -> _Ints:
     """For every text, (N,), the index in `among` of one near-duplicate of it, or -1 where there is none.
 
     A copy (equal `key`) is preferred, the first one. Direct pairs only: a text that resembles nothing in
@@ -218,9 +216,7 @@ def _pairs(entries: _Ints, held: _Ints, common: int, need: _Ints) -> tuple[_Ints
     place[by_token] = np.arange(by_token.size)
     holder = item[by_token]
     asking = np.flatnonzero(asks)
-    after = (
-        place[asking] + 1
-    )  # its partners of equal or higher need stand behind it among the token's holders
+    after = place[asking] + 1  # its partners of equal or higher need stand behind it among the token's holders
     partners = np.cumsum(held)[token[asking]] - after
     ones: list[_Ints] = []
     others: list[_Ints] = []

@@ -104,9 +104,7 @@ def read_rows(
     try:
         if path.suffix.lower() == ".txt":
             if column is not None or where is not None:
-                raise DataError(
-                    f"{path} has no columns; --column and --where need a table such as .tsv or .csv"
-                )
+                raise DataError(f"{path} has no columns; --column and --where need a table such as .tsv or .csv")
             texts = tuple(line.strip() for line in _decoded(path, data, encoding, "\n"))
         else:
             column, texts = _from_table(path, data, column, where, encoding)
@@ -114,9 +112,7 @@ def read_rows(
         raise DataError(_undecodable(path, data, encoding)) from None
     if not any(texts):
         part = path if column is None else f"column {column!r} of {path}"
-        raise DataError(
-            f"{part} holds no text ({len(texts):,} rows, all blank); choose another file or column"
-        )
+        raise DataError(f"{part} holds no text ({len(texts):,} rows, all blank); choose another file or column")
     return Rows(texts, path, column, hashlib.sha256(data).hexdigest())
 
 
@@ -291,9 +287,7 @@ def _clean_csv(path: Path, data: bytes, column: str | None, encoding: str) -> io
     raise DataError(f"{path}, {problem}")
 
 
-def _copy_rows(
-    lines: TextIO, out: TextIO, column: str | None, delimiter: str, *, quoting: bool, ragged: bool
-) -> str:
+def _copy_rows(lines: TextIO, out: TextIO, column: str | None, delimiter: str, *, quoting: bool, ragged: bool) -> str:
     """Copy all rows; returns what is wrong with the first bad one, or "". `ragged` allows short rows."""
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quotes, strict=True)
@@ -306,9 +300,7 @@ def _copy_rows(
                 if column is not None and column not in row and re.fullmatch("[0-9]+", column):
                     writer.writerow(range(1, width + 1))
                 elif width == 1 and (other := re.search("[\t;,|]", row[0])):
-                    return (
-                        f"line 1: one column, but {other[0]!r} in its name; separate cells with {delimiter!r}"
-                    )
+                    return f"line 1: one column, but {other[0]!r} in its name; separate cells with {delimiter!r}"
             if len(row) > width or (len(row) < width and not ragged):
                 return (
                     f"line {reader.line_num}: a row of {len(row)} cells, where the first row has {width}; "
@@ -347,8 +339,9 @@ def _clean_json(path: Path, data: bytes, encoding: str) -> io.BytesIO:
             raise DataError(f"{path}, line {number}: not JSON ({problem}); write one object a line") from None
         if not isinstance(value, dict):
             raise DataError(f'{path}, line {number}: not an object; write one such as {{"text": "..."}}')
-        clean = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False))
-        out.write(clean.encode() + b"\n")
+        escaped = "\\u" in line  # only an escape can spell half a pair
+        clean = _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False)) if escaped else line
+        out.write(clean.strip().encode() + b"\n")
     if not out.tell():
         raise DataError(f'{path} has only blank lines; write an object such as {{"text": "..."}} on each')
     out.seek(0)
@@ -359,12 +352,8 @@ def _choose(path: Path, frame: pl.DataFrame, column: str | None) -> str:
     """The name of the column of texts."""
     import polars as pl
 
-    kinds = (
-        pl.String,
-        pl.Categorical,
-        pl.Enum,
-        pl.Null,
-    )  # Null: nothing but blanks, which `read_rows` reports
+    # Null: nothing but blanks, which `read_rows` reports.
+    kinds = (pl.String, pl.Categorical, pl.Enum, pl.Null)
     textual = [name for name, kind in frame.schema.items() if isinstance(kind, kinds)]
     listed = ", ".join(name if len(name) <= 40 else f"{name[:39]}…" for name in frame.columns[:20])
     if column is None:
@@ -380,9 +369,7 @@ def _choose(path: Path, frame: pl.DataFrame, column: str | None) -> str:
         hint = nearest(column, frame.columns)
         raise DataError(f"{path} has no column {column!r}{hint}; its columns are {listed}")
     if column not in textual:
-        raise DataError(
-            f"column {column!r} of {path} holds {frame.schema[column]}, not text; choose from {listed}"
-        )
+        raise DataError(f"column {column!r} of {path} holds {frame.schema[column]}, not text; choose from {listed}")
     return column
 
 

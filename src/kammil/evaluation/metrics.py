@@ -82,7 +82,7 @@ def evaluate(model: Completer, texts: Sequence[str], *, target: int = TARGET) ->
     seen = Seen(model.model.seen) if model.model is not None else None
     others = {name: figures(runner, model.vocabulary, seen_as, target) for name, runner in runners(arrays).items()}
     if others:
-        others = {"most frequent character": _always_one(arrays["unigram"], model, seen_as, target)} | others
+        others = {"most frequent": _always_one(arrays["unigram"], model, seen_as, target)} | others
     return Evaluation(
         texts=len(seen_as),
         characters=sum(map(len, seen_as)),
@@ -165,6 +165,7 @@ def _always_one(counts: NDArray[np.generic], model: Completer, texts: Sequence[s
     parts = [text[half(text) :][:target] for text in texts]
     right = ratio(np.array([p.count(answer) for p in parts], np.float64), np.array([len(p) for p in parts], np.float64))
     whole = ratio(
-        np.array([t.count(answer) for t in texts], np.float64), np.array([len(t) + 1 for t in texts], np.float64)
+        np.array([t.count(answer) for t in texts], np.float64),
+        np.array([len(t) + 1 for t in texts], np.float64),
     )
     return Figures(None, right, None, None, None, None, None, whole, right)

@@ -11,7 +11,7 @@ from kammil.errors import FolderError
 from kammil.models.base import Artifacts, Runner
 
 
-def _network(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+def _network(_settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
     from kammil.models.network import NetworkRunner
 
     if artifacts.step is None:

@@ -1,11 +1,11 @@
 """A gated recurrent network over characters: the notebook's model, with the decoder fed.
 
-The idea: a hidden vector h is carried from character to character. At each step the network reads one character and
-decides, number by number, how much of h to keep and how much to replace (Cho et al. 2014, "Learning Phrase
+The idea: a hidden vector h is carried from character to character. At each step the network reads one character
+and decides, number by number, how much of h to keep and how much to replace (Cho et al. 2014, "Learning Phrase
 Representations using RNN Encoder-Decoder", arXiv:1406.1078); a linear layer then turns h into one score for each
-character that could come next. Prompt and completion are one sequence, so there is no separate encoder and decoder: the
-state after the prompt is where the completion starts, and every character that is produced, or, while learning, the true
-one (teacher forcing), is read before the next one is scored.
+character that could come next. Prompt and completion are one sequence, so there is no separate encoder and decoder:
+the state after the prompt is where the completion starts, and every character that is produced, or, while learning,
+the true one (teacher forcing), is read before the next one is scored.
 
 Left out: several layers and bigger sizes (tiny data over-fit first), attention (a family of its own).
 
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-import torch
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 from pydantic import Field
@@ -30,11 +29,11 @@ from kammil.vocabulary import PAD
 class GRUSettings(Settings):
     """Sizes of the network; the defaults are the notebook's."""
 
-    embedding: int = Field(128, ge=1, le=4096)
+    embedding: int = Field(default=128, ge=1, le=4096)
     """Numbers that stand for one character, E."""
-    hidden: int = Field(256, ge=1, le=8192)
+    hidden: int = Field(default=256, ge=1, le=8192)
     """Numbers carried from step to step, H."""
-    dropout: float = Field(0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.3, ge=0, lt=1)
     """Share of numbers set to zero while learning, on both sides of the recurrence."""
 
 

@@ -48,9 +48,7 @@ class NetworkRunner(Runner):
         if not isinstance(size, int) or not all(isinstance(n, int) for width in widths for n in width):
             raise FolderError("step.onnx leaves the size of its state open; copy the model folder again.")
         self._size = size
-        self._states = {
-            name: cast(tuple[int, ...], tuple(width)) for name, width in zip(states, widths, strict=True)
-        }
+        self._states = {name: cast(tuple[int, ...], tuple(width)) for name, width in zip(states, widths, strict=True)}
 
     @property
     def vocabulary_size(self) -> int:

@@ -1,9 +1,9 @@
 """Counting: how often did each character follow the last few? Interpolated modified Kneser-Ney.
 
-The idea: the estimate after a context of k characters is what was counted there, a little discounted; what the discount
-frees goes to the estimate after the k - 1 last characters, and so on down to an even choice. Below the longest context a
-character is not counted by how often it occurred but by after how many different characters it did: the rest of the
-count is already explained by the longer context. (Kneser & Ney 1995; Chen & Goodman 1999, "An empirical study of
+The idea: the estimate after a context of k characters is what was counted there, a little discounted; what the
+discount frees goes to the estimate after the k - 1 last characters, and so on down to an even choice. Below the longest
+context a character is not counted by how often it occurred but by after how many different characters it did: the
+rest of the count is already explained by the longer context. (Kneser & Ney 1995; Chen & Goodman 1999, "An empirical study of
 smoothing techniques", section 3: three discounts for each order, from the counts of counts.)
 
 What was left out: tuning the discounts on validation, and pruning. Witten-Bell smoothing in its place costs 0.09 bits a
@@ -38,7 +38,7 @@ _Keys = NDArray[np.uint64]
 class NGramSettings(Settings):
     """How far a counter looks."""
 
-    order: int | None = Field(None, ge=1, le=16)
+    order: int | None = Field(default=None, ge=1, le=16)
     """Characters looked at, the next one included; None lets the validation texts choose."""
 
 
@@ -97,12 +97,12 @@ class NGramRunner(Runner):
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Look up every context that is asked for."""
         known = np.concatenate([state[0].astype(np.int64), ids], axis=1)  # (B, K - 1 + T)
-        last = ids.shape[1] if last is None else last
-        p = np.tile(self._even, (len(ids) * last, 1))  # (N, V)
-        for level, keys in zip(self._levels, _context_keys(known, last, self._order), strict=True):
+        wanted = ids.shape[1] if last is None else last
+        p = np.tile(self._even, (len(ids) * wanted, 1))  # (N, V)
+        for level, keys in zip(self._levels, _context_keys(known, wanted, self._order), strict=True):
             level.refine(p, keys)
         with np.errstate(divide="ignore"):
-            rows = np.log(p).astype(np.float32).reshape(len(ids), last, self._size)
+            rows = np.log(p).astype(np.float32).reshape(len(ids), wanted, self._size)
         return rows, (known[:, known.shape[1] - self._order + 1 :],)
 
 
@@ -124,7 +124,7 @@ class _Level:
         self.left = np.add.reduceat(discount, starts) / totals  # (C,)
 
     def refine(self, p: NDArray[np.float64], keys: _Keys) -> None:
-        """Turn estimates (N, V) after shorter contexts into those after the contexts with these keys, (N,), in place."""
+        """Turn estimates (N, V) after shorter contexts into those after the contexts of these keys, in place."""
         at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
         found = np.flatnonzero(self.keys[at] == keys)
         at = at[found]
@@ -148,7 +148,7 @@ def fit(
 
     Returns: settings with the order, and the counts.
     """
-    levels = _count(train, size, settings.order or LONGEST)
+    levels = _count(train, settings.order or LONGEST)
     if settings.order is not None:
         return settings, _artifacts(levels, size, settings.order)
     judges: list[Ids] = []
@@ -187,7 +187,7 @@ class _Counts:
     """(F,): after how many different longer contexts: for all shorter ones."""
 
 
-def _count(texts: Sequence[Ids], size: int, order: int) -> list[_Counts]:
+def _count(texts: Sequence[Ids], order: int) -> list[_Counts]:
     """Followers of every context of 0 to order - 1 characters."""
     gap = np.full(order - 1, PAD, np.int64)
     padded = [np.concatenate([gap, [BOS], text, [EOS]]) for text in texts]
@@ -196,9 +196,7 @@ def _count(texts: Sequence[Ids], size: int, order: int) -> list[_Counts]:
         [np.arange(order, len(p)) + start for p, start in zip(padded, _starts(padded), strict=True)]
     )  # (N,)
     targets = stream[targets_at]
-    contexts = [
-        keys[targets_at - order] for keys in _context_keys(stream[None, :-1], len(stream) - order, order)
-    ]
+    contexts = [keys[targets_at - order] for keys in _context_keys(stream[None, :-1], len(stream) - order, order)]
     longer = np.ones(len(targets), np.int64)  # 1 at the first occurrence of each different longer pair
     levels: list[_Counts] = []
     for k in reversed(range(order)):
@@ -247,7 +245,7 @@ def _expected_unknown(texts: Sequence[Ids]) -> int:
 
 
 def _context_keys(known: Ids, last: int, order: int) -> Iterator[_Keys]:
-    """Keys (B * last,) of the contexts of 0, 1, ... order - 1 ids that end at each of the last positions of known (B, S)."""
+    """Keys (B * last,) of the contexts of 0 to order - 1 ids that end at each of the last positions of known (B, S)."""
     end = known.shape[1]
     key = np.zeros((len(known), last), np.uint64)
     for k in range(order):
@@ -259,7 +257,7 @@ def _context_keys(known: Ids, last: int, order: int) -> Iterator[_Keys]:
 
 
 def _discounts(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Discounts of counts 0 (nothing), 1, 2, and 3 or more, (4,), by Chen & Goodman's formula, kept within (0, count)."""
+    """Discounts of counts 0 (none), 1, 2, and 3 or more, (4,), by Chen & Goodman's formula, kept within (0, count)."""
     n = np.array([0.0] + [(counts == c).sum() for c in (1, 2, 3, 4)])
     if not n[1:].all():  # too little text for counts of counts
         return np.array([0.0, 0.5, 0.75, 0.75])

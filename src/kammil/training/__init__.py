@@ -1,1 +1,1 @@
-
+"""How a network learns: teacher forcing in one loop, resumable, with honest sums."""

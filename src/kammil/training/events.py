@@ -48,3 +48,8 @@ class EpochEnded:
 
 
 Event = Progressed | EpochEnded
+
+
+def unheard(event: Event) -> None:
+    """A listener that does nothing."""
+    del event

@@ -21,7 +21,7 @@ from torch.optim import AdamW
 from kammil.models.base import Ids
 from kammil.training.batches import Batch, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.events import EpochEnded, Event, Progressed
+from kammil.training.events import EpochEnded, Event, Progressed, unheard
 from kammil.training.loss import teacher_forced
 from kammil.training.options import TrainingOptions
 from kammil.training.schedule import warmup_then_cosine
@@ -47,7 +47,7 @@ def fit(
     lessons: Lessons,
     options: TrainingOptions,
     *,
-    listen: Callable[[Event], None] = lambda event: None,
+    listen: Callable[[Event], None] = unheard,
     checkpoint: Checkpoint | None = None,
 ) -> tuple[EpochEnded, ...]:
     """Train a model in place; it ends with the weights that were best on validation. Returns one event an epoch.
@@ -155,9 +155,7 @@ class _Run:
             )
             self._step(batch, tally)
             self.listen(
-                Progressed(
-                    epoch + 1, step + 1, self.steps, self.options.epochs, tally.bits, self.elapsed, progress
-                )
+                Progressed(epoch + 1, step + 1, self.steps, self.options.epochs, tally.bits, self.elapsed, progress)
             )
         return False
 
@@ -225,7 +223,10 @@ def _optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) that decays matrices and spares vectors."""
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": options.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     return AdamW(groups, lr=options.learning_rate)
 
 

@@ -14,31 +14,31 @@ class TrainingOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(30, ge=1, le=100_000)
+    epochs: int = Field(default=30, ge=1, le=100_000)
     """Passes over the training texts at most."""
-    minutes: float | None = Field(None, gt=0)
+    minutes: float | None = Field(default=None, gt=0)
     """Wall-clock budget: the schedule is stretched over it, and training ends when it is used up."""
     objective: Objective = "text"
     """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
-    batch_size: int = Field(16, ge=1, le=65_536)
+    batch_size: int = Field(default=16, ge=1, le=65_536)
     """Texts a step."""
-    block: int = Field(512, ge=8, le=65_536)
+    block: int = Field(default=512, ge=8, le=65_536)
     """Longest piece of a text learnt at once, in characters: bounds memory; a tweet is shorter."""
-    learning_rate: float = Field(3e-3, gt=0, le=1)
+    learning_rate: float = Field(default=3e-3, gt=0, le=1)
     """Peak learning rate of AdamW."""
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay of the matrices; biases are spared."""
-    warmup: float = Field(0.05, ge=0, lt=1)
+    warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the run in which the learning rate rises."""
-    floor: float = Field(0.01, ge=0, le=1)
+    floor: float = Field(default=0.01, ge=0, le=1)
     """Learning rate at the end, as a share of the peak."""
-    gradient_clip: float = Field(1.0, gt=0)
+    gradient_clip: float = Field(default=1.0, gt=0)
     """Longest gradient (2-norm)."""
-    patience: int = Field(8, ge=1)
+    patience: int = Field(default=8, ge=1)
     """Epochs without a better validation figure after which training stops."""
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     """Decides initial weights, order of texts, and dropout."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; `auto` takes an accelerator if there is one."""
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(default=None, ge=1)
     """CPU threads; None leaves it to PyTorch."""

@@ -1,0 +1,228 @@
+"""Near-duplicate groups: the rule against a brute-force oracle, every script, bad cases at size, the benchmark."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.corpus import duplicates
+from kammil.errors import OptionError
+from kammil.text import fold
+
+PHRASES = (
+    "صباح الخير يا لبنان الحبيب",
+    "لا إله إلا الله وحده لا شريك له",
+    "شو حلو الشعور لما تصحى بكير",
+    "#السعودية_العظمى",
+    "नमस्ते दुनिया, आप कैसे हैं आज",
+    "สวัสดีชาวโลก วันนี้เป็นอย่างไรบ้าง",
+    "שָׁלוֹם עֲלֵיכֶם מַלְאֲכֵי הַשָּׁרֵת",
+    "人生若只如初见,何事秋风悲画扇。等闲变却",
+    "hahahahahahahahahahahaha",
+    "😂😂",
+    "https://t.co/AbC",
+    "@someone",
+    "  ",
+    "!",
+)
+PIECES = st.one_of(st.sampled_from(PHRASES), st.text(alphabet="ابتabcकกא人1٣ .َ😂", max_size=12))
+TEXTS = st.lists(st.lists(PIECES, max_size=5).map("".join), max_size=14)
+
+
+def shingles(text: str, length: int) -> frozenset[str]:
+    folded = fold(text)
+    if not folded:
+        return frozenset({"no letters: " + "".join(text.split())})
+    if len(folded) < length:
+        return frozenset({"short: " + folded})
+    return frozenset(folded[i : i + length] for i in range(len(folded) - length + 1))
+
+
+def near(one: frozenset[str], other: frozenset[str], share: float) -> bool:
+    return len(one & other) >= share * min(len(one), len(other)) - 1e-9
+
+
+def brute_force(texts: Sequence[str], length: int, share: float) -> list[int]:
+    sets = [shingles(text, length) for text in texts]
+    group = list(range(len(texts)))
+    for i, j in combinations(range(len(texts)), 2):
+        if near(sets[i], sets[j], share):
+            group = [group[i] if g == group[j] else g for g in group]
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(g, len(numbers)) for g in group]
+
+
+@pytest.fixture(params=["as shipped", "tiny blocks"], scope="module", autouse=True)
+def blocks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything also with limits so small that few texts meet all of them: levels, partitions and blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "tiny blocks":
+            patch.setattr(duplicates, "_CAP", 1)
+            patch.setattr(duplicates, "_BLOCK", 40)
+            patch.setattr(duplicates, "_PARTITION", 30)
+        yield
+
+
+@given(TEXTS, st.sampled_from([1, 2, 3, 5, 15]), st.sampled_from([0.05, 0.3, 0.5, 1.0]))
+def test_groups_are_those_of_brute_force(texts: list[str], length: int, share: float) -> None:
+    assert duplicates.groups(texts, shingle=length, share=share).tolist() == brute_force(texts, length, share)
+
+
+@given(st.lists(st.text(alphabet="اب", min_size=3, max_size=9), max_size=40), st.integers(1, 4))
+def test_groups_are_those_of_brute_force_where_everything_is_common(texts: list[str], length: int) -> None:
+    for share in (0.3, 0.6, 0.9):
+        assert duplicates.groups(texts, shingle=length, share=share).tolist() == brute_force(texts, length, share)
+
+
+@given(TEXTS, TEXTS, st.sampled_from([2, 5, 15]), st.sampled_from([0.3, 0.7]))
+def test_partners_are_near_and_none_is_missed(texts: list[str], among: list[str], length: int, share: float) -> None:
+    sources = [shingles(text, length) for text in among]
+    found = duplicates.partners(texts, among, shingle=length, share=share).tolist()
+    for text, partner in zip(texts, found, strict=True):
+        own = shingles(text, length)
+        expected = [i for i, source in enumerate(sources) if near(own, source, share)]
+        copies = [i for i in expected if duplicates.key(among[i]) == duplicates.key(text)]
+        assert partner in (copies[:1] or expected or [-1])
+
+
+@given(TEXTS, st.randoms(use_true_random=False))
+def test_the_order_of_texts_changes_no_group(texts: list[str], random: np.random.Generator) -> None:
+    order = list(range(len(texts)))
+    random.shuffle(order)
+    before = duplicates.groups(texts)
+    after = duplicates.groups([texts[i] for i in order])
+    for (a, i), (b, j) in combinations(list(enumerate(order)), 2):
+        assert (after[a] == after[b]) == (before[i] == before[j])
+
+
+@given(TEXTS)
+def test_overlap_is_what_the_rule_compares(texts: list[str]) -> None:
+    for one, other in combinations(texts, 2):
+        a, b = shingles(one, 15), shingles(other, 15)
+        assert duplicates.overlap(one, other) == len(a & b) / min(len(a), len(b))
+
+
+def test_the_threshold_is_thirty_percent_of_the_shorter_text() -> None:
+    shorter = "abcdefghijklmnopqrstuvwx"  # 24 letters: 10 shingles, so 3 must be shared
+    three = "abcdefghijklmnopq" + "1234567890" * 9
+    two = "abcdefghijklmnop" + "0987654321" * 9
+    assert duplicates.groups([shorter, three, two]).tolist() == [0, 0, 1]
+    assert duplicates.overlap(shorter, three) == 0.3
+    assert duplicates.overlap(shorter, two) == 0.2
+
+
+def test_groups_are_chains_and_partners_are_direct() -> None:
+    first, link, last = "abcdefghijklmnopqrst", "abcdefghijklmnopqrst0123456789ABCDEFGHIJ", "0123456789abcdefghij"
+    assert duplicates.groups([first, last, link]).tolist() == [0, 0, 0]
+    assert duplicates.partners([first, link], [last]).tolist() == [-1, 0]
+
+
+def test_short_texts_match_whole_or_not_at_all() -> None:
+    texts = ["صباح الخير", "صباح الخير!! 🌹", "صَباحُ الخَير @you", "صباح الخير يا أحلى ناس بالدنيا كلها", "صباح"]
+    assert duplicates.groups(texts).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_texts_without_letters_match_as_they_stand() -> None:
+    texts = ["😂 😂", "😂😂\n", "😂", "!!!", "", " \t", "\u200f", "https://t.co/a", "https://t.co/b", "...", "!!!"]
+    assert duplicates.groups(texts).tolist() == [0, 0, 1, 2, 3, 3, 3, 4, 5, 6, 2]
+    assert {duplicates.key(text) for text in ("", " \t", "\u200f")} == {" "}
+
+
+@pytest.mark.parametrize(
+    ("text", "copy", "different"),
+    [
+        ("إِنَّ اللهَ مَعَ الصَّابِرِينَ دائماً", "ان الله مع الصابرين دائما".replace("ان", "إن", 1), "الحمد لله رب العالمين"),
+        ("नमस्ते दुनिया आप कैसे हैं", "नमस्ते, दुनिया! आप कैसे हैं?", "मुझे हिंदी बोलना बहुत पसंद है"),
+        ("สวัสดีชาวโลกวันนี้เป็นอย่างไรบ้าง", "สวัสดี ชาวโลก วันนี้เป็นอย่างไรบ้าง 🙏", "ฉันชอบกินข้าวผัดกับไข่ดาวมาก"),
+        ("שָׁלוֹם עֲלֵיכֶם מַלְאֲכֵי הַשָּׁרֵת", "שלום עליכם, מלאכי השרת", "בוקר טוב לכולם ויום נעים"),
+        ("人生若只如初见何事秋风悲画扇", "人生若只如初见,何事秋风悲画扇。", "床前明月光,疑是地上霜。举头望明月"),
+        (
+            "Guten Morgen liebe Leute, schöner Tag",
+            "GUTEN MORGEN LIEBE LEUTE SCHÖNER TAG",
+            "Bis morgen dann, ihr Lieben",
+        ),
+    ],
+)
+def test_copies_are_found_in_any_script(text: str, copy: str, different: str) -> None:
+    assert duplicates.groups([text, different, copy]).tolist() == [0, 1, 0]
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert duplicates.groups([]).tolist() == []
+    assert duplicates.partners([], ["a"]).tolist() == []
+    assert duplicates.partners(["a"], []).tolist() == [-1]
+
+
+@pytest.mark.parametrize(("shingle", "share"), [(0, 0.3), (15, 0.0), (15, 1.1), (15, float("nan"))])
+def test_options_out_of_range_are_named(shingle: int, share: float) -> None:
+    with pytest.raises(OptionError, match=str(share) if shingle else "0"):
+        duplicates.groups(["a"], shingle=shingle, share=share)
+
+
+# 20,000 texts hold 200 million pairs: comparing them all takes minutes, well over these limits.
+
+
+def bodies(count: int, length: int) -> list[str]:
+    letters = np.array(list("ابتثجحخدذرزسشصضطظعغفقكلمنهوي"))
+    drawn = np.random.default_rng(0).integers(0, letters.size, (count, length))
+    return ["".join(row) for row in letters[drawn].tolist()]
+
+
+@pytest.mark.timeout(60)
+def test_fifty_thousand_identical_texts_are_one_group() -> None:
+    assert not duplicates.groups(["شو حلو الشعور لما تصحى بكير"] * 50_000).any()
+
+
+@pytest.mark.timeout(60)
+def test_a_hashtag_in_twenty_thousand_texts_joins_none_of_them() -> None:
+    texts = [f"{body} #اليوم_الوطني_السعودي" for body in bodies(20_000, 60)]
+    assert duplicates.groups(texts).tolist() == list(range(20_000))
+    # But a text that is little more than the hashtag is near to each of them, and so joins them all.
+    assert not duplicates.groups([*texts, "اب #اليوم_الوطني_السعودي"]).any()
+    assert duplicates.partners(texts, ["اب #اليوم_الوطني_السعودي"]).tolist() == [0] * 20_000
+
+
+@pytest.mark.timeout(60)
+def test_boilerplate_in_twenty_thousand_texts_is_one_group() -> None:
+    assert not duplicates.groups(
+        [f"حالة الطقس اليوم في مدينة بيروت وضواحيها {body}" for body in bodies(20_000, 20)]
+    ).any()
+
+
+@pytest.mark.timeout(60)
+def test_two_out_of_ten_hashtags_make_forty_five_groups() -> None:
+    tags = bodies(10, 20)  # 6 shingles each; a text has 36 and must share 11
+    pairs = list(combinations(range(10), 2))
+    texts = [tags[pairs[i % 45][0]] + body + tags[pairs[i % 45][1]] for i, body in enumerate(bodies(20_000, 10))]
+    assert duplicates.groups(texts).tolist() == [i % 45 for i in range(20_000)]
+
+
+def data_file(name: str) -> Path:
+    folder = os.environ.get("KAMMIL_DATA_DIR")
+    if not folder or not (Path(folder) / name).is_file():
+        pytest.skip(f"KAMMIL_DATA_DIR names no folder with {name}")
+    return Path(folder) / name
+
+
+def test_the_fixed_benchmark_is_reproduced() -> None:
+    tsv = data_file("ArSenTD-LEV.tsv")
+    split = Path(os.environ.get("KAMMIL_BENCHMARK", tsv.parent.parent / "benchmark" / "lev30.json"))
+    if not split.is_file():
+        pytest.skip("neither KAMMIL_BENCHMARK nor the folder beside KAMMIL_DATA_DIR holds lev30.json")
+    with tsv.open(encoding="utf-8", newline="") as file:
+        texts = [row["Tweet"] for row in csv.DictReader(file, delimiter="\t")]
+    parts = json.loads(split.read_text(encoding="utf-8"))
+    rows = [row for part in ("test", "validation", "train", "train_other") for row in parts[part]]
+    group = duplicates.groups(texts)
+    assert len(rows) == 129 + 64 + 454 + 2033
+    assert group.max() + 1 == len(rows)
+    assert len(set(group[rows].tolist())) == len(rows)  # each group has one row in one part

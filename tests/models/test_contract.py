@@ -1,0 +1,160 @@
+"""One test of the contract over all families, on folders as they ship."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import kammil
+from kammil.completion import Completer, follow
+from kammil.models.base import Ids, rows
+from kammil.models.families import FAMILIES, Neural, family
+from kammil.vocabulary import BOS, PAD, SPECIALS, UNK
+
+
+@pytest.fixture
+def ids(model: Completer) -> Ids:
+    """Five texts of 20 random ids, (B, T), UNK among them."""
+    generator = np.random.default_rng(3)
+    drawn = generator.integers(SPECIALS, model.vocabulary.size, (5, 20))
+    drawn[:, 0] = BOS
+    drawn[2, 7] = UNK
+    return drawn
+
+
+def test_rows_sum_to_one(model: Completer, ids: Ids) -> None:
+    log_probabilities, _ = model.runner.read(ids, model.runner.start(len(ids)))
+    assert log_probabilities.shape == (5, 20, model.vocabulary.size)
+    assert log_probabilities.dtype == np.float32
+    assert np.exp(log_probabilities.astype(np.float64)).sum(-1) == pytest.approx(1, abs=1e-4)
+    assert not np.isnan(log_probabilities).any()
+
+
+def test_every_text_is_possible(model: Completer, ids: Ids) -> None:
+    log_probabilities, _ = model.runner.read(ids, model.runner.start(len(ids)))
+    producible = [UNK, *range(3, model.vocabulary.size)]
+    assert np.isfinite(log_probabilities[..., producible]).all()
+
+
+def test_the_future_is_not_seen(model: Completer, ids: Ids) -> None:
+    changed = ids.copy()
+    changed[:, 12:] = changed[:, 12:][:, ::-1] + 0
+    changed[:, 12] = UNK
+    one, _ = model.runner.read(ids, model.runner.start(len(ids)))
+    other, _ = model.runner.read(changed, model.runner.start(len(ids)))
+    assert one[:, :12] == pytest.approx(other[:, :12], abs=1e-5)
+
+
+def test_stepping_is_the_parallel_pass(model: Completer, ids: Ids) -> None:
+    parallel, end = model.runner.read(ids, model.runner.start(len(ids)))
+    state = model.runner.start(len(ids))
+    for t in range(ids.shape[1]):
+        step, state = model.runner.step(ids[:, t], state)
+        assert step == pytest.approx(parallel[:, t], abs=1e-5)
+    for one, other in zip(state, end, strict=True):
+        assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+
+
+def test_only_the_last_positions_when_asked(model: Completer, ids: Ids) -> None:
+    whole, _ = model.runner.read(ids, model.runner.start(len(ids)))
+    tail, _ = model.runner.read(ids, model.runner.start(len(ids)), last=3)
+    assert tail == pytest.approx(whole[:, -3:], abs=1e-5)
+
+
+def test_states_can_be_chosen_row_by_row(model: Completer, ids: Ids) -> None:
+    _, state = model.runner.read(ids, model.runner.start(len(ids)))
+    order = np.array([3, 3, 0])
+    picked, _ = model.runner.step(ids[order, 1], rows(state, order))
+    for row, i in enumerate(order):
+        alone, _ = model.runner.read(np.append(ids[i], ids[i, 1])[None], model.runner.start(1), last=1)
+        assert picked[row] == pytest.approx(alone[0, 0], abs=1e-5)
+
+
+def test_padding_changes_nothing(model: Completer, texts: list[str]) -> None:
+    chosen = [texts[0][:10], texts[1], texts[2][:40]]
+    together = follow(model.runner, model.vocabulary, chosen)
+    for text, trace in zip(chosen, together, strict=True):
+        (alone,) = follow(model.runner, model.vocabulary, [text])
+        assert trace.bits == pytest.approx(alone.bits, abs=1e-4)
+        assert len(trace.bits) == len(text) + 1
+
+
+def test_save_and_load_is_the_identity(trained: Path, model: Completer, ids: Ids) -> None:
+    again = kammil.load(trained)
+    one, _ = model.runner.read(ids, model.runner.start(len(ids)))
+    other, _ = again.runner.read(ids, again.runner.start(len(ids)))
+    assert (one == other).all()
+    assert again.vocabulary.characters == model.vocabulary.characters
+
+
+def test_five_texts_can_be_learnt_by_heart(tmp_path: Path, texts: list[str], trained: Path) -> None:
+    name = trained.name
+    five = texts[:5]
+    options = {"hidden": 96, "embedding": 32, "dropout": 0.0, "epochs": 200, "patience": 200, "batch_size": 10}
+    if name == "ngram":
+        options = {"order": 8}
+    out = tmp_path / name
+    # Each twice: a character of one text only would be hidden half of the time.
+    kammil.train(five * 2, validation=five, out=out, model=name, **options)
+    model = kammil.load(out)
+    learnt = [model.normalise(text).rstrip() for text in five]
+    for text in learnt:
+        # From a third of the text on, greedy completion says the rest of it, and stops.
+        at = len(text) // 3
+        assert model.complete(text[:at], length=300, temperature=0).text == text[at:]
+    assert kammil.evaluate(model, five).seen_texts == 5
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if isinstance(family(name), Neural)])
+def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
+    chosen = family(name)
+    assert isinstance(chosen, Neural)
+    torch.manual_seed(0)
+    network = chosen.build(50, chosen.settings()).eval()
+    artifacts = chosen.export(network)
+    assert artifacts.step is not None
+    from kammil.models import load_runner
+
+    runner = load_runner(name, {}, artifacts)
+    ids = np.random.default_rng(0).integers(1, 50, (3, 17))
+    with torch.no_grad():
+        logits = network(torch.from_numpy(ids))  # (B, T, V)
+    ours, _ = runner.read(ids, runner.start(3))
+    assert ours == pytest.approx(torch.log_softmax(logits, -1).numpy(), abs=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if isinstance(family(name), Neural)])
+def test_the_loss_at_birth_is_that_of_an_even_choice(name: str) -> None:
+    chosen = family(name)
+    assert isinstance(chosen, Neural)
+    torch.manual_seed(0)
+    network = chosen.build(200, chosen.settings()).eval()
+    ids = torch.randint(1, 200, (8, 30))
+    with torch.no_grad():
+        nats = torch.nn.functional.cross_entropy(network(ids).flatten(0, 1), ids.flatten())
+    assert float(nats) == pytest.approx(math.log(200), abs=0.15)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if isinstance(family(name), Neural)])
+def test_padding_moves_no_gradient(name: str) -> None:
+    from kammil.training.loss import teacher_forced
+
+    chosen = family(name)
+    assert isinstance(chosen, Neural)
+    torch.manual_seed(0)
+    network = chosen.build(50, chosen.settings()).eval()
+    ids = torch.randint(SPECIALS, 50, (2, 12))
+    padded = torch.cat([ids, torch.full((2, 6), PAD)], dim=1)
+    gradients: list[list[torch.Tensor]] = []
+    for batch in (ids, padded):
+        counted = (batch[:, 1:] != PAD) & (batch[:, :-1] != PAD)
+        totals = teacher_forced(network(batch[:, :-1]), batch[:, 1:], counted)
+        network.zero_grad()
+        totals.nats.backward()
+        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+    for one, other in zip(*gradients, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)

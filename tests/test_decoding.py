@@ -1,0 +1,120 @@
+"""Filters and choosers against plain definitions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kammil import decoding
+from kammil.decoding import Decoding, Rows
+from kammil.errors import OptionError
+
+
+@st.composite
+def distributions(draw: st.DrawFn) -> NDArray[np.float64]:
+    """Log-probabilities (B, V), with ties."""
+    width = draw(st.integers(1, 12))
+    rows = draw(st.lists(st.lists(st.integers(0, 5), min_size=width, max_size=width), min_size=1, max_size=3))
+    return decoding.normalised(np.array(rows, np.float64))
+
+
+def kept(rows: Rows) -> list[set[int]]:
+    """Ids with some probability, row by row."""
+    return [set(np.flatnonzero(np.isfinite(row)).tolist()) for row in rows]
+
+
+@given(distributions(), st.integers(1, 15), st.floats(0.01, 1), st.floats(0, 1), st.floats(0.1, 3))
+def test_every_filter_leaves_distributions_and_their_order(
+    rows: NDArray[np.float64], k: int, p: float, share: float, t: float
+) -> None:
+    for apply in (decoding.top_k(k), decoding.top_p(p), decoding.min_p(share), decoding.temperature(t)):
+        before = rows.copy()
+        after = apply(rows)
+        assert (rows == before).all()  # nothing is changed in place
+        assert np.exp(after).sum(-1) == pytest.approx(1)
+        for old, new in zip(rows, after, strict=True):
+            finite = np.isfinite(new)
+            order = np.argsort(old[finite], kind="stable")
+            assert (np.diff(new[finite][order]) >= -1e-9).all()
+
+
+@given(distributions(), st.integers(1, 15))
+def test_top_k_keeps_exactly_k(rows: NDArray[np.float64], k: int) -> None:
+    after = decoding.top_k(k)(rows)
+    for row, ids in zip(rows, kept(after), strict=True):
+        assert len(ids) == min(k, len(row))
+        assert ids == set(sorted(range(len(row)), key=lambda i: (-row[i], i))[:k])
+
+
+@given(distributions(), st.floats(0.01, 1))
+def test_top_p_keeps_the_smallest_sufficient_set(rows: NDArray[np.float64], p: float) -> None:
+    for row, ids in zip(rows, kept(decoding.top_p(p)(rows)), strict=True):
+        ranked = sorted(range(len(row)), key=lambda i: (-row[i], i))
+        assert ids == set(ranked[: len(ids)])
+        mass = np.exp(row[ranked])
+        assert mass[: len(ids)].sum() >= p - 1e-9
+        assert len(ids) == 1 or mass[: len(ids) - 1].sum() < p + 1e-9
+
+
+@given(distributions(), st.floats(0, 1))
+def test_min_p_keeps_what_has_its_share(rows: NDArray[np.float64], share: float) -> None:
+    for row, ids in zip(rows, kept(decoding.min_p(share)(rows)), strict=True):
+        p = np.exp(row)
+        for i, probability in enumerate(p):
+            if abs(probability - share * p.max()) > 1e-12:
+                assert (i in ids) == (probability >= share * p.max())
+
+
+@given(distributions())
+def test_greedy_takes_the_first_of_the_best(rows: NDArray[np.float64]) -> None:
+    assert decoding.greedy(rows).tolist() == [row.tolist().index(max(row)) for row in rows]
+
+
+def test_sampling_follows_the_distribution() -> None:
+    rows = np.array([[np.log(0.5), -np.inf, np.log(0.2), np.log(0.3)]])
+    generator = np.random.default_rng(1)
+    drawn = np.bincount([decoding.sample(rows, [generator])[0] for _ in range(20_000)], minlength=4) / 20_000
+    # Three standard deviations of a share of 0.5 in 20,000 draws are 0.011.
+    assert drawn == pytest.approx([0.5, 0, 0.2, 0.3], abs=0.011)
+
+
+@given(distributions(), st.integers(0, 2**32))
+def test_a_row_is_drawn_alike_in_any_batch(rows: NDArray[np.float64], seed: int) -> None:
+    together = decoding.sample(rows, [np.random.default_rng([seed, i]) for i in range(len(rows))])
+    alone = [decoding.sample(rows[i : i + 1], [np.random.default_rng([seed, i])])[0] for i in range(len(rows))]
+    assert together.tolist() == alone
+
+
+@given(distributions())
+def test_forbidden_ids_are_never_left(rows: NDArray[np.float64]) -> None:
+    if rows.shape[1] > 1:
+        assert all(0 not in ids for ids in kept(decoding.forbid([0])(rows)))
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+        ({"temperature": float("inf")}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"top_p": 0}, "top_p"),
+        ({"top_p": 1.5}, "top_p"),
+        ({"top_k": 0}, "top_k"),
+        ({"min_p": -0.1}, "min_p"),
+        ({"length": -1}, "length"),
+        ({"seed": -1}, "seed"),
+        ({"stop": ("",)}, "stop"),
+    ],
+)
+def test_options_out_of_range_get_one_sentence(options: dict[str, object], name: str) -> None:
+    with pytest.raises(OptionError, match=rf"{name}.* is .*, but .*\.") as caught:
+        Decoding.of(**options)
+    assert "\n" not in str(caught.value)
+
+
+def test_temperature_zero_needs_no_filter_but_the_forbidden() -> None:
+    assert len(decoding.filters(Decoding(temperature=0, top_k=3, top_p=0.5), forbidden=(0,))) == 1

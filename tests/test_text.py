@@ -1,0 +1,116 @@
+"""Text rules, folding, graphemes."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.errors import FolderError
+from kammil.text import HANDLE, RAW, URL, TextRules, fold, graphemes
+
+RULES = TextRules()
+ANY = st.text(st.characters(codec=None))
+TWITTER = st.lists(
+    st.sampled_from(["@abc", "a@b.co", "https://t.co/x", "www.a.b", " ", "ـ", "\u200d", "\u200f", "شو", "e\u0301", "👨‍👩‍👧"])
+).map("".join)
+RULE_SETS = st.builds(TextRules, *([st.booleans()] * len(fields(TextRules))))
+
+
+@given(RULE_SETS, ANY | TWITTER)
+def test_normalising_twice_changes_nothing_more(rules: TextRules, text: str) -> None:
+    once = rules.normalise(text)
+    assert rules.normalise(once) == once
+
+
+@given(ANY)
+def test_raw_is_the_identity(text: str) -> None:
+    assert RAW.normalise(text) == text
+
+
+@given(ANY | TWITTER)
+def test_normalised_text_is_composed_and_visible(text: str) -> None:
+    seen = RULES.normalise(text)
+    assert unicodedata.is_normalized("NFC", seen)
+    assert "ـ" not in seen
+    assert "  " not in seen
+    assert not seen.startswith(" ")
+    seen.encode("utf-8")  # no lone surrogate is left
+    assert not {c for c in seen if unicodedata.category(c) == "Cc"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("كـــتير   حلو", "كتير حلو"),
+        ("شوف https://t.co/abc؟ حلو", f"شوف {URL} حلو"),
+        ("شكرا @some_one وkteer@example.org", f"شكرا {HANDLE} {HANDLE}"),
+        ("\u200fمرحبا\u202c\ufeff", "مرحبا"),
+        ("عائلة 👨‍👩‍👧", "عائلة 👨‍👩‍👧"),
+        ("می‌خواهم", "می‌خواهم"),
+        ("cafe\u0301", "café"),
+        ("مرحبا ", "مرحبا "),
+    ],
+)
+def test_each_rule_does_what_it_says(text: str, expected: str) -> None:
+    assert RULES.normalise(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        ("nfc", "e\u0301"),
+        ("invisible", "a\u200fb"),
+        ("tatweel", "كـتير"),
+        ("urls", "https://t.co/abc"),
+        ("handles", "@abc"),
+        ("spaces", "a  b"),
+    ],
+)
+def test_each_rule_can_be_switched_off(rule: str, text: str) -> None:
+    assert RULES.normalise(text) != text
+    assert replace(RULES, **{rule: False}).normalise(text) == text
+
+
+def test_rules_survive_their_mapping_and_refuse_strangers() -> None:
+    assert TextRules.from_dict(RAW.to_dict()) == RAW
+    with pytest.raises(FolderError, match="'emoji'"):
+        TextRules.from_dict({"emoji": True})
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=["Cn"])))  # libraries differ in the Unicode they know
+def test_fold_holds_letters_marks_and_digits_only(text: str) -> None:
+    folded = fold(text)
+    assert all(unicodedata.category(c)[0] in "LMN" for c in folded)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("مُحَمَّدٌ، كِتاب!", "محمد كتاب"),
+        ("RT شوف https://t.co/a @x", "rt شوف"),
+        ("ﷲ", "الله"),
+        ("كتيـــر", "كتير"),
+        ("שָׁלוֹם", "שלום"),
+    ],
+)
+def test_copies_of_one_text_fold_alike(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("कि", "की"), ("กิน", "กัน"), ("한국", "한글")])
+def test_different_words_of_other_scripts_stay_different(one: str, other: str) -> None:
+    assert fold(one) != fold(other)
+
+
+@given(ANY)
+def test_graphemes_join_back(text: str) -> None:
+    assert "".join(graphemes(text)) == text
+
+
+def test_graphemes_are_what_a_reader_counts() -> None:
+    assert len(graphemes("مُحَمَّد")) == 4
+    assert len(graphemes("👨‍👩‍👧🇱🇧")) == 2
