@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,7 +17,15 @@ from kammil.corpus import reading
 settings.register_profile("kammil", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kammil")
 
-TINY = {"embedding": 16, "hidden": 32, "dropout": 0.0, "epochs": 2, "batch_size": 32, "device": "cpu", "threads": 1}
+TINY: dict[str, Any] = {
+    "embedding": 16,
+    "hidden": 32,
+    "dropout": 0.0,
+    "epochs": 2,
+    "batch_size": 32,
+    "device": "cpu",
+    "threads": 1,
+}
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +38,7 @@ def texts() -> list[str]:
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
     """A model folder of each family, trained on a part of the embedded corpus."""
     folder = tmp_path_factory.mktemp("models") / str(request.param)
-    options = TINY if request.param == "gru" else {}
+    options: dict[str, Any] = TINY if request.param == "gru" else {}
     kammil.train(texts[:240], out=folder, model=str(request.param), **options)
     return folder
 

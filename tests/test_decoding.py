@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from kammil import decoding
 from kammil.decoding import Decoding, Rows
@@ -14,7 +13,7 @@ from kammil.errors import OptionError
 
 
 @st.composite
-def distributions(draw: st.DrawFn) -> NDArray[np.float64]:
+def distributions(draw: st.DrawFn) -> Rows:
     """Log-probabilities (B, V), with ties."""
     width = draw(st.integers(1, 12))
     rows = draw(st.lists(st.lists(st.integers(0, 5), min_size=width, max_size=width), min_size=1, max_size=3))
@@ -28,7 +27,7 @@ def kept(rows: Rows) -> list[set[int]]:
 
 @given(distributions(), st.integers(1, 15), st.floats(0.01, 1), st.floats(0, 1), st.floats(0.1, 3))
 def test_every_filter_leaves_distributions_and_their_order(
-    rows: NDArray[np.float64], k: int, p: float, share: float, t: float
+    rows: Rows, k: int, p: float, share: float, t: float
 ) -> None:
     for apply in (decoding.top_k(k), decoding.top_p(p), decoding.min_p(share), decoding.temperature(t)):
         before = rows.copy()
@@ -42,7 +41,7 @@ def test_every_filter_leaves_distributions_and_their_order(
 
 
 @given(distributions(), st.integers(1, 15))
-def test_top_k_keeps_exactly_k(rows: NDArray[np.float64], k: int) -> None:
+def test_top_k_keeps_exactly_k(rows: Rows, k: int) -> None:
     after = decoding.top_k(k)(rows)
     for row, ids in zip(rows, kept(after), strict=True):
         assert len(ids) == min(k, len(row))
@@ -50,7 +49,7 @@ def test_top_k_keeps_exactly_k(rows: NDArray[np.float64], k: int) -> None:
 
 
 @given(distributions(), st.floats(0.01, 1))
-def test_top_p_keeps_the_smallest_sufficient_set(rows: NDArray[np.float64], p: float) -> None:
+def test_top_p_keeps_the_smallest_sufficient_set(rows: Rows, p: float) -> None:
     for row, ids in zip(rows, kept(decoding.top_p(p)(rows)), strict=True):
         ranked = sorted(range(len(row)), key=lambda i: (-row[i], i))
         assert ids == set(ranked[: len(ids)])
@@ -60,7 +59,7 @@ def test_top_p_keeps_the_smallest_sufficient_set(rows: NDArray[np.float64], p: f
 
 
 @given(distributions(), st.floats(0, 1))
-def test_min_p_keeps_what_has_its_share(rows: NDArray[np.float64], share: float) -> None:
+def test_min_p_keeps_what_has_its_share(rows: Rows, share: float) -> None:
     for row, ids in zip(rows, kept(decoding.min_p(share)(rows)), strict=True):
         p = np.exp(row)
         for i, probability in enumerate(p):
@@ -69,7 +68,7 @@ def test_min_p_keeps_what_has_its_share(rows: NDArray[np.float64], share: float)
 
 
 @given(distributions())
-def test_greedy_takes_the_first_of_the_best(rows: NDArray[np.float64]) -> None:
+def test_greedy_takes_the_first_of_the_best(rows: Rows) -> None:
     assert decoding.greedy(rows).tolist() == [row.tolist().index(max(row)) for row in rows]
 
 
@@ -82,14 +81,14 @@ def test_sampling_follows_the_distribution() -> None:
 
 
 @given(distributions(), st.integers(0, 2**32))
-def test_a_row_is_drawn_alike_in_any_batch(rows: NDArray[np.float64], seed: int) -> None:
+def test_a_row_is_drawn_alike_in_any_batch(rows: Rows, seed: int) -> None:
     together = decoding.sample(rows, [np.random.default_rng([seed, i]) for i in range(len(rows))])
     alone = [decoding.sample(rows[i : i + 1], [np.random.default_rng([seed, i])])[0] for i in range(len(rows))]
     assert together.tolist() == alone
 
 
 @given(distributions())
-def test_forbidden_ids_are_never_left(rows: NDArray[np.float64]) -> None:
+def test_forbidden_ids_are_never_left(rows: Rows) -> None:
     if rows.shape[1] > 1:
         assert all(0 not in ids for ids in kept(decoding.forbid([0])(rows)))
 

@@ -15,7 +15,9 @@ from kammil.text import HANDLE, RAW, URL, TextRules, fold, graphemes
 RULES = TextRules()
 ANY = st.text(st.characters(codec=None))
 TWITTER = st.lists(
-    st.sampled_from(["@abc", "a@b.co", "https://t.co/x", "www.a.b", " ", "ـ", "\u200d", "\u200f", "شو", "e\u0301", "👨‍👩‍👧"])
+    st.sampled_from(
+        ["@abc", "a@b.co", "https://t.co/x", "www.a.b", " ", "ـ", "\u200d", "\u200f", "شو", "e\u0301", "👨‍👩‍👧"]
+    )
 ).map("".join)
 RULE_SETS = st.builds(TextRules, *([st.booleans()] * len(fields(TextRules))))
 

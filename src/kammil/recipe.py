@@ -19,7 +19,7 @@ from kammil import __version__
 from kammil import folder as folders
 from kammil.card import model_card
 from kammil.completion import load
-from kammil.corpus import reading
+from kammil.corpus import sources
 from kammil.corpus.splitting import Leaks, leaks, split
 from kammil.errors import DataError, KammilError, OptionError
 from kammil.evaluation import baselines, novelty
@@ -128,7 +128,7 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
 def _texts(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
     if isinstance(source, str | Path):
-        read = reading.read_rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
+        read = sources.rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
         raw, name, sha256 = list(read.texts), Path(source).name, read.sha256
     else:
         raw, name = list(source), f"{len(source)} texts"

@@ -125,7 +125,8 @@ def test_an_encoding_that_is_asked_for_wrongly(tmp_path: Path) -> None:
     for encoding in ("nonsense", "rot13", ""):
         assert "is not a text encoding" in sentence(path, encoding=encoding)
     assert "it is UTF-8, so leave --encoding out" in sentence(path, encoding="utf-32")
-    assert "leave --encoding out" in sentence(path, encoding="punycode")
+    assert "it is UTF-8, so leave --encoding out" in sentence(write(tmp_path, "b.txt", "abc"), encoding="undefined")
+    assert read(tmp_path / "b.txt", encoding="latin-1") == ["abc"]
     assert read(path, encoding="UTF8") == read(path, encoding="utf-8-sig") == ARABIC.splitlines()
 
 
@@ -171,6 +172,11 @@ def test_typed_tables_give_every_row(tmp_path: Path, ending: str, values: list[s
     rows = read_rows(path)
     assert list(rows.texts) == [(value or "").strip() for value in values]
     assert rows.column == "text"
+
+
+def test_the_dialect_of_a_tsv_in_which_all_rows_are_equally_wide_wins(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "a.tsv", 'x\ty\n"a\tb\nc\td"\n'), column="2") == ["y", "b", 'd"']
+    assert read(write(tmp_path, "b.tsv", 'x\ty\na\t"b\nc"\n'), column="2") == ["y", "b\nc"]
 
 
 def test_quoted_newlines_blank_lines_and_short_rows(tmp_path: Path) -> None:

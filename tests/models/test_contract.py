@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,14 @@ def test_save_and_load_is_the_identity(trained: Path, model: Completer, ids: Ids
 def test_five_texts_can_be_learnt_by_heart(tmp_path: Path, texts: list[str], trained: Path) -> None:
     name = trained.name
     five = texts[:5]
-    options = {"hidden": 96, "embedding": 32, "dropout": 0.0, "epochs": 200, "patience": 200, "batch_size": 10}
+    options: dict[str, Any] = {
+        "hidden": 96,
+        "embedding": 32,
+        "dropout": 0.0,
+        "epochs": 200,
+        "patience": 200,
+        "batch_size": 10,
+    }
     if name == "ngram":
         options = {"order": 8}
     out = tmp_path / name

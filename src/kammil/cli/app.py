@@ -9,6 +9,7 @@ import typer
 
 import kammil
 from kammil.cli import data
+from kammil.cli.options import Column, Encoding, Json, ModelFolder, Where
 
 app = typer.Typer(
     name="kammil",
@@ -18,13 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-app.add_typer(data.app, name="data")
-
-Column = Annotated[str | None, typer.Option(help="Column of a table that holds the texts: its name, or its number.")]
-Where = Annotated[str | None, typer.Option(help="SQL condition on the rows of a table: \"Country = 'lebanon'\".")]
-Encoding = Annotated[str, typer.Option(help="Encoding of the file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-ModelFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder.")]
+app.add_typer(data.app, name="data", help="Named data sets, and the audit of any file or split.")
 
 
 def _version(value: bool) -> None:
@@ -44,12 +39,14 @@ def common(
 
 @app.command()
 def train(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="txt (one text a line), tsv, csv, jsonl, parquet.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="txt (one text a line), tsv, csv, jsonl, parquet; or a data set.")
+    ],
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
     validation: Annotated[
-        Path | None, typer.Option(help="A second file to validate with; else a leak-free tenth of FILE.")
+        str | None, typer.Option(help="A second file to validate with; else a leak-free tenth of FILE.")
     ] = None,
     model: Annotated[str | None, typer.Option(help="Family: ngram or gru.  [default: gru]")] = None,
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
@@ -136,7 +133,7 @@ def complete(
 @app.command()
 def evaluate(
     folder: ModelFolder,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Texts the model has not seen.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Texts the model has not seen, or a data set.")],
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",

@@ -2,11 +2,143 @@
 
 from __future__ import annotations
 
+import json as json_
+import sys
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
-app = typer.Typer(name="data", help="Named data sets, and the audit of any file or split.", no_args_is_help=True)
+from kammil.cli import options
+from kammil.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kammil.corpus.audit import Audit
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def common() -> None:
     """Named data sets, and the audit of any file or split."""
+
+
+@app.command("list")
+def list_(json: options.Json = False) -> None:
+    """The data sets that Kammil knows by name, and whether they are on this machine."""
+    from kammil.cli.show import print_table
+    from kammil.corpus.catalog import CATALOG, status
+
+    if json:
+        entries = [
+            {
+                "name": d.name,
+                "description": d.description,
+                "licence": d.licence,
+                "citation": d.citation,
+                "files": [{"path": f.path, "url": f.url, "sha256": f.sha256} for f in d.files],
+                "status": status(d.name),
+            }
+            for d in CATALOG.values()
+        ]
+        typer.echo(json_.dumps(entries, ensure_ascii=False, indent=2))
+        return
+    rows = [["name", "here", "licence", "what it is"]]
+    for d in CATALOG.values():
+        states = set(status(d.name).values())
+        rows.append([d.name, states.pop() if len(states) == 1 else "in part", d.licence, d.description])
+    print_table(rows)
+
+
+@app.command()
+def get(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names that `kammil data list` shows.")],
+) -> None:
+    """Download data sets into the cache: verified, resumable, never half-written. Prints where the files are."""
+    from kammil.corpus.catalog import CATALOG, fetch
+
+    for name in names:
+        for path in fetch(name):
+            typer.echo(path)
+        print(f"{name}: {CATALOG[name].licence}. Cite: {CATALOG[name].citation}", file=sys.stderr)
+
+
+@app.command()
+def check(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")],
+    against: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The training part: FILE is then the held-out part.")
+    ] = None,
+    column: options.Column = None,
+    where: options.Where = None,
+    encoding: options.Encoding = "utf-8",
+    json: options.Json = False,
+) -> None:
+    """Audit texts: repeats, near-duplicates, leaks, damage, characters, lengths."""
+    from kammil.corpus.audit import audit
+    from kammil.corpus.sources import rows
+
+    texts = rows(file, column=column, where=where, encoding=encoding).texts
+    training = None
+    if against is not None:
+        read = rows(against, column=column, where=where, encoding=encoding)
+        training = [text for text in read.texts if text]
+    result = audit(texts, training)
+    if json:
+        typer.echo(json_.dumps(result.to_dict(), ensure_ascii=False, indent=2))
+    else:
+        for line in report(result, texts, against):
+            typer.echo(line)
+
+
+def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:
+    """The audit in lines, for people."""
+    if audit.texts == 0:
+        raise DataError("there is no text to check; name a file that has some.")
+
+    def share(n: int) -> str:
+        return f"{n:,} ({100 * n / audit.texts:.1f} %)"
+
+    lengths = audit.lengths
+    lines = [
+        f"texts            {audit.texts:,}, {audit.characters:,} characters, {audit.distinct_characters} different",
+        f"empty            {share(audit.empty)}{_rows(audit.empty_rows)}",
+        f"broken           {share(audit.broken)}{_rows(audit.broken_rows)}",
+        f"exact repeats    {share(audit.exact_repeats)}",
+        f"same letters     {share(audit.folded_repeats)}  of an earlier text, but for case, marks, links, punctuation",
+        f"near-duplicates  {share(audit.near_repeats)}  of an earlier text",
+        f"groups           {audit.groups:,} different texts; the largest group has {audit.largest_group:,}",
+        f"lengths          {lengths.min}-{lengths.max} characters, mean {lengths.mean:.1f}, median {lengths.median:.0f}",
+        "scripts          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.scripts.items() if v > 0),
+        "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
+        f"in one text only {len(audit.lonely)} characters",
+    ]
+    for one, other in audit.examples:
+        lines += [
+            "near-duplicates, for example",
+            f"  row {one + 1}: {texts[one]}",
+            f"  row {other + 1}: {texts[other]}",
+        ]
+    if audit.leaks is not None:
+        leaks = audit.leaks
+        lines += [
+            f"in {against}",
+            f"  same letters    {leaks.exact:,} of {leaks.total:,} ({100 * leaks.exact / max(1, leaks.total):.1f} %)",
+            f"  near-duplicates {leaks.near:,} of {leaks.total:,} ({100 * leaks.near / max(1, leaks.total):.1f} %)",
+        ]
+        verdict = "this part says nothing about new texts" if leaks.near else "no leak"
+        lines.append(f"  {verdict}")
+    return lines
+
+
+def _rows(rows: Sequence[int]) -> str:
+    """The first rows concerned, counted from 1."""
+    if not rows:
+        return ""
+    return "  rows " + ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+
+
+def _visible(character: str) -> str:
+    """A character, or its code point where nothing would be seen."""
+    return character if character.isprintable() and not character.isspace() else f"U+{ord(character):04X}"

@@ -11,7 +11,7 @@ from kammil import folder as folders
 from kammil.card import table
 from kammil.cli.show import print_table
 from kammil.completion import load
-from kammil.corpus import reading
+from kammil.corpus import sources
 from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.evaluation.samples import Sample
 from kammil.evaluation.samples import samples as make_samples
@@ -19,7 +19,7 @@ from kammil.evaluation.samples import samples as make_samples
 
 def run(
     folder: Path,
-    file: Path,
+    file: str,
     *,
     column: str | None,
     where: str | None,
@@ -30,7 +30,7 @@ def run(
 ) -> None:
     """Evaluate, then print a table and samples, or JSON."""
     model = load(folder)
-    texts = reading.read(file, column=column, where=where, encoding=encoding)
+    texts = sources.texts(file, column=column, where=where, encoding=encoding)
     evaluation = evaluate(model, texts)
     shown = [] if samples <= 0 else make_samples(model, texts, samples, seed=seed)
     if json:
@@ -53,7 +53,7 @@ def print_evaluation(evaluation: Evaluation, name: str) -> None:
         typer.echo(
             f"{evaluation.seen_texts:,} of these texts stand in the training texts: the figures measure recall there"
         )
-    print_table(table(evaluation, name), foot="95 % intervals in brackets: bootstrap over texts")
+    print_table(table(evaluation, name), foot="95 % intervals in brackets: bootstrap over texts", numbers=True)
 
 
 def print_sample(sample: Sample) -> None:

@@ -22,10 +22,10 @@ from kammil.training.events import EpochEnded, Event, Progressed
 
 
 def run(
-    file: Path,
+    file: str,
     *,
     out: Path | None,
-    validation: Path | None,
+    validation: str | None,
     config: Path | None,
     assignments: Sequence[str],
     without: Sequence[str],
@@ -38,7 +38,7 @@ def run(
     if without:
         options["rules"] = dict(options.get("rules", {})) | dict.fromkeys(without, False)
     family = str(options.get("model", recipes.Recipe.model_fields["model"].default))
-    target = out or Path(f"{file.stem}-{family}")
+    target = out or Path(f"{Path(file).stem}-{family}")
     with _progress() as listen:
         trained = recipes.train(
             file, out=target, validation=validation, resume=resume, replace=replace, listen=listen, **options

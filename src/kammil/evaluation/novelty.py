@@ -1,8 +1,8 @@
 """Whether a text was copied: a Bloom filter of the letter runs in the training texts (Bloom 1970).
 
 The training texts themselves are never stored. A run is 12 consecutive letters of the folded text: common phrases
-are shorter, and a completion of 30 characters holds about a dozen runs. Each run sets 2 of 8 bits, so a new run is taken
-for a seen one in about 5 of 100 cases; a text counts as seen only if all of its runs do.
+are shorter, and a completion of 30 characters holds about a dozen runs. Each run sets 2 of 8 bits, so a new run is
+taken for a seen one in about 5 of 100 cases; a text counts as seen only if all of its runs do.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 The idea: the estimate after a context of k characters is what was counted there, a little discounted; what the
 discount frees goes to the estimate after the k - 1 last characters, and so on down to an even choice. Below the longest
 context a character is not counted by how often it occurred but by after how many different characters it did: the
-rest of the count is already explained by the longer context. (Kneser & Ney 1995; Chen & Goodman 1999, "An empirical study of
-smoothing techniques", section 3: three discounts for each order, from the counts of counts.)
+rest of the count is already explained by the longer context. (Kneser & Ney 1995; Chen & Goodman 1999, "An empirical
+study of smoothing techniques", section 3: three discounts for each order, from the counts of counts.)
 
 What was left out: tuning the discounts on validation, and pruning. Witten-Bell smoothing in its place costs 0.09 bits a
 character at its best order on the tweets of the benchmark, plain counts below the longest context cost 0.11.
