@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kammil.corpus import catalog
+from kammil.corpus import catalog, sources
 from kammil.corpus.catalog import CATALOG, Dataset, File
 from kammil.errors import DataError
 
@@ -111,7 +111,7 @@ def test_a_file_is_downloaded_once(host: Host, target: Path) -> None:
     assert catalog.fetch("local") == [target]
     assert host.asked == [None]
     assert list(target.parent.iterdir()) == [target]
-    assert catalog.read("local")[:2] == ["سطر رقم 0", "سطر رقم 1"]
+    assert sources.texts("local")[:2] == ["سطر رقم 0", "سطر رقم 1"]
 
 
 def test_a_folder_can_be_given(host: Host, target: Path, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_cache_that_cannot_be_written(target: Path, cache: Path) -> None:
 def test_an_unknown_name() -> None:
     with pytest.raises(DataError, match=re.escape("'Shamy' (did you mean 'shami'?); the known ones are arsentd-lev,")):
         catalog.fetch("Shamy")
-    for ask in (catalog.status, catalog.read):
+    for ask in (catalog.status, catalog.fetch):
         with pytest.raises(DataError, match="there is no data set 'zzz'; the known"):
             ask("zzz")
 
@@ -258,12 +258,12 @@ def test_the_condition_must_select_a_row_in_one_of_the_files(cache: Path, monkey
     cache.mkdir()
     for name, content in contents.items():
         (cache / name).write_bytes(content)
-    assert catalog.read("pair") == ["a", "b", "c"]
-    assert catalog.read("pair", where="\"1\" = 'pos'") == ["c"]
+    assert sources.texts("pair") == ["a", "b", "c"]
+    assert sources.texts("pair", where="\"1\" = 'pos'") == ["c"]
     with pytest.raises(DataError, match="selects none"):
-        catalog.read("pair", where="\"1\" = 'none'")
+        sources.texts("pair", where="\"1\" = 'none'")
     with pytest.raises(DataError, match="names the column 'nope'"):
-        catalog.read("pair", where="nope = 1")
+        sources.texts("pair", where="nope = 1")
 
 
 # ---- the catalog itself
@@ -300,7 +300,7 @@ def test_the_real_data_sets(
 ) -> None:
     monkeypatch.setenv("KAMMIL_DATA_DIR", DATA or "")
     assert set(catalog.status(name).values()) == {"present"}
-    texts = catalog.read(name)
+    texts = sources.texts(name)
     assert len(texts) == count
     assert texts[row].startswith(text)
     assert not cache.exists()

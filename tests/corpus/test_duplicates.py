@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 
@@ -61,35 +62,40 @@ def brute_force(texts: Sequence[str], length: int, share: float) -> list[int]:
     return [numbers.setdefault(g, len(numbers)) for g in group]
 
 
-@pytest.fixture(params=["as shipped", "tiny blocks"], scope="module")
-def blocks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Once more with limits so small that few texts meet all of them: levels, partitions and blocks."""
+@contextmanager
+def limits(tiny: bool) -> Generator[None]:
+    """The shipped limits, or such small ones that few texts meet all of them: levels, partitions and blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "tiny blocks":
-            patch.setattr(duplicates, "_CAP", 1)
-            patch.setattr(duplicates, "_BLOCK", 40)
-            patch.setattr(duplicates, "_PARTITION", 30)
+        for name, value in {"_CAP": 1, "_BLOCK": 40, "_PARTITION": 30}.items() if tiny else ():
+            patch.setattr(duplicates, name, value)
         yield
 
 
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("tiny", [False, True])
 @given(TEXTS, st.sampled_from([1, 2, 3, 5, 15]), st.sampled_from([0.05, 0.3, 0.5, 1.0]))
-def test_groups_are_those_of_brute_force(texts: list[str], length: int, share: float) -> None:
-    assert duplicates.groups(texts, shingle=length, share=share).tolist() == brute_force(texts, length, share)
+def test_groups_are_those_of_brute_force(tiny: bool, texts: list[str], length: int, share: float) -> None:
+    with limits(tiny):
+        found = duplicates.groups(texts, shingle=length, share=share).tolist()
+    assert found == brute_force(texts, length, share)
 
 
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("tiny", [False, True])
 @given(st.lists(st.text(alphabet="اب", min_size=3, max_size=9), max_size=40), st.integers(1, 4))
-def test_groups_are_those_of_brute_force_where_everything_is_common(texts: list[str], length: int) -> None:
+def test_groups_are_those_of_brute_force_where_all_is_common(tiny: bool, texts: list[str], length: int) -> None:
     for share in (0.3, 0.6, 0.9):
-        assert duplicates.groups(texts, shingle=length, share=share).tolist() == brute_force(texts, length, share)
+        with limits(tiny):
+            found = duplicates.groups(texts, shingle=length, share=share).tolist()
+        assert found == brute_force(texts, length, share)
 
 
-@pytest.mark.usefixtures("blocks")
+@pytest.mark.parametrize("tiny", [False, True])
 @given(TEXTS, TEXTS, st.sampled_from([2, 5, 15]), st.sampled_from([0.3, 0.7]))
-def test_partners_are_near_and_none_is_missed(texts: list[str], among: list[str], length: int, share: float) -> None:
+def test_partners_are_near_and_none_is_missed(
+    tiny: bool, texts: list[str], among: list[str], length: int, share: float
+) -> None:
     sources = [shingles(text, length) for text in among]
-    found = duplicates.partners(texts, among, shingle=length, share=share).tolist()
+    with limits(tiny):
+        found = duplicates.partners(texts, among, shingle=length, share=share).tolist()
     for text, partner in zip(texts, found, strict=True):
         own = shingles(text, length)
         expected = [i for i, source in enumerate(sources) if near(own, source, share)]
@@ -177,7 +183,7 @@ def test_options_out_of_range_are_named(shingle: int, share: float) -> None:
 def bodies(count: int, length: int) -> list[str]:
     # 20,000 letters to draw from, so that no two bodies share a run by chance.
     letters = np.array([chr(0x4E00 + i) for i in range(20_000)])
-    drawn = np.random.default_rng(0).integers(0, letters.size, (count, length))
+    drawn = np.random.default_rng(length).integers(0, letters.size, (count, length))
     return ["".join(row) for row in letters[drawn].tolist()]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,6 +91,29 @@ def check(
     else:
         for line in report(result, texts, against):
             typer.echo(line)
+
+
+@app.command()
+def split(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The new folder for train, validation and test files.")],
+    validation: Annotated[float, typer.Option(help="Share of the texts to validate with.")] = 0.0,
+    test: Annotated[float, typer.Option(help="Share of the texts to test on.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Decides which texts.")] = 0,
+    column: options.Column = None,
+    where: options.Where = None,
+    encoding: options.Encoding = "utf-8",
+) -> None:
+    """Divide texts so that no near-duplicates stand on two sides; repeats of held-out texts are dropped."""
+    from kammil.corpus import splitting
+    from kammil.corpus.sources import texts as read
+
+    texts = read(file, column=column, where=where, encoding=encoding)
+    parts = splitting.split(texts, validation=validation, test=test, seed=seed)
+    chosen = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    for path in splitting.write({name: [texts[i] for i in part] for name, part in chosen.items() if part}, out):
+        typer.echo(path)
 
 
 def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:

@@ -150,30 +150,6 @@ def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
     return {file.path: _status(file, folder) for file in _named(name).files}
 
 
-def read(name: str, *, where: str | None = None, folder: Path | None = None) -> list[str]:
-    """The texts of a data set, file after file, blank ones left out; downloads what is missing.
-
-    Args:
-        name: A name in `CATALOG`.
-        where: As for `reading.read`; it must select a row in one of the files.
-        folder: As for `fetch`.
-
-    Raises:
-        DataError: As for `fetch` and `reading.read`.
-        MissingExtraError: The data set is a table and polars is not installed.
-    """
-    texts: list[str] = []
-    empty: reading.NoRowsError | None = None
-    for path in fetch(name, folder=folder):
-        try:
-            texts += reading.read(path, column=CATALOG[name].column, where=where)
-        except reading.NoRowsError as error:
-            empty = error
-    if empty is not None and not texts:
-        raise empty
-    return texts
-
-
 def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
     """The files of a data set on this machine, in order, each with the right SHA-256; downloads what is missing.
 

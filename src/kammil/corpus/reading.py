@@ -8,19 +8,18 @@ formed and read 3 % that are not; and it writes a NUL for half of a JSON surroga
 
 from __future__ import annotations
 
-import codecs
 import csv
 import difflib
 import hashlib
 import io
 import json
 import re
-import unicodedata
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from kammil.corpus.encodings import decoded, read_bytes, undecodable
 from kammil.errors import DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -28,18 +27,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-ENDINGS = (".txt", ".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-"""What `read` understands, in upper or lower case."""
 
-_SIGNATURES = {
-    b"PAR1": "a Parquet file",
-    b"PK\x03\x04": "a ZIP archive or an Office document",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x89PNG": "a PNG image",
-    b"%PDF": "a PDF document",
-}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_SAMPLE = 1 << 16  # bytes looked at to guess an encoding: some ten thousand letters are plenty
 
 _SQL_QUOTED = re.compile(r"""('|")(?:(?!\1).|\1\1)*\1""", re.DOTALL)
 # Only a sub-query could read a file (polars opens read_csv('...') already while it parses one), and every
@@ -100,26 +89,31 @@ def read_rows(
         MissingExtraError: The file is a table and polars is not installed.
     """
     path = Path(path)
-    data = _bytes(path)
+    data = read_bytes(path)
     try:
         if path.suffix.lower() == ".txt":
             if column is not None or where is not None:
                 raise DataError(f"{path} has no columns; --column and --where need a table such as .tsv or .csv")
-            texts = tuple(line.strip() for line in _decoded(path, data, encoding, "\n"))
+            texts = tuple(line.strip() for line in decoded(path, data, encoding, "\n"))
         else:
             column, texts = _from_table(path, data, column, where, encoding)
     except UnicodeError:
-        raise DataError(_undecodable(path, data, encoding)) from None
+        raise DataError(undecodable(path, data, encoding)) from None
     if not any(texts):
         part = path if column is None else f"column {column!r} of {path}"
         raise DataError(f"{part} holds no text ({len(texts):,} rows, all blank); choose another file or column")
     return Rows(texts, path, column, hashlib.sha256(data).hexdigest())
 
 
-def sample() -> list[str]:
+def sample_rows() -> Rows:
     """The embedded corpus: Levantine short texts, to try things out without a file or a network."""
-    lines = resources.files("kammil.corpus").joinpath("sample.txt").read_text("utf-8").split("\n")
-    return [line.strip() for line in lines if line.strip()]
+    with resources.as_file(resources.files("kammil.corpus").joinpath("sample.txt")) as path:
+        return read_rows(path)
+
+
+def sample() -> list[str]:
+    """The texts of the embedded corpus."""
+    return list(sample_rows().texts)
 
 
 def nearest(name: str, names: Collection[str]) -> str:
@@ -127,115 +121,6 @@ def nearest(name: str, names: Collection[str]) -> str:
     folded = {other.casefold(): other for other in names}
     close = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f" (did you mean {folded[close[0]]!r}?)" if close else ""
-
-
-# ---- bytes and encodings
-
-
-def _bytes(path: Path) -> bytes:
-    ending = path.suffix.lower()
-    try:
-        if path.is_dir():
-            raise DataError(f"{path} is a folder; name one file in it")
-        if not path.exists():
-            raise DataError(f"{path} does not exist; check the name and the folder")
-        if ending not in ENDINGS:
-            raise DataError(f"{path} has the ending {ending!r}; the endings read are {', '.join(ENDINGS)}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
-    if not data:
-        raise DataError(f"{path} is empty (0 bytes); write at least one text into it")
-    kind = next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
-    if kind != ("a Parquet file" if ending == ".parquet" else None):
-        kind = kind or "not a Parquet file"
-        raise DataError(f"{path} is {kind}, whatever its ending says; unpack it or give it its own ending")
-    return data
-
-
-def _decoded(path: Path, data: bytes, encoding: str, newline: str) -> TextIO:
-    """The text as a stream, decoded piece by piece: the whole never stands in memory as one string."""
-    try:
-        name = codecs.lookup(encoding).name.removesuffix("-sig")
-        codec = "utf-8-sig" if name == "utf-8" else name
-        stream = io.TextIOWrapper(io.BytesIO(data), codec, newline=newline)
-    except LookupError:
-        raise DataError(f"{encoding!r} is not a text encoding; try utf-8, utf-16 or windows-1256") from None
-    if name.startswith(("utf-16", "utf-32")):
-        return stream
-    if (at := data.find(0)) >= 0:
-        wide = _wide(data)
-        advice = f"try --encoding {wide}" if wide else "it is binary, not text"
-        raise DataError(f"{path} has a NUL byte at position {at} (line {_line(data, at)}); {advice}")
-    if name != "utf-8" and not data.isascii() and _first_bad(data, "utf-8") is None:
-        raise DataError(f"{path} is UTF-8, not {encoding}; leave --encoding out")
-    return stream
-
-
-def _line(data: bytes, at: int) -> int:
-    return data.count(b"\n", 0, at) + 1
-
-
-def _first_bad(data: bytes, encoding: str) -> int | None:
-    """The position of the first byte that the encoding does not allow, counted from 0."""
-    try:
-        data.decode(encoding)
-    except UnicodeDecodeError as error:
-        return error.start
-    except UnicodeError:  # codecs of Python's own, such as punycode, name no position
-        return 0
-    return None
-
-
-def _undecodable(path: Path, data: bytes, encoding: str) -> str:
-    """The sentence about the first byte that the encoding does not allow, with the likely way out."""
-    at = _first_bad(data, encoding) or 0
-    around = data[max(0, at - _SAMPLE) : at + _SAMPLE]
-    text = around.decode(errors="replace")
-    if _first_bad(data, "utf-8") is None:
-        advice = "it is UTF-8, so leave --encoding out"
-    elif text.count("\N{REPLACEMENT CHARACTER}") * 10 < sum(character > "\x7f" for character in text):
-        advice = "all around it is UTF-8, so repair that line"
-    elif guess := _wide(data) or _narrow(around):
-        advice = f"try --encoding {guess}"
-    else:
-        advice = "save it as UTF-8 or name its encoding with --encoding"
-    name = "UTF-8" if codecs.lookup(encoding).name == "utf-8" else encoding
-    return f"{path} is not {name}: byte 0x{data[at]:02X} at position {at} (line {_line(data, at)}); {advice}"
-
-
-def _wide(data: bytes) -> str | None:
-    """The UTF-16 or UTF-32 that a byte-order mark or the places of the NUL bytes speak for, or None."""
-    marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-    if marked := next((name for mark, name in marks.items() if data.startswith(mark)), None):
-        return marked
-    # One half of the byte pairs holds the NULs of spaces, digits and line ends; the other half none.
-    even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
-    name = "utf-16-le" if odd > even else "utf-16-be"
-    text = data[:_SAMPLE].decode(name, errors="replace")
-    readable = sum(character.isprintable() or character.isspace() for character in text)
-    return name if min(even, odd) * 20 < max(even, odd) and readable > 0.95 * len(text) else None
-
-
-def _narrow(around: bytes) -> str | None:
-    """The likeliest encoding with one byte a character, or None."""
-    runs: list[bytes] = re.findall(rb"[\x80-\xff]+", around)
-    high = b"".join(runs)
-    # Arabic words are runs of high bytes; an accented letter or a curly quote stands alone among ASCII.
-    arabic = len(high) >= 2 * len(runs)
-    script = "ARABIC" if arabic else "LATIN"
-    best, best_share = None, 0.6  # of the high bytes must be letters of the script, or common signs
-    for name in ("windows-1256", "iso-8859-6") if arabic else ("windows-1252", "latin-1"):
-        if _first_bad(high, name) is None:
-            text = high.decode(name)
-            letters = sum(c.isalpha() and unicodedata.name(c).startswith(script) for c in text)
-            share = (letters + sum(c in "‘’“”–—…•€« »" for c in text)) / max(1, len(text))
-            if share > best_share:
-                best, best_share = name, share
-    return best
-
-
-# ---- tables
 
 
 def _from_table(
@@ -276,7 +161,7 @@ def _clean_csv(path: Path, data: bytes, column: str | None, encoding: str) -> io
     for quoting, ragged in dialects:
         out = io.BytesIO()
         text = io.TextIOWrapper(out, "utf-8", newline="", write_through=True)
-        lines = _decoded(path, data, encoding, "")
+        lines = decoded(path, data, encoding, "")
         problem = _copy_rows(lines, text, column, "\t" if tab else ",", quoting=quoting, ragged=ragged)
         text.detach()
         if not problem and not out.tell():
@@ -329,7 +214,7 @@ def _as_numbers(column: pl.Series) -> pl.Series:
 def _clean_json(path: Path, data: bytes, encoding: str) -> io.BytesIO:
     """One object a line, checked, in UTF-8; half of a surrogate pair becomes U+FFFD."""
     out = io.BytesIO()
-    for number, line in enumerate(_decoded(path, data, encoding, "\n"), start=1):
+    for number, line in enumerate(decoded(path, data, encoding, "\n"), start=1):
         if not line.strip():
             continue
         try:

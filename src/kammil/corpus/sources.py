@@ -1,4 +1,4 @@
-"""What a user may name where texts are wanted: a file, or a data set of the catalog."""
+"""What a user may name where texts are wanted: a file, a data set of the catalog, or the embedded corpus."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from pathlib import Path
 from kammil.corpus import catalog, reading
 from kammil.corpus.reading import Rows
 
+SAMPLE = "sample"
+"""Name of the embedded corpus."""
+
 
 def rows(source: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8") -> Rows:
     """All selected rows of a file; or of a data set such as `arsentd-lev`, downloaded if it is not there.
 
-    A file of that name wins over a data set. Raises as `reading.read_rows` and `catalog.fetch` do.
+    `sample` is the embedded corpus. A file of that name wins over a data set. Raises as
+    `reading.read_rows` and `catalog.fetch` do.
     """
     name = str(source)
+    if name == SAMPLE and not Path(source).exists():
+        return reading.sample_rows()
     if Path(source).exists() or name not in catalog.CATALOG:
         return reading.read_rows(source, column=column, where=where, encoding=encoding)
     column = column or catalog.CATALOG[name].column

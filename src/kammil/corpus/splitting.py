@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +77,29 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
         left = left[~chosen]
     train = tuple(np.flatnonzero(np.isin(group, left)).tolist())
     return Split(train=train, validation=drawn[1], test=drawn[0])
+
+
+def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
+    """Write each part into a new folder, one text a line; as .jsonl where a text has several lines.
+
+    The folder appears whole or not at all. Raises `DataError` if it is there already or cannot be written.
+    """
+    if folder.exists():
+        raise DataError(f"{folder} is there already; name a new folder with --out")
+    plain = not any("\n" in text or "\r" in text for texts in parts.values() for text in texts)
+    ending = ".txt" if plain else ".jsonl"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+            draft = Path(temporary) / "draft"
+            draft.mkdir()
+            for name, texts in parts.items():
+                lines = texts if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+                (draft / f"{name}{ending}").write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="\n")
+            draft.rename(folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written ({error.strerror}); name another place with --out") from None
+    return [folder / f"{name}{ending}" for name in parts]
 
 
 def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leaks:

@@ -28,6 +28,10 @@ from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import UNK
 
 
+_STEPS, _LEAST_EPOCHS = 2500, 3
+"""How long to learn where the options leave it open."""
+
+
 @dataclass(frozen=True)
 class Lessons:
     """What a network learns from and is judged by while it learns."""
@@ -99,6 +103,7 @@ class _Run:
         self.train = make_rows(lessons.train, objective=options.objective, block=options.block)
         self.validation = make_rows(lessons.validation, objective=options.objective, block=options.block)
         self.steps = math.ceil(len(self.train) / options.batch_size)
+        self.epochs = options.epochs or max(_LEAST_EPOCHS, math.ceil(_STEPS / self.steps))
         self.history: list[EpochEnded] = []
         self.best = _copy(model)
         if checkpoint is not None and checkpoint.exists():
@@ -114,7 +119,7 @@ class _Run:
 
     def go(self) -> tuple[EpochEnded, ...]:
         """Epochs until the last, until the minutes are used up, or until nothing gets better."""
-        finished = len(self.history) >= self.options.epochs or self._stale() >= self.options.patience
+        finished = len(self.history) >= self.epochs or self._stale() >= self.options.patience
         while not finished:
             tally = _Tally()
             try:
@@ -127,13 +132,13 @@ class _Run:
                 if not self.history:
                     raise
                 break
-            finished |= len(self.history) >= self.options.epochs or self._stale() >= self.options.patience
+            finished |= len(self.history) >= self.epochs or self._stale() >= self.options.patience
         self.plain.load_state_dict(self.best)
         return tuple(self.history)
 
     def _progress(self, step: int) -> float:
         """Share of the run done before `step` of the current epoch: by epochs or by minutes, whichever is further."""
-        by_epochs = (len(self.history) + step / self.steps) / self.options.epochs
+        by_epochs = (len(self.history) + step / self.steps) / self.epochs
         if self.options.minutes is None:
             return by_epochs
         return max(by_epochs, self.elapsed / (60 * self.options.minutes))
@@ -154,9 +159,7 @@ class _Run:
                 progress, warmup=self.options.warmup, floor=self.options.floor
             )
             self._step(batch, tally)
-            self.listen(
-                Progressed(epoch + 1, step + 1, self.steps, self.options.epochs, tally.bits, self.elapsed, progress)
-            )
+            self.listen(Progressed(epoch + 1, step + 1, self.steps, self.epochs, tally.bits, self.elapsed, progress))
         return False
 
     def _step(self, batch: Batch, tally: _Tally) -> None:

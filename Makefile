@@ -1,0 +1,44 @@
+# Two commands do everything: `make demo` and `make test`. Both build their own .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: help demo test check bench clean
+
+help:
+	@echo "make demo   set up, train on the embedded corpus, evaluate, complete"
+	@echo "make test   set up, run the tests"
+	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages"
+	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $(READY)
+
+demo: $(READY)
+	rm -rf demo
+	$(BIN)/kammil data check sample
+	$(BIN)/kammil data split sample --test 0.1 --out demo/texts
+	$(BIN)/kammil train demo/texts/train.txt --minutes 1 --out demo/model
+	$(BIN)/kammil evaluate demo/model demo/texts/test.txt --samples 3
+	$(BIN)/kammil complete "شو رأيكم نطلع" --model demo/model -n 3
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/python docs/refresh.py --check
+
+bench: $(READY)
+	$(BIN)/python benchmarks/notebook.py
+	$(BIN)/python benchmarks/lev30.py
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/duplicates.py
+
+clean:
+	rm -rf .venv demo
