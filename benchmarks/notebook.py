@@ -1,0 +1,287 @@
+"""The notebook "Generative RNNs: Text Completion", trained as it is written, beside Kammil on the same tweets.
+
+The notebook's model, its split and its training are rebuilt here from their description: half a tweet goes in, padded
+at the end; the padding runs through the GRU; the decoder is fed nothing, so its 30 outputs are one and the same
+distribution; 112 of its 200 test tweets stand in its training part. Kammil trains on the same 800 raw tweets (a tenth of
+them held out to choose by) and is judged on the same 200, and on those of the 200 that are no near-duplicates of a
+training tweet: only they say something about new tweets.
+
+Run: `python benchmarks/notebook.py` (needs the arsentd-lev data set; about 6 minutes on 2 cores). Writes notebook.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor, nn
+
+import kammil
+from kammil.completion import Completer
+from kammil.corpus import sources
+from kammil.corpus.splitting import leaks
+from kammil.models.families import Neural, family
+from kammil.training.batches import make_rows, pad
+from kammil.training.events import Event, Progressed
+from kammil.training.loop import Lessons, fit
+from kammil.training.options import TrainingOptions
+from kammil.vocabulary import CharacterVocabulary, rare_characters
+
+TARGET = 30
+PLATEAU = 0.183
+"""Share of target characters that are a space: where the notebook's model ends."""
+BLOCKS, RUNS = 20, 20
+
+
+class NotebookRNN(nn.Module):
+    """Embedding 128, GRU 256, dropout 0.3, one linear layer: 30 times the same answer from the last hidden state."""
+
+    def __init__(self, size: int) -> None:
+        """`size`: number of characters and the padding."""
+        super().__init__()
+        self.embedding = nn.Embedding(size, 128, padding_idx=0)
+        self.rnn = nn.GRU(128, 256, batch_first=True)
+        self.dropout = nn.Dropout(0.3)
+        self.output = nn.Linear(256, size)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits (B, 30, V) for padded inputs (B, T)."""
+        _, hidden = self.rnn(self.embedding(ids))  # (1, B, H)
+        return torch.stack([self.output(self.dropout(hidden[0])) for _ in range(TARGET)], dim=1)
+
+    @torch.no_grad()
+    def generate(self, ids: Tensor, temperature: float) -> Tensor:
+        """30 sampled ids (B, 30), each fed back: what training never did."""
+        _, hidden = self.rnn(self.embedding(ids))
+        written: list[Tensor] = []
+        for _ in range(TARGET):
+            p = torch.softmax(self.output(hidden[0]) / temperature, dim=-1)
+            drawn = torch.multinomial(p, 1)  # (B, 1)
+            written.append(drawn[:, 0])
+            _, hidden = self.rnn(self.embedding(drawn), hidden)
+        return torch.stack(written, dim=1)
+
+
+@dataclass
+class Notebook:
+    """The notebook's data, prepared as it does."""
+
+    tweets: Sequence[str]
+    ids: dict[str, int] = field(init=False)
+    width: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Characters of all tweets, test tweets included, in code-point order after the padding."""
+        self.ids = {c: i + 1 for i, c in enumerate(sorted(set(" ".join(self.tweets))))}
+        self.width = max(len(t) // 2 for t in self.tweets)
+
+    def encode(self, tweets: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """First halves padded to one width (N, T), and the 30 characters after them (N, 30)."""
+        inputs = torch.zeros(len(tweets), self.width, dtype=torch.long)
+        targets = torch.zeros(len(tweets), TARGET, dtype=torch.long)
+        for row, tweet in enumerate(tweets):
+            half = len(tweet) // 2
+            inputs[row, :half] = torch.tensor([self.ids[c] for c in tweet[:half]])
+            targets[row] = torch.tensor([self.ids[c] for c in tweet[half : half + TARGET]])
+        return inputs, targets
+
+
+def train_notebook(data: Notebook, train: Sequence[str], test: Sequence[str]) -> tuple[NotebookRNN, dict[str, Any]]:
+    """20 epochs of Adam as the notebook has them; accuracy on the test tweets after every epoch."""
+    torch.manual_seed(42)
+    model = NotebookRNN(len(data.ids) + 1)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, weight_decay=1e-5)
+    inputs, targets = data.encode(train)
+    seconds, reached = 0.0, None
+    curve: list[tuple[float, float]] = []
+    for _ in range(20):
+        started = time.monotonic()
+        model.train()
+        for batch in torch.randperm(len(train)).split(32):
+            optimiser.zero_grad()
+            loss = nn.functional.cross_entropy(
+                model(inputs[batch]).flatten(0, 1), targets[batch].flatten(), ignore_index=0
+            )
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimiser.step()
+        seconds += time.monotonic() - started
+        accuracy = score_notebook(model, data, test)["accuracy"]
+        curve.append((round(seconds, 2), accuracy))
+        if reached is None and accuracy >= PLATEAU:
+            reached = seconds
+    return model, {"training_seconds": seconds, "seconds_to_plateau": reached, "curve": curve}
+
+
+@torch.no_grad()
+def score_notebook(model: NotebookRNN, data: Notebook, test: Sequence[str]) -> dict[str, float]:
+    """Accuracy and bits a target character."""
+    model.eval()
+    inputs, targets = data.encode(test)
+    logits = model(inputs)
+    bits = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten()) / math.log(2)
+    return {"accuracy": float((logits.argmax(-1) == targets).float().mean()), "bits": float(bits)}
+
+
+def seconds_to_plateau(train: Sequence[str], test: Sequence[str]) -> float:
+    """Seconds of training until Kammil's GRU has 18.3 % of the target characters of the test tweets right.
+
+    Looked at every 5 steps; looking is not counted. Nothing is chosen by it: the run ends there.
+    """
+    vocabulary = CharacterVocabulary.from_texts(train)
+    encoded = [vocabulary.encode(t) for t in train]
+    batch = pad(make_rows([vocabulary.encode(t) for t in test], objective="completion", block=512))
+    judged = batch.counted.copy()
+    judged &= batch.targets != 3
+    gru = family("gru")
+    assert isinstance(gru, Neural)
+    options = TrainingOptions()
+    torch.manual_seed(options.seed)
+    network = gru.build(vocabulary.size, gru.settings())
+    looking, answer = 0.0, math.nan
+
+    class ReachedError(Exception):
+        """The plateau is reached."""
+
+    def listen(event: Event) -> None:
+        nonlocal looking, answer
+        if not isinstance(event, Progressed) or event.step % 5:
+            return
+        started = time.monotonic()
+        network.eval()
+        with torch.no_grad():
+            guesses = network(torch.from_numpy(np.ascontiguousarray(batch.inputs))).argmax(-1).numpy()
+        network.train()
+        accuracy = (guesses == batch.targets)[judged].mean()
+        looking += time.monotonic() - started
+        if accuracy >= PLATEAU:
+            answer = event.elapsed - (looking - (time.monotonic() - started))
+            raise ReachedError
+
+    rare = np.array([vocabulary.encode(c)[0] for c in sorted(rare_characters(train))], np.int64)
+    with contextlib.suppress(ReachedError):
+        fit(network, Lessons(encoded, encoded[:8], rare, vocabulary.unknown_bits), options, listen=listen)
+    return answer
+
+
+def time_completions(
+    notebook: NotebookRNN, data: Notebook, model: Completer, prompts: Sequence[str]
+) -> tuple[list[float], list[float]]:
+    """Milliseconds of one 30-character completion, one thread, the two in turn; only ours of full length count."""
+    torch.set_num_threads(1)
+    theirs: list[float] = []
+    ours: list[float] = []
+    inputs = torch.zeros(len(prompts), 1, data.width, dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        inputs[row, 0, : len(prompt)] = torch.tensor([data.ids[c] for c in prompt])
+    for i in range(RUNS * BLOCKS):
+        at = i % len(prompts)
+        theirs.append(_milliseconds(lambda at=at: notebook.generate(inputs[at], 1.0)))
+        began = time.perf_counter()
+        text = model.complete(prompts[at], length=TARGET, temperature=1.0, seed=i).text
+        took = 1000 * (time.perf_counter() - began)
+        if len(text) == TARGET:
+            ours.append(took)
+    return theirs, ours
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - started)
+
+
+def main() -> None:
+    """Run everything, print the table, write the JSON."""
+    tweets = sources.texts("arsentd-lev", where="Country = 'lebanon'")
+    usable = [t for t in tweets if len(t) >= 60 and len(t) - len(t) // 2 >= TARGET]
+    train, test = (list[str](part) for part in train_test_split(usable, test_size=0.2, random_state=42))
+    leaked = leaks(train, test)
+    clean = [t for i, t in enumerate(test) if i not in set(leaked.near_rows)]
+    data = Notebook(usable)
+    notebook, theirs = train_notebook(data, train, test)
+    scores = {name: score_notebook(notebook, data, part) for name, part in (("all", test), ("clean", clean))}
+    plateau = seconds_to_plateau(train, test)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "gru"
+        started = time.monotonic()
+        trained = kammil.train(train, out=out, model="gru", raw=True)
+        took = time.monotonic() - started
+        model = kammil.load(out)
+        ours = {name: kammil.evaluate(model, part) for name, part in (("all", test), ("clean", clean))}
+        epochs = len(trained.history)
+        prompts = [t[:65] for t in test[:50]]
+        their_ms, our_ms = time_completions(notebook, data, model, prompts)
+    spaces = {name: _spaces(part) for name, part in (("all", test), ("clean", clean))}
+    result: dict[str, Any] = {
+        "machine": {"processor": platform.processor() or platform.machine(), "torch": torch.__version__},
+        "tweets": {"train": len(train), "test": len(test), "test_in_train": leaked.exact, "test_near": leaked.near},
+        "always_a_space": spaces,
+        "notebook": {
+            **{f"{name}_{k}": v for name, score in scores.items() for k, v in score.items()},
+            **theirs,
+            "completion_ms": statistics.median(their_ms),
+        },
+        "kammil": {
+            **{f"{name}_accuracy": _value(e.model.target_top1) for name, e in ours.items()},
+            **{f"{name}_bits": _value(e.model.target_bits_per_character) for name, e in ours.items()},
+            "training_seconds": trained.history[-1]["elapsed"],
+            "whole_seconds": took,
+            "epochs": epochs,
+            "seconds_to_plateau": plateau,
+            "completion_ms": statistics.median(our_ms),
+        },
+        "completion_ratio": statistics.median(their_ms) / statistics.median(our_ms),
+        "plateau_ratio": theirs["training_seconds"] / plateau,
+    }
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    print_table(result)
+
+
+def _spaces(texts: Sequence[str]) -> float:
+    targets = "".join(t[len(t) // 2 :][:TARGET] for t in texts)
+    return targets.count(" ") / len(targets)
+
+
+def _value(figure: Any) -> float:
+    return float(figure.value)
+
+
+def print_table(result: dict[str, Any]) -> None:
+    """The one table."""
+    n, k, s = result["notebook"], result["kammil"], result["always_a_space"]
+    t = result["tweets"]
+    print(f"{t['train']} training tweets, {t['test']} test tweets; {t['test_in_train']} stand in both")
+    head = ("", "always a space", "notebook", "kammil gru")
+    never = "never" if n["seconds_to_plateau"] is None else f"{n['seconds_to_plateau']:.1f}"
+    rows = [
+        ("characters right, all 200, %", _p(s["all"]), _p(n["all_accuracy"]), _p(k["all_accuracy"])),
+        ("characters right, new ones, %", _p(s["clean"]), _p(n["clean_accuracy"]), _p(k["clean_accuracy"])),
+        ("bits per character, all 200", "", f"{n['all_bits']:.3f}", f"{k['all_bits']:.3f}"),
+        ("bits per character, new ones", "", f"{n['clean_bits']:.3f}", f"{k['clean_bits']:.3f}"),
+        ("training, s", "", f"{n['training_seconds']:.1f}", f"{k['training_seconds']:.1f}"),
+        ("... until 18.3 % are right, s", "", never, f"{k['seconds_to_plateau']:.1f}"),
+        ("30-character completion, ms", "", f"{n['completion_ms']:.2f}", f"{k['completion_ms']:.2f}"),
+    ]
+    for row in (head, *rows):
+        print(f"{row[0]:<32}" + "".join(f"{cell:>16}" for cell in row[1:]))
+
+
+def _p(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+if __name__ == "__main__":
+    main()
