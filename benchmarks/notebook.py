@@ -2,8 +2,8 @@
 
 The notebook's model, its split and its training are rebuilt here from their description: half a tweet goes in, padded
 at the end; the padding runs through the GRU; the decoder is fed nothing, so its 30 outputs are one and the same
-distribution; 112 of its 200 test tweets stand in its training part. Kammil trains on the same 800 raw tweets (a tenth of
-them held out to choose by) and is judged on the same 200, and on those of the 200 that are no near-duplicates of a
+distribution; 112 of its 200 test tweets stand in its training part. Kammil trains on the same 800 raw tweets (a tenth
+of them held out to choose by) and is judged on the same 200, and on those of the 200 that are no near-duplicates of a
 training tweet: only they say something about new tweets.
 
 Run: `python benchmarks/notebook.py` (needs the arsentd-lev data set; about 6 minutes on 2 cores). Writes notebook.json.

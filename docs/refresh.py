@@ -1,0 +1,137 @@
+"""Write the generated pages: docs/commands.md from the program, the README's tables from the benchmarks' results.
+
+`python docs/refresh.py` writes them, `--check` says whether they are fresh (part of `make check`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+COMMANDS = (
+    "train",
+    "complete",
+    "evaluate",
+    "plot",
+    "info",
+    "data",
+    "data list",
+    "data get",
+    "data check",
+    "data split",
+)
+
+
+def commands() -> str:
+    """Every command's own help."""
+    pages = ["# Commands", "", "Written by the program itself: `python docs/refresh.py`.", ""]
+    environment = os.environ | {"COLUMNS": "100", "TERM": "dumb", "NO_COLOR": "1"}
+    for command in ("", *COMMANDS):
+        arguments = [sys.executable, "-m", "kammil", *command.split(), "--help"]
+        done = subprocess.run(arguments, capture_output=True, check=True, env=environment, encoding="utf-8")
+        text = "\n".join(
+            line.rstrip() for line in done.stdout.strip().replace("python -m kammil", "kammil").split("\n")
+        )
+        pages += [f"## kammil {command}".rstrip(), "", "```", text, "```", ""]
+    return "\n".join(pages)
+
+
+def readme(text: str) -> str:
+    """The README with its tables filled in."""
+    for name, table in (("notebook", notebook()), ("lev30", lev30())):
+        text = re.sub(
+            rf"(<!-- {name}: .*? -->\n).*?(<!-- /{name} -->)",
+            lambda match, table=table: match[1] + table + "\n" + match[2],
+            text,
+            flags=re.DOTALL,
+        )
+    return text
+
+
+def notebook() -> str:
+    """The notebook beside Kammil."""
+    r = result("notebook")
+    n, k, s = r["notebook"], r["kammil"], r["always_a_space"]
+    never = "never" if n["seconds_to_plateau"] is None else f"{n['seconds_to_plateau']:.1f} s"
+    return markdown(
+        [
+            ["", "always a space", "the notebook", "`kammil train`"],
+            ["right, all 200 test tweets", share(s["all"]), share(n["all_accuracy"]), share(k["all_accuracy"])],
+            [
+                "right, those not also in training",
+                share(s["clean"]),
+                share(n["clean_accuracy"]),
+                share(k["clean_accuracy"]),
+            ],
+            ["bits per character, those", "", f"{n['clean_bits']:.2f}", f"{k['clean_bits']:.2f}"],
+            ["training", "", f"{n['training_seconds']:.0f} s", f"{k['training_seconds']:.0f} s"],
+            ["... until 18.3 % are right", "", never, f"{k['seconds_to_plateau']:.1f} s"],
+            ["one completion, one core", "", f"{n['completion_ms']:.1f} ms", f"{k['completion_ms']:.1f} ms"],
+        ]
+    )
+
+
+def lev30() -> str:
+    """The fixed benchmark."""
+    r = result("lev30")
+    names = ["unigram", "3-gram", "ngram", "gru"]
+    rows = [["", "character frequencies", "3-gram", "`--model ngram`", "`--model gru`"]]
+    found = [r["baselines"].get(name) or r[name]["test"] for name in names]
+    for field, title, percent in (
+        ("target_bits_per_character", "bits per character, target", False),
+        ("bits_per_character_with_end", "bits per character, whole texts with their ends", False),
+        ("target_top1", "target characters right", True),
+        ("target_top5", "... among the 5 most probable", True),
+    ):
+        rows.append([title, *(interval(figures[field], percent=percent) for figures in found)])
+    seconds = [f"{r[name]['training_seconds']:.1f} s" for name in ("ngram", "gru")]
+    return markdown([*rows, ["training, 2 cores", "", "", *seconds]])
+
+
+def result(name: str) -> dict[str, Any]:
+    """What a benchmark wrote."""
+    return json.loads((ROOT / "benchmarks" / f"{name}.json").read_text("utf-8"))
+
+
+def interval(figure: list[float], *, percent: bool) -> str:
+    """Value and 95 % interval."""
+    value, low, high = figure
+    if percent:
+        return f"{100 * value:.1f} % ({100 * low:.1f}-{100 * high:.1f})"
+    return f"{value:.2f} ({low:.2f}-{high:.2f})"
+
+
+def share(value: float) -> str:
+    """A share in per cent."""
+    return f"{100 * value:.1f} %"
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """Rows as a table, the first being the heading."""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def main() -> None:
+    """Write or check."""
+    pages = {
+        ROOT / "docs" / "commands.md": commands(),
+        ROOT / "README.md": readme((ROOT / "README.md").read_text("utf-8")),
+    }
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
+    if "--check" in sys.argv[1:]:
+        for path in stale:
+            sys.stderr.write(f"{path.relative_to(ROOT)} is stale; run: python docs/refresh.py\n")
+        sys.exit(1 if stale else 0)
+    for path in stale:
+        path.write_text(pages[path], "utf-8")
+
+
+if __name__ == "__main__":
+    main()
