@@ -196,7 +196,7 @@ def _merge(owner: _Ints, token: _Ints, need: _Ints) -> tuple[_Ints, _Bools, _Int
     sample = sample[order]
     sampled = np.zeros(need.size, np.bool_)
     sampled[present[sample]] = True
-    kept = np.ones(owner.size, bool)
+    kept = sampled[owner]
     solid = size[sample] >= need[present[sample]]
     return up, solid, up[owner[kept]], token[kept], need[present[sample]]
 
