@@ -20,7 +20,7 @@ from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
 from kammil.models.base import Ids, LogProbabilities, Runner, State, rows
 from kammil.text import TextRules, graphemes
-from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 FinishReason = Literal["length", "end", "stop"]
 
@@ -84,6 +84,9 @@ class Completer:
     ) -> None:
         """Bind a running side to its vocabulary and text rules; `model` is the folder it came from."""
         self.runner, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
+        # Lone surrogates, which a raw model may have learnt, are no text that could be written anywhere.
+        surrogates = [id for id, c in enumerate(vocabulary.characters, SPECIALS) if "\ud800" <= c <= "\udfff"]
+        self._forbidden = (PAD, UNK, BOS, *surrogates)
         self._last: tuple[Ids, LogProbabilities, State] | None = None
 
     def normalise(self, text: str) -> str:
@@ -132,12 +135,15 @@ class Completer:
         if decoding.length == 0:
             yield drafts
             return
-        steps = filters(decoding, forbidden=(PAD, UNK, BOS))
+        steps = filters(decoding, forbidden=self._forbidden)
         generators = [np.random.default_rng([decoding.seed, i]) for i in range(n)]
         log_probabilities, state = self._read(self.vocabulary.encode(self.normalise(prompt)))
-        live, keep = list(range(n)), np.zeros(n, np.int64)
+        if n > 1:
+            log_probabilities, state = log_probabilities.repeat(n, axis=0), rows(state, np.zeros(n, np.int64))
+        live = list(range(n))
         while True:
-            log_probabilities, state = log_probabilities[keep], rows(state, keep)  # (live, V)
+            if not np.isfinite(log_probabilities[:, EOS:].max(axis=-1)).all():  # nothing to choose, or NaN
+                raise FolderError("the model gives no probabilities; copy the model folder again.")
             choices = log_probabilities.astype(np.float64)
             for step in steps:
                 choices = step(choices)
@@ -146,12 +152,13 @@ class Completer:
             for i, id, cost in zip(live, ids, costs, strict=True):
                 drafts[i].add(None if id == EOS else self.vocabulary.piece(int(id)), float(cost))
             yield drafts
-            keep = np.array([row for row, i in enumerate(live) if drafts[i].reason is None], np.int64)
-            if not len(keep):
+            keep = [row for row, i in enumerate(live) if drafts[i].reason is None]
+            if not keep:
                 return
-            live = [live[row] for row in keep]
-            log_probabilities, state = self.runner.step(ids[keep], rows(state, keep))
-            keep = np.arange(len(live))
+            if len(keep) < len(live):
+                live = [live[row] for row in keep]
+                ids, state = ids[keep], rows(state, np.array(keep))
+            log_probabilities, state = self.runner.step(ids, state)  # (live, V)
 
     def _read(self, ids: Ids) -> tuple[LogProbabilities, State]:
         """What may follow BOS and ids, (1, V), and the state there; goes on from the last prompt where it can."""
@@ -239,7 +246,10 @@ class Trace:
 
 
 def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Trace]:
-    """Read texts, already normalised, on the running side, all in one batch, in bounded memory."""
+    """Read texts, already normalised, on the running side, all in one batch, in bounded memory.
+
+    Raises `FolderError` if the model gives some text no probability, which no sound model does.
+    """
     encoded = [vocabulary.encode(text) for text in texts]
     width = max((len(ids) for ids in encoded), default=0) + 1
     inputs = np.full((len(texts), width), PAD, np.int64)
@@ -256,6 +266,8 @@ def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
         true = np.take_along_axis(log_probabilities, targets[:, part, None], -1)  # (B, chunk, 1)
         bits[:, part] = -true[..., 0] / math.log(2)
         ranks[:, part] = (log_probabilities > true).sum(-1)
+    if not np.isfinite(bits[targets != PAD]).all():
+        raise FolderError("the model gives no probabilities; copy the model folder again.")
     unknown = targets == UNK
     bits[unknown] += vocabulary.unknown_bits
     ranks[unknown] = vocabulary.size

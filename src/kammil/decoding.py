@@ -1,7 +1,8 @@
 """From log-probabilities to a choice: filters, each a pure function, then a chooser.
 
-A filter takes log-probabilities (B, V), each row summing to one, and gives the same back with some entries at minus
-infinity and the rest renormalised. Shapes: B batch, V vocabulary.
+A filter takes log-weights (B, V), log-probabilities up to a constant for each row, and gives log-weights back, some of
+them at minus infinity. Nothing is renormalised between filters: a keystroke has no time for it, and the chooser only
+compares. Shapes: B batch, V vocabulary.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ _REASONS = {
     "top_k": "it must be a whole number of at least 1",
     "top_p": "it must be above 0 and at most 1, such as 0.9",
     "min_p": "it must be between 0 and 1, such as 0.05",
-    "seed": "it must be a whole number from 0 on",
+    "stop": "it must be a list of strings",
+    "seed": f"it must be a whole number from 0 to {2**64 - 1}",
 }
 
 
@@ -74,14 +76,20 @@ def forbid(ids: Sequence[int]) -> Filter:
     def apply(rows: Rows) -> Rows:
         kept = rows.copy()
         kept[:, which] = -np.inf
-        return normalised(kept)
+        return kept
 
     return apply
 
 
 def temperature(value: float) -> Filter:
     """Log-probabilities divided by a temperature > 0 (Ackley, Hinton & Sejnowski 1985)."""
-    return lambda rows: normalised(rows / value)
+
+    def apply(rows: Rows) -> Rows:
+        below = rows - rows.max(axis=-1, keepdims=True)  # the best stay at 0, however small the temperature
+        with np.errstate(over="ignore"):
+            return below / value
+
+    return apply
 
 
 def top_k(k: int) -> Filter:
@@ -91,7 +99,7 @@ def top_k(k: int) -> Filter:
         drop = np.argsort(-rows, axis=-1, kind="stable")[:, k:]  # (B, V - k)
         kept = rows.copy()
         np.put_along_axis(kept, drop, -np.inf, axis=-1)
-        return normalised(kept)
+        return kept
 
     return apply
 
@@ -101,13 +109,13 @@ def top_p(p: float) -> Filter:
 
     def apply(rows: Rows) -> Rows:
         order = np.argsort(-rows, axis=-1, kind="stable")  # (B, V)
-        sorted_p = np.exp(np.take_along_axis(rows, order, axis=-1))
+        sorted_p = np.exp(np.take_along_axis(normalised(rows), order, axis=-1))
         before = np.cumsum(sorted_p, axis=-1) - sorted_p  # probability of all that are more probable
         kept = rows.copy()
         drop = before >= p
         drop[:, 0] = False
         np.put_along_axis(kept, order, np.where(drop, -np.inf, np.take_along_axis(rows, order, -1)), axis=-1)
-        return normalised(kept)
+        return kept
 
     return apply
 
@@ -117,7 +125,7 @@ def min_p(share: float) -> Filter:
 
     def apply(rows: Rows) -> Rows:
         floor = rows.max(axis=-1, keepdims=True) + (np.log(share) if share > 0 else -np.inf)
-        return normalised(np.where(rows >= floor, rows, -np.inf))
+        return np.where(rows >= floor, rows, -np.inf)
 
     return apply
 
@@ -154,6 +162,9 @@ def greedy(rows: Rows) -> NDArray[np.int64]:
 
 def sample(rows: Rows, generators: Sequence[np.random.Generator]) -> NDArray[np.int64]:
     """One id for each row, (B,), drawn with that row's own generator, so that a row is the same in any batch."""
-    cumulative = np.exp(rows.astype(np.float64)).cumsum(axis=-1)  # (B, V)
-    points = np.array([g.random() for g in generators]) * cumulative[:, -1]
-    return (cumulative <= points[:, None]).sum(axis=-1).clip(max=rows.shape[-1] - 1).astype(np.int64)
+    cumulative = np.exp(rows - rows.max(axis=-1, keepdims=True)).cumsum(axis=-1)  # (B, V)
+    drawn = [
+        int(row.searchsorted(generator.random() * row[-1], side="right"))
+        for row, generator in zip(cumulative, generators, strict=True)
+    ]
+    return np.minimum(drawn, rows.shape[-1] - 1)

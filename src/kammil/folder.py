@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import shutil
 import tempfile
 from collections.abc import Generator, Mapping
@@ -80,37 +81,63 @@ def new(path: Path, *, replace: bool = False) -> Generator[Path]:
     """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
 
     Raises `FolderError` at once if `path` exists (and `replace` is false), or is not a model folder, or cannot be
-    written; and after a full disk, with nothing left behind.
+    written; and after a full disk, with nothing left behind. A link to a model folder stays a link.
     """
     check_free(path, replace=replace)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".draft", dir=path.parent))
-    except OSError as error:
-        raise FolderError(f"cannot write {path}: {error.strerror}; name another place with --out.") from error
+        place = path.resolve()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".draft", dir=place.parent))
+    except (OSError, ValueError) as error:
+        raise FolderError(f"cannot write {path}: {_why(error)}; name another place with --out.") from error
     try:
         yield draft
         draft.chmod(0o755)
-        if path.exists():
-            old = draft.with_suffix(".old")
-            path.rename(old)
-            draft.rename(path)
-            shutil.rmtree(old)
-        else:
-            draft.rename(path)
+        check_free(path, replace=replace)  # again: somebody else may have written there in the meantime
+        _swap(draft, place)
     except OSError as error:
-        raise FolderError(f"cannot write {path}: {error.strerror}; free some space or name another place.") from error
+        raise FolderError(f"cannot write {path}: {_why(error)}; free some space or name another place.") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def _swap(draft: Path, place: Path) -> None:
+    """Put a finished folder in its place; what was there goes only when the new one stands."""
+    if not place.exists():
+        draft.rename(place)
+        return
+    old = draft.with_suffix(".old")
+    place.rename(old)
+    try:
+        draft.rename(place)
+    except BaseException:
+        old.rename(place)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _why(error: OSError | ValueError | RuntimeError) -> str:
+    """The reason alone: the path stands in our sentence already."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def check_free(path: Path, *, replace: bool = False) -> None:
     """`FolderError` if `path` is taken: by a model unless `replace`, by anything else always."""
-    if not path.exists() and not path.is_symlink():
+    try:
+        if not path.exists() and not path.is_symlink():
+            return
+        empty = path.is_dir() and not any(path.iterdir())
+    except OSError as error:
+        raise FolderError(f"cannot write {path}: {_why(error)}; name another place with --out.") from error
+    if empty:
         return
-    if not (path / MODEL).is_file() and not (path.is_dir() and not any(path.iterdir())):
+    try:  # other programs have a model.json too, and --replace deletes the whole folder
+        ours = {"format", "family"} <= _json(path, MODEL).keys()
+    except FolderError:
+        ours = False
+    if not ours:
         raise FolderError(f"{path} exists and is no model folder; name another one with --out.")
-    if not replace and (path / MODEL).exists():
+    if not replace:
         raise FolderError(f"{path} holds a model already; give --replace to replace it, or another --out.")
 
 
@@ -149,18 +176,23 @@ def put(path: Path, content: bytes) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise FolderError(f"cannot write {path}: {error.strerror}; free some space or name another place.") from error
+        raise FolderError(f"cannot write {path}: {_why(error)}; free some space or name another place.") from error
 
 
 def read(folder: Path) -> Model:
     """Read and validate a folder; `FolderError` for anything that is not a whole model folder of a known format."""
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError as error:
+        raise FolderError(f"{folder} cannot be opened: {_why(error)}; name another model folder.") from error
+    if not there:
         raise FolderError(f"there is no model folder at {folder}; train one with: kammil train FILE --out {folder}")
     raw = _json(folder, MODEL)
     found = raw.get("format")
     if found != FORMAT:
         raise FolderError(
-            f"{folder} has format {found!r} and this Kammil reads format {FORMAT}; train it anew or update Kammil."
+            f"{folder} has format {reprlib.repr(found)} and this Kammil reads format {FORMAT}; "
+            "train it anew or update Kammil."
         )
     try:
         description = Description.model_validate(raw)
@@ -194,8 +226,8 @@ def _bytes(folder: Path, name: str) -> bytes:
                 f"{path} has more than {_LARGEST >> 30} GiB, which no model of ours has; do not trust it."
             )
         return path.read_bytes()
-    except OSError as error:
-        raise FolderError(f"{folder} is no whole model folder: {name} cannot be read ({error.strerror}).") from error
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
+        raise FolderError(f"{folder} is no whole model folder: {name} cannot be read ({_why(error)}).") from error
 
 
 def _text(folder: Path, name: str) -> str:

@@ -21,7 +21,7 @@ from kammil.card import model_card
 from kammil.completion import load
 from kammil.corpus import sources
 from kammil.corpus.splitting import Leaks, leaks, split
-from kammil.errors import DataError, KammilError, OptionError
+from kammil.errors import DataError, KammilError, MissingExtraError, OptionError
 from kammil.evaluation import baselines, novelty
 from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.models.base import Artifacts
@@ -69,22 +69,25 @@ class Recipe(BaseModel):
         a value out of range.
         """
         named = {name: value for name, value in options.items() if value is not None}
-        settings = _take(named, family(str(named.get("model", "gru"))).settings.model_fields)
+        chosen = str(named.get("model", cls.model_fields["model"].default))
+        own = cls.model_fields.keys() - {"settings", "training"}  # these two are made here, of flat names
+        names = [*own, *TrainingOptions.model_fields, *family(chosen).settings.model_fields]
+        settings = _take(named, family(chosen).settings.model_fields)
         training = _take(named, TrainingOptions.model_fields)
-        unknown = sorted(set(named) - set(cls.model_fields))
+        unknown = sorted(named.keys() - own)
         if unknown:
-            names = [*cls.model_fields, *TrainingOptions.model_fields]
             near = difflib.get_close_matches(unknown[0], names, 1)
-            hint = (
-                f"did you mean {near[0]!r}?" if near else f"the {named.get('model', 'gru')} family has no such setting."
-            )
+            hint = f"did you mean {near[0]!r}?" if near else f"the {chosen} family has no such setting."
             raise OptionError(f"there is no option {unknown[0]!r}; {hint}")
         try:
             recipe = cls.model_validate({**named, "settings": settings, "training": training})
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
+            name = ".".join(str(part) for part in first["loc"]).removeprefix("training.")
             raise OptionError(f"{name} is {first['input']!r}, but: {first['msg'].lower()}.") from error
+        strange = sorted(recipe.rules.keys() - RAW.to_dict().keys())
+        if strange:
+            raise OptionError(f"there is no text rule {strange[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
         resolved = settings_of(family(recipe.model), settings)
         return recipe.model_copy(update={"settings": resolved.model_dump()})
 
@@ -129,7 +132,7 @@ def _texts(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
     if isinstance(source, str | Path):
         read = sources.rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
-        raw, name, sha256 = list(read.texts), Path(source).name, read.sha256
+        raw, name, sha256 = list(read.texts), _printable(Path(source).name), read.sha256
     else:
         raw, name = list(source), f"{len(source)} texts"
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
@@ -138,6 +141,11 @@ def _texts(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
     return texts, name, sha256
+
+
+def _printable(name: str) -> str:
+    """A file name as it can be written: names may hold bytes that are no UTF-8."""
+    return name.encode("utf-8", "replace").decode()
 
 
 @dataclass(frozen=True)
@@ -178,6 +186,8 @@ def train(
     """
     recipe = Recipe.of(options)
     target = Path(out)
+    if not target.name:
+        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     folders.check_free(target, replace=replace)
     data = gather(recipe, source, validation)
     return _Workshop(recipe, data, target).make(resume=resume, replace=replace, listen=listen)
@@ -221,11 +231,13 @@ class _Workshop:
         self, chosen: Neural, settings: Any, *, resume: bool, replace: bool, listen: Callable[[Event], None]
     ) -> tuple[Artifacts, tuple[EpochEnded, ...]]:
         """The one training loop, resumable."""
-        import torch
+        try:
+            import torch
 
-        from kammil.training.checkpoint import Checkpoint
-        from kammil.training.loop import Lessons, fit
-
+            from kammil.training.checkpoint import Checkpoint
+            from kammil.training.loop import Lessons, fit
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"training needs {error.name}; run: pip install 'kammil[train]'") from error
         self._open_waiting(resume=resume, replace=replace)
         rare = rare_characters(self.data.train)
         lessons = Lessons(
@@ -234,30 +246,38 @@ class _Workshop:
             np.array([int(self.vocabulary.encode(c)[0]) for c in sorted(rare)], np.int64),
             self.vocabulary.unknown_bits,
         )
-        torch.manual_seed(self.recipe.training.seed)
-        network = chosen.build(self.vocabulary.size, settings)
-        history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=Checkpoint(self.waiting))
+        checkpoint = Checkpoint(self.waiting)
+        try:
+            torch.manual_seed(self.recipe.training.seed)
+            network = chosen.build(self.vocabulary.size, settings)
+            history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=checkpoint)
+        finally:
+            if not checkpoint.exists():  # nothing to go on from
+                shutil.rmtree(self.waiting, ignore_errors=True)
         return chosen.export(network.eval()), history
 
     def _open_waiting(self, *, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one that is there belongs to this very run."""
         file = self.waiting / "run.json"
-        ours = self.recipe.model_dump(mode="json") | {
-            "sha256": self.data.sha256,
-            "validation": hashlib.sha256(json.dumps(self.data.validation).encode()).hexdigest(),
-        }
+        ours = self.recipe.model_dump(mode="json")
+        ours |= ours.pop("training") | ours.pop("settings")
+        ours["SHA-256 of the texts"] = self.data.sha256
+        ours["SHA-256 of the validation texts"] = hashlib.sha256(json.dumps(self.data.validation).encode()).hexdigest()
         if file.exists() and not resume and not replace:
             raise OptionError(
                 f"an interrupted run waits for {self.out}; go on with --resume, or begin anew with --replace."
             )
         if file.exists() and resume:
-            theirs: dict[str, Any] = json.loads(file.read_text("utf-8"))
+            try:
+                theirs: dict[str, Any] = dict(json.loads(file.read_text("utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise OptionError(f"{file} cannot be read ({error}); give --replace to begin anew.") from error
             other = [name for name in ours if ours[name] != theirs.get(name)]
             if other:
                 raise OptionError(
-                    f"the interrupted run for {self.out} differs in {other[0]} "
+                    f"the interrupted run for {self.out} has another {other[0]} "
                     f"({theirs.get(other[0])!r} then, {ours[other[0]]!r} now); "
-                    "give the same, or --replace to start anew."
+                    "give the same, or --replace to begin anew."
                 )
             return
         shutil.rmtree(self.waiting, ignore_errors=True)
@@ -265,7 +285,7 @@ class _Workshop:
             self.waiting.mkdir(parents=True)
         except OSError as error:
             raise KammilError(f"cannot write {self.waiting}: {error.strerror}; name another place.") from error
-        folders.put(file, json.dumps(ours, ensure_ascii=False).encode())
+        folders.put(file, json.dumps(ours).encode())
 
     def _description(self, settings: dict[str, Any]) -> folders.Description:
         """The content of `model.json`."""
@@ -303,5 +323,5 @@ class _Workshop:
             },
         )
         model = folders.read(draft)
-        folders.put(draft / folders.CARD, model_card(self.out.name, model, evaluation).encode())
+        folders.put(draft / folders.CARD, model_card(_printable(self.out.name), model, evaluation).encode())
         return evaluation

@@ -95,7 +95,7 @@ class CharacterVocabulary:
         """Read `vocabulary.json`; `FolderError` if it is anything else than `to_json` writes."""
         try:
             data: Any = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FolderError(f"vocabulary.json is not JSON ({error}); copy the model folder again.") from error
         fields = cast(dict[str, Any], data) if isinstance(data, dict) else {}
         listed = fields.get("characters")

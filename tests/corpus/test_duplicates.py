@@ -62,6 +62,13 @@ def brute_force(texts: Sequence[str], length: int, share: float) -> list[int]:
     return [numbers.setdefault(g, len(numbers)) for g in group]
 
 
+def bodies(count: int, length: int) -> list[str]:
+    # 20,000 letters to draw from, so that no two bodies share a run by chance.
+    letters = np.array([chr(0x4E00 + i) for i in range(20_000)])
+    drawn = np.random.default_rng(length).integers(0, letters.size, (count, length))
+    return ["".join(row) for row in letters[drawn].tolist()]
+
+
 @contextmanager
 def limits(tiny: bool) -> Generator[None]:
     """The shipped limits, or such small ones that few texts meet all of them: levels, partitions and blocks."""
@@ -129,6 +136,12 @@ def test_the_threshold_is_thirty_percent_of_the_shorter_text() -> None:
     assert duplicates.overlap(shorter, two) == 0.2
 
 
+def test_a_share_that_is_no_binary_fraction_is_met_exactly() -> None:
+    text = "abcdefghijklmnopqrstuvwxyz0123456789āēī"  # 39 letters: 25 shingles, and 0.56 * 25 is 14.000000000000002
+    assert duplicates.groups([text, text[:28] + "9" * 40], share=0.56).tolist() == [0, 0]
+    assert duplicates.groups([text, text[:27] + "9" * 40], share=0.56).tolist() == [0, 1]
+
+
 def test_groups_are_chains_and_partners_are_direct() -> None:
     first, link, last = "abcdefghijklmnopqrst", "abcdefghijklmnopqrst0123456789ABCDEFGHIJ", "0123456789abcdefghij"
     assert duplicates.groups([first, last, link]).tolist() == [0, 0, 0]
@@ -177,14 +190,18 @@ def test_options_out_of_range_are_named(shingle: int, share: float) -> None:
         duplicates.groups(["a"], shingle=shingle, share=share)
 
 
+@pytest.mark.parametrize("tiny", [False, True])
+def test_a_common_phrase_joins_texts_that_share_more_than_it(tiny: bool) -> None:
+    phrase, *shared = bodies(4, 20)
+    # Two texts with the same 40 letters share 26 of 106 shingles, and must share 32.
+    texts = [phrase + shared[i % 3] + body for i, body in enumerate(bodies(6, 80))]
+    with limits(tiny):
+        assert duplicates.groups(texts).tolist() == [0, 1, 2, 3, 4, 5]
+        assert duplicates.groups([*texts, phrase + "ab"]).tolist() == [0] * 7
+        assert duplicates.partners([*texts, phrase + "ab"], texts[:1]).tolist() == [0, -1, -1, -1, -1, -1, 0]
+
+
 # 20,000 texts hold 200 million pairs: comparing them all takes minutes, well over these limits.
-
-
-def bodies(count: int, length: int) -> list[str]:
-    # 20,000 letters to draw from, so that no two bodies share a run by chance.
-    letters = np.array([chr(0x4E00 + i) for i in range(20_000)])
-    drawn = np.random.default_rng(length).integers(0, letters.size, (count, length))
-    return ["".join(row) for row in letters[drawn].tolist()]
 
 
 @pytest.mark.timeout(60)
@@ -198,7 +215,8 @@ def test_a_hashtag_in_twenty_thousand_texts_joins_none_of_them() -> None:
     assert duplicates.groups(texts).tolist() == list(range(20_000))
     # But a text that is little more than the hashtag is near to each of them, and so joins them all.
     assert not duplicates.groups([*texts, "اب #اليوم_الوطني_السعودي"]).any()
-    assert duplicates.partners(texts, ["اب #اليوم_الوطني_السعودي"]).tolist() == [0] * 20_000
+    found = duplicates.partners([*texts, "اب #اليوم_الوطني_السعودي"], texts[:1]).tolist()
+    assert found == [0, *[-1] * 19_999, 0]
 
 
 @pytest.mark.timeout(60)
@@ -216,16 +234,9 @@ def test_two_out_of_ten_hashtags_make_forty_five_groups() -> None:
     assert duplicates.groups(texts).tolist() == [i % 45 for i in range(20_000)]
 
 
-def data_file(name: str) -> Path:
-    folder = os.environ.get("KAMMIL_DATA_DIR")
-    if not folder or not (Path(folder) / name).is_file():
-        pytest.skip(f"KAMMIL_DATA_DIR names no folder with {name}")
-    return Path(folder) / name
-
-
-def test_the_fixed_benchmark_is_reproduced() -> None:
-    tsv = data_file("ArSenTD-LEV.tsv")
-    split = Path(os.environ.get("KAMMIL_BENCHMARK", tsv.parent.parent / "benchmark" / "lev30.json"))
+def test_the_fixed_benchmark_is_reproduced(data_dir: Path) -> None:
+    tsv = data_dir / "ArSenTD-LEV.tsv"
+    split = Path(os.environ.get("KAMMIL_BENCHMARK", data_dir.parent / "benchmark" / "lev30.json"))
     if not split.is_file():
         pytest.skip("neither KAMMIL_BENCHMARK nor the folder beside KAMMIL_DATA_DIR holds lev30.json")
     with tsv.open(encoding="utf-8", newline="") as file:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from contextlib import suppress
 
 
 def main() -> None:
     """Entry point of `kammil`: runs a command; an error of ours is one sentence on stderr and exit status 2."""
     from kammil.errors import KammilError
 
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever called, as in `kammil info model >&-`
+            setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, mode)))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="replace")  # no text, however odd, may crash a print
@@ -23,6 +28,10 @@ def main() -> None:
     except KeyboardInterrupt:
         print("kammil: stopped.", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader has gone; nothing is left to say
-        sys.exit(141)
+    except OSError as error:  # what only the system can know: a full disk behind stdout, a name that is too long
+        if not isinstance(error, BrokenPipeError):
+            where = f"{error.filename}: " if error.filename else ""
+            print(f"kammil: {where}{error.strerror}; free some space or name another place.", file=sys.stderr)
+        with suppress(OSError):  # what could not be written is not tried again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141 if isinstance(error, BrokenPipeError) else 2)

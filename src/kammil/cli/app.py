@@ -44,7 +44,7 @@ def train(
     ],
     column: Column = None,
     where: Where = None,
-    encoding: Encoding = "utf-8",
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None,
     validation: Annotated[
         str | None, typer.Option(help="A second file to validate with; else a leak-free tenth of FILE.")
     ] = None,
@@ -83,7 +83,7 @@ def train(
         flags={
             "column": column,
             "where": where,
-            "encoding": None if encoding == "utf-8" else encoding,
+            "encoding": encoding,
             "model": model,
             "raw": raw or None,
             "minutes": minutes,
@@ -153,11 +153,18 @@ def plot(
     out: Annotated[Path | None, typer.Option(help="File to write.  [default: FOLDER/training.png]")] = None,
 ) -> None:
     """Draw the training curves: loss and accuracy by epoch."""
+    from dataclasses import asdict
+
     from kammil import folder as folders
     from kammil import plots
+    from kammil.errors import FolderError
+    from kammil.training.events import EpochEnded
 
     path = out or folder / "training.png"
-    history = folders.read(folder).metrics.get("history", [])
+    try:
+        history = [asdict(EpochEnded(**epoch)) for epoch in folders.read(folder).metrics.get("history", [])]
+    except TypeError as error:
+        raise FolderError(f"{folder / folders.METRICS} holds no training history; copy the folder again.") from error
     plots.save(plots.training_curves(history, folder.resolve().name), path)
     typer.echo(path)
 

@@ -20,7 +20,7 @@ def run(text: str | None, folder: Path, options: Options, *, n: int, json: bool)
         if json:
             answers = model.samples(prompt, n, **options)
             typer.echo(json_.dumps([asdict(answer) for answer in answers], ensure_ascii=False))
-        elif n > 1:
+        elif n != 1:
             for answer in model.samples(prompt, n, **options):
                 typer.echo(_shown(prompt) + answer.text)
         else:

@@ -124,7 +124,7 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
     def share(n: int) -> str:
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"
 
-    lengths = audit.lengths
+    lengths, middle = audit.lengths, audit.lengths.median
     lines = [
         f"texts            {audit.texts:,}, {audit.characters:,} characters, {audit.distinct_characters} different",
         f"empty            {share(audit.empty)}{_rows(audit.empty_rows)}",
@@ -133,7 +133,7 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
         f"same letters     {share(audit.folded_repeats)}  of an earlier text, but for case, marks, links, punctuation",
         f"near-duplicates  {share(audit.near_repeats)}  of an earlier text",
         f"groups           {audit.groups:,} different texts; the largest group has {audit.largest_group:,}",
-        f"lengths          {lengths.min}-{lengths.max} characters, mean {lengths.mean:.1f}, median {lengths.median:.0f}",
+        f"lengths          {lengths.min}-{lengths.max} characters, mean {lengths.mean:.1f}, median {middle:.0f}",
         "scripts          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.scripts.items() if v > 0),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"in one text only {len(audit.lonely)} characters",

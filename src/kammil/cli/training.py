@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import time
 import tomllib
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from kammil import plots
 from kammil import recipe as recipes
 from kammil.cli.evaluating import print_evaluation
-from kammil.errors import MissingExtraError, OptionError
+from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.training.events import EpochEnded, Event, Progressed
 
 
@@ -35,8 +36,11 @@ def run(
 ) -> None:
     """Resolve the options (defaults, then the TOML file, then flags), train, and print where the model is."""
     options = _toml(config) | _assigned(assignments) | {k: v for k, v in flags.items() if v is not None}
-    if without:
-        options["rules"] = dict(options.get("rules", {})) | dict.fromkeys(without, False)
+    if flag := next((name for name in options if name in inspect.signature(recipes.train).parameters), None):
+        raise OptionError(f"{flag} is no option for --set or a TOML file; give it on the command line.")
+    rules = options.get("rules", {})
+    if without and isinstance(rules, dict):
+        options["rules"] = rules | dict.fromkeys(without, False)
     family = str(options.get("model", recipes.Recipe.model_fields["model"].default))
     target = out or Path(f"{Path(file).stem}-{family}")
     with _progress() as listen:
@@ -47,7 +51,7 @@ def run(
     if trained.history:
         try:
             plots.save(plots.training_curves(trained.history, target.name), target / "training.png")
-        except MissingExtraError as error:
+        except (MissingExtraError, FolderError) as error:  # the model is whole without it
             print(f"no figure: {error}", file=sys.stderr)
     typer.echo(f"model: {target}")
 

@@ -159,7 +159,7 @@ def _levels(keys: list[str], shingle: int, share: float) -> list[_Level]:
     if not 0 < share <= 1:
         raise OptionError(f"A share of {share} is out of range; give a number above 0 and at most 1.")
     owner, token, size = _repeated_shingles(keys, shingle)
-    need = np.maximum(np.ceil(share * size - 1e-9), 1).astype(np.int64)  # 1e-9: 0.3 x 10 must be 3, not 4
+    need = np.maximum(np.ceil(share * size - 1e-9), 1).astype(np.int64)  # 0.56 * 25 must be 14
     solid = np.zeros(len(keys), np.bool_)
     rank = np.argsort(np.argsort(need, kind="stable"), kind="stable")  # items stand in order of need
     up, owner, need = rank, rank[owner], np.sort(need)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.errors import FolderError
 from kammil.models import ngram
 from kammil.models.base import Ids, LogProbabilities, Runner, State
 from kammil.vocabulary import EOS, UNK
@@ -26,7 +27,12 @@ class UnigramRunner(Runner):
     """The same distribution everywhere: how often each id occurs."""
 
     def __init__(self, counts: NDArray[np.generic]) -> None:
-        """Counts (V,), add-one smoothed over what a text can hold: characters, UNK and the end."""
+        """Counts (V,), add-one smoothed over what a text can hold: characters, UNK and the end.
+
+        `ValueError` for anything but a row of whole numbers from 0 on.
+        """
+        if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts.astype(np.float64) < 0).any():
+            raise ValueError("the counts are not whole numbers")
         smooth = counts.astype(np.float64)
         smooth[EOS:] += 1
         smooth[UNK] += 1
@@ -56,13 +62,19 @@ def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
     return arrays | {_NGRAM + name: value for name, value in artifacts.weights.items()}
 
 
-def runners(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Runner]:
-    """The baselines, ready to be evaluated like any model."""
+def runners(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, Runner]:
+    """The baselines of V ids, ready to be evaluated like any model; `FolderError` for foreign arrays."""
     weights = {k.removeprefix(_NGRAM): v for k, v in arrays.items() if k.startswith(_NGRAM)}
-    return {
-        "unigram": UnigramRunner(arrays["unigram"]),
-        f"{ORDER}-gram": ngram.NGramRunner(ngram.NGramSettings(order=ORDER), weights),
-    }
+    try:
+        made: dict[str, Runner] = {
+            "unigram": UnigramRunner(arrays["unigram"]),
+            f"{ORDER}-gram": ngram.NGramRunner(ngram.NGramSettings(order=ORDER), weights),
+        }
+    except (KeyError, ValueError) as error:
+        raise FolderError(f"baselines.safetensors does not fit ({error}); copy the model folder again.") from error
+    if any(runner.vocabulary_size != size for runner in made.values()):
+        raise FolderError("baselines.safetensors is that of another model; copy the model folder again.")
+    return made
 
 
 def uniform_bits(size: int) -> float:

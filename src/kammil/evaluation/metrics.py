@@ -24,7 +24,7 @@ from kammil.evaluation.baselines import runners
 from kammil.evaluation.intervals import Figure, ratio
 from kammil.evaluation.novelty import Seen
 from kammil.models.base import Runner
-from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
 """Characters to predict from the middle of each text on."""
@@ -79,9 +79,10 @@ def evaluate(model: Completer, texts: Sequence[str], *, target: int = TARGET) ->
     if not seen_as:
         raise DataError("there is no text to evaluate on; name a file that has some.")
     arrays = model.model.baselines if model.model is not None else {}
+    rivals = runners(arrays, model.vocabulary.size) if arrays else {}
     seen = Seen(model.model.seen) if model.model is not None else None
-    others = {name: figures(runner, model.vocabulary, seen_as, target) for name, runner in runners(arrays).items()}
-    if others:
+    others = {name: figures(runner, model.vocabulary, seen_as, target) for name, runner in rivals.items()}
+    if others and model.vocabulary.characters:
         others = {"most frequent": _always_one(arrays["unigram"], model, seen_as, target)} | others
     return Evaluation(
         texts=len(seen_as),
@@ -161,7 +162,7 @@ def _hits(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str],
 
 def _always_one(counts: NDArray[np.generic], model: Completer, texts: Sequence[str], target: int) -> Figures:
     """Always answering the most frequent character of the training texts; it gives no probabilities."""
-    answer = model.vocabulary.piece(int(np.argmax(counts)))
+    answer = model.vocabulary.piece(SPECIALS + int(np.argmax(counts[SPECIALS:])))
     parts = [text[half(text) :][:target] for text in texts]
     right = ratio(np.array([p.count(answer) for p in parts], np.float64), np.array([len(p) for p in parts], np.float64))
     whole = ratio(

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.errors import FolderError
 from kammil.text import fold
 
 RUN = 12
@@ -38,8 +39,11 @@ class Seen:
     """The filter of a model's training texts."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
-        """Unpack `seen.safetensors`."""
-        self._bits = np.unpackbits(arrays["bits"].astype(np.uint8)).astype(np.bool_)
+        """Unpack `seen.safetensors`; `FolderError` for anything that `build` does not make."""
+        bits = arrays.get("bits", np.zeros(0))
+        if bits.dtype != np.uint8 or bits.ndim != 1 or len(bits).bit_count() != 1:
+            raise FolderError("seen.safetensors holds no filter of ours; copy the model folder again.")
+        self._bits = np.unpackbits(bits.astype(np.uint8)).astype(np.bool_)
 
     def judge(self, text: str, prompt: str = "") -> Novelty:
         """Whether every run of `text` stands in the training texts; a short text is lengthened from its prompt."""

@@ -38,9 +38,11 @@ class Sample:
 
 
 def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) -> list[Sample]:
-    """`n` texts spread evenly over the file, each with its completions."""
+    """`n` texts spread evenly over the file, fewer if it has fewer, each with its completions."""
     seen = Seen(model.model.seen) if model.model is not None else None
-    chosen = [model.normalise(texts[i * len(texts) // n]).rstrip() for i in range(min(n, len(texts)))]
+    some = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+    n = min(n, len(some))
+    chosen = [some[i * len(some) // n] for i in range(n)]
     made: list[Sample] = []
     for text in chosen:
         prompt = text[: half(text)]

@@ -39,5 +39,11 @@ def load_runner(family: str, settings: Mapping[str, Any], artifacts: Artifacts) 
         raise FolderError(f"the model is of family {family!r}, and this Kammil knows {known}; update Kammil.")
     try:
         return RUNNERS[family](settings, artifacts)
-    except (ValidationError, KeyError, ValueError) as error:
-        raise FolderError(f"the {family} model's settings and arrays do not fit ({error}); copy it again.") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise FolderError(
+            f"the {family} model's setting {name!r} is not valid ({first['msg'].lower()}); copy the model folder again."
+        ) from error
+    except (KeyError, ValueError) as error:
+        raise FolderError(f"the {family} model's arrays do not fit ({error}); copy the model folder again.") from error

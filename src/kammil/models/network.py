@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from importlib import import_module
 from typing import cast
 
 import numpy as np
@@ -14,7 +16,22 @@ from kammil.models.base import Ids, LogProbabilities, Runner, State
 IDS, LAST, LOG_PROBABILITIES = "ids", "last", "log_probabilities"
 STATE_IN, STATE_OUT = "state_{}", "next_state_{}"
 """Names in the graph: ids (B, T) int64, last (1,) int64, state_0 (B, ...), ... -> log_probabilities (B, last, V),
-next_state_0, ..."""
+next_state_0, ... Numbers are float32."""
+
+_WHOLE, _NUMBER = "tensor(int64)", "tensor(float)"
+_LARGEST_STATE = 1 << 24
+"""Numbers that one row may carry at most: a foreign graph must not fill the memory."""
+_FAILURES: tuple[type[Exception], ...] = (
+    *(  # its own, a dozen that have no common base; their module has no types for a checker
+        error
+        for error in vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state")).values()
+        if isinstance(error, type) and issubclass(error, Exception)
+    ),
+    ValueError,  # a name in the graph is not UTF-8
+    RuntimeError,  # whatever else is thrown in C++
+    MemoryError,
+)
+"""What ONNX Runtime raises for a graph that it cannot load or run."""
 
 
 class NetworkRunner(Runner):
@@ -28,27 +45,37 @@ class NetworkRunner(Runner):
 
     def __init__(self, graph: bytes) -> None:
         """Open the graph and check that its inputs and outputs are those of the contract."""
+        # The word stands in every reference to a file; ONNX Runtime would read one in the working directory.
+        if b"location" in graph:
+            raise FolderError("step.onnx refers to a file outside itself; copy the model folder again.")
         options = ort.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 4
-        try:
-            self._session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a dozen types of its own, with no common base
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # no other format is asked for, or safe
+        try:  # without the fallback, which prints on stdout and tries the same again
+            self._session = ort.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"], enable_fallback=False
+            )
+        except _FAILURES as error:
             raise FolderError(
                 f"step.onnx is not a graph that ONNX Runtime can load ({type(error).__name__}); copy the folder again."
             ) from error
-        inputs = {i.name: cast(list[int | str | None], i.shape) for i in self._session.get_inputs()}
-        outputs = {o.name: cast(list[int | str | None], o.shape) for o in self._session.get_outputs()}
+        inputs = {i.name: cast(list[int | str | None], i.shape or []) for i in self._session.get_inputs()}
+        outputs = {o.name: cast(list[int | str | None], o.shape or []) for o in self._session.get_outputs()}
+        types = {node.name: node.type for node in (*self._session.get_inputs(), *self._session.get_outputs())}
         states = [STATE_IN.format(i) for i in range(len(inputs) - 2)]
         self._outputs = [LOG_PROBABILITIES, *(STATE_OUT.format(i) for i in range(len(states)))]
-        if set(inputs) != {IDS, LAST, *states} or set(outputs) != set(self._outputs):
+        expected = dict.fromkeys([*states, *self._outputs], _NUMBER) | {IDS: _WHOLE, LAST: _WHOLE}
+        if types != expected or set(inputs) != {IDS, LAST, *states}:
             raise FolderError("step.onnx is not the graph of a Kammil model; copy the model folder again.")
-        size = outputs[LOG_PROBABILITIES][-1]
-        widths = [inputs[name][1:] for name in states]
-        if not isinstance(size, int) or not all(isinstance(n, int) for width in widths for n in width):
+        *_, size = outputs[LOG_PROBABILITIES] or [None]
+        widths = [[n for n in inputs[name][1:] if isinstance(n, int)] for name in states]
+        if not isinstance(size, int) or any(len(inputs[s]) != len(w) + 1 for s, w in zip(states, widths, strict=True)):
             raise FolderError("step.onnx leaves the size of its state open; copy the model folder again.")
+        if any(n < 0 for width in widths for n in width) or sum(map(math.prod, widths)) > _LARGEST_STATE:
+            raise FolderError("step.onnx asks for a state that no model of ours has; do not trust it.")
         self._size = size
-        self._states = {name: cast(tuple[int, ...], tuple(width)) for name, width in zip(states, widths, strict=True)}
+        self._states = {name: tuple(width) for name, width in zip(states, widths, strict=True)}
 
     @property
     def vocabulary_size(self) -> int:
@@ -60,9 +87,18 @@ class NetworkRunner(Runner):
         return tuple(np.zeros((batch, *width), np.float32) for width in self._states.values())
 
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """One call of the graph."""
+        """One call of the graph; `FolderError` if it fails or gives something else than was asked for."""
+        wanted = ids.shape[1] if last is None else last
         feed: dict[str, NDArray[np.generic]] = dict(zip(self._states, state, strict=True))
         feed[IDS] = ids
-        feed[LAST] = np.array([ids.shape[1] if last is None else last], np.int64)
-        log_probabilities, *new = cast(list[NDArray[np.float32]], self._session.run(self._outputs, feed))
+        feed[LAST] = np.array([wanted], np.int64)
+        try:
+            log_probabilities, *new = cast(list[NDArray[np.float32]], self._session.run(self._outputs, feed))
+        except _FAILURES as error:
+            raise FolderError(
+                f"step.onnx cannot be run ({type(error).__name__}); copy the model folder again."
+            ) from error
+        shapes = [array.shape for array in (log_probabilities, *new)]
+        if shapes != [(len(ids), wanted, self._size), *(array.shape for array in state)]:
+            raise FolderError("step.onnx gives arrays of other shapes than it says; copy the model folder again.")
         return log_probabilities, tuple(new)

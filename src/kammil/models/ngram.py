@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, Settings, State
-from kammil.vocabulary import BOS, EOS, PAD, UNK
+from kammil.vocabulary import BOS, CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 LONGEST = 8
 """The longest order tried: on 300,000 characters nothing is gained beyond, and every order adds to the folder."""
@@ -68,15 +68,15 @@ class NGramRunner(Runner):
         """Turn counts into shares and backed-off mass."""
         if settings.order is None:
             raise ValueError("the order of a counted model must be set")
-        self._size = int(weights["size"][0])
+        self._size = _whole_number(weights["size"])
         self._order = settings.order
         self._levels = [
             _Level(
                 _Order(
-                    weights[f"keys.{k}"].astype(np.uint64),
-                    weights[f"offsets.{k}"].astype(np.int64),
-                    weights[f"ids.{k}"],
-                    weights[f"counts.{k}"],
+                    _whole(weights[f"keys.{k}"]).astype(np.uint64),
+                    _whole(weights[f"offsets.{k}"]).astype(np.int64),
+                    _whole(weights[f"ids.{k}"]),
+                    _whole(weights[f"counts.{k}"]),
                 ),
                 self._size,
             )
@@ -110,17 +110,18 @@ class _Level:
     """One context length, ready to be looked up: the share of each follower, and the mass left for shorter contexts."""
 
     def __init__(self, order: _Order, size: int) -> None:
-        sound = len(order.offsets) == len(order.keys) + 1 and order.offsets[0] == 0
-        if not sound or order.offsets[-1] != len(order.ids) or (np.diff(order.offsets) < 1).any():
+        offsets, ids, counts = order.offsets, order.ids.astype(np.int64), order.counts.astype(np.float64)
+        n = len(ids)
+        sound = len(order.keys) > 0 and len(offsets) == len(order.keys) + 1 and offsets[0] == 0 and offsets[-1] == n
+        if not sound or ((offsets < 0) | (offsets > n)).any() or (np.diff(offsets) < 1).any():
             raise ValueError("the counts are not consistent")
-        if len(order.counts) != len(order.ids) or (len(order.ids) and order.ids.astype(np.int64).max() >= size):
+        if len(counts) != n or ((ids < UNK) | (ids >= size)).any() or (counts < 1).any():
             raise ValueError("the counts are not consistent")
-        counts = order.counts.astype(np.float64)
         discount = _discounts(counts)[np.minimum(counts, 3).astype(np.int64)]  # (F,)
-        starts = order.offsets[:-1]
+        starts = offsets[:-1]
         totals = np.add.reduceat(counts, starts)  # (C,)
-        self.keys, self.offsets, self.ids = order.keys, order.offsets, order.ids.astype(np.int64)
-        self.shares = (counts - discount) / np.repeat(totals, np.diff(order.offsets))  # (F,)
+        self.keys, self.offsets, self.ids = order.keys, offsets, ids
+        self.shares = (counts - discount) / np.repeat(totals, np.diff(offsets))  # (F,)
         self.left = np.add.reduceat(discount, starts) / totals  # (C,)
 
     def refine(self, p: NDArray[np.float64], keys: _Keys) -> None:
@@ -133,6 +134,21 @@ class _Level:
         begins = np.repeat(self.offsets[at] - (lengths.cumsum() - lengths), lengths)
         which = begins + np.arange(len(begins))
         p[np.repeat(found, lengths), self.ids[which]] += self.shares[which]
+
+
+def _whole(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """A row of whole numbers; `ValueError` for anything else."""
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ValueError("the counts are not whole numbers")
+    return array
+
+
+def _whole_number(array: NDArray[np.generic]) -> int:
+    """V; `ValueError` if it is none that a vocabulary could have."""
+    (size,) = _whole(array).tolist()
+    if not EOS < size <= SPECIALS + CODE_POINTS:
+        raise ValueError(f"{size} is no size of a vocabulary")
+    return int(size)
 
 
 def fit(

@@ -46,7 +46,7 @@ class Checkpoint:
     def save(
         self, model: nn.Module, optimiser: Optimizer, best: dict[str, Tensor], history: Sequence[EpochEnded]
     ) -> None:
-        """Write the state after an epoch."""
+        """Write the state after an epoch; `FolderError` if the disk takes no more, with the last state still there."""
         tensors = {f"model.{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
         tensors |= {f"best.{k}": v.cpu().contiguous() for k, v in best.items()}
         memory = cast(dict[int, dict[str, Tensor]], optimiser.state_dict()["state"])
@@ -57,16 +57,22 @@ class Checkpoint:
         }
         content = save(tensors, {_META: json.dumps([asdict(event) for event in history])})
         part = self._file.with_suffix(".part")
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._file)
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._file)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise FolderError(
+                f"cannot write {self._file}: {error.strerror}; free some space or name another place."
+            ) from error
 
     def load(self, model: nn.Module, optimiser: Optimizer) -> Kept:
         """Put the state back into the model and the optimiser; `FolderError` if it belongs to another model."""
-        content = self._file.read_bytes()
         try:
+            content = self._file.read_bytes()
             tensors = load(content)
             size = int.from_bytes(content[:8], "little")
             header = cast(dict[str, Any], json.loads(content[8 : 8 + size]))
@@ -79,7 +85,7 @@ class Checkpoint:
                 index, _, key = name.partition(".")
                 state.setdefault(int(index), {})[key] = value
             optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
-        except (SafetensorError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
             raise FolderError(
                 f"{self._file} does not fit this training run; remove {self._file.parent} to begin anew."
             ) from error

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState, is_initialized
 from torch import Tensor, nn
 from torch.optim import AdamW
 
+from kammil.errors import OptionError
 from kammil.models.base import Ids
 from kammil.training.batches import Batch, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
@@ -26,7 +28,6 @@ from kammil.training.loss import teacher_forced
 from kammil.training.options import TrainingOptions
 from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import UNK
-
 
 _STEPS, _LEAST_EPOCHS = 2500, 3
 """How long to learn where the options leave it open."""
@@ -64,6 +65,8 @@ def fit(
         checkpoint: where the state after each epoch is kept; if it holds one already, training goes on from there.
 
     `KeyboardInterrupt` ends training early and keeps the best weights so far; in the first epoch, those of the moment.
+    So does a loss that is no number any more; in the first epoch it is an `OptionError`, and so is a device that is not
+    there.
     """
     return _Run(model, lessons, options, listen, checkpoint).go()
 
@@ -97,7 +100,7 @@ class _Run:
         if options.threads:
             torch.set_num_threads(options.threads)
         self.options, self.lessons, self.listen, self.checkpoint = options, lessons, listen, checkpoint
-        self.accelerator = Accelerator(cpu=options.device == "cpu" or not torch.accelerator.is_available())
+        self.accelerator = _accelerator(options.device)
         self.plain = model
         self.model, self.optimiser = self.accelerator.prepare(model, _optimiser(model, options))
         self.train = make_rows(lessons.train, objective=options.objective, block=options.block)
@@ -125,7 +128,7 @@ class _Run:
             try:
                 finished = self._learn(tally)
                 if tally.count:
-                    self._judge(tally)
+                    finished |= not self._judge(tally)
             except KeyboardInterrupt:
                 if not self.history and tally.count:
                     self._judge(tally)
@@ -153,8 +156,8 @@ class _Run:
         self.model.train()
         for step, batch in enumerate(shuffled):
             progress = self._progress(step)
-            if self.options.minutes is not None and progress >= 1:
-                return True
+            if self.options.minutes is not None and progress >= 1 and (self.history or tally.count):
+                return True  # but never before the first step of all: a model that learnt nothing helps nobody
             tally.rate = self.options.learning_rate * warmup_then_cosine(
                 progress, warmup=self.options.warmup, floor=self.options.floor
             )
@@ -176,9 +179,19 @@ class _Run:
         tally.count += totals.count
         tally.correct += totals.correct
 
-    def _judge(self, learnt: _Tally) -> None:
-        """Validate, keep the weights if they are the best so far, save the state, tell the listener."""
+    def _judge(self, learnt: _Tally) -> bool:
+        """Validate, keep the weights if they are the best so far, save the state, tell the listener.
+
+        False, and nothing of it, if the weights have run off to where no loss is a number.
+        """
         bits, accuracy = self._validate()
+        if not math.isfinite(bits + learnt.bits):
+            if self.history:
+                return False
+            raise OptionError(
+                f"after one epoch with learning_rate {self.options.learning_rate:g} the loss is no number any more; "
+                "give a lower one, such as --set learning_rate=0.001."
+            )
         event = EpochEnded(
             epoch=len(self.history) + 1,
             train_bits=learnt.bits,
@@ -195,6 +208,7 @@ class _Run:
         if self.checkpoint is not None:
             self.checkpoint.save(self.plain, self.optimiser, self.best, self.history)
         self.listen(event)
+        return True
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:
@@ -220,6 +234,20 @@ class _Run:
             for a in (batch.inputs, batch.targets, batch.counted)
         )
         return inputs, targets, counted
+
+
+def _accelerator(device: str) -> Accelerator:
+    """An accelerator on a device; `OptionError` if the machine has none of that kind."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    here = found.type if found is not None else "cpu"
+    if device not in ("auto", "cpu", here):
+        raise OptionError(f"device is {device!r}, but this machine has {here!r}; leave it out to take what there is.")
+    wanted = here if device == "auto" else device
+    if is_initialized() and AcceleratorState().device.type != wanted:
+        # accelerate remembers the first device of a process and refuses another; a notebook may well want both.
+        vars(AcceleratorState()).clear()
+        vars(PartialState()).clear()
+    return Accelerator(cpu=wanted == "cpu")
 
 
 def _optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:

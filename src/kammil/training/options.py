@@ -12,7 +12,7 @@ from kammil.training.batches import Objective
 class TrainingOptions(BaseModel):
     """Options of the one training loop; what was resolved is saved in the model folder."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int | None = Field(default=None, ge=1, le=100_000)
     """Passes over the training texts at most; None makes it about 2,500 steps, but at least 3 epochs: so many steps

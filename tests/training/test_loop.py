@@ -1,0 +1,387 @@
+"""The one loop: reproducible, resumable, interruptible, and honest about what it measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from kammil.errors import FolderError, OptionError
+from kammil.models.base import Ids
+from kammil.training import loop
+from kammil.training.checkpoint import Checkpoint
+from kammil.training.events import EpochEnded, Event, Progressed
+from kammil.training.loop import Lessons, fit
+from kammil.training.options import TrainingOptions
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+
+SIZE = 12
+"""V."""
+UNKNOWN_BITS = 17.5
+
+Weights = dict[str, Tensor]
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """The loop may set the number of threads of the process; the next test gets the old one back."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def lessons() -> Lessons:
+    """Texts of a chain in which each id has two likely followers; the validation part holds unknown ids too."""
+    generator = np.random.default_rng(5)
+
+    def text(length: int) -> Ids:
+        ids = [int(generator.integers(SPECIALS, SIZE))]
+        while len(ids) < length:
+            ids.append(SPECIALS + (ids[-1] + int(generator.integers(1, 3))) % (SIZE - SPECIALS))
+        return np.array(ids, np.int64)
+
+    train = [text(int(n)) for n in generator.integers(1, 60, 40)]
+    validation = [text(int(n)) for n in generator.integers(1, 60, 12)]
+    validation[3][0] = validation[5][-1] = validation[5][-2] = UNK
+    return Lessons(train, validation, np.array([SIZE - 1]), UNKNOWN_BITS)
+
+
+def network(seed: int = 0, dropout: float = 0.2) -> nn.Module:
+    """The smallest network that can learn the chain: it sees one id."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Embedding(SIZE, 8, padding_idx=PAD), nn.Dropout(dropout), nn.Linear(8, SIZE))
+
+
+def options(**changes: Any) -> TrainingOptions:
+    plain: dict[str, Any] = {"epochs": 4, "batch_size": 8, "learning_rate": 0.05, "device": "cpu", "threads": 1}
+    return TrainingOptions(**plain | changes)
+
+
+def weights(model: nn.Module) -> Weights:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def equal(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def timeless(history: Sequence[EpochEnded]) -> list[EpochEnded]:
+    return [dataclasses.replace(event, elapsed=0.0) for event in history]
+
+
+def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Event], None]:
+    """A listener that raises after a step; step 0 is the end of the epoch."""
+
+    def listen(event: Event) -> None:
+        if event.epoch == epoch and (event.step if isinstance(event, Progressed) else 0) == step:
+            raise error
+
+    return listen
+
+
+class KilledError(Exception):
+    """Stands for the end of the process: nothing in the loop handles it."""
+
+
+# ---- seeds
+
+
+def test_one_seed_gives_one_model_to_the_bit(lessons: Lessons) -> None:
+    runs: list[tuple[Weights, list[EpochEnded]]] = []
+    for seed in (3, 3, 4):
+        model = network()
+        torch.rand(7 * seed)  # what others draw in between is no matter
+        history = fit(model, lessons, options(seed=seed))
+        runs.append((weights(model), timeless(history)))
+    assert equal(runs[0][0], runs[1][0])
+    assert runs[0][1] == runs[1][1]
+    assert not equal(runs[0][0], runs[2][0])
+
+
+# ---- what is measured
+
+
+@pytest.mark.parametrize("objective", ["text", "completion"])
+@pytest.mark.parametrize("block", [8, 512])
+def test_the_figures_are_those_of_the_definition(lessons: Lessons, objective: str, block: int) -> None:
+    """Bits by the formula, text by text, of a model that stays as it is; the loop pads, batches and cuts."""
+    model = network(dropout=0).eval()
+    start = weights(model)
+
+    def measured(texts: Sequence[Ids]) -> tuple[float, float]:
+        bits, right, count = 0.0, 0, 0
+        for text in texts:
+            inputs, targets = [BOS, *text.tolist()], [*text.tolist(), EOS]
+            with torch.no_grad():
+                rows = model(torch.tensor([inputs]))[0].double().numpy()
+            first = len(text) // 2 if objective == "completion" else 0
+            last = first + 30 if objective == "completion" else len(targets)
+            for row, target in list(zip(rows, targets, strict=True))[first:last]:
+                bits -= (row[target] - np.log(np.exp(row).sum())) / math.log(2)
+                bits += UNKNOWN_BITS if target == UNK else 0
+                right += int(row.argmax() == target)
+                count += 1
+        return bits / count, right / count
+
+    plain = Lessons(lessons.train, lessons.validation, np.zeros(0, np.int64), UNKNOWN_BITS)
+    still = options(epochs=1, learning_rate=1e-30, weight_decay=0, objective=objective, block=block)
+    (event,) = fit(model, plain, still)
+    assert equal(weights(model), start)
+    assert (event.train_bits, event.train_accuracy) == pytest.approx(measured(lessons.train), rel=1e-5)
+    assert (event.validation_bits, event.validation_accuracy) == pytest.approx(measured(lessons.validation), rel=1e-5)
+
+
+def test_it_learns_what_there_is_to_learn(lessons: Lessons) -> None:
+    known = [text for text in lessons.validation if UNK not in text]
+    model = network(dropout=0)
+    history = fit(model, dataclasses.replace(lessons, validation=known), options(epochs=30))
+    # One bit a step, three at the start, and some for the end of text, which comes in one of 31 places.
+    assert history[0].validation_bits > history[-1].validation_bits
+    assert 1.0 < history[-1].validation_bits < 1.5
+
+
+def test_events_come_in_order(lessons: Lessons) -> None:
+    heard: list[Event] = []
+    history = fit(network(), lessons, options(epochs=3), listen=heard.append)
+    steps = math.ceil(len(lessons.train) / 8)
+    places = [(e.epoch, e.step if isinstance(e, Progressed) else steps + 1) for e in heard]
+    assert places == [(epoch, step) for epoch in (1, 2, 3) for step in range(1, steps + 2)]
+    assert tuple(e for e in heard if isinstance(e, EpochEnded)) == history
+    progressed = [e for e in heard if isinstance(e, Progressed)]
+    assert [e.progress for e in progressed] == pytest.approx([i / (3 * steps) for i in range(3 * steps)])
+    assert {(e.steps, e.epochs) for e in progressed} == {(steps, 3)}
+    assert progressed[steps - 1].train_bits == history[0].train_bits
+    times = [e.elapsed for e in heard]
+    assert times == sorted(times)
+
+
+# ---- early stopping
+
+
+def test_the_best_weights_are_kept_and_patience_ends_the_run(lessons: Lessons) -> None:
+    few = dataclasses.replace(lessons, train=lessons.train[:3])  # soon learnt by heart
+    model = network(dropout=0)
+    seen: list[Weights] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            seen.append(weights(model))
+
+    history = fit(model, few, options(epochs=500, patience=3, learning_rate=0.3), listen=listen)
+    bits = [event.validation_bits for event in history]
+    best = bits.index(min(bits))
+    assert len(history) == best + 1 + 3 < 500
+    assert equal(weights(model), seen[best])
+    assert not equal(weights(model), seen[-1])
+    assert [event.best for event in history] == [b < min(bits[:i], default=math.inf) for i, b in enumerate(bits)]
+
+
+# ---- interruptions
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(1, 2), (1, 0), (2, 1), (3, 5), (4, 0)])
+def test_a_killed_run_goes_on_to_the_same_weights(lessons: Lessons, tmp_path: Path, epoch: int, step: int) -> None:
+    whole = network()
+    history = fit(whole, lessons, options())
+    with pytest.raises(KilledError):
+        fit(network(), lessons, options(), listen=stop_at(epoch, step, KilledError), checkpoint=Checkpoint(tmp_path))
+    finished = epoch if step == 0 else epoch - 1
+    assert Checkpoint(tmp_path).exists() == (finished > 0)
+    # What was initialised is overwritten, unless nothing was kept.
+    model = network(seed=1 if finished else 0)
+    heard: list[Event] = []
+    resumed = fit(model, lessons, options(), checkpoint=Checkpoint(tmp_path), listen=heard.append)
+    assert equal(weights(model), weights(whole))
+    assert timeless(resumed) == timeless(history)
+    assert [e.epoch for e in heard if isinstance(e, EpochEnded)] == [*range(finished + 1, 5)]
+    times = [event.elapsed for event in resumed]
+    assert times == sorted(times)
+
+
+def test_a_run_that_ended_early_ends_early_again(lessons: Lessons, tmp_path: Path) -> None:
+    few = dataclasses.replace(lessons, train=lessons.train[:3])
+    how = options(epochs=500, patience=2, learning_rate=0.3)
+    model = network()
+    history = fit(model, few, how, checkpoint=Checkpoint(tmp_path))
+    again = network(seed=1)
+    assert fit(again, few, how, checkpoint=Checkpoint(tmp_path)) == history
+    assert equal(weights(again), weights(model))
+
+
+def test_a_checkpoint_of_another_network_is_refused(lessons: Lessons, tmp_path: Path) -> None:
+    fit(network(), lessons, options(epochs=1), checkpoint=Checkpoint(tmp_path))
+    other = nn.Sequential(nn.Embedding(SIZE, 9), nn.Linear(9, SIZE))
+    with pytest.raises(FolderError, match="does not fit this training run"):
+        fit(other, lessons, options(epochs=1), checkpoint=Checkpoint(tmp_path))
+
+
+def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(lessons: Lessons, tmp_path: Path) -> None:
+    model = network()
+    history = fit(model, lessons, options(), listen=stop_at(1, 2, KeyboardInterrupt), checkpoint=Checkpoint(tmp_path))
+    assert [event.epoch for event in history] == [1]
+    assert Checkpoint(tmp_path).exists()
+    assert not equal(weights(model), weights(network()))
+
+
+@pytest.mark.parametrize(("epoch", "step", "kept"), [(1, 0, 1), (3, 1, 2), (3, 0, 3)])
+def test_an_interrupt_later_keeps_the_best_whole_epoch(lessons: Lessons, epoch: int, step: int, kept: int) -> None:
+    model, whole = network(), network()
+    history = fit(model, lessons, options(), listen=stop_at(epoch, step, KeyboardInterrupt))
+    assert len(history) == kept
+    reference: list[Weights] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, EpochEnded) and event.best:
+            reference.append(weights(whole))
+
+    full = fit(whole, lessons, options(), listen=listen)
+    assert timeless(history) == timeless(full[:kept])
+    best = sum(event.best for event in full[:kept])
+    assert equal(weights(model), reference[best - 1])
+
+
+class Interrupted(nn.Module):
+    """A network during whose first step somebody presses Ctrl-C."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(SIZE, SIZE))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_before_the_first_step_leaves_nothing(lessons: Lessons, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        fit(Interrupted(), lessons, options(), checkpoint=Checkpoint(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+# ---- weights that run off
+
+
+class Exploding(nn.Module):
+    """A network whose logits are no numbers from a certain call on."""
+
+    def __init__(self, calls: int) -> None:
+        super().__init__()
+        self.inner, self.calls = network(), calls
+
+    def forward(self, ids: Tensor) -> Tensor:
+        self.calls -= 1
+        return self.inner(ids) * (math.nan if self.calls < 0 else 1.0)
+
+
+def test_a_loss_that_is_no_number_is_said_in_one_sentence(lessons: Lessons) -> None:
+    with pytest.raises(OptionError, match=r"learning_rate 0\.05 the loss is no number any more; give a lower one"):
+        fit(Exploding(0), lessons, options())
+
+
+def test_a_loss_that_becomes_no_number_ends_the_run_with_what_was_good(lessons: Lessons, tmp_path: Path) -> None:
+    model = Exploding(20)  # epochs are of 5 steps and 2 batches of validation
+    history = fit(model, lessons, options(epochs=9), checkpoint=Checkpoint(tmp_path))
+    assert len(history) == 2
+    assert all(math.isfinite(event.validation_bits) for event in history)
+    assert all(value.isfinite().all() for value in weights(model).values())
+
+
+# ---- the clock
+
+
+class Clock:
+    """A clock that goes on by a fixed time whenever it is read."""
+
+    def __init__(self, tick: float) -> None:
+        self.now, self.tick = 0.0, tick
+
+    def monotonic(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
+def test_minutes_stretch_the_schedule_and_end_the_run(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
+    heard: list[Event] = []
+    how = options(epochs=10_000, minutes=5, patience=10_000, warmup=0.2, floor=0.01)
+    history = fit(network(), lessons, how, listen=heard.append)
+    assert 300 <= history[-1].elapsed <= 310  # a few more readings of the clock
+    progress = [event.progress for event in heard if isinstance(event, Progressed)]
+    assert progress == sorted(progress)
+    assert progress[0] < 0.02 and 0.98 < progress[-1] < 1
+    rates = [event.learning_rate for event in history]
+    assert rates[-1] < 0.05 * 0.02  # all the way down
+    peak = rates.index(max(rates))
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert 0.1 < peak / len(rates) < 0.3
+
+
+def test_epochs_end_a_run_before_its_minutes(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(0.001).monotonic))
+    assert len(fit(network(), lessons, options(epochs=2, minutes=60))) == 2
+
+
+def test_the_least_minutes_are_one_step(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(100.0).monotonic))
+    heard: list[Event] = []
+    model = network()
+    history = fit(model, lessons, options(minutes=0.001), listen=heard.append)
+    assert [type(event) for event in heard] == [Progressed, EpochEnded]
+    assert len(history) == 1
+    assert not equal(weights(model), weights(network()))
+
+
+def test_minutes_of_a_resumed_run_go_on_counting(
+    lessons: Lessons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how = options(epochs=10_000, minutes=5, patience=10_000)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
+    with pytest.raises(KilledError):
+        fit(network(), lessons, how, listen=stop_at(6, 2, KilledError), checkpoint=Checkpoint(tmp_path))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
+    history = fit(network(), lessons, how, checkpoint=Checkpoint(tmp_path))
+    assert 300 <= history[-1].elapsed <= 310
+    assert [event.epoch for event in history] == list(range(1, len(history) + 1))
+
+
+# ---- devices
+
+
+def test_runs_on_several_devices_in_one_process(lessons: Lessons) -> None:
+    for device in ("cpu", "auto", "cpu"):
+        model = network()
+        fit(model, lessons, options(epochs=1, device=device))
+        assert device == "auto" or {value.device.type for value in model.state_dict().values()} == {"cpu"}
+
+
+def test_a_device_that_was_used_before_does_not_stick(lessons: Lessons) -> None:
+    # accelerate keeps the first device of a process for all that follow; `meta` stands for an accelerator here.
+    vars(Accelerator().state)["device"] = torch.device("meta")
+    model = network()
+    fit(model, lessons, options(epochs=1, device="cpu"))
+    assert {value.device.type for value in model.state_dict().values()} == {"cpu"}
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_said_in_one_sentence(lessons: Lessons, device: str) -> None:
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is not None and found.type == device:
+        pytest.skip(f"this machine has {device}")
+    with pytest.raises(OptionError, match=f"device is '{device}', but this machine has"):
+        fit(network(), lessons, options(device=device))
+
+
+def test_threads(lessons: Lessons) -> None:
+    torch.set_num_threads(2)
+    fit(network(), lessons, options(epochs=1, threads=1))
+    assert torch.get_num_threads() == 1
