@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,45 +14,60 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def training_curves(history: Sequence[dict[str, Any]], title: str) -> Figure:
+_COLUMNS = ("epoch", "train_bits", "validation_bits", "train_accuracy", "validation_accuracy", "best")
+
+
+def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
     """The notebook's two panels: loss and accuracy by epoch, training and validation.
 
     Args:
         history: one mapping an epoch, as in `metrics.json`.
-        title: stands above; any script.
+        title: stands above; any script, in several lines if it is long.
 
-    Raises: `FolderError` without an epoch, `MissingExtraError` without matplotlib.
+    Raises: `FolderError` without an epoch or for a foreign history, `MissingExtraError` without matplotlib.
     """
+    title = title.encode("utf-8", "replace").decode()  # a folder's name may hold bytes that are no text
     if not history:
         raise FolderError(f"{title} was not trained in epochs, so there are no curves; try a model of family gru.")
+    try:
+        columns = {name: [float(entry[name]) for entry in history] for name in _COLUMNS}
+    except (KeyError, TypeError, ValueError) as error:
+        raise FolderError(
+            f"the training history of {title} is not one of ours; copy the model folder again."
+        ) from error
     figure = _figure(10.0, 4.0)
-    epochs = [entry["epoch"] for entry in history]
-    best = max((entry["epoch"] for entry in history if entry["best"]), default=epochs[-1])
+    epochs = columns["epoch"]
+    best = max((epoch for epoch, best in zip(epochs, columns["best"], strict=True) if best), default=epochs[-1])
     left, right = figure.subplots(1, 2)
     for axes, field, scale, label in (
         (left, "bits", 1.0, "bits per character"),
         (right, "accuracy", 100.0, "characters right, %"),
     ):
         for part, style in (("train", "o-"), ("validation", "s-")):
-            values = [scale * entry[f"{part}_{field}"] for entry in history]
+            values = [scale * value for value in columns[f"{part}_{field}"]]
             name = "training (with dropout)" if part == "train" else "validation"
             axes.plot(epochs, values, style, label=name, markersize=3)
-        axes.axvline(best, color="grey", linewidth=0.8, linestyle=":", label=f"kept: epoch {best}")
+        axes.axvline(best, color="grey", linewidth=0.8, linestyle=":", label=f"kept: epoch {best:.0f}")
         axes.set_xlabel("epoch")
         axes.set_ylabel(label)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)  # room, also around a single epoch
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(visible=True, alpha=0.3)
         axes.legend()
     left.set_title("Loss")
     right.set_title("Accuracy")
-    figure.suptitle(title)
+    # 60 wide letters fill the width; a name may hold dollars and means no formula by them.
+    figure.suptitle(textwrap.fill(title, 60), parse_math=False)
     return figure
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the ending decides the format (png, svg, pdf)."""
+    """Write a figure; the ending decides the format (png, svg, pdf), and none means png."""
     try:
-        figure.savefig(path, dpi=150)
+        with warnings.catch_warnings():
+            # A letter that no font at hand has shows as a box, which says it.
+            warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+            figure.savefig(path, dpi=150, format=path.suffix[1:].lower() or "png")
     except (OSError, ValueError) as error:
         raise FolderError(f"cannot write the figure {path}: {error}; name another file with --out.") from error
 

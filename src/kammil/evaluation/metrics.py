@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ class Figures:
     bits_per_character_with_end: Figure | None
     """Bits of all characters and of the ends of texts, per character and end."""
     perplexity: Figure | None
-    """2 to the power of `bits_per_character_with_end`."""
+    """2 to the power of `bits_per_character_with_end`; the largest of a ruined model is 2 ** 1023."""
     top1: Figure | None
     """Share of all characters and ends that were the most probable."""
     free_running: Figure | None
@@ -121,7 +121,7 @@ def figures(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str
         target_top5=ratio(among(5), target_count),
         bits_per_character=ratio(bits, count),
         bits_per_character_with_end=ended,
-        perplexity=None if ended is None else Figure(2**ended.value, 2**ended.low, 2**ended.high),
+        perplexity=None if ended is None else Figure(*(2.0 ** min(b, 1023.0) for b in astuple(ended))),
         top1=ratio(np.array([(t.ranks == 0).sum() for t in traces], np.float64), count + 1),
         free_running=ratio(_hits(runner, vocabulary, texts, target), target_count),
     )
