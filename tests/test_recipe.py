@@ -39,6 +39,11 @@ def few(texts: list[str]) -> list[str]:
     return texts[:60]
 
 
+def small(**changes: Any) -> dict[str, Any]:
+    """A network that learns in a moment, but for some changes."""
+    return SMALL | changes
+
+
 def written(folder: Path, name: str = "model.json") -> dict[str, Any]:
     return json.loads((folder / name).read_text("utf-8"))
 
@@ -231,8 +236,8 @@ def test_nothing_to_validate_with_is_said(few: list[str]) -> None:
 
 @pytest.mark.parametrize("model", ["ngram", "gru"])
 def test_the_least_that_can_be_learnt(tmp_path: Path, model: str) -> None:
-    options = {} if model == "ngram" else SMALL
-    trained = train(["a", "b"], out=tmp_path / "model", **options | {"model": model})
+    options: dict[str, Any] = {"model": model} if model == "ngram" else SMALL
+    trained = train(["a", "b"], out=tmp_path / "model", **options)
     assert kammil.load(trained.folder).complete("c", length=3).text is not None
 
 
@@ -333,7 +338,7 @@ def waiting(tmp_path: Path, few: list[str]) -> Path:
 
 def test_a_killed_run_leaves_no_model_and_says_how_to_go_on(waiting: Path, few: list[str]) -> None:
     assert [path.name for path in waiting.iterdir()] == [".model.training"]
-    with pytest.raises(OptionError, match="an interrupted run waits for .*model; go on with --resume, or begin anew"):
+    with pytest.raises(OptionError, match=r"an interrupted run waits for .*model; go on with --resume, or begin anew"):
         train(few, out=waiting / "model", **SMALL)
 
 
@@ -354,7 +359,7 @@ def test_only_the_same_run_is_resumed(waiting: Path, few: list[str]) -> None:
     ]
     for source, changes, message in cases:
         with pytest.raises(OptionError, match=message) as caught:
-            train(source, out=waiting / "model", resume=True, **SMALL | changes)
+            train(source, out=waiting / "model", resume=True, **small(**changes))
         assert one_sentence(str(caught.value)) and "--replace" in str(caught.value)
     with pytest.raises(OptionError, match="has another SHA-256 of the validation texts"):
         train(few, validation=few[:3], out=waiting / "model", resume=True, **SMALL)
@@ -370,13 +375,22 @@ def test_a_damaged_checkpoint_is_said_in_one_sentence(waiting: Path, few: list[s
 
 
 def test_replace_begins_anew(waiting: Path, few: list[str]) -> None:
-    trained = train(few, out=waiting / "model", replace=True, **SMALL | {"epochs": 1})
+    trained = train(few, out=waiting / "model", replace=True, **small(epochs=1))
     assert len(trained.history) == 1
     assert [path.name for path in waiting.iterdir()] == ["model"]
 
 
+def test_what_a_run_left_that_was_killed_in_its_first_epoch_is_in_nobodys_way(tmp_path: Path, few: list[str]) -> None:
+    left = tmp_path / ".model.training"
+    left.mkdir()
+    (left / "run.json").write_text("{}")
+    (left / "checkpoint.part").write_text("half")
+    train(few, out=tmp_path / "model", **small(epochs=1))
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 def test_resume_without_an_interrupted_run_begins(tmp_path: Path, few: list[str]) -> None:
-    assert len(train(few, out=tmp_path / "model", resume=True, **SMALL | {"epochs": 1}).history) == 1
+    assert len(train(few, out=tmp_path / "model", resume=True, **small(epochs=1)).history) == 1
 
 
 @pytest.mark.parametrize("error", [KilledError, OSError])
@@ -396,7 +410,7 @@ def test_an_interrupt_keeps_the_best_so_far(tmp_path: Path, few: list[str]) -> N
 
 
 def test_weights_that_run_off_are_said_in_one_sentence(tmp_path: Path, few: list[str]) -> None:
-    wild = SMALL | {"learning_rate": 1.0, "weight_decay": 1e30, "warmup": 0}
+    wild = small(learning_rate=1.0, weight_decay=1e30, warmup=0)
     with pytest.raises(OptionError, match="the loss is no number any more; give a lower one"):
         train(few, out=tmp_path / "model", **wild)
     assert not list(tmp_path.iterdir())

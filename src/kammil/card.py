@@ -55,11 +55,12 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     recipe: dict[str, Any] = training["recipe"]
     leaks: dict[str, Any] = data["validation_leaks"]
     rules = [rule for rule, on in model.description.rules.items() if on]
-    heading, *lines = table(evaluation, name)
+    heading, *lines = table(evaluation, name.replace("|", "\\|"))
     markdown = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     markdown += ["| " + " | ".join(line) + " |" for line in lines]
     settings = ", ".join(f"{k} {v}" for k, v in model.description.settings.items())
-    options = ", ".join(f"{k} {v}" for k, v in recipe["training"].items() if v is not None)
+    read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
+    options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
     return f"""# {name}
 

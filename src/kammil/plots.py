@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from kammil.errors import FolderError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -31,7 +33,9 @@ def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
         raise FolderError(f"{title} was not trained in epochs, so there are no curves; try a model of family gru.")
     try:
         columns = {name: [float(entry[name]) for entry in history] for name in _COLUMNS}
-    except (KeyError, TypeError, ValueError) as error:
+        if not np.isfinite(list(columns.values())).all():
+            raise ValueError("a figure is no number")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FolderError(
             f"the training history of {title} is not one of ours; copy the model folder again."
         ) from error
@@ -69,7 +73,8 @@ def save(figure: Figure, path: Path) -> None:
             warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
             figure.savefig(path, dpi=150, format=path.suffix[1:].lower() or "png")
     except (OSError, ValueError) as error:
-        raise FolderError(f"cannot write the figure {path}: {error}; name another file with --out.") from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise FolderError(f"cannot write the figure {path}: {reason}; name another file with --out.") from error
 
 
 def _figure(width: float, height: float) -> Figure:

@@ -29,11 +29,11 @@ class UnigramRunner(Runner):
     def __init__(self, counts: NDArray[np.generic]) -> None:
         """Counts (V,), add-one smoothed over what a text can hold: characters, UNK and the end.
 
-        `ValueError` for anything but a row of whole numbers from 0 on.
+        `ValueError` for anything but a row of whole numbers from 0 on, one for each id.
         """
-        if counts.ndim != 1 or counts.dtype.kind not in "iu" or (counts.astype(np.float64) < 0).any():
-            raise ValueError("the counts are not whole numbers")
         smooth = counts.astype(np.float64)
+        if counts.ndim != 1 or counts.dtype.kind not in "iu" or len(counts) <= EOS or (smooth < 0).any():
+            raise ValueError("the counts are not whole numbers, one for each id")
         smooth[EOS:] += 1
         smooth[UNK] += 1
         with np.errstate(divide="ignore"):

@@ -79,7 +79,7 @@ def evaluate(model: Completer, texts: Sequence[str], *, target: int = TARGET) ->
     if not seen_as:
         raise DataError("there is no text to evaluate on; name a file that has some.")
     arrays = model.model.baselines if model.model is not None else {}
-    rivals = runners(arrays, model.vocabulary.size) if arrays else {}
+    rivals = runners(arrays, model.vocabulary.size) if model.model is not None else {}
     seen = Seen(model.model.seen) if model.model is not None else None
     others = {name: figures(runner, model.vocabulary, seen_as, target) for name, runner in rivals.items()}
     if others and model.vocabulary.characters:

@@ -29,7 +29,7 @@ from kammil.training.options import TrainingOptions
 from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import UNK
 
-_STEPS, _LEAST_EPOCHS = 2500, 3
+_STEPS, _LEAST_EPOCHS = 3700, 3
 """How long to learn where the options leave it open."""
 
 
@@ -258,7 +258,7 @@ def _optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
         {"params": matrices, "weight_decay": options.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=options.learning_rate)
+    return AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.99))  # a short memory suits few steps
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,191 @@
+"""Near-duplicate groups: seconds and memory up to a million texts, and what MinHash with LSH finds in their place.
+
+Run: `python benchmarks/duplicates.py` (needs the data sets, downloaded or in KAMMIL_DATA_DIR; 5 minutes on 2 cores,
+2.5 GB). The comparison needs `pip install datasketch` and is left out without it. Writes duplicates.json.
+
+The first 100,000 texts are real: shami, atsad, arsarcasm-v2 and arsentd-lev, in random order. Those beyond are made
+from them. As often as a real text repeats another one (`near_repeats`), a made one repeats an earlier text, real or
+made, with what people change in a repost: an emoji, a link, a handle, a hashtag, the end cut off, a word swapped. So
+repeats of repeats come about, and some groups grow large. All others are new: as long as a real text, strung
+together from pairs of words that stand side by side in real texts. (Runs of three or four words share so many
+shingles that 14 % and 33 % of 300,000 texts fell into one group; with pairs it is 3 %, and 2 % of the real ones.)
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import multiprocessing
+import os
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kammil.corpus import duplicates, sources
+
+REAL = 100_000
+SIZES = (1_000, 10_000, 30_000, REAL, 300_000, 1_000_000)
+THRESHOLDS = (0.5, 0.3, 0.18)  # Jaccard; 0.18 is a containment of 0.3 between texts of one length
+PERMUTATIONS = 128
+
+
+def main() -> None:
+    """Measure, print, write."""
+    results: dict[str, Any] = {"cores": os.cpu_count(), "numpy": np.__version__, "curve": [], "minhash_lsh": []}
+    print(
+        f"{'texts':>10} {'seconds':>8} {'cpu':>8} {'us/text':>8} {'MB before':>10} {'MB peak':>8} {'groups':>8} {'largest':>8}"
+    )
+    for size in SIZES:
+        row = _alone(_measure, size)
+        results["curve"].append(row)
+        print(
+            f"{size:>10,} {row['seconds']:>8} {row['cpu_seconds']:>8} {row['cpu_seconds'] / size * 1e6:>8.1f} {row['mb_before']:>10} "
+            f"{row['mb_peak']:>8} {row['groups']:>8} {row['largest']:>8}"
+        )
+    if importlib.util.find_spec("datasketch") is None:
+        print("datasketch is not installed: no comparison with MinHash LSH", file=sys.stderr)
+    else:
+        results["minhash_lsh"] = _alone(_compare, REAL)
+        print(
+            f"\n{'method on the same texts':<28} {'seconds':>8} {'groups':>8} {'repeats found':>14} {'candidates':>11}"
+        )
+        for row in results["minhash_lsh"]:
+            print(
+                f"{row['method']:<28} {row['seconds']:>8} {row['groups']:>8} {row['repeats_found']:>14.1%} "
+                f"{row['candidates']:>11}"
+            )
+    Path(__file__).with_suffix(".json").write_text(json.dumps(results, indent=2) + "\n", "utf-8")
+
+
+def texts_of(size: int) -> list[str]:
+    """That many texts, the same ones in every run: real ones first, made ones from `REAL` on."""
+    random = np.random.default_rng(0)
+    real = [text for name in ("shami", "atsad", "arsarcasm-v2", "arsentd-lev") for text in sources.texts(name)]
+    texts = [real[i] for i in random.permutation(len(real))[:REAL].tolist()]
+    if size <= len(texts):
+        return texts[:size]
+    repeated = 1 - (duplicates.groups(texts).max() + 1) / len(texts)
+    runs = [" ".join(words[i : i + 2]) for words in map(str.split, texts) for i in range(0, len(words), 2)]
+    while len(texts) < size:
+        if random.random() < repeated:
+            texts.append(_repost(texts[int(random.integers(len(texts)))], random))
+        else:
+            length = len(texts[int(random.integers(REAL))])
+            text = ""
+            while len(text) < length:
+                text += " " + runs[int(random.integers(len(runs)))]
+            texts.append(text[: length + 1].strip())
+    return texts
+
+
+def _repost(text: str, random: np.random.Generator) -> str:
+    """The text with one of the changes that reposts show."""
+    words = text.split()
+    number = int(random.integers(1_000_000))
+    swapped = [*words[: number % len(words)], "كمان", *words[number % len(words) + 1 :]]
+    changed = (
+        text,
+        f"{text} {chr(0x1F600 + number % 70)}",
+        f"{text} https://t.co/{number:x}",
+        f"RT @user{number}: {text}",
+        f"#وسم_{number % 100} {text}",
+        text[: max(len(text) * 2 // 3, 1)] + "…",
+        " ".join(swapped),
+    )
+    return changed[int(random.integers(len(changed)))]
+
+
+def _alone(work: Any, size: int) -> Any:
+    """The result of `work(size)` in a process of its own, so that no peak of memory hides another."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(work, (size,))
+
+
+def _megabytes() -> int:
+    """Peak resident memory of this process so far."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3))
+
+
+def _measure(size: int) -> dict[str, Any]:
+    """One point of the curve; `mb_before` is what the interpreter and the texts themselves take."""
+    texts = texts_of(size)
+    before = _megabytes()
+    started, cpu = time.perf_counter(), time.process_time()
+    group = duplicates.groups(texts)
+    seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+    return {
+        "texts": size,
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(cpu, 2),
+        "mb_before": before,
+        "mb_peak": _megabytes(),
+        "groups": int(group.max()) + 1,
+        "largest": int(np.bincount(group).max()),
+    }
+
+
+def _compare(size: int) -> list[dict[str, Any]]:
+    """Kammil's groups beside those of LSH candidates checked by exact containment, one row a method."""
+    texts = texts_of(size)
+    started = time.perf_counter()
+    exact = duplicates.groups(texts)
+    rows = [_row("kammil, exact", time.perf_counter() - started, exact, exact, None)]
+    datasketch = importlib.import_module("datasketch")
+
+    started = time.perf_counter()
+    numbers: dict[str, int] = {}
+    unit = np.array([numbers.setdefault(duplicates.key(text), len(numbers)) for text in texts])
+    length = duplicates.SHINGLE
+    shingles = [{key[i : i + length] for i in range(max(len(key) - length, 0) + 1)} for key in numbers]
+    encoded = ([shingle.encode() for shingle in one] for one in shingles)
+    hashes = list(datasketch.MinHash.generator(encoded, num_perm=PERMUTATIONS, seed=1))
+    signing = time.perf_counter() - started
+    for threshold in THRESHOLDS:
+        started = time.perf_counter()
+        lsh = datasketch.MinHashLSH(threshold=threshold, num_perm=PERMUTATIONS)
+        root = list(range(len(shingles)))
+        candidates = 0
+        for number, one in enumerate(hashes):
+            for other in lsh.query(one):
+                candidates += 1
+                if len(shingles[number] & shingles[other]) >= duplicates.SHARE * min(
+                    len(shingles[number]), len(shingles[other])
+                ):
+                    root[_find(root, number)] = _find(root, other)
+            lsh.insert(number, one)
+        group = np.array([_find(root, number) for number in range(len(root))])[unit]
+        seconds = signing + time.perf_counter() - started
+        rows.append(_row(f"MinHash LSH, Jaccard {threshold}", seconds, group, exact, candidates))
+    return rows
+
+
+def _find(root: list[int], node: int) -> int:
+    """The representative of a node, paths halved on the way."""
+    while root[node] != node:
+        root[node] = root[root[node]]
+        node = root[node]
+    return node
+
+
+def _row(
+    method: str, seconds: float, group: Sequence[int] | np.ndarray[Any, Any], exact: Any, candidates: int | None
+) -> dict[str, Any]:
+    """`repeats_found`: of the joins that make the exact groups out of single texts, the share that was made."""
+    groups = np.unique(group).size
+    return {
+        "method": method,
+        "seconds": round(seconds, 1),
+        "groups": groups,
+        "repeats_found": round((len(exact) - groups) / (len(exact) - np.unique(exact).size), 4),
+        "candidates": candidates,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What a command imports, and what works where only the base is installed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kammil
+
+EXTRAS = ("torch", "accelerate", "polars", "matplotlib", "onnx")
+
+BLOCKED = """
+import importlib.abc, os, sys
+
+class Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname.partition(".")[0] in os.environ["BLOCKED"].split():
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+
+sys.meta_path.insert(0, Finder())
+"""
+"""A `sitecustomize` that makes packages look as if they were not installed."""
+
+Done = subprocess.CompletedProcess[str]
+
+
+def python(*arguments: str | Path, folder: Path, **variables: str) -> Done:
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=os.environ | variables, capture_output=True, text=True, encoding="utf-8", check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
+    """A folder with a file of texts, a table, a model of each family, and the block."""
+    folder = tmp_path_factory.mktemp("shelf")
+    (folder / "texts.txt").write_text("".join(f"{text}\n" for text in texts[:60]), "utf-8")
+    (folder / "table.tsv").write_text("text\tn\nشو في\t1\n", "utf-8")
+    kammil.train(folder / "texts.txt", out=folder / "counter", model="ngram")
+    kammil.train(folder / "texts.txt", out=folder / "network", hidden=16, epochs=1, threads=1, device="cpu")
+    (folder / "site").mkdir()
+    (folder / "site" / "sitecustomize.py").write_text(BLOCKED)
+    return folder
+
+
+def imported(done: Done) -> set[str]:
+    """Top-level packages in the output of `-X importtime`."""
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    assert len(lines) > 50
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "absent"),
+    [
+        (["-c", "import kammil"], [*EXTRAS, "numpy", "onnxruntime", "typer", "pydantic"]),
+        (["-m", "kammil", "--help"], [*EXTRAS, "numpy", "onnxruntime", "pooch", "requests"]),
+        (["-m", "kammil", "train", "--help"], [*EXTRAS, "numpy", "onnxruntime", "pooch", "requests"]),
+        (["-m", "kammil", "complete", "شو", "--model", "network"], [*EXTRAS, "pooch", "requests"]),
+        (["-m", "kammil", "complete", "شو", "--model", "counter"], [*EXTRAS, "onnxruntime", "pooch", "requests"]),
+        (["-m", "kammil", "evaluate", "network", "texts.txt"], list(EXTRAS)),
+        (["-m", "kammil", "train", "texts.txt", "--model", "ngram", "--replace"], list(EXTRAS)),
+    ],
+    ids=["import", "help", "train --help", "complete network", "complete counter", "evaluate", "train ngram"],
+)
+def test_what_is_not_needed_is_not_imported(shelf: Path, arguments: list[str], absent: list[str]) -> None:
+    found = imported(python("-X", "importtime", *arguments, folder=shelf))
+    assert "kammil" in found
+    assert found.isdisjoint(absent), sorted(found & set(absent))
+
+
+def without(shelf: Path, *arguments: str) -> Done:
+    """A command where none of the extra `train` is installed."""
+    variables = {"PYTHONPATH": str(shelf / "site"), "BLOCKED": " ".join(EXTRAS)}
+    return python("-m", "kammil", *arguments, folder=shelf, **variables)
+
+
+def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
+    for name in ("network", "counter"):
+        done = without(shelf, "complete", "شو", "--model", name)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == kammil.load(shelf / name).complete("شو").text + "\n"
+    done = without(shelf, "evaluate", "network", "texts.txt", "--samples", "1")
+    assert (done.returncode, done.stderr) == (0, "")
+    done = without(shelf, "train", "texts.txt", "--model", "ngram", "--out", "counted")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (shelf / "counted" / "weights.safetensors").read_bytes() == (
+        shelf / "counter" / "weights.safetensors"
+    ).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package"),
+    [
+        (["train", "texts.txt", "--model", "gru", "--out", "learnt"], "onnx"),
+        (["train", "texts.txt", "--out", "learnt"], "onnx"),
+        (["train", "table.tsv", "--model", "ngram", "--out", "learnt"], "polars"),
+        (["evaluate", "counter", "table.tsv"], "polars"),
+        (["plot", "network", "--out", "curves.png"], "matplotlib"),
+    ],
+)
+def test_what_needs_the_extra_says_so(shelf: Path, arguments: list[str], package: str) -> None:
+    before = sorted(shelf.rglob("*"))
+    done = without(shelf, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("kammil: ") and done.stderr.count("\n") == 1
+    assert package in done.stderr and "pip install 'kammil[train]'" in done.stderr
+    assert sorted(shelf.rglob("*")) == before
+
+
+def test_a_part_of_the_extra_is_not_enough(
+    shelf: Path, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "accelerate", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "kammil.training.loop", raising=False)
+    with pytest.raises(kammil.KammilError, match=r"training needs accelerate; run: pip install 'kammil\[train\]'"):
+        kammil.train(texts[:60], out=tmp_path / "model", hidden=8, epochs=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_is_trained_without_its_figure(
+    shelf: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kammil.cli import main
+
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    options = ["--epochs", "1", "--set", "hidden=8", "--set", "threads=1", "--set", "device=cpu"]
+    arguments = ["train", str(shelf / "texts.txt"), "--out", str(tmp_path / "model"), *options]
+    monkeypatch.setattr(sys, "argv", ["kammil", *arguments])
+    with pytest.raises(SystemExit) as left:
+        main()
+    streams = capsys.readouterr()
+    assert not left.value.code
+    assert streams.err.splitlines()[-1].startswith("no figure: figures need matplotlib; run: pip install")
+    assert (tmp_path / "model" / "model.json").exists() and not (tmp_path / "model" / "training.png").exists()

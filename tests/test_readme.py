@@ -1,0 +1,62 @@
+"""The README is executed: its commands, in order, and its Python."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def blocks(kind: str) -> list[str]:
+    """The code blocks of one kind."""
+    return re.findall(rf"```{kind}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the README's commands have run; training is cut to a few seconds."""
+    folder = tmp_path_factory.mktemp("readme")
+    lines = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ kammil ")]
+    assert len(lines) >= 8
+    for line in lines:
+        command = shlex.split(line.removeprefix("$ "), comments=True)
+        if "--minutes" in command:
+            command[command.index("--minutes") + 1] = "0.05"
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=folder, capture_output=True, encoding="utf-8", check=False
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout.strip(), line
+    return folder
+
+
+def test_the_commands_work_in_order(place: Path) -> None:
+    made = {path.name for path in place.iterdir()}
+    assert {"texts", "my-counter", "my-model"} <= made
+    assert (place / "my-model" / "training.png").stat().st_size > 10_000
+
+
+def test_the_python_works_after_them(place: Path) -> None:
+    (code,) = blocks("python")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=place,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.splitlines()[-1]) > 0  # the score
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (Path(__file__).parent.parent / target).exists(), target
