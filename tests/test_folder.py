@@ -460,13 +460,21 @@ def test_the_old_folder_stays_until_the_new_one_is_whole(tmp_path: Path) -> None
     assert left_in(tmp_path / "model") == [folders.MODEL]
 
 
-def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with folders.new(tmp_path / "model") as draft:
         fill(draft, "old")
-    with pytest.raises(FolderError, match="cannot write"), folders.new(tmp_path / "model", replace=True) as draft:
-        shutil.rmtree(draft)  # nothing is left to be moved, and the old one is moved away already
-        draft.write_text("")
-        draft.unlink()
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.suffix == ".draft":
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    with pytest.raises(FolderError, match="No space left"), folders.new(tmp_path / "model", replace=True) as draft:
+        fill(draft)
+        monkeypatch.setattr(Path, "rename", failing)
     assert left_in(tmp_path) == ["model"]
     assert family_in(tmp_path / "model") == "old"
 

@@ -151,20 +151,20 @@ def test_the_seed_decides_the_split(few: list[str]) -> None:
 def test_a_file_and_a_validation_file(tmp_path: Path, few: list[str]) -> None:
     source, other = tmp_path / "texts.txt", tmp_path / "held out.txt"
     source.write_text("\n".join(few[:40]), "utf-8")
-    # Two leaks among them, one to the letter and one with other punctuation.
-    held_out = [*few[40:], few[0], few[1] + " ..."]
+    # Three leaks among them, one to the letter and two with other punctuation.
+    held_out = [*few[40:], few[0], few[1] + " ...", few[1] + " !"]
     other.write_text("\n".join(held_out), "utf-8")
     trained = train(source, validation=other, out=tmp_path / "model", model="ngram")
     data = written(trained.folder)["training"]["data"]
     assert data["source"] == "texts.txt"
     assert data["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
-    assert (data["texts"], data["validation"], data["validation_texts"]) == (40, "held out.txt", 22)
+    assert (data["texts"], data["validation"], data["validation_texts"]) == (40, "held out.txt", 23)
     assert data["characters"] == sum(len(TextRules().normalise(text).rstrip()) for text in few[:40])
-    assert (data["validation_leaks"]["exact"], data["validation_leaks"]["near"]) == (2, 2)
+    assert (data["validation_leaks"]["exact"], data["validation_leaks"]["near"]) == (3, 3)
     card = (trained.folder / "README.md").read_text("utf-8")
-    assert "2 stand in the training part and 2 are near-duplicates" in card
+    assert "3 stand in the training part and 3 are near-duplicates" in card
     assert data["sha256"] in card and "held out.txt" in card
-    assert trained.evaluation.texts == 22
+    assert trained.evaluation.texts == 23
 
 
 def test_what_is_shown_is_what_was_measured(tmp_path: Path, few: list[str]) -> None:

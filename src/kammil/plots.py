@@ -60,8 +60,8 @@ def training_curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
         axes.legend()
     left.set_title("Loss")
     right.set_title("Accuracy")
-    # 60 wide letters fill the width; a name may hold dollars and means no formula by them.
-    figure.suptitle(textwrap.fill(title, 60), parse_math=False)
+    # 55 wide letters fill the width; a name may hold dollars and means no formula by them.
+    figure.suptitle(textwrap.fill(title, 55), parse_math=False)
     return figure
 
 

@@ -22,6 +22,7 @@ from kammil.training.checkpoint import Checkpoint
 from kammil.training.events import EpochEnded, Event, Progressed
 from kammil.training.loop import Lessons, fit
 from kammil.training.options import TrainingOptions
+from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 SIZE = 12
@@ -139,6 +140,47 @@ def test_the_figures_are_those_of_the_definition(lessons: Lessons, objective: st
     assert equal(weights(model), start)
     assert (event.train_bits, event.train_accuracy) == pytest.approx(measured(lessons.train), rel=1e-5)
     assert (event.validation_bits, event.validation_accuracy) == pytest.approx(measured(lessons.validation), rel=1e-5)
+
+
+def test_validation_is_without_dropout(lessons: Lessons) -> None:
+    still = options(epochs=2, learning_rate=1e-30, weight_decay=0)
+    bits = [event.validation_bits for p in (0.0, 0.9) for event in fit(network(dropout=p), lessons, still)]
+    assert bits == [bits[0]] * 4
+
+
+@pytest.mark.parametrize("clip", [0.05, 1e9])
+def test_it_is_the_textbook_loop(lessons: Lessons, clip: float) -> None:
+    """All texts in one batch, against the same thing written down again: mean loss, clipping, AdamW, schedule."""
+    plain = dataclasses.replace(lessons, rare=np.zeros(0, np.int64))
+    how = options(epochs=12, batch_size=64, gradient_clip=clip, weight_decay=0.7, warmup=0.25, floor=0.1)
+    # In double precision: Adam divides small gradients by themselves, and their rounding with it.
+    model, reference = network(dropout=0).double(), network(dropout=0).double()
+    history = fit(model, plain, how)
+
+    matrices = [p for p in reference.parameters() if p.dim() == 2]
+    vectors = [p for p in reference.parameters() if p.dim() == 1]
+    decayed = torch.optim.AdamW(matrices, weight_decay=0.7)
+    spared = torch.optim.AdamW(vectors, weight_decay=0)
+    best, kept = math.inf, weights(reference)
+    for epoch in range(12):
+        rate = 0.05 * warmup_then_cosine(epoch / 12, warmup=0.25, floor=0.1)
+        nats, count = torch.zeros((), dtype=torch.double), 0
+        for text in plain.train:
+            logits = reference(torch.tensor([BOS, *text.tolist()]))
+            nats = nats + nn.functional.cross_entropy(logits, torch.tensor([*text.tolist(), EOS]), reduction="sum")
+            count += len(text) + 1
+        reference.zero_grad()
+        (nats / count).backward()
+        nn.utils.clip_grad_norm_(reference.parameters(), clip)
+        for optimiser in (decayed, spared):
+            optimiser.param_groups[0]["lr"] = rate
+            optimiser.step()
+        assert history[epoch].train_bits == pytest.approx(nats.item() / count / math.log(2), rel=1e-9)
+        assert history[epoch].learning_rate == pytest.approx(rate)
+        if history[epoch].validation_bits < best:
+            best, kept = history[epoch].validation_bits, weights(reference)
+    for name, value in weights(model).items():
+        assert value.numpy() == pytest.approx(kept[name].numpy(), abs=1e-9)
 
 
 def test_it_learns_what_there_is_to_learn(lessons: Lessons) -> None:

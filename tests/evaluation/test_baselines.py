@@ -1,0 +1,110 @@
+"""Baselines, counted by hand."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from kammil.completion import follow
+from kammil.errors import FolderError
+from kammil.evaluation import baselines
+from kammil.evaluation.metrics import figures
+from kammil.models import ngram
+from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+
+TRAIN = ["abba", "abc", "a a"]
+TEST = ["ab", "cab ?"]
+
+
+@pytest.fixture
+def vocabulary() -> CharacterVocabulary:
+    return CharacterVocabulary.from_texts(TRAIN)
+
+
+@pytest.fixture
+def runners(vocabulary: CharacterVocabulary) -> dict[str, Runner]:
+    counted = baselines.count([vocabulary.encode(text) for text in TRAIN], vocabulary.size)
+    return baselines.runners(counted, vocabulary.size)
+
+
+def test_unigram_bits_are_the_cross_entropy(vocabulary: CharacterVocabulary, runners: dict[str, Runner]) -> None:
+    counts = Counter([*"".join(TRAIN), *["end"] * len(TRAIN)])
+    kinds = [*vocabulary.characters, "end", "unknown"]
+    p = {kind: (counts[kind] + 1) / (counts.total() + len(kinds)) for kind in kinds}
+    expected = 0.0
+    for text in TEST:
+        for character in text:
+            known = character in vocabulary.characters
+            expected -= math.log2(p[character if known else "unknown"]) - (0 if known else vocabulary.unknown_bits)
+        expected -= math.log2(p["end"])
+    traces = follow(runners["unigram"], vocabulary, TEST)
+    assert sum(float(trace.bits.sum()) for trace in traces) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["unigram", f"{baselines.ORDER}-gram"])
+def test_baselines_are_distributions_over_what_a_text_can_hold(
+    vocabulary: CharacterVocabulary, runners: dict[str, Runner], name: str
+) -> None:
+    runner = runners[name]
+    assert runner.vocabulary_size == vocabulary.size
+    ids = np.array([[BOS, *vocabulary.encode("ab?")], [BOS, *vocabulary.encode("c a")]])
+    rows, state = runner.read(ids, runner.start(2))
+    p = np.exp(rows.astype(np.float64))
+    assert p.shape == (2, 4, vocabulary.size)
+    assert p.sum(-1) == pytest.approx(1, abs=1e-6)
+    assert (p[..., [PAD, BOS]] == 0).all()
+    assert (p[..., [UNK, *range(EOS, vocabulary.size)]] > 0).all()
+    tail, _ = runner.read(ids, runner.start(2), last=1)
+    assert tail[:, 0] == pytest.approx(rows[:, -1])
+    assert runner.step(ids[:, 0], state)[0].shape == (2, vocabulary.size)
+
+
+def test_the_ngram_baseline_is_the_family(vocabulary: CharacterVocabulary, runners: dict[str, Runner]) -> None:
+    encoded = [vocabulary.encode(text) for text in TRAIN]
+    settings, artifacts = ngram.fit(encoded, (), vocabulary.size, ngram.NGramSettings(order=baselines.ORDER))
+    family = ngram.NGramRunner(settings, artifacts.weights)
+    for one, other in zip(
+        follow(runners[f"{baselines.ORDER}-gram"], vocabulary, TEST), follow(family, vocabulary, TEST), strict=True
+    ):
+        assert one.bits == pytest.approx(other.bits)
+
+
+class Even(Runner):
+    """Every id is as likely as any other."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        return SPECIALS + 4
+
+    def start(self, batch: int) -> State:
+        return ()
+
+    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        shape = (len(ids), last or ids.shape[1], self.vocabulary_size)
+        return np.full(shape, -math.log(self.vocabulary_size), np.float32), state
+
+
+def test_an_even_choice_costs_the_logarithm_of_the_vocabulary(vocabulary: CharacterVocabulary) -> None:
+    expected = baselines.uniform_bits(vocabulary.size)
+    assert expected == 3.0
+    made = figures(Even(), vocabulary, ["ab", "cab a"], 30)
+    for figure in (made.bits_per_character, made.bits_per_character_with_end, made.target_bits_per_character):
+        assert figure is not None
+        assert (figure.value, figure.low, figure.high) == pytest.approx((expected,) * 3)
+    assert made.perplexity is not None
+    assert made.perplexity.value == pytest.approx(vocabulary.size)
+
+
+def test_foreign_arrays_are_said_in_one_sentence(vocabulary: CharacterVocabulary) -> None:
+    counted = baselines.count([vocabulary.encode(text) for text in TRAIN], vocabulary.size)
+    with pytest.raises(FolderError, match="another model"):
+        baselines.runners(counted, vocabulary.size + 1)
+    for name in counted:
+        rest = {key: value for key, value in counted.items() if key != name}
+        for wrong in (rest, rest | {name: counted[name][:0]}, rest | {name: counted[name].astype(np.float64)}):
+            with pytest.raises(FolderError, match=r"baselines\.safetensors"):
+                baselines.runners(wrong, vocabulary.size)

@@ -1,0 +1,260 @@
+"""Figures against a slow count by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kammil.completion import Completer
+from kammil.errors import DataError
+from kammil.evaluation import baselines
+from kammil.evaluation.intervals import Figure
+from kammil.evaluation.metrics import TARGET, Figures, evaluate, figures, traces_of
+from kammil.folder import Description, Model
+from kammil.models import ngram
+from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State
+from kammil.text import RAW
+from kammil.vocabulary import BOS, EOS, UNK, CharacterVocabulary
+
+ODD = ["ش", "!", "شو", "漢", "شو حلو漢", "  شو حلو الشعور لما تنجح بعد تعب طويل وتشوف ثمرة شغلك وصبرك قدام عينك  ", ""]
+
+
+def stepped(model: Completer, text: str) -> list[list[float]]:
+    """Log-probabilities after BOS and after each character, one character at a time."""
+    state, rows = model.runner.start(1), list[list[float]]()
+    for id in [BOS, *model.vocabulary.encode(text).tolist()]:
+        row, state = model.runner.step(np.array([id]), state)
+        rows.append(row[0].tolist())
+    return rows
+
+
+def rank(row: list[float], id: int) -> int:
+    """How many ids are more probable; an unknown character is never guessed."""
+    return len(row) if id == UNK else sum(other > row[id] for other in row)
+
+
+def greedy(model: Completer, prompt: str, length: int) -> list[str]:
+    """The most probable characters one after the other, until the end."""
+    written = ""
+    for _ in range(length):
+        row = stepped(model, prompt + written)[-1]
+        best = max(range(EOS, len(row)), key=lambda id: (row[id], -id))
+        if best == EOS:
+            break
+        written += model.vocabulary.piece(best)
+    return list(written)
+
+
+def slow(model: Completer, texts: list[str]) -> dict[str, float]:
+    """All figures, by their definitions."""
+    totals = dict.fromkeys(
+        ["target bits", "target", "bits", "characters", "end bits", "right", "hits", "1", "3", "5"], 0.0
+    )
+    for text in texts:
+        rows, ids = stepped(model, text), [*model.vocabulary.encode(text).tolist(), EOS]
+        bits = model.score(text).bits
+        half = len(text) // 2
+        span = range(half, min(half + TARGET, len(text)))
+        totals["bits"] += sum(bits[:-1])
+        totals["end bits"] += bits[-1]
+        totals["characters"] += len(text)
+        totals["right"] += sum(rank(row, id) == 0 for row, id in zip(rows, ids, strict=True))
+        totals["target"] += len(span)
+        totals["target bits"] += sum(bits[i] for i in span)
+        for k in (1, 3, 5):
+            totals[str(k)] += sum(rank(rows[i], ids[i]) < k for i in span)
+        written = greedy(model, text[:half], len(span))
+        totals["hits"] += sum(one == other for one, other in zip(written, text[half:], strict=False))
+    ended = (totals["bits"] + totals["end bits"]) / (totals["characters"] + len(texts))
+    return {
+        "target_bits_per_character": totals["target bits"] / totals["target"],
+        "target_top1": totals["1"] / totals["target"],
+        "target_top3": totals["3"] / totals["target"],
+        "target_top5": totals["5"] / totals["target"],
+        "bits_per_character": totals["bits"] / totals["characters"],
+        "bits_per_character_with_end": ended,
+        "perplexity": 2**ended,
+        "top1": totals["right"] / (totals["characters"] + len(texts)),
+        "free_running": totals["hits"] / totals["target"],
+    }
+
+
+def check(made: Figures, expected: dict[str, float]) -> None:
+    for name, value in expected.items():
+        figure = getattr(made, name)
+        assert isinstance(figure, Figure)
+        assert figure.value == pytest.approx(value, rel=1e-4), name
+        assert figure.low <= figure.value * (1 + 1e-9), name
+        assert figure.value <= figure.high * (1 + 1e-9), name
+
+
+def test_all_figures_are_those_of_the_definitions(model: Completer, texts: list[str]) -> None:
+    chosen = [*texts[240:250], *ODD]
+    made = evaluate(model, chosen)
+    seen_as = [text for text in (model.normalise(text).rstrip() for text in chosen) if text]
+    check(made.model, slow(model, seen_as))
+    assert made.texts == len(seen_as) == 16
+    assert made.characters == sum(map(len, seen_as))
+    assert made.target_characters == sum(min(TARGET, len(text) - len(text) // 2) for text in seen_as)
+    known = set(model.vocabulary.characters)
+    assert made.unknown_characters == sum(c not in known for text in seen_as for c in text) >= 2
+
+
+def test_a_figure_is_a_ratio_of_sums(model: Completer) -> None:
+    short, long = "شو", "شو حلو الشعور لما تنجح بعد تعب طويل"
+    made = evaluate(model, [short, long]).model
+    bits = [sum(model.score(text).bits[:-1]) for text in (short, long)]
+    assert made.bits_per_character is not None
+    assert made.bits_per_character.value == pytest.approx(sum(bits) / (len(short) + len(long)), rel=1e-5)
+    assert made.bits_per_character.value != pytest.approx((bits[0] / len(short) + bits[1] / len(long)) / 2, rel=1e-3)
+
+
+def test_one_text_leaves_no_interval(model: Completer) -> None:
+    made = evaluate(model, ["شو حلو"]).model
+    for name in slow(model, ["شو حلو"]):
+        figure = getattr(made, name)
+        assert figure.low == pytest.approx(figure.value)
+        assert figure.high == pytest.approx(figure.value)
+
+
+@given(st.lists(st.text(st.characters(codec=None), max_size=20), max_size=4), st.integers(1, 40))
+@settings(max_examples=30)
+def test_any_texts_can_be_evaluated(model: Completer, chosen: list[str], target: int) -> None:
+    if not any(model.normalise(text).rstrip() for text in chosen):
+        with pytest.raises(DataError, match="no text to evaluate"):
+            evaluate(model, chosen, target=target)
+        return
+    made = evaluate(model, chosen, target=target)
+    assert 0 <= made.seen_texts <= made.texts
+    for one in (made.model, *made.baselines.values()):
+        for name in ("target_top1", "free_running", "top1"):
+            figure = getattr(one, name)
+            assert 0 <= figure.low <= figure.value <= figure.high <= 1
+    json.dumps(made.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("nothing", [[], [""], ["  ", "\u200b\n"]])
+def test_nothing_to_evaluate_is_said(model: Completer, nothing: list[str]) -> None:
+    with pytest.raises(DataError, match="no text to evaluate on"):
+        evaluate(model, nothing)
+
+
+def test_more_guesses_hit_more(model: Completer, texts: list[str]) -> None:
+    made = evaluate(model, texts[240:260])
+    for one in (made.model, made.baselines["unigram"], made.baselines["3-gram"]):
+        assert one.target_top1 is not None
+        assert one.target_top3 is not None
+        assert one.target_top5 is not None
+        assert one.target_top1.value <= one.target_top3.value <= one.target_top5.value
+
+
+def test_batches_change_no_trace(model: Completer, texts: list[str]) -> None:
+    chosen = [text for text in (model.normalise(text).rstrip() for text in texts[:150]) if text]
+    together = traces_of(model.runner, model.vocabulary, chosen)
+    for text, trace in zip(chosen[::10], together[::10], strict=True):
+        assert trace.bits == pytest.approx(model.score(text).bits, abs=1e-3)
+
+
+def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> None:
+    made = evaluate(model, texts[:240])
+    assert made.seen_texts >= 0.85 * made.texts  # a tenth was held out of the training
+    assert evaluate(model, ["قرأت كتابا غريبا عن الحيتان الزرقاء في المحيط"]).seen_texts == 0
+
+
+# ---- models made by hand
+
+
+def shipped(train: list[str], runner: Callable[[CharacterVocabulary, Artifacts], Runner] | None = None) -> Completer:
+    """A raw counter of these texts with its baselines, as it would come from a folder."""
+    vocabulary = CharacterVocabulary.from_texts(train)
+    encoded = [vocabulary.encode(text) for text in train]
+    chosen = ngram.NGramSettings(order=2)
+    _, artifacts = ngram.fit(encoded, (), vocabulary.size, chosen)
+    model = Model(
+        Description(format=1, family="ngram"),
+        vocabulary,
+        artifacts,
+        seen={"bits": np.zeros(8, np.uint8)},
+        baselines=baselines.count(encoded, vocabulary.size),
+        metrics=dict[str, Any](),
+        card="",
+    )
+    made = runner(vocabulary, artifacts) if runner else ngram.NGramRunner(chosen, artifacts.weights)
+    return Completer(made, vocabulary, RAW, model)
+
+
+def values(one: Figures, *names: str) -> list[float]:
+    return [getattr(one, name).value for name in names]
+
+
+def test_the_most_frequent_character() -> None:
+    made = evaluate(shipped(["aab", "ab b"]), ["aaab", "b"], target=2).baselines["most frequent"]
+    # a and b are equally frequent: the first is answered. Targets: "ab", "b".
+    assert values(made, "target_top1", "free_running", "top1") == pytest.approx([1 / 3, 1 / 3, 3 / 7])
+    assert made.bits_per_character is None
+
+
+def test_the_most_frequent_character_is_a_character() -> None:
+    # The end of text is more frequent than any character, and has no letters to count.
+    made = evaluate(shipped(["a", "b", "c", "b"]), ["b", "a", "b"]).baselines["most frequent"]
+    assert values(made, "target_top1", "top1") == pytest.approx([2 / 3, 2 / 6])
+
+
+class Reciter(Runner):
+    """Says a, b, c, ... by position, whatever it reads: all figures are known."""
+
+    def __init__(self, vocabulary: CharacterVocabulary) -> None:
+        self._size = vocabulary.size
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self._size
+
+    def start(self, batch: int) -> State:
+        return (np.zeros((batch, 1), np.int64),)
+
+    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        position = state[0].astype(np.int64) + np.arange(ids.shape[1])  # (B, T)
+        said = np.minimum(EOS + 1 + position, self._size - 1)
+        p = np.full((*ids.shape, self._size), 0.5 / self._size, np.float32)
+        p[np.arange(len(ids))[:, None], np.arange(ids.shape[1]), said] += 0.5
+        return np.log(p)[:, -(last or ids.shape[1]) :], (state[0].astype(np.int64) + ids.shape[1],)
+
+
+def test_figures_that_can_be_counted_on_fingers() -> None:
+    model = shipped(["abcdefgh"], lambda vocabulary, _: Reciter(vocabulary))
+    right, wrong = math.log2(1 / (0.5 + 0.5 / 12)), math.log2(12 / 0.5)
+    made = evaluate(model, ["abcx", "abdd"], target=2)
+    one = made.model
+    # Right are a, b, c of the first text and a, b, d of the second; both ends are not.
+    assert values(one, "top1", "target_top1", "free_running") == pytest.approx([6 / 10, 2 / 4, 2 / 4])
+    unknown = wrong + model.vocabulary.unknown_bits
+    assert values(one, "bits_per_character") == pytest.approx([(6 * right + wrong + unknown) / 8], rel=1e-5)
+    assert values(one, "target_bits_per_character") == pytest.approx([(2 * right + wrong + unknown) / 4], rel=1e-5)
+    assert (made.unknown_characters, made.target_characters, made.characters, made.texts) == (1, 4, 8, 2)
+
+
+def test_a_ruined_model_still_has_figures() -> None:
+    class Ruined(Reciter):
+        def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+            rows, state = super().read(ids, state, last=last)
+            return rows * np.float32(1e6), state
+
+    vocabulary = CharacterVocabulary("ab")
+    made = figures(Ruined(vocabulary), vocabulary, ["ba"], 30)
+    json.dumps(made.perplexity.value if made.perplexity else None, allow_nan=False)
+
+
+def test_a_model_from_no_folder_has_no_baselines() -> None:
+    model = shipped(["aab"])
+    alone = evaluate(Completer(model.runner, model.vocabulary, RAW), ["ab"])
+    assert alone.baselines == {}
+    assert alone.seen_texts == 0
+    assert alone.model == evaluate(model, ["ab"]).model

@@ -1,0 +1,189 @@
+"""Figures: two panels, whole labels, Arabic as it is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from kammil import plots
+from kammil.errors import FolderError
+
+
+def history(epochs: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "epoch": n,
+            "train_bits": 6 - n / 4,
+            "validation_bits": 6.2 - n / 5,
+            "train_accuracy": n / 20,
+            "validation_accuracy": n / 25,
+            "best": n <= 3,
+        }
+        for n in range(1, epochs + 1)
+    ]
+
+
+def numbers(data: object) -> list[float]:
+    return np.asarray(data, np.float64).tolist()
+
+
+def test_two_panels_hold_the_history() -> None:
+    figure = plots.training_curves(history(5), "mine")
+    left, right = figure.axes
+    assert (left.get_title(), left.get_xlabel(), left.get_ylabel()) == ("Loss", "epoch", "bits per character")
+    assert (right.get_title(), right.get_xlabel(), right.get_ylabel()) == ("Accuracy", "epoch", "characters right, %")
+    for axes, field, scale in ((left, "bits", 1), (right, "accuracy", 100)):
+        train, validation, best = axes.get_lines()
+        assert numbers(train.get_xdata()) == numbers(validation.get_xdata()) == [1, 2, 3, 4, 5]
+        assert numbers(train.get_ydata()) == pytest.approx([scale * entry[f"train_{field}"] for entry in history(5)])
+        assert numbers(validation.get_ydata()) == pytest.approx(
+            [scale * entry[f"validation_{field}"] for entry in history(5)]
+        )
+        assert numbers(best.get_xdata()) == [3, 3]
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == [
+            "training (with dropout)",
+            "validation",
+            "kept: epoch 3",
+        ]
+    assert figure.get_suptitle() == "mine"
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 40])
+@pytest.mark.parametrize("title", ["mine", "نموذجي كمّل", "W" * 255, "نموذجي كمّل " * 20, "a\nb"])
+def test_nothing_is_cut_off(epochs: int, title: str) -> None:
+    figure = plots.training_curves(history(epochs), title)
+    FigureCanvasAgg(figure).draw()
+    inked = figure.get_tightbbox()  # of all that is drawn, in inches
+    width, height = figure.get_size_inches()
+    assert inked.x0 >= -0.01
+    assert inked.y0 >= -0.01
+    assert inked.x1 <= width + 0.01
+    assert inked.y1 <= height + 0.01
+    assert all(axes.get_window_extent().height > 0.4 * figure.bbox.height for axes in figure.axes)
+
+
+def test_epochs_are_whole_numbers() -> None:
+    for epochs in (1, 2, 3, 17):
+        figure = plots.training_curves(history(epochs), "mine")
+        FigureCanvasAgg(figure).draw()
+        low, high = figure.axes[0].get_xlim()
+        shown = [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high]
+        assert shown
+        assert all(tick == round(tick) for tick in shown)
+
+
+def pixels(title: str) -> NDArray[np.uint8]:
+    """How a title looks: what the figure has above its panels."""
+    figure = plots.training_curves(history(2), title)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:30].copy()
+
+
+# Presentation forms of كمّل name each joined shape; a renderer that does not shape draws the letters apart.
+JOINED = "\ufedb\ufee4\u0651\ufede"
+APART = "\ufed9\u200c\ufee1\u0651\u200c\ufedd"
+
+
+def test_arabic_letters_are_joined() -> None:
+    def width(title: str) -> float:
+        figure = plots.training_curves(history(2), title)
+        FigureCanvasAgg(figure).draw()
+        (text,) = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text() == title)
+        return text.get_window_extent().width
+
+    assert width("كمّل") == pytest.approx(width(JOINED), abs=1)
+    assert width("كمّل") < 0.9 * width(APART)
+
+
+def test_arabic_runs_from_right_to_left() -> None:
+    # The dotted letter is the first: it stands at the right. ZWNJ keeps both letters in their isolated shapes.
+    def ink(title: str) -> NDArray[np.int64]:
+        return np.flatnonzero((pixels(title)[..., :3] < 128).any(axis=(0, 2)))
+
+    dot_first, dot_last = ink("ب\u200cاا"), ink("اا\u200cب")
+    # The wide letter is one broad run of ink; the two alifs are thin.
+    assert broadest(dot_first) > broadest_middle(dot_first)
+    assert broadest(dot_last) < broadest_middle(dot_last)
+
+
+def broadest(columns: NDArray[np.int64]) -> float:
+    """Middle of the broadest run of inked columns."""
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    return float(max(runs, key=len).mean())
+
+
+def broadest_middle(columns: NDArray[np.int64]) -> float:
+    """Middle of all ink."""
+    return float((columns[0] + columns[-1]) / 2)
+
+
+def test_dollars_are_no_formula(tmp_path: Path) -> None:
+    plots.save(plots.training_curves(history(2), "$\\foo$ and $x^2$"), tmp_path / "a.png")
+    assert (pixels("$x^2$") != pixels("x2")).any()
+
+
+@pytest.mark.parametrize("title", ["漢字", "👨‍👩‍👧", "\udcff", "\u202eab", "\0"])
+def test_any_title_can_be_drawn(tmp_path: Path, title: str) -> None:
+    plots.save(plots.training_curves(history(2), title), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.png", b"\x89PNG"),
+        ("a.PNG", b"\x89PNG"),
+        ("a.pdf", b"%PDF"),
+        ("a.svg", b"<?xml"),
+        ("a", b"\x89PNG"),
+        ("نموذج.png", b"\x89PNG"),
+    ],
+)
+def test_the_ending_decides_the_format(tmp_path: Path, name: str, begins: bytes) -> None:
+    plots.save(plots.training_curves(history(2), "نموذجي"), tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a.txt", "missing/a.png", "x" * 300 + ".png", "a\0.png", "."])
+def test_a_figure_that_cannot_be_written_is_said(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FolderError, match="cannot write the figure") as caught:
+        plots.save(plots.training_curves(history(2), "mine"), tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_epochs_has_no_curves() -> None:
+    with pytest.raises(FolderError, match=r"^mine was not trained in epochs, .*gru\.$"):
+        plots.training_curves([], "mine")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '["epoch"]',
+        "[1]",
+        "[{}]",
+        '[{"epoch": 1}]',
+        '{"epoch": 1}',
+        "7",
+        json.dumps([*history(3), history(1)[0] | {"epoch": float("nan")}]),
+        json.dumps([history(1)[0] | {"train_bits": []}]),
+        json.dumps([history(1)[0] | {"train_bits": 10**400}]),
+        json.dumps([history(1)[0] | {"validation_accuracy": float("inf")}]),
+    ],
+)
+def test_a_foreign_history_is_said(content: str) -> None:
+    with pytest.raises(FolderError, match="training history of mine is not one of ours") as caught:
+        plots.training_curves(json.loads(content), "mine")
+    assert "\n" not in str(caught.value)
