@@ -1,7 +1,7 @@
 """Near-duplicate groups: seconds and memory up to a million texts, and what MinHash with LSH finds in their place.
 
-Run: `python benchmarks/duplicates.py` (needs the data sets, downloaded or in KAMMIL_DATA_DIR; 5 minutes on 2 cores,
-2.5 GB). The comparison needs `pip install datasketch` and is left out without it. Writes duplicates.json.
+Run: `python benchmarks/duplicates.py` (needs the data sets, downloaded or in KAMMIL_DATA_DIR; 3 minutes on one core,
+2 GB). The comparison needs `pip install datasketch` and is left out without it. Writes duplicates.json.
 
 The first 100,000 texts are real: shami, atsad, arsarcasm-v2 and arsentd-lev, in random order. Those beyond are made
 from them. As often as a real text repeats another one (`near_repeats`), a made one repeats an earlier text, real or

@@ -136,6 +136,15 @@ def test_the_laws_of_writing_hold_for_odd_code_points(babbler: Completer, prompt
     check_writing(babbler, prompt, asked)
 
 
+@given(st.integers(0, 10_000), st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), min_size=1, max_size=3))
+def test_whatever_is_written_can_stop_it(babbler: Completer, seed: int, parts: list[tuple[int, int]]) -> None:
+    free = babbler.complete("", temperature=1, seed=seed).text
+    stops = [free[at : at + length] for at, length in parts if free[at : at + length]]
+    # Beginnings of stop strings that come up without their ends.
+    stops += [stop + "a" for stop in stops]
+    check_writing(babbler, "", {"temperature": 1, "seed": seed, "stop": stops})
+
+
 @pytest.mark.parametrize("unit", ["ش", "a b ", "\u0301", "\u202e", "\ud800", "\0", "👨‍👩‍👧", "@a ", "漢"])
 def test_a_prompt_of_ten_thousand_characters(model: Completer, unit: str) -> None:
     prompt = (unit * 10_000)[:10_000]

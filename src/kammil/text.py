@@ -38,6 +38,7 @@ _GRAPHEME = regex.compile(r"\X")
 # the marks spell vowels and must stay.
 _POINTS = regex.compile(r"[\p{M}&&[\p{Arabic}\p{Hebrew}\p{Syriac}\p{Inherited}]]", regex.V1)
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
+_NOT_LETTERS_OR_UNDERSCORES = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
 
 
 @dataclass(frozen=True)
@@ -95,15 +96,17 @@ RAW = TextRules(nfc=False, invisible=False, tatweel=False, urls=False, handles=F
 """No rule at all: the model sees the text itself."""
 
 
-def fold(text: str) -> str:
+def fold(text: str, *, underscores: bool = False) -> str:
     """The letters, marks and digits of a text, for matching and never for writing.
 
     Web addresses, handles, punctuation, spaces, case, vowel points and compatibility forms go; what is left is equal
-    for two copies of one post. Empty for a text without letters (emoji only): compare such texts as they stand.
+    for two copies of one post. `underscores` keeps those, which tell a hashtag from the same words. Empty for a text
+    without letters (emoji only): compare such texts as they stand.
     """
     text = _HANDLE.sub("", _EMAIL.sub("", _URL.sub("", text)))
     text = unicodedata.normalize("NFKC", text).casefold().replace(_TATWEEL, "")
-    return _NOT_LETTERS.sub("", _POINTS.sub("", text))
+    dropped = _NOT_LETTERS_OR_UNDERSCORES if underscores else _NOT_LETTERS
+    return dropped.sub("", _POINTS.sub("", text))
 
 
 def graphemes(text: str) -> list[str]:

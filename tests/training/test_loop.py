@@ -159,8 +159,8 @@ def test_it_is_the_textbook_loop(lessons: Lessons, clip: float) -> None:
 
     matrices = [p for p in reference.parameters() if p.dim() == 2]
     vectors = [p for p in reference.parameters() if p.dim() == 1]
-    decayed = torch.optim.AdamW(matrices, weight_decay=0.7)
-    spared = torch.optim.AdamW(vectors, weight_decay=0)
+    decayed = torch.optim.AdamW(matrices, betas=(0.9, 0.99), weight_decay=0.7)
+    spared = torch.optim.AdamW(vectors, betas=(0.9, 0.99), weight_decay=0)
     best, kept = math.inf, weights(reference)
     for epoch in range(12):
         rate = 0.05 * warmup_then_cosine(epoch / 12, warmup=0.25, floor=0.1)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli import options
-from kammil.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,8 +117,6 @@ def split(
 
 def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:
     """The audit in lines, for people."""
-    if audit.texts == 0:
-        raise DataError("there is no text to check; name a file that has some.")
 
     def share(n: int) -> str:
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kammil.corpus import duplicates
 from kammil.errors import DataError, OptionError
+from kammil.text import fold
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,8 @@ def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leaks:
     """Count the held-out texts that training texts repeat, exactly and nearly (the rule of `duplicates`)."""
     source = duplicates.partners(held_out_texts, train_texts)
     near = np.flatnonzero(source >= 0).tolist()
-    known = {duplicates.key(text) for text in train_texts}
-    exact = [row for row in near if duplicates.key(held_out_texts[row]) in known]
+    known = {_same(text) for text in train_texts}
+    exact = [row for row in near if _same(held_out_texts[row]) in known]
     return Leaks(
         exact=len(exact),
         near=len(near),
@@ -116,6 +117,11 @@ def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leaks:
         near_rows=tuple(near),
         near_sources=tuple(source[near].tolist()),
     )
+
+
+def _same(text: str) -> str:
+    """What makes two texts one: letters, digits and underscores; the whole of a text that has none."""
+    return fold(text, underscores=True) or duplicates.key(text)
 
 
 def _fill(sizes: NDArray[np.int64], quota: int, most: int) -> list[int]:

@@ -148,7 +148,7 @@ def _hits(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str],
         truth = np.full((len(group), target), PAD, np.int64)
         for row, i in enumerate(group):
             true = vocabulary.encode(texts[i][length : length + target])
-            truth[row, : len(true)] = np.where(true == UNK, PAD, true)
+            truth[row, : len(true)] = true  # UNK and PAD are never written, so never right
         log_probabilities, state = runner.read(prompts, runner.start(len(group)), last=1)
         row_hits, ended = np.zeros(len(group)), np.zeros(len(group), np.bool_)
         for t in range(target):
