@@ -304,6 +304,17 @@ def test_samples_stand_alone_and_begin_with_that_of_complete(model: Completer) -
     assert [sample.text for sample in fewer] == [sample.text for sample in together[:3]]
 
 
+def test_samples_that_end_early_leave_the_others_alone() -> None:
+    model = counter(["ab", "abcab", "cacbabc", "b"] * 3, order=3)
+    together = model.samples("a", 12, temperature=1.5, seed=1)
+    assert len({len(sample.text) for sample in together}) > 3
+    for sample in together:
+        assert sample.finish_reason == "end"
+        assert sample.bits == pytest.approx(model.score(sample.text, given="a").bits[:-1], abs=1e-5)
+    for n in range(1, 12):
+        assert model.samples("a", n, temperature=1.5, seed=1) == together[:n]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"temperature": -1.0}, {"length": -1}, {"stop": ("",)}, {"stop": "ab"}, {"seed": -1}]
 )

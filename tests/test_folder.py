@@ -234,6 +234,20 @@ def test_foreign_arrays_are_refused(bench: Path, name: str, arrays: dict[str, An
                 kammil.evaluate(kammil.load(bench), TEXTS)
 
 
+def test_offsets_that_wrap_around_are_refused(bench: Path) -> None:
+    if (bench / folders.STEP).exists():
+        name, prefix = folders.BASELINES, "ngram."
+    else:
+        name, prefix = folders.WEIGHTS, ""
+    arrays = dict(load_arrays((bench / name).read_bytes()))
+    limits = np.iinfo(np.int64)
+    arrays[prefix + "keys.1"] = arrays[prefix + "keys.1"][:4]
+    # Each is more than the one before by a positive number, if numbers wrap around.
+    arrays[prefix + "offsets.1"] = np.array([0, limits.max, limits.min, -1, len(arrays[prefix + "ids.1"])])
+    with altered(bench, name, save_arrays(arrays)), pytest.raises(FolderError, match="not consistent"):
+        kammil.evaluate(kammil.load(bench), TEXTS)
+
+
 @given(st.data())
 @settings(max_examples=100)
 def test_hostile_counts_do_no_harm(bench: Path, data: st.DataObject) -> None:
@@ -376,6 +390,17 @@ def test_a_graph_whose_sizes_do_not_fit_is_refused(network: Path, name: str, wid
     with altered(network, folders.STEP, graph.SerializeToString()), pytest.raises(FolderError) as caught:
         kammil.load(network).complete("شو")
     check_sentence(str(caught.value))
+
+
+def test_a_graph_that_gives_more_than_it_says_is_refused(network: Path) -> None:
+    graph = graph_of(network)
+    graph.graph.node[-1].output[0] = "half"
+    graph.graph.node.append(helper.make_node("Concat", ["half", "half"], ["log_probabilities"], axis=1))
+    with altered(network, folders.STEP, graph.SerializeToString()):
+        model = kammil.load(network)
+        with pytest.raises(FolderError, match="other shapes") as caught:
+            model.complete("شو")
+        check_sentence(str(caught.value))
 
 
 def test_a_graph_of_other_types_is_refused(network: Path) -> None:

@@ -21,7 +21,7 @@ from kammil.folder import Description, Model
 from kammil.models import ngram
 from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State
 from kammil.text import RAW
-from kammil.vocabulary import BOS, EOS, UNK, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, SPECIALS, UNK, CharacterVocabulary
 
 ODD = ["ش", "!", "شو", "漢", "شو حلو漢", "  شو حلو الشعور لما تنجح بعد تعب طويل وتشوف ثمرة شغلك وصبرك قدام عينك  ", ""]
 
@@ -208,10 +208,11 @@ def test_the_most_frequent_character_is_a_character() -> None:
 
 
 class Reciter(Runner):
-    """Says a, b, c, ... by position, whatever it reads: all figures are known."""
+    """Says some ids by position (a, b, c, ... unless told), whatever it reads: all figures are known."""
 
-    def __init__(self, vocabulary: CharacterVocabulary) -> None:
+    def __init__(self, vocabulary: CharacterVocabulary, says: list[int] | None = None) -> None:
         self._size = vocabulary.size
+        self._says = np.array(says or range(SPECIALS, vocabulary.size))
 
     @property
     def vocabulary_size(self) -> int:
@@ -222,7 +223,7 @@ class Reciter(Runner):
 
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         position = state[0].astype(np.int64) + np.arange(ids.shape[1])  # (B, T)
-        said = np.minimum(EOS + 1 + position, self._size - 1)
+        said = self._says[np.minimum(position, len(self._says) - 1)]
         p = np.full((*ids.shape, self._size), 0.5 / self._size, np.float32)
         p[np.arange(len(ids))[:, None], np.arange(ids.shape[1]), said] += 0.5
         return np.log(p)[:, -(last or ids.shape[1]) :], (state[0].astype(np.int64) + ids.shape[1],)
@@ -239,6 +240,22 @@ def test_figures_that_can_be_counted_on_fingers() -> None:
     assert values(one, "bits_per_character") == pytest.approx([(6 * right + wrong + unknown) / 8], rel=1e-5)
     assert values(one, "target_bits_per_character") == pytest.approx([(2 * right + wrong + unknown) / 4], rel=1e-5)
     assert (made.unknown_characters, made.target_characters, made.characters, made.texts) == (1, 4, 8, 2)
+
+
+def test_nothing_is_right_after_the_end() -> None:
+    vocabulary = CharacterVocabulary("abc")
+    a, b, c = vocabulary.encode("abc").tolist()
+    # After the first half it says a, then that the text has ended, and then what would be right.
+    made = figures(Reciter(vocabulary, [a, b, c, a, EOS, c, EOS]), vocabulary, ["abcabc"], 30)
+    assert values(made, "free_running", "target_top1", "top1") == pytest.approx([1 / 3, 2 / 3, 6 / 7])
+
+
+def test_an_unknown_character_is_never_guessed() -> None:
+    vocabulary = CharacterVocabulary("abc")
+    a = int(vocabulary.encode("a")[0])
+    made = figures(Reciter(vocabulary, [a, UNK, UNK, UNK]), vocabulary, ["a???"], 30)
+    names = ("target_top1", "target_top3", "target_top5", "free_running", "top1")
+    assert values(made, *names) == pytest.approx([0, 0, 0, 0, 1 / 5])
 
 
 def test_a_ruined_model_still_has_figures() -> None:

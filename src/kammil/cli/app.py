@@ -55,7 +55,7 @@ def train(
         list[str] | None,
         typer.Option(help="Switch one rule off: nfc, invisible, tatweel, urls, handles, spaces. Repeatable."),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Wall-clock budget; the schedule stretches over it.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Wall-clock budget at most; the schedule fits into it.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the texts at most.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides the split, the weights, the order, the dropout.")] = None,
     objective: Annotated[

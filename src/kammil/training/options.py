@@ -18,7 +18,7 @@ class TrainingOptions(BaseModel):
     """Passes over the training texts at most; None makes it about 3,700 steps, but at least 3 epochs: so many steps
     brought the benchmark's tweets to their best, and few texts need more passes than many."""
     minutes: float | None = Field(default=None, gt=0)
-    """Wall-clock budget: the schedule is stretched over it, and training ends when it is used up."""
+    """Wall-clock budget: the schedule is fitted into it. A budget, no duty: few texts are learnt sooner."""
     objective: Objective = "text"
     """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
     batch_size: int = Field(default=8, ge=1, le=65_536)
