@@ -90,7 +90,7 @@ def test_a_row_is_drawn_alike_in_any_batch(rows: Rows, seed: int) -> None:
 @given(distributions())
 def test_forbidden_ids_are_never_left(rows: Rows) -> None:
     if rows.shape[1] > 1:
-        assert all(0 not in ids for ids in kept(decoding.forbid([0])(rows)))
+        assert all(0 not in ids for ids in kept(decoding.forbid([0], rows.shape[1])(rows)))
 
 
 @pytest.mark.parametrize(
@@ -116,4 +116,4 @@ def test_options_out_of_range_get_one_sentence(options: dict[str, object], name:
 
 
 def test_temperature_zero_needs_no_filter_but_the_forbidden() -> None:
-    assert len(decoding.filters(Decoding(temperature=0, top_k=3, top_p=0.5), forbidden=(0,))) == 1
+    assert len(decoding.filters(Decoding(temperature=0, top_k=3, top_p=0.5), 5, forbidden=(0,))) == 1

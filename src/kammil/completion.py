@@ -135,22 +135,22 @@ class Completer:
         if decoding.length == 0:
             yield drafts
             return
-        steps = filters(decoding, forbidden=self._forbidden)
+        steps = filters(decoding, self.vocabulary.size, forbidden=self._forbidden)
         generators = [np.random.default_rng([decoding.seed, i]) for i in range(n)]
         log_probabilities, state = self._read(self.vocabulary.encode(self.normalise(prompt)))
         if n > 1:
             log_probabilities, state = log_probabilities.repeat(n, axis=0), rows(state, np.zeros(n, np.int64))
         live = list(range(n))
         while True:
-            if not np.isfinite(log_probabilities[:, EOS:].max(axis=-1)).all():  # nothing to choose, or NaN
-                raise FolderError("the model gives no probabilities; copy the model folder again.")
             choices = log_probabilities.astype(np.float64)
             for step in steps:
                 choices = step(choices)
             ids = greedy(choices) if decoding.temperature == 0 else sample(choices, [generators[i] for i in live])
-            costs = -log_probabilities[np.arange(len(live)), ids] / math.log(2)
-            for i, id, cost in zip(live, ids, costs, strict=True):
-                drafts[i].add(None if id == EOS else self.vocabulary.piece(int(id)), float(cost))
+            for row, (i, id) in enumerate(zip(live, ids.tolist(), strict=True)):
+                bits = -float(log_probabilities[row, id]) / math.log(2)
+                if not math.isfinite(bits):  # there was nothing to choose, or NaN
+                    raise FolderError("the model gives no probabilities; copy the model folder again.")
+                drafts[i].add(None if id == EOS else self.vocabulary.piece(id), bits)
             yield drafts
             keep = [row for row, i in enumerate(live) if drafts[i].reason is None]
             if not keep:

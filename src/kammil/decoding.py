@@ -69,16 +69,11 @@ _REASONS = {
 }
 
 
-def forbid(ids: Sequence[int]) -> Filter:
-    """Nothing of these ids."""
-    which = np.array(ids, np.int64)
-
-    def apply(rows: Rows) -> Rows:
-        kept = rows.copy()
-        kept[:, which] = -np.inf
-        return kept
-
-    return apply
+def forbid(ids: Sequence[int], size: int) -> Filter:
+    """Nothing of these ids among V = `size`."""
+    barrier = np.zeros(size)
+    barrier[list(ids)] = -np.inf
+    return lambda rows: rows + barrier
 
 
 def temperature(value: float) -> Filter:
@@ -130,12 +125,12 @@ def min_p(share: float) -> Filter:
     return apply
 
 
-def filters(options: Decoding, forbidden: Sequence[int] = ()) -> list[Filter]:
+def filters(options: Decoding, size: int, forbidden: Sequence[int] = ()) -> list[Filter]:
     """The filters that the options ask for, in their order: forbidden ids, temperature, top-k, top-p, min-p.
 
     At temperature 0 nothing but the forbidden ids matters.
     """
-    made: list[Filter] = [forbid(forbidden)] if forbidden else []
+    made: list[Filter] = [forbid(forbidden, size)] if forbidden else []
     if options.temperature == 0:
         return made
     if options.temperature != 1:
@@ -162,9 +157,11 @@ def greedy(rows: Rows) -> NDArray[np.int64]:
 
 def sample(rows: Rows, generators: Sequence[np.random.Generator]) -> NDArray[np.int64]:
     """One id for each row, (B,), drawn with that row's own generator, so that a row is the same in any batch."""
-    cumulative = np.exp(rows - rows.max(axis=-1, keepdims=True)).cumsum(axis=-1)  # (B, V)
-    drawn = [
-        int(row.searchsorted(generator.random() * row[-1], side="right"))
-        for row, generator in zip(cumulative, generators, strict=True)
-    ]
-    return np.minimum(drawn, rows.shape[-1] - 1)
+    cumulative = np.exp(rows).cumsum(axis=-1)  # (B, V)
+    drawn: list[int] = []
+    for i, generator in enumerate(generators):
+        row = cumulative[i]
+        if not row[-1] > 0:  # all of them too unlikely to be told apart from 0
+            row = np.exp(rows[i] - rows[i].max()).cumsum()
+        drawn.append(min(int(row.searchsorted(generator.random() * row[-1], side="right")), len(row) - 1))
+    return np.array(drawn)

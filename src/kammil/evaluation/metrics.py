@@ -140,7 +140,7 @@ def traces_of(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[s
 def _hits(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> NDArray[np.float64]:
     """For each text, how many characters of the greedy completion of its first half stand in the right place, (N,)."""
     hits = np.zeros(len(texts))
-    allowed = forbid((PAD, UNK, BOS))
+    allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     order = sorted(range(len(texts)), key=lambda i: half(texts[i]))
     for length, same in itertools.groupby(order, key=lambda i: half(texts[i])):
         group = list(same)

@@ -93,12 +93,12 @@ class NetworkRunner(Runner):
         feed[IDS] = ids
         feed[LAST] = np.array([wanted], np.int64)
         try:
-            log_probabilities, *new = cast(list[NDArray[np.float32]], self._session.run(self._outputs, feed))
+            log_probabilities, *new = cast("list[NDArray[np.float32]]", self._session.run(self._outputs, feed))
         except _FAILURES as error:
             raise FolderError(
                 f"step.onnx cannot be run ({type(error).__name__}); copy the model folder again."
             ) from error
-        shapes = [array.shape for array in (log_probabilities, *new)]
-        if shapes != [(len(ids), wanted, self._size), *(array.shape for array in state)]:
+        same = all(one.shape == other.shape for one, other in zip(new, state, strict=True))
+        if not same or log_probabilities.shape != (len(ids), wanted, self._size):
             raise FolderError("step.onnx gives arrays of other shapes than it says; copy the model folder again.")
         return log_probabilities, tuple(new)
