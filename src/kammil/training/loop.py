@@ -29,7 +29,7 @@ from kammil.training.options import TrainingOptions
 from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import UNK
 
-_STEPS, _LEAST_EPOCHS = 3700, 3
+_STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 3700, 3, 12
 """How long to learn where the options leave it open."""
 
 
@@ -106,7 +106,7 @@ class _Run:
         self.train = make_rows(lessons.train, objective=options.objective, block=options.block)
         self.validation = make_rows(lessons.validation, objective=options.objective, block=options.block)
         self.steps = math.ceil(len(self.train) / options.batch_size)
-        self.epochs = options.epochs or max(_LEAST_EPOCHS, math.ceil(_STEPS / self.steps))
+        self.epochs = options.epochs or min(max(_LEAST_EPOCHS, math.ceil(_STEPS / self.steps)), _MOST_EPOCHS)
         self.history: list[EpochEnded] = []
         self.best = _copy(model)
         if checkpoint is not None and checkpoint.exists():

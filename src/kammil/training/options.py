@@ -15,8 +15,8 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int | None = Field(default=None, ge=1, le=100_000)
-    """Passes over the training texts at most; None makes it about 3,700 steps, but at least 3 epochs: so many steps
-    brought the benchmark's tweets to their best, and few texts need more passes than many."""
+    """Passes over the training texts at most. None makes it about 3,700 steps, which brought the benchmark's 2,487
+    tweets to their best, in 3 to 12 passes: on 900 tweets 41 passes end at 3.41 validation bits, 9 at 3.37."""
     minutes: float | None = Field(default=None, gt=0)
     """Wall-clock budget: the schedule is fitted into it. A budget, no duty: few texts are learnt sooner."""
     objective: Objective = "text"
