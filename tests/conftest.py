@@ -1,4 +1,4 @@
-"""Shared by all rooms: two tiny trained models on the embedded corpus, and the real data where it is at hand."""
+"""Shared by all rooms: tiny trained models on the embedded corpus, and the real data where it is at hand."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ from kammil.corpus import reading
 settings.register_profile("kammil", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("kammil")
 
-TINY: dict[str, Any] = {
-    "embedding": 16,
-    "hidden": 32,
-    "dropout": 0.0,
-    "epochs": 2,
-    "batch_size": 32,
-    "device": "cpu",
-    "threads": 1,
+_SHORT: dict[str, Any] = {"dropout": 0.0, "epochs": 2, "batch_size": 32, "device": "cpu", "threads": 1}
+TINY: dict[str, dict[str, Any]] = {
+    "ngram": {},
+    "gru": {"embedding": 16, "hidden": 32, **_SHORT},
+    "words": {"embedding": 16, "hidden": 32, **_SHORT},
+    "subwords": {"embedding": 16, "hidden": 32, "subwords": 200, **_SHORT},
+    "attention": {"embedding": 16, "hidden": 32, "attention": 8, **_SHORT},
+    "transformer": {"width": 16, "layers": 2, "heads": 2, **_SHORT},
+    "blend": {"embedding": 16, "hidden": 32, **_SHORT},
 }
+"""Options of a small model, by family: every family that the shared tests go through."""
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +36,11 @@ def texts() -> list[str]:
     return reading.sample()
 
 
-@pytest.fixture(scope="session", params=["ngram", "gru"])
+@pytest.fixture(scope="session", params=list(TINY))
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
     """A model folder of each family, trained on a part of the embedded corpus."""
     folder = tmp_path_factory.mktemp("models") / str(request.param)
-    options: dict[str, Any] = TINY if request.param == "gru" else {}
-    kammil.train(texts[:240], out=folder, model=str(request.param), **options)
+    kammil.train(texts[:240], out=folder, model=str(request.param), **TINY[str(request.param)])
     return folder
 
 

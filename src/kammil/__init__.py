@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kammil.completion import load as load
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.metrics import evaluate as evaluate
-    from kammil.recipe import train as train
+    from kammil.workshop import train as train
 
 __version__ = version("kammil")
 
@@ -31,7 +31,7 @@ _PUBLIC = {
     "load": "kammil.completion",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
-    "train": "kammil.recipe",
+    "train": "kammil.workshop",
 }
 
 __all__ = ["Completer", "Completion", "KammilError", "Score", "__version__", "evaluate", "load", "train"]

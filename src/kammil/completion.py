@@ -274,8 +274,8 @@ def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
     return [Trace(bits[i, : len(ids) + 1], ranks[i, : len(ids) + 1]) for i, ids in enumerate(encoded)]
 
 
-def load(path: str | Path) -> Completer:
-    """Open a model folder; `FolderError` if it is none, is truncated, or belongs to another format."""
+def load(path: str | Path = folders.PRETRAINED[0]) -> Completer:
+    """Open a model folder, or the bundled model; `FolderError` if it is none, truncated, or of another format."""
     model = folders.read(Path(path))
     runner = load_runner(model.description.family, model.description.settings, model.artifacts)
     if runner.vocabulary_size != model.vocabulary.size:

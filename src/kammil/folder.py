@@ -44,6 +44,8 @@ FORMAT = 1
 MODEL, VOCABULARY, WEIGHTS, STEP = "model.json", "vocabulary.json", "weights.safetensors", "step.onnx"
 SEEN, BASELINES = "seen.safetensors", "baselines.safetensors"
 METRICS, CARD = "metrics.json", "README.md"
+PRETRAINED = ("levantine",)
+"""Models that come with the package, by name; the first one is taken where none is named."""
 _LARGEST = 2 << 30
 """Bytes of the largest file that is opened: hostile folders must not fill the memory."""
 
@@ -179,9 +181,16 @@ def put(path: Path, content: bytes) -> None:
         raise FolderError(f"cannot write {path}: {_why(error)}; free some space or name another place.") from error
 
 
+def locate(name: Path) -> Path:
+    """The folder of a bundled model of that name, unless there is a folder of that name."""
+    bundled = Path(__file__).parent / "pretrained" / name
+    return bundled if str(name) in PRETRAINED and not name.exists() and bundled.is_dir() else name
+
+
 def read(folder: Path) -> Model:
     """Read and validate a folder; `FolderError` for anything that is not a whole model folder of a known format."""
     try:
+        folder = locate(folder)
         there = folder.is_dir()
     except OSError as error:
         raise FolderError(f"{folder} cannot be opened: {_why(error)}; name another model folder.") from error

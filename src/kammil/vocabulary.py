@@ -50,9 +50,12 @@ class CharacterVocabulary:
         self._ids = {c: i + SPECIALS for i, c in enumerate(self.characters)}
 
     @classmethod
-    def from_texts(cls, texts: Sequence[str]) -> CharacterVocabulary:
-        """The vocabulary that covers every character of the texts."""
-        return cls(set("").union(*texts))
+    def from_texts(cls, texts: Sequence[str], *, least: int = 1) -> CharacterVocabulary:
+        """The vocabulary that covers every character that stands in at least `least` of the texts."""
+        if least == 1:
+            return cls(set("").union(*texts))
+        counts = Counter(c for text in texts for c in set(text))
+        return cls(c for c, n in counts.items() if n >= least)
 
     @property
     def size(self) -> int:

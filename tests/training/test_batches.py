@@ -152,3 +152,17 @@ def test_seeds_give_different_orders_and_lengths_stay_together() -> None:
     sorted_ = list(batches(rows, 16, generator=np.random.default_rng(0)))
     waste = [sum((batch.targets == PAD).sum() for batch in some) for some in (sorted_, unordered)]
     assert waste[0] < waste[1] / 4
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=60), blocks)
+def test_of_units_those_count_that_begin_in_the_target(lengths: list[int], block: int) -> None:
+    widths = np.array([1] * SPECIALS + lengths)
+    text = np.arange(len(lengths), dtype=np.int64) + SPECIALS
+    characters = [int(unit) for unit in text for _ in range(widths[unit])]  # which unit each character is of
+    begins = [i for i in range(len(characters)) if i == 0 or characters[i - 1] != characters[i]]
+    middle = len(characters) // 2
+    wanted = [characters[i] for i in begins if middle <= i < middle + TARGET_LENGTH]
+    if len(characters) < middle + TARGET_LENGTH:
+        wanted.append(EOS)
+    rows = make_rows([text], objective="completion", block=block, widths=widths)
+    assert [target for batch in batches(rows, 1) for _, target in learnt(batch)] == wanted

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from kammil.errors import FolderError
 from kammil.models.base import Artifacts, Runner
 
+if TYPE_CHECKING:
+    from kammil.models.network import NetworkRunner
 
-def _network(_settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+
+def _network(_settings: Mapping[str, Any], artifacts: Artifacts) -> NetworkRunner:
     from kammil.models.network import NetworkRunner
 
     if artifacts.step is None:
@@ -25,9 +28,27 @@ def _ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
     return NGramRunner(NGramSettings.model_validate(settings), artifacts.weights)
 
 
+def _units(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+    from kammil.models.trie import Units
+    from kammil.models.units import UnitRunner
+
+    return UnitRunner(_network(settings, artifacts), Units.from_arrays(artifacts.weights))
+
+
+def _blend(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+    from kammil.models.mixing import BlendRunner, BlendSettings
+
+    return BlendRunner(BlendSettings.model_validate(settings), artifacts.weights)
+
+
 RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], Runner]] = {
     "ngram": _ngram,
     "gru": _network,
+    "words": _units,
+    "subwords": _units,
+    "attention": _network,
+    "transformer": _network,
+    "blend": _blend,
 }
 """The running side of each family."""
 

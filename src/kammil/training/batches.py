@@ -21,18 +21,6 @@ TARGET_LENGTH = 30
 
 
 @dataclass(frozen=True)
-class Batch:
-    """One padded batch; padding stands at the end of each row, where a causal model cannot see it."""
-
-    inputs: Ids
-    """(B, T): BOS, then the characters."""
-    targets: Ids
-    """(B, T): the characters, then EOS: what follows each input."""
-    counted: NDArray[np.bool_]
-    """(B, T): positions that enter the loss."""
-
-
-@dataclass(frozen=True)
 class Row:
     """A piece of a text to learn from."""
 
@@ -42,26 +30,47 @@ class Row:
     """First target position that counts."""
     stop: int
     """One past the last target position that counts."""
+    text: int = 0
+    """Number of the text."""
+    begin: int = 0
+    """Position of the text at which the piece begins."""
 
 
-def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int) -> list[Row]:
+@dataclass(frozen=True)
+class Batch:
+    """One padded batch; padding stands at the end of each row, where a causal model cannot see it."""
+
+    inputs: Ids
+    """(B, T): BOS, then the characters."""
+    targets: Ids
+    """(B, T): the characters, then EOS: what follows each input."""
+    counted: NDArray[np.bool_]
+    """(B, T): positions that enter the loss."""
+    rows: tuple[Row, ...]
+    """What the batch was made of."""
+
+
+def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> list[Row]:
     """Rows of at most `block` targets each; every counted target of every text is in exactly one row.
 
     Texts longer than a block are cut into consecutive blocks, each beginning with the id before it. With
     `objective="completion"` only the 30 characters after the middle of a text count (as many as it has, and its end).
+    `widths` gives the characters of each id where ids are units, (V,): then the units that begin among these count.
     """
     made: list[Row] = []
-    for text in texts:
+    for number, text in enumerate(texts):
         ids = np.concatenate([[BOS], text, [EOS]])
         first, stop = 0, len(text) + 1
         if objective == "completion":
-            first = len(text) // 2
-            stop = min(first + TARGET_LENGTH, stop)
+            lengths = np.ones(len(text), np.int64) if widths is None else widths[text]
+            begins = np.append(0, lengths.cumsum())  # (T + 1,): characters before each target
+            middle = int(begins[-1]) // 2
+            first, stop = (int(at) for at in np.searchsorted(begins, [middle, middle + TARGET_LENGTH]))
         for begin in range(0, len(text) + 1, block):
             piece = ids[begin : begin + block + 1]
             counted = (max(0, first - begin), min(stop - begin, len(piece) - 1))
             if counted[0] < counted[1]:
-                made.append(Row(piece, *counted))
+                made.append(Row(piece, *counted, text=number, begin=begin))
     return made
 
 
@@ -73,7 +82,7 @@ def pad(rows: Sequence[Row]) -> Batch:
     for i, row in enumerate(rows):
         ids[i, : len(row.ids)] = row.ids
         counted[i, row.first : row.stop] = True
-    return Batch(ids[:, :-1], ids[:, 1:], counted)
+    return Batch(ids[:, :-1], ids[:, 1:], counted, tuple(rows))
 
 
 def batches(
@@ -107,4 +116,4 @@ def _hide(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
     """The batch with half of its rare characters turned into UNK, the same ones in inputs and targets."""
     ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
     ids[np.isin(ids, rare) & (generator.random(ids.shape) < 0.5)] = UNK
-    return Batch(ids[:, :-1], ids[:, 1:], batch.counted)
+    return Batch(ids[:, :-1], ids[:, 1:], batch.counted, batch.rows)

@@ -11,11 +11,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, PartialState, is_initialized
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import AdamW
 
@@ -29,8 +31,18 @@ from kammil.training.options import TrainingOptions
 from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import UNK
 
+_OF_A_PART = 0.3
+"""Weight of the loss of a part of a model that predicts by itself, beside the loss of the whole."""
 _STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 3700, 3, 12
 """How long to learn where the options leave it open."""
+
+
+class EvidenceOf(Protocol):
+    """Arrays for a model's `forward`, beside the ids."""
+
+    def __call__(self, batch: Batch, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
+        """Of a batch of training texts (`learning`) or of validation texts."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,12 @@ class Lessons:
     """Ids of characters that stand in one training text only: taught as unknown half of the time."""
     unknown_bits: float
     """What an unknown character costs beside its UNK."""
+    widths: Ids | None = None
+    """Characters of each id, (V,), where ids are units; None where each is one character. Bits are per character and
+    end of text either way. Those of units are the bits of one way to cut the texts, so an upper bound: what the running
+    side needs is less. The accuracy is that of ids."""
+    evidence: EvidenceOf | None = None
+    """What a model is shown beside the ids."""
 
 
 def fit(
@@ -77,13 +95,15 @@ class _Tally:
 
     nats: float = 0.0
     count: int = 0
+    characters: int = 0
+    """Of the ids that were counted."""
     correct: int = 0
     rate: float = 0.0
     """Learning rate of the last step."""
 
     @property
     def bits(self) -> float:
-        return self.nats / self.count / math.log(2)
+        return self.nats / self.characters / math.log(2)
 
 
 class _Run:
@@ -103,8 +123,10 @@ class _Run:
         self.accelerator = _accelerator(options.device)
         self.plain = model
         self.model, self.optimiser = self.accelerator.prepare(model, _optimiser(model, options))
-        self.train = make_rows(lessons.train, objective=options.objective, block=options.block)
-        self.validation = make_rows(lessons.validation, objective=options.objective, block=options.block)
+        self.train, self.validation = (
+            make_rows(texts, objective=options.objective, block=options.block, widths=lessons.widths)
+            for texts in (lessons.train, lessons.validation)
+        )
         self.steps = math.ceil(len(self.train) / options.batch_size)
         self.epochs = options.epochs or min(max(_LEAST_EPOCHS, math.ceil(_STEPS / self.steps)), _MOST_EPOCHS)
         self.history: list[EpochEnded] = []
@@ -169,14 +191,16 @@ class _Run:
         """One step of gradient descent on the mean loss of the batch's counted positions."""
         for group in self.optimiser.param_groups:
             group["lr"] = tally.rate
-        inputs, targets, counted = self._tensors(batch)
-        totals = teacher_forced(self.model(inputs), targets, counted)
+        logits, parts, targets, counted = self._predict(batch, learning=True)
+        totals = teacher_forced(logits, targets, counted)
+        nats = sum((_OF_A_PART * teacher_forced(part, targets, counted).nats for part in parts), totals.nats)
         self.optimiser.zero_grad()
-        self.accelerator.backward(totals.nats / totals.count)
+        self.accelerator.backward(nats / totals.count)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
         self.optimiser.step()
         tally.nats += totals.nats.item()
         tally.count += totals.count
+        tally.characters += self._characters(batch)
         tally.correct += totals.correct
 
     def _judge(self, learnt: _Tally) -> bool:
@@ -214,26 +238,35 @@ class _Run:
     def _validate(self) -> tuple[float, float]:
         """Bits and accuracy a counted position of the validation texts."""
         self.model.eval()
-        nats, count, correct, unknown = 0.0, 0, 0, 0
+        nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
         for batch in batches(self.validation, self.options.batch_size):
-            inputs, targets, counted = self._tensors(batch)
-            totals = teacher_forced(self.model(inputs), targets, counted)
+            logits, _, targets, counted = self._predict(batch, learning=False)
+            totals = teacher_forced(logits, targets, counted)
             nats, count, correct = nats + totals.nats.item(), count + totals.count, correct + totals.correct
             unknown += int(((batch.targets == UNK) & batch.counted).sum())
-        return (nats / math.log(2) + unknown * self.lessons.unknown_bits) / count, correct / count
+            characters += self._characters(batch)
+        return (nats / math.log(2) + unknown * self.lessons.unknown_bits) / characters, correct / count
+
+    def _characters(self, batch: Batch) -> int:
+        """Characters and ends of text at the counted positions."""
+        counted = batch.targets[batch.counted]  # (N,)
+        return len(counted) if self.lessons.widths is None else int(self.lessons.widths[counted].sum())
 
     def _stale(self) -> int:
         """Epochs since the best one."""
         best = max((event.epoch for event in self.history if event.best), default=0)
         return len(self.history) - best
 
-    def _tensors(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """A batch on the device."""
-        inputs, targets, counted = (
+    def _predict(self, batch: Batch, *, learning: bool) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
+        """Logits of the model, those of its parts, targets, and which targets count."""
+        shown = self.lessons.evidence(batch, learning=learning) if self.lessons.evidence is not None else ()
+        inputs, targets, counted, *evidence = (
             torch.from_numpy(np.ascontiguousarray(a)).to(self.accelerator.device)
-            for a in (batch.inputs, batch.targets, batch.counted)
+            for a in (batch.inputs, batch.targets, batch.counted, *shown)
         )
-        return inputs, targets, counted
+        outputs: Tensor | tuple[Tensor, ...] = self.model(inputs, *evidence)
+        logits, *parts = (outputs,) if isinstance(outputs, Tensor) else outputs
+        return logits, parts, targets, counted
 
 
 def _accelerator(device: str) -> Accelerator:

@@ -1,0 +1,86 @@
+"""The texts of a run, as the model sees them: read, normalised, cleared of what must not be learnt, and split."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kammil.corpus import sources
+from kammil.corpus.duplicates import groups, partners
+from kammil.corpus.splitting import Leaks, leaks, split
+from kammil.errors import DataError
+from kammil.recipe import Recipe
+
+HELD_OUT = 0.1
+"""Share of the texts that validates, where no validation file is named."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """The texts of a run, as the model sees them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    source: str
+    """Name of the file, or what else the texts came from."""
+    sha256: str
+    """Of the training file's bytes, or of the texts."""
+    validation_source: str
+    leaks: Leaks
+    """How many validation texts are near-duplicates of training texts."""
+    excluded: int = 0
+    """Texts left out because they resemble those that the recipe excludes."""
+    repeated: int = 0
+    """Texts left out because they resemble an earlier one."""
+
+
+Source = str | Path | Sequence[str]
+
+
+def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> Data:
+    """Read, normalise and split; `DataError` where nothing is left to learn from or to validate with."""
+    texts, name, sha256 = _texts(recipe, source)
+    read = len(texts)
+    for other in recipe.exclude:
+        near = partners(texts, _texts(recipe, other)[0])
+        texts = [text for text, partner in zip(texts, near, strict=True) if partner < 0]
+    excluded = read - len(texts)
+    if recipe.unique:
+        _, first = np.unique(groups(texts), return_index=True)
+        texts = [texts[i] for i in sorted(first)]
+    repeated = read - excluded - len(texts)
+    if not texts:
+        raise DataError(f"all {read} texts of {name} resemble texts that exclude names; name other ones.")
+    if validation is None:
+        parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
+        train, held_out = [texts[i] for i in parts.train], [texts[i] for i in parts.validation]
+        held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
+    else:
+        train = texts
+        held_out, held_out_name, _ = _texts(recipe, validation)
+    return Data(tuple(train), tuple(held_out), name, sha256, held_out_name, leaks(train, held_out), excluded, repeated)
+
+
+def _texts(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
+    """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
+    if isinstance(source, str | Path):
+        read = sources.rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
+        raw, name, sha256 = list(read.texts), printable(Path(source).name), read.sha256
+    else:
+        raw, name = list(source), f"{len(source)} texts"
+        sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
+    rules = recipe.text_rules
+    texts = [text for text in (rules.normalise(text.strip()).rstrip() for text in raw) if text]
+    if not texts:
+        raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
+    return texts, name, sha256
+
+
+def printable(name: str) -> str:
+    """A file name as it can be written: names may hold bytes that are no UTF-8."""
+    return name.encode("utf-8", "replace").decode()

@@ -1,0 +1,114 @@
+"""What has just been read, as hashes: one for each kind of context that the blend counts.
+
+Kinds are `o1` ... `o12`, the last n ids, and four that respect words: `w`, the word so far; `w1`, the word before it as
+well; `w2`, two words before; `w1s`, the word so far and the word before the previous one, which is skipped. A word is a
+run of letters, marks, digits and underscores; between words the last character stands for the word so far.
+
+Orders are summed hashes (Zobrist 1970): every id has a random number for each distance, and the hash of the last n ids
+is the sum of n of them, so that one cumulative sum gives all orders. Word hashes grow character by character.
+
+Shapes: B batch, T time, K kinds, L longest order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.models.base import Ids, State
+from kammil.vocabulary import BOS
+
+Hashes = NDArray[np.uint64]
+
+WORD_KINDS = ("w", "w1", "w2", "w1s")
+LONGEST = 32
+"""Largest order."""
+
+_ONE, _TWO, _THREE = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
+_S33, _S29 = np.uint64(33), np.uint64(29)
+
+
+def _stir(x: Hashes) -> Hashes:
+    """A bijection of 64-bit numbers that spreads every bit (the finaliser of MurmurHash3, Appleby 2011)."""
+    x = x ^ (x >> _S33)
+    x *= _ONE
+    x ^= x >> _S33
+    x *= _TWO
+    x ^= x >> _S29
+    return x
+
+
+class Contexts:
+    """Hashes the contexts of texts, all at once or character by character.
+
+    Args:
+        kinds: names of the kinds, such as `("o1", "o3", "w")`; `ValueError` for another name.
+        in_word: for each id, whether it belongs to a word, (V,).
+    """
+
+    def __init__(self, kinds: Sequence[str], in_word: NDArray[np.bool_]) -> None:
+        """Set up the random numbers; they depend on V and the kinds alone, so that a saved model finds its counts."""
+        self.kinds = tuple(kinds)
+        self._orders = [
+            (k, int(name[1:])) for k, name in enumerate(self.kinds) if name[:1] == "o" and name[1:].isdigit()
+        ]
+        self._words = [(k, name) for k, name in enumerate(self.kinds) if name in WORD_KINDS]
+        orders = [n for _, n in self._orders]
+        if len(orders) + len(self._words) != len(self.kinds) or not all(1 <= n <= LONGEST for n in orders):
+            raise ValueError(f"{self.kinds} holds a kind of context that there is not")
+        self._in_word = in_word
+        self._length = max(orders, default=1)
+        ids = np.arange(len(in_word), dtype=np.uint64)[None]  # (1, V)
+        distance = np.arange(self._length + 1, dtype=np.uint64)[:, None]
+        # Row 0 is for words, row n for the n-th last id.
+        self._numbers = _stir(_stir(ids + _THREE) + distance * _TWO)  # (L + 1, V)
+        self._salts = _stir(np.arange(1, len(self.kinds) + 1, dtype=np.uint64) * _THREE)  # (K,)
+
+    def start(self, batch: int) -> State:
+        """Nothing read: the last ids (B, L), all BOS, and (B, 4) the hashes of the word so far, of the word before, of
+        the one before that, and whether a word is under way."""
+        return np.full((batch, self._length), BOS, np.int64), np.zeros((batch, 4), np.uint64)
+
+    def read(self, ids: Ids, state: State) -> tuple[Hashes, State]:
+        """Hashes (B, T, K) of the contexts after each of the ids (B, T), and the new state."""
+        recent, words = state
+        batch, time = ids.shape
+        line = np.concatenate([recent.astype(np.int64), ids], axis=1)  # (B, L + T)
+        hashes = np.empty((batch, time, len(self.kinds)), np.uint64)
+        if self._orders:
+            total = np.zeros((batch, time), np.uint64)
+            found = {n: k for k, n in self._orders}
+            for n in range(1, self._length + 1):
+                total += self._numbers[n][line[:, self._length - n + 1 : self._length - n + 1 + time]]
+                if n in found:
+                    hashes[..., found[n]] = total
+        words = words.astype(np.uint64)
+        if self._words:
+            along = np.empty((batch, time, 3), np.uint64)  # this word, the one before, and the one before that
+            for t in range(time):
+                words = self._extend(words, ids[:, t])
+                along[:, t] = words[:, :3]
+            now, before, earlier = along[..., 0], along[..., 1], along[..., 2]
+            made = {
+                "w": lambda: now,
+                "w1": lambda: _stir(now + _ONE) + before,
+                "w2": lambda: _stir(_stir(now + _ONE) + before) + earlier,
+                "w1s": lambda: _stir(now + _TWO) + earlier,
+            }
+            for k, name in self._words:
+                hashes[..., k] = made[name]()
+        return _stir(hashes + self._salts), (line[:, -self._length :], words)
+
+    def _extend(self, words: Hashes, ids: Ids) -> Hashes:
+        """The word state (B, 4) after one more id each, (B,)."""
+        inside = self._in_word[ids]
+        begun = words[:, 3] > 0
+        left = begun & ~inside  # a word just ended
+        new = words.copy()
+        new[left, 2], new[left, 1] = words[left, 1], words[left, 0]
+        # A word's hash begins with that of the character before it; between words the last character counts alone.
+        new[:, 0] = _stir(np.where(inside, words[:, 0], np.uint64(0)) + self._numbers[0][ids])
+        new[:, 3] = inside
+        return new

@@ -1,0 +1,219 @@
+"""What followed each context, as sorted arrays: found by hash, read in one go for many positions.
+
+A table holds contexts of every kind together, sorted by a 32-bit key that includes the kind; a foreign context is taken
+for a known one with a chance of C / 2^32, which for a million contexts is 1 in 4,000.
+
+Shapes: P positions, K kinds, C contexts, F followers (pairs of a context and an id), N entries read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.models.base import Ids
+from kammil.models.contexts import Hashes
+
+Keys = NDArray[np.uint32]
+Index = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+_HIGH = np.uint64(32)
+_ID_BITS = 16
+"""Ids fit into as many bits."""
+_ID_MASK = (1 << _ID_BITS) - 1
+_NARROW = (1 << 16) - 1
+"""Largest count that is kept."""
+
+
+def keys_of(hashes: Hashes) -> Keys:
+    """The 32 bits of a hash by which a table is sorted."""
+    return (hashes >> _HIGH).astype(np.uint32)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What a table says about some positions; a *place* is position * K + kind."""
+
+    totals: Floats
+    """(P, K): how often the context was seen; 0 where never."""
+    distinct: Floats
+    """(P, K): after how many different ids, those counted once that were not kept included."""
+    places: Index
+    """(N,): place of each entry, ascending."""
+    ids: Ids
+    """(N,): the follower, ascending within a place."""
+    counts: Floats
+    """(N,): how often it followed, at least 1."""
+
+    def at_least(self, least: Index) -> Entries:
+        """Without the contexts seen less often than `least` (K,) says for their kind."""
+        enough = self.totals >= least  # (P, K)
+        kept = enough.reshape(-1)[self.places]
+        return Entries(
+            np.where(enough, self.totals, np.float32(0)),
+            np.where(enough, self.distinct, np.float32(0)),
+            self.places[kept],
+            self.ids[kept],
+            self.counts[kept],
+        )
+
+
+class Counts:
+    """Contexts and their followers.
+
+    Args:
+        keys: (C,) ascending.
+        widths: (C,): followers kept of each context, at least 1.
+        lost: (C,): occurrences whose followers were not kept.
+        ids: (F,): followers, ascending within a context.
+        counts: (F,): how often each followed, at least 1.
+
+    `ValueError` where these do not fit together.
+    """
+
+    def __init__(self, keys: Keys, widths: Index, lost: Index, ids: Ids, counts: Index) -> None:
+        """Check what a foreign folder may have broken, and lay the arrays out for reading."""
+        fits = widths.shape == lost.shape == keys.shape and ids.shape == counts.shape
+        if keys.ndim != 1 or not fits or ids.shape != (widths.sum(),):
+            raise ValueError("the counts of contexts do not fit together")
+        if (keys[1:] < keys[:-1]).any() or (widths < 1).any() or (counts < 1).any():
+            raise ValueError("the counts of contexts are not sorted, or no counts")
+        self.keys, self.widths, self.lost, self.ids, self.counts = keys, widths, lost, ids, counts
+        self._starts = np.concatenate([[0], np.cumsum(widths)])  # (C + 1,)
+        sums = np.concatenate([[0], np.cumsum(counts)])
+        self._totals = (sums[self._starts[1:]] - sums[self._starts[:-1]] + lost).astype(np.float32)  # (C,)
+
+    @classmethod
+    def of(cls, parts: Iterable[tuple[Keys, Ids]], *, most: int, least: int = 1) -> Counts:
+        """Count pairs of a context's key and the id that followed, (n,) each; parts bound the memory of sorting.
+
+        A context keeps its `most` commonest followers, those seen `least` times or more; one that keeps none goes.
+        """
+        return cls.merged([cls(*_count(keys, ids, most, least)) for keys, ids in parts])
+
+    @classmethod
+    def merged(cls, tables: Sequence[Counts]) -> Counts:
+        """Several tables as one; where a key stands in two, the first one is found."""
+        keys = np.concatenate([table.keys for table in tables])
+        widths, lost, ids, counts = (
+            np.concatenate([getattr(table, name) for table in tables]) for name in ("widths", "lost", "ids", "counts")
+        )
+        order = np.argsort(keys, kind="stable")
+        moved = _expand((np.cumsum(widths) - widths)[order], widths[order])
+        return cls(keys[order], widths[order], lost[order], ids[moved], counts[moved])
+
+    @property
+    def totals(self) -> Floats:
+        """(C,): how often each context was seen."""
+        return self._totals
+
+    def __len__(self) -> int:
+        """C."""
+        return len(self.keys)
+
+    def where(self, kept: NDArray[np.bool_]) -> Counts:
+        """The table of some of the contexts, (C,)."""
+        followers = np.repeat(kept, self.widths)
+        return Counts(self.keys[kept], self.widths[kept], self.lost[kept], self.ids[followers], self.counts[followers])
+
+    def find(self, keys: Keys) -> Index:
+        """Where each key stands, of the shape given; -1 for a context never seen."""
+        if not len(self.keys):
+            return np.full(keys.shape, -1)
+        at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys, at, -1)
+
+    def read(self, found: Index) -> Entries:
+        """The entries of contexts (P, K), as `find` gives them."""
+        flat = found.reshape(-1)  # (P * K,)
+        places = np.flatnonzero(flat >= 0)
+        at = flat[places]
+        widths = self.widths[at]
+        taken = _expand(self._starts[at], widths)  # (N,)
+        totals, distinct = np.zeros(flat.shape, np.float32), np.zeros(flat.shape, np.float32)
+        totals[places], distinct[places] = self._totals[at], widths + self.lost[at]
+        return Entries(
+            totals.reshape(found.shape),
+            distinct.reshape(found.shape),
+            np.repeat(places, widths),
+            self.ids[taken].astype(np.int64),
+            self.counts[taken].astype(np.float32),
+        )
+
+    def read_without(self, found: Index, rows: Index, own: tuple[Index, Index, Ids]) -> Entries:
+        """The entries of contexts (P, K), with some of the table's own counts taken out.
+
+        Args:
+            found: as `find` gives them.
+            rows: (P,): a number, 0, 1, ... for each position; positions of one row lack the same counts.
+            own: what they lack, as (Q, K) contexts as `find` gives them, (Q,) rows, and (Q,) ids that followed.
+        """
+        entries = self.read(found)
+        there, owners, followers = own
+        size = np.int64(max(1, len(self.keys)))
+        # What each row lacks is a small table of its own, keyed by row and context.
+        pairs, taken_out = np.unique(
+            ((owners[:, None] * size + there) << _ID_BITS | followers[:, None])[there >= 0], return_counts=True
+        )  # (U,)
+        contexts, begins, widths = np.unique(pairs >> _ID_BITS, return_index=True, return_counts=True)
+        if not len(contexts):
+            return entries
+        keys = np.where(found >= 0, rows[:, None] * size + found, -1).reshape(-1)  # (P * K,)
+        at = np.searchsorted(contexts, keys).clip(max=len(contexts) - 1)
+        places = np.flatnonzero(contexts[at] == keys)
+        at = at[places]
+        taken = _expand(begins[at], widths[at])  # (M,)
+        place = np.repeat(places, widths[at])
+        lines = entries.places << _ID_BITS | entries.ids  # (N,) ascending
+        wanted = place << _ID_BITS | (pairs[taken] & _ID_MASK)
+        line = np.searchsorted(lines, wanted).clip(max=max(0, len(lines) - 1))
+        kept = np.flatnonzero(lines[line] == wanted) if len(lines) else line[:0]  # the rarest have no entry
+        counts = entries.counts.copy()
+        counts[line[kept]] -= taken_out[taken[kept]]
+        here = counts > 0
+        rest, different = (
+            np.bincount(entries.places[here], weights, found.size).reshape(found.shape)
+            for weights in (counts[here], None)
+        )
+        lacking = np.bincount(place, taken_out[taken], found.size).reshape(found.shape)
+        # Two contexts with one key share their counts, so what one of them lacks may not be there: never below zero.
+        lost = np.maximum(entries.totals - lacking - rest, 0)
+        return Entries(
+            (rest + lost).astype(np.float32),
+            (different + lost).astype(np.float32),
+            entries.places[here],
+            entries.ids[here],
+            counts[here],
+        )
+
+
+def _expand(begins: Index, widths: Index) -> Index:
+    """The ranges [begin, begin + width), one after the other."""
+    ends = np.cumsum(widths)
+    return np.repeat(begins - ends + widths, widths) + np.arange(int(ends[-1]) if len(ends) else 0)
+
+
+def _count(keys: Keys, ids: Ids, most: int, least: int) -> tuple[Keys, Index, Index, Ids, Index]:
+    """Keys, widths, lost (C,) and ids, counts (F,) of one part."""
+    pairs, counts = np.unique(keys.astype(np.int64) << _ID_BITS | ids, return_counts=True)  # (U,)
+    first = np.flatnonzero(np.diff(pairs >> _ID_BITS, prepend=-1))  # (C,)
+    size = np.diff(np.append(first, len(pairs)))
+    number = np.repeat(np.arange(len(first)), size)  # context of each pair
+    order = np.lexsort((-counts, number))
+    rank = np.empty(len(pairs), np.int64)
+    rank[order] = np.arange(len(pairs)) - np.repeat(first, size)
+    kept = (rank < most) & (counts >= least)
+    widths = np.bincount(number[kept], minlength=len(first))
+    lost = np.bincount(number[~kept], counts[~kept], minlength=len(first)).astype(np.int64)
+    stays = widths > 0
+    return (
+        (pairs >> _ID_BITS)[first][stays].astype(np.uint32),
+        widths[stays],
+        lost[stays],
+        (pairs & _ID_MASK)[kept],
+        np.minimum(counts[kept], _NARROW),
+    )

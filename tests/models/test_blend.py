@@ -1,0 +1,155 @@
+"""The blend: its two sides agree, and no text is predicted from itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from kammil.models import load_runner
+from kammil.models.base import Artifacts
+from kammil.models.blend import Blend, Experts, build, export, in_word
+from kammil.models.evidence import CLUES, Evidence
+from kammil.models.mixing import BlendRunner, BlendSettings
+from kammil.training.batches import make_rows, pad
+from kammil.vocabulary import BOS, UNK, CharacterVocabulary
+
+SETTINGS = BlendSettings(embedding=8, hidden=16, gate=8, kinds=("o1", "o2", "o5", "w", "w1"))
+TEXTS = [
+    "شو رأيك نطلع بكرا عالبحر؟",
+    "شو رأيك نطلع بكرا عالجبل",
+    "كيفك اليوم يا صديقي",
+    "كيف الجو عندكن اليوم؟ 😂",
+    "يلا نطلع نتمشى شوي",
+    "hello, how are you today",
+]
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> CharacterVocabulary:
+    return CharacterVocabulary.from_texts(TEXTS)
+
+
+def experts(
+    vocabulary: CharacterVocabulary,
+    train: list[str],
+    *,
+    kin: list[int] | None = None,
+    background: list[str] | None = None,
+) -> Experts:
+    return Experts(
+        [vocabulary.encode(text) for text in train],
+        [vocabulary.encode(text) for text in TEXTS],
+        kin=list(range(len(train))) if kin is None else kin,
+        background=[vocabulary.encode(text) for text in background or []],
+        vocabulary=vocabulary,
+        settings=SETTINGS,
+    )
+
+
+def about(made: Experts, vocabulary: CharacterVocabulary, texts: list[str], *, learning: bool) -> Evidence:
+    rows = make_rows([vocabulary.encode(text) for text in texts], objective="text", block=512)
+    return made.about(rows, pad(rows).inputs.shape[1], learning=learning)
+
+
+def spelled(evidence: Evidence) -> dict[tuple[int, int], list[float]]:
+    """Features by place and id."""
+    return {
+        (int(p), int(i)): [round(float(x), 5) for x in f]
+        for p, i, f in zip(evidence.places, evidence.ids, evidence.features, strict=True)
+    }
+
+
+@pytest.mark.parametrize("block", [512, 8])
+def test_a_text_is_looked_up_in_the_other_texts(vocabulary: CharacterVocabulary, block: int) -> None:
+    whole = experts(vocabulary, TEXTS)
+    for number, text in enumerate(TEXTS):
+        rest = experts(vocabulary, [other for other in TEXTS if other != text])
+        for row in make_rows([vocabulary.encode(t) for t in TEXTS], objective="text", block=block):
+            if row.text == number:  # the validation texts are the same ones, so its number fits there too
+                width = len(row.ids) - 1
+                seen, wanted = whole.about([row], width, learning=True), rest.about([row], width, learning=False)
+                assert spelled(seen) == spelled(wanted)
+                assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
+
+
+def test_near_duplicates_are_left_out_together(vocabulary: CharacterVocabulary) -> None:
+    train = [*TEXTS, TEXTS[2] + "!", TEXTS[2]]
+    made = experts(vocabulary, train, kin=[0, 1, 2, 3, 4, 5, 2, 2])
+    rest = experts(vocabulary, [text for i, text in enumerate(TEXTS) if i != 2])
+    rows = make_rows([vocabulary.encode(text) for text in train], objective="text", block=512)
+    validation = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    width = len(rows[2].ids) - 1
+    assert spelled(made.about([rows[2]], width, learning=True)) == spelled(
+        rest.about([validation[2]], width, learning=False)
+    )
+    assert made.about([rows[6]], width + 1, learning=True).places.size
+
+
+def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:
+    seen = about(experts(vocabulary, TEXTS), vocabulary, TEXTS, learning=True)
+    width = max(map(len, TEXTS)) + 1
+    clues = seen.clues.reshape(len(TEXTS), width, CLUES, -1)
+    kinds = clues.shape[-1]
+    for i, text in enumerate(TEXTS):
+        assert (clues[i, len(text) + 1 :, [0, 1, 2, 4]] == 0).all()
+        places = seen.places[seen.places // kinds // width == i] // kinds % width
+        assert places.max() <= len(text)
+
+
+@pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])
+def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[str]) -> None:
+    made = experts(vocabulary, TEXTS[:4], background=background)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS, made.number).eval()
+    torch.nn.init.normal_(network.gate_out.weight, std=0.3)
+    artifacts = export(network)
+    runner = load_runner(
+        "blend", SETTINGS.model_dump(), Artifacts({**artifacts.weights, **made.arrays()}, artifacts.step)
+    )
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = made.about(rows, batch.inputs.shape[1], learning=False)
+    with torch.no_grad():
+        logits, alone = network(
+            *map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features))
+        )
+    ours, _ = runner.read(batch.inputs, runner.start(len(rows)))
+    expected = torch.log_softmax(logits, -1).numpy()
+    assert np.abs(expected - torch.log_softmax(alone, -1).numpy())[batch.counted].max() > 0.1  # the counts were heard
+    assert ours[batch.counted] == pytest.approx(expected[batch.counted], abs=0.02)  # half precision
+
+
+def test_the_loss_at_birth_is_about_that_of_an_even_choice(vocabulary: CharacterVocabulary) -> None:
+    torch.manual_seed(0)
+    network = Blend(vocabulary.size, 5, SETTINGS).eval()
+    ids = torch.randint(4, vocabulary.size, (8, 31))
+    nothing = torch.zeros(0, dtype=torch.int64)
+    clues = torch.zeros(8 * 30, CLUES * 5)
+    with torch.no_grad():
+        logits, alone = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
+    assert torch.equal(logits, alone)  # experts that know nothing add nothing
+    nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+    assert float(nats) == pytest.approx(math.log(vocabulary.size), abs=0.15)
+
+
+def test_words_are_letters_digits_marks_and_underscores() -> None:
+    vocabulary = CharacterVocabulary("aب3_ َ.؟ #😂")
+    inside = in_word(vocabulary)
+    assert "".join(c for c, w in zip(vocabulary.characters, inside[4:], strict=True) if w) == "3_abبَ".replace("b", "")
+    assert inside[UNK] and not inside[BOS]
+
+
+@pytest.mark.parametrize("broken", ["output.bias", "gate_in.weight", "in_word", "counts.ids"])
+def test_arrays_that_do_not_fit_are_refused(vocabulary: CharacterVocabulary, broken: str) -> None:
+    made = experts(vocabulary, TEXTS)
+    torch.manual_seed(0)
+    weights = {**export(build(vocabulary.size, SETTINGS, made.number)).weights, **made.arrays()}
+    BlendRunner(SETTINGS, weights)
+    wrong = np.concatenate([weights[broken], weights[broken]]).astype(weights[broken].dtype)
+    if broken == "counts.ids":
+        wrong = weights["counts.counts"][:5]
+    with pytest.raises(ValueError):
+        BlendRunner(SETTINGS, weights | {broken: wrong})

@@ -1,0 +1,94 @@
+"""What is read, what is left out, and how it is split."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kammil.corpus import duplicates
+from kammil.errors import DataError
+from kammil.gathering import HELD_OUT, gather
+from kammil.recipe import Recipe
+
+SMALL: dict[str, Any] = {
+    "model": "gru",
+    "embedding": 8,
+    "hidden": 16,
+    "epochs": 3,
+    "batch_size": 8,
+    "device": "cpu",
+    "threads": 1,
+}
+
+
+@pytest.fixture(scope="module")
+def few(texts: list[str]) -> list[str]:
+    """Sixty texts: enough to split, quick to learn."""
+    return texts[:60]
+
+
+def small(**changes: Any) -> dict[str, Any]:
+    """A network that learns in a moment, but for some changes."""
+    return SMALL | changes
+
+
+def written(folder: Path, name: str = "model.json") -> dict[str, Any]:
+    return json.loads((folder / name).read_text("utf-8"))
+
+
+def one_sentence(text: str) -> bool:
+    """A message for people: one line, naming something, ended or not."""
+    return bool(text) and "\n" not in text and "Traceback" not in text
+
+
+def test_the_split_is_a_tenth_and_leaks_nothing(few: list[str]) -> None:
+    repeated = few + [text + " !!" for text in few[:20]]
+    data = gather(Recipe.of({"model": "ngram"}), repeated)
+    assert len(data.validation) == pytest.approx(HELD_OUT * 80, abs=2)
+    assert data.leaks.near == 0
+    sides = [{duplicates.key(text) for text in part} for part in (data.train, data.validation)]
+    assert not sides[0] & sides[1]
+
+
+def test_the_seed_decides_the_split(few: list[str]) -> None:
+    parts = [gather(Recipe.of({"model": "ngram", "seed": seed}), few).validation for seed in (1, 1, 2)]
+    assert parts[0] == parts[1] != parts[2]
+
+
+def test_rules_apply_unless_switched_off(few: list[str]) -> None:
+    odd = [*few, "ــ  http://example.com  x"]
+    for rules, seen in (({}, "🔗 x"), ({"urls": False, "tatweel": False}, "ــ http://example.com x")):
+        data = gather(Recipe.of({"model": "ngram", "rules": rules}), odd, few[:2])
+        assert data.train[-1] == seen
+
+
+def test_nothing_to_validate_with_is_said(few: list[str]) -> None:
+    with pytest.raises(DataError, match="1 texts holds no text after normalisation"):
+        gather(Recipe.of({"model": "ngram"}), few, ["ـ"])
+
+
+def test_what_resembles_the_excluded_is_not_learnt(tmp_path: Path, few: list[str]) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join([few[3] + "!", few[7], "شي تاني ما حدا كتبه قبل هيك بنوب"]), "utf-8")
+    data = gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
+    left = set(few) - {few[3], few[7]}
+    assert {*data.train, *data.validation} == {Recipe.of({}).text_rules.normalise(text) for text in left}
+    assert data.excluded == 2
+
+
+def test_of_near_duplicates_the_first_stays(few: list[str]) -> None:
+    again = [*few, *(text + " !!" for text in few[:5])]
+    data = gather(Recipe.of({"model": "ngram", "unique": True}), again, few[:1])
+    assert data.repeated == 5
+    assert list(data.train) == [Recipe.of({}).text_rules.normalise(text) for text in few]
+
+
+def test_nothing_left_is_said_in_one_sentence(tmp_path: Path, few: list[str]) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(few), "utf-8")
+    with pytest.raises(DataError) as caught:
+        gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
+    assert "all 60 texts" in str(caught.value) and one_sentence(str(caught.value))
