@@ -18,6 +18,7 @@ COMMANDS = (
     "train",
     "complete",
     "evaluate",
+    "compare",
     "plot",
     "info",
     "data",
@@ -80,18 +81,25 @@ def notebook() -> str:
 def lev30() -> str:
     """The fixed benchmark."""
     r = result("lev30")
-    names = ["unigram", "3-gram", "ngram", "gru"]
-    rows = [["", "character frequencies", "3-gram", "`--model ngram`", "`--model gru`"]]
-    found = [r["baselines"].get(name) or r[name]["test"] for name in names]
-    for field, title, percent in (
-        ("target_bits_per_character", "bits per character, target", False),
-        ("bits_per_character_with_end", "bits per character, whole texts with their ends", False),
-        ("target_top1", "target characters right", True),
-        ("target_top5", "... among the 5 most probable", True),
-    ):
-        rows.append([title, *(interval(figures[field], percent=percent) for figures in found)])
-    seconds = [f"{r[name]['training_seconds']:.1f} s" for name in ("ngram", "gru")]
-    return markdown([*rows, ["training, 2 cores", "", "", *seconds]])
+    columns = {
+        "target_bits_per_character": ("bits per character, target", False),
+        "bits_per_character_with_end": ("whole texts with their ends", False),
+        "target_top1": ("target characters right", True),
+        "target_top5": ("... among the 5 best", True),
+    }
+    rows = [["", *(title for title, _ in columns.values()), "training"]]
+
+    def add(name: str, figures: dict[str, list[float]], seconds: str) -> None:
+        rows.append([name, *(interval(figures[field], percent=p) for field, (_, p) in columns.items()), seconds])
+
+    for name, title in (("unigram", "character frequencies"), ("3-gram", "3-gram")):
+        add(title, r["baselines"][name], "")
+    for name in ("ngram", "gru", "words", "subwords", "attention", "transformer", "blend"):
+        if name in r:
+            add(f"`--model {name}`", r[name]["test"], f"{r[name]['training_seconds']:.0f} s")
+    for name in r.get("finished", {}):
+        add(f"`{name}`, bundled", r["finished"][name]["test"], "")
+    return markdown(rows)
 
 
 def result(name: str) -> dict[str, Any]:

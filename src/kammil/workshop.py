@@ -110,7 +110,7 @@ def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Callable[[Event],
     own = Recipe.of(options)
     data = gather(own, source, validation)
     place = out.with_name(f"{out.name}-base")
-    workshop = _Workshop(own, data, place, None)
+    workshop = _Workshop(own, data, place, _base(own, place, replace=replace, listen=listen))
     if not workshop.finished():
         folders.check_free(place, replace=replace)
         workshop.make(resume=workshop.waiting.exists(), replace=replace, listen=listen)
@@ -195,7 +195,11 @@ class _Workshop:
                 network = chosen.build(self.vocabulary.size if cut is None else cut.units.size, settings)
             if self.base is not None:
                 theirs = self.base.model
-                take_over(network, self.vocabulary, theirs.artifacts.weights, theirs.vocabulary)
+                weights = theirs.artifacts.weights
+                take_over(network, self.vocabulary, weights, theirs.vocabulary)
+                if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
+                    their_settings = chosen.settings.model_validate(theirs.description.settings)
+                    chosen.inherit(network, settings, weights, their_settings)
             history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=checkpoint)
         finally:
             if not checkpoint.exists():  # nothing to go on from

@@ -10,13 +10,16 @@ import torch
 
 from kammil.models import load_runner
 from kammil.models.base import Artifacts
-from kammil.models.blend import Blend, Experts, build, export, in_word
-from kammil.models.evidence import CLUES, Evidence
+from kammil.models.blend import Blend, Experts, build, export, in_word, inherit
+from kammil.models.evidence import CLUES, FEATURES, Evidence
 from kammil.models.mixing import BlendRunner, BlendSettings
 from kammil.training.batches import make_rows, pad
+from kammil.training.transfer import take_over
 from kammil.vocabulary import BOS, UNK, CharacterVocabulary
 
-SETTINGS = BlendSettings(embedding=8, hidden=16, gate=8, kinds=("o1", "o2", "o5", "w", "w1"))
+SETTINGS = BlendSettings(
+    embedding=8, hidden=16, networks=2, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w")
+)
 TEXTS = [
     "شو رأيك نطلع بكرا عالبحر؟",
     "شو رأيك نطلع بكرا عالجبل",
@@ -113,7 +116,7 @@ def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[s
     batch = pad(rows)
     seen = made.about(rows, batch.inputs.shape[1], learning=False)
     with torch.no_grad():
-        logits, alone = network(
+        logits, alone, _ = network(
             *map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features))
         )
     ours, _ = runner.read(batch.inputs, runner.start(len(rows)))
@@ -129,8 +132,8 @@ def test_the_loss_at_birth_is_about_that_of_an_even_choice(vocabulary: Character
     nothing = torch.zeros(0, dtype=torch.int64)
     clues = torch.zeros(8 * 30, CLUES * 5)
     with torch.no_grad():
-        logits, alone = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
-    assert torch.equal(logits, alone)  # experts that know nothing add nothing
+        logits, one, other = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
+    assert torch.allclose(logits, (one + other) / 2)  # experts that know nothing add nothing
     nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
     assert float(nats) == pytest.approx(math.log(vocabulary.size), abs=0.15)
 
@@ -153,3 +156,32 @@ def test_arrays_that_do_not_fit_are_refused(vocabulary: CharacterVocabulary, bro
         wrong = weights["counts.counts"][:5]
     with pytest.raises(ValueError):
         BlendRunner(SETTINGS, weights | {broken: wrong})
+
+
+def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -> None:
+    """The other one's texts are the background now, and of its own texts the new one knows nothing yet."""
+    old = experts(vocabulary, TEXTS)
+    torch.manual_seed(0)
+    before = build(vocabulary.size, SETTINGS, old.number).eval()
+    torch.nn.init.normal_(before.gate_out.weight, std=0.3)
+    weights = {name: value.numpy() for name, value in before.state_dict().items()}
+    new = experts(vocabulary, [""], background=[text for text in TEXTS for _ in range(2)])
+    after = build(vocabulary.size, SETTINGS, new.number).eval()
+    take_over(after, vocabulary, weights, vocabulary)
+    inherit(after, SETTINGS, weights, SETTINGS)
+    kinds = new.number - old.number
+    with torch.no_grad():  # its own experts silenced
+        after.gate_out.bias[: FEATURES * kinds] = 0
+        assert not after.gate_out.weight[: FEATURES * kinds].any()
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = new.about(rows, batch.inputs.shape[1], learning=False)
+    # What the background says, as the old model would have heard it: the new texts' experts are left out.
+    kept = seen.places % new.number >= kinds
+    clues = seen.clues.reshape(len(seen.clues), CLUES, -1)[..., kinds:].reshape(len(seen.clues), -1)
+    places = seen.places // new.number * old.number + seen.places % new.number - kinds
+    with torch.no_grad():
+        ours, *_ = after(*map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)))
+        heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.features[kept])
+        theirs, *_ = before(*map(torch.from_numpy, heard))
+    assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-4)

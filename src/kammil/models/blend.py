@@ -17,14 +17,14 @@ keeps it a good predictor where no context was ever seen.
 What was left out: smoothed estimates instead of plain counts and a learnt table of weights by count and share; both
 came out equal (2.912, 2.915 and 2.908 bits a character after three epochs on the benchmark's validation texts).
 
-Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, K experts, N entries.
+Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, M networks, K experts, N entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import regex
@@ -37,9 +37,13 @@ from kammil.models.budget import thresholds
 from kammil.models.contexts import Contexts
 from kammil.models.counts import Counts, Index, Keys, keys_of
 from kammil.models.evidence import CLUES, FEATURES, Evidence, evidence
+from kammil.models.gru import GRU
+from kammil.models.history import History, columns
 from kammil.models.mixing import BACKGROUND, IN_WORD, OWN, BlendSettings
 from kammil.models.packing import pack
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+
+Arrays = Mapping[str, NDArray[np.generic]]
 
 _MARK = regex.compile(r"\p{M}")
 _KIN = 32
@@ -47,7 +51,7 @@ _KIN = 32
 
 
 class Blend(nn.Module):
-    """GRU, experts and gate: `forward(ids (B, T), evidence) -> logits (B, T, V)`, and those of the GRU alone."""
+    """GRUs, experts and gate: `forward(ids (B, T), evidence) -> logits (B, T, V)`, and those of each GRU alone."""
 
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
         """Set up the layers; at birth every expert is trusted a little, the same everywhere."""
@@ -56,31 +60,38 @@ class Blend(nn.Module):
         self.gru = nn.GRU(settings.embedding, settings.hidden, batch_first=True)
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(settings.hidden, vocabulary_size)
-        self.gate_in = nn.Linear(settings.hidden + CLUES * experts, settings.gate)
+        self.others = nn.ModuleList(
+            GRU(vocabulary_size, settings.embedding, settings.hidden, settings.dropout)
+            for _ in range(settings.networks - 1)
+        )
+        self.gate_in = nn.Linear(settings.networks * settings.hidden + CLUES * experts, settings.gate)
         self.gate_out = nn.Linear(settings.gate, FEATURES * experts)
         nn.init.zeros_(self.gate_out.weight)
         nn.init.constant_(self.gate_out.bias, 0.1)
 
     def forward(
         self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of what follows each position, by all together and by the network alone.
+    ) -> tuple[Tensor, ...]:
+        """Logits of what follows each position, by all together and by each network alone.
 
         Args:
             ids: (B, T).
             clues, places, followers, features: `Evidence` about the B * T positions, row by row.
         """
-        x = self.embedding(ids)  # (B, T, E)
-        h, _ = self.gru(x)  # (B, T, H)
-        h = self.dropout(h)
-        network = self.output(h)  # (B, T, V)
-        size = network.shape[-1]
-        seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
+        states: list[Tensor] = []
+        alone: list[Tensor] = []
+        for network in (self, *cast(Iterable[GRU], self.others)):
+            h, _ = network.gru(network.embedding(ids))  # (B, T, H)
+            states.append(self.dropout(h))
+            alone.append(network.output(states[-1]))  # (B, T, V)
+        scores = torch.stack(alone).mean(0)  # (B, T, V)
+        size = scores.shape[-1]
+        seen = torch.cat([*states, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, M * H + CLUES * K)
         trust = self.gate_out(torch.relu(self.gate_in(seen)))  # (B, T, FEATURES * K)
         experts = trust.shape[-1] // FEATURES
         said = (trust.reshape(-1, FEATURES)[places] * features).sum(-1)  # (N,)
         at = places // experts * size + followers  # (N,)
-        return network.reshape(-1).index_add(0, at, said).view(network.shape), network
+        return scores.reshape(-1).index_add(0, at, said).view(scores.shape), *alone
 
 
 class Row(Protocol):
@@ -139,6 +150,8 @@ class Experts:
         """Count the texts."""
         self._in_word = in_word(vocabulary)
         self._contexts = Contexts(settings.kinds, self._in_word)
+        self._columns = columns(settings.kinds, settings.history)
+        self._history = History(len(self._columns))
         self._train, self._validation = self._read(train), self._read(validation)
         counted = {OWN: _count(self._train, settings.most)}
         if background:
@@ -161,7 +174,7 @@ class Experts:
     @property
     def number(self) -> int:
         """K."""
-        return len(self._contexts.kinds) * len(self.tables)
+        return len(self._contexts.kinds) * len(self.tables) + len(self._columns)
 
     def about(self, rows: Sequence[Row], width: int, *, learning: bool) -> Evidence:
         """Evidence about a batch of `width` positions a row; about those beyond its end nothing is known.
@@ -172,21 +185,22 @@ class Experts:
         read = self._train if learning else self._validation
         keys = np.zeros((len(rows), width, len(self._contexts.kinds)), np.uint32)
         real = np.zeros((len(rows), width), np.bool_)
+        ids = np.full((len(rows), width), PAD, np.int64)
         for i, row in enumerate(rows):
             begin = int(read.starts[row.text]) + row.begin
             length = len(row.ids) - 1
             keys[i, :length], real[i, :length] = read.keys[begin : begin + length], True
+            ids[i, :length] = row.ids[:-1]
+        start = self._history.start(len(rows))
+        earlier, _ = self._history.read(ids, keys[..., self._columns], start, last=width)
         flat = keys.reshape(len(rows) * width, -1)  # (P, K)
         known = real.reshape(-1, 1)
         given = [np.where(known, table.find(flat), -1) for table in self.tables.values()]
         own, *others = self.tables.values()
         if not learning:
-            return evidence(
-                [
-                    t.read(f).at_least(n)
-                    for t, f, n in zip(self.tables.values(), given, self._least.values(), strict=True)
-                ]
-            )
+            least = self._least.values()
+            read_all = [t.read(f).at_least(n) for t, f, n in zip(self.tables.values(), given, least, strict=True)]
+            return evidence([*read_all, earlier])
         spans = [(i, read.span(text)) for i, row in enumerate(rows) for text in self._relatives(row.text)]
         lacking = (
             own.find(np.concatenate([read.keys[span] for _, span in spans])),
@@ -195,7 +209,8 @@ class Experts:
         )
         first = own.read_without(given[0], np.arange(len(rows)).repeat(width), lacking)
         entries = [first.at_least(self._least[OWN])]
-        return evidence(entries + [table.read(found) for table, found in zip(others, given[1:], strict=True)])
+        entries += [table.read(found) for table, found in zip(others, given[1:], strict=True)]
+        return evidence([*entries, earlier])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """What the running side needs of it."""
@@ -242,6 +257,29 @@ def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:
 def build(vocabulary_size: int, settings: BlendSettings, experts: int) -> Blend:
     """A new network and gate; PyTorch's global generator decides the weights."""
     return Blend(vocabulary_size, experts, settings)
+
+
+def inherit(network: Blend, settings: BlendSettings, weights: Arrays, theirs: BlendSettings) -> None:
+    """Take over the gate of another blend whose own texts are the background now; in place.
+
+    Its experts become those of the background, and those of the new texts begin as in a new gate. Nothing is taken
+    where sizes or kinds differ, or where the other one had a background itself.
+    """
+    kinds, cached = len(settings.kinds), len(settings.history)
+    old = kinds + cached  # their experts
+    own = network.gate_out.out_features // FEATURES - old  # ours that are new
+    same = all(getattr(settings, n) == getattr(theirs, n) for n in ("kinds", "history", "gate", "networks", "hidden"))
+    if own != kinds or not same or weights["gate_out.bias"].shape != (FEATURES * old,):
+        return
+    w = {name: torch.from_numpy(weights[name].astype(np.float32)) for name in weights if name.startswith("gate")}
+    hidden, width = settings.networks * settings.hidden, settings.gate
+    with torch.no_grad():
+        state, clues = w["gate_in.weight"].split([hidden, CLUES * old], dim=1)
+        new = torch.cat([torch.zeros(width, CLUES, own), clues.reshape(width, CLUES, old)], dim=2)  # (G, CLUES, K)
+        network.gate_in.weight.copy_(torch.cat([state, new.flatten(1)], dim=1))
+        network.gate_in.bias.copy_(w["gate_in.bias"])
+        network.gate_out.weight[FEATURES * own :] = w["gate_out.weight"]
+        network.gate_out.bias[FEATURES * own :] = w["gate_out.bias"]
 
 
 def export(model: Blend) -> Artifacts:

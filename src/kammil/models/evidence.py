@@ -41,11 +41,13 @@ class Evidence:
 
 def evidence(tables: Sequence[Entries]) -> Evidence:
     """The evidence of some tables about the same positions; the experts of the first table come first."""
-    kinds = tables[0].totals.shape[1]
-    experts = kinds * len(tables)
+    widths = [table.totals.shape[1] for table in tables]
+    begins = np.cumsum([0, *widths])
     totals = np.concatenate([table.totals for table in tables], axis=1)  # (P, K)
     distinct = np.concatenate([table.distinct for table in tables], axis=1)
-    places = np.concatenate([t.places // kinds * experts + i * kinds + t.places % kinds for i, t in enumerate(tables)])
+    places = np.concatenate(
+        [t.places // w * begins[-1] + b + t.places % w for t, w, b in zip(tables, widths, begins, strict=False)]
+    )
     ids = np.concatenate([table.ids for table in tables])
     counts = np.concatenate([table.counts for table in tables])
     flat = totals.reshape(-1)

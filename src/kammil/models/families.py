@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kammil.errors import MissingExtraError, OptionError
@@ -55,6 +57,8 @@ class Blended:
     """(V, settings, number of experts) -> a new network and gate."""
     export: Callable[[Any], Artifacts]
     """The trained network and gate -> its running side, but for the counts."""
+    inherit: Callable[[Any, Any, Mapping[str, NDArray[np.generic]], Any], None]
+    """(network, settings, weights of another one, its settings): takes over its gate, where that fits."""
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """As in `Neural`."""
 
@@ -102,7 +106,9 @@ def _blend() -> Blended:
     from kammil.models import blend, mixing
 
     # On the benchmark's validation texts 6 passes in batches of 16 end at 2.88 bits, 8 in batches of 8 at 2.89.
-    return Blended(mixing.BlendSettings, blend.Experts, blend.build, blend.export, {"batch_size": 16, "epochs": 6})
+    return Blended(
+        mixing.BlendSettings, blend.Experts, blend.build, blend.export, blend.inherit, {"batch_size": 16, "epochs": 6}
+    )
 
 
 Family = Counting | Neural | Blended

@@ -1,6 +1,6 @@
 """The running side of the blend: a GRU, tables of counts and a gate, on NumPy alone.
 
-Shapes: B batch, T time, V vocabulary, E embedding, H hidden, K experts, N entries.
+Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K experts, N entries.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from pydantic import Field
 from kammil.models.base import Ids, LogProbabilities, Runner, Settings, State
 from kammil.models.contexts import Contexts
 from kammil.models.counts import Counts, keys_of
-from kammil.models.evidence import CLUES, FEATURES, Floats, evidence
+from kammil.models.evidence import CLUES, FEATURES, Evidence, Floats, evidence
+from kammil.models.history import History, columns
 from kammil.models.packing import unpack
 
 Kind = Literal[
@@ -24,8 +25,8 @@ Kind = Literal[
 OWN, BACKGROUND = "counts.", "background."
 """Prefixes of the arrays of the two tables."""
 IN_WORD = "in_word"
-_PIECE = 1 << 22
-"""Numbers of V-wide rows worked on at a time: bounds the memory of a long read."""
+_PIECE = 256
+"""Positions worked on at a time: bounds the memory of a long read."""
 
 
 class BlendSettings(Settings):
@@ -35,6 +36,8 @@ class BlendSettings(Settings):
     """Numbers that stand for one character, E."""
     hidden: int = Field(default=320, ge=1, le=8192)
     """Numbers that the network carries from step to step, H."""
+    networks: int = Field(default=1, ge=1, le=16)
+    """Networks, M: their scores are averaged, and the gate reads the states of all."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Share of the hidden numbers set to zero while learning, before output and gate."""
     gate: int = Field(default=64, ge=1, le=4096)
@@ -43,6 +46,8 @@ class BlendSettings(Settings):
         default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "o10", "o12", "w", "w1", "w2", "w1s"), min_length=1
     )
     """Kinds of context that are counted."""
+    history: tuple[Kind, ...] = ("o2", "o3", "o4", "o6", "w")
+    """Kinds of context that are also looked up in what has been read of the text itself."""
     most: int = Field(default=64, ge=1, le=65_535)
     """Followers kept of each context: the rarer ones say little, and short contexts have hundreds."""
     megabytes: float | None = Field(default=None, gt=0)
@@ -68,65 +73,109 @@ class BlendRunner(Runner):
         self._tables: Sequence[Counts] = [unpack(weights, prefix) for prefix in prefixes]
         if any(len(t.ids) and int(t.ids.max()) >= v for t in self._tables) or not self._tables:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
-        experts = len(settings.kinds) * len(self._tables)
-        inner, gated = h + CLUES * experts, FEATURES * experts
-        expected = {
-            "embedding.weight": (v, settings.embedding),
-            "gru.weight_ih_l0": (3 * h, settings.embedding),
-            "gru.weight_hh_l0": (3 * h, h),
-            "gru.bias_ih_l0": (3 * h,),
-            "gru.bias_hh_l0": (3 * h,),
-            "output.weight": (v, h),
-            "output.bias": (v,),
-            "gate_in.weight": (settings.gate, inner),
+        self._columns = columns(settings.kinds, settings.history)
+        self._history = History(len(self._columns))
+        experts = len(settings.kinds) * len(self._tables) + len(self._columns)
+        self._networks = [_Network(settings, weights, v, prefix) for prefix in prefixes_of(settings.networks)]
+        self._hidden = h
+        shapes = {
+            "gate_in.weight": (settings.gate, settings.networks * h + CLUES * experts),
             "gate_in.bias": (settings.gate,),
-            "gate_out.weight": (gated, settings.gate),
-            "gate_out.bias": (gated,),
+            "gate_out.weight": (FEATURES * experts, settings.gate),
+            "gate_out.bias": (FEATURES * experts,),
             IN_WORD: (v,),
         }
-        for name, shape in expected.items():
-            if weights[name].shape != shape:
-                raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
-        w = {name: np.ascontiguousarray(weights[name], np.float32) for name in expected}
-        self._input = w["embedding.weight"] @ w["gru.weight_ih_l0"].T + w["gru.bias_ih_l0"]  # (V, 3H)
-        self._recurrent = np.ascontiguousarray(w["gru.weight_hh_l0"].T)  # (H, 3H)
-        self._recurrent_bias = w["gru.bias_hh_l0"]
-        self._output, self._output_bias = np.ascontiguousarray(w["output.weight"].T), w["output.bias"]  # (H, V)
+        w = _checked(weights, shapes)
+        self._size = v
         self._gate_in, self._gate_in_bias = np.ascontiguousarray(w["gate_in.weight"].T), w["gate_in.bias"]
         self._gate_out, self._gate_out_bias = np.ascontiguousarray(w["gate_out.weight"].T), w["gate_out.bias"]
 
     @property
     def vocabulary_size(self) -> int:
         """V."""
-        return len(self._output_bias)
+        return self._size
 
     def start(self, batch: int) -> State:
-        """The network's hidden state (B, H), all zero, and the state of the contexts."""
-        return (np.zeros((batch, len(self._recurrent)), np.float32), *self._contexts.start(batch))
+        """The networks' hidden states (B, M, H), all zero, and the states of contexts and history."""
+        hidden = np.zeros((batch, len(self._networks), self._hidden), np.float32)
+        return (hidden, *self._contexts.start(batch), *self._history.start(batch))
 
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids (B, T); see `Runner.read`."""
+        """Read ids (B, T), some at a time; see `Runner.read`."""
+        time = ids.shape[1]
+        first = 0 if last is None else time - last
+        made: list[LogProbabilities] = []
+        for begin in range(0, time, _PIECE):
+            piece = ids[:, begin : begin + _PIECE]
+            out, state = self._read(piece, state, wanted=max(0, begin + piece.shape[1] - max(begin, first)))
+            made.append(out)
+        return np.concatenate(made, axis=1), state
+
+    def _read(self, ids: Ids, state: State, *, wanted: int) -> tuple[LogProbabilities, State]:
+        """Log-probabilities (B, wanted, V) at the last positions of a piece, and the state after it."""
         batch, time = ids.shape
-        wanted = time if last is None else last
-        first, *context = state
-        hidden, states = first.astype(np.float32), np.empty((batch, wanted, len(self._recurrent)), np.float32)
+        before, recent, words, *history = state
+        hidden = before.astype(np.float32)
+        states = np.empty((batch, wanted, *hidden.shape[1:]), np.float32)  # (B, n, M, H)
         for t in range(time):
-            hidden = self._step(ids[:, t], hidden)
+            hidden = np.stack([n.step(ids[:, t], hidden[:, m]) for m, n in enumerate(self._networks)], axis=1)
             if t >= time - wanted:
                 states[:, t - time + wanted] = hidden
-        hashes, context = self._contexts.read(ids, tuple(context))
-        keys = keys_of(hashes[:, time - wanted :]).reshape(batch * wanted, -1)  # (P, K)
-        flat = states.reshape(batch * wanted, -1)  # (P, H)
-        rows = max(1, _PIECE // self.vocabulary_size)
-        out = np.concatenate([self._mix(flat[i : i + rows], keys[i : i + rows]) for i in range(0, len(flat), rows)])
-        return out.reshape(batch, wanted, -1), (hidden, *context)
+        hashes, context = self._contexts.read(ids, (recent, words))
+        keys = keys_of(hashes)  # (B, T, K)
+        earlier, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
+        if wanted:
+            flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
+            known = evidence([*(table.read(table.find(flat)) for table in self._tables), earlier])
+            out = self._mix(states.reshape(batch * wanted, *hidden.shape[1:]), known)
+        else:
+            out = np.empty((0, self._size), np.float32)
+        return out.reshape(batch, wanted, self._size), (hidden, *context, *history)
 
-    def _step(self, ids: Ids, hidden: Floats) -> Floats:
+    def _mix(self, hidden: Floats, known: Evidence) -> LogProbabilities:
+        """Log-probabilities (P, V) from hidden states (P, M, H) and what the experts know."""
+        states = hidden.reshape(len(hidden), -1)
+        inner = np.concatenate([states, known.clues], axis=1) @ self._gate_in + self._gate_in_bias  # (P, G)
+        trust = np.maximum(inner, 0) @ self._gate_out + self._gate_out_bias  # (P, K * FEATURES)
+        experts = trust.shape[1] // FEATURES
+        said = (trust.reshape(-1, FEATURES)[known.places] * known.features).sum(axis=1)  # (N,)
+        scores = sum((n.scores(hidden[:, m]) for m, n in enumerate(self._networks)), np.float32(0))  # (P, V)
+        scores /= np.float32(len(self._networks))
+        at = known.places // experts * self._size + known.ids
+        scores += np.bincount(at, said, scores.size).reshape(scores.shape).astype(np.float32)
+        scores -= scores.max(axis=1, keepdims=True)
+        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return scores
+
+
+class _Network:
+    """One GRU with its embedding, which is folded into the input's share of the gates, and its output."""
+
+    def __init__(
+        self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], size: int, prefix: str
+    ) -> None:
+        e, h = settings.embedding, settings.hidden
+        shapes = {
+            "embedding.weight": (size, e),
+            "gru.weight_ih_l0": (3 * h, e),
+            "gru.weight_hh_l0": (3 * h, h),
+            "gru.bias_ih_l0": (3 * h,),
+            "gru.bias_hh_l0": (3 * h,),
+            "output.weight": (size, h),
+            "output.bias": (size,),
+        }
+        w = _checked(weights, {prefix + name: shape for name, shape in shapes.items()})
+        embedding, inward, recurrent, bias, self._bias, output, self._output_bias = w.values()
+        self._input = embedding @ inward.T + bias  # (V, 3H)
+        self._recurrent = np.ascontiguousarray(recurrent.T)  # (H, 3H)
+        self._output = np.ascontiguousarray(output.T)  # (H, V)
+
+    def step(self, ids: Ids, hidden: Floats) -> Floats:
         """One step of the GRU (PyTorch's variant: the reset gate is applied after the product), (B, H)."""
         size = hidden.shape[1]
         x = self._input[ids]  # (B, 3H)
         g = hidden @ self._recurrent  # (B, 3H)
-        g += self._recurrent_bias
+        g += self._bias
         gates = x[:, : 2 * size] + g[:, : 2 * size]
         np.negative(gates, out=gates)
         np.exp(np.minimum(gates, 80, out=gates), out=gates)
@@ -137,16 +186,21 @@ class BlendRunner(Runner):
         new += update * (hidden - new)
         return new
 
-    def _mix(self, hidden: Floats, keys: NDArray[np.uint32]) -> LogProbabilities:
-        """Log-probabilities (P, V) from hidden states (P, H) and the keys of the contexts (P, K)."""
-        known = evidence([table.read(table.find(keys)) for table in self._tables])
-        inner = np.concatenate([hidden, known.clues], axis=1) @ self._gate_in + self._gate_in_bias  # (P, G)
-        trust = np.maximum(inner, 0) @ self._gate_out + self._gate_out_bias  # (P, K * FEATURES)
-        experts = trust.shape[1] // FEATURES
-        said = (trust.reshape(-1, FEATURES)[known.places] * known.features).sum(axis=1)  # (N,)
-        scores = hidden @ self._output + self._output_bias  # (P, V)
-        at = known.places // experts * scores.shape[1] + known.ids
-        scores += np.bincount(at, said, scores.size).reshape(scores.shape).astype(np.float32)
-        scores -= scores.max(axis=1, keepdims=True)
-        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return scores
+    def scores(self, hidden: Floats) -> Floats:
+        """Of every id, (P, V)."""
+        return hidden @ self._output + self._output_bias
+
+
+def prefixes_of(networks: int) -> list[str]:
+    """What the names of each network's weights begin with; the first one is named like a GRU by itself."""
+    return ["", *(f"others.{i}." for i in range(networks - 1))]
+
+
+def _checked(
+    weights: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray[np.float32]]:
+    """The named arrays in single precision; `ValueError` for one of another shape."""
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
+    return {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}
