@@ -185,3 +185,16 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
         heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.features[kept])
         theirs, *_ = before(*map(torch.from_numpy, heard))
     assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-4)
+
+
+def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> None:
+    made = experts(vocabulary, TEXTS)
+    torch.manual_seed(0)
+    weights = {**export(build(vocabulary.size, SETTINGS, made.number)).weights, **made.arrays()}
+    runner = BlendRunner(SETTINGS, weights)
+    ids = np.random.default_rng(0).integers(4, vocabulary.size, (2, 600))
+    whole, end = runner.read(ids, runner.start(2))
+    last, state = runner.read(ids, runner.start(2), last=1)
+    assert last[:, 0] == pytest.approx(whole[:, -1], abs=1e-5)
+    for one, other in zip(end, state, strict=True):
+        assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)

