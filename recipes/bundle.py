@@ -143,9 +143,9 @@ for writing in somebody's name, not for facts, not for deciding about people.
 
 ## Known faults
 
-It was raised on tweets about politics, sport and daily anger: it can be rude, partisan and wrong, and it prefers what is
-frequent there. Much of what the base read is in other dialects or in standard Arabic; other languages it hardly knows.
-It writes text as it was normalised: 🔗 stands for an address and 👤 for a handle.
+It was raised on tweets about politics, sport and daily anger: it can be rude, partisan and wrong, and it prefers what
+is frequent there. Much of what the base read is in other dialects or in standard Arabic; other languages it hardly
+knows. It writes text as it was normalised: 🔗 stands for an address and 👤 for a handle.
 
 ## What it repeats
 

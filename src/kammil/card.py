@@ -58,7 +58,7 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     heading, *lines = table(evaluation, name.replace("|", "\\|"))
     markdown = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     markdown += ["| " + " | ".join(line) + " |" for line in lines]
-    settings = ", ".join(f"{k} {v}" for k, v in model.description.settings.items())
+    settings = ", ".join(f"{k} {v}" for k, v in model.description.settings.items() if v is not None)
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
     options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
     figures = "\n".join(markdown)

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -287,13 +287,20 @@ class _Workshop:
             {
                 "validation": evaluation.to_dict(),
                 "training_seconds": round(seconds, 2),
-                "parameters": sum(int(a.size) for a in artifacts.weights.values()),
+                "parameters": _parameters(artifacts.weights),
                 "history": [asdict(event) for event in history],
             },
         )
         model = folders.read(draft)
         folders.put(draft / folders.CARD, model_card(printable(self.out.name), model, evaluation).encode())
         return evaluation
+
+
+def _parameters(weights: Mapping[str, NDArray[np.generic]]) -> int:
+    """Weights and counts; of packed tables, the contexts and followers in them."""
+    packed = {name for name in weights if name.endswith(".sizes")}
+    plain = sum(int(a.size) for name, a in weights.items() if name not in packed and a.dtype != np.uint8)
+    return plain + sum(int(n) for name in packed for n in weights[name].tolist())
 
 
 def _shown(experts: Experts) -> EvidenceOf:

@@ -11,7 +11,7 @@ import pytest
 
 import kammil
 
-EXTRAS = ("torch", "accelerate", "polars", "matplotlib", "onnx")
+EXTRAS = ("torch", "accelerate", "polars", "matplotlib", "onnx", "sacrebleu", "pyppmd")
 
 BLOCKED = """
 import importlib.abc, os, sys
@@ -103,6 +103,7 @@ def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
         (["train", "table.tsv", "--model", "ngram", "--out", "learnt"], "polars"),
         (["evaluate", "counter", "table.tsv"], "polars"),
         (["plot", "network", "--out", "curves.png"], "matplotlib"),
+        (["compare", "texts.txt", "--minutes", "1", "--out", "compared"], "sacrebleu"),
     ],
 )
 def test_what_needs_the_extra_says_so(shelf: Path, arguments: list[str], package: str) -> None:

@@ -108,3 +108,9 @@ def test_foreign_arrays_are_said_in_one_sentence(vocabulary: CharacterVocabulary
         for wrong in (rest, rest | {name: counted[name][:0]}, rest | {name: counted[name].astype(np.float64)}):
             with pytest.raises(FolderError, match=r"baselines\.safetensors"):
                 baselines.runners(wrong, vocabulary.size)
+
+
+def test_the_uniform_row_pays_the_same_for_each_character(vocabulary: CharacterVocabulary) -> None:
+    bits = baselines.uniform(vocabulary, "ab?")
+    even = baselines.uniform_bits(vocabulary.size)
+    assert bits.tolist() == pytest.approx([even, even, even + vocabulary.unknown_bits, even])

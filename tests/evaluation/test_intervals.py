@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.evaluation.intervals import ratio
+from kammil.evaluation.intervals import Figure, Statistic, estimates, quotient, ratio, ratios
 
 PAIRS = st.lists(st.tuples(st.floats(0, 1000), st.floats(1, 1000)), min_size=1, max_size=60)
 
@@ -98,3 +98,41 @@ def test_many_texts_are_drawn_in_parts_like_few() -> None:
 
 def test_a_report_is_reproducible() -> None:
     assert ratio(*texts(50, 3)) == ratio(*texts(50, 3))
+
+
+# ---- many figures, and differences
+
+
+def test_figures_share_their_resamples() -> None:
+    (a, b), (c, _) = texts(80, 4), texts(80, 5)
+    assert ratios([(a, b), (c, b), (a, b)]) == [ratio(a, b), ratio(c, b), ratio(a, b)]
+
+
+def test_a_paired_difference_is_surer_than_two_figures() -> None:
+    above, below = texts(100, 6)
+    worse = above + np.random.default_rng(7).normal(1, 0.5, 100)  # hard texts are hard for both
+    one, other = estimates([Statistic(np.stack([n, below], axis=1), quotient) for n in (above, worse)])
+    single, paired = other.figure(), other.minus(one).figure()
+    assert single is not None
+    assert paired is not None
+    assert paired.value == pytest.approx(((worse - above).sum()) / below.sum())
+    assert 0 < paired.low < paired.value < paired.high
+    assert paired.high - paired.low < 0.3 * (single.high - single.low)
+    # The difference of two ratios over the same denominators is the ratio of the differences.
+    direct = ratio(worse - above, below)
+    assert direct is not None
+    assert (paired.low, paired.high) == pytest.approx((direct.low, direct.high))
+
+
+def test_nothing_differs_from_itself() -> None:
+    statistic = Statistic(np.stack(texts(30, 8), axis=1), quotient)
+    one, other = estimates([statistic, statistic])
+    assert one.minus(other).figure() == Figure(0.0, 0.0, 0.0)
+
+
+def test_any_function_of_sums_has_an_interval() -> None:
+    columns = np.random.default_rng(9).random((50, 3))
+    (made,) = estimates([Statistic(columns, lambda sums: sums[:, 0] * sums[:, 1] - sums[:, 2])])
+    total = columns.sum(axis=0)
+    assert made.value == pytest.approx(total[0] * total[1] - total[2])
+    assert made.resampled.shape == (2000,)

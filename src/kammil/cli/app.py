@@ -9,7 +9,7 @@ import typer
 
 import kammil
 from kammil.cli import data
-from kammil.cli.options import Column, Encoding, Json, ModelFolder, Where
+from kammil.cli.options import BUNDLED, Column, Encoding, Json, ModelFolder, Where
 
 app = typer.Typer(
     name="kammil",
@@ -48,7 +48,10 @@ def train(
     validation: Annotated[
         str | None, typer.Option(help="A second file to validate with; else a leak-free tenth of FILE.")
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Family: ngram or gru.  [default: gru]")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Family: ngram, gru, words, subwords, attention, transformer or blend.  [default: gru]"),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="No normalisation at all.")] = False,
     without: Annotated[
@@ -103,7 +106,7 @@ def complete(
         typer.Argument(metavar="[TEXT]", help="The prompt; without it, every line of stdin is one."),
     ] = None,
     *,
-    model: Annotated[Path, typer.Option(metavar="FOLDER", help="A model folder.")],
+    model: Annotated[Path, typer.Option(metavar="FOLDER", help="A model folder, or a bundled model.")] = BUNDLED,
     length: Annotated[int, typer.Option(help="Characters at most.")] = 30,
     temperature: Annotated[float, typer.Option(help="0: always the most probable; 1: as the model is.")] = 0.7,
     top_k: Annotated[int | None, typer.Option(help="Keep exactly the k most probable.")] = None,
@@ -145,6 +148,55 @@ def evaluate(
     from kammil.cli import evaluating
 
     evaluating.run(folder, file, column=column, where=where, encoding=encoding, samples=samples, seed=seed, json=json)
+
+
+@app.command()
+def compare(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="txt (one text a line), tsv, csv, jsonl, parquet; or a data set.")
+    ],
+    *,
+    minutes: Annotated[float, typer.Option(help="Wall-clock budget for each family.")],
+    families: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,...", help="Families.  [default: all that can be trained here]")
+    ] = None,
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
+    validation: Annotated[str | None, typer.Option(help="A file to choose by; else a leak-free tenth of FILE.")] = None,
+    test: Annotated[str | None, typer.Option(help="A file to test on; else a leak-free tenth of FILE.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of models and results; gone on with.  [default: FILE's name-compare]")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="No normalisation at all.")] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Switch one rule off: nfc, invisible, tatweel, urls, handles, spaces. Repeatable."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Decides the split, the weights, the order, the dropout.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="An option of those families that have it. Repeatable."),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Make rows of another origin anew.")] = False,
+    json: Json = False,
+) -> None:
+    """Every model family on one leak-free split with equal time, beside compressors and simple baselines."""
+    from kammil.cli import comparing
+
+    comparing.run(
+        file,
+        minutes=minutes,
+        families=families or [],
+        validation=validation,
+        test=test,
+        out=out,
+        assignments=set_ or [],
+        without=without or [],
+        flags={"column": column, "where": where, "encoding": encoding, "raw": raw or None, "seed": seed},
+        replace=replace,
+        json=json,
+    )
 
 
 @app.command()

@@ -11,4 +11,6 @@ Column = Annotated[str | None, typer.Option(help="Column of a table that holds t
 Where = Annotated[str | None, typer.Option(help="SQL condition on the rows of a table: \"Country = 'lebanon'\".")]
 Encoding = Annotated[str, typer.Option(help="Encoding of the file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+BUNDLED = Path("levantine")
+"""The model that is there from the start; `kammil.folder` knows where."""
 ModelFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder.")]

@@ -15,10 +15,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from kammil import plots
-from kammil import recipe as recipes
+from kammil import plots, workshop
 from kammil.cli.evaluating import print_evaluation
 from kammil.errors import FolderError, MissingExtraError, OptionError
+from kammil.recipe import Recipe
 from kammil.training.events import EpochEnded, Event, Progressed
 
 
@@ -35,16 +35,16 @@ def run(
     replace: bool,
 ) -> None:
     """Resolve the options (defaults, then the TOML file, then flags), train, and print where the model is."""
-    options = _toml(config) | _assigned(assignments) | {k: v for k, v in flags.items() if v is not None}
-    if flag := next((name for name in options if name in inspect.signature(recipes.train).parameters), None):
+    options = _toml(config) | assigned(assignments) | {k: v for k, v in flags.items() if v is not None}
+    if flag := next((name for name in options if name in inspect.signature(workshop.train).parameters), None):
         raise OptionError(f"{flag} is no option for --set or a TOML file; give it on the command line.")
     rules = options.get("rules", {})
     if without and isinstance(rules, dict):
         options["rules"] = rules | dict.fromkeys(without, False)
-    family = str(options.get("model", recipes.Recipe.model_fields["model"].default))
+    family = str(options.get("model", Recipe.model_fields["model"].default))
     target = out or Path(f"{Path(file).stem}-{family}")
-    with _progress() as listen:
-        trained = recipes.train(
+    with progress() as listen:
+        trained = workshop.train(
             file, out=target, validation=validation, resume=resume, replace=replace, listen=listen, **options
         )
     print_evaluation(trained.evaluation, target.name)
@@ -66,7 +66,7 @@ def _toml(path: Path | None) -> dict[str, Any]:
         raise OptionError(f"--config {path} cannot be read as TOML: {error}.") from error
 
 
-def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
+def assigned(assignments: Sequence[str]) -> dict[str, Any]:
     """`name=value` pairs; a value is read as TOML would read it, and as a string if TOML could not."""
     options: dict[str, Any] = {}
     for assignment in assignments:
@@ -81,22 +81,22 @@ def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress() -> Generator[Callable[[Event], None]]:
+def progress() -> Generator[Callable[[Event], None]]:
     """A listener that draws on stderr: a live bar on a terminal, a plain line an epoch elsewhere."""
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
         yield _plain
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("reading", total=1.0, left="")
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=1.0, left="")
 
         def listen(event: Event) -> None:
             if isinstance(event, EpochEnded):
-                progress.console.print(line(event))
+                bar.console.print(line(event))
             else:
                 label = f"epoch {event.epoch}/{event.epochs}, {event.train_bits:.3f} bits"
-                progress.update(task, description=label, completed=event.progress, left=time_left(event))
+                bar.update(task, description=label, completed=event.progress, left=time_left(event))
 
         yield listen
 

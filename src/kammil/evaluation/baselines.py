@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kammil.errors import FolderError
 from kammil.models import ngram
 from kammil.models.base import Ids, LogProbabilities, Runner, State
-from kammil.vocabulary import EOS, UNK
+from kammil.vocabulary import EOS, UNK, CharacterVocabulary
 
 ORDER = 3
 """Characters that the n-gram baseline looks at, the next one included: it stays below a few hundred kilobytes."""
@@ -80,3 +80,10 @@ def runners(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, R
 def uniform_bits(size: int) -> float:
     """Bits of a character when all V ids are equally likely: where a network begins."""
     return math.log2(size)
+
+
+def uniform(vocabulary: CharacterVocabulary, text: str) -> NDArray[np.float64]:
+    """Bits of each character of a text and of its end, (T + 1,), when all ids are equally likely."""
+    bits = np.full(len(text) + 1, uniform_bits(vocabulary.size))
+    bits[:-1][vocabulary.encode(text) == UNK] += vocabulary.unknown_bits
+    return bits

@@ -9,7 +9,6 @@ Every figure is a ratio of sums over all texts, never a mean of means, so a long
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
@@ -18,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion import Completer, Trace, follow
-from kammil.decoding import forbid
 from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
-from kammil.evaluation.intervals import Figure, ratio
+from kammil.evaluation.greedy import continuations
+from kammil.evaluation.intervals import Array, Figure, ratio, ratios
 from kammil.evaluation.novelty import Seen
-from kammil.models.base import Runner
-from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+from kammil.models.base import Ids, Runner
+from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
 """Characters to predict from the middle of each text on."""
@@ -100,31 +99,93 @@ def half(text: str) -> int:
     return len(text) // 2
 
 
+@dataclass(frozen=True)
+class Sums:
+    """What one predictor did on each text, (N,) each: a figure is the ratio of two of their totals."""
+
+    characters: Array
+    positions: Array
+    """Characters and the end."""
+    target_characters: Array
+    bits: Array
+    """Of the characters."""
+    bits_with_end: Array
+    target_bits: Array
+    right: Array
+    """Characters and ends that were the most probable."""
+    target_top1: Array
+    target_top3: Array
+    target_top5: Array
+    free_running: Array
+    """Target characters that the greedy completion has in the right place."""
+
+    def pair(self, figure: str) -> tuple[Array, Array]:
+        """Numerators and denominators, (N,) each, of a figure of `RATIOS`."""
+        above, below = RATIOS[figure]
+        return getattr(self, above), getattr(self, below)
+
+    def figures(self) -> Figures:
+        """All figures, with intervals."""
+        made = dict(zip(RATIOS, ratios([self.pair(name) for name in RATIOS]), strict=True))
+        ended = made["bits_per_character_with_end"]
+        perplexity = None if ended is None else Figure(*(2.0 ** min(b, 1023.0) for b in astuple(ended)))
+        return Figures(**made, perplexity=perplexity)
+
+
+RATIOS: dict[str, tuple[str, str]] = {
+    "target_bits_per_character": ("target_bits", "target_characters"),
+    "target_top1": ("target_top1", "target_characters"),
+    "target_top3": ("target_top3", "target_characters"),
+    "target_top5": ("target_top5", "target_characters"),
+    "bits_per_character": ("bits", "characters"),
+    "bits_per_character_with_end": ("bits_with_end", "positions"),
+    "top1": ("right", "positions"),
+    "free_running": ("free_running", "target_characters"),
+}
+"""Figure -> which of the `Sums` it divides by which."""
+
+
 def figures(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Figures:
     """All figures of one running side; texts are as the model sees them, none empty."""
-    traces = traces_of(runner, vocabulary, texts)
-    spans = [slice(half(t), min(len(t), half(t) + target)) for t in texts]
-    target_bits = np.array([t.bits[s].sum() for t, s in zip(traces, spans, strict=True)])
-    target_count = np.array([s.stop - s.start for s in spans], np.float64)
-    bits = np.array([t.bits[:-1].sum() for t in traces])
-    count = np.array([len(t) for t in texts], np.float64)
-    with_end = np.array([t.bits.sum() for t in traces])
+    written = continuations(runner, vocabulary, [text[: half(text)] for text in texts], target)
+    return sums(traces_of(runner, vocabulary, texts), written, vocabulary, texts, target).figures()
 
-    def among(k: int) -> NDArray[np.float64]:
+
+def sums(
+    traces: Sequence[Trace],
+    written: Sequence[Ids],
+    vocabulary: CharacterVocabulary,
+    texts: Sequence[str],
+    target: int,
+) -> Sums:
+    """What a predictor did on each text, from its `traces_of` and its `continuations`."""
+    spans = [slice(half(t), min(len(t), half(t) + target)) for t in texts]
+    count = np.array([len(t) for t in texts], np.float64)
+
+    def among(k: int) -> Array:
         return np.array([(t.ranks[s] < k).sum() for t, s in zip(traces, spans, strict=True)], np.float64)
 
-    ended = ratio(with_end, count + 1)
-    return Figures(
-        target_bits_per_character=ratio(target_bits, target_count),
-        target_top1=ratio(among(1), target_count),
-        target_top3=ratio(among(3), target_count),
-        target_top5=ratio(among(5), target_count),
-        bits_per_character=ratio(bits, count),
-        bits_per_character_with_end=ended,
-        perplexity=None if ended is None else Figure(*(2.0 ** min(b, 1023.0) for b in astuple(ended))),
-        top1=ratio(np.array([(t.ranks == 0).sum() for t in traces], np.float64), count + 1),
-        free_running=ratio(_hits(runner, vocabulary, texts, target), target_count),
+    return Sums(
+        characters=count,
+        positions=count + 1,
+        target_characters=np.array([s.stop - s.start for s in spans], np.float64),
+        bits=np.array([t.bits[:-1].sum() for t in traces]),
+        bits_with_end=np.array([t.bits.sum() for t in traces]),
+        target_bits=np.array([t.bits[s].sum() for t, s in zip(traces, spans, strict=True)]),
+        right=np.array([(t.ranks == 0).sum() for t in traces], np.float64),
+        target_top1=among(1),
+        target_top3=among(3),
+        target_top5=among(5),
+        free_running=np.array(
+            [_hits(w, vocabulary.encode(t[s])) for t, s, w in zip(texts, spans, written, strict=True)]
+        ),
     )
+
+
+def _hits(written: Ids, true: Ids) -> float:
+    """How many characters stand in the right place; UNK is never written, so never right."""
+    n = min(len(written), len(true))
+    return float((written[:n] == true[:n]).sum())
 
 
 def traces_of(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Trace]:
@@ -135,29 +196,6 @@ def traces_of(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[s
         batch = order[begin : begin + _BATCH]
         traces |= zip(batch, follow(runner, vocabulary, [texts[i] for i in batch]), strict=True)
     return [traces[i] for i in range(len(texts))]
-
-
-def _hits(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> NDArray[np.float64]:
-    """For each text, how many characters of the greedy completion of its first half stand in the right place, (N,)."""
-    hits = np.zeros(len(texts))
-    allowed = forbid((PAD, UNK, BOS), vocabulary.size)
-    order = sorted(range(len(texts)), key=lambda i: half(texts[i]))
-    for length, same in itertools.groupby(order, key=lambda i: half(texts[i])):
-        group = list(same)
-        prompts = np.array([[BOS, *vocabulary.encode(texts[i][:length])] for i in group], np.int64)
-        truth = np.full((len(group), target), PAD, np.int64)
-        for row, i in enumerate(group):
-            true = vocabulary.encode(texts[i][length : length + target])
-            truth[row, : len(true)] = true  # UNK and PAD are never written, so never right
-        log_probabilities, state = runner.read(prompts, runner.start(len(group)), last=1)
-        row_hits, ended = np.zeros(len(group)), np.zeros(len(group), np.bool_)
-        for t in range(target):
-            ids = allowed(log_probabilities[:, -1]).argmax(-1).astype(np.int64)  # (B,)
-            ended |= ids == EOS
-            row_hits += (ids == truth[:, t]) & ~ended
-            log_probabilities, state = runner.read(ids[:, None], state, last=1)
-        hits[group] = row_hits
-    return hits
 
 
 def _always_one(counts: NDArray[np.generic], model: Completer, texts: Sequence[str], target: int) -> Figures:

@@ -25,6 +25,7 @@ Kind = Literal[
 OWN, BACKGROUND = "counts.", "background."
 """Prefixes of the arrays of the two tables."""
 IN_WORD = "in_word"
+_LARGEST = float(np.finfo(np.float16).max)
 _PIECE = 256
 """Positions worked on at a time: bounds the memory of a long read."""
 
@@ -199,8 +200,10 @@ def prefixes_of(networks: int) -> list[str]:
 def _checked(
     weights: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.float32]]:
-    """The named arrays in single precision; `ValueError` for one of another shape."""
+    """The named arrays in single precision; `ValueError` for one of another shape, or beyond half precision."""
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
+        if not (np.abs(weights[name].astype(np.float32)) <= _LARGEST).all():
+            raise ValueError(f"{name} holds something else than weights")
     return {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}

@@ -1,0 +1,90 @@
+"""What a greedy decoder says: after every character of a text, and going on from a prompt.
+
+Shapes: B batch, T time, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.completion import CHUNK
+from kammil.decoding import forbid, greedy
+from kammil.models.base import Ids, Runner, rows
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """The greedy choice before each of T characters, all true ones before it known, and after the last."""
+
+    right: NDArray[np.bool_]
+    """(T,): it is the character that follows."""
+    ends: NDArray[np.bool_]
+    """(T + 1,): it ends a word: white space, or the end of the text."""
+
+
+def guesses(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Guesses]:
+    """The greedy choices along texts as the model sees them, in one pass.
+
+    A greedy completion is right as long as each of its choices is, and while it is, it has read nothing but true
+    characters. So this one pass answers, for every place at once, how far a completion from there would be right.
+    """
+    allowed = forbid((PAD, UNK, BOS), vocabulary.size)
+    spaces = [id for id, c in enumerate(vocabulary.characters, SPECIALS) if c.isspace()]
+    ending = np.isin(np.arange(vocabulary.size), [EOS, *spaces])  # (V,)
+    made: dict[int, Guesses] = {}
+    for group in _batches(sorted(range(len(texts)), key=lambda i: len(texts[i]))):
+        encoded = [vocabulary.encode(texts[i]) for i in group]
+        inputs = np.full((len(group), max(map(len, encoded)) + 1), PAD, np.int64)
+        for row, ids in zip(inputs, encoded, strict=True):
+            row[: len(ids) + 1] = [BOS, *ids]
+        said, state = np.zeros_like(inputs), runner.start(len(group))
+        chunk = max(1, CHUNK // len(group))
+        for begin in range(0, inputs.shape[1], chunk):
+            part = slice(begin, begin + chunk)
+            log_probabilities, state = runner.read(inputs[:, part], state)  # (B, chunk, V)
+            said[:, part] = allowed(log_probabilities).argmax(-1)
+        for i, row, ids in zip(group, said, encoded, strict=True):
+            made[i] = Guesses(row[: len(ids)] == ids, ending[row[: len(ids) + 1]])
+    return [made[i] for i in range(len(texts))]
+
+
+def continuations(runner: Runner, vocabulary: CharacterVocabulary, prompts: Sequence[str], length: int) -> list[Ids]:
+    """The greedy completion of each prompt: at most `length` ids, without the end. UNK is never written."""
+    allowed = forbid((PAD, UNK, BOS), vocabulary.size)
+    made: dict[int, Ids] = {}
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    for _, same in itertools.groupby(order, key=lambda i: len(prompts[i])):
+        for group in _batches(list(same)):
+            read = np.array([[BOS, *vocabulary.encode(prompts[i])] for i in group], np.int64)
+            said = np.full((len(group), length), EOS, np.int64)
+            live, state = np.arange(len(group)), runner.start(len(group))
+            for t in range(length):
+                log_probabilities, state = runner.read(read, state, last=1)  # (live, 1, V)
+                ids = greedy(allowed(log_probabilities[:, -1]))  # (live,)
+                said[live, t] = ids
+                going = np.flatnonzero(ids != EOS)
+                if len(going) == 0:
+                    break
+                if len(going) < len(live):
+                    live, ids, state = live[going], ids[going], rows(state, going)
+                read = ids[:, None]
+            made |= {i: row[: _length(row)] for i, row in zip(group, said, strict=True)}
+    return [made[i] for i in range(len(prompts))]
+
+
+def _length(said: Ids) -> int:
+    """Ids before the first end."""
+    return int((said == EOS).argmax()) if (said == EOS).any() else len(said)
+
+
+def _batches(order: Sequence[int]) -> Iterator[Sequence[int]]:
+    for begin in range(0, len(order), _BATCH):
+        yield order[begin : begin + _BATCH]

@@ -1,0 +1,88 @@
+"""The one split that all rows of a comparison share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kammil import __version__, gathering
+from kammil.corpus import sources
+from kammil.corpus.splitting import Leaks, leaks, split
+from kammil.errors import DataError
+from kammil.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Texts as the models see them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    source: str
+    test_source: str
+    leaks: Leaks
+    """How many test texts are near-duplicates of training texts."""
+    least: int
+    """Characters that stand in fewer training texts are unknown."""
+
+    def key(self) -> dict[str, Any]:
+        """What a row's figures depend on beside its own options."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        sums = {
+            f"SHA-256 of the {n} texts": hashlib.sha256(json.dumps(t).encode()).hexdigest()[:16]
+            for n, t in parts.items()
+        }
+        return {"Kammil": __version__, "least": self.least} | sums
+
+    def to_dict(self) -> dict[str, Any]:
+        """For people: where the texts are from, how many, and what leaks."""
+        return {
+            "source": self.source,
+            "test": self.test_source,
+            "training_texts": len(self.train),
+            "training_characters": sum(map(len, self.train)),
+            "validation_texts": len(self.validation),
+            "test_texts": len(self.test),
+            "test_characters": sum(map(len, self.test)),
+            "test_exact_leaks": self.leaks.exact,
+            "test_near_leaks": self.leaks.near,
+        } | self.key()
+
+
+def gather(
+    recipe: Recipe, source: str | Path, validation: str | Path | None = None, test: str | Path | None = None
+) -> Parts:
+    """Read, normalise, split, and clear the training part of what must not be learnt; `DataError` for an empty part."""
+    texts = _texts(recipe, source)
+    given = {
+        name: _texts(recipe, file) for name, file in (("validation", validation), ("test", test)) if file is not None
+    }
+    shares = {name: gathering.HELD_OUT for name in ("validation", "test") if name not in given}
+    held_out, left = dict(given), texts
+    if shares:
+        made = split(texts, **({"validation": 0.0, "test": 0.0} | shares), seed=recipe.training.seed)
+        held_out |= {name: [texts[i] for i in getattr(made, name)] for name in shares}
+        left = [texts[i] for i in made.train]
+    cleared = gathering.gather(recipe, left, held_out["validation"])
+    return Parts(
+        cleared.train,
+        cleared.validation,
+        tuple(held_out["test"]),
+        gathering.printable(Path(source).name),
+        f"{len(held_out['test'])} texts of the same file" if test is None else gathering.printable(Path(test).name),
+        leaks(cleared.train, held_out["test"]),
+        recipe.least,
+    )
+
+
+def _texts(recipe: Recipe, source: str | Path) -> list[str]:
+    """The texts of a file as the models see them."""
+    raw = sources.texts(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
+    texts = [text for text in (recipe.text_rules.normalise(text).rstrip() for text in raw) if text]
+    if not texts:
+        raise DataError(f"{Path(source).name} holds no text after normalisation; name a file that has some.")
+    return texts
