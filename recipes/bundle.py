@@ -59,7 +59,6 @@ def learnt() -> tuple[list[str], list[str]]:
     """The tweets of the last stage, and the texts of the stages before, as the model sees them."""
     options = tomllib.loads((ROOT / "recipes" / "levantine.toml").read_text("utf-8"))
     base = dict(options.pop("base"))
-    base.pop("base")
     source, validation = base.pop("source"), base.pop("validation")
     parts = gather(Recipe.of(options), "lev30/train+lev30/train_other", "lev30/validation")
     return list(parts.train), list(gather(Recipe.of(base), source, validation).train)
@@ -91,7 +90,8 @@ def memorised(model: kammil.Completer, texts: list[str]) -> dict[str, Any]:
 
 def copied(text: str, corpus: str, known: np.ndarray) -> str:
     """The longest piece of a text that stands in the corpus; at least `RUN` characters, or nothing."""
-    hits = np.isin(hashed(text), known)
+    runs = hashed(text)
+    hits = known[np.searchsorted(known, runs).clip(max=len(known) - 1)] == runs
     best = ""
     begin = 0
     for i, hit in enumerate([*hits.tolist(), False]):

@@ -154,7 +154,7 @@ class _Workshop:
                 self._description(settings.model_dump()),
                 self.vocabulary,
                 artifacts,
-                seen=novelty.build(self.data.train),
+                seen=novelty.build([*self.data.train, *(self.base.texts if self.base is not None else ())]),
                 baselines=baselines.count(self.train, self.vocabulary.size),
             )
             evaluation = self._judge(draft, artifacts, history, seconds)
