@@ -36,6 +36,12 @@ def texts() -> list[str]:
     return reading.sample()
 
 
+@pytest.fixture(scope="session")
+def few(texts: list[str]) -> list[str]:
+    """Sixty of its texts: enough to split, quick to learn."""
+    return texts[:60]
+
+
 @pytest.fixture(scope="session", params=list(TINY))
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
     """A model folder of each family, trained on a part of the embedded corpus."""

@@ -2,41 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kammil.corpus import duplicates
 from kammil.errors import DataError
-from kammil.gathering import HELD_OUT, gather
+from kammil.gathering import HELD_OUT, gather, name_of
 from kammil.recipe import Recipe
-
-SMALL: dict[str, Any] = {
-    "model": "gru",
-    "embedding": 8,
-    "hidden": 16,
-    "epochs": 3,
-    "batch_size": 8,
-    "device": "cpu",
-    "threads": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def few(texts: list[str]) -> list[str]:
-    """Sixty texts: enough to split, quick to learn."""
-    return texts[:60]
-
-
-def small(**changes: Any) -> dict[str, Any]:
-    """A network that learns in a moment, but for some changes."""
-    return SMALL | changes
-
-
-def written(folder: Path, name: str = "model.json") -> dict[str, Any]:
-    return json.loads((folder / name).read_text("utf-8"))
 
 
 def one_sentence(text: str) -> bool:
@@ -92,3 +65,10 @@ def test_nothing_left_is_said_in_one_sentence(tmp_path: Path, few: list[str]) ->
     with pytest.raises(DataError) as caught:
         gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
     assert "all 60 texts" in str(caught.value) and one_sentence(str(caught.value))
+
+
+def test_a_file_goes_by_its_name_and_anything_else_by_all_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text("مرحبا\n", "utf-8")
+    assert name_of(file) == "own.txt"
+    assert name_of("lev30/train+lev30/train_other") == "lev30/train+lev30/train_other"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,31 +10,6 @@ import pytest
 from kammil.errors import OptionError
 from kammil.recipe import Recipe
 from kammil.text import RAW
-
-SMALL: dict[str, Any] = {
-    "model": "gru",
-    "embedding": 8,
-    "hidden": 16,
-    "epochs": 3,
-    "batch_size": 8,
-    "device": "cpu",
-    "threads": 1,
-}
-
-
-@pytest.fixture(scope="module")
-def few(texts: list[str]) -> list[str]:
-    """Sixty texts: enough to split, quick to learn."""
-    return texts[:60]
-
-
-def small(**changes: Any) -> dict[str, Any]:
-    """A network that learns in a moment, but for some changes."""
-    return SMALL | changes
-
-
-def written(folder: Path, name: str = "model.json") -> dict[str, Any]:
-    return json.loads((folder / name).read_text("utf-8"))
 
 
 def one_sentence(text: str) -> bool:

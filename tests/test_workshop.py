@@ -32,12 +32,6 @@ SMALL: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module")
-def few(texts: list[str]) -> list[str]:
-    """Sixty texts: enough to split, quick to learn."""
-    return texts[:60]
-
-
 def small(**changes: Any) -> dict[str, Any]:
     """A network that learns in a moment, but for some changes."""
     return SMALL | changes

@@ -62,6 +62,8 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
     options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
+    base = _base(data.get("base"))
+    config = " --config FILE" if recipe.get("base") else ""
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
@@ -71,7 +73,7 @@ A text-completion model made with Kammil {training["kammil"]}: family **{model.d
 
 - Training: {data["texts"]:,} texts, {data["characters"]:,} characters, from `{data["source"]}`
   (SHA-256 `{data["sha256"]}`). The licence of the texts governs what may be done with a model of them.
-- Validation: {data["validation"]} ({data["validation_texts"]:,} texts).
+{base}- Validation: {data["validation"]} ({data["validation_texts"]:,} texts).
 - Audit: of the validation texts, {leaks["exact"]} stand in the training part and {leaks["near"]} are near-duplicates of
   a training text (they share 30 % of the shorter text's 15-letter runs).
 - What the model sees: {", ".join(rules) if rules else "the raw text, no rule applied"}.
@@ -91,5 +93,15 @@ unkind; it knows no facts; do not publish what it writes as somebody's words.
 
 ## Reproduce
 
-`kammil train {data["source"]} --model {model.description.family} --out {name}` with {options}.
+`kammil train {data["source"]} --model {model.description.family} --out {name}{config}` with {options}.
 """
+
+
+def _base(data: dict[str, Any] | None) -> str:
+    """What the model went on from, as a line of the list; the seconds of its own training are not in those above."""
+    if data is None:
+        return ""
+    return (
+        f"- Base: goes on from a model of {data['texts']:,} texts, {data['characters']:,} characters, from "
+        f"`{data['source']}` (SHA-256 `{data['sha256']}`), whose training took its own time.\n"
+    )

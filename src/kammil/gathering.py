@@ -44,10 +44,10 @@ Source = str | Path | Sequence[str]
 
 def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> Data:
     """Read, normalise and split; `DataError` where nothing is left to learn from or to validate with."""
-    texts, name, sha256 = _texts(recipe, source)
+    texts, name, sha256 = as_seen(recipe, source)
     read = len(texts)
     for other in recipe.exclude:
-        near = partners(texts, _texts(recipe, other)[0])
+        near = partners(texts, as_seen(recipe, other)[0])
         texts = [text for text, partner in zip(texts, near, strict=True) if partner < 0]
     excluded = read - len(texts)
     if recipe.unique:
@@ -62,15 +62,15 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:
         train = texts
-        held_out, held_out_name, _ = _texts(recipe, validation)
+        held_out, held_out_name, _ = as_seen(recipe, validation)
     return Data(tuple(train), tuple(held_out), name, sha256, held_out_name, leaks(train, held_out), excluded, repeated)
 
 
-def _texts(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
+def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
     if isinstance(source, str | Path):
         read = sources.rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
-        raw, name, sha256 = list(read.texts), printable(Path(source).name), read.sha256
+        raw, name, sha256 = list(read.texts), name_of(source), read.sha256
     else:
         raw, name = list(source), f"{len(source)} texts"
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
@@ -79,6 +79,11 @@ def _texts(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
     return texts, name, sha256
+
+
+def name_of(source: str | Path) -> str:
+    """A file's name; of anything else (a data set, a part, several of them) all that was given."""
+    return printable(Path(source).name if Path(source).exists() else str(source))
 
 
 def printable(name: str) -> str:

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kammil import __version__, gathering
-from kammil.corpus import sources
 from kammil.corpus.splitting import Leaks, leaks, split
-from kammil.errors import DataError
 from kammil.recipe import Recipe
 
 
@@ -57,9 +55,11 @@ def gather(
     recipe: Recipe, source: str | Path, validation: str | Path | None = None, test: str | Path | None = None
 ) -> Parts:
     """Read, normalise, split, and clear the training part of what must not be learnt; `DataError` for an empty part."""
-    texts = _texts(recipe, source)
+    texts, name, _ = gathering.as_seen(recipe, source)
     given = {
-        name: _texts(recipe, file) for name, file in (("validation", validation), ("test", test)) if file is not None
+        part: gathering.as_seen(recipe, file)[0]
+        for part, file in (("validation", validation), ("test", test))
+        if file is not None
     }
     shares = {name: gathering.HELD_OUT for name in ("validation", "test") if name not in given}
     held_out, left = dict(given), texts
@@ -72,17 +72,8 @@ def gather(
         cleared.train,
         cleared.validation,
         tuple(held_out["test"]),
-        gathering.printable(Path(source).name),
-        f"{len(held_out['test'])} texts of the same file" if test is None else gathering.printable(Path(test).name),
+        name,
+        f"{len(held_out['test'])} texts of the same file" if test is None else gathering.name_of(test),
         leaks(cleared.train, held_out["test"]),
         recipe.least,
     )
-
-
-def _texts(recipe: Recipe, source: str | Path) -> list[str]:
-    """The texts of a file as the models see them."""
-    raw = sources.texts(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
-    texts = [text for text in (recipe.text_rules.normalise(text).rstrip() for text in raw) if text]
-    if not texts:
-        raise DataError(f"{Path(source).name} holds no text after normalisation; name a file that has some.")
-    return texts

@@ -15,13 +15,12 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden.
 from __future__ import annotations
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 from pydantic import Field
 from torch import Tensor, nn
 
 from kammil.models.base import Artifacts, Settings
+from kammil.models.graph import Graph
 from kammil.models.network import IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
 from kammil.vocabulary import PAD
 
@@ -74,50 +73,28 @@ def export(model: GRU) -> Artifacts:
         r, z, n = np.split(weights[name], 3)
         return np.concatenate([z, r, n])
 
-    constants = {
-        "embedding": weights["embedding.weight"],  # (V, E)
-        "w": gates("gru.weight_ih_l0")[None],  # (1, 3H, E)
-        "r": gates("gru.weight_hh_l0")[None],  # (1, 3H, H)
-        "b": np.concatenate([gates("gru.bias_ih_l0"), gates("gru.bias_hh_l0")])[None],  # (1, 6H)
-        "output": np.ascontiguousarray(weights["output.weight"].T),  # (H, V)
-        "output_bias": weights["output.bias"],  # (V,)
-        "zero": np.array([0]),
-        "one": np.array([1]),
-        "end": np.array([np.iinfo(np.int64).max]),
-    }
     size, hidden = weights["output.weight"].shape
-    nodes = [
-        helper.make_node("Transpose", [IDS], ["ids_by_time"], perm=[1, 0]),  # (T, B)
-        helper.make_node("Gather", ["embedding", "ids_by_time"], ["x"]),  # (T, B, E)
-        helper.make_node("Unsqueeze", [STATE_IN.format(0), "zero"], ["h0"]),  # (1, B, H)
-        helper.make_node(
-            "GRU", ["x", "w", "r", "b", "", "h0"], ["h", "h_end"], hidden_size=hidden, linear_before_reset=1
-        ),  # (T, 1, B, H), (1, B, H)
-        helper.make_node("Squeeze", ["h_end", "zero"], [STATE_OUT.format(0)]),  # (B, H)
-        helper.make_node("Squeeze", ["h", "one"], ["h_by_time"]),  # (T, B, H)
-        helper.make_node("Neg", [LAST], ["from"]),
-        helper.make_node("Slice", ["h_by_time", "from", "end", "zero"], ["h_last"]),  # (last, B, H)
-        helper.make_node("MatMul", ["h_last", "output"], ["scores"]),  # (last, B, V)
-        helper.make_node("Add", ["scores", "output_bias"], ["logits"]),
-        helper.make_node("LogSoftmax", ["logits"], ["by_time"], axis=-1),
-        helper.make_node("Transpose", ["by_time"], [LOG_PROBABILITIES], perm=[1, 0, 2]),  # (B, last, V)
-    ]
-    number, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
-    graph = helper.make_graph(
-        nodes,
-        "kammil-gru",
-        [
-            helper.make_tensor_value_info(IDS, whole, ["B", "T"]),
-            helper.make_tensor_value_info(LAST, whole, [1]),
-            helper.make_tensor_value_info(STATE_IN.format(0), number, ["B", hidden]),
-        ],
-        [
-            helper.make_tensor_value_info(LOG_PROBABILITIES, number, ["B", "last", size]),
-            helper.make_tensor_value_info(STATE_OUT.format(0), number, ["B", hidden]),
-        ],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    # Operator set 17 and IR 8 are read by every ONNX Runtime since 1.12.
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(proto)
-    return Artifacts(weights, proto.SerializeToString())
+    bias = np.concatenate([gates("gru.bias_ih_l0"), gates("gru.bias_hh_l0")])[None]  # (1, 6H)
+    g = Graph()
+    by_time = g.add("Transpose", IDS, perm=[1, 0])  # (T, B)
+    x = g.add("Gather", weights["embedding.weight"], by_time)  # (T, B, E)
+    before = g.add("Unsqueeze", STATE_IN.format(0), g.whole(0))  # (1, B, H)
+    h, end = g.several(
+        2,
+        "GRU",
+        x,
+        gates("gru.weight_ih_l0")[None],  # (1, 3H, E)
+        gates("gru.weight_hh_l0")[None],  # (1, 3H, H)
+        bias,
+        "",
+        before,
+        hidden_size=hidden,
+        linear_before_reset=1,
+    )  # (T, 1, B, H), (1, B, H)
+    g.add("Squeeze", end, g.whole(0), output=STATE_OUT.format(0))  # (B, H)
+    h = g.add("Squeeze", h, g.whole(1))  # (T, B, H)
+    h = g.add("Slice", h, g.add("Neg", LAST), g.whole(g.END), g.whole(0))  # (last, B, H)
+    scores = g.add("MatMul", h, weights["output.weight"].T)  # (last, B, V)
+    scores = g.add("LogSoftmax", g.add("Add", scores, weights["output.bias"]), axis=-1)
+    g.add("Transpose", scores, perm=[1, 0, 2], output=LOG_PROBABILITIES)  # (B, last, V)
+    return Artifacts(weights, g.finish("kammil-gru", size, [[hidden]]))

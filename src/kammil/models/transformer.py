@@ -36,8 +36,9 @@ import torch.nn.functional as F
 from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from kammil.models.attention import Graph, seen
+from kammil.models.attention import seen
 from kammil.models.base import Artifacts, Settings
+from kammil.models.graph import Graph
 from kammil.models.network import GROWING, IDS, LARGEST_STATE, LAST, LOG_PROBABILITIES, STATE_IN
 from kammil.vocabulary import BOS, EOS, PAD
 

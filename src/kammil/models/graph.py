@@ -1,0 +1,101 @@
+"""A small writer of ONNX graphs: what a running side says of its network, node by node.
+
+Written by hand instead of by `torch.onnx`, which unrolls a recurrence and names things its own way.
+
+Shapes: B batch, T time, S positions in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from kammil.models.network import GROWING, IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
+
+
+class Graph:
+    """Writes an ONNX graph node by node, for networks with a memory; each call gives the name of what it computes.
+
+    By hand, as in `gru.py`: what the running side does can be read here, and no exporter's version changes it.
+    """
+
+    END = int(np.iinfo(np.int64).max)
+    """Where a slice that goes to the end stops."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._nodes: list[Any] = []
+        self._constants: dict[str, NDArray[np.generic]] = {}
+
+    def constant(self, value: NDArray[np.generic] | np.generic, name: str | None = None) -> str:
+        """A number or array that is part of the graph."""
+        name = name or f"constant_{len(self._constants)}"
+        self._constants[name] = np.ascontiguousarray(value).reshape(np.shape(value))
+        return name
+
+    def whole(self, *values: int) -> str:
+        """Whole numbers, (n,), as axes, bounds and shapes are given; the same ones are kept once."""
+        return self.constant(np.array(values, np.int64), "_".join(["whole", *map(str, values)]))
+
+    def several(self, n: int, op: str, *inputs: str | NDArray[np.generic] | np.generic, **attributes: Any) -> list[str]:
+        """A node with n outputs; inputs are names or constants."""
+        names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
+        outputs = [f"{op.lower()}_{len(self._nodes)}_{i}" for i in range(n)]
+        self._nodes.append(helper.make_node(op, names, outputs, **attributes))
+        return outputs
+
+    def add(
+        self, op: str, *inputs: str | NDArray[np.generic] | np.generic, output: str | None = None, **attributes: Any
+    ) -> str:
+        """A node with one output, called `output` where the contract names it."""
+        (name,) = self.several(1, op, *inputs, **attributes)
+        if output is not None:
+            self._nodes[-1].output[0] = output
+        return output or name
+
+    def remember(self, state: int, new: str, *, axis: int, window: int) -> str:
+        """What state number `state` held and, behind it along the axis, what is new; the last `window` are kept."""
+        both = self.add("Concat", STATE_IN.format(state), new, axis=axis)
+        self.add(
+            "Slice", both, self.whole(-window), self.whole(self.END), self.whole(axis), output=STATE_OUT.format(state)
+        )
+        return both
+
+    def mask(self, asking: str, remembered: str, window: int) -> str:
+        """0 where one of the last `asking` positions sees one of the `remembered`, else minus infinity: (asking, S)."""
+        zero, one = np.int64(0), np.int64(1)
+        total = self.add("Squeeze", remembered)
+        begin = self.add("Sub", total, self.add("Squeeze", asking))
+        row = self.add("Unsqueeze", self.add("Range", begin, total, one), self.whole(1))  # (asking, 1)
+        distance = self.add("Sub", row, self.add("Range", zero, total, one))  # (asking, S)
+        near = self.add("Less", distance, np.int64(window))
+        visible = self.add("And", near, self.add("GreaterOrEqual", distance, zero))
+        return self.add("Where", visible, np.float32(0), np.float32(-np.inf))
+
+    def finish(self, name: str, vocabulary_size: int, states: Sequence[Sequence[int | str]]) -> bytes:
+        """The graph as it is stored; `states` gives the shape of each without the batch."""
+        number, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+        shapes = list(enumerate(["B", *shape] for shape in states))
+        inputs = [(IDS, whole, ["B", "T"]), (LAST, whole, [1])]
+        inputs += [(STATE_IN.format(i), number, shape) for i, shape in shapes]
+        outputs = [(LOG_PROBABILITIES, number, ["B", "last", vocabulary_size])]
+        # A memory that grows ends with another length than it began with, so that has another name.
+        outputs += [
+            (STATE_OUT.format(i), number, ["S_next" if n == GROWING else n for n in shape]) for i, shape in shapes
+        ]
+        graph = helper.make_graph(
+            self._nodes,
+            name,
+            [helper.make_tensor_value_info(*i) for i in inputs],
+            [helper.make_tensor_value_info(*o) for o in outputs],
+            [numpy_helper.from_array(value, name) for name, value in self._constants.items()],
+        )
+        # Operator set 17 and IR 8 are read by every ONNX Runtime since 1.12.
+        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        onnx.checker.check_model(proto)
+        return proto.SerializeToString()
