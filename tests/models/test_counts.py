@@ -56,6 +56,17 @@ def test_reading_without_a_text_is_having_counted_the_rest(
     assert spelled(without) == spelled(other.read(other.find(asked)))
 
 
+def test_no_count_is_too_large_to_be_told_from_the_next() -> None:
+    """A cut-off one would show which followers a text has, by what is missing from the limit."""
+    rest, text = [(1, 2)] * 70_000 + [(1, 3)] * 80_000, [(1, 2), (1, 2)]
+    whole, other = table(rest + text), table(rest)
+    found = whole.find(np.array([[1]], np.uint32))
+    own = (found.repeat(2, axis=0), np.zeros(2, np.int64), np.array([2, 2]))
+    without = whole.read_without(found, np.array([0]), own)
+    assert spelled(without) == spelled(other.read(other.find(np.array([[1]], np.uint32))))
+    assert spelled(without)[1] == {(0, 2): 70_000, (0, 3): 80_000}
+
+
 def test_another_row_keeps_its_counts() -> None:
     counted = table([(1, 2), (1, 2), (1, 3)])
     found = counted.find(np.array([[1], [1]], np.uint32))

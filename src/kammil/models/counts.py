@@ -25,8 +25,6 @@ _HIGH = np.uint64(32)
 _ID_BITS = 16
 """Ids fit into as many bits."""
 _ID_MASK = (1 << _ID_BITS) - 1
-_NARROW = (1 << 16) - 1
-"""Largest count that is kept."""
 
 
 def keys_of(hashes: Hashes) -> Keys:
@@ -215,5 +213,5 @@ def _count(keys: Keys, ids: Ids, most: int, least: int) -> tuple[Keys, Index, In
         widths[stays],
         lost[stays],
         (pairs & _ID_MASK)[kept],
-        np.minimum(counts[kept], _NARROW),
+        counts[kept],  # never cut off: a count that stands at a limit shows by how much a text was taken out of it
     )
