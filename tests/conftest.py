@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +44,28 @@ def few(texts: list[str]) -> list[str]:
     return texts[:60]
 
 
-@pytest.fixture(scope="session", params=list(TINY))
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
-    """A model folder of each family, trained on a part of the embedded corpus."""
-    folder = tmp_path_factory.mktemp("models") / str(request.param)
-    kammil.train(texts[:240], out=folder, model=str(request.param), **TINY[str(request.param)])
-    return folder
+RUNNING_SIDES = ("ngram", "gru", "subwords", "transformer", "blend")
+"""One family of each kind of running side: counts, a network, one with a growing state, units, a blend. Only the
+contract test goes through all families; to the other rooms two families with one running side are the same."""
+
+
+@pytest.fixture(scope="session")
+def folder_of(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Callable[[str], Path]:
+    """The model folder of a family, trained once on a part of the embedded corpus."""
+
+    @cache
+    def make(family: str) -> Path:
+        folder = tmp_path_factory.mktemp("models") / family
+        kammil.train(texts[:240], out=folder, model=family, **TINY[family])
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session", params=RUNNING_SIDES)
+def trained(request: pytest.FixtureRequest, folder_of: Callable[[str], Path]) -> Path:
+    """A model folder of each kind of running side."""
+    return folder_of(str(request.param))
 
 
 @pytest.fixture(scope="session")

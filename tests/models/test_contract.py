@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,18 @@ from kammil.completion import Completer, follow
 from kammil.models.base import Artifacts, Ids, rows
 from kammil.models.families import FAMILIES, Counting, Neural, family
 from kammil.vocabulary import BOS, PAD, SPECIALS, UNK
+
+
+@pytest.fixture(scope="session", params=list(FAMILIES))
+def trained(request: pytest.FixtureRequest, folder_of: Callable[[str], Path]) -> Path:
+    """A model folder of every family."""
+    return folder_of(str(request.param))
+
+
+@pytest.fixture(scope="session")
+def model(trained: Path) -> Completer:
+    """The same, opened."""
+    return kammil.load(trained)
 
 
 @pytest.fixture
