@@ -98,8 +98,8 @@ def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "package"),
     [
-        (["train", "texts.txt", "--model", "gru", "--out", "learnt"], "onnx"),
-        (["train", "texts.txt", "--out", "learnt"], "onnx"),
+        (["train", "texts.txt", "--model", "gru", "--out", "learnt"], "torch"),
+        (["train", "texts.txt", "--out", "learnt"], "torch"),
         (["train", "table.tsv", "--model", "ngram", "--out", "learnt"], "polars"),
         (["evaluate", "counter", "table.tsv"], "polars"),
         (["plot", "network", "--out", "curves.png"], "matplotlib"),

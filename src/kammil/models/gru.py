@@ -77,7 +77,7 @@ def export(model: GRU) -> Artifacts:
     bias = np.concatenate([gates("gru.bias_ih_l0"), gates("gru.bias_hh_l0")])[None]  # (1, 6H)
     g = Graph()
     by_time = g.add("Transpose", IDS, perm=[1, 0])  # (T, B)
-    x = g.add("Gather", weights["embedding.weight"], by_time)  # (T, B, E)
+    x = g.add("Gather", g.constant(weights["embedding.weight"], "embedding"), by_time)  # (T, B, E)
     before = g.add("Unsqueeze", STATE_IN.format(0), g.whole(0))  # (1, B, H)
     h, end = g.several(
         2,
@@ -94,7 +94,8 @@ def export(model: GRU) -> Artifacts:
     g.add("Squeeze", end, g.whole(0), output=STATE_OUT.format(0))  # (B, H)
     h = g.add("Squeeze", h, g.whole(1))  # (T, B, H)
     h = g.add("Slice", h, g.add("Neg", LAST), g.whole(g.END), g.whole(0))  # (last, B, H)
-    scores = g.add("MatMul", h, weights["output.weight"].T)  # (last, B, V)
-    scores = g.add("LogSoftmax", g.add("Add", scores, weights["output.bias"]), axis=-1)
+    scores = g.add("MatMul", h, g.constant(weights["output.weight"].T, "output"))  # (last, B, V)
+    scores = g.add("Add", scores, g.constant(weights["output.bias"], "output_bias"))
+    scores = g.add("LogSoftmax", scores, axis=-1)
     g.add("Transpose", scores, perm=[1, 0, 2], output=LOG_PROBABILITIES)  # (B, last, V)
     return Artifacts(weights, g.finish("kammil-gru", size, [[hidden]]))
