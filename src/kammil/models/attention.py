@@ -38,6 +38,7 @@ from torch import Tensor, nn
 from kammil.models.base import Artifacts, Settings
 from kammil.models.graph import Graph
 from kammil.models.network import GROWING, IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
+from kammil.models.recurrence import recur
 from kammil.vocabulary import PAD
 
 WINDOW = 4096
@@ -82,8 +83,7 @@ class AttentiveGRU(nn.Module):
 
         Padding stands after the text, where no state and no question can feel it.
         """
-        x = self.embedding(ids)  # (B, T, E)
-        h, _ = self.gru(x)  # (B, T, H)
+        h = recur(self.gru, self.embedding, ids)  # (B, T, H)
         before = F.pad(h[:, :-1], (0, 0, 1, 0))  # (B, T, H)
         fit = self.query(h) @ self.key(before).mT / math.sqrt(self.key.out_features)  # (B, T, T)
         weights = fit.masked_fill(~seen(ids.shape[1], WINDOW, ids.device), -math.inf).softmax(-1)  # (B, T, T)

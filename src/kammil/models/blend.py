@@ -41,6 +41,7 @@ from kammil.models.gru import GRU
 from kammil.models.history import History, columns
 from kammil.models.mixing import BACKGROUND, IN_WORD, OWN, BlendSettings
 from kammil.models.packing import pack
+from kammil.models.recurrence import recur
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -81,7 +82,7 @@ class Blend(nn.Module):
         states: list[Tensor] = []
         alone: list[Tensor] = []
         for network in (self, *cast(Iterable[GRU], self.others)):
-            h, _ = network.gru(network.embedding(ids))  # (B, T, H)
+            h = recur(network.gru, network.embedding, ids)  # (B, T, H)
             states.append(self.dropout(h))
             alone.append(network.output(states[-1]))  # (B, T, V)
         scores = torch.stack(alone).mean(0)  # (B, T, V)

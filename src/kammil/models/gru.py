@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from kammil.models.base import Artifacts, Settings
 from kammil.models.graph import Graph
 from kammil.models.network import IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
+from kammil.models.recurrence import recur
 from kammil.vocabulary import PAD
 
 
@@ -50,8 +51,7 @@ class GRU(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Logits of what follows each position. Padding stands after the text, where no state can feel it."""
-        x = self.embedding(ids)  # (B, T, E)
-        h, _ = self.gru(x)  # (B, T, H)
+        h = recur(self.gru, self.embedding, ids)  # (B, T, H)
         return self.output(self.dropout(h))  # (B, T, V)
 
 

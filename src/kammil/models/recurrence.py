@@ -1,0 +1,90 @@
+"""A GRU layer's pass over whole texts, with its backward pass written by hand: 1.3 to 1.4 times as fast on a CPU.
+
+PyTorch's own pass adds up the gradient of the recurrent weights character by character, which is memory traffic of the
+size of the weights at each of them, and multiplies by weights that lie the other way round. Here states are columns,
+(H, B), so that the weights stand on the left of the product as they lie in memory, and their gradient is one product
+at the end. The embedding is folded into the input's share of the gates: one table with a row for each character.
+
+Gates, as PyTorch has them (the reset gate is applied after the product):
+
+    r = sigmoid(x_r + W_r h)    z = sigmoid(x_z + W_z h)    q = W_n h + b_n
+    n = tanh(x_n + r * q)       h' = (1 - z) * n + z * h
+
+Shapes: B batch, T time, V vocabulary, E embedding, H hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def recur(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
+    """States (B, T, H) of a one-layer GRU with `batch_first` after each of ids (B, T), from a state of zeros."""
+    if not torch.is_grad_enabled() or ids.device.type != "cpu":
+        return gru(embedding(ids))[0]
+    inward, recurrent, bias_in, bias = (
+        cast(Tensor, getattr(gru, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    fixed = 2 * gru.hidden_size  # the biases of these two gates are only ever added to each other
+    table = torch.addmm(bias_in + F.pad(bias[:fixed], (0, gru.hidden_size)), embedding.weight, inward.t())  # (V, 3H)
+    x = F.embedding(ids.t(), table).transpose(1, 2).contiguous()  # (T, 3H, B)
+    return _Recurrence.run(x, recurrent, bias[fixed:]).permute(2, 0, 1)  # (B, T, H)
+
+
+class _Recurrence(torch.autograd.Function):
+    """Input shares (T, 3H, B), recurrent weights (3H, H) and bias (H,) to states (T, H, B)."""
+
+    @classmethod
+    def run(cls, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+        """`apply`, with types."""
+        return cast(Tensor, cls.apply(x, weights, bias))
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+        """All states; the input shares become the gates r, z, n in place."""
+        time, _, batch = x.shape
+        size = len(bias)
+        states = x.new_zeros(time + 1, size, batch)
+        inner = x.new_empty(time, size, batch)  # q
+        product = x.new_empty(3 * size, batch)
+        columns = bias[:, None].expand(size, batch).contiguous()  # (H, B)
+        for t in range(time):
+            gates, before = x[t], states[t]
+            torch.mm(weights, before, out=product)
+            gates[: 2 * size].add_(product[: 2 * size]).sigmoid_()
+            torch.add(product[2 * size :], columns, out=inner[t])
+            gates[2 * size :].addcmul_(gates[:size], inner[t]).tanh_()
+            torch.lerp(gates[2 * size :], before, gates[size : 2 * size], out=states[t + 1])
+        ctx.save_for_backward(weights, states, x, inner)
+        return states[1:]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Gradients of input shares, weights and bias."""
+        weights, states, gates, inner = cast(tuple[Tensor, ...], ctx.saved_tensors)
+        time, size, batch = inner.shape
+        back = weights.t().contiguous()  # (H, 3H)
+        d_gates = torch.empty_like(gates)  # before the activations
+        d_inner = torch.empty_like(inner)
+        d_product = gates.new_empty(3 * size, batch)
+        d_state = gates.new_zeros(size, batch)
+        for t in range(time - 1, -1, -1):
+            reset, update, new = gates[t].split(size)
+            d_reset, d_update, d_new = d_gates[t].split(size)
+            d_state = d_state + grads[0][t]
+            kept = d_state * update
+            fresh = d_state - kept  # d_state (1 - z)
+            torch.addcmul(fresh, fresh * new, new, value=-1, out=d_new)  # fresh (1 - n^2)
+            torch.mul(fresh * update, states[t] - new, out=d_update)  # d_state (h - n) z (1 - z)
+            torch.mul(d_new, reset, out=d_inner[t])
+            through = d_inner[t] * inner[t]
+            torch.addcmul(through, through, reset, value=-1, out=d_reset)  # d_new q r (1 - r)
+            d_product[: 2 * size], d_product[2 * size :] = d_gates[t, : 2 * size], d_inner[t]
+            d_state = torch.addmm(kept, back, d_product)
+        products = torch.cat([d_gates[:, : 2 * size], d_inner], dim=1).transpose(0, 1).reshape(3 * size, -1)
+        before = states[:-1].transpose(0, 1).reshape(size, -1)  # (H, T * B)
+        return d_gates, products @ before.t(), d_inner.sum((0, 2))
