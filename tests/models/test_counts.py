@@ -87,6 +87,6 @@ def test_rare_contexts_can_be_left_out(pairs: list[tuple[int, int]], least: int)
     counted = table(pairs)
     asked = np.arange(6, dtype=np.uint32)[:, None]
     entries = counted.read(counted.find(asked))
-    totals = counted.read(np.arange(len(counted))[:, None]).totals[:, 0]
+    totals = counted.read(np.arange(len(counted), dtype=np.int32)[:, None]).totals[:, 0]
     fewer = counted.where(totals >= least)
     assert spelled(entries.at_least(np.array([least]))) == spelled(fewer.read(fewer.find(asked)))

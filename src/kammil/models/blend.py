@@ -167,6 +167,10 @@ class Experts:
             for prefix, kinds in counted.items()
         }
         self.tables = {**self._exported, OWN: Counts.merged(counted[OWN])}
+        # Every pass asks for the same contexts: looked up once.
+        self._found, self._found_validation = (
+            [table.find(read.keys) for table in self.tables.values()] for read in (self._train, self._validation)
+        )
         self._kin = [int(k) for k in kin]
         self._members: dict[int, list[int]] = {}
         for text, group in enumerate(self._kin):
@@ -183,34 +187,33 @@ class Experts:
         While learning, rows are of the training texts, and each is looked up in the counts of all texts that are no
         near-duplicates of its own; else rows are of the validation texts.
         """
-        read = self._train if learning else self._validation
-        keys = np.zeros((len(rows), width, len(self._contexts.kinds)), np.uint32)
-        real = np.zeros((len(rows), width), np.bool_)
+        read, found = (self._train, self._found) if learning else (self._validation, self._found_validation)
+        experts = len(self._contexts.kinds)
+        keys = np.zeros((len(rows), width, experts), np.uint32)
+        given = [np.full((len(rows), width, experts), -1, np.int32) for _ in found]  # nowhere, beyond a text's end
         ids = np.full((len(rows), width), PAD, np.int64)
         for i, row in enumerate(rows):
-            begin = int(read.starts[row.text]) + row.begin
-            length = len(row.ids) - 1
-            keys[i, :length], real[i, :length] = read.keys[begin : begin + length], True
-            ids[i, :length] = row.ids[:-1]
+            begin, length = int(read.starts[row.text]) + row.begin, len(row.ids) - 1
+            ids[i, :length], keys[i, :length] = row.ids[:-1], read.keys[begin : begin + length]
+            for there, places in zip(given, found, strict=True):
+                there[i, :length] = places[begin : begin + length]
         start = self._history.start(len(rows))
         earlier, _ = self._history.read(ids, keys[..., self._columns], start, last=width)
-        flat = keys.reshape(len(rows) * width, -1)  # (P, K)
-        known = real.reshape(-1, 1)
-        given = [np.where(known, table.find(flat), -1) for table in self.tables.values()]
-        own, *others = self.tables.values()
+        flat = [there.reshape(len(rows) * width, -1) for there in given]  # (P, K)
         if not learning:
             least = self._least.values()
-            read_all = [t.read(f).at_least(n) for t, f, n in zip(self.tables.values(), given, least, strict=True)]
+            read_all = [t.read(f).at_least(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
             return evidence([*read_all, earlier])
+        own, *others = self.tables.values()
         spans = [(i, read.span(text)) for i, row in enumerate(rows) for text in self._relatives(row.text)]
         lacking = (
-            own.find(np.concatenate([read.keys[span] for _, span in spans])),
+            np.concatenate([found[0][span] for _, span in spans]),
             np.concatenate([np.full(span.stop - span.start, i) for i, span in spans]),
             np.concatenate([read.followers[span] for _, span in spans]),
         )
-        first = own.read_without(given[0], np.arange(len(rows)).repeat(width), lacking)
+        first = own.read_without(flat[0], np.arange(len(rows)).repeat(width), lacking)
         entries = [first.at_least(self._least[OWN])]
-        entries += [table.read(found) for table, found in zip(others, given[1:], strict=True)]
+        entries += [table.read(there) for table, there in zip(others, flat[1:], strict=True)]
         return evidence([*entries, earlier])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.models.base import Ids
-from kammil.models.counts import Counts, Index, Keys
+from kammil.models.counts import Counts, Found, Keys
 
 _CONTEXT, _FOLLOWER = 2.3, 0.95
 """Bytes that a context and a follower take when packed, measured on the tables of the bundled model."""
@@ -67,7 +67,7 @@ def _levels(table: Counts, keys: Keys, followers: Ids) -> list[_Level]:
     seen = np.minimum(table.totals.astype(np.int64), _MOST)
     contexts = np.bincount(seen, minlength=_MOST + 1)
     kept = np.bincount(seen, table.widths, _MOST + 1)
-    found: Index = table.find(keys[:, None])
+    found: Found = table.find(keys[:, None])
     entries = table.read(found)
     right = entries.ids == followers[entries.places]
     helped = np.bincount(seen[found[entries.places[right], 0]], minlength=_MOST + 1)

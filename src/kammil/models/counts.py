@@ -19,6 +19,8 @@ from kammil.models.contexts import Hashes
 
 Keys = NDArray[np.uint32]
 Index = NDArray[np.int64]
+Found = NDArray[np.int32]
+"""Numbers of contexts in a table, -1 where there is none; a corpus keeps one for each of its positions and kinds."""
 Floats = NDArray[np.float32]
 
 _HIGH = np.uint64(32)
@@ -118,14 +120,14 @@ class Counts:
         followers = np.repeat(kept, self.widths)
         return Counts(self.keys[kept], self.widths[kept], self.lost[kept], self.ids[followers], self.counts[followers])
 
-    def find(self, keys: Keys) -> Index:
+    def find(self, keys: Keys) -> Found:
         """Where each key stands, of the shape given; -1 for a context never seen."""
         if not len(self.keys):
-            return np.full(keys.shape, -1)
+            return np.full(keys.shape, -1, np.int32)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[at] == keys, at, -1)
+        return np.where(self.keys[at] == keys, at, -1).astype(np.int32)
 
-    def read(self, found: Index) -> Entries:
+    def read(self, found: Found) -> Entries:
         """The entries of contexts (P, K), as `find` gives them."""
         flat = found.reshape(-1)  # (P * K,)
         places = np.flatnonzero(flat >= 0)
@@ -142,7 +144,7 @@ class Counts:
             self.counts[taken].astype(np.float32),
         )
 
-    def read_without(self, found: Index, rows: Index, own: tuple[Index, Index, Ids]) -> Entries:
+    def read_without(self, found: Found, rows: Index, own: tuple[Found, Index, Ids]) -> Entries:
         """The entries of contexts (P, K), with some of the table's own counts taken out.
 
         Args:

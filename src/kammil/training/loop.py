@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,10 +39,13 @@ _STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 3700, 3, 12
 """How long to learn where the options leave it open."""
 
 
+_Arrays = tuple[NDArray[np.generic], ...]
+
+
 class EvidenceOf(Protocol):
     """Arrays for a model's `forward`, beside the ids."""
 
-    def __call__(self, batch: Batch, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
+    def __call__(self, batch: Batch, *, learning: bool) -> _Arrays:
         """Of a batch of training texts (`learning`) or of validation texts."""
         ...
 
@@ -176,22 +181,22 @@ class _Run:
         generator = np.random.default_rng(seed)
         shuffled = batches(self.train, self.options.batch_size, rare=self.lessons.rare, generator=generator)
         self.model.train()
-        for step, batch in enumerate(shuffled):
+        for step, (batch, shown) in enumerate(self._shown(shuffled, learning=True)):
             progress = self._progress(step)
             if self.options.minutes is not None and progress >= 1 and (self.history or tally.count):
                 return True  # but never before the first step of all: a model that learnt nothing helps nobody
             tally.rate = self.options.learning_rate * warmup_then_cosine(
                 progress, warmup=self.options.warmup, floor=self.options.floor
             )
-            self._step(batch, tally)
+            self._step(batch, shown, tally)
             self.listen(Progressed(epoch + 1, step + 1, self.steps, self.epochs, tally.bits, self.elapsed, progress))
         return False
 
-    def _step(self, batch: Batch, tally: _Tally) -> None:
+    def _step(self, batch: Batch, shown: _Arrays, tally: _Tally) -> None:
         """One step of gradient descent on the mean loss of the batch's counted positions."""
         for group in self.optimiser.param_groups:
             group["lr"] = tally.rate
-        logits, parts, targets, counted = self._predict(batch, learning=True)
+        logits, parts, targets, counted = self._predict(batch, shown)
         totals = teacher_forced(logits, targets, counted)
         nats = sum((_OF_A_PART * teacher_forced(part, targets, counted).nats for part in parts), totals.nats)
         self.optimiser.zero_grad()
@@ -239,8 +244,8 @@ class _Run:
         """Bits and accuracy a counted position of the validation texts."""
         self.model.eval()
         nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
-        for batch in batches(self.validation, self.options.batch_size):
-            logits, _, targets, counted = self._predict(batch, learning=False)
+        for batch, shown in self._shown(batches(self.validation, self.options.batch_size), learning=False):
+            logits, _, targets, counted = self._predict(batch, shown)
             totals = teacher_forced(logits, targets, counted)
             nats, count, correct = nats + totals.nats.item(), count + totals.count, correct + totals.correct
             unknown += int(((batch.targets == UNK) & batch.counted).sum())
@@ -257,9 +262,24 @@ class _Run:
         best = max((event.epoch for event in self.history if event.best), default=0)
         return len(self.history) - best
 
-    def _predict(self, batch: Batch, *, learning: bool) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
+    def _shown(self, made: Iterable[Batch], *, learning: bool) -> Iterator[tuple[Batch, _Arrays]]:
+        """Each batch with what the model is shown beside its ids; that of the next is made while one is learnt."""
+        evidence = self.lessons.evidence
+        if evidence is None:
+            yield from ((batch, ()) for batch in made)
+            return
+        with ThreadPoolExecutor(1) as ahead:
+            waiting: deque[tuple[Batch, Future[_Arrays]]] = deque()
+            for batch in made:
+                waiting.append((batch, ahead.submit(evidence, batch, learning=learning)))
+                if len(waiting) > 1:
+                    first, shown = waiting.popleft()
+                    yield first, shown.result()
+            for last, shown in waiting:
+                yield last, shown.result()
+
+    def _predict(self, batch: Batch, shown: _Arrays) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
         """Logits of the model, those of its parts, targets, and which targets count."""
-        shown = self.lessons.evidence(batch, learning=learning) if self.lessons.evidence is not None else ()
         inputs, targets, counted, *evidence = (
             torch.from_numpy(np.ascontiguousarray(a)).to(self.accelerator.device)
             for a in (batch.inputs, batch.targets, batch.counted, *shown)
