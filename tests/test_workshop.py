@@ -354,6 +354,19 @@ def test_a_base_is_trained_first_and_kept(tmp_path: Path, few: list[str]) -> Non
     assert (tmp_path / "model-base" / "model.json").stat().st_mtime_ns == before
 
 
+def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(tmp_path: Path, few: list[str]) -> None:
+    """Else the background would tell what each text says next, and the gate would believe nothing else."""
+    file, other = tmp_path / "same.txt", tmp_path / "validation.txt"
+    file.write_text("\n".join(few[:30]), "utf-8")
+    other.write_text("\n".join(few[30:]), "utf-8")
+    base = small(source=str(file), validation=str(other))
+    options = small(model="blend", base=base, epochs=3, learning_rate=0.02)
+    trained = train(few[:30], validation=few[30:], out=tmp_path / "model", **options)
+    assert "background.ids" not in folders.read(trained.folder).artifacts.weights
+    last = trained.history[-1]
+    assert last["validation_bits"] < last["train_bits"] + 2
+
+
 def test_the_first_epoch_knows_what_the_base_knew(tmp_path: Path, few: list[str]) -> None:
     options = small(epochs=12, learning_rate=0.02)
     train(few, out=tmp_path / "base", **options)

@@ -19,7 +19,7 @@ from kammil import __version__
 from kammil import folder as folders
 from kammil.card import model_card
 from kammil.completion import load
-from kammil.corpus.duplicates import groups
+from kammil.corpus.duplicates import groups, partners
 from kammil.errors import KammilError, MissingExtraError, OptionError
 from kammil.evaluation import baselines, novelty
 from kammil.evaluation.metrics import Evaluation, evaluate
@@ -217,10 +217,22 @@ class _Workshop:
             self.train,
             self.validation,
             kin=groups(self.data.train).tolist(),
-            background=[self.vocabulary.encode(text) for text in (self.base.texts if self.base is not None else ())],
+            background=[self.vocabulary.encode(text) for text in self._background()],
             vocabulary=self.vocabulary,
             settings=settings,
         )
+
+    def _background(self) -> list[str]:
+        """The base's texts that are counted beside the own ones: none that is a near-duplicate of these.
+
+        A text is left out of its own counts while it is learnt. A copy of it in the background would tell all, and the
+        gate would believe nothing else: 0.9 bits while learning, 40 on texts that are new.
+        """
+        texts = self.base.texts if self.base is not None else ()
+        own = set(self.data.train)
+        new = [text for text in texts if text not in own]
+        near = partners(new, list(self.data.train)) if new else []
+        return [text for text, partner in zip(new, near, strict=True) if partner < 0]
 
     def _open_waiting(self, *, going_on: bool, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
