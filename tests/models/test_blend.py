@@ -12,7 +12,7 @@ from kammil.models import load_runner
 from kammil.models.base import Artifacts
 from kammil.models.blend import Blend, Experts, build, export, in_word, inherit
 from kammil.models.evidence import CLUES, FEATURES, Evidence
-from kammil.models.mixing import BlendRunner, BlendSettings
+from kammil.models.mixing import BlendRunner, BlendSettings, prefixes_of
 from kammil.training.batches import make_rows, pad
 from kammil.training.transfer import take_over
 from kammil.vocabulary import BOS, UNK, CharacterVocabulary
@@ -107,7 +107,8 @@ def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[s
     made = experts(vocabulary, TEXTS[:4], background=background)
     torch.manual_seed(0)
     network = build(vocabulary.size, SETTINGS, made.number).eval()
-    torch.nn.init.normal_(network.gate_out.weight, std=0.3)
+    for member in network.members:
+        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
     artifacts = export(network)
     runner = load_runner(
         "blend", SETTINGS.model_dump(), Artifacts({**artifacts.weights, **made.arrays()}, artifacts.step)
@@ -116,7 +117,7 @@ def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[s
     batch = pad(rows)
     seen = made.about(rows, batch.inputs.shape[1], learning=False)
     with torch.no_grad():
-        logits, alone, _ = network(
+        logits, (*_, (alone, _)) = network(
             *map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features))
         )
     ours, _ = runner.read(batch.inputs, runner.start(len(rows)))
@@ -132,10 +133,37 @@ def test_the_loss_at_birth_is_about_that_of_an_even_choice(vocabulary: Character
     nothing = torch.zeros(0, dtype=torch.int64)
     clues = torch.zeros(8 * 30, CLUES * 5)
     with torch.no_grad():
-        logits, one, other = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
-    assert torch.allclose(logits, (one + other) / 2)  # experts that know nothing add nothing
+        logits, taught = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
+    one, other = (alone.log_softmax(-1) for alone, _ in taught[2:])
+    assert torch.allclose(logits, (one + other) / 2, atol=1e-6)  # experts that know nothing add nothing
     nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
     assert float(nats) == pytest.approx(math.log(vocabulary.size), abs=0.15)
+
+
+def test_members_learn_as_if_each_were_alone(vocabulary: CharacterVocabulary) -> None:
+    made = experts(vocabulary, TEXTS)
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = made.about(rows, batch.inputs.shape[1], learning=True)
+    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
+    targets = torch.from_numpy(np.ascontiguousarray(batch.targets))
+
+    def gradients(network: Blend) -> dict[str, torch.Tensor]:
+        _, taught = network(*shown)
+        loss = sum(weight * torch.nn.functional.cross_entropy(logits.mT, targets) for logits, weight in taught)
+        network.zero_grad()
+        torch.as_tensor(loss).backward()
+        return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+
+    torch.manual_seed(0)
+    both = build(vocabulary.size, SETTINGS, made.number).eval()
+    alone = build(vocabulary.size, SETTINGS.model_copy(update={"networks": 1}), made.number).eval()
+    together = gradients(both)
+    for number, member in enumerate(both.members):
+        alone.load_state_dict({name: value for name, value in member.state_dict().items() if "others" not in name})
+        prefix = prefixes_of(2)[number]
+        for name, gradient in gradients(alone).items():
+            torch.testing.assert_close(together[prefix + name], gradient)
 
 
 def test_words_are_letters_digits_marks_and_underscores() -> None:
@@ -163,7 +191,8 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
     old = experts(vocabulary, TEXTS)
     torch.manual_seed(0)
     before = build(vocabulary.size, SETTINGS, old.number).eval()
-    torch.nn.init.normal_(before.gate_out.weight, std=0.3)
+    for member in before.members:
+        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
     weights = {name: value.numpy() for name, value in before.state_dict().items()}
     new = experts(vocabulary, [""], background=[text for text in TEXTS for _ in range(2)])
     after = build(vocabulary.size, SETTINGS, new.number).eval()
@@ -171,8 +200,9 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
     inherit(after, SETTINGS, weights, SETTINGS)
     kinds = new.number - old.number
     with torch.no_grad():  # its own experts silenced
-        after.gate_out.bias[: FEATURES * kinds] = 0
-        assert not after.gate_out.weight[: FEATURES * kinds].any()
+        for member in after.members:
+            member.gate_out.bias[: FEATURES * kinds] = 0
+            assert not member.gate_out.weight[: FEATURES * kinds].any()
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
     seen = new.about(rows, batch.inputs.shape[1], learning=False)
@@ -181,9 +211,9 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
     clues = seen.clues.reshape(len(seen.clues), CLUES, -1)[..., kinds:].reshape(len(seen.clues), -1)
     places = seen.places // new.number * old.number + seen.places % new.number - kinds
     with torch.no_grad():
-        ours, *_ = after(*map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)))
+        ours, _ = after(*map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)))
         heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.features[kept])
-        theirs, *_ = before(*map(torch.from_numpy, heard))
+        theirs, _ = before(*map(torch.from_numpy, heard))
     assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-4)
 
 

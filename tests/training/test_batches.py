@@ -165,4 +165,4 @@ def test_of_units_those_count_that_begin_in_the_target(lengths: list[int], block
     if len(characters) < middle + TARGET_LENGTH:
         wanted.append(EOS)
     rows = make_rows([text], objective="completion", block=block, widths=widths)
-    assert [target for batch in batches(rows, 1) for _, target in learnt(batch)] == wanted
+    assert [target for row in rows for _, target in learnt(pad([row]))] == wanted

@@ -77,7 +77,10 @@ def equal(one: Weights, other: Weights) -> bool:
 
 
 def timeless(history: Sequence[EpochEnded]) -> list[EpochEnded]:
-    return [dataclasses.replace(event, elapsed=0.0) for event in history]
+    return [
+        dataclasses.replace(event, elapsed=0.0, early=tuple((0.0, bits) for _, bits in event.early))
+        for event in history
+    ]
 
 
 def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Event], None]:
@@ -92,6 +95,16 @@ def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Even
 
 class KilledError(Exception):
     """Stands for the end of the process: nothing in the loop handles it."""
+
+
+def test_the_first_epoch_is_validated_on_the_way(lessons: Lessons) -> None:
+    """And looking changes nothing: the weights are those of a run that never looked."""
+    first, *later = fit(network(), lessons, options())
+    assert len(first.early) == len({math.ceil(5 / part) for part in (16, 8, 4, 2)}) == 3
+    seconds = [at for at, _ in first.early]
+    assert seconds == sorted(seconds) and seconds[-1] <= first.elapsed
+    assert first.early[0][1] > first.validation_bits
+    assert not any(event.early for event in later)
 
 
 # ---- seeds

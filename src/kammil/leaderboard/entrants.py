@@ -73,7 +73,8 @@ def _family_row(path: Path, model: Completer, recipe: Recipe, parts: Parts) -> R
     assert model.model is not None
     metrics, settings = model.model.metrics, model.model.description.settings
     chosen = {k: v for k, v in settings.items() if recipe.settings.get(k) is None and v is not None}
-    curve = [(float(epoch["elapsed"]), float(epoch["validation_bits"])) for epoch in metrics["history"]]
+    points = [(*epoch.get("early", ()), (epoch["elapsed"], epoch["validation_bits"])) for epoch in metrics["history"]]
+    curve = [(float(seconds), float(bits)) for epoch in points for seconds, bits in epoch]
     if not curve:  # it counts: one point, of what epochs are judged by
         measure = "bits_per_character_with_end" if recipe.training.objective == "text" else "target_bits_per_character"
         curve = [(float(metrics["training_seconds"]), float(metrics["validation"]["model"][measure]["value"]))]

@@ -17,7 +17,7 @@ keeps it a good predictor where no context was ever seen.
 What was left out: smoothed estimates instead of plain counts and a learnt table of weights by count and share; both
 came out equal (2.912, 2.915 and 2.908 bits a character after three epochs on the benchmark's validation texts).
 
-Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, M networks, K experts, N entries.
+Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, K experts, N entries.
 """
 
 from __future__ import annotations
@@ -37,22 +37,25 @@ from kammil.models.budget import thresholds
 from kammil.models.contexts import Contexts
 from kammil.models.counts import Counts, Index, Keys, keys_of
 from kammil.models.evidence import CLUES, FEATURES, Evidence, evidence
-from kammil.models.gru import GRU
 from kammil.models.history import History, columns
-from kammil.models.mixing import BACKGROUND, IN_WORD, OWN, BlendSettings
+from kammil.models.mixing import BACKGROUND, IN_WORD, OWN, BlendSettings, prefixes_of
 from kammil.models.packing import pack
 from kammil.models.recurrence import recur
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 Arrays = Mapping[str, NDArray[np.generic]]
+Taught = list[tuple[Tensor, float]]
+"""Logits with the weight of their loss."""
 
 _MARK = regex.compile(r"\p{M}")
+_ALONE = 0.3
+"""Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
 _KIN = 32
 """Near-duplicates of a text that are left out with it at most: a greeting that everybody sends costs no more time."""
 
 
-class Blend(nn.Module):
-    """GRUs, experts and gate: `forward(ids (B, T), evidence) -> logits (B, T, V)`, and those of each GRU alone."""
+class Member(nn.Module):
+    """A GRU and a gate over the experts: together they predict."""
 
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
         """Set up the layers; at birth every expert is trusted a little, the same everywhere."""
@@ -61,38 +64,56 @@ class Blend(nn.Module):
         self.gru = nn.GRU(settings.embedding, settings.hidden, batch_first=True)
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(settings.hidden, vocabulary_size)
-        self.others = nn.ModuleList(
-            GRU(vocabulary_size, settings.embedding, settings.hidden, settings.dropout)
-            for _ in range(settings.networks - 1)
-        )
-        self.gate_in = nn.Linear(settings.networks * settings.hidden + CLUES * experts, settings.gate)
+        self.gate_in = nn.Linear(settings.hidden + CLUES * experts, settings.gate)
         self.gate_out = nn.Linear(settings.gate, FEATURES * experts)
         nn.init.zeros_(self.gate_out.weight)
         nn.init.constant_(self.gate_out.bias, 0.1)
 
+    def predict(
+        self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits of what follows each position, with the experts and without."""
+        h = self.dropout(recur(self.gru, self.embedding, ids))  # (B, T, H)
+        alone = self.output(h)  # (B, T, V)
+        seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
+        trust = self.gate_out(torch.relu(self.gate_in(seen)))  # (B, T, FEATURES * K)
+        experts = trust.shape[-1] // FEATURES
+        said = (trust.reshape(-1, FEATURES)[places] * features).sum(-1)  # (N,)
+        at = places // experts * alone.shape[-1] + followers  # (N,)
+        return alone.reshape(-1).index_add(0, at, said).view(alone.shape), alone
+
+
+class Blend(Member):
+    """Members that each learn by themselves and predict together: the mean of their log-probabilities.
+
+    One loss for all of them would not do: networks that learn under it do not become different enough to gain.
+    """
+
+    def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
+        """Set up the members; the first one is this module itself, so that its weights are named like a GRU's."""
+        super().__init__(vocabulary_size, experts, settings)
+        self.others = nn.ModuleList(Member(vocabulary_size, experts, settings) for _ in range(settings.networks - 1))
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """All of them, M."""
+        return self, *cast(Iterable[Member], self.others)
+
     def forward(
         self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
-    ) -> tuple[Tensor, ...]:
-        """Logits of what follows each position, by all together and by each network alone.
+    ) -> tuple[Tensor, Taught]:
+        """Logits (B, T, V) of what follows each position, and those that learn: of each member, and of its network.
 
         Args:
             ids: (B, T).
             clues, places, followers, features: `Evidence` about the B * T positions, row by row.
         """
-        states: list[Tensor] = []
-        alone: list[Tensor] = []
-        for network in (self, *cast(Iterable[GRU], self.others)):
-            h = recur(network.gru, network.embedding, ids)  # (B, T, H)
-            states.append(self.dropout(h))
-            alone.append(network.output(states[-1]))  # (B, T, V)
-        scores = torch.stack(alone).mean(0)  # (B, T, V)
-        size = scores.shape[-1]
-        seen = torch.cat([*states, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, M * H + CLUES * K)
-        trust = self.gate_out(torch.relu(self.gate_in(seen)))  # (B, T, FEATURES * K)
-        experts = trust.shape[-1] // FEATURES
-        said = (trust.reshape(-1, FEATURES)[places] * features).sum(-1)  # (N,)
-        at = places // experts * size + followers  # (N,)
-        return scores.reshape(-1).index_add(0, at, said).view(scores.shape), *alone
+        made = [member.predict(ids, clues, places, followers, features) for member in self.members]
+        taught = [(logits, 1.0) for logits, _ in made] + [(alone, _ALONE) for _, alone in made]
+        if len(made) == 1:
+            return made[0][0], taught
+        with torch.no_grad():
+            return torch.stack([logits.log_softmax(-1) for logits, _ in made]).mean(0), taught
 
 
 class Row(Protocol):
@@ -275,15 +296,19 @@ def inherit(network: Blend, settings: BlendSettings, weights: Arrays, theirs: Bl
     same = all(getattr(settings, n) == getattr(theirs, n) for n in ("kinds", "history", "gate", "networks", "hidden"))
     if own != kinds or not same or weights["gate_out.bias"].shape != (FEATURES * old,):
         return
-    w = {name: torch.from_numpy(weights[name].astype(np.float32)) for name in weights if name.startswith("gate")}
-    hidden, width = settings.networks * settings.hidden, settings.gate
-    with torch.no_grad():
-        state, clues = w["gate_in.weight"].split([hidden, CLUES * old], dim=1)
-        new = torch.cat([torch.zeros(width, CLUES, own), clues.reshape(width, CLUES, old)], dim=2)  # (G, CLUES, K)
-        network.gate_in.weight.copy_(torch.cat([state, new.flatten(1)], dim=1))
-        network.gate_in.bias.copy_(w["gate_in.bias"])
-        network.gate_out.weight[FEATURES * own :] = w["gate_out.weight"]
-        network.gate_out.bias[FEATURES * own :] = w["gate_out.bias"]
+    for member, prefix in zip(network.members, prefixes_of(settings.networks), strict=True):
+        inward, inward_bias, outward, outward_bias = (
+            torch.from_numpy(weights[f"{prefix}{name}"].astype(np.float32))
+            for name in ("gate_in.weight", "gate_in.bias", "gate_out.weight", "gate_out.bias")
+        )
+        with torch.no_grad():
+            state, clues = inward.split([settings.hidden, CLUES * old], dim=1)
+            new = torch.zeros(settings.gate, CLUES, own)
+            every = torch.cat([new, clues.reshape(settings.gate, CLUES, old)], dim=2)  # (G, CLUES, K)
+            member.gate_in.weight.copy_(torch.cat([state, every.flatten(1)], dim=1))
+            member.gate_in.bias.copy_(inward_bias)
+            member.gate_out.weight[FEATURES * own :] = outward
+            member.gate_out.bias[FEATURES * own :] = outward_bias
 
 
 def export(model: Blend) -> Artifacts:

@@ -77,7 +77,10 @@ class Checkpoint:
             size = int.from_bytes(content[:8], "little")
             header = cast(dict[str, Any], json.loads(content[8 : 8 + size]))
             events = cast(list[dict[str, Any]], json.loads(header["__metadata__"][_META]))
-            history = tuple(EpochEnded(**event) for event in events)
+            history = tuple(
+                EpochEnded(**event | {"early": tuple((s, bits) for s, bits in event.pop("early", ()))})
+                for event in events
+            )
             model.load_state_dict(_part(tensors, "model."))
             best = _part(tensors, "best.")
             state: dict[int, dict[str, Tensor]] = {}

@@ -45,6 +45,8 @@ class EpochEnded:
     """Seconds of training so far, validation included."""
     best: bool
     """Whether no earlier epoch had fewer validation bits."""
+    early: tuple[tuple[float, float], ...] = ()
+    """Seconds and validation bits on the way, in the first epoch only: where most is learnt."""
 
 
 Event = Progressed | EpochEnded

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -33,13 +33,14 @@ from kammil.training.options import TrainingOptions
 from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import UNK
 
-_OF_A_PART = 0.3
-"""Weight of the loss of a part of a model that predicts by itself, beside the loss of the whole."""
 _STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 3700, 3, 12
 """How long to learn where the options leave it open."""
+_EARLY = (16, 8, 4, 2)
+"""The first epoch is validated after these parts of it too: a curve of quality by time begins there."""
 
 
 _Arrays = tuple[NDArray[np.generic], ...]
+_Taught = list[tuple[Tensor, float]]
 
 
 class EvidenceOf(Protocol):
@@ -105,6 +106,8 @@ class _Tally:
     correct: int = 0
     rate: float = 0.0
     """Learning rate of the last step."""
+    early: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+    """Seconds and validation bits on the way."""
 
     @property
     def bits(self) -> float:
@@ -181,6 +184,7 @@ class _Run:
         generator = np.random.default_rng(seed)
         shuffled = batches(self.train, self.options.batch_size, rare=self.lessons.rare, generator=generator)
         self.model.train()
+        early = {math.ceil(self.steps / part) for part in _EARLY} - {self.steps}
         for step, (batch, shown) in enumerate(self._shown(shuffled, learning=True)):
             progress = self._progress(step)
             if self.options.minutes is not None and progress >= 1 and (self.history or tally.count):
@@ -189,6 +193,10 @@ class _Run:
                 progress, warmup=self.options.warmup, floor=self.options.floor
             )
             self._step(batch, shown, tally)
+            if not epoch and step + 1 in early:
+                bits, _ = self._validate()
+                tally.early.append((self.elapsed, bits))
+                self.model.train()
             self.listen(Progressed(epoch + 1, step + 1, self.steps, self.epochs, tally.bits, self.elapsed, progress))
         return False
 
@@ -196,11 +204,14 @@ class _Run:
         """One step of gradient descent on the mean loss of the batch's counted positions."""
         for group in self.optimiser.param_groups:
             group["lr"] = tally.rate
-        logits, parts, targets, counted = self._predict(batch, shown)
+        logits, taught, targets, counted = self._predict(batch, shown)
         totals = teacher_forced(logits, targets, counted)
-        nats = sum((_OF_A_PART * teacher_forced(part, targets, counted).nats for part in parts), totals.nats)
+        losses = [
+            weight * (totals if part is logits else teacher_forced(part, targets, counted)).nats
+            for part, weight in taught
+        ]
         self.optimiser.zero_grad()
-        self.accelerator.backward(nats / totals.count)
+        self.accelerator.backward(torch.stack(losses).sum() / totals.count)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
         self.optimiser.step()
         tally.nats += totals.nats.item()
@@ -230,6 +241,7 @@ class _Run:
             learning_rate=learnt.rate,
             elapsed=self.elapsed,
             best=all(bits < past.validation_bits for past in self.history),
+            early=tuple(learnt.early),
         )
         if event.best:
             self.best = _copy(self.plain)
@@ -278,15 +290,18 @@ class _Run:
             for last, shown in waiting:
                 yield last, shown.result()
 
-    def _predict(self, batch: Batch, shown: _Arrays) -> tuple[Tensor, list[Tensor], Tensor, Tensor]:
-        """Logits of the model, those of its parts, targets, and which targets count."""
+    def _predict(self, batch: Batch, shown: _Arrays) -> tuple[Tensor, _Taught, Tensor, Tensor]:
+        """Logits of the model, those that learn with the weights of their losses, targets, and which targets count.
+
+        A model whose parts learn by themselves names them beside its logits; for any other these alone learn.
+        """
         inputs, targets, counted, *evidence = (
             torch.from_numpy(np.ascontiguousarray(a)).to(self.accelerator.device)
             for a in (batch.inputs, batch.targets, batch.counted, *shown)
         )
-        outputs: Tensor | tuple[Tensor, ...] = self.model(inputs, *evidence)
-        logits, *parts = (outputs,) if isinstance(outputs, Tensor) else outputs
-        return logits, parts, targets, counted
+        outputs: Tensor | tuple[Tensor, _Taught] = self.model(inputs, *evidence)
+        logits, taught = (outputs, [(outputs, 1.0)]) if isinstance(outputs, Tensor) else outputs
+        return logits, taught, targets, counted
 
 
 def _accelerator(device: str) -> Accelerator:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -15,6 +16,8 @@ from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 _BY_CHARACTER = ("embedding.weight", "output.weight", "output.bias")
 """Weights with one row for each character."""
+_MEMBER = re.compile(r"^others\.\d+\.")
+"""What the names of a further member's weights begin with."""
 
 
 def take_over(
@@ -36,13 +39,14 @@ def take_over(
     taken: dict[str, torch.Tensor] = {}
     for name in own.keys() & weights.keys():
         value = np.asarray(weights[name], np.float32)
-        if name in _BY_CHARACTER and len(value) == theirs.size:
+        plain = _MEMBER.sub("", name)
+        if plain in _BY_CHARACTER and len(value) == theirs.size:
             value = value[known]
-            if name == "output.bias":
+            if plain == "output.bias":
                 value[new | (np.arange(len(value)) == UNK)] -= math.log(1 + int(new.sum()))
         if value.shape == tuple(own[name].shape):
             taken[name] = torch.from_numpy(value.copy())
-        elif not name.startswith("gate"):  # a gate belongs to the tables that it was trained with
+        elif not plain.startswith("gate"):  # a gate belongs to the tables that it was trained with
             raise OptionError(
                 f"the base model's {name} has the shape {value.shape} and this model's {tuple(own[name].shape)}; "
                 "give both models the same sizes."
