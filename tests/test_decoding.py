@@ -115,5 +115,5 @@ def test_options_out_of_range_get_one_sentence(options: dict[str, object], name:
     assert "\n" not in str(caught.value)
 
 
-def test_temperature_zero_needs_no_filter_but_the_forbidden() -> None:
-    assert len(decoding.filters(Decoding(temperature=0, top_k=3, top_p=0.5), 5, forbidden=(0,))) == 1
+def test_temperature_zero_needs_no_filter() -> None:
+    assert decoding.filters(Decoding(temperature=0, top_k=3, top_p=0.5)) == []
