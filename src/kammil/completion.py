@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -98,6 +99,11 @@ class Completer:
         self._forbidden = (PAD, UNK, BOS, *surrogates)
         self._last: tuple[Ids, LogProbabilities, State] | None = None
 
+    @cached_property
+    def runs(self) -> Runs | None:
+        """Which runs of letters stand in the training texts; None for a model from no folder."""
+        return Runs(self.model.seen) if self.model is not None else None
+
     def normalise(self, text: str) -> str:
         """The text as the model sees it; the text itself for a model trained with `--raw`."""
         return self.rules.normalise(text)
@@ -151,8 +157,7 @@ class Completer:
             raise OptionError(f"n is {n}, but {decoding.beams} beams find no more than {decoding.beams}; raise beams.")
         if n > decoding.best_of > 1:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
-        copying = decoding.no_copy is not None and self.model is not None
-        runs = Runs(self.model.seen) if copying and self.model is not None else None
+        runs = self.runs if decoding.no_copy is not None else None
         return Guide(decoding, self.vocabulary, self._forbidden, runs)
 
     def _write(self, prompt: str, guide: Guide, n: int) -> Iterator[list[Draft]]:

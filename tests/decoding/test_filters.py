@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -107,9 +109,22 @@ def test_forbidden_ids_are_never_left(rows: Rows) -> None:
         ({"length": -1}, "length"),
         ({"seed": -1}, "seed"),
         ({"stop": ("",)}, "stop"),
+        ({"forbid": ("",)}, "forbidden"),
+        ({"force": ("a", "")}, "forced"),
+        ({"force": ("a",) * 5}, "force"),
+        ({"force": "ab"}, "force"),
+        ({"min_length": -1}, "min_length"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"repetition_penalty": float("nan")}, "repetition_penalty"),
+        ({"presence_penalty": 2.1}, "presence_penalty"),
+        ({"frequency_penalty": -2.1}, "frequency_penalty"),
+        ({"no_copy": 11}, "no_copy"),
+        ({"beams": 0}, "beams"),
+        ({"beams": 65}, "beams"),
+        ({"best_of": 0}, "best_of"),
     ],
 )
-def test_options_out_of_range_get_one_sentence(options: dict[str, object], name: str) -> None:
+def test_options_out_of_range_get_one_sentence(options: dict[str, Any], name: str) -> None:
     with pytest.raises(OptionError, match=rf"{name}.* is .*, but .*\.") as caught:
         Decoding.of(**options)
     assert "\n" not in str(caught.value)
