@@ -62,13 +62,13 @@ def _end(text: str, string: str) -> int:
 @st.composite
 def asked_of(draw: st.DrawFn) -> dict[str, Any]:
     strings = st.lists(st.text(LETTERS, min_size=1, max_size=2), max_size=2).map(tuple)
-    made: dict[str, Any] = dict(
-        length=draw(st.integers(1, 4)),
-        min_length=draw(st.integers(0, 2)),
-        stop=draw(strings),
-        forbid=draw(strings),
-        force=draw(strings),
-    )
+    made: dict[str, Any] = {
+        "length": draw(st.integers(1, 4)),
+        "min_length": draw(st.integers(0, 2)),
+        "stop": draw(strings),
+        "forbid": draw(strings),
+        "force": draw(strings),
+    }
     kept = draw(st.sets(st.sampled_from(sorted(made))))
     return {name: value for name, value in made.items() if name in kept | {"length"}}
 

@@ -103,15 +103,15 @@ def test_texts_come_as_often_as_they_should(tiny: Completer, asked: dict[str, An
 @st.composite
 def asked_of(draw: st.DrawFn) -> dict[str, Any]:
     strings = st.lists(st.text(LETTERS, min_size=1, max_size=2), max_size=2).map(tuple)
-    return dict(
-        length=draw(st.integers(2, 5)),
-        min_length=draw(st.integers(0, 2)),
-        forbid=draw(strings),
-        force=draw(strings),
-        repetition_penalty=draw(st.sampled_from([1.0, 1.3, 0.7, 10.0])),
-        presence_penalty=draw(st.sampled_from([0.0, 0.5, -2.0])),
-        frequency_penalty=draw(st.sampled_from([0.0, 0.5, -2.0])),
-    )
+    return {
+        "length": draw(st.integers(2, 5)),
+        "min_length": draw(st.integers(0, 2)),
+        "forbid": draw(strings),
+        "force": draw(strings),
+        "repetition_penalty": draw(st.sampled_from([1.0, 1.3, 0.7, 10.0])),
+        "presence_penalty": draw(st.sampled_from([0.0, 0.5, -2.0])),
+        "frequency_penalty": draw(st.sampled_from([0.0, 0.5, -2.0])),
+    }
 
 
 @given(asked_of())
