@@ -11,7 +11,7 @@ so 8 times for each. What is measured of the completions:
   run of 6 which the completion held before, %;
 - seen: completions that stand in the training texts, %; bits: a character's mean cost under the model.
 
-The truth itself stands in the first row. Typical and eta sampling are measured here and not offered: see `RIVALS`.
+The truth itself stands in the first row. Eta sampling is measured here and not offered (`RIVALS`).
 Times are the least of several calls, taken turn by turn.
 Run: `python benchmarks/decoding.py [WAY ...]` (needs the data sets named; 15 minutes on one core). What is named is
 measured anew, the rest of decoding.json stays.
@@ -46,23 +46,6 @@ RUN = 6
 COLUMNS = ("right", "chrf", "first", "real", "distinct", "loops", "seen", "bits")
 
 
-def typical(mass: float) -> Callable[[Rows], Rows]:
-    """Locally typical sampling (Meister et al. 2023): the ids whose surprise is nearest to the entropy."""
-
-    def apply(rows: Rows) -> Rows:
-        log_p = normalised(rows)
-        p = np.exp(log_p)
-        surprise = np.where(p > 0, -log_p, 0)
-        away = np.where(p > 0, np.abs(surprise - (p * surprise).sum(-1, keepdims=True)), np.inf)
-        order = np.argsort(away, axis=-1, kind="stable")
-        nearest = np.take_along_axis(p, order, -1)
-        dropped = np.zeros(p.shape, np.bool_)
-        np.put_along_axis(dropped, order, nearest.cumsum(-1) - nearest >= mass, -1)
-        return np.where(dropped, -np.inf, rows)
-
-    return apply
-
-
 def eta(epsilon: float) -> Callable[[Rows], Rows]:
     """Eta sampling (Hewitt et al. 2022): no id below a bound that falls with the entropy."""
 
@@ -76,7 +59,6 @@ def eta(epsilon: float) -> Callable[[Rows], Rows]:
 
 
 RIVALS: dict[str, Callable[[Rows], Rows]] = {
-    **{f"typical {mass}": typical(mass) for mass in (0.2, 0.5, 0.7, 0.8, 0.9, 0.95)},
     **{f"eta {epsilon}": eta(epsilon) for epsilon in (0.003, 0.01, 0.03, 0.1)},
 }
 """Filters that take the place of all others, at temperature 1."""
@@ -94,8 +76,16 @@ WAYS: dict[str, dict[str, Any]] = {
     **{f"greedy, repetition {r}": {"temperature": 0, "repetition_penalty": r} for r in (1.05, 1.2)},
     **{f"greedy, frequency {f}": {"temperature": 0, "frequency_penalty": f} for f in (0.1, 0.3)},
     **{f"greedy, presence {f}": {"temperature": 0, "presence_penalty": f} for f in (0.2, 0.5)},
-    **{f"t 0.7, frequency {f}": {"temperature": 0.7, "frequency_penalty": f} for f in (0.1, 0.3)},
-    **{f"t 0.7, presence {f}": {"temperature": 0.7, "presence_penalty": f} for f in (0.2, 0.5)},
+    **{
+        f"t {t}, frequency {f}": {"temperature": t, "frequency_penalty": f}
+        for t, f in ((0.7, 0.1), (0.7, 0.3), (0.8, 0.3), (0.8, 0.6), (0.9, 0.3))
+    },
+    **{
+        f"t {t}, presence {f}": {"temperature": t, "presence_penalty": f}
+        for t, f in ((0.7, 0.2), (0.7, 0.5), (0.8, 0.5))
+    },
+    **{f"typical {p}": {"temperature": 1, "typical_p": p} for p in (0.2, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)},
+    **{f"t {t}, typical {p}": {"temperature": t, "typical_p": p} for t in (0.7, 0.85) for p in (0.2, 0.5)},
     **{f"greedy, no copy {k}": {"temperature": 0, "no_copy": k} for k in (12, 16, 20)},
 }
 

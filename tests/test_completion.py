@@ -63,6 +63,7 @@ def options(draw: st.DrawFn, letters: str) -> Options:
         top_p=draw(st.sampled_from([1.0, 0.9, 0.4, 1e-9])),
         min_p=draw(st.sampled_from([0.0, 0.0, 0.05, 1.0])),
         stop=tuple(draw(st.lists(st.text(st.sampled_from(letters), min_size=1, max_size=3), max_size=4))),
+        typical_p=draw(st.sampled_from([1.0, 1.0, 0.5, 1e-9])),
         seed=draw(st.integers(0, 2**64 - 1)),
     )
     chosen = draw(st.sets(st.sampled_from(sorted(made))))

@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     top_k: int | None
     top_p: float
     min_p: float
+    typical_p: float
     repetition_penalty: float
     presence_penalty: float
     frequency_penalty: float

@@ -416,6 +416,7 @@ def test_json_for_programs(run: Run, counter: Path) -> None:
     ("arguments", "options"),
     [
         (["--beams", "3", "-n", "2"], {"beams": 3}),
+        (["--typical-p", "0.3", "-n", "2"], {"typical_p": 0.3}),
         (["--best-of", "4", "--temperature", "1", "-n", "2"], {"best_of": 4, "temperature": 1.0}),
         (
             ["--forbid", "ا", "--forbid", "ي", "--force", "شو", "--min-length", "12", "-n", "2"],
@@ -478,6 +479,7 @@ def test_bytes_that_are_no_text(counter: Path) -> None:
         (["--top-p", "1.01"], "top_p is 1.01, but it must be above 0 and at most 1"),
         (["--top-p", "nan"], "top_p is nan, but"),
         (["--min-p", "2"], "min_p is 2.0, but it must be between 0 and 1"),
+        (["--typical-p", "0"], "typical_p is 0.0, but it must be above 0 and at most 1"),
         (["--top-k", "0"], "top_k is 0, but it must be a whole number of at least 1"),
         (["--length", "-1"], "length is -1, but it must be a whole number from 0"),
         (["--seed", "-1"], "seed is -1, but it must be a whole number from 0"),

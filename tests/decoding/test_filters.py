@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,13 @@ def kept(rows: Rows) -> list[set[int]]:
 def test_every_filter_leaves_distributions_and_their_order(
     rows: Rows, k: int, p: float, share: float, t: float
 ) -> None:
-    for apply in (decoding.top_k(k), decoding.top_p(p), decoding.min_p(share), decoding.temperature(t)):
+    for apply in (
+        decoding.top_k(k),
+        decoding.top_p(p),
+        decoding.min_p(share),
+        decoding.typical_p(p),
+        decoding.temperature(t),
+    ):
         before = rows.copy()
         after = decoding.normalised(apply(rows))
         assert (rows == before).all()  # nothing is changed in place
@@ -67,6 +74,27 @@ def test_min_p_keeps_what_has_its_share(rows: Rows, share: float) -> None:
         for i, probability in enumerate(p):
             if abs(probability - share * p.max()) > 1e-12:
                 assert (i in ids) == (probability >= share * p.max())
+
+
+@given(distributions(), st.floats(0.01, 1))
+def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: Rows, mass: float) -> None:
+    for row, ids in zip(rows, kept(decoding.typical_p(mass)(rows)), strict=True):
+        p = np.exp(row).tolist()
+        entropy = -sum(q * math.log(q) for q in p)
+        away = [abs(-math.log(q) - entropy) for q in p]
+        assert max(away[i] for i in ids) <= min([away[i] for i in range(len(p)) if i not in ids], default=9e9) + 1e-9
+        held = sum(p[i] for i in ids)
+        assert held >= mass - 1e-9
+        assert (
+            len(ids) == 1 or held - min(p[i] for i in ids if away[i] >= max(away[j] for j in ids) - 1e-9) < mass + 1e-9
+        )
+
+
+def test_typical_p_drops_a_favourite() -> None:
+    rows = np.log(np.array([[0.5, *[0.05] * 10]]))  # entropy 1.84 nats: 0.05 costs 3.0, 0.5 costs 0.69
+    assert 0 in kept(decoding.typical_p(0.3)(rows))[0]
+    rows = np.log(np.array([[0.4, *[0.06] * 10]]))  # entropy 2.05 nats: 0.06 costs 2.8, 0.4 costs 0.92
+    assert 0 not in kept(decoding.typical_p(0.3)(rows))[0]
 
 
 @given(distributions())
@@ -109,6 +137,7 @@ def test_forbidden_ids_are_never_left(rows: Rows) -> None:
         ({"length": -1}, "length"),
         ({"seed": -1}, "seed"),
         ({"stop": ("",)}, "stop"),
+        ({"typical_p": 0}, "typical_p"),
         ({"forbid": ("",)}, "forbidden"),
         ({"force": ("a", "")}, "forced"),
         ({"force": ("a",) * 5}, "force"),

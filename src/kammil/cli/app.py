@@ -122,6 +122,9 @@ def complete(
     min_p: Annotated[
         float | None, typer.Option(help="Keep what has this share of the best one's probability.  [default: 0]")
     ] = None,
+    typical_p: Annotated[
+        float | None, typer.Option(help="Keep what is about as surprising as expected.  [default: 1]")
+    ] = None,
     repetition_penalty: Annotated[
         float | None, typer.Option(help="Multiply log-probabilities of what was written.  [default: 1]")
     ] = None,
@@ -160,6 +163,7 @@ def complete(
         "top_k": top_k,
         "top_p": top_p,
         "min_p": min_p,
+        "typical_p": typical_p,
         "repetition_penalty": repetition_penalty,
         "presence_penalty": presence_penalty,
         "frequency_penalty": frequency_penalty,

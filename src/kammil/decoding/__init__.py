@@ -7,7 +7,18 @@ A step of a text goes through them in this order: what may follow at all, and pe
 from kammil.decoding.beam import search
 from kammil.decoding.choosers import greedy, sample
 from kammil.decoding.draft import Draft, FinishReason
-from kammil.decoding.filters import Rows, filters, forbid, min_p, normalised, penalised, temperature, top_k, top_p
+from kammil.decoding.filters import (
+    Rows,
+    filters,
+    forbid,
+    min_p,
+    normalised,
+    penalised,
+    temperature,
+    top_k,
+    top_p,
+    typical_p,
+)
 from kammil.decoding.guide import Guide
 from kammil.decoding.options import PRESETS, Decoding
 from kammil.decoding.writing import best, draw
@@ -32,4 +43,5 @@ __all__ = [
     "temperature",
     "top_k",
     "top_p",
+    "typical_p",
 ]

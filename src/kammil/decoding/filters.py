@@ -87,8 +87,34 @@ def min_p(share: float) -> Filter:
     return apply
 
 
+def typical_p(mass: float) -> Filter:
+    """The ids whose surprise is nearest to what is expected, the entropy, until they hold this much probability.
+
+    Locally typical sampling (Meister et al. 2023, arXiv:2202.00666): people seldom write what is much more probable
+    than usual either, so that an overwhelming favourite may go too. Of equals, the lower id comes first.
+    """
+
+    def apply(rows: Rows) -> Rows:
+        log_p = normalised(rows)
+        p = np.exp(log_p)
+        surprise = np.where(p > 0, -log_p, 0)
+        away = np.where(p > 0, np.abs(surprise - (p * surprise).sum(axis=-1, keepdims=True)), np.inf)
+        order = np.argsort(away, axis=-1, kind="stable")  # (B, V)
+        nearest = np.take_along_axis(p, order, axis=-1)
+        drop = nearest.cumsum(axis=-1) - nearest >= mass
+        drop[:, 0] = False
+        kept = rows.copy()
+        np.put_along_axis(kept, order, np.where(drop, -np.inf, np.take_along_axis(rows, order, -1)), axis=-1)
+        return kept
+
+    return apply
+
+
 def filters(options: Decoding) -> list[Filter]:
-    """The filters that the options ask for, in their order: temperature, top-k, top-p, min-p; none at temperature 0."""
+    """The filters that the options ask for, in their order: temperature, top-k, top-p, min-p, typical-p.
+
+    None at temperature 0.
+    """
     made: list[Filter] = []
     if options.temperature == 0:
         return made
@@ -100,6 +126,8 @@ def filters(options: Decoding) -> list[Filter]:
         made.append(top_p(options.top_p))
     if options.min_p > 0:
         made.append(min_p(options.min_p))
+    if options.typical_p < 1:
+        made.append(typical_p(options.typical_p))
     return made
 
 

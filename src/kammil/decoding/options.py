@@ -43,6 +43,8 @@ class Decoding(BaseModel):
     """Keep the smallest set of most probable ones that holds at least this much probability (nucleus)."""
     min_p: float = Field(default=0.0, ge=0, le=1)
     """Keep what has at least this share of the most probable one's probability."""
+    typical_p: float = Field(default=1.0, gt=0, le=1)
+    """Keep what is about as surprising as expected, until it holds this much probability (locally typical)."""
     repetition_penalty: float = Field(default=1.0, gt=0, le=100, allow_inf_nan=False)
     """Log-probabilities of characters that were written are multiplied by this: above 1 they become rarer."""
     presence_penalty: float = Field(default=0.0, ge=-2, le=2, allow_inf_nan=False)
@@ -95,6 +97,7 @@ _REASONS = {
     "top_k": "it must be a whole number of at least 1",
     "top_p": "it must be above 0 and at most 1, such as 0.9",
     "min_p": "it must be between 0 and 1, such as 0.05",
+    "typical_p": "it must be above 0 and at most 1, such as 0.5",
     "repetition_penalty": "it must be above 0 and at most 100, such as 1.2",
     "presence_penalty": "it must be from -2 to 2, such as 0.5",
     "frequency_penalty": "it must be from -2 to 2, such as 0.2",
