@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from kammil import decoding
 from kammil.decoding import Decoding, Rows
-from kammil.errors import OptionError
 
 
 @st.composite
@@ -85,13 +83,13 @@ def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: Rows, mass: float)
         assert max(away[i] for i in ids) <= min([away[i] for i in range(len(p)) if i not in ids], default=9e9) + 1e-9
         held = sum(p[i] for i in ids)
         assert held >= mass - 1e-9
-        assert (
-            len(ids) == 1 or held - min(p[i] for i in ids if away[i] >= max(away[j] for j in ids) - 1e-9) < mass + 1e-9
-        )
+        furthest = max(away[i] for i in ids)
+        last = min(p[i] for i in ids if away[i] >= furthest - 1e-9)
+        assert len(ids) == 1 or held - last < mass + 1e-9
 
 
 def test_typical_p_drops_a_favourite() -> None:
-    rows = np.log(np.array([[0.5, *[0.05] * 10]]))  # entropy 1.84 nats: 0.05 costs 3.0, 0.5 costs 0.69
+    rows = np.log(np.array([[0.6, *[0.04] * 10]]))  # entropy 1.59 nats: 0.04 costs 3.2, 0.6 costs 0.51
     assert 0 in kept(decoding.typical_p(0.3)(rows))[0]
     rows = np.log(np.array([[0.4, *[0.06] * 10]]))  # entropy 2.05 nats: 0.06 costs 2.8, 0.4 costs 0.92
     assert 0 not in kept(decoding.typical_p(0.3)(rows))[0]
@@ -121,42 +119,6 @@ def test_a_row_is_drawn_alike_in_any_batch(rows: Rows, seed: int) -> None:
 def test_forbidden_ids_are_never_left(rows: Rows) -> None:
     if rows.shape[1] > 1:
         assert all(0 not in ids for ids in kept(decoding.forbid([0], rows.shape[1])(rows)))
-
-
-@pytest.mark.parametrize(
-    ("options", "name"),
-    [
-        ({"temperature": -1}, "temperature"),
-        ({"temperature": float("nan")}, "temperature"),
-        ({"temperature": float("inf")}, "temperature"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"top_p": 0}, "top_p"),
-        ({"top_p": 1.5}, "top_p"),
-        ({"top_k": 0}, "top_k"),
-        ({"min_p": -0.1}, "min_p"),
-        ({"length": -1}, "length"),
-        ({"seed": -1}, "seed"),
-        ({"stop": ("",)}, "stop"),
-        ({"typical_p": 0}, "typical_p"),
-        ({"forbid": ("",)}, "forbidden"),
-        ({"force": ("a", "")}, "forced"),
-        ({"force": ("a",) * 5}, "force"),
-        ({"force": "ab"}, "force"),
-        ({"min_length": -1}, "min_length"),
-        ({"repetition_penalty": 0}, "repetition_penalty"),
-        ({"repetition_penalty": float("nan")}, "repetition_penalty"),
-        ({"presence_penalty": 2.1}, "presence_penalty"),
-        ({"frequency_penalty": -2.1}, "frequency_penalty"),
-        ({"no_copy": 11}, "no_copy"),
-        ({"beams": 0}, "beams"),
-        ({"beams": 65}, "beams"),
-        ({"best_of": 0}, "best_of"),
-    ],
-)
-def test_options_out_of_range_get_one_sentence(options: dict[str, Any], name: str) -> None:
-    with pytest.raises(OptionError, match=rf"{name}.* is .*, but .*\.") as caught:
-        Decoding.of(**options)
-    assert "\n" not in str(caught.value)
 
 
 def test_temperature_zero_needs_no_filter() -> None:

@@ -110,8 +110,14 @@ _REASONS = {
     "seed": f"it must be a whole number from 0 to {2**64 - 1}",
 }
 
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
-"""Name -> options."""
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "predictive": MappingProxyType({"temperature": 0.0}),
+        "creative": MappingProxyType({"temperature": 1.0, "typical_p": 0.2}),
+        "exact": MappingProxyType({"beams": 4}),
+    }
+)
+"""Name -> options, chosen by `benchmarks/decoding.py`."""
 
 
 def _preset(name: str | None) -> Mapping[str, Any]:
