@@ -32,9 +32,8 @@ def copied(text: str, k: int, runs: Runs) -> bool:
 def cases(draw: st.DrawFn) -> tuple[Runs, str]:
     """A filter of short texts over few characters, and a text made of parts of them."""
     texts = draw(st.lists(st.text(st.sampled_from(ODD[1:]), min_size=12, max_size=25), min_size=1, max_size=3))
-    parts = st.sampled_from(texts).flatmap(lambda t: st.integers(0, len(t)).map(lambda at: t[at:])) | st.sampled_from(
-        ODD
-    )
+    parts = st.sampled_from([*ODD, "http://", "www.", "b@a.b"])
+    parts |= st.sampled_from(texts).flatmap(lambda t: st.integers(0, len(t)).map(lambda at: t[at:]))
     return Runs(seen.build(texts)), "".join(draw(st.lists(parts, max_size=3)))
 
 

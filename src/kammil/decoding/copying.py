@@ -19,11 +19,14 @@ from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from kammil.seen import RUN, Runs
 from kammil.text import fold
 
+_ADDRESS = regex.compile(r"[@＠]|//|www\.", regex.IGNORECASE)
+"""Without any of these there is no address or handle in a text, nor will there be with one letter more."""
 _BACK = 32
 """Letters before the end that one more character may still change: a mark composes with the letter it stands on."""
 
@@ -41,10 +44,11 @@ class NoCopy:
         """Find out which characters may add letters, and which may change those before them."""
         self._k, self._runs, self._size = k, runs, len(pieces)
         folded = [fold(piece) for piece in pieces]
+        joiners = [id for id, piece in enumerate(pieces) if piece and _joins(piece)]
         self._widest = max(map(len, folded), default=0)
-        joiners = [bool(piece) and _joins(piece) for piece in pieces]
-        self._joiners = [(id, piece) for id, piece in enumerate(pieces) if joiners[id]]
-        self._letters = [(id, piece) for id, piece in enumerate(pieces) if joiners[id] or folded[id]]
+        self._joiners = [(id, pieces[id]) for id in joiners]
+        self._plain = [(id, pieces[id]) for id in range(len(pieces)) if folded[id] and id not in set(joiners)]
+        self._folded = folded
 
     def refused(self, text: str) -> NDArray[np.bool_] | None:
         """Which ids must not follow a text that holds no such copy, (V,); None if all may."""
@@ -52,14 +56,16 @@ class NoCopy:
         if len(letters) + self._widest <= self._k:
             return None
         copied = _stretches(self._runs.known([letters]))[0]  # (L - 11,)
+        longer: list[tuple[int, str]] = []
         if RUN - 1 + (copied[-1] if len(copied) else 0) + self._widest > self._k:
-            suspects = self._letters
-        elif RUN - 1 + copied[-_BACK:].max(initial=0) + self._widest > self._k:
-            suspects = self._joiners
-        else:
-            return None
-        longer = [(id, fold(text + piece)[-(self._k + _BACK) :]) for id, piece in suspects]
+            if _ADDRESS.search(text):  # one more letter may make an address, whose letters are none
+                longer += [(id, fold(text + piece)) for id, piece in self._plain]
+            else:
+                longer += [(id, letters[-self._k :] + self._folded[id]) for id, _ in self._plain]
+        if RUN - 1 + copied[-_BACK:].max(initial=0) + self._widest > self._k:
+            longer += [(id, fold(text + piece)) for id, piece in self._joiners]
         refused = np.zeros(self._size, np.bool_)
+        longer = [(id, tail[-(self._k + _BACK) :]) for id, tail in longer]
         for _, group in groupby(sorted(longer, key=lambda one: len(one[1])), key=lambda one: len(one[1])):
             ids, texts = zip(*group, strict=True)
             most = _stretches(self._runs.known(texts)).max(axis=1, initial=0)  # (N,)
