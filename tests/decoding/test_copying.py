@@ -18,7 +18,26 @@ from kammil.vocabulary import CharacterVocabulary
 
 # Letters, a double letter, marks that compose with what stands before them, vowel points, half a Korean syllable,
 # and what makes addresses and handles, whose letters do not count.
-ODD = ["", "a", "b", "e", "\u0301", "ا", "\u0653", "\u064e", "ß", "\u1112", "\u1161", "\u11ab", " ", "@", ".", "!", "_"]
+ODD = [
+    "",
+    "a",
+    "b",
+    "e",
+    "\u0301",
+    "ا",
+    "\u0653",
+    "\u064e",
+    "ß",
+    "\u1112",
+    "\u1161",
+    "\u11ab",
+    " ",
+    "@",
+    ".",
+    "!",
+    "_",
+    "ﷺ",
+]
 
 
 def copied(text: str, k: int, runs: Runs) -> bool:

@@ -45,25 +45,29 @@ class NoCopy:
         self._k, self._runs, self._size = k, runs, len(pieces)
         folded = [fold(piece) for piece in pieces]
         joiners = [id for id, piece in enumerate(pieces) if piece and _joins(piece)]
-        self._widest = max(map(len, folded), default=0)
         self._joiners = [(id, pieces[id]) for id in joiners]
-        self._plain = [(id, pieces[id]) for id in range(len(pieces)) if folded[id] and id not in set(joiners)]
-        self._folded = folded
+        self._reach = 1 + max((len(folded[id]) for id in joiners), default=0)
+        others = [id for id in range(len(pieces)) if folded[id] and id not in set(joiners)]
+        # A ligature may stand for a whole phrase of 18 letters, and would have all others looked at in every step.
+        widths = sorted({len(folded[id]) for id in others})
+        self._others = {n: [(id, pieces[id], folded[id]) for id in others if len(folded[id]) == n] for n in widths}
 
     def refused(self, text: str) -> NDArray[np.bool_] | None:
         """Which ids must not follow a text that holds no such copy, (V,); None if all may."""
         letters = fold(text)[-(self._k + _BACK) :]
-        if len(letters) + self._widest <= self._k:
-            return None
-        copied = _stretches(self._runs.known([letters]))[0]  # (L - 11,)
+        copied = RUN - 1 + _stretches(self._runs.known([letters]))[0]  # (L - 11,)
+        last = min(len(letters), RUN - 1 if len(copied) == 0 else int(copied[-1]))
         longer: list[tuple[int, str]] = []
-        if RUN - 1 + (copied[-1] if len(copied) else 0) + self._widest > self._k:
-            if _ADDRESS.search(text):  # one more letter may make an address, whose letters are none
-                longer += [(id, fold(text + piece)) for id, piece in self._plain]
-            else:
-                longer += [(id, letters[-self._k :] + self._folded[id]) for id, _ in self._plain]
-        if RUN - 1 + copied[-_BACK:].max(initial=0) + self._widest > self._k:
+        for width, pieces in self._others.items():
+            if last + width > self._k:
+                if _ADDRESS.search(text):  # one more letter may make an address, whose letters are none
+                    longer += [(id, fold(text + piece)) for id, piece, _ in pieces]
+                else:
+                    longer += [(id, letters[-self._k :] + folded) for id, _, folded in pieces]
+        if copied[-_BACK:].max(initial=last) + self._reach > self._k:
             longer += [(id, fold(text + piece)) for id, piece in self._joiners]
+        if not longer:
+            return None
         refused = np.zeros(self._size, np.bool_)
         longer = [(id, tail[-(self._k + _BACK) :]) for id, tail in longer]
         for _, group in groupby(sorted(longer, key=lambda one: len(one[1])), key=lambda one: len(one[1])):

@@ -116,8 +116,8 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # 0.7), and all that come near cost more. That it goes round in circles after a while matters to no keyboard.
         "predictive": MappingProxyType({"temperature": 0.0}),
         # What sounds like people: they repeat hardly any pair of words (distinct 100 %, loops 0.2 %) and write many
-        # rare ones (88 % of their words stand in our corpora). Of all ways this one is nearest in the first two, at 99.0
-        # and 0.1 %, and still 94 % of its words are real; temperature 0.9 has 97.3, 0.6 and 90 %.
+        # rare ones (88 % of their words stand in our corpora). Of all ways this one is nearest in the first two, at
+        # 99.0 and 0.1 %, and still 94 % of its words are real; temperature 0.9 has 97.3, 0.6 and 90 %.
         "creative": MappingProxyType({"temperature": 1.0, "typical_p": 0.2}),
         # The one most probable text: a quarter fewer bits than the greedy one, and the best chrF of all (13.2; greedy
         # 11.9), for twice the time. More beams find likelier texts still, which are worse: with 16 a quarter of the
