@@ -19,7 +19,7 @@ from kammil.decoding import Decoding
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner, ngram
 from kammil.models.families import Neural, family
-from kammil.text import RAW, TextRules
+from kammil.text import RAW, TextRules, fold
 from kammil.vocabulary import BOS, CODE_POINTS, EOS, PAD, CharacterVocabulary
 
 ODD = st.text(st.sampled_from("\u0301\u064e\u200d\u200c\u202e\u2067\0\ud800\udfff👨👩🇱🇧 كشوم\n\ta@."), max_size=30)
@@ -63,10 +63,29 @@ def options(draw: st.DrawFn, letters: str) -> Options:
         top_p=draw(st.sampled_from([1.0, 0.9, 0.4, 1e-9])),
         min_p=draw(st.sampled_from([0.0, 0.0, 0.05, 1.0])),
         stop=tuple(draw(st.lists(st.text(st.sampled_from(letters), min_size=1, max_size=3), max_size=4))),
+        typical_p=draw(st.sampled_from([1.0, 1.0, 0.5, 1e-9])),
         seed=draw(st.integers(0, 2**64 - 1)),
     )
     chosen = draw(st.sets(st.sampled_from(sorted(made))))
     return cast(Options, {name: value for name, value in made.items() if name in chosen})
+
+
+@st.composite
+def rules(draw: st.DrawFn, letters: str) -> Options:
+    """Options that say what may be written, and how it is found; on top of any others."""
+    strings = st.lists(st.text(st.sampled_from(letters), min_size=1, max_size=3), max_size=2).map(tuple)
+    made = Options(
+        min_length=draw(st.integers(0, 12)),
+        repetition_penalty=draw(st.sampled_from([1.0, 1.2, 0.8])),
+        presence_penalty=draw(st.sampled_from([0.0, 1.0, -2.0])),
+        frequency_penalty=draw(st.sampled_from([0.0, 0.3, -2.0])),
+        forbid=draw(strings),
+        force=draw(strings),
+        beams=draw(st.sampled_from([1, 1, 2, 5])),
+        best_of=draw(st.sampled_from([1, 1, 3])),
+    )
+    chosen = draw(st.sets(st.sampled_from(sorted(made)), min_size=1))
+    return cast(Options, draw(options(letters)) | {name: value for name, value in made.items() if name in chosen})
 
 
 def boundaries(text: str) -> set[int]:
@@ -76,8 +95,14 @@ def boundaries(text: str) -> set[int]:
 
 def check_writing(model: Completer, prompt: str, asked: Options) -> None:
     """What holds for every completion."""
-    made = model.complete(prompt, **asked)
-    decoding = Decoding.of(**asked)
+    try:
+        decoding = Decoding.of(**asked)
+        made = model.complete(prompt, **asked)
+    except OptionError as error:
+        assert str(error).startswith(("force is", "min_length is", "best_of is"))
+        with pytest.raises(OptionError):
+            model.stream(prompt, **asked)
+        return
     pieces = list(model.stream(prompt, **asked))
     assert "".join(pieces) == made.text
     assert all(pieces)
@@ -88,10 +113,17 @@ def check_writing(model: Completer, prompt: str, asked: Options) -> None:
     assert len(made.text) <= decoding.length
     assert len(made.bits) == len(made.text)
     assert all(math.isfinite(bits) and bits >= -1e-6 for bits in made.bits)
-    assert not [stop for stop in decoding.stop if stop in made.text]
+    # Where all is forbidden that may follow, a text ends before its time; else it holds what was asked for.
+    if not decoding.forbid:
+        assert len(made.text) >= decoding.min_length
+    assert all(string in made.text for string in decoding.force)
+    assert not [string for string in decoding.forbid if string in made.text]
+    floor = max([decoding.min_length, *(made.text.find(string) + len(string) for string in decoding.force)])
+    assert not [stop for stop in decoding.stop if stop in made.text[floor:]]
     assert made.finish_reason in ({"length", "end", "stop"} if decoding.stop else {"length", "end"})
     assert model.complete(prompt, **asked) == made
-    check_against_no_stop(model, made, decoding)
+    if decoding.best_of == decoding.beams == 1 and not decoding.force:
+        check_against_no_stop(model, made, decoding)
 
 
 def check_against_no_stop(model: Completer, made: Completion, decoding: Decoding) -> None:
@@ -99,7 +131,8 @@ def check_against_no_stop(model: Completer, made: Completion, decoding: Decoding
     # Ten more, so that no grapheme is cut where the shorter text ends.
     longer = decoding.model_copy(update={"stop": (), "length": decoding.length + 10}).model_dump()
     free = model.complete(made.prompt, **longer).text[: decoding.length]
-    ends = [(free.find(stop) + len(stop), free.find(stop)) for stop in decoding.stop if stop in free]
+    found = [(free.find(stop, decoding.min_length), stop) for stop in decoding.stop]
+    ends = [(at + len(stop), at) for at, stop in found if at >= 0]
     if ends:
         first = min(end for end, _ in ends)
         assert made.finish_reason == "stop"
@@ -134,6 +167,25 @@ def test_the_laws_of_writing_hold_for_every_option(model: Completer, prompt: str
 @settings(max_examples=300)
 def test_the_laws_of_writing_hold_for_odd_code_points(babbler: Completer, prompt: str, asked: Options) -> None:
     check_writing(babbler, prompt, asked)
+
+
+@given(st.text(st.sampled_from(PIECES), max_size=5), rules(PIECES))
+@settings(max_examples=200)
+def test_the_laws_of_writing_hold_under_every_rule(babbler: Completer, prompt: str, asked: Options) -> None:
+    check_writing(babbler, prompt, asked)
+
+
+@given(st.text(st.sampled_from("شو حلكم"), max_size=5), rules("اليوم "))
+@settings(max_examples=20)
+def test_every_model_keeps_to_the_rules(model: Completer, prompt: str, asked: Options) -> None:
+    check_writing(model, prompt, asked)
+
+
+def test_no_copy_needs_a_filter_and_copies_no_more(model: Completer, texts: list[str]) -> None:
+    known = [fold(model.normalise(text)) for text in texts[:240]]
+    for text in texts[:3]:
+        letters = fold(model.complete(text[:10], temperature=0, length=40, no_copy=12).text)
+        assert not [i for i in range(len(letters) - 12) if any(letters[i : i + 13] in one for one in known)]
 
 
 @given(st.integers(0, 10_000), st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), min_size=1, max_size=3))

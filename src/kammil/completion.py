@@ -7,36 +7,47 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil import folder as folders
-from kammil.decoding import Decoding, filters, greedy, sample
+from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
-from kammil.models.base import Ids, LogProbabilities, Runner, State, rows
-from kammil.text import TextRules, graphemes
+from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.seen import Runs
+from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
-
-FinishReason = Literal["length", "end", "stop"]
 
 CHUNK = 4096
 """Positions read in one call at most: bounds the memory of a long prompt (4096 positions x V numbers)."""
 
 
 class Options(TypedDict, total=False):
-    """The options of `Decoding`, by keyword."""
+    """The options of `Decoding`, by keyword, and the name of a preset that the others change."""
 
+    preset: str | None
     length: int
+    min_length: int
     temperature: float
     top_k: int | None
     top_p: float
     min_p: float
+    typical_p: float
+    repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
     stop: Sequence[str]
+    forbid: Sequence[str]
+    force: Sequence[str]
+    no_copy: int | None
+    beams: int
+    best_of: int
     seed: int
 
 
@@ -89,6 +100,11 @@ class Completer:
         self._forbidden = (PAD, UNK, BOS, *surrogates)
         self._last: tuple[Ids, LogProbabilities, State] | None = None
 
+    @cached_property
+    def runs(self) -> Runs | None:
+        """Which runs of letters stand in the training texts; None for a model from no folder."""
+        return Runs(self.model.seen) if self.model is not None else None
+
     def normalise(self, text: str) -> str:
         """The text as the model sees it; the text itself for a model trained with `--raw`."""
         return self.rules.normalise(text)
@@ -101,16 +117,20 @@ class Completer:
         return self.samples(prompt, 1, **options)[0]
 
     def samples(self, prompt: str, n: int, **options: Unpack[Options]) -> list[Completion]:
-        """`n` completions of one prompt, stepped together; the first is that of `complete`."""
-        if n < 1:
-            raise OptionError(f"n is {n}, but at least one completion must be asked for.")
-        *_, drafts = self._write(prompt, Decoding.of(**options), n)
-        return [draft.completion(prompt) for draft in drafts]
+        """`n` completions of one prompt, stepped together; the first is that of `complete`.
+
+        With beams they are the `n` best texts, all different; fewer where the model can write no more.
+        """
+        *_, drafts = self._write(prompt, self._guide(options, n), n)
+        return [Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)])) for d in drafts]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
-        """The text of `complete`, piece by piece: whole graphemes that nothing to come can change."""
-        decoding = Decoding.of(**options)  # here, so that a wrong option is reported before the first piece
-        return self._pieces(prompt, decoding)
+        """The text of `complete`, piece by piece: whole graphemes that nothing to come can change.
+
+        With beams or `best_of` nothing is certain before the end: the text comes in one piece.
+        """
+        guide = self._guide(options, 1)  # here, so that a wrong option is reported before the first piece
+        return self._pieces(prompt, guide)
 
     def score(self, text: str, given: str = "") -> Score:
         """How surprising each character of `text` is after `given`, and then its end."""
@@ -121,44 +141,37 @@ class Completer:
         trace = follow(self.runner, self.vocabulary, [seen_given + seen])[0]
         return Score(seen, tuple(float(b) for b in trace.bits[len(seen_given) :]))
 
-    def _pieces(self, prompt: str, decoding: Decoding) -> Iterator[str]:
+    def _pieces(self, prompt: str, guide: Guide) -> Iterator[str]:
         sent = 0
-        for (draft,) in self._write(prompt, decoding, 1):
+        for (draft,) in self._write(prompt, guide, 1):
             safe = draft.safe()
             if safe > sent:
                 yield draft.text[sent:safe]
                 sent = safe
 
-    def _write(self, prompt: str, decoding: Decoding, n: int) -> Iterator[list[_Draft]]:
-        """The drafts of n completions after every step; the last ones are finished."""
-        drafts = [_Draft(decoding) for _ in range(n)]
-        if decoding.length == 0:
-            yield drafts
-            return
-        steps = filters(decoding, self.vocabulary.size, forbidden=self._forbidden)
-        generators = [np.random.default_rng([decoding.seed, i]) for i in range(n)]
+    def _guide(self, options: Options, n: int) -> Guide:
+        """The rules of a call for n completions; `OptionError` before anything is read."""
+        decoding = Decoding.of(**options)
+        if n < 1:
+            raise OptionError(f"n is {n}, but at least one completion must be asked for.")
+        if n > decoding.beams > 1:
+            raise OptionError(f"n is {n}, but {decoding.beams} beams find no more than {decoding.beams}; raise beams.")
+        if n > decoding.best_of > 1:
+            raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
+        runs = self.runs if decoding.no_copy is not None else None
+        return Guide(decoding, self.vocabulary, self._forbidden, runs)
+
+    def _write(self, prompt: str, guide: Guide, n: int) -> Iterator[list[Draft]]:
+        """The drafts of n completions after every step, or the finished ones alone; the last ones are finished."""
+        options = guide.options
         log_probabilities, state = self._read(self.vocabulary.encode(self.normalise(prompt)))
-        if n > 1:
-            log_probabilities, state = log_probabilities.repeat(n, axis=0), rows(state, np.zeros(n, np.int64))
-        live = list(range(n))
-        while True:
-            choices = log_probabilities.astype(np.float64)
-            for step in steps:
-                choices = step(choices)
-            ids = greedy(choices) if decoding.temperature == 0 else sample(choices, [generators[i] for i in live])
-            for row, (i, id) in enumerate(zip(live, ids.tolist(), strict=True)):
-                bits = -float(log_probabilities[row, id]) / math.log(2)
-                if not math.isfinite(bits):  # there was nothing to choose, or NaN
-                    raise FolderError("the model gives no probabilities; copy the model folder again.")
-                drafts[i].add(None if id == EOS else self.vocabulary.piece(id), bits)
-            yield drafts
-            keep = [row for row, i in enumerate(live) if drafts[i].reason is None]
-            if not keep:
-                return
-            if len(keep) < len(live):
-                live = [live[row] for row in keep]
-                ids, state = ids[keep], rows(state, np.array(keep))
-            log_probabilities, state = self.runner.step(ids, state)  # (live, V)
+        if options.beams > 1:
+            yield search(self.runner, guide, log_probabilities, state, n)
+        elif options.best_of > 1:
+            *_, drafts = draw(self.runner, guide, log_probabilities, state, options.best_of)
+            yield best(drafts, n)
+        else:
+            yield from draw(self.runner, guide, log_probabilities, state, n)
 
     def _read(self, ids: Ids) -> tuple[LogProbabilities, State]:
         """What may follow BOS and ids, (1, V), and the state there; goes on from the last prompt where it can."""
@@ -176,63 +189,6 @@ class Completer:
             log_probabilities = read[:, 0]
         self._last = whole, log_probabilities, state
         return log_probabilities, state
-
-
-@dataclass
-class _Draft:
-    """One completion on its way."""
-
-    decoding: Decoding
-    text: str = ""
-    bits: list[float] = field(default_factory=list[float])
-    reason: FinishReason | None = None
-    closed: int = 0
-    """Where the last grapheme that may still grow begins."""
-
-    def __post_init__(self) -> None:
-        if self.decoding.length == 0:
-            self.reason = "length"
-
-    def add(self, character: str | None, bits: float) -> None:
-        """Take one more character; None is the end of the text."""
-        if character is None:
-            self.reason = "end"
-            return
-        self.text += character
-        self.bits.append(bits)
-        found = [at for at in map(self.text.find, self.decoding.stop) if at >= 0]
-        if found:
-            self.text, self.reason = self.text[: min(found)], "stop"
-        elif len(self.text) >= self.decoding.length:
-            self.text, self.reason = _whole(self.text), "length"
-
-    def safe(self) -> int:
-        """Characters that nothing to come can change: no stop string has begun, and the grapheme is closed."""
-        if self.reason is not None:
-            return len(self.text)
-        limit = len(self.text) - max((_overlap(self.text, s) for s in self.decoding.stop), default=0)
-        at = self.closed
-        for grapheme in graphemes(self.text[self.closed :]):
-            if at <= limit:
-                self.closed = at
-            at += len(grapheme)
-        return self.closed
-
-    def completion(self, prompt: str) -> Completion:
-        """The finished completion."""
-        return Completion(prompt, self.text, self.reason or "length", tuple(self.bits[: len(self.text)]))
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that begins `stop`."""
-    return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)
-
-
-def _whole(text: str) -> str:
-    """The text without a last grapheme that was cut: one that ends in a joiner, or half a flag."""
-    last = "".join(graphemes(text)[-1:])
-    cut = last.endswith("\N{ZERO WIDTH JOINER}") or (len(last) == 1 and "\U0001f1e6" <= last <= "\U0001f1ff")
-    return text[: len(text) - len(last)] if cut else text
 
 
 @dataclass(frozen=True)

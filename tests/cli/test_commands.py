@@ -17,12 +17,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 import kammil
 from kammil.cli import main
+from kammil.completion import Options
+from kammil.decoding import PRESETS, Decoding
 from kammil.evaluation.metrics import Evaluation
 
 NETWORK = [
@@ -410,6 +412,40 @@ def test_json_for_programs(run: Run, counter: Path) -> None:
     assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits"}
 
 
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["--beams", "3", "-n", "2"], {"beams": 3}),
+        (["--typical-p", "0.3", "-n", "2"], {"typical_p": 0.3}),
+        (["--best-of", "4", "--temperature", "1", "-n", "2"], {"best_of": 4, "temperature": 1.0}),
+        (
+            ["--forbid", "ا", "--forbid", "ي", "--force", "شو", "--min-length", "12", "-n", "2"],
+            {"forbid": ["ا", "ي"], "force": ["شو"], "min_length": 12},
+        ),
+        (
+            ["--repetition-penalty", "1.3", "--presence-penalty", "0.2", "--frequency-penalty", "-0.1", "-n", "2"],
+            {"repetition_penalty": 1.3, "presence_penalty": 0.2, "frequency_penalty": -0.1},
+        ),
+        (["--no-copy", "12", "--temperature", "0", "-n", "2"], {"no_copy": 12, "temperature": 0.0}),
+        (["--preset", "creative", "--length", "20", "-n", "2"], {"preset": "creative", "length": 20}),
+    ],
+)
+def test_every_flag_reaches_the_model(
+    run: Run, counter: Path, arguments: list[str], options: dict[str, object]
+) -> None:
+    answers = [answer.text for answer in kammil.load(counter).samples("شو", 2, **cast(Options, options))]
+    assert run("complete", "شو", "--model", counter, *arguments).out.splitlines() == answers
+
+
+def test_a_flag_wins_over_a_preset(run: Run, counter: Path) -> None:
+    plain = run("complete", "شو", "--model", counter, "--temperature", 1, "--seed", 2).out
+    for preset, options in PRESETS.items():
+        defaults = {name: Decoding.model_fields[name].default for name in options if name != "temperature"}
+        reset = [f"--{name.replace('_', '-')}={value}" for name, value in defaults.items()]
+        chosen = ["--preset", preset, *reset, "--temperature", 1, "--seed", 2]
+        assert run("complete", "شو", "--model", counter, *chosen).out == plain
+
+
 def test_seeds(run: Run, counter: Path) -> None:
     outs = [run("complete", "شو", "--model", counter, "--temperature", 1, "--seed", seed).out for seed in (1, 1, 2, 3)]
     assert outs[0] == outs[1]
@@ -443,10 +479,22 @@ def test_bytes_that_are_no_text(counter: Path) -> None:
         (["--top-p", "1.01"], "top_p is 1.01, but it must be above 0 and at most 1"),
         (["--top-p", "nan"], "top_p is nan, but"),
         (["--min-p", "2"], "min_p is 2.0, but it must be between 0 and 1"),
+        (["--typical-p", "0"], "typical_p is 0.0, but it must be above 0 and at most 1"),
         (["--top-k", "0"], "top_k is 0, but it must be a whole number of at least 1"),
         (["--length", "-1"], "length is -1, but it must be a whole number from 0"),
         (["--seed", "-1"], "seed is -1, but it must be a whole number from 0"),
         (["--stop", ""], "a stop string is empty"),
+        (["--forbid", ""], "a forbidden string is empty"),
+        (["--force", "ش" * 40], "which needs 40 characters, but length is 30"),
+        (["--no-copy", "5"], "no_copy is 5, but it must be a whole number of at least 12"),
+        (["--beams", "0"], "beams is 0, but it must be a whole number from 1 to 64"),
+        (["--beams", "2", "-n", "3"], "n is 3, but 2 beams find no more than 2"),
+        (["--best-of", "2", "-n", "3"], "n is 3, but best_of is 2; it must be at least n"),
+        (["--min-length", "31"], "min_length is 31, but length is 30"),
+        (["--repetition-penalty", "0"], "repetition_penalty is 0.0, but it must be above 0"),
+        (["--presence-penalty", "3"], "presence_penalty is 3.0, but it must be from -2 to 2"),
+        (["--frequency-penalty", "-3"], "frequency_penalty is -3.0, but it must be from -2 to 2"),
+        (["--preset", "best"], "preset is 'best', but it must be one of: predictive, creative, exact"),
         (["-n", "0"], "n is 0, but at least one completion must be asked for"),
         (["-n", "-3"], "n is -3, but"),
         (["-n", "0", "--json"], "n is 0, but"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -107,13 +107,47 @@ def complete(
     ] = None,
     *,
     model: Annotated[Path, typer.Option(metavar="FOLDER", help="A model folder, or a bundled model.")] = BUNDLED,
-    length: Annotated[int, typer.Option(help="Characters at most.")] = 30,
-    temperature: Annotated[float, typer.Option(help="0: always the most probable; 1: as the model is.")] = 0.7,
+    preset: Annotated[
+        str | None, typer.Option(help="Options for a purpose: predictive, creative or exact; flags win over it.")
+    ] = None,
+    length: Annotated[int | None, typer.Option(help="Characters at most.  [default: 30]")] = None,
+    min_length: Annotated[int | None, typer.Option(help="Characters at least.  [default: 0]")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="0: always the most probable; 1: as the model is.  [default: 0.7]")
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Keep exactly the k most probable.")] = None,
-    top_p: Annotated[float, typer.Option(help="Keep the most probable that hold this much probability.")] = 1.0,
-    min_p: Annotated[float, typer.Option(help="Keep what has this share of the best one's probability.")] = 0.0,
+    top_p: Annotated[
+        float | None, typer.Option(help="Keep the most probable that hold this much probability.  [default: 1]")
+    ] = None,
+    min_p: Annotated[
+        float | None, typer.Option(help="Keep what has this share of the best one's probability.  [default: 0]")
+    ] = None,
+    typical_p: Annotated[
+        float | None, typer.Option(help="Keep what is about as surprising as expected.  [default: 1]")
+    ] = None,
+    repetition_penalty: Annotated[
+        float | None, typer.Option(help="Multiply log-probabilities of what was written.  [default: 1]")
+    ] = None,
+    presence_penalty: Annotated[
+        float | None, typer.Option(help="Take this from characters that were written.  [default: 0]")
+    ] = None,
+    frequency_penalty: Annotated[
+        float | None, typer.Option(help="Take this from characters each time they were written.  [default: 0]")
+    ] = None,
     stop: Annotated[list[str] | None, typer.Option(help="End before this string. Repeatable.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same completion.")] = 0,
+    forbid: Annotated[list[str] | None, typer.Option(help="Never write this string. Repeatable.")] = None,
+    force: Annotated[list[str] | None, typer.Option(help="Write this string somewhere. Repeatable.")] = None,
+    no_copy: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="Copy at most K letters in a row from the training texts; 12 or more."),
+    ] = None,
+    beams: Annotated[
+        int | None, typer.Option(help="Search for the most probable text with this many at a time.  [default: 1]")
+    ] = None,
+    best_of: Annotated[
+        int | None, typer.Option(help="Draw this many and keep the most probable.  [default: 1]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same completion.  [default: 0]")] = None,
     n: Annotated[int, typer.Option("-n", help="How many completions.")] = 1,
     json: Json = False,
 ) -> None:
@@ -121,15 +155,28 @@ def complete(
     from kammil.cli import completing
     from kammil.completion import Options
 
-    options = Options(
-        length=length,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        stop=tuple(stop or ()),
-        seed=seed,
-    )
+    given: dict[str, object] = {
+        "preset": preset,
+        "length": length,
+        "min_length": min_length,
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "typical_p": typical_p,
+        "repetition_penalty": repetition_penalty,
+        "presence_penalty": presence_penalty,
+        "frequency_penalty": frequency_penalty,
+        "stop": stop or None,
+        "forbid": forbid or None,
+        "force": force or None,
+        "no_copy": no_copy,
+        "beams": beams,
+        "best_of": best_of,
+        "seed": seed,
+    }
+    # What is not given is left to the preset, and then to the defaults.
+    options = cast(Options, {name: value for name, value in given.items() if value is not None})
     completing.run(text, model, options, n=n, json=json)
 
 

@@ -1,0 +1,47 @@
+"""From log-probabilities to text: options, refusals and penalties, filters, choosers, drafts; drawing and beam search.
+
+A step of a text goes through them in this order: what may follow at all, and penalties (`guide`, made of `strings` and
+`copying`), `filters`, then a chooser; a `draft` takes the character. `writing` draws, `beam` searches.
+"""
+
+from kammil.decoding.beam import search
+from kammil.decoding.choosers import greedy, sample
+from kammil.decoding.draft import Draft, FinishReason
+from kammil.decoding.filters import (
+    Rows,
+    filters,
+    forbid,
+    min_p,
+    normalised,
+    penalised,
+    temperature,
+    top_k,
+    top_p,
+    typical_p,
+)
+from kammil.decoding.guide import Guide
+from kammil.decoding.options import PRESETS, Decoding
+from kammil.decoding.writing import best, draw
+
+__all__ = [
+    "PRESETS",
+    "Decoding",
+    "Draft",
+    "FinishReason",
+    "Guide",
+    "Rows",
+    "best",
+    "draw",
+    "filters",
+    "forbid",
+    "greedy",
+    "min_p",
+    "normalised",
+    "penalised",
+    "sample",
+    "search",
+    "temperature",
+    "top_k",
+    "top_p",
+    "typical_p",
+]

@@ -1,0 +1,27 @@
+"""Choosers: from log-weights to one id for each row. Shapes: B batch, V vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.decoding.filters import Rows
+
+
+def greedy(rows: Rows) -> NDArray[np.int64]:
+    """The most probable id of each row, (B,); of equals, the lowest id."""
+    return rows.argmax(axis=-1).astype(np.int64)
+
+
+def sample(rows: Rows, generators: Sequence[np.random.Generator]) -> NDArray[np.int64]:
+    """One id for each row, (B,), drawn with that row's own generator, so that a row is the same in any batch."""
+    cumulative = np.exp(rows).cumsum(axis=-1)  # (B, V)
+    drawn: list[int] = []
+    for i, generator in enumerate(generators):
+        row = cumulative[i]
+        if not row[-1] > 0:  # all of them too unlikely to be told apart from 0
+            row = np.exp(rows[i] - rows[i].max()).cumsum()
+        drawn.append(min(int(row.searchsorted(generator.random() * row[-1], side="right")), len(row) - 1))
+    return np.array(drawn)

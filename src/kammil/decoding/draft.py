@@ -1,0 +1,91 @@
+"""A completion on its way: characters come in, text leaves in whole graphemes, stop strings end it."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kammil.decoding.options import Decoding
+from kammil.text import graphemes
+
+FinishReason = Literal["length", "end", "stop"]
+
+
+@dataclass
+class Draft:
+    """One completion on its way."""
+
+    decoding: Decoding
+    text: str = ""
+    bits: list[float] = field(default_factory=list[float])
+    """What each character cost under the unfiltered model, those of a stop string too."""
+    end_bits: float | None = None
+    """What the end cost, if the model ended the text."""
+    reason: FinishReason | None = None
+    closed: int = 0
+    """Where the last grapheme that may still grow begins."""
+    floor: int = 0
+    """Where the part of the text begins that may still be cut off: behind what was asked for."""
+    due: bool = False
+    """Some forced string is still missing."""
+
+    def __post_init__(self) -> None:
+        """Nothing is written yet; that may be all that is asked for."""
+        self.floor = self.decoding.min_length
+        self.due = bool(self.decoding.force)
+        if self.decoding.length == 0:
+            self.reason = "length"
+
+    @property
+    def mean_bits(self) -> float:
+        """Bits for each decision, the end among them; 0 before the first."""
+        paid = self.bits if self.end_bits is None else [*self.bits, self.end_bits]
+        return sum(paid) / len(paid) if paid else 0.0
+
+    def longer(self, character: str | None, bits: float, *, due: bool = False) -> Draft:
+        """A copy with one more character; this one stays as it is."""
+        other = copy.copy(self)
+        other.bits = self.bits.copy()
+        other.add(character, bits, due=due)
+        return other
+
+    def add(self, character: str | None, bits: float, *, due: bool = False) -> None:
+        """Take one more character; None is the end of the text. `due`: a forced string is still missing then."""
+        if character is None:
+            self.end_bits, self.reason = bits, "end"
+            return
+        self.text += character
+        self.bits.append(bits)
+        if self.due:
+            self.floor, self.due = max(self.floor, len(self.text)), due
+        found = [at for at in (self.text.find(stop, self.floor) for stop in self.decoding.stop) if at >= 0]
+        if found:
+            self.text, self.reason = self.text[: min(found)], "stop"
+        elif len(self.text) >= self.decoding.length:
+            self.text, self.reason = self.text[: max(self.floor, _whole(self.text))], "length"
+
+    def safe(self) -> int:
+        """Characters that nothing to come can change: no stop string has begun, and the grapheme is closed."""
+        if self.reason is not None:
+            return len(self.text)
+        open_ = max((_overlap(self.text[self.floor :], s) for s in self.decoding.stop), default=0)
+        limit = len(self.text) - open_
+        at = self.closed
+        for grapheme in graphemes(self.text[self.closed :]):
+            if at <= limit:
+                self.closed = at
+            at += len(grapheme)
+        return self.closed
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of `text` that begins `stop`."""
+    return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+def _whole(text: str) -> int:
+    """Where a last grapheme begins that was cut (it ends in a joiner, or is half a flag); else where the text ends."""
+    last = "".join(graphemes(text)[-1:])
+    cut = last.endswith("\N{ZERO WIDTH JOINER}") or (len(last) == 1 and "\U0001f1e6" <= last <= "\U0001f1ff")
+    return len(text) - len(last) if cut else len(text)

@@ -1,0 +1,137 @@
+"""Filters: pure functions on log-weights, which say what may be chosen and how likely.
+
+A filter takes log-weights (B, V), log-probabilities up to a constant for each row, and gives log-weights back, some of
+them at minus infinity. Nothing is renormalised between filters: a keystroke has no time for it, and the chooser only
+compares. Shapes: B batch, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.decoding.options import Decoding
+
+Rows = NDArray[np.floating]
+Filter = Callable[[Rows], Rows]
+
+
+def forbid(ids: Sequence[int], size: int) -> Filter:
+    """Nothing of these ids among V = `size`."""
+    barrier = np.zeros(size)
+    barrier[list(ids)] = -np.inf
+    return lambda rows: rows + barrier
+
+
+def penalised(rows: Rows, counts: NDArray[np.integer], options: Decoding) -> Rows:
+    """Log-probabilities (B, V) after the penalties for what each row has written so far, counts (B, V); normalised.
+
+    `repetition_penalty` is that of CTRL (Keskar et al. 2019, arXiv:1909.05858). There it divides logits, which have no
+    natural zero; here it multiplies log-probabilities, which do, so that a value above 1 always makes rarer.
+    `presence_penalty` and `frequency_penalty` are those of OpenAI's API: taken from the logit once for a character that
+    was written, and as often as it was written.
+    """
+    written = counts > 0
+    after = np.where(written, rows * options.repetition_penalty, rows)
+    return normalised(after - options.presence_penalty * written - options.frequency_penalty * counts)
+
+
+def temperature(value: float) -> Filter:
+    """Log-probabilities divided by a temperature > 0 (Ackley, Hinton & Sejnowski 1985)."""
+
+    def apply(rows: Rows) -> Rows:
+        below = rows - rows.max(axis=-1, keepdims=True)  # the best stay at 0, however small the temperature
+        with np.errstate(over="ignore"):
+            return below / value
+
+    return apply
+
+
+def top_k(k: int) -> Filter:
+    """Exactly the k most probable ids; of equals, those with the lower id."""
+
+    def apply(rows: Rows) -> Rows:
+        drop = np.argsort(-rows, axis=-1, kind="stable")[:, k:]  # (B, V - k)
+        kept = rows.copy()
+        np.put_along_axis(kept, drop, -np.inf, axis=-1)
+        return kept
+
+    return apply
+
+
+def top_p(p: float) -> Filter:
+    """The smallest set of most probable ids whose probability reaches p (Holtzman et al. 2020, arXiv:1904.09751)."""
+
+    def apply(rows: Rows) -> Rows:
+        order = np.argsort(-rows, axis=-1, kind="stable")  # (B, V)
+        sorted_p = np.exp(np.take_along_axis(normalised(rows), order, axis=-1))
+        before = np.cumsum(sorted_p, axis=-1) - sorted_p  # probability of all that are more probable
+        kept = rows.copy()
+        drop = before >= p
+        drop[:, 0] = False
+        np.put_along_axis(kept, order, np.where(drop, -np.inf, np.take_along_axis(rows, order, -1)), axis=-1)
+        return kept
+
+    return apply
+
+
+def min_p(share: float) -> Filter:
+    """What has at least `share` of the most probable id's probability (Nguyen et al. 2024, arXiv:2407.01082)."""
+
+    def apply(rows: Rows) -> Rows:
+        floor = rows.max(axis=-1, keepdims=True) + (np.log(share) if share > 0 else -np.inf)
+        return np.where(rows >= floor, rows, -np.inf)
+
+    return apply
+
+
+def typical_p(mass: float) -> Filter:
+    """The ids whose surprise is nearest to what is expected, the entropy, until they hold this much probability.
+
+    Locally typical sampling (Meister et al. 2023, arXiv:2202.00666): people seldom write what is much more probable
+    than usual either, so that an overwhelming favourite may go too. Of equals, the lower id comes first.
+    """
+
+    def apply(rows: Rows) -> Rows:
+        log_p = normalised(rows)
+        p = np.exp(log_p)
+        surprise = np.where(p > 0, -log_p, 0)
+        away = np.where(p > 0, np.abs(surprise - (p * surprise).sum(axis=-1, keepdims=True)), np.inf)
+        order = np.argsort(away, axis=-1, kind="stable")  # (B, V)
+        nearest = np.take_along_axis(p, order, axis=-1)
+        drop = nearest.cumsum(axis=-1) - nearest >= mass
+        drop[:, 0] = False
+        kept = rows.copy()
+        np.put_along_axis(kept, order, np.where(drop, -np.inf, np.take_along_axis(rows, order, -1)), axis=-1)
+        return kept
+
+    return apply
+
+
+def filters(options: Decoding) -> list[Filter]:
+    """The filters that the options ask for, in their order: temperature, top-k, top-p, min-p, typical-p.
+
+    None at temperature 0.
+    """
+    made: list[Filter] = []
+    if options.temperature == 0:
+        return made
+    if options.temperature != 1:
+        made.append(temperature(options.temperature))
+    if options.top_k is not None:
+        made.append(top_k(options.top_k))
+    if options.top_p < 1:
+        made.append(top_p(options.top_p))
+    if options.min_p > 0:
+        made.append(min_p(options.min_p))
+    if options.typical_p < 1:
+        made.append(typical_p(options.typical_p))
+    return made
+
+
+def normalised(rows: Rows) -> Rows:
+    """Rows shifted so that their exponentials sum to one; each row must hold a finite entry."""
+    top = rows.max(axis=-1, keepdims=True)
+    return rows - top - np.log(np.exp(rows - top).sum(axis=-1, keepdims=True))

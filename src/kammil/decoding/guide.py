@@ -1,0 +1,133 @@
+"""What may be written next, given what was: all refusals and penalties of one call, bound to a model's characters.
+
+Shapes: B batch, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.decoding.copying import NoCopy
+from kammil.decoding.draft import Draft
+from kammil.decoding.filters import Rows, forbid, penalised
+from kammil.decoding.options import Decoding
+from kammil.decoding.strings import Strings
+from kammil.errors import OptionError
+from kammil.models.base import Ids
+from kammil.seen import Runs
+from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a guide must know of each text that is being written, beside the text."""
+
+    counts: NDArray[np.int64]
+    """Of each character, (B, V), or (B, 0) where nobody asks."""
+    states: Ids
+    """Of the automaton, (B,)."""
+
+    def rows(self, which: Ids) -> Memory:
+        """That of the chosen texts."""
+        return Memory(self.counts[which], self.states[which])
+
+
+class Guide:
+    """The rules of one call.
+
+    Args:
+        options: checked ones.
+        vocabulary: the model's.
+        never: ids that are never written, whatever is asked for.
+        runs: those of the training texts, for `no_copy`; None for a model that has none.
+
+    `OptionError` for what this model cannot do.
+    """
+
+    def __init__(
+        self, options: Decoding, vocabulary: CharacterVocabulary, never: Sequence[int], runs: Runs | None
+    ) -> None:
+        """Build what the options ask for, and nothing else."""
+        self.options, self.vocabulary = options, vocabulary
+        self.barrier = forbid(never, vocabulary.size)
+        out = {*range(SPECIALS), *never}
+        self.pieces = ["" if id in out else vocabulary.piece(id) for id in range(vocabulary.size)]
+        self.counting = options.repetition_penalty != 1 or options.presence_penalty or options.frequency_penalty
+        self.strings: Strings | None = None
+        if options.forbid or options.force:
+            self.strings = Strings(options.forbid, options.force, self.pieces)
+            needed = int(self.strings.missing(np.zeros(1, np.int64))[0])
+            if needed > options.length:
+                raise OptionError(_impossible(options, Strings((), options.force, self.pieces)))
+        self.copying: NoCopy | None = None
+        if options.no_copy is not None:
+            if runs is None:
+                raise OptionError(
+                    f"no_copy is {options.no_copy}, but this model keeps no runs of its training texts; leave it out."
+                )
+            self.copying = NoCopy(options.no_copy, runs, self.pieces)
+
+    def memory(self, batch: int) -> Memory:
+        """That of texts of which nothing is written yet."""
+        counts = np.zeros((batch, self.vocabulary.size if self.counting else 0), np.int64)
+        return Memory(counts, np.zeros(batch, np.int64))
+
+    def states(self, memory: Memory, parents: Ids, ids: Ids) -> Ids:
+        """Of the automaton, after one more character each, (B,), of these texts, (B,)."""
+        states = memory.states[parents]
+        return states if self.strings is None else self.strings.after(states, ids)
+
+    def missing(self, states: Ids) -> Ids:
+        """Characters needed at least until all forced strings stand, (B,)."""
+        return np.zeros_like(states) if self.strings is None else self.strings.missing(states)
+
+    def after(self, memory: Memory, parents: Ids, ids: Ids) -> Memory:
+        """The memory of the texts made of these parents, (B,), and one more character each, (B,)."""
+        counts = memory.counts[parents]
+        if self.counting:
+            counts[np.arange(len(ids)), ids] += 1
+        return Memory(counts, self.states(memory, parents, ids))
+
+    def weigh(self, rows: Rows, drafts: Sequence[Draft], memory: Memory) -> tuple[Rows, NDArray[np.bool_]]:
+        """Log-weights (B, V) after penalties and refusals; and which texts must end, (B,), since nothing may follow."""
+        before = self.barrier(rows)
+        after = penalised(before, memory.counts, self.options) if self.counting else before
+        if self.strings is not None:
+            room = np.array([self.options.length - len(draft.bits) for draft in drafts])
+            allowed = self.strings.allowed(memory.states, room)
+            allowed[:, EOS] = self.strings.missing(memory.states) == 0
+            after = np.where(allowed, after, -np.inf)
+        early = [len(draft.text) < self.options.min_length for draft in drafts]
+        if any(early):
+            after = after.copy()
+            after[early, EOS] = -np.inf
+        if self.copying is not None:
+            refused = [self.copying.refused(draft.text) for draft in drafts]
+            if any(ids is not None for ids in refused):
+                after = after.copy()
+                for row, ids in zip(after, refused, strict=True):
+                    if ids is not None:
+                        row[ids] = -np.inf
+        # A model that gives no probabilities at all is no text's end: the caller will see its NaN.
+        ends = np.logical_and(np.isfinite(before).any(axis=-1), ~np.isfinite(after).any(axis=-1))
+        if ends.any():
+            after = after.copy()
+            after[ends, EOS] = 0
+        return after, ends
+
+    def piece(self, id: int) -> str | None:
+        """The character of an id that may be chosen; None for the end."""
+        return None if id == EOS else self.pieces[id]
+
+
+def _impossible(options: Decoding, free: Strings) -> str:
+    """Why the forced strings cannot be written."""
+    alone = int(free.missing(np.zeros(1, np.int64))[0])
+    named = ", ".join(map(repr, options.force))
+    if alone > options.length:
+        return f"force is {named}, which needs {alone} characters, but length is {options.length}; raise one of them."
+    return f"force is {named}, but what forbid names leaves no way to write it in {options.length} characters."

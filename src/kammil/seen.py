@@ -1,0 +1,78 @@
+"""Which runs of letters stand in the training texts: a Bloom filter (Bloom 1970), the content of `seen.safetensors`.
+
+The training texts themselves are never stored. A run is 12 consecutive letters of the folded text: common phrases are
+shorter, and a completion of 30 characters holds about a dozen runs. Each run sets 2 of 8 bits, so a new run is taken
+for a known one in about 5 of 100 cases. Where the filter is at its largest, it is fuller, and they are more: a filter
+with a share f of its bits set takes f ** 2 of the new runs for known ones. A known run is never missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.errors import FolderError
+from kammil.text import fold
+
+RUN = 12
+_BITS_A_RUN = 8
+_LARGEST = 1 << 23
+"""Bits of the largest filter: one mebibyte."""
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+
+def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    """The filter of the training texts, for `seen.safetensors`."""
+    hashes = np.unique(np.concatenate([np.zeros(0, np.uint64), *(_hashes(_codes([fold(t)]))[0] for t in texts)]))
+    size = min(_LARGEST, max(64, int(2 ** np.ceil(np.log2(max(1, len(hashes)) * _BITS_A_RUN)))))
+    bits = np.zeros(size, np.bool_)
+    for position in _positions(hashes, size):
+        bits[position] = True
+    return {"bits": np.packbits(bits)}
+
+
+class Runs:
+    """The filter of a model's training texts."""
+
+    def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
+        """Unpack `seen.safetensors`; `FolderError` for anything that `build` does not make."""
+        bits = arrays.get("bits", np.zeros(0))
+        if bits.dtype != np.uint8 or bits.ndim != 1 or len(bits).bit_count() != 1:
+            raise FolderError("seen.safetensors holds no filter of ours; copy the model folder again.")
+        self._bits = np.unpackbits(bits.astype(np.uint8)).astype(np.bool_)
+
+    def known(self, letters: Sequence[str]) -> NDArray[np.bool_]:
+        """Which runs of some folded texts, N of one length L, stand in the training texts: (N, max(0, L - 11)).
+
+        A text shorter than a run is one run by itself, (N, 1); an empty one has none.
+        """
+        hashes = _hashes(_codes(letters))
+        one, other = _positions(hashes, len(self._bits))
+        return self._bits[one] & self._bits[other]
+
+
+def _codes(letters: Sequence[str]) -> NDArray[np.uint64]:
+    """The code points of texts of one length, (N, L)."""
+    joined = "".join(letters).encode("utf-32-le", "surrogatepass")
+    return np.frombuffer(joined, np.uint32).astype(np.uint64).reshape(len(letters), -1 if joined else 0)
+
+
+def _hashes(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A 64-bit hash of each run of (N, L) code points, (N, max(0, L - 11)); (N, 1) if L is 1 to 11."""
+    width = min(RUN, codes.shape[1])
+    if width == 0:
+        return np.zeros(codes.shape, np.uint64)
+    count = codes.shape[1] - width + 1
+    value = np.zeros((len(codes), count), np.uint64)
+    for i in range(width):
+        value = (value ^ codes[:, i : i + count]) * _FACTOR
+        value ^= value >> np.uint64(29)
+    return value
+
+
+def _positions(hashes: NDArray[np.uint64], size: int) -> list[NDArray[np.uint64]]:
+    """Two bit positions of each hash; `size` is a power of two."""
+    mask = np.uint64(size - 1)
+    return [hashes & mask, (hashes >> np.uint64(32)) & mask]
