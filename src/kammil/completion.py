@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
@@ -15,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil import folder as folders
+from kammil import suggestion
 from kammil.decoding import Decoding, filters, greedy, sample
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
 from kammil.models.base import Ids, LogProbabilities, Runner, State, rows
+from kammil.suggestion import Letters, Suggestion
 from kammil.text import TextRules, graphemes
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -111,6 +114,28 @@ class Completer:
         """The text of `complete`, piece by piece: whole graphemes that nothing to come can change."""
         decoding = Decoding.of(**options)  # here, so that a wrong option is reported before the first piece
         return self._pieces(prompt, decoding)
+
+    def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestion.THRESHOLD) -> list[Suggestion]:
+        """At most `k` words that may come next, or what the word at hand may become, most probable first.
+
+        None is less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold
+        that is no probability.
+        """
+        seen = self.normalise(prefix)
+        return suggestion.suggest(
+            self.runner,
+            self.vocabulary,
+            self.letters,
+            seen,
+            *self._read(self.vocabulary.encode(seen)),
+            k=k,
+            threshold=threshold,
+        )
+
+    @cached_property
+    def letters(self) -> Letters:
+        """What the ids of the vocabulary are to words."""
+        return Letters.of(self.vocabulary)
 
     def score(self, text: str, given: str = "") -> Score:
         """How surprising each character of `text` is after `given`, and then its end."""
