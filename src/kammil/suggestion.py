@@ -30,7 +30,12 @@ from kammil.text import open_word, role
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
 THRESHOLD = 0.01
+"""Less probable ones are not suggested. On lev30/validation a list of three saves 29.2 % of the keystrokes without a
+threshold, 29.0 % with this one, 28.2 % with 0.02, 25.3 % with 0.05; the share of lists that are of use rises from 20 to
+21, 22 and 28 %."""
 WIDTH = 12
+"""Beginnings of one length at most. At 150 places of lev30/validation lists of three hold 99.3 % of the true ones' mass
+with 6, 99.8 % with 8, 99.97 % with 12; 80 % of them are proven then, 90 % with 16, 99 % with 24."""
 LONGEST = 32
 """Characters of a suggestion at most: of the words of lev30/train one in 20,000 is longer."""
 
@@ -94,7 +99,7 @@ class Search:
     width: int | None = WIDTH
     longest: int = LONGEST
     steps: int = field(default=0, init=False)
-    """Calls of the runner so far."""
+    """Steps so far, each prefix counted by itself: one that is searched alone takes as many calls of the runner."""
     proven: int = field(default=0, init=False)
     """Prefixes whose list is certainly the k most probable words."""
 
@@ -132,7 +137,7 @@ class Search:
             if len(ids) == 0:
                 break
             step, state = self.runner.step(ids, rows(state, parent))
-            self.steps += 1
+            self.steps += len(np.unique(root))
             trail.append((parent, ids))
             p = np.exp(step.astype(np.float64))
             closed = weight * (p @ letters.close) * letters.whole[ids]  # (N,)
@@ -191,14 +196,19 @@ def suggest(
     """
     if k < 1:
         raise OptionError(f"k is {k}, but at least one suggestion must be asked for.")
-    if not 0 <= threshold <= 1:
-        raise OptionError(f"threshold is {threshold}, but it must be between 0 and 1, such as {THRESHOLD}.")
-    (found,) = Search(runner, letters, k, threshold, max(WIDTH, 4 * k)).run([prefix], log_probabilities, state)
+    (found,) = Search(runner, letters, k, checked(threshold), max(WIDTH, k)).run([prefix], log_probabilities, state)
     made: list[Suggestion] = []
     for ids, p in found:
         added = vocabulary.decode(ids)
         made.append(Suggestion(added[1:] if added.startswith(" ") else open_word(prefix) + added, added, p))
     return made
+
+
+def checked(threshold: float) -> float:
+    """The threshold; `OptionError` if it is no probability."""
+    if not 0 <= threshold <= 1:
+        raise OptionError(f"threshold is {threshold}, but it must be between 0 and 1, such as {THRESHOLD}.")
+    return threshold
 
 
 def _path(trail: Sequence[tuple[Ids, Ids]], level: int, place: int) -> Ids:
