@@ -59,7 +59,7 @@ def run(
         return
     print_evaluation(evaluation, folder.name)
     if typed is not None:
-        foot = f"whole words taken with one key; suggestions below a probability of {least:g} are not shown"
+        foot = f"{typed.texts:,} texts typed, words taken with a key; nothing below a probability of {least:g} is shown"
         print_table(typing_table(typed, folder.name), foot=foot, numbers=True)
     for sample in shown:
         typer.echo("")

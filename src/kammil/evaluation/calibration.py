@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from kammil.evaluation.intervals import Array, Figure, Statistic, estimates
 
 BINS = 10
-"""Of equal width. Ten of equal size give an error that is 0.001 to 0.004 larger on lev30/validation, and a diagram that
-does not show the rare, very probable ones."""
+"""Of equal width: they show the rare, very probable suggestions too. On lev30/validation their error is 1.1 %; that of
+ten bins of equal size is 1.6 %."""
 
 
 @dataclass(frozen=True)

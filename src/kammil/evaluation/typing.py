@@ -38,6 +38,8 @@ from kammil.vocabulary import CharacterVocabulary
 
 WIDTHS = (1, 3, 5)
 """Suggestions in a list, W: as many as Trnka & McCoy's smallest list, a phone's bar, and one more row than that."""
+MOST = 500
+"""Texts typed at most, for a tweet takes half a second and more: they stand for all of them, with a narrow interval."""
 RIVAL = "3-gram"
 """The baseline in a model's folder that is measured beside it: one that has something to suggest."""
 
@@ -88,11 +90,24 @@ class Typing:
         return asdict(self)
 
 
-def simulate(model: Completer, texts: Sequence[str], *, threshold: float = THRESHOLD) -> Typing:
-    """Type texts with the help of a model, and with that of its baseline; `DataError` without any text."""
+def simulate(
+    model: Completer, texts: Sequence[str], *, threshold: float = THRESHOLD, most: int | None = MOST
+) -> Typing:
+    """Type texts with the help of a model, and with that of its baseline.
+
+    Args:
+        model: the model.
+        texts: which the model has not seen.
+        threshold: nothing less probable is suggested.
+        most: of more texts, so many are taken, evenly spread; None takes all.
+
+    Raises: `DataError` without any text.
+    """
     seen_as = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
     if not seen_as:
         raise DataError("there is no text to type; name a file that has some.")
+    if most is not None and len(seen_as) > most:
+        seen_as = [seen_as[i * len(seen_as) // most] for i in range(most)]
     rivals: Mapping[str, Runner] = {}
     if model.model is not None:
         rivals = runners(model.model.baselines, model.vocabulary.size)
