@@ -7,9 +7,9 @@ and what is missing is the chance that the word is complete already, or that som
 They are found by branch and bound. No word is more probable than any of its beginnings, so a beginning that is not more
 probable than the k best words found so far, or less than the threshold, is dropped with all that it begins. The rest is
 tried level by level, all beginnings of one length in a single step of the model: states of different lengths do not fit
-into one batch (a transformer's grows), and a step of 16 rows costs about twice a step of one. When no beginning is left the k
-best are proven. A level holds `WIDTH` beginnings at most, the most probable, which bounds the work: a list may then
-miss a word, but whatever it holds has its exact probability.
+into one batch (a transformer's grows), and a step of 16 rows costs about twice a step of one. When no beginning is left
+the k best are proven. A level holds `WIDTH` beginnings at most, the most probable, which bounds the work: a list may
+then miss a word, but whatever it holds has its exact probability.
 
 Shapes: R roots (prefixes searched together), N beginnings, V vocabulary.
 """
