@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
     "train",
     "complete",
+    "suggest",
     "evaluate",
     "compare",
     "plot",

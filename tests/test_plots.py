@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kammil import plots
 from kammil.errors import FolderError
+from kammil.evaluation.calibration import Calibration, calibration
 
 
 def history(epochs: int) -> list[dict[str, Any]]:
@@ -187,3 +188,33 @@ def test_a_foreign_history_is_said(content: str) -> None:
     with pytest.raises(FolderError, match="training history of mine is not one of ours") as caught:
         plots.training_curves(json.loads(content), "mine")
     assert "\n" not in str(caught.value)
+
+
+def judged() -> Calibration:
+    generator = np.random.default_rng(0)
+    said = [generator.random(50) for _ in range(9)]
+    return calibration(said, [generator.random(50) < p for p in said])
+
+
+@pytest.mark.parametrize("name", ["mine", "نموذجي كمّل", "W" * 60, "$x$"])
+def test_a_reliability_diagram_holds_the_bins(name: str) -> None:
+    made = judged()
+    figure = plots.reliability({name: made}, "نموذجي كمّل: as often right as said?")
+    FigureCanvasAgg(figure).draw()
+    above, below = figure.axes
+    diagonal, drawn = above.get_lines()
+    assert numbers(diagonal.get_xdata()) == numbers(diagonal.get_ydata()) == [0, 1]
+    assert numbers(drawn.get_xdata()) == pytest.approx([bin.probability for bin in made.bins])
+    assert numbers(drawn.get_ydata()) == pytest.approx([bin.right for bin in made.bins])
+    assert below.get_xlabel() == "probability of the first suggestion"
+    inked = figure.get_tightbbox()
+    assert inked.x0 >= -0.01 and inked.y0 >= -0.01
+    assert inked.y1 <= figure.get_size_inches()[1] + 0.01
+
+
+def test_two_models_in_one_diagram() -> None:
+    silent = calibration([np.zeros(0)], [np.zeros(0, np.bool_)])
+    figure = plots.reliability({"a": judged(), "b": judged(), "silent": silent}, "both")
+    assert len(figure.axes[0].get_lines()) == 3
+    with pytest.raises(FolderError, match=r"^both suggests nothing on these texts, .* lower --threshold\.$"):
+        plots.reliability({"silent": silent}, "both")

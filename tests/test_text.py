@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from dataclasses import fields, replace
 
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.errors import FolderError
-from kammil.text import HANDLE, RAW, URL, TextRules, fold, graphemes
+from kammil.models.blend import in_word
+from kammil.text import HANDLE, RAW, URL, TextRules, fold, graphemes, open_word, role, words
+from kammil.vocabulary import CharacterVocabulary
 
 RULES = TextRules()
 ANY = st.text(st.characters(codec=None))
@@ -116,3 +119,48 @@ def test_graphemes_join_back(text: str) -> None:
 def test_graphemes_are_what_a_reader_counts() -> None:
     assert len(graphemes("مُحَمَّد")) == 4
     assert len(graphemes("👨‍👩‍👧🇱🇧")) == 2
+
+
+WORDY = st.text(st.sampled_from("aش٣_\u064e\u200c\u200d\ufe0f🏽👩 ,#'"), max_size=10)
+
+
+@given(ANY | WORDY)
+def test_words_are_runs_of_what_belongs_to_words(text: str) -> None:
+    done = 0
+    for begin, end in words(text):
+        assert done <= begin < end
+        roles = [role(c) for c in text[begin:end]]
+        assert roles[0] == "letter" and roles[-1] in {"letter", "mark"} and not {"outside", "neither"} & set(roles)
+        assert "letter" not in {role(c) for c in text[done:begin]}
+        done = end
+    assert "letter" not in {role(c) for c in text[done:]}
+
+
+@given(ANY | WORDY)
+def test_an_open_word_is_the_one_that_a_letter_would_go_on_with(text: str) -> None:
+    begin, end = words(text + "a")[-1]
+    assert end == len(text) + 1
+    assert open_word(text) == text[begin:]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("شو حلو، كتير", ["شو", "حلو", "كتير"]),
+        ("#لبنان_ينتفض!", ["لبنان_ينتفض"]),
+        ("مَرْحَبا ya 3ammi", ["مَرْحَبا", "ya", "3ammi"]),
+        ("می\u200cخواهم \u200cx\u200d", ["می\u200cخواهم", "x"]),
+        ("❤️ 👨\u200d👩\u200d👧 5️⃣", ["5️⃣"]),
+        ("don't", ["don", "t"]),
+        ("", []),
+    ],
+)
+def test_words(text: str, expected: list[str]) -> None:
+    assert [text[a:b] for a, b in words(text)] == expected
+
+
+def test_all_rooms_mean_the_same_letters() -> None:
+    assigned = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) != "Cn"]
+    vocabulary = CharacterVocabulary(assigned)
+    counted = in_word(vocabulary)[-len(assigned) :].tolist()
+    assert counted == [role(c) in {"letter", "mark"} for c in vocabulary.characters]

@@ -5,6 +5,7 @@ import kammil
 kammil.train("tweets.tsv", column="Tweet", out="my-model")
 model = kammil.load("my-model")
 model.complete("شو حلو", length=30, temperature=0.7, seed=1).text
+model.suggest("شو حل", k=3)
 ```
 """
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kammil.completion import load as load
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.metrics import evaluate as evaluate
+    from kammil.suggestion import Suggestion as Suggestion
     from kammil.workshop import train as train
 
 __version__ = version("kammil")
@@ -31,10 +33,11 @@ _PUBLIC = {
     "load": "kammil.completion",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
+    "Suggestion": "kammil.suggestion",
     "train": "kammil.workshop",
 }
 
-__all__ = ["Completer", "Completion", "KammilError", "Score", "__version__", "evaluate", "load", "train"]
+__all__ = ["Completer", "Completion", "KammilError", "Score", "Suggestion", "__version__", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -16,11 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil import folder as folders
+from kammil import suggestion
 from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
 from kammil.models.base import Ids, LogProbabilities, Runner, State
 from kammil.seen import Runs
+from kammil.suggestion import Letters, Suggestion
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -131,6 +133,28 @@ class Completer:
         """
         guide = self._guide(options, 1)  # here, so that a wrong option is reported before the first piece
         return self._pieces(prompt, guide)
+
+    def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestion.THRESHOLD) -> list[Suggestion]:
+        """At most `k` words that may come next, or what the word at hand may become, most probable first.
+
+        None is less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold
+        that is no probability.
+        """
+        seen = self.normalise(prefix)
+        return suggestion.suggest(
+            self.runner,
+            self.vocabulary,
+            self.letters,
+            seen,
+            *self._read(self.vocabulary.encode(seen)),
+            k=k,
+            threshold=threshold,
+        )
+
+    @cached_property
+    def letters(self) -> Letters:
+        """What the ids of the vocabulary are to words."""
+        return Letters.of(self.vocabulary)
 
     def score(self, text: str, given: str = "") -> Score:
         """How surprising each character of `text` is after `given`, and then its end."""

@@ -1,11 +1,12 @@
-"""Strings only: what a model sees (`TextRules`), how texts are matched (`fold`), what a reader calls a character."""
+"""Strings only: what a model sees (`TextRules`), how texts are matched (`fold`), what a reader calls a character or a
+word."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import cast
+from typing import Literal, cast
 
 import regex
 
@@ -37,6 +38,9 @@ _GRAPHEME = regex.compile(r"\X")
 # Vowel points and cantillation change how a word is read, not which word it is; in other scripts (Devanagari, Thai)
 # the marks spell vowels and must stay.
 _POINTS = regex.compile(r"[\p{M}&&[\p{Arabic}\p{Hebrew}\p{Syriac}\p{Inherited}]]", regex.V1)
+_WORD = regex.compile(r"[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200C\u200D]++(?=[\p{L}\p{M}\p{N}_]))*+")
+_OPEN_WORD = regex.compile(r"[\p{L}\p{N}_][\p{L}\p{M}\p{N}_\u200C\u200D]*+\Z")
+_LETTER, _MARK, _EXTENDS = (regex.compile(r) for r in (r"[\p{L}\p{N}_]", r"\p{M}", r"[\p{GCB=Extend}\p{GCB=ZWJ}]"))
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _NOT_LETTERS_OR_UNDERSCORES = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
 
@@ -112,3 +116,42 @@ def fold(text: str, *, underscores: bool = False) -> str:
 def graphemes(text: str) -> list[str]:
     """User-perceived characters (Unicode TR29 extended grapheme clusters), in order; they join back to the text."""
     return _GRAPHEME.findall(text)
+
+
+Role = Literal["letter", "mark", "joiner", "neither", "outside"]
+"""What a character is to words."""
+
+
+def role(character: str) -> Role:
+    """What a character (code point) is to words.
+
+    A `letter` (or digit, or underscore) begins a word or goes on with it; a `mark` belongs to what stands before it; a
+    `joiner` (ZWNJ, ZWJ) stands between two characters of a word; whatever is `outside` ends it. `neither` stretches a
+    grapheme without being part of a word (a skin tone): a word is not whole before it, and does not go on.
+    """
+    if _LETTER.match(character):
+        return "letter"
+    if _MARK.match(character):
+        return "mark"
+    if character in "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}":
+        return "joiner"
+    return "neither" if _EXTENDS.match(character) else "outside"
+
+
+def words(text: str) -> list[tuple[int, int]]:
+    """Where each word of a text begins and ends, in order.
+
+    A word is a longest run of letters, digits, underscores, their marks, and joiners between them. So a hashtag is a
+    word after its sign, an apostrophe parts two words, and what an emoji is made of is none.
+    """
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def open_word(text: str) -> str:
+    """The word that a text ends in, still to be gone on with; empty if it ends in none. A last joiner counts."""
+    # A search would try every letter as the beginning; the run that holds the end is found from the end.
+    begin = len(text)
+    while begin and role(text[begin - 1]) in ("letter", "mark", "joiner"):
+        begin -= 1
+    match = _OPEN_WORD.search(text, begin)
+    return match[0] if match else ""

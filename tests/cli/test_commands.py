@@ -26,6 +26,7 @@ from kammil.cli import main
 from kammil.completion import Options
 from kammil.decoding import PRESETS, Decoding
 from kammil.evaluation.metrics import Evaluation
+from kammil.evaluation.typing import simulate
 
 NETWORK = [
     *("--model", "gru", "--epochs", "2", "--set", "embedding=16", "--set", "hidden=32"),
@@ -35,7 +36,7 @@ NETWORK = [
 
 COMMANDS = (
     [],
-    *(["train"], ["complete"], ["evaluate"], ["compare"], ["plot"], ["info"]),
+    *(["train"], ["complete"], ["suggest"], ["evaluate"], ["compare"], ["plot"], ["info"]),
     *(["data"], ["data", "list"], ["data", "get"], ["data", "check"], ["data", "split"]),
 )
 
@@ -543,6 +544,54 @@ def test_a_person_sees_the_whole_text(counter: Path) -> None:
     assert shown == "شو في" + kammil.load(counter).complete("شو في").text + "\r\n"
 
 
+# ---- suggest
+
+
+def test_suggest_prints_words_the_best_first(run: Run, trained: Path) -> None:
+    expected = kammil.load(trained).suggest("شو ", 4, threshold=0.001)
+    assert expected
+    result = run("suggest", "شو ", "--model", trained, "-k", 4, "--threshold", 0.001)
+    assert result == Result(0, "".join(f"{s.text}\n" for s in expected), "")
+
+
+def test_suggest_may_have_nothing_to_say(run: Run, counter: Path) -> None:
+    assert run("suggest", "شو ", "--model", counter, "--threshold", 1) == Result(0, "", "")
+    assert run("suggest", "شو ", "--model", counter, "--threshold", 1, "--json") == Result(0, "[]\n", "")
+
+
+def test_suggest_for_every_line_of_stdin(run: Run, counter: Path) -> None:
+    model = kammil.load(counter)
+    prefixes = ["شو", "", "ما في "]
+    result = run("suggest", "--model", counter, "--json", "-k", 2, stdin="شو\r\n\nما في \n".encode())
+    assert result.err == ""
+    assert [json.loads(line) for line in result.out.splitlines()] == [
+        json.loads(json.dumps([asdict(s) for s in model.suggest(prefix, 2)])) for prefix in prefixes
+    ]
+    people = run("suggest", "--model", counter, "-k", 2, stdin="شو\r\n\nما في \n".encode())
+    lists = ["".join(f"{s.text}\n" for s in model.suggest(prefix, 2)) for prefix in prefixes]
+    assert people.out == "\n".join(lists)
+
+
+@pytest.mark.parametrize("prefix", ["", " ", "\udcff\udcfe", "\ud800", "a\x01b", "🇱🇧👩‍👧", "x" * 5000, "شو\nما"])
+def test_any_prefix_is_answered(run: Run, counter: Path, prefix: str) -> None:
+    result = run("suggest", "--model", counter, "--", prefix)
+    assert result.code == 0 and result.err == ""
+    assert len(result.out.splitlines()) <= 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-k", "0"], "k is 0, but at least one"),
+        (["--threshold", "1.5"], "threshold is 1.5, but it must be between 0 and 1"),
+        (["--threshold", "nan"], "threshold is nan, but"),
+        (["--model", "missing"], "there is no model folder"),
+    ],
+)
+def test_suggest_says_what_is_wrong(run: Run, counter: Path, options: list[str], message: str) -> None:
+    refused(run("suggest", "شو", "--model", counter, *options), message)
+
+
 # ---- evaluate, info, plot
 
 
@@ -569,6 +618,34 @@ def test_evaluate_for_programs(run: Run, trained: Path, held_out: Path) -> None:
     assert [w["temperature"] for w in shown[0]["written"]] == [0, 0.5, 1, 1.5]
     assert {w["novelty"] for sample in shown for w in sample["written"]} <= {"seen", "new"}
     assert json.loads(run("evaluate", trained, held_out, "--json", "--samples", 0).out)["samples"] == []
+
+
+def test_evaluate_types(run: Run, counter: Path, held_out: Path, tmp_path: Path) -> None:
+    people = run("evaluate", counter, held_out, "--samples", 0, "--typing", "--plot", "reliability.png")
+    assert people.code == 0 and people.err == ""
+    for words in ("keystrokes saved, 3 suggestions", "ghost text", "every word known", "calibration error", "3-gram"):
+        assert words in people.out
+    assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    result = run("evaluate", counter, held_out, "--samples", 0, "--typing", "--threshold", 0.02, "--json")
+    typed = simulate(kammil.load(counter), held_out.read_text("utf-8").splitlines(), threshold=0.02)
+    assert json.loads(result.out)["typing"] == json.loads(json.dumps(typed.to_dict()))
+    assert "typing" not in json.loads(run("evaluate", counter, held_out, "--samples", 0, "--json").out)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--plot", "a.png"], "--plot is about suggestions; give --typing too"),
+        (["--threshold", "0.1"], "--threshold is about suggestions; give --typing too"),
+        (["--typing", "--threshold", "-1"], "threshold is -1.0, but"),
+        (["--typing", "--plot", "a.txt"], "cannot write the figure a.txt"),
+        (["--typing", "--plot", "a.png", "--threshold", "1"], "suggests nothing on these texts"),
+    ],
+)
+def test_evaluate_says_what_is_wrong_with_typing(
+    run: Run, counter: Path, held_out: Path, options: list[str], message: str
+) -> None:
+    refused(run("evaluate", counter, held_out, *options), message)
 
 
 def test_evaluate_reads_a_column(run: Run, counter: Path, tmp_path: Path) -> None:

@@ -64,10 +64,20 @@ def imported(done: Done) -> set[str]:
         (["-m", "kammil", "train", "--help"], [*EXTRAS, "numpy", "onnxruntime", "pooch", "requests"]),
         (["-m", "kammil", "complete", "شو", "--model", "network"], [*EXTRAS, "pooch", "requests"]),
         (["-m", "kammil", "complete", "شو", "--model", "counter"], [*EXTRAS, "onnxruntime", "pooch", "requests"]),
+        (["-m", "kammil", "suggest", "شو", "--model", "counter"], [*EXTRAS, "onnxruntime", "pooch", "requests"]),
         (["-m", "kammil", "evaluate", "network", "texts.txt"], list(EXTRAS)),
         (["-m", "kammil", "train", "texts.txt", "--model", "ngram", "--replace"], list(EXTRAS)),
     ],
-    ids=["import", "help", "train --help", "complete network", "complete counter", "evaluate", "train ngram"],
+    ids=[
+        "import",
+        "help",
+        "train --help",
+        "complete network",
+        "complete counter",
+        "suggest",
+        "evaluate",
+        "train ngram",
+    ],
 )
 def test_what_is_not_needed_is_not_imported(shelf: Path, arguments: list[str], absent: list[str]) -> None:
     found = imported(python("-X", "importtime", *arguments, folder=shelf))
@@ -103,6 +113,7 @@ def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
         (["train", "table.tsv", "--model", "ngram", "--out", "learnt"], "polars"),
         (["evaluate", "counter", "table.tsv"], "polars"),
         (["plot", "network", "--out", "curves.png"], "matplotlib"),
+        (["evaluate", "counter", "texts.txt", "--typing", "--plot", "curves.png"], "matplotlib"),
         (["compare", "texts.txt", "--minutes", "1", "--out", "compared"], "sacrebleu"),
     ],
 )

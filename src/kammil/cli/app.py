@@ -181,6 +181,26 @@ def complete(
 
 
 @app.command()
+def suggest(
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="[TEXT]", help="What was typed so far; without it, every line of stdin is one."),
+    ] = None,
+    *,
+    model: Annotated[Path, typer.Option(metavar="FOLDER", help="A model folder, or a bundled model.")] = BUNDLED,
+    k: Annotated[int, typer.Option("-k", help="Suggestions at most.")] = 3,
+    threshold: Annotated[
+        float | None, typer.Option(help="Say nothing that is less probable.  [default: 0.01]", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """The most probable next words, or endings of the word at hand: one a line, the best first; nothing if none is."""
+    from kammil.cli import suggesting
+
+    suggesting.run(text, model, k=k, threshold=threshold, json=json)
+
+
+@app.command()
 def evaluate(
     folder: ModelFolder,
     file: Annotated[str, typer.Argument(metavar="FILE", help="Texts the model has not seen, or a data set.")],
@@ -189,12 +209,34 @@ def evaluate(
     encoding: Encoding = "utf-8",
     samples: Annotated[int, typer.Option(help="Texts to show completed, as in the notebook.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    typing: Annotated[
+        bool, typer.Option("--typing", help="Also type the texts with suggestions: keystrokes saved, calibration.")
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="With --typing: show nothing less probable.  [default: 0.01]", show_default=False),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --typing: draw how far probabilities can be believed.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """How good a model is on texts: figures with 95 % intervals, beside baselines, and samples."""
     from kammil.cli import evaluating
 
-    evaluating.run(folder, file, column=column, where=where, encoding=encoding, samples=samples, seed=seed, json=json)
+    evaluating.run(
+        folder,
+        file,
+        column=column,
+        where=where,
+        encoding=encoding,
+        samples=samples,
+        seed=seed,
+        typing=typing,
+        threshold=threshold,
+        plot=plot,
+        json=json,
+    )
 
 
 @app.command()

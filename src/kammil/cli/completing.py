@@ -16,7 +16,7 @@ from kammil.completion import Completer, Options, load
 def run(text: str | None, folder: Path, options: Options, *, n: int, json: bool) -> None:
     """Complete the prompt, or every line of stdin, with one loaded model."""
     model = load(folder)
-    for prompt in [text] if text is not None else _lines():
+    for prompt in [text] if text is not None else lines():
         if json:
             answers = model.samples(prompt, n, **options)
             typer.echo(json_.dumps([asdict(answer) for answer in answers], ensure_ascii=False))
@@ -43,7 +43,7 @@ def _shown(prompt: str) -> str:
     return prompt if sys.stdout.isatty() else ""
 
 
-def _lines() -> Iterator[str]:
+def lines() -> Iterator[str]:
     """The lines of stdin; bytes that are not UTF-8 become U+FFFD."""
     for line in sys.stdin.buffer:
         yield line.decode("utf-8", "replace").rstrip("\r\n")

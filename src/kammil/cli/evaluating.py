@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json as json_
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
 
 from kammil import folder as folders
-from kammil.card import table
+from kammil import plots
+from kammil.card import show, table
 from kammil.cli.show import print_table
 from kammil.completion import load
 from kammil.corpus import sources
+from kammil.errors import OptionError
+from kammil.evaluation.intervals import Figure
 from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.evaluation.samples import Sample
 from kammil.evaluation.samples import samples as make_samples
+from kammil.evaluation.typing import Helped, Typing, simulate
+from kammil.suggestion import THRESHOLD, checked
 
 
 def run(
@@ -26,18 +32,35 @@ def run(
     encoding: str,
     samples: int,
     seed: int,
+    typing: bool,
+    threshold: float | None,
+    plot: Path | None,
     json: bool,
 ) -> None:
-    """Evaluate, then print a table and samples, or JSON."""
+    """Evaluate, then print tables and samples, or JSON; with a plot, write that first."""
+    if not typing and (plot is not None or threshold is not None):
+        option = "--plot" if plot is not None else "--threshold"
+        raise OptionError(f"{option} is about suggestions; give --typing too.")
+    least = checked(THRESHOLD if threshold is None else threshold)
+    if plot is not None:
+        plots.ready()
     model = load(folder)
     texts = sources.texts(file, column=column, where=where, encoding=encoding)
     evaluation = evaluate(model, texts)
     shown = [] if samples <= 0 else make_samples(model, texts, samples, seed=seed)
+    typed = simulate(model, texts, threshold=least) if typing else None
+    if typed is not None and plot is not None:
+        drawn = {folder.name: typed.model.calibration}
+        plots.save(plots.reliability(drawn, "Suggestions: as often right as said?"), plot)
     if json:
         result = evaluation.to_dict() | {"samples": [sample.to_dict() for sample in shown]}
+        result |= {"typing": typed.to_dict()} if typed is not None else {}
         typer.echo(json_.dumps(result, ensure_ascii=False, indent=2))
         return
     print_evaluation(evaluation, folder.name)
+    if typed is not None:
+        foot = f"{typed.texts:,} texts typed, words taken with a key; nothing below a probability of {least:g} is shown"
+        print_table(typing_table(typed, folder.name), foot=foot, numbers=True)
     for sample in shown:
         typer.echo("")
         print_sample(sample)
@@ -54,6 +77,26 @@ def print_evaluation(evaluation: Evaluation, name: str) -> None:
             f"{evaluation.seen_texts:,} of these texts stand in the training texts: the figures measure recall there"
         )
     print_table(table(evaluation, name), foot="95 % intervals in brackets: bootstrap over texts", numbers=True)
+
+
+def typing_table(typed: Typing, name: str) -> list[list[str]]:
+    """A heading, then what each kind of help saves, the ceiling, and how far probabilities can be believed."""
+    helped = {name: typed.model, **typed.baselines}
+
+    def row(title: str, figure: Callable[[Helped], Figure | None]) -> list[str]:
+        return [title, *(show(figure(each), percent=True) for each in helped.values())]
+
+    rows = [["typing", *helped]]
+    for w in typed.model.lists:
+        of = f"{w} suggestion{'s' if w > 1 else ''}"
+        rows.append(row(f"keystrokes saved, {of}", lambda each, w=w: each.lists[w].keystrokes))
+        rows.append(row("... lists taken, of those shown", lambda each, w=w: each.lists[w].precision))
+    rows.append(row("keystrokes saved, ghost text", lambda each: each.ghost.keystrokes))
+    rows.append(row("... taken, of those shown", lambda each: each.ghost.precision))
+    nothing_else = [""] * len(typed.baselines)
+    rows.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *nothing_else])
+    rows.append(row("calibration error, first suggestion", lambda each: each.calibration.error))
+    return rows
 
 
 def print_sample(sample: Sample) -> None:

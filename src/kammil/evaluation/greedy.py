@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from kammil.completion import CHUNK
 from kammil.decoding import forbid, greedy
 from kammil.models.base import Ids, Runner, rows
-from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+from kammil.suggestion import Letters
+from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 _BATCH = 64
 
@@ -27,7 +28,9 @@ class Guesses:
     right: NDArray[np.bool_]
     """(T,): it is the character that follows."""
     ends: NDArray[np.bool_]
-    """(T + 1,): it ends a word: white space, or the end of the text."""
+    """(T + 1,): it ends a word: a character that is no part of one, or the end of the text."""
+    says: NDArray[np.bool_]
+    """(T + 1,): it is a character, not the end of the text."""
 
 
 def guesses(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Guesses]:
@@ -37,8 +40,7 @@ def guesses(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str
     characters. So this one pass answers, for every place at once, how far a completion from there would be right.
     """
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
-    spaces = [id for id, c in enumerate(vocabulary.characters, SPECIALS) if c.isspace()]
-    ending = np.isin(np.arange(vocabulary.size), [EOS, *spaces])  # (V,)
+    ending = Letters.of(vocabulary).close > 0  # (V,)
     made: dict[int, Guesses] = {}
     for group in _batches(sorted(range(len(texts)), key=lambda i: len(texts[i]))):
         encoded = [vocabulary.encode(texts[i]) for i in group]
@@ -52,7 +54,8 @@ def guesses(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str
             log_probabilities, state = runner.read(inputs[:, part], state)  # (B, chunk, V)
             said[:, part] = allowed(log_probabilities).argmax(-1)
         for i, row, ids in zip(group, said, encoded, strict=True):
-            made[i] = Guesses(row[: len(ids)] == ids, ending[row[: len(ids) + 1]])
+            choices = row[: len(ids) + 1]
+            made[i] = Guesses(choices[:-1] == ids, ending[choices], choices != EOS)
     return [made[i] for i in range(len(texts))]
 
 

@@ -55,7 +55,7 @@ MEASURES: dict[str, Measure] = {
     ),
     "keystrokes_saved": Measure(
         "keys",
-        "keystrokes saved over whole texts by taking one greedy word suggestion with a key, %",
+        "keystrokes saved over whole texts by ghost text, the greedy continuation, taken word by word, %",
         quotient,
         100,
     ),

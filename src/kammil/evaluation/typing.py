@@ -1,35 +1,193 @@
-"""Keystrokes saved by ghost text: one suggestion at a time, the model's greedy completion of the word at hand.
+"""Keystrokes saved: a simulated writer types texts with the help of suggestions.
 
-The simulated writer types a text character by character. At every place, the beginning of a word included, the ghost
-shows how the model would finish the word. As soon as that is what they are going to write, they take it with one key,
-which also types the space after it (Trnka & McCoy 2008, "Evaluating word prediction: framing keystroke savings").
-Wrong suggestions cost nothing: they are overlooked. What is counted is a key for each character (code point), so a
-letter that needs two keys counts as one, with and without help.
+As in Trnka & McCoy 2008 ("Evaluating word prediction: framing keystroke savings"): the writer types character by
+character. At every place, also before a word's first letter, they look at what is suggested, and as soon as it holds
+the word that they are going to write they take it, for one key, which also types the space after it if there is one.
+Wrong suggestions cost nothing: they are overlooked. A key is counted for each character (code point), so a letter that
+needs two keys counts as one, with and without help. A saving is 1 - keys with help / keys without, over all texts.
 
-A suggestion is right if every greedy choice up to the end of the word is; `greedy.guesses` knows these for all places
-of a text from one pass, so nothing is searched for and no key is simulated twice.
+Two kinds of help: a list of the W most probable words (`suggestion`), none below a threshold; and *ghost text*, the
+greedy continuation that stands grey behind the caret, taken word by word. Beside them the *ceiling*: what a model that
+knows every word before its first letter would save, since a key a word must be paid.
+
+*Precision* is the share of the places with a suggestion at which it was taken: the rest is what had to be overlooked.
+
+Shapes: T characters, N texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kammil.evaluation.greedy import Guesses
-from kammil.evaluation.intervals import Array
-from kammil.evaluation.words import completed_from, spans
+from kammil.completion import Completer
+from kammil.errors import DataError
+from kammil.evaluation.baselines import runners
+from kammil.evaluation.calibration import Calibration, calibration
+from kammil.evaluation.greedy import Guesses, guesses
+from kammil.evaluation.intervals import Array, Figure, ratio, ratios
+from kammil.evaluation.offers import offers, word_ends
+from kammil.models.base import Runner
+from kammil.suggestion import THRESHOLD
+from kammil.text import words
+from kammil.vocabulary import CharacterVocabulary
+
+WIDTHS = (1, 3, 5)
+"""Suggestions in a list, W: as many as Trnka & McCoy's smallest list, a phone's bar, and one more row than that."""
+MOST = 500
+"""Texts typed at most, for a tweet takes half a second and more: they stand for all of them, with a narrow interval."""
+RIVAL = "3-gram"
+"""The baseline in a model's folder that is measured beside it: one that has something to suggest."""
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What one kind of help saves."""
+
+    keystrokes: Figure | None
+    """Share of the keys."""
+    precision: Figure | None
+    """Share of the suggestions (lists) shown that were taken."""
+    words: Figure | None
+    """Share of the words that were taken, not typed to their ends."""
+
+
+@dataclass(frozen=True)
+class Helped:
+    """What one model saves."""
+
+    lists: dict[int, Saved]
+    """By W."""
+    ghost: Saved
+    calibration: Calibration
+    """Of the most probable suggestion at every place of the texts where there is one."""
+    proven: float
+    """Share of the places whose list is certainly that of the most probable words: the search is bounded."""
+    steps: float
+    """Steps of the model's running side that the search for one list takes, in the mean."""
+
+
+@dataclass(frozen=True)
+class Typing:
+    """Typing texts with a model's help."""
+
+    texts: int
+    characters: int
+    threshold: float
+    ceiling: Figure | None
+    """Keystrokes saved by a model that knows every word."""
+    model: Helped
+    baselines: dict[str, Helped]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Builtins only, for JSON."""
+        return asdict(self)
+
+
+def simulate(
+    model: Completer, texts: Sequence[str], *, threshold: float = THRESHOLD, most: int | None = MOST
+) -> Typing:
+    """Type texts with the help of a model, and with that of its baseline.
+
+    Args:
+        model: the model.
+        texts: which the model has not seen.
+        threshold: nothing less probable is suggested.
+        most: of more texts, so many are taken, evenly spread; None takes all.
+
+    Raises: `DataError` without any text.
+    """
+    seen_as = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+    if not seen_as:
+        raise DataError("there is no text to type; name a file that has some.")
+    if most is not None and len(seen_as) > most:
+        seen_as = [seen_as[i * len(seen_as) // most] for i in range(most)]
+    rivals: Mapping[str, Runner] = {}
+    if model.model is not None:
+        rivals = runners(model.model.baselines, model.vocabulary.size)
+    knowing = [np.ones(len(text), np.bool_) for text in seen_as]
+    keys, characters, *_ = typed(seen_as, knowing, knowing).T
+    return Typing(
+        texts=len(seen_as),
+        characters=int(characters.sum()),
+        threshold=threshold,
+        ceiling=ratio(characters - keys, characters),
+        model=_helped(model.runner, model.vocabulary, seen_as, threshold),
+        baselines={
+            name: _helped(runner, model.vocabulary, seen_as, threshold)
+            for name, runner in rivals.items()
+            if name == RIVAL
+        },
+    )
 
 
 def keystrokes_saved(guesses: Sequence[Guesses], texts: Sequence[str]) -> Array:
-    """For each text, keys saved and keys without help, (N, 2)."""
-    made = np.zeros((len(texts), 2))
-    for row, guess, text in zip(made, guesses, texts, strict=True):
-        row[:] = sum(_saved(guess, a, b, len(text)) for a, b in spans(text)), len(text)
+    """By ghost text: for each text, keys saved and keys without help, (N, 2)."""
+    keys, characters, *_ = typed(texts, *_ghosts(guesses, texts)).T
+    return np.stack([characters - keys, characters], axis=1)
+
+
+def typed(texts: Sequence[str], right: Sequence[Flags], shown: Sequence[Flags]) -> Array:
+    """Type texts: for each, keys, characters, suggestions looked at, those taken, and words, (N, 5).
+
+    Args:
+        texts: as the model sees them.
+        right: (T,) or longer for each: whether what is suggested before that character holds the rest of the word at
+            hand, or else whatever stands before the next word, and that.
+        shown: likewise: whether anything is suggested.
+    """
+    made = np.zeros((len(texts), 5))
+    for row, text, hit, seen in zip(made, texts, right, shown, strict=True):
+        ends = word_ends(text).tolist()
+        keys = looked = taken = at = 0
+        while at < len(text):
+            keys += 1
+            looked += bool(seen[at])
+            if hit[at] and ends[at] > at:
+                taken += 1
+                at = ends[at] + text.startswith(" ", ends[at])
+            else:
+                at += 1
+        row[:] = keys, len(text), looked, taken, len(words(text))
     return made
 
 
-def _saved(guess: Guesses, begin: int, end: int, length: int) -> int:
-    """Keys saved on the word [begin, end): what is left of it, and the space after it if there is one, for one key."""
-    left = end - completed_from(guess, begin, end)
-    return max(0, left + (end < length) - 1) if left else 0
+def _ghosts(guesses: Sequence[Guesses], texts: Sequence[str]) -> tuple[list[Flags], list[Flags]]:
+    """Where ghost text is right up to the next word's end, and where there is any, (T,) each."""
+    right: list[Flags] = []
+    for guess, text in zip(guesses, texts, strict=True):
+        wrong = np.append(np.cumsum(~guess.right[::-1])[::-1], 0)  # (T + 1,): wrong choices from there on
+        ends = word_ends(text)
+        right.append(((wrong == wrong[ends]) & guess.ends[ends])[: len(text)])
+    return right, [guess.says[: len(text)] for guess, text in zip(guesses, texts, strict=True)]
+
+
+def _helped(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float) -> Helped:
+    """Everything about one model."""
+    offered = offers(runner, vocabulary, texts, max(WIDTHS), threshold)
+    writings = [typed(texts, *_ghosts(guesses(runner, vocabulary, texts), texts))]
+    for width in WIDTHS:
+        right: list[Flags] = [np.logical_or.reduce(of.right[:, :width], axis=1) for of in offered.texts]
+        writings.append(typed(texts, right, [of.probabilities[:, 0] > 0 for of in offered.texts]))
+    figures = ratios([pair for writing in writings for pair in _pairs(writing)])
+    ghost, *lists = [Saved(*figures[i : i + 3]) for i in range(0, len(figures), 3)]
+    best = [(of.probabilities[:, 0], of.right[:, 0]) for of in offered.texts]
+    return Helped(
+        lists=dict(zip(WIDTHS, lists, strict=True)),
+        ghost=ghost,
+        calibration=calibration([p[p > 0] for p, _ in best], [right[p > 0] for p, right in best]),
+        proven=offered.proven,
+        steps=offered.steps,
+    )
+
+
+def _pairs(writing: Array) -> list[tuple[Array, Array]]:
+    """Numerators and denominators of the figures of `Saved`, from (N, 5)."""
+    keys, characters, looked, taken, words = writing.T
+    return [(characters - keys, characters), (taken, looked), (taken, words)]

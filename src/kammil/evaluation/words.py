@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
 
 from kammil.evaluation.greedy import Guesses
 from kammil.evaluation.intervals import Array
-
-
-def spans(text: str) -> list[tuple[int, int]]:
-    """Where each word of a text begins and ends: a word is a longest run of anything but white space."""
-    edges = [i for i in range(len(text) + 1) if text[i - 1 : i].isspace() != text[i : i + 1].isspace()]
-    bounds = sorted({0, *edges, len(text)})
-    return [(a, b) for a, b in pairwise(bounds) if not text[a].isspace()]
+from kammil.text import words
 
 
 def completed_from(guess: Guesses, begin: int, end: int) -> int:
@@ -27,9 +20,9 @@ def completed_from(guess: Guesses, begin: int, end: int) -> int:
 
 
 def next_word(guesses: Sequence[Guesses], texts: Sequence[str], targets: Sequence[slice]) -> Array:
-    """For each text, right words and all words that begin after white space inside its target, (N, 2)."""
+    """For each text, right words and all that begin inside its target and not the text, (N, 2)."""
     made = np.zeros((len(texts), 2))
     for row, guess, text, target in zip(made, guesses, texts, targets, strict=True):
-        asked = [(a, b) for a, b in spans(text) if max(1, target.start) <= a < target.stop]
+        asked = [(a, b) for a, b in words(text) if max(1, target.start) <= a < target.stop]
         row[:] = sum(completed_from(guess, a, b) == a for a, b in asked), len(asked)
     return made
