@@ -41,27 +41,37 @@ def unpack(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> Counts:
     gaps, widths, lost, ids, counts = (
         _unfold(arrays[prefix + name], contexts if name in ("gaps", "widths", "lost") else followers) for name in _NAMES
     )
-    keys = np.cumsum(gaps)
+    keys = np.cumsum(gaps, dtype=np.int64)
     if len(keys) and int(keys[-1]) >= 1 << 32:
         raise ValueError("a table of counts has keys beyond 32 bits")
     return Counts(keys.astype(np.uint32), widths, lost, ids, counts)
 
 
-def _squeeze(array: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _squeeze(array: NDArray[np.integer]) -> NDArray[np.uint8]:
     """Numbers below 2^32 as compressed planes."""
-    planes = np.minimum(array, (1 << 32) - 1).astype("<u4").view(np.uint8).reshape(-1, 4).T  # (4, n)
+    planes = np.minimum(array.astype(np.int64), (1 << 32) - 1).astype("<u4").view(np.uint8).reshape(-1, 4).T  # (4, n)
     return np.frombuffer(zlib.compress(planes.tobytes(), 9), np.uint8)
 
 
-def _unfold(packed: NDArray[np.generic], size: int) -> NDArray[np.int64]:
-    """The numbers again, (size,); never more bytes than they take."""
+def _unfold(packed: NDArray[np.generic], size: int) -> NDArray[np.integer]:
+    """The numbers again, (size,), in the smallest type that holds them; never more bytes than they take."""
     if packed.dtype != np.uint8:
         raise ValueError("a table of counts is not packed")
-    stream = zlib.decompressobj()
+    numbers = np.zeros(size, np.uint8)
+    stream, rest = zlib.decompressobj(), packed.tobytes()
     try:
-        planes = stream.decompress(packed.tobytes(), max(1, 4 * size))
+        for n in range(4):  # one plane at a time: three of four are mostly empty, and need no memory
+            plane = np.frombuffer(stream.decompress(rest, max(1, size)), np.uint8)
+            rest = stream.unconsumed_tail
+            if len(plane) != size:
+                raise ValueError("a table of counts has another size than it says")
+            if n == 0:
+                numbers = plane
+            elif plane.any():
+                numbers = numbers.astype(np.uint16 if n == 1 else np.uint32)
+                numbers |= plane.astype(numbers.dtype) << (8 * n)
+        if stream.decompress(rest, 1) or not stream.eof:
+            raise ValueError("a table of counts has another size than it says")
     except zlib.error as error:
         raise ValueError("a table of counts cannot be unpacked") from error
-    if len(planes) != 4 * size or stream.unconsumed_tail:
-        raise ValueError("a table of counts has another size than it says")
-    return np.frombuffer(planes, np.uint8).reshape(4, size).T.copy().view("<u4").reshape(-1).astype(np.int64)
+    return numbers
