@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from kammil.models.counts import Counts
 from kammil.models.ledger import Known, Ledger
+from kammil.models.packing import Packed, pack
 
 KEYS = st.sampled_from(
     [0, 1, 2, 2**30, 2**31 - 1, 2**31, 2**31 + 1, 2**32 - 1, *(n * 0x9E3779B1 % 2**32 for n in range(40))]
@@ -21,6 +22,10 @@ KINDS, EXPERTS = 3, 8
 def table(pairs: list[tuple[int, int]], most: int = 4) -> Counts:
     keys, ids = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
     return Counts.of([(keys.astype(np.uint32), ids)], most=most)
+
+
+def ledger(tables: list[Counts]) -> Ledger:
+    return Ledger([Packed(pack(one, ""), "") for one in tables], KINDS, EXPERTS)
 
 
 def spelled(known: Known) -> dict[int, tuple[int, list[tuple[int, float]]]]:
@@ -52,13 +57,13 @@ def test_it_finds_what_each_table_finds(
 ) -> None:
     keys = np.array(asked, np.uint32)
     for tables in ([table(one)], [table(one), table(two)], [table([]), table(two)]):
-        assert spelled(Ledger(tables, KINDS, EXPERTS).read(keys)) == expected(tables, keys)
+        assert spelled(ledger(tables).read(keys)) == expected(tables, keys)
 
 
 def test_of_equal_keys_the_first_one_is_found() -> None:
     tables = [Counts.merged([table([(k, 4) for k in range(0, 2**32, 2**24)]), table([(2**24, 5), (2**25, 6)])])]
     keys = np.array([[0, 2**24, 2**25]], np.uint32)
-    read = Ledger(tables, KINDS, EXPERTS).read(keys)
+    read = ledger(tables).read(keys)
     assert spelled(read) == {0: (0, [(4, 1)]), 1: (0, [(4, 1)]), 2: (0, [(4, 1)])}
 
 
@@ -70,4 +75,4 @@ def test_entries_of_one_table_are_known_the_same(pairs: list[tuple[int, int]], a
 
 def test_keys_that_are_no_hashes_are_refused() -> None:
     with pytest.raises(ValueError, match="no hashes"):
-        Ledger([table([(k, 4) for k in range(1000)])], KINDS, EXPERTS)
+        ledger([table([(k, 4) for k in range(1000)])])

@@ -9,12 +9,13 @@ Shapes: P positions, K kinds, D tables, C contexts of all tables, F followers, W
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kammil.models.counts import Counts, Entries, Floats, Index, Keys, Whole, expand
+from kammil.models.counts import Entries, Floats, Index, Keys, Whole, expand
+from kammil.models.packing import Packed
 
 _CROWD = 2
 """Keys in a bucket, about. Half as many would take twice the memory, 4 bytes a bucket."""
@@ -60,32 +61,40 @@ class Ledger:
         experts: how many there are in all, D * K at least.
     """
 
-    def __init__(self, tables: Sequence[Counts], kinds: int, experts: int) -> None:
-        """Join the tables and sort their keys into buckets."""
-        self._experts = experts
-        buckets = [_buckets(table.keys) for table in tables]
-        widest = max(1, *(widest for _, _, widest in buckets))
+    def __init__(self, tables: Sequence[Packed], kinds: int, experts: int) -> None:
+        """Unpack the tables into one and sort their keys into buckets."""
+        self._experts, self._tables = experts, len(tables)
+        contexts, followers = [table.contexts for table in tables], [table.followers for table in tables]
+        begins = np.cumsum([0, *(size + _WIDEST for size in contexts)]).tolist()
+        self._keys = _joined([table.keys for table in tables], begins)
+        self._widths = _joined([table.widths for table in tables], begins)
+        self._lost = _joined([table.lost for table in tables], begins)
+        follow = np.cumsum([0, *followers]).tolist()
+        self._ids = _joined([table.ids for table in tables], follow)
+        self._counts = _joined([table.counts for table in tables], follow)
+        self._starts = np.zeros(len(self._keys) + 1, np.uint32)
+        np.cumsum(self._widths, dtype=np.uint32, out=self._starts[1:])
+
+        keys = [self._keys[begin : begin + size] for begin, size in zip(begins, contexts, strict=False)]
+        shifts = [32 - max(1, (size // _CROWD).bit_length()) for size in contexts]
+        crowds = [np.bincount(k >> np.uint32(s), minlength=1 << 32 - s) for k, s in zip(keys, shifts, strict=True)]
+        widest = max(1, *(int(crowd.max()) for crowd in crowds))
         if widest > _WIDEST:
             raise ValueError("the keys of a table of counts are no hashes")
         self._window = np.arange(widest)
-        gap = widest  # zeros behind the last bucket, which a key of the first one sees in a small table only
-        self._small = min(map(len, tables)) <= widest
-        self._tables = len(tables)
-        begins = np.cumsum([0, *(len(table) + gap for table in tables)])
-        self._keys = np.concatenate([np.pad(_lone(table.keys), (0, gap)) for table in tables])
-        self._widths = np.concatenate([np.pad(table.widths, (0, gap)) for table in tables])
-        self._lost = np.concatenate([np.pad(table.lost, (0, gap)) for table in tables])
-        self._ids = np.concatenate([table.ids for table in tables])
-        self._counts = np.concatenate([table.counts for table in tables])
-        self._starts = np.zeros(len(self._keys) + 1, np.uint32)
-        np.cumsum(self._widths, out=self._starts[1:])
-        index = [
-            firsts.astype(np.uint32) + np.uint32(begin) for (firsts, _, _), begin in zip(buckets, begins, strict=False)
-        ]
-        self._index = np.concatenate(index)
-        first = np.cumsum([0, *map(len, index)])[:-1]
-        self._shifts = np.repeat(np.array([shift for _, shift, _ in buckets], np.uint32), kinds)  # (D * K,)
-        self._firsts = np.repeat(first.astype(np.uint32), kinds)  # (D * K,)
+        # Behind the last bucket stand zeros, which a key of the first one sees in a small table only.
+        self._small = min(contexts) <= widest
+        firsts = [crowd.cumsum() - crowd + begin for crowd, begin in zip(crowds, begins, strict=False)]
+        self._index = np.concatenate(firsts, dtype=np.uint32, casting="unsafe")
+        self._shifts = np.repeat(np.array(shifts, np.uint32), kinds)  # (D * K,)
+        self._firsts = np.repeat(np.cumsum([0, *map(len, firsts)]).astype(np.uint32)[:-1], kinds)  # (D * K,)
+        for part in keys:  # of equal ones the first is found; the others are moved to where nobody looks for them
+            part[1:][part[1:] == part[:-1]] ^= np.uint32(1 << 31)
+
+    @property
+    def largest(self) -> int:
+        """The largest id that follows anywhere; -1 where nothing was counted."""
+        return int(self._ids.max(initial=0)) if len(self._ids) else -1
 
     def read(self, keys: Keys) -> Known:
         """What is known of the contexts of some positions, (P, K)."""
@@ -104,15 +113,13 @@ class Ledger:
         return Known(place, widths, self._lost[at], self._ids[taken], self._counts[taken].astype(np.float32))
 
 
-def _buckets(keys: Keys) -> tuple[Index, int, int]:
-    """Where the keys of each bucket begin, by how many bits a key is shifted to give its bucket, the widest bucket."""
-    bits = max(1, (len(keys) // _CROWD).bit_length())
-    sizes = np.bincount(keys >> np.uint32(32 - bits), minlength=1 << bits)
-    return np.cumsum(sizes) - sizes, 32 - bits, int(sizes.max())
-
-
-def _lone(keys: Keys) -> Keys:
-    """The keys, the first of equal ones alone in its bucket: the others are moved to where nobody looks for them."""
-    lone = keys.copy()
-    lone[1:][keys[1:] == keys[:-1]] ^= np.uint32(1 << 31)
-    return lone
+def _joined(fields: Sequence[Callable[[], Whole]], begins: Sequence[int]) -> Whole:
+    """One array in which each table's field stands where it begins, zeros behind it."""
+    joined = np.zeros(begins[-1], np.uint8)
+    for field, begin in zip(fields, begins[:-1], strict=True):
+        part = field()
+        kind = np.result_type(joined, part)
+        if joined.dtype != kind:
+            joined = joined.astype(kind) if begin else np.zeros(begins[-1], kind)
+        joined[begin : begin + len(part)] = part
+    return joined

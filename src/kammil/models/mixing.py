@@ -18,7 +18,7 @@ from kammil.models.counts import keys_of
 from kammil.models.evidence import CLUES, FEATURES, Floats
 from kammil.models.history import History, columns
 from kammil.models.ledger import Known, Ledger
-from kammil.models.packing import unpack
+from kammil.models.packing import Packed
 from kammil.models.quantised import Layer, QuantisedGRU
 
 Kind = Literal[
@@ -75,14 +75,15 @@ class BlendRunner(Runner):
         v, h = len(weights["output.bias"]), settings.hidden
         self._contexts = Contexts(settings.kinds, weights[IN_WORD].astype(np.bool_))
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
-        tables = [unpack(weights, prefix) for prefix in prefixes]
-        if any(len(t.ids) and int(t.ids.max()) >= v for t in tables) or not tables:
-            raise ValueError("the tables of counts hold ids that the vocabulary has not")
+        if not prefixes:
+            raise ValueError("there is no table of counts")
         self._columns = columns(settings.kinds, settings.history)
         self._history = History(len(self._columns))
-        self._counted = len(settings.kinds) * len(tables)
+        self._counted = len(settings.kinds) * len(prefixes)
         self._experts = self._counted + len(self._columns)
-        self._ledger = Ledger(tables, len(settings.kinds), self._experts)
+        self._ledger = Ledger([Packed(weights, prefix) for prefix in prefixes], len(settings.kinds), self._experts)
+        if self._ledger.largest >= v:
+            raise ValueError("the tables of counts hold ids that the vocabulary has not")
         states = settings.networks * h
         shapes = {
             "gate_in.weight": (settings.gate, states + CLUES * self._experts),

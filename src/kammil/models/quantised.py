@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 
 _MOST, _STEPS = 63, 127
 """Largest whole number of a weight; and of what is carried, above and below its zero of 128."""
-_IDS, _BEFORE, _AFTER, _SAID = "ids", "before", "after", "said"
+_READ, _BEFORE, _AFTER, _SAID = "read", "before", "after", "said"
 
 
 @dataclass(frozen=True)
@@ -62,12 +62,13 @@ class QuantisedGRU:
         """Round the weights and open the graph."""
         self.width = sum(layer.recurrent.shape[0] for layer in layers)
         self.columns = len(bias)
+        self._inward = np.concatenate([layer.inward for layer in layers], axis=1)  # (V, M * 3H)
         self._session = session(_graph(layers, bias))
         self._outputs = [_AFTER, _SAID]
 
     def step(self, ids: Ids, before: Floats) -> tuple[Floats, Floats]:
         """The states (B, M * H) after one more id each, (B,), and what is read from them, (B, V + A)."""
-        after, said = self._session.run(self._outputs, {_IDS: ids, _BEFORE: before})
+        after, said = self._session.run(self._outputs, {_READ: self._inward[ids], _BEFORE: before})
         return after, said  # pyright: ignore[reportReturnType]
 
 
@@ -83,14 +84,14 @@ def _graph(layers: Sequence[Layer], bias: Floats) -> bytes:
         whole = g.add("QuantizeLinear", x, scale, zero)
         return g.add("MatMulIntegerToFloat", whole, rounded, scale, scales, zero, "", *terms, domain=OURS)
 
-    before = [_BEFORE]
+    read, before = [_READ], [_BEFORE]
     if len(layers) > 1:
-        before = g.several(len(layers), "Split", _BEFORE, axis=-1)
+        read, before = (g.several(len(layers), "Split", name, axis=-1) for name in (_READ, _BEFORE))
     states: list[str] = []
     said = ""
-    for i, (layer, h) in enumerate(zip(layers, before, strict=True)):
+    for i, (layer, x, h) in enumerate(zip(layers, read, before, strict=True)):
         both, third = g.whole(2 * hidden, hidden), g.whole(hidden, hidden)
-        x_gates, x_new = g.several(2, "Split", g.add("Gather", layer.inward, _IDS), both, axis=-1)
+        x_gates, x_new = g.several(2, "Split", x, both, axis=-1)
         h_gates, h_new = g.several(2, "Split", product(h, layer.recurrent, layer.bias), both, axis=-1)
         reset, update = g.several(2, "Split", g.add("Sigmoid", g.add("Add", x_gates, h_gates)), third, axis=-1)
         new = g.add("Tanh", g.add("Add", x_new, g.add("Mul", reset, h_new)))
@@ -104,7 +105,7 @@ def _graph(layers: Sequence[Layer], bias: Floats) -> bytes:
     width = hidden * len(layers)
     return g.write(
         "kammil-quantised-gru",
-        [(_IDS, np.int64, ["B"]), (_BEFORE, np.float32, ["B", width])],
+        [(_READ, np.float32, ["B", 3 * width]), (_BEFORE, np.float32, ["B", width])],
         [(_AFTER, np.float32, ["B", width]), (_SAID, np.float32, ["B", columns])],
     )
 
