@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, TypedDict, Unpack
 
@@ -18,7 +18,7 @@ from kammil import folder as folders
 from kammil.decoding import Decoding, filters, greedy, sample
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
-from kammil.models.base import Ids, LogProbabilities, Runner, State, rows
+from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State, rows
 from kammil.text import TextRules, graphemes
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -282,4 +282,6 @@ def load(path: str | Path = folders.PRETRAINED[0]) -> Completer:
         raise FolderError(
             f"{path} has {model.vocabulary.size} vocabulary entries, {runner.vocabulary_size} outputs; copy it again."
         )
+    # The runner has what it needs of the arrays; the arrays as they were packed are not kept beside it.
+    model = replace(model, artifacts=Artifacts({}))
     return Completer(runner, model.vocabulary, TextRules.from_dict(model.description.rules), model)

@@ -19,6 +19,7 @@ from kammil.models.packing import Packed
 
 _CROWD = 2
 """Keys in a bucket, about. Half as many would take twice the memory, 4 bytes a bucket."""
+_PIECE = 1 << 16
 _WIDEST = 64
 """Keys in the widest bucket of a table that is opened: hashes come to a dozen, a foreign folder could ask for more."""
 
@@ -75,21 +76,23 @@ class Ledger:
         self._starts = np.zeros(len(self._keys) + 1, np.uint32)
         np.cumsum(self._widths, dtype=np.uint32, out=self._starts[1:])
 
-        keys = [self._keys[begin : begin + size] for begin, size in zip(begins, contexts, strict=False)]
-        shifts = [32 - max(1, (size // _CROWD).bit_length()) for size in contexts]
-        crowds = [np.bincount(k >> np.uint32(s), minlength=1 << 32 - s) for k, s in zip(keys, shifts, strict=True)]
-        widest = max(1, *(int(crowd.max()) for crowd in crowds))
+        bits = [max(1, (size // _CROWD).bit_length()) for size in contexts]
+        firsts = np.cumsum([0, *(1 << b for b in bits)]).tolist()
+        self._index = np.zeros(firsts[-1], np.uint32)
+        widest = 1
+        for begin, size, b, first in zip(begins, contexts, bits, firsts, strict=False):
+            keys, index = self._keys[begin : begin + size], self._index[first : first + (1 << b)]
+            widest = max(widest, _begins(keys, 32 - b, index))
+            index += np.uint32(begin)
+            # Of equal keys the first one is found; the others are moved to where nobody looks for them.
+            keys[1:][keys[1:] == keys[:-1]] ^= np.uint32(1 << 31)
         if widest > _WIDEST:
             raise ValueError("the keys of a table of counts are no hashes")
         self._window = np.arange(widest)
         # Behind the last bucket stand zeros, which a key of the first one sees in a small table only.
         self._small = min(contexts) <= widest
-        firsts = [crowd.cumsum() - crowd + begin for crowd, begin in zip(crowds, begins, strict=False)]
-        self._index = np.concatenate(firsts, dtype=np.uint32, casting="unsafe")
-        self._shifts = np.repeat(np.array(shifts, np.uint32), kinds)  # (D * K,)
-        self._firsts = np.repeat(np.cumsum([0, *map(len, firsts)]).astype(np.uint32)[:-1], kinds)  # (D * K,)
-        for part in keys:  # of equal ones the first is found; the others are moved to where nobody looks for them
-            part[1:][part[1:] == part[:-1]] ^= np.uint32(1 << 31)
+        self._shifts = np.repeat(np.array([32 - b for b in bits], np.uint32), kinds)  # (D * K,)
+        self._firsts = np.repeat(np.array(firsts[:-1], np.uint32), kinds)  # (D * K,)
 
     @property
     def largest(self) -> int:
@@ -111,6 +114,17 @@ class Ledger:
             position, expert = np.divmod(place, wanted.shape[1])
             place = position * self._experts + expert
         return Known(place, widths, self._lost[at], self._ids[taken], self._counts[taken].astype(np.float32))
+
+
+def _begins(keys: Keys, shift: int, begins: Keys) -> int:
+    """Where each bucket begins, written into `begins`, and the most keys in one; some at a time, to spare memory."""
+    begins[:] = len(keys)
+    for start in range(0, len(keys), _PIECE):
+        piece = keys[start : start + _PIECE] >> np.uint32(shift)
+        # Backwards, so that of a bucket's keys the first is written last.
+        begins[piece[::-1]] = np.arange(start, start + len(piece), dtype=np.uint32)[::-1]
+    np.minimum.accumulate(begins[::-1], out=begins[::-1])  # an empty bucket begins where the next one does
+    return int(np.diff(begins, append=np.uint32(len(keys))).max())
 
 
 def _joined(fields: Sequence[Callable[[], Whole]], begins: Sequence[int]) -> Whole:

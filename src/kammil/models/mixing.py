@@ -258,6 +258,6 @@ def _checked(
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
-        if not (np.abs(weights[name].astype(np.float32)) <= _LARGEST).all():
+        if not (weights[name].min(initial=0) >= -_LARGEST and weights[name].max(initial=0) <= _LARGEST):
             raise ValueError(f"{name} holds something else than weights")
     return {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}

@@ -58,10 +58,10 @@ class Packed:
 
     def keys(self) -> Keys:
         """(C,) ascending."""
-        keys = np.cumsum(self._field("gaps", self.contexts), dtype=np.int64)
-        if len(keys) and int(keys[-1]) >= 1 << 32:
+        gaps = self._field("gaps", self.contexts)
+        if gaps.sum(dtype=np.int64) >= 1 << 32:
             raise ValueError("a table of counts has keys beyond 32 bits")
-        return keys.astype(np.uint32)
+        return np.cumsum(gaps, dtype=np.uint32)
 
     def widths(self) -> Whole:
         """(C,)."""

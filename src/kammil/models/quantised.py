@@ -33,6 +33,8 @@ Floats = NDArray[np.float32]
 
 _MOST, _STEPS = 63, 127
 """Largest whole number of a weight; and of what is carried, above and below its zero of 128."""
+_COLUMNS = 128
+"""Columns rounded at a time: what is in between needs little memory."""
 _READ, _BEFORE, _AFTER, _SAID = "read", "before", "after", "said"
 
 
@@ -112,6 +114,10 @@ def _graph(layers: Sequence[Layer], bias: Floats) -> bytes:
 
 def quantised(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
     """Weights (H, N) as whole numbers from -63 to 63, and what one of them is worth in each column, (N,)."""
-    scales = np.abs(weights).max(axis=0, initial=0) / np.float32(_MOST)
-    scales[scales == 0] = 1
-    return np.rint(weights / scales).astype(np.int8), scales.astype(np.float32)
+    whole, scales = np.empty(weights.shape, np.int8), np.ones(weights.shape[1], np.float32)
+    for begin in range(0, weights.shape[1], _COLUMNS):
+        part = slice(begin, begin + _COLUMNS)
+        most = np.abs(weights[:, part]).max(axis=0, initial=0) / np.float32(_MOST)
+        scales[part][most > 0] = most[most > 0]
+        whole[:, part] = np.rint(weights[:, part] / scales[part])
+    return whole, scales
