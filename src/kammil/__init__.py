@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kammil.completion import load as load
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.metrics import evaluate as evaluate
+    from kammil.session import Session as Session
     from kammil.workshop import train as train
 
 __version__ = version("kammil")
@@ -28,13 +29,14 @@ _PUBLIC = {
     "Completer": "kammil.completion",
     "Completion": "kammil.completion",
     "Score": "kammil.completion",
+    "Session": "kammil.session",
     "load": "kammil.completion",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
     "train": "kammil.workshop",
 }
 
-__all__ = ["Completer", "Completion", "KammilError", "Score", "__version__", "evaluate", "load", "train"]
+__all__ = ["Completer", "Completion", "KammilError", "Score", "Session", "__version__", "evaluate", "load", "train"]
 
 
 def __getattr__(name: str) -> object:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,12 @@ from kammil.decoding import Decoding, filters, greedy, sample
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
 from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State, rows
+from kammil.prefixes import MEGABYTES, Prefixes
 from kammil.text import TextRules, graphemes
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+
+if TYPE_CHECKING:
+    from kammil.session import Session
 
 FinishReason = Literal["length", "end", "stop"]
 
@@ -72,7 +77,7 @@ class Score:
 class Completer:
     """A model ready to complete text. Open one with `kammil.load(folder)`.
 
-    It keeps the state of the last prompt: a prompt that only grew costs its new characters.
+    It keeps the states along the last prompts: of a prompt that begins like one of them only the rest is read.
     """
 
     def __init__(
@@ -87,7 +92,23 @@ class Completer:
         # Lone surrogates, which a raw model may have learnt, are no text that could be written anywhere.
         surrogates = [id for id, c in enumerate(vocabulary.characters, SPECIALS) if "\ud800" <= c <= "\udfff"]
         self._forbidden = (PAD, UNK, BOS, *surrogates)
-        self._last: tuple[Ids, LogProbabilities, State] | None = None
+        self._prefixes = Prefixes(runner)
+
+    def session(self, *, megabytes: float = MEGABYTES) -> Session:
+        """A text that is being typed, with states of its own: see `Session`."""
+        from kammil.session import Session  # one room to the right: this is a door, nothing here needs it
+
+        return Session(self, megabytes=megabytes)
+
+    def apart(self, megabytes: float = MEGABYTES) -> Self:
+        """The same model with states of its own, of so many megabytes at most; nothing was read."""
+        other = copy(self)
+        other._prefixes = Prefixes(self.runner, megabytes)
+        return other
+
+    def after(self, text: str) -> tuple[LogProbabilities, State]:
+        """What may follow a text, (1, V), and the state of the runner there, one row; neither may be changed."""
+        return self._read(self.vocabulary.encode(self.normalise(text)))
 
     def normalise(self, text: str) -> str:
         """The text as the model sees it; the text itself for a model trained with `--raw`."""
@@ -161,21 +182,8 @@ class Completer:
             log_probabilities, state = self.runner.step(ids, state)  # (live, V)
 
     def _read(self, ids: Ids) -> tuple[LogProbabilities, State]:
-        """What may follow BOS and ids, (1, V), and the state there; goes on from the last prompt where it can."""
-        whole = np.concatenate([[BOS], ids])
-        if self._last is not None:
-            done, log_probabilities, state = self._last
-            if len(done) <= len(whole) and np.array_equal(done, whole[: len(done)]):
-                rest = whole[len(done) :]
-            else:
-                rest, state = whole, self.runner.start(1)
-        else:
-            rest, state, log_probabilities = whole, self.runner.start(1), np.zeros((1, 0), np.float32)
-        for begin in range(0, len(rest), CHUNK):
-            read, state = self.runner.read(rest[None, begin : begin + CHUNK], state, last=1)  # (1, 1, V)
-            log_probabilities = read[:, 0]
-        self._last = whole, log_probabilities, state
-        return log_probabilities, state
+        """What may follow BOS and ids, (1, V), and the state there; what was read before is not read again."""
+        return self._prefixes.after(np.concatenate([[BOS], ids]))
 
 
 @dataclass

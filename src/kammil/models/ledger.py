@@ -67,7 +67,7 @@ class Ledger:
         self._experts, self._tables = experts, len(tables)
         contexts, followers = [table.contexts for table in tables], [table.followers for table in tables]
         begins = np.cumsum([0, *(size + _WIDEST for size in contexts)]).tolist()
-        self._keys = _joined([table.keys for table in tables], begins)
+        self._keys: Keys = _joined([table.keys for table in tables], begins).astype(np.uint32, copy=False)
         self._widths = _joined([table.widths for table in tables], begins)
         self._lost = _joined([table.lost for table in tables], begins)
         follow = np.cumsum([0, *followers]).tolist()
