@@ -117,9 +117,9 @@ def test_a_session_says_what_a_model_says_that_never_read_anything(model: Comple
         session.update(typed)
         assert session.text == typed
         fresh = model.apart()
-        several: list[Options] = [{}, {"temperature": 0.0}, {"seed": 3}]
+        several: list[Options] = [{"length": 8}, {"length": 8, "temperature": 0.0}, {"length": 8, "seed": 3}]
         for options in several:
-            ours, theirs = session.complete(length=8, **options), fresh.complete(typed, length=8, **options)
+            ours, theirs = session.complete(**options), fresh.complete(typed, **options)
             assert ours.text == theirs.text
             assert ours.bits == pytest.approx(theirs.bits, abs=1e-3)
     assert [c.text for c in session.samples(3, length=5)] == [c.text for c in model.samples(session.text, 3, length=5)]

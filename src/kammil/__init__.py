@@ -10,7 +10,6 @@ model.complete("شو حلو", length=30, temperature=0.7, seed=1).text
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from kammil.session import Session as Session
     from kammil.workshop import train as train
 
-__version__ = version("kammil")
+    __version__: str
 
 _PUBLIC = {
     "Completer": "kammil.completion",
@@ -41,6 +40,10 @@ __all__ = ["Completer", "Completion", "KammilError", "Score", "Session", "__vers
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used, so that importing kammil stays instant."""
+    if name == "__version__":
+        from importlib.metadata import version  # reads files, and imports a mail parser for it
+
+        return version("kammil")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'kammil' has no attribute {name!r}")
     from importlib import import_module

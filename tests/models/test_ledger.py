@@ -30,12 +30,12 @@ def ledger(tables: list[Counts]) -> Ledger:
 
 def spelled(known: Known) -> dict[int, tuple[int, list[tuple[int, float]]]]:
     """Occurrences lost, and followers with counts, by place."""
-    ends = np.cumsum(known.widths)
-    entries = list(zip(known.ids.tolist(), known.counts.tolist(), strict=True))
-    return {
-        int(place): (int(lost), sorted(entries[end - width : end]))
-        for place, lost, end, width in zip(known.places, known.lost, ends.tolist(), known.widths.tolist(), strict=True)
-    }
+    entries = list(zip(*known.followers.tolist(), strict=True))
+    made: dict[int, tuple[int, list[tuple[int, float]]]] = {}
+    for place, width, lost in zip(*known.contexts.tolist(), strict=True):
+        made[place], entries = (lost, sorted(entries[:width])), entries[width:]
+    assert not entries and len(made) == known.contexts.shape[1]
+    return made
 
 
 def expected(tables: list[Counts], keys: np.ndarray) -> dict[int, tuple[int, list[tuple[int, float]]]]:

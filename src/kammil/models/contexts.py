@@ -74,7 +74,6 @@ class Contexts:
         distance = np.arange(self._length + 1, dtype=np.uint64)[:, None]
         # Row 0 is for words, row n for the n-th last id.
         self._numbers = _stir(_stir(ids + _THREE) + distance * _TWO)  # (L + 1, V)
-        self._sums = [0] * self._length
         self._recipe = [(name, 0 if name in WORD_KINDS else int(name[1:])) for name in self.kinds]
         self._salts = _stir(np.arange(1, len(self.kinds) + 1, dtype=np.uint64) * _THREE)  # (K,)
 
@@ -90,12 +89,10 @@ class Contexts:
         line = np.concatenate([recent.astype(np.int64), ids], axis=1)  # (B, L + T)
         hashes = np.empty((batch, time, len(self.kinds)), np.uint64)
         if self._orders:
-            total = np.zeros((batch, time), np.uint64)
-            found = {n: k for k, n in self._orders}
-            for n in range(1, self._length + 1):
-                total += self._numbers[n][line[:, self._length - n + 1 : self._length - n + 1 + time]]
-                if n in found:
-                    hashes[..., found[n]] = total
+            back = np.arange(self._length, 0, -1) + np.arange(time)[:, None]  # (T, L): the last id, the one before, ...
+            numbers = self._numbers[np.arange(1, self._length + 1), line[:, back]]  # (B, T, L)
+            places, lengths = zip(*self._orders, strict=True)
+            hashes[..., places] = numbers.cumsum(axis=-1)[..., np.array(lengths) - 1]
         words = words.astype(np.uint64)
         if self._words:
             along = np.empty((batch, time, 3), np.uint64)  # this word, the one before, and the one before that
@@ -130,12 +127,12 @@ class Contexts:
 
         Returns: the hashes, and the words of the new state.
         """
-        numbers, sums = self._plain[0], self._sums
+        numbers = self._plain[0]
         total = numbers[1][id]
-        sums[0] = total
+        sums = [total]
         for n in range(2, self._length + 1):
             total += numbers[n][recent[1 - n]]
-            sums[n - 1] = total & _MASK
+            sums.append(total & _MASK)
         words = self._extend_one(words, id) if self._words else list(words)
         made: list[int] = []
         for name, place in self._recipe:

@@ -67,8 +67,29 @@ class History:
         entries = Entries(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
         return entries, new
 
-    def read_one(self, id: int, keys: Keys, state: State) -> tuple[dict[int, dict[int, int]], State]:
-        """As `read` of one id with the keys (K,) after it, for one text: how often what followed, by kind.
+    def step(self, ids: Ids, keys: Keys, state: State) -> tuple[Entries, State]:
+        """As `read` of one id each, (B,), with the keys after them, (B, K)."""
+        marks, line = state  # (B, n, K), (B, n)
+        length = line.shape[1]
+        longer = np.concatenate([line, ids[:, None]], axis=1)  # (B, n + 1)
+        new = np.concatenate([marks, keys[:, None]], axis=1)[:, -WINDOW:], longer[:, -WINDOW:]
+        row, place = (marks == keys[:, None]).reshape(len(ids), -1).nonzero()  # (M,)
+        position, kind = np.divmod(place, self._kinds)
+        real = (longer[row, position] != PAD) & (longer[row, length] != PAD)
+        if not real.all():
+            row, position, kind = row[real], position[real], kind[real]
+        pairs = (row * self._kinds + kind) << _ID_BITS | longer[row, position + 1]
+        pairs.sort()
+        first = np.flatnonzero(np.diff(pairs, prepend=-1))  # (N,)
+        counts = np.diff(first, append=len(pairs))
+        places = pairs[first] >> _ID_BITS
+        size, shape = keys.size, keys.shape
+        totals = np.bincount(places, counts, size).reshape(shape).astype(np.float32)
+        distinct = np.bincount(places, minlength=size).reshape(shape).astype(np.float32)
+        return Entries(totals, distinct, places, pairs[first] & ((1 << _ID_BITS) - 1), counts.astype(np.float32)), new
+
+    def step_one(self, id: int, keys: Keys, state: State) -> tuple[dict[int, dict[int, int]], State]:
+        """As `step` for one text, (K,): how often what followed, by kind.
 
         A handful of followers is known of a position, if any: to count them one by one takes half the time.
         """

@@ -9,16 +9,16 @@ Shapes: P positions, K kinds, D tables, C contexts of all tables, F followers, W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from kammil.models.counts import Entries, Floats, Index, Keys, Whole, expand
+from kammil.models.counts import Entries, Index, Keys, Whole, expand
 from kammil.models.packing import Packed
 
-_CROWD = 2
-"""Keys in a bucket, about. Half as many would take twice the memory, 4 bytes a bucket."""
+_CROWD = 4
+"""Keys in a bucket, about. Half as many would take twice the memory, 4 bytes a bucket, and spare a search nothing."""
 _PIECE = 1 << 16
 _WIDEST = 64
 """Keys in the widest bucket of a table that is opened: hashes come to a dozen, a foreign folder could ask for more."""
@@ -28,16 +28,11 @@ _WIDEST = 64
 class Known:
     """What was seen after some contexts; those of one context stand together."""
 
-    places: Index
-    """(n,): position * experts + expert of each context."""
-    widths: Index
-    """(n,): its followers, at least 1."""
-    lost: Whole
-    """(n,): occurrences whose followers were not kept."""
-    ids: Whole
-    """(N,): followers, context by context; N is the sum of the widths."""
-    counts: Floats
-    """(N,): how often each followed."""
+    contexts: Index
+    """(3, n): of each context its place, which is position * experts + expert; its followers, at least 1; and the
+    occurrences whose followers were not kept."""
+    followers: Index
+    """(2, N): ids, context by context, and how often each followed; N is the sum of the contexts' followers."""
 
     @classmethod
     def of(cls, entries: Entries, expert: int, experts: int) -> Known:
@@ -46,12 +41,22 @@ class Known:
         widths = np.bincount(entries.places, minlength=entries.totals.size)
         found = np.flatnonzero(widths)
         places = found // kinds * experts + found % kinds + expert
-        return cls(places, widths[found], np.zeros(len(found), np.int64), entries.ids, entries.counts)
+        followers = np.stack([entries.ids, entries.counts.astype(np.int64)])
+        return cls(np.stack([places, widths[found], np.zeros(len(found), np.int64)]), followers)
+
+    @classmethod
+    def at_first(cls, followers: Mapping[int, Mapping[int, int]], expert: int) -> Known:
+        """How often what followed at the only position, by kind of context; the first is expert number `expert`."""
+        contexts = [[expert + kind for kind in followers], [len(f) for f in followers.values()], [0] * len(followers)]
+        ids = [id for counts in followers.values() for id in counts]
+        return cls(np.array(contexts), np.array([ids, [n for counts in followers.values() for n in counts.values()]]))
 
     def and_(self, other: Known) -> Known:
         """These contexts, then others."""
-        fields = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Known(*(np.concatenate(pair) for pair in fields))
+        return Known(
+            np.concatenate([self.contexts, other.contexts], axis=1),
+            np.concatenate([self.followers, other.followers], axis=1),
+        )
 
 
 class Ledger:
@@ -108,12 +113,15 @@ class Ledger:
         at = begins.reshape(-1)[place] + nth
         if self._small:
             place, at = place[self._widths[at] > 0], at[self._widths[at] > 0]
-        widths = self._widths[at].astype(np.int64)
-        taken = expand(self._starts[at].astype(np.int64), widths)  # (N,)
+        contexts = np.empty((3, len(at)), np.int64)
+        contexts[0], contexts[1], contexts[2] = place, self._widths[at], self._lost[at]
         if len(keys) > 1:
             position, expert = np.divmod(place, wanted.shape[1])
-            place = position * self._experts + expert
-        return Known(place, widths, self._lost[at], self._ids[taken], self._counts[taken].astype(np.float32))
+            contexts[0] = position * self._experts + expert
+        taken = expand(self._starts[at].astype(np.int64), contexts[1])  # (N,)
+        followers = np.empty((2, len(taken)), np.int64)
+        followers[0], followers[1] = self._ids[taken], self._counts[taken]
+        return Known(contexts, followers)
 
 
 def _begins(keys: Keys, shift: int, begins: Keys) -> int:

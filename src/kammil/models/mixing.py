@@ -137,18 +137,9 @@ class BlendRunner(Runner):
         hashes, word = self._contexts.read_one(id, recent[0].tolist(), words[0].tolist())
         keys = keys_of(hashes)
         known = self._ledger.read(keys[None])
-        followers, history = self._history.read_one(id, keys[self._columns], tuple(history))
+        followers, history = self._history.step_one(id, keys[self._columns], tuple(history))
         if followers:
-            kinds, counts = list(followers), list(followers.values())
-            known = known.and_(
-                Known(
-                    np.array(kinds) + self._counted,
-                    np.array([len(c) for c in counts]),
-                    np.zeros(len(kinds), np.int64),
-                    np.array([i for c in counts for i in c]),
-                    np.array([n for c in counts for n in c.values()], np.float32),
-                )
-            )
+            known = known.and_(Known.at_first(followers, self._counted))
         context = np.concatenate([recent[:, 1:], ids[None]], axis=1), np.array([word], np.uint64)
         return self._mix(said, known)[None], (hidden, *context, *history)
 
@@ -164,7 +155,10 @@ class BlendRunner(Runner):
                 said[:, t - time + wanted] = now
         hashes, context = self._contexts.read(ids, (recent, words))
         keys = keys_of(hashes)  # (B, T, K)
-        earlier, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
+        if time == wanted == 1:
+            earlier, history = self._history.step(ids[:, 0], keys[:, 0, self._columns], tuple(history))
+        else:
+            earlier, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
         if wanted:
             flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
             known = self._ledger.read(flat).and_(Known.of(earlier, self._counted, self._experts))
@@ -179,31 +173,32 @@ class BlendRunner(Runner):
         What the gate and the sum are given is what `evidence` makes of the same counts.
         """
         scores = said[:, : self._size]
-        widths, counts = known.widths, known.counts
+        places, widths, lost = known.contexts
+        counts = known.followers[1].astype(np.float32)
         if not len(widths):
             return _normalised(scores)
         begins = np.cumsum(widths) - widths
-        totals = np.add.reduceat(counts, begins) + known.lost.astype(np.float32)  # (n,)
+        totals = np.add.reduceat(counts, begins) + lost.astype(np.float32)  # (n,)
         clue = np.empty((len(widths), CLUES), np.float32)
-        clue[:, 0], clue[:, 1] = totals, widths + known.lost
+        clue[:, 0], clue[:, 1] = totals, widths + lost
         clue[:, 4] = clue[:, 1] == 1
         np.log1p(clue[:, :2], out=clue[:, :2])
         np.divide(np.maximum.reduceat(counts, begins), totals, out=clue[:, 2])
         clue[:, _ABSENT] = 0
         clues = self._absent.repeat(len(said), axis=0)  # (P, K, CLUES)
-        clues.reshape(-1, CLUES)[known.places] = clue
+        clues.reshape(-1, CLUES)[places] = clue
         inner = clues.reshape(len(said), -1) @ self._heard  # (P, G)
         inner += said[:, self._size :]
         trust = np.maximum(inner, 0, out=inner) @ self._trust  # (P, K * FEATURES)
         trust += self._trust_bias
-        weights = trust.reshape(-1, FEATURES)[known.places]  # (n, FEATURES)
+        weights = trust.reshape(-1, FEATURES)[places]  # (n, FEATURES)
         weights[:, 1] /= totals
         expected = weights[:, 1].repeat(widths)  # (N,)
         expected *= counts
         expected += weights[:, 0].repeat(widths) * np.log(counts * np.float32(10) + np.float32(1))
-        at = known.ids
+        at = known.followers[0]
         if len(said) > 1:
-            at = at + (known.places // self._experts * self._size).repeat(widths)
+            at = at + (places // self._experts * self._size).repeat(widths)
         scores = scores + np.bincount(at, expected, scores.size).reshape(scores.shape).astype(np.float32)
         return _normalised(scores)
 
