@@ -28,8 +28,9 @@ import torch
 from numpy.typing import NDArray
 
 import kammil
-from kammil.completion import Completer
-from kammil.models import load_runner
+from kammil import folder
+from kammil.completion import Completer, follow
+from kammil.models import load_runner, mixing
 from kammil.models.base import rows
 from kammil.models.families import Neural, family
 from kammil.models.graph import Graph
@@ -192,7 +193,9 @@ def _bound(
     return lambda _: step(ids, h)
 
 
-def numpy_step(layer: Layer, bias: Floats, ids: NDArray[np.int64], h: Floats) -> object:
+def numpy_step(
+    layer: Layer, bias: Floats, ids: NDArray[np.int64], h: Floats
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """The same step with NumPy's matrix products."""
     width = h.shape[1]
     x, g = layer.inward[ids], h @ layer.recurrent + layer.bias
@@ -277,14 +280,37 @@ def process() -> dict[str, Any]:
     }
 
 
+class Exact:
+    """What stands in for `QuantisedGRU` to see what rounding costs: one network in single precision."""
+
+    def __init__(self, layers: Sequence[Layer], bias: Floats) -> None:
+        """`layers`: one."""
+        (self._layer,) = layers
+        self._bias = bias
+        self.width, self.columns = self._layer.recurrent.shape[0], len(bias)
+
+    def step(self, ids: NDArray[np.int64], before: Floats) -> tuple[Floats, Floats]:
+        """As `QuantisedGRU.step`."""
+        after, said = numpy_step(self._layer, self._bias, ids, before)
+        return after.astype(np.float32), said.astype(np.float32)
+
+
 def bits(model: Completer) -> dict[str, float]:
-    """Bits a character on lev30/validation as the model ships, end of text excluded."""
-    from kammil.completion import follow
+    """Bits a character on lev30/validation, ends of texts excluded: as the model ships, and in single precision."""
     from kammil.corpus import sources
 
     texts = [model.normalise(text) for text in sources.texts("lev30/validation")]
-    traces = [trace for text in texts for trace in follow(model.runner, model.vocabulary, [text])]
-    return {"int8": float(sum(t.bits[:-1].sum() for t in traces) / sum(map(len, texts)))}
+    assert model.model is not None
+    description, kept = model.model.description, mixing.QuantisedGRU
+    made = {"int8": model.runner}
+    if description.family == "blend" and description.settings["networks"] == 1:
+        mixing.QuantisedGRU = Exact  # pyright: ignore[reportAttributeAccessIssue]
+        made["fp32"] = load_runner("blend", description.settings, folder.read(Path("levantine")).artifacts)
+        mixing.QuantisedGRU = kept
+    return {
+        name: float(sum(t.bits[:-1].sum() for t in follow(runner, model.vocabulary, texts)) / sum(map(len, texts)))
+        for name, runner in made.items()
+    }
 
 
 def in_turn(
@@ -356,7 +382,8 @@ def print_tables(result: Mapping[str, Any]) -> None:
         for name, row in table.items():
             cells = "".join(f"{1000 * row['batch'][b]['cpu_median']:>9.0f}" for b in BATCHES)
             print(f"{name:<32}{row['roofline_us']:>9.0f}{cells}")
-    print("\n" + "\n".join(f"{name:<32}{value:.3f}" for name, value in result["process"].items()))
+    figures = {**result["process"], **{f"bits {name}": value for name, value in result.get("bits", {}).items()}}
+    print("\n" + "\n".join(f"{name:<32}{value:.4f}" for name, value in figures.items()))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ def main() -> None:
     """Entry point of `kammil`: runs a command; an error of ours is one sentence on stderr and exit status 2."""
     from kammil.errors import KammilError
 
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # we use none, and looking for them takes 15 ms
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # closed by whoever called, as in `kammil info model >&-`
             setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, mode)))
