@@ -23,7 +23,7 @@ bundled model as long as a person takes to notice nothing, 3 ms."""
 NEAR = 16
 """Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
 MEGABYTES = 16.0
-"""Of states: some 2,000 of the bundled model, 50 of a transformer at 70 characters."""
+"""Of states: some 2,000 of the bundled model at 70 characters, fewer of a transformer, whose states grow."""
 
 
 @dataclass(eq=False, slots=True)

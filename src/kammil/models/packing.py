@@ -2,7 +2,7 @@
 
 Sorted keys become gaps, and each array is split into planes (all first bytes, all second bytes, ...) before it is
 compressed with zlib: small numbers leave their upper planes empty, and Huffman codes come close to the entropy of the
-others. A context with one follower takes about 3 bytes. Opening costs about 0.1 s a million contexts, nearly all of it
+others. A context with one follower takes about 3 bytes. Opening costs about 0.15 s a million contexts, nearly all of it
 in zlib.
 """
 

@@ -11,7 +11,7 @@ and 255 * 127 * 2 does not. On the validation texts of the benchmark the bundled
 single precision, 2.6480 with 7 bits, 2.6478 with 8.
 
 What was left out: scales found from each batch (`DynamicQuantizeLinear`), with which a row would depend on its
-neighbours; unsigned weights, which need no seventh bit less and take half as long again.
+neighbours; unsigned weights, which could keep their eighth bit and take a third longer.
 
 Shapes: B batch, V vocabulary, M networks, H hidden, A what is asked of the states beside the scores, N columns.
 """
