@@ -11,7 +11,6 @@ model.suggest("شو حل", k=3)
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,15 +20,17 @@ if TYPE_CHECKING:
     from kammil.completion import load as load
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.metrics import evaluate as evaluate
+    from kammil.session import Session as Session
     from kammil.suggestion import Suggestion as Suggestion
     from kammil.workshop import train as train
 
-__version__ = version("kammil")
+    __version__: str
 
 _PUBLIC = {
     "Completer": "kammil.completion",
     "Completion": "kammil.completion",
     "Score": "kammil.completion",
+    "Session": "kammil.session",
     "load": "kammil.completion",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
@@ -37,11 +38,26 @@ _PUBLIC = {
     "train": "kammil.workshop",
 }
 
-__all__ = ["Completer", "Completion", "KammilError", "Score", "Suggestion", "__version__", "evaluate", "load", "train"]
+__all__ = [
+    "Completer",
+    "Completion",
+    "KammilError",
+    "Score",
+    "Session",
+    "Suggestion",
+    "__version__",
+    "evaluate",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> object:
     """Import a public name when it is first used, so that importing kammil stays instant."""
+    if name == "__version__":
+        from importlib.metadata import version  # reads files, and imports a mail parser for it
+
+        return version("kammil")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'kammil' has no attribute {name!r}")
     from importlib import import_module

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,15 @@ from kammil import suggestion
 from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
-from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State
+from kammil.prefixes import MEGABYTES, Prefixes
 from kammil.seen import Runs
 from kammil.suggestion import Letters, Suggestion
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+
+if TYPE_CHECKING:
+    from kammil.session import Session
 
 CHUNK = 4096
 """Positions read in one call at most: bounds the memory of a long prompt (4096 positions x V numbers)."""
@@ -85,7 +90,7 @@ class Score:
 class Completer:
     """A model ready to complete text. Open one with `kammil.load(folder)`.
 
-    It keeps the state of the last prompt: a prompt that only grew costs its new characters.
+    It keeps the states along the last prompts: of a prompt that begins like one of them only the rest is read.
     """
 
     def __init__(
@@ -100,7 +105,23 @@ class Completer:
         # Lone surrogates, which a raw model may have learnt, are no text that could be written anywhere.
         surrogates = [id for id, c in enumerate(vocabulary.characters, SPECIALS) if "\ud800" <= c <= "\udfff"]
         self._forbidden = (PAD, UNK, BOS, *surrogates)
-        self._last: tuple[Ids, LogProbabilities, State] | None = None
+        self._prefixes = Prefixes(runner)
+
+    def session(self, *, megabytes: float = MEGABYTES) -> Session:
+        """A text that is being typed, with states of its own: see `Session`."""
+        from kammil.session import Session  # one room to the right: this is a door, nothing here needs it
+
+        return Session(self, megabytes=megabytes)
+
+    def apart(self, megabytes: float = MEGABYTES) -> Self:
+        """The same model with states of its own, of so many megabytes at most; nothing was read."""
+        other = copy(self)
+        other._prefixes = Prefixes(self.runner, megabytes)
+        return other
+
+    def after(self, text: str) -> tuple[LogProbabilities, State]:
+        """What may follow a text, (1, V), and the state of the runner there, one row; neither may be changed."""
+        return self._read(self.vocabulary.encode(self.normalise(text)))
 
     @cached_property
     def runs(self) -> Runs | None:
@@ -198,21 +219,8 @@ class Completer:
             yield from draw(self.runner, guide, log_probabilities, state, n)
 
     def _read(self, ids: Ids) -> tuple[LogProbabilities, State]:
-        """What may follow BOS and ids, (1, V), and the state there; goes on from the last prompt where it can."""
-        whole = np.concatenate([[BOS], ids])
-        if self._last is not None:
-            done, log_probabilities, state = self._last
-            if len(done) <= len(whole) and np.array_equal(done, whole[: len(done)]):
-                rest = whole[len(done) :]
-            else:
-                rest, state = whole, self.runner.start(1)
-        else:
-            rest, state, log_probabilities = whole, self.runner.start(1), np.zeros((1, 0), np.float32)
-        for begin in range(0, len(rest), CHUNK):
-            read, state = self.runner.read(rest[None, begin : begin + CHUNK], state, last=1)  # (1, 1, V)
-            log_probabilities = read[:, 0]
-        self._last = whole, log_probabilities, state
-        return log_probabilities, state
+        """What may follow BOS and ids, (1, V), and the state there; what was read before is not read again."""
+        return self._prefixes.after(np.concatenate([[BOS], ids]))
 
 
 @dataclass(frozen=True)
@@ -262,4 +270,6 @@ def load(path: str | Path = folders.PRETRAINED[0]) -> Completer:
         raise FolderError(
             f"{path} has {model.vocabulary.size} vocabulary entries, {runner.vocabulary_size} outputs; copy it again."
         )
+    # The runner has what it needs of the arrays; the arrays as they were packed are not kept beside it.
+    model = replace(model, artifacts=Artifacts({}))
     return Completer(runner, model.vocabulary, TextRules.from_dict(model.description.rules), model)

@@ -217,6 +217,25 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
     assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-4)
 
 
+@pytest.mark.parametrize("background", [[], TEXTS[2:] * 2])
+def test_one_text_alone_is_stepped_as_many_are_read(vocabulary: CharacterVocabulary, background: list[str]) -> None:
+    """One row has a way of its own: nearly the same arithmetic, in another order."""
+    made = experts(vocabulary, TEXTS[:4], background=background)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS, made.number)
+    torch.nn.init.normal_(network.gate_out.weight, std=0.3)
+    runner = BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
+    drawn = np.random.default_rng(0).integers(4, 12, (1, 300))  # few ids, so that much comes back; beyond the window
+    for ids in (*(vocabulary.encode(text)[None] for text in TEXTS), drawn):
+        whole, end = runner.read(ids, runner.start(1))
+        state = runner.start(1)
+        for t in range(ids.shape[1]):
+            step, state = runner.step(ids[:, t], state)
+            assert step == pytest.approx(whole[:, t], abs=1e-4)
+        for one, other in zip(state, end, strict=True):
+            assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+
+
 def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> None:
     made = experts(vocabulary, TEXTS)
     torch.manual_seed(0)

@@ -72,3 +72,17 @@ def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> No
 def test_an_unknown_kind_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="kind of context"):
         Contexts(["o1", kind], IN_WORD)
+
+
+@given(IDS)
+def test_one_text_by_itself_is_hashed_the_same(ids: list[int]) -> None:
+    contexts = Contexts(KINDS, IN_WORD)
+    hashes, end = contexts.read(np.array([ids, ids[::-1]]), contexts.start(2))  # (2, T, K)
+    recent, words = (array[0].tolist() for array in contexts.start(1))
+    for t, id in enumerate(ids):
+        now, words = contexts.read_one(id, recent, words)
+        recent = [*recent[1:], id]
+        assert (now == hashes[0, t]).all()
+    assert recent == end[0][0].tolist() and words == end[1][0].tolist()
+    alone, last = contexts.read(np.array([ids]), contexts.start(1))
+    assert (alone[0] == hashes[0]).all() and (last[1] == end[1][:1]).all()

@@ -64,6 +64,35 @@ def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> No
         assert (one == other).all()
 
 
+@given(st.lists(TEXTS, min_size=1, max_size=3), st.sampled_from([1, 25]))
+def test_stepping_is_reading(texts: list[list[int]], repeat: int) -> None:
+    """Side by side, padded behind, and one by one; beyond the window too."""
+    texts = [text * repeat for text in texts]
+    history = History(KINDS)
+    width = max(map(len, texts))
+    ids = np.array([text + [PAD] * (width - len(text)) for text in texts])
+    keys = np.concatenate([np.pad(keyed(t), ((0, 0), (0, width - len(t)), (0, 0))) for t in texts])
+    whole, end = history.read(ids, keys, history.start(len(texts)), last=width)
+    together = history.start(len(texts))
+    alone = [history.start(1) for _ in texts]
+    for t in range(width):
+        entries, together = history.step(ids[:, t], keys[:, t], together)
+        position, kind = np.divmod(whole.places, KINDS)
+        here = position % width == t
+        assert (entries.places == position[here] // width * KINDS + kind[here]).all()
+        assert (entries.ids == whole.ids[here]).all() and (entries.counts == whole.counts[here]).all()
+        for field in ("totals", "distinct"):
+            assert (getattr(entries, field) == getattr(whole, field).reshape(len(texts), width, KINDS)[:, t]).all()
+        for row in range(len(texts)):
+            followers, alone[row] = history.step_one(int(ids[row, t]), keys[row, t], alone[row])
+            mine = entries.places // KINDS == row
+            spelled = {(k, i): n for k, counts in followers.items() for i, n in counts.items()}
+            places, followed, counted = entries.places[mine] % KINDS, entries.ids[mine], entries.counts[mine]
+            assert spelled == {(k, i): n for k, i, n in zip(places.tolist(), followed.tolist(), counted, strict=True)}
+    for one, other in zip(together, end, strict=True):
+        assert (one == other).all()
+
+
 def test_the_window_forgets() -> None:
     history = History(KINDS)
     ids = [4, 5, *[6] * WINDOW, 4]

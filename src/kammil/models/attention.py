@@ -27,11 +27,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import onnx
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from onnx import numpy_helper
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -39,6 +37,7 @@ from kammil.models.base import Artifacts, Settings
 from kammil.models.graph import Graph
 from kammil.models.network import GROWING, IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
 from kammil.models.recurrence import recur
+from kammil.models.wire import FLOAT, WHOLE
 from kammil.vocabulary import PAD
 
 WINDOW = 4096
@@ -132,7 +131,7 @@ def export(model: AttentiveGRU) -> Artifacts:
 
     keys = g.remember(1, g.add("MatMul", before, weights["key.weight"].T), axis=1, window=WINDOW)  # (B, S + T, A)
     values = g.remember(2, g.add("MatMul", h, weights["value.weight"].T), axis=1, window=WINDOW)  # (B, S + T, A)
-    read = g.remember(3, g.add("Cast", IDS, to=onnx.TensorProto.FLOAT), axis=1, window=WINDOW)  # (B, S + T)
+    read = g.remember(3, g.add("Cast", IDS, to=FLOAT), axis=1, window=WINDOW)  # (B, S + T)
 
     h = g.add("Slice", h, g.add("Neg", LAST), g.whole(g.END), g.whole(1))  # (B, last, H)
     query = g.add("MatMul", h, weights["query.weight"].T / np.float32(math.sqrt(attention)))  # (B, last, A)
@@ -143,9 +142,9 @@ def export(model: AttentiveGRU) -> Artifacts:
     own = g.add("Add", g.add("MatMul", y, weights["output.weight"].T), weights["output.bias"])  # (B, last, V)
     own = g.add("LogSoftmax", own, axis=-1)
 
-    which = g.add("Unsqueeze", g.add("Cast", read, to=onnx.TensorProto.INT64), g.whole(1))  # (B, 1, S + T)
+    which = g.add("Unsqueeze", g.add("Cast", read, to=WHOLE), g.whole(1))  # (B, 1, S + T)
     which = g.add("Expand", which, g.add("Shape", shares))  # (B, last, S + T)
-    empty = g.add("ConstantOfShape", g.add("Shape", own), value=numpy_helper.from_array(np.zeros(1, np.float32)))
+    empty = g.add("ConstantOfShape", g.add("Shape", own))  # zeros
     copied = g.add("ScatterElements", empty, which, shares, axis=2, reduction="add")  # (B, last, V)
     copied = g.add("Log", g.add("Add", copied, np.float32(_TINY)))
     gate = g.add("Add", g.add("MatMul", y, weights["gate.weight"].T), weights["gate.bias"])  # (B, last, 1)

@@ -13,6 +13,7 @@ Shapes: B batch, T time, K kinds, L longest order.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ LONGEST = 32
 
 _ONE, _TWO, _THREE = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 _S33, _S29 = np.uint64(33), np.uint64(29)
+_ONE_, _TWO_, _MASK = int(_ONE), int(_TWO), (1 << 64) - 1
 
 
 def _stir(x: Hashes) -> Hashes:
@@ -38,6 +40,14 @@ def _stir(x: Hashes) -> Hashes:
     x *= _TWO
     x ^= x >> _S29
     return x
+
+
+def _stir_one(x: int) -> int:
+    """As `_stir`; of one number, whose bits beyond 64 do not count."""
+    x &= _MASK
+    x = (x ^ x >> 33) * _ONE_ & _MASK
+    x = (x ^ x >> 33) * _TWO_ & _MASK
+    return x ^ x >> 29
 
 
 class Contexts:
@@ -64,6 +74,7 @@ class Contexts:
         distance = np.arange(self._length + 1, dtype=np.uint64)[:, None]
         # Row 0 is for words, row n for the n-th last id.
         self._numbers = _stir(_stir(ids + _THREE) + distance * _TWO)  # (L + 1, V)
+        self._recipe = [(name, 0 if name in WORD_KINDS else int(name[1:])) for name in self.kinds]
         self._salts = _stir(np.arange(1, len(self.kinds) + 1, dtype=np.uint64) * _THREE)  # (K,)
 
     def start(self, batch: int) -> State:
@@ -78,18 +89,23 @@ class Contexts:
         line = np.concatenate([recent.astype(np.int64), ids], axis=1)  # (B, L + T)
         hashes = np.empty((batch, time, len(self.kinds)), np.uint64)
         if self._orders:
-            total = np.zeros((batch, time), np.uint64)
-            found = {n: k for k, n in self._orders}
-            for n in range(1, self._length + 1):
-                total += self._numbers[n][line[:, self._length - n + 1 : self._length - n + 1 + time]]
-                if n in found:
-                    hashes[..., found[n]] = total
+            back = np.arange(self._length, 0, -1) + np.arange(time)[:, None]  # (T, L): the last id, the one before, ...
+            numbers = self._numbers[np.arange(1, self._length + 1), line[:, back]]  # (B, T, L)
+            places, lengths = zip(*self._orders, strict=True)
+            hashes[..., places] = numbers.cumsum(axis=-1)[..., np.array(lengths) - 1]
         words = words.astype(np.uint64)
         if self._words:
             along = np.empty((batch, time, 3), np.uint64)  # this word, the one before, and the one before that
-            for t in range(time):
-                words = self._extend(words, ids[:, t])
-                along[:, t] = words[:, :3]
+            if batch == 1:
+                word = words[0].tolist()
+                for t, id in enumerate(ids[0].tolist()):
+                    word = self._extend_one(word, id)
+                    along[0, t] = word[:3]
+                words = np.array([word], np.uint64)
+            else:
+                for t in range(time):
+                    words = self._extend(words, ids[:, t])
+                    along[:, t] = words[:, :3]
             now, before, earlier = along[..., 0], along[..., 1], along[..., 2]
             made = {
                 "w": lambda: now,
@@ -100,6 +116,53 @@ class Contexts:
             for k, name in self._words:
                 hashes[..., k] = made[name]()
         return _stir(hashes + self._salts), (line[:, -self._length :], words)
+
+    def read_one(self, id: int, recent: Sequence[int], words: Sequence[int]) -> tuple[Hashes, list[int]]:
+        """Hashes (K,) after one more id of one text: what `read` gives, in plain whole numbers up to the last step.
+
+        Args:
+            id: what is read.
+            recent: the ids before it, L - 1 at least.
+            words: of the state, (4,).
+
+        Returns: the hashes, and the words of the new state.
+        """
+        numbers = self._plain[0]
+        total = numbers[1][id]
+        sums = [total]
+        for n in range(2, self._length + 1):
+            total += numbers[n][recent[1 - n]]
+            sums.append(total & _MASK)
+        words = self._extend_one(words, id) if self._words else list(words)
+        made: list[int] = []
+        for name, place in self._recipe:
+            if place:
+                made.append(sums[place - 1])
+            elif name == "w":
+                made.append(words[0])
+            elif name == "w1":
+                made.append(_stir_one(words[0] + _ONE_) + words[1] & _MASK)
+            elif name == "w2":
+                made.append(_stir_one(_stir_one(words[0] + _ONE_) + words[1]) + words[2] & _MASK)
+            else:
+                made.append(_stir_one(words[0] + _TWO_) + words[2] & _MASK)
+        hashes = np.array(made, np.uint64)
+        hashes += self._salts
+        return _stir(hashes), words
+
+    @cached_property
+    def _plain(self) -> tuple[list[list[int]], list[bool]]:
+        """The random numbers, and which ids belong to words, as Python's own numbers."""
+        return self._numbers.tolist(), self._in_word.tolist()
+
+    def _extend_one(self, words: Sequence[int], id: int) -> list[int]:
+        """As `_extend`, for one text."""
+        (own, *_), in_word = self._plain
+        now, before, earlier, begun = words
+        inside = in_word[id]
+        if begun and not inside:
+            before, earlier = now, before
+        return [_stir_one((now if inside else 0) + own[id]), before, earlier, int(inside)]
 
     def _extend(self, words: Hashes, ids: Ids) -> Hashes:
         """The word state (B, 4) after one more id each, (B,)."""

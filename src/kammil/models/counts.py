@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ Keys = NDArray[np.uint32]
 Index = NDArray[np.int64]
 Found = NDArray[np.int32]
 """Numbers of contexts in a table, -1 where there is none; a corpus keeps one for each of its positions and kinds."""
+Whole = NDArray[np.integer]
 Floats = NDArray[np.float32]
 
 _HIGH = np.uint64(32)
@@ -63,7 +65,7 @@ class Entries:
 
 
 class Counts:
-    """Contexts and their followers.
+    """Contexts and their followers. Arrays may be of any whole-number type, and are kept as they come.
 
     Args:
         keys: (C,) ascending.
@@ -75,17 +77,14 @@ class Counts:
     `ValueError` where these do not fit together.
     """
 
-    def __init__(self, keys: Keys, widths: Index, lost: Index, ids: Ids, counts: Index) -> None:
+    def __init__(self, keys: Keys, widths: Whole, lost: Whole, ids: Whole, counts: Whole) -> None:
         """Check what a foreign folder may have broken, and lay the arrays out for reading."""
         fits = widths.shape == lost.shape == keys.shape and ids.shape == counts.shape
-        if keys.ndim != 1 or not fits or ids.shape != (widths.sum(),):
+        if keys.ndim != 1 or not fits or ids.shape != (widths.sum(dtype=np.int64),):
             raise ValueError("the counts of contexts do not fit together")
         if (keys[1:] < keys[:-1]).any() or (widths < 1).any() or (counts < 1).any():
             raise ValueError("the counts of contexts are not sorted, or no counts")
         self.keys, self.widths, self.lost, self.ids, self.counts = keys, widths, lost, ids, counts
-        self._starts = np.concatenate([[0], np.cumsum(widths)])  # (C + 1,)
-        sums = np.concatenate([[0], np.cumsum(counts)])
-        self._totals = (sums[self._starts[1:]] - sums[self._starts[:-1]] + lost).astype(np.float32)  # (C,)
 
     @classmethod
     def of(cls, parts: Iterable[tuple[Keys, Ids]], *, most: int, least: int = 1) -> Counts:
@@ -100,16 +99,23 @@ class Counts:
         """Several tables as one; where a key stands in two, the first one is found."""
         keys = np.concatenate([table.keys for table in tables])
         widths, lost, ids, counts = (
-            np.concatenate([getattr(table, name) for table in tables]) for name in ("widths", "lost", "ids", "counts")
+            np.concatenate([getattr(table, name) for table in tables], dtype=np.int64)
+            for name in ("widths", "lost", "ids", "counts")
         )
         order = np.argsort(keys, kind="stable")
-        moved = _expand((np.cumsum(widths) - widths)[order], widths[order])
+        moved = expand((np.cumsum(widths) - widths)[order], widths[order])
         return cls(keys[order], widths[order], lost[order], ids[moved], counts[moved])
 
-    @property
+    @cached_property
+    def starts(self) -> Index:
+        """(C + 1,): where the followers of each context begin."""
+        return np.concatenate([[0], np.cumsum(self.widths, dtype=np.int64)])
+
+    @cached_property
     def totals(self) -> Floats:
         """(C,): how often each context was seen."""
-        return self._totals
+        sums = np.concatenate([[0], np.cumsum(self.counts, dtype=np.int64)])
+        return (sums[self.starts[1:]] - sums[self.starts[:-1]] + self.lost).astype(np.float32)
 
     def __len__(self) -> int:
         """C."""
@@ -132,10 +138,10 @@ class Counts:
         flat = found.reshape(-1)  # (P * K,)
         places = np.flatnonzero(flat >= 0)
         at = flat[places]
-        widths = self.widths[at]
-        taken = _expand(self._starts[at], widths)  # (N,)
+        widths = self.widths[at].astype(np.int64)
+        taken = expand(self.starts[at], widths)  # (N,)
         totals, distinct = np.zeros(flat.shape, np.float32), np.zeros(flat.shape, np.float32)
-        totals[places], distinct[places] = self._totals[at], widths + self.lost[at]
+        totals[places], distinct[places] = self.totals[at], widths + self.lost[at]
         return Entries(
             totals.reshape(found.shape),
             distinct.reshape(found.shape),
@@ -166,7 +172,7 @@ class Counts:
         at = np.searchsorted(contexts, keys).clip(max=len(contexts) - 1)
         places = np.flatnonzero(contexts[at] == keys)
         at = at[places]
-        taken = _expand(begins[at], widths[at])  # (M,)
+        taken = expand(begins[at], widths[at])  # (M,)
         place = np.repeat(places, widths[at])
         lines = entries.places << _ID_BITS | entries.ids  # (N,) ascending
         wanted = place << _ID_BITS | (pairs[taken] & _ID_MASK)
@@ -191,7 +197,7 @@ class Counts:
         )
 
 
-def _expand(begins: Index, widths: Index) -> Index:
+def expand(begins: Index, widths: Index) -> Index:
     """The ranges [begin, begin + width), one after the other."""
     ends = np.cumsum(widths)
     return np.repeat(begins - ends + widths, widths) + np.arange(int(ends[-1]) if len(ends) else 0)

@@ -8,14 +8,12 @@ Shapes: B batch, T time, S positions in memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
 from kammil.models.network import GROWING, IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
+from kammil.models.wire import Attribute, Node, Value, model
 
 
 class Graph:
@@ -29,7 +27,7 @@ class Graph:
 
     def __init__(self) -> None:
         """Nothing yet."""
-        self._nodes: list[Any] = []
+        self._nodes: list[Node] = []
         self._constants: dict[str, NDArray[np.generic]] = {}
 
     def constant(self, value: NDArray[np.generic] | np.generic, name: str | None = None) -> str:
@@ -42,20 +40,32 @@ class Graph:
         """Whole numbers, (n,), as axes, bounds and shapes are given; the same ones are kept once."""
         return self.constant(np.array(values, np.int64), "_".join(["whole", *map(str, values)]))
 
-    def several(self, n: int, op: str, *inputs: str | NDArray[np.generic] | np.generic, **attributes: Any) -> list[str]:
+    def several(
+        self,
+        n: int,
+        op: str,
+        *inputs: str | NDArray[np.generic] | np.generic,
+        domain: str = "",
+        **attributes: Attribute,
+    ) -> list[str]:
         """A node with n outputs; inputs are names or constants."""
         names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
         outputs = [f"{op.lower()}_{len(self._nodes)}_{i}" for i in range(n)]
-        self._nodes.append(helper.make_node(op, names, outputs, **attributes))
-        return outputs
+        self._nodes.append(Node(op, names, outputs, attributes, domain))
+        return list(outputs)
 
     def add(
-        self, op: str, *inputs: str | NDArray[np.generic] | np.generic, output: str | None = None, **attributes: Any
+        self,
+        op: str,
+        *inputs: str | NDArray[np.generic] | np.generic,
+        output: str | None = None,
+        domain: str = "",
+        **attributes: Attribute,
     ) -> str:
         """A node with one output, called `output` where the contract names it."""
-        (name,) = self.several(1, op, *inputs, **attributes)
+        (name,) = self.several(1, op, *inputs, domain=domain, **attributes)
         if output is not None:
-            self._nodes[-1].output[0] = output
+            self._nodes[-1].outputs[0] = output
         return output or name
 
     def remember(self, state: int, new: str, *, axis: int, window: int) -> str:
@@ -79,23 +89,17 @@ class Graph:
 
     def finish(self, name: str, vocabulary_size: int, states: Sequence[Sequence[int | str]]) -> bytes:
         """The graph as it is stored; `states` gives the shape of each without the batch."""
-        number, whole = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+        number, whole = np.float32, np.int64
         shapes = list(enumerate(["B", *shape] for shape in states))
-        inputs = [(IDS, whole, ["B", "T"]), (LAST, whole, [1])]
+        inputs: list[Value] = [(IDS, whole, ["B", "T"]), (LAST, whole, [1])]
         inputs += [(STATE_IN.format(i), number, shape) for i, shape in shapes]
-        outputs = [(LOG_PROBABILITIES, number, ["B", "last", vocabulary_size])]
+        outputs: list[Value] = [(LOG_PROBABILITIES, number, ["B", "last", vocabulary_size])]
         # A memory that grows ends with another length than it began with, so that has another name.
         outputs += [
             (STATE_OUT.format(i), number, ["S_next" if n == GROWING else n for n in shape]) for i, shape in shapes
         ]
-        graph = helper.make_graph(
-            self._nodes,
-            name,
-            [helper.make_tensor_value_info(*i) for i in inputs],
-            [helper.make_tensor_value_info(*o) for o in outputs],
-            [numpy_helper.from_array(value, name) for name, value in self._constants.items()],
-        )
-        # Operator set 17 and IR 8 are read by every ONNX Runtime since 1.12.
-        proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        onnx.checker.check_model(proto)
-        return proto.SerializeToString()
+        return self.write(name, inputs, outputs)
+
+    def write(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
+        """The graph as it is stored, with inputs and outputs of its own."""
+        return model(name, self._nodes, inputs, outputs, self._constants)

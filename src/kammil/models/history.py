@@ -33,8 +33,8 @@ class History:
         self._kinds = kinds
 
     def start(self, batch: int) -> State:
-        """Nothing read: keys (B, W, K), and ids (B, W), PAD where nothing was."""
-        return np.zeros((batch, WINDOW, self._kinds), np.uint32), np.full((batch, WINDOW), PAD, np.int64)
+        """Nothing read: keys (B, n, K) and ids (B, n) of the last n <= W positions, of which there are none yet."""
+        return np.zeros((batch, 0, self._kinds), np.uint32), np.zeros((batch, 0), np.int64)
 
     def read(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Entries, State]:
         """Read ids (B, T) with the keys of the contexts after them (B, T, K); entries of the last positions.
@@ -46,7 +46,7 @@ class History:
         line = np.concatenate([old_ids.astype(np.int64), ids], axis=1)  # (B, W + T)
         marks = np.concatenate([old_keys.astype(np.uint32), keys], axis=1)  # (B, W + T, K)
         new = marks[:, -WINDOW:], line[:, -WINDOW:]
-        begin = int((line != PAD).any(axis=0).argmax())  # nothing was read before it
+        begin = max(0, line.shape[1] - last - WINDOW)  # what no position looks back at
         end = line.shape[1]
         at = np.arange(end - last, end)[:, None]  # (last, 1): positions asked for
         before = np.arange(begin, end - 1)[None]  # (1, J): positions whose followers are known by then
@@ -66,6 +66,48 @@ class History:
         )
         entries = Entries(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
         return entries, new
+
+    def step(self, ids: Ids, keys: Keys, state: State) -> tuple[Entries, State]:
+        """As `read` of one id each, (B,), with the keys after them, (B, K)."""
+        marks, line = state  # (B, n, K), (B, n)
+        length = line.shape[1]
+        longer = np.concatenate([line, ids[:, None]], axis=1)  # (B, n + 1)
+        new = np.concatenate([marks, keys[:, None]], axis=1)[:, -WINDOW:], longer[:, -WINDOW:]
+        row, place = (marks == keys[:, None]).reshape(len(ids), -1).nonzero()  # (M,)
+        position, kind = np.divmod(place, self._kinds)
+        real = (longer[row, position] != PAD) & (longer[row, length] != PAD)
+        if not real.all():
+            row, position, kind = row[real], position[real], kind[real]
+        pairs = (row * self._kinds + kind) << _ID_BITS | longer[row, position + 1]
+        pairs.sort()
+        first = np.flatnonzero(np.diff(pairs, prepend=-1))  # (N,)
+        counts = np.diff(first, append=len(pairs))
+        places = pairs[first] >> _ID_BITS
+        size, shape = keys.size, keys.shape
+        totals = np.bincount(places, counts, size).reshape(shape).astype(np.float32)
+        distinct = np.bincount(places, minlength=size).reshape(shape).astype(np.float32)
+        return Entries(totals, distinct, places, pairs[first] & ((1 << _ID_BITS) - 1), counts.astype(np.float32)), new
+
+    def step_one(self, id: int, keys: Keys, state: State) -> tuple[dict[int, dict[int, int]], State]:
+        """As `step` for one text, (K,): how often what followed, by kind.
+
+        A handful of followers is known of a position, if any: to count them one by one takes half the time.
+        """
+        marks, line = state  # (1, n, K), (1, n)
+        length = line.shape[1]
+        new = (
+            np.concatenate([marks[:, -WINDOW + 1 :], keys[None, None]], axis=1),
+            np.concatenate([line[:, -WINDOW + 1 :], [[id]]], axis=1),
+        )
+        followers: dict[int, dict[int, int]] = {}
+        if length and id != PAD:
+            for place in (marks[0] == keys).reshape(-1).nonzero()[0].tolist():
+                position, kind = divmod(place, self._kinds)
+                if line[0, position] != PAD:
+                    follower = id if position + 1 == length else int(line[0, position + 1])
+                    counts = followers.setdefault(kind, {})
+                    counts[follower] = counts.get(follower, 0) + 1
+        return followers, new
 
 
 def columns(kinds: tuple[str, ...], chosen: tuple[str, ...]) -> NDArray[np.int64]:

@@ -1,11 +1,11 @@
-"""The running side of the blend: a GRU, tables of counts and a gate, on NumPy alone.
+"""The running side of the blend: GRUs in eight bits, tables of counts and a gate.
 
 Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K experts, G gate, N entries.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
@@ -14,10 +14,12 @@ from pydantic import Field
 
 from kammil.models.base import Ids, LogProbabilities, Runner, Settings, State
 from kammil.models.contexts import Contexts
-from kammil.models.counts import Counts, keys_of
-from kammil.models.evidence import CLUES, FEATURES, Evidence, Floats, evidence
+from kammil.models.counts import keys_of
+from kammil.models.evidence import CLUES, FEATURES, Floats
 from kammil.models.history import History, columns
-from kammil.models.packing import unpack
+from kammil.models.ledger import Known, Ledger
+from kammil.models.packing import Packed
+from kammil.models.quantised import Layer, QuantisedGRU
 
 Kind = Literal[
     "o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9", "o10", "o12", "o16", "w", "w1", "w2", "w1s"
@@ -25,6 +27,8 @@ Kind = Literal[
 OWN, BACKGROUND = "counts.", "background."
 """Prefixes of the arrays of the two tables."""
 IN_WORD = "in_word"
+_ABSENT = 3
+"""Which clue says that a context was never seen."""
 _LARGEST = float(np.finfo(np.float16).max)
 _PIECE = 256
 """Positions worked on at a time: bounds the memory of a long read."""
@@ -72,17 +76,24 @@ class BlendRunner(Runner):
         v, h = len(weights["output.bias"]), settings.hidden
         self._contexts = Contexts(settings.kinds, weights[IN_WORD].astype(np.bool_))
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
-        self._tables: Sequence[Counts] = [unpack(weights, prefix) for prefix in prefixes]
-        if any(len(t.ids) and int(t.ids.max()) >= v for t in self._tables) or not self._tables:
-            raise ValueError("the tables of counts hold ids that the vocabulary has not")
+        if not prefixes:
+            raise ValueError("there is no table of counts")
         self._columns = columns(settings.kinds, settings.history)
         self._history = History(len(self._columns))
-        experts = len(settings.kinds) * len(self._tables) + len(self._columns)
-        self._networks = [_Network(settings, weights, v, prefix) for prefix in prefixes_of(settings.networks)]
-        self._hidden = h
+        self._counted = len(settings.kinds) * len(prefixes)
+        self._experts = self._counted + len(self._columns)
+        self._ledger = Ledger([Packed(weights, prefix) for prefix in prefixes], len(settings.kinds), self._experts)
+        if self._ledger.largest >= v:
+            raise ValueError("the tables of counts hold ids that the vocabulary has not")
         _checked(weights, {IN_WORD: (v,)})
         self._size = v
-        self._gate_in, self._gate_in_bias, self._gate_out, self._gate_out_bias = _gate(settings, weights, experts)
+        gate_in, gate_in_bias, self._trust, self._trust_bias = _gate(settings, weights, self._experts)
+        asked, heard = np.split(gate_in, [settings.networks * h])  # of the networks' states, of the clues
+        heard = heard.reshape(CLUES, self._experts, -1).swapaxes(0, 1)  # clue by clue when learnt, here by expert
+        self._heard = np.ascontiguousarray(heard).reshape(CLUES * self._experts, -1)  # (K * CLUES, M * G)
+        self._networks = _networks(settings, weights, v, asked, gate_in_bias)
+        self._absent = np.zeros((1, self._experts, CLUES), np.float32)
+        self._absent[..., _ABSENT] = 1
 
     @property
     def vocabulary_size(self) -> int:
@@ -90,12 +101,14 @@ class BlendRunner(Runner):
         return self._size
 
     def start(self, batch: int) -> State:
-        """The networks' hidden states (B, M, H), all zero, and the states of contexts and history."""
-        hidden = np.zeros((batch, len(self._networks), self._hidden), np.float32)
+        """The networks' hidden states (B, M * H), all zero, and the states of contexts and history."""
+        hidden = np.zeros((batch, self._networks.width), np.float32)
         return (hidden, *self._contexts.start(batch), *self._history.start(batch))
 
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), some at a time; see `Runner.read`."""
+        if ids.shape == (1, 1) and last == 1:
+            return self._step(ids[0], state)
         time = ids.shape[1]
         first = 0 if last is None else time - last
         made: list[LogProbabilities] = []
@@ -105,50 +118,102 @@ class BlendRunner(Runner):
             made.append(out)
         return np.concatenate(made, axis=1), state
 
+    def _step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
+        """As `_read` of one id of one text, (1,): log-probabilities (1, 1, V) and the state after it.
+
+        What a person waits for is one text; the arrays of one position are so small that most of the time would go
+        into calls, so here what is known is gathered in plain lists first.
+        """
+        before, recent, words, *history = state
+        id = int(ids[0])
+        hidden, said = self._networks.step(ids, before.astype(np.float32, copy=False))
+        hashes, word = self._contexts.read_one(id, recent[0].tolist(), words[0].tolist())
+        keys = keys_of(hashes)
+        known = self._ledger.read(keys[None])
+        followers, history = self._history.step_one(id, keys[self._columns], tuple(history))
+        if followers:
+            known = known.and_(Known.at_first(followers, self._counted))
+        context = np.concatenate([recent[:, 1:], ids[None]], axis=1), np.array([word], np.uint64)
+        return self._mix(said, known)[None], (hidden, *context, *history)
+
     def _read(self, ids: Ids, state: State, *, wanted: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, wanted, V) at the last positions of a piece, and the state after it."""
         batch, time = ids.shape
         before, recent, words, *history = state
-        hidden = before.astype(np.float32)
-        states = np.empty((batch, wanted, *hidden.shape[1:]), np.float32)  # (B, n, M, H)
+        hidden = before.astype(np.float32, copy=False)
+        said = np.empty((batch, wanted, self._networks.columns), np.float32)  # (B, n, V + G)
         for t in range(time):
-            hidden = np.stack([n.step(ids[:, t], hidden[:, m]) for m, n in enumerate(self._networks)], axis=1)
+            hidden, now = self._networks.step(ids[:, t], hidden)
             if t >= time - wanted:
-                states[:, t - time + wanted] = hidden
+                said[:, t - time + wanted] = now
         hashes, context = self._contexts.read(ids, (recent, words))
         keys = keys_of(hashes)  # (B, T, K)
-        earlier, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
+        if time == wanted == 1:
+            earlier, history = self._history.step(ids[:, 0], keys[:, 0, self._columns], tuple(history))
+        else:
+            earlier, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
         if wanted:
             flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
-            known = evidence([*(table.read(table.find(flat)) for table in self._tables), earlier])
-            out = self._mix(states.reshape(batch * wanted, *hidden.shape[1:]), known)
+            known = self._ledger.read(flat).and_(Known.of(earlier, self._counted, self._experts))
+            out = self._mix(said.reshape(batch * wanted, -1), known)
         else:
             out = np.empty((0, self._size), np.float32)
         return out.reshape(batch, wanted, self._size), (hidden, *context, *history)
 
-    def _mix(self, hidden: Floats, known: Evidence) -> LogProbabilities:
-        """Log-probabilities (P, V) from hidden states (P, M, H) and what the experts know."""
-        states = hidden.reshape(len(hidden), -1)
-        inner = np.concatenate([states, known.clues], axis=1) @ self._gate_in + self._gate_in_bias  # (P, G)
-        trust = np.maximum(inner, 0) @ self._gate_out + self._gate_out_bias  # (P, K * FEATURES)
-        experts = trust.shape[1] // FEATURES
-        said = (trust.reshape(-1, FEATURES)[known.places] * known.features).sum(axis=1)  # (N,)
-        scores = sum((n.scores(hidden[:, m]) for m, n in enumerate(self._networks)), np.float32(0))  # (P, V)
-        scores /= np.float32(len(self._networks))
-        at = known.places // experts * self._size + known.ids
-        scores += np.bincount(at, said, scores.size).reshape(scores.shape).astype(np.float32)
-        scores -= scores.max(axis=1, keepdims=True)
-        scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return scores
+    def _mix(self, said: Floats, known: Known) -> LogProbabilities:
+        """Log-probabilities (P, V) from what the networks say (P, V + G) and what the experts know.
+
+        What the gate and the sum are given is what `evidence` makes of the same counts.
+        """
+        scores = said[:, : self._size]
+        places, widths, lost = known.contexts
+        counts = known.followers[1].astype(np.float32)
+        if not len(widths):
+            return _normalised(scores)
+        begins = np.cumsum(widths) - widths
+        totals = np.add.reduceat(counts, begins) + lost.astype(np.float32)  # (n,)
+        clue = np.empty((len(widths), CLUES), np.float32)
+        clue[:, 0], clue[:, 1] = totals, widths + lost
+        clue[:, 4] = clue[:, 1] == 1
+        np.log1p(clue[:, :2], out=clue[:, :2])
+        np.divide(np.maximum.reduceat(counts, begins), totals, out=clue[:, 2])
+        clue[:, _ABSENT] = 0
+        clues = self._absent.repeat(len(said), axis=0)  # (P, K, CLUES)
+        clues.reshape(-1, CLUES)[places] = clue
+        inner = clues.reshape(len(said), -1) @ self._heard  # (P, G)
+        inner += said[:, self._size :]
+        trust = np.maximum(inner, 0, out=inner) @ self._trust  # (P, K * FEATURES)
+        trust += self._trust_bias
+        weights = trust.reshape(-1, FEATURES)[places]  # (n, FEATURES)
+        weights[:, 1] /= totals
+        expected = weights[:, 1].repeat(widths)  # (N,)
+        expected *= counts
+        expected += weights[:, 0].repeat(widths) * np.log(counts * np.float32(10) + np.float32(1))
+        at = known.followers[0]
+        if len(said) > 1:
+            at = at + (places // self._experts * self._size).repeat(widths)
+        scores = scores + np.bincount(at, expected, scores.size).reshape(scores.shape).astype(np.float32)
+        return _normalised(scores)
 
 
-class _Network:
-    """One GRU with its embedding, which is folded into the input's share of the gates, and its output."""
+def _normalised(scores: Floats) -> LogProbabilities:
+    """Log-probabilities from scores, (P, V)."""
+    scores = scores - scores.max(axis=1, keepdims=True)
+    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return scores
 
-    def __init__(
-        self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], size: int, prefix: str
-    ) -> None:
-        e, h = settings.embedding, settings.hidden
+
+def _networks(
+    settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], size: int, asked: Floats, asked_bias: Floats
+) -> QuantisedGRU:
+    """The networks, whose mean scores (V,) and share in the gate's hidden layer (G,) are read from their states.
+
+    The embedding is folded into what each id adds to a network's gates.
+    """
+    e, h = settings.embedding, settings.hidden
+    layers: list[Layer] = []
+    biases: list[Floats] = []
+    for number, prefix in enumerate(prefixes_of(settings.networks)):
         shapes = {
             "embedding.weight": (size, e),
             "gru.weight_ih_l0": (3 * h, e),
@@ -159,30 +224,14 @@ class _Network:
             "output.bias": (size,),
         }
         w = _checked(weights, {prefix + name: shape for name, shape in shapes.items()})
-        embedding, inward, recurrent, bias, self._bias, output, self._output_bias = w.values()
-        self._input = embedding @ inward.T + bias  # (V, 3H)
-        self._recurrent = np.ascontiguousarray(recurrent.T)  # (H, 3H)
-        self._output = np.ascontiguousarray(output.T)  # (H, V)
-
-    def step(self, ids: Ids, hidden: Floats) -> Floats:
-        """One step of the GRU (PyTorch's variant: the reset gate is applied after the product), (B, H)."""
-        size = hidden.shape[1]
-        x = self._input[ids]  # (B, 3H)
-        g = hidden @ self._recurrent  # (B, 3H)
-        g += self._bias
-        gates = x[:, : 2 * size] + g[:, : 2 * size]
-        np.negative(gates, out=gates)
-        np.exp(np.minimum(gates, 80, out=gates), out=gates)
-        gates += 1
-        np.reciprocal(gates, out=gates)
-        reset, update = gates[:, :size], gates[:, size:]
-        new: Floats = np.tanh(x[:, 2 * size :] + reset * g[:, 2 * size :])
-        new += update * (hidden - new)
-        return new
-
-    def scores(self, hidden: Floats) -> Floats:
-        """Of every id, (P, V)."""
-        return hidden @ self._output + self._output_bias
+        embedding, inward, recurrent, bias, recurrent_bias, output, output_bias = w.values()
+        outward = np.concatenate(
+            [output.T / np.float32(settings.networks), asked[number * h : (number + 1) * h]], axis=1
+        )
+        layers.append(Layer(embedding @ inward.T + bias, recurrent.T, recurrent_bias, outward))
+        biases.append(output_bias)
+    mean = np.mean(biases, axis=0, dtype=np.float32)
+    return QuantisedGRU(layers, np.concatenate([mean, asked_bias]))
 
 
 def _gate(
@@ -228,6 +277,6 @@ def _checked(
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
-        if not (np.abs(weights[name].astype(np.float32)) <= _LARGEST).all():
+        if not (weights[name].min(initial=0) >= -_LARGEST and weights[name].max(initial=0) <= _LARGEST):
             raise ValueError(f"{name} holds something else than weights")
     return {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}

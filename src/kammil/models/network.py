@@ -42,13 +42,28 @@ _FAILURES: tuple[type[Exception], ...] = (
 """What ONNX Runtime raises for a graph that it cannot load or run."""
 
 
+def session(graph: bytes) -> ort.InferenceSession:
+    """A graph ready to run, on one thread; `FolderError` if ONNX Runtime cannot load it.
+
+    One thread: at these sizes a second one costs more in waiting than it brings.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # no other format is asked for, or safe
+    try:  # without the fallback, which prints on stdout and tries the same again
+        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=False)
+    except _FAILURES as error:
+        raise FolderError(
+            f"step.onnx is not a graph that ONNX Runtime can load ({type(error).__name__}); copy the folder again."
+        ) from error
+
+
 class NetworkRunner(Runner):
     """Runs a `step.onnx`. The graph reads any number of ids in one call, so a prompt costs one call, not T.
 
     Args:
         graph: the bytes of `step.onnx`. Loaded from memory: a graph that refers to files outside itself is refused.
-
-    One thread: at these sizes a second one costs more in waiting than it brings.
     """
 
     def __init__(self, graph: bytes) -> None:
@@ -56,18 +71,7 @@ class NetworkRunner(Runner):
         # The word stands in every reference to a file; ONNX Runtime would read one in the working directory.
         if b"location" in graph:
             raise FolderError("step.onnx refers to a file outside itself; copy the model folder again.")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.load_model_format", "ONNX")  # no other format is asked for, or safe
-        try:  # without the fallback, which prints on stdout and tries the same again
-            self._session = ort.InferenceSession(
-                graph, options, providers=["CPUExecutionProvider"], enable_fallback=False
-            )
-        except _FAILURES as error:
-            raise FolderError(
-                f"step.onnx is not a graph that ONNX Runtime can load ({type(error).__name__}); copy the folder again."
-            ) from error
+        self._session = session(graph)
         inputs = {i.name: cast(list[int | str | None], i.shape or []) for i in self._session.get_inputs()}
         outputs = {o.name: cast(list[int | str | None], o.shape or []) for o in self._session.get_outputs()}
         types = {node.name: node.type for node in (*self._session.get_inputs(), *self._session.get_outputs())}

@@ -40,6 +40,7 @@ from kammil.models.attention import seen
 from kammil.models.base import Artifacts, Settings
 from kammil.models.graph import Graph
 from kammil.models.network import GROWING, IDS, LARGEST_STATE, LAST, LOG_PROBABILITIES, STATE_IN
+from kammil.models.wire import FLOAT
 from kammil.vocabulary import BOS, EOS, PAD
 
 _EPSILON, _THETA = 1e-6, 10_000.0
@@ -229,7 +230,7 @@ def export(model: Transformer) -> Artifacts:
     time = g.add("Shape", IDS, start=1, end=2)
     total = g.add("Add", time, g.add("Shape", STATE_IN.format(0), start=2, end=3))  # S + T
     place = g.add("Range", np.int64(0), g.add("Squeeze", total), np.int64(1))  # (S + T,)
-    place = g.add("Cast", g.add("Unsqueeze", place, g.whole(1)), to=1)  # (S + T, 1), float32
+    place = g.add("Cast", g.add("Unsqueeze", place, g.whole(1)), to=FLOAT)  # (S + T, 1)
     angles = g.add("Mul", place, speeds(each))  # (S + T, K / 2)
     around = g.add("Cos", angles), g.add("Sin", angles)
     tail = [g.add("Slice", turn_by, g.add("Neg", time), g.whole(g.END), g.whole(0)) for turn_by in around]  # (T, K / 2)

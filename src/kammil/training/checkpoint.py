@@ -77,10 +77,7 @@ class Checkpoint:
             size = int.from_bytes(content[:8], "little")
             header = cast(dict[str, Any], json.loads(content[8 : 8 + size]))
             events = cast(list[dict[str, Any]], json.loads(header["__metadata__"][_META]))
-            history = tuple(
-                EpochEnded(**event | {"early": tuple((s, bits) for s, bits in event.pop("early", ()))})
-                for event in events
-            )
+            history = tuple(_event(fields) for fields in events)
             model.load_state_dict(_part(tensors, "model."))
             best = _part(tensors, "best.")
             state: dict[int, dict[str, Tensor]] = {}
@@ -98,3 +95,9 @@ class Checkpoint:
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose name begins with a prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _event(fields: dict[str, Any]) -> EpochEnded:
+    """An epoch as it was written; JSON knows no tuples."""
+    fields["early"] = tuple((seconds, bits) for seconds, bits in fields.get("early", ()))
+    return EpochEnded(**fields)

@@ -1,0 +1,380 @@
+"""What a keystroke waits for: completions cold and in a session, stepping on several engines, start and memory.
+
+Everything is measured in one run on one core; the engines take turns, so that a busy machine is busy for all of them,
+and each finds the caches full of the others' weights: by itself the smallest one is faster than the table says.
+Wall time is what a person waits; where others use the core as well, the processor's own time says what it would be on a
+quiet one, so both are given: medians and 99th percentiles. The roofline of a step is the bytes of its weights over the
+bandwidth of memory, measured on an array that no cache holds; an engine beats it when a cache holds the weights.
+
+Run: `taskset -c 1 python benchmarks/latency.py` (needs the extra `dev`; 3 minutes). With KAMMIL_DATA_DIR set, the bits
+that rounding costs are measured on lev30/validation. Writes latency.json.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+
+import kammil
+from kammil import folder
+from kammil.completion import Completer, follow
+from kammil.models import load_runner, mixing
+from kammil.models.base import rows
+from kammil.models.families import Neural, family
+from kammil.models.graph import Graph
+from kammil.models.network import session
+from kammil.models.quantised import Layer, QuantisedGRU
+from kammil.text import RAW
+from kammil.vocabulary import CharacterVocabulary
+from notebook import TARGET, NotebookRNN
+
+Floats = NDArray[np.float32]
+PROMPT = 70
+"""Characters of the longer prompts; those of the notebook have 65."""
+RUNS = 100
+BATCHES = (1, 4, 16, 64)
+
+
+def main() -> None:
+    """Measure, print, write."""
+    torch.set_num_threads(1)
+    model = kammil.load()
+    prompts = [text[:PROMPT] for text in _texts(model) if len(text) >= PROMPT]
+    bandwidth = measured_bandwidth()
+    result: dict[str, Any] = {
+        "how": "taskset -c 1 python benchmarks/latency.py; other programs used the core as well, see the load average",
+        "machine": {
+            "processor": platform.processor() or platform.machine(),
+            "cores_used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "load_average": os.getloadavg()[0],
+            "onnxruntime": onnxruntime.__version__,
+            "numpy": np.__version__,
+            "torch": torch.__version__,
+            "memory_gb_per_s": bandwidth,
+        },
+        "bundled": completions(model, prompts),
+        "users": users(model, prompts[0]),
+        "gru_256": against_notebook(),
+        "engines": {str(hidden): engines(hidden, model.vocabulary.size, bandwidth) for hidden in (256, _hidden(model))},
+        "process": process(),
+    }
+    if os.environ.get("KAMMIL_DATA_DIR"):
+        result["bits"] = bits(model)
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    print_tables(result)
+
+
+def completions(model: Completer, prompts: Sequence[str]) -> dict[str, Any]:
+    """30 characters after 70, cold and with the prefix known; a keystroke alone, and with three suggestions."""
+    calls: dict[str, Callable[[int], object]] = {}
+    session = model.session()
+
+    def cold(i: int) -> bool:
+        fresh = model.apart()
+        return len(fresh.complete(prompts[i % len(prompts)], length=TARGET, seed=i).text) == TARGET
+
+    def known(i: int) -> bool:
+        return len(session.complete(length=TARGET, seed=i).text) == TARGET
+
+    calls["cold"], calls["session"] = cold, known
+    typed = {"n": 0}
+
+    def key(_: int) -> bool:
+        prompt = prompts[typed["n"] // PROMPT % len(prompts)]
+        typed["n"] += 1
+        session.update(prompt[: typed["n"] % PROMPT + 1])
+        return True
+
+    calls["keystroke"] = key
+    suggest: Callable[..., object] | None = getattr(model, "suggest", None)
+    if suggest is not None:
+
+        def helped(i: int) -> bool:
+            prompt = prompts[i // PROMPT % len(prompts)][: i % PROMPT + 1]
+            suggest(prompt, k=3)
+            return True
+
+        calls["keystroke with 3 suggestions"] = helped
+
+    def prepare(name: str, i: int) -> None:
+        if name == "session":
+            session.update(prompts[i % len(prompts)])
+
+    return in_turn(calls, RUNS, prepare)
+
+
+def users(model: Completer, prompt: str) -> dict[str, Any]:
+    """One step for many texts at once."""
+    _, state = model.after(prompt)
+    ids = model.vocabulary.encode("ع")
+    calls: dict[str, Callable[[int], object]] = {}
+    for batch in BATCHES:
+        many, there = ids.repeat(batch), rows(state, np.zeros(batch, np.int64))
+        calls[str(batch)] = lambda _, many=many, there=there: model.runner.step(many, there)
+    measured = in_turn(calls, RUNS)
+    for batch in BATCHES:
+        measured[str(batch)]["us_per_row"] = 1000 * measured[str(batch)]["cpu_median"] / batch
+    return measured
+
+
+def against_notebook() -> dict[str, Any]:
+    """The GRU family at the notebook's size beside the notebook's `generate`: 30 characters after 65."""
+    texts = [f"{text:<65}"[:65] for text in (kammil_sample()[:20])]
+    vocabulary = CharacterVocabulary.from_texts(texts)
+    gru = family("gru")
+    assert isinstance(gru, Neural)
+    torch.manual_seed(0)
+    artifacts = gru.export(gru.build(vocabulary.size, gru.settings()))
+    model = Completer(load_runner("gru", gru.settings().model_dump(), artifacts), vocabulary, RAW)
+    notebook = NotebookRNN(vocabulary.size).eval()
+    ids = [torch.from_numpy(vocabulary.encode(text))[None] for text in texts]
+    session = model.session()
+    calls: dict[str, Callable[[int], object]] = {
+        "notebook": lambda i: notebook.generate(ids[i % len(ids)], 1.0),
+        "cold": lambda i: len(model.apart().complete(texts[i % len(ids)], temperature=1.0, seed=i).text) == TARGET,
+        "session": lambda i: len(session.complete(temperature=1.0, seed=i).text) == TARGET,
+    }
+
+    def prepare(name: str, i: int) -> None:
+        if name == "session":
+            session.update(texts[i % len(ids)])
+
+    measured = in_turn(calls, RUNS, prepare)
+    for name in ("cold", "session"):
+        measured[name]["times_faster"] = measured["notebook"]["cpu_median"] / measured[name]["cpu_median"]
+    return measured
+
+
+def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
+    """A step of a GRU and its scores on each engine, by batch, with the roofline of each precision."""
+    generator = np.random.default_rng(0)
+
+    def drawn(*shape: int) -> Floats:
+        return generator.normal(0, 0.1, shape).astype(np.float32)
+
+    layer = Layer(drawn(size, 3 * hidden), drawn(hidden, 3 * hidden), drawn(3 * hidden), drawn(hidden, size))
+    bias = drawn(size)
+    weights = layer.recurrent.size + layer.outward.size
+    steps: dict[str, tuple[int, Callable[[NDArray[np.int64], Floats], object]]] = {
+        "numpy fp32": (4, lambda ids, h: numpy_step(layer, bias, ids, h)),
+        "torch fp32": (4, torch_step(layer, bias, torch.float32)),
+        "torch bf16": (2, torch_step(layer, bias, torch.bfloat16)),
+        "onnxruntime fp32": (4, onnx_step(layer, bias)),
+        "onnxruntime int8": (1, QuantisedGRU([layer], bias).step),
+    }
+    table: dict[str, Any] = {}
+    for batch in BATCHES:
+        ids, h = generator.integers(0, size, batch), drawn(batch, hidden)
+        calls = {name: _bound(step, ids, h) for name, (_, step) in steps.items()}
+        for name, measured in in_turn(calls, RUNS).items():
+            table.setdefault(name, {"weights_mb": weights * steps[name][0] / 1e6, "batch": {}})["batch"][batch] = (
+                measured
+            )
+    for row in table.values():
+        row["roofline_us"] = row["weights_mb"] / bandwidth * 1000
+    return table
+
+
+def _bound(
+    step: Callable[[NDArray[np.int64], Floats], object], ids: NDArray[np.int64], h: Floats
+) -> Callable[[int], object]:
+    return lambda _: step(ids, h)
+
+
+def numpy_step(
+    layer: Layer, bias: Floats, ids: NDArray[np.int64], h: Floats
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """The same step with NumPy's matrix products."""
+    width = h.shape[1]
+    x, g = layer.inward[ids], h @ layer.recurrent + layer.bias
+    gates = 1 / (1 + np.exp(-(x[:, : 2 * width] + g[:, : 2 * width])))
+    new = np.tanh(x[:, 2 * width :] + gates[:, :width] * g[:, 2 * width :])
+    after = new + gates[:, width:] * (h - new)
+    return after, after @ layer.outward + bias
+
+
+def torch_step(layer: Layer, bias: Floats, kind: torch.dtype) -> Callable[[NDArray[np.int64], Floats], object]:
+    """The same step with PyTorch."""
+    inward, recurrent, added, outward, last = (
+        torch.from_numpy(a).to(kind) for a in (layer.inward, layer.recurrent, layer.bias, layer.outward, bias)
+    )
+
+    @torch.inference_mode()
+    def step(ids: NDArray[np.int64], state: Floats) -> object:
+        h = torch.from_numpy(state).to(kind)
+        width = h.shape[1]
+        x, g = inward[torch.from_numpy(ids)], torch.addmm(added, h, recurrent)
+        gates = torch.sigmoid(x[:, : 2 * width] + g[:, : 2 * width])
+        new = torch.tanh(x[:, 2 * width :] + gates[:, :width] * g[:, 2 * width :])
+        after = torch.lerp(new, h, gates[:, width:])
+        return after, torch.addmm(last, after, outward)
+
+    return step
+
+
+def onnx_step(layer: Layer, bias: Floats) -> Callable[[NDArray[np.int64], Floats], object]:
+    """The same step in single precision on ONNX Runtime."""
+    g = Graph()
+    width, columns = layer.recurrent.shape[0], layer.outward.shape[1]
+    both, third = g.whole(2 * width, width), g.whole(width, width)
+    x_gates, x_new = g.several(2, "Split", "read", both, axis=-1)
+    product = g.add("Add", g.add("MatMul", "before", layer.recurrent), layer.bias)
+    h_gates, h_new = g.several(2, "Split", product, both, axis=-1)
+    reset, update = g.several(2, "Split", g.add("Sigmoid", g.add("Add", x_gates, h_gates)), third, axis=-1)
+    new = g.add("Tanh", g.add("Add", x_new, g.add("Mul", reset, h_new)))
+    g.add("Add", new, g.add("Mul", update, g.add("Sub", "before", new)), output="after")
+    g.add("Add", g.add("MatMul", "after", layer.outward), bias, output="said")
+    number = np.float32
+    graph = g.write(
+        "step",
+        [("read", number, ["B", 3 * width]), ("before", number, ["B", width])],
+        [("after", number, ["B", width]), ("said", number, ["B", columns])],
+    )
+    opened = session(graph)
+
+    def step(ids: NDArray[np.int64], h: Floats) -> object:
+        return opened.run(None, {"read": layer.inward[ids], "before": h})
+
+    return step
+
+
+def process() -> dict[str, Any]:
+    """A whole `kammil complete`: seconds and resident memory, by subprocess."""
+    command = [sys.executable, "-m", "kammil", "complete", "شو حلو الشعور لما"]
+    measure = (
+        "import resource, subprocess, sys, time; began = time.perf_counter(); "
+        "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); took = time.perf_counter() - began; "
+        "u = resource.getrusage(resource.RUSAGE_CHILDREN); print(took, u.ru_utime + u.ru_stime, u.ru_maxrss)"
+    )
+    runs: list[list[float]] = []
+    for _ in range(10):
+        done = subprocess.run([sys.executable, "-c", measure, *command], check=True, capture_output=True, text=True)
+        runs.append([float(figure) for figure in done.stdout.split()])
+    wall, cpu, peak = np.array(runs[1:]).T  # the first one warms the disk cache
+    return {
+        "seconds_median": float(np.median(wall)),
+        "cpu_seconds_median": float(np.median(cpu)),
+        "resident_mb_peak": float(peak.max()) * (1 if sys.platform == "darwin" else 1024) / 1e6,
+    }
+
+
+class Exact:
+    """What stands in for `QuantisedGRU` to see what rounding costs: one network in single precision."""
+
+    def __init__(self, layers: Sequence[Layer], bias: Floats) -> None:
+        """`layers`: one."""
+        (self._layer,) = layers
+        self._bias = bias
+        self.width, self.columns = self._layer.recurrent.shape[0], len(bias)
+
+    def step(self, ids: NDArray[np.int64], before: Floats) -> tuple[Floats, Floats]:
+        """As `QuantisedGRU.step`."""
+        after, said = numpy_step(self._layer, self._bias, ids, before)
+        return after.astype(np.float32), said.astype(np.float32)
+
+
+def bits(model: Completer) -> dict[str, float]:
+    """Bits a character on lev30/validation, ends of texts excluded: as the model ships, and in single precision."""
+    from kammil.corpus import sources
+
+    texts = [model.normalise(text) for text in sources.texts("lev30/validation")]
+    assert model.model is not None
+    description, kept = model.model.description, mixing.QuantisedGRU
+    made = {"int8": model.runner}
+    if description.family == "blend" and description.settings["networks"] == 1:
+        mixing.QuantisedGRU = Exact  # pyright: ignore[reportAttributeAccessIssue]
+        made["fp32"] = load_runner("blend", description.settings, folder.read(Path("levantine")).artifacts)
+        mixing.QuantisedGRU = kept
+    return {
+        name: float(sum(t.bits[:-1].sum() for t in follow(runner, model.vocabulary, texts)) / sum(map(len, texts)))
+        for name, runner in made.items()
+    }
+
+
+def in_turn(
+    calls: Mapping[str, Callable[[int], object]],
+    runs: int,
+    prepare: Callable[[str, int], None] = lambda _name, _i: None,
+) -> dict[str, dict[str, float]]:
+    """Milliseconds of some calls, one after the other and again; a call that gives False is not counted."""
+    wall: dict[str, list[float]] = {name: [] for name in calls}
+    cpu: dict[str, list[float]] = {name: [] for name in calls}
+    for i in range(runs + 5):
+        for name, call in calls.items():
+            prepare(name, i)
+            began, used = time.perf_counter(), time.thread_time()
+            counts = call(i) is not False
+            used, took = time.thread_time() - used, time.perf_counter() - began
+            if counts and i >= 5:
+                wall[name].append(1000 * took)
+                cpu[name].append(1000 * used)
+    return {
+        name: {
+            "median": float(np.median(wall[name])),
+            "p99": float(np.quantile(wall[name], 0.99)),
+            "cpu_median": float(np.median(cpu[name])),
+            "cpu_p99": float(np.quantile(cpu[name], 0.99)),
+            "least": min(wall[name]),
+            "runs": len(wall[name]),
+        }
+        for name in calls
+    }
+
+
+def measured_bandwidth() -> float:
+    """Gigabytes a second that one core reads of an array far larger than its own caches; the best of ten."""
+    array = np.ones(1 << 26, np.float32)
+    seconds: list[float] = []
+    for _ in range(10):
+        used = time.thread_time()
+        array.max()  # vectorised further than a sum, so that memory decides
+        seconds.append(time.thread_time() - used)
+    return array.nbytes / min(seconds) / 1e9
+
+
+def kammil_sample() -> list[str]:
+    """The embedded corpus."""
+    from kammil.corpus import reading
+
+    return reading.sample()
+
+
+def _texts(model: Completer) -> list[str]:
+    return [model.normalise(a + " " + b) for a, b in zip(kammil_sample(), kammil_sample()[1:], strict=False)][:100]
+
+
+def _hidden(model: Completer) -> int:
+    return int(model.model.description.settings["hidden"]) if model.model is not None else 512
+
+
+def print_tables(result: Mapping[str, Any]) -> None:
+    """Milliseconds: wall median, wall p99, processor's own time median."""
+    for title in ("bundled", "users", "gru_256"):
+        print(f"\n{title:<32}{'median':>9}{'p99':>9}{'cpu':>9}  ms")
+        for name, row in result[title].items():
+            print(f"{name:<32}{row['median']:>9.2f}{row['p99']:>9.2f}{row['cpu_median']:>9.2f}")
+    for hidden, table in result["engines"].items():
+        print(
+            f"\nhidden {hidden:<25}{'roofline':>9}" + "".join(f"{b:>9}" for b in BATCHES) + "  us, cpu median, by batch"
+        )
+        for name, row in table.items():
+            cells = "".join(f"{1000 * row['batch'][b]['cpu_median']:>9.0f}" for b in BATCHES)
+            print(f"{name:<32}{row['roofline_us']:>9.0f}{cells}")
+    figures = {**result["process"], **{f"bits {name}": value for name, value in result.get("bits", {}).items()}}
+    print("\n" + "\n".join(f"{name:<32}{value:.4f}" for name, value in figures.items()))
+
+
+if __name__ == "__main__":
+    main()

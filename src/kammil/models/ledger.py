@@ -1,0 +1,147 @@
+"""The tables of a blend as one, laid out for running: all contexts of a position are found in one go.
+
+Keys are hashes, so that they are spread evenly: an index by their upper bits says where the few begin that one key can
+be among, and one comparison with all of those decides. For the contexts of one position that takes half the time of a
+binary search in tables of a million, most of which goes into the calls.
+
+Shapes: P positions, K kinds, D tables, C contexts of all tables, F followers, W the widest bucket, n contexts found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kammil.models.counts import Entries, Index, Keys, Whole, expand
+from kammil.models.packing import Packed
+
+_CROWD = 4
+"""Keys in a bucket, about. Half as many would take twice the memory, 4 bytes a bucket, and spare a search nothing."""
+_PIECE = 1 << 16
+_WIDEST = 64
+"""Keys in the widest bucket of a table that is opened: hashes come to a dozen, a foreign folder could ask for more."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was seen after some contexts; those of one context stand together."""
+
+    contexts: Index
+    """(3, n): of each context its place, which is position * experts + expert; its followers, at least 1; and the
+    occurrences whose followers were not kept."""
+    followers: Index
+    """(2, N): ids, context by context, and how often each followed; N is the sum of the contexts' followers."""
+
+    @classmethod
+    def of(cls, entries: Entries, expert: int, experts: int) -> Known:
+        """What the only table of some entries says, whose first kind of context is expert number `expert`."""
+        kinds = entries.totals.shape[1]
+        widths = np.bincount(entries.places, minlength=entries.totals.size)
+        found = np.flatnonzero(widths)
+        places = found // kinds * experts + found % kinds + expert
+        followers = np.stack([entries.ids, entries.counts.astype(np.int64)])
+        return cls(np.stack([places, widths[found], np.zeros(len(found), np.int64)]), followers)
+
+    @classmethod
+    def at_first(cls, followers: Mapping[int, Mapping[int, int]], expert: int) -> Known:
+        """How often what followed at the only position, by kind of context; the first is expert number `expert`."""
+        contexts = [[expert + kind for kind in followers], [len(f) for f in followers.values()], [0] * len(followers)]
+        ids = [id for counts in followers.values() for id in counts]
+        return cls(np.array(contexts), np.array([ids, [n for counts in followers.values() for n in counts.values()]]))
+
+    def and_(self, other: Known) -> Known:
+        """These contexts, then others."""
+        return Known(
+            np.concatenate([self.contexts, other.contexts], axis=1),
+            np.concatenate([self.followers, other.followers], axis=1),
+        )
+
+
+class Ledger:
+    """Finds contexts in several tables at once.
+
+    Args:
+        tables: D of them; expert number table * K + kind is about a kind of context in a table.
+        experts: how many there are in all, D * K at least.
+    """
+
+    def __init__(self, tables: Sequence[Packed], kinds: int, experts: int) -> None:
+        """Unpack the tables into one and sort their keys into buckets."""
+        self._experts, self._tables = experts, len(tables)
+        contexts, followers = [table.contexts for table in tables], [table.followers for table in tables]
+        begins = np.cumsum([0, *(size + _WIDEST for size in contexts)]).tolist()
+        self._keys: Keys = _joined([table.keys for table in tables], begins).astype(np.uint32, copy=False)
+        self._widths = _joined([table.widths for table in tables], begins)
+        self._lost = _joined([table.lost for table in tables], begins)
+        follow = np.cumsum([0, *followers]).tolist()
+        self._ids = _joined([table.ids for table in tables], follow)
+        self._counts = _joined([table.counts for table in tables], follow)
+        self._starts = np.zeros(len(self._keys) + 1, np.uint32)
+        np.cumsum(self._widths, dtype=np.uint32, out=self._starts[1:])
+
+        bits = [max(1, (size // _CROWD).bit_length()) for size in contexts]
+        firsts = np.cumsum([0, *(1 << b for b in bits)]).tolist()
+        self._index = np.zeros(firsts[-1], np.uint32)
+        widest = 1
+        for begin, size, b, first in zip(begins, contexts, bits, firsts, strict=False):
+            keys, index = self._keys[begin : begin + size], self._index[first : first + (1 << b)]
+            widest = max(widest, _begins(keys, 32 - b, index))
+            index += np.uint32(begin)
+            # Of equal keys the first one is found; the others are moved to where nobody looks for them.
+            keys[1:][keys[1:] == keys[:-1]] ^= np.uint32(1 << 31)
+        if widest > _WIDEST:
+            raise ValueError("the keys of a table of counts are no hashes")
+        self._window = np.arange(widest)
+        # Behind the last bucket stand zeros, which a key of the first one sees in a small table only.
+        self._small = min(contexts) <= widest
+        self._shifts = np.repeat(np.array([32 - b for b in bits], np.uint32), kinds)  # (D * K,)
+        self._firsts = np.repeat(np.array(firsts[:-1], np.uint32), kinds)  # (D * K,)
+
+    @property
+    def largest(self) -> int:
+        """The largest id that follows anywhere; -1 where nothing was counted."""
+        return int(self._ids.max(initial=0)) if len(self._ids) else -1
+
+    def read(self, keys: Keys) -> Known:
+        """What is known of the contexts of some positions, (P, K)."""
+        wanted = np.concatenate([keys] * self._tables, axis=1) if self._tables > 1 else keys  # (P, D * K)
+        begins = self._index[(wanted >> self._shifts) + self._firsts]  # (P, D * K)
+        among = begins[..., None] + self._window  # (P, D * K, W)
+        place, nth = (self._keys[among] == wanted[..., None]).reshape(-1, len(self._window)).nonzero()  # (n,)
+        at = begins.reshape(-1)[place] + nth
+        if self._small:
+            place, at = place[self._widths[at] > 0], at[self._widths[at] > 0]
+        contexts = np.empty((3, len(at)), np.int64)
+        contexts[0], contexts[1], contexts[2] = place, self._widths[at], self._lost[at]
+        if len(keys) > 1:
+            position, expert = np.divmod(place, wanted.shape[1])
+            contexts[0] = position * self._experts + expert
+        taken = expand(self._starts[at].astype(np.int64), contexts[1])  # (N,)
+        followers = np.empty((2, len(taken)), np.int64)
+        followers[0], followers[1] = self._ids[taken], self._counts[taken]
+        return Known(contexts, followers)
+
+
+def _begins(keys: Keys, shift: int, begins: Keys) -> int:
+    """Where each bucket begins, written into `begins`, and the most keys in one; some at a time, to spare memory."""
+    begins[:] = len(keys)
+    for start in range(0, len(keys), _PIECE):
+        piece = keys[start : start + _PIECE] >> np.uint32(shift)
+        # Backwards, so that of a bucket's keys the first is written last.
+        begins[piece[::-1]] = np.arange(start, start + len(piece), dtype=np.uint32)[::-1]
+    np.minimum.accumulate(begins[::-1], out=begins[::-1])  # an empty bucket begins where the next one does
+    return int(np.diff(begins, append=np.uint32(len(keys))).max())
+
+
+def _joined(fields: Sequence[Callable[[], Whole]], begins: Sequence[int]) -> Whole:
+    """One array in which each table's field stands where it begins, zeros behind it."""
+    joined = np.zeros(begins[-1], np.uint8)
+    for field, begin in zip(fields, begins[:-1], strict=True):
+        part = field()
+        kind = np.result_type(joined, part)
+        if joined.dtype != kind:
+            joined = joined.astype(kind) if begin else np.zeros(begins[-1], kind)
+        joined[begin : begin + len(part)] = part
+    return joined

@@ -1,0 +1,142 @@
+"""What was read is found again, never read twice while it is kept, and bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kammil
+from kammil.completion import Completer, Options
+from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.prefixes import EVERY, NEAR, Prefixes
+from kammil.vocabulary import BOS
+
+SIZE = 7
+
+
+class Counting(Runner):
+    """Its state is all ids read; what follows depends on all of them. It counts what it reads."""
+
+    def __init__(self) -> None:
+        self.characters = self.calls = 0
+
+    @property
+    def vocabulary_size(self) -> int:
+        return SIZE
+
+    def start(self, batch: int) -> State:
+        return (np.zeros((batch, 0), np.int64),)
+
+    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        self.calls += 1
+        self.characters += ids.shape[1]
+        line = np.concatenate([state[0].astype(np.int64), ids], axis=1)
+        scores = np.stack([(line.sum(1) + line.shape[1] * k) % 11 for k in range(SIZE)], axis=1)
+        wanted = ids.shape[1] if last is None else last
+        return scores[:, None].repeat(wanted, axis=1).astype(np.float32), (line,)
+
+
+TEXTS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=30), min_size=1, max_size=12)
+
+
+@given(TEXTS, st.sampled_from([0.0, 0.0005, 0.002, 1.0]))
+def test_it_is_as_if_all_were_read_anew(texts: list[list[int]], megabytes: float) -> None:
+    prefixes = Prefixes(Counting(), megabytes)
+    for text in texts:
+        ids = np.array(text)
+        expected, (line,) = Counting().read(ids[None], Counting().start(1), last=1)
+        log_probabilities, (state,) = prefixes.after(ids)
+        assert (log_probabilities == expected[:, 0]).all() and (state == line).all()
+        assert prefixes.bytes <= megabytes * 1e6 or len(prefixes) == 1
+
+
+@given(TEXTS)
+def test_nothing_is_read_again_where_a_text_stopped(texts: list[list[int]]) -> None:
+    runner = Counting()
+    prefixes = Prefixes(runner)
+    stops: set[tuple[int, ...]] = set()
+    for text in texts:
+        known = max((n for n in range(len(text) + 1) if tuple(text[:n]) in stops), default=0)
+        before = runner.characters
+        prefixes.after(np.array(text))
+        assert runner.characters - before <= len(text) - known
+        stops.add(tuple(text))
+
+
+def test_typing_reads_one_character_at_a_time_and_deleting_none() -> None:
+    runner = Counting()
+    prefixes = Prefixes(runner)
+    text = np.arange(200) % 5
+    for n in range(1, 201):
+        prefixes.after(text[:n])
+    assert runner.characters == 200
+    for n in range(200, 0, -1):
+        prefixes.after(text[:n])
+    assert runner.characters == 200
+
+
+def test_deleting_from_a_text_that_came_at_once_reads_a_piece_now_and_then() -> None:
+    runner = Counting()
+    prefixes = Prefixes(runner)
+    text = np.arange(300) % 5
+    prefixes.after(text)
+    assert runner.calls == 300 // EVERY + 1
+    for n in range(299, 200, -1):
+        before = runner.characters
+        prefixes.after(text[:n])
+        assert runner.characters - before <= EVERY + NEAR
+    assert runner.characters - 300 <= 100 / NEAR * (EVERY + NEAR)
+
+
+def test_what_was_used_longest_ago_goes_first_and_leaves_no_empty_nodes() -> None:
+    runner = Counting()
+    prefixes = Prefixes(runner, 4 * (SIZE * 4 + 3 * 8) / 1e6)  # four texts of three
+    for first in range(5):
+        prefixes.after(np.array([first, 1, 1]))
+        prefixes.after(np.array([0, 1, 1]))
+    assert runner.characters == 15  # the first one was always used again
+    assert len(prefixes) == 4
+    prefixes.after(np.array([1, 1, 1]))
+    assert runner.characters == 18
+
+
+@pytest.fixture(scope="module", params=["ngram", "blend", "transformer"])
+def model(request: pytest.FixtureRequest, folder_of: Callable[[str], Path]) -> Completer:
+    return kammil.load(folder_of(str(request.param)))
+
+
+def test_a_session_says_what_a_model_says_that_never_read_anything(model: Completer) -> None:
+    session = model.session()
+    text = "شو رأيك نطلع عالبحر"
+    for typed in [*(text[:n] for n in range(len(text))), text, text[:7], text[:7] + "!", "", "كيفك", text + " بكرا"]:
+        session.update(typed)
+        assert session.text == typed
+        fresh = model.apart()
+        several: list[Options] = [{"length": 8}, {"length": 8, "temperature": 0.0}, {"length": 8, "seed": 3}]
+        for options in several:
+            ours, theirs = session.complete(**options), fresh.complete(typed, **options)
+            assert ours.text == theirs.text
+            assert ours.bits == pytest.approx(theirs.bits, abs=1e-3)
+    assert [c.text for c in session.samples(3, length=5)] == [c.text for c in model.samples(session.text, 3, length=5)]
+    assert "".join(session.stream(length=5)) == session.complete(length=5).text
+
+
+def test_what_may_follow_a_text(model: Completer) -> None:
+    log_probabilities, state = model.after("شو ")
+    ids = np.concatenate([[BOS], model.vocabulary.encode("شو ")])[None]
+    expected, _ = model.runner.read(ids, model.runner.start(1), last=1)
+    assert log_probabilities == pytest.approx(expected[:, 0], abs=1e-5)
+    assert all(len(array) == 1 for array in state)
+
+
+def test_what_one_types_another_does_not_see(model: Completer) -> None:
+    one, other = model.session(), model.session()
+    one.update("شو")
+    other.update("كيف")
+    assert (one.text, other.text) == ("شو", "كيف")
+    assert one.complete(length=4, temperature=0).text == model.complete("شو", length=4, temperature=0).text
