@@ -21,7 +21,7 @@ from kammil import suggestion
 from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
-from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State
+from kammil.models.base import Artifacts, Ids, Learner, LogProbabilities, Runner, State
 from kammil.prefixes import MEGABYTES, Prefixes
 from kammil.seen import Runs
 from kammil.suggestion import Letters, Suggestion
@@ -176,6 +176,27 @@ class Completer:
     def letters(self) -> Letters:
         """What the ids of the vocabulary are to words."""
         return Letters.of(self.vocabulary)
+
+    def learn(self, text: str) -> None:
+        """Take in a text that the user wrote: the very next suggestion knows it. Nothing is trained, sent or saved.
+
+        All sessions of this model know it. `OptionError` for a family that cannot.
+        """
+        ids = self.vocabulary.encode(self.normalise(text).rstrip())
+        if not len(ids):
+            raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
+        self._learner().learn(ids)
+
+    def forget(self, text: str) -> None:
+        """Undo one `learn` of the same text; `OptionError` if it was not learnt."""
+        if not self._learner().forget(self.vocabulary.encode(self.normalise(text).rstrip())):
+            raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
+
+    def _learner(self) -> Learner:
+        """The running side, where it can learn."""
+        if not isinstance(self.runner, Learner):
+            raise OptionError("this model cannot learn while it runs; train one with --model blend.")
+        return self.runner
 
     def score(self, text: str, given: str = "") -> Score:
         """How surprising each character of `text` is after `given`, and then its end."""

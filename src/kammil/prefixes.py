@@ -47,6 +47,11 @@ class Prefixes:
     def __init__(self, runner: Runner, megabytes: float = MEGABYTES) -> None:
         """Nothing read."""
         self._runner, self._most = runner, megabytes * 1e6
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget all states."""
+        self._version = self._runner.version
         self._root = _Node(None, -1)
         self._kept: OrderedDict[_Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
         self._bytes = 0
@@ -62,6 +67,8 @@ class Prefixes:
 
     def after(self, ids: Ids) -> tuple[LogProbabilities, State]:
         """What may follow ids (T,), T >= 1, with BOS in front, as (1, V), and the state there; one row."""
+        if self._version != self._runner.version:  # it has learnt, or forgotten: what it said before is not true now
+            self._clear()
         node, path = self._root, [int(id) for id in ids]
         found, depth = self._root, 0
         walked = 0

@@ -45,6 +45,9 @@ class Artifacts:
 class Runner(ABC):
     """The running side of a model."""
 
+    version = 0
+    """Another number whenever the runner has come to say something else of what it has read already."""
+
     @property
     @abstractmethod
     def vocabulary_size(self) -> int:
@@ -66,6 +69,18 @@ class Runner(ABC):
         """Read one id for each row, (B,); log-probabilities (B, V) of the next, and the new state."""
         log_probabilities, state = self.read(ids[:, None], state, last=1)  # (B, 1, V)
         return log_probabilities[:, 0], state
+
+
+class Learner(ABC):
+    """A running side that learns texts while it runs, without training, and forgets them."""
+
+    @abstractmethod
+    def learn(self, ids: Ids) -> None:
+        """Take in a text, (T,), without specials; what the runner says next knows it."""
+
+    @abstractmethod
+    def forget(self, ids: Ids) -> bool:
+        """Undo one `learn` of the same ids; false for a text that was not learnt."""
 
 
 def rows(state: State, which: Ids) -> State:

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kammil.models.base import Ids, LogProbabilities, Runner, Settings, State
+from kammil.models.base import Ids, Learner, LogProbabilities, Runner, Settings, State
 from kammil.models.contexts import Contexts
-from kammil.models.counts import keys_of
+from kammil.models.counts import Keys, keys_of
 from kammil.models.evidence import CLUES, FEATURES, Floats
 from kammil.models.history import History, columns
+from kammil.models.learnt import Learnt
 from kammil.models.ledger import Known, Ledger
 from kammil.models.packing import Packed
 from kammil.models.quantised import Layer, QuantisedGRU
@@ -60,7 +61,7 @@ class BlendSettings(Settings):
     """Size of the tables of counts in the folder; contexts that help least for their size go. None keeps all."""
 
 
-class BlendRunner(Runner):
+class BlendRunner(Runner, Learner):
     """Adds to the network's scores what each expert has seen follow, weighted by the gate.
 
     Args:
@@ -83,6 +84,7 @@ class BlendRunner(Runner):
         self._counted = len(settings.kinds) * len(prefixes)
         self._experts = self._counted + len(self._columns)
         self._ledger = Ledger([Packed(weights, prefix) for prefix in prefixes], len(settings.kinds), self._experts)
+        self._learnt = Learnt(self._contexts)
         if self._ledger.largest >= v:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         _checked(weights, {IN_WORD: (v,)})
@@ -129,7 +131,7 @@ class BlendRunner(Runner):
         hidden, said = self._networks.step(ids, before.astype(np.float32, copy=False))
         hashes, word = self._contexts.read_one(id, recent[0].tolist(), words[0].tolist())
         keys = keys_of(hashes)
-        known = self._ledger.read(keys[None])
+        known = self._seen(keys[None])
         followers, history = self._history.step_one(id, keys[self._columns], tuple(history))
         if followers:
             known = known.and_(Known.at_first(followers, self._counted))
@@ -154,11 +156,27 @@ class BlendRunner(Runner):
             earlier, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
         if wanted:
             flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
-            known = self._ledger.read(flat).and_(Known.of(earlier, self._counted, self._experts))
+            known = self._seen(flat).and_(Known.of(earlier, self._counted, self._experts))
             out = self._mix(said.reshape(batch * wanted, -1), known)
         else:
             out = np.empty((0, self._size), np.float32)
         return out.reshape(batch, wanted, self._size), (hidden, *context, *history)
+
+    def learn(self, ids: Ids) -> None:
+        """Count a text as if it stood among the training texts."""
+        self._learnt.learn(ids)
+        self.version += 1
+
+    def forget(self, ids: Ids) -> bool:
+        """Take a learnt text out of the counts."""
+        forgotten = self._learnt.forget(ids)
+        self.version += forgotten
+        return forgotten
+
+    def _seen(self, keys: Keys) -> Known:
+        """What the tables, and the texts learnt since, know of the contexts of some positions, (P, K)."""
+        known = self._ledger.read(keys)
+        return self._learnt.over(known, keys, self._experts) if len(self._learnt) else known
 
     def _mix(self, said: Floats, known: Known) -> LogProbabilities:
         """Log-probabilities (P, V) from what the networks say (P, V + G) and what the experts know.
