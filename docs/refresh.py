@@ -98,6 +98,8 @@ def lev30() -> str:
     for name in ("ngram", "gru", "words", "subwords", "attention", "transformer", "blend"):
         if name in r:
             add(f"`--model {name}`", r[name]["test"], f"{r[name]['training_seconds']:.0f} s")
+            if "online" in r[name]:
+                add("... learning each test text once it was predicted", r[name]["online"], "")
     for name in r.get("finished", {}):
         add(f"`{name}`, bundled", r["finished"][name]["test"], "")
     return markdown(rows)
