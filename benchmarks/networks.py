@@ -2,7 +2,7 @@
 
 Each learns the benchmark's training tweets by the same schedule within the same CPU seconds (not wall seconds: other
 programs may run), and is judged on validation. A candidate that is not ahead of the GRU here is no family of ours.
-Run: `python benchmarks/networks.py [NAME ...]` (needs arsentd-lev; 90 CPU seconds each). What is named is measured anew.
+Run: `python benchmarks/networks.py [NAME ...]` (arsentd-lev; 90 CPU seconds each). What is named is measured anew.
 """
 
 from __future__ import annotations

@@ -1,0 +1,36 @@
+"""Every family on lev30 with equal time: the page, the figure and the results in docs/comparison.
+
+Raw tweets, trained on lev30/train + lev30/train_other, chosen on validation, tested on lev30/test.
+Run: `python benchmarks/families.py [--minutes M]` (needs arsentd-lev; 20 minutes at 2 minutes a family).
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+RESULTS = Path(__file__).parent.parent / "docs" / "comparison"
+
+
+def main() -> None:
+    """Compare, and keep what there is to read; models stay where they were trained."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument("--out", type=Path, help="folder to work in; a second call goes on there")
+    named = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        out: Path = named.out or Path(folder) / "lev30"
+        parts = ["--validation", "lev30/validation", "--test", "lev30/test"]
+        command = ["compare", "lev30/train+lev30/train_other", *parts, "--raw", "--minutes", f"{named.minutes:g}"]
+        subprocess.run([sys.executable, "-m", "kammil", *command, "--out", str(out)], check=True)
+        RESULTS.mkdir(exist_ok=True)
+        for name in ("README.md", "comparison.png", "results.json"):
+            shutil.copy(out / name, RESULTS / name)
+
+
+if __name__ == "__main__":
+    main()
