@@ -247,3 +247,33 @@ def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> Non
     assert last[:, 0] == pytest.approx(whole[:, -1], abs=1e-5)
     for one, other in zip(end, state, strict=True):
         assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+
+
+@pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])
+def test_experts_and_network_make_up_the_model(vocabulary: CharacterVocabulary, background: list[str]) -> None:
+    made = experts(vocabulary, TEXTS[:4], background=background)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS, made.number).eval()
+    for member in network.members:
+        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+    runner = BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
+    assert len(runner.experts) == made.number + 1
+    ids = np.stack([np.concatenate([[BOS], vocabulary.encode(text)])[:18] for text in TEXTS])
+    state = runner.start(len(ids))
+    for learnt in (False, True):
+        if learnt:
+            runner.learn(vocabulary.encode("شو رأيك بالبحر"))
+        for begin, end in ((0, 7), (7, 8), (8, 18)):
+            added, after = runner.contributions(ids[:, begin:end], state)
+            log_probabilities, state = runner.read(ids[:, begin:end], state)
+            total = added.astype(np.float64).sum(axis=2)
+            total -= np.log(np.exp(total).sum(axis=-1, keepdims=True))
+            assert total == pytest.approx(log_probabilities, abs=1e-4)
+            assert all((one == other).all() for one, other in zip(after, state, strict=True))
+        state = runner.start(len(ids))
+    # An expert speaks for what it has seen follow, and for nothing else.
+    seen = made.about(make_rows([vocabulary.encode(t) for t in TEXTS], objective="text", block=512), 18, learning=False)
+    runner.forget(vocabulary.encode("شو رأيك بالبحر"))
+    added, _ = runner.contributions(ids, runner.start(len(ids)))
+    places, followers = np.nonzero(added[:, :, 1:].reshape(-1, vocabulary.size))
+    assert set(zip(places.tolist(), followers.tolist(), strict=True)) == {(p, i) for p, i in spelled(seen)}
