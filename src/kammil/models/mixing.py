@@ -182,7 +182,7 @@ class BlendRunner(Runner, Learner, Explaining):
         if wanted:
             flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
             known = self._seen(flat).and_(known)
-        return said.reshape(batch * wanted, -1), known, (hidden, *context, *history)
+        return said.reshape(batch * wanted, self._networks.columns), known, (hidden, *context, *history)
 
     def learn(self, ids: Ids) -> None:
         """Count a text as if it stood among the training texts."""
