@@ -31,7 +31,7 @@ _PIECE = 64
 _CREDITED = 3
 """Experts named for a character: the others rarely have a tenth of a bit."""
 _NODES, _WEIGHTS = (np.asarray(a) / 2 for a in np.polynomial.legendre.leggauss(32))
-"""Of Gauss's quadrature, Q: exact to 0.0001 bits for scores within 40 of one another."""
+"""Of Gauss's quadrature, Q: exact to rounding for scores within 40 of one another, to 1e-6 bits within 60."""
 
 LEVELS = 8
 """How many colours there are: one for each whole bit, the last one for 7 bits and more."""
