@@ -200,12 +200,16 @@ class Completer:
 
     def score(self, text: str, given: str = "") -> Score:
         """How surprising each character of `text` is after `given`, and then its end."""
-        seen_given = self.normalise(given)
+        before, seen = self.sides(text, given)
+        trace = follow(self.runner, self.vocabulary, [before + seen])[0]
+        return Score(seen, tuple(float(b) for b in trace.bits[len(before) :]))
+
+    def sides(self, text: str, given: str) -> tuple[str, str]:
+        """What the model sees of `given`, and of `text` after it."""
+        before = self.normalise(given)
         whole = self.normalise(given + text)
         # A rule may join the two at the seam (an accent composes); then each side is taken by itself.
-        seen = whole[len(seen_given) :] if whole.startswith(seen_given) else self.normalise(text)
-        trace = follow(self.runner, self.vocabulary, [seen_given + seen])[0]
-        return Score(seen, tuple(float(b) for b in trace.bits[len(seen_given) :]))
+        return before, whole[len(before) :] if whole.startswith(before) else self.normalise(text)
 
     def _pieces(self, prompt: str, guide: Guide) -> Iterator[str]:
         sent = 0

@@ -15,7 +15,7 @@ from kammil.models.evidence import CLUES, FEATURES, Evidence
 from kammil.models.mixing import BlendRunner, BlendSettings, prefixes_of
 from kammil.training.batches import make_rows, pad
 from kammil.training.transfer import take_over
-from kammil.vocabulary import BOS, UNK, CharacterVocabulary
+from kammil.vocabulary import BOS, PAD, UNK, CharacterVocabulary
 
 SETTINGS = BlendSettings(
     embedding=8, hidden=16, networks=2, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w")
@@ -247,3 +247,36 @@ def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> Non
     assert last[:, 0] == pytest.approx(whole[:, -1], abs=1e-5)
     for one, other in zip(end, state, strict=True):
         assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+
+
+@pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])
+def test_experts_and_network_make_up_the_model(vocabulary: CharacterVocabulary, background: list[str]) -> None:
+    made = experts(vocabulary, TEXTS[:4], background=background)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS, made.number).eval()
+    for member in network.members:
+        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+    runner = BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
+    assert len(runner.experts) == made.number + 1
+    ids = np.stack([np.concatenate([[BOS], vocabulary.encode(text)])[:18] for text in TEXTS])
+    state = runner.start(len(ids))
+    for learnt in (False, True):
+        if learnt:
+            runner.learn(vocabulary.encode("شو رأيك بالبحر"))
+        for begin, end in ((0, 7), (7, 8), (8, 18)):
+            added, after = runner.contributions(ids[:, begin:end], state)
+            log_probabilities, state = runner.read(ids[:, begin:end], state)
+            total = added.astype(np.float64).sum(axis=2)
+            total -= np.log(np.exp(total).sum(axis=-1, keepdims=True))
+            assert total == pytest.approx(log_probabilities, abs=1e-4)
+            assert all((one == other).all() for one, other in zip(after, state, strict=True))
+        state = runner.start(len(ids))
+    # An expert speaks for what it has seen follow, and for nothing else.
+    runner.forget(vocabulary.encode("شو رأيك بالبحر"))
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows).inputs.astype(np.int64)
+    seen = made.about(rows, batch.shape[1], learning=False)
+    added, _ = runner.contributions(batch, runner.start(len(batch)))
+    places, followers = np.nonzero(added[:, :, 1:].reshape(-1, vocabulary.size))
+    real = batch.reshape(-1)[places // made.number] != PAD
+    assert set(zip(places[real].tolist(), followers[real].tolist(), strict=True)) == set(spelled(seen))

@@ -83,6 +83,23 @@ class Learner(ABC):
         """Undo one `learn` of the same ids; false for a text that was not learnt."""
 
 
+class Explaining(ABC):
+    """A running side whose scores are a sum over experts, and which can say what each of them adds."""
+
+    @property
+    @abstractmethod
+    def experts(self) -> tuple[str, ...]:
+        """Names of the experts, K: `network`, or a source and a kind of context, such as `counts o5`, `background w1`
+        or `this text o3`."""
+
+    @abstractmethod
+    def contributions(self, ids: Ids, state: State) -> tuple[NDArray[np.float32], State]:
+        """Read ids (B, T); what each expert adds to the score of each next id, (B, T, K, V), and the state after them.
+
+        Their sum over experts, normalised, is what `read` says. It takes K times the memory: give a piece at a time.
+        """
+
+
 def rows(state: State, which: Ids) -> State:
     """The state of the chosen rows, in the order given: rows may repeat, so that one prompt feeds many samples."""
     return tuple(array[which] for array in state)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kammil.models.base import Ids, Learner, LogProbabilities, Runner, Settings, State
+from kammil.models.base import Explaining, Ids, Learner, LogProbabilities, Runner, Settings, State
 from kammil.models.contexts import Contexts
 from kammil.models.counts import Keys, keys_of
 from kammil.models.evidence import CLUES, FEATURES, Floats
@@ -61,7 +61,7 @@ class BlendSettings(Settings):
     """Size of the tables of counts in the folder; contexts that help least for their size go. None keeps all."""
 
 
-class BlendRunner(Runner, Learner):
+class BlendRunner(Runner, Learner, Explaining):
     """Adds to the network's scores what each expert has seen follow, weighted by the gate.
 
     Args:
@@ -85,6 +85,8 @@ class BlendRunner(Runner, Learner):
         self._experts = self._counted + len(self._columns)
         self._ledger = Ledger([Packed(weights, prefix) for prefix in prefixes], len(settings.kinds), self._experts)
         self._learnt = Learnt(self._contexts)
+        self._names = ["network", *(f"{p[:-1]} {kind}" for p in prefixes for kind in settings.kinds)]
+        self._names += [f"this text {kind}" for kind in settings.history]
         if self._ledger.largest >= v:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         _checked(weights, {IN_WORD: (v,)})
@@ -138,8 +140,30 @@ class BlendRunner(Runner, Learner):
         context = np.concatenate([recent[:, 1:], ids[None]], axis=1), np.array([word], np.uint64)
         return self._mix(said, known)[None], (hidden, *context, *history)
 
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """The networks as one, whose gates are one as well; then every kind of context in every table."""
+        return tuple(self._names)
+
+    def contributions(self, ids: Ids, state: State) -> tuple[Floats, State]:
+        """See `Explaining.contributions`; the networks' share is their mean score."""
+        batch, time = ids.shape
+        said, known, state = self._gather(ids, state, wanted=time)
+        added = np.zeros((len(said), len(self._names), self._size), np.float32)  # (P, 1 + K, V)
+        added[:, 0] = said[:, : self._size]
+        position, expert = np.divmod(known.contexts[0], self._experts)
+        widths = known.contexts[1]
+        added[position.repeat(widths), expert.repeat(widths) + 1, known.followers[0]] = self._added(said, known)
+        return added.reshape(batch, time, -1, self._size), state
+
     def _read(self, ids: Ids, state: State, *, wanted: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, wanted, V) at the last positions of a piece, and the state after it."""
+        said, known, state = self._gather(ids, state, wanted=wanted)
+        return self._mix(said, known).reshape(len(ids), wanted, self._size), state
+
+    def _gather(self, ids: Ids, state: State, *, wanted: int) -> tuple[Floats, Known, State]:
+        """What the networks say at the last positions of a piece, (P, V + G), what the experts know of them, and the
+        state after the piece; P = B * wanted."""
         batch, time = ids.shape
         before, recent, words, *history = state
         hidden = before.astype(np.float32, copy=False)
@@ -154,13 +178,11 @@ class BlendRunner(Runner, Learner):
             earlier, history = self._history.step(ids[:, 0], keys[:, 0, self._columns], tuple(history))
         else:
             earlier, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
+        known = Known.of(earlier, self._counted, self._experts)
         if wanted:
             flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
-            known = self._seen(flat).and_(Known.of(earlier, self._counted, self._experts))
-            out = self._mix(said.reshape(batch * wanted, -1), known)
-        else:
-            out = np.empty((0, self._size), np.float32)
-        return out.reshape(batch, wanted, self._size), (hidden, *context, *history)
+            known = self._seen(flat).and_(known)
+        return said.reshape(batch * wanted, self._networks.columns), known, (hidden, *context, *history)
 
     def learn(self, ids: Ids) -> None:
         """Count a text as if it stood among the training texts."""
@@ -179,15 +201,25 @@ class BlendRunner(Runner, Learner):
         return self._learnt.over(known, keys, self._experts) if len(self._learnt) else known
 
     def _mix(self, said: Floats, known: Known) -> LogProbabilities:
-        """Log-probabilities (P, V) from what the networks say (P, V + G) and what the experts know.
+        """Log-probabilities (P, V) from what the networks say (P, V + G) and what the experts know."""
+        scores = said[:, : self._size]
+        if not known.contexts.size:
+            return _normalised(scores)
+        at = known.followers[0]
+        if len(said) > 1:
+            at = at + (known.contexts[0] // self._experts * self._size).repeat(known.contexts[1])
+        added = np.bincount(at, self._added(said, known), scores.size).reshape(scores.shape)
+        return _normalised(scores + added.astype(np.float32))
+
+    def _added(self, said: Floats, known: Known) -> Floats:
+        """What the experts add to the scores of all that they saw follow, (N,), in the order of `known`.
 
         What the gate and the sum are given is what `evidence` makes of the same counts.
         """
-        scores = said[:, : self._size]
         places, widths, lost = known.contexts
         counts = known.followers[1].astype(np.float32)
         if not len(widths):
-            return _normalised(scores)
+            return counts
         begins = np.cumsum(widths) - widths
         totals = np.add.reduceat(counts, begins) + lost.astype(np.float32)  # (n,)
         clue = np.empty((len(widths), CLUES), np.float32)
@@ -207,11 +239,7 @@ class BlendRunner(Runner, Learner):
         expected = weights[:, 1].repeat(widths)  # (N,)
         expected *= counts
         expected += weights[:, 0].repeat(widths) * np.log(counts * np.float32(10) + np.float32(1))
-        at = known.followers[0]
-        if len(said) > 1:
-            at = at + (places // self._experts * self._size).repeat(widths)
-        scores = scores + np.bincount(at, expected, scores.size).reshape(scores.shape).astype(np.float32)
-        return _normalised(scores)
+        return expected
 
 
 def _normalised(scores: Floats) -> LogProbabilities:
