@@ -18,6 +18,7 @@ COMMANDS = (
     "train",
     "complete",
     "suggest",
+    "explain",
     "evaluate",
     "compare",
     "plot",

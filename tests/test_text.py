@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kammil.errors import FolderError
 from kammil.models.blend import in_word
-from kammil.text import HANDLE, RAW, URL, TextRules, fold, graphemes, open_word, role, words
+from kammil.text import HANDLE, RAW, URL, TextRules, fold, graphemes, open_word, role, visible, words
 from kammil.vocabulary import CharacterVocabulary
 
 RULES = TextRules()
@@ -164,3 +164,16 @@ def test_all_rooms_mean_the_same_letters() -> None:
     vocabulary = CharacterVocabulary(assigned)
     counted = in_word(vocabulary)[-len(assigned) :].tolist()
     assert counted == [role(c) in {"letter", "mark"} for c in vocabulary.characters]
+
+
+@given(ANY | TWITTER)
+def test_what_is_shown_has_as_many_characters_and_moves_nothing(text: str) -> None:
+    shown = visible(text)
+    assert len(shown) == len(text)
+    assert visible(shown) == shown
+    shown.encode("utf-8")
+    assert all(
+        unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
+        for c in shown.replace("\u200d", "").replace("\u200c", "")
+    )
+    assert all(one == other for one, other in zip(text, shown, strict=True) if one.isprintable())

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kammil.completion import load as load
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.metrics import evaluate as evaluate
+    from kammil.explanation import Explanation as Explanation
+    from kammil.explanation import explain as explain
     from kammil.session import Session as Session
     from kammil.suggestion import Suggestion as Suggestion
     from kammil.workshop import train as train
@@ -29,11 +31,13 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Completer": "kammil.completion",
     "Completion": "kammil.completion",
+    "Explanation": "kammil.explanation",
     "Score": "kammil.completion",
     "Session": "kammil.session",
     "load": "kammil.completion",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
+    "explain": "kammil.explanation",
     "Suggestion": "kammil.suggestion",
     "train": "kammil.workshop",
 }
@@ -41,12 +45,14 @@ _PUBLIC = {
 __all__ = [
     "Completer",
     "Completion",
+    "Explanation",
     "KammilError",
     "Score",
     "Session",
     "Suggestion",
     "__version__",
     "evaluate",
+    "explain",
     "load",
     "train",
 ]

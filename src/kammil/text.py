@@ -32,6 +32,7 @@ _INVISIBLE = regex.compile(
     r"|[\p{Cc}\p{Cf}--[\t\n\v\f\r\x85]]",
     regex.V1,
 )
+_UNSEEN = regex.compile(r"[[\p{C}\p{Zl}\p{Zp}]--[\u200C\u200D]]", regex.V1)
 _SPACES = regex.compile(r"\s+")
 _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 _GRAPHEME = regex.compile(r"\X")
@@ -136,6 +137,21 @@ def role(character: str) -> Role:
     if character in "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}":
         return "joiner"
     return "neither" if _EXTENDS.match(character) else "outside"
+
+
+def visible(text: str) -> str:
+    """The text with a sign for every character that shows nothing or moves what stands around it; as many characters.
+
+    Controls are shown by their pictures; format characters (of direction, above all), line separators, and code points
+    that are no character, by U+FFFD. Joiners stay: they belong to how their neighbours look. Never for writing.
+    """
+    return _UNSEEN.sub(lambda match: _sign(match[0]), text)
+
+
+def _sign(character: str) -> str:
+    code = ord(character)
+    picture = code if code < 0x20 else 0x21 if code == 0x7F else None
+    return "\N{REPLACEMENT CHARACTER}" if picture is None else chr(0x2400 + picture)
 
 
 def words(text: str) -> list[tuple[int, int]]:

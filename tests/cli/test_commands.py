@@ -36,7 +36,7 @@ NETWORK = [
 
 COMMANDS = (
     [],
-    *(["train"], ["complete"], ["suggest"], ["evaluate"], ["compare"], ["plot"], ["info"]),
+    *(["train"], ["complete"], ["suggest"], ["explain"], ["evaluate"], ["compare"], ["plot"], ["info"]),
     *(["data"], ["data", "list"], ["data", "get"], ["data", "check"], ["data", "split"]),
 )
 
@@ -590,6 +590,94 @@ def test_any_prefix_is_answered(run: Run, counter: Path, prefix: str) -> None:
 )
 def test_suggest_says_what_is_wrong(run: Run, counter: Path, options: list[str], message: str) -> None:
     refused(run("suggest", "شو", "--model", counter, *options), message)
+
+
+# ---- explain
+
+
+def test_explain_for_people(run: Run, trained: Path) -> None:
+    made = kammil.explain(kammil.load(trained), "شو رأيك", given="يلا ")
+    result = run("explain", trained, "شو رأيك", "--given", "يلا ")
+    assert result.code == 0 and result.err == ""
+    title, *lines = result.out.splitlines()
+    assert title == "يلا شو رأيك" and "\033" not in result.out
+    shown = [line for line in lines if "%" in line]
+    assert len(shown) == 8
+    for place, line in zip(made.places, shown, strict=True):
+        assert f"{place.bits:.2f}" in line
+    assert any(f"{made.bits_per_character:.2f} bits a character" in line for line in lines)
+    assert ("believed" in result.out) == any(place.credits for place in made.places)
+
+
+def test_explain_for_programs(run: Run, trained: Path) -> None:
+    made = kammil.explain(kammil.load(trained), "شو ☃", k=5)
+    result = run("explain", trained, "شو ☃", "-k", 5, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == json.loads(json.dumps(asdict(made)))
+    assert json.loads(run("explain", trained, "", "--json").out)["bits_per_character"] is None
+
+
+def test_explain_into_files(run: Run, network: Path, tmp_path: Path) -> None:
+    result = run("explain", network, "شو رأيك", "--png", "a.png", "--html", "a.html")
+    assert result == Result(0, "a.png\na.html\n", "")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert run("explain", network, "شو", "--temperatures", "0,0.5,1", "--png", "b.svg") == Result(0, "b.svg\n", "")
+    assert (tmp_path / "b.svg").read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\udcff", "\u202eabc\u2066", "a\x1b[31mb\x07\r\n", "🇱🇧👩‍👧\u2028", "[bold]$x$<b>"]
+)
+def test_any_text_is_explained_harmlessly(run: Run, tmp_path: Path, texts: list[str], text: str) -> None:
+    raw = kammil.train(texts[:60], out=tmp_path / "raw", model="ngram", raw=True).folder
+    result = run("explain", raw, "--html", "a.html", "--png", "a.png", "--", text)
+    assert (result.code, result.err) == (0, "")
+    result = run("explain", raw, "--", text)
+    assert (result.code, result.err) == (0, "")
+    for out in (result.out, (tmp_path / "a.html").read_text("utf-8")):
+        odd = {c for c in out if not c.isprintable()} - set("\n\u200d\u200e\xa0")
+        assert not odd, odd
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-k", "0"], "k is 0, but at least one"),
+        (["--temperatures", "1"], "name its file with --png"),
+        (["--temperatures", "warm", "--png", "a.png"], "'warm' is no list of numbers"),
+        (["--temperatures", "-1", "--png", "a.png"], "the temperature is -1.0"),
+        (["--png", "a.txt"], "cannot write the figure a.txt"),
+        (["--html", "missing/a.html"], "cannot write the page missing/a.html"),
+    ],
+)
+def test_explain_says_what_is_wrong(run: Run, counter: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    refused(run("explain", counter, "شو", *options), message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_probabilities_of_a_completion_leave_stdout_alone(run: Run, counter: Path) -> None:
+    for n in (1, 2):
+        plain = run("complete", "شو", "--model", counter, "-n", n)
+        shown = run("complete", "شو", "--model", counter, "-n", n, "--show-probabilities")
+        assert shown.out == plain.out and shown.code == 0
+        assert shown.err.count("bits a character") == n
+    (answer,) = json.loads(run("complete", "شو", "--model", counter, "--show-probabilities", "--json").out)
+    assert [place["text"] for place in answer["places"]] == [*answer["text"], ""]
+    assert [place["bits"] for place in answer["places"][:-1]] == pytest.approx(answer["bits"], abs=1e-3)
+
+
+def test_a_person_sees_colours_word_by_word(counter: Path) -> None:
+    terminal, end = pty.openpty()
+    with os.fdopen(terminal, "rb", buffering=0) as screen:
+        command = [sys.executable, "-m", "kammil", "explain", counter, "شو رأيك"]
+        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm-256color"}
+        done = subprocess.run(command, stdout=end, stderr=end, check=False, env=environment)
+        os.close(end)
+        shown = screen.read(65536).decode("utf-8", "replace")
+    assert done.returncode == 0
+    title = shown.splitlines()[0]
+    assert "شو\033" in title and "رأيك\033" in title and title.count("\033[") >= 4
 
 
 # ---- evaluate, info, plot

@@ -65,6 +65,7 @@ def imported(done: Done) -> set[str]:
         (["-m", "kammil", "complete", "شو", "--model", "network"], [*EXTRAS, "pooch", "requests"]),
         (["-m", "kammil", "complete", "شو", "--model", "counter"], [*EXTRAS, "onnxruntime", "pooch", "requests"]),
         (["-m", "kammil", "suggest", "شو", "--model", "counter"], [*EXTRAS, "onnxruntime", "pooch", "requests"]),
+        (["-m", "kammil", "explain", "counter", "شو"], [*EXTRAS, "onnxruntime", "pooch", "requests"]),
         (["-m", "kammil", "evaluate", "network", "texts.txt"], list(EXTRAS)),
         (["-m", "kammil", "train", "texts.txt", "--model", "ngram", "--replace"], list(EXTRAS)),
     ],
@@ -75,6 +76,7 @@ def imported(done: Done) -> set[str]:
         "complete network",
         "complete counter",
         "suggest",
+        "explain",
         "evaluate",
         "train ngram",
     ],
@@ -114,6 +116,7 @@ def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
         (["evaluate", "counter", "table.tsv"], "polars"),
         (["plot", "network", "--out", "curves.png"], "matplotlib"),
         (["evaluate", "counter", "texts.txt", "--typing", "--plot", "curves.png"], "matplotlib"),
+        (["explain", "counter", "شو", "--png", "a.png"], "matplotlib"),
         (["compare", "texts.txt", "--minutes", "1", "--out", "compared"], "sacrebleu"),
     ],
 )

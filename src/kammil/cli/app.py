@@ -149,6 +149,10 @@ def complete(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same completion.  [default: 0]")] = None,
     n: Annotated[int, typer.Option("-n", help="How many completions.")] = 1,
+    show_probabilities: Annotated[
+        bool,
+        typer.Option("--show-probabilities", help="Explain each completion on stderr (with --json, in it)."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Complete a text. Prints what comes after it, or, on a terminal, the whole text."""
@@ -177,7 +181,7 @@ def complete(
     }
     # What is not given is left to the preset, and then to the defaults.
     options = cast(Options, {name: value for name, value in given.items() if value is not None})
-    completing.run(text, model, options, n=n, json=json)
+    completing.run(text, model, options, n=n, probabilities=show_probabilities, json=json)
 
 
 @app.command()
@@ -198,6 +202,29 @@ def suggest(
     from kammil.cli import suggesting
 
     suggesting.run(text, model, k=k, threshold=threshold, json=json)
+
+
+@app.command()
+def explain(
+    folder: ModelFolder,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to explain.")],
+    *,
+    given: Annotated[str, typer.Option(metavar="TEXT", help="What stands before it, and is not explained.")] = "",
+    k: Annotated[int, typer.Option("-k", help="Alternatives to show for each character.")] = 3,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw it; the ending may also be svg or pdf.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that needs nothing else.")] = None,
+    temperatures: Annotated[
+        str | None,
+        typer.Option(metavar="T,...", help="With --png: draw instead what may follow the text, at these temperatures."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """How surprising each character of a text is to a model, what else was likely, and which expert was believed."""
+    from kammil.cli import explaining
+
+    explaining.run(folder, text, given=given, k=k, png=png, html=html, temperatures=temperatures, json=json)
 
 
 @app.command()
