@@ -41,6 +41,10 @@ bench: $(READY)
 	$(BIN)/python benchmarks/lev30.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/duplicates.py
+	$(BIN)/python benchmarks/decoding.py
+	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/networks.py
+	$(BIN)/python benchmarks/families.py
 
 clean:
 	rm -rf .venv demo
