@@ -1,7 +1,7 @@
 """Bits a character for a minute of one core: networks whose time axis is parallel beside recurrent ones.
 
 Each learns the benchmark's training tweets by the same schedule within the same CPU seconds (not wall seconds: other
-programs may run), and is judged on validation. A candidate that is not ahead of the GRU here is no family of ours.
+programs may run), and is judged on validation. It says which kinds are worth a family.
 Run: `python benchmarks/networks.py [NAME ...]` (arsentd-lev; 90 CPU seconds each). What is named is measured anew.
 """
 
