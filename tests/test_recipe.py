@@ -30,9 +30,12 @@ def test_flat_options_find_their_place() -> None:
 def test_every_setting_is_resolved() -> None:
     from kammil.models.gru import GRUSettings
 
-    made = Recipe.of({"hidden": 7})
-    assert made.model == "gru"
+    made = Recipe.of({"model": "gru", "hidden": 7})
     assert made.settings == GRUSettings(hidden=7).model_dump()
+
+
+def test_the_best_family_is_the_default() -> None:
+    assert Recipe.of({}).model == "blend"
 
 
 def test_a_recipe_is_its_own_record() -> None:
@@ -46,7 +49,7 @@ def test_a_recipe_is_its_own_record() -> None:
         ({"hiden": 3}, "there is no option 'hiden'; did you mean 'hidden'?"),
         ({"epoch": 3}, "there is no option 'epoch'; did you mean 'epochs'?"),
         ({"colum": "x"}, "there is no option 'colum'; did you mean 'column'?"),
-        ({"xyzzy": 3}, "there is no option 'xyzzy'; the gru family has no such setting."),
+        ({"xyzzy": 3}, "there is no option 'xyzzy'; the blend family has no such setting."),
         ({"model": "ngram", "hidden": 3}, "there is no option 'hidden'; the ngram family has no such setting."),
         ({"order": 3}, "there is no option 'order'"),
         ({"settings": {"hidden": 3}}, "there is no option 'settings'"),

@@ -137,9 +137,9 @@ def test_too_little_text_is_said_in_one_sentence(tmp_path: Path, source: list[st
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("model", ["ngram", "gru"])
+@pytest.mark.parametrize("model", ["ngram", "gru", "blend"])
 def test_the_least_that_can_be_learnt(tmp_path: Path, model: str) -> None:
-    options: dict[str, Any] = {"model": model} if model == "ngram" else SMALL
+    options: dict[str, Any] = {"model": model} if model == "ngram" else small(model=model)
     trained = train(["a", "b"], out=tmp_path / "model", **options)
     assert kammil.load(trained.folder).complete("c", length=3).text is not None
 

@@ -103,7 +103,7 @@ def counter(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Path:
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Path:
     """A network."""
-    sizes: dict[str, Any] = {"embedding": 16, "hidden": 32, "epochs": 2, "device": "cpu", "threads": 1}
+    sizes: dict[str, Any] = {"model": "gru", "embedding": 16, "hidden": 32, "epochs": 2, "device": "cpu", "threads": 1}
     return kammil.train(file, out=tmp_path_factory.mktemp("models") / "network", **sizes).folder
 
 

@@ -50,7 +50,7 @@ def train(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Family: ngram, gru, words, subwords, attention, transformer or blend.  [default: gru]"),
+        typer.Option(help="Family: ngram, gru, words, subwords, attention, transformer or blend.  [default: blend]"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="No normalisation at all.")] = False,
