@@ -35,7 +35,8 @@ from kammil.corpus.splitting import leaks
 from kammil.models.families import Neural, family
 from kammil.training.batches import make_rows, pad
 from kammil.training.events import Event, Progressed
-from kammil.training.loop import Lessons, fit
+from kammil.training.lessons import Lessons
+from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary, rare_characters
 

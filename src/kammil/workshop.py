@@ -33,7 +33,7 @@ from kammil.vocabulary import CharacterVocabulary, rare_characters
 if TYPE_CHECKING:
     from kammil.models.blend import Experts
     from kammil.training.batches import Batch
-    from kammil.training.loop import EvidenceOf
+    from kammil.training.lessons import EvidenceOf
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,8 @@ class _Workshop:
             import torch
 
             from kammil.training.checkpoint import Checkpoint
-            from kammil.training.loop import Lessons, fit
+            from kammil.training.lessons import Lessons
+            from kammil.training.loop import fit
             from kammil.training.transfer import take_over
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training needs {error.name}; run: pip install 'kammil[train]'") from error

@@ -42,7 +42,9 @@ def shelf(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
     (folder / "texts.txt").write_text("".join(f"{text}\n" for text in texts[:60]), "utf-8")
     (folder / "table.tsv").write_text("text\tn\nشو في\t1\n", "utf-8")
     kammil.train(folder / "texts.txt", out=folder / "counter", model="ngram")
-    kammil.train(folder / "texts.txt", out=folder / "network", model="gru", hidden=16, epochs=1, threads=1, device="cpu")
+    kammil.train(
+        folder / "texts.txt", out=folder / "network", model="gru", hidden=16, epochs=1, threads=1, device="cpu"
+    )
     (folder / "site").mkdir()
     (folder / "site" / "sitecustomize.py").write_text(BLOCKED)
     return folder

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.corpus import duplicates
+from kammil.corpus import shingles as hashed
 from kammil.errors import OptionError
 from kammil.text import fold
 
@@ -73,8 +74,10 @@ def bodies(count: int, length: int) -> list[str]:
 def limits(tiny: bool) -> Generator[None]:
     """The shipped limits, or such small ones that few texts meet all of them: levels, partitions and blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"_CAP": 1, "_BLOCK": 40, "_PARTITION": 30}.items() if tiny else ():
-            patch.setattr(duplicates, name, value)
+        if tiny:
+            patch.setattr(duplicates, "_CAP", 1)
+            patch.setattr(hashed, "_BLOCK", 40)
+            patch.setattr(hashed, "_PARTITION", 30)
         yield
 
 

@@ -20,7 +20,8 @@ from kammil.models.base import Ids
 from kammil.training import loop
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.events import EpochEnded, Event, Progressed
-from kammil.training.loop import Lessons, fit
+from kammil.training.lessons import Lessons
+from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
 from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK

@@ -24,14 +24,14 @@ change one count by one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.corpus.shingles import LOW, Ints, blocks, key, mix, ranges, repeated, shingles
 from kammil.errors import OptionError
-from kammil.text import TextRules, fold
 
 SHINGLE = 15
 """Characters in a row, without spaces: three Arabic words or so, longer than most of what everybody says."""
@@ -39,33 +39,17 @@ SHARE = 0.3
 """A repost cut to a third still counts; two long texts with one greeting in common do not."""
 
 _CAP = 16  # texts a shingle may stand in to be compared pair by pair at the first level
-_BLOCK = 1 << 22  # characters hashed, pairs listed or shingles looked up at a time: some 100 MB of arrays
-_PARTITION = 1 << 24  # shingles sorted at a time: about 0.5 GB of arrays
-_LOW = (1 << 32) - 1
-_BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
-_AS_SEEN = TextRules(urls=False, handles=False)
 
-_Ints = NDArray[np.int64]
 _Bools = NDArray[np.bool_]
-_Hashes = NDArray[np.uint64]
-
-
-def key(text: str) -> str:
-    """What copies of one text have in common: the fold or, where that is empty, the text without white space.
-
-    The second kind (emoji only, a bare link) begins with a space, which no fold contains; a blank text, one
-    with nothing to be seen in it, is a single space.
-    """
-    return fold(text) or " " + "".join(_AS_SEEN.normalise(text).split())
 
 
 def overlap(one: str, other: str, *, shingle: int = SHINGLE) -> float:
     """Share of the distinct shingles of the text with fewer that stand in the other too, 0 to 1; exact."""
-    first, second = (_shingles(key(text), shingle) for text in (one, other))
+    first, second = (shingles(key(text), shingle) for text in (one, other))
     return len(first & second) / min(len(first), len(second))
 
 
-def groups(texts: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE) -> _Ints:
+def groups(texts: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE) -> Ints:
     """The near-duplicate group of every text, (N,), numbered 0, 1, ... in order of first appearance.
 
     Groups are the connected components of the near-duplicate pairs. Texts whose fold is shorter than a
@@ -80,8 +64,8 @@ def groups(texts: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE
         first = np.zeros(level.solid.size, np.int64)
         first[level.up[level.up >= 0]] = firsts[-1][level.up >= 0]
         firsts.append(first)
-    ones: list[_Ints] = []
-    others: list[_Ints] = []
+    ones: list[Ints] = []
+    others: list[Ints] = []
     above = np.zeros(0, np.bool_)  # items of the level above whose members all belong together
     for depth in reversed(range(len(levels))):
         level, first, below = levels[depth], firsts[depth + 1], firsts[depth]
@@ -100,7 +84,7 @@ def groups(texts: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE
     return number[root][unit]
 
 
-def partners(texts: Sequence[str], among: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE) -> _Ints:
+def partners(texts: Sequence[str], among: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE) -> Ints:
     """For every text, (N,), the index in `among` of one near-duplicate of it, or -1 where there is none.
 
     A copy (equal `key`) is preferred, the first one. Direct pairs only: a text that resembles nothing in
@@ -134,24 +118,17 @@ def partners(texts: Sequence[str], among: Sequence[str], *, shingle: int = SHING
 class _Level:
     """Items that stand for all their members: two near items are near in every pair of their members."""
 
-    up: _Ints  # (members,) the item of each member, an item of the level below, or -1 for none
+    up: Ints  # (members,) the item of each member, an item of the level below, or -1 for none
     solid: _Bools  # (items,) the members of an item are near-duplicates of each other
-    one: _Ints  # (pairs,) near-duplicate items, one side ...
-    other: _Ints  # ... and the other
+    one: Ints  # (pairs,) near-duplicate items, one side ...
+    other: Ints  # ... and the other
 
 
-def _units(texts: Sequence[str]) -> tuple[list[str], _Ints]:
+def _units(texts: Sequence[str]) -> tuple[list[str], Ints]:
     """The distinct keys in order of first appearance, and for each text the number of its key."""
     number: dict[str, int] = {}
     unit = np.fromiter((number.setdefault(key(text), len(number)) for text in texts), np.int64, len(texts))
     return list(number), unit
-
-
-def _shingles(folded: str, shingle: int) -> set[str]:
-    """Distinct runs of a folded text; a short text and a text without letters are one run, themselves."""
-    if folded.startswith(" "):
-        return {folded}
-    return {folded[start : start + shingle] for start in range(max(len(folded) - shingle, 0) + 1)}
 
 
 def _levels(keys: list[str], shingle: int, share: float) -> list[_Level]:
@@ -160,7 +137,7 @@ def _levels(keys: list[str], shingle: int, share: float) -> list[_Level]:
         raise OptionError(f"A shingle of {shingle} characters is too short; give 1 or more.")
     if not 0 < share <= 1:
         raise OptionError(f"A share of {share} is out of range; give a number above 0 and at most 1.")
-    owner, token, size = _repeated_shingles(keys, shingle)
+    owner, token, size = repeated(keys, shingle)
     need = np.maximum(np.ceil(share * size - 1e-9), 1).astype(np.int64)  # 0.56 * 25 must be 14
     solid = np.zeros(len(keys), np.bool_)
     rank = np.argsort(np.argsort(need, kind="stable"), kind="stable")  # items stand in order of need
@@ -178,7 +155,7 @@ def _levels(keys: list[str], shingle: int, share: float) -> list[_Level]:
         common = int(np.searchsorted(-held, -cap))  # tokens below this number stand in more than cap items
         one, other = _pairs(entries, held, common, need)
         levels.append(_Level(up, solid, one, other))
-        owner, token = entries >> 32, entries & _LOW
+        owner, token = entries >> 32, entries & LOW
         owner, token = owner[token < common], token[token < common]
         cap *= 2
         if not np.any(np.bincount(owner, minlength=need.size) >= need):
@@ -186,10 +163,10 @@ def _levels(keys: list[str], shingle: int, share: float) -> list[_Level]:
         up, solid, owner, token, need = _merge(owner, token, need)
 
 
-def _merge(owner: _Ints, token: _Ints, need: _Ints) -> tuple[_Ints, _Bools, _Ints, _Ints, _Ints]:
+def _merge(owner: Ints, token: Ints, need: Ints) -> tuple[Ints, _Bools, Ints, Ints, Ints]:
     """Items with the same tokens and need become one: (up, solid, owner, token, need) of the new items."""
     present, begin, size = np.unique(owner, return_index=True, return_counts=True)
-    signature = np.add.reduceat(_mix(token), begin) + _mix(~need[present])
+    signature = np.add.reduceat(mix(token), begin) + mix(~need[present])
     _, sample, item = np.unique(signature, return_index=True, return_inverse=True)
     order = np.argsort(need[present[sample]], kind="stable")
     rank = np.argsort(order)
@@ -203,12 +180,12 @@ def _merge(owner: _Ints, token: _Ints, need: _Ints) -> tuple[_Ints, _Bools, _Int
     return up, solid, up[owner[kept]], token[kept], need[present[sample]]
 
 
-def _pairs(entries: _Ints, held: _Ints, common: int, need: _Ints) -> tuple[_Ints, _Ints]:
+def _pairs(entries: Ints, held: Ints, common: int, need: Ints) -> tuple[Ints, Ints]:
     """Near pairs of items, lower need first, that share a token numbered `common` or above.
 
     Entries, (E,), are item << 32 | token, sorted: items ascend in need, an item's tokens from common to rare.
     """
-    item, token = entries >> 32, entries & _LOW
+    item, token = entries >> 32, entries & LOW
     size = np.bincount(item, minlength=need.size)
     begin = np.cumsum(size) - size
     asks = (np.arange(item.size) - begin[item] >= need[item] - 1) & (token >= common)
@@ -220,20 +197,20 @@ def _pairs(entries: _Ints, held: _Ints, common: int, need: _Ints) -> tuple[_Ints
     asking = np.flatnonzero(asks)
     after = place[asking] + 1  # its partners of equal or higher need stand behind it among the token's holders
     partners = np.cumsum(held)[token[asking]] - after
-    ones: list[_Ints] = []
-    others: list[_Ints] = []
+    ones: list[Ints] = []
+    others: list[Ints] = []
     # Askers stand in order of items, so a pair's shared tokens are listed together (but at a block's edge).
-    for block in _blocks(partners):
+    for block in blocks(partners):
         width = partners[block]
         one = np.repeat(item[asking[block]], width)
-        pair, times = np.unique(one << 32 | holder[_ranges(after[block], width)], return_counts=True)
-        one, other = pair >> 32, pair & _LOW
+        pair, times = np.unique(one << 32 | holder[ranges(after[block], width)], return_counts=True)
+        one, other = pair >> 32, pair & LOW
         near = times >= need[one]
         open_ = np.flatnonzero(~near & (times + unasked[one] >= need[one]))
-        for part in _blocks(size[one[open_]]):
+        for part in blocks(size[one[open_]]):
             ask = open_[part]
             width = size[one[ask]]
-            wanted = np.repeat(other[ask] << 32, width) | token[_ranges(begin[one[ask]], width)]
+            wanted = np.repeat(other[ask] << 32, width) | token[ranges(begin[one[ask]], width)]
             spot = np.minimum(np.searchsorted(entries, wanted), entries.size - 1)
             shared = np.add.reduceat(entries[spot] == wanted, np.cumsum(width) - width, dtype=np.int64)
             near[ask] = shared >= need[one[ask]]
@@ -242,85 +219,7 @@ def _pairs(entries: _Ints, held: _Ints, common: int, need: _Ints) -> tuple[_Ints
     return np.concatenate([np.zeros(0, np.int64), *ones]), np.concatenate([np.zeros(0, np.int64), *others])
 
 
-def _repeated_shingles(keys: list[str], shingle: int) -> tuple[_Ints, _Ints, _Ints]:
-    """(owner, token) of the shingles that two keys or more hold, once a key, and each key's distinct count.
-
-    One range of hashes after another, so that memory holds what repeats and one range of the rest.
-    """
-    long = np.array([len(k) >= shingle and not k.startswith(" ") for k in keys], np.bool_)
-    size = np.where(long, np.array([len(k) - shingle + 1 for k in keys], np.int64), 1)
-    parts = 1 + int(size.sum()) // _PARTITION
-    owners: list[_Ints] = []
-    tokens: list[_Ints] = []
-    first = 0
-    for part in range(parts):
-        owner, value = _hashes(keys, np.flatnonzero(long), shingle, part, parts)
-        order = np.argsort(value)
-        value = value[order]
-        token = np.concatenate([[0], np.cumsum(value[1:] != value[:-1])])[: value.size]
-        repeated = np.bincount(token)[token] > 1
-        entry = np.sort(token[repeated] << 32 | owner[order][repeated])
-        again = np.concatenate([[False], entry[1:] == entry[:-1]])[: entry.size]
-        size -= np.bincount(entry[again] & _LOW, minlength=len(keys))
-        entry = entry[~again]
-        token = entry >> 32
-        entry = entry[np.bincount(token)[token] > 1]
-        _, token = np.unique(entry >> 32, return_inverse=True)
-        owners.append(entry & _LOW)
-        tokens.append(token + first)
-        first += int(token.max(initial=-1)) + 1
-    return np.concatenate(owners), np.concatenate(tokens), size
-
-
-def _hashes(keys: list[str], which: _Ints, shingle: int, part: int, parts: int) -> tuple[_Ints, _Hashes]:
-    """(owner, hash) of the shingles of the keys numbered `which` whose hash lies in range `part` of `parts`.
-
-    The hash of c[0] c[1] ... is the sum of mix(c[i]) * BASE^i modulo 2^64, which is a difference of
-    running sums, shifted down.
-    """
-    length = np.array([len(keys[k]) for k in which], np.int64)
-    owners = [np.zeros(0, np.int64)]
-    values = [np.zeros(0, np.uint64)]
-    for block in _blocks(length):
-        text = "".join([keys[k] for k in which[block]])
-        codes = np.frombuffer(text.encode("utf-32-le"), np.dtype("<u4"))
-        powers = np.cumprod(np.full(codes.size, _BASE, np.uint64))
-        back = np.cumprod(np.full(codes.size, pow(_BASE, -1, 1 << 64), np.uint64))
-        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_mix(codes) * powers)])
-        width = length[block] - shingle + 1
-        start = _ranges(np.cumsum(length[block]) - length[block], width)
-        value = (sums[start + shingle] - sums[start]) * back[start]
-        mine = (value >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32) == part
-        owners.append(np.repeat(which[block], width)[mine])
-        values.append(value[mine])
-    return np.concatenate(owners), np.concatenate(values)
-
-
-def _mix(numbers: NDArray[np.integer]) -> _Hashes:
-    """SplitMix64 (Steele et al. 2014): numbers to 64 well-mixed bits, the same in every process."""
-    z = numbers.astype(np.uint64) * np.uint64(_BASE) + np.uint64(_BASE)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-def _blocks(width: _Ints) -> Iterator[slice]:
-    """Consecutive slices whose widths sum to at most `_BLOCK`, or hold one element."""
-    ends = np.cumsum(width)
-    start = 0
-    while start < width.size:
-        done = int(ends[start - 1]) if start else 0
-        stop = max(int(np.searchsorted(ends, done + _BLOCK, side="right")), start + 1)
-        yield slice(start, stop)
-        start = stop
-
-
-def _ranges(start: _Ints, width: _Ints) -> _Ints:
-    """start[0], start[0] + 1, ... (width[0] numbers), then start[1], ... : (sum of widths,)."""
-    return np.repeat(start - np.cumsum(width) + width, width) + np.arange(int(width.sum()))
-
-
-def _components(count: int, one: _Ints, other: _Ints) -> _Ints:
+def _components(count: int, one: Ints, other: Ints) -> Ints:
     """The smallest node of each node's connected component, (count,), by hooking and pointer jumping."""
     root = np.arange(count)
     while one.size:

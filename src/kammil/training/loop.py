@@ -10,24 +10,20 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState, is_initialized
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.optim import AdamW
 
 from kammil.errors import OptionError
-from kammil.models.base import Ids
 from kammil.training.batches import Batch, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
+from kammil.training.devices import accelerator, adamw
 from kammil.training.events import EpochEnded, Event, Progressed, unheard
+from kammil.training.lessons import Arrays, Lessons
 from kammil.training.loss import teacher_forced
 from kammil.training.options import TrainingOptions
 from kammil.training.schedule import warmup_then_cosine
@@ -39,36 +35,7 @@ _EARLY = (16, 8, 4, 2)
 """The first epoch is validated after these parts of it too: a curve of quality by time begins there."""
 
 
-_Arrays = tuple[NDArray[np.generic], ...]
 _Taught = list[tuple[Tensor, float]]
-
-
-class EvidenceOf(Protocol):
-    """Arrays for a model's `forward`, beside the ids."""
-
-    def __call__(self, batch: Batch, *, learning: bool) -> _Arrays:
-        """Of a batch of training texts (`learning`) or of validation texts."""
-        ...
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """What a network learns from and is judged by while it learns."""
-
-    train: Sequence[Ids]
-    """Encoded texts, specials left out."""
-    validation: Sequence[Ids]
-    """Encoded texts that share no near-duplicate with the training texts."""
-    rare: Ids
-    """Ids of characters that stand in one training text only: taught as unknown half of the time."""
-    unknown_bits: float
-    """What an unknown character costs beside its UNK."""
-    widths: Ids | None = None
-    """Characters of each id, (V,), where ids are units; None where each is one character. Bits are per character and
-    end of text either way. Those of units are the bits of one way to cut the texts, so an upper bound: what the running
-    side needs is less. The accuracy is that of ids."""
-    evidence: EvidenceOf | None = None
-    """What a model is shown beside the ids."""
 
 
 def fit(
@@ -128,9 +95,9 @@ class _Run:
         if options.threads:
             torch.set_num_threads(options.threads)
         self.options, self.lessons, self.listen, self.checkpoint = options, lessons, listen, checkpoint
-        self.accelerator = _accelerator(options.device)
+        self.accelerator = accelerator(options.device)
         self.plain = model
-        self.model, self.optimiser = self.accelerator.prepare(model, _optimiser(model, options))
+        self.model, self.optimiser = self.accelerator.prepare(model, adamw(model, options))
         self.train, self.validation = (
             make_rows(texts, objective=options.objective, block=options.block, widths=lessons.widths)
             for texts in (lessons.train, lessons.validation)
@@ -200,7 +167,7 @@ class _Run:
             self.listen(Progressed(epoch + 1, step + 1, self.steps, self.epochs, tally.bits, self.elapsed, progress))
         return False
 
-    def _step(self, batch: Batch, shown: _Arrays, tally: _Tally) -> None:
+    def _step(self, batch: Batch, shown: Arrays, tally: _Tally) -> None:
         """One step of gradient descent on the mean loss of the batch's counted positions."""
         for group in self.optimiser.param_groups:
             group["lr"] = tally.rate
@@ -274,14 +241,14 @@ class _Run:
         best = max((event.epoch for event in self.history if event.best), default=0)
         return len(self.history) - best
 
-    def _shown(self, made: Iterable[Batch], *, learning: bool) -> Iterator[tuple[Batch, _Arrays]]:
+    def _shown(self, made: Iterable[Batch], *, learning: bool) -> Iterator[tuple[Batch, Arrays]]:
         """Each batch with what the model is shown beside its ids; that of the next is made while one is learnt."""
         evidence = self.lessons.evidence
         if evidence is None:
             yield from ((batch, ()) for batch in made)
             return
         with ThreadPoolExecutor(1) as ahead:
-            waiting: deque[tuple[Batch, Future[_Arrays]]] = deque()
+            waiting: deque[tuple[Batch, Future[Arrays]]] = deque()
             for batch in made:
                 waiting.append((batch, ahead.submit(evidence, batch, learning=learning)))
                 if len(waiting) > 1:
@@ -290,7 +257,7 @@ class _Run:
             for last, shown in waiting:
                 yield last, shown.result()
 
-    def _predict(self, batch: Batch, shown: _Arrays) -> tuple[Tensor, _Taught, Tensor, Tensor]:
+    def _predict(self, batch: Batch, shown: Arrays) -> tuple[Tensor, _Taught, Tensor, Tensor]:
         """Logits of the model, those that learn with the weights of their losses, targets, and which targets count.
 
         A model whose parts learn by themselves names them beside its logits; for any other these alone learn.
@@ -302,31 +269,6 @@ class _Run:
         outputs: Tensor | tuple[Tensor, _Taught] = self.model(inputs, *evidence)
         logits, taught = (outputs, [(outputs, 1.0)]) if isinstance(outputs, Tensor) else outputs
         return logits, taught, targets, counted
-
-
-def _accelerator(device: str) -> Accelerator:
-    """An accelerator on a device; `OptionError` if the machine has none of that kind."""
-    found = torch.accelerator.current_accelerator(check_available=True)
-    here = found.type if found is not None else "cpu"
-    if device not in ("auto", "cpu", here):
-        raise OptionError(f"device is {device!r}, but this machine has {here!r}; leave it out to take what there is.")
-    wanted = here if device == "auto" else device
-    if is_initialized() and AcceleratorState().device.type != wanted:
-        # accelerate remembers the first device of a process and refuses another; a notebook may well want both.
-        vars(AcceleratorState()).clear()
-        vars(PartialState()).clear()
-    return Accelerator(cpu=wanted == "cpu")
-
-
-def _optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) that decays matrices and spares vectors."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": options.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.99))  # a short memory suits few steps
 
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,37 @@
+"""Where a network is trained, and the optimiser that changes its weights."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState, is_initialized
+from torch import nn
+from torch.optim import AdamW
+
+from kammil.errors import OptionError
+from kammil.training.options import TrainingOptions
+
+
+def accelerator(device: str) -> Accelerator:
+    """An accelerator on a device; `OptionError` if the machine has none of that kind."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    here = found.type if found is not None else "cpu"
+    if device not in ("auto", "cpu", here):
+        raise OptionError(f"device is {device!r}, but this machine has {here!r}; leave it out to take what there is.")
+    wanted = here if device == "auto" else device
+    if is_initialized() and AcceleratorState().device.type != wanted:
+        # accelerate remembers the first device of a process and refuses another; a notebook may well want both.
+        vars(AcceleratorState()).clear()
+        vars(PartialState()).clear()
+    return Accelerator(cpu=wanted == "cpu")
+
+
+def adamw(model: nn.Module, options: TrainingOptions) -> AdamW:
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) that decays matrices and spares vectors."""
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": options.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    return AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.99))  # a short memory suits few steps
