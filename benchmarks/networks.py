@@ -44,14 +44,19 @@ class PlainGRU(GRU):
         return self.output(self.dropout(h))
 
 
-class HalfGRU(GRU):
-    """Products in bfloat16."""
+class Half(nn.Module):
+    """A network whose products take factors in bfloat16, on processors that multiply such numbers by themselves."""
+
+    def __init__(self, network: nn.Module) -> None:
+        """Wrap it."""
+        super().__init__()
+        self.network = network
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(B, T) -> (B, T, V)."""
-        with torch.autocast("cpu", torch.bfloat16):
-            h, _ = self.gru(self.embedding(ids))
-            return self.output(self.dropout(h)).float()
+        """(B, T) -> (B, T, V), in single precision."""
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.training):
+            logits: Tensor = self.network(ids)
+        return logits.float()
 
 
 class _Scan(torch.autograd.Function):
@@ -124,15 +129,21 @@ class Convolutions(nn.Module):
         return self.output(self.dropout(x.transpose(1, 2)))
 
 
-CANDIDATES: dict[str, tuple[Callable[[int], nn.Module], float]] = {
+def half_of(build: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
+    """The same network in bfloat16."""
+    return lambda size: Half(build(size))
+
+
+PLAIN: dict[str, tuple[Callable[[int], nn.Module], float]] = {
     "GRU 384": (lambda v: GRU(v, 128, 384, 0.3), 6e-3),
     "GRU 384, PyTorch's backward pass": (lambda v: PlainGRU(v, 128, 384, 0.3), 6e-3),
-    "GRU 384, bfloat16": (lambda v: HalfGRU(v, 128, 384, 0.3), 6e-3),
     "minGRU 2 x 384": (lambda v: MinGRU(v, 384, 2, 0.3), 3e-3),
     "minGRU 3 x 256": (lambda v: MinGRU(v, 256, 3, 0.3), 3e-3),
     "convolutions 6 x 192": (lambda v: Convolutions(v, 192, (1, 2, 4, 8, 16, 32), 0.3), 3e-3),
     "Transformer 3 x 128": (lambda v: transformer(v, TransformerSettings()), 2e-3),
 }
+HALVED = {f"{name}, bfloat16": (half_of(build), rate) for name, (build, rate) in PLAIN.items()}
+CANDIDATES = PLAIN | HALVED
 """Name -> network of V ids, and a peak learning rate usual for its kind: no search was made for any."""
 
 

@@ -37,3 +37,21 @@ def test_nothing_is_kept_where_no_gradient_is_asked_for() -> None:
     gru, embedding = nn.GRU(3, 4, batch_first=True), nn.Embedding(5, 3)
     with torch.no_grad():
         assert not recur(gru, embedding, torch.tensor([[1, 2]])).requires_grad
+
+
+def test_half_precision_is_in_the_products_alone() -> None:
+    """States and gradients stay single precision, and near those of it."""
+    torch.manual_seed(3)
+    gru, embedding = nn.GRU(16, 32, batch_first=True), nn.Embedding(9, 16)
+    ids = torch.randint(0, 9, (4, 20))
+    parameters = [*gru.parameters(), embedding.weight]
+    weight = torch.randn(4, 20, 32)
+    whole = recur(gru, embedding, ids)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = recur(gru, embedding, ids)
+    assert half.dtype == torch.float32
+    assert not torch.equal(half, whole)
+    torch.testing.assert_close(half, whole, atol=0.01, rtol=0)
+    for ours, theirs in zip(*(torch.autograd.grad((h * weight).sum(), parameters) for h in (half, whole)), strict=True):
+        assert ours.dtype == torch.float32
+        assert (ours - theirs).norm() <= 0.02 * theirs.norm()

@@ -66,6 +66,7 @@ def network(seed: int = 0, dropout: float = 0.2) -> nn.Module:
 
 def options(**changes: Any) -> TrainingOptions:
     plain: dict[str, Any] = {"epochs": 4, "batch_size": 8, "learning_rate": 0.05, "device": "cpu", "threads": 1}
+    plain["precision"] = "float32"  # some laws are exact
     return TrainingOptions(**plain | changes)
 
 
@@ -96,6 +97,16 @@ def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Even
 
 class KilledError(Exception):
     """Stands for the end of the process: nothing in the loop handles it."""
+
+
+def test_half_precision_learns_as_well(lessons: Lessons) -> None:
+    """Its weights are others, its figures are not, and it repeats itself to the bit."""
+    made = [(network(), p) for p in ("float32", "bfloat16", "bfloat16")]
+    whole, half, again = (fit(model, lessons, options(precision=p)) for model, p in made)
+    assert timeless(half) == timeless(again)
+    assert not equal(weights(made[0][0]), weights(made[1][0])) and equal(weights(made[1][0]), weights(made[2][0]))
+    assert whole[-1].validation_bits < whole[0].validation_bits
+    assert half[-1].validation_bits == pytest.approx(whole[-1].validation_bits, abs=0.02)
 
 
 def test_the_first_epoch_is_validated_on_the_way(lessons: Lessons) -> None:

@@ -74,7 +74,7 @@ class Member(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Logits of what follows each position, with the experts and without."""
         h = self.dropout(recur(self.gru, self.embedding, ids))  # (B, T, H)
-        alone = self.output(h)  # (B, T, V)
+        alone = self.output(h).float()  # (B, T, V)
         seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
         trust = self.gate_out(torch.relu(self.gate_in(seen)))  # (B, T, FEATURES * K)
         experts = trust.shape[-1] // FEATURES

@@ -5,6 +5,10 @@ size of the weights at each of them, and multiplies by weights that lie the othe
 (H, B), so that the weights stand on the left of the product as they lie in memory, and their gradient is one product
 at the end. The embedding is folded into the input's share of the gates: one table with a row for each character.
 
+Under `torch.autocast` the factors of the recurrent products are in bfloat16 (Micikevicius et al. 2018, "Mixed Precision
+Training", arXiv:1710.03740; no loss scaling, since bfloat16 reaches as far as single precision); states, gates and sums
+stay in single precision.
+
 Gates, as PyTorch has them (the reset gate is applied after the product):
 
     r = sigmoid(x_r + W_r h)    z = sigmoid(x_z + W_z h)    q = W_n h + b_n
@@ -30,8 +34,11 @@ def recur(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
         cast(Tensor, getattr(gru, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     fixed = 2 * gru.hidden_size  # the biases of these two gates are only ever added to each other
-    table = torch.addmm(bias_in + F.pad(bias[:fixed], (0, gru.hidden_size)), embedding.weight, inward.t())  # (V, 3H)
-    x = F.embedding(ids.t(), table).transpose(1, 2).contiguous()  # (T, 3H, B)
+    with torch.autocast("cpu", enabled=False):
+        table = torch.addmm(
+            bias_in + F.pad(bias[:fixed], (0, gru.hidden_size)), embedding.weight, inward.t()
+        )  # (V, 3H)
+        x = F.embedding(ids.t(), table).transpose(1, 2).contiguous()  # (T, 3H, B)
     return _Recurrence.run(x, recurrent, bias[fixed:]).permute(2, 0, 1)  # (B, T, H)
 
 
@@ -48,29 +55,34 @@ class _Recurrence(torch.autograd.Function):
         """All states; the input shares become the gates r, z, n in place."""
         time, _, batch = x.shape
         size = len(bias)
+        number = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype  # of the factors of products
         states = x.new_zeros(time + 1, size, batch)
+        factors = states if number == x.dtype else states.to(number)
         inner = x.new_empty(time, size, batch)  # q
-        product = x.new_empty(3 * size, batch)
+        product = x.new_empty(3 * size, batch, dtype=number)
         columns = bias[:, None].expand(size, batch).contiguous()  # (H, B)
+        recurrent = weights.to(number)
         for t in range(time):
             gates, before = x[t], states[t]
-            torch.mm(weights, before, out=product)
+            torch.mm(recurrent, factors[t], out=product)
             gates[: 2 * size].add_(product[: 2 * size]).sigmoid_()
             torch.add(product[2 * size :], columns, out=inner[t])
             gates[2 * size :].addcmul_(gates[:size], inner[t]).tanh_()
             torch.lerp(gates[2 * size :], before, gates[size : 2 * size], out=states[t + 1])
-        ctx.save_for_backward(weights, states, x, inner)
+            if factors is not states:
+                factors[t + 1] = states[t + 1]
+        ctx.save_for_backward(recurrent, states, factors, x, inner)
         return states[1:]
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Gradients of input shares, weights and bias."""
-        weights, states, gates, inner = cast(tuple[Tensor, ...], ctx.saved_tensors)
+        recurrent, states, factors, gates, inner = cast(tuple[Tensor, ...], ctx.saved_tensors)
         time, size, batch = inner.shape
-        back = weights.t().contiguous()  # (H, 3H)
+        back = recurrent.t().contiguous()  # (H, 3H)
         d_gates = torch.empty_like(gates)  # before the activations
+        d_product = torch.empty_like(gates, dtype=recurrent.dtype)
         d_inner = torch.empty_like(inner)
-        d_product = gates.new_empty(3 * size, batch)
         d_state = gates.new_zeros(size, batch)
         for t in range(time - 1, -1, -1):
             reset, update, new = gates[t].split(size)
@@ -83,8 +95,8 @@ class _Recurrence(torch.autograd.Function):
             torch.mul(d_new, reset, out=d_inner[t])
             through = d_inner[t] * inner[t]
             torch.addcmul(through, through, reset, value=-1, out=d_reset)  # d_new q r (1 - r)
-            d_product[: 2 * size], d_product[2 * size :] = d_gates[t, : 2 * size], d_inner[t]
-            d_state = torch.addmm(kept, back, d_product)
-        products = torch.cat([d_gates[:, : 2 * size], d_inner], dim=1).transpose(0, 1).reshape(3 * size, -1)
-        before = states[:-1].transpose(0, 1).reshape(size, -1)  # (H, T * B)
-        return d_gates, products @ before.t(), d_inner.sum((0, 2))
+            d_product[t, : 2 * size], d_product[t, 2 * size :] = d_gates[t, : 2 * size], d_inner[t]
+            d_state = kept.add_(back @ d_product[t])
+        products = d_product.transpose(0, 1).reshape(3 * size, -1)
+        before = factors[:-1].transpose(0, 1).reshape(size, -1)  # (H, T * B)
+        return d_gates, (products @ before.t()).to(gates.dtype), d_inner.sum((0, 2))

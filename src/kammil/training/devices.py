@@ -26,6 +26,17 @@ def accelerator(device: str) -> Accelerator:
     return Accelerator(cpu=wanted == "cpu")
 
 
+def halves(precision: str, device: torch.device) -> bool:
+    """Whether factors of products are bfloat16 there.
+
+    On a processor that does not multiply such numbers by itself, they would be slower than single precision.
+    """
+    if precision != "auto" or device.type != "cpu":
+        return precision == "bfloat16"
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
 def adamw(model: nn.Module, options: TrainingOptions) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) that decays matrices and spares vectors."""
     matrices = [p for p in model.parameters() if p.dim() > 1]

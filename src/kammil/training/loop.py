@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from kammil.errors import OptionError
 from kammil.training.batches import Batch, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.devices import accelerator, adamw
+from kammil.training.devices import accelerator, adamw, halves
 from kammil.training.events import EpochEnded, Event, Progressed, unheard
 from kammil.training.lessons import Arrays, Lessons
 from kammil.training.loss import teacher_forced
@@ -96,6 +96,7 @@ class _Run:
             torch.set_num_threads(options.threads)
         self.options, self.lessons, self.listen, self.checkpoint = options, lessons, listen, checkpoint
         self.accelerator = accelerator(options.device)
+        self.halves = halves(options.precision, self.accelerator.device)
         self.plain = model
         self.model, self.optimiser = self.accelerator.prepare(model, adamw(model, options))
         self.train, self.validation = (
@@ -171,7 +172,7 @@ class _Run:
         """One step of gradient descent on the mean loss of the batch's counted positions."""
         for group in self.optimiser.param_groups:
             group["lr"] = tally.rate
-        logits, taught, targets, counted = self._predict(batch, shown)
+        logits, taught, targets, counted = self._predict(batch, shown, halves=self.halves)
         totals = teacher_forced(logits, targets, counted)
         losses = [
             weight * (totals if part is logits else teacher_forced(part, targets, counted)).nats
@@ -257,7 +258,7 @@ class _Run:
             for last, shown in waiting:
                 yield last, shown.result()
 
-    def _predict(self, batch: Batch, shown: Arrays) -> tuple[Tensor, _Taught, Tensor, Tensor]:
+    def _predict(self, batch: Batch, shown: Arrays, *, halves: bool = False) -> tuple[Tensor, _Taught, Tensor, Tensor]:
         """Logits of the model, those that learn with the weights of their losses, targets, and which targets count.
 
         A model whose parts learn by themselves names them beside its logits; for any other these alone learn.
@@ -266,8 +267,12 @@ class _Run:
             torch.from_numpy(np.ascontiguousarray(a)).to(self.accelerator.device)
             for a in (batch.inputs, batch.targets, batch.counted, *shown)
         )
-        outputs: Tensor | tuple[Tensor, _Taught] = self.model(inputs, *evidence)
-        logits, taught = (outputs, [(outputs, 1.0)]) if isinstance(outputs, Tensor) else outputs
+        with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=halves):
+            outputs: Tensor | tuple[Tensor, _Taught] = self.model(inputs, *evidence)
+        if isinstance(outputs, Tensor):
+            logits = outputs.float() if halves else outputs
+            return logits, [(logits, 1.0)], targets, counted
+        logits, taught = outputs
         return logits, taught, targets, counted
 
 
