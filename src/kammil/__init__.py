@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from kammil.evaluation.metrics import evaluate as evaluate
     from kammil.explanation import Explanation as Explanation
     from kammil.explanation import explain as explain
+    from kammil.exporting import Export as Export
+    from kammil.exporting import export as export
     from kammil.session import Session as Session
     from kammil.suggestion import Suggestion as Suggestion
     from kammil.workshop import train as train
@@ -32,12 +34,14 @@ _PUBLIC = {
     "Completer": "kammil.completion",
     "Completion": "kammil.completion",
     "Explanation": "kammil.explanation",
+    "Export": "kammil.exporting",
     "Score": "kammil.completion",
     "Session": "kammil.session",
     "load": "kammil.completion",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
     "explain": "kammil.explanation",
+    "export": "kammil.exporting",
     "Suggestion": "kammil.suggestion",
     "train": "kammil.workshop",
 }
@@ -46,6 +50,7 @@ __all__ = [
     "Completer",
     "Completion",
     "Explanation",
+    "Export",
     "KammilError",
     "Score",
     "Session",
@@ -53,6 +58,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "explain",
+    "export",
     "load",
     "train",
 ]

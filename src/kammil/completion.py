@@ -26,7 +26,7 @@ from kammil.prefixes import MEGABYTES, Prefixes
 from kammil.seen import Runs
 from kammil.suggestion import Letters, Suggestion
 from kammil.text import TextRules
-from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 if TYPE_CHECKING:
     from kammil.session import Session
@@ -102,9 +102,6 @@ class Completer:
     ) -> None:
         """Bind a running side to its vocabulary and text rules; `model` is the folder it came from."""
         self.runner, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
-        # Lone surrogates, which a raw model may have learnt, are no text that could be written anywhere.
-        surrogates = [id for id, c in enumerate(vocabulary.characters, SPECIALS) if "\ud800" <= c <= "\udfff"]
-        self._forbidden = (PAD, UNK, BOS, *surrogates)
         self._prefixes = Prefixes(runner)
 
     def session(self, *, megabytes: float = MEGABYTES) -> Session:
@@ -229,7 +226,7 @@ class Completer:
         if n > decoding.best_of > 1:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
-        return Guide(decoding, self.vocabulary, self._forbidden, runs)
+        return Guide(decoding, self.vocabulary, self.vocabulary.unwritable, runs)
 
     def _write(self, prompt: str, guide: Guide, n: int) -> Iterator[list[Draft]]:
         """The drafts of n completions after every step, or the finished ones alone; the last ones are finished."""

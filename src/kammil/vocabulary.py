@@ -7,6 +7,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -61,6 +62,12 @@ class CharacterVocabulary:
     def size(self) -> int:
         """Number of ids, V: the specials and the characters."""
         return SPECIALS + len(self.characters)
+
+    @cached_property
+    def unwritable(self) -> tuple[int, ...]:
+        """Ids that no completion holds: PAD, UNK, BOS, and lone surrogates, which no file could hold as text."""
+        surrogates = (id for id, c in enumerate(self.characters, SPECIALS) if "\ud800" <= c <= "\udfff")
+        return (PAD, UNK, BOS, *surrogates)
 
     @property
     def unknown_bits(self) -> float:

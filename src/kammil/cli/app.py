@@ -316,6 +316,23 @@ def compare(
 
 
 @app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder, or a bundled model.")],
+    *,
+    format: Annotated[str, typer.Option(help="onnx: one file that ONNX Runtime runs by itself.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file.  [default: FOLDER's name and the format's ending]")
+    ] = None,
+    part: Annotated[str, typer.Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names.")] = False,
+) -> None:
+    """Write a model in a format that other programs run, and beside it a short program that runs it."""
+    from kammil.cli import exporting
+
+    exporting.run(folder, format=format, out=out, part=part, replace=replace)
+
+
+@app.command()
 def plot(
     folder: ModelFolder,
     out: Annotated[Path | None, typer.Option(help="File to write.  [default: FOLDER/training.png]")] = None,

@@ -66,6 +66,14 @@ def model(
     return b"".join([_whole(1, IR), _bytes(7, graph), *operators])
 
 
+def metadata(entries: Mapping[str, str]) -> bytes:
+    """What an ONNX file says about itself, by name: bytes to put behind those of the file.
+
+    A protocol buffer may be written in pieces: fields that repeat add up, wherever they stand.
+    """
+    return b"".join(_bytes(14, _bytes(1, k.encode()) + _bytes(2, v.encode())) for k, v in entries.items())
+
+
 def _domains(nodes: Sequence[Node]) -> list[tuple[str, int]]:
     """The sets of operators that are used, with their versions."""
     return [("", OPSET), *((domain, 1) for domain in sorted({node.domain for node in nodes} - {""}))]

@@ -1,0 +1,95 @@
+"""One ONNX file that suffices: the graph of a network, and in its metadata the characters and the text rules.
+
+Inputs are `ids` (B, T), `last` (1,) and a state; outputs the log-probabilities of what follows the last positions,
+(B, last, V), and the new state: see `kammil.models.network`. The metadata are strings, JSON but for
+the first two:
+
+| name | holds |
+|---|---|
+| `kammil` | number of this format |
+| `family` | of the model, or `blend network` |
+| `vocabulary` | the text of every id; empty for padding, begin and end |
+| `specials` | ids of `pad`, `unk`, `bos` and `eos` |
+| `unwritable` | ids that no completion may hold |
+| `rules` | text rules by name: what is done to a text before the model reads it |
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Literal
+
+from kammil import folder as folders
+from kammil.errors import FolderError, OptionError
+from kammil.models import load_runner
+from kammil.models.gated import graph
+from kammil.models.mixing import BlendSettings, prefixes_of
+from kammil.models.network import NetworkRunner, session
+from kammil.models.wire import metadata
+from kammil.text import TextRules
+from kammil.vocabulary import BOS, EOS, PAD, UNK
+
+FORMAT = "1"
+"""Raised when a reader of the metadata could misread them."""
+
+WHOLE = ("gru", "attention", "transformer")
+"""Families whose graph is the whole model."""
+
+_REFUSED = {
+    "ngram": "it looks counts up, for which ONNX has no operator",
+    "words": "it adds up many ways to cut a text into units, for which ONNX has no operator",
+    "subwords": "it adds up many ways to cut a text into units, for which ONNX has no operator",
+    "blend": "it looks counts up, for which ONNX has no operator",
+}
+"""Why the other families do not fit."""
+
+
+def write(model: folders.Model, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
+    """The file of a model, and what is not in it; `OptionError` for a family that does not fit."""
+    family = model.description.family
+    if part == "network":
+        if family != "blend":
+            raise OptionError(f"part is network, but only a blend has parts, and this is a model of family {family}.")
+        return _file(model, "blend network", _networks(model)), (
+            "the counts of the blend are not in the file, so it predicts worse than the blend and learns no texts."
+        )
+    if family not in WHOLE:
+        way_out = "export its network alone with --part network" if family == "blend" else "train one with --model gru"
+        reason = _REFUSED.get(family, "this Kammil does not know it")
+        raise OptionError(f"a model of family {family} does not fit into ONNX: {reason}; {way_out}.")
+    if model.artifacts.step is None:
+        raise FolderError("step.onnx is missing; copy the model folder again.")
+    return _file(model, family, model.artifacts.step), None
+
+
+def _networks(model: folders.Model) -> bytes:
+    """The graph of a blend's networks: what it says where no context was ever seen."""
+    settings = model.description.settings
+    load_runner("blend", settings, model.artifacts)  # refuses arrays that do not fit, with its own sentence
+    weights = model.artifacts.weights
+    return graph("kammil-blend-network", weights, prefixes_of(BlendSettings.model_validate(settings).networks))
+
+
+def _file(model: folders.Model, family: str, step: bytes) -> bytes:
+    """A graph and its metadata, opened to see that they are there."""
+    if NetworkRunner(step).vocabulary_size != model.vocabulary.size:
+        raise FolderError("step.onnx and vocabulary.json are of two models; copy the model folder again.")
+    about = _about(model, family)
+    content = step + metadata(about)
+    if session(content).get_modelmeta().custom_metadata_map != about:
+        raise FolderError("step.onnx has metadata of its own, which no model of ours has; do not trust it.")
+    return content
+
+
+def _about(model: folders.Model, family: str) -> Mapping[str, str]:
+    """The metadata."""
+    vocabulary = model.vocabulary
+    return {
+        "kammil": FORMAT,
+        "family": family,
+        "vocabulary": json.dumps([vocabulary.piece(id) for id in range(vocabulary.size)]),
+        "specials": json.dumps({"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS}),
+        "unwritable": json.dumps(vocabulary.unwritable),
+        "rules": json.dumps(TextRules.from_dict(model.description.rules).to_dict()),
+    }

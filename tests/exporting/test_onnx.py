@@ -1,0 +1,155 @@
+"""One ONNX file says what the folder says, to a program that knows nothing of Kammil."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+import kammil
+from kammil import folder as folders
+from kammil.completion import Completer
+from kammil.errors import FolderError, KammilError, OptionError
+from kammil.exporting.onnx import WHOLE
+from kammil.models import RUNNERS
+from kammil.models.base import Explaining
+from kammil.models.network import NetworkRunner
+from kammil.models.wire import metadata
+from kammil.text import TextRules
+
+FolderOf = Callable[[str], Path]
+PROMPTS = ["شو رأيك", "شو حلو ", "كيفك اليوم يا 🦊 ", ""]
+
+
+def runs(program: Path, text: str) -> str:
+    """What the program beside the file prints; our package cannot be imported in it."""
+    code = f"import sys; sys.modules['kammil'] = None; sys.argv[1:] = [{text!r}]; __file__ = {str(program)!r}\n"
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", "-c", code + program.read_text("utf-8")], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b""), done.stderr.decode()
+    return done.stdout.decode().removesuffix("\n")
+
+
+def step_by_step(file: Path, read: list[int]) -> NDArray[np.float32]:
+    """Log-probabilities after each id, from the file alone, one id a call: (T, V)."""
+    session = onnxruntime.InferenceSession(file)
+    state = {
+        i.name: np.zeros([n if isinstance(n, int) else int(n == "B") for n in i.shape], np.float32)
+        for i in session.get_inputs()[2:]
+    }
+    made: list[NDArray[np.float32]] = []
+    for id in read:
+        said, *new = session.run(None, {"ids": np.array([[id]]), "last": np.array([1]), **state})
+        made.append(np.asarray(said)[0, 0])
+        state = dict(zip(state, new, strict=True))
+    return np.stack(made)
+
+
+@pytest.mark.parametrize("family", WHOLE)
+def test_the_file_says_what_the_folder_says(folder_of: FolderOf, tmp_path: Path, family: str) -> None:
+    made = kammil.export(folder_of(family), out=tmp_path / "model.onnx")
+    assert made.warning is None
+    content = onnx.load(made.file)
+    onnx.checker.check_model(content, full_check=True)
+    about: dict[str, Any] = {
+        p.key: p.value if p.key == "family" else json.loads(p.value) for p in content.metadata_props
+    }
+    stored = folders.read(folder_of(family))
+    model = Completer(NetworkRunner(stored.artifacts.step or b""), stored.vocabulary, TextRules(), stored)
+    assert about["family"] == family and about["rules"] == TextRules().to_dict()
+    assert [model.vocabulary.piece(id) for id in range(model.vocabulary.size)] == about["vocabulary"]
+
+    specials: dict[str, int] = about["specials"]
+    table: dict[str, int] = {c: id for id, c in enumerate(about["vocabulary"]) if c}
+    read = [specials["bos"], *(table.get(c, specials["unk"]) for c in "شو رأيك نطلع بكرا؟ 🦊")]
+    expected, _ = model.runner.read(np.array([read]), model.runner.start(1))
+    assert step_by_step(made.file, read) == pytest.approx(expected[0], abs=1e-5)
+    for prompt in PROMPTS:
+        assert runs(made.example, prompt) == prompt + model.complete(prompt, temperature=0).text
+
+
+def test_the_networks_of_a_blend_are_what_their_weights_say(folder_of: FolderOf, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--part network"):
+        kammil.export(folder_of("blend"), out=tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+    made = kammil.export(folder_of("blend"), out=tmp_path / "model.onnx", part="network")
+    assert made.warning is not None and "counts" in made.warning
+    content = onnx.load(made.file)
+    onnx.checker.check_model(content, full_check=True)
+    model = kammil.load(folder_of("blend"))
+    read = [2, *model.vocabulary.encode("شو رأيك نطلع بكرا؟").tolist()]
+    weights = {k: v.astype(np.float64) for k, v in folders.read(folder_of("blend")).artifacts.weights.items()}
+    assert step_by_step(made.file, read) == pytest.approx(gru(weights, read), abs=1e-5)
+    # The runner of a blend rounds its networks to whole numbers; else they are the same.
+    assert isinstance(model.runner, Explaining)
+    added, _ = model.runner.contributions(np.array([read]), model.runner.start(1))  # (1, T, 1 + K, V)
+    scores = added[0, :, 0].astype(np.float64)
+    assert step_by_step(made.file, read) == pytest.approx(normalised(scores), abs=0.1)
+    greedy = Completer(NetworkRunner(made.file.read_bytes()), model.vocabulary, model.rules)
+    for prompt in PROMPTS:
+        assert runs(made.example, prompt) == prompt + greedy.complete(prompt, temperature=0).text
+
+
+def gru(w: dict[str, NDArray[np.float64]], read: list[int]) -> NDArray[np.float64]:
+    """The network, by the textbook and in double precision: (T, V)."""
+    h = np.zeros(w["gru.weight_hh_l0"].shape[1])
+    made: list[NDArray[np.float64]] = []
+    for id in read:
+        xr, xz, xn = np.split(w["gru.weight_ih_l0"] @ w["embedding.weight"][id] + w["gru.bias_ih_l0"], 3)
+        hr, hz, hn = np.split(w["gru.weight_hh_l0"] @ h + w["gru.bias_hh_l0"], 3)
+        z = 1 / (1 + np.exp(-xz - hz))
+        h = (1 - z) * np.tanh(xn + hn / (1 + np.exp(-xr - hr))) + z * h
+        made.append(w["output.weight"] @ h + w["output.bias"])
+    return normalised(np.stack(made))
+
+
+def normalised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    return scores - np.log(np.exp(scores).sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("family", sorted(set(RUNNERS) - set(WHOLE)))
+def test_what_does_not_fit_is_refused_with_the_way_out(folder_of: FolderOf, tmp_path: Path, family: str) -> None:
+    with pytest.raises(OptionError, match=rf"a model of family {family} does not fit .*: .*; .* --(model|part) "):
+        kammil.export(folder_of(family), out=tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+def test_every_wrong_request_is_one_sentence(folder_of: FolderOf, tmp_path: Path) -> None:
+    for asked, message in (
+        ({"format": "gguf"}, "format is 'gguf'"),
+        ({"part": "counts"}, "part is 'counts'"),
+        ({"part": "network"}, "only a blend has parts"),
+        ({"out": tmp_path / "model.bin"}, "must end in .onnx"),
+        ({"out": tmp_path / "no" / "model.onnx"}, "cannot write"),
+    ):
+        options: dict[str, Any] = {"out": tmp_path / "model.onnx", **asked}
+        with pytest.raises(KammilError, match=message):
+            kammil.export(folder_of("gru"), **options)
+    (tmp_path / "model.py").write_text("mine")
+    with pytest.raises(FolderError, match="--replace"):
+        kammil.export(folder_of("gru"), out=tmp_path / "model.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.py"]
+    assert kammil.export(folder_of("gru"), out=tmp_path / "model.onnx", replace=True).file.exists()
+
+
+def test_a_foreign_graph_is_not_passed_on(folder_of: FolderOf, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(folder_of("gru"), folder)
+    step = (folder / "step.onnx").read_bytes()
+    (folder / "step.onnx").write_bytes(step + metadata({"vocabulary": "[]", "more": ""}))
+    with pytest.raises(FolderError, match="metadata of its own"):
+        kammil.export(folder, out=tmp_path / "model.onnx")
+    (folder / "step.onnx").unlink()
+    with pytest.raises(FolderError, match=r"step.onnx is missing"):
+        kammil.export(folder, out=tmp_path / "model.onnx")
