@@ -21,6 +21,7 @@ COMMANDS = (
     "explain",
     "evaluate",
     "compare",
+    "export",
     "plot",
     "info",
     "data",
@@ -28,6 +29,11 @@ COMMANDS = (
     "data get",
     "data check",
     "data split",
+    "profile",
+    "profile learn",
+    "profile forget",
+    "profile show",
+    "profile wipe",
 )
 
 

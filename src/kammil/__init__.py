@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kammil.explanation import explain as explain
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
+    from kammil.profile import Profile as Profile
     from kammil.session import Session as Session
     from kammil.suggestion import Suggestion as Suggestion
     from kammil.workshop import train as train
@@ -35,6 +36,7 @@ _PUBLIC = {
     "Completion": "kammil.completion",
     "Explanation": "kammil.explanation",
     "Export": "kammil.exporting",
+    "Profile": "kammil.profile",
     "Score": "kammil.completion",
     "Session": "kammil.session",
     "load": "kammil.completion",
@@ -52,6 +54,7 @@ __all__ = [
     "Explanation",
     "Export",
     "KammilError",
+    "Profile",
     "Score",
     "Session",
     "Suggestion",

@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from kammil import folder as folders
 from kammil import suggestion
+from kammil.adaptation import Adaptation
 from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
-from kammil.models.base import Artifacts, Ids, Learner, LogProbabilities, Runner, State
+from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State
 from kammil.prefixes import MEGABYTES, Prefixes
+from kammil.profile import Profile
 from kammil.seen import Runs
 from kammil.suggestion import Letters, Suggestion
 from kammil.text import TextRules
@@ -99,10 +101,21 @@ class Completer:
         vocabulary: CharacterVocabulary,
         rules: TextRules,
         model: folders.Model | None = None,
+        profile: Profile | None = None,
     ) -> None:
-        """Bind a running side to its vocabulary and text rules; `model` is the folder it came from."""
-        self.runner, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
+        """Bind a running side to its vocabulary and text rules; `model` is the folder it came from.
+
+        With a profile it knows the texts there, and what it learns is kept there; `OptionError` if it cannot learn.
+        """
+        self._runner, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
+        self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self._prefixes = Prefixes(runner)
+
+    @property
+    def runner(self) -> Runner:
+        """The running side; it knows what the profile holds at this moment."""
+        self._adaptation.follow()
+        return self._runner
 
     def session(self, *, megabytes: float = MEGABYTES) -> Session:
         """A text that is being typed, with states of its own: see `Session`."""
@@ -113,7 +126,7 @@ class Completer:
     def apart(self, megabytes: float = MEGABYTES) -> Self:
         """The same model with states of its own, of so many megabytes at most; nothing was read."""
         other = copy(self)
-        other._prefixes = Prefixes(self.runner, megabytes)
+        other._prefixes = Prefixes(self._runner, megabytes)
         return other
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
@@ -175,25 +188,16 @@ class Completer:
         return Letters.of(self.vocabulary)
 
     def learn(self, text: str) -> None:
-        """Take in a text that the user wrote: the very next suggestion knows it. Nothing is trained, sent or saved.
+        """Take in a text that the user wrote: the very next suggestion knows it. Nothing is trained or sent; it is
+        saved in the profile, if there is one, and nowhere else.
 
-        All sessions of this model know it. `OptionError` for a family that cannot.
+        All sessions of this model know it. `OptionError` for a family that cannot, or a text without characters.
         """
-        ids = self.vocabulary.encode(self.normalise(text).rstrip())
-        if not len(ids):
-            raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
-        self._learner().learn(ids)
+        self._adaptation.learn(text)
 
     def forget(self, text: str) -> None:
         """Undo one `learn` of the same text; `OptionError` if it was not learnt."""
-        if not self._learner().forget(self.vocabulary.encode(self.normalise(text).rstrip())):
-            raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
-
-    def _learner(self) -> Learner:
-        """The running side, where it can learn."""
-        if not isinstance(self.runner, Learner):
-            raise OptionError("this model cannot learn while it runs; train one with --model blend.")
-        return self.runner
+        self._adaptation.forget(text)
 
     def score(self, text: str, given: str = "") -> Score:
         """How surprising each character of `text` is after `given`, and then its end."""
@@ -242,6 +246,7 @@ class Completer:
 
     def _read(self, ids: Ids) -> tuple[LogProbabilities, State]:
         """What may follow BOS and ids, (1, V), and the state there; what was read before is not read again."""
+        self._adaptation.follow()
         return self._prefixes.after(np.concatenate([[BOS], ids]))
 
 
@@ -284,8 +289,12 @@ def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
     return [Trace(bits[i, : len(ids) + 1], ranks[i, : len(ids) + 1]) for i, ids in enumerate(encoded)]
 
 
-def load(path: str | Path = folders.PRETRAINED[0]) -> Completer:
-    """Open a model folder, or the bundled model; `FolderError` if it is none, truncated, or of another format."""
+def load(path: str | Path = folders.PRETRAINED[0], *, profile: str | Path | Profile | None = None) -> Completer:
+    """Open a model folder, or the bundled model; `FolderError` if it is none, truncated, or of another format.
+
+    With a profile, or its file, the model knows the texts there, also those that are added while it runs, and keeps
+    what it learns there. `DataError` for a file that is no profile, `OptionError` for a model that cannot learn.
+    """
     model = folders.read(Path(path))
     runner = load_runner(model.description.family, model.description.settings, model.artifacts)
     if runner.vocabulary_size != model.vocabulary.size:
@@ -294,4 +303,5 @@ def load(path: str | Path = folders.PRETRAINED[0]) -> Completer:
         )
     # The runner has what it needs of the arrays; the arrays as they were packed are not kept beside it.
     model = replace(model, artifacts=Artifacts({}))
-    return Completer(runner, model.vocabulary, TextRules.from_dict(model.description.rules), model)
+    kept = Profile(profile) if isinstance(profile, str | Path) else profile
+    return Completer(runner, model.vocabulary, TextRules.from_dict(model.description.rules), model, kept)

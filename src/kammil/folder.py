@@ -167,11 +167,13 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     put(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2, allow_nan=False).encode())
 
 
-def put(path: Path, content: bytes) -> None:
-    """Write a file whole: to a draft beside it, flushed to the disk, then renamed."""
+def put(path: Path, content: bytes, *, private: bool = False) -> None:
+    """Write a file whole: to a draft beside it, flushed to the disk, then renamed; `private`: for its owner alone."""
     draft = path.with_name(f".{path.name}.draft")
     try:
-        with draft.open("wb") as file:
+        if private:
+            draft.unlink(missing_ok=True)
+        with open(draft, "wb", opener=_private if private else None) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -179,6 +181,11 @@ def put(path: Path, content: bytes) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise FolderError(f"cannot write {path}: {_why(error)}; free some space or name another place.") from error
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that is new, and that nobody else may read from its first moment on."""
+    return os.open(path, flags | os.O_EXCL, 0o600)
 
 
 def locate(name: Path) -> Path:

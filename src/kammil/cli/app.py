@@ -8,8 +8,8 @@ from typing import Annotated, cast
 import typer
 
 import kammil
-from kammil.cli import data
-from kammil.cli.options import BUNDLED, Column, Encoding, Json, ModelFolder, Where
+from kammil.cli import data, profiling
+from kammil.cli.options import BUNDLED, Column, Encoding, Json, ModelFolder, ProfileOption, Where
 
 app = typer.Typer(
     name="kammil",
@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(data.app, name="data", help="Named data sets, and the audit of any file or split.")
+app.add_typer(profiling.app, name="profile", help="Texts of your own that --profile makes a model know.")
 
 
 def _version(value: bool) -> None:
@@ -149,6 +150,7 @@ def complete(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same completion.  [default: 0]")] = None,
     n: Annotated[int, typer.Option("-n", help="How many completions.")] = 1,
+    profile: ProfileOption = None,
     show_probabilities: Annotated[
         bool,
         typer.Option("--show-probabilities", help="Explain each completion on stderr (with --json, in it)."),
@@ -181,7 +183,7 @@ def complete(
     }
     # What is not given is left to the preset, and then to the defaults.
     options = cast(Options, {name: value for name, value in given.items() if value is not None})
-    completing.run(text, model, options, n=n, probabilities=show_probabilities, json=json)
+    completing.run(text, model, options, profile=profile, n=n, probabilities=show_probabilities, json=json)
 
 
 @app.command()
@@ -196,12 +198,13 @@ def suggest(
     threshold: Annotated[
         float | None, typer.Option(help="Say nothing that is less probable.  [default: 0.01]", show_default=False)
     ] = None,
+    profile: ProfileOption = None,
     json: Json = False,
 ) -> None:
     """The most probable next words, or endings of the word at hand: one a line, the best first; nothing if none is."""
     from kammil.cli import suggesting
 
-    suggesting.run(text, model, k=k, threshold=threshold, json=json)
+    suggesting.run(text, model, profile=profile, k=k, threshold=threshold, json=json)
 
 
 @app.command()
@@ -219,12 +222,15 @@ def explain(
         str | None,
         typer.Option(metavar="T,...", help="With --png: draw instead what may follow the text, at these temperatures."),
     ] = None,
+    profile: ProfileOption = None,
     json: Json = False,
 ) -> None:
     """How surprising each character of a text is to a model, what else was likely, and which expert was believed."""
     from kammil.cli import explaining
 
-    explaining.run(folder, text, given=given, k=k, png=png, html=html, temperatures=temperatures, json=json)
+    explaining.run(
+        folder, text, given=given, profile=profile, k=k, png=png, html=html, temperatures=temperatures, json=json
+    )
 
 
 @app.command()

@@ -10,15 +10,18 @@ from pathlib import Path
 
 import typer
 
+from kammil.cli.options import opened
 from kammil.completion import Completer, Completion, Options, load
 
 
-def run(text: str | None, folder: Path, options: Options, *, n: int, probabilities: bool, json: bool) -> None:
+def run(
+    text: str | None, folder: Path, options: Options, *, profile: Path | None, n: int, probabilities: bool, json: bool
+) -> None:
     """Complete the prompt, or every line of stdin, with one loaded model.
 
     stdout is the completion alone, so probabilities go to stderr; in JSON each answer holds them, as `places`.
     """
-    model = load(folder)
+    model = load(folder, profile=opened(profile))
     for prompt in [text] if text is not None else lines():
         if json:
             answers = model.samples(prompt, n, **options)

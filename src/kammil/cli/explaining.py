@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from kammil.cli.options import opened
 from kammil.cli.show import print_table
 from kammil.completion import load
 from kammil.errors import OptionError
@@ -25,6 +26,7 @@ def run(
     text: str,
     *,
     given: str,
+    profile: Path | None,
     k: int,
     png: Path | None,
     html: Path | None,
@@ -39,7 +41,7 @@ def run(
         from kammil import plots
 
         plots.ready()
-    model = load(folder)
+    model = load(folder, profile=opened(profile))
     made = explain(model, text, given=given, k=k)
     if png is not None:
         from kammil import plots

@@ -9,18 +9,19 @@ from pathlib import Path
 import typer
 
 from kammil.cli.completing import lines
+from kammil.cli.options import opened
 from kammil.completion import load
 from kammil.suggestion import THRESHOLD, checked
 
 
-def run(text: str | None, folder: Path, *, k: int, threshold: float | None, json: bool) -> None:
+def run(text: str | None, folder: Path, *, profile: Path | None, k: int, threshold: float | None, json: bool) -> None:
     """Suggest after the text, or after every line of stdin, with one loaded model.
 
     For people the words as they would stand, one a line, an empty line between the lists of two lines of stdin; for
     programs one array a line.
     """
     least = checked(THRESHOLD if threshold is None else threshold)
-    model = load(folder)
+    model = load(folder, profile=opened(profile))
     for i, prefix in enumerate([text] if text is not None else lines()):
         found = model.suggest(prefix, k, threshold=least)
         if json:

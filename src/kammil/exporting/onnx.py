@@ -1,8 +1,8 @@
 """One ONNX file that suffices: the graph of a network, and in its metadata the characters and the text rules.
 
 Inputs are `ids` (B, T), `last` (1,) and a state; outputs the log-probabilities of what follows the last positions,
-(B, last, V), and the new state: see `kammil.models.network`. The metadata are strings, JSON but for
-the first two:
+(B, last, V), and the new state: see `kammil.models.network`. The metadata are strings, JSON but for the
+first two:
 
 | name | holds |
 |---|---|

@@ -11,7 +11,7 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -77,6 +77,11 @@ class Learner(ABC):
     @abstractmethod
     def learn(self, ids: Ids) -> None:
         """Take in a text, (T,), without specials; what the runner says next knows it."""
+
+    def learn_all(self, texts: Sequence[Ids]) -> None:
+        """Take in many texts, as `learn` would one by one."""
+        for ids in texts:
+            self.learn(ids)
 
     @abstractmethod
     def forget(self, ids: Ids) -> bool:

@@ -10,20 +10,29 @@ Shapes: P positions, K kinds, T time, n contexts found.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from kammil.models.base import Ids
 from kammil.models.contexts import Contexts
-from kammil.models.counts import Keys, keys_of
+from kammil.models.counts import Counts, Index, Keys, expand, keys_of
 from kammil.models.ledger import Known
-from kammil.vocabulary import BOS, EOS
+from kammil.vocabulary import BOS, EOS, PAD
 
 _ID_BITS = 16
+_ID_MASK = (1 << _ID_BITS) - 1
+_MANY = 20
+"""Texts worth a table."""
+_BATCH = 1 << 14
+"""Positions hashed at once: some megabytes."""
 
 
 class Learnt:
     """Counts of texts by context.
+
+    The texts that are learnt at first, all at once, are a table like the model's own; what came since, or, with counts
+    below zero, went, stands in a dictionary.
 
     Args:
         contexts: the kinds that the table counts.
@@ -33,18 +42,36 @@ class Learnt:
         """No text."""
         self._contexts = contexts
         self._texts: Counter[bytes] = Counter()
-        self._followers: dict[int, dict[int, int]] = {}  # key of a context: id: how often it followed
+        self._first: Counts | None = None
+        self._since: dict[int, dict[int, int]] = {}  # key of a context: id: how often it followed since
 
     def __len__(self) -> int:
         """How many texts were learnt, each as often as it was."""
         return self._texts.total()
 
+    def learn_all(self, texts: Sequence[Ids]) -> None:
+        """Count many texts. The first ones take a fifth of the time that they would take one by one."""
+        if self._texts or len(texts) < _MANY:
+            for ids in texts:
+                self.learn(ids)
+            return
+        self._texts.update(ids.tobytes() for ids in texts)
+        parts = [self._table(batch) for batch in _batches(texts)]
+        keys, followers = (np.concatenate(column) for column in zip(*parts, strict=True))
+        made = Counts.of([(keys, followers)], most=1 << _ID_BITS)
+        self._first = Counts(  # in small types: there are about a thousand contexts in a text
+            made.keys,
+            made.widths.astype(np.uint16),
+            made.lost.astype(np.uint8),
+            made.ids.astype(np.uint16),
+            made.counts.astype(np.int32),
+        )
+        self._since.clear()
+
     def learn(self, ids: Ids) -> None:
         """Count a text, (T,), with its end."""
         self._texts[ids.tobytes()] += 1
-        for key, follower in self._pairs(ids):
-            counts = self._followers.setdefault(key, {})
-            counts[follower] = counts.get(follower, 0) + 1
+        self._change(ids, 1)
 
     def forget(self, ids: Ids) -> bool:
         """Take a learnt text out again; false, and nothing of it, for one that was not learnt."""
@@ -52,51 +79,89 @@ class Learnt:
         if not self._texts[text]:
             return False
         self._texts[text] -= 1
-        for key, follower in self._pairs(ids):
-            counts = self._followers[key]
-            counts[follower] -= 1
+        if not self._texts[text]:
+            del self._texts[text]
+        self._change(ids, -1)
+        return True
+
+    def _change(self, ids: Ids, by: int) -> None:
+        """Count a text once more, or once less."""
+        keys, followers = self._table([ids])  # (n,)
+        for key, follower in zip(keys.tolist(), followers.tolist(), strict=True):
+            counts = self._since.setdefault(key, {})
+            counts[follower] = counts.get(follower, 0) + by
             if not counts[follower]:
                 del counts[follower]
             if not counts:
-                del self._followers[key]
-        return True
+                del self._since[key]
 
     def over(self, known: Known, keys: Keys, experts: int) -> Known:
         """What a table knows of some positions, (P, K), as if the texts had been counted in it.
 
         Args:
             known: of that table, whose experts come first among `experts`, or of several.
+            keys: of the contexts there, (P, K).
+            experts: how many there are.
         """
-        get = self._followers.get
-        hits = [
-            (position * experts + kind, followers)
-            for position, row in enumerate(keys.tolist())
-            for kind, key in enumerate(row)
-            if (followers := get(key)) is not None
-        ]
-        if not hits:
+        added = list(self._found(keys, experts))
+        if not added:
             return known
         places, widths, lost = known.contexts
-        here = np.isin(places, [place for place, _ in hits])  # (n,)
-        among = here.repeat(widths)
-        new = [(place << _ID_BITS | id, count) for place, followers in hits for id, count in followers.items()]
-        pairs = np.append(
-            places.repeat(widths)[among] << _ID_BITS | known.followers[0, among], [pair for pair, _ in new]
-        )
-        counts = np.append(known.followers[1, among], [count for _, count in new])
-        pairs, inverse = np.unique(pairs, return_inverse=True)
-        joined, sizes = np.unique(pairs >> _ID_BITS, return_counts=True)
-        missing = np.zeros(len(joined), np.int64)
-        missing[np.searchsorted(joined, places[here])] = lost[here]
-        summed = np.bincount(inverse, counts).astype(np.int64)
-        rest = Known(known.contexts[:, ~here], known.followers[:, ~among])
-        return rest.and_(Known(np.stack([joined, sizes, missing]), np.stack([pairs & ((1 << _ID_BITS) - 1), summed])))
+        pairs = np.concatenate([places.repeat(widths) << _ID_BITS | known.followers[0], *(pair for pair, _ in added)])
+        counts = np.concatenate([known.followers[1], *(count for _, count in added)])
+        order = pairs.argsort(kind="stable")
+        pairs = pairs[order]
+        first = np.flatnonzero(np.diff(pairs, prepend=-1))
+        pairs, counts = pairs[first], np.add.reduceat(counts[order], first)
+        pairs, counts = pairs[counts > 0], counts[counts > 0]
+        place = pairs >> _ID_BITS
+        begins = np.flatnonzero(np.diff(place, prepend=-1))
+        contexts = np.zeros((3, len(begins)), np.int64)
+        contexts[0], contexts[1] = place[begins], np.diff(begins, append=len(place))
+        contexts[2, np.searchsorted(contexts[0], places)] = lost
+        return Known(contexts, np.stack([pairs & _ID_MASK, counts]))
 
-    def _pairs(self, ids: Ids) -> list[tuple[int, int]]:
-        """Keys of all contexts of a text, each with what followed."""
-        read = np.concatenate([[BOS], ids])[None]  # (1, T + 1)
-        hashes, _ = self._contexts.read(read, self._contexts.start(1))  # (1, T + 1, K)
-        followers = [*ids.tolist(), EOS]
-        return [
-            (key, follower) for row, follower in zip(keys_of(hashes)[0].tolist(), followers, strict=True) for key in row
-        ]
+    def _found(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
+        """What followed the contexts of some positions, (P, K): place and id as one number, and how often."""
+        kinds, flat = keys.shape[1], keys.reshape(-1)
+        get, pairs, counts = self._since.get, list[int](), list[int]()
+        for n, key in enumerate(flat.tolist()):
+            followers = get(key)
+            if followers is not None:
+                place = (n // kinds * experts + n % kinds) << _ID_BITS
+                pairs += [place | id for id in followers]
+                counts += followers.values()
+        if pairs:
+            yield np.array(pairs), np.array(counts)
+        if self._first is None:
+            return
+        at = self._first.find(flat)
+        (hits,) = (at >= 0).nonzero()
+        if len(hits):
+            rows = at[hits]
+            widths = self._first.widths[rows].astype(np.int64)
+            taken = expand(self._first.starts[rows], widths)
+            place = hits // kinds * experts + hits % kinds
+            yield place.repeat(widths) << _ID_BITS | self._first.ids[taken], self._first.counts[taken].astype(np.int64)
+
+    def _table(self, texts: Sequence[Ids]) -> tuple[Keys, Ids]:
+        """Keys of all contexts of texts of about one length, and what followed each, (n,)."""
+        read = np.full((len(texts), max(map(len, texts)) + 1), PAD, np.int64)  # (B, T + 1)
+        followers = np.full(read.shape, PAD, np.int64)
+        for row, ids in enumerate(texts):
+            read[row, : len(ids) + 1] = [BOS, *ids]
+            followers[row, : len(ids) + 1] = [*ids, EOS]
+        hashes, _ = self._contexts.read(read, self._contexts.start(len(texts)))  # (B, T + 1, K)
+        here = followers != PAD
+        return keys_of(hashes[here]).reshape(-1), followers[here].repeat(hashes.shape[-1])
+
+
+def _batches(texts: Sequence[Ids]) -> Iterator[list[Ids]]:
+    """The texts by length, in batches of a bounded size."""
+    batch: list[Ids] = []
+    for ids in sorted(texts, key=len):
+        if batch and (len(batch) + 1) * (len(ids) + 1) > _BATCH:
+            yield batch
+            batch = []
+        batch.append(ids)
+    yield batch

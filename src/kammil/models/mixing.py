@@ -5,7 +5,7 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K expe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -187,6 +187,11 @@ class BlendRunner(Runner, Learner, Explaining):
     def learn(self, ids: Ids) -> None:
         """Count a text as if it stood among the training texts."""
         self._learnt.learn(ids)
+        self.version += 1
+
+    def learn_all(self, texts: Sequence[Ids]) -> None:
+        """Count many texts."""
+        self._learnt.learn_all(texts)
         self.version += 1
 
     def forget(self, ids: Ids) -> bool:
