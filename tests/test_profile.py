@@ -21,7 +21,7 @@ from kammil.errors import DataError, KammilError, OptionError
 from kammil.profile import Profile
 
 HEAD = b'{"kammil-profile": 1}\n'
-TEXTS = st.text(st.sampled_from("شو رأيك\u0301\u2028\x85\n\r\t\"\\\ud800🦊"), max_size=6)
+TEXTS = st.text(st.sampled_from('شو رأيك\u0301\u2028\x85\n\r\t"\\\ud800🦊'), max_size=6)
 
 
 def test_what_is_kept_is_what_was_learnt_and_not_forgotten(
@@ -147,10 +147,11 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "nowhere").symlink_to(tmp_path / "new")
     (tmp_path / "folder").mkdir()
-    for name in ("link", "nowhere", "folder"):
-        for call in (lambda p: p.texts, lambda p: p.learn("شو"), lambda p: p.wipe()):
+    for profile in (Profile(tmp_path / name) for name in ("link", "nowhere", "folder")):
+        calls: list[Callable[[], Any]] = [lambda p=profile: p.texts, lambda p=profile: p.learn("شو"), profile.wipe]
+        for call in calls:
             with pytest.raises(DataError, match="a profile is a plain file"):
-                call(Profile(tmp_path / name))
+                call()
     assert (tmp_path / "real").read_bytes() == HEAD and not (tmp_path / "new").exists()
     for name in ("a\0b", "x" * 300, "real/me.jsonl"):
         with pytest.raises(KammilError, match="name another"):

@@ -36,7 +36,8 @@ NETWORK = [
 
 COMMANDS = (
     [],
-    *(["train"], ["complete"], ["suggest"], ["explain"], ["evaluate"], ["compare"], ["plot"], ["info"]),
+    *(["train"], ["complete"], ["suggest"], ["explain"], ["evaluate"], ["compare"], ["export"], ["plot"], ["info"]),
+    *(["profile"], ["profile", "learn"], ["profile", "forget"], ["profile", "show"], ["profile", "wipe"]),
     *(["data"], ["data", "list"], ["data", "get"], ["data", "check"], ["data", "split"]),
 )
 
@@ -126,11 +127,12 @@ def test_help(run: Run, command: list[str]) -> None:
 
 
 def test_all_commands_are_tested(run: Run) -> None:
-    for group in ([], ["data"]):
+    for group in ([], ["data"], ["profile"]):
         _, _, listed = run(*group, "--help").out.partition("Commands:\n")
         names = re.findall(r"^  ([\w-]+)", listed, re.MULTILINE)
-        assert [[*group, name] for name in names if name != "data"] == [
-            c for c in COMMANDS if len(c) == len(group) + 1 and c[:-1] == group and c != ["data"]
+        groups = (["data"], ["profile"])
+        assert [[*group, name] for name in names if [name] not in groups] == [
+            c for c in COMMANDS if len(c) == len(group) + 1 and c[:-1] == group and c not in groups
         ]
 
 
@@ -911,3 +913,65 @@ def test_compare_goes_on_after_ctrl_c(file: Path, tmp_path: Path) -> None:
         assert b"the same command goes on from there" in running.stderr.read()
     assert running.returncode == 130
     assert (tmp_path / "both" / ".gru.training").is_dir() and not (tmp_path / "both" / "gru").exists()
+
+
+# ---- export
+
+
+def test_export_writes_a_model_and_a_program(run: Run, network: Path, counter: Path) -> None:
+    assert run("export", network, "--format", "onnx") == Result(0, "network.onnx\nnetwork.py\n", "")
+    done = subprocess.run([sys.executable, "network.py", "شو "], capture_output=True, check=True)
+    assert done.stdout.decode() == "شو " + run("complete", "شو ", "--model", network, "--temperature", "0").out
+    refused(run("export", network, "--format", "onnx"), "network.onnx exists already; give --replace")
+    refused(run("export", network, "--format", "gguf"), "format is 'gguf', but it must be one of onnx")
+    refused(run("export", network, "--format", "onnx", "--part", "network", "--replace"), "only a blend has parts")
+    refused(run("export", counter, "--format", "onnx"), "train one with --model gru")
+
+
+def test_the_network_of_a_blend_is_exported_with_a_warning(run: Run, folder_of: Callable[[str], Path]) -> None:
+    refused(run("export", folder_of("blend"), "--format", "onnx"), "export its network alone with --part network")
+    result = run("export", folder_of("blend"), "--format", "onnx", "--part", "network", "--out", "net.onnx")
+    assert (result.code, result.out) == (0, "net.onnx\nnet.py\n")
+    assert result.err.startswith("kammil: the counts of the blend are not in the file") and result.err.count("\n") == 1
+
+
+# ---- profile
+
+
+def test_a_profile_is_learnt_shown_used_forgotten_and_wiped(run: Run, folder_of: Callable[[str], Path]) -> None:
+    model, text = folder_of("blend"), "قطايف بالجوز"
+    refused(run("suggest", "قط", "--model", model, "--profile", "me"), "kammil profile learn me TEXT")
+    asked = ("suggest", "قط", "--model", model, "--json", "--threshold", "0.0001")
+    before = run(*asked)
+    assert run("profile", "learn", "me", text, text, "هلا\x1b[2J") == Result(0, "me: 3 texts\n", "")
+    assert run("profile", "learn", "me", stdin=f"{text}\r\n\n{text}\n".encode()) == Result(0, "me: 5 texts\n", "")
+    after = run(*asked, "--profile", "me")
+    assert after.out != before.out and "قطايف" in [word["text"] for word in json.loads(after.out)]
+    bits = [
+        sum(place["bits"] for place in json.loads(run("explain", model, text, "--json", *more).out)["places"])
+        for more in ((), ("--profile", "me"))
+    ]
+    assert bits[1] < bits[0]
+    assert run("profile", "show", "me").out == f"   4  {text}\n   1  هلا␛[2J\n"
+    shown = json.loads(run("profile", "show", "me", "--json").out)
+    assert shown == [{"text": text, "learnt": 4}, {"text": "هلا\x1b[2J", "learnt": 1}]
+    assert run("profile", "forget", "me", text, text, text, text) == Result(0, "me: 1 text\n", "")
+    refused(run("profile", "forget", "me", "هلا\x1b[2J", text), "was not learnt")
+    assert run("profile", "wipe", "me") == Result(0, "me: wiped\n", "")
+    for command in ("show", "wipe", "forget"):
+        refused(run("profile", command, "me"), "there is no profile at me")
+    assert run(*asked) == before
+
+
+def test_a_full_profile_says_that_the_oldest_went(run: Run) -> None:
+    result = run("profile", "learn", "me", stdin="".join(f"{n}\n" for n in range(2003)).encode())
+    assert result.code == 0 and result.out == "me: 2,000 texts\n"
+    assert result.err.endswith("so the 3 oldest went.\n") and result.err.count("\n") == 1
+
+
+def test_a_profile_needs_a_model_that_learns(run: Run, counter: Path) -> None:
+    run("profile", "learn", "me", "شو")
+    refused(run("complete", "شو", "--model", counter, "--profile", "me"), "train one with --model blend")
+    Path("me").write_text("a diary\n")
+    for command in ("learn", "forget", "show", "wipe"):
+        refused(run("profile", command, "me", *(["شو"] if command in ("learn", "forget") else [])), "is no profile")

@@ -20,6 +20,7 @@ import kammil
 from kammil import folder as folders
 from kammil.completion import Completer
 from kammil.errors import FolderError, KammilError, OptionError
+from kammil.exporting.example import example
 from kammil.exporting.onnx import WHOLE
 from kammil.models import RUNNERS
 from kammil.models.base import Explaining
@@ -153,3 +154,8 @@ def test_a_foreign_graph_is_not_passed_on(folder_of: FolderOf, tmp_path: Path) -
     (folder / "step.onnx").unlink()
     with pytest.raises(FolderError, match=r"step.onnx is missing"):
         kammil.export(folder, out=tmp_path / "model.onnx")
+
+
+def test_the_page_shows_the_program_that_is_written() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text("utf-8")
+    assert f"```python\n{example('my-network.onnx')}```" in page
