@@ -20,7 +20,7 @@ import kammil
 from kammil import folder as folders
 from kammil.completion import Completer
 from kammil.errors import FolderError, KammilError, OptionError
-from kammil.exporting.example import example
+from kammil.exporting.example import EXAMPLE
 from kammil.exporting.onnx import WHOLE
 from kammil.models import RUNNERS
 from kammil.models.base import Explaining
@@ -158,4 +158,4 @@ def test_a_foreign_graph_is_not_passed_on(folder_of: FolderOf, tmp_path: Path) -
 
 def test_the_page_shows_the_program_that_is_written() -> None:
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text("utf-8")
-    assert f"```python\n{example('my-network.onnx')}```" in page
+    assert f"```python\n{EXAMPLE}```" in page

@@ -14,7 +14,7 @@ from typing import Literal
 from kammil import folder as folders
 from kammil.errors import FolderError, OptionError
 from kammil.exporting import onnx
-from kammil.exporting.example import example
+from kammil.exporting.example import EXAMPLE
 
 Part = Literal["all", "network"]
 
@@ -81,5 +81,5 @@ def export(
     model = folders.read(Path(folder))
     content, warning = chosen.write(model, part)
     folders.put(file, content)
-    folders.put(program, example(file.name).encode())
+    folders.put(program, EXAMPLE.encode())
     return Export(file, program, warning)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-_PROGRAM = '''\
-"""Goes on with a text, with the most probable character at every step: python {program} TEXT"""
+EXAMPLE = '''\
+"""Goes on with a text, with the most probable character at every step: python THIS-FILE TEXT"""
 
 import json, sys, unicodedata
 from pathlib import Path
@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-model = onnxruntime.InferenceSession(Path(__file__).with_name({file!r}))
-about = {{k: json.loads(v) for k, v in model.get_modelmeta().custom_metadata_map.items() if k != "family"}}
+model = onnxruntime.InferenceSession(Path(__file__).with_suffix(".onnx"))
+about = {k: json.loads(v) for k, v in model.get_modelmeta().custom_metadata_map.items() if k != "family"}
 characters, special = about["vocabulary"], about["specials"]
-ids = {{character: id for id, character in enumerate(characters) if character}}
-state = {{i.name: np.zeros([{{"B": 1, "S": 0}}.get(n, n) for n in i.shape], "f") for i in model.get_inputs()[2:]}}
+ids = {character: id for id, character in enumerate(characters) if character}
+state = {i.name: np.zeros([{"B": 1, "S": 0}.get(n, n) for n in i.shape], "f") for i in model.get_inputs()[2:]}
 text = unicodedata.normalize("NFC", sys.argv[1]) if about["rules"]["nfc"] else sys.argv[1]
 read = [special["bos"], *(ids.get(character, special["unk"]) for character in text)]
 for _ in range(30):
-    log_probabilities, *new = model.run(None, {{"ids": [read], "last": [1], **state}})
+    log_probabilities, *new = model.run(None, {"ids": [read], "last": [1], **state})
     log_probabilities[..., about["unwritable"]] = -np.inf
     read, state = [int(log_probabilities.argmax())], dict(zip(state, new))
     if read == [special["eos"]]:
@@ -27,8 +27,4 @@ for _ in range(30):
     text += characters[read[0]]
 sys.stdout.buffer.write((text + "\\n").encode())
 '''
-
-
-def example(file: str) -> str:
-    """The program that goes on with a text with a file of this name, which lies beside it."""
-    return _PROGRAM.format(program=file.rpartition(".")[0] + ".py", file=file)
+"""Goes on with a text with the ONNX file of its own name."""
