@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 import kammil
 from kammil import folder
 from kammil.completion import Completer, follow
-from kammil.models import load_runner, mixing
+from kammil.models import load_runner, quantised
 from kammil.models.base import rows
 from kammil.models.families import Neural, family
 from kammil.models.graph import Graph
@@ -98,15 +98,14 @@ def completions(model: Completer, prompts: Sequence[str]) -> dict[str, Any]:
         return True
 
     calls["keystroke"] = key
-    suggest: Callable[..., object] | None = getattr(model, "suggest", None)
-    if suggest is not None:
+    helped = model.session()
 
-        def helped(i: int) -> bool:
-            prompt = prompts[i // PROMPT % len(prompts)][: i % PROMPT + 1]
-            suggest(prompt, k=3)
-            return True
+    def suggested(i: int) -> bool:
+        helped.update(prompts[i // PROMPT % len(prompts)][: i % PROMPT + 1])
+        helped.suggest(k=3)
+        return True
 
-        calls["keystroke with 3 suggestions"] = helped
+    calls["keystroke and 3 suggestions"] = suggested
 
     def prepare(name: str, i: int) -> None:
         if name == "session":
@@ -270,33 +269,18 @@ def process() -> dict[str, Any]:
     }
 
 
-class Exact:
-    """What stands in for `QuantisedGRU` to see what rounding costs: one network in single precision."""
-
-    def __init__(self, layers: Sequence[Layer], bias: Floats) -> None:
-        """`layers`: one."""
-        (self._layer,) = layers
-        self._bias = bias
-        self.width, self.columns = self._layer.recurrent.shape[0], len(bias)
-
-    def step(self, ids: NDArray[np.int64], before: Floats) -> tuple[Floats, Floats]:
-        """As `QuantisedGRU.step`."""
-        after, said = numpy_step(self._layer, self._bias, ids, before)
-        return after.astype(np.float32), said.astype(np.float32)
-
-
 def bits(model: Completer) -> dict[str, float]:
     """Bits a character on lev30/validation, ends of texts excluded: as the model ships, and in single precision."""
     from kammil.corpus import sources
 
     texts = [model.normalise(text) for text in sources.texts("lev30/validation")]
     assert model.model is not None
-    description, kept = model.model.description, mixing.QuantisedGRU
+    description, rounded = model.model.description, quantised.product
     made = {"int8": model.runner}
-    if description.family == "blend" and description.settings["networks"] == 1:
-        mixing.QuantisedGRU = Exact  # pyright: ignore[reportAttributeAccessIssue]
+    if description.family == "blend":
+        quantised.product = lambda g, x, weights: g.add("MatMul", x, weights)
         made["fp32"] = load_runner("blend", description.settings, folder.read(Path("levantine")).artifacts)
-        mixing.QuantisedGRU = kept
+        quantised.product = rounded
     return {
         name: float(sum(t.bits[:-1].sum() for t in follow(runner, model.vocabulary, texts)) / sum(map(len, texts)))
         for name, runner in made.items()

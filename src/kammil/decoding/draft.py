@@ -59,8 +59,8 @@ class Draft:
         self.bits.append(bits)
         if self.due:
             self.floor, self.due = max(self.floor, len(self.text)), due
-        found = [at for at in (self.text.find(stop, self.floor) for stop in self.decoding.stop) if at >= 0]
-        if found:
+        stops = self.decoding.stop
+        if stops and (found := [at for at in (self.text.find(stop, self.floor) for stop in stops) if at >= 0]):
             self.text, self.reason = self.text[: min(found)], "stop"
         elif len(self.text) >= self.decoding.length:
             self.text, self.reason = self.text[: max(self.floor, _whole(self.text))], "length"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kammil.decoding.copying import NoCopy
 from kammil.decoding.draft import Draft
-from kammil.decoding.filters import Rows, forbid, penalised
+from kammil.decoding.filters import Rows, penalised
 from kammil.decoding.options import Decoding
 from kammil.decoding.strings import Strings
 from kammil.errors import OptionError
@@ -53,9 +53,11 @@ class Guide:
     ) -> None:
         """Build what the options ask for, and nothing else."""
         self.options, self.vocabulary = options, vocabulary
-        self.barrier = forbid(never, vocabulary.size)
-        out = {*range(SPECIALS), *never}
-        self.pieces = ["" if id in out else vocabulary.piece(id) for id in range(vocabulary.size)]
+        self.refused: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
+        self.refused[list(never)] = -np.inf
+        self.pieces = list(vocabulary.pieces)
+        for id in (*range(SPECIALS), *never):
+            self.pieces[id] = ""
         self.counting = options.repetition_penalty != 1 or options.presence_penalty or options.frequency_penalty
         self.strings: Strings | None = None
         if options.forbid or options.force:
@@ -70,6 +72,13 @@ class Guide:
                     f"no_copy is {options.no_copy}, but this model keeps no runs of its training texts; leave it out."
                 )
             self.copying = NoCopy(options.no_copy, runs, self.pieces)
+
+    @property
+    def easy(self) -> bool:
+        """Whether nothing but `refused` and the temperature decides what may be written: chance may take many steps."""
+        o = self.options
+        filtered = o.top_k is not None or o.top_p < 1 or o.min_p > 0 or o.typical_p < 1
+        return not (filtered or self.counting or self.strings or self.copying or o.min_length)
 
     def memory(self, batch: int) -> Memory:
         """That of texts of which nothing is written yet."""
@@ -94,7 +103,7 @@ class Guide:
 
     def weigh(self, rows: Rows, drafts: Sequence[Draft], memory: Memory) -> tuple[Rows, NDArray[np.bool_]]:
         """Log-weights (B, V) after penalties and refusals; and which texts must end, (B,), since nothing may follow."""
-        before = self.barrier(rows)
+        before = rows + self.refused
         after = penalised(before, memory.counts, self.options) if self.counting else before
         if self.strings is not None:
             room = np.array([self.options.length - len(draft.bits) for draft in drafts])

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kammil.decoding.choosers import greedy, sample
+from kammil.decoding.choosers import chosen, greedy, sample
 from kammil.decoding.draft import Draft
 from kammil.decoding.filters import filters
 from kammil.decoding.guide import Guide
 from kammil.errors import FolderError
-from kammil.models.base import LogProbabilities, Runner, State, rows
+from kammil.models.base import Drawing, LogProbabilities, Runner, State, rows
 
+_AT_ONCE = 32
+"""Characters that a runner draws in one call at most: the one who reads along waits for them."""
 NO_PROBABILITIES = "the model gives no probabilities; copy the model folder again."
 
 
@@ -35,6 +37,12 @@ def draw(
     drafts = [Draft(options) for _ in range(n)]
     if options.length == 0:
         yield drafts
+        return
+    if n == 1 and guide.easy:
+        if isinstance(runner, Drawing):
+            yield from _drawn(runner, guide, state, drafts[0])
+        else:
+            yield from _alone(runner, guide, log_probabilities, state, drafts[0])
         return
     steps = filters(options)
     generators = [np.random.default_rng([options.seed, i]) for i in range(n)]
@@ -64,6 +72,51 @@ def draw(
             live = [live[row] for row in keep.tolist()]
             ids, state, memory = ids[keep], rows(state, keep), memory.rows(keep)
         log_probabilities, state = runner.step(ids, state)  # (live, V)
+
+
+def _alone(
+    runner: Runner, guide: Guide, log_probabilities: LogProbabilities, state: State, draft: Draft
+) -> Iterator[list[Draft]]:
+    """As `draw` for one text, the same one, where temperature and chance decide alone: what a person waits for most.
+
+    The same arithmetic on one row in place, without what several rows and other options need.
+    """
+    value, refused = guide.options.temperature, guide.refused
+    generator = np.random.default_rng([guide.options.seed, 0])
+    row = np.empty(len(refused))
+    while True:
+        said = log_probabilities[0]
+        np.add(said, refused, out=row)
+        if value not in (0, 1):
+            row -= row.max()
+            with np.errstate(over="ignore"):
+                row /= value
+        id = int(row.argmax()) if value == 0 else chosen(row, generator)
+        bits = -float(said[id]) / math.log(2)
+        if not math.isfinite(bits):
+            raise FolderError(NO_PROBABILITIES)
+        draft.add(guide.piece(id), bits)
+        yield [draft]
+        if draft.reason is not None:
+            return
+        log_probabilities, state = runner.step(np.array([id]), state)  # (1, V)
+
+
+def _drawn(runner: Drawing, guide: Guide, state: State, draft: Draft) -> Iterator[list[Draft]]:
+    """As `draw` for one text, the same one, where the runner draws many characters at once."""
+    options, refused = guide.options, guide.refused
+    generator = np.random.default_rng([options.seed, 0])
+    while draft.reason is None:
+        chances = generator.random(min(_AT_ONCE, options.length - len(draft.text)))
+        ids, paid, state = runner.draw(state, chances, temperature=options.temperature, refused=refused)
+        bits = paid / -math.log(2) - refused[ids]
+        for id, cost in zip(ids.tolist(), bits.tolist(), strict=True):
+            if not math.isfinite(cost):
+                raise FolderError(NO_PROBABILITIES)
+            draft.add(guide.piece(id), cost)
+            yield [draft]
+            if draft.reason is not None:
+                break
 
 
 def best(drafts: list[Draft], n: int) -> list[Draft]:

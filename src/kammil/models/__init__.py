@@ -22,6 +22,14 @@ def _network(_settings: Mapping[str, Any], artifacts: Artifacts) -> NetworkRunne
     return NetworkRunner(artifacts.step)
 
 
+def _gru(_settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+    from kammil.models.gru_runner import GRURunner
+
+    if artifacts.step is None:  # it is what other engines run; a folder without it is not whole
+        raise FolderError("step.onnx is missing; copy the model folder again.")
+    return GRURunner(artifacts.weights)
+
+
 def _ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
     from kammil.models.ngram import NGramRunner, NGramSettings
 
@@ -43,7 +51,7 @@ def _blend(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
 
 RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], Runner]] = {
     "ngram": _ngram,
-    "gru": _network,
+    "gru": _gru,
     "words": _units,
     "subwords": _units,
     "attention": _network,

@@ -88,6 +88,26 @@ class Learner(ABC):
         """Undo one `learn` of the same ids; false for a text that was not learnt."""
 
 
+class Drawing(ABC):
+    """A running side that draws what follows by itself, many ids in a call, where nothing but chance has a say."""
+
+    @abstractmethod
+    def draw(
+        self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
+    ) -> tuple[Ids, LogProbabilities, State]:
+        """Draw the id that follows, read it, draw the next, and so on: n of them.
+
+        Args:
+            state: of one text, one row.
+            chances: (n,) between 0 and 1: draw i is the first id where the shares summed up exceed this part of all.
+            temperature: as in `decoding.Decoding`; at 0 the chances do not matter.
+            refused: (V,), 0 or minus infinity, added to every log-probability.
+
+        Returns: the ids (n,), their log-probabilities (n,) without refusals and temperature, and the state after them.
+        Where there was nothing to choose, a refused id or NaN.
+        """
+
+
 class Explaining(ABC):
     """A running side whose scores are a sum over experts, and which can say what each of them adds."""
 

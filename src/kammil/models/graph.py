@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.models.network import GROWING, IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
-from kammil.models.wire import Attribute, Node, Value, model
+from kammil.models.wire import Attribute, Node, Value, graph, model
 
 
 class Graph:
@@ -25,14 +25,15 @@ class Graph:
     END = int(np.iinfo(np.int64).max)
     """Where a slice that goes to the end stops."""
 
-    def __init__(self) -> None:
-        """Nothing yet."""
+    def __init__(self, prefix: str = "") -> None:
+        """Nothing yet. `prefix`: of all names, for a graph inside another one, which must not repeat its names."""
+        self._prefix = prefix
         self._nodes: list[Node] = []
         self._constants: dict[str, NDArray[np.generic]] = {}
 
     def constant(self, value: NDArray[np.generic] | np.generic, name: str | None = None) -> str:
         """A number or array that is part of the graph."""
-        name = name or f"constant_{len(self._constants)}"
+        name = self._prefix + (name or f"constant_{len(self._constants)}")
         self._constants[name] = np.ascontiguousarray(value).reshape(np.shape(value))
         return name
 
@@ -50,7 +51,7 @@ class Graph:
     ) -> list[str]:
         """A node with n outputs; inputs are names or constants."""
         names = [i if isinstance(i, str) else self.constant(i) for i in inputs]
-        outputs = [f"{op.lower()}_{len(self._nodes)}_{i}" for i in range(n)]
+        outputs = [f"{self._prefix}{op.lower()}_{len(self._nodes)}_{i}" for i in range(n)]
         self._nodes.append(Node(op, names, outputs, attributes, domain))
         return list(outputs)
 
@@ -103,3 +104,7 @@ class Graph:
     def write(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
         """The graph as it is stored, with inputs and outputs of its own."""
         return model(name, self._nodes, inputs, outputs, self._constants)
+
+    def body(self, name: str, inputs: Sequence[Value], outputs: Sequence[Value]) -> bytes:
+        """The graph as an attribute of a node, such as `Scan`; it may use names of the graph that the node is in."""
+        return graph(name, self._nodes, inputs, outputs, self._constants)

@@ -14,13 +14,14 @@ from pydantic import Field
 
 from kammil.models.base import Explaining, Ids, Learner, LogProbabilities, Runner, Settings, State
 from kammil.models.contexts import Contexts
-from kammil.models.counts import Keys, keys_of
+from kammil.models.counts import keys_of
 from kammil.models.evidence import CLUES, FEATURES, Floats
 from kammil.models.history import History, columns
 from kammil.models.learnt import Learnt
 from kammil.models.ledger import Known, Ledger
+from kammil.models.mixture import Gate, Mixture
 from kammil.models.packing import Packed
-from kammil.models.quantised import Layer, QuantisedGRU
+from kammil.models.quantised import Layer, checked
 
 Kind = Literal[
     "o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9", "o10", "o12", "o16", "w", "w1", "w2", "w1s"
@@ -28,9 +29,6 @@ Kind = Literal[
 OWN, BACKGROUND = "counts.", "background."
 """Prefixes of the arrays of the two tables."""
 IN_WORD = "in_word"
-_ABSENT = 3
-"""Which clue says that a context was never seen."""
-_LARGEST = float(np.finfo(np.float16).max)
 _PIECE = 256
 """Positions worked on at a time: bounds the memory of a long read."""
 
@@ -74,7 +72,7 @@ class BlendRunner(Runner, Learner, Explaining):
 
     def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         """Unpack half-precision weights and fold the embedding into the input's share of the gates."""
-        v, h = len(weights["output.bias"]), settings.hidden
+        v = len(weights["output.bias"])
         self._contexts = Contexts(settings.kinds, weights[IN_WORD].astype(np.bool_))
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
         if not prefixes:
@@ -89,15 +87,10 @@ class BlendRunner(Runner, Learner, Explaining):
         self._names += [f"this text {kind}" for kind in settings.history]
         if self._ledger.largest >= v:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
-        _checked(weights, {IN_WORD: (v,)})
+        checked(weights, {IN_WORD: (v,)})
         self._size = v
-        gate_in, gate_in_bias, self._trust, self._trust_bias = _gate(settings, weights, self._experts)
-        asked, heard = np.split(gate_in, [settings.networks * h])  # of the networks' states, of the clues
-        heard = heard.reshape(CLUES, self._experts, -1).swapaxes(0, 1)  # clue by clue when learnt, here by expert
-        self._heard = np.ascontiguousarray(heard).reshape(CLUES * self._experts, -1)  # (K * CLUES, M * G)
-        self._networks = _networks(settings, weights, v, asked, gate_in_bias)
-        self._absent = np.zeros((1, self._experts, CLUES), np.float32)
-        self._absent[..., _ABSENT] = 1
+        asked, gate_bias, gate = _gate(settings, weights, self._experts)
+        self._mixture = Mixture(*_networks(settings, weights, v, asked, gate_bias), gate, v)
 
     @property
     def vocabulary_size(self) -> int:
@@ -106,13 +99,13 @@ class BlendRunner(Runner, Learner, Explaining):
 
     def start(self, batch: int) -> State:
         """The networks' hidden states (B, M * H), all zero, and the states of contexts and history."""
-        hidden = np.zeros((batch, self._networks.width), np.float32)
+        hidden = np.zeros((batch, self._mixture.width), np.float32)
         return (hidden, *self._contexts.start(batch), *self._history.start(batch))
 
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), some at a time; see `Runner.read`."""
         if ids.shape == (1, 1) and last == 1:
-            return self._step(ids[0], state)
+            return self._step(ids, state)
         time = ids.shape[1]
         first = 0 if last is None else time - last
         made: list[LogProbabilities] = []
@@ -123,22 +116,24 @@ class BlendRunner(Runner, Learner, Explaining):
         return np.concatenate(made, axis=1), state
 
     def _step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
-        """As `_read` of one id of one text, (1,): log-probabilities (1, 1, V) and the state after it.
+        """As `_read` of one id of one text, (1, 1): log-probabilities (1, 1, V) and the state after it.
 
         What a person waits for is one text; the arrays of one position are so small that most of the time would go
         into calls, so here what is known is gathered in plain lists first.
         """
         before, recent, words, *history = state
-        id = int(ids[0])
-        hidden, said = self._networks.step(ids, before.astype(np.float32, copy=False))
+        id = int(ids[0, 0])
         hashes, word = self._contexts.read_one(id, recent[0].tolist(), words[0].tolist())
         keys = keys_of(hashes)
-        known = self._seen(keys[None])
+        known = self._ledger.read_one(keys)
+        if len(self._learnt):
+            known = self._learnt.over(known, keys[None], self._experts)
         followers, history = self._history.step_one(id, keys[self._columns], tuple(history))
         if followers:
             known = known.and_(Known.at_first(followers, self._counted))
-        context = np.concatenate([recent[:, 1:], ids[None]], axis=1), np.array([word], np.uint64)
-        return self._mix(said, known)[None], (hidden, *context, *history)
+        hidden, shares = self._mixture.read(ids, before.astype(np.float32, copy=False), known, last=1)
+        context = np.concatenate([recent[:, 1:], ids], axis=1), np.array([word], np.uint64)
+        return shares, (hidden, *context, *history)
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -148,30 +143,27 @@ class BlendRunner(Runner, Learner, Explaining):
     def contributions(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """See `Explaining.contributions`; the networks' share is their mean score."""
         batch, time = ids.shape
-        said, known, state = self._gather(ids, state, wanted=time)
+        known, later = self._gather(ids, state, wanted=time)
+        hidden, said, shares = self._mixture.parts(ids, state[0].astype(np.float32, copy=False), known, last=time)
         added = np.zeros((len(said), len(self._names), self._size), np.float32)  # (P, 1 + K, V)
-        added[:, 0] = said[:, : self._size]
+        added[:, 0] = said
         position, expert = np.divmod(known.contexts[0], self._experts)
         widths = known.contexts[1]
-        added[position.repeat(widths), expert.repeat(widths) + 1, known.followers[0]] = self._added(said, known)
-        return added.reshape(batch, time, -1, self._size), state
+        added[position.repeat(widths), expert.repeat(widths) + 1, known.followers[0]] = shares
+        return added.reshape(batch, time, -1, self._size), (hidden, *later)
 
     def _read(self, ids: Ids, state: State, *, wanted: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, wanted, V) at the last positions of a piece, and the state after it."""
-        said, known, state = self._gather(ids, state, wanted=wanted)
-        return self._mix(said, known).reshape(len(ids), wanted, self._size), state
+        known, later = self._gather(ids, state, wanted=wanted)
+        before = state[0].astype(np.float32, copy=False)
+        hidden, log_probabilities = self._mixture.read(ids, before, known, last=wanted)
+        return log_probabilities, (hidden, *later)
 
-    def _gather(self, ids: Ids, state: State, *, wanted: int) -> tuple[Floats, Known, State]:
-        """What the networks say at the last positions of a piece, (P, V + G), what the experts know of them, and the
-        state after the piece; P = B * wanted."""
+    def _gather(self, ids: Ids, state: State, *, wanted: int) -> tuple[Known, State]:
+        """What the experts know of the last positions of a piece, P = B * wanted, and the state of contexts and history
+        after the piece."""
         batch, time = ids.shape
-        before, recent, words, *history = state
-        hidden = before.astype(np.float32, copy=False)
-        said = np.empty((batch, wanted, self._networks.columns), np.float32)  # (B, n, V + G)
-        for t in range(time):
-            hidden, now = self._networks.step(ids[:, t], hidden)
-            if t >= time - wanted:
-                said[:, t - time + wanted] = now
+        _, recent, words, *history = state
         hashes, context = self._contexts.read(ids, (recent, words))
         keys = keys_of(hashes)  # (B, T, K)
         if time == wanted == 1:
@@ -181,8 +173,9 @@ class BlendRunner(Runner, Learner, Explaining):
         known = Known.of(earlier, self._counted, self._experts)
         if wanted:
             flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
-            known = self._seen(flat).and_(known)
-        return said.reshape(batch * wanted, self._networks.columns), known, (hidden, *context, *history)
+            seen = self._ledger.read(flat)
+            known = (self._learnt.over(seen, flat, self._experts) if len(self._learnt) else seen).and_(known)
+        return known, (*context, *history)
 
     def learn(self, ids: Ids) -> None:
         """Count a text as if it stood among the training texts."""
@@ -200,67 +193,12 @@ class BlendRunner(Runner, Learner, Explaining):
         self.version += forgotten
         return forgotten
 
-    def _seen(self, keys: Keys) -> Known:
-        """What the tables, and the texts learnt since, know of the contexts of some positions, (P, K)."""
-        known = self._ledger.read(keys)
-        return self._learnt.over(known, keys, self._experts) if len(self._learnt) else known
-
-    def _mix(self, said: Floats, known: Known) -> LogProbabilities:
-        """Log-probabilities (P, V) from what the networks say (P, V + G) and what the experts know."""
-        scores = said[:, : self._size]
-        if not known.contexts.size:
-            return _normalised(scores)
-        at = known.followers[0]
-        if len(said) > 1:
-            at = at + (known.contexts[0] // self._experts * self._size).repeat(known.contexts[1])
-        added = np.bincount(at, self._added(said, known), scores.size).reshape(scores.shape)
-        return _normalised(scores + added.astype(np.float32))
-
-    def _added(self, said: Floats, known: Known) -> Floats:
-        """What the experts add to the scores of all that they saw follow, (N,), in the order of `known`.
-
-        What the gate and the sum are given is what `evidence` makes of the same counts.
-        """
-        places, widths, lost = known.contexts
-        counts = known.followers[1].astype(np.float32)
-        if not len(widths):
-            return counts
-        begins = np.cumsum(widths) - widths
-        totals = np.add.reduceat(counts, begins) + lost.astype(np.float32)  # (n,)
-        clue = np.empty((len(widths), CLUES), np.float32)
-        clue[:, 0], clue[:, 1] = totals, widths + lost
-        clue[:, 4] = clue[:, 1] == 1
-        np.log1p(clue[:, :2], out=clue[:, :2])
-        np.divide(np.maximum.reduceat(counts, begins), totals, out=clue[:, 2])
-        clue[:, _ABSENT] = 0
-        clues = self._absent.repeat(len(said), axis=0)  # (P, K, CLUES)
-        clues.reshape(-1, CLUES)[places] = clue
-        inner = clues.reshape(len(said), -1) @ self._heard  # (P, G)
-        inner += said[:, self._size :]
-        trust = np.maximum(inner, 0, out=inner) @ self._trust  # (P, K * FEATURES)
-        trust += self._trust_bias
-        weights = trust.reshape(-1, FEATURES)[places]  # (n, FEATURES)
-        weights[:, 1] /= totals
-        expected = weights[:, 1].repeat(widths)  # (N,)
-        expected *= counts
-        expected += weights[:, 0].repeat(widths) * np.log(counts * np.float32(10) + np.float32(1))
-        return expected
-
-
-def _normalised(scores: Floats) -> LogProbabilities:
-    """Log-probabilities from scores, (P, V)."""
-    scores = scores - scores.max(axis=1, keepdims=True)
-    scores -= np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    return scores
-
 
 def _networks(
     settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], size: int, asked: Floats, asked_bias: Floats
-) -> QuantisedGRU:
-    """The networks, whose mean scores (V,) and share in the gate's hidden layer (G,) are read from their states.
-
-    The embedding is folded into what each id adds to a network's gates.
-    """
+) -> tuple[list[Layer], Floats]:
+    """The networks, and the bias (V + G,) of what is read from their states: their mean scores, and their share in the
+    gate's hidden layer. The embedding is folded into what each id adds to a network's gates."""
     e, h = settings.embedding, settings.hidden
     layers: list[Layer] = []
     biases: list[Floats] = []
@@ -274,7 +212,7 @@ def _networks(
             "output.weight": (size, h),
             "output.bias": (size,),
         }
-        w = _checked(weights, {prefix + name: shape for name, shape in shapes.items()})
+        w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
         embedding, inward, recurrent, bias, recurrent_bias, output, output_bias = w.values()
         outward = np.concatenate(
             [output.T / np.float32(settings.networks), asked[number * h : (number + 1) * h]], axis=1
@@ -282,16 +220,15 @@ def _networks(
         layers.append(Layer(embedding @ inward.T + bias, recurrent.T, recurrent_bias, outward))
         biases.append(output_bias)
     mean = np.mean(biases, axis=0, dtype=np.float32)
-    return QuantisedGRU(layers, np.concatenate([mean, asked_bias]))
+    return layers, np.concatenate([mean, asked_bias])
 
 
 def _gate(
     settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], experts: int
-) -> tuple[Floats, Floats, Floats, Floats]:
+) -> tuple[Floats, Floats, Gate]:
     """The members' gates as one of M times the width: each hears its own network, and what they trust is averaged.
 
-    Returns: weights and bias of the hidden layer, (M * H + CLUES * K, M * G) and (M * G,), and those of what comes of
-    it, (M * G, FEATURES * K) and (FEATURES * K,).
+    Returns: the hidden layer's weights of the networks' states, (M * H, M * G), and its bias (M * G,); and the rest.
     """
     h, g, m = settings.hidden, settings.gate, settings.networks
     inward = np.zeros((m * h + CLUES * experts, m * g), np.float32)
@@ -305,7 +242,7 @@ def _gate(
             "gate_out.weight": (FEATURES * experts, g),
             "gate_out.bias": (FEATURES * experts,),
         }
-        w = _checked(weights, {prefix + name: shape for name, shape in shapes.items()})
+        w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
         gate_in, bias, gate_out, trust = w.values()
         columns_of = slice(number * g, (number + 1) * g)
         inward[number * h : (number + 1) * h, columns_of] = gate_in[:, :h].T
@@ -313,21 +250,10 @@ def _gate(
         biases.append(bias)
         outward.append(gate_out.T / np.float32(m))
         trusts.append(trust / np.float32(m))
-    return inward, np.concatenate(biases), np.concatenate(outward), np.sum(trusts, axis=0)
+    gate = Gate(inward[m * h :], np.concatenate(outward), np.stack(trusts).sum(axis=0))
+    return inward[: m * h], np.concatenate(biases), gate
 
 
 def prefixes_of(networks: int) -> list[str]:
     """What the names of each network's weights begin with; the first one is named like a GRU by itself."""
     return ["", *(f"others.{i}." for i in range(networks - 1))]
-
-
-def _checked(
-    weights: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int, ...]]
-) -> dict[str, NDArray[np.float32]]:
-    """The named arrays in single precision; `ValueError` for one of another shape, or beyond half precision."""
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
-        if not (weights[name].min(initial=0) >= -_LARGEST and weights[name].max(initial=0) <= _LARGEST):
-            raise ValueError(f"{name} holds something else than weights")
-    return {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}

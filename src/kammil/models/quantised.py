@@ -18,7 +18,7 @@ Shapes: B batch, V vocabulary, M networks, H hidden, A what is asked of the stat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,15 +27,16 @@ from numpy.typing import NDArray
 from kammil.models.base import Ids
 from kammil.models.graph import Graph
 from kammil.models.network import session
-from kammil.models.wire import OURS
+from kammil.models.wire import FLOAT, Value
 
 Floats = NDArray[np.float32]
 
 _MOST, _STEPS = 63, 127
 """Largest whole number of a weight; and of what is carried, above and below its zero of 128."""
+_LARGEST = float(np.finfo(np.float16).max)
 _COLUMNS = 128
 """Columns rounded at a time: what is in between needs little memory."""
-_READ, _BEFORE, _AFTER, _SAID = "read", "before", "after", "said"
+_IDS, _BEFORE, _BEGIN, _AFTER, _SAID = "ids", "before", "begin", "after", "said"
 
 
 @dataclass(frozen=True)
@@ -58,58 +59,121 @@ class QuantisedGRU:
     Args:
         layers: M of them, of one size.
         bias: (V + A,): added to what is read from their states.
+        shares: what is read are scores, A = 0, and is given as log-probabilities.
     """
 
-    def __init__(self, layers: Sequence[Layer], bias: Floats) -> None:
+    def __init__(self, layers: Sequence[Layer], bias: Floats, *, shares: bool = False) -> None:
         """Round the weights and open the graph."""
         self.width = sum(layer.recurrent.shape[0] for layer in layers)
         self.columns = len(bias)
-        self._inward = np.concatenate([layer.inward for layer in layers], axis=1)  # (V, M * 3H)
-        self._session = session(_graph(layers, bias))
+        self._session = session(_graph(layers, bias, shares))
         self._outputs = [_AFTER, _SAID]
 
     def step(self, ids: Ids, before: Floats) -> tuple[Floats, Floats]:
         """The states (B, M * H) after one more id each, (B,), and what is read from them, (B, V + A)."""
-        after, said = self._session.run(self._outputs, {_READ: self._inward[ids], _BEFORE: before})
+        after, said = self.read(ids[:, None], before, last=1)
+        return after, said[:, 0]
+
+    def read(self, ids: Ids, before: Floats, *, last: int) -> tuple[Floats, Floats]:
+        """The states (B, M * H) after some more ids each, (B, T), and what is read from the states after the last
+        ones, (B, last, V + A)."""
+        begin = np.array([ids.shape[1] - last])
+        after, said = self._session.run(self._outputs, {_IDS: ids, _BEFORE: before, _BEGIN: begin})
         return after, said  # pyright: ignore[reportReturnType]
 
 
-def _graph(layers: Sequence[Layer], bias: Floats) -> bytes:
+def _graph(layers: Sequence[Layer], bias: Floats, shares: bool = False) -> bytes:
+    """Reads ids one after the other, and looks at the last states all at once."""
+    state, number = ["B", sum(layer.recurrent.shape[0] for layer in layers)], np.float32
     g = Graph()
-    (hidden, _), columns = layers[0].recurrent.shape, layers[0].outward.shape[1]
-    scale, zero = g.constant(np.float32(1 / _STEPS), "scale"), g.constant(np.uint8(_STEPS + 1), "zero")
-
-    def product(x: str, weights: Floats, added: Floats | None = None) -> str:
-        """x @ weights + added, (B, N): x in [-1, 1]."""
-        rounded, scales = quantised(weights)
-        terms = ["" if added is None else g.constant(added)]
-        whole = g.add("QuantizeLinear", x, scale, zero)
-        return g.add("MatMulIntegerToFloat", whole, rounded, scale, scales, zero, "", *terms, domain=OURS)
-
-    read, before = [_READ], [_BEFORE]
-    if len(layers) > 1:
-        read, before = (g.several(len(layers), "Split", name, axis=-1) for name in (_READ, _BEFORE))
-    states: list[str] = []
-    said = ""
-    for i, (layer, x, h) in enumerate(zip(layers, read, before, strict=True)):
-        both, third = g.whole(2 * hidden, hidden), g.whole(hidden, hidden)
-        x_gates, x_new = g.several(2, "Split", x, both, axis=-1)
-        h_gates, h_new = g.several(2, "Split", product(h, layer.recurrent, layer.bias), both, axis=-1)
-        reset, update = g.several(2, "Split", g.add("Sigmoid", g.add("Add", x_gates, h_gates)), third, axis=-1)
-        new = g.add("Tanh", g.add("Add", x_new, g.add("Mul", reset, h_new)))
-        last = _AFTER if len(layers) == 1 else None
-        states.append(g.add("Add", new, g.add("Mul", update, g.add("Sub", h, new)), output=last))
-        heard = product(states[-1], layer.outward, bias if i == 0 else None)
-        final = _SAID if i == len(layers) - 1 else None
-        said = g.add("Add", said, heard, output=final) if said else g.add("Identity", heard, output=final)
-    if len(layers) > 1:
-        g.add("Concat", *states, axis=-1, output=_AFTER)
-    width = hidden * len(layers)
+    after, said = stepped(g, layers, bias, _IDS, _BEFORE, _BEGIN)
+    g.add("Identity", after, output=_AFTER)
+    g.add("LogSoftmax", said, axis=-1, output=_SAID) if shares else g.add("Identity", said, output=_SAID)
     return g.write(
         "kammil-quantised-gru",
-        [(_READ, np.float32, ["B", 3 * width]), (_BEFORE, np.float32, ["B", width])],
-        [(_AFTER, np.float32, ["B", width]), (_SAID, np.float32, ["B", columns])],
+        [(_IDS, np.int64, ["B", "T"]), (_BEFORE, number, state), (_BEGIN, np.int64, [1])],
+        [(_AFTER, number, state), (_SAID, number, ["B", "last", len(bias)])],
     )
+
+
+def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: str, begin: str) -> tuple[str, str]:
+    """Nodes that read ids one after the other, and look at the states from `begin` on all at once.
+
+    Args:
+        g: they are added to it.
+        layers, bias: as in `QuantisedGRU`.
+        ids: (B, T).
+        before: the states before them, (B, M * H).
+        begin: position of the first that is asked for, (1,).
+
+    Returns: the states after the last id, (B, M * H), and what is read from those asked for, (B, last, V + A).
+    """
+    state, number = ["B", sum(layer.recurrent.shape[0] for layer in layers)], np.float32
+    by_time = g.add("Transpose", ids, perm=[1, 0])  # (T, B)
+    read: list[str] = []
+    given: list[Value] = [("state", number, state)]
+    states: list[str] = []
+    step = Graph("step_")
+    for i, (layer, h) in enumerate(zip(layers, _parts(step, "state", layers), strict=True)):
+        names = f"gates_{i}", f"new_{i}"
+        tables = inward(layer)
+        read += [g.add("Gather", table, by_time) for table in tables]  # (T, B, 3H), (T, B, H)
+        given += [(name, number, ["B", table.shape[1]]) for name, table in zip(names, tables, strict=True)]
+        states.append(turn(step, h, product(step, h, layer.recurrent), *names, layer.recurrent.shape[0]))
+    now = states[0] if len(states) == 1 else step.add("Concat", *states, axis=-1)
+    kept = step.add("Identity", now)
+    body = step.body("step", given, [(now, number, state), (kept, number, state)])
+    after, along = g.several(2, "Scan", before, *read, num_scan_inputs=len(read), body=body)
+    along = g.add("Slice", along, begin, g.whole(g.END), g.whole(0))  # (last, B, M * H)
+    along = g.add("Transpose", along, perm=[1, 0, 2])
+    heard = [product(g, h, layer.outward) for h, layer in zip(_parts(g, along, layers), layers, strict=True)]
+    return after, g.add("Add", heard[0] if len(heard) == 1 else g.add("Sum", *heard), bias)
+
+
+def inward(layer: Layer) -> tuple[Floats, Floats]:
+    """What each id adds: (V, 3H) to the recurrent product, the recurrent bias included, and (V, H) to the new state.
+
+    One addition does for reset gate, update gate and bias; what an id adds to the new state waits for the reset gate.
+    """
+    hidden = layer.recurrent.shape[0]
+    gates = layer.inward + layer.bias
+    gates[:, 2 * hidden :] = layer.bias[2 * hidden :]
+    return gates, layer.inward[:, 2 * hidden :]
+
+
+def turn(g: Graph, h: str, brought: str, gates: str, read: str, hidden: int) -> str:
+    """Nodes that make the next state of one network, (B, H).
+
+    Args:
+        g: they are added to it.
+        h: the state before.
+        brought: its product with the recurrent weights, (B, 3H).
+        gates: what the id read adds to that, (B, 3H).
+        read: what it adds to the new state, (B, H).
+        hidden: H.
+    """
+    thirds = g.whole(hidden, hidden, hidden)
+    r, z, heard = g.several(3, "Split", g.add("Add", brought, gates), thirds, axis=-1)
+    reset, update = g.add("Sigmoid", r), g.add("Sigmoid", z)
+    new = g.add("Tanh", g.add("Add", read, g.add("Mul", reset, heard)))
+    return g.add("Add", new, g.add("Mul", update, g.add("Sub", h, new)))
+
+
+def product(g: Graph, x: str, weights: Floats) -> str:
+    """Nodes of x @ weights, (..., N): x in [-1, 1]. The operator that multiplies and scales at once takes longer."""
+    whole, scales = quantised(weights)
+    zero = g.constant(np.uint8(_STEPS + 1), "zero")
+    rounded = g.add("QuantizeLinear", x, g.constant(np.float32(1 / _STEPS), "scale"), zero)
+    summed = g.add("Cast", g.add("MatMulInteger", rounded, whole, zero), to=FLOAT)
+    return g.add("Mul", summed, scales / np.float32(_STEPS))
+
+
+def _parts(g: Graph, joined: str, layers: Sequence[Layer]) -> list[str]:
+    """What belongs to each network."""
+    if len(layers) == 1:
+        return [joined]
+    sizes = g.whole(*(layer.recurrent.shape[0] for layer in layers))
+    return g.several(len(layers), "Split", joined, sizes, axis=-1)
 
 
 def quantised(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
@@ -121,3 +185,15 @@ def quantised(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
         scales[part][most > 0] = most[most > 0]
         whole[:, part] = np.rint(weights[:, part] / scales[part])
     return whole, scales
+
+
+def checked(
+    weights: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray[np.float32]]:
+    """The named arrays in single precision; `ValueError` for one of another shape, or beyond half precision."""
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
+        if not (weights[name].min(initial=0) >= -_LARGEST and weights[name].max(initial=0) <= _LARGEST):
+            raise ValueError(f"{name} holds something else than weights")
+    return {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Attribute = int | float | str | Sequence[int]
+Attribute = int | float | str | bytes | Sequence[int]
+"""Of a node; bytes are a graph of its own, as `graph` writes it."""
 Value = tuple[str, type[np.generic], Sequence[int | str]]
 """An input or output of a graph: name, type of its numbers, sizes; a size that is a name is open."""
 
@@ -24,13 +25,14 @@ IR, OPSET = 8, 17
 OURS = "com.microsoft"
 """The domain of ONNX Runtime's own operators."""
 
-FLOAT, WHOLE = 1, 7
-"""The types of numbers that a `Cast` is asked for: float32 and int64."""
+FLOAT, WHOLE, DOUBLE = 1, 7, 11
+"""The types of numbers that a `Cast` is asked for: float32, int64 and float64."""
 
 _TYPES: dict[np.dtype[Any], int] = {
-    np.dtype(t): n for t, n in ((np.float32, FLOAT), (np.uint8, 2), (np.int8, 3), (np.int64, WHOLE))
+    np.dtype(t): n
+    for t, n in ((np.float32, FLOAT), (np.uint8, 2), (np.int8, 3), (np.int64, WHOLE), (np.float64, DOUBLE))
 }
-_FLOAT, _INT, _STRING, _INTS = 1, 2, 3, 7
+_FLOAT, _INT, _STRING, _GRAPH, _INTS = 1, 2, 3, 5, 7
 """Kinds of attributes."""
 
 
@@ -53,7 +55,19 @@ def model(
     constants: Mapping[str, NDArray[np.generic]],
 ) -> bytes:
     """The bytes of an ONNX file; `KeyError` for a constant whose type is none of those above."""
-    graph = b"".join(
+    operators = [_bytes(8, _bytes(1, domain.encode()) + _whole(2, version)) for domain, version in _domains(nodes)]
+    return b"".join([_whole(1, IR), _bytes(7, graph(name, nodes, inputs, outputs, constants)), *operators])
+
+
+def graph(
+    name: str,
+    nodes: Sequence[Node],
+    inputs: Sequence[Value],
+    outputs: Sequence[Value],
+    constants: Mapping[str, NDArray[np.generic]],
+) -> bytes:
+    """The bytes of a graph: that of a file, or the body of a node such as `Scan`."""
+    return b"".join(
         [
             *(_bytes(1, _node(node)) for node in nodes),
             _bytes(2, name.encode()),
@@ -62,8 +76,6 @@ def model(
             *(_bytes(12, _value(value)) for value in outputs),
         ]
     )
-    operators = [_bytes(8, _bytes(1, domain.encode()) + _whole(2, version)) for domain, version in _domains(nodes)]
-    return b"".join([_whole(1, IR), _bytes(7, graph), *operators])
 
 
 def metadata(entries: Mapping[str, str]) -> bytes:
@@ -99,6 +111,8 @@ def _attribute(name: str, value: Attribute) -> bytes:
         return named + _whole(3, value) + _whole(20, _INT)
     if isinstance(value, str):
         return named + _bytes(4, value.encode()) + _whole(20, _STRING)
+    if isinstance(value, bytes):
+        return named + _bytes(6, value) + _whole(20, _GRAPH)
     return named + b"".join(_whole(8, n) for n in value) + _whole(20, _INTS)
 
 

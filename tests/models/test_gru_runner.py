@@ -1,0 +1,80 @@
+"""A GRU that draws by itself draws what decoding draws, step by step."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kammil.decoding import Decoding, Guide, draw
+from kammil.models import gru
+from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.models.gru_runner import GRURunner, _drawing  # pyright: ignore[reportPrivateUsage]
+from kammil.vocabulary import BOS, PAD, UNK, CharacterVocabulary
+
+LETTERS = CharacterVocabulary("abcdefgh ")
+
+
+def made() -> GRURunner:
+    torch.manual_seed(0)
+    network = gru.build(LETTERS.size, gru.GRUSettings(embedding=8, hidden=16))
+    torch.nn.init.normal_(network.output.weight)
+    return GRURunner(gru.export(network).weights)
+
+
+RUNNER = made()
+
+
+class Stepped(Runner):
+    """The same runner, which does not draw by itself."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        return RUNNER.vocabulary_size
+
+    def start(self, batch: int) -> State:
+        return RUNNER.start(batch)
+
+    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        return RUNNER.read(ids, state, last=last)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0, 1e-200, 0.02, 0.7, 1, 3]), st.integers(0, 70))
+def test_it_draws_what_steps_would(seed: int, temperature: float, length: int) -> None:
+    guide = Guide(Decoding(seed=seed, temperature=temperature, length=length), LETTERS, (PAD, UNK, BOS), None)
+    said, state = RUNNER.step(np.array([BOS]), RUNNER.start(1))
+    ours, *others = [
+        list(draw(runner, guide, said, state, n))[-1][0] for runner, n in ((RUNNER, 1), (Stepped(), 1), (Stepped(), 2))
+    ]
+    for other in others:
+        assert (ours.text, ours.reason) == (other.text, other.reason)
+        assert ours.bits == pytest.approx(other.bits, abs=1e-4)
+
+
+def test_the_state_after_a_draw_is_that_after_reading_it() -> None:
+    refused = np.zeros(LETTERS.size)
+    refused[[PAD, UNK, BOS]] = -np.inf
+    chances = np.random.default_rng(0).random(20)
+    ids, paid, state = RUNNER.draw(RUNNER.start(1), chances, temperature=0.7, refused=refused)
+    read, expected = RUNNER.read(ids[None], RUNNER.start(1))
+    assert state[0] == pytest.approx(expected[0], abs=1e-6)
+    assert paid[1:] == pytest.approx(read[0, np.arange(19), ids[1:]], abs=1e-5)
+    assert not np.isin(ids, [PAD, UNK, BOS]).any()
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    torch.manual_seed(0)
+    weights = dict(gru.export(gru.build(12, gru.GRUSettings(embedding=8, hidden=16))).weights)
+    for name, value in weights.items():
+        for wrong in (value[:-1], np.full_like(value, np.nan)):
+            with pytest.raises(ValueError, match=r"expected|something else"):
+                GRURunner({**weights, name: wrong})
+
+
+def test_the_graph_is_sound() -> None:
+    graph = _drawing(RUNNER._layer, RUNNER._bias)  # pyright: ignore[reportPrivateUsage]
+    onnx.checker.check_model(onnx.load_model_from_string(graph))
