@@ -19,7 +19,7 @@ from kammil.models.evidence import CLUES, FEATURES
 from kammil.models.graph import Graph
 from kammil.models.ledger import Known
 from kammil.models.network import session
-from kammil.models.quantised import Floats, Layer, stepped
+from kammil.models.quantised import Floats, Layer, given, stepped, tables
 from kammil.models.wire import FLOAT, Value
 
 _ABSENT = 3
@@ -57,6 +57,7 @@ class Mixture:
         self._nothing = np.zeros((1, CLUES * self._experts), np.float32)
         graph, self._after, self._said, self._added, self._shares = _graph(layers, bias, gate, size)
         self._session = session(graph)
+        self._tables = tables(layers)
 
     def read(self, ids: Ids, before: Floats, known: Known, *, last: int) -> tuple[Floats, Floats]:
         """The states (B, M * H) after ids (B, T), and log-probabilities (B, last, V) at the last positions.
@@ -98,6 +99,7 @@ class Mixture:
             _FOLLOWERS: followers,
             _COUNTS: often,
             _CLUES: clues,
+            **self._tables,
         }
         return self._session.run(outputs, feed)  # pyright: ignore[reportReturnType]
 
@@ -149,6 +151,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> tupl
         (_FOLLOWERS, whole, ["N"]),
         (_COUNTS, number, ["N"]),
         (_CLUES, number, ["P", CLUES * experts]),
+        *given(layers),
     ]
     outputs: list[Value] = [
         (after, number, ["B", width]),

@@ -50,7 +50,6 @@ def session(graph: bytes) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    options.enable_cpu_mem_arena = False
 
     options.add_session_config_entry("session.load_model_format", "ONNX")  # no other format is asked for, or safe
     try:  # without the fallback, which prints on stdout and tries the same again

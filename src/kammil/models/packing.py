@@ -110,8 +110,8 @@ def _unfold(packed: NDArray[np.generic], size: int) -> Whole:
             if n == 0:
                 numbers = plane
             elif plane.any():
-                numbers = numbers.astype(np.uint16 if n == 1 else np.uint32)
-                numbers |= plane.astype(numbers.dtype) << (8 * n)
+                numbers = numbers.astype("<u2" if n == 1 else "<u4", copy=False)
+                numbers.view(np.uint8).reshape(size, -1)[:, n] = plane  # in place: nothing as wide beside it
         if stream.decompress(rest, 1) or not stream.eof:
             raise ValueError("a table of counts has another size than it says")
     except zlib.error as error:

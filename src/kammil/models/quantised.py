@@ -67,6 +67,7 @@ class QuantisedGRU:
         self.width = sum(layer.recurrent.shape[0] for layer in layers)
         self.columns = len(bias)
         self._session = session(_graph(layers, bias, shares))
+        self._tables = tables(layers)
         self._outputs = [_AFTER, _SAID]
 
     def step(self, ids: Ids, before: Floats) -> tuple[Floats, Floats]:
@@ -78,7 +79,7 @@ class QuantisedGRU:
         """The states (B, M * H) after some more ids each, (B, T), and what is read from the states after the last
         ones, (B, last, V + A)."""
         begin = np.array([ids.shape[1] - last])
-        after, said = self._session.run(self._outputs, {_IDS: ids, _BEFORE: before, _BEGIN: begin})
+        after, said = self._session.run(self._outputs, {_IDS: ids, _BEFORE: before, _BEGIN: begin, **self._tables})
         return after, said  # pyright: ignore[reportReturnType]
 
 
@@ -91,7 +92,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, shares: bool = False) -> bytes
     g.add("LogSoftmax", said, axis=-1, output=_SAID) if shares else g.add("Identity", said, output=_SAID)
     return g.write(
         "kammil-quantised-gru",
-        [(_IDS, np.int64, ["B", "T"]), (_BEFORE, number, state), (_BEGIN, np.int64, [1])],
+        [(_IDS, np.int64, ["B", "T"]), (_BEFORE, number, state), (_BEGIN, np.int64, [1]), *given(layers)],
         [(_AFTER, number, state), (_SAID, number, ["B", "last", len(bias)])],
     )
 
@@ -100,7 +101,7 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
     """Nodes that read ids one after the other, and look at the states from `begin` on all at once.
 
     Args:
-        g: they are added to it.
+        g: they are added to it; it is given `tables`, too.
         layers, bias: as in `QuantisedGRU`.
         ids: (B, T).
         before: the states before them, (B, M * H).
@@ -111,23 +112,46 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
     state, number = ["B", sum(layer.recurrent.shape[0] for layer in layers)], np.float32
     by_time = g.add("Transpose", ids, perm=[1, 0])  # (T, B)
     read: list[str] = []
-    given: list[Value] = [("state", number, state)]
+    shown: list[Value] = [("state", number, state)]
     states: list[str] = []
     step = Graph("step_")
     for i, (layer, h) in enumerate(zip(layers, _parts(step, "state", layers), strict=True)):
-        names = f"gates_{i}", f"new_{i}"
-        tables = inward(layer)
-        read += [g.add("Gather", table, by_time) for table in tables]  # (T, B, 3H), (T, B, H)
-        given += [(name, number, ["B", table.shape[1]]) for name, table in zip(names, tables, strict=True)]
-        states.append(turn(step, h, product(step, h, layer.recurrent), *names, layer.recurrent.shape[0]))
+        names = f"step_gates_{i}", f"step_new_{i}"
+        read += [g.add("Gather", table, by_time) for table in _names(i)]  # (T, B, 3H), (T, B, H)
+        hidden = layer.recurrent.shape[0]
+        shown += [(name, number, ["B", width]) for name, width in zip(names, (3 * hidden, hidden), strict=True)]
+        states.append(turn(step, h, product(step, h, layer.recurrent), *names, hidden))
     now = states[0] if len(states) == 1 else step.add("Concat", *states, axis=-1)
     kept = step.add("Identity", now)
-    body = step.body("step", given, [(now, number, state), (kept, number, state)])
+    body = step.body("step", shown, [(now, number, state), (kept, number, state)])
     after, along = g.several(2, "Scan", before, *read, num_scan_inputs=len(read), body=body)
     along = g.add("Slice", along, begin, g.whole(g.END), g.whole(0))  # (last, B, M * H)
     along = g.add("Transpose", along, perm=[1, 0, 2])
     heard = [product(g, h, layer.outward) for h, layer in zip(_parts(g, along, layers), layers, strict=True)]
     return after, g.add("Add", heard[0] if len(heard) == 1 else g.add("Sum", *heard), bias)
+
+
+def tables(layers: Sequence[Layer]) -> dict[str, Floats]:
+    """What each id adds, by the name it is given to the graph with: as constants they would be in memory twice."""
+    return {
+        name: np.ascontiguousarray(table)
+        for i, layer in enumerate(layers)
+        for name, table in zip(_names(i), inward(layer), strict=True)
+    }
+
+
+def given(layers: Sequence[Layer]) -> list[Value]:
+    """Of `tables`, what a graph is told."""
+    sizes = [(i, *layer.inward.shape) for i, layer in enumerate(layers)]
+    return [
+        (name, np.float32, [size, width])
+        for i, size, thrice in sizes
+        for name, width in zip(_names(i), (thrice, thrice // 3), strict=True)
+    ]
+
+
+def _names(network: int) -> tuple[str, str]:
+    return f"gates_{network}", f"new_{network}"
 
 
 def inward(layer: Layer) -> tuple[Floats, Floats]:
