@@ -7,6 +7,7 @@ import unicodedata
 from dataclasses import fields, replace
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -45,6 +46,35 @@ def test_normalised_text_is_composed_and_visible(text: str) -> None:
     assert not seen.startswith(" ")
     seen.encode("utf-8")  # no lone surrogate is left
     assert not {c for c in seen if unicodedata.category(c) == "Cc"}
+
+
+# Marks of all kinds: of several classes, such as come apart, such as begin a run of their own.
+MARKS = st.sampled_from("\u0301\u0323\u0344\u0f71\u0f72\u0f73\u064e\u0651\u0654\u093c\u20dd\u3099\U0001d165")
+HEAPS = st.lists(MARKS | st.sampled_from("اeé"), min_size=20, max_size=120).map("".join)
+
+
+@given(HEAPS)
+def test_a_heap_of_marks_is_composed_as_the_standard_says(text: str) -> None:
+    rule = replace(RAW, nfc=True)
+    assert rule.normalise(text) == unicodedata.normalize("NFC", text)
+
+
+EMAIL = regex.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+
+
+@given(st.text(st.sampled_from("ab.+-@@@ _ش\u0301"), max_size=30))
+def test_addresses_are_what_the_plain_pattern_finds(text: str) -> None:
+    assert fold(EMAIL.sub(" ", text)) == fold(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "seen", "letters"),
+    [("a", 1_000_001, 1_000_000), (".", 1_000_001, 0), ("@a", 2, 0), ("\u0301\u0323", 1_000_001, 0)],
+)
+def test_a_million_characters_come_back(text: str, seen: int, letters: int) -> None:
+    many = text * (1_000_000 // len(text)) + "@"  # what takes quadratic time would take an hour
+    assert (len(RULES.normalise(many)), len(fold(many)), open_word(many)) == (seen, letters, "")
+    assert len(words(many)) == (0 if text in (".", "\u0301\u0323") else many.count("a") if "@" in text else 1)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ word."""
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -20,7 +21,8 @@ HANDLE = "\N{BUST IN SILHOUETTE}"
 """Stands for any @handle or e-mail address."""
 
 _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
-_EMAIL = regex.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# A run without a domain after it is skipped whole: to try every character of it again would take quadratic time.
+_EMAIL = regex.compile(r"[\w.+-]++(?:@[\w-]+(?:\.[\w-]+)+|(*SKIP)(*FAIL))")
 _HANDLE = regex.compile(r"(?<!\w)(?:[@＠]\w+)+")
 _TATWEEL = "\N{ARABIC TATWEEL}"
 # Invisible characters: controls, format characters (bidi marks, zero-width spaces, byte-order marks), unassigned
@@ -34,6 +36,7 @@ _INVISIBLE = regex.compile(
 )
 _UNSEEN = regex.compile(r"[[\p{C}\p{Zl}\p{Zp}]--[\u200C\u200D]]", regex.V1)
 _SPACES = regex.compile(r"\s+")
+_PILED = regex.compile(r"\p{M}{32,}+")
 _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 _GRAPHEME = regex.compile(r"\X")
 # Vowel points and cantillation change how a word is read, not which word it is; in other scripts (Devanagari, Thai)
@@ -75,7 +78,7 @@ class TextRules:
         if self.invisible:
             text = _INVISIBLE.sub("", text)
         if self.nfc:
-            text = unicodedata.normalize("NFC", text)
+            text = _composed(text)
         if self.urls:
             text = _URL.sub(URL, text)
         if self.handles:
@@ -101,6 +104,19 @@ RAW = TextRules(nfc=False, invisible=False, tatweel=False, urls=False, handles=F
 """No rule at all: the model sees the text itself."""
 
 
+def _composed(text: str, form: Literal["NFC", "NFKC"] = "NFC") -> str:
+    """The text in a normal form of Unicode, in linear time: a heap of marks is put into canonical order beforehand,
+    for which the standard library compares every mark with all before it."""
+    return unicodedata.normalize(form, _PILED.sub(_in_order, text))
+
+
+def _in_order(marks: regex.Match[str]) -> str:
+    """Marks taken apart and in canonical order: those that can change places are sorted, equals stay as they stand."""
+    apart = "".join(unicodedata.normalize("NFD", mark) for mark in marks[0])
+    runs = itertools.groupby(apart, key=lambda mark: unicodedata.combining(mark) > 0)
+    return "".join(c for _, run in runs for c in sorted(run, key=unicodedata.combining))
+
+
 def fold(text: str, *, underscores: bool = False) -> str:
     """The letters, marks and digits of a text, for matching and never for writing.
 
@@ -109,7 +125,7 @@ def fold(text: str, *, underscores: bool = False) -> str:
     without letters (emoji only): compare such texts as they stand.
     """
     text = _HANDLE.sub("", _EMAIL.sub("", _URL.sub("", text)))
-    text = unicodedata.normalize("NFKC", text).casefold().replace(_TATWEEL, "")
+    text = _composed(text, "NFKC").casefold().replace(_TATWEEL, "")
     dropped = _NOT_LETTERS_OR_UNDERSCORES if underscores else _NOT_LETTERS
     return dropped.sub("", _POINTS.sub("", text))
 
