@@ -16,7 +16,7 @@ from kammil.completion import Completer, follow
 from kammil.errors import OptionError
 from kammil.explanation import LEVELS, credits, explain, explain_written, label, level, plainly, tempered
 from kammil.models.base import Explaining
-from kammil.vocabulary import EOS, UNK
+from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 ODD = st.text(st.sampled_from("\u0301\u064e\u200d\u200c\u202e\u2067\0\ud800\udfff👨👩🇱🇧 كشوم\n\ta@."), max_size=90)
 TEXTS = ODD | st.text(st.characters(codec=None), max_size=30)
@@ -139,6 +139,15 @@ def test_experts_have_plain_names(blend: Completer) -> None:
     assert len(set(names)) == len(names) and names[0] == "network"
     assert {"last character", "last 5 characters", "last 5 characters, earlier in this text"} <= set(names)
     assert plainly("background w1") == "word so far and the word before, background texts"
+
+
+@settings(max_examples=20)
+@given(text=TEXTS, k=st.integers(1, 400))
+def test_the_most_probable_come_first_and_of_equals_the_lower(model: Completer, text: str, k: int) -> None:
+    row = model.after(text)[0][0]
+    order = [id for id in np.argsort(-row, kind="stable").tolist() if id not in (PAD, BOS)]
+    (made,) = tempered(model, text, [1], k).alternatives
+    assert [a.text for a in made] == [model.vocabulary.piece(id) for id in order[:k]]
 
 
 @settings(max_examples=20)
