@@ -453,11 +453,11 @@ def specials(model: Completer, text: str) -> float:
 
 @pytest.mark.parametrize("bias", [[np.nan] * 6, [0, 0, 0, np.nan, 0, 0], [0, np.inf, 0, 0, 0, 0], [-np.inf] * 6])
 def test_a_model_without_probabilities_is_refused(bias: list[float]) -> None:
-    chosen = family("gru")
+    chosen = family("attention")
     assert isinstance(chosen, Neural)
     network = chosen.build(6, chosen.settings(**{"embedding": 4, "hidden": 5})).eval()
     network.get_submodule("output").get_parameter("bias").data = torch.tensor(bias, dtype=torch.float32)
-    model = Completer(load_runner("gru", {}, chosen.export(network)), CharacterVocabulary("ab"), RAW)
+    model = Completer(load_runner("attention", {}, chosen.export(network)), CharacterVocabulary("ab"), RAW)
     for temperature in (0.0, 1.0):
         with pytest.raises(FolderError, match="no probabilities"):
             model.complete("ab", temperature=temperature)

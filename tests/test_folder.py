@@ -17,6 +17,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
@@ -92,6 +93,14 @@ FILES = [folders.MODEL, folders.VOCABULARY, folders.WEIGHTS, folders.SEEN, folde
 def files_of(folder: Path) -> list[str]:
     """Names of the files of this family."""
     return [name for name in (*FILES, folders.STEP, folders.METRICS, folders.CARD) if (folder / name).exists()]
+
+
+def test_arrays_come_back_however_they_lie_in_memory(tmp_path: Path) -> None:
+    whole = np.arange(24.0).reshape(4, 6)
+    arrays: dict[str, NDArray[np.float64]] = {"turned": whole.T, "chosen": whole[:, [3, 2]], "others": whole[:, ::2]}
+    folders.put_arrays(tmp_path / "arrays", arrays)
+    again = load_arrays((tmp_path / "arrays").read_bytes())
+    assert {name: array.tolist() for name, array in again.items()} == {n: a.tolist() for n, a in arrays.items()}
 
 
 def test_a_whole_folder_is_read(trained: Path) -> None:

@@ -155,9 +155,9 @@ def write(
     """Write all but the figures and the card into an existing folder."""
     put(folder / MODEL, description.model_dump_json(indent=2).encode())
     put(folder / VOCABULARY, vocabulary.to_json().encode())
-    put(folder / WEIGHTS, save_arrays(dict(artifacts.weights)))
-    put(folder / SEEN, save_arrays(dict(seen)))
-    put(folder / BASELINES, save_arrays(dict(baselines)))
+    put_arrays(folder / WEIGHTS, artifacts.weights)
+    put_arrays(folder / SEEN, seen)
+    put_arrays(folder / BASELINES, baselines)
     if artifacts.step is not None:
         put(folder / STEP, artifacts.step)
 
@@ -165,6 +165,11 @@ def write(
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Write `metrics.json`."""
     put(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2, allow_nan=False).encode())
+
+
+def put_arrays(path: Path, arrays: Arrays) -> None:
+    """Write arrays as safetensors. Rows first: it takes the bytes as they lie in memory, whatever the order there."""
+    put(path, save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def put(path: Path, content: bytes, *, private: bool = False) -> None:

@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 
 from kammil.completion import Completer
 from kammil.errors import DataError
-from kammil.evaluation.greedy import guesses
 from kammil.evaluation.offers import offers, word_ends
-from kammil.evaluation.typing import WIDTHS, Flags, keystrokes_saved, simulate, typed
+from kammil.evaluation.typing import (
+    WIDTHS,
+    Flags,
+    every_word_known,
+    keystrokes_saved,
+    precision,
+    simulate,
+    typed,
+    write,
+)
 from kammil.text import words
 
 LETTERS = st.text("ab ,\u064e", max_size=12)
@@ -85,7 +93,7 @@ def test_the_next_word_ends_where_it_ends(text: str) -> None:
 
 def test_ghost_text_is_what_complete_writes(model: Completer, texts: list[str]) -> None:
     some = chosen(model, texts)
-    made = keystrokes_saved(guesses(model.runner, model.vocabulary, some), some)
+    made = keystrokes_saved(write(model.runner, model.vocabulary, some, LEAST).ghost)
     for (saved, characters), text in zip(made.tolist(), some, strict=True):
         pressed = at = 0
         while at < len(text):
@@ -146,6 +154,17 @@ def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str])
         assert helped.calibration.bins
         assert 0 <= helped.proven <= 1
     assert made.to_dict()["model"]["lists"].keys() == set(WIDTHS)
+
+
+def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> None:
+    some = [model.normalise(text) for text in texts[300:304]]
+    made, figures = write(model.runner, model.vocabulary, some, LEAST), simulate(model, some, threshold=LEAST)
+    for writing, saved in ((made.ghost, figures.model.ghost), (made.lists[3], figures.model.lists[3])):
+        for columns, figure in ((keystrokes_saved(writing), saved.keystrokes), (precision(writing), saved.precision)):
+            above, below = columns.sum(axis=0)
+            assert figure is not None and figure.value == pytest.approx(above / below)
+    most = keystrokes_saved(every_word_known(some)).sum(axis=0)
+    assert figures.ceiling is not None and figures.ceiling.value == pytest.approx(most[0] / most[1])
 
 
 def test_a_model_that_stays_silent(model: Completer, texts: list[str]) -> None:

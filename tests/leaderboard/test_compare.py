@@ -15,9 +15,11 @@ from kammil import plots
 from kammil.corpus.splitting import leaks
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation.metrics import evaluate
-from kammil.evaluation.scorecard import MEASURES
+from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
 from kammil.evaluation.standings import Standings
+from kammil.evaluation.typing import simulate
 from kammil.leaderboard import entrants, report
+from kammil.leaderboard import parts as parts_
 from kammil.leaderboard.compare import compare
 from kammil.leaderboard.parts import gather
 from kammil.recipe import Recipe
@@ -58,13 +60,20 @@ def standings(file: Path, folder: Path) -> Standings:
 
 
 def test_every_row_has_what_it_can_have(standings: Standings) -> None:
-    assert [row.name for row in standings.rows] == ["uniform", "unigram", "LZMA", "PPMd", "ngram", "gru"]
+    assert [row.name for row in standings.rows] == ["uniform", "unigram", "LZMA", "PPMd", "ceiling", "ngram", "gru"]
     has = {name: set(figures) for name, figures in standings.figures.items()}
-    assert has["ngram"] == has["gru"] == set(MEASURES)
-    assert has["unigram"] == set(MEASURES) - {"new"}
+    suggests = {TAKEN + name for name in HELP}  # small networks say nothing probable enough to be suggested
+    assert has["ngram"] == set(MEASURES) and has["gru"] >= set(MEASURES) - suggests
+    assert has["unigram"] >= set(MEASURES) - suggests - {"new"}
+    assert has["ceiling"] == {KEYS + name for name in HELP}
     assert has["uniform"] == has["PPMd"] == BITS
     assert has["LZMA"] == {"bits_per_character_with_end"}
     assert standings.best == "ngram" and standings.differences["ngram"] == {}
+    for name in HELP:
+        most = standings.figures["ceiling"][KEYS + name]
+        assert all(
+            figures[KEYS + name].value <= most.value for figures in standings.figures.values() if KEYS + name in figures
+        )
     for row in standings.rows:
         assert row.family == (row.name in ("ngram", "gru"))
         assert (row.parameters is not None and row.folder_bytes is not None) == row.family or row.name == "unigram"
@@ -87,6 +96,26 @@ def test_families_are_measured_as_evaluate_does(standings: Standings, file: Path
         for measure in ("target_bits_per_character", "bits_per_character_with_end", "target_top1", "target_top3"):
             assert standings.figures[name][measure] == getattr(made.model, measure)
     assert standings.figures["unigram"]["target_top1"] == made.baselines["unigram"].target_top1
+
+
+def test_families_are_typed_with_as_evaluate_does(standings: Standings, file: Path, folder: Path) -> None:
+    parts = gather(Recipe(), file)
+    assert len(parts.typed) == standings.data["typed_texts"] == len(parts.test)
+    made = simulate(kammil.load(folder / "gru"), parts.typed)
+    for name, saved in {**{str(w): each for w, each in made.model.lists.items()}, "ghost": made.model.ghost}.items():
+        assert standings.figures["gru"][KEYS + name] == saved.keystrokes
+        assert standings.figures["gru"].get(TAKEN + name) == saved.precision
+        assert standings.figures["ceiling"][KEYS + name] == made.ceiling
+
+
+def test_of_many_texts_the_seed_draws_those_that_are_typed(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts_, "TYPED", 5)
+    held_out = str(file)
+    one, again, other = (gather(Recipe.of({"seed": seed}), file, held_out, held_out) for seed in (0, 0, 1))
+    assert len(one.typed) == 5 and one.typed == again.typed != other.typed
+    places = [one.test.index(text) for text in one.typed]
+    assert places == sorted(places)
+    assert one.key() != other.key()
 
 
 def test_the_split_leaks_nothing(standings: Standings, file: Path) -> None:
@@ -208,6 +237,25 @@ def test_replace_makes_only_what_differs(file: Path, tmp_path: Path, monkeypatch
     assert second.figures["gru"] != first.figures["gru"]
 
 
+def test_rows_of_an_older_version_are_measured_again_and_nothing_is_trained(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = compare(file, out=tmp_path / "x", **COUNTED)
+    state = json.loads((tmp_path / "x" / "rows.json").read_text("utf-8"))
+    state["format"] = 1
+    del state["rows"]["ceiling"]
+    for row in state["rows"].values():
+        del row["key"]["SHA-256 of the typed texts"]
+        row["measures"] = [name for name in row["measures"] if not name.startswith((KEYS, TAKEN))]
+    (tmp_path / "x" / "rows.json").write_text(json.dumps(state), "utf-8")
+    with pytest.raises(OptionError, match="has another minutes"):
+        compare(file, out=tmp_path / "x", **dict[str, Any](COUNTED | {"minutes": 2.0}))
+    monkeypatch.setattr(entrants, "train", forbidden)
+    again = compare(file, out=tmp_path / "x", **COUNTED)
+    assert again.figures == made.figures
+    assert [row.name for row in again.rows] == [row.name for row in made.rows]
+
+
 def test_another_folder_is_not_touched(file: Path, tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
     with pytest.raises(FolderError, match="is no comparison; name another folder with --out"):
@@ -243,8 +291,10 @@ def test_tables_fit_a_terminal(standings: Standings) -> None:
         assert len({len(row) for row in table}) == 1
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         assert len("transformer") + sum(widths[1:]) + 3 * len(widths) <= 100
-    (predicts, writes) = report.tables(standings)
-    assert [row[0] for row in predicts[1:]] == [row[0] for row in writes[1:]] == [row.name for row in standings.rows]
+    (predicts, writes, types) = report.tables(standings)
+    assert [row[0] for row in predicts[1:]] == ["uniform", "unigram", "LZMA", "PPMd", "ngram", "gru"]
+    assert [row[0] for row in writes[1:]] == ["unigram", "ngram", "gru"]
+    assert [row[0] for row in types[1:]] == ["unigram", "ceiling", "ngram", "gru"]
     assert predicts[5][2] == "best"
 
 
@@ -252,7 +302,7 @@ def test_the_page_holds_all_figures(standings: Standings) -> None:
     page = report.markdown(standings, "mine")
     for signature in standings.signatures.values():
         assert signature in page
-    gru = standings.figures["gru"]["keystrokes_saved"]
+    gru = standings.figures["gru"][KEYS + "3"]
     assert f"{100 * gru.value:.1f} ({100 * gru.low:.1f}-{100 * gru.high:.1f})" in page
     assert "nan" not in page
 

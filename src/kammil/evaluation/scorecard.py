@@ -19,7 +19,7 @@ from kammil.evaluation.greedy import continuations, guesses
 from kammil.evaluation.intervals import Array, quotient
 from kammil.evaluation.metrics import TARGET, half, sums, traces_of
 from kammil.evaluation.novelty import Seen
-from kammil.evaluation.typing import keystrokes_saved
+from kammil.evaluation.typing import every_word_known, keystrokes_saved, precision, write
 from kammil.evaluation.words import next_word
 
 TIMED = 40
@@ -41,6 +41,28 @@ class Measure:
     """Which value is better; None where neither is."""
 
 
+KEYS, TAKEN = "keystrokes_saved_", "suggestions_taken_"
+"""What the names of the measures of typing begin with; the kind of help follows."""
+HELP = {
+    "1": "the most probable word",
+    "3": "the 3 most probable words",
+    "5": "the 5 most probable words",
+    "ghost": "ghost text",
+}
+"""What a writer may have before them: W suggestions, or the greedy continuation; see `typing`."""
+
+
+def _typing() -> dict[str, Measure]:
+    """What each kind of help saves, and how much of it is of use."""
+    made: dict[str, Measure] = {}
+    for name, what in HELP.items():
+        saved = f"keystrokes saved with {what} to take, as soon as the right word is there, %"
+        made[KEYS + name] = Measure(f"keys {name}", saved, quotient, 100)
+        taken = f"of the places with {what} to take, those where it was the right word, %"
+        made[TAKEN + name] = Measure(f"taken {name}", taken, quotient, 100)
+    return made
+
+
 MEASURES: dict[str, Measure] = {
     "target_bits_per_character": Measure(
         "bits, target", "bits of the 30 characters after the middle of each text, per character", quotient, 1, 3, min
@@ -53,17 +75,12 @@ MEASURES: dict[str, Measure] = {
     "next_word": Measure(
         "words", "words beginning in the target that the greedy completion writes exactly, %", quotient, 100
     ),
-    "keystrokes_saved": Measure(
-        "keys",
-        "keystrokes saved over whole texts by ghost text, the greedy continuation, taken word by word, %",
-        quotient,
-        100,
-    ),
     "chrf": Measure("chrF", "of greedy completions of the first half against the target, 0 to 100", overlap.chrf),
     "bleu": Measure("BLEU", "of the same completions, 0 to 100", overlap.bleu),
     "new": Measure(
         "new", "of the same completions, those that stand nowhere in the training texts, %", quotient, 100, best=None
     ),
+    **_typing(),
 }
 """Name -> column, in the order shown."""
 
@@ -76,10 +93,10 @@ def targets(texts: Sequence[str], length: int = TARGET) -> list[slice]:
     return [slice(half(text), min(len(text), half(text) + length)) for text in texts]
 
 
-def scorecard(model: Completer, texts: Sequence[str]) -> dict[str, Array]:
+def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> dict[str, Array]:
     """Measure a running side on texts as the model sees them, none empty; (N, K) for each of `MEASURES`.
 
-    `new` is left out for a model from no folder.
+    Typing takes longest by far, so `typed` may be some of the texts. `new` is left out for a model from no folder.
     """
     runner, vocabulary, spans = model.runner, model.vocabulary, targets(texts)
     prompts = [text[: span.start] for text, span in zip(texts, spans, strict=True)]
@@ -89,9 +106,7 @@ def scorecard(model: Completer, texts: Sequence[str]) -> dict[str, Array]:
         name: np.stack(known.pair(name), axis=1)
         for name in ("target_bits_per_character", "bits_per_character_with_end", "target_top1", "target_top3")
     }
-    greedy = guesses(runner, vocabulary, texts)
-    made["next_word"] = next_word(greedy, texts, spans)
-    made["keystrokes_saved"] = keystrokes_saved(greedy, texts)
+    made["next_word"] = next_word(guesses(runner, vocabulary, texts), texts, spans)
     answers = [vocabulary.decode(ids) for ids in written]
     truth = [text[span] for text, span in zip(texts, spans, strict=True)]
     made["chrf"] = overlap.chrf_columns(answers, truth)
@@ -100,7 +115,16 @@ def scorecard(model: Completer, texts: Sequence[str]) -> dict[str, Array]:
         seen = Seen(model.model.seen)
         judged = [seen.judge(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
         made["new"] = np.array([[verdict == "new", 1] for verdict in judged], np.float64)
+    helped = write(runner, vocabulary, typed)
+    for name, writing in {**{str(w): each for w, each in helped.lists.items()}, "ghost": helped.ghost}.items():
+        made[KEYS + name], made[TAKEN + name] = keystrokes_saved(writing), precision(writing)
     return made
+
+
+def ceiling(typed: Sequence[str]) -> dict[str, Array]:
+    """The columns of keystrokes saved of what knows every word before its first letter: no help saves more."""
+    saved = keystrokes_saved(every_word_known(typed))
+    return {KEYS + name: saved for name in HELP}
 
 
 def bits_only(texts: Sequence[str], target_bits: Array, bits_with_end: Array) -> dict[str, Array]:

@@ -77,17 +77,18 @@ def stand(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Standings:
 
     Args:
         rows: in the order to be shown.
-        columns: for each row, what each text adds to the sums of each measure; all rows on the same texts.
+        columns: for each row, what each text adds to the sums of each measure; all rows on the same texts, which need
+            not be those of another measure.
     """
     keys = [(row.name, measure) for row in rows for measure in MEASURES if measure in columns[row.name]]
     statistics = [Statistic(columns[name][measure], MEASURES[measure].of) for name, measure in keys]
-    texts = max(len(statistic.columns) for statistic in statistics)
+    texts = {len(statistic.columns) for statistic in statistics}
     found: dict[tuple[str, str], Estimate] = {}
-    for many in (texts, 1):  # what is known text by text shares its resamples
-        chosen = [i for i, s in enumerate(statistics) if len(s.columns) == many and keys[i] not in found]
+    for many in texts:  # what is known of the same texts, one by one, shares its resamples
+        chosen = [i for i, s in enumerate(statistics) if len(s.columns) == many]
         made = estimates([statistics[i] for i in chosen])
         found |= {keys[i]: estimate for i, estimate in zip(chosen, made, strict=True)}
-    whole_only = {key for key, s in zip(keys, statistics, strict=True) if len(s.columns) < texts}
+    whole_only = {key for key, s in zip(keys, statistics, strict=True) if len(s.columns) == 1 < max(texts)}
     best = min((row.name for row in rows if row.family), key=lambda name: found[name, RANKED_BY].value)
     figures: dict[str, dict[str, Figure]] = {row.name: {} for row in rows}
     differences: dict[str, dict[str, Figure]] = {row.name: {} for row in rows}

@@ -29,8 +29,8 @@ from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
 from kammil.evaluation.calibration import Calibration, calibration
 from kammil.evaluation.greedy import Guesses, guesses
-from kammil.evaluation.intervals import Array, Figure, ratio, ratios
-from kammil.evaluation.offers import offers, word_ends
+from kammil.evaluation.intervals import Array, Figure, Statistic, estimates, quotient, ratio
+from kammil.evaluation.offers import Offered, offers, word_ends
 from kammil.models.base import Runner
 from kammil.suggestion import THRESHOLD
 from kammil.text import words
@@ -111,13 +111,12 @@ def simulate(
     rivals: Mapping[str, Runner] = {}
     if model.model is not None:
         rivals = runners(model.model.baselines, model.vocabulary.size)
-    knowing = [np.ones(len(text), np.bool_) for text in seen_as]
-    keys, characters, *_ = typed(seen_as, knowing, knowing).T
+    ceiling = keystrokes_saved(every_word_known(seen_as))
     return Typing(
         texts=len(seen_as),
-        characters=int(characters.sum()),
+        characters=int(ceiling[:, 1].sum()),
         threshold=threshold,
-        ceiling=ratio(characters - keys, characters),
+        ceiling=ratio(*ceiling.T),
         model=_helped(model.runner, model.vocabulary, seen_as, threshold),
         baselines={
             name: _helped(runner, model.vocabulary, seen_as, threshold)
@@ -127,10 +126,49 @@ def simulate(
     )
 
 
-def keystrokes_saved(guesses: Sequence[Guesses], texts: Sequence[str]) -> Array:
-    """By ghost text: for each text, keys saved and keys without help, (N, 2)."""
-    keys, characters, *_ = typed(texts, *_ghosts(guesses, texts)).T
+@dataclass(frozen=True)
+class Writings:
+    """What a writer did with each kind of a model's help; `typed` says what the columns are."""
+
+    lists: dict[int, Array]
+    """By W, (N, 5)."""
+    ghost: Array
+    """(N, 5)."""
+    offered: Offered
+    """What was suggested."""
+
+
+def write(
+    runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float = THRESHOLD
+) -> Writings:
+    """Type texts, as the model sees them, with each kind of help."""
+    offered = offers(runner, vocabulary, texts, max(WIDTHS), threshold)
+    shown: list[Flags] = [of.probabilities[:, 0] > 0 for of in offered.texts]
+    right: dict[int, list[Flags]] = {
+        width: [np.logical_or.reduce(of.right[:, :width], axis=1) for of in offered.texts] for width in WIDTHS
+    }
+    return Writings(
+        {width: typed(texts, hits, shown) for width, hits in right.items()},
+        typed(texts, *_ghosts(guesses(runner, vocabulary, texts), texts)),
+        offered,
+    )
+
+
+def every_word_known(texts: Sequence[str]) -> Array:
+    """As `typed` with the help of a model that knows every word, (N, 5): the ceiling."""
+    knowing = [np.ones(len(text), np.bool_) for text in texts]
+    return typed(texts, knowing, knowing)
+
+
+def keystrokes_saved(writing: Array) -> Array:
+    """For each text, keys saved and keys without help, (N, 5) -> (N, 2)."""
+    keys, characters, *_ = writing.T
     return np.stack([characters - keys, characters], axis=1)
+
+
+def precision(writing: Array) -> Array:
+    """For each text, suggestions (lists) taken and those looked at, (N, 5) -> (N, 2)."""
+    return writing[:, [3, 2]]
 
 
 def typed(texts: Sequence[str], right: Sequence[Flags], shown: Sequence[Flags]) -> Array:
@@ -170,24 +208,19 @@ def _ghosts(guesses: Sequence[Guesses], texts: Sequence[str]) -> tuple[list[Flag
 
 def _helped(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float) -> Helped:
     """Everything about one model."""
-    offered = offers(runner, vocabulary, texts, max(WIDTHS), threshold)
-    writings = [typed(texts, *_ghosts(guesses(runner, vocabulary, texts), texts))]
-    for width in WIDTHS:
-        right: list[Flags] = [np.logical_or.reduce(of.right[:, :width], axis=1) for of in offered.texts]
-        writings.append(typed(texts, right, [of.probabilities[:, 0] > 0 for of in offered.texts]))
-    figures = ratios([pair for writing in writings for pair in _pairs(writing)])
+    made = write(runner, vocabulary, texts, threshold)
+    statistics = [
+        Statistic(columns, quotient)
+        for writing in (made.ghost, *made.lists.values())
+        for columns in (keystrokes_saved(writing), precision(writing), writing[:, [3, 4]])
+    ]
+    figures = [estimate.figure() for estimate in estimates(statistics)]
     ghost, *lists = [Saved(*figures[i : i + 3]) for i in range(0, len(figures), 3)]
-    best = [(of.probabilities[:, 0], of.right[:, 0]) for of in offered.texts]
+    best = [(of.probabilities[:, 0], of.right[:, 0]) for of in made.offered.texts]
     return Helped(
-        lists=dict(zip(WIDTHS, lists, strict=True)),
+        lists=dict(zip(made.lists, lists, strict=True)),
         ghost=ghost,
         calibration=calibration([p[p > 0] for p, _ in best], [right[p > 0] for p, right in best]),
-        proven=offered.proven,
-        steps=offered.steps,
+        proven=made.offered.proven,
+        steps=made.offered.steps,
     )
-
-
-def _pairs(writing: Array) -> list[tuple[Array, Array]]:
-    """Numerators and denominators of the figures of `Saved`, from (N, 5)."""
-    keys, characters, looked, taken, words = writing.T
-    return [(characters - keys, characters), (taken, looked), (taken, words)]

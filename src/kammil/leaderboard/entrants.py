@@ -15,7 +15,7 @@ from kammil.completion import Completer, load
 from kammil.errors import FolderError
 from kammil.evaluation import baselines, compressors
 from kammil.evaluation.intervals import Array
-from kammil.evaluation.scorecard import bits_only, completion_seconds, scorecard, targets
+from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
 from kammil.evaluation.standings import Row
 from kammil.leaderboard.parts import Parts
 from kammil.recipe import Recipe
@@ -51,7 +51,7 @@ def entrant(
                 **options,
             )
         model = load(path)
-        return _family_row(path, model, recipe, parts), scorecard(model, parts.test)
+        return _family_row(path, model, recipe, parts), scorecard(model, parts.test, parts.typed)
 
     return make
 
@@ -104,7 +104,7 @@ def rivals(parts: Parts) -> dict[str, Callable[[], Made]]:
         counted = baselines.count([vocabulary.encode(text) for text in parts.train], vocabulary.size)
         runner = baselines.runners(counted, vocabulary.size)["unigram"]
         model = Completer(runner, vocabulary, RAW)
-        return Row("unigram", family=False, parameters=vocabulary.size), scorecard(model, parts.test)
+        return Row("unigram", family=False, parameters=vocabulary.size), scorecard(model, parts.test, parts.typed)
 
     def lzma() -> Made:
         bits = compressors.lzma_bits(parts.train, parts.test)
@@ -116,4 +116,7 @@ def rivals(parts: Parts) -> dict[str, Callable[[], Made]]:
         columns = bits_only(parts.test, weighed.target_bits, weighed.bits_with_end)
         return Row("PPMd", family=False, note=f"order {weighed.order} bytes"), columns
 
-    return {"uniform": uniform, "unigram": unigram, "LZMA": lzma, "PPMd": ppmd}
+    def every_word_known() -> Made:
+        return Row("ceiling", family=False), ceiling(parts.typed)
+
+    return {"uniform": uniform, "unigram": unigram, "LZMA": lzma, "PPMd": ppmd, "ceiling": every_word_known}

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from kammil.evaluation.intervals import Figure
-from kammil.evaluation.scorecard import MEASURES
+from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
 from kammil.evaluation.standings import RANKED_BY, Row, Standings
 
 FIGURE = "comparison.png"
@@ -20,27 +20,33 @@ _COSTS: dict[str, Callable[[Row], str]] = {
 """What a model costs: heading -> cell."""
 
 
+_WHOLE = "bits_per_character_with_end"
+_PREDICTS = (RANKED_BY, _WHOLE, "target_top1", "target_top3")
+_WRITES = ("next_word", "chrf", "bleu", "new")
+_TYPES = tuple(prefix + name for name in HELP for prefix in (KEYS, TAKEN))
+_SHOWN = (f"{KEYS}1", f"{KEYS}3", f"{TAKEN}3", f"{KEYS}5", f"{KEYS}ghost", f"{TAKEN}ghost")
+"""Those of typing that find room in a terminal."""
+_BOUNDED = (RANKED_BY, _WHOLE, f"{KEYS}3", f"{KEYS}ghost")
+"""Figures whose intervals find room there."""
+
+
 def tables(standings: Standings) -> list[list[list[str]]]:
-    """Two tables of 100 columns at most, each a heading and a row for each predictor: how well it predicts, what it
-    writes and costs."""
-    whole = "bits_per_character_with_end"
-    predicts = [["", MEASURES[RANKED_BY].title, "minus the best", *_titles(whole, "target_top1", "target_top3")]]
-    writes = [["", *_titles("next_word", "keystrokes_saved", "chrf", "bleu", "new"), *_COSTS]]
-    for row in standings.rows:
-        predicts.append(
-            [
-                row.name,
-                _cell(standings, row, RANKED_BY, bounds=True),
-                difference(standings, row, RANKED_BY),
-                _cell(standings, row, whole, bounds=True),
-                *(_cell(standings, row, name) for name in ("target_top1", "target_top3")),
-            ]
-        )
-        named = ("next_word", "keystrokes_saved", "chrf", "bleu", "new")
-        writes.append(
-            [row.name, *(_cell(standings, row, name) for name in named), *(cell(row) for cell in _COSTS.values())]
-        )
-    return [predicts, writes]
+    """Tables for a terminal, headings first: how well each row predicts, what it writes and costs, and what it saves
+    somebody who types. A row stands where it has figures."""
+
+    def row(of: Row, names: Sequence[str]) -> list[str]:
+        return [of.name, *(_cell(standings, of, name, bounds=name in _BOUNDED) for name in names)]
+
+    predicts = [["", *_titles(*_PREDICTS)]]
+    writes = [["", *_titles(*_WRITES), *_COSTS]]
+    types = [["", *_titles(*_SHOWN)]]
+    for each in standings.rows:
+        predicts.append(row(each, _PREDICTS))
+        predicts[-1].insert(2, difference(standings, each, RANKED_BY))
+        writes.append([*row(each, _WRITES), *(cell(each) for cell in _COSTS.values())])
+        types.append(row(each, _SHOWN))
+    predicts[0].insert(2, "minus the best")
+    return [[head, *(line for line in rows if any(line[1:]))] for head, *rows in (predicts, writes, types)]
 
 
 def notes(standings: Standings) -> list[str]:
@@ -53,7 +59,9 @@ def notes(standings: Standings) -> list[str]:
         f"{sizes}, {data['test_texts']:,} to test on; {data['minutes']:g} min of training each at most.",
         f"Of the test texts, {leaks} of a training text.",
         "In brackets 95 % intervals: bootstrap over texts; differences are paired.",
-        "Per cent: top-1, top-3, words (next words written exactly), keys (keystrokes saved), new (completions).",
+        "Per cent: top-1, top-3, words (next words written exactly), new (completions), keys (keystrokes saved).",
+        "Taken: of the places with 1, 3 or 5 suggestions or ghost text, those where they held the right word.",
+        f"{data['typed_texts']} of the test texts were typed; the ceiling is that of knowing every word.",
         "Compressors are weighed in bytes of UTF-8 and go on learning while they read the test texts.",
     )
     return [
@@ -66,29 +74,27 @@ def notes(standings: Standings) -> list[str]:
 
 def markdown(standings: Standings, name: str) -> str:
     """The content of `README.md`: all figures and all differences, with intervals."""
-    names = list(MEASURES)
-    figures = [["", *_titles(*names)]]
-    differences = [["", *_titles(*names)]]
     costs = [["", *_COSTS]]
-    for row in standings.rows:
-        figures.append([row.name, *(_cell(standings, row, measure, bounds=True) for measure in names)])
-        if row.name != standings.best:
-            differences.append([row.name, *(difference(standings, row, measure) for measure in names)])
-        if row.family:
-            costs.append([row.name, *(cell(row) for cell in _COSTS.values())])
+    costs += [[row.name, *(cell(row) for cell in _COSTS.values())] for row in standings.rows if row.family]
     meanings = "\n".join(f"- **{measure.title}**: {measure.meaning}" for measure in MEASURES.values())
     said = "\n".join(f"- {note}" for note in notes(standings))
     return f"""# {name}
 
 Model families on one split of `{standings.data["source"]}` with equal time; the best is **{standings.best}**.
 
-{_markdown(figures)}
+{_figures(standings, *_PREDICTS, *_WRITES)}
 
 ![Bits per character against seconds of training, and final figures]({FIGURE})
 
+## Typing with their help
+
+{_figures(standings, *_TYPES)}
+
 ## Minus the best
 
-{_markdown(differences)}
+{_differences(standings, *_PREDICTS, *_WRITES)}
+
+{_differences(standings, *_TYPES)}
 
 ## What they cost
 
@@ -105,6 +111,19 @@ characters.
 
 {said}
 """
+
+
+def _figures(standings: Standings, *names: str) -> str:
+    """A table of figures with their intervals, of the rows that have any."""
+    rows = [[row.name, *(_cell(standings, row, name, bounds=True) for name in names)] for row in standings.rows]
+    return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
+
+
+def _differences(standings: Standings, *names: str) -> str:
+    """The same, minus the best."""
+    others = [row for row in standings.rows if row.name != standings.best]
+    rows = [[row.name, *(difference(standings, row, name) for name in names)] for row in others]
+    return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
 
 
 def difference(standings: Standings, row: Row, measure: str) -> str:

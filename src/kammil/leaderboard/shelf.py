@@ -13,7 +13,6 @@ from typing import Any, cast
 
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
-from safetensors.numpy import save as save_arrays
 
 from kammil import folder as folders
 from kammil.errors import FolderError, OptionError
@@ -21,7 +20,9 @@ from kammil.evaluation.intervals import Array
 from kammil.evaluation.standings import Row
 
 ROWS, SUMS = "rows.json", "rows.safetensors"
-_FORMAT = 1
+_FORMAT = 2
+_UNTYPED = 1
+"""The format of rows from before keystrokes were measured by `evaluation.typing`: read, to be measured again."""
 
 
 class Shelf:
@@ -33,24 +34,30 @@ class Shelf:
         self.rows: dict[str, Row] = {}
         self.columns: dict[str, dict[str, Array]] = {}
         self._keys: dict[str, dict[str, Any]] = {}
+        self._format = _FORMAT
 
     def open(self, keys: Mapping[str, Mapping[str, Any]], *, replace: bool) -> None:
         """Read what is finished; `OptionError` for a row of another origin than its key says, unless `replace`.
 
-        With `replace` such rows are forgotten, to be made anew. `FolderError` if the folder is something else.
+        With `replace` such rows are forgotten, to be made anew. Rows of an older version are forgotten too, once it is
+        known that they were made from the same: their models are not, so nothing is trained again. `FolderError` if
+        the folder is something else.
         """
         self._read()
         for name in list(self.rows):
-            wanted = keys.get(name)
-            other = [k for k in (wanted or {}) if self._keys[name].get(k) != (wanted or {})[k]]
+            wanted, made = keys.get(name), self._keys[name]
+            compared = [k for k in wanted or {} if self._format == _FORMAT or k in made]
+            other = [k for k in compared if made.get(k) != (wanted or {})[k]]
             if not other:
                 continue
             if not replace:
                 raise OptionError(
-                    f"the row {name} in {self.path} has another {other[0]} ({self._keys[name].get(other[0])!r} then, "
+                    f"the row {name} in {self.path} has another {other[0]} ({made.get(other[0])!r} then, "
                     f"{(wanted or {})[other[0]]!r} now); give --replace to make it anew, or another --out."
                 )
             del self.rows[name], self.columns[name], self._keys[name]
+        if self._format != _FORMAT:
+            self.rows, self.columns, self._keys, self._format = {}, {}, {}, _FORMAT
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -70,8 +77,9 @@ class Shelf:
         try:
             state = cast(dict[str, Any], json.loads((self.path / ROWS).read_text("utf-8")))
             sums = cast(dict[str, Array], load_arrays((self.path / SUMS).read_bytes()))
-            if state["format"] != _FORMAT:
-                raise ValueError(f"format {state['format']!r}")
+            self._format = state["format"]
+            if self._format not in (_FORMAT, _UNTYPED):
+                raise ValueError(f"format {self._format!r}")
             for name, entry in cast(dict[str, dict[str, Any]], state["rows"]).items():
                 fields = cast(dict[str, Any], entry["row"])
                 curve = tuple((float(seconds), float(bits)) for seconds, bits in fields.pop("curve"))
@@ -86,7 +94,7 @@ class Shelf:
     def _write(self) -> None:
         """Sums first: a row that `rows.json` names has its sums, whenever the power fails."""
         sums = {f"{name}/{measure}": a for name, columns in self.columns.items() for measure, a in columns.items()}
-        folders.put(self.path / SUMS, save_arrays(sums))
+        folders.put_arrays(self.path / SUMS, sums)
         entries = {
             name: {"row": asdict(row), "key": self._keys[name], "measures": list(self.columns[name])}
             for name, row in self.rows.items()
