@@ -6,7 +6,7 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -109,7 +109,7 @@ class Completer:
         """
         self._runner, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
-        self._prefixes = Prefixes(runner)
+        self.prefixes = Prefixes(runner)
 
     @property
     def runner(self) -> Runner:
@@ -126,7 +126,7 @@ class Completer:
     def apart(self, megabytes: float = MEGABYTES) -> Self:
         """The same model with states of its own, of so many megabytes at most; nothing was read."""
         other = copy(self)
-        other._prefixes = Prefixes(self._runner, megabytes)
+        other.prefixes = Prefixes(self._runner, megabytes)
         return other
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
@@ -154,7 +154,7 @@ class Completer:
 
         With beams they are the `n` best texts, all different; fewer where the model can write no more.
         """
-        *_, drafts = self._write(prompt, self._guide(options, n), n)
+        *_, drafts = self._write(prompt, self.guide(options, n), n)
         return [Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)])) for d in drafts]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
@@ -162,7 +162,7 @@ class Completer:
 
         With beams or `best_of` nothing is certain before the end: the text comes in one piece.
         """
-        guide = self._guide(options, 1)  # here, so that a wrong option is reported before the first piece
+        guide = self.guide(options, 1)  # here, so that a wrong option is reported before the first piece
         return self._pieces(prompt, guide)
 
     def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestion.THRESHOLD) -> list[Suggestion]:
@@ -220,8 +220,11 @@ class Completer:
                 yield draft.text[sent:safe]
                 sent = safe
 
-    def _guide(self, options: Options, n: int) -> Guide:
-        """The rules of a call for n completions; `OptionError` before anything is read."""
+    def guide(self, options: Options, n: int, *, bias: Mapping[int, float] | None = None) -> Guide:
+        """The rules of a call for n completions, and what is added to the log-probabilities of some ids.
+
+        `OptionError` before anything is read.
+        """
         decoding = Decoding.of(**options)
         if n < 1:
             raise OptionError(f"n is {n}, but at least one completion must be asked for.")
@@ -230,7 +233,7 @@ class Completer:
         if n > decoding.best_of > 1:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
-        return Guide(decoding, self.vocabulary, self.vocabulary.unwritable, runs)
+        return Guide(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias)
 
     def _write(self, prompt: str, guide: Guide, n: int) -> Iterator[list[Draft]]:
         """The drafts of n completions after every step, or the finished ones alone; the last ones are finished."""
@@ -247,7 +250,7 @@ class Completer:
     def _read(self, ids: Ids) -> tuple[LogProbabilities, State]:
         """What may follow BOS and ids, (1, V), and the state there; what was read before is not read again."""
         self._adaptation.follow()
-        return self._prefixes.after(np.concatenate([[BOS], ids]))
+        return self.prefixes.after(np.concatenate([[BOS], ids]))
 
 
 @dataclass(frozen=True)

@@ -199,8 +199,30 @@ def locate(name: Path) -> Path:
     return bundled if str(name) in PRETRAINED and not name.exists() and bundled.is_dir() else name
 
 
+def summary(folder: Path) -> tuple[Description, Mapping[str, Any]]:
+    """What a model is, and its figures, without its arrays; `FolderError` as for `read`."""
+    folder, description = _described(folder)
+    return description, _json(folder, METRICS) if (folder / METRICS).exists() else {}
+
+
 def read(folder: Path) -> Model:
     """Read and validate a folder; `FolderError` for anything that is not a whole model folder of a known format."""
+    folder, description = _described(folder)
+    vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY))
+    step = _bytes(folder, STEP) if (folder / STEP).exists() else None
+    return Model(
+        description,
+        vocabulary,
+        Artifacts(_arrays(folder, WEIGHTS), step),
+        _arrays(folder, SEEN),
+        _arrays(folder, BASELINES),
+        _json(folder, METRICS) if (folder / METRICS).exists() else {},
+        _text(folder, CARD) if (folder / CARD).exists() else "",
+    )
+
+
+def _described(folder: Path) -> tuple[Path, Description]:
+    """Where a model is, and what it is."""
     try:
         folder = locate(folder)
         there = folder.is_dir()
@@ -223,17 +245,7 @@ def read(folder: Path) -> Model:
         raise FolderError(
             f"{folder / MODEL} is not valid at {where!r} ({first['msg']}); copy the folder again."
         ) from error
-    vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY))
-    step = _bytes(folder, STEP) if (folder / STEP).exists() else None
-    return Model(
-        description,
-        vocabulary,
-        Artifacts(_arrays(folder, WEIGHTS), step),
-        _arrays(folder, SEEN),
-        _arrays(folder, BASELINES),
-        _json(folder, METRICS) if (folder / METRICS).exists() else {},
-        _text(folder, CARD) if (folder / CARD).exists() else "",
-    )
+    return folder, description
 
 
 def _bytes(folder: Path, name: str) -> bytes:

@@ -27,12 +27,12 @@ MEGABYTES = 16.0
 
 
 @dataclass(eq=False, slots=True)
-class _Node:
+class Node:
     """One more character of a text."""
 
-    parent: _Node | None
+    parent: Node | None
     id: int
-    children: dict[int, _Node] = field(default_factory=dict[int, "_Node"])
+    children: dict[int, Node] = field(default_factory=dict[int, "Node"])
     known: tuple[LogProbabilities, State] | None = None
 
 
@@ -52,8 +52,8 @@ class Prefixes:
     def _clear(self) -> None:
         """Forget all states."""
         self._version = self._runner.version
-        self._root = _Node(None, -1)
-        self._kept: OrderedDict[_Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
+        self._root = Node(None, -1)
+        self._kept: OrderedDict[Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -67,11 +67,18 @@ class Prefixes:
 
     def after(self, ids: Ids) -> tuple[LogProbabilities, State]:
         """What may follow ids (T,), T >= 1, with BOS in front, as (1, V), and the state there; one row."""
+        reading = self.reading(ids)
+        while (piece := reading.piece()) is not None:
+            read, state = self._runner.read(piece[None], reading.state, last=1)  # (1, 1, V)
+            reading.take(read[:, 0], state)
+        return reading.known
+
+    def reading(self, ids: Ids) -> Reading:
+        """Ids (T,), T >= 1, with BOS in front, to be read piece by piece, from where they are known."""
         if self._version != self._runner.version:  # it has learnt, or forgotten: what it said before is not true now
             self._clear()
-        node, path = self._root, [int(id) for id in ids]
-        found, depth = self._root, 0
-        walked = 0
+        node, path = self._root, ids.tolist()
+        found, depth, walked = node, 0, 0
         for id in path:
             below = node.children.get(id)
             if below is None:
@@ -81,25 +88,13 @@ class Prefixes:
                 found, depth = node, walked
         if found.known is not None:
             self._kept.move_to_end(found)
-        shortened = walked == len(path)
         state = self._runner.start(1) if found.known is None else found.known[1]
-        while depth < len(path):
-            left = len(path) - depth
-            size = (
-                (min(EVERY - depth % EVERY, left - NEAR) if left > NEAR else 1) if shortened else EVERY - depth % EVERY
-            )
-            piece = np.array([path[depth : depth + size]], np.int64)  # (1, size)
-            read, state = self._runner.read(piece, state, last=1)  # (1, 1, V)
-            for id in path[depth : depth + size]:
-                found = found.children.setdefault(id, _Node(found, id))
-            depth += piece.shape[1]
-            self._keep(found, read[:, 0], state)
-        assert found.known is not None
-        return found.known
+        return Reading(self, found, depth, path, state, found.known, shortened=walked == len(path))
 
-    def _keep(self, node: _Node, log_probabilities: LogProbabilities, state: State) -> None:
+    def keep(self, node: Node, log_probabilities: LogProbabilities, state: State) -> None:
         """Remember a state, and forget the oldest ones beyond the bound."""
         node.known = log_probabilities, state
+        self._bytes -= self._kept.pop(node, 0)  # two readings of one text, side by side
         self._kept[node] = size = log_probabilities.nbytes + sum(array.nbytes for array in state)
         self._bytes += size
         while self._bytes > self._most and len(self._kept) > 1:
@@ -107,5 +102,49 @@ class Prefixes:
             self._bytes -= size
             old.known = None
             while old.parent is not None and old.known is None and not old.children:
+                if old.parent.children.get(old.id) is not old:
+                    break  # it had left the tree while somebody went on reading below it
                 del old.parent.children[old.id]
                 old = old.parent
+
+
+@dataclass(eq=False)
+class Reading:
+    """A text on its way into the tree: `piece` says what is to be read next, `take` what came of it."""
+
+    prefixes: Prefixes
+    node: Node
+    depth: int
+    """Characters read."""
+    path: list[int]
+    state: State
+    """Of the runner after them; one row."""
+    last: tuple[LogProbabilities, State] | None
+    """What may follow them, (1, V), and that state; None before the first."""
+    shortened: bool
+    """Whether the text is the beginning of one that was read before."""
+
+    def piece(self) -> Ids | None:
+        """The ids to be read next, (size,); None when all are."""
+        left = len(self.path) - self.depth
+        if left == 0:
+            return None
+        size = EVERY - self.depth % EVERY
+        if self.shortened:
+            size = min(size, left - NEAR) if left > NEAR else 1
+        return np.array(self.path[self.depth : self.depth + size], np.int64)
+
+    def take(self, log_probabilities: LogProbabilities, state: State) -> None:
+        """What may follow the piece, (1, V), and the state after it."""
+        piece = self.piece()
+        assert piece is not None
+        for id in piece.tolist():
+            self.node = self.node.children.setdefault(id, Node(self.node, id))
+        self.depth, self.state, self.last = self.depth + len(piece), state, (log_probabilities, state)
+        self.prefixes.keep(self.node, log_probabilities, state)
+
+    @property
+    def known(self) -> tuple[LogProbabilities, State]:
+        """What may follow the whole text, once all of it is read, and the state there."""
+        assert self.last is not None
+        return self.last

@@ -202,6 +202,11 @@ def suggest(
     if k < 1:
         raise OptionError(f"k is {k}, but at least one suggestion must be asked for.")
     (found,) = Search(runner, letters, k, checked(threshold), max(WIDTH, k)).run([prefix], log_probabilities, state)
+    return spelled(vocabulary, prefix, found)
+
+
+def spelled(vocabulary: CharacterVocabulary, prefix: str, found: Sequence[tuple[Ids, float]]) -> list[Suggestion]:
+    """What a search has found after a prefix, as words."""
     made: list[Suggestion] = []
     for ids, p in found:
         added = vocabulary.decode(ids)

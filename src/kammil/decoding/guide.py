@@ -5,7 +5,7 @@ Shapes: B batch, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kammil.decoding.copying import NoCopy
 from kammil.decoding.draft import Draft
-from kammil.decoding.filters import Rows, penalised
+from kammil.decoding.filters import Rows, normalised, penalised
 from kammil.decoding.options import Decoding
 from kammil.decoding.strings import Strings
 from kammil.errors import OptionError
@@ -44,12 +44,18 @@ class Guide:
         vocabulary: the model's.
         never: ids that are never written, whatever is asked for.
         runs: those of the training texts, for `no_copy`; None for a model that has none.
+        bias: what is added to the log-probabilities of some ids, before anything else.
 
     `OptionError` for what this model cannot do.
     """
 
     def __init__(
-        self, options: Decoding, vocabulary: CharacterVocabulary, never: Sequence[int], runs: Runs | None
+        self,
+        options: Decoding,
+        vocabulary: CharacterVocabulary,
+        never: Sequence[int],
+        runs: Runs | None,
+        bias: Mapping[int, float] | None = None,
     ) -> None:
         """Build what the options ask for, and nothing else."""
         self.options, self.vocabulary = options, vocabulary
@@ -58,6 +64,10 @@ class Guide:
         self.pieces = list(vocabulary.pieces)
         for id in (*range(SPECIALS), *never):
             self.pieces[id] = ""
+        self.bias: Rows | None = None
+        if bias:
+            self.bias = np.zeros(vocabulary.size)  # (V,)
+            self.bias[list(bias)] = list(bias.values())
         self.counting = options.repetition_penalty != 1 or options.presence_penalty or options.frequency_penalty
         self.strings: Strings | None = None
         if options.forbid or options.force:
@@ -74,11 +84,15 @@ class Guide:
             self.copying = NoCopy(options.no_copy, runs, self.pieces)
 
     @property
+    def plain(self) -> bool:
+        """Whether `weigh` only adds `refused`, which is the same for all calls of a model."""
+        return not (self.bias is not None or self.counting or self.strings or self.copying or self.options.min_length)
+
+    @property
     def easy(self) -> bool:
         """Whether nothing but `refused` and the temperature decides what may be written: chance may take many steps."""
         o = self.options
-        filtered = o.top_k is not None or o.top_p < 1 or o.min_p > 0 or o.typical_p < 1
-        return not (filtered or self.counting or self.strings or self.copying or o.min_length)
+        return self.plain and not (o.top_k is not None or o.top_p < 1 or o.min_p > 0 or o.typical_p < 1)
 
     def memory(self, batch: int) -> Memory:
         """That of texts of which nothing is written yet."""
@@ -103,7 +117,7 @@ class Guide:
 
     def weigh(self, rows: Rows, drafts: Sequence[Draft], memory: Memory) -> tuple[Rows, NDArray[np.bool_]]:
         """Log-weights (B, V) after penalties and refusals; and which texts must end, (B,), since nothing may follow."""
-        before = rows + self.refused
+        before = (rows if self.bias is None else normalised(rows + self.bias)) + self.refused
         after = penalised(before, memory.counts, self.options) if self.counting else before
         if self.strings is not None:
             room = np.array([self.options.length - len(draft.bits) for draft in drafts])

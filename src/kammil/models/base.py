@@ -64,6 +64,13 @@ class Runner(ABC):
         Returns: log-probabilities (B, last, V) whose exponentials sum to one, and the state after ids[:, -1].
         """
 
+    def aligned(self, states: Sequence[State]) -> Sequence[State]:
+        """The same states, so that those after texts of different lengths fit into one batch, as far as they can.
+
+        A family whose states do not grow has nothing to do.
+        """
+        return states
+
     @final
     def step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
         """Read one id for each row, (B,); log-probabilities (B, V) of the next, and the new state."""
@@ -123,6 +130,11 @@ class Explaining(ABC):
 
         Their sum over experts, normalised, is what `read` says. It takes K times the memory: give a piece at a time.
         """
+
+
+def joined(states: Sequence[State]) -> State:
+    """Several states of equal shapes as one: their rows, one after the other."""
+    return states[0] if len(states) == 1 else tuple(np.concatenate(arrays) for arrays in zip(*states, strict=True))
 
 
 def rows(state: State, which: Ids) -> State:

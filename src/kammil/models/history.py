@@ -9,6 +9,8 @@ Shapes: B batch, T time, W window, K kinds, P = B * last positions, N entries.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -108,6 +110,18 @@ class History:
                     counts = followers.setdefault(kind, {})
                     counts[follower] = counts.get(follower, 0) + 1
         return followers, new
+
+    @staticmethod
+    def aligned(states: Sequence[State]) -> list[State]:
+        """States as long as the longest of them: nothing is known of the positions put in front."""
+        longest = max(line.shape[1] for _, line in states)
+        made: list[State] = []
+        for marks, line in states:
+            missing = longest - line.shape[1]
+            front = ((0, 0), (missing, 0))
+            padded = np.pad(marks, (*front, (0, 0))), np.pad(line, front, constant_values=PAD)
+            made.append(padded if missing else (marks, line))
+        return made
 
 
 def columns(kinds: tuple[str, ...], chosen: tuple[str, ...]) -> NDArray[np.int64]:

@@ -102,6 +102,11 @@ class BlendRunner(Runner, Learner, Explaining):
         hidden = np.zeros((batch, self._mixture.width), np.float32)
         return (hidden, *self._contexts.start(batch), *self._history.start(batch))
 
+    def aligned(self, states: Sequence[State]) -> list[State]:
+        """States whose histories are as long as the longest."""
+        histories = self._history.aligned([state[3:] for state in states])
+        return [(*state[:3], *history) for state, history in zip(states, histories, strict=True)]
+
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), some at a time; see `Runner.read`."""
         if ids.shape == (1, 1) and last == 1:

@@ -1,0 +1,199 @@
+"""The routes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Annotated, Any, TypeVar
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.sse import EventSourceResponse
+from pydantic import BaseModel
+
+import kammil
+from kammil.errors import KammilError
+from kammil.server import completions, errors, playground, schemas, streaming, texts
+from kammil.server.errors import ApiError
+from kammil.server.registry import Registry
+from kammil.server.settings import Serving
+
+log = logging.getLogger("kammil.server")
+Answer = TypeVar("Answer")
+
+WRONG: dict[int | str, dict[str, Any]] = {
+    status: {"model": schemas.ErrorResponse, "description": text}
+    for status, text in {
+        400: "Something in the request is wrong.",
+        401: "The key is wrong or missing.",
+        403: "Not from here.",
+        404: "No such model.",
+        413: "The body is too large.",
+        429: "Too many requests wait; see Retry-After.",
+        500: "The server failed.",
+        503: "The time for the request is over.",
+    }.items()
+}
+
+
+def create(settings: Serving) -> FastAPI:
+    """The application: nothing is opened before it starts."""
+    registry = Registry(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
+        opening = asyncio.create_task(registry.open())
+        opening.add_done_callback(_say)
+        yield
+        opening.cancel()
+        registry.close()
+
+    app = FastAPI(
+        title="Kammil",
+        version=kammil.__version__,
+        description="Completes short texts. The routes under /v1 are those of OpenAI's API, and a few more.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.registry = registry
+    errors.install(app)
+    _api(app, registry, settings)
+    _page(app)
+    return app
+
+
+def _say(opening: asyncio.Task[Any]) -> None:
+    """Why a model did not open, in the log; requests for it are told the same."""
+    if not opening.cancelled() and (error := opening.exception()) is not None:
+        log.error("%s", error)
+
+
+def _api(app: FastAPI, registry: Registry, settings: Serving) -> None:
+    """All that programs ask for."""
+
+    @app.post("/v1/completions", response_model=schemas.CompletionResponse, responses=WRONG)
+    async def complete(body: schemas.CompletionRequest, request: Request) -> Response:
+        """Write on after a prompt."""
+        async with AsyncExitStack() as stack:
+            served = await stack.enter_async_context(registry.use(body.model))
+            plan = completions.plan(body, served, settings)
+            if body.stream:
+                told = body.stream_options is not None and bool(body.stream_options.include_usage)
+                events = streaming.stream(plan, include_usage=told, stack=stack.pop_all())
+                return EventSourceResponse(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+            return _json(await attended(request, completions.complete(plan)))
+
+    @app.post("/v1/suggest", response_model=schemas.SuggestResponse, responses=WRONG)
+    async def suggest(body: schemas.SuggestRequest, request: Request) -> Response:
+        """The most probable next words, or endings of the word at hand."""
+        async with registry.use(body.model) as served:
+            return _json(await attended(request, texts.suggest(body, served, settings)))
+
+    @app.post("/v1/score", response_model=schemas.ScoreResponse, responses=WRONG)
+    async def score(body: schemas.ScoreRequest, request: Request) -> Response:
+        """How surprising each character of a text is, and what else was likely."""
+        async with registry.use(body.model) as served:
+            return _json(await attended(request, texts.score(body, served, settings)))
+
+    @app.post("/v1/learn", response_model=schemas.LearnResponse, responses=WRONG)
+    async def learn(body: schemas.LearnRequest) -> Response:
+        """Teach the model a text, until it is forgotten or the server stops."""
+        async with registry.use(body.model) as served:
+            return _json(await texts.learn(body, served, settings))
+
+    @app.delete("/v1/learn", response_model=schemas.ForgetResponse, responses=WRONG)
+    async def forget(
+        model: Annotated[str | None, Query(max_length=1000)] = None,
+        session: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        """Forget what a session taught; without a session, all that was taught."""
+        async with registry.use(model) as served:
+            return _json(await texts.forget(session, served, settings))
+
+    @app.get("/v1/models", response_model=schemas.ModelList, responses=WRONG)
+    async def models() -> Response:
+        """The models that were named when the server was started."""
+        return _json(schemas.ModelList(data=await asyncio.to_thread(registry.entries)))
+
+    @app.get("/v1/models/{model}", response_model=schemas.ModelEntry, responses=WRONG)
+    async def model(model: str) -> Response:
+        """One of them."""
+        for entry in await asyncio.to_thread(registry.entries):
+            if entry.id == model:
+                return _json(entry)
+        raise ApiError(404, "there is no model of that name.", param="model", code="model_not_found")
+
+    @app.get("/tokenizer_info", response_model=schemas.TokenizerInfo, responses=WRONG)
+    async def tokenizer_info(model: Annotated[str | None, Query(max_length=1000)] = None) -> Response:
+        """What an evaluation harness asks for first."""
+        async with registry.use(model) as served:
+            return _json(texts.tokenizer_info(served))
+
+    @app.post("/tokenize", response_model=schemas.TokenizeResponse, responses=WRONG)
+    async def tokenize(body: schemas.TokenizeRequest) -> Response:
+        """The tokens of a text as the model sees it."""
+        async with registry.use(body.model) as served:
+            return _json(texts.tokenize(body, served))
+
+    @app.post("/detokenize", response_model=schemas.DetokenizeResponse, responses=WRONG)
+    async def detokenize(body: schemas.DetokenizeRequest) -> Response:
+        """The text of some tokens."""
+        async with registry.use(body.model) as served:
+            return _json(texts.detokenize(body, served))
+
+    @app.get("/health", response_model=schemas.Health, responses={503: WRONG[503]})
+    async def health() -> Response:
+        """Whether requests are answered at once; while the first model is being opened, 503."""
+        if not registry.ready:
+            raise ApiError(503, "the model is being opened; try again in a second.", headers={"Retry-After": "1"})
+        return _json(schemas.Health())
+
+
+def _page(app: FastAPI) -> None:
+    """The files of the playground."""
+
+    async def asset(request: Request) -> Response:
+        found = playground.assets().get(request.url.path.removeprefix("/"))
+        if found is None:
+            raise ApiError(404, "there is nothing here.")
+        return Response(found.content, media_type=found.media, headers=dict(playground.HEADERS))
+
+    for path in playground.assets():
+        app.add_api_route(f"/{path}", asset, methods=["GET", "HEAD"], include_in_schema=False)
+
+
+def _json(answer: BaseModel) -> Response:
+    """Written by pydantic in one go; FastAPI would check it a second time."""
+    return Response(answer.model_dump_json(), media_type="application/json")
+
+
+async def attended(request: Request, work: Awaitable[Answer]) -> Answer:
+    """Do the work for as long as the client is there; `ApiError` for what goes wrong in it."""
+    doing = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise ApiError(499, "the client has left.")
+        return doing.result()
+    except (ApiError, KammilError):
+        raise
+    except Exception as error:
+        failed = errors.of(error)
+        if failed.status == 500:
+            log.error("a request failed", exc_info=error)
+        raise failed from error
+    finally:
+        for task in (doing, leaving):
+            if not task.done():
+                task.cancel()
+        with suppress(asyncio.CancelledError):
+            await leaving
+
+
+async def _left(request: Request) -> None:
+    """Returns when the client has."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,9 @@
+"""What runs a model for many callers at once: one thread a model, which never waits for the network.
+
+`calls` are what may be asked; `choosing` takes the next character of many texts; `batching` is the thread.
+"""
+
+from kammil.server.engine.batching import Engine
+from kammil.server.engine.calls import Call, Learning, Piece, Scoring, Suggesting, Token, Writing, Written
+
+__all__ = ["Call", "Engine", "Learning", "Piece", "Scoring", "Suggesting", "Token", "Writing", "Written"]

@@ -1,0 +1,189 @@
+"""The models of a server: those named when it was started, and no other; opened when they are first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import kammil
+from kammil import folder as folders
+from kammil.completion import Completer, load
+from kammil.errors import KammilError
+from kammil.models.base import Learner
+from kammil.prefixes import Prefixes
+from kammil.server import schemas
+from kammil.server.engine import Engine
+from kammil.server.errors import ApiError
+from kammil.server.settings import Serving, name_of
+
+SHARED = 64.0
+"""Megabytes of states that all clients without a session share."""
+EACH = 2.0
+"""Megabytes of states of one session: some 250 of the bundled model, more than a short text has characters."""
+LEARNT = 10_000
+"""Texts that clients may teach a model at most."""
+
+log = logging.getLogger("kammil.server")
+
+
+class Served:
+    """A model that is open, with its engine and what its clients have left.
+
+    Args:
+        name: what clients call it.
+        model: nobody else may use it.
+        settings: of the server.
+    """
+
+    def __init__(self, name: str, model: Completer, settings: Serving) -> None:
+        """Start the engine."""
+        self.name, self.model = name, model
+        model.prefixes = Prefixes(model.runner, SHARED)
+        self.engine = Engine(model, rows=settings.rows)
+        self.learns = settings.learns and isinstance(model.runner, Learner)
+        self.learnt: OrderedDict[str | None, list[str]] = OrderedDict()
+        """Texts by session."""
+        self._most = settings.sessions
+        self._sessions: OrderedDict[str, Prefixes] = OrderedDict()
+        self.fingerprint = f"kammil-{kammil.__version__}-{_digest(model)}"
+        """Another one whenever the same seed may give another text."""
+        self.users = 0
+        self.retired = False
+        model.letters  # noqa: B018  # made now, not by the first suggestion
+
+    def prefixes(self, session: str | None) -> Prefixes:
+        """Where what a session typed is kept."""
+        if session is None or not self._most:
+            return self.model.prefixes
+        found = self._sessions.pop(session, None) or Prefixes(self.model.runner, EACH)
+        self._sessions[session] = found
+        while len(self._sessions) > self._most:
+            self._sessions.popitem(last=False)
+        return found
+
+    def release(self) -> None:
+        """End the engine of a model that was replaced, once nobody uses it."""
+        if self.retired and not self.users:
+            self.engine.close()
+
+
+class Registry:
+    """Opens, finds and replaces models.
+
+    Args:
+        settings: name the folders.
+    """
+
+    def __init__(self, settings: Serving) -> None:
+        """Open nothing."""
+        self._settings = settings
+        self._folders = {name_of(folder): folder for folder in settings.folders}
+        self._open: dict[str, Served] = {}
+        self._opening: dict[str, asyncio.Task[Served]] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """Of all models; the first is the default."""
+        return list(self._folders)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the first model is open."""
+        return self.names[0] in self._open
+
+    @property
+    def served(self) -> list[Served]:
+        """Models that are open."""
+        return list(self._open.values())
+
+    def entries(self) -> list[schemas.ModelEntry]:
+        """What is known of all models, without opening them."""
+        return [_entry(name, folder, self._settings) for name, folder in self._folders.items()]
+
+    @asynccontextmanager
+    async def use(self, name: str | None) -> AsyncGenerator[Served]:
+        """A model, for as long as the block lasts; `ApiError` if there is none of that name."""
+        served = await self.open(name)
+        served.users += 1
+        try:
+            yield served
+        finally:
+            served.users -= 1
+            served.release()
+
+    async def open(self, name: str | None = None) -> Served:
+        """Open a model, or find it open."""
+        name = name or self.names[0]
+        if name not in self._folders:
+            known = ", ".join(self.names)
+            raise ApiError(
+                404, f"there is no model of that name; there is: {known}.", param="model", code="model_not_found"
+            )
+        if name in self._open:
+            return self._open[name]
+        if name not in self._opening:
+            self._opening[name] = asyncio.create_task(self._load(name))
+        return await asyncio.shield(self._opening[name])
+
+    async def reload(self) -> None:
+        """Read the folders of all open models again; who is being answered keeps the old one until then."""
+        for name in list(self._open):
+            old = self._open[name]
+            try:
+                await self._load(name)
+            except KammilError as error:
+                log.error("%s stays as it was: %s", name, error)
+                continue
+            old.retired = True
+            old.release()
+            log.info("read %s again", name)
+
+    def close(self) -> None:
+        """End all engines."""
+        for served in self.served:
+            served.engine.close()
+
+    async def _load(self, name: str) -> Served:
+        try:
+            model = await asyncio.to_thread(load, self._folders[name])
+            served = self._open[name] = Served(name, model, self._settings)
+            return served
+        finally:
+            self._opening.pop(name, None)
+
+
+def _entry(name: str, folder: Path, settings: Serving) -> schemas.ModelEntry:
+    """What the small files of a folder say."""
+    try:
+        created = int((folders.locate(folder) / folders.MODEL).stat().st_mtime)
+        description, metrics = folders.summary(folder)
+    except (OSError, KammilError):  # it has gone since, or is being replaced
+        created, description, metrics = 0, None, {}
+    figures: dict[str, float | None] = {}
+    model = metrics.get("validation", {}).get("model", {})
+    for figure in ("bits_per_character", "top1", "target_top3"):
+        figures[figure.removeprefix("target_")] = model.get(figure, {}).get("value")
+    family = description.family if description is not None else ""
+    learns = settings.learns and family == "blend"
+    card = schemas.Card(
+        name=name,
+        family=family,
+        parameters=metrics.get("parameters"),
+        licence=metrics.get("licence"),
+        figures=figures,
+        learns=learns,
+        learning="shared" if learns else None,
+    )
+    return schemas.ModelEntry(id=name, created=created, card=card)
+
+
+def _digest(model: Completer) -> str:
+    """Of what a model was made of, as far as its folder says."""
+    if model.model is None:
+        return "none"
+    return hashlib.sha256(model.model.description.model_dump_json().encode()).hexdigest()[:12]

@@ -1,0 +1,137 @@
+"""Suggestions, scores, learning and tokens: what a keyboard, a heat map and an evaluation harness ask for."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+
+from kammil.errors import OptionError
+from kammil.server import schemas
+from kammil.server.completions import LONGEST, SPECIAL
+from kammil.server.engine import Learning, Scoring, Suggesting
+from kammil.server.errors import ApiError
+from kammil.server.registry import LEARNT, Served
+from kammil.server.settings import Serving
+from kammil.vocabulary import BOS, EOS, PAD, UNK
+
+
+async def suggest(request: schemas.SuggestRequest, served: Served, settings: Serving) -> schemas.SuggestResponse:
+    """The most probable words after what was typed."""
+    model = served.model
+    seen = model.normalise(_short(request.prefix, "prefix"))
+    ids = np.concatenate([[BOS], model.vocabulary.encode(seen)])
+    call = Suggesting(
+        time.monotonic() + settings.seconds,
+        served.prefixes(request.session),
+        seen,
+        ids,
+        request.k,
+        request.threshold,
+    )
+    found = await served.engine.ask(call)
+    words = [schemas.Suggested(text=one.text, completion=one.added, probability=one.probability) for one in found]
+    return schemas.SuggestResponse(model=served.name, suggestions=words)
+
+
+async def score(request: schemas.ScoreRequest, served: Served, settings: Serving) -> schemas.ScoreResponse:
+    """What each character costs, and what else was likely."""
+    model = served.model
+    before, seen = model.sides(_short(request.text, "text"), _short(request.given, "given"))
+    ids = np.concatenate([[BOS], model.vocabulary.encode(before + seen), [EOS]])
+    tokens = await served.engine.ask(Scoring(time.monotonic() + settings.seconds, model, ids, request.top))
+    characters: list[schemas.ScoredCharacter] = []
+    for character, token in zip([*seen, ""], tokens[len(before) :], strict=True):
+        others = [
+            schemas.Alternative(character=model.vocabulary.piece(id), probability=math.exp(value))
+            for id, value in token.top
+        ]
+        characters.append(
+            schemas.ScoredCharacter(
+                character=character,
+                bits=-token.log_probability / math.log(2) + 0.0,
+                probability=math.exp(token.log_probability),
+                alternatives=others,
+            )
+        )
+    costs = [one.bits for one in characters[:-1]]
+    each = sum(costs) / len(costs) if costs else None
+    return schemas.ScoreResponse(model=served.name, text=seen, bits_per_character=each, characters=characters)
+
+
+async def learn(request: schemas.LearnRequest, served: Served, settings: Serving) -> schemas.LearnResponse:
+    """Teach the model a text; all clients of the server get what it then knows."""
+    _allowed(served, settings)
+    text = _short(request.text, "text")
+    if sum(map(len, served.learnt.values())) >= LEARNT:
+        raise ApiError(400, f"this server learns {LEARNT} texts at most; let some be forgotten first.", param="text")
+    await served.engine.ask(Learning(time.monotonic() + settings.seconds, lambda: served.model.learn(text)))
+    known = served.learnt.setdefault(request.session, [])
+    known.append(text)
+    return schemas.LearnResponse(learnt=len(known))
+
+
+async def forget(session: str | None, served: Served, settings: Serving) -> schemas.ForgetResponse:
+    """Make the model forget what a session taught it; without a session, all that it was taught."""
+    _allowed(served, settings)
+    names = list(served.learnt) if session is None else [session]
+    texts = [text for name in names for text in served.learnt.pop(name, [])]
+
+    def act() -> None:
+        for text in texts:
+            served.model.forget(text)
+
+    await served.engine.ask(Learning(time.monotonic() + settings.seconds, act))
+    return schemas.ForgetResponse(forgotten=len(texts))
+
+
+def tokenize(request: schemas.TokenizeRequest, served: Served) -> schemas.TokenizeResponse:
+    """Tokens of a text as the model sees it."""
+    text = request.prompt if request.prompt is not None else request.content
+    if text is None:
+        raise ApiError(400, "neither prompt nor content is given; one of them holds the text.", param="prompt")
+    ids: list[int] = served.model.vocabulary.encode(served.model.normalise(text)).tolist()
+    ids = [BOS, *ids] if request.add_special_tokens else ids
+    return schemas.TokenizeResponse(tokens=ids, count=len(ids), max_model_len=LONGEST)
+
+
+def detokenize(request: schemas.DetokenizeRequest, served: Served) -> schemas.DetokenizeResponse:
+    """The text of some tokens; those that are no character have none."""
+    vocabulary = served.model.vocabulary
+    wrong = next((id for id in request.tokens if id >= vocabulary.size), None)
+    if wrong is not None:
+        message = f"token {wrong} is none of this model's; they are whole numbers below {vocabulary.size}."
+        raise ApiError(400, message, param="tokens")
+    text = vocabulary.decode(request.tokens)
+    return schemas.DetokenizeResponse(prompt=text, content=text)
+
+
+def tokenizer_info(served: Served) -> schemas.TokenizerInfo:
+    """Names and ids of the tokens that are no character."""
+    return schemas.TokenizerInfo(
+        bos_token=SPECIAL[BOS],
+        eos_token=SPECIAL[EOS],
+        unk_token=SPECIAL[UNK],
+        pad_token=SPECIAL[PAD],
+        bos_token_id=BOS,
+        eos_token_id=EOS,
+        unk_token_id=UNK,
+        pad_token_id=PAD,
+        vocab_size=served.model.vocabulary.size,
+    )
+
+
+def _short(text: str, name: str) -> str:
+    """The text; `ApiError` if it is longer than a request may be."""
+    if len(text) > LONGEST:
+        raise ApiError(400, f"{name} has {len(text)} characters, but {LONGEST} is the most.", param=name)
+    return text
+
+
+def _allowed(served: Served, settings: Serving) -> None:
+    """`ApiError` where the model may not learn, `OptionError` where it cannot."""
+    if not settings.learns:
+        raise ApiError(403, "this server does not let clients teach it; start it with --learn and one worker.")
+    if not served.learns:
+        raise OptionError("this model cannot learn while it runs; train one with --model blend.")
