@@ -4,7 +4,7 @@ A step of a text goes through them in this order: what may follow at all, and pe
 `copying`), `filters`, then a chooser; a `draft` takes the character. `writing` draws, `beam` searches.
 """
 
-from kammil.decoding.beam import search
+from kammil.decoding.beam import search, searching
 from kammil.decoding.choosers import greedy, sample
 from kammil.decoding.draft import Draft, FinishReason
 from kammil.decoding.filters import (
@@ -40,6 +40,7 @@ __all__ = [
     "penalised",
     "sample",
     "search",
+    "searching",
     "temperature",
     "top_k",
     "top_p",

@@ -10,6 +10,7 @@ which put it off (Post & Vilar 2018, arXiv:1804.06609).
 from __future__ import annotations
 
 import math
+from collections.abc import Generator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,19 @@ from kammil.models.base import Ids, LogProbabilities, Runner, State, rows
 
 
 def search(runner: Runner, guide: Guide, log_probabilities: LogProbabilities, state: State, n: int) -> list[Draft]:
-    """At most n different texts, best first, fewer where there are no more; arguments as for `writing.draw`.
+    """At most n different texts, best first, fewer where there are no more; arguments as for `writing.draw`."""
+    steps = searching(runner, guide, log_probabilities, state, n)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def searching(
+    runner: Runner, guide: Guide, log_probabilities: LogProbabilities, state: State, n: int
+) -> Generator[None, None, list[Draft]]:
+    """As `search`, stopping after every step, for those who have other things to do in between.
 
     In every step the extensions of all beams are gone through, best first, until B of them go on; those that end on
     the way are finished. The search ends when nothing that goes on can still be among the best n.
@@ -63,6 +76,7 @@ def search(runner: Runner, guide: Guide, log_probabilities: LogProbabilities, st
             break
         live, memory = going, guide.after(memory, parents[kept], ids[kept])
         log_probabilities, state = runner.step(ids[kept], rows(state, parents[kept]))
+        yield
     return [draft for _, draft in sorted(finished.values(), key=lambda one: -one[0])[:n]]
 
 

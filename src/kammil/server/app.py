@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+import signal
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel
 
 import kammil
 from kammil.errors import KammilError
-from kammil.server import completions, errors, playground, schemas, streaming, texts
+from kammil.server import completions, documentation, errors, playground, schemas, streaming, texts
 from kammil.server.errors import ApiError
+from kammil.server.guard import Guard
+from kammil.server.metrics import Metrics
 from kammil.server.registry import Registry
 from kammil.server.settings import Serving
 
 log = logging.getLogger("kammil.server")
 Answer = TypeVar("Answer")
 
+ROUTES = (
+    "/v1/completions",
+    "/v1/suggest",
+    "/v1/score",
+    "/v1/learn",
+    "/v1/models",
+    "/tokenizer_info",
+    "/tokenize",
+    "/detokenize",
+    "/health",
+    "/metrics",
+    "/docs",
+    "/",
+)
+"""Those that are counted by name."""
 WRONG: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorResponse, "description": text}
     for status, text in {
@@ -39,14 +59,18 @@ WRONG: dict[int | str, dict[str, Any]] = {
 
 def create(settings: Serving) -> FastAPI:
     """The application: nothing is opened before it starts."""
-    registry = Registry(settings)
+    metrics = Metrics(ROUTES)
+    registry = Registry(settings, metrics.worked)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         opening = asyncio.create_task(registry.open())
         opening.add_done_callback(_say)
-        yield
+        watching = asyncio.create_task(_watch(registry, metrics))
+        with _reloading(registry):
+            yield
         opening.cancel()
+        watching.cancel()
         registry.close()
 
     app = FastAPI(
@@ -57,11 +81,41 @@ def create(settings: Serving) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.registry = registry
     errors.install(app)
-    _api(app, registry, settings)
-    _page(app)
+    _completing(app, registry, settings)
+    _evaluating(app, registry)
+    _watching(app, registry, metrics)
+    page = _page(app)
+    app.add_middleware(Guard, settings=settings, metrics=metrics, page=page)
     return app
+
+
+@contextmanager
+def _reloading(registry: Registry) -> Generator[None]:
+    """Read the folders again upon SIGHUP, where there is such a thing, and where signals come."""
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    running: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(registry.reload())
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+async def _watch(registry: Registry, metrics: Metrics) -> None:
+    """Look at the engines every second: another worker may be asked for the figures."""
+    while True:
+        metrics.look(registry.served)
+        await asyncio.sleep(1)
 
 
 def _say(opening: asyncio.Task[Any]) -> None:
@@ -70,8 +124,8 @@ def _say(opening: asyncio.Task[Any]) -> None:
         log.error("%s", error)
 
 
-def _api(app: FastAPI, registry: Registry, settings: Serving) -> None:
-    """All that programs ask for."""
+def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
+    """What people's tools ask for."""
 
     @app.post("/v1/completions", response_model=schemas.CompletionResponse, responses=WRONG)
     async def complete(body: schemas.CompletionRequest, request: Request) -> Response:
@@ -79,6 +133,7 @@ def _api(app: FastAPI, registry: Registry, settings: Serving) -> None:
         async with AsyncExitStack() as stack:
             served = await stack.enter_async_context(registry.use(body.model))
             plan = completions.plan(body, served, settings)
+            _prompted(settings, body.prompt)
             if body.stream:
                 told = body.stream_options is not None and bool(body.stream_options.include_usage)
                 events = streaming.stream(plan, include_usage=told, stack=stack.pop_all())
@@ -89,12 +144,14 @@ def _api(app: FastAPI, registry: Registry, settings: Serving) -> None:
     async def suggest(body: schemas.SuggestRequest, request: Request) -> Response:
         """The most probable next words, or endings of the word at hand."""
         async with registry.use(body.model) as served:
+            _prompted(settings, body.prefix)
             return _json(await attended(request, texts.suggest(body, served, settings)))
 
     @app.post("/v1/score", response_model=schemas.ScoreResponse, responses=WRONG)
     async def score(body: schemas.ScoreRequest, request: Request) -> Response:
         """How surprising each character of a text is, and what else was likely."""
         async with registry.use(body.model) as served:
+            _prompted(settings, body.text)
             return _json(await attended(request, texts.score(body, served, settings)))
 
     @app.post("/v1/learn", response_model=schemas.LearnResponse, responses=WRONG)
@@ -125,6 +182,10 @@ def _api(app: FastAPI, registry: Registry, settings: Serving) -> None:
                 return _json(entry)
         raise ApiError(404, "there is no model of that name.", param="model", code="model_not_found")
 
+
+def _evaluating(app: FastAPI, registry: Registry) -> None:
+    """What evaluation harnesses ask for."""
+
     @app.get("/tokenizer_info", response_model=schemas.TokenizerInfo, responses=WRONG)
     async def tokenizer_info(model: Annotated[str | None, Query(max_length=1000)] = None) -> Response:
         """What an evaluation harness asks for first."""
@@ -143,6 +204,24 @@ def _api(app: FastAPI, registry: Registry, settings: Serving) -> None:
         async with registry.use(body.model) as served:
             return _json(texts.detokenize(body, served))
 
+
+def _watching(app: FastAPI, registry: Registry, metrics: Metrics) -> None:
+    """What whoever runs a server asks for."""
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def figures() -> Response:
+        """Figures for Prometheus: requests, errors, queue, tokens, times."""
+        metrics.look(registry.served)
+        content, media = await asyncio.to_thread(metrics.page)
+        return Response(content, media_type=media)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        """What may be asked."""
+        return HTMLResponse(
+            documentation.page(await asyncio.to_thread(app.openapi)), headers=dict(documentation.HEADERS)
+        )
+
     @app.get("/health", response_model=schemas.Health, responses={503: WRONG[503]})
     async def health() -> Response:
         """Whether requests are answered at once; while the first model is being opened, 503."""
@@ -151,8 +230,8 @@ def _api(app: FastAPI, registry: Registry, settings: Serving) -> None:
         return _json(schemas.Health())
 
 
-def _page(app: FastAPI) -> None:
-    """The files of the playground."""
+def _page(app: FastAPI) -> list[str]:
+    """The files of the playground; their paths."""
 
     async def asset(request: Request) -> Response:
         found = playground.assets().get(request.url.path.removeprefix("/"))
@@ -162,6 +241,13 @@ def _page(app: FastAPI) -> None:
 
     for path in playground.assets():
         app.add_api_route(f"/{path}", asset, methods=["GET", "HEAD"], include_in_schema=False)
+    return [f"/{path}" for path in playground.assets()]
+
+
+def _prompted(settings: Serving, prompt: object) -> None:
+    """Leave a prompt in the log, if that was asked for."""
+    if settings.log_prompts:
+        log.info("prompt: %r", prompt)
 
 
 def _json(answer: BaseModel) -> Response:

@@ -212,7 +212,8 @@ async def complete(plan: Plan) -> CompletionResponse:
             writing.left = True
     choices: list[Choice] = []
     decided = 0
-    for writing, texts in zip(writings, answers, strict=True):
+    for writing, prompt, texts in zip(writings, plan.prompts, answers, strict=True):
+        plan.served.worked(writing, prompt.tokens)
         start = echoed(plan, writing)
         for written in texts:
             decided += written.decided

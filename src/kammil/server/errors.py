@@ -73,6 +73,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(KammilError, _ours)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _ours)
 
 
 async def _api(_request: Request, error: Exception) -> JSONResponse:

@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import kammil
 from kammil import folder as folders
@@ -17,7 +18,7 @@ from kammil.errors import KammilError
 from kammil.models.base import Learner
 from kammil.prefixes import Prefixes
 from kammil.server import schemas
-from kammil.server.engine import Engine
+from kammil.server.engine import Call, Engine
 from kammil.server.errors import ApiError
 from kammil.server.settings import Serving, name_of
 
@@ -27,6 +28,8 @@ EACH = 2.0
 """Megabytes of states of one session: some 250 of the bundled model, more than a short text has characters."""
 LEARNT = 10_000
 """Texts that clients may teach a model at most."""
+
+Worked = Callable[["Served", Call[Any], int], None]
 
 log = logging.getLogger("kammil.server")
 
@@ -38,10 +41,12 @@ class Served:
         name: what clients call it.
         model: nobody else may use it.
         settings: of the server.
+        worked: is told of every call that the engine has answered, and how many tokens were read for it.
     """
 
-    def __init__(self, name: str, model: Completer, settings: Serving) -> None:
+    def __init__(self, name: str, model: Completer, settings: Serving, worked: Worked) -> None:
         """Start the engine."""
+        self._worked = worked
         self.name, self.model = name, model
         model.prefixes = Prefixes(model.runner, SHARED)
         self.engine = Engine(model, rows=settings.rows)
@@ -66,6 +71,10 @@ class Served:
             self._sessions.popitem(last=False)
         return found
 
+    def worked(self, call: Call[Any], tokens: int) -> None:
+        """Count a call that the engine has answered."""
+        self._worked(self, call, tokens)
+
     def release(self) -> None:
         """End the engine of a model that was replaced, once nobody uses it."""
         if self.retired and not self.users:
@@ -77,10 +86,12 @@ class Registry:
 
     Args:
         settings: name the folders.
+        worked: see `Served`.
     """
 
-    def __init__(self, settings: Serving) -> None:
+    def __init__(self, settings: Serving, worked: Worked = lambda _served, _call, _tokens: None) -> None:
         """Open nothing."""
+        self._worked = worked
         self._settings = settings
         self._folders = {name_of(folder): folder for folder in settings.folders}
         self._open: dict[str, Served] = {}
@@ -151,7 +162,7 @@ class Registry:
     async def _load(self, name: str) -> Served:
         try:
             model = await asyncio.to_thread(load, self._folders[name])
-            served = self._open[name] = Served(name, model, self._settings)
+            served = self._open[name] = Served(name, model, self._settings, self._worked)
             return served
         finally:
             self._opening.pop(name, None)

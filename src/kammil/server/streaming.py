@@ -46,8 +46,9 @@ async def stream(plan: Plan, *, include_usage: bool, stack: AsyncExitStack) -> A
                 log.error("a stream failed", exc_info=error)
             yield format_sse_event(data_str=json.dumps(failed.detail()))
         finally:
-            for writing in writings:
+            for writing, prompt in zip(writings, plan.prompts, strict=False):
                 writing.left = True
+                plan.served.worked(writing, prompt.tokens)
         yield DONE
 
 

@@ -31,6 +31,7 @@ async def suggest(request: schemas.SuggestRequest, served: Served, settings: Ser
         request.threshold,
     )
     found = await served.engine.ask(call)
+    served.worked(call, len(seen))
     words = [schemas.Suggested(text=one.text, completion=one.added, probability=one.probability) for one in found]
     return schemas.SuggestResponse(model=served.name, suggestions=words)
 
@@ -40,7 +41,9 @@ async def score(request: schemas.ScoreRequest, served: Served, settings: Serving
     model = served.model
     before, seen = model.sides(_short(request.text, "text"), _short(request.given, "given"))
     ids = np.concatenate([[BOS], model.vocabulary.encode(before + seen), [EOS]])
-    tokens = await served.engine.ask(Scoring(time.monotonic() + settings.seconds, model, ids, request.top))
+    call = Scoring(time.monotonic() + settings.seconds, model, ids, request.top)
+    tokens = await served.engine.ask(call)
+    served.worked(call, len(tokens))
     characters: list[schemas.ScoredCharacter] = []
     for character, token in zip([*seen, ""], tokens[len(before) :], strict=True):
         others = [

@@ -14,7 +14,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kammil.completion import Completer
+from kammil.decoding import Draft, searching
 from kammil.models.base import Ids, LogProbabilities, State, joined, rows
 from kammil.prefixes import Reading
 from kammil.server.engine.calls import Call, Learning, Scanning, Scoring, Suggesting, Writing
@@ -71,6 +72,10 @@ class Tally:
     """Rows of all steps."""
     live: int = 0
     """Texts being written now."""
+    waiting: int = 0
+    """Calls whose text is being read, or that nobody has looked at."""
+    told: tuple[int, int] = (0, 0)
+    """Steps and rows that were counted elsewhere; whoever watches writes it."""
 
 
 class Engine:
@@ -90,6 +95,7 @@ class Engine:
         self._closing = False
         self._waiting: list[Waiting] = []
         self._batches: list[Batch] = []
+        self._searches: list[tuple[Writing, Generator[None, None, list[Draft]]]] = []
         self._out: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
         self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)
         self._thread.start()
@@ -119,18 +125,24 @@ class Engine:
         """The thread: rounds, as long as there is something to do."""
         while True:
             with self._wake:
-                while not (self._inbox or self._waiting or self._batches or self._closing):
+                while not (self._inbox or self._busy or self._closing):
                     self._wake.wait()
                 taken = list(self._inbox)
                 self._inbox.clear()
-            if not (taken or self._waiting or self._batches):
+            if not (taken or self._busy):
                 return
             for call in taken:
                 self._take_up(call)
             self._batches = self._packed(self._batches, self._read())
             self._batches = [batch for batch in self._batches if self._step(batch)]
+            self._searches = [one for one in self._searches if self._search(*one)]
             self.tally.live = sum(len(batch.log_probabilities) for batch in self._batches)
+            self.tally.waiting = len(self._waiting) + len(self._inbox)
             self._hand_out()
+
+    @property
+    def _busy(self) -> bool:
+        return bool(self._waiting or self._batches or self._searches)
 
     def _take_up(self, call: Call[Any]) -> None:
         """Begin with a call."""
@@ -210,6 +222,10 @@ class Engine:
             self._settle(call, call.written())
             return []
         many = len(call.live)
+        if call.guide.options.beams > 1:
+            steps = searching(self.model.runner, call.guide, log_probabilities, state, call.n)
+            self._searches.append((call, steps))
+            return []
         if many > 1:
             log_probabilities, state = log_probabilities.repeat(many, axis=0), rows(state, np.zeros(many, np.int64))
         return [Batch([call], log_probabilities, state)]
@@ -288,6 +304,22 @@ class Engine:
             return False
         return True
 
+    def _search(self, writing: Writing, steps: Generator[None, None, list[Draft]]) -> bool:
+        """One more step of a beam search; whether there are more."""
+        try:
+            if not self._wanted(writing):
+                return False
+            next(steps)
+        except StopIteration as end:
+            writing.found(end.value)
+            self._note(writing)
+            self._settle(writing, writing.written())
+            return False
+        except Exception as error:
+            self._fail([writing], error)
+            return False
+        return True
+
     def _drop(self, batch: Batch) -> Ids:
         """Let the texts go that are finished, or that nobody wants; the rows that stay."""
         kept: list[int] = []
@@ -323,7 +355,7 @@ class Engine:
 
     def _settle(self, call: Call[Any], answer: object) -> None:
         """Answer a call, with the other answers of this round."""
-        call.settled = True
+        call.settled, call.finished = True, time.monotonic()
         self._out.append((call.loop, partial(call.settle, answer)))
 
     def _fail(self, calls: Sequence[Call[Any]], error: Exception) -> None:

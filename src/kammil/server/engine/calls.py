@@ -54,6 +54,8 @@ class Call(Generic[Answer]):
         self.arrived = time.monotonic()
         self.begun: float | None = None
         """When the engine took it up."""
+        self.finished: float | None = None
+        """When it was answered."""
 
     @property
     def late(self) -> bool:
@@ -153,6 +155,11 @@ class Writing(Call["list[Written]"]):
         if echo and top is not None:
             unknown = model.vocabulary.unknown_bits * math.log(2)
             self.scanning = Scanning(ids, top, unknown, model.runner.start(1))
+
+    def found(self, drafts: list[Draft]) -> None:
+        """Take the texts that a search has found, best first."""
+        self.jobs = [Job(self, i, draft, decided=len(draft.bits)) for i, draft in enumerate(drafts)]
+        self.live = []
 
     def pieces(self) -> list[Piece]:
         """What has come since the last time."""
