@@ -121,6 +121,12 @@ class Engine:
             self._closing = True
             self._wake.notify()
 
+    def join(self, seconds: float) -> None:
+        """Wait until the thread has ended; `TimeoutError` if it does not."""
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            raise TimeoutError("the engine does not end")
+
     def _run(self) -> None:
         """The thread: rounds, as long as there is something to do."""
         while True:

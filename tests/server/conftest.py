@@ -1,0 +1,126 @@
+"""A server as people start it: a process of its own, on a free port."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kammil
+from kammil.completion import Completer
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+pytest.importorskip("prometheus_client")
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Running:
+    """A server that runs."""
+
+    process: subprocess.Popen[str]
+    port: int
+    log: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self, path: str, body: object = None, *, method: str | None = None, timeout: float = 60, **headers: str
+    ) -> Answer:
+        """One request; a body that is no bytes goes as JSON."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        given = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.url + path, data, given, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return Answer(answer.status, dict(answer.headers), answer.read())
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, dict(error.headers), error.read())
+
+    def figure(self, name: str) -> float:
+        """One of /metrics, all labels together."""
+        text = self.ask("/metrics").body.decode()
+        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
+
+
+def until(true: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for something; fail if it never comes."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.02)
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str | Path, **environment: str) -> Iterator[Running]:
+    """A server, from when it is ready; it is stopped at the end, and must then end by itself."""
+    log = folder / "log"
+    command = [sys.executable, "-m", "kammil", "serve", "--port", "0", *map(str, arguments)]
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=file, text=True, cwd=folder, env=os.environ | environment
+        )
+    try:
+        until(lambda: "listening on" in log.read_text() or process.poll() is not None)
+        found = re.search(r"listening on http://\S+:(\d+)", log.read_text())
+        assert found, log.read_text()
+        running = Running(process, int(found[1]), log)
+
+        def ready() -> bool:
+            try:
+                return running.ask("/health").status == 200
+            except OSError:
+                return False
+
+        until(ready)
+        yield running
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) in (0, -signal.SIGTERM)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        assert process.stdout.read() == ""  # stdout is for results, and a server has none
+        process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The bundled model, served."""
+    with serving(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def bundled() -> Completer:
+    """The same model, here."""
+    return kammil.load()
