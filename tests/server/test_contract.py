@@ -1,0 +1,28 @@
+"""Whatever fits the OpenAPI document, or just does not, is answered as the document says, and never with a failure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from kammil.server.app import create
+from kammil.server.settings import Serving
+from tests.server.conftest import Running
+
+schemathesis = pytest.importorskip("schemathesis")
+from schemathesis.checks import not_a_server_error  # noqa: E402
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance  # noqa: E402
+
+schema = schemathesis.openapi.from_dict(create(Serving.of()).openapi())
+
+
+@schema.parametrize()
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+def test_the_document_is_kept_to(case: Any, server: Running) -> None:
+    case.call_and_validate(
+        base_url=server.url,
+        checks=[not_a_server_error, response_schema_conformance, content_type_conformance],
+        timeout=60,
+    )

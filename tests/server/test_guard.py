@@ -1,0 +1,212 @@
+"""Who may ask, how much, and for how long; and what hostile clients get."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+
+import pytest
+
+from kammil.completion import Completer
+from tests.server.conftest import Running, serving, until
+
+LONG = {"prompt": "شو", "max_tokens": 2000, "logit_bias": {"3": -100}}
+"""A request that takes a while: its text never ends by itself."""
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A server with a key, small bounds, and one foreign origin that may ask."""
+    arguments = ("--queue", "2", "--timeout", "1", "--max-body", "2000", "--max-tokens", "100000", "--no-learn")
+    origin = ("--allow-origin", "https://friend.example", "--allow-host", "kammil.test")
+    with serving(tmp_path_factory.mktemp("strict"), *arguments, *origin, KAMMIL_API_KEY="sesame") as running:
+        yield running
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "127.0.0.1@evil.example", "a/b"])
+def test_a_foreign_name_is_refused(server: Running, host: str) -> None:
+    got = server.ask("/v1/models", Host=host)
+    assert got.status in (400, 403)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1:80", "[::1]:8000", "LOCALHOST:1"])
+def test_our_own_names_are_taken(server: Running, host: str) -> None:
+    assert server.ask("/v1/models", Host=host).status == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://localhost:1", "http://127.0.0.1"])
+def test_pages_of_other_origins_are_refused(server: Running, origin: str) -> None:
+    got = server.ask("/v1/suggest", {"prefix": "شو"}, Origin=origin)
+    assert got.status == 403
+    assert "Access-Control-Allow-Origin" not in got.headers
+    assert server.ask("/v1/suggest", {"prefix": "شو"}, Sec_Fetch_Site="cross-site").status == 403
+
+
+def test_the_own_page_may_ask(server: Running) -> None:
+    assert server.ask("/v1/suggest", {"prefix": "شو"}, Origin=server.url).status == 200
+
+
+def test_an_origin_that_was_named_may_ask(strict: Running) -> None:
+    asked = {"Origin": "https://friend.example", "Authorization": "Bearer sesame"}
+    got = strict.ask("/v1/suggest", {"prefix": "شو"}, **asked)
+    assert got.status == 200 and got.headers["access-control-allow-origin"] == "https://friend.example"
+    got = strict.ask(
+        "/v1/suggest", method="OPTIONS", Origin="https://friend.example", Access_Control_Request_Method="POST"
+    )
+    assert got.status == 204 and "authorization" in got.headers["access-control-allow-headers"]
+    assert strict.ask("/v1/models", Host="kammil.test", Authorization="Bearer sesame").status == 200
+
+
+@pytest.mark.parametrize("key", [None, "", "Bearer", "Bearer wrong", "Bearer sesame1", "Basic sesame", "sesame"])
+def test_without_the_key_only_the_page_and_health(strict: Running, key: str | None) -> None:
+    headers = {} if key is None else {"Authorization": key}
+    for path in ("/v1/models", "/metrics", "/tokenizer_info"):
+        got = strict.ask(path, **headers)
+        assert got.status == 401 and got.json["error"]["code"] == "invalid_api_key"
+    for path in ("/health", "/", "/docs"):
+        assert strict.ask(path, **headers).status == 200
+
+
+def test_the_key_opens(strict: Running) -> None:
+    assert strict.ask("/v1/models", Authorization="Bearer sesame").status == 200
+    assert strict.ask("/v1/learn", {"text": "شو"}, Authorization="bearer sesame").status == 403  # --no-learn
+
+
+def test_a_large_body_is_refused(strict: Running) -> None:
+    got = strict.ask("/v1/completions", b"x" * 2001, Authorization="Bearer sesame")
+    assert got.status == 413 and got.json["error"]["message"].startswith("the body has more than 2000 bytes")
+    with socket.create_connection(("127.0.0.1", strict.port)) as connection:  # its length is not told beforehand
+        connection.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sesame\r\n"
+            b"Transfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n400\r\n" + b"x" * 1024 + b"\r\n"
+        )
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
+def test_a_full_queue_is_said_and_time_ends_cleanly(strict: Running) -> None:
+    key = {"Authorization": "Bearer sesame"}
+    asked = {"prompt": "شو", "max_tokens": 100_000, "logit_bias": {"3": -100}}
+    with ThreadPoolExecutor(2) as pool:
+        begun = time.monotonic()
+        long = [pool.submit(strict.ask, "/v1/completions", asked, **key) for _ in range(2)]
+        full = strict.ask("/v1/suggest", {"prefix": "شو"}, **key)
+        while full.status == 200 and time.monotonic() - begun < 30:
+            full = strict.ask("/v1/suggest", {"prefix": "شو"}, **key)
+        assert full.status == 429 and full.headers["retry-after"] == "1"
+        assert full.json["error"]["code"] == "rate_limit_exceeded"
+        for one in long:
+            got = one.result()
+            assert got.status == 200
+            (choice,) = got.json["choices"]
+            assert choice["finish_reason"] == "length" and choice["text"]
+            assert got.json["usage"]["completion_tokens"] < 100_000
+
+
+def test_a_stream_that_takes_too_long_ends_cleanly(strict: Running) -> None:
+    asked = {"prompt": "شو", "max_tokens": 100_000, "stream": True, "logit_bias": {"3": -100}}
+    got = strict.ask("/v1/completions", asked, Authorization="Bearer sesame")
+    events = got.body.decode().split("\n\n")
+    assert events[-2] == "data: [DONE]"
+    assert json.loads(events[-3].removeprefix("data: "))["choices"][0]["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"prompt": NaN}',
+        b'{"temperature": NaN}',
+        b'{"temperature": 1e400}',
+        b'{"presence_penalty": -Infinity}',
+        b'{"max_tokens": 1e30}',
+        b'{"n": 99999999999999999999999}',
+        b'{"seed": ' + b"9" * 5000 + b"}",
+        b'{"prompt": "\\ud800"}',
+        b'{"prompt": "a", "prompt": 5}',
+        b'{"logit_bias": {"\\u0663": 1}}',
+        b'{"logit_bias": {"-1": 1}}',
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b'{"prompt": ' + b"[" * 900 + b"]" * 900 + b"}",
+    ],
+    ids=lambda body: body[:24].decode("latin-1"),
+)
+def test_odd_bodies_are_no_failure_of_ours(server: Running, body: bytes) -> None:
+    for path in ("/v1/completions", "/v1/suggest", "/v1/score", "/tokenize", "/detokenize", "/v1/learn"):
+        got = server.ask(path, body)
+        assert got.status < 500, (path, got.body)
+        assert got.status == 200 or got.json["error"]["message"]
+
+
+def test_odd_texts_are_read(server: Running, bundled: Completer) -> None:
+    for text in ("\x00\x01", "\u202e\u2066", "👩‍👩‍👧‍👦" * 50, "a" * 5000, "ا\u064b" * 300, "\ud7ff\ue000"):
+        got = server.ask("/v1/completions", {"prompt": text, "max_tokens": 3, "seed": 1})
+        assert got.json["choices"][0]["text"] == bundled.complete(text, length=3, temperature=1, seed=1).text
+        assert server.ask("/v1/suggest", {"prefix": text}).status == 200
+        assert server.ask("/v1/score", {"text": text}).status == 200
+
+
+def test_prompts_do_not_stand_in_the_log(server: Running) -> None:
+    for path, name in (("/v1/completions", "prompt"), ("/v1/suggest", "prefix"), ("/v1/score", "text")):
+        assert server.ask(path, {name: "سرّ كبير secret"}).status == 200
+    server.ask("/v1/completions", {"prompt": ["secret", 5]})
+    log = server.log.read_text()
+    assert "secret" not in log and "سر" not in log
+    assert "/v1/suggest" in log
+
+
+def test_slow_and_half_closed_clients_hold_nobody_up(server: Running) -> None:
+    with ExitStack() as stack:
+        for i in range(200):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            connection.sendall(
+                b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"[: 20 + i]
+            )
+            if i % 3 == 0:
+                connection.shutdown(socket.SHUT_WR)
+        assert server.ask("/v1/suggest", {"prefix": "شو"}).status == 200
+    assert server.ask("/health").status == 200
+
+
+def test_health_answers_while_all_rows_are_taken(server: Running) -> None:
+    async def main() -> list[float]:
+        took: list[float] = []
+        body = json.dumps(LONG | {"n": 32}).encode()
+        head = b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        writers: list[asyncio.StreamWriter] = []
+        for _ in range(8):
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            writers.append(writer)
+        await asyncio.to_thread(until, lambda: server.figure("kammil_live_texts") > 200)
+        for _ in range(20):
+            begun = time.monotonic()
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")
+            took.append(time.monotonic() - begun)
+            writer.close()
+        assert server.figure("kammil_live_texts") > 200
+        for writer in writers:
+            writer.close()
+        return took
+
+    assert len(asyncio.run(main())) == 20
+    until(lambda: server.figure("kammil_live_texts") == 0)
+
+
+def test_two_thousand_connections(server: Running) -> None:
+    with ExitStack() as stack:
+        for _ in range(2_000):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        assert server.ask("/v1/suggest", {"prefix": "شو"}).status == 200

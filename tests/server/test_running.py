@@ -1,0 +1,129 @@
+"""Processes: what they load, how they end, and what happens when one is killed."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import kammil
+from kammil import folder as folders
+from kammil.completion import Completer
+from tests.server.conftest import Running, serving, until
+
+
+def kammil_serve(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "kammil", "serve", *arguments], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_what_cannot_be_served_is_said_in_one_sentence(server: Running, tmp_path: Path) -> None:
+    for arguments, said in (
+        ((str(tmp_path / "nothing"),), "there is no model folder at"),
+        (("--port", str(server.port)), "give another --host or --port"),
+        (("--port", "70000"), "port is 70000"),
+        (("--queue", "0"), "queue is 0"),
+        (("levantine", "levantine"), "two models are called 'levantine'"),
+        (("--workers", "2", "--learn"), "--workers 1"),
+    ):
+        done = kammil_serve(*arguments)
+        assert done.returncode == 2 and done.stdout == ""
+        assert said in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_several_models_are_opened_when_asked_for_and_read_again(
+    folder_of: Callable[[str], Path], tmp_path: Path, bundled: Completer
+) -> None:
+    counter = tmp_path / "counter"
+    shutil.copytree(folder_of("ngram"), counter)
+    old = kammil.load(counter)
+    asked = {"model": "counter", "prompt": "شو", "max_tokens": 40, "seed": 1, "temperature": 1.0}
+    options = {"length": 40, "seed": 1, "temperature": 1.0}
+    with serving(tmp_path, "levantine", counter) as server:
+        names = [model["id"] for model in server.ask("/v1/models").json["data"]]
+        assert names == ["levantine", "counter"]
+        got = server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 5, "seed": 1}).json
+        assert got["choices"][0]["text"] == bundled.complete("شو", length=5, seed=1, temperature=1).text
+        got = server.ask("/v1/completions", asked).json
+        assert got["choices"][0]["text"] == old.complete("شو", **options).text  # pyright: ignore[reportArgumentType]
+        assert server.ask("/v1/learn", {"model": "counter", "text": "شو"}).status == 400  # a counter cannot
+
+        # While it is read again, whoever is being answered is answered.
+        texts: list[int] = []
+        stop = threading.Event()
+
+        def asking() -> None:
+            while not stop.is_set():
+                texts.append(server.ask("/v1/completions", asked).status)
+
+        thread = threading.Thread(target=asking)
+        thread.start()
+        shutil.rmtree(counter)
+        shutil.copytree(folder_of("gru"), counter)
+        new = kammil.load(counter).complete("شو", **options).text  # pyright: ignore[reportArgumentType]
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: server.ask("/v1/completions", asked).json["choices"][0]["text"] == new)
+        (counter / folders.MODEL).write_text("{")  # a folder that cannot be read changes nothing
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: "stays as it was" in server.log.read_text())
+        assert server.ask("/v1/completions", asked).json["choices"][0]["text"] == new
+        stop.set()
+        thread.join()
+        assert texts and set(texts) == {200}
+
+
+def test_what_streams_is_finished_before_the_end(tmp_path: Path, bundled: Completer) -> None:
+    with serving(tmp_path) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        body = {"prompt": "شو", "max_tokens": 1500, "seed": 1, "stream": True, "logit_bias": {"3": -100}}
+        connection.request("POST", "/v1/completions", json.dumps(body), {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        first = answer.readline()
+        server.process.send_signal(signal.SIGTERM)
+        events = (first + answer.read()).decode().split("\n\n")
+        assert events[-2] == "data: [DONE]"
+        made = [json.loads(event.removeprefix("data: "))["choices"][0] for event in events[:-2]]
+        assert len("".join(choice["text"] for choice in made)) == 1500
+        assert made[-1]["finish_reason"] == "length"
+        assert server.process.wait(30) in (0, -signal.SIGTERM)
+        connection.close()
+
+
+def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2") as server:
+
+        def workers() -> set[int]:
+            listed = subprocess.run(
+                ["ps", "-o", "pid=,args=", "--ppid", str(server.process.pid)], capture_output=True, text=True, check=True
+            )
+            return {int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line}
+
+        until(lambda: len(workers()) == 2)
+        before = workers()
+        assert server.ask("/v1/learn", {"text": "شو"}).status == 403  # the other worker would not know it
+        until(lambda: server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 3}).status == 200)
+        killed = min(before)
+        os.kill(killed, signal.SIGKILL)
+        failed = 0
+        until(lambda: killed not in workers())
+        end = time.monotonic() + 60
+        while len(workers()) < 2 or time.monotonic() > end:
+            try:
+                assert server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 3}, timeout=5).status in (200, 503)
+            except OSError:
+                failed += 1  # what was on its way to the one that died
+        assert failed <= 2
+        assert len(workers() & before) == 1
+        assert server.figure("kammil_requests_total") > 0
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: server.log.read_text().count("read levantine again") >= 1)
+        assert len(workers()) == 2

@@ -1,0 +1,42 @@
+"""The plug-in, as `llm` finds and calls it."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kammil
+from kammil.errors import KammilError, OptionError
+
+llm = pytest.importorskip("llm")
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """The model that `llm` knows by the name that we registered."""
+    monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    module = import_module(project["entry-points"]["llm"]["kammil"])
+    llm.plugins.pm.register(module, "kammil")
+    yield llm.get_model("kammil")
+    llm.plugins.pm.unregister(name="kammil")
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_it_writes_what_the_model_writes(model: Any, stream: bool) -> None:
+    response = model.prompt("شو حلو", stream=stream, length=20, temperature=0.5, seed=3, stop="ا")
+    wanted = kammil.load().complete("شو حلو", length=20, temperature=0.5, seed=3, stop=("ا",)).text
+    assert "".join(response) == wanted
+    assert response.usage().input == 6 and response.usage().output == len(wanted)
+
+
+def test_what_is_wrong_is_said(model: Any) -> None:
+    with pytest.raises(OptionError, match="preset is 'no'"):
+        model.prompt("شو", preset="no").text()
+    with pytest.raises(KammilError, match="there is no model folder"):
+        model.prompt("شو", folder="nowhere").text()
