@@ -21,8 +21,8 @@ from kammil.text import visible, words
 
 def page(explanation: Explanation, name: str) -> str:
     """The file's content; `name` is that of the model."""
-    style = _colours() + _part("style.css")
-    script = _part("script.js")
+    style = colours() + _part("style.css")
+    script = letters() + _part("script.js")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'"
     each = explanation.bits_per_character
     mean = "" if each is None else f"{each:.2f} bits a character"
@@ -53,6 +53,23 @@ def save(explanation: Explanation, name: str, path: Path) -> None:
         raise FolderError(f"cannot write the page {path}: {reason}; name another file.") from error
 
 
+def colours() -> str:
+    """Style rules for all levels of surprise, light and dark, by class and by highlight."""
+
+    def rules(shades: tuple[str, ...]) -> str:
+        return "".join(
+            f".l{n} {{ background: {shade} }}\n::highlight(l{n}) {{ background-color: {shade} }}\n"
+            for n, shade in enumerate(shades)
+        )
+
+    return f"{rules(LIGHT)}@media (prefers-color-scheme: dark) {{\n{rules(DARK)}}}\n"
+
+
+def letters() -> str:
+    """A module of JavaScript: colours over a text whose letters stay joined; see `letters.js`."""
+    return _part("letters.js")
+
+
 def _text(explanation: Explanation) -> str:
     """The text, its words marked with the level of their mean."""
     text, done, made = explanation.text, 0, list[str]()
@@ -78,18 +95,6 @@ def _row(place: Place) -> str:
         f"{place.bits:.2f}</td><td>{100 * place.probability:.1f}&nbsp;%</td><td>{rank}</td><td>{others}</td>"
         f"<td>{saved}</td></tr>"
     )
-
-
-def _colours() -> str:
-    """Rules for all levels, light and dark."""
-
-    def rules(shades: tuple[str, ...]) -> str:
-        return "".join(
-            f".l{n} {{ background: {shade} }}\n::highlight(l{n}) {{ background-color: {shade} }}\n"
-            for n, shade in enumerate(shades)
-        )
-
-    return f"{rules(LIGHT)}@media (prefers-color-scheme: dark) {{\n{rules(DARK)}}}\n"
 
 
 def _part(name: str) -> str:
