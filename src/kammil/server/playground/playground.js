@@ -1,0 +1,166 @@
+// The page: who hears whom.
+
+import { Problem, complete, score, suggest, unlock } from "./api.js";
+import { chips } from "./chips.js";
+import { editor } from "./editor.js";
+import { direction, language, say, spoken } from "./language.js";
+import { latest } from "./latest.js";
+import { learning } from "./learning.js";
+import { models } from "./models.js";
+import { options } from "./options.js";
+import { directionOf, wholeWords } from "./seam.js";
+import { surprise } from "./surprise.js";
+import { writing } from "./writing.js";
+
+const REST = { ghost: 150, chips: 60, live: 700 }; // milliseconds without a keystroke before something is asked, or said
+const GHOST = 30; // characters
+const ENOUGH = 8; // of a ghost are left: no new one is asked for
+
+const $ = (id) => document.getElementById(id);
+
+// What went wrong last; said again when the language changes.
+let problem = null;
+const told = () => {
+  $("problem").hidden = !problem || problem.kind === "key";
+  $("problem").textContent = $("problem").hidden ? "" : say(problem.kind, { message: problem.message });
+  $("key").hidden = problem?.kind !== "key";
+};
+const report = (found) => {
+  problem = found;
+  told();
+};
+const guard = async (act) => {
+  try {
+    await act();
+    report(null);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    report(error);
+  }
+};
+
+language($("language"));
+spoken(told);
+// The keys, with the arrow that goes on in the direction of the text.
+let forward = "";
+const tellKeys = () => {
+  const arrow = typing.direction === "rtl" ? "←" : "→";
+  if (forward === arrow) return;
+  forward = arrow;
+  const keys = { tab: "Tab", word: "Ctrl+" + arrow, esc: "Esc", down: "↓" };
+  const marked = Object.fromEntries(Object.keys(keys).map((name) => [name, `\0${name}\0`]));
+  const parts = say("keys", marked).split("\0");
+  $("keys").replaceChildren(
+    ...parts.map((part, i) => {
+      if (i % 2 === 0) return part;
+      return Object.assign(document.createElement("kbd"), { textContent: keys[part], dir: "ltr" });
+    }),
+  );
+};
+
+const model = models({ select: $("model"), card: $("card") }, () => {
+  learnt.changed();
+  ask();
+});
+
+const askGhost = latest(
+  REST.ghost,
+  (prompt, signal) => complete({ model: model.id, prompt, max_tokens: GHOST, temperature: 0 }, signal),
+  ({ choices: [{ text, finish_reason }] }, prompt) => typing.offer(prompt, wholeWords(text, finish_reason === "length")),
+  report,
+);
+const askChips = latest(
+  REST.chips,
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 3 }, signal),
+  ({ suggestions }, prefix) =>
+    words.show(suggestions, directionOf(prefix + (suggestions[0]?.completion ?? ""), direction())),
+  report,
+);
+
+const live = latest(REST.live, async (text) => text, (text) => ($("live").textContent = text), () => {});
+const typing = editor(
+  { field: $("text"), mirror: $("mirror"), caret: $("caret") },
+  {
+    typed(text, ghost) {
+      const written = text.trim() !== "";
+      $("done").disabled = $("colour").disabled = !written;
+      if (!written) askGhost.cancel();
+      else if (ghost.length < ENOUGH) askGhost(text);
+      askChips(text);
+      tellKeys();
+    },
+    shown(ghost) {
+      for (const id of ["accept", "accept-word", "dismiss"]) $(id).disabled = !ghost;
+      live(ghost && say("ghost", { text: ghost }));
+    },
+    accepted: (part) => ($("live").textContent = say("accepted", { text: part })),
+    dismissed: () => askGhost.cancel(),
+    down: () => words.enter(),
+  },
+);
+const words = chips($("chips"), {
+  use: (completion) => typing.append(completion + " "),
+  leave: () => typing.focus(),
+});
+spoken(() => {
+  typing.render();
+  forward = "";
+  tellKeys();
+});
+
+function ask() {
+  askChips(typing.text);
+  if (!typing.text.trim()) return;
+  typing.dismiss();
+  askGhost(typing.text);
+}
+
+for (const [id, act] of [["accept", typing.all], ["accept-word", typing.word], ["dismiss", typing.dismiss]]) {
+  $(id).addEventListener("mousedown", (event) => event.preventDefault()); // the caret stays in the text
+  $(id).addEventListener("click", () => {
+    act();
+    typing.focus();
+  });
+}
+
+const chosen = options({ form: $("options"), presets: $("presets"), sliders: $("sliders"), reseed: $("reseed") });
+writing(
+  { form: $("options"), list: $("completions"), stop: $("stop") },
+  {
+    prompt: () => typing.text,
+    options: () => ({ model: model.id, ...chosen() }),
+    use: (text) => typing.replace(text),
+    report,
+  },
+);
+
+const heat = surprise({ heat: $("heat"), detail: $("detail"), mean: $("mean"), scale: $("scale") });
+$("colour").addEventListener("click", () =>
+  guard(async () => heat(await score({ model: model.id, text: typing.text, top: 5 }))),
+);
+
+const learnt = learning(
+  { toggle: $("learn"), status: $("learnt"), button: $("wipe"), shared: $("shared"), list: $("written") },
+  { model: () => model, reopen: (text) => typing.replace(text), guard },
+);
+$("done").addEventListener("click", () => {
+  learnt.finish(typing.text);
+  typing.replace("");
+});
+
+const load = () =>
+  guard(async () => {
+    try {
+      await model.load();
+    } catch (error) {
+      if (error.kind === "busy" || error.kind === "unreachable") setTimeout(load, 1000 * (error.wait || 2));
+      throw error;
+    }
+  });
+$("key").addEventListener("submit", (event) => {
+  event.preventDefault();
+  unlock($("secret").value);
+  load();
+});
+load();
+typing.focus();
