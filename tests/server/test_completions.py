@@ -87,9 +87,7 @@ def test_stop_strings_and_penalties(client: Any, bundled: Completer) -> None:
 def test_more_fields(client: Any, bundled: Completer) -> None:
     extra = {"top_k": 4, "min_p": 0.02, "repetition_penalty": 1.2, "nobody": {"knows": "this"}}
     got = client.completions.create(model="levantine", prompt="شو", max_tokens=20, seed=4, extra_body=extra)
-    wanted = bundled.complete(
-        "شو", length=20, temperature=1, seed=4, top_k=4, min_p=0.02, repetition_penalty=1.2
-    )
+    wanted = bundled.complete("شو", length=20, temperature=1, seed=4, top_k=4, min_p=0.02, repetition_penalty=1.2)
     assert got.choices[0].text == wanted.text
     for preset in ("predictive", "creative", "exact"):
         got = client.completions.create(
@@ -110,9 +108,7 @@ def test_bias_forces_and_forbids(client: Any, bundled: Completer) -> None:
         model="levantine", prompt="شو", max_tokens=4, temperature=0, logit_bias={str(id): 100}
     )
     assert got.choices[0].text == "بببب"
-    got = client.completions.create(
-        model="levantine", prompt="شو", max_tokens=60, n=4, logit_bias={str(id): -100}
-    )
+    got = client.completions.create(model="levantine", prompt="شو", max_tokens=60, n=4, logit_bias={str(id): -100})
     assert not any("ب" in choice.text for choice in got.choices)
 
 

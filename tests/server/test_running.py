@@ -103,7 +103,10 @@ def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path
 
         def workers() -> set[int]:
             listed = subprocess.run(
-                ["ps", "-o", "pid=,args=", "--ppid", str(server.process.pid)], capture_output=True, text=True, check=True
+                ["ps", "-o", "pid=,args=", "--ppid", str(server.process.pid)],
+                capture_output=True,
+                text=True,
+                check=True,
             )
             return {int(line.split()[0]) for line in listed.stdout.splitlines() if "spawn_main" in line}
 

@@ -1,0 +1,235 @@
+"""The page in a real browser, its API answered by the tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'kammil[dev]'")
+from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route, WebSocket, expect, sync_playwright
+
+from kammil.server.playground import HEADERS, assets
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+PATIENCE = 60
+"""Seconds until something that should come is given up: how fast the machine is decides nothing."""
+expect.set_options(timeout=1000 * PATIENCE)
+ORIGIN = "http://playground.test/"
+ARGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run"),
+)
+CARD = {
+    "name": "levantine",
+    "family": "blend",
+    "parameters": 6778529,
+    "licence": "research use",
+    "figures": {"bits_per_character": 2.64, "top1": 0.507, "top3": None},
+    "learns": True,
+    "learning": "shared",
+}
+
+
+class Api:
+    """Answers the page as the API does, and keeps what was asked; whatever else is asked for fails the test."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self.ghosts: dict[str, str] = {}
+        self.suggestions: dict[str, list[dict[str, Any]]] = {}
+        self.foreign: list[str] = []
+        self.held: list[Route] | None = None
+        self.failing: tuple[int, str] | None = None
+        self.key: str | None = None
+
+    def of(self, path: str) -> list[Any]:
+        """The bodies that were sent to a path."""
+        return [body for to, body in self.asked if to == path]
+
+    def written(self) -> list[Any]:
+        """Of completions, the ones side by side."""
+        return [body for body in self.of("POST v1/completions") if body.get("stream")]
+
+    def __call__(self, route: Route) -> None:
+        request = route.request
+        if not request.url.startswith(ORIGIN):
+            self.foreign.append(request.url)
+            route.abort()
+            return
+        path = request.url.removeprefix(ORIGIN).partition("?")[0]
+        if path in assets():
+            asset = assets()[path]
+            route.fulfill(body=asset.content, headers={**HEADERS, "Content-Type": asset.media})
+            return
+        body = json.loads(request.post_data) if request.post_data else None
+        self.asked.append((f"{request.method} {path}", body))
+        if self.failing:
+            status, message = self.failing
+            route.fulfill(status=status, json={"error": {"message": message}}, headers={"Retry-After": "1"})
+        elif self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            route.fulfill(status=401, json={"error": {"message": "no key"}})
+        elif self.held is not None and path == "v1/completions":
+            self.held.append(route)
+        else:
+            self.answer(route, path, body)
+
+    def answer(self, route: Route, path: str, body: Any) -> None:
+        """What a server with one model and one that cannot learn says."""
+        if path == "v1/models":
+            other = {**CARD, "name": "plain", "learns": False, "figures": {}}
+            route.fulfill(json={"data": [{"id": "levantine", "card": CARD}, {"id": "plain", "card": other}]})
+        elif path == "v1/suggest":
+            route.fulfill(json={"suggestions": self.suggestions.get(body["prefix"], [])})
+        elif path == "v1/score":
+            route.fulfill(json=scored(body["text"]))
+        elif path == "v1/learn":
+            route.fulfill(json={"learnt": 1})
+        elif path == "v1/completions" and body.get("stream"):
+            route.fulfill(body=streamed(body["n"]), headers={"Content-Type": "text/event-stream"})
+        elif path == "v1/completions":
+            route.fulfill(json={"choices": [{"text": self.ghosts.get(body["prompt"], ""), "finish_reason": "length"}]})
+        else:
+            route.fulfill(status=404, json={"error": {"message": f"there is no {path}"}})
+
+
+def scored(text: str) -> dict[str, Any]:
+    """One bit more for each character, and two alternatives; the last entry is the end of the text."""
+    places = [
+        {"character": c, "bits": i % 9, "alternatives": [{"character": c, "probability": 2.0 ** -(i % 9)}, END]}
+        for i, c in enumerate([*text, ""])
+    ]
+    return {"text": text, "bits_per_character": 1.5, "characters": places}
+
+
+END = {"character": "", "probability": 0.01}
+
+
+def streamed(n: int) -> str:
+    """Texts of several choices, mingled, as server-sent events with a ping among them."""
+    made: list[str] = []
+    for piece in ("ون ", "هون", "<b>"):
+        for index in range(n):
+            choice = {"index": index, "text": piece, "finish_reason": None}
+            made.append(f"data: {json.dumps({'choices': [choice]})}\n\n")
+        made.append(": ping\n\n")
+    return "".join([*made, "data: [DONE]\n\n"])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed: apt-get install chromium")
+    with sync_playwright() as started:
+        try:
+            opened = started.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        except Error as error:
+            pytest.skip(f"Chromium does not start: {error.message.splitlines()[0]}")
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def api() -> Api:
+    return Api()
+
+
+class Playground:
+    """The page, opened."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, self.keyboard, self.mouse = page, page.keyboard, page.mouse
+
+    def one(self, selector: str) -> Locator:
+        """What a CSS selector names."""
+        return self.page.locator(selector)
+
+    def ask(self, script: str, argument: Any = None) -> Any:
+        """What a piece of JavaScript says."""
+        return self.page.evaluate(script, argument)
+
+    def type(self, text: str) -> None:
+        """All at once: how fast the machine is decides nothing."""
+        self.one("#text").focus()
+        self.keyboard.insert_text(text)
+
+    def ghost(self) -> str:
+        """What is seen after the typed text."""
+        return self.ask(
+            """() => document.querySelector(".ghosted") ? document.getElementById("mirror").textContent
+              .slice(document.getElementById("text").value.length) : "" """
+        )
+
+    def has_ghost(self, wanted: str) -> None:
+        """Sooner or later this is the ghost."""
+        self.until(lambda: self.ghost() == wanted)
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Let the page work until something is so; fail if it never is."""
+        end = time.monotonic() + PATIENCE
+        while not true():
+            assert time.monotonic() < end, f"it never came; the ghost is {self.ghost()!r}"
+            self.page.wait_for_timeout(20)
+
+    def has_text(self, wanted: str) -> None:
+        """Sooner or later this is what is typed."""
+        expect(self.one("#text")).to_have_value(wanted)
+
+
+@pytest.fixture(scope="session")
+def tabs(browser: Browser) -> dict[str, Page]:
+    """Pages by what they were opened with; to open one costs as much as a test."""
+    return {}
+
+
+@pytest.fixture
+def visit(browser: Browser, tabs: dict[str, Page], api: Api) -> Iterator[Callable[..., Playground]]:
+    """Open the page; afterwards nothing foreign was asked for, and the console is empty."""
+    heard: list[str] = []
+    used: list[Page] = []
+
+    def said(message: ConsoleMessage) -> None:
+        heard.append(message.text)
+
+    def failed(error: Error) -> None:
+        heard.append(str(error))
+
+    def connected(socket: WebSocket) -> None:
+        api.foreign.append(socket.url)
+
+    def go(locale: str = "ar", **options: Any) -> Playground:
+        opened: dict[str, Any] = {"locale": locale, "reduced_motion": "reduce", "service_workers": "block", **options}
+        key = repr(opened)
+        if key not in tabs:
+            tabs[key] = browser.new_context(**opened).new_page()
+            tabs[key].set_default_timeout(1000 * PATIENCE)
+        page = tabs[key]
+        used.append(page)
+        page.route("**/*", api)
+        page.on("console", said)
+        page.on("pageerror", failed)
+        page.on("websocket", connected)
+        page.goto(ORIGIN)
+        return Playground(page)
+
+    yield go
+    for page in used:
+        page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        page.unroute_all(behavior="ignoreErrors")
+        page.goto("about:blank")
+        page.remove_listener("console", said)
+        page.remove_listener("pageerror", failed)
+        page.remove_listener("websocket", connected)
+    assert api.foreign == []
+    # Chromium itself writes a line for every answer that is an error; those were asked for.
+    assert [line for line in heard if not line.startswith("Failed to load resource")] == []
+
+
+@pytest.fixture
+def page(visit: Callable[..., Playground]) -> Playground:
+    return visit()

@@ -1,0 +1,134 @@
+"""What stands around the text: suggestions, completions, colours, learning, the card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from tests.server.playground.conftest import Api, Playground
+
+MID, LATIN = "شو حلو الشعور لما تك", "see you to"
+GHOSTS = {MID: "ون مع اصحابك كل ا", LATIN: "morrow at the of"}
+"""What the model writes, cut by its length in the last word."""
+SUGGESTIONS = [
+    {"text": "تكون", "completion": "ون", "probability": 0.68},
+    {"text": "تكوني", "completion": "وني", "probability": 0.06},
+    {"text": "تكبر", "completion": "بر", "probability": 0.03},
+]
+
+
+@pytest.fixture(autouse=True)
+def answers(api: Api) -> None:
+    api.ghosts = GHOSTS
+    api.suggestions = {MID: SUGGESTIONS}
+
+
+def test_chips_go_in_the_direction_of_the_text_and_are_used(visit: Callable[..., Playground], api: Api) -> None:
+    page = visit("en")
+    page.type(MID)
+    chips = page.one("#chips button:visible")
+    expect(chips).to_have_text([re.compile(f"^{s['text']} ") for s in SUGGESTIONS])
+    places = [chips.nth(i).bounding_box() for i in range(3)]
+    assert all(places)
+    lefts = [place["x"] for place in places if place]
+    assert lefts == sorted(lefts, reverse=True)
+    assert page.ask("document.documentElement.dir") == "ltr"
+    # By keyboard: down to the first, leftwards to the next, and back into the text.
+    page.keyboard.press("ArrowDown")
+    expect(chips.nth(0)).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(chips.nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    page.has_text(MID + "وني ")
+    expect(page.one("#text")).to_be_focused()
+    expect(chips).to_have_count(0)
+    assert len({body["session"] for body in api.of("POST v1/suggest")}) == 1
+
+
+def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:
+    page.type(MID)
+    page.has_ghost("ون مع اصحابك كل")
+    page.one("#length").focus()
+    page.keyboard.press("Home")
+    page.one("#write").press("Enter")
+    cards = page.one("#completions li")
+    expect(cards).to_have_count(3)
+    # Markup in a text is text.
+    expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>"] * 3)
+    sent = api.written()[-1]
+    assert (sent["prompt"], sent["n"], sent["max_tokens"], sent["temperature"]) == (MID, 3, 5, 0.7)
+    cards.nth(1).get_by_role("button").first.press("Enter")
+    page.has_text(MID + "ون هون<b>")
+
+
+def test_presets_move_the_sliders_and_sliders_leave_the_preset(page: Playground, api: Api) -> None:
+    page.one("input[value=creative]").press("Space")
+    expect(page.one("#temperature")).to_have_value("1")
+    page.one("#write").press("Enter")
+    expect(page.one("#completions li")).to_have_count(3)
+    assert api.written()[-1]["preset"] == "creative"
+    page.one("#temperature").press("End")
+    expect(page.one("input[value=custom]")).to_be_checked()
+    page.one("#reseed").press("Enter")
+    expect(page.one("#seed")).to_have_value("1")
+    page.page.reload()
+    expect(page.one("#temperature")).to_have_value("1.5")
+    sent = api.written()[-1]
+    assert (sent["temperature"], sent["top_p"], sent["seed"], sent.get("preset")) == (1.5, 1, 1, None)
+
+
+def test_the_heat_map_tells_of_each_character(page: Playground) -> None:
+    text = "شو 👍🏽 ok"
+    page.type(text)
+    page.one("#colour").press("Enter")
+    heat, detail = page.one("#heat p"), page.one("#detail")
+    expect(heat).to_have_text(text)
+    assert page.ask("[...CSS.highlights.keys()].filter((name) => /^l/.test(name)).sort()") == [
+        f"l{n}" for n in range(8)
+    ]
+    heat.focus()
+    expect(detail).to_contain_text("ش")
+    for key, wanted in (("ArrowLeft", "و"), ("ArrowLeft", "فراغ"), ("ArrowRight", "و"), ("End", "نهاية النص")):
+        page.keyboard.press(key)
+        expect(detail.locator("p").first).to_contain_text(wanted)
+    # Pointing works as well, and each alternative is listed with its share.
+    spot = page.ask(
+        "() => { const r = new Range(); r.setStart(document.querySelector('#heat .word').firstChild, 0);"
+        "r.setEnd(document.querySelector('#heat .word').firstChild, 1);"
+        "const b = r.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] }"
+    )
+    page.mouse.move(*spot)
+    expect(detail.locator("li")).to_have_text([re.compile("^ش ١٠٠"), re.compile("^نهاية النص ١")])
+
+
+def test_nothing_is_learnt_until_it_is_switched_on(page: Playground, api: Api) -> None:
+    page.type(MID)
+    page.one("#done").press("Enter")
+    page.has_text("")
+    expect(page.one("#written li p")).to_have_text([MID])
+    assert api.of("POST v1/learn") == []
+    page.one("#learn").press("Space")
+    page.type(LATIN)
+    page.one("#done").press("Enter")
+    expect(page.one("#learnt")).to_contain_text("١")
+    assert [body["text"] for body in api.of("POST v1/learn")] == [LATIN]
+    page.one("#wipe").press("Enter")
+    expect(page.one("#learnt")).to_have_text("مُحي ما تعلّمه.")
+    assert len(api.of("DELETE v1/learn")) == 1
+    # Neither a reload nor another model finds it switched on.
+    page.page.reload()
+    expect(page.one("#learn")).not_to_be_checked()
+    expect(page.one("#learn")).to_be_enabled()
+    page.one("#model").select_option("plain")
+    expect(page.one("#learn")).to_be_disabled()
+
+
+def test_the_card_shows_what_is_known(page: Playground) -> None:
+    expect(page.one("#card")).to_contain_text("research use")
+    expect(page.one("#card")).to_contain_text("٢٫٦٤")
+    expect(page.one("#card dt")).to_have_count(6)  # what is null is left out

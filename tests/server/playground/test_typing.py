@@ -1,0 +1,162 @@
+"""Ghost, caret and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import Error, expect
+
+if TYPE_CHECKING:
+    from tests.server.playground.conftest import Api, Playground
+
+MID, LATIN = "شو حلو الشعور لما تك", "see you to"
+GHOSTS = {MID: "ون مع اصحابك كل ا", LATIN: "morrow at the of"}
+"""What the model writes, cut by its length in the last word."""
+SEAM = """([first, last]) => {
+  const range = new Range(), node = document.getElementById("mirror").firstChild;
+  range.setStart(node, first);
+  range.setEnd(node, last);
+  const { left, right, top, bottom } = range.getBoundingClientRect();
+  return { left, right, top, bottom };
+}"""
+"""Where characters of the mirror stand."""
+
+
+@pytest.fixture(autouse=True)
+def answers(api: Api) -> None:
+    api.ghosts = GHOSTS
+
+
+def test_a_ghost_appears_and_is_joined_to_the_typed_letters(page: Playground) -> None:
+    page.type(MID)
+    # The last word was cut by the length, so it is not offered.
+    page.has_ghost("ون مع اصحابك كل")
+    # One text node: what the shaper sees is one word.
+    assert page.ask("document.getElementById('mirror').firstChild.data") == MID + "ون مع اصحابك كل"
+    joined = page.ask(SEAM, [len(MID) - 1, len(MID)])
+    page.keyboard.press("Escape")
+    alone = page.ask(SEAM, [len(MID) - 1, len(MID)])
+    # A kaf in the middle of a word is narrower than one at its end.
+    assert joined["right"] - joined["left"] < alone["right"] - alone["left"]
+
+
+@pytest.mark.parametrize(("text", "rtl"), [(MID, True), (LATIN, False)])
+def test_the_caret_stands_at_the_seam(page: Playground, text: str, rtl: bool) -> None:
+    page.type(text)
+    page.page.wait_for_selector(".ghosted")
+    last, next = page.ask(SEAM, [len(text) - 1, len(text)]), page.ask(SEAM, [len(text), len(text) + 1])
+    caret = page.one("#caret").bounding_box()
+    assert caret is not None
+    middle = caret["x"] + caret["width"] / 2
+    seam = last["left"] if rtl else last["right"]
+    assert middle == pytest.approx(seam, abs=1.5)
+    assert middle == pytest.approx(next["right"] if rtl else next["left"], abs=1.5)
+    assert last["top"] - 1 <= caret["y"] and caret["y"] + caret["height"] <= last["bottom"] + 1
+
+
+def test_text_and_mirror_break_their_lines_alike(visit: Callable[..., Playground], api: Api) -> None:
+    page = visit(viewport={"width": 360, "height": 740})
+    before = "كتبت نص طويل لحتى شوف كيف السطر بينكسر لما يوصل لآخر الصفحة\n\nhello "
+    page.type(before)
+    field, mirror = page.one("#text"), page.one("#mirror")
+    height = mirror.bounding_box()
+    assert height is not None and height == field.bounding_box()
+    # The text area itself has nothing left to scroll: all of its text is seen.
+    assert field.evaluate("(field) => field.scrollHeight - field.clientHeight") == 0
+    assert field.evaluate("(field) => field.scrollWidth - field.clientWidth") == 0
+    assert page.ask("document.documentElement.scrollWidth") <= 360
+
+
+def test_tab_accepts_all_and_undo_takes_it_back(page: Playground) -> None:
+    page.type(MID)
+    page.has_ghost("ون مع اصحابك كل")
+    page.keyboard.press("Tab")
+    page.has_text(MID + "ون مع اصحابك كل")
+    assert page.ghost() == ""
+    page.keyboard.press("Control+z")
+    page.has_text(MID)
+
+
+@pytest.mark.parametrize(
+    ("text", "forward", "backward", "first", "rest"),
+    [
+        (MID, "ArrowLeft", "ArrowRight", "ون", " مع اصحابك كل"),
+        (LATIN, "ArrowRight", "ArrowLeft", "morrow", " at the"),
+    ],
+)
+def test_control_and_the_arrow_onwards_accept_a_word(
+    page: Playground, text: str, forward: str, backward: str, first: str, rest: str
+) -> None:
+    page.type(text)
+    page.page.wait_for_selector(".ghosted")
+    page.keyboard.press(f"Control+{forward}")
+    page.has_text(text + first)
+    page.has_ghost(rest)
+    # The other way the caret walks back, as it always does; the ghost hides, and is there again at the end.
+    page.keyboard.press(f"Control+{backward}")
+    page.has_text(text + first)
+    page.has_ghost("")
+    page.keyboard.press("Control+End")
+    page.has_ghost(rest)
+
+
+def test_escape_dismisses_and_tab_is_free_again(page: Playground) -> None:
+    page.type(MID)
+    page.page.wait_for_selector(".ghosted")
+    page.keyboard.press("Escape")
+    page.has_ghost("")
+    page.keyboard.press("Tab")
+    page.has_text(MID)
+    expect(page.one("#text")).not_to_be_focused()
+
+
+def test_letters_that_agree_keep_the_ghost_and_others_end_it(page: Playground, api: Api) -> None:
+    page.type(MID)
+    page.page.wait_for_selector(".ghosted")
+    asked = len(api.of("POST v1/completions"))
+    page.one("#text").press_sequentially("ون م")
+    assert page.ghost() == "ع اصحابك كل"
+    assert len(api.of("POST v1/completions")) == asked
+    page.type("ب")
+    assert page.ghost() == ""
+
+
+def test_every_rest_asks_once_and_a_stale_answer_is_dropped(page: Playground, api: Api) -> None:
+    held = api.held = []
+    page.type(MID)
+    page.until(lambda: len(held) == 1)
+    page.one("#text").press_sequentially(" xy")
+    page.until(lambda: api.of("POST v1/completions")[-1]["prompt"] == MID + " xy")
+    for route, text in ((held[0], "ون"), (held[-1], "lophone ")):
+        try:
+            route.fulfill(json={"choices": [{"text": text, "finish_reason": "length"}]})
+        except Error:
+            assert route is held[0]  # it was aborted
+    page.has_ghost("lophone")
+
+
+def test_an_input_method_is_left_alone(page: Playground) -> None:
+    page.type(MID)
+    page.page.wait_for_selector(".ghosted")
+    keyboard = page.page.context.new_cdp_session(page.page)
+    keyboard.send("Input.imeSetComposition", {"text": "に", "selectionStart": 1, "selectionEnd": 1})
+    assert page.ghost() == ""
+    page.has_text(MID + "に")
+    keyboard.send("Input.insertText", {"text": "日"})
+    page.has_text(MID + "日")
+
+
+def test_the_ghost_law(page: Playground) -> None:
+    """Of `before` with its ghost, whatever is typed leaves the same whole text, or no ghost."""
+    strings = ["", "ش", "شو", "شو ", "شو حلو", "a", "ab", "a\u064e", "👍", "👍🏽"]
+    cases = [(b, a, g) for b in strings for a in strings for g in strings]
+    left = page.ask(
+        "(cases) => import('./seam.js').then(({ leftOver }) => cases.map((one) => leftOver(...one)))", cases
+    )
+    for (before, after, ghost_), rest in zip(cases, left, strict=True):
+        if after.startswith(before) and (before + ghost_).startswith(after):
+            assert after + rest == before + ghost_
+        else:
+            assert rest == ""
