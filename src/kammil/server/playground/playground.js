@@ -12,7 +12,7 @@ import { directionOf, wholeWords } from "./seam.js";
 import { surprise } from "./surprise.js";
 import { writing } from "./writing.js";
 
-const REST = { ghost: 150, chips: 60, live: 700 }; // milliseconds without a keystroke before something is asked, or said
+const REST = { ghost: 100, chips: 60, live: 700 }; // milliseconds without a keystroke before something is asked, or said
 const GHOST = 30; // characters
 const ENOUGH = 8; // of a ghost are left: no new one is asked for
 
