@@ -33,7 +33,7 @@ class Kammil(llm.Model):
     can_stream = True
     supports_conversation = False
 
-    class Options(llm.Options):
+    class Options(llm.Options):  # pyright: ignore[reportIncompatibleVariableOverride]  # so llm asks for it
         """Those of `kammil complete` that matter most; what is left out is the default there."""
 
         folder: str = Field(default="levantine", description="Model folder, or the name of a bundled model.")
@@ -48,7 +48,8 @@ class Kammil(llm.Model):
     def execute(
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: llm.Conversation | None
     ) -> Iterator[str]:
-        """What follows the prompt, piece by piece where it may be streamed."""
+        """What follows the prompt, and nothing before it of a conversation; piece by piece where it may be streamed."""
+        del conversation
         given: dict[str, object] = prompt.options.model_dump(exclude_none=True)
         model = _opened(Path(str(given.pop("folder"))))
         if "stop" in given:

@@ -11,8 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,19 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
     def ask(
-        self, path: str, body: object = None, *, method: str | None = None, timeout: float = 60, **headers: str
+        self,
+        path: str,
+        body: object = None,
+        *,
+        method: str | None = None,
+        timeout: float = 60,
+        headers: Mapping[str, str] | None = None,
+        **named: str,
     ) -> Answer:
         """One request; a body that is no bytes goes as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json"} | {
-            name.replace("_", "-"): value for name, value in headers.items()
+            name.replace("_", "-"): value for name, value in (named | dict(headers or {})).items()
         }
         request = urllib.request.Request(self.url + path, data, given, method=method)
         try:
@@ -82,13 +89,19 @@ def until(true: Callable[[], object], seconds: float = 60) -> None:
 
 
 @contextmanager
-def serving(folder: Path, *arguments: str | Path, **environment: str) -> Iterator[Running]:
+def serving(folder: Path, *arguments: str | Path, **environment: str) -> Generator[Running]:
     """A server, from when it is ready; it is stopped at the end, and must then end by itself."""
     log = folder / "log"
     command = [sys.executable, "-m", "kammil", "serve", "--port", "0", *map(str, arguments)]
     with log.open("w") as file:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=file, text=True, cwd=folder, env=os.environ | environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=file,
+            text=True,
+            cwd=folder,
+            env=os.environ | environment,
+            start_new_session=True,
         )
     try:
         until(lambda: "listening on" in log.read_text() or process.poll() is not None)
@@ -108,7 +121,8 @@ def serving(folder: Path, *arguments: str | Path, **environment: str) -> Iterato
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) in (0, -signal.SIGTERM)
     finally:
-        process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers too
         process.wait()
         assert process.stdout is not None
         assert process.stdout.read() == ""  # stdout is for results, and a server has none
@@ -116,7 +130,7 @@ def serving(folder: Path, *arguments: str | Path, **environment: str) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running]:
     """The bundled model, served."""
     with serving(tmp_path_factory.mktemp("server")) as running:
         yield running

@@ -9,10 +9,10 @@ import socket
 from typing import Any
 
 import pytest
+from tests.server.conftest import Running, until
 
 from kammil.completion import Completer
 from kammil.vocabulary import BOS
-from tests.server.conftest import Running, until
 
 openai = pytest.importorskip("openai")
 

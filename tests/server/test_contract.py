@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.server.conftest import Running
 
 from kammil.server.app import create
 from kammil.server.settings import Serving
-from tests.server.conftest import Running
 
 schemathesis = pytest.importorskip("schemathesis")
 from schemathesis.checks import not_a_server_error  # noqa: E402
@@ -19,7 +19,11 @@ schema = schemathesis.openapi.from_dict(create(Serving.of()).openapi())
 
 
 @schema.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
+)
 def test_the_document_is_kept_to(case: Any, server: Running) -> None:
     case.call_and_validate(
         base_url=server.url,

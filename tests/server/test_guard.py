@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
+from tests.server.conftest import Running, serving, until
 
 from kammil.completion import Completer
-from tests.server.conftest import Running, serving, until
 
 LONG = {"prompt": "شو", "max_tokens": 2000, "logit_bias": {"3": -100}}
 """A request that takes a while: its text never ends by itself."""
@@ -53,7 +53,7 @@ def test_the_own_page_may_ask(server: Running) -> None:
 
 def test_an_origin_that_was_named_may_ask(strict: Running) -> None:
     asked = {"Origin": "https://friend.example", "Authorization": "Bearer sesame"}
-    got = strict.ask("/v1/suggest", {"prefix": "شو"}, **asked)
+    got = strict.ask("/v1/suggest", {"prefix": "شو"}, headers=asked)
     assert got.status == 200 and got.headers["access-control-allow-origin"] == "https://friend.example"
     got = strict.ask(
         "/v1/suggest", method="OPTIONS", Origin="https://friend.example", Access_Control_Request_Method="POST"
@@ -66,10 +66,10 @@ def test_an_origin_that_was_named_may_ask(strict: Running) -> None:
 def test_without_the_key_only_the_page_and_health(strict: Running, key: str | None) -> None:
     headers = {} if key is None else {"Authorization": key}
     for path in ("/v1/models", "/metrics", "/tokenizer_info"):
-        got = strict.ask(path, **headers)
+        got = strict.ask(path, headers=headers)
         assert got.status == 401 and got.json["error"]["code"] == "invalid_api_key"
     for path in ("/health", "/", "/docs"):
-        assert strict.ask(path, **headers).status == 200
+        assert strict.ask(path, headers=headers).status == 200
 
 
 def test_the_key_opens(strict: Running) -> None:
@@ -93,10 +93,10 @@ def test_a_full_queue_is_said_and_time_ends_cleanly(strict: Running) -> None:
     asked = {"prompt": "شو", "max_tokens": 100_000, "logit_bias": {"3": -100}}
     with ThreadPoolExecutor(2) as pool:
         begun = time.monotonic()
-        long = [pool.submit(strict.ask, "/v1/completions", asked, **key) for _ in range(2)]
-        full = strict.ask("/v1/suggest", {"prefix": "شو"}, **key)
+        long = [pool.submit(strict.ask, "/v1/completions", asked, headers=key) for _ in range(2)]
+        full = strict.ask("/v1/suggest", {"prefix": "شو"}, headers=key)
         while full.status == 200 and time.monotonic() - begun < 30:
-            full = strict.ask("/v1/suggest", {"prefix": "شو"}, **key)
+            full = strict.ask("/v1/suggest", {"prefix": "شو"}, headers=key)
         assert full.status == 429 and full.headers["retry-after"] == "1"
         assert full.json["error"]["code"] == "rate_limit_exceeded"
         for one in long:

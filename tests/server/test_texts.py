@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from tests.server.conftest import Running
 
 from kammil.completion import Completer
-from tests.server.conftest import Running
 
 
 def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer) -> None:
@@ -47,6 +47,14 @@ def test_tokens_there_and_back(server: Running, bundled: Completer) -> None:
     assert server.ask("/detokenize", {"tokens": got["tokens"]}).json["prompt"] == "شو حلو"
     assert server.ask("/tokenize", {}).status == 400
     assert server.ask("/detokenize", {"tokens": [10**7]}).status == 400
+
+
+def test_names_of_special_tokens_are_tokens_by_themselves_alone(server: Running) -> None:
+    info = server.ask("/tokenizer_info").json
+    for kind in ("bos", "eos", "unk", "pad"):
+        name = info[f"{kind}_token"]
+        assert server.ask("/tokenize", {"prompt": name}).json["tokens"] == [info[f"{kind}_token_id"]]
+        assert len(server.ask("/tokenize", {"prompt": f"{name}ا"}).json["tokens"]) == len(name) + 1
 
 
 def test_what_was_learnt_is_suggested_until_it_is_forgotten(server: Running) -> None:

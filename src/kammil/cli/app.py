@@ -263,6 +263,9 @@ def serve(
         bool | None,
         typer.Option("--learn/--no-learn", help="Let clients teach.  [default: yes on a loopback address]"),
     ] = None,
+    access_log: Annotated[
+        bool, typer.Option("--access-log/--no-access-log", help="A line for every request, on stderr.")
+    ] = True,
     log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Let prompts stand in the log.")] = False,
 ) -> None:
     """Serve models: a page to type on, and an OpenAI-compatible API."""
@@ -283,6 +286,7 @@ def serve(
         body=max_body,
         sessions=sessions,
         learn=learn,
+        access_log=access_log,
         log_prompts=log_prompts,
     )
 

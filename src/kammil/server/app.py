@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Generator
@@ -66,8 +67,9 @@ def create(settings: Serving) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
         opening = asyncio.create_task(registry.open())
         opening.add_done_callback(_say)
-        watching = asyncio.create_task(_watch(registry, metrics))
+        watching = asyncio.create_task(_watch(registry, metrics, workers=settings.workers > 1))
         with _reloading(registry):
+            log.info("process %d serves %s", os.getpid(), ", ".join(registry.names))
             yield
         opening.cancel()
         watching.cancel()
@@ -111,10 +113,17 @@ def _reloading(registry: Registry) -> Generator[None]:
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-async def _watch(registry: Registry, metrics: Metrics) -> None:
-    """Look at the engines every second: another worker may be asked for the figures."""
+async def _watch(registry: Registry, metrics: Metrics, *, workers: bool) -> None:
+    """Look at the engines every second: another worker may be asked for the figures.
+
+    A worker whose supervisor has died ends as well: nobody could stop it any more.
+    """
+    parent = os.getppid()
     while True:
         metrics.look(registry.served)
+        if workers and os.getppid() != parent:
+            log.error("the supervisor has died, so this worker ends")
+            signal.raise_signal(signal.SIGTERM)
         await asyncio.sleep(1)
 
 

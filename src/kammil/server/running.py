@@ -43,6 +43,7 @@ def run(settings: Serving) -> None:
         ws="none",
         workers=settings.workers,
         log_config=_logging(),
+        access_log=settings.access_log,
         server_header=False,
         timeout_graceful_shutdown=int(settings.seconds) + 5,
         timeout_worker_healthcheck=15,

@@ -53,6 +53,8 @@ class Serving(BaseModel):
     """Clients whose texts are kept apart at most, of each model; those heard of longest ago go first."""
     learn: bool | None = None
     """Whether clients may teach the models texts; None allows it where only this machine can reach the server."""
+    access_log: bool = True
+    """Whether every request leaves a line in the log: address, method, path, status."""
     log_prompts: bool = False
     """Whether prompts may stand in the log."""
 
@@ -105,6 +107,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "body": "a whole number of bytes from 1024 to 1073741824",
         "sessions": "a whole number from 0 to 100000",
         "learn": "yes or no",
+        "access_log": "yes or no",
         "log_prompts": "yes or no",
     }
 )

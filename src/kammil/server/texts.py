@@ -94,6 +94,10 @@ def tokenize(request: schemas.TokenizeRequest, served: Served) -> schemas.Tokeni
     text = request.prompt if request.prompt is not None else request.content
     if text is None:
         raise ApiError(400, "neither prompt nor content is given; one of them holds the text.", param="prompt")
+    # A harness asks for the tokens of the names that `tokenizer_info` gave it. Within a text they are no tokens.
+    named = next((id for id, name in SPECIAL.items() if name == text), None)
+    if named is not None:
+        return schemas.TokenizeResponse(tokens=[named], count=1, max_model_len=LONGEST)
     ids: list[int] = served.model.vocabulary.encode(served.model.normalise(text)).tolist()
     ids = [BOS, *ids] if request.add_special_tokens else ids
     return schemas.TokenizeResponse(tokens=ids, count=len(ids), max_model_len=LONGEST)
