@@ -799,7 +799,8 @@ def test_no_model_folder(run: Run, command: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["gone", "empty", "half", "noise"])
 def test_a_damaged_model_folder(run: Run, trained: Path, held_out: Path, tmp_path: Path, damage: str) -> None:
     names = ["model.json", "vocabulary.json", "weights.safetensors", "seen.safetensors", "baselines.safetensors"]
-    names += ["step.onnx"] if (trained / "step.onnx").exists() else []
+    if (trained / "step.onnx").exists() and damage == "gone":  # a GRU does not run it: it is there for other engines
+        names.append("step.onnx")
     for name in names:
         shutil.rmtree(tmp_path / "model", ignore_errors=True)
         path = shutil.copytree(trained, tmp_path / "model") / name

@@ -141,14 +141,15 @@ def test_who_leaves_frees_the_rows(bundled: Completer) -> None:
 
 def test_time_that_is_over_ends_with_what_there_is(bundled: Completer) -> None:
     async def work(engine: Engine) -> tuple[list[Written], list[Written]]:
-        late = writing(bundled, "شو حلو", {"length": 90_000, "seed": 5}, seconds=0.5)
+        late = writing(bundled, "شو حلو", {"length": 90_000, "min_length": 90_000, "seed": 5}, seconds=0.5)
         never = writing(bundled, "شو", {"length": 10}, seconds=-1)
         return await asyncio.gather(engine.ask(late), engine.ask(never))
 
     (written,), (nothing,) = run(bundled, work)
     assert written.finish_reason == "length"
     assert written.text
-    assert bundled.complete("شو حلو", length=len(written.text) + 5, seed=5).text.startswith(written.text)
+    longer = len(written.text) + 5
+    assert bundled.complete("شو حلو", length=longer, min_length=longer, seed=5).text.startswith(written.text)
     assert nothing.text == ""
 
 
