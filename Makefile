@@ -45,6 +45,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/latency.py
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/families.py
+	$(BIN)/python benchmarks/load.py --soak 10
 	$(BIN)/python benchmarks/fuzz.py
 
 clean:

@@ -19,6 +19,7 @@ COMMANDS = (
     "complete",
     "suggest",
     "explain",
+    "serve",
     "evaluate",
     "compare",
     "export",

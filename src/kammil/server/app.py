@@ -57,6 +57,13 @@ WRONG: dict[int | str, dict[str, Any]] = {
     }.items()
 }
 
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The completion; with `stream`, events whose data are pieces of it, then [DONE].",
+        "content": {"text/event-stream": {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}},
+    }
+}
+
 
 def create(settings: Serving) -> FastAPI:
     """The application: nothing is opened before it starts."""
@@ -136,7 +143,7 @@ def _say(opening: asyncio.Task[Any]) -> None:
 def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
     """What people's tools ask for."""
 
-    @app.post("/v1/completions", response_model=schemas.CompletionResponse, responses=WRONG)
+    @app.post("/v1/completions", response_model=schemas.CompletionResponse, responses=WRONG | STREAMED)
     async def complete(body: schemas.CompletionRequest, request: Request) -> Response:
         """Write on after a prompt."""
         async with AsyncExitStack() as stack:

@@ -121,7 +121,7 @@ def streamed(n: int) -> str:
     return "".join([*made, "data: [DONE]\n\n"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium is installed: apt-get install chromium")
@@ -181,7 +181,7 @@ class Playground:
         expect(self.one("#text")).to_have_value(wanted)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tabs(browser: Browser) -> dict[str, Page]:
     """Pages by what they were opened with; to open one costs as much as a test."""
     return {}

@@ -31,13 +31,12 @@ from kammil.server.engine.choosing import choose
 from kammil.suggestion import WIDTH, Search, spelled
 
 ROWS = 64
-"""Rows stepped in one call at most: the bundled model's step takes 0.1 ms with 1 row, 0.5 with 32, 0.8 with 64; what
-is more makes a second batch, which takes turns with the first."""
+"""Rows stepped in one call at most: each costs less than the one before, but everybody waits for all of them. What is
+more makes a second batch, which takes turns with the first."""
 PROMPTS = 32
-"""Prompts of which a piece is read in one round at most: pieces of 64 characters take the bundled model 2 ms for one
-prompt, 11 for 32."""
+"""Prompts of which a piece is read in one round at most; those who write wait meanwhile."""
 SCANNED = 4
-"""The same of texts that are scored: every place costs, 3 ms a piece."""
+"""The same of texts that are scored: there every place costs, not only the last."""
 
 Answer = TypeVar("Answer")
 Shapes = tuple[tuple[int, ...], ...]
