@@ -17,12 +17,17 @@ def greedy(rows: Rows) -> NDArray[np.int64]:
 
 def sample(rows: Rows, generators: Sequence[np.random.Generator]) -> NDArray[np.int64]:
     """One id for each row, (B,), drawn with that row's own generator, so that a row is the same in any batch."""
-    return np.array([chosen(row, generator) for row, generator in zip(rows, generators, strict=True)])
+    sums = np.exp(rows).cumsum(axis=-1)  # (B, V)
+    drawn = [_at(row, own, generator) for row, own, generator in zip(rows, sums, generators, strict=True)]
+    return np.array(drawn)
 
 
 def chosen(row: Rows, generator: np.random.Generator) -> int:
     """The id drawn from one row, (V,)."""
-    cumulative = np.exp(row).cumsum()
+    return _at(row, np.exp(row).cumsum(), generator)
+
+
+def _at(row: Rows, cumulative: Rows, generator: np.random.Generator) -> int:
     if not cumulative[-1] > 0:  # all of them too unlikely to be told apart from 0
         cumulative = np.exp(row - row.max()).cumsum()
     return min(int(cumulative.searchsorted(generator.random() * cumulative[-1], side="right")), len(row) - 1)

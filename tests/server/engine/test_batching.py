@@ -110,7 +110,7 @@ def test_pieces_make_the_text_and_are_whole_graphemes(bundled: Completer) -> Non
     news: list[Piece] = []
 
     async def work(engine: Engine) -> list[Written]:
-        call = writing(bundled, "شو", {"length": 40, "seed": 3}, 2, top=2, progress=news.extend)
+        call = writing(bundled, "شو", {"length": 40, "min_length": 40, "seed": 3}, 2, top=2, progress=news.extend)
         return await engine.ask(call)
 
     for index, written in enumerate(run(bundled, work)):
@@ -123,8 +123,10 @@ def test_pieces_make_the_text_and_are_whole_graphemes(bundled: Completer) -> Non
 
 
 def test_who_leaves_frees_the_rows(bundled: Completer) -> None:
+    endless: Options = {"length": 90_000, "min_length": 90_000}  # no draw may end the text
+
     async def work(engine: Engine) -> tuple[int, int]:
-        going = [asyncio.ensure_future(engine.ask(writing(bundled, "شو", {"length": 90_000}, 4))) for _ in range(3)]
+        going = [asyncio.ensure_future(engine.ask(writing(bundled, "شو", endless, 4))) for _ in range(3)]
         while engine.tally.live < 12:
             await asyncio.sleep(0.001)
         for one in going:
@@ -158,7 +160,7 @@ def test_a_short_text_does_not_wait_for_a_long_one(bundled: Completer) -> None:
         done: list[str] = []
 
         async def one(name: str, length: int, prompt: str = "شو") -> None:
-            await engine.ask(writing(bundled, prompt, {"length": length}, 2))
+            await engine.ask(writing(bundled, prompt, {"length": length, "min_length": length}, 2))
             done.append(name)
 
         long = [asyncio.ensure_future(one("long", 1_500)) for _ in range(3)]

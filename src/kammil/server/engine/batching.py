@@ -327,6 +327,8 @@ class Engine:
 
     def _drop(self, batch: Batch) -> Ids:
         """Let the texts go that are finished, or that nobody wants; the rows that stay."""
+        if not any(w.settled or any(job.draft.reason is not None for job in w.live) for w in batch.writings):
+            return np.arange(len(batch.log_probabilities))  # most steps
         kept: list[int] = []
         row = 0
         for writing in batch.writings:
