@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -95,7 +96,9 @@ def test_deleting_from_a_text_that_came_at_once_reads_a_piece_now_and_then() -> 
 
 def test_what_was_used_longest_ago_goes_first_and_leaves_no_empty_nodes() -> None:
     runner = Counting()
-    prefixes = Prefixes(runner, 4 * (SIZE * 4 + 3 * 8) / 1e6)  # four texts of three
+    prefixes = Prefixes(Counting())
+    prefixes.after(np.array([0, 1, 1]))
+    prefixes = Prefixes(runner, 4 * prefixes.bytes / 1e6)  # four texts of three
     for first in range(5):
         prefixes.after(np.array([first, 1, 1]))
         prefixes.after(np.array([0, 1, 1]))
@@ -103,6 +106,19 @@ def test_what_was_used_longest_ago_goes_first_and_leaves_no_empty_nodes() -> Non
     assert len(prefixes) == 4
     prefixes.after(np.array([1, 1, 1]))
     assert runner.characters == 18
+
+
+def test_the_bound_is_on_the_tree_as_well() -> None:
+    """Of a small state the characters that lead to it take more memory than the state."""
+    prefixes = Prefixes(Counting(), 0.1)
+    generator = np.random.default_rng(1)
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            prefixes.after(generator.integers(0, SIZE, 640))
+        assert tracemalloc.get_traced_memory()[0] <= 3e5
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.fixture(scope="module", params=["ngram", "blend", "transformer"])

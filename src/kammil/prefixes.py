@@ -23,7 +23,9 @@ bundled model as long as a person takes to notice nothing, 3 ms."""
 NEAR = 16
 """Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
 MEGABYTES = 16.0
-"""Of states: some 2,000 of the bundled model at 70 characters, fewer of a transformer, whose states grow."""
+"""Of states and the tree: some 600 pieces of text of the bundled model, fewer of a transformer, whose states grow."""
+_NODE = 320
+"""Bytes of a character in the tree, with the table of those that follow it: more than the state of a piece of 64."""
 
 
 @dataclass(eq=False, slots=True)
@@ -41,7 +43,7 @@ class Prefixes:
 
     Args:
         runner: reads them.
-        megabytes: of states at most; the last one is always kept.
+        megabytes: of states and tree at most; the last one is always kept.
     """
 
     def __init__(self, runner: Runner, megabytes: float = MEGABYTES) -> None:
@@ -91,11 +93,12 @@ class Prefixes:
         state = self._runner.start(1) if found.known is None else found.known[1]
         return Reading(self, found, depth, path, state, found.known, shortened=walked == len(path))
 
-    def keep(self, node: Node, log_probabilities: LogProbabilities, state: State) -> None:
-        """Remember a state, and forget the oldest ones beyond the bound."""
+    def keep(self, node: Node, log_probabilities: LogProbabilities, state: State, *, characters: int) -> None:
+        """Remember a state, so many characters behind the last one, and forget the oldest ones beyond the bound."""
         node.known = log_probabilities, state
         self._bytes -= self._kept.pop(node, 0)  # two readings of one text, side by side
-        self._kept[node] = size = log_probabilities.nbytes + sum(array.nbytes for array in state)
+        size = log_probabilities.nbytes + sum(array.nbytes for array in state) + _NODE * characters
+        self._kept[node] = size
         self._bytes += size
         while self._bytes > self._most and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
@@ -141,7 +144,7 @@ class Reading:
         for id in piece.tolist():
             self.node = self.node.children.setdefault(id, Node(self.node, id))
         self.depth, self.state, self.last = self.depth + len(piece), state, (log_probabilities, state)
-        self.prefixes.keep(self.node, log_probabilities, state)
+        self.prefixes.keep(self.node, log_probabilities, state, characters=len(piece))
 
     @property
     def known(self) -> tuple[LogProbabilities, State]:
