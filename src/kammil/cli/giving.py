@@ -1,0 +1,81 @@
+"""Commands that give models to other programs: what they are called with. What they need is imported when they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder, or a bundled model.")],
+    *,
+    format: Annotated[str, typer.Option(help="onnx: one file that ONNX Runtime runs by itself.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file.  [default: FOLDER's name and the format's ending]")
+    ] = None,
+    part: Annotated[str, typer.Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names.")] = False,
+) -> None:
+    """Write a model in a format that other programs run, and beside it a short program that runs it."""
+    from kammil.cli import exporting
+
+    exporting.run(folder, format=format, out=out, part=part, replace=replace)
+
+
+def serve(
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FOLDER]...", help="Model folders, or bundled models.  [default: levantine]"),
+    ] = None,
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="KAMMIL_API_KEY", help="Answer only those who know it (better given as KAMMIL_API_KEY)."),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="ORIGIN", help="Let the pages of this origin ask too. Repeatable.")
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Another name of this server. Repeatable.")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="Texts stepped together at most; 1: no micro-batching.")] = 64,
+    queue: Annotated[int, typer.Option(help="Requests at work or waiting at most; more get 429.")] = 256,
+    timeout: Annotated[float, typer.Option(help="Seconds of a request; what is written by then is the answer.")] = 30,
+    max_tokens: Annotated[int, typer.Option(help="Characters of one completion at most.")] = 2048,
+    max_body: Annotated[int, typer.Option(help="Bytes of one request at most; more get 413.")] = 1 << 20,
+    sessions: Annotated[int, typer.Option(help="Clients whose typing is remembered, of each model.")] = 256,
+    learn: Annotated[
+        bool | None,
+        typer.Option("--learn/--no-learn", help="Let clients teach.  [default: yes on a loopback address]"),
+    ] = None,
+    access_log: Annotated[
+        bool, typer.Option("--access-log/--no-access-log", help="A line for every request, on stderr.")
+    ] = True,
+    log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Let prompts stand in the log.")] = False,
+) -> None:
+    """Serve models: a page to type on, and an OpenAI-compatible API."""
+    from kammil.cli import serving
+
+    serving.run(
+        folders=folders or None,
+        host=host,
+        port=port,
+        workers=workers,
+        api_key=api_key,
+        origins=allow_origin,
+        hosts=allow_host,
+        rows=rows,
+        waiting=queue,
+        seconds=timeout,
+        max_tokens=max_tokens,
+        body=max_body,
+        sessions=sessions,
+        learn=learn,
+        access_log=access_log,
+        log_prompts=log_prompts,
+    )
