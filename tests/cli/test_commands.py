@@ -36,7 +36,8 @@ NETWORK = [
 
 COMMANDS = (
     [],
-    *(["train"], ["complete"], ["suggest"], ["explain"], ["evaluate"], ["compare"], ["export"], ["plot"], ["info"]),
+    *(["train"], ["complete"], ["suggest"], ["explain"], ["evaluate"], ["compare"], ["export"], ["serve"]),
+    *(["plot"], ["info"]),
     *(["profile"], ["profile", "learn"], ["profile", "forget"], ["profile", "show"], ["profile", "wipe"]),
     *(["data"], ["data", "list"], ["data", "get"], ["data", "check"], ["data", "split"]),
 )

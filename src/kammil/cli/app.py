@@ -39,5 +39,5 @@ def common(
     """Options of every command."""
 
 
-for command in (train, complete, suggest, explain, serve, evaluate, compare, export, plot, info):
+for command in (train, complete, suggest, explain, evaluate, compare, export, serve, plot, info):
     app.command()(command)
