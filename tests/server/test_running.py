@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +21,8 @@ from tests.server.conftest import Running, serving, until
 import kammil
 from kammil import folder as folders
 from kammil.completion import Completer
+from kammil.server.running import listen
+from kammil.server.settings import Serving
 
 
 def kammil_serve(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -138,3 +141,9 @@ def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path
         assert len(workers()) == 2
         os.kill(server.process.pid, signal.SIGKILL)  # workers whose supervisor dies end as well
         until(lambda: not workers())
+
+
+def test_small_answers_are_sent_at_once() -> None:
+    """asyncio sets TCP_NODELAY on connections whose listening socket is named TCP, and on no other."""
+    with listen(Serving.of(port=0)) as made:
+        assert made.proto == socket.IPPROTO_TCP

@@ -34,7 +34,7 @@ def run(settings: Serving) -> None:
 
     SIGTERM and Ctrl-C let what is being answered come to its end; SIGHUP reads the model folders again.
     """
-    listening = _listen(settings)
+    listening = listen(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
         "kammil.server.running:application",
@@ -87,10 +87,12 @@ class Supervisor(Multiprocess):
                     os.kill(process.pid, signal.SIGHUP)
 
 
-def _listen(settings: Serving) -> socket.socket:
+def listen(settings: Serving) -> socket.socket:
     """A listening socket; uvicorn would leave with a traceback where it cannot have one."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    made = socket.socket(family)
+    # Named TCP: asyncio sends small pieces at once (TCP_NODELAY) on such sockets alone. On others the body of an answer
+    # waits 40 ms for the client to acknowledge its head.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((settings.host, settings.port))
