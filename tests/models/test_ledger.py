@@ -60,6 +60,19 @@ def test_it_finds_what_each_table_finds(
         assert spelled(ledger(tables).read(keys)) == expected(tables, keys)
 
 
+def test_counts_beyond_two_bytes_are_as_large_as_they_were() -> None:
+    """One below the limit, at it, above it, and a multiple of it, in both tables."""
+    often = [1, 2**16 - 1, 2**16, 2**16 + 1, 3 * 2**16]
+    one, two = (table([(key, 4) for n in counts for key in [n] * n]) for counts in (often, often[2:]))
+    keys = np.array([[n, n, n] for n in often], np.uint32)
+    read = ledger([one, two]).read(keys)
+    assert spelled(read) == expected([one, two], keys)
+    assert {float(count) for count in read.followers[1].tolist()} == {float(n) for n in often}
+    alone = ledger([one, two])
+    for row in keys:
+        assert spelled(alone.read_one(row)) == expected([one, two], row[None])
+
+
 def test_of_equal_keys_the_first_one_is_found() -> None:
     tables = [Counts.merged([table([(k, 4) for k in range(0, 2**32, 2**24)]), table([(2**24, 5), (2**25, 6)])])]
     keys = np.array([[0, 2**24, 2**25]], np.uint32)
