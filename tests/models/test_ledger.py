@@ -60,19 +60,6 @@ def test_it_finds_what_each_table_finds(
         assert spelled(ledger(tables).read(keys)) == expected(tables, keys)
 
 
-def test_counts_beyond_two_bytes_are_as_large_as_they_were() -> None:
-    """One below the limit, at it, above it, and a multiple of it, in both tables."""
-    often = [1, 2**16 - 1, 2**16, 2**16 + 1, 3 * 2**16]
-    one, two = (table([(key, 4) for n in counts for key in [n] * n]) for counts in (often, often[2:]))
-    keys = np.array([[n, n, n] for n in often], np.uint32)
-    read = ledger([one, two]).read(keys)
-    assert spelled(read) == expected([one, two], keys)
-    assert {float(count) for count in read.followers[1].tolist()} == {float(n) for n in often}
-    alone = ledger([one, two])
-    for row in keys:
-        assert spelled(alone.read_one(row)) == expected([one, two], row[None])
-
-
 def test_of_equal_keys_the_first_one_is_found() -> None:
     tables = [Counts.merged([table([(k, 4) for k in range(0, 2**32, 2**24)]), table([(2**24, 5), (2**25, 6)])])]
     keys = np.array([[0, 2**24, 2**25]], np.uint32)
@@ -89,3 +76,25 @@ def test_entries_of_one_table_are_known_the_same(pairs: list[tuple[int, int]], a
 def test_keys_that_are_no_hashes_are_refused() -> None:
     with pytest.raises(ValueError, match="no hashes"):
         ledger([table([(k, 4) for k in range(1000)])])
+
+
+@given(st.lists(st.sampled_from([1, 255, 256, 65_535, 65_536, 131_072, 2**32 - 1]), min_size=1, max_size=9))
+def test_large_counts_are_whole(counts: list[int]) -> None:
+    ids, key = np.arange(4, 4 + len(counts)), np.array([7], np.uint32)
+    one = Counts(key, np.array([len(counts)]), np.array([70_000]), ids, np.array(counts))
+    both = ledger([one, one])
+    assert spelled(both.read(key.repeat(KINDS)[None])) == expected([one, one], key.repeat(KINDS)[None])
+    assert spelled(both.read_one(key.repeat(KINDS))) == expected([one, one], key.repeat(KINDS)[None])
+
+
+@pytest.mark.parametrize("field", ["counts", "ids", "gaps", "widths", "lost"])
+def test_a_broken_field_is_refused_wherever_it_is_unpacked(field: str) -> None:
+    packed = pack(table([(1, 5), (9, 6)]), "")
+    with pytest.raises(ValueError, match="cannot be unpacked"):
+        Ledger([Packed(packed | {field: np.frombuffer(b"no zlib", np.uint8)}, "")], KINDS, EXPERTS)
+
+
+def test_a_count_of_nothing_is_refused() -> None:
+    packed = pack(table([(1, 5)]), "")  # nothing of it was lost
+    with pytest.raises(ValueError, match="never followed"):
+        Ledger([Packed(packed | {"counts": packed["lost"]}, "")], KINDS, EXPERTS)
