@@ -12,6 +12,8 @@ from kammil.errors import OptionError
 from kammil.models.base import Ids, Learner, Runner
 from kammil.profile import Profile
 
+CANNOT_LEARN = "this model cannot learn while it runs; train one with --model blend."
+
 
 class Adaptation:
     """Teaches a running side.
@@ -78,5 +80,5 @@ class Adaptation:
     def _learner(self) -> Learner:
         """The running side, where it can learn."""
         if not isinstance(self._runner, Learner):
-            raise OptionError("this model cannot learn while it runs; train one with --model blend.")
+            raise OptionError(CANNOT_LEARN)
         return self._runner

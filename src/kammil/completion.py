@@ -20,6 +20,7 @@ from kammil import folder as folders
 from kammil import suggestion
 from kammil.adaptation import Adaptation
 from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
+from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.models import load_runner
 from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State
@@ -285,7 +286,7 @@ def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
         bits[:, part] = -true[..., 0] / math.log(2)
         ranks[:, part] = (log_probabilities > true).sum(-1)
     if not np.isfinite(bits[targets != PAD]).all():
-        raise FolderError("the model gives no probabilities; copy the model folder again.")
+        raise FolderError(NO_PROBABILITIES)
     unknown = targets == UNK
     bits[unknown] += vocabulary.unknown_bits
     ranks[unknown] = vocabulary.size

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from kammil.completion import Completer
 from kammil.decoding import normalised, temperature
+from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.models.base import Explaining, Ids, LogProbabilities
 from kammil.text import role, visible
@@ -133,7 +134,7 @@ def tempered(model: Completer, text: str, temperatures: Sequence[float], k: int 
             raise OptionError(f"the temperature is {value}, but it must be a number from 0 up.")
     row = model.after(text)[0].astype(np.float64)  # (1, V)
     if not np.isfinite(row).any():
-        raise FolderError("the model gives no probabilities; copy the model folder again.")
+        raise FolderError(NO_PROBABILITIES)
     shown = _best(row[0], k)
     made: list[tuple[Alternative, ...]] = []
     bits: list[float] = []
@@ -231,7 +232,7 @@ def _place(model: Completer, text: str, id: int, row: LogProbabilities, share: t
     vocabulary = model.vocabulary
     bits = float(-row[id]) / math.log(2) + (vocabulary.unknown_bits if id == UNK else 0)
     if not math.isfinite(bits):
-        raise FolderError("the model gives no probabilities; copy the model folder again.")
+        raise FolderError(NO_PROBABILITIES)
     rank = None if id == UNK else int((row > row[id]).sum()) + 1
     others = tuple(Alternative(vocabulary.piece(other), float(np.exp(row[other]))) for other in _best(row, k))
     return Place(text, bits, 2.0**-bits, rank, others, share)

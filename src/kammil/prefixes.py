@@ -19,13 +19,13 @@ from kammil.models.base import Ids, LogProbabilities, Runner, State
 
 EVERY = 64
 """A state is kept every so many characters of a text that comes at once, and at its end. To read such a piece takes the
-bundled model as long as a person takes to notice nothing, 3 ms."""
+bundled model 1 ms: nobody notices."""
 NEAR = 16
 """Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
 MEGABYTES = 16.0
 """Of states and the tree: some 600 pieces of text of the bundled model, fewer of a transformer, whose states grow."""
 _NODE = 320
-"""Bytes of a character in the tree, with the table of those that follow it: more than the state of a piece of 64."""
+"""Bytes of a character in the tree, with the table of those that follow it: a piece of 64 takes more than its state."""
 
 
 @dataclass(eq=False, slots=True)

@@ -24,6 +24,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.models.base import Ids, LogProbabilities, Runner, State, rows
 from kammil.text import open_word, role
@@ -117,7 +118,7 @@ class Search:
         many, letters = len(prefixes), self.letters
         p = np.exp(log_probabilities)  # (N, V); N is R at first
         if not np.isfinite(p).all():
-            raise FolderError("the model gives no probabilities; copy the model folder again.")
+            raise FolderError(NO_PROBABILITIES)
         allowed = np.stack([self._first(prefix, row) for prefix, row in zip(prefixes, p, strict=True)])  # (N, V)
         root, weight = np.arange(many), np.ones(many)  # (N,)
         found: list[list[tuple[float, int, int]]] = [[] for _ in range(many)]  # heaps: probability, level, place

@@ -1,4 +1,4 @@
-"""A GRU layer's pass over whole texts, with its backward pass written by hand: 1.3 to 1.4 times as fast on a CPU.
+"""A GRU layer's pass over whole texts, with its backward pass written by hand: faster on a CPU than PyTorch's own.
 
 PyTorch's own pass adds up the gradient of the recurrent weights character by character, which is memory traffic of the
 size of the weights at each of them, and multiplies by weights that lie the other way round. Here states are columns,

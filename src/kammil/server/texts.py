@@ -7,6 +7,7 @@ import time
 
 import numpy as np
 
+from kammil.adaptation import CANNOT_LEARN
 from kammil.errors import OptionError
 from kammil.server import schemas
 from kammil.server.completions import LONGEST, SPECIAL
@@ -141,4 +142,4 @@ def _allowed(served: Served, settings: Serving) -> None:
     if not settings.learns:
         raise ApiError(403, "this server does not let clients teach it; start it with --learn and one worker.")
     if not served.learns:
-        raise OptionError("this model cannot learn while it runs; train one with --model blend.")
+        raise OptionError(CANNOT_LEARN)

@@ -44,6 +44,7 @@ class TrainingOptions(BaseModel):
     """Where to train; `auto` takes an accelerator if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the factors of products while learning; sums, weights and validation are in single precision. `auto` takes
-    bfloat16 where the processor multiplies such numbers by itself: a pass takes half the time, and ends as well."""
+    bfloat16 where the processor multiplies such numbers by itself: a pass of a GRU takes
+    half the time (`benchmarks/networks.py`), and ends as well."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads; None leaves it to PyTorch."""

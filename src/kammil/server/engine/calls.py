@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kammil.completion import Completer
 from kammil.decoding import Draft, FinishReason, Guide, best
 from kammil.decoding.guide import Memory
+from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError
 from kammil.models.base import Ids, LogProbabilities, State
 from kammil.prefixes import EVERY, Prefixes
@@ -105,7 +106,7 @@ class Scanning:
     def take(self, log_probabilities: LogProbabilities, state: State) -> None:
         """What follows each place of the piece, (T, V), and the state after it."""
         if not np.isfinite(log_probabilities.max(axis=-1)).all():
-            raise FolderError("the model gives no probabilities; copy the model folder again.")
+            raise FolderError(NO_PROBABILITIES)
         self._read += len(log_probabilities)
         true = self._ids[self._read - len(log_probabilities) + 1 : self._read + 1]
         tops = best_ids(log_probabilities[: len(true)], self._top)
