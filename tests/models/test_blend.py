@@ -166,6 +166,31 @@ def test_members_learn_as_if_each_were_alone(vocabulary: CharacterVocabulary) ->
             torch.testing.assert_close(together[prefix + name], gradient)
 
 
+def test_threads_decide_nothing(vocabulary: CharacterVocabulary) -> None:
+    """Members learn in threads of their own; what is dropped depends on the seed alone, and is not the same for all."""
+    made = experts(vocabulary, TEXTS)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS.model_copy(update={"dropout": 0.5}), made.number).train()
+    for other in network.others:
+        other.load_state_dict({name: v for name, v in network.state_dict().items() if "others" not in name})
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = made.about(rows, batch.inputs.shape[1], learning=True)
+    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
+
+    def learnt(seed: int) -> list[torch.Tensor]:
+        torch.manual_seed(seed)
+        _, taught = network(*shown)
+        network.zero_grad()
+        torch.stack([logits.square().mean() for logits, _ in taught]).sum().backward()
+        return [taught[0][0], taught[1][0], *(p.grad for p in network.parameters() if p.grad is not None)]
+
+    first = learnt(1)
+    assert all(torch.equal(a, b) for a, b in zip(first, learnt(1), strict=True))
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], learnt(2)[0])
+
+
 def test_words_are_letters_digits_marks_and_underscores() -> None:
     vocabulary = CharacterVocabulary("aب3_ َ.؟ #😂")
     inside = in_word(vocabulary)

@@ -22,9 +22,11 @@ Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, K experts,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol, cast
+from functools import partial
+from typing import Any, Protocol, cast
 
 import numpy as np
 import regex
@@ -62,7 +64,7 @@ class Member(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, settings.embedding, padding_idx=PAD)
         self.gru = nn.GRU(settings.embedding, settings.hidden, batch_first=True)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = settings.dropout
         self.output = nn.Linear(settings.hidden, vocabulary_size)
         self.gate_in = nn.Linear(settings.hidden + CLUES * experts, settings.gate)
         self.gate_out = nn.Linear(settings.gate, FEATURES * experts)
@@ -70,10 +72,19 @@ class Member(nn.Module):
         nn.init.constant_(self.gate_out.bias, 0.1)
 
     def predict(
-        self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
+        self,
+        ids: Tensor,
+        clues: Tensor,
+        places: Tensor,
+        followers: Tensor,
+        features: Tensor,
+        *,
+        chance: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Logits of what follows each position, with the experts and without."""
-        h = self.dropout(recur(self.gru, self.embedding, ids))  # (B, T, H)
+        """Logits of what follows each position, with the experts and without; `chance` decides what is dropped."""
+        h = recur(self.gru, self.embedding, ids)  # (B, T, H)
+        if self.training and self.dropout:
+            h = h * (torch.empty_like(h).bernoulli_(1 - self.dropout, generator=chance) / (1 - self.dropout))
         alone = self.output(h).float()  # (B, T, V)
         seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
         trust = self.gate_out(torch.relu(self.gate_in(seen)))  # (B, T, FEATURES * K)
@@ -108,12 +119,59 @@ class Blend(Member):
             ids: (B, T).
             clues, places, followers, features: `Evidence` about the B * T positions, row by row.
         """
-        made = [member.predict(ids, clues, places, followers, features) for member in self.members]
+        made = self._predicted(ids, clues, places, followers, features)
         taught = [(logits, 1.0) for logits, _ in made] + [(alone, _ALONE) for _, alone in made]
         if len(made) == 1:
             return made[0][0], taught
         with torch.no_grad():
             return torch.stack([logits.log_softmax(-1) for logits, _ in made]).mean(0), taught
+
+    def _predicted(self, ids: Tensor, *evidence: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """What each member predicts. On a processor several learn in a thread each, forward and backward: nothing
+        that one does needs another."""
+        if len(self.members) == 1:
+            return [self.predict(ids, *evidence)]
+        seeds = torch.randint(1 << 62, (len(self.members),)).tolist()  # so that no thread waits for another's chance
+        calls = [
+            partial(member.predict, ids, *evidence, chance=torch.Generator(ids.device).manual_seed(seed))
+            for member, seed in zip(self.members, seeds, strict=True)
+        ]
+        if ids.device.type != "cpu" or not torch.is_grad_enabled():
+            return [call() for call in calls]
+        made = _Apart.run(self.output.bias, calls)
+        return list(zip(made[::2], made[1::2], strict=True))
+
+
+class _Apart(torch.autograd.Function):
+    """Calls whose results depend on nothing in common, each with its backward pass in a thread of its own."""
+
+    @classmethod
+    def run(cls, anchor: Tensor, calls: Sequence[Callable[[], tuple[Tensor, ...]]]) -> tuple[Tensor, ...]:
+        """`apply`, with types; `anchor` needs a gradient, which is what makes the results need one."""
+        return cast(tuple[Tensor, ...], cls.apply(anchor, calls))
+
+    @staticmethod
+    def forward(ctx: Any, _anchor: Tensor, calls: Sequence[Callable[[], tuple[Tensor, ...]]]) -> tuple[Tensor, ...]:
+        """All results, one call's after the other's."""
+        halves = torch.is_autocast_enabled("cpu")  # what is enabled is so in one thread only
+
+        def call(one: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+            with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=halves):
+                return one()
+
+        threads = max(1, torch.get_num_threads() // len(calls))
+        ctx.pool = ThreadPoolExecutor(len(calls), initializer=torch.set_num_threads, initargs=(threads,))
+        ctx.made = list(ctx.pool.map(call, calls))
+        return tuple(result.detach() for made in ctx.made for result in made)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None]:
+        """The gradients of what the calls used are added where they belong."""
+        waiting = iter(grads)
+        given = [[next(waiting) for _ in made] for made in ctx.made]
+        with ctx.pool as pool:
+            list(pool.map(torch.autograd.backward, ctx.made, given))
+        return None, None
 
 
 class Row(Protocol):
