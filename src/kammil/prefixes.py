@@ -70,9 +70,9 @@ class Prefixes:
     def after(self, ids: Ids) -> tuple[LogProbabilities, State]:
         """What may follow ids (T,), T >= 1, with BOS in front, as (1, V), and the state there; one row."""
         reading = self.reading(ids)
-        while (piece := reading.piece()) is not None:
-            read, state = self._runner.read(piece[None], reading.state, last=1)  # (1, 1, V)
-            reading.take(read[:, 0], state)
+        while size := reading.due:
+            read, state = self._runner.read(reading.piece(size)[None], reading.state, last=1)  # (1, 1, V)
+            reading.take(size, read[:, 0], state)
         return reading.known
 
     def reading(self, ids: Ids) -> Reading:
@@ -91,7 +91,7 @@ class Prefixes:
         if found.known is not None:
             self._kept.move_to_end(found)
         state = self._runner.start(1) if found.known is None else found.known[1]
-        return Reading(self, found, depth, path, state, found.known, shortened=walked == len(path))
+        return Reading(self, found, depth, depth, path, state, found.known, shortened=walked == len(path))
 
     def keep(self, node: Node, log_probabilities: LogProbabilities, state: State, *, characters: int) -> None:
         """Remember a state, so many characters behind the last one, and forget the oldest ones beyond the bound."""
@@ -113,12 +113,14 @@ class Prefixes:
 
 @dataclass(eq=False)
 class Reading:
-    """A text on its way into the tree: `piece` says what is to be read next, `take` what came of it."""
+    """A text on its way into the tree: `due` says how much is to be read next, `take` what came of it."""
 
     prefixes: Prefixes
     node: Node
     depth: int
     """Characters read."""
+    kept: int
+    """Characters read up to the last state that is kept."""
     path: list[int]
     state: State
     """Of the runner after them; one row."""
@@ -127,24 +129,28 @@ class Reading:
     shortened: bool
     """Whether the text is the beginning of one that was read before."""
 
-    def piece(self) -> Ids | None:
-        """The ids to be read next, (size,); None when all are."""
+    @property
+    def due(self) -> int:
+        """How many ids are to be read next, up to where a state is kept; 0 when all are read."""
         left = len(self.path) - self.depth
-        if left == 0:
-            return None
-        size = EVERY - self.depth % EVERY
-        if self.shortened:
+        size = min(left, EVERY - self.depth % EVERY)
+        if self.shortened and left:
             size = min(size, left - NEAR) if left > NEAR else 1
+        return size
+
+    def piece(self, size: int) -> Ids:
+        """The next ids, (size,)."""
         return np.array(self.path[self.depth : self.depth + size], np.int64)
 
-    def take(self, log_probabilities: LogProbabilities, state: State) -> None:
-        """What may follow the piece, (1, V), and the state after it."""
-        piece = self.piece()
-        assert piece is not None
-        for id in piece.tolist():
+    def take(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
+        """What may follow the next so many ids, `due` at most, as (1, V), and the state after them."""
+        whole = size == self.due
+        for id in self.path[self.depth : self.depth + size]:
             self.node = self.node.children.setdefault(id, Node(self.node, id))
-        self.depth, self.state, self.last = self.depth + len(piece), state, (log_probabilities, state)
-        self.prefixes.keep(self.node, log_probabilities, state, characters=len(piece))
+        self.depth, self.state, self.last = self.depth + size, state, (log_probabilities, state)
+        if whole:
+            self.prefixes.keep(self.node, log_probabilities, state, characters=self.depth - self.kept)
+            self.kept = self.depth
 
     @property
     def known(self) -> tuple[LogProbabilities, State]:

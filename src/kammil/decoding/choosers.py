@@ -18,8 +18,10 @@ def greedy(rows: Rows) -> NDArray[np.int64]:
 def sample(rows: Rows, generators: Sequence[np.random.Generator]) -> NDArray[np.int64]:
     """One id for each row, (B,), drawn with that row's own generator, so that a row is the same in any batch."""
     sums = np.exp(rows).cumsum(axis=-1)  # (B, V)
-    drawn = [_at(row, own, generator) for row, own, generator in zip(rows, sums, generators, strict=True)]
-    return np.array(drawn)
+    if not (sums[:, -1] > 0).all():
+        return np.array([_at(row, own, g) for row, own, g in zip(rows, sums, generators, strict=True)])
+    chances = np.array([generator.random() for generator in generators]) * sums[:, -1]
+    return np.minimum((sums <= chances[:, None]).sum(axis=-1), rows.shape[1] - 1)  # as `_at`, for all at once
 
 
 def chosen(row: Rows, generator: np.random.Generator) -> int:

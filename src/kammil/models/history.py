@@ -117,10 +117,11 @@ class History:
         longest = max(line.shape[1] for _, line in states)
         made: list[State] = []
         for marks, line in states:
-            missing = longest - line.shape[1]
-            front = ((0, 0), (missing, 0))
-            padded = np.pad(marks, (*front, (0, 0))), np.pad(line, front, constant_values=PAD)
-            made.append(padded if missing else (marks, line))
+            batch, length, kinds = marks.shape
+            empty = np.zeros((batch, longest - length, kinds), marks.dtype), np.full((batch, longest - length), PAD)
+            # `np.pad` takes five times as long
+            padded = np.concatenate([empty[0], marks], axis=1), np.concatenate([empty[1], line], axis=1)
+            made.append(padded if length < longest else (marks, line))
         return made
 
 

@@ -15,7 +15,7 @@ from threading import Thread
 
 import numpy as np
 
-from kammil.models.counts import Entries, Index, Keys, Whole, expand
+from kammil.models.counts import Entries, Index, Keys, Whole
 from kammil.models.packing import Packed
 
 _CROWD = 4
@@ -115,30 +115,12 @@ class Ledger:
         return int(self._ids.max(initial=0)) if len(self._ids) else -1
 
     def read(self, keys: Keys) -> Known:
-        """What is known of the contexts of some positions, (P, K)."""
+        """What is known of the contexts of some positions, (P, K); in few calls: of one position they are what takes
+        time."""
         wanted = np.concatenate([keys] * self._tables, axis=1) if self._tables > 1 else keys  # (P, D * K)
-        begins = self._index[(wanted >> self._shifts) + self._firsts]  # (P, D * K)
-        among = begins[..., None] + self._window  # (P, D * K, W)
-        place, nth = (self._keys[among] == wanted[..., None]).reshape(-1, len(self._window)).nonzero()  # (n,)
-        at = begins.reshape(-1)[place] + nth
-        if self._small:
-            place, at = place[self._widths[at] > 0], at[self._widths[at] > 0]
-        contexts = np.empty((3, len(at)), np.int64)
-        contexts[0], contexts[1], contexts[2] = place, self._widths[at], self._lost[at]
-        if len(keys) > 1:
-            position, expert = np.divmod(place, wanted.shape[1])
-            contexts[0] = position * self._experts + expert
-        taken = expand(self._starts[at].astype(np.int64), contexts[1])  # (N,)
-        followers = np.empty((2, len(taken)), np.int64)
-        followers[0], followers[1] = self._ids[taken], self._often(taken)
-        return Known(contexts, followers)
-
-    def read_one(self, keys: Keys) -> Known:
-        """As `read` for one position, (K,), in as few calls as it takes: they are what takes time there."""
-        wanted = np.concatenate([keys] * self._tables) if self._tables > 1 else keys  # (D * K,)
-        begins = self._index.take((wanted >> self._shifts) + self._firsts)
-        among = begins[:, None] + self._window  # (D * K, W)
-        hits = (self._keys.take(among) == wanted[:, None]).reshape(-1).nonzero()[0]  # (n,)
+        begins = self._index.take((wanted >> self._shifts) + self._firsts).reshape(-1)  # (P * D * K,)
+        among = begins[:, None] + self._window  # (P * D * K, W)
+        hits = (self._keys.take(among) == wanted.reshape(-1, 1)).reshape(-1).nonzero()[0]  # (n,)
         at = among.reshape(-1).take(hits)
         widths = self._widths.take(at)
         if self._small:
@@ -146,6 +128,8 @@ class Ledger:
             hits, at, widths = hits[real], at[real], widths[real]
         contexts = np.empty((3, len(at)), np.int64)
         np.floor_divide(hits, len(self._window), out=contexts[0])
+        if len(keys) > 1:
+            contexts[0] += contexts[0] // wanted.shape[1] * (self._experts - wanted.shape[1])
         contexts[1], contexts[2] = widths, self._lost.take(at)
         ends = contexts[1].cumsum()
         size = int(ends[-1]) if len(ends) else 0

@@ -130,7 +130,7 @@ class BlendRunner(Runner, Learner, Explaining):
         id = int(ids[0, 0])
         hashes, word = self._contexts.read_one(id, recent[0].tolist(), words[0].tolist())
         keys = keys_of(hashes)
-        known = self._ledger.read_one(keys)
+        known = self._ledger.read(keys[None])
         if len(self._learnt):
             known = self._learnt.over(known, keys[None], self._experts)
         followers, history = self._history.step_one(id, keys[self._columns], tuple(history))

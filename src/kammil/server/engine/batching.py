@@ -35,6 +35,8 @@ ROWS = 64
 more makes a second batch, which takes turns with the first."""
 PROMPTS = 32
 """Prompts of which a piece is read in one round at most; those who write wait meanwhile."""
+MANY = 3
+"""Prompts that are read in pieces of common sizes; the calls for fewer would take longer than what is shared."""
 SCANNED = 4
 """The same of texts that are scored: there every place costs, not only the last."""
 
@@ -178,12 +180,13 @@ class Engine:
         """Read a piece of what waits; those writings whose prompts are read, each a batch of its own."""
         self._waiting = [one for one in self._waiting if self._wanted(one.call)]
         for scanned, most in ((False, PROMPTS), (True, SCANNED)):
-            some = [one for one in self._waiting if isinstance(one.reading, Scanning) is scanned and _piece(one)]
+            some = [one for one in self._waiting if isinstance(one.reading, Scanning) is scanned and one.reading.due]
             if self._most == 1:
                 some = some[:1]
-            self._read_pieces(some[:most], scanned=scanned)
-        ready = [one for one in self._waiting if not one.failed and not _piece(one)]
-        self._waiting = [one for one in self._waiting if not one.failed and _piece(one)]
+            if some:
+                self._read_pieces(some[:most], scanned=scanned)
+        ready = [one for one in self._waiting if not one.failed and not one.reading.due]
+        self._waiting = [one for one in self._waiting if not one.failed and one.reading.due]
         begun: list[Batch] = []
         suggesting: list[tuple[Suggesting, LogProbabilities, State]] = []
         for one in ready:
@@ -200,21 +203,33 @@ class Engine:
         return begun
 
     def _read_pieces(self, some: Sequence[Waiting], *, scanned: bool) -> None:
-        """Read the next piece of these, those of one size and one place together."""
-        groups: dict[object, list[tuple[Waiting, Ids]]] = {}
-        for one in some:
-            piece = one.reading.piece()
-            assert piece is not None
-            groups.setdefault((len(piece), _shapes(one.reading.state)), []).append((one, piece))
+        """Read the next piece of each of these.
+
+        Texts of many lengths share their calls when each is read in pieces whose sizes are powers of two: 45 ids are
+        32, 8, 4 and 1. A few texts are read sooner one by one.
+        """
+        due = [one.reading.due for one in some]
+        sizes = set(due) if len(some) < MANY else {1 << bit for bit in range(max(due).bit_length())}
+        for size in sorted(sizes, reverse=True):
+            part = [one for one, n in zip(some, due, strict=True) if (n == size if len(some) < MANY else n & size)]
+            self._read_alike([one for one in part if not one.failed], size, scanned=scanned)
+
+    def _read_alike(self, some: Sequence[Waiting], size: int, *, scanned: bool) -> None:
+        """Read so many ids of each of these, those whose states fit together in one call."""
+        groups: dict[object, list[tuple[Waiting, State]]] = {}
+        states = self.model.runner.aligned([one.reading.state for one in some]) if len(some) > 1 else None
+        for i, one in enumerate(some):
+            state = states[i] if states is not None else one.reading.state
+            groups.setdefault(_shapes(state), []).append((one, state))
         for group in groups.values():
             try:
-                ids = np.stack([piece for _, piece in group])  # (B, T)
-                state = joined([one.reading.state for one, _ in group])
+                ids = np.stack([one.reading.piece(size) for one, _ in group])  # (B, T)
+                state = joined([state for _, state in group])
                 read, state = self.model.runner.read(ids, state, last=None if scanned else 1)
                 for i, (one, _) in enumerate(group):
                     # A copy: what is kept of one text must not hold on to what was read beside it.
                     own = state if len(group) == 1 else rows(state, np.array([i]))
-                    one.reading.take(read[i] if len(group) == 1 else read[i].copy(), own)
+                    one.reading.take(size, read[i] if len(group) == 1 else read[i].copy(), own)
             except Exception as error:
                 for one, _ in group:
                     one.failed = True
@@ -383,10 +398,6 @@ class Engine:
 def _all(acts: Sequence[Callable[[], None]]) -> None:
     for act in acts:
         act()
-
-
-def _piece(one: Waiting) -> bool:
-    return one.reading.piece() is not None
 
 
 def _shapes(state: State) -> Shapes:

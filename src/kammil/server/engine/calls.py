@@ -99,16 +99,21 @@ class Scanning:
         assert self.last is not None
         return self.last, self.state
 
-    def piece(self) -> Ids | None:
-        """The ids to be read next; None when all are."""
-        return self._ids[self._read : self._read + EVERY] if self._read < len(self._ids) else None
+    @property
+    def due(self) -> int:
+        """How many ids are to be read next; 0 when all are read."""
+        return min(EVERY, len(self._ids) - self._read)
 
-    def take(self, log_probabilities: LogProbabilities, state: State) -> None:
-        """What follows each place of the piece, (T, V), and the state after it."""
+    def piece(self, size: int) -> Ids:
+        """The next ids, (size,)."""
+        return self._ids[self._read : self._read + size]
+
+    def take(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
+        """What follows each place of a piece, (size, V), and the state after it."""
         if not np.isfinite(log_probabilities.max(axis=-1)).all():
             raise FolderError(NO_PROBABILITIES)
-        self._read += len(log_probabilities)
-        true = self._ids[self._read - len(log_probabilities) + 1 : self._read + 1]
+        self._read += size
+        true = self._ids[self._read - size + 1 : self._read + 1]
         tops = best_ids(log_probabilities[: len(true)], self._top)
         for row, id, top in zip(log_probabilities, true.tolist(), tops, strict=False):
             self.tokens.append(Token(id, float(row[id]) - (self._unknown if id == UNK else 0), top))
