@@ -26,6 +26,7 @@ from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.gathering import Data, Source, gather, printable
 from kammil.models.base import Artifacts
 from kammil.models.families import Blended, Counting, Neural, family, settings_of
+from kammil.models.rounding import unpack
 from kammil.recipe import Recipe
 from kammil.training.events import EpochEnded, Event, unheard
 from kammil.vocabulary import CharacterVocabulary, rare_characters
@@ -196,7 +197,7 @@ class _Workshop:
                 network = chosen.build(self.vocabulary.size if cut is None else cut.units.size, settings)
             if self.base is not None:
                 theirs = self.base.model
-                weights = theirs.artifacts.weights
+                weights = unpack(theirs.artifacts.weights)
                 take_over(network, self.vocabulary, weights, theirs.vocabulary)
                 if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
                     their_settings = chosen.settings.model_validate(theirs.description.settings)
@@ -300,7 +301,7 @@ class _Workshop:
             {
                 "validation": evaluation.to_dict(),
                 "training_seconds": round(seconds, 2),
-                "parameters": _parameters(artifacts.weights),
+                "parameters": _parameters(unpack(artifacts.weights)),
                 "history": [asdict(event) for event in history],
             },
         )

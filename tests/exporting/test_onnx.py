@@ -25,6 +25,7 @@ from kammil.exporting.onnx import WHOLE
 from kammil.models import RUNNERS
 from kammil.models.base import Explaining
 from kammil.models.network import NetworkRunner
+from kammil.models.rounding import unpack
 from kammil.models.wire import metadata
 from kammil.text import TextRules
 
@@ -90,7 +91,7 @@ def test_the_networks_of_a_blend_are_what_their_weights_say(folder_of: FolderOf,
     onnx.checker.check_model(content, full_check=True)
     model = kammil.load(folder_of("blend"))
     read = [2, *model.vocabulary.encode("شو رأيك نطلع بكرا؟").tolist()]
-    weights = {k: v.astype(np.float64) for k, v in folders.read(folder_of("blend")).artifacts.weights.items()}
+    weights = {k: v.astype(np.float64) for k, v in unpack(folders.read(folder_of("blend")).artifacts.weights).items()}
     assert step_by_step(made.file, read) == pytest.approx(gru(weights, read), abs=1e-5)
     # The runner of a blend rounds its networks to whole numbers; else they are the same.
     assert isinstance(model.runner, Explaining)

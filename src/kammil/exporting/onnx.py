@@ -26,6 +26,7 @@ from kammil.models import load_runner
 from kammil.models.gated import graph
 from kammil.models.mixing import BlendSettings, prefixes_of
 from kammil.models.network import NetworkRunner, session
+from kammil.models.rounding import unpack
 from kammil.models.wire import metadata
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
@@ -67,7 +68,7 @@ def _networks(model: folders.Model) -> bytes:
     """The graph of a blend's networks: what it says where no context was ever seen."""
     settings = model.description.settings
     load_runner("blend", settings, model.artifacts)  # refuses arrays that do not fit, with its own sentence
-    weights = model.artifacts.weights
+    weights = unpack(model.artifacts.weights)
     return graph("kammil-blend-network", weights, prefixes_of(BlendSettings.model_validate(settings).networks))
 
 

@@ -34,6 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kammil.models import rounding
 from kammil.models.base import Artifacts, Ids
 from kammil.models.budget import thresholds
 from kammil.models.contexts import Contexts
@@ -49,6 +50,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 Taught = list[tuple[Tensor, float]]
 """Logits with the weight of their loss."""
 
+_MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
 _MARK = regex.compile(r"\p{M}")
 _ALONE = 0.3
 """Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
@@ -370,7 +372,11 @@ def inherit(network: Blend, settings: BlendSettings, weights: Arrays, theirs: Bl
 
 
 def export(model: Blend) -> Artifacts:
-    """The weights in half precision, which changes no figure; the tables are added by the recipe."""
-    return Artifacts(
-        {name: value.detach().cpu().numpy().astype(np.float16) for name, value in model.state_dict().items()}
-    )
+    """The weights in whole numbers and half precision, which changes no figure; the tables are added by the recipe."""
+    weights = {name: value.detach().cpu().numpy().astype(np.float16) for name, value in model.state_dict().items()}
+    return Artifacts(rounding.pack(weights, _large(len(model.members))))
+
+
+def _large(networks: int) -> list[str]:
+    """The matrices that make up nearly all of the networks' weights."""
+    return [prefix + name for prefix in prefixes_of(networks) for name in _MATRICES]

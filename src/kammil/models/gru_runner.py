@@ -103,7 +103,7 @@ def _drawing(layer: Layer, bias: Floats) -> bytes:
     # The first that is over the chance has as many under it; `ArgMax` and sums take a microsecond.
     counted = g.add("MatMul", g.add("Cast", under, to=FLOAT), np.ones(size, np.float32))
     drawn = g.add("Cast", counted, to=WHOLE)  # (1,)
-    gates, read = (g.add("Gather", table, drawn) for table in inward(layer))
+    gates, read = (g.add("Gather", table.astype(number), drawn) for table in inward(layer))
     now = turn(g, "state", brought, gates, read, width)
     state = [1, width]
     kept, paid = g.add("Identity", drawn), g.add("Gather", said, drawn, axis=1)  # (1,), (1, 1)

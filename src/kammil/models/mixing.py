@@ -22,6 +22,7 @@ from kammil.models.ledger import Known, Ledger
 from kammil.models.mixture import Gate, Mixture
 from kammil.models.packing import Packed
 from kammil.models.quantised import Layer, checked
+from kammil.models.rounding import unpack
 
 Kind = Literal[
     "o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9", "o10", "o12", "o16", "w", "w1", "w2", "w1s"
@@ -89,6 +90,7 @@ class BlendRunner(Runner, Learner, Explaining):
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         checked(weights, {IN_WORD: (v,)})
         self._size = v
+        weights = unpack(weights)
         asked, gate_bias, gate = _gate(settings, weights, self._experts)
         self._mixture = Mixture(*_networks(settings, weights, v, asked, gate_bias), gate, v)
 

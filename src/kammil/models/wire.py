@@ -30,7 +30,14 @@ FLOAT, WHOLE, DOUBLE = 1, 7, 11
 
 _TYPES: dict[np.dtype[Any], int] = {
     np.dtype(t): n
-    for t, n in ((np.float32, FLOAT), (np.uint8, 2), (np.int8, 3), (np.int64, WHOLE), (np.float64, DOUBLE))
+    for t, n in (
+        (np.float32, FLOAT),
+        (np.float16, 10),
+        (np.uint8, 2),
+        (np.int8, 3),
+        (np.int64, WHOLE),
+        (np.float64, DOUBLE),
+    )
 }
 _FLOAT, _INT, _STRING, _GRAPH, _INTS = 1, 2, 3, 5, 7
 """Kinds of attributes."""
