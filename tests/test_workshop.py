@@ -367,6 +367,47 @@ def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(tmp_
     assert last["validation_bits"] < last["train_bits"] + 2
 
 
+def test_members_learn_by_themselves_and_become_one(tmp_path: Path, few: list[str]) -> None:
+    file, held_out = tmp_path / "other.txt", tmp_path / "validation.txt"
+    file.write_text("\n".join(few[30:]), "utf-8")
+    held_out.write_text("\n".join(few[20:30]), "utf-8")
+    base = small(source=str(file), validation=str(held_out))
+    members = [{"base": base}, {"base": base | {"seed": 1}, "seed": 1}]
+    options = small(model="blend", members=members)
+    train(few[:20], validation=few[20:30], out=tmp_path / "model", **options)
+    model, *alone = (folders.read(tmp_path / name) for name in ("model", "model-1", "model-2"))
+    assert model.description.settings == alone[0].description.settings | {"networks": 2}
+    assert model.metrics["training_seconds"] == pytest.approx(sum(one.metrics["training_seconds"] for one in alone))
+    assert model.metrics["parameters"] > alone[0].metrics["parameters"]
+    assert kammil.load(tmp_path / "model").complete("شو", length=5).text
+    # Again: what is finished is taken as it is, also when it was written before there were members.
+    for name in ("model-1", "model-2-base"):
+        written_before = json.loads((tmp_path / name / "model.json").read_text("utf-8"))
+        del written_before["training"]["recipe"]["members"]
+        (tmp_path / name / "model.json").write_text(json.dumps(written_before), "utf-8")
+    before = {name: (tmp_path / name / "weights.safetensors").stat().st_mtime_ns for name in ("model-1", "model-2")}
+    train(few[:20], validation=few[20:30], out=tmp_path / "model", **options, replace=True)
+    assert before == {name: (tmp_path / name / "weights.safetensors").stat().st_mtime_ns for name in before}
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"model": "gru", "members": [{}]}, "members are for the blend; a gru has none"),
+        ({"members": [{}, {"hidden": 24}]}, "the members do not fit together: they are of different sizes"),
+        ({"members": [{}, {"raw": True}]}, "member 2 has raw of its own"),
+        ({"members": [{}, {"least": 2}]}, "different characters"),
+        ({"members": [{}, {"megabytes": 0.01}]}, "different"),
+        ({"members": [{"hiden": 3}]}, "did you mean 'hidden'"),
+        ({"members": [{"members": [{}]}]}, "outermost"),
+    ],
+)
+def test_members_that_cannot_be_put_together(tmp_path: Path, few: list[str], options: dict[str, Any], why: str) -> None:
+    with pytest.raises(KammilError, match=why):
+        train(few[:20], validation=few[20:30], out=tmp_path / "model", **(small(model="blend") | options))
+    assert not (tmp_path / "model").exists()
+
+
 def test_the_first_epoch_knows_what_the_base_knew(tmp_path: Path, few: list[str]) -> None:
     options = small(epochs=12, learning_rate=0.02)
     train(few, out=tmp_path / "base", **options)

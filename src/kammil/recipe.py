@@ -13,6 +13,9 @@ from kammil.models.families import Counting, family, settings_of
 from kammil.text import RAW, TextRules
 from kammil.training.options import TrainingOptions
 
+READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique")
+"""The options that decide which texts are learnt, and how they are seen."""
+
 
 class Recipe(BaseModel):
     """All that decides what a model becomes; what was resolved is saved in the folder."""
@@ -40,6 +43,9 @@ class Recipe(BaseModel):
     base: dict[str, Any] | str | None = None
     """What to go on from: a model folder, or the recipe of a model that is trained first, with its `source` and
     `validation`. A network takes over its weights; a blend also counts its texts, in a table of their own."""
+    members: tuple[dict[str, Any], ...] = Field(default=(), max_length=16)
+    """Recipes of blends that learn from the same texts, each by itself and from a base of its own, and become one:
+    their log-probabilities are averaged. What they do not say is as here."""
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Of the family."""
     training: TrainingOptions = TrainingOptions()

@@ -1,51 +1,23 @@
-"""From texts to a finished model folder: the one place that knows all rooms to its left."""
+"""From texts to a finished model folder, and all that is trained on the way to it: bases, and members."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from kammil import __version__
 from kammil import folder as folders
-from kammil.card import model_card
-from kammil.completion import load
-from kammil.corpus.duplicates import groups, partners
-from kammil.errors import KammilError, MissingExtraError, OptionError
-from kammil.evaluation import baselines, novelty
-from kammil.evaluation.metrics import Evaluation, evaluate
-from kammil.gathering import Data, Source, gather, printable
-from kammil.models.base import Artifacts
-from kammil.models.families import Blended, Counting, Neural, family, settings_of
-from kammil.models.rounding import unpack
-from kammil.recipe import Recipe
-from kammil.training.events import EpochEnded, Event, unheard
-from kammil.vocabulary import CharacterVocabulary, rare_characters
+from kammil.errors import OptionError
+from kammil.gathering import Data, Source, gather
+from kammil.models.families import Blended, family
+from kammil.publishing import Made, Trained, about, finished, publish
+from kammil.recipe import READING, Recipe
+from kammil.run import Base, Run
+from kammil.training.events import Event, unheard
 
-if TYPE_CHECKING:
-    from kammil.models.blend import Experts
-    from kammil.training.batches import Batch
-    from kammil.training.lessons import EvidenceOf
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished run."""
-
-    folder: Path
-    evaluation: Evaluation
-    """On the validation texts."""
-    history: tuple[dict[str, Any], ...]
-    """One mapping an epoch; empty for a family that counts."""
+Listener = Callable[[Event], None]
 
 
 def train(
@@ -55,7 +27,7 @@ def train(
     validation: Source | None = None,
     resume: bool = False,
     replace: bool = False,
-    listen: Callable[[Event], None] = unheard,
+    listen: Listener = unheard,
     **options: Any,
 ) -> Trained:
     """Train a model on texts, evaluate it on the validation texts, and write its folder.
@@ -82,246 +54,103 @@ def train(
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     folders.check_free(target, replace=replace)
     data = gather(recipe, source, validation)
+    if recipe.members:
+        return _together(recipe, options, data, target, replace=replace, listen=listen)
     base = _base(recipe, target, replace=replace, listen=listen)
-    return _Workshop(recipe, data, target, base).make(resume=resume, replace=replace, listen=listen)
+    return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=listen)
 
 
-@dataclass(frozen=True)
-class _Base:
-    """What a model goes on from."""
-
-    model: folders.Model
-    texts: tuple[str, ...]
-    """That it was trained on, where it was trained by this recipe."""
-
-
-def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Callable[[Event], None]) -> _Base | None:
-    """The model named as base, or the one that the recipe trains first, beside the new folder: `OUT-base`.
-
-    It stays there. A finished one of the same recipe and texts is taken as it is, an interrupted one is gone on with.
-    """
+def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> Base | None:
+    """The model named as base, or the one that the recipe trains first, beside the new folder: `OUT-base`."""
     if recipe.base is None:
         return None
     if isinstance(recipe.base, str):
-        return _Base(folders.read(Path(recipe.base)), ())
-    options = dict(recipe.base)
-    if "source" not in options:
-        raise OptionError("base names no source; give the texts to train it on, such as source = 'shami+atsad'.")
-    source, validation = options.pop("source"), options.pop("validation", None)
-    own = Recipe.of(options)
-    data = gather(own, source, validation)
-    place = out.with_name(f"{out.name}-base")
-    workshop = _Workshop(own, data, place, _base(own, place, replace=replace, listen=listen))
-    if not workshop.finished():
+        return Base(folders.read(Path(recipe.base)), ())
+    own, source, validation = _of_base(recipe.base)
+    data = _texts(own, source, validation)
+    return Base(_beside(own, data, out.with_name(f"{out.name}-base"), replace=replace, listen=listen), data.train)
+
+
+def _beside(recipe: Recipe, data: Data, place: Path, *, replace: bool, listen: Listener) -> folders.Model:
+    """A model that another one is made of.
+
+    It stays where it is. A finished one of the same recipe and texts is taken as it is, whatever became of its own
+    base; an interrupted one is gone on with.
+    """
+    if recipe.members:
+        raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
+    if not finished(place, recipe, data, _about_base(recipe)):
+        run = Run(recipe, data, place, _base(recipe, place, replace=replace, listen=listen))
         folders.check_free(place, replace=replace)
-        workshop.make(resume=workshop.waiting.exists(), replace=replace, listen=listen)
-    return _Base(folders.read(place), data.train)
+        run.make(resume=run.waiting.exists(), replace=replace, listen=listen)
+    return folders.read(place)
 
 
-class _Workshop:
-    """One run: learn, export, evaluate, write. What an interruption must not lose waits beside the final folder."""
+def _about_base(recipe: Recipe) -> Mapping[str, Any] | None:
+    """What the folder of the base says, or will say, of its texts."""
+    if recipe.base is None:
+        return None
+    if isinstance(recipe.base, str):
+        return folders.summary(Path(recipe.base))[0].training["data"]
+    own, source, validation = _of_base(recipe.base)
+    return about(_texts(own, source, validation), _about_base(own))
 
-    def __init__(self, recipe: Recipe, data: Data, out: Path, base: _Base | None) -> None:
-        self.recipe, self.data, self.out, self.base = recipe, data, out, base
-        self.waiting = out.with_name(f".{out.name}.training")
-        own = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
-        theirs = base.model.vocabulary.characters if base is not None else ()
-        self.vocabulary = CharacterVocabulary([*own, *theirs])
-        self.train = [self.vocabulary.encode(text) for text in data.train]
-        self.validation = [self.vocabulary.encode(text) for text in data.validation]
 
-    def finished(self) -> bool:
-        """Whether the folder holds what this run would make."""
-        try:
-            found = folders.read(self.out).description.training
-        except KammilError:
-            return False
-        return found == json.loads(self._description({}).model_dump_json())["training"]
+def _of_base(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
+    """The recipe of a base, its texts, and those it is validated with."""
+    own = dict(options)
+    if "source" not in own:
+        raise OptionError("base names no source; give the texts to train it on, such as source = 'shami+atsad'.")
+    source, validation = own.pop("source"), own.pop("validation", None)
+    return Recipe.of(own), source, validation
 
-    def make(self, *, resume: bool, replace: bool, listen: Callable[[Event], None]) -> Trained:
-        """Train and write the folder."""
-        chosen = family(self.recipe.model)
-        settings = settings_of(chosen, self.recipe.settings)
-        started = time.monotonic()
-        history: tuple[EpochEnded, ...] = ()
-        if not isinstance(chosen, Counting):
-            artifacts, history = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
-        else:
-            settings, artifacts = chosen.fit(self.train, self.validation, self.vocabulary.size, settings)
-        seconds = history[-1].elapsed if history else time.monotonic() - started
-        with folders.new(self.out, replace=replace) as draft:
-            folders.write(
-                draft,
-                self._description(settings.model_dump()),
-                self.vocabulary,
-                artifacts,
-                seen=novelty.build([*self.data.train, *(self.base.texts if self.base is not None else ())]),
-                baselines=baselines.count(self.train, self.vocabulary.size),
-            )
-            evaluation = self._judge(draft, artifacts, history, seconds)
-        shutil.rmtree(self.waiting, ignore_errors=True)
-        return Trained(self.out, evaluation, tuple(asdict(event) for event in history))
 
-    def _learn(
-        self, chosen: Neural | Blended, settings: Any, *, resume: bool, replace: bool, listen: Callable[[Event], None]
-    ) -> tuple[Artifacts, tuple[EpochEnded, ...]]:
-        """The one training loop, resumable."""
-        try:
-            import torch
+@lru_cache(maxsize=2)
+def _read(recipe: str, source: str, validation: str | None) -> Data:
+    """Most bases of one recipe are of the same texts, and to find near-duplicates among them takes a minute."""
+    return gather(Recipe.model_validate_json(recipe), source, validation)
 
-            from kammil.training.checkpoint import Checkpoint
-            from kammil.training.lessons import Lessons
-            from kammil.training.loop import fit
-            from kammil.training.transfer import take_over
-        except ModuleNotFoundError as error:
-            raise MissingExtraError(f"training needs {error.name}; run: pip install 'kammil[train]'") from error
-        rare = rare_characters(self.data.train)
-        segment = chosen.segment if isinstance(chosen, Neural) else None
-        cut = segment(self.train, self.vocabulary, settings) if segment is not None else None
-        experts = self._experts(chosen, settings) if isinstance(chosen, Blended) else None
-        lessons = Lessons(
-            self.train if cut is None else [cut.encode(ids) for ids in self.train],
-            self.validation if cut is None else [cut.encode(ids) for ids in self.validation],
-            np.array([int(self.vocabulary.encode(c)[0]) for c in sorted(rare)], np.int64),
-            self.vocabulary.unknown_bits,
-            None if cut is None else cut.units.widths,
-            None if experts is None else _shown(experts),
+
+def _texts(recipe: Recipe, source: str, validation: str | None) -> Data:
+    """The texts of a base."""
+    seed = recipe.training.seed if validation is None else 0
+    deciding = Recipe.of({"seed": seed} | {name: getattr(recipe, name) for name in READING})
+    return _read(deciding.model_dump_json(), source, validation)
+
+
+def _together(
+    recipe: Recipe, options: Mapping[str, Any], data: Data, out: Path, *, replace: bool, listen: Listener
+) -> Trained:
+    """Members that each learn by themselves, in `OUT-1`, `OUT-2`, ..., from bases of their own, put together as one."""
+    common = {name: value for name, value in options.items() if name != "members"}
+    chosen = family(recipe.model)
+    if not isinstance(chosen, Blended):
+        raise OptionError(f"members are for the blend; a {recipe.model} has none.")
+    models: list[folders.Model] = []
+    for number, own in enumerate(recipe.members, 1):
+        one = Recipe.of(common | own)
+        if other := next((name for name in READING if getattr(one, name) != getattr(recipe, name)), None):
+            raise OptionError(f"member {number} has {other} of its own; all members learn the same texts.")
+        models.append(_beside(one, data, out.with_name(f"{out.name}-{number}"), replace=replace, listen=listen))
+    first = models[0]
+    if any(model.vocabulary.characters != first.vocabulary.characters for model in models):
+        raise OptionError(
+            "the members know different characters; give them the same least, and bases of the same texts."
         )
-        checkpoint = Checkpoint(self.waiting)
-        try:
-            self._open_waiting(going_on=checkpoint.exists(), resume=resume, replace=replace)
-            torch.manual_seed(self.recipe.training.seed)
-            if isinstance(chosen, Blended):
-                network = chosen.build(self.vocabulary.size, settings, experts.number if experts is not None else 0)
-            else:
-                network = chosen.build(self.vocabulary.size if cut is None else cut.units.size, settings)
-            if self.base is not None:
-                theirs = self.base.model
-                weights = unpack(theirs.artifacts.weights)
-                take_over(network, self.vocabulary, weights, theirs.vocabulary)
-                if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
-                    their_settings = chosen.settings.model_validate(theirs.description.settings)
-                    chosen.inherit(network, settings, weights, their_settings)
-            history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=checkpoint)
-        finally:
-            if not checkpoint.exists():  # nothing to go on from
-                shutil.rmtree(self.waiting, ignore_errors=True)
-        artifacts = chosen.export(network.eval())
-        if cut is not None:
-            artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()}, artifacts.step)
-        if experts is not None:
-            artifacts = Artifacts({**artifacts.weights, **experts.arrays()}, artifacts.step)
-        return artifacts, history
-
-    def _experts(self, chosen: Blended, settings: Any) -> Experts:
-        """The tables of counts; near-duplicates are told apart from what a text can be predicted by."""
-        return chosen.experts(
-            self.train,
-            self.validation,
-            kin=groups(self.data.train).tolist(),
-            background=[self.vocabulary.encode(text) for text in self._background()],
-            vocabulary=self.vocabulary,
-            settings=settings,
+    try:
+        settings, artifacts = chosen.merge(
+            [chosen.settings.model_validate(model.description.settings) for model in models],
+            [model.artifacts.weights for model in models],
         )
-
-    def _background(self) -> list[str]:
-        """The base's texts that are counted beside the own ones: none that is a near-duplicate of these.
-
-        A text is left out of its own counts while it is learnt. A copy of it in the background would tell all, and the
-        gate would believe nothing else: 0.9 bits while learning, 40 on texts that are new.
-        """
-        texts = self.base.texts if self.base is not None else ()
-        own = set(self.data.train)
-        new = [text for text in texts if text not in own]
-        near = partners(new, list(self.data.train)) if new else []
-        return [text for text, partner in zip(new, near, strict=True) if partner < 0]
-
-    def _open_waiting(self, *, going_on: bool, resume: bool, replace: bool) -> None:
-        """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
-        file = self.waiting / "run.json"
-        ours = self.recipe.model_dump(mode="json")
-        ours |= ours.pop("training") | ours.pop("settings")
-        ours["SHA-256 of the texts"] = self.data.sha256
-        ours["SHA-256 of the validation texts"] = hashlib.sha256(json.dumps(self.data.validation).encode()).hexdigest()
-        if going_on and not resume and not replace:
-            raise OptionError(
-                f"an interrupted run waits for {self.out}; go on with --resume, or begin anew with --replace."
-            )
-        if going_on and resume:
-            try:
-                theirs: dict[str, Any] = dict(json.loads(file.read_text("utf-8")))
-            except (OSError, ValueError, TypeError) as error:
-                raise OptionError(f"{file} cannot be read ({error}); give --replace to begin anew.") from error
-            other = [name for name in ours if ours[name] != theirs.get(name)]
-            if other:
-                raise OptionError(
-                    f"the interrupted run for {self.out} has another {other[0]} "
-                    f"({theirs.get(other[0])!r} then, {ours[other[0]]!r} now); "
-                    "give the same, or --replace to begin anew."
-                )
-            return
-        shutil.rmtree(self.waiting, ignore_errors=True)
-        try:
-            self.waiting.mkdir(parents=True)
-        except OSError as error:
-            raise KammilError(f"cannot write {self.waiting}: {error.strerror}; name another place.") from error
-        folders.put(file, json.dumps(ours).encode())
-
-    def _description(self, settings: dict[str, Any]) -> folders.Description:
-        """The content of `model.json`."""
-        return folders.Description(
-            format=folders.FORMAT,
-            family=self.recipe.model,
-            settings=settings,
-            rules=self.recipe.text_rules.to_dict(),
-            training={
-                "recipe": self.recipe.model_dump(mode="json"),
-                "kammil": __version__,
-                "data": {
-                    "source": self.data.source,
-                    "sha256": self.data.sha256,
-                    "texts": len(self.data.train),
-                    "characters": sum(map(len, self.data.train)),
-                    "excluded": self.data.excluded,
-                    "repeated": self.data.repeated,
-                    "base": self.base.model.description.training["data"] if self.base is not None else None,
-                    "validation": self.data.validation_source,
-                    "validation_texts": len(self.data.validation),
-                    "validation_leaks": asdict(self.data.leaks)
-                    | {"exact_rows": (), "near_rows": (), "near_sources": ()},
-                },
-            },
-        )
-
-    def _judge(self, draft: Path, artifacts: Artifacts, history: Sequence[EpochEnded], seconds: float) -> Evaluation:
-        """Evaluate what was written, as it will be run, and write the figures, the curves and the card."""
-        evaluation = evaluate(load(draft), self.data.validation)
-        folders.write_metrics(
-            draft,
-            {
-                "validation": evaluation.to_dict(),
-                "training_seconds": round(seconds, 2),
-                "parameters": _parameters(unpack(artifacts.weights)),
-                "history": [asdict(event) for event in history],
-            },
-        )
-        model = folders.read(draft)
-        folders.put(draft / folders.CARD, model_card(printable(self.out.name), model, evaluation).encode())
-        return evaluation
-
-
-def _parameters(weights: Mapping[str, NDArray[np.generic]]) -> int:
-    """Weights and counts; of packed tables, the contexts and followers in them."""
-    packed = {name for name in weights if name.endswith(".sizes")}
-    plain = sum(int(a.size) for name, a in weights.items() if name not in packed and a.dtype != np.uint8)
-    return plain + sum(int(n) for name in packed for n in weights[name].tolist())
-
-
-def _shown(experts: Experts) -> EvidenceOf:
-    """The evidence of a batch as arrays, in the order in which the blend takes them."""
-
-    def show(batch: Batch, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
-        seen = experts.about(batch.rows, batch.inputs.shape[1], learning=learning)
-        return seen.clues, seen.places, seen.ids, seen.features
-
-    return show
+    except ValueError as error:
+        raise OptionError(f"the members do not fit together: {error}.") from error
+    return publish(
+        Made(settings, first.vocabulary, artifacts, first.seen, first.baselines),
+        recipe,
+        data,
+        first.description.training["data"]["base"],
+        out,
+        history=(),
+        seconds=sum(float(model.metrics["training_seconds"]) for model in models),
+        replace=replace,
+    )

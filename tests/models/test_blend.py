@@ -10,7 +10,7 @@ import torch
 
 from kammil.models import load_runner
 from kammil.models.base import Artifacts
-from kammil.models.blend import Blend, Experts, build, export, in_word, inherit
+from kammil.models.blend import Blend, Experts, build, export, in_word, inherit, merge
 from kammil.models.evidence import CLUES, FEATURES, Evidence
 from kammil.models.mixing import BlendRunner, BlendSettings, prefixes_of
 from kammil.training.batches import make_rows, pad
@@ -305,3 +305,48 @@ def test_experts_and_network_make_up_the_model(vocabulary: CharacterVocabulary, 
     places, followers = np.nonzero(added[:, :, 1:].reshape(-1, vocabulary.size))
     real = batch.reshape(-1)[places // made.number] != PAD
     assert set(zip(places[real].tolist(), followers[real].tolist(), strict=True)) == set(spelled(seen))
+
+
+def test_blends_put_together_say_the_mean_of_what_they_say(vocabulary: CharacterVocabulary) -> None:
+    made = experts(vocabulary, TEXTS)
+    alone = [SETTINGS.model_copy(update={"networks": n, "dropout": n / 10}) for n in (1, 2)]
+    arrays: list[dict[str, np.ndarray]] = []
+    for seed, own in enumerate(alone):
+        torch.manual_seed(seed)
+        network = build(vocabulary.size, own, made.number)
+        for member in network.members:
+            torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+            torch.nn.init.normal_(member.output.weight)
+        arrays.append({**export(network).weights, **made.arrays()})
+    settings, artifacts = merge(alone, arrays)
+    assert settings == SETTINGS.model_copy(update={"networks": 3, "dropout": 0.1})
+    ids = np.array([[BOS, *vocabulary.encode(TEXTS[0])]])
+    one, two = (
+        runner.read(ids, runner.start(1))[0].astype(np.float64)
+        for runner in (BlendRunner(own, theirs) for own, theirs in zip(alone, arrays, strict=True))
+    )
+    together = BlendRunner(settings, artifacts.weights)
+    mean = (one + 2 * two) / 3  # two members have two shares
+    mean -= np.log(np.exp(mean).sum(-1, keepdims=True))
+    assert together.read(ids, together.start(1))[0] == pytest.approx(mean, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("other", "texts", "why"),
+    [
+        ({"hidden": 24}, TEXTS, "sizes"),
+        ({}, TEXTS[:-1], "different texts"),
+        ({}, [*TEXTS, "شي جديد"], "different texts"),
+    ],
+)
+def test_blends_that_do_not_fit_are_not_put_together(
+    vocabulary: CharacterVocabulary, other: dict[str, int], texts: list[str], why: str
+) -> None:
+    settings = [SETTINGS, SETTINGS.model_copy(update=other)]
+    counted = [experts(vocabulary, some) for some in (TEXTS, texts)]
+    arrays = [
+        {**export(build(vocabulary.size, own, made.number)).weights, **made.arrays()}
+        for own, made in zip(settings, counted, strict=True)
+    ]
+    with pytest.raises(ValueError, match=why):
+        merge(settings, arrays)

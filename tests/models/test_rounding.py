@@ -35,7 +35,9 @@ def test_what_was_packed_once_is_the_same_ever_after(weights: np.ndarray) -> Non
     assert np.abs(once["a.weight"] - weights).max() <= np.abs(weights).max() / MOST
     again = unpack(pack(once, ["a.weight"]))["a.weight"]
     assert again == pytest.approx(once["a.weight"], rel=1e-6, abs=0)
-    assert (rounded(once["a.weight"].astype(np.float32))[0] == rounded(weights)[0]).all()  # a product is rounded to the very same
+    assert (
+        rounded(once["a.weight"].astype(np.float32))[0] == rounded(weights)[0]
+    ).all()  # a product is rounded to the very same
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,8 @@ Taught = list[tuple[Tensor, float]]
 """Logits with the weight of their loss."""
 
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
+_PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
+"""What the names of the first member's weights begin with; those of the others have a prefix."""
 _MARK = regex.compile(r"\p{M}")
 _ALONE = 0.3
 """Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
@@ -380,3 +382,32 @@ def export(model: Blend) -> Artifacts:
 def _large(networks: int) -> list[str]:
     """The matrices that make up nearly all of the networks' weights."""
     return [prefix + name for prefix in prefixes_of(networks) for name in _MATRICES]
+
+
+def merge(settings: Sequence[BlendSettings], weights: Sequence[Arrays]) -> tuple[BlendSettings, Artifacts]:
+    """Blends that learnt the same texts, each by itself, as the members of one.
+
+    `ValueError` where they differ in more than what they learnt.
+    """
+    first, tables = settings[0], _tables(weights[0])
+    made: dict[str, NDArray[np.generic]] = dict(tables)
+    places = iter(prefixes_of(sum(own.networks for own in settings)))
+    for own, arrays in zip(settings, weights, strict=True):
+        if own.model_copy(update={"networks": first.networks, "dropout": first.dropout}) != first:
+            raise ValueError("they are of different sizes")
+        theirs = _tables(arrays)
+        if theirs.keys() != tables.keys() or not all(np.array_equal(tables[n], theirs[n]) for n in tables):
+            raise ValueError("they count different texts")
+        learnt = rounding.unpack(arrays)
+        for prefix in prefixes_of(own.networks):
+            place = next(places)
+            for name in learnt.keys() - tables.keys():
+                if name.startswith(prefix or _PARTS):
+                    made[place + name.removeprefix(prefix)] = learnt[name]
+    together = first.model_copy(update={"networks": sum(own.networks for own in settings)})
+    return together, Artifacts(rounding.pack(made, _large(together.networks)))
+
+
+def _tables(arrays: Arrays) -> Arrays:
+    """What was counted, and which ids belong to words."""
+    return {name: array for name, array in arrays.items() if name.startswith((OWN, BACKGROUND, IN_WORD))}

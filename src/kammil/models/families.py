@@ -59,6 +59,8 @@ class Blended:
     """The trained network and gate -> its running side, but for the counts."""
     inherit: Callable[[Any, Any, Mapping[str, NDArray[np.generic]], Any], None]
     """(network, settings, weights of another one, its settings): takes over its gate, where that fits."""
+    merge: Callable[[Sequence[Any], Sequence[Mapping[str, NDArray[np.generic]]]], tuple[Settings, Artifacts]]
+    """(settings of each, arrays of each) -> models that learnt apart as one; `ValueError` where they do not fit."""
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """As in `Neural`."""
 
@@ -108,7 +110,13 @@ def _blend() -> Blended:
     # On the benchmark's validation texts 6 passes in batches of 16 ended at 2.88 bits, 8 in batches of 8 at 2.89; more
     # than 8 passes over-fit.
     return Blended(
-        mixing.BlendSettings, blend.Experts, blend.build, blend.export, blend.inherit, {"batch_size": 16, "epochs": 8}
+        mixing.BlendSettings,
+        blend.Experts,
+        blend.build,
+        blend.export,
+        blend.inherit,
+        blend.merge,
+        {"batch_size": 16, "epochs": 8},
     )
 
 

@@ -1,0 +1,123 @@
+"""A finished folder: what it says of how it was made, and how it is written and judged."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from kammil import folder as folders
+from kammil.card import model_card
+from kammil.completion import load
+from kammil.errors import KammilError
+from kammil.evaluation.metrics import Evaluation, evaluate
+from kammil.gathering import Data, printable
+from kammil.models.base import Artifacts, Settings
+from kammil.models.rounding import unpack
+from kammil.recipe import Recipe
+from kammil.training.events import EpochEnded
+from kammil.vocabulary import CharacterVocabulary
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run."""
+
+    folder: Path
+    evaluation: Evaluation
+    """On the validation texts."""
+    history: tuple[dict[str, Any], ...]
+    """One mapping an epoch; empty for a family that counts, and for members that were put together."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was learnt."""
+
+    settings: Settings
+    vocabulary: CharacterVocabulary
+    artifacts: Artifacts
+    seen: Mapping[str, NDArray[np.generic]]
+    """Which runs of letters stand in the texts."""
+    baselines: Mapping[str, NDArray[np.generic]]
+
+
+def about(data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a folder says of the texts that it was made from; `base`: what that of its base says of its own."""
+    return {
+        "source": data.source,
+        "sha256": data.sha256,
+        "texts": len(data.train),
+        "characters": sum(map(len, data.train)),
+        "excluded": data.excluded,
+        "repeated": data.repeated,
+        "base": base,
+        "validation": data.validation_source,
+        "validation_texts": len(data.validation),
+        "validation_leaks": asdict(data.leaks) | {"exact_rows": [], "near_rows": [], "near_sources": []},
+    }
+
+
+def finished(folder: Path, recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> bool:
+    """Whether a folder holds what this recipe makes of these texts."""
+    try:
+        found = folders.read(folder).description.training
+        # An option that is younger than the folder has its default there.
+        there = found | {"recipe": Recipe.model_validate(found["recipe"]).model_dump(mode="json")}
+    except (KammilError, ValidationError, KeyError):
+        return False
+    return there == json.loads(json.dumps(_training(recipe, data, base)))
+
+
+def publish(
+    made: Made,
+    recipe: Recipe,
+    data: Data,
+    base: Mapping[str, Any] | None,
+    out: Path,
+    *,
+    history: Sequence[EpochEnded],
+    seconds: float,
+    replace: bool,
+) -> Trained:
+    """Write the folder, evaluate what was written as it will be run, and add the figures and the card."""
+    with folders.new(out, replace=replace) as draft:
+        description = folders.Description(
+            format=folders.FORMAT,
+            family=recipe.model,
+            settings=made.settings.model_dump(),
+            rules=recipe.text_rules.to_dict(),
+            training=_training(recipe, data, base),
+        )
+        folders.write(draft, description, made.vocabulary, made.artifacts, seen=made.seen, baselines=made.baselines)
+        evaluation = evaluate(load(draft), data.validation)
+        folders.write_metrics(
+            draft,
+            {
+                "validation": evaluation.to_dict(),
+                "training_seconds": round(seconds, 2),
+                "parameters": _parameters(unpack(made.artifacts.weights)),
+                "history": [asdict(event) for event in history],
+            },
+        )
+        model = folders.read(draft)
+        folders.put(draft / folders.CARD, model_card(printable(out.name), model, evaluation).encode())
+    return Trained(out, evaluation, tuple(asdict(event) for event in history))
+
+
+def _training(recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"recipe": recipe.model_dump(mode="json"), "kammil": version("kammil"), "data": about(data, base)}
+
+
+def _parameters(weights: Mapping[str, NDArray[np.generic]]) -> int:
+    """Weights and counts; of packed tables, the contexts and followers in them."""
+    packed = {name for name in weights if name.endswith(".sizes")}
+    plain = sum(int(a.size) for name, a in weights.items() if name not in packed and a.dtype != np.uint8)
+    return plain + sum(int(n) for name in packed for n in weights[name].tolist())

@@ -1,0 +1,197 @@
+"""One run: from texts to a folder that learnt them. What goes before it, and several of them, is the workshop's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil import folder as folders
+from kammil.corpus.duplicates import groups, partners
+from kammil.errors import KammilError, MissingExtraError, OptionError
+from kammil.evaluation import baselines, novelty
+from kammil.gathering import Data
+from kammil.models.base import Artifacts
+from kammil.models.families import Blended, Counting, Neural, family, settings_of
+from kammil.models.rounding import unpack
+from kammil.publishing import Made, Trained, publish
+from kammil.recipe import Recipe
+from kammil.training.events import EpochEnded, Event
+from kammil.vocabulary import CharacterVocabulary, rare_characters
+
+if TYPE_CHECKING:
+    from kammil.models.blend import Experts
+    from kammil.training.batches import Batch
+    from kammil.training.lessons import EvidenceOf
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a model goes on from."""
+
+    model: folders.Model
+    texts: tuple[str, ...]
+    """That it was trained on, where it was trained by this recipe."""
+
+
+class Run:
+    """One run: learn, export, evaluate, write. What an interruption must not lose waits beside the final folder."""
+
+    def __init__(self, recipe: Recipe, data: Data, out: Path, base: Base | None) -> None:
+        """Encode the texts; nothing is written yet."""
+        self.recipe, self.data, self.out, self.base = recipe, data, out, base
+        self.waiting = out.with_name(f".{out.name}.training")
+        own = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
+        theirs = base.model.vocabulary.characters if base is not None else ()
+        self.vocabulary = CharacterVocabulary([*own, *theirs])
+        self.train = [self.vocabulary.encode(text) for text in data.train]
+        self.validation = [self.vocabulary.encode(text) for text in data.validation]
+
+    def make(self, *, resume: bool, replace: bool, listen: Callable[[Event], None]) -> Trained:
+        """Train and write the folder."""
+        chosen = family(self.recipe.model)
+        settings = settings_of(chosen, self.recipe.settings)
+        started = time.monotonic()
+        history: tuple[EpochEnded, ...] = ()
+        if not isinstance(chosen, Counting):
+            artifacts, history = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
+        else:
+            settings, artifacts = chosen.fit(self.train, self.validation, self.vocabulary.size, settings)
+        seconds = history[-1].elapsed if history else time.monotonic() - started
+        texts = [*self.data.train, *(self.base.texts if self.base is not None else ())]
+        made = Made(
+            settings,
+            self.vocabulary,
+            artifacts,
+            novelty.build(texts),
+            baselines.count(self.train, self.vocabulary.size),
+        )
+        base = self.base.model.description.training["data"] if self.base is not None else None
+        trained = publish(
+            made, self.recipe, self.data, base, self.out, history=history, seconds=seconds, replace=replace
+        )
+        shutil.rmtree(self.waiting, ignore_errors=True)
+        return trained
+
+    def _learn(
+        self, chosen: Neural | Blended, settings: Any, *, resume: bool, replace: bool, listen: Callable[[Event], None]
+    ) -> tuple[Artifacts, tuple[EpochEnded, ...]]:
+        """The one training loop, resumable."""
+        try:
+            import torch
+
+            from kammil.training.checkpoint import Checkpoint
+            from kammil.training.lessons import Lessons
+            from kammil.training.loop import fit
+            from kammil.training.transfer import take_over
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(f"training needs {error.name}; run: pip install 'kammil[train]'") from error
+        rare = rare_characters(self.data.train)
+        segment = chosen.segment if isinstance(chosen, Neural) else None
+        cut = segment(self.train, self.vocabulary, settings) if segment is not None else None
+        experts = self._experts(chosen, settings) if isinstance(chosen, Blended) else None
+        lessons = Lessons(
+            self.train if cut is None else [cut.encode(ids) for ids in self.train],
+            self.validation if cut is None else [cut.encode(ids) for ids in self.validation],
+            np.array([int(self.vocabulary.encode(c)[0]) for c in sorted(rare)], np.int64),
+            self.vocabulary.unknown_bits,
+            None if cut is None else cut.units.widths,
+            None if experts is None else _shown(experts),
+        )
+        checkpoint = Checkpoint(self.waiting)
+        try:
+            self._open_waiting(going_on=checkpoint.exists(), resume=resume, replace=replace)
+            torch.manual_seed(self.recipe.training.seed)
+            if isinstance(chosen, Blended):
+                network = chosen.build(self.vocabulary.size, settings, experts.number if experts is not None else 0)
+            else:
+                network = chosen.build(self.vocabulary.size if cut is None else cut.units.size, settings)
+            if self.base is not None:
+                theirs = self.base.model
+                weights = unpack(theirs.artifacts.weights)
+                take_over(network, self.vocabulary, weights, theirs.vocabulary)
+                if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
+                    their_settings = chosen.settings.model_validate(theirs.description.settings)
+                    chosen.inherit(network, settings, weights, their_settings)
+            history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=checkpoint)
+        finally:
+            if not checkpoint.exists():  # nothing to go on from
+                shutil.rmtree(self.waiting, ignore_errors=True)
+        artifacts = chosen.export(network.eval())
+        if cut is not None:
+            artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()}, artifacts.step)
+        if experts is not None:
+            artifacts = Artifacts({**artifacts.weights, **experts.arrays()}, artifacts.step)
+        return artifacts, history
+
+    def _experts(self, chosen: Blended, settings: Any) -> Experts:
+        """The tables of counts; near-duplicates are told apart from what a text can be predicted by."""
+        return chosen.experts(
+            self.train,
+            self.validation,
+            kin=groups(self.data.train).tolist(),
+            background=[self.vocabulary.encode(text) for text in self._background()],
+            vocabulary=self.vocabulary,
+            settings=settings,
+        )
+
+    def _background(self) -> list[str]:
+        """The base's texts that are counted beside the own ones: none that is a near-duplicate of these.
+
+        A text is left out of its own counts while it is learnt. A copy of it in the background would tell all, and the
+        gate would believe nothing else: 0.9 bits while learning, 40 on texts that are new.
+        """
+        texts = self.base.texts if self.base is not None else ()
+        own = set(self.data.train)
+        new = [text for text in texts if text not in own]
+        near = partners(new, list(self.data.train)) if new else []
+        return [text for text, partner in zip(new, near, strict=True) if partner < 0]
+
+    def _open_waiting(self, *, going_on: bool, resume: bool, replace: bool) -> None:
+        """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
+        file = self.waiting / "run.json"
+        ours = self.recipe.model_dump(mode="json")
+        ours |= ours.pop("training") | ours.pop("settings")
+        ours["SHA-256 of the texts"] = self.data.sha256
+        ours["SHA-256 of the validation texts"] = hashlib.sha256(json.dumps(self.data.validation).encode()).hexdigest()
+        if going_on and not resume and not replace:
+            raise OptionError(
+                f"an interrupted run waits for {self.out}; go on with --resume, or begin anew with --replace."
+            )
+        if going_on and resume:
+            try:
+                theirs: dict[str, Any] = dict(json.loads(file.read_text("utf-8")))
+            except (OSError, ValueError, TypeError) as error:
+                raise OptionError(f"{file} cannot be read ({error}); give --replace to begin anew.") from error
+            other = [name for name in ours if ours[name] != theirs.get(name)]
+            if other:
+                raise OptionError(
+                    f"the interrupted run for {self.out} has another {other[0]} "
+                    f"({theirs.get(other[0])!r} then, {ours[other[0]]!r} now); "
+                    "give the same, or --replace to begin anew."
+                )
+            return
+        shutil.rmtree(self.waiting, ignore_errors=True)
+        try:
+            self.waiting.mkdir(parents=True)
+        except OSError as error:
+            raise KammilError(f"cannot write {self.waiting}: {error.strerror}; name another place.") from error
+        folders.put(file, json.dumps(ours).encode())
+
+
+def _shown(experts: Experts) -> EvidenceOf:
+    """The evidence of a batch as arrays, in the order in which the blend takes them."""
+
+    def show(batch: Batch, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
+        seen = experts.about(batch.rows, batch.inputs.shape[1], learning=learning)
+        return seen.clues, seen.places, seen.ids, seen.features
+
+    return show
