@@ -1,21 +1,27 @@
-"""How much a server bears: closed-loop and open-loop load on loopback, with and without micro-batching.
+"""How much a server bears: closed-loop and open-loop load on loopback, with and without micro-batching, in one or more
+processes; a soak; and a worker that is killed.
 
 Closed loop: so many clients each ask for a completion of 30 characters, wait for it, and ask for the next one. Open
 loop: people who type five characters a second want three suggestions after each, whether the last answer has come or
 not; a time counts from when the key was pressed. Every prompt is another piece of a text, so little of it was read
-before. The two servers, one with micro-batching and one without, run side by side and take turns. A soak (`--soak 10`)
-asks for completions at 80 % of the highest throughput for so many minutes, and watches errors and the server's memory.
+before. Three servers, one with micro-batching, one with it in a process a core and one without, run side by side and
+take turns.
+
+A soak (`--soak 10`) asks the first one, at random times, for 80 % of the completions a second that it gave to 32
+clients, for so many minutes, and watches errors and the server's memory. Then a worker of the second one is killed
+while 32 clients ask.
 
 The client is in this process and speaks HTTP by hand: a client library takes longer than the server. Processor seconds
 are the server's own, per request.
 
-Run: `python benchmarks/load.py` (2 cores; about 2 minutes, and the soak). Writes load.json.
+Run: `python benchmarks/load.py` (2 cores; about 4 minutes, and the soak). Writes load.json.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import platform
@@ -36,10 +42,13 @@ from kammil.corpus import reading
 
 LENGTH = 30
 CONCURRENCY = (1, 2, 4, 8, 16, 32, 64)
+USUAL = 32
+"""Clients at once where one number is enough."""
 TYPISTS, KEYS = 20, 5.0
 """People, and keystrokes a second of each."""
+ONE = "micro-batching"
 SHARE = 0.8
-"""Of the highest throughput, while soaking."""
+"""Of the throughput with the usual number of clients, while soaking."""
 
 
 @dataclass
@@ -50,15 +59,22 @@ class Server:
     port: int
 
     def processor(self) -> float:
-        """Seconds of processor time so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of processor time so far, its workers' included."""
+        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self._all()]
+        return sum(int(f[11]) + int(f[12]) for f in fields) / os.sysconf("SC_CLK_TCK")
 
     def megabytes(self) -> float:
-        """Resident memory."""
-        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
-        assert found
-        return int(found[1]) / 1000
+        """Resident memory, its workers' included."""
+        found = [re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()) for pid in self._all()]
+        return sum(int(size[1]) for size in found if size) / 1000
+
+    def workers(self) -> list[int]:
+        """Processes that answer, where there are several."""
+        return [pid for pid in self._all()[1:] if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def _all(self) -> list[int]:
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 @dataclass
@@ -120,9 +136,12 @@ class Client:
             self._streams[1].close()
 
 
-def prompts(seed: int) -> Iterator[str]:
-    """Pieces of texts, ever others."""
-    generator = random.Random(seed)
+_drawn = itertools.count()
+
+
+def prompts() -> Iterator[str]:
+    """Pieces of texts, each time others: what was read before would be read again from memory."""
+    generator = random.Random(next(_drawn))
     texts = reading.sample()
     while True:
         text = generator.choice(texts)
@@ -140,8 +159,8 @@ async def closed(server: Server, concurrency: int, seconds: float) -> Load:
     load = Load()
     end = time.perf_counter() + seconds
 
-    async def one(seed: int) -> None:
-        client, some = Client(server.port), prompts(seed)
+    async def one() -> None:
+        client, some = Client(server.port), prompts()
         while (begun := time.perf_counter()) < end:
             status = await client.ask("/v1/completions", completion(some))
             load.times.append(time.perf_counter() - begun)
@@ -149,7 +168,7 @@ async def closed(server: Server, concurrency: int, seconds: float) -> Load:
         client.close()
 
     before, begun = server.processor(), time.perf_counter()
-    await asyncio.gather(*(one(i) for i in range(concurrency)))
+    await asyncio.gather(*(one() for _ in range(concurrency)))
     load.seconds, load.processor = time.perf_counter() - begun, server.processor() - before
     return load
 
@@ -189,9 +208,50 @@ async def typing(server: Server, people: int, seconds: float) -> Load:
     return load
 
 
+async def killed(server: Server, seconds: float) -> dict[str, Any]:
+    """A worker dies while many clients ask: what fails, and how long until there are as many workers as before."""
+    failed: list[tuple[float, float]] = []
+    times: list[tuple[float, float]] = []
+    end = time.perf_counter() + seconds
+    struck = back = 0.0
+
+    async def one() -> None:
+        client, some = Client(server.port), prompts()
+        while (begun := time.perf_counter()) < end:
+            try:
+                assert await client.ask("/v1/completions", completion(some)) == 200
+                times.append((begun, time.perf_counter()))
+            except (OSError, asyncio.IncompleteReadError, AssertionError):
+                failed.append((begun, time.perf_counter()))
+                client.close()
+                client = Client(server.port)
+        client.close()
+
+    async def strike() -> None:
+        nonlocal struck, back
+        await asyncio.sleep(seconds / 4)
+        before = server.workers()
+        struck = time.perf_counter()
+        os.kill(before[0], signal.SIGKILL)
+        while before[0] in (now := server.workers()) or len(now) < len(before):
+            await asyncio.sleep(0.05)
+        back = time.perf_counter()
+
+    await asyncio.gather(strike(), *(one() for _ in range(USUAL)))
+    return {
+        "clients": USUAL,
+        "workers": len(server.workers()),
+        "answered": len(times),
+        "failed": len(failed),
+        "failed_that_began_after_the_kill": sum(begun > struck for begun, _ in failed),
+        "longest_silence_s": round(max(b - a for a, b in itertools.pairwise(sorted(end for _, end in times))), 3),
+        "worker_back_after_s": round(back - struck, 2),
+    }
+
+
 async def soak(server: Server, rate: float, minutes: float) -> dict[str, Any]:
     """So many requests a second, at random times, and the memory every five seconds."""
-    load, some, generator = Load(), prompts(0), random.Random(0)
+    load, some, generator = Load(), prompts(), random.Random(0)
     free: list[Client] = []
     memory: list[float] = []
 
@@ -284,27 +344,35 @@ def main(arguments: Sequence[str] | None = None) -> None:
         },
         "characters": LENGTH,
         "seconds_each": options.seconds,
-        "closed": {"micro-batching": {}, "one at a time": {}},
     }
     print(f"{'':<34} {'per s':>8} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8} {'proc ms':>8} {'errors':>6}")
-    with serving("--no-access-log") as many, serving("--no-access-log", "--rows", "1") as single:
+    cores = max(2, len(os.sched_getaffinity(0)))
+    with (
+        serving("--no-access-log") as many,
+        serving("--no-access-log", "--workers", str(cores)) as several,
+        serving("--no-access-log", "--rows", "1") as single,
+    ):
+        servers = {ONE: many, f"{ONE}, {cores} workers": several, "one at a time": single}
         for concurrency in CONCURRENCY:
-            for name, server in (("micro-batching", many), ("one at a time", single)):
+            for name, server in servers.items():
                 load = asyncio.run(closed(server, concurrency, options.seconds)).summary()
-                result["closed"][name][str(concurrency)] = load
+                result.setdefault("closed", {}).setdefault(name, {})[str(concurrency)] = load
                 print(row(f"{concurrency} at once, {name}", load), flush=True)
-        for name, server in (("micro-batching", many), ("one at a time", single)):
+        for name, server in servers.items():
             load = asyncio.run(typing(server, TYPISTS, 2 * options.seconds)).summary()
             result.setdefault("typing", {})[name] = load
             print(row(f"{TYPISTS} people typing, {name}", load), flush=True)
-        best = result["closed"]["micro-batching"]
-        result["throughput_ratio_at_32"] = round(best["32"]["per_second"] / best["1"]["per_second"], 2)
-        print(f"32 at once against 1: {result['throughput_ratio_at_32']} times the throughput")
+        for name, loads in result["closed"].items():
+            ratio = round(loads[str(USUAL)]["per_second"] / loads["1"]["per_second"], 2)
+            result.setdefault("throughput_ratio_at_32", {})[name] = ratio
+            print(f"{USUAL} at once against 1, {name}: {ratio} times the throughput")
         if options.soak:
-            rate = SHARE * max(load["per_second"] for load in best.values())
+            rate = SHARE * result["closed"][ONE][str(USUAL)]["per_second"]
             result["soak"] = asyncio.run(soak(many, rate, options.soak))
             print(row(f"soak, {rate:.0f} a second", result["soak"]))
             print(f"memory grew by {result['soak']['memory_growth_percent']} %")
+        result["killed"] = asyncio.run(killed(several, 4 * options.seconds))
+        print("a worker is killed: " + ", ".join(f"{name} {value}" for name, value in result["killed"].items()))
     options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
 
 

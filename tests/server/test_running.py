@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import multiprocessing
 import os
 import re
 import shutil
@@ -16,12 +17,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import uvicorn
 from tests.server.conftest import Running, serving, until
+from uvicorn.supervisors.multiprocess import Process
 
 import kammil
 from kammil import folder as folders
 from kammil.completion import Completer
-from kammil.server.running import listen
+from kammil.server.running import _answers, listen  # pyright: ignore[reportPrivateUsage]
 from kammil.server.settings import Serving
 
 
@@ -141,6 +144,21 @@ def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path
         assert len(workers()) == 2
         os.kill(server.process.pid, signal.SIGKILL)  # workers whose supervisor dies end as well
         until(lambda: not workers())
+
+
+def test_nobody_waits_for_a_worker_that_dies_before_it_answers() -> None:
+    worker = Process(uvicorn.Config("nothing:application"), [])
+    worker.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))  # answers nothing
+    worker.start()
+    asked: list[bool] = []
+    asking = threading.Thread(target=lambda: asked.append(_answers(worker, 600)))
+    asking.start()
+    asking.join(0.5)
+    assert asking.is_alive()
+    worker.process.kill()
+    asking.join(60)
+    assert asked == [False]
+    assert not _answers(worker, 600)
 
 
 def test_small_answers_are_sent_at_once() -> None:

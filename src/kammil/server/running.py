@@ -10,12 +10,14 @@ import signal
 import socket
 import sys
 import tempfile
+from functools import partial
+from multiprocessing.connection import wait
 from typing import Any
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.config import LOGGING_CONFIG
-from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from kammil.errors import OptionError
 from kammil.server.connections import Patient
@@ -75,6 +77,7 @@ class Supervisor(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         """Replace the dead, and take what they were doing out of the figures."""
         for process in self.processes:
+            process.ping = partial(_answers, process)
             if not process.process.is_alive() and process.pid is not None:
                 mark_process_dead(process.pid, os.environ[SHARED])
         super().keep_subprocess_alive()
@@ -85,6 +88,16 @@ class Supervisor(Multiprocess):
             if process.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGHUP)
+
+
+def _answers(process: Process, timeout: float = 5) -> bool:
+    """Whether a worker answers the supervisor. Uvicorn itself waits as long for one that dies as for one that hangs."""
+    try:
+        process.parent_conn.send(b"ping")
+        wait([process.parent_conn, process.process.sentinel], timeout)
+        return process.parent_conn.poll() and process.parent_conn.recv() is not None
+    except (OSError, EOFError):
+        return False
 
 
 def listen(settings: Serving) -> socket.socket:
