@@ -86,10 +86,11 @@ class Ledger:
         self._keys: Keys = _joined([table.keys for table in tables], contexts, begins, np.uint32).astype(
             np.uint32, copy=False
         )
-        self._widths = _joined([table.widths for table in tables], contexts, begins, np.uint8)
         self._lost = _joined([table.lost for table in tables], contexts, begins, np.uint16)
         self._starts = np.zeros(len(self._keys) + 1, np.uint32)
-        np.cumsum(self._widths, dtype=np.uint32, out=self._starts[1:])
+        widths = _joined([table.widths for table in tables], contexts, begins, np.uint8)
+        np.cumsum(widths, dtype=np.uint32, out=self._starts[1:])
+        del widths  # how far the next one's followers are says the same
 
         bits = [max(1, (size // _CROWD).bit_length()) for size in contexts]
         firsts = np.cumsum([0, *(1 << b for b in bits)]).tolist()
@@ -122,10 +123,11 @@ class Ledger:
         among = begins[:, None] + self._window  # (P * D * K, W)
         hits = (self._keys.take(among) == wanted.reshape(-1, 1)).reshape(-1).nonzero()[0]  # (n,)
         at = among.reshape(-1).take(hits)
-        widths = self._widths.take(at)
+        starts, widths = self._starts.take(at), self._starts.take(at + 1)
+        widths -= starts
         if self._small:
             real = widths > 0
-            hits, at, widths = hits[real], at[real], widths[real]
+            hits, at, starts, widths = hits[real], at[real], starts[real], widths[real]
         contexts = np.empty((3, len(at)), np.int64)
         np.floor_divide(hits, len(self._window), out=contexts[0])
         if len(keys) > 1:
@@ -133,7 +135,7 @@ class Ledger:
         contexts[1], contexts[2] = widths, self._lost.take(at)
         ends = contexts[1].cumsum()
         size = int(ends[-1]) if len(ends) else 0
-        begins = self._starts.take(at) - ends  # where the followers stand, less where they come to stand
+        begins = starts - ends  # where the followers stand, less where they come to stand
         taken = (begins + contexts[1]).repeat(widths)
         taken += np.arange(size)
         followers = np.empty((2, size), np.int64)

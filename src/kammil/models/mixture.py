@@ -9,17 +9,18 @@ in all, N followers of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kammil.models.base import Ids
 from kammil.models.evidence import CLUES, FEATURES
 from kammil.models.graph import Graph
 from kammil.models.ledger import Known
 from kammil.models.network import session
-from kammil.models.quantised import Floats, Layer, given, stepped, tables
+from kammil.models.quantised import Floats, Layer, given, stepped, tables, turned
 from kammil.models.wire import FLOAT, Value
 
 _ABSENT = 3
@@ -51,12 +52,12 @@ class Mixture:
     """
 
     def __init__(self, layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> None:
-        """Round the weights and open the graph."""
+        """Round the weights and open the graphs: one for many ids in a row, one for a single id each."""
         self.width = sum(layer.recurrent.shape[0] for layer in layers)
         self._size, self._experts = size, len(gate.bias) // FEATURES
         self._nothing = np.zeros((1, CLUES * self._experts), np.float32)
-        graph, self._after, self._said, self._added, self._shares = _graph(layers, bias, gate, size)
-        self._session = session(graph)
+        self._many = _Opened(*_graph(layers, bias, gate, size, one=False))
+        self._one = _Opened(*_graph(layers, bias, gate, size, one=True))
         self._tables = tables(layers)
 
     def read(self, ids: Ids, before: Floats, known: Known, *, last: int) -> tuple[Floats, Floats]:
@@ -64,16 +65,16 @@ class Mixture:
 
         `known`: what is known of the contexts of these positions, P of them, text by text.
         """
-        after, shares = self._run([self._after, self._shares], ids, before, known, last)
+        after, shares = self._run(("after", "shares"), ids, before, known, last)
         return after, shares.reshape(len(ids), last, self._size)
 
     def parts(self, ids: Ids, before: Floats, known: Known, *, last: int) -> tuple[Floats, Floats, Floats]:
         """The states, and what makes up the scores: the networks' (P, V), and what was added to them by each follower
         of `known`, (N,)."""
-        after, said, added = self._run([self._after, self._said, self._added], ids, before, known, last)
+        after, said, added = self._run(("after", "said", "added"), ids, before, known, last)
         return after, said, added
 
-    def _run(self, outputs: list[str], ids: Ids, before: Floats, known: Known, last: int) -> list[Floats]:
+    def _run(self, wanted: tuple[str, ...], ids: Ids, before: Floats, known: Known, last: int) -> list[Floats]:
         batch, time = ids.shape
         (places, widths, lost), (followers, counts) = known.contexts, known.followers
         often = counts.astype(np.float32)
@@ -89,10 +90,9 @@ class Mixture:
         if batch * last != 1:
             followers = followers + (places // self._experts * self._size)[which]
             clues = clues.repeat(batch * last, axis=0)
-        feed = {
+        feed: dict[str, NDArray[np.generic]] = {
             _IDS: ids,
             _BEFORE: before,
-            _BEGIN: np.array([time - last]),
             _PLACES: places,
             _FIGURES: figures,
             _WHICH: which,
@@ -101,12 +101,27 @@ class Mixture:
             _CLUES: clues,
             **self._tables,
         }
-        return self._session.run(outputs, feed)  # pyright: ignore[reportReturnType]
+        if time == last == 1:
+            return self._one.run(wanted, feed)
+        return self._many.run(wanted, feed | {_BEGIN: np.array([time - last])})
 
 
-def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> tuple[bytes, str, str, str, str]:
-    """The graph, whose inputs are what `Mixture._run` feeds; and what is called there the states after the last id, the
-    networks' scores, what is added to them, and log-probabilities (P, V)."""
+class _Opened:
+    """A graph ready to run, and what it calls its results."""
+
+    def __init__(self, graph: bytes, names: dict[str, str]) -> None:
+        self._session, self._names = session(graph), names
+
+    def run(self, wanted: tuple[str, ...], feed: Mapping[str, NDArray[np.generic]]) -> list[Floats]:
+        return self._session.run([self._names[name] for name in wanted], feed)  # pyright: ignore[reportReturnType]
+
+
+def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one: bool) -> tuple[bytes, dict[str, str]]:
+    """A graph whose inputs are what `Mixture._run` feeds; and what is called there the states `after` the last id, what
+    the networks `said`, what is `added` to their scores, and log-probabilities, the `shares` (P, V).
+
+    `one`: it reads a single id of each text.
+    """
     number, whole = np.float32, np.int64
     width, experts = sum(layer.recurrent.shape[0] for layer in layers), len(gate.bias) // FEATURES
     # By expert, so that the clues of one stand together; an expert that knows nothing says one thing, always.
@@ -115,7 +130,10 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> tupl
     heard = heard * np.where(np.arange(CLUES) == _ABSENT, number(-1), number(1))[:, None]
 
     g = Graph()
-    after, heard_and_said = stepped(g, layers, bias, _IDS, _BEFORE, _BEGIN)  # (B, M * H), (B, last, V + G)
+    if one:
+        after, heard_and_said = turned(g, layers, bias, _IDS, _BEFORE)  # (B, M * H), (B, 1, V + G)
+    else:
+        after, heard_and_said = stepped(g, layers, bias, _IDS, _BEFORE, _BEGIN)  # (B, M * H), (B, last, V + G)
     joined = g.add("Reshape", heard_and_said, g.whole(-1, len(bias)))  # (P, V + G)
     said, asked = g.several(2, "Split", joined, g.whole(size, len(bias) - size), axis=-1)
 
@@ -147,7 +165,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> tupl
     inputs: list[Value] = [
         (_IDS, whole, ["B", "T"]),
         (_BEFORE, number, ["B", width]),
-        (_BEGIN, whole, [1]),
+        *([] if one else [(_BEGIN, whole, [1])]),
         (_PLACES, whole, ["n"]),
         (_FIGURES, number, [3, "n"]),
         (_WHICH, whole, ["N"]),
@@ -162,4 +180,5 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> tupl
         (added, number, ["N"]),
         (shares, number, ["P", size]),
     ]
-    return g.write("kammil-mixture", inputs, outputs), after, said, added, shares
+    names = {"after": after, "said": said, "added": added, "shares": shares}
+    return g.write("kammil-mixture", inputs, outputs), names

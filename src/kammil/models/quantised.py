@@ -62,7 +62,7 @@ class QuantisedGRU:
 
     def __init__(self, layers: Sequence[Layer], bias: Floats, *, shares: bool = False) -> None:
         """Round the weights and open the graph."""
-        self.width = sum(layer.recurrent.shape[0] for layer in layers)
+        self.width = _width(layers)
         self.columns = len(bias)
         self._session = session(_graph(layers, bias, shares))
         self._tables = tables(layers)
@@ -83,7 +83,7 @@ class QuantisedGRU:
 
 def _graph(layers: Sequence[Layer], bias: Floats, shares: bool = False) -> bytes:
     """Reads ids one after the other, and looks at the last states all at once."""
-    state, number = ["B", sum(layer.recurrent.shape[0] for layer in layers)], np.float32
+    state, number = ["B", _width(layers)], np.float32
     g = Graph()
     after, said = stepped(g, layers, bias, _IDS, _BEFORE, _BEGIN)
     g.add("Identity", after, output=_AFTER)
@@ -107,7 +107,7 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
 
     Returns: the states after the last id, (B, M * H), and what is read from those asked for, (B, last, V + A).
     """
-    state, number = ["B", sum(layer.recurrent.shape[0] for layer in layers)], np.float32
+    state, number = ["B", _width(layers)], np.float32
     by_time = g.add("Transpose", ids, perm=[1, 0])  # (T, B)
     read: list[str] = []
     shown: list[Value] = [("state", number, state)]
@@ -115,8 +115,7 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
     step = Graph("step_")
     for i, (layer, h) in enumerate(zip(layers, _parts(step, "state", layers), strict=True)):
         names = f"step_gates_{i}", f"step_new_{i}"
-        # (T, B, 3H), (T, B, H)
-        read += [g.add("Cast", g.add("Gather", table, by_time), to=FLOAT) for table in _names(i)]
+        read += _looked_up(g, i, by_time)  # (T, B, 3H), (T, B, H)
         hidden = layer.recurrent.shape[0]
         shown += [(name, number, ["B", width]) for name, width in zip(names, (3 * hidden, hidden), strict=True)]
         states.append(turn(step, h, product(step, h, layer.recurrent), *names, hidden))
@@ -126,8 +125,35 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
     after, along = g.several(2, "Scan", before, *read, num_scan_inputs=len(read), body=body)
     along = g.add("Slice", along, begin, g.whole(g.END), g.whole(0))  # (last, B, M * H)
     along = g.add("Transpose", along, perm=[1, 0, 2])
-    heard = [product(g, h, layer.outward) for h, layer in zip(_parts(g, along, layers), layers, strict=True)]
-    return after, g.add("Add", heard[0] if len(heard) == 1 else g.add("Sum", *heard), bias)
+    return after, _said(g, layers, _parts(g, along, layers), bias)
+
+
+def turned(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: str) -> tuple[str, str]:
+    """As `stepped` for one id each, (B, 1): what a loop costs beside its steps is a seventh of a whole step."""
+    flat = g.add("Reshape", ids, g.whole(-1))
+    states = [
+        turn(g, h, product(g, h, layer.recurrent), *_looked_up(g, i, flat), layer.recurrent.shape[0])
+        for i, (layer, h) in enumerate(zip(layers, _parts(g, before, layers), strict=True))
+    ]
+    after = states[0] if len(states) == 1 else g.add("Concat", *states, axis=-1)
+    return after, g.add("Unsqueeze", _said(g, layers, states, bias), g.whole(1))
+
+
+def _looked_up(g: Graph, network: int, ids: str) -> tuple[str, str]:
+    """What each id adds to the gates and to the new state, (..., 3H) and (..., H)."""
+    gates, new = (g.add("Cast", g.add("Gather", table, ids), to=FLOAT) for table in _names(network))
+    return gates, new
+
+
+def _said(g: Graph, layers: Sequence[Layer], states: Sequence[str], bias: Floats) -> str:
+    """What is read from the states of all networks, (..., V + A)."""
+    heard = [product(g, h, layer.outward) for h, layer in zip(states, layers, strict=True)]
+    return g.add("Add", heard[0] if len(heard) == 1 else g.add("Sum", *heard), bias)
+
+
+def _width(layers: Sequence[Layer]) -> int:
+    """M * H."""
+    return sum(layer.recurrent.shape[0] for layer in layers)
 
 
 def tables(layers: Sequence[Layer]) -> dict[str, NDArray[np.float16]]:
