@@ -71,5 +71,7 @@ def test_nothing_may_be_known_or_asked(last: int) -> None:
     assert np.exp(shares).sum(axis=-1) == pytest.approx(np.ones((2, last)), abs=1e-5)
 
 
-def test_the_graph_is_sound() -> None:
-    onnx.checker.check_model(onnx.load_model_from_string(_graph([LAYER, LAYER], BIAS, OURS, SIZE)[0]))
+@pytest.mark.parametrize("one", [True, False])
+def test_the_graph_is_sound(one: bool) -> None:
+    graph, _ = _graph([LAYER, LAYER], BIAS, OURS, SIZE, one=one)
+    onnx.checker.check_model(onnx.load_model_from_string(graph))
