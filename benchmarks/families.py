@@ -1,7 +1,7 @@
 """Every family on lev30 with equal time: the page, the figure and the results in docs/comparison.
 
 Raw tweets, trained on lev30/train + lev30/train_other, chosen on validation, tested on lev30/test.
-Run: `python benchmarks/families.py [--minutes M]` (needs arsentd-lev; 20 minutes at 2 minutes a family).
+Run: `python benchmarks/families.py [--minutes M]` (needs arsentd-lev; half an hour on one core).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RESULTS = Path(__file__).parent.parent / "docs" / "comparison"
 def main() -> None:
     """Compare, and keep what there is to read; models stay where they were trained."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=2)
+    parser.add_argument("--minutes", type=float, default=3)
     parser.add_argument("--out", type=Path, help="folder to work in; a second call goes on there")
     named = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

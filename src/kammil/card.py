@@ -63,7 +63,7 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
     base = _base(data.get("base"))
-    config = " --config FILE" if recipe.get("base") else ""
+    config = " --config FILE" if recipe.get("base") or recipe.get("members") else ""
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
