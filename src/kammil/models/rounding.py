@@ -23,6 +23,8 @@ fits and 255 * 127 * 2 does not."""
 _ROWS = 128
 """Rows rounded at a time: what is in between needs little memory."""
 _WHOLE, _SCALES, _SHAPE = ".whole", ".scales", ".shape"
+_COARSEST = 1e6
+"""Largest scale: no weights are as large as that."""
 _LARGEST = 1 << 26
 """Numbers in the largest matrix that is opened."""
 
@@ -67,6 +69,8 @@ def _matrix(arrays: Arrays, name: str) -> Floats:
     sizes = [int(n) for n in shape.tolist()] if shape.dtype == np.int64 and shape.shape == (2,) else []
     if not sizes or min(sizes) < 1 or sizes[0] * sizes[1] > _LARGEST or scales.shape != (sizes[0],):
         raise ValueError(f"{name} says no size that it may have")
+    if scales.dtype != np.float32 or not (scales.min() >= 0 and scales.max() <= _COARSEST):
+        raise ValueError(f"{name} holds something else than weights")
     stream, size = zlib.decompressobj(), sizes[0] * sizes[1]
     try:
         content = stream.decompress(np.ascontiguousarray(whole).tobytes(), size + 1)
@@ -74,4 +78,4 @@ def _matrix(arrays: Arrays, name: str) -> Floats:
         raise ValueError(f"{name} cannot be unpacked") from error
     if len(content) != size or not stream.eof:
         raise ValueError(f"{name} has another size than it says")
-    return np.frombuffer(content, np.int8).reshape(sizes) * scales.astype(np.float32)[:, None]
+    return np.frombuffer(content, np.int8).reshape(sizes) * np.asarray(scales, np.float32)[:, None]
