@@ -134,9 +134,11 @@ def test_prefixes_searched_together_are_searched_alone(texts: list[str], prefixe
     log_probabilities, state = model.runner.read(ids, model.runner.start(len(ids)), last=1)
     together = Search(model.runner, model.letters, 3, 0.001).run(padded, log_probabilities[:, -1], state)
     for prefix, found in zip(padded, together, strict=True):
-        alone = search(model, prefix, 3, 0.001, Search(model.runner, model.letters).width, 32)
-        assert [model.vocabulary.decode(ids) for ids, _ in found] == [text for text, _ in alone]
-        assert [p for _, p in found] == pytest.approx([p for _, p in alone])
+        alone = search(model, prefix, 12, 0.001, Search(model.runner, model.letters).width, 32)
+        assert [p for _, p in found] == pytest.approx([p for _, p in alone[:3]])
+        words = [model.vocabulary.decode(ids) for ids, _ in found]  # of two as probable as each other, either may stand
+        assert len(set(words)) == len(words)
+        assert [dict(alone)[word] for word in words] == pytest.approx([p for _, p in found])
 
 
 def test_a_list_is_proven_unless_the_width_drops_what_could_win() -> None:
