@@ -249,6 +249,14 @@ def onnx_step(layer: Layer, bias: Floats) -> Callable[[NDArray[np.int64], Floats
     return step
 
 
+_RESIDENT = """
+import re, kammil
+kammil.load().complete("شو حلو الشعور لما")
+print(int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024 / 1e6)
+"""
+"""A program that completes once, and says how much memory it holds then."""
+
+
 def process() -> dict[str, Any]:
     """A whole `kammil complete`: seconds and resident memory, by subprocess."""
     command = [sys.executable, "-m", "kammil", "complete", "شو حلو الشعور لما"]
@@ -265,6 +273,7 @@ def process() -> dict[str, Any]:
     return {
         "seconds_median": float(np.median(wall)),
         "cpu_seconds_median": float(np.median(cpu)),
+        "resident_mb": float(subprocess.run([sys.executable, "-c", _RESIDENT], check=True, capture_output=True).stdout),
         "resident_mb_peak": float(peak.max()) * (1 if sys.platform == "darwin" else 1024) / 1e6,
     }
 

@@ -46,6 +46,8 @@ USUAL = 32
 """Clients at once where one number is enough."""
 TYPISTS, KEYS = 20, 5.0
 """People, and keystrokes a second of each."""
+IDLE = 3.0
+"""Seconds after which a client hangs up a connection: the server does so after five, perhaps while a request comes."""
 ONE = "micro-batching"
 SHARE = 0.8
 """Of the throughput with the usual number of clients, while soaking."""
@@ -252,14 +254,16 @@ async def killed(server: Server, seconds: float) -> dict[str, Any]:
 async def soak(server: Server, rate: float, minutes: float) -> dict[str, Any]:
     """So many requests a second, at random times, and the memory every five seconds."""
     load, some, generator = Load(), prompts(), random.Random(0)
-    free: list[Client] = []
+    free: list[tuple[Client, float]] = []
     memory: list[float] = []
 
     async def one(due: float) -> None:
-        client = free.pop() if free else Client(server.port)
+        while free and free[0][1] < time.perf_counter() - IDLE:
+            free.pop(0)[0].close()
+        client = free.pop()[0] if free else Client(server.port)
         try:
             load.errors += await client.ask("/v1/completions", completion(some)) != 200
-            free.append(client)
+            free.append((client, time.perf_counter()))
         except (OSError, asyncio.IncompleteReadError):
             load.errors += 1
         load.times.append(time.perf_counter() - due)
@@ -329,13 +333,29 @@ def row(name: str, load: dict[str, float]) -> str:
     )
 
 
+def soaked(server: Server, result: dict[str, Any], minutes: float) -> dict[str, Any]:
+    """A soak at a share of the throughput that was measured."""
+    rate = SHARE * result["closed"][ONE][str(USUAL)]["per_second"]
+    made = asyncio.run(soak(server, rate, minutes))
+    print(row(f"soak, {rate:.0f} a second", made))
+    print(f"memory grew by {made['memory_growth_percent']} %")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Load, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load")
     parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--only-soak", action="store_true", help="the soak anew, at the rate of the last run")
     options = parser.parse_args(arguments)
+    if options.only_soak:
+        kept: dict[str, Any] = json.loads(options.out.read_text("utf-8"))
+        with serving("--no-access-log") as server:
+            kept["soak"] = soaked(server, kept, options.soak)
+        options.out.write_text(json.dumps(kept, indent=2) + "\n", "utf-8")
+        return
     result: dict[str, Any] = {
         "machine": {
             "processor": platform.processor() or platform.machine(),
@@ -343,6 +363,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "load_average_before": round(os.getloadavg()[0], 2),
         },
         "characters": LENGTH,
+        "people": TYPISTS,
         "seconds_each": options.seconds,
     }
     print(f"{'':<34} {'per s':>8} {'p50 ms':>8} {'p90 ms':>8} {'p99 ms':>8} {'proc ms':>8} {'errors':>6}")
@@ -367,10 +388,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             result.setdefault("throughput_ratio_at_32", {})[name] = ratio
             print(f"{USUAL} at once against 1, {name}: {ratio} times the throughput")
         if options.soak:
-            rate = SHARE * result["closed"][ONE][str(USUAL)]["per_second"]
-            result["soak"] = asyncio.run(soak(many, rate, options.soak))
-            print(row(f"soak, {rate:.0f} a second", result["soak"]))
-            print(f"memory grew by {result['soak']['memory_growth_percent']} %")
+            result["soak"] = soaked(many, result, options.soak)
         result["killed"] = asyncio.run(killed(several, 4 * options.seconds))
         print("a worker is killed: " + ", ".join(f"{name} {value}" for name, value in result["killed"].items()))
     options.out.write_text(json.dumps(result, indent=2) + "\n", "utf-8")

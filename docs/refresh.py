@@ -1,4 +1,4 @@
-"""Write the generated pages: docs/commands.md from the program, the README's tables from the benchmarks' results.
+"""Write the generated pages: docs/commands.md from the program, the tables of other pages from the benchmarks' results.
 
 `python docs/refresh.py` writes them, `--check` says whether they are fresh (part of `make check`).
 """
@@ -52,12 +52,12 @@ def commands() -> str:
     return "\n".join(pages)
 
 
-def readme(text: str) -> str:
-    """The README with its tables filled in."""
-    for name, table in (("notebook", notebook()), ("lev30", lev30())):
+def filled(text: str) -> str:
+    """A page with its tables filled in."""
+    for name, table in (("notebook", notebook), ("lev30", lev30), ("latency", latency), ("load", load)):
         text = re.sub(
             rf"(<!-- {name}: .*? -->\n).*?(<!-- /{name} -->)",
-            lambda match, table=table: match[1] + table + "\n" + match[2],
+            lambda match, table=table: match[1] + table() + "\n" + match[2],
             text,
             flags=re.DOTALL,
         )
@@ -113,6 +113,40 @@ def lev30() -> str:
     return markdown(rows)
 
 
+def latency() -> str:
+    """How fast the bundled model is."""
+    r = result("latency")
+    rows = [["bundled model, one core", "median", "99 % within"]]
+    for name, title in (
+        ("cold", "30 characters after a prompt of 70"),
+        ("session", "... whose state is known"),
+        ("keystroke", "one more character of a prompt"),
+        ("keystroke and 3 suggestions", "... and three suggestions"),
+    ):
+        rows.append([title, *(f"{r['bundled'][name][which]:.1f} ms" for which in ("median", "p99"))])
+    rows.append(["`kammil complete`, from the start of the program", f"{r['process']['seconds_median']:.2f} s", ""])
+    rows.append(["memory of a process that has completed once", f"{r['process']['resident_mb']:.0f} MB", ""])
+    return markdown(rows)
+
+
+def load() -> str:
+    """What a server bears."""
+    r = result("load")
+    heads = [f"{name}: a second | p50 | p90 | p99" for name in r["closed"]]
+    rows = [["clients at once", *" | ".join(heads).split(" | ")]]
+    for clients in next(iter(r["closed"].values())):
+        cells = [clients]
+        for loads in r["closed"].values():
+            one = loads[clients]
+            cells += [f"{one['per_second']:.0f}", *(f"{one[f'{p}_ms']:.0f} ms" for p in ("p50", "p90", "p99"))]
+        rows.append(cells)
+    cells = [f"{r['people']} people typing"]
+    for name in r["closed"]:
+        one = r["typing"][name]
+        cells += [f"{one['per_second']:.0f}", *(f"{one[f'{p}_ms']:.0f} ms" for p in ("p50", "p90", "p99"))]
+    return markdown([*rows, cells])
+
+
 def result(name: str) -> dict[str, Any]:
     """What a benchmark wrote."""
     return json.loads((ROOT / "benchmarks" / f"{name}.json").read_text("utf-8"))
@@ -141,7 +175,7 @@ def main() -> None:
     """Write or check."""
     pages = {
         ROOT / "docs" / "commands.md": commands(),
-        ROOT / "README.md": readme((ROOT / "README.md").read_text("utf-8")),
+        **{page: filled(page.read_text("utf-8")) for page in (ROOT / "README.md", ROOT / "docs" / "serving.md")},
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:

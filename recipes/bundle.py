@@ -30,6 +30,8 @@ SAMPLES = 1000
 LENGTH = 60
 RUN = 16
 """Shorter pieces in common are phrases that everybody uses."""
+TEXTS = ("arsentd-lev", "shami", "arsarcasm-v2", "atsad")
+"""Data sets that the model has learnt from."""
 PERSONAL = {
     "handle": r"[@＠]\w+",
     "web address": r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|ly|gl|me)\b",
@@ -49,7 +51,8 @@ def main() -> None:
     HERE.parent.mkdir(exist_ok=True)
     shutil.rmtree(HERE, ignore_errors=True)
     shutil.copytree(trained, HERE, ignore=shutil.ignore_patterns("*.png"))
-    metrics = json.loads((HERE / folders.METRICS).read_text("utf-8")) | {"memorisation": checked}
+    metrics = json.loads((HERE / folders.METRICS).read_text("utf-8"))
+    metrics |= {"memorisation": checked, "licence": "; ".join(f"{catalog.CATALOG[n].licence} ({n})" for n in TEXTS)}
     folders.write_metrics(HERE, metrics)
     folders.put(HERE / folders.CARD, card(HERE, checked, len(base)).encode())
     print(f"{sum(f.stat().st_size for f in HERE.iterdir()) / 1e6:.2f} MB in {HERE.relative_to(ROOT)}")
@@ -58,7 +61,7 @@ def main() -> None:
 def learnt() -> tuple[list[str], list[str]]:
     """The tweets of the last stage, and the texts of the stages before, as the model sees them."""
     options = tomllib.loads((ROOT / "recipes" / "levantine.toml").read_text("utf-8"))
-    base = dict(options.pop("base"))
+    base = dict(options.pop("members")[0]["base"])  # all members read the same texts
     source, validation = base.pop("source"), base.pop("validation")
     parts = gather(Recipe.of(options), "lev30/train+lev30/train_other", "lev30/validation")
     return list(parts.train), list(gather(Recipe.of(base), source, validation).train)
@@ -122,7 +125,7 @@ def card(folder: Path, checked: dict[str, Any], base: int) -> str:
     personal = ", ".join(f"{n} of {checked['samples']:,} held a {name}" for name, n in checked["personal"].items())
     lines = [
         f"- `{name}`: {catalog.CATALOG[name].licence}. {catalog.CATALOG[name].citation}."
-        for name in ("arsentd-lev", "shami", "arsarcasm-v2", "atsad")
+        for name in TEXTS
     ]
     tried, length = f"{checked['samples']:,}", checked["characters_at_most"]
     longest, median, long = checked["longest_copy"], checked["median_copy"], checked["copies_of_30_or_more"]
