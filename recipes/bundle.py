@@ -123,10 +123,7 @@ def card(folder: Path, checked: dict[str, Any], base: int) -> str:
     """The card that training wrote, and what a stranger must know beside it."""
     written = (folder / folders.CARD).read_text("utf-8")
     personal = ", ".join(f"{n} of {checked['samples']:,} held a {name}" for name, n in checked["personal"].items())
-    lines = [
-        f"- `{name}`: {catalog.CATALOG[name].licence}. {catalog.CATALOG[name].citation}."
-        for name in TEXTS
-    ]
+    lines = [f"- `{name}`: {catalog.CATALOG[name].licence}. {catalog.CATALOG[name].citation}." for name in TEXTS]
     tried, length = f"{checked['samples']:,}", checked["characters_at_most"]
     longest, median, long = checked["longest_copy"], checked["median_copy"], checked["copies_of_30_or_more"]
     return f"""{written.rstrip()}
