@@ -129,7 +129,7 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
 
 
 def turned(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: str) -> tuple[str, str]:
-    """As `stepped` for one id each, (B, 1): what a loop costs beside its steps is a seventh of a whole step."""
+    """As `stepped` for one id each, (B, 1), without the loop, which costs something by itself."""
     flat = g.add("Reshape", ids, g.whole(-1))
     states = [
         turn(g, h, product(g, h, layer.recurrent), *_looked_up(g, i, flat), layer.recurrent.shape[0])
