@@ -22,11 +22,10 @@ Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, K experts,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 import numpy as np
 import regex
@@ -35,6 +34,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kammil.models import rounding
+from kammil.models.apart import Apart
 from kammil.models.base import Artifacts, Ids
 from kammil.models.budget import thresholds
 from kammil.models.contexts import Contexts
@@ -142,40 +142,8 @@ class Blend(Member):
         ]
         if ids.device.type != "cpu" or not torch.is_grad_enabled():
             return [call() for call in calls]
-        made = _Apart.run(self.output.bias, calls)
+        made = Apart.run(self.output.bias, calls)
         return list(zip(made[::2], made[1::2], strict=True))
-
-
-class _Apart(torch.autograd.Function):
-    """Calls whose results depend on nothing in common, each with its backward pass in a thread of its own."""
-
-    @classmethod
-    def run(cls, anchor: Tensor, calls: Sequence[Callable[[], tuple[Tensor, ...]]]) -> tuple[Tensor, ...]:
-        """`apply`, with types; `anchor` needs a gradient, which is what makes the results need one."""
-        return cast(tuple[Tensor, ...], cls.apply(anchor, calls))
-
-    @staticmethod
-    def forward(ctx: Any, _anchor: Tensor, calls: Sequence[Callable[[], tuple[Tensor, ...]]]) -> tuple[Tensor, ...]:
-        """All results, one call's after the other's."""
-        halves = torch.is_autocast_enabled("cpu")  # what is enabled is so in one thread only
-
-        def call(one: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-            with torch.enable_grad(), torch.autocast("cpu", torch.bfloat16, enabled=halves):
-                return one()
-
-        threads = max(1, torch.get_num_threads() // len(calls))
-        ctx.pool = ThreadPoolExecutor(len(calls), initializer=torch.set_num_threads, initargs=(threads,))
-        ctx.made = list(ctx.pool.map(call, calls))
-        return tuple(result.detach() for made in ctx.made for result in made)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[None, None]:
-        """The gradients of what the calls used are added where they belong."""
-        waiting = iter(grads)
-        given = [[next(waiting) for _ in made] for made in ctx.made]
-        with ctx.pool as pool:
-            list(pool.map(torch.autograd.backward, ctx.made, given))
-        return None, None
 
 
 class Row(Protocol):

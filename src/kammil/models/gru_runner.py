@@ -84,7 +84,7 @@ class GRURunner(Runner, Drawing):
 
     @cached_property
     def _drawing(self) -> ort.InferenceSession:
-        return session(_drawing(self._layer, self._bias))
+        return session(_drawing(self._layer, self._bias), few=True)
 
 
 def _drawing(layer: Layer, bias: Floats) -> bytes:
@@ -106,16 +106,16 @@ def _drawing(layer: Layer, bias: Floats) -> bytes:
     gates, read = (g.add("Gather", table.astype(number), drawn) for table in inward(layer))
     now = turn(g, "state", brought, gates, read, width)
     state = [1, width]
-    kept, paid = g.add("Identity", drawn), g.add("Gather", said, drawn, axis=1)  # (1,), (1, 1)
     body = g.body(
         "draw",
         [("state", number, state), ("chance", exact, [])],
-        [(now, number, state), (kept, np.int64, [1]), (paid, number, [1, 1])],
+        [(now, number, state), (drawn, np.int64, [1]), (said, number, [1, size])],
     )
     g = Graph()
-    after, ids, paid = g.several(3, "Scan", "before", "chances", num_scan_inputs=1, body=body)
+    after, ids, said = g.several(3, "Scan", "before", "chances", num_scan_inputs=1, body=body)  # ids (n, 1)
     g.add("Identity", after, output="after")
     g.add("Reshape", ids, g.whole(-1), output="ids")
+    paid = g.add("GatherElements", g.add("Reshape", said, g.whole(-1, size)), ids, axis=1)  # (n, 1)
     g.add("Reshape", paid, g.whole(-1), output="log_probabilities")
     return g.write(
         "kammil-drawing-gru",

@@ -20,7 +20,7 @@ from kammil.models.evidence import CLUES, FEATURES
 from kammil.models.graph import Graph
 from kammil.models.ledger import Known
 from kammil.models.network import session
-from kammil.models.quantised import Floats, Layer, given, stepped, tables, turned
+from kammil.models.quantised import Floats, Layer, given, stepped, tables, turned, width
 from kammil.models.wire import FLOAT, Value
 
 _ABSENT = 3
@@ -53,7 +53,7 @@ class Mixture:
 
     def __init__(self, layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> None:
         """Round the weights and open the graphs: one for many ids in a row, one for a single id each."""
-        self.width = sum(layer.recurrent.shape[0] for layer in layers)
+        self.width = width(layers)
         self._size, self._experts = size, len(gate.bias) // FEATURES
         self._nothing = np.zeros((1, CLUES * self._experts), np.float32)
         self._many = _Opened(*_graph(layers, bias, gate, size, one=False))
@@ -123,7 +123,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
     `one`: it reads a single id of each text.
     """
     number, whole = np.float32, np.int64
-    width, experts = sum(layer.recurrent.shape[0] for layer in layers), len(gate.bias) // FEATURES
+    experts = len(gate.bias) // FEATURES
     # By expert, so that the clues of one stand together; an expert that knows nothing says one thing, always.
     heard = gate.heard.reshape(CLUES, experts, -1).swapaxes(0, 1)  # (K, CLUES, G)
     bias = np.concatenate([bias[:size], bias[size:] + heard[:, _ABSENT].sum(axis=0)])
@@ -164,7 +164,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
     shares = g.add("LogSoftmax", g.add("Reshape", scores, g.whole(-1, size)), axis=-1)
     inputs: list[Value] = [
         (_IDS, whole, ["B", "T"]),
-        (_BEFORE, number, ["B", width]),
+        (_BEFORE, number, ["B", width(layers)]),
         *([] if one else [(_BEGIN, whole, [1])]),
         (_PLACES, whole, ["n"]),
         (_FIGURES, number, [3, "n"]),
@@ -175,7 +175,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
         *given(layers),
     ]
     outputs: list[Value] = [
-        (after, number, ["B", width]),
+        (after, number, ["B", width(layers)]),
         (said, number, ["P", size]),
         (added, number, ["N"]),
         (shares, number, ["P", size]),

@@ -62,9 +62,9 @@ class QuantisedGRU:
 
     def __init__(self, layers: Sequence[Layer], bias: Floats, *, shares: bool = False) -> None:
         """Round the weights and open the graph."""
-        self.width = _width(layers)
+        self.width = width(layers)
         self.columns = len(bias)
-        self._session = session(_graph(layers, bias, shares))
+        self._session = session(_graph(layers, bias, shares), few=True)
         self._tables = tables(layers)
         self._outputs = [_AFTER, _SAID]
 
@@ -83,7 +83,7 @@ class QuantisedGRU:
 
 def _graph(layers: Sequence[Layer], bias: Floats, shares: bool = False) -> bytes:
     """Reads ids one after the other, and looks at the last states all at once."""
-    state, number = ["B", _width(layers)], np.float32
+    state, number = ["B", width(layers)], np.float32
     g = Graph()
     after, said = stepped(g, layers, bias, _IDS, _BEFORE, _BEGIN)
     g.add("Identity", after, output=_AFTER)
@@ -107,7 +107,7 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
 
     Returns: the states after the last id, (B, M * H), and what is read from those asked for, (B, last, V + A).
     """
-    state, number = ["B", _width(layers)], np.float32
+    state, number = ["B", width(layers)], np.float32
     by_time = g.add("Transpose", ids, perm=[1, 0])  # (T, B)
     read: list[str] = []
     shown: list[Value] = [("state", number, state)]
@@ -151,7 +151,7 @@ def _said(g: Graph, layers: Sequence[Layer], states: Sequence[str], bias: Floats
     return g.add("Add", heard[0] if len(heard) == 1 else g.add("Sum", *heard), bias)
 
 
-def _width(layers: Sequence[Layer]) -> int:
+def width(layers: Sequence[Layer]) -> int:
     """M * H."""
     return sum(layer.recurrent.shape[0] for layer in layers)
 
