@@ -13,18 +13,15 @@ import onnxruntime
 
 model = onnxruntime.InferenceSession(Path(__file__).with_suffix(".onnx"))
 about = {k: json.loads(v) for k, v in model.get_modelmeta().custom_metadata_map.items() if k != "family"}
-characters, special = about["vocabulary"], about["specials"]
-ids = {character: id for id, character in enumerate(characters) if character}
+pieces, special = about["vocabulary"], about["specials"]
 state = {i.name: np.zeros([{"B": 1, "S": 0}.get(n, n) for n in i.shape], "f") for i in model.get_inputs()[2:]}
 text = unicodedata.normalize("NFC", sys.argv[1]) if about["rules"]["nfc"] else sys.argv[1]
-read = [special["bos"], *(ids.get(character, special["unk"]) for character in text)]
-for _ in range(30):
+read, most = [special["bos"], *(pieces.index(c) if c in pieces else special["unk"] for c in text)], len(text) + 30
+while read != [special["eos"]] and len(text) < most:
     log_probabilities, *new = model.run(None, {"ids": [read], "last": [1], **state})
     log_probabilities[..., about["unwritable"]] = -np.inf
     read, state = [int(log_probabilities.argmax())], dict(zip(state, new))
-    if read == [special["eos"]]:
-        break
-    text += characters[read[0]]
+    text += pieces[read[0]]
 sys.stdout.buffer.write((text + "\\n").encode())
 '''
 """Goes on with a text with the ONNX file of its own name."""
