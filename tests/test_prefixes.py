@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import kammil
 from kammil.completion import Completer, Options
 from kammil.models.base import Ids, LogProbabilities, Runner, State
-from kammil.prefixes import EVERY, NEAR, Prefixes
+from kammil.prefixes import EVERY, NEAR, Node, Prefixes
 from kammil.vocabulary import BOS
 
 SIZE = 7
@@ -51,7 +52,7 @@ def test_it_is_as_if_all_were_read_anew(texts: list[list[int]], megabytes: float
     for text in texts:
         ids = np.array(text)
         expected, (line,) = Counting().read(ids[None], Counting().start(1), last=1)
-        log_probabilities, (state,) = prefixes.after(ids)
+        log_probabilities, (state,) = prefixes.walk(ids).known
         assert (log_probabilities == expected[:, 0]).all() and (state == line).all()
         assert prefixes.bytes <= megabytes * 1e6 or len(prefixes) == 1
 
@@ -64,7 +65,7 @@ def test_nothing_is_read_again_where_a_text_stopped(texts: list[list[int]]) -> N
     for text in texts:
         known = max((n for n in range(len(text) + 1) if tuple(text[:n]) in stops), default=0)
         before = runner.characters
-        prefixes.after(np.array(text))
+        prefixes.walk(np.array(text))
         assert runner.characters - before <= len(text) - known
         stops.add(tuple(text))
 
@@ -74,10 +75,10 @@ def test_typing_reads_one_character_at_a_time_and_deleting_none() -> None:
     prefixes = Prefixes(runner)
     text = np.arange(200) % 5
     for n in range(1, 201):
-        prefixes.after(text[:n])
+        prefixes.walk(text[:n])
     assert runner.characters == 200
     for n in range(200, 0, -1):
-        prefixes.after(text[:n])
+        prefixes.walk(text[:n])
     assert runner.characters == 200
 
 
@@ -85,11 +86,11 @@ def test_deleting_from_a_text_that_came_at_once_reads_a_piece_now_and_then() -> 
     runner = Counting()
     prefixes = Prefixes(runner)
     text = np.arange(300) % 5
-    prefixes.after(text)
+    prefixes.walk(text)
     assert runner.calls == 300 // EVERY + 1
     for n in range(299, 200, -1):
         before = runner.characters
-        prefixes.after(text[:n])
+        prefixes.walk(text[:n])
         assert runner.characters - before <= EVERY + NEAR
     assert runner.characters - 300 <= 100 / NEAR * (EVERY + NEAR)
 
@@ -97,14 +98,14 @@ def test_deleting_from_a_text_that_came_at_once_reads_a_piece_now_and_then() -> 
 def test_what_was_used_longest_ago_goes_first_and_leaves_no_empty_nodes() -> None:
     runner = Counting()
     prefixes = Prefixes(Counting())
-    prefixes.after(np.array([0, 1, 1]))
+    prefixes.walk(np.array([0, 1, 1]))
     prefixes = Prefixes(runner, 4 * prefixes.bytes / 1e6)  # four texts of three
     for first in range(5):
-        prefixes.after(np.array([first, 1, 1]))
-        prefixes.after(np.array([0, 1, 1]))
+        prefixes.walk(np.array([first, 1, 1]))
+        prefixes.walk(np.array([0, 1, 1]))
     assert runner.characters == 15  # the first one was always used again
     assert len(prefixes) == 4
-    prefixes.after(np.array([1, 1, 1]))
+    prefixes.walk(np.array([1, 1, 1]))
     assert runner.characters == 18
 
 
@@ -115,10 +116,83 @@ def test_the_bound_is_on_the_tree_as_well() -> None:
     tracemalloc.start()
     try:
         for _ in range(100):
-            prefixes.after(generator.integers(0, SIZE, 640))
+            prefixes.walk(generator.integers(0, SIZE, 640))
         assert tracemalloc.get_traced_memory()[0] <= 3e5
     finally:
         tracemalloc.stop()
+
+
+def written(prefixes: Prefixes, text: list[int], ids: list[int]) -> tuple[LogProbabilities, State]:
+    """What a walk from a text says after these ids."""
+    walk = prefixes.walk(np.array(text))
+    known = walk.known
+    for id in ids:
+        known = walk.step(np.array([id]), known[1])
+    return known
+
+
+@given(TEXTS, TEXTS, st.sampled_from([0.0, 0.0005, 0.1, 1.0]))
+def test_to_write_is_as_if_all_were_read(texts: list[list[int]], more: list[list[int]], megabytes: float) -> None:
+    prefixes = Prefixes(Counting(), megabytes)
+    for text, ids in zip(texts, more, strict=False):
+        expected, (line,) = Counting().read(np.array([text + ids]), Counting().start(1), last=1)
+        log_probabilities, (state,) = written(prefixes, text, ids)
+        assert (log_probabilities == expected[:, 0]).all() and (state == line).all()
+        assert prefixes.bytes <= megabytes * 1e6 or len(prefixes) == 1
+
+
+def test_who_types_on_as_was_written_waits_for_one_character() -> None:
+    runner = Counting()
+    prefixes = Prefixes(runner)
+    text, ids = [0, 1, 2], [0, 1, 2, 0, 0, 1, 2, 2]
+    written(prefixes, text, ids[:5])
+    for n in range(3):
+        before = runner.characters
+        written(prefixes, text + ids[:n], ids[n : n + 6])
+        assert runner.characters == before + 1
+    written(prefixes, text, [1])  # another way, and back
+    before = runner.characters
+    written(prefixes, text, ids)
+    assert runner.characters == before
+
+
+def test_large_states_are_not_kept_of_what_is_written() -> None:
+    runner = Counting()
+    prefixes = Prefixes(runner, 0.1)
+    written(prefixes, [0] * 3, [1] * 100)
+    kept = len(prefixes)
+    assert 1 < kept < 100  # those of up to some forty characters
+    assert prefixes.bytes <= 1e5
+
+
+def test_what_was_written_is_forgotten_when_the_model_learns() -> None:
+    runner = Counting()
+    prefixes = Prefixes(runner)
+    walk = prefixes.walk(np.array([0, 1]))
+    walk.step(np.array([1]), walk.known[1])
+    runner.version += 1
+    again = prefixes.walk(np.array([0, 1]))
+    before = runner.characters
+    known = again.step(np.array([1]), again.known[1])
+    runner.version += 1
+    again.step(np.array([2]), known[1])  # on the way: it is written, and not kept
+    prefixes.walk(np.array([0, 1]))
+    assert runner.characters == before + 4
+    assert len(prefixes) == 1
+
+
+def test_what_is_forgotten_leaves_memory_also_where_the_root_was_frozen() -> None:
+    runner = Counting()
+    prefixes = Prefixes(runner)
+    gc.freeze()  # as a server does once its models are open
+    try:
+        prefixes.walk(np.arange(50) % 5)
+        runner.version += 1
+        prefixes.walk(np.array([0]))
+        gc.collect()
+        assert sum(isinstance(one, Node) for one in gc.get_objects()) <= 2
+    finally:
+        gc.unfreeze()
 
 
 @pytest.fixture(scope="module", params=["ngram", "blend", "transformer"])

@@ -5,10 +5,8 @@ Shapes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
-import ctypes
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,9 +22,10 @@ from kammil.adaptation import Adaptation
 from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
 from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
+from kammil.memory import give_back
 from kammil.models import load_runner
-from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State
-from kammil.prefixes import MEGABYTES, Prefixes
+from kammil.models.base import Artifacts, LogProbabilities, Runner, State
+from kammil.prefixes import MEGABYTES, Prefixes, Walk
 from kammil.profile import Profile
 from kammil.seen import Runs
 from kammil.suggestion import Letters, Suggestion
@@ -134,7 +133,7 @@ class Completer:
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
         """What may follow a text, (1, V), and the state of the runner there, one row; neither may be changed."""
-        return self._read(self.vocabulary.encode(self.normalise(text)))
+        return self._read(self.normalise(text)).known
 
     @cached_property
     def runs(self) -> Runs | None:
@@ -180,7 +179,7 @@ class Completer:
             self.vocabulary,
             self.letters,
             seen,
-            *self._read(self.vocabulary.encode(seen)),
+            *self._read(seen).known,
             k=k,
             threshold=threshold,
         )
@@ -241,19 +240,22 @@ class Completer:
     def _write(self, prompt: str, guide: Guide, n: int) -> Iterator[list[Draft]]:
         """The drafts of n completions after every step, or the finished ones alone; the last ones are finished."""
         options = guide.options
-        log_probabilities, state = self._read(self.vocabulary.encode(self.normalise(prompt)))
+        walk = self._read(self.normalise(prompt))
+        log_probabilities, state = walk.known
         if options.beams > 1:
             yield search(self.runner, guide, log_probabilities, state, n)
         elif options.best_of > 1:
             *_, drafts = draw(self.runner, guide, log_probabilities, state, options.best_of)
             yield best(drafts, n)
-        else:
+        elif n > 1:
             yield from draw(self.runner, guide, log_probabilities, state, n)
+        else:
+            yield from draw(self.runner, guide, log_probabilities, state, n, step=walk.step)
 
-    def _read(self, ids: Ids) -> tuple[LogProbabilities, State]:
-        """What may follow BOS and ids, (1, V), and the state there; what was read before is not read again."""
+    def _read(self, seen: str) -> Walk:
+        """Read a text as the model sees it; what was read before is not read again."""
         self._adaptation.follow()
-        return self.prefixes.after(np.concatenate([[BOS], ids]))
+        return self.prefixes.walk(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
 
 
 @dataclass(frozen=True)
@@ -309,7 +311,6 @@ def load(path: str | Path = folders.PRETRAINED[0], *, profile: str | Path | Prof
         )
     # The runner has what it needs of the arrays; the arrays as they were packed are not kept beside it.
     model = replace(model, artifacts=Artifacts({}))
-    with suppress(OSError, AttributeError, TypeError):  # where memory is the GNU library's
-        ctypes.CDLL(None).malloc_trim(0)  # what was in between goes back: 11 MB of 146, in a millisecond
+    give_back()
     kept = Profile(profile) if isinstance(profile, str | Path) else profile
     return Completer(runner, model.vocabulary, TextRules.from_dict(model.description.rules), model, kept)

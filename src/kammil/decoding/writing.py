@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -12,7 +12,10 @@ from kammil.decoding.draft import Draft
 from kammil.decoding.filters import filters
 from kammil.decoding.guide import Guide
 from kammil.errors import FolderError
-from kammil.models.base import Drawing, LogProbabilities, Runner, State, rows
+from kammil.models.base import Drawing, Ids, LogProbabilities, Runner, State, rows
+
+Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
+"""As `Runner.step`."""
 
 _AT_ONCE = 32
 """Characters that a runner draws in one call at most: the one who reads along waits for them."""
@@ -20,7 +23,13 @@ NO_PROBABILITIES = "the model gives no probabilities; copy the model folder agai
 
 
 def draw(
-    runner: Runner, guide: Guide, log_probabilities: LogProbabilities, state: State, n: int
+    runner: Runner,
+    guide: Guide,
+    log_probabilities: LogProbabilities,
+    state: State,
+    n: int,
+    *,
+    step: Step | None = None,
 ) -> Iterator[list[Draft]]:
     """The drafts of n texts after every step; the last ones are finished.
 
@@ -30,10 +39,11 @@ def draw(
         log_probabilities: of what may come first, (1, V).
         state: of the model there, one row.
         n: how many.
+        step: what steps in place of the runner.
 
     Draft i depends on the seed and on i alone, not on n.
     """
-    options = guide.options
+    options, step = guide.options, step or runner.step
     drafts = [Draft(options) for _ in range(n)]
     if options.length == 0:
         yield drafts
@@ -42,9 +52,9 @@ def draw(
         if isinstance(runner, Drawing):
             yield from _drawn(runner, guide, state, drafts[0])
         else:
-            yield from _alone(runner, guide, log_probabilities, state, drafts[0])
+            yield from _alone(step, guide, log_probabilities, state, drafts[0])
         return
-    steps = filters(options)
+    narrow = filters(options)
     generators = [np.random.default_rng([options.seed, i]) for i in range(n)]
     memory = guide.memory(n)
     if n > 1:
@@ -52,8 +62,8 @@ def draw(
     live = list(range(n))
     while True:
         choices, ends = guide.weigh(log_probabilities.astype(np.float64), [drafts[i] for i in live], memory)
-        for step in steps:
-            choices = step(choices)
+        for one in narrow:
+            choices = one(choices)
         ids = greedy(choices) if options.temperature == 0 else sample(choices, [generators[i] for i in live])
         memory = guide.after(memory, np.arange(len(live)), ids)
         due = guide.missing(memory.states) > 0
@@ -71,11 +81,11 @@ def draw(
         if len(keep) < len(live):
             live = [live[row] for row in keep.tolist()]
             ids, state, memory = ids[keep], rows(state, keep), memory.rows(keep)
-        log_probabilities, state = runner.step(ids, state)  # (live, V)
+        log_probabilities, state = step(ids, state)  # (live, V)
 
 
 def _alone(
-    runner: Runner, guide: Guide, log_probabilities: LogProbabilities, state: State, draft: Draft
+    step: Step, guide: Guide, log_probabilities: LogProbabilities, state: State, draft: Draft
 ) -> Iterator[list[Draft]]:
     """As `draw` for one text, the same one, where temperature and chance decide alone: what a person waits for most.
 
@@ -99,7 +109,7 @@ def _alone(
         yield [draft]
         if draft.reason is not None:
             return
-        log_probabilities, state = runner.step(np.array([id]), state)  # (1, V)
+        log_probabilities, state = step(np.array([id]), state)  # (1, V)
 
 
 def _drawn(runner: Drawing, guide: Guide, state: State, draft: Draft) -> Iterator[list[Draft]]:

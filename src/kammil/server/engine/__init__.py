@@ -1,6 +1,7 @@
 """What runs a model for many callers at once: one thread a model, which never waits for the network.
 
-`calls` are what may be asked; `choosing` takes the next character of many texts; `batching` is the thread.
+`calls` are what may be asked; `prompts` are read and `batches` of texts step, for which `choosing` takes the next
+characters; `answers` go back to the event loops; `batching` is the thread.
 """
 
 from kammil.server.engine.batching import Engine

@@ -10,58 +10,33 @@ Shapes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
 
 from kammil.completion import Completer
 from kammil.decoding import Draft, searching
-from kammil.models.base import Ids, LogProbabilities, State, joined, rows
+from kammil.memory import give_back
+from kammil.models.base import LogProbabilities, State, joined, rows
 from kammil.prefixes import Reading
+from kammil.server.engine.answers import Answers
+from kammil.server.engine.batches import Batch, Batches
 from kammil.server.engine.calls import Call, Learning, Scanning, Scoring, Suggesting, Writing
-from kammil.server.engine.choosing import choose
+from kammil.server.engine.prompts import Prompts, shapes
 from kammil.suggestion import WIDTH, Search, spelled
 
 ROWS = 64
 """Rows stepped in one call at most: each costs less than the one before, but everybody waits for all of them. What is
 more makes a second batch, which takes turns with the first."""
-PROMPTS = 32
-"""Prompts of which a piece is read in one round at most; those who write wait meanwhile."""
-MANY = 3
-"""Prompts that are read in pieces of common sizes; the calls for fewer would take longer than what is shared."""
-SCANNED = 4
-"""The same of texts that are scored: there every place costs, not only the last."""
+TIDY = 5.0
+"""Seconds after which memory that is free goes back to the system."""
 
 Answer = TypeVar("Answer")
-Shapes = tuple[tuple[int, ...], ...]
-
-
-@dataclass(eq=False)
-class Batch:
-    """Texts that step together."""
-
-    writings: list[Writing]
-    log_probabilities: LogProbabilities
-    """(B, V): of what may follow each live text of the writings, one after the other."""
-    state: State
-    """Of the runner there, B rows."""
-
-
-@dataclass(eq=False)
-class Waiting:
-    """A call whose text is still being read."""
-
-    call: Writing | Suggesting | Scoring
-    reading: Reading | Scanning
-    failed: bool = False
 
 
 @dataclass
@@ -90,14 +65,14 @@ class Engine:
     def __init__(self, model: Completer, *, rows: int = ROWS) -> None:
         """Start the thread; it waits."""
         self.model, self.tally = model, Tally()
-        self._most = rows
+        self._alone = rows == 1
         self._inbox: deque[Call[Any]] = deque()
         self._wake = threading.Condition()
         self._closing = False
-        self._waiting: list[Waiting] = []
-        self._batches: list[Batch] = []
+        self._answers = Answers()
+        self._prompts = Prompts(model, self._answers, together=not self._alone)
+        self._batches = Batches(model, self._answers, rows)
         self._searches: list[tuple[Writing, Generator[None, None, list[Draft]]]] = []
-        self._out: list[tuple[asyncio.AbstractEventLoop, Callable[[], None]]] = []
         self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)
         self._thread.start()
 
@@ -130,6 +105,7 @@ class Engine:
 
     def _run(self) -> None:
         """The thread: rounds, as long as there is something to do."""
+        tidied = time.monotonic()
         while True:
             with self._wake:
                 while not (self._inbox or self._busy or self._closing):
@@ -140,16 +116,23 @@ class Engine:
                 return
             for call in taken:
                 self._take_up(call)
-            self._batches = self._packed(self._batches, self._read())
-            self._batches = [batch for batch in self._batches if self._step(batch)]
+            self._batches.step(self._read())
             self._searches = [one for one in self._searches if self._search(*one)]
-            self.tally.live = sum(len(batch.log_probabilities) for batch in self._batches)
-            self.tally.waiting = len(self._waiting) + len(self._inbox)
-            self._hand_out()
+            self._count()
+            self._answers.hand_out()
+            if time.monotonic() > tidied + TIDY:
+                give_back()
+                tidied = time.monotonic()
 
     @property
     def _busy(self) -> bool:
-        return bool(self._waiting or self._batches or self._searches)
+        return bool(self._prompts or self._batches or self._searches)
+
+    def _count(self) -> None:
+        """Say what was done."""
+        self.tally.steps, self.tally.rows = self._batches.steps, self._batches.rows
+        self.tally.live = self._batches.live
+        self.tally.waiting = len(self._prompts) + len(self._inbox)
 
     def _take_up(self, call: Call[Any]) -> None:
         """Begin with a call."""
@@ -159,87 +142,46 @@ class Engine:
         try:
             match call:
                 case Learning():
-                    self._settle(call, call.act())
+                    self._answers.settle(call, call.act())
                 case Scoring():
-                    self._waiting.append(Waiting(call, call.scanning))
+                    self._prompts.add(call, call.scanning)
                 case Suggesting():
-                    self._waiting.append(Waiting(call, call.prefixes.reading(call.ids)))
+                    self._prompts.add(call, call.prefixes.reading(call.ids))
                 case Writing() if call.scanning is not None:
-                    self._waiting.append(Waiting(call, call.scanning))
+                    self._prompts.add(call, call.scanning)
                 case Writing() if call.live:
-                    self._waiting.append(Waiting(call, call.prefixes.reading(call.ids)))
+                    self._prompts.add(call, call.prefixes.reading(call.ids))
                 case Writing():
-                    self._note(call)
-                    self._settle(call, call.written())
+                    self._answers.note(call)
+                    self._answers.settle(call, call.written())
                 case _:
                     raise TypeError(f"no such call: {call}")
         except Exception as error:
-            self._fail([call], error)
+            self._answers.fail([call], error)
 
     def _read(self) -> list[Batch]:
-        """Read a piece of what waits; those writings whose prompts are read, each a batch of its own."""
-        self._waiting = [one for one in self._waiting if self._wanted(one.call)]
-        for scanned, most in ((False, PROMPTS), (True, SCANNED)):
-            some = [one for one in self._waiting if isinstance(one.reading, Scanning) is scanned and one.reading.due]
-            if self._most == 1:
-                some = some[:1]
-            if some:
-                self._read_pieces(some[:most], scanned=scanned)
-        ready = [one for one in self._waiting if not one.failed and not one.reading.due]
-        self._waiting = [one for one in self._waiting if not one.failed and one.reading.due]
+        """Read a piece of every prompt and answer what is answered by that; the writings whose prompts are read, each a
+        batch of its own."""
         begun: list[Batch] = []
         suggesting: list[tuple[Suggesting, LogProbabilities, State]] = []
-        for one in ready:
-            match one.call, one.reading:
-                case Scoring() as call, Scanning() as scanning:
-                    self._settle(call, scanning.tokens)
-                case Suggesting() as call, Reading() as reading:
+        for call, reading in self._prompts.read():
+            match call, reading:
+                case Scoring(), Scanning():
+                    self._answers.settle(call, reading.tokens)
+                case Suggesting(), Reading():
                     suggesting.append((call, *reading.known))
-                case Writing() as call, reading:
+                case Writing(), _:
                     begun.extend(self._begun(call, *reading.known))
                 case _:
                     raise TypeError("no such call waits")
         self._suggest(suggesting)
         return begun
 
-    def _read_pieces(self, some: Sequence[Waiting], *, scanned: bool) -> None:
-        """Read the next piece of each of these.
-
-        Texts of many lengths share their calls when each is read in pieces whose sizes are powers of two: 45 ids are
-        32, 8, 4 and 1. A few texts are read sooner one by one.
-        """
-        due = [one.reading.due for one in some]
-        sizes = set(due) if len(some) < MANY else {1 << bit for bit in range(max(due).bit_length())}
-        for size in sorted(sizes, reverse=True):
-            part = [one for one, n in zip(some, due, strict=True) if (n == size if len(some) < MANY else n & size)]
-            self._read_alike([one for one in part if not one.failed], size, scanned=scanned)
-
-    def _read_alike(self, some: Sequence[Waiting], size: int, *, scanned: bool) -> None:
-        """Read so many ids of each of these, those whose states fit together in one call."""
-        groups: dict[object, list[tuple[Waiting, State]]] = {}
-        states = self.model.runner.aligned([one.reading.state for one in some]) if len(some) > 1 else None
-        for i, one in enumerate(some):
-            state = states[i] if states is not None else one.reading.state
-            groups.setdefault(_shapes(state), []).append((one, state))
-        for group in groups.values():
-            try:
-                ids = np.stack([one.reading.piece(size) for one, _ in group])  # (B, T)
-                state = joined([state for _, state in group])
-                read, state = self.model.runner.read(ids, state, last=None if scanned else 1)
-                for i, (one, _) in enumerate(group):
-                    # A copy: what is kept of one text must not hold on to what was read beside it.
-                    own = state if len(group) == 1 else rows(state, np.array([i]))
-                    one.reading.take(size, read[i] if len(group) == 1 else read[i].copy(), own)
-            except Exception as error:
-                for one, _ in group:
-                    one.failed = True
-                self._fail([one.call for one, _ in group], error)
-
     def _begun(self, call: Writing, log_probabilities: LogProbabilities, state: State) -> list[Batch]:
         """A writing whose prompt is read, ready to step."""
         if not call.live:
-            self._note(call)
-            self._settle(call, call.written())
+            self._answers.note(call)
+            self._answers.settle(call, call.written())
             return []
         many = len(call.live)
         if call.guide.options.beams > 1:
@@ -255,8 +197,8 @@ class Engine:
         groups: dict[object, list[tuple[Suggesting, LogProbabilities, State]]] = {}
         states = self.model.runner.aligned([state for _, _, state in some]) if some else []
         for (call, log_probabilities, _), state in zip(some, states, strict=True):
-            alone = id(call) if self._most == 1 else None
-            key = (call.k, call.threshold, alone, _shapes(state))
+            alone = id(call) if self._alone else None
+            key = (call.k, call.threshold, alone, shapes(state))
             groups.setdefault(key, []).append((call, log_probabilities, state))
         for group in groups.values():
             calls = [call for call, _, _ in group]
@@ -269,137 +211,22 @@ class Engine:
                     joined([state for _, _, state in group]),
                 )
                 for call, words in zip(calls, found, strict=True):
-                    self._settle(call, spelled(self.model.vocabulary, call.seen, words))
+                    self._answers.settle(call, spelled(self.model.vocabulary, call.seen, words))
             except Exception as error:
-                self._fail(calls, error)
-
-    def _packed(self, old: list[Batch], new: list[Batch]) -> list[Batch]:
-        """The batches after new ones have come: as few as their states and the bound allow."""
-        if not new:
-            return old
-        every = [*old, *new]
-        states = self.model.runner.aligned([batch.state for batch in every])
-        open_: dict[Shapes, list[Batch]] = {}
-        full: list[list[Batch]] = []
-        for batch, state in zip(every, states, strict=True):
-            batch.state = state
-            key = _shapes(state)
-            group = open_.setdefault(key, [])
-            if group and sum(len(one.log_probabilities) for one in [*group, batch]) > self._most:
-                full.append(group)
-                open_[key] = group = []
-            group.append(batch)
-        return [
-            group[0]
-            if len(group) == 1
-            else Batch(
-                [writing for batch in group for writing in batch.writings],
-                np.concatenate([batch.log_probabilities for batch in group]),
-                joined([batch.state for batch in group]),
-            )
-            for group in [*full, *open_.values()]
-        ]
-
-    def _step(self, batch: Batch) -> bool:
-        """Write one more character of every text; whether there is more to write."""
-        try:
-            wanted = [self._wanted(writing) for writing in batch.writings]
-            if not all(wanted):
-                self._drop(batch)
-            if not batch.writings:
-                return False
-            ids = choose(batch.writings, batch.log_probabilities)
-            for writing in batch.writings:
-                self._note(writing)
-                if all(job.draft.reason is not None for job in writing.live):
-                    self._settle(writing, writing.written())
-            kept = self._drop(batch)
-            if not batch.writings:
-                return False
-            batch.log_probabilities, batch.state = self.model.runner.step(ids[kept], batch.state)
-            self.tally.steps += 1
-            self.tally.rows += len(kept)
-        except Exception as error:
-            self._fail(batch.writings, error)
-            return False
-        return True
+                self._answers.fail(calls, error)
 
     def _search(self, writing: Writing, steps: Generator[None, None, list[Draft]]) -> bool:
         """One more step of a beam search; whether there are more."""
         try:
-            if not self._wanted(writing):
+            if not self._answers.wanted(writing):
                 return False
             next(steps)
         except StopIteration as end:
             writing.found(end.value)
-            self._note(writing)
-            self._settle(writing, writing.written())
+            self._answers.note(writing)
+            self._answers.settle(writing, writing.written())
             return False
         except Exception as error:
-            self._fail([writing], error)
+            self._answers.fail([writing], error)
             return False
         return True
-
-    def _drop(self, batch: Batch) -> Ids:
-        """Let the texts go that are finished, or that nobody wants; the rows that stay."""
-        if not any(w.settled or any(job.draft.reason is not None for job in w.live) for w in batch.writings):
-            return np.arange(len(batch.log_probabilities))  # most steps
-        kept: list[int] = []
-        row = 0
-        for writing in batch.writings:
-            stay = [i for i, job in enumerate(writing.live) if job.draft.reason is None and not writing.settled]
-            kept.extend(row + i for i in stay)
-            row += len(writing.live)
-            if len(stay) < len(writing.live):
-                writing.live = [writing.live[i] for i in stay]
-                writing.memory = writing.memory.rows(np.array(stay, np.int64))
-        which = np.array(kept, np.int64)
-        if len(which) < row:
-            batch.writings = [writing for writing in batch.writings if writing.live]
-            batch.log_probabilities, batch.state = batch.log_probabilities[which], rows(batch.state, which)
-        return which
-
-    def _note(self, writing: Writing) -> None:
-        """Tell whoever follows a writing what is new."""
-        if writing.progress is not None and (pieces := writing.pieces()):
-            self._out.append((writing.loop, partial(writing.progress, pieces)))
-
-    def _wanted(self, call: Call[Any]) -> bool:
-        """Whether a call is still to be worked on; one whose time is over is answered with what there is."""
-        if call.left:
-            call.settled = True
-        elif call.late:
-            if isinstance(call, Writing):
-                self._settle(call, call.written())
-            else:
-                self._fail([call], TimeoutError())
-        return not call.settled
-
-    def _settle(self, call: Call[Any], answer: object) -> None:
-        """Answer a call, with the other answers of this round."""
-        call.settled, call.finished = True, time.monotonic()
-        self._out.append((call.loop, partial(call.settle, answer)))
-
-    def _fail(self, calls: Sequence[Call[Any]], error: Exception) -> None:
-        """Answer calls with an error."""
-        for call in calls:
-            call.settled = True
-            self._out.append((call.loop, partial(call.fail, error)))
-
-    def _hand_out(self) -> None:
-        """Bring the answers of a round to their event loops, all in one go."""
-        out, self._out = self._out, []
-        for loop in {loop for loop, _ in out}:
-            some = [act for one, act in out if one is loop]
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_all, some)
-
-
-def _all(acts: Sequence[Callable[[], None]]) -> None:
-    for act in acts:
-        act()
-
-
-def _shapes(state: State) -> Shapes:
-    """Of one row of a state."""
-    return tuple(array.shape[1:] for array in state)
