@@ -6,8 +6,8 @@ Wall time is what a person waits; where others use the core as well, the process
 quiet one, so both are given: medians and 99th percentiles. The roofline of a step is the bytes of its weights over the
 bandwidth of memory, measured on an array that no cache holds; an engine beats it when a cache holds the weights.
 
-Run: `taskset -c 1 python benchmarks/latency.py` (needs the extra `dev`; 3 minutes). With KAMMIL_DATA_DIR set, the bits
-that rounding costs are measured on lev30/validation. Writes latency.json.
+Run: `taskset -c 1 python benchmarks/latency.py` (needs the extra `dev`; 3 minutes). With KAMMIL_DATA_DIR set, texts of
+lev30/validation are typed, and the bits that rounding costs are measured on them. Writes latency.json.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ Floats = NDArray[np.float32]
 PROMPT = 70
 """Characters of the longer prompts; those of the notebook have 65."""
 RUNS = 100
+WARM = 5
+"""Runs before these, which are not counted."""
+MANY = 20
+"""Texts that are typed from end to end."""
 BATCHES = (1, 4, 16, 64)
 
 
@@ -71,6 +75,7 @@ def main() -> None:
         "process": process(),
     }
     if os.environ.get("KAMMIL_DATA_DIR"):
+        result["typing"] = typing(model)
         result["bits"] = bits(model)
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print_tables(result)
@@ -112,6 +117,24 @@ def completions(model: Completer, prompts: Sequence[str]) -> dict[str, Any]:
             session.update(prompts[i % len(prompts)])
 
     return in_turn(calls, RUNS, prepare)
+
+
+def typing(model: Completer) -> dict[str, Any]:
+    """Texts of lev30/validation typed from end to end in sessions of their own: the most probable 30 characters after
+    every keystroke. Where the last ones were right all but one of these are known."""
+    from kammil.corpus import sources
+
+    every = sources.texts("lev30/validation")
+    texts = [model.normalise(text) for text in every[:: len(every) // MANY][:MANY]]
+    keys = [(session, text[:end]) for text in texts for session in [model.session()] for end in range(len(text))]
+
+    def ghost(i: int) -> bool:
+        session, typed = keys[i]
+        session.update(typed)
+        session.complete(length=TARGET, preset="predictive")
+        return True
+
+    return in_turn({"keystroke and 30 characters": ghost}, len(keys) - WARM)
 
 
 def users(model: Completer, prompt: str) -> dict[str, Any]:
@@ -265,9 +288,12 @@ def process() -> dict[str, Any]:
         "subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); took = time.perf_counter() - began; "
         "u = resource.getrusage(resource.RUSAGE_CHILDREN); print(took, u.ru_utime + u.ru_stime, u.ru_maxrss)"
     )
+    installed = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as pip leaves a program
     runs: list[list[float]] = []
     for _ in range(10):
-        done = subprocess.run([sys.executable, "-c", measure, *command], check=True, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", measure, *command], check=True, capture_output=True, text=True, env=installed
+        )
         runs.append([float(figure) for figure in done.stdout.split()])
     wall, cpu, peak = np.array(runs[1:]).T  # the first one warms the disk cache
     return {
@@ -304,13 +330,13 @@ def in_turn(
     """Milliseconds of some calls, one after the other and again; a call that gives False is not counted."""
     wall: dict[str, list[float]] = {name: [] for name in calls}
     cpu: dict[str, list[float]] = {name: [] for name in calls}
-    for i in range(runs + 5):
+    for i in range(runs + WARM):
         for name, call in calls.items():
             prepare(name, i)
             began, used = time.perf_counter(), time.thread_time()
             counts = call(i) is not False
             used, took = time.thread_time() - used, time.perf_counter() - began
-            if counts and i >= 5:
+            if counts and i >= WARM:
                 wall[name].append(1000 * took)
                 cpu[name].append(1000 * used)
     return {
@@ -354,7 +380,9 @@ def _hidden(model: Completer) -> int:
 
 def print_tables(result: Mapping[str, Any]) -> None:
     """Milliseconds: wall median, wall p99, processor's own time median."""
-    for title in ("bundled", "users", "gru_256"):
+    for title in ("bundled", "typing", "users", "gru_256"):
+        if title not in result:
+            continue
         print(f"\n{title:<32}{'median':>9}{'p99':>9}{'cpu':>9}  ms")
         for name, row in result[title].items():
             print(f"{name:<32}{row['median']:>9.2f}{row['p99']:>9.2f}{row['cpu_median']:>9.2f}")

@@ -350,6 +350,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--only-soak", action="store_true", help="the soak anew, at the rate of the last run")
     options = parser.parse_args(arguments)
+    if options.only_soak and not options.soak:
+        parser.error("--only-soak needs --soak MINUTES")
     if options.only_soak:
         kept: dict[str, Any] = json.loads(options.out.read_text("utf-8"))
         with serving("--no-access-log") as server:

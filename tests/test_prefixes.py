@@ -141,6 +141,24 @@ def test_to_write_is_as_if_all_were_read(texts: list[list[int]], more: list[list
         assert prefixes.bytes <= megabytes * 1e6 or len(prefixes) == 1
 
 
+@given(TEXTS, TEXTS, st.sampled_from([0.0, 0.01, 0.1, 1.0]))
+def test_the_tree_has_stops_and_partings_and_nothing_else(
+    texts: list[list[int]], more: list[list[int]], megabytes: float
+) -> None:
+    prefixes = Prefixes(Counting(), megabytes)
+    for text, ids in zip(texts, more, strict=False):
+        written(prefixes, text, ids)
+        nodes, stops = [prefixes.root], 0
+        while nodes:
+            node = nodes.pop()
+            stops += node.known is not None
+            assert node is prefixes.root or node.known is not None or len(node.children) > 1
+            for first, below in node.children.items():
+                assert below.parent is node and below.label[0] == first
+                nodes.append(below)
+        assert 1 <= stops <= len(prefixes)
+
+
 def test_who_types_on_as_was_written_waits_for_one_character() -> None:
     runner = Counting()
     prefixes = Prefixes(runner)

@@ -1,10 +1,11 @@
 """What a model has read, kept as a tree: texts that begin alike share what was read of their beginning.
 
 A person types a character, takes one back, jumps into the middle, and asks for completions and suggestions at every
-stop. Each node of the tree is one more character; at some of them stands the state of the model. To read a text is to
-go down as far as it is known, and on from the deepest state: a beginning is never read twice while its states are kept.
-What a model writes goes into the tree as well: who types on as a completion said finds all of it there, and the next
-completion has one character to add. The states that were used longest ago go first.
+stop. At each stop that was read a state of the model is kept. The stops make a tree whose branches are the characters
+from one to the next, as in a Patricia tree (Morrison 1968). To read a text is to go down as far as it is known, and on
+from the deepest state: a beginning is never read twice while its states are kept. What a model writes goes into the
+tree as well: who types on as a completion said finds all of it there, and the next completion has one character to add.
+The states that were used longest ago go first.
 
 Shapes: T time, V vocabulary.
 """
@@ -24,22 +25,29 @@ comes in the same call. To read such a piece takes the bundled model some millis
 NEAR = 16
 """Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
 MEGABYTES = 16.0
-"""Of states and the tree: some 600 pieces of text of the bundled model, fewer of a transformer, whose states grow."""
+"""Of states and the tree: some 1,400 stops of the bundled model, fewer of a transformer, whose states grow."""
 WRITTEN = 1 / 256
 """Share of the bound that a state may take to be kept at each character that is written: a transformer's, which grow,
 would drive out what was typed."""
-_NODE = 320
-"""Bytes of a character in the tree, with the table of those that follow it: a piece of 64 takes more than its state."""
+_NODE, _CHARACTER = 1600, 40
+"""Bytes of a stop, beside the numbers of its state, and of a character on the way to it."""
+
+Label = tuple[int, ...]
+"""Characters from one stop to the next."""
+Known = tuple[LogProbabilities, State]
+"""What may follow a text, (1, V), and the state of the runner there, one row."""
 
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """One more character of a text."""
+    """A stop, or where texts part."""
 
     parent: Node | None
-    id: int
+    """None for the root, and for what has left the tree."""
+    label: Label
     children: dict[int, Node] = field(default_factory=dict[int, "Node"])
-    known: tuple[LogProbabilities, State] | None = None
+    """By the first character on the way to them."""
+    known: Known | None = None
 
 
 class Prefixes:
@@ -52,15 +60,15 @@ class Prefixes:
 
     def __init__(self, runner: Runner, megabytes: float = MEGABYTES) -> None:
         """Nothing read."""
-        self._runner, self._most, self._root = runner, megabytes * 1e6, Node(None, -1)
+        self._runner, self._most, self.root = runner, megabytes * 1e6, Node(None, ())
         self._clear()
 
     def _clear(self) -> None:
         """Forget all states."""
         self._version = self._runner.version
         # By hand: a root that was frozen (`gc.freeze`) is never found to be garbage, nor is what it holds.
-        self._root.children.clear()
-        self._root = Node(None, -1)
+        self.root.children.clear()
+        self.root = Node(None, ())
         self._kept: OrderedDict[Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
         self._bytes = 0
 
@@ -81,58 +89,78 @@ class Prefixes:
             reading.take(size, read[:, 0], state)
         return Walk(self, reading)
 
-    def step(self, node: Node, ids: Ids, state: State) -> tuple[Node, tuple[LogProbabilities, State]]:
-        """One more id, (1,), after a node where `state` is: the node below, what may follow there, (1, V), and the
-        state."""
-        id = int(ids[0])
-        below = node.children.get(id)
-        if self._version != self._runner.version:  # it has learnt, or forgotten
-            return Node(node, id), self._runner.step(ids, state)
-        if below is not None and below.known is not None and below in self._kept:
-            self._kept.move_to_end(below)
-            return below, below.known
-        made = self._runner.step(ids, state)
-        if below is None:
-            below = Node(node, id)
-        if _bytes(*made) <= WRITTEN * self._most:
-            node.children[id] = below
-            self.keep(below, *made, characters=1)
-        return below, made
-
     def reading(self, ids: Ids) -> Reading:
         """Ids (T,), T >= 1, with BOS in front, to be read piece by piece, from where they are known."""
         if self._version != self._runner.version:  # it has learnt, or forgotten: what it said before is not true now
             self._clear()
-        node, path = self._root, ids.tolist()
-        found, depth, walked = node, 0, 0
-        for id in path:
-            below = node.children.get(id)
-            if below is None:
+        node, path = self.root, tuple(ids.tolist())
+        found, depth, at = node, 0, 0
+        while below := node.children.get(path[at]) if at < len(path) else None:
+            alike = _alike(below.label, path[at : at + len(below.label)])
+            at += alike
+            if alike < len(below.label):
                 break
-            node, walked = below, walked + 1
+            node = below
             if node.known is not None:
-                found, depth = node, walked
+                found, depth = node, at
         if found.known is not None:
             self._kept.move_to_end(found)
         state = self._runner.start(1) if found.known is None else found.known[1]
-        return Reading(self, found, depth, depth, path, state, found.known, shortened=walked == len(path))
+        return Reading(self, found, depth, path, state, found.known, shortened=at == len(path))
 
-    def keep(self, node: Node, log_probabilities: LogProbabilities, state: State, *, characters: int) -> None:
-        """Remember a state, so many characters behind the last one, and forget the oldest ones beyond the bound."""
-        node.known = log_probabilities, state
-        self._bytes -= self._kept.pop(node, 0)  # two readings of one text, side by side
-        size = _bytes(log_probabilities, state) + _NODE * characters
-        self._kept[node] = size
+    def step(self, node: Node, label: Label, state: State) -> tuple[Node, Label, Known]:
+        """Go on from a node by a label, whose last id is not read yet; `state` is before that.
+
+        Returns: where that leads, the node and what lies beyond it, and what is known there.
+        """
+        current = self._version == self._runner.version  # else it has learnt, or forgotten
+        below = self._find(node, label) if current else None
+        if below is not None and below.known is not None:
+            self._kept.move_to_end(below)
+            return below, (), below.known
+        known = self._runner.step(np.array(label[-1:]), state)
+        if current and _bytes(known) <= WRITTEN * self._most:
+            return self.keep(node, label, known), (), known
+        return node, label, known
+
+    def keep(self, node: Node, label: Label, known: Known) -> Node:
+        """Remember what is known by a label from a node, and forget the oldest beyond the bound; where it is kept."""
+        made = self._below(node, label)
+        made.known = known
+        self._bytes -= self._kept.pop(made, 0)  # two readings of one text, side by side
+        self._kept[made] = size = _bytes(known) + _NODE + _CHARACTER * len(made.label)
         self._bytes += size
         while self._bytes > self._most and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
             self._bytes -= size
             old.known = None
-            while old.parent is not None and old.known is None and not old.children:
-                if old.parent.children.get(old.id) is not old:
-                    break  # it had left the tree while somebody went on reading below it
-                del old.parent.children[old.id]
-                old = old.parent
+            _prune(old)
+        return made
+
+    def _find(self, node: Node, label: Label) -> Node | None:
+        """The stop by a label from a node, if there is one."""
+        while label:
+            below = node.children.get(label[0])
+            if below is None or below.label != label[: len(below.label)]:
+                return None
+            node, label = below, label[len(below.label) :]
+        return node if node in self._kept else None
+
+    def _below(self, node: Node, label: Label) -> Node:
+        """The node by a label from another; it is made if it is not there."""
+        while label:
+            below = node.children.get(label[0])
+            if below is None:
+                below = node.children[label[0]] = Node(node, label)
+                return below
+            alike = _alike(below.label, label)
+            if alike < len(below.label):
+                middle = node.children[label[0]] = Node(node, label[:alike])
+                middle.children[below.label[alike]] = below
+                below.parent, below.label = middle, below.label[alike:]
+                below = middle
+            node, label = below, label[alike:]
+        return node
 
 
 @dataclass(eq=False)
@@ -141,17 +169,22 @@ class Reading:
 
     prefixes: Prefixes
     node: Node
+    """The last stop."""
     depth: int
     """Characters read."""
-    kept: int
-    """Characters read up to the last state that is kept."""
-    path: list[int]
+    path: Label
     state: State
     """Of the runner after them; one row."""
-    last: tuple[LogProbabilities, State] | None
-    """What may follow them, (1, V), and that state; None before the first."""
+    last: Known | None
+    """What is known there; None before the first."""
     shortened: bool
     """Whether the text is the beginning of one that was read before."""
+    stop: int = field(init=False)
+    """Characters up to the last stop."""
+
+    def __post_init__(self) -> None:
+        """It begins at a stop."""
+        self.stop = self.depth
 
     @property
     def due(self) -> int:
@@ -169,16 +202,14 @@ class Reading:
     def take(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
         """What may follow the next so many ids, `due` at most, as (1, V), and the state after them."""
         whole = size == self.due
-        for id in self.path[self.depth : self.depth + size]:
-            self.node = self.node.children.setdefault(id, Node(self.node, id))
         self.depth, self.state, self.last = self.depth + size, state, (log_probabilities, state)
         if whole:
-            self.prefixes.keep(self.node, log_probabilities, state, characters=self.depth - self.kept)
-            self.kept = self.depth
+            self.node = self.prefixes.keep(self.node, self.path[self.stop : self.depth], self.last)
+            self.stop = self.depth
 
     @property
-    def known(self) -> tuple[LogProbabilities, State]:
-        """What may follow the whole text, once all of it is read, and the state there."""
+    def known(self) -> Known:
+        """What is known of the whole text, once all of it is read."""
         assert self.last is not None
         return self.last
 
@@ -194,14 +225,35 @@ class Walk:
     def __init__(self, prefixes: Prefixes, reading: Reading) -> None:
         """Stand where the text ends."""
         self._prefixes, self._node = prefixes, reading.node
+        self._beyond: Label = ()
         self.known = reading.known
-        """What may follow the text, (1, V), and the state there, one row."""
 
-    def step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
+    def step(self, ids: Ids, state: State) -> Known:
         """As the runner's, for one row: the state is the one after what was stepped before."""
-        self._node, known = self._prefixes.step(self._node, ids, state)
+        label = (*self._beyond, int(ids[0]))
+        self._node, self._beyond, known = self._prefixes.step(self._node, label, state)
         return known
 
 
-def _bytes(log_probabilities: LogProbabilities, state: State) -> int:
+def _alike(one: Label, other: Label) -> int:
+    """How many characters both begin with."""
+    if one == other:
+        return len(one)
+    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _prune(node: Node) -> None:
+    """Take a node out of the tree that is no stop any more, unless texts part there; and so on towards the root."""
+    while (parent := node.parent) is not None and node.known is None and len(node.children) < 2:
+        for below in node.children.values():
+            below.parent, below.label = parent, node.label + below.label
+            parent.children[node.label[0]] = below
+        if not node.children:
+            parent.children.pop(node.label[0], None)  # gone already where all was forgotten meanwhile
+        node.parent, node.children = None, {}
+        node = parent
+
+
+def _bytes(known: Known) -> int:
+    log_probabilities, state = known
     return log_probabilities.nbytes + sum(array.nbytes for array in state)
