@@ -247,10 +247,10 @@ class Completer:
         elif options.best_of > 1:
             *_, drafts = draw(self.runner, guide, log_probabilities, state, options.best_of)
             yield best(drafts, n)
-        elif n > 1:
-            yield from draw(self.runner, guide, log_probabilities, state, n)
-        else:
+        elif n == 1 and options.temperature == 0:  # it may well be asked for again, one character later
             yield from draw(self.runner, guide, log_probabilities, state, n, step=walk.step)
+        else:
+            yield from draw(self.runner, guide, log_probabilities, state, n)
 
     def _read(self, seen: str) -> Walk:
         """Read a text as the model sees it; what was read before is not read again."""

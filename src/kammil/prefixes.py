@@ -3,9 +3,9 @@
 A person types a character, takes one back, jumps into the middle, and asks for completions and suggestions at every
 stop. At each stop that was read a state of the model is kept. The stops make a tree whose branches are the characters
 from one to the next, as in a Patricia tree (Morrison 1968). To read a text is to go down as far as it is known, and on
-from the deepest state: a beginning is never read twice while its states are kept. What a model writes goes into the
-tree as well: who types on as a completion said finds all of it there, and the next completion has one character to add.
-The states that were used longest ago go first.
+from the deepest state: a beginning is never read twice while its states are kept. The most probable continuation goes
+into the tree as it is written: who types on as it said finds all of it there, and the next one has one character to
+add. The states that were used longest ago go first.
 
 Shapes: T time, V vocabulary.
 """
@@ -119,7 +119,7 @@ class Prefixes:
             self._kept.move_to_end(below)
             return below, (), below.known
         known = self._runner.step(np.array(label[-1:]), state)
-        if current and _bytes(known) <= WRITTEN * self._most:
+        if current and _bytes(known) <= self._most * WRITTEN:
             return self.keep(node, label, known), (), known
         return node, label, known
 

@@ -34,6 +34,9 @@ ENTRIES = Entries(
 """What three experts saw follow at three positions; at the last of them nothing is known."""
 
 
+KNOWN = Known.of(ENTRIES.places, ENTRIES.ids, ENTRIES.counts.astype(np.int64), EXPERTS, 0, EXPERTS)
+
+
 def by_hand(entries: Entries) -> Floats:
     """Scores (P, V): the network says its bias alone, and each follower is weighted as the gate says."""
     seen = evidence([entries])
@@ -47,7 +50,7 @@ def by_hand(entries: Entries) -> Floats:
 def test_scores_are_those_by_hand() -> None:
     mixture = Mixture([LAYER], BIAS, OURS, SIZE)
     ids, before = np.array([[1, 2, 3, 4]]), np.zeros((1, HIDDEN), np.float32)
-    _, shares = mixture.read(ids, before, Known.of(ENTRIES, 0, EXPERTS), last=3)
+    _, shares = mixture.read(ids, before, KNOWN, last=3)
     expected = by_hand(ENTRIES)
     expected -= np.log(np.exp(expected).sum(axis=1, keepdims=True))
     assert shares[0] == pytest.approx(expected, abs=1e-5)
@@ -56,9 +59,8 @@ def test_scores_are_those_by_hand() -> None:
 
 def test_parts_add_up() -> None:
     mixture = Mixture([LAYER], BIAS, OURS, SIZE)
-    known = Known.of(ENTRIES, 0, EXPERTS)
-    _, said, added = mixture.parts(np.array([[1, 2, 3]]), np.zeros((1, HIDDEN), np.float32), known, last=3)
-    np.add.at(said, (known.contexts[0].repeat(known.contexts[1]) // EXPERTS, known.followers[0]), added)
+    _, said, added = mixture.parts(np.array([[1, 2, 3]]), np.zeros((1, HIDDEN), np.float32), KNOWN, last=3)
+    np.add.at(said, (KNOWN.contexts[0].repeat(KNOWN.contexts[1]) // EXPERTS, KNOWN.followers[0]), added)
     assert said == pytest.approx(by_hand(ENTRIES), abs=1e-5)
 
 

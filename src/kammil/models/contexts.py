@@ -70,6 +70,8 @@ class Contexts:
             raise ValueError(f"{self.kinds} holds a kind of context that there is not")
         self._in_word = in_word
         self._length = max(orders, default=1)
+        self._places, self._ends = np.array([k for k, _ in self._orders], np.int64), np.array(orders, np.int64) - 1
+        self._distances = np.arange(1, self._length + 1)
         ids = np.arange(len(in_word), dtype=np.uint64)[None]  # (1, V)
         distance = np.arange(self._length + 1, dtype=np.uint64)[:, None]
         # Row 0 is for words, row n for the n-th last id.
@@ -89,10 +91,9 @@ class Contexts:
         line = np.concatenate([recent.astype(np.int64), ids], axis=1)  # (B, L + T)
         hashes = np.empty((batch, time, len(self.kinds)), np.uint64)
         if self._orders:
-            back = np.arange(self._length, 0, -1) + np.arange(time)[:, None]  # (T, L): the last id, the one before, ...
-            numbers = self._numbers[np.arange(1, self._length + 1), line[:, back]]  # (B, T, L)
-            places, lengths = zip(*self._orders, strict=True)
-            hashes[..., places] = numbers.cumsum(axis=-1)[..., np.array(lengths) - 1]
+            back = self._distances[::-1] + np.arange(time)[:, None]  # (T, L): the last id, the one before, ...
+            numbers = self._numbers[self._distances, line[:, back]]  # (B, T, L)
+            hashes[..., self._places] = numbers.cumsum(axis=-1)[..., self._ends]
         words = words.astype(np.uint64)
         if self._words:
             along = np.empty((batch, time, 3), np.uint64)  # this word, the one before, and the one before that
@@ -107,14 +108,14 @@ class Contexts:
                     words = self._extend(words, ids[:, t])
                     along[:, t] = words[:, :3]
             now, before, earlier = along[..., 0], along[..., 1], along[..., 2]
-            made = {
-                "w": lambda: now,
-                "w1": lambda: _stir(now + _ONE) + before,
-                "w2": lambda: _stir(_stir(now + _ONE) + before) + earlier,
-                "w1s": lambda: _stir(now + _TWO) + earlier,
-            }
+            both = _stir(now + _ONE) + before
             for k, name in self._words:
-                hashes[..., k] = made[name]()
+                if name == "w":
+                    hashes[..., k] = now
+                elif name == "w1":
+                    hashes[..., k] = both
+                else:
+                    hashes[..., k] = _stir(both if name == "w2" else now + _TWO) + earlier
         return _stir(hashes + self._salts), (line[:, -self._length :], words)
 
     def read_one(self, id: int, recent: Sequence[int], words: Sequence[int]) -> tuple[Hashes, list[int]]:

@@ -223,3 +223,15 @@ def _count(keys: Keys, ids: Ids, most: int, least: int) -> tuple[Keys, Index, In
         (pairs & _ID_MASK)[kept],
         counts[kept],  # never cut off: a count that stands at a limit shows by how much a text was taken out of it
     )
+
+
+def runs(numbers: Index) -> tuple[Index, Index]:
+    """Where each run of equal numbers begins among some that are sorted, and how long it is."""
+    new = np.empty(len(numbers), np.bool_)
+    new[:1] = True
+    np.not_equal(numbers[1:], numbers[:-1], out=new[1:])
+    begins = new.nonzero()[0]
+    lengths = np.empty_like(begins)
+    lengths[-1:] = len(numbers) - begins[-1:]
+    np.subtract(begins[1:], begins[:-1], out=lengths[:-1])
+    return begins, lengths

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.models.base import Ids, State
-from kammil.models.counts import Entries, Keys
+from kammil.models.counts import Entries, Index, Keys, runs
 from kammil.vocabulary import PAD
 
 WINDOW = 256
@@ -69,8 +69,9 @@ class History:
         entries = Entries(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
         return entries, new
 
-    def step(self, ids: Ids, keys: Keys, state: State) -> tuple[Entries, State]:
-        """As `read` of one id each, (B,), with the keys after them, (B, K)."""
+    def step(self, ids: Ids, keys: Keys, state: State) -> tuple[tuple[Index, Index, Index], State]:
+        """As `read` of one id each, (B,), with the keys after them, (B, K); of the entries their places, ids and counts
+        alone."""
         marks, line = state  # (B, n, K), (B, n)
         length = line.shape[1]
         longer = np.concatenate([line, ids[:, None]], axis=1)  # (B, n + 1)
@@ -82,13 +83,9 @@ class History:
             row, position, kind = row[real], position[real], kind[real]
         pairs = (row * self._kinds + kind) << _ID_BITS | longer[row, position + 1]
         pairs.sort()
-        first = np.flatnonzero(np.diff(pairs, prepend=-1))  # (N,)
-        counts = np.diff(first, append=len(pairs))
-        places = pairs[first] >> _ID_BITS
-        size, shape = keys.size, keys.shape
-        totals = np.bincount(places, counts, size).reshape(shape).astype(np.float32)
-        distinct = np.bincount(places, minlength=size).reshape(shape).astype(np.float32)
-        return Entries(totals, distinct, places, pairs[first] & ((1 << _ID_BITS) - 1), counts.astype(np.float32)), new
+        first, counts = runs(pairs)
+        pairs = pairs[first]
+        return (pairs >> _ID_BITS, pairs & ((1 << _ID_BITS) - 1), counts), new
 
     def step_one(self, id: int, keys: Keys, state: State) -> tuple[dict[int, dict[int, int]], State]:
         """As `step` for one text, (K,): how often what followed, by kind.

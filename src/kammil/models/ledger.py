@@ -15,7 +15,7 @@ from threading import Thread
 
 import numpy as np
 
-from kammil.models.counts import Entries, Index, Keys, Whole
+from kammil.models.counts import Index, Keys, Whole, runs
 from kammil.models.packing import Packed
 
 _CROWD = 4
@@ -36,14 +36,17 @@ class Known:
     """(2, N): ids, context by context, and how often each followed; N is the sum of the contexts' followers."""
 
     @classmethod
-    def of(cls, entries: Entries, expert: int, experts: int) -> Known:
-        """What the only table of some entries says, whose first kind of context is expert number `expert`."""
-        kinds = entries.totals.shape[1]
-        widths = np.bincount(entries.places, minlength=entries.totals.size)
-        found = np.flatnonzero(widths)
-        places = found // kinds * experts + found % kinds + expert
-        followers = np.stack([entries.ids, entries.counts.astype(np.int64)])
-        return cls(np.stack([places, widths[found], np.zeros(len(found), np.int64)]), followers)
+    def of(cls, places: Index, ids: Index, counts: Index, kinds: int, expert: int, experts: int) -> Known:
+        """Of the entries of the only table, (N,) each, as in `Entries`; its first kind of context is expert number
+        `expert`."""
+        begins, widths = runs(places)
+        contexts = np.zeros((3, len(begins)), np.int64)
+        row, kind = np.divmod(places[begins], kinds)
+        contexts[0] = row * experts + kind + expert
+        contexts[1] = widths
+        followers = np.empty((2, len(ids)), np.int64)
+        followers[0], followers[1] = ids, counts
+        return cls(contexts, followers)
 
     @classmethod
     def at_first(cls, followers: Mapping[int, Mapping[int, int]], expert: int) -> Known:

@@ -174,10 +174,11 @@ class BlendRunner(Runner, Learner, Explaining):
         hashes, context = self._contexts.read(ids, (recent, words))
         keys = keys_of(hashes)  # (B, T, K)
         if time == wanted == 1:
-            earlier, history = self._history.step(ids[:, 0], keys[:, 0, self._columns], tuple(history))
+            found, history = self._history.step(ids[:, 0], keys[:, 0, self._columns], tuple(history))
         else:
-            earlier, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
-        known = Known.of(earlier, self._counted, self._experts)
+            read, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
+            found = read.places, read.ids, read.counts.astype(np.int64)
+        known = Known.of(*found, len(self._columns), self._counted, self._experts)
         if wanted:
             flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
             seen = self._ledger.read(flat)
