@@ -34,6 +34,13 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _TYPE = "characters"
 
 
+class _Ids(dict[str, int]):
+    """Ids of characters; one that is not covered has UNK."""
+
+    def __missing__(self, character: str) -> int:
+        return UNK
+
+
 class CharacterVocabulary:
     """One id for each character (code point) of the training texts, in code-point order after the four specials.
 
@@ -48,7 +55,7 @@ class CharacterVocabulary:
         self.characters: tuple[str, ...] = tuple(sorted(set(characters)))
         if any(len(c) != 1 for c in self.characters):
             raise ValueError("a character vocabulary holds single code points")
-        self._ids = {c: i + SPECIALS for i, c in enumerate(self.characters)}
+        self._ids = _Ids({c: i + SPECIALS for i, c in enumerate(self.characters)})
 
     @classmethod
     def from_texts(cls, texts: Sequence[str], *, least: int = 1) -> CharacterVocabulary:
@@ -79,8 +86,7 @@ class CharacterVocabulary:
 
     def encode(self, text: str) -> NDArray[np.int64]:
         """Ids of the characters of a text, shape (len(text),); UNK for a character that is not covered."""
-        get = self._ids.get
-        return np.fromiter((get(c, UNK) for c in text), np.int64, len(text))
+        return np.fromiter(map(self._ids.__getitem__, text), np.int64, len(text))
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of some ids. UNK shows as U+FFFD; PAD, BOS and EOS have no text. `ValueError` outside [0, V)."""

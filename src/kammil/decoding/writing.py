@@ -113,20 +113,20 @@ def _alone(
 
 
 def _drawn(runner: Drawing, guide: Guide, state: State, draft: Draft) -> Iterator[list[Draft]]:
-    """As `draw` for one text, the same one, where the runner draws many characters at once."""
+    """As `draw` for one text, the same one, where the runner draws many characters at once: a draft after all these."""
     options, refused = guide.options, guide.refused
     generator = np.random.default_rng([options.seed, 0])
     while draft.reason is None:
         chances = generator.random(min(_AT_ONCE, options.length - len(draft.text)))
         ids, paid, state = runner.draw(state, chances, temperature=options.temperature, refused=refused)
         bits = paid / -math.log(2) - refused[ids]
+        if not np.isfinite(bits).all():
+            raise FolderError(NO_PROBABILITIES)
         for id, cost in zip(ids.tolist(), bits.tolist(), strict=True):
-            if not math.isfinite(cost):
-                raise FolderError(NO_PROBABILITIES)
             draft.add(guide.piece(id), cost)
-            yield [draft]
             if draft.reason is not None:
                 break
+        yield [draft]
 
 
 def best(drafts: list[Draft], n: int) -> list[Draft]:
