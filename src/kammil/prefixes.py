@@ -3,9 +3,9 @@
 A person types a character, takes one back, jumps into the middle, and asks for completions and suggestions at every
 stop. At each stop that was read a state of the model is kept. The stops make a tree whose branches are the characters
 from one to the next, as in a Patricia tree (Morrison 1968). To read a text is to go down as far as it is known, and on
-from the deepest state: a beginning is never read twice while its states are kept. The most probable continuation goes
-into the tree as it is written: who types on as it said finds all of it there, and the next one has one character to
-add. The states that were used longest ago go first.
+from the deepest state: a beginning is never read twice while its states are kept. The most probable continuation may
+go into the tree as it is written (`Walk`): who types on as it said finds all of it there, and the next one has one
+character to add. The states that were used longest ago go first.
 
 Shapes: T time, V vocabulary.
 """
@@ -25,11 +25,12 @@ comes in the same call. To read such a piece takes the bundled model some millis
 NEAR = 16
 """Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
 MEGABYTES = 16.0
-"""Of states and the tree: some 1,400 stops of the bundled model, fewer of a transformer, whose states grow."""
+"""Of states and the tree: some 1,400 stops of the bundled model after 70 characters, 800 of a long text, and fewer of a
+transformer, whose states grow on."""
 WRITTEN = 1 / 256
 """Share of the bound that a state may take to be kept at each character that is written: a transformer's, which grow,
 would drive out what was typed."""
-_NODE, _CHARACTER = 1600, 40
+_NODE, CHARACTER = 1600, 40
 """Bytes of a stop, beside the numbers of its state, and of a character on the way to it."""
 
 Label = tuple[int, ...]
@@ -61,13 +62,16 @@ class Prefixes:
     def __init__(self, runner: Runner, megabytes: float = MEGABYTES) -> None:
         """Nothing read."""
         self._runner, self._most, self.root = runner, megabytes * 1e6, Node(None, ())
-        self._clear()
+        self.clear()
 
-    def _clear(self) -> None:
+    def clear(self) -> None:
         """Forget all states."""
         self._version = self._runner.version
-        # By hand: a root that was frozen (`gc.freeze`) is never found to be garbage, nor is what it holds.
-        self.root.children.clear()
+        nodes = [self.root]
+        while nodes:  # by hand: a tree that was frozen (`gc.freeze`) is never found to be garbage
+            node = nodes.pop()
+            nodes += node.children.values()
+            node.parent, node.children, node.known = None, {}, None
         self.root = Node(None, ())
         self._kept: OrderedDict[Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
         self._bytes = 0
@@ -92,7 +96,7 @@ class Prefixes:
     def reading(self, ids: Ids) -> Reading:
         """Ids (T,), T >= 1, with BOS in front, to be read piece by piece, from where they are known."""
         if self._version != self._runner.version:  # it has learnt, or forgotten: what it said before is not true now
-            self._clear()
+            self.clear()
         node, path = self.root, tuple(ids.tolist())
         found, depth, at = node, 0, 0
         while below := node.children.get(path[at]) if at < len(path) else None:
@@ -128,14 +132,27 @@ class Prefixes:
         made = self._below(node, label)
         made.known = known
         self._bytes -= self._kept.pop(made, 0)  # two readings of one text, side by side
-        self._kept[made] = size = _bytes(known) + _NODE + _CHARACTER * len(made.label)
+        self._kept[made] = size = _bytes(known) + _NODE + CHARACTER * len(made.label)
         self._bytes += size
         while self._bytes > self._most and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
             self._bytes -= size
             old.known = None
-            _prune(old)
+            self._prune(old)
         return made
+
+    def _prune(self, node: Node) -> None:
+        """Take a node out of the tree that is no stop any more, unless texts part there; and so on to the root."""
+        while (parent := node.parent) is not None and node.known is None and len(node.children) < 2:
+            parent.children.pop(node.label[0], None)
+            for below in node.children.values():
+                below.parent, below.label = parent, node.label + below.label
+                parent.children[node.label[0]] = below
+                if below in self._kept:
+                    self._kept[below] += CHARACTER * len(node.label)
+                    self._bytes += CHARACTER * len(node.label)
+            node.parent, node.children = None, {}
+            node = parent
 
     def _find(self, node: Node, label: Label) -> Node | None:
         """The stop by a label from a node, if there is one."""
@@ -181,19 +198,25 @@ class Reading:
     """Whether the text is the beginning of one that was read before."""
     stop: int = field(init=False)
     """Characters up to the last stop."""
+    goal: int = field(init=False)
+    """Characters up to the next one."""
 
     def __post_init__(self) -> None:
         """It begins at a stop."""
-        self.stop = self.depth
+        self._stopped()
 
     @property
     def due(self) -> int:
         """How many ids are to be read next, up to where a state is kept; 0 when all are read."""
+        return self.goal - self.depth
+
+    def _stopped(self) -> None:
+        """Stand at a stop, and say where the next one is."""
         left = len(self.path) - self.depth
         size = min(left, EVERY - self.depth % EVERY) if left > 3 * EVERY // 2 else left
         if self.shortened and left:
             size = min(size, left - NEAR) if left > NEAR else 1
-        return size
+        self.stop, self.goal = self.depth, self.depth + size
 
     def piece(self, size: int) -> Ids:
         """The next ids, (size,)."""
@@ -201,11 +224,10 @@ class Reading:
 
     def take(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
         """What may follow the next so many ids, `due` at most, as (1, V), and the state after them."""
-        whole = size == self.due
         self.depth, self.state, self.last = self.depth + size, state, (log_probabilities, state)
-        if whole:
+        if self.depth == self.goal:
             self.node = self.prefixes.keep(self.node, self.path[self.stop : self.depth], self.last)
-            self.stop = self.depth
+            self._stopped()
 
     @property
     def known(self) -> Known:
@@ -240,18 +262,6 @@ def _alike(one: Label, other: Label) -> int:
     if one == other:
         return len(one)
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-
-
-def _prune(node: Node) -> None:
-    """Take a node out of the tree that is no stop any more, unless texts part there; and so on towards the root."""
-    while (parent := node.parent) is not None and node.known is None and len(node.children) < 2:
-        for below in node.children.values():
-            below.parent, below.label = parent, node.label + below.label
-            parent.children[node.label[0]] = below
-        if not node.children:
-            parent.children.pop(node.label[0], None)  # gone already where all was forgotten meanwhile
-        node.parent, node.children = None, {}
-        node = parent
 
 
 def _bytes(known: Known) -> int:

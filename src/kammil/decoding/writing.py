@@ -31,7 +31,7 @@ def draw(
     *,
     step: Step | None = None,
 ) -> Iterator[list[Draft]]:
-    """The drafts of n texts after every step; the last ones are finished.
+    """The drafts of n texts after every step, or after as many as the runner draws at once; the last ones are finished.
 
     Args:
         runner: the model.
@@ -39,7 +39,7 @@ def draw(
         log_probabilities: of what may come first, (1, V).
         state: of the model there, one row.
         n: how many.
-        step: what steps in place of the runner.
+        step: what steps one text in place of the runner; not asked where the runner draws by itself.
 
     Draft i depends on the seed and on i alone, not on n.
     """
@@ -120,9 +120,9 @@ def _drawn(runner: Drawing, guide: Guide, state: State, draft: Draft) -> Iterato
         chances = generator.random(min(_AT_ONCE, options.length - len(draft.text)))
         ids, paid, state = runner.draw(state, chances, temperature=options.temperature, refused=refused)
         bits = paid / -math.log(2) - refused[ids]
-        if not np.isfinite(bits).all():
-            raise FolderError(NO_PROBABILITIES)
         for id, cost in zip(ids.tolist(), bits.tolist(), strict=True):
+            if not math.isfinite(cost):
+                raise FolderError(NO_PROBABILITIES)
             draft.add(guide.piece(id), cost)
             if draft.reason is not None:
                 break

@@ -206,8 +206,7 @@ def expand(begins: Index, widths: Index) -> Index:
 def _count(keys: Keys, ids: Ids, most: int, least: int) -> tuple[Keys, Index, Index, Ids, Index]:
     """Keys, widths, lost (C,) and ids, counts (F,) of one part."""
     pairs, counts = np.unique(keys.astype(np.int64) << _ID_BITS | ids, return_counts=True)  # (U,)
-    first = np.flatnonzero(np.diff(pairs >> _ID_BITS, prepend=-1))  # (C,)
-    size = np.diff(np.append(first, len(pairs)))
+    first, size = runs(pairs >> _ID_BITS)  # (C,)
     number = np.repeat(np.arange(len(first)), size)  # context of each pair
     order = np.lexsort((-counts, number))
     rank = np.empty(len(pairs), np.int64)

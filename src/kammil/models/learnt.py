@@ -16,7 +16,7 @@ import numpy as np
 
 from kammil.models.base import Ids
 from kammil.models.contexts import Contexts
-from kammil.models.counts import Counts, Index, Keys, expand, keys_of
+from kammil.models.counts import Counts, Index, Keys, expand, keys_of, runs
 from kammil.models.ledger import Known
 from kammil.vocabulary import BOS, EOS, PAD
 
@@ -111,13 +111,13 @@ class Learnt:
         counts = np.concatenate([known.followers[1], *(count for _, count in added)])
         order = pairs.argsort(kind="stable")
         pairs = pairs[order]
-        first = np.flatnonzero(np.diff(pairs, prepend=-1))
+        first, _ = runs(pairs)
         pairs, counts = pairs[first], np.add.reduceat(counts[order], first)
         pairs, counts = pairs[counts > 0], counts[counts > 0]
         place = pairs >> _ID_BITS
-        begins = np.flatnonzero(np.diff(place, prepend=-1))
+        begins, lengths = runs(place)
         contexts = np.zeros((3, len(begins)), np.int64)
-        contexts[0], contexts[1] = place[begins], np.diff(begins, append=len(place))
+        contexts[0], contexts[1] = place[begins], lengths
         contexts[2, np.searchsorted(contexts[0], places)] = lost
         return Known(contexts, np.stack([pairs & _ID_MASK, counts]))
 

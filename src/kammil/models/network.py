@@ -47,8 +47,9 @@ def session(graph: bytes, *, few: bool = False) -> ort.InferenceSession:
 
     One thread: at these sizes a second one costs more in waiting than it brings.
 
-    `few`: its inputs have few shapes. Then ONNX Runtime remembers for each where its results lie, which spares a short
-    loop a tenth of its time; of many shapes a server would have 20 MB of that within a minute, and ever more.
+    `few`: its inputs have few shapes, or its results are small. Then ONNX Runtime remembers for each where its results
+    lie, which spares a short loop a tenth of its time; of many shapes a server would have 20 MB of that within a
+    minute, and ever more.
     """
     options = ort.SessionOptions()
     options.enable_mem_pattern = few

@@ -117,7 +117,7 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
         names = f"step_gates_{i}", f"step_new_{i}"
         read += _looked_up(g, i, by_time)  # (T, B, 3H), (T, B, H)
         hidden = layer.recurrent.shape[0]
-        shown += [(name, number, ["B", width]) for name, width in zip(names, (3 * hidden, hidden), strict=True)]
+        shown += [(name, number, ["B", size]) for name, size in zip(names, (3 * hidden, hidden), strict=True)]
         states.append(turn(step, h, product(step, h, layer.recurrent), *names, hidden))
     now = states[0] if len(states) == 1 else step.add("Concat", *states, axis=-1)
     kept = step.add("Identity", now)
@@ -169,9 +169,9 @@ def given(layers: Sequence[Layer]) -> list[Value]:
     """Of `tables`, what a graph is told."""
     sizes = [(i, *layer.inward.shape) for i, layer in enumerate(layers)]
     return [
-        (name, np.float16, [size, width])
+        (name, np.float16, [size, numbers])
         for i, size, thrice in sizes
-        for name, width in zip(_names(i), (thrice, thrice // 3), strict=True)
+        for name, numbers in zip(_names(i), (thrice, thrice // 3), strict=True)
     ]
 
 

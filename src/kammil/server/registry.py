@@ -6,6 +6,7 @@ import asyncio
 import gc
 import hashlib
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -19,14 +20,14 @@ from kammil.errors import KammilError
 from kammil.models.base import Learner
 from kammil.prefixes import Prefixes
 from kammil.server import schemas
-from kammil.server.engine import Call, Engine
+from kammil.server.engine import Call, Engine, Learning
 from kammil.server.errors import ApiError
 from kammil.server.settings import Serving, name_of
 
 SHARED = 64.0
 """Megabytes of states that all clients without a session share."""
 EACH = 2.0
-"""Megabytes of states of one session: some 250 of the bundled model, more than a short text has characters."""
+"""Megabytes of states of one session: the last 170 characters that were typed, with the bundled model."""
 LEARNT = 10_000
 """Texts that clients may teach a model at most."""
 
@@ -66,11 +67,15 @@ class Served:
         """Where what a session typed is kept."""
         if session is None or not self._most:
             return self.model.prefixes
-        found = self._sessions.pop(session, None) or Prefixes(self.model.runner, EACH)
-        self._sessions[session] = found
+        found = self._sessions.pop(session, None)
+        self._sessions[session] = found = Prefixes(self.model.runner, EACH) if found is None else found
         while len(self._sessions) > self._most:
-            self._sessions.popitem(last=False)
+            self._forget(self._sessions.popitem(last=False)[1])
         return found
+
+    def _forget(self, prefixes: Prefixes) -> None:
+        """Free states that nobody will ask for again; on the engine's thread, which may be at work with them."""
+        self.engine.submit(Learning(math.inf, prefixes.clear))
 
     def worked(self, call: Call[Any], tokens: int) -> None:
         """Count a call that the engine has answered."""
@@ -79,6 +84,8 @@ class Served:
     def release(self) -> None:
         """End the engine of a model that was replaced, once nobody uses it."""
         if self.retired and not self.users:
+            for prefixes in (self.model.prefixes, *self._sessions.values()):
+                self._forget(prefixes)
             self.engine.close()
 
 

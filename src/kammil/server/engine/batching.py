@@ -34,7 +34,7 @@ ROWS = 64
 """Rows stepped in one call at most: each costs less than the one before, but everybody waits for all of them. What is
 more makes a second batch, which takes turns with the first."""
 TIDY = 5.0
-"""Seconds after which memory that is free goes back to the system."""
+"""Seconds after which memory that is free goes back to the system, while there is work and once after it."""
 
 Answer = TypeVar("Answer")
 
@@ -105,24 +105,30 @@ class Engine:
 
     def _run(self) -> None:
         """The thread: rounds, as long as there is something to do."""
-        tidied = time.monotonic()
+        tidied, used = time.monotonic(), False
         while True:
             with self._wake:
-                while not (self._inbox or self._busy or self._closing):
-                    self._wake.wait()
+                self._wake.wait_for(lambda: self._inbox or self._busy or self._closing, TIDY if used else None)
                 taken = list(self._inbox)
                 self._inbox.clear()
-            if not (taken or self._busy):
+                ended = self._closing and not (taken or self._busy)
+            if ended:
                 return
-            for call in taken:
-                self._take_up(call)
-            self._batches.step(self._read())
-            self._searches = [one for one in self._searches if self._search(*one)]
-            self._count()
-            self._answers.hand_out()
-            if time.monotonic() > tidied + TIDY:
+            if taken or self._busy:
+                self._round(taken)
+                used = True
+            if used and time.monotonic() >= tidied + TIDY:
                 give_back()
-                tidied = time.monotonic()
+                tidied, used = time.monotonic(), False
+
+    def _round(self, taken: Sequence[Call[Any]]) -> None:
+        """Take up calls, read a piece of every prompt, and write one more character of every text."""
+        for call in taken:
+            self._take_up(call)
+        self._batches.step(self._read())
+        self._searches = [one for one in self._searches if self._search(*one)]
+        self._count()
+        self._answers.hand_out()
 
     @property
     def _busy(self) -> bool:

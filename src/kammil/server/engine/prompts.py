@@ -15,10 +15,10 @@ from kammil.server.engine.calls import Scanning, Scoring, Suggesting, Writing
 
 PROMPTS = 32
 """Prompts of which a piece is read in one round at most; those who write wait meanwhile."""
-MANY = 3
-"""Prompts that are read in pieces of common sizes; the calls for fewer would take longer than what is shared."""
 SCANNED = 4
 """The same of texts that are scored: there every place costs, not only the last."""
+MANY = 3
+"""Prompts that are read in pieces of common sizes; the calls for fewer would take longer than what is shared."""
 
 Shapes = tuple[tuple[int, ...], ...]
 
