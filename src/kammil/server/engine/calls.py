@@ -154,7 +154,7 @@ class Writing(Call["list[Written]"]):
         self.prefixes = model.prefixes if prefixes is None else prefixes
         options = guide.options
         self.plain = guide.plain
-        self.jobs = [Job(self, i, Draft(options)) for i in range(max(n, options.best_of))]
+        self.jobs = [Job(options.seed, i, Draft(options)) for i in range(max(n, options.best_of))]
         self.live = self.jobs.copy() if options.length else []
         self.memory: Memory = guide.memory(len(self.jobs))
         self.scanning: Scanning | None = None
@@ -164,7 +164,8 @@ class Writing(Call["list[Written]"]):
 
     def found(self, drafts: list[Draft]) -> None:
         """Take the texts that a search has found, best first."""
-        self.jobs = [Job(self, i, draft, decided=len(draft.bits)) for i, draft in enumerate(drafts)]
+        seed = self.guide.options.seed
+        self.jobs = [Job(seed, i, draft, decided=len(draft.bits)) for i, draft in enumerate(drafts)]
         self.live = []
 
     def pieces(self) -> list[Piece]:
@@ -184,7 +185,7 @@ class Writing(Call["list[Written]"]):
 class Job:
     """One text of a writing."""
 
-    writing: Writing
+    seed: int
     index: int
     draft: Draft
     tokens: list[Token] = field(default_factory=list[Token])
@@ -200,7 +201,7 @@ class Job:
 
     def __post_init__(self) -> None:
         """Each text has a generator of its own, that of `decoding.draw`."""
-        self.generator = np.random.default_rng([self.writing.guide.options.seed, self.index])
+        self.generator = np.random.default_rng([self.seed, self.index])
 
     def piece(self) -> Piece | None:
         """What has come since the last time; None if nothing has."""
