@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 import kammil
 from kammil.completion import Completer, Options
 from kammil.models.base import Ids, LogProbabilities, Runner, State
-from kammil.prefixes import CHARACTER, EVERY, NEAR, Node, Prefixes
+from kammil.prefixes import CHARACTER, EVERY, NEAR, Node, Packed, Prefixes
 from kammil.vocabulary import BOS
 
 SIZE = 7
@@ -41,6 +43,26 @@ class Counting(Runner):
         scores = np.stack([(line.sum(1) + line.shape[1] * k) % 11 for k in range(SIZE)], axis=1)
         wanted = ids.shape[1] if last is None else last
         return scores[:, None].repeat(wanted, axis=1).astype(np.float32), (line,)
+
+
+@given(
+    arrays(np.float32, st.tuples(st.just(1), st.integers(0, 9))),
+    st.lists(
+        arrays(
+            st.sampled_from([np.uint8, np.float16, np.float32, np.int64, np.uint64]),
+            st.tuples(st.just(1), st.integers(0, 5), st.integers(0, 5)),
+        ),
+        max_size=4,
+    ),
+)
+def test_what_is_packed_comes_back_as_it_was(
+    log_probabilities: LogProbabilities, state: list[NDArray[np.generic]]
+) -> None:
+    given_ = tuple(array.swapaxes(1, 2) for array in state)  # not in the order of memory
+    back, arrays_ = Packed.of((log_probabilities, given_)).known()
+    for one, other in zip((log_probabilities, *given_), (back, *arrays_), strict=True):
+        assert one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+        assert other.flags.aligned and not other.flags.writeable
 
 
 TEXTS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=30), min_size=1, max_size=12)
@@ -151,8 +173,8 @@ def test_the_tree_has_stops_and_partings_and_nothing_else(
         nodes, stops, characters = [prefixes.root], 0, 0
         while nodes:
             node = nodes.pop()
-            stops, characters = stops + (node.known is not None), characters + len(node.label)
-            assert node is prefixes.root or node.known is not None or len(node.children) > 1
+            stops, characters = stops + (node.packed is not None), characters + len(node.label)
+            assert node is prefixes.root or node.packed is not None or len(node.children) > 1
             for first, below in node.children.items():
                 assert below.parent is node and below.label[0] == first
                 nodes.append(below)
@@ -239,7 +261,7 @@ def test_stops_do_not_depend_on_the_pieces_that_are_read(known: int, length: int
 
 def stops(node: Node, depth: int = 0) -> Iterator[int]:
     """How many characters lead to each state, shortest first where texts do not part."""
-    if node.known is not None:
+    if node.packed is not None:
         yield depth
     for below in node.children.values():
         yield from stops(below, depth + len(below.label))

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,18 +26,54 @@ comes in the same call. To read such a piece takes the bundled model some millis
 NEAR = 16
 """Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
 MEGABYTES = 16.0
-"""Of states and the tree: some 1,400 stops of the bundled model after 70 characters, 800 of a long text, and fewer of a
+"""Of states and the tree: some 1,200 stops of the bundled model after 70 characters, 900 of a long text, and fewer of a
 transformer, whose states grow on."""
 WRITTEN = 1 / 256
 """Share of the bound that a state may take to be kept at each character that is written: a transformer's, which grow,
 would drive out what was typed."""
-_NODE, CHARACTER = 1600, 40
+_NODE, CHARACTER = 1300, 40
 """Bytes of a stop, beside the numbers of its state, and of a character on the way to it."""
+_ALIGNED = 8
+"""Bytes that every array in a block begins at a multiple of."""
 
 Label = tuple[int, ...]
 """Characters from one stop to the next."""
 Known = tuple[LogProbabilities, State]
 """What may follow a text, (1, V), and the state of the runner there, one row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What is known of a text, in one block of memory.
+
+    Half a dozen small arrays that stay, each allocated by itself among many that go, leave holes that nothing fits
+    into, and a server grows by them.
+    """
+
+    block: bytes
+    forms: tuple[tuple[np.dtype[Any], tuple[int, ...], int], ...]
+    """Of each array its numbers, its shape, and where it begins; the log-probabilities are the last one."""
+
+    @classmethod
+    def of(cls, known: Known) -> Self:
+        """A copy."""
+        log_probabilities, state = known
+        forms: list[tuple[np.dtype[Any], tuple[int, ...], int]] = []
+        parts: list[bytes] = []
+        at = 0
+        for array in (*state, log_probabilities):
+            parts.append(array.tobytes())
+            forms.append((array.dtype, array.shape, at))
+            at += len(parts[-1])
+            if rest := at % _ALIGNED:
+                parts.append(bytes(_ALIGNED - rest))
+                at += _ALIGNED - rest
+        return cls(b"".join(parts), tuple(forms))
+
+    def known(self) -> Known:
+        """The same arrays, which cannot be written to."""
+        *state, log_probabilities = (np.ndarray(shape, dtype, self.block, at) for dtype, shape, at in self.forms)
+        return log_probabilities, tuple(state)
 
 
 @dataclass(eq=False, slots=True)
@@ -48,7 +85,8 @@ class Node:
     label: Label
     children: dict[int, Node] = field(default_factory=dict[int, "Node"])
     """By the first character on the way to them."""
-    known: Known | None = None
+    packed: Packed | None = None
+    """What is known there."""
 
 
 class Prefixes:
@@ -71,7 +109,7 @@ class Prefixes:
         while nodes:  # by hand: a tree that was frozen (`gc.freeze`) is never found to be garbage
             node = nodes.pop()
             nodes += node.children.values()
-            node.parent, node.children, node.known = None, {}, None
+            node.parent, node.children, node.packed = None, {}, None
         self.root = Node(None, ())
         self._kept: OrderedDict[Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
         self._bytes = 0
@@ -105,12 +143,14 @@ class Prefixes:
             if alike < len(below.label):
                 break
             node = below
-            if node.known is not None:
+            if node.packed is not None:
                 found, depth = node, at
-        if found.known is not None:
+        known = None
+        if found.packed is not None:
             self._kept.move_to_end(found)
-        state = self._runner.start(1) if found.known is None else found.known[1]
-        return Reading(self, found, depth, path, state, found.known, shortened=at == len(path))
+            known = found.packed.known()
+        state = self._runner.start(1) if known is None else known[1]
+        return Reading(self, found, depth, path, state, known, shortened=at == len(path))
 
     def step(self, node: Node, label: Label, state: State) -> tuple[Node, Label, Known]:
         """Go on from a node by a label, whose last id is not read yet; `state` is before that.
@@ -119,9 +159,9 @@ class Prefixes:
         """
         current = self._version == self._runner.version  # else it has learnt, or forgotten
         below = self._find(node, label) if current else None
-        if below is not None and below.known is not None:
+        if below is not None and below.packed is not None:
             self._kept.move_to_end(below)
-            return below, (), below.known
+            return below, (), below.packed.known()
         known = self._runner.step(np.array(label[-1:]), state)
         if current and _bytes(known) <= self._most * WRITTEN:
             return self.keep(node, label, known), (), known
@@ -130,20 +170,20 @@ class Prefixes:
     def keep(self, node: Node, label: Label, known: Known) -> Node:
         """Remember what is known by a label from a node, and forget the oldest beyond the bound; where it is kept."""
         made = self._below(node, label)
-        made.known = known
+        made.packed = Packed.of(known)
         self._bytes -= self._kept.pop(made, 0)  # two readings of one text, side by side
-        self._kept[made] = size = _bytes(known) + _NODE + CHARACTER * len(made.label)
+        self._kept[made] = size = len(made.packed.block) + _NODE + CHARACTER * len(made.label)
         self._bytes += size
         while self._bytes > self._most and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
             self._bytes -= size
-            old.known = None
+            old.packed = None
             self._prune(old)
         return made
 
     def _prune(self, node: Node) -> None:
         """Take a node out of the tree that is no stop any more, unless texts part there; and so on to the root."""
-        while (parent := node.parent) is not None and node.known is None and len(node.children) < 2:
+        while (parent := node.parent) is not None and node.packed is None and len(node.children) < 2:
             parent.children.pop(node.label[0], None)
             for below in node.children.values():
                 below.parent, below.label = parent, node.label + below.label
