@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Self
 
 import numpy as np
@@ -26,18 +27,21 @@ comes in the same call. To read such a piece takes the bundled model some millis
 NEAR = 16
 """Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
 MEGABYTES = 16.0
-"""Of states and the tree: some 1,200 stops of the bundled model after 70 characters, 900 of a long text, and fewer of a
-transformer, whose states grow on."""
+"""Of states and the tree: some 1,500 stops of the bundled model after 70 characters, 1,000 of a long text, and fewer
+of a transformer, whose states grow on."""
 WRITTEN = 1 / 256
 """Share of the bound that a state may take to be kept at each character that is written: a transformer's, which grow,
 would drive out what was typed."""
-_NODE, CHARACTER = 1300, 40
+_NODE, CHARACTER = 600, 4
 """Bytes of a stop, beside the numbers of its state, and of a character on the way to it."""
 _ALIGNED = 8
 """Bytes that every array in a block begins at a multiple of."""
 
-Label = tuple[int, ...]
-"""Characters from one stop to the next."""
+Label = str
+"""Ids from one stop to the next, each as the character of that number: two or four bytes an id, compared at once."""
+Form = tuple[np.dtype[Any], tuple[int, ...], int]
+"""Of an array in a block: its numbers, its shape, and where it begins."""
+Forms = tuple[Form, ...]
 Known = tuple[LogProbabilities, State]
 """What may follow a text, (1, V), and the state of the runner there, one row."""
 
@@ -51,14 +55,14 @@ class Packed:
     """
 
     block: bytes
-    forms: tuple[tuple[np.dtype[Any], tuple[int, ...], int], ...]
-    """Of each array its numbers, its shape, and where it begins; the log-probabilities are the last one."""
+    forms: Forms
+    """Of each array; the log-probabilities are the last one."""
 
     @classmethod
     def of(cls, known: Known) -> Self:
         """A copy."""
         log_probabilities, state = known
-        forms: list[tuple[np.dtype[Any], tuple[int, ...], int]] = []
+        forms: list[Form] = []
         parts: list[bytes] = []
         at = 0
         for array in (*state, log_probabilities):
@@ -68,7 +72,7 @@ class Packed:
             if rest := at % _ALIGNED:
                 parts.append(bytes(_ALIGNED - rest))
                 at += _ALIGNED - rest
-        return cls(b"".join(parts), tuple(forms))
+        return cls(b"".join(parts), _shared(tuple(forms)))
 
     def known(self) -> Known:
         """The same arrays, which cannot be written to."""
@@ -83,7 +87,7 @@ class Node:
     parent: Node | None
     """None for the root, and for what has left the tree."""
     label: Label
-    children: dict[int, Node] = field(default_factory=dict[int, "Node"])
+    children: dict[str, Node] = field(default_factory=dict[str, "Node"])
     """By the first character on the way to them."""
     packed: Packed | None = None
     """What is known there."""
@@ -99,7 +103,7 @@ class Prefixes:
 
     def __init__(self, runner: Runner, megabytes: float = MEGABYTES) -> None:
         """Nothing read."""
-        self._runner, self._most, self.root = runner, megabytes * 1e6, Node(None, ())
+        self._runner, self._most, self.root = runner, megabytes * 1e6, Node(None, "")
         self.clear()
 
     def clear(self) -> None:
@@ -110,7 +114,7 @@ class Prefixes:
             node = nodes.pop()
             nodes += node.children.values()
             node.parent, node.children, node.packed = None, {}, None
-        self.root = Node(None, ())
+        self.root = Node(None, "")
         self._kept: OrderedDict[Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
         self._bytes = 0
 
@@ -135,7 +139,7 @@ class Prefixes:
         """Ids (T,), T >= 1, with BOS in front, to be read piece by piece, from where they are known."""
         if self._version != self._runner.version:  # it has learnt, or forgotten: what it said before is not true now
             self.clear()
-        node, path = self.root, tuple(ids.tolist())
+        node, path = self.root, _label(ids)
         found, depth, at = node, 0, 0
         while below := node.children.get(path[at]) if at < len(path) else None:
             alike = _alike(below.label, path[at : at + len(below.label)])
@@ -161,10 +165,10 @@ class Prefixes:
         below = self._find(node, label) if current else None
         if below is not None and below.packed is not None:
             self._kept.move_to_end(below)
-            return below, (), below.packed.known()
-        known = self._runner.step(np.array(label[-1:]), state)
+            return below, "", below.packed.known()
+        known = self._runner.step(_ids(label[-1:]), state)
         if current and _bytes(known) <= self._most * WRITTEN:
-            return self.keep(node, label, known), (), known
+            return self.keep(node, label, known), "", known
         return node, label, known
 
     def keep(self, node: Node, label: Label, known: Known) -> Node:
@@ -260,7 +264,7 @@ class Reading:
 
     def piece(self, size: int) -> Ids:
         """The next ids, (size,)."""
-        return np.array(self.path[self.depth : self.depth + size], np.int64)
+        return _ids(self.path[self.depth : self.depth + size])
 
     def take(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
         """What may follow the next so many ids, `due` at most, as (1, V), and the state after them."""
@@ -287,14 +291,30 @@ class Walk:
     def __init__(self, prefixes: Prefixes, reading: Reading) -> None:
         """Stand where the text ends."""
         self._prefixes, self._node = prefixes, reading.node
-        self._beyond: Label = ()
+        self._beyond: Label = ""
         self.known = reading.known
 
     def step(self, ids: Ids, state: State) -> Known:
         """As the runner's, for one row: the state is the one after what was stepped before."""
-        label = (*self._beyond, int(ids[0]))
+        label = self._beyond + chr(int(ids[0]))
         self._node, self._beyond, known = self._prefixes.step(self._node, label, state)
         return known
+
+
+@lru_cache(1024)
+def _shared(forms: Forms) -> Forms:
+    """The same for all texts of a length: a kilobyte each."""
+    return forms
+
+
+def _label(ids: Ids) -> Label:
+    """Ids (T,) as characters."""
+    return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _ids(label: Label) -> Ids:
+    """The ids again, (T,)."""
+    return np.frombuffer(label.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
 
 
 def _alike(one: Label, other: Label) -> int:
