@@ -12,7 +12,17 @@ class DataError(KammilError):
 
 
 class OptionError(KammilError):
-    """An option outside its range, or two options that contradict each other."""
+    """An option outside its range, or two options that contradict each other.
+
+    Args:
+        message: the sentence.
+        option: the one to blame, where it is one of decoding.
+    """
+
+    def __init__(self, message: str, *, option: str | None = None) -> None:
+        """Nothing is printed yet."""
+        super().__init__(message)
+        self.option = option
 
 
 class FolderError(KammilError):

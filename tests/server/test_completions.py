@@ -214,8 +214,9 @@ def test_streamed_tokens_are_those_of_the_whole(client: Any) -> None:
         ({"prompt": "ا" * 100_001}, "prompt"),
         ({"suffix": "x"}, "suffix"),
         ({"seed": 1.5}, "seed"),
-        ({"stop": [""]}, None),
-        ({"preset": "nothing"}, None),
+        ({"stop": [""]}, "stop"),
+        ({"preset": "nothing"}, "preset"),
+        ({"best_of": 2, "beams": 2}, "best_of"),
     ],
 )
 def test_what_is_wrong_is_said(server: Running, change: dict[str, Any], param: str | None) -> None:
@@ -224,6 +225,30 @@ def test_what_is_wrong_is_said(server: Running, change: dict[str, Any], param: s
     error = got.json["error"]
     assert error["type"] == "invalid_request_error" and error["param"] == param
     assert len(error["message"]) < 300
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"stop": ["a"] * 5}, "at most 4 items"),
+        ({"stop": ["a", None]}, "stop[1]"),
+        ({"prompt": [1, "a"]}, "prompt[1]"),
+        ({"prompt": [[1, 2], ["a"]]}, "prompt[1][0]"),
+        ({"prompt": [1, -1]}, "greater than or equal to 0"),
+    ],
+)
+def test_of_a_field_of_several_types_what_fits_best_is_spoken_of(
+    server: Running, change: dict[str, Any], said: str
+) -> None:
+    got = server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 4} | change)
+    assert got.status == 400 and said in got.json["error"]["message"]
+
+
+def test_null_is_the_default(server: Running) -> None:
+    nothing = dict.fromkeys(["prompt", "temperature", "top_p", "n", "best_of", "stop", "presence_penalty", "beams"])
+    told = [server.ask("/v1/completions", {"seed": 1, "max_tokens": 20} | more) for more in ({}, nothing)]
+    assert [got.status for got in told] == [200, 200]
+    assert told[0].json["choices"] == told[1].json["choices"]
 
 
 def test_a_model_that_is_not_there(client: Any) -> None:

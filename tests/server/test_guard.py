@@ -77,6 +77,16 @@ def test_the_key_opens(strict: Running) -> None:
     assert strict.ask("/v1/learn", {"text": "شو"}, Authorization="bearer sesame").status == 403  # --no-learn
 
 
+def test_who_sends_all_of_a_large_body_before_reading_gets_the_answer(strict: Running) -> None:
+    body = b"x" * 10_000_000
+    with socket.create_connection(("127.0.0.1", strict.port)) as connection:
+        connection.sendall(
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sesame\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body) + body
+        )
+        assert connection.recv(1000).startswith(b"HTTP/1.1 413")
+
+
 def test_a_large_body_is_refused(strict: Running) -> None:
     got = strict.ask("/v1/completions", b"x" * 2001, Authorization="Bearer sesame")
     assert got.status == 413 and got.json["error"]["message"].startswith("the body has more than 2000 bytes")

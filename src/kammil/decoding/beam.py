@@ -10,7 +10,8 @@ which put it off (Post & Vilar 2018, arXiv:1804.06609).
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,10 @@ def search(runner: Runner, guide: Guide, log_probabilities: LogProbabilities, st
 
 def searching(
     runner: Runner, guide: Guide, log_probabilities: LogProbabilities, state: State, n: int
-) -> Generator[None, None, list[Draft]]:
+) -> Generator[Callable[[], list[Draft]], None, list[Draft]]:
     """As `search`, stopping after every step, for those who have other things to do in between.
+
+    It gives what would tell the best texts at this stop, for those whose time is over: some may have no end yet.
 
     In every step the extensions of all beams are gone through, best first, until B of them go on; those that end on
     the way are finished. The search ends when nothing that goes on can still be among the best n.
@@ -76,8 +79,17 @@ def searching(
             break
         live, memory = going, guide.after(memory, parents[kept], ids[kept])
         log_probabilities, state = runner.step(ids[kept], rows(state, parents[kept]))
-        yield
-    return [draft for _, draft in sorted(finished.values(), key=lambda one: -one[0])[:n]]
+        going_on = zip((totals / step).tolist(), live, strict=True)
+        yield partial(_best, [*finished.values(), *going_on], n)
+    return _best([*finished.values()], n)
+
+
+def _best(scored: list[tuple[float, Draft]], n: int) -> list[Draft]:
+    """The n different texts of the highest scores, best first."""
+    different: dict[str, Draft] = {}
+    for _, draft in sorted(scored, key=lambda one: -one[0]):
+        different.setdefault(draft.text, draft)
+    return [*different.values()][:n]
 
 
 def _dealt(scores: NDArray[np.float64], memory: Memory, guide: Guide) -> tuple[Ids, Ids, NDArray[np.bool_]]:

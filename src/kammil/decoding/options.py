@@ -75,17 +75,18 @@ class Decoding(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "options"
             reason = _REASONS.get(name, first["msg"])
-            raise OptionError(f"{name} is {first['input']!r}, but {reason}.") from error
-        for name, strings in (("stop", made.stop), ("forbidden", made.forbid), ("forced", made.force)):
-            if any(not s for s in strings):
-                raise OptionError(f"a {name} string is empty, but it must hold at least one character.")
+            raise OptionError(f"{name} is {first['input']!r}, but {reason}.", option=name) from error
+        for kind, name in (("stop", "stop"), ("forbidden", "forbid"), ("forced", "force")):
+            if not all(getattr(made, name)):
+                raise OptionError(f"a {kind} string is empty, but it must hold at least one character.", option=name)
         if sum(map(len, made.forbid + made.force)) > PATTERNS:
             raise OptionError(f"forbid and force hold more than {PATTERNS} characters; give fewer or shorter strings.")
         if made.min_length > made.length:
             raise OptionError(f"min_length is {made.min_length}, but length is {made.length}; it must not be more.")
         if made.beams > 1 and made.best_of > 1:
             raise OptionError(
-                f"best_of is {made.best_of}, but beams draw nothing to choose from; leave one of them out."
+                f"best_of is {made.best_of}, but beams draw nothing to choose from; leave one of them out.",
+                option="best_of",
             )
         return made
 
@@ -133,5 +134,5 @@ def _preset(name: str | None) -> Mapping[str, Any]:
     if name is None:
         return {}
     if name not in PRESETS:
-        raise OptionError(f"preset is {name!r}, but it must be one of: {', '.join(PRESETS)}.")
+        raise OptionError(f"preset is {name!r}, but it must be one of: {', '.join(PRESETS)}.", option="preset")
     return PRESETS[name]

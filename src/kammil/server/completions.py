@@ -111,7 +111,7 @@ def plan(request: CompletionRequest, served: Served, settings: Serving) -> Plan:
     beams = request.beams or 1
     if beams > 1 and request.logprobs is not None:
         raise ApiError(400, "logprobs are not given for beams; leave one of them out.", param="logprobs")
-    prompts = tuple(_prompts(request.prompt, served.model))
+    prompts = tuple(_prompts("" if request.prompt is None else request.prompt, served.model))
     if len(prompts) * max(n, best_of, beams) > TEXTS:
         raise ApiError(400, f"more than {TEXTS} texts are asked for; ask for fewer at a time.", param="n")
     if sum(prompt.tokens for prompt in prompts) > LONGEST:
@@ -149,7 +149,10 @@ def _options(request: CompletionRequest, length: int, best_of: int) -> Options:
         "repetition_penalty",
         "beams",
     ):
-        if name in given and (value := getattr(request, name)) is not None:
+        value = getattr(request, name) if name in given else None
+        if value is None and not request.preset:  # sent as null, which is the default too
+            value = CompletionRequest.model_fields[name].default
+        if value is not None:
             options[name] = value
     if options.get("top_p") == 0:  # OpenAI allows it: the most probable one alone
         options["top_p"] = 1e-9

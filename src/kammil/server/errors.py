@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from kammil.errors import FolderError, KammilError
+from kammil.errors import FolderError, KammilError, OptionError
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
 """OpenAI's `type` of a status; other statuses below 500 are an `invalid_request_error`."""
@@ -62,6 +62,8 @@ def of(error: Exception) -> ApiError:
         return ApiError(503, "the time for this request is over; ask for less, or later.", code="timeout")
     if isinstance(error, FolderError):
         return ApiError(500, str(error), code="model_error")
+    if isinstance(error, OptionError):
+        return ApiError(400, str(error), param=error.option)
     if isinstance(error, KammilError):
         return ApiError(400, str(error))
     return ApiError(500, "the server failed; its log says why.", code="internal_error")
@@ -85,13 +87,24 @@ async def _ours(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    first = cast(RequestValidationError, error).errors()[0]
-    place = [str(part) for part in first["loc"] if part != "body"]
-    if first["type"] == "json_invalid":
+    found = cast(RequestValidationError, error).errors()
+    if found[0]["type"] == "json_invalid":
         return ApiError(400, "the body is no JSON.").response()
-    name = place[0] if place else "body"
-    message = f"{name} is not valid: {str(first['msg'])[:200].rstrip('.')}."
-    return ApiError(400, message, param=place[0] if place else None).response()
+    places = [[part for part in one["loc"] if part != "body"] for one in found]
+    if not places[0]:
+        return ApiError(400, "the body is no JSON object, sent as Content-Type: application/json.").response()
+    # Of a field that may be of several types there is an error for each: the one that got furthest says most.
+    own = [(one, place) for one, place in zip(found, places, strict=True) if place and place[0] == places[0][0]]
+    one, place = max(own, key=lambda pair: (not pair[0]["type"].endswith("_type"), _depth(pair[1])))
+    name = f"{place[0]}{''.join(f'[{part}]' for part in place[1:] if isinstance(part, int))}"
+    message = f"{name} is not valid: {str(one['msg'])[:200].rstrip('.')}."
+    return ApiError(400, message, param=str(place[0])).response()
+
+
+def _depth(place: list[int | str]) -> tuple[int, int]:
+    """How far a check got: into how many lists, and to which item."""
+    items = [part for part in place if isinstance(part, int)]
+    return len(items), items[-1] if items else 0
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:

@@ -15,6 +15,7 @@ import logging
 import socket
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -27,6 +28,9 @@ SLOW = 15.0
 """Seconds in which a body must have come."""
 GRACE = 15.0
 """Seconds beyond a request's time in which a slow client must have taken its answer."""
+DRAINED, DRAINING = 1 << 26, 1.0
+"""Bytes and seconds of a body that is too large which are still taken, and thrown away: a client that sends all before
+it reads would see a broken connection in place of the answer."""
 HELD = 64
 """Largest bodies that may be on their way at once, all of them together."""
 OPEN = frozenset({"/health", "/docs", "/openapi.json"})
@@ -159,6 +163,8 @@ class Guard:
         most = self._settings.body
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length[:20]) > most:
+            if "expect" not in headers:  # else the client waits to be told
+                await _drain(receive)
             raise _large(most)
         parts: list[bytes] = []
         size = 0
@@ -173,6 +179,7 @@ class Guard:
                     size += len(part)
                     self._held += len(part)
                     if size > most:
+                        await _drain(receive)
                         raise _large(most)
                     if self._held > HELD * most:
                         raise busy()
@@ -182,6 +189,18 @@ class Guard:
             raise ApiError(408, f"the body did not come within {SLOW:.0f} seconds.") from error
         finally:
             self._held -= size
+
+
+async def _drain(receive: Receive) -> None:
+    """Throw away the rest of a body, as far as it is worth it."""
+    size = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(DRAINING):
+            while size < DRAINED:
+                message = await receive()
+                if not message.get("more_body", False):
+                    return
+                size += len(message.get("body", b""))
 
 
 def _large(most: int) -> ApiError:

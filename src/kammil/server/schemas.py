@@ -41,7 +41,7 @@ class CompletionRequest(Sent):
     """`POST /v1/completions`."""
 
     model: Model = None
-    prompt: str | list[str] | list[Id] | list[list[Id]] = Field(
+    prompt: str | list[str] | list[Id] | list[list[Id]] | None = Field(
         default="", description="One text or several, or their tokens. Nothing: the model begins a text."
     )
     max_tokens: Annotated[int, Field(ge=0)] | None = Field(default=16, description="Characters at most.")

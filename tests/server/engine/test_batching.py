@@ -155,6 +155,16 @@ def test_time_that_is_over_ends_with_what_there_is(bundled: Completer) -> None:
     assert nothing.text == ""
 
 
+def test_a_search_whose_time_is_over_gives_the_best_so_far(bundled: Completer) -> None:
+    async def work(engine: Engine) -> list[Written]:
+        options: Options = {"length": 90_000, "min_length": 90_000, "beams": 4}
+        return await engine.ask(writing(bundled, "شو حلو", options, 2, seconds=0.5))
+
+    first, second = run(bundled, work)
+    assert first.text and second.text and first.text != second.text
+    assert {first.finish_reason, second.finish_reason} == {"length"}
+
+
 def test_a_short_text_does_not_wait_for_a_long_one(bundled: Completer) -> None:
     async def work(engine: Engine) -> list[str]:
         done: list[str] = []

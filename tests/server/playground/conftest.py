@@ -45,6 +45,8 @@ class Api:
         self.suggestions: dict[str, list[dict[str, Any]]] = {}
         self.foreign: list[str] = []
         self.held: list[Route] | None = None
+        self.holding = "v1/completions"
+        """What is put there and not answered, where there is such a list."""
         self.failing: tuple[int, str] | None = None
         self.key: str | None = None
 
@@ -74,7 +76,7 @@ class Api:
             route.fulfill(status=status, json={"error": {"message": message}}, headers={"Retry-After": "1"})
         elif self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             route.fulfill(status=401, json={"error": {"message": "no key"}})
-        elif self.held is not None and path == "v1/completions":
+        elif self.held is not None and path == self.holding:
             self.held.append(route)
         else:
             self.answer(route, path, body)

@@ -50,6 +50,20 @@ def test_chips_go_in_the_direction_of_the_text_and_are_used(visit: Callable[...,
     assert len({body["session"] for body in api.of("POST v1/suggest")}) == 1
 
 
+def test_chips_go_with_what_is_typed_since_they_were_asked_for(page: Playground, api: Api) -> None:
+    page.type(MID)
+    chips = page.one("#chips button:visible")
+    expect(chips).to_have_count(3)
+    api.held, api.holding = [], "v1/suggest"  # what is typed now is not answered
+    page.type("ون")
+    # The other two words are no more possible.
+    expect(chips).to_have_text([re.compile("^تكوني ")])
+    chips.first.click()
+    page.has_text(MID + "وني ")
+    page.one("#text").press("Backspace")
+    expect(chips).to_have_count(0)
+
+
 def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:
     page.type(MID)
     page.has_ghost("ون مع اصحابك كل")
@@ -132,3 +146,12 @@ def test_the_card_shows_what_is_known(page: Playground) -> None:
     expect(page.one("#card")).to_contain_text("research use")
     expect(page.one("#card")).to_contain_text("٢٫٦٤")
     expect(page.one("#card dt")).to_have_count(6)  # what is null is left out
+
+
+@pytest.mark.parametrize("locale", ["ar", "en"])
+def test_the_card_can_be_read_on_a_phone(visit: Callable[..., Playground], locale: str) -> None:
+    page = visit(locale, viewport={"width": 320, "height": 740})
+    values = page.one("#card dd")
+    expect(values).to_have_count(6)
+    widths = [box["width"] for i in range(6) if (box := values.nth(i).bounding_box())]
+    assert min(widths) > 100

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,6 +37,8 @@ TIDY = 5.0
 """Seconds after which memory that is free goes back to the system, while there is work and once after it."""
 
 Answer = TypeVar("Answer")
+Steps = Generator[Callable[[], list[Draft]], None, list[Draft]]
+"""Of a beam search; see `decoding.searching`."""
 
 
 @dataclass
@@ -72,7 +74,7 @@ class Engine:
         self._answers = Answers()
         self._prompts = Prompts(model, self._answers, together=not self._alone)
         self._batches = Batches(model, self._answers, rows)
-        self._searches: list[tuple[Writing, Generator[None, None, list[Draft]]]] = []
+        self._searches: list[tuple[Writing, Steps]] = []
         self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)
         self._thread.start()
 
@@ -221,12 +223,14 @@ class Engine:
             except Exception as error:
                 self._answers.fail(calls, error)
 
-    def _search(self, writing: Writing, steps: Generator[None, None, list[Draft]]) -> bool:
+    def _search(self, writing: Writing, steps: Steps) -> bool:
         """One more step of a beam search; whether there are more."""
         try:
             if not self._answers.wanted(writing):
                 return False
-            next(steps)
+            so_far = next(steps)
+            if writing.late:
+                writing.found(so_far())
         except StopIteration as end:
             writing.found(end.value)
             self._answers.note(writing)

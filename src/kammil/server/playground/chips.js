@@ -1,13 +1,16 @@
 // Three words that may come next: buttons in the direction of the text, reached with the arrow keys as well.
 
 import { share } from "./language.js";
+import { leftOver } from "./seam.js";
 
 /**
  * @param {HTMLElement} group
  * @param {{use(completion: string): void, leave(): void}} heard
  */
 export function chips(group, heard) {
-  let shown = [];
+  let asked = "";
+  let offered = [];
+  let shown = []; // what is left of them, after what was typed since
   const buttons = [0, 1, 2].map((i) => {
     const button = document.createElement("button");
     const word = document.createElement("bdi");
@@ -30,19 +33,33 @@ export function chips(group, heard) {
     event.preventDefault();
   });
 
+  const render = (text) => {
+    shown = offered
+      .map((one) => ({ ...one, completion: leftOver(asked, text, one.completion) }))
+      .filter(({ completion }) => completion)
+      .slice(0, buttons.length);
+    if (buttons.indexOf(document.activeElement) >= shown.length) heard.leave();
+    buttons.forEach((button, i) => {
+      button.hidden = i >= shown.length;
+      if (button.hidden) return;
+      button.firstChild.textContent = shown[i].text;
+      button.lastChild.textContent = share(shown[i].probability);
+    });
+  };
+
   return {
-    /** @param {{text: string, completion: string, probability: number}[]} suggestions */
-    show(suggestions, direction) {
-      shown = suggestions.slice(0, buttons.length);
+    /**
+     * Take words that were asked for after `prefix`, now that the text is `text`.
+     *
+     * @param {{text: string, completion: string, probability: number}[]} suggestions
+     */
+    show(prefix, suggestions, text, direction) {
+      [asked, offered] = [prefix, suggestions];
       group.dir = direction;
-      if (buttons.indexOf(document.activeElement) >= shown.length) heard.leave();
-      buttons.forEach((button, i) => {
-        button.hidden = i >= shown.length;
-        if (button.hidden) return;
-        button.firstChild.textContent = shown[i].text;
-        button.lastChild.textContent = share(shown[i].probability);
-      });
+      render(text);
     },
+    /** Keep those that agree with the text as it is now. */
+    typed: render,
     /** Go to the first one, if there is any. */
     enter() {
       if (shown.length) buttons[0].focus();

@@ -73,7 +73,12 @@ const askChips = latest(
   REST.chips,
   (prefix, signal) => suggest({ model: model.id, prefix, k: 3 }, signal),
   ({ suggestions }, prefix) =>
-    words.show(suggestions, directionOf(prefix + (suggestions[0]?.completion ?? ""), direction())),
+    words.show(
+      prefix,
+      suggestions,
+      typing.text,
+      directionOf(prefix + (suggestions[0]?.completion ?? ""), direction()),
+    ),
   report,
 );
 
@@ -86,6 +91,7 @@ const typing = editor(
       $("done").disabled = $("colour").disabled = !written;
       if (!written) askGhost.cancel();
       else if (ghost.length < ENOUGH) askGhost(text);
+      words.typed(text);
       askChips(text);
       tellKeys();
     },
@@ -93,7 +99,7 @@ const typing = editor(
       for (const id of ["accept", "accept-word", "dismiss"]) $(id).disabled = !ghost;
       live(ghost && say("ghost", { text: ghost }));
     },
-    accepted: (part) => ($("live").textContent = say("accepted", { text: part })),
+    accepted: (part) => ($("live").textContent = say("accepted", { text: part.trim() })),
     dismissed: () => askGhost.cancel(),
     down: () => words.enter(),
   },
