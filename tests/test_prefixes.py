@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 
 import kammil
 from kammil.completion import Completer, Options
 from kammil.models.base import Ids, LogProbabilities, Runner, State
-from kammil.prefixes import CHARACTER, EVERY, NEAR, Node, Packed, Prefixes
+from kammil.prefixes import CHARACTER, EVERY, NEAR, Node, Prefixes
 from kammil.vocabulary import BOS
 
 SIZE = 7
@@ -45,26 +43,6 @@ class Counting(Runner):
         return scores[:, None].repeat(wanted, axis=1).astype(np.float32), (line,)
 
 
-@given(
-    arrays(np.float32, st.tuples(st.just(1), st.integers(0, 9))),
-    st.lists(
-        arrays(
-            st.sampled_from([np.uint8, np.float16, np.float32, np.int64, np.uint64]),
-            st.tuples(st.just(1), st.integers(0, 5), st.integers(0, 5)),
-        ),
-        max_size=4,
-    ),
-)
-def test_what_is_packed_comes_back_as_it_was(
-    log_probabilities: LogProbabilities, state: list[NDArray[np.generic]]
-) -> None:
-    given_ = tuple(array.swapaxes(1, 2) for array in state)  # not in the order of memory
-    back, arrays_ = Packed.of((log_probabilities, given_)).known()
-    for one, other in zip((log_probabilities, *given_), (back, *arrays_), strict=True):
-        assert one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        assert other.flags.aligned and not other.flags.writeable
-
-
 TEXTS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=30), min_size=1, max_size=12)
 
 
@@ -90,6 +68,17 @@ def test_nothing_is_read_again_where_a_text_stopped(texts: list[list[int]]) -> N
         prefixes.walk(np.array(text))
         assert runner.characters - before <= len(text) - known
         stops.add(tuple(text))
+
+
+@given(st.lists(st.one_of(st.integers(0, 0x10FFFF), st.integers(0xD800, 0xDFFF)), min_size=1, max_size=9))
+def test_any_ids_come_back_from_the_tree(ids: list[int]) -> None:
+    """They are kept as characters, some of which are halves of others."""
+    prefixes = Prefixes(Counting())
+    assert prefixes.reading(np.array(ids)).piece(len(ids)).tolist() == ids
+    *before, last = ids
+    if before:
+        walk = prefixes.walk(np.array(before))
+        assert walk.step(np.array([last]), walk.known[1])[1][0].tolist() == [ids]
 
 
 def test_typing_reads_one_character_at_a_time_and_deleting_none() -> None:
@@ -173,8 +162,8 @@ def test_the_tree_has_stops_and_partings_and_nothing_else(
         nodes, stops, characters = [prefixes.root], 0, 0
         while nodes:
             node = nodes.pop()
-            stops, characters = stops + (node.packed is not None), characters + len(node.label)
-            assert node is prefixes.root or node.packed is not None or len(node.children) > 1
+            stops, characters = stops + (node.block is not None), characters + len(node.label)
+            assert node is prefixes.root or node.block is not None or len(node.children) > 1
             for first, below in node.children.items():
                 assert below.parent is node and below.label[0] == first
                 nodes.append(below)
@@ -261,7 +250,7 @@ def test_stops_do_not_depend_on_the_pieces_that_are_read(known: int, length: int
 
 def stops(node: Node, depth: int = 0) -> Iterator[int]:
     """How many characters lead to each state, shortest first where texts do not part."""
-    if node.packed is not None:
+    if node.block is not None:
         yield depth
     for below in node.children.values():
         yield from stops(below, depth + len(below.label))

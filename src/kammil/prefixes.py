@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Self
+from typing import cast
 
 import numpy as np
 
 from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.models.block import Block
 
 EVERY = 64
 """A state is kept every so many characters of a text that comes at once, and at its end; a rest of half as many more
@@ -34,50 +34,11 @@ WRITTEN = 1 / 256
 would drive out what was typed."""
 _NODE, CHARACTER = 600, 4
 """Bytes of a stop, beside the numbers of its state, and of a character on the way to it."""
-_ALIGNED = 8
-"""Bytes that every array in a block begins at a multiple of."""
 
 Label = str
 """Ids from one stop to the next, each as the character of that number: two or four bytes an id, compared at once."""
-Form = tuple[np.dtype[Any], tuple[int, ...], int]
-"""Of an array in a block: its numbers, its shape, and where it begins."""
-Forms = tuple[Form, ...]
 Known = tuple[LogProbabilities, State]
 """What may follow a text, (1, V), and the state of the runner there, one row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """What is known of a text, in one block of memory.
-
-    Half a dozen small arrays that stay, each allocated by itself among many that go, leave holes that nothing fits
-    into, and a server grows by them.
-    """
-
-    block: bytes
-    forms: Forms
-    """Of each array; the log-probabilities are the last one."""
-
-    @classmethod
-    def of(cls, known: Known) -> Self:
-        """A copy."""
-        log_probabilities, state = known
-        forms: list[Form] = []
-        parts: list[bytes] = []
-        at = 0
-        for array in (*state, log_probabilities):
-            parts.append(array.tobytes())
-            forms.append((array.dtype, array.shape, at))
-            at += len(parts[-1])
-            if rest := at % _ALIGNED:
-                parts.append(bytes(_ALIGNED - rest))
-                at += _ALIGNED - rest
-        return cls(b"".join(parts), _shared(tuple(forms)))
-
-    def known(self) -> Known:
-        """The same arrays, which cannot be written to."""
-        *state, log_probabilities = (np.ndarray(shape, dtype, self.block, at) for dtype, shape, at in self.forms)
-        return log_probabilities, tuple(state)
 
 
 @dataclass(eq=False, slots=True)
@@ -89,8 +50,8 @@ class Node:
     label: Label
     children: dict[str, Node] = field(default_factory=dict[str, "Node"])
     """By the first character on the way to them."""
-    packed: Packed | None = None
-    """What is known there."""
+    block: Block | None = None
+    """What is known there: the log-probabilities, and the arrays of the state."""
 
 
 class Prefixes:
@@ -113,7 +74,7 @@ class Prefixes:
         while nodes:  # by hand: a tree that was frozen (`gc.freeze`) is never found to be garbage
             node = nodes.pop()
             nodes += node.children.values()
-            node.parent, node.children, node.packed = None, {}, None
+            node.parent, node.children, node.block = None, {}, None
         self.root = Node(None, "")
         self._kept: OrderedDict[Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
         self._bytes = 0
@@ -147,12 +108,12 @@ class Prefixes:
             if alike < len(below.label):
                 break
             node = below
-            if node.packed is not None:
+            if node.block is not None:
                 found, depth = node, at
         known = None
-        if found.packed is not None:
+        if found.block is not None:
             self._kept.move_to_end(found)
-            known = found.packed.known()
+            known = _known(found.block)
         state = self._runner.start(1) if known is None else known[1]
         return Reading(self, found, depth, path, state, known, shortened=at == len(path))
 
@@ -163,9 +124,9 @@ class Prefixes:
         """
         current = self._version == self._runner.version  # else it has learnt, or forgotten
         below = self._find(node, label) if current else None
-        if below is not None and below.packed is not None:
+        if below is not None and below.block is not None:
             self._kept.move_to_end(below)
-            return below, "", below.packed.known()
+            return below, "", _known(below.block)
         known = self._runner.step(_ids(label[-1:]), state)
         if current and _bytes(known) <= self._most * WRITTEN:
             return self.keep(node, label, known), "", known
@@ -174,20 +135,20 @@ class Prefixes:
     def keep(self, node: Node, label: Label, known: Known) -> Node:
         """Remember what is known by a label from a node, and forget the oldest beyond the bound; where it is kept."""
         made = self._below(node, label)
-        made.packed = Packed.of(known)
+        made.block = block = Block.of((known[0], *known[1]))
         self._bytes -= self._kept.pop(made, 0)  # two readings of one text, side by side
-        self._kept[made] = size = len(made.packed.block) + _NODE + CHARACTER * len(made.label)
+        self._kept[made] = size = len(block.data) + _NODE + CHARACTER * len(made.label)
         self._bytes += size
         while self._bytes > self._most and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
             self._bytes -= size
-            old.packed = None
+            old.block = None
             self._prune(old)
         return made
 
     def _prune(self, node: Node) -> None:
         """Take a node out of the tree that is no stop any more, unless texts part there; and so on to the root."""
-        while (parent := node.parent) is not None and node.packed is None and len(node.children) < 2:
+        while (parent := node.parent) is not None and node.block is None and len(node.children) < 2:
             parent.children.pop(node.label[0], None)
             for below in node.children.values():
                 below.parent, below.label = parent, node.label + below.label
@@ -301,12 +262,6 @@ class Walk:
         return known
 
 
-@lru_cache(1024)
-def _shared(forms: Forms) -> Forms:
-    """The same for all texts of a length: a kilobyte each."""
-    return forms
-
-
 def _label(ids: Ids) -> Label:
     """Ids (T,) as characters."""
     return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
@@ -322,6 +277,12 @@ def _alike(one: Label, other: Label) -> int:
     if one == other:
         return len(one)
     return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _known(block: Block) -> Known:
+    """What is kept in a block of a stop."""
+    log_probabilities, *state = block.arrays()
+    return cast(LogProbabilities, log_probabilities), tuple(state)
 
 
 def _bytes(known: Known) -> int:

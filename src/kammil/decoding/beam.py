@@ -10,8 +10,9 @@ which put it off (Post & Vilar 2018, arXiv:1804.06609).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def searching(
 ) -> Generator[Callable[[], list[Draft]], None, list[Draft]]:
     """As `search`, stopping after every step, for those who have other things to do in between.
 
-    It gives what would tell the best texts at this stop, for those whose time is over: some may have no end yet.
+    It gives what tells the best texts until the next step, for those whose time is over: some may have no end yet.
 
     In every step the extensions of all beams are gone through, best first, until B of them go on; those that end on
     the way are finished. The search ends when nothing that goes on can still be among the best n.
@@ -79,15 +80,14 @@ def searching(
             break
         live, memory = going, guide.after(memory, parents[kept], ids[kept])
         log_probabilities, state = runner.step(ids[kept], rows(state, parents[kept]))
-        going_on = zip((totals / step).tolist(), live, strict=True)
-        yield partial(_best, [*finished.values(), *going_on], n)
-    return _best([*finished.values()], n)
+        yield partial(_best, n, finished.values(), zip(totals / step, live, strict=True))
+    return _best(n, finished.values())
 
 
-def _best(scored: list[tuple[float, Draft]], n: int) -> list[Draft]:
+def _best(n: int, *scored: Iterable[tuple[float, Draft]]) -> list[Draft]:
     """The n different texts of the highest scores, best first."""
     different: dict[str, Draft] = {}
-    for _, draft in sorted(scored, key=lambda one: -one[0]):
+    for _, draft in sorted(chain(*scored), key=lambda one: -one[0]):
         different.setdefault(draft.text, draft)
     return [*different.values()][:n]
 

@@ -204,7 +204,7 @@ async def _drain(receive: Receive) -> None:
 
 
 def _large(most: int) -> ApiError:
-    # The rest of the body is not read, so the connection cannot be used again.
+    # What is left of the body may be unread, so the connection cannot be used again.
     return ApiError(413, f"the body has more than {most} bytes; send less at a time.", headers={"Connection": "close"})
 
 

@@ -37,8 +37,6 @@ TIDY = 5.0
 """Seconds after which memory that is free goes back to the system, while there is work and once after it."""
 
 Answer = TypeVar("Answer")
-Steps = Generator[Callable[[], list[Draft]], None, list[Draft]]
-"""Of a beam search; see `decoding.searching`."""
 
 
 @dataclass
@@ -54,6 +52,16 @@ class Tally:
     """Calls whose text is being read, or that nobody has looked at."""
     told: tuple[int, int] = (0, 0)
     """Steps and rows that were counted elsewhere; whoever watches writes it."""
+
+
+@dataclass(eq=False)
+class Searching:
+    """A writing by beam search; see `decoding.searching`."""
+
+    writing: Writing
+    steps: Generator[Callable[[], list[Draft]], None, list[Draft]]
+    so_far: Callable[[], list[Draft]] | None = None
+    """Tells the best texts after the last step."""
 
 
 class Engine:
@@ -74,7 +82,7 @@ class Engine:
         self._answers = Answers()
         self._prompts = Prompts(model, self._answers, together=not self._alone)
         self._batches = Batches(model, self._answers, rows)
-        self._searches: list[tuple[Writing, Steps]] = []
+        self._searches: list[Searching] = []
         self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)
         self._thread.start()
 
@@ -128,7 +136,7 @@ class Engine:
         for call in taken:
             self._take_up(call)
         self._batches.step(self._read())
-        self._searches = [one for one in self._searches if self._search(*one)]
+        self._searches = [one for one in self._searches if self._search(one)]
         self._count()
         self._answers.hand_out()
 
@@ -194,7 +202,7 @@ class Engine:
         many = len(call.live)
         if call.guide.options.beams > 1:
             steps = searching(self.model.runner, call.guide, log_probabilities, state, call.n)
-            self._searches.append((call, steps))
+            self._searches.append(Searching(call, steps))
             return []
         if many > 1:
             log_probabilities, state = log_probabilities.repeat(many, axis=0), rows(state, np.zeros(many, np.int64))
@@ -223,14 +231,15 @@ class Engine:
             except Exception as error:
                 self._answers.fail(calls, error)
 
-    def _search(self, writing: Writing, steps: Steps) -> bool:
+    def _search(self, search: Searching) -> bool:
         """One more step of a beam search; whether there are more."""
+        writing = search.writing
         try:
+            if writing.late and search.so_far is not None:
+                writing.found(search.so_far())
             if not self._answers.wanted(writing):
                 return False
-            so_far = next(steps)
-            if writing.late:
-                writing.found(so_far())
+            search.so_far = next(search.steps)
         except StopIteration as end:
             writing.found(end.value)
             self._answers.note(writing)
