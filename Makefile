@@ -11,7 +11,7 @@ help:
 	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml hatch_build.py src/kammil/models/kernel.c
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)

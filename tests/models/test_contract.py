@@ -13,21 +13,37 @@ import torch
 
 import kammil
 from kammil.completion import Completer, follow
+from kammil.models import mixing
 from kammil.models.base import Artifacts, Ids, rows
 from kammil.models.families import FAMILIES, Counting, Neural, family
 from kammil.vocabulary import BOS, PAD, SPECIALS, UNK
 
+PORTABLE = "blend, portable"
 
-@pytest.fixture(scope="session", params=list(FAMILIES))
-def trained(request: pytest.FixtureRequest, folder_of: Callable[[str], Path]) -> Path:
-    """A model folder of every family."""
-    return folder_of(str(request.param))
+
+@pytest.fixture(scope="session", params=[*FAMILIES, PORTABLE])
+def side(request: pytest.FixtureRequest) -> str:
+    """Every family; the blend has two engines."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
-def model(trained: Path) -> Completer:
-    """The same, opened."""
-    return kammil.load(trained)
+def load(side: str, folder_of: Callable[[str], Path]) -> Callable[[], Completer]:
+    """Opens a model of it."""
+
+    def opened() -> Completer:
+        with pytest.MonkeyPatch.context() as patch:
+            if side == PORTABLE:
+                patch.setattr(mixing, "library", lambda: None)
+            return kammil.load(folder_of("blend" if side == PORTABLE else side))
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def model(load: Callable[[], Completer]) -> Completer:
+    """A model of it."""
+    return load()
 
 
 @pytest.fixture
@@ -97,8 +113,8 @@ def test_padding_changes_nothing(model: Completer, texts: list[str]) -> None:
         assert len(trace.bits) == len(text) + 1
 
 
-def test_save_and_load_is_the_identity(trained: Path, model: Completer, ids: Ids) -> None:
-    again = kammil.load(trained)
+def test_save_and_load_is_the_identity(load: Callable[[], Completer], model: Completer, ids: Ids) -> None:
+    again = load()
     one, _ = model.runner.read(ids, model.runner.start(len(ids)))
     other, _ = again.runner.read(ids, again.runner.start(len(ids)))
     assert (one == other).all()
@@ -117,8 +133,8 @@ HEART: dict[str, dict[str, Any]] = {
 """Sizes that hold five texts, by family."""
 
 
-def test_five_texts_can_be_learnt_by_heart(tmp_path: Path, texts: list[str], trained: Path) -> None:
-    name = trained.name
+@pytest.mark.parametrize("name", FAMILIES)
+def test_five_texts_can_be_learnt_by_heart(tmp_path: Path, texts: list[str], name: str) -> None:
     five = texts[:5]
     options: dict[str, Any] = HEART[name]
     if not isinstance(family(name), Counting):

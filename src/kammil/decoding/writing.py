@@ -49,7 +49,7 @@ def draw(
         yield drafts
         return
     if n == 1 and guide.easy:
-        if isinstance(runner, Drawing):
+        if isinstance(runner, Drawing) and runner.draws(options.temperature):
             yield from _drawn(runner, guide, state, drafts[0])
         else:
             yield from _alone(step, guide, log_probabilities, state, drafts[0])
@@ -119,7 +119,7 @@ def _drawn(runner: Drawing, guide: Guide, state: State, draft: Draft) -> Iterato
     while draft.reason is None:
         chances = generator.random(min(_AT_ONCE, options.length - len(draft.text)))
         ids, paid, state = runner.draw(state, chances, temperature=options.temperature, refused=refused)
-        bits = paid / -math.log(2) - refused[ids]
+        bits = paid.astype(np.float64) / -math.log(2) - refused[ids]
         for id, cost in zip(ids.tolist(), bits.tolist(), strict=True):
             if not math.isfinite(cost):
                 raise FolderError(NO_PROBABILITIES)

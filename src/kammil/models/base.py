@@ -98,6 +98,11 @@ class Learner(ABC):
 class Drawing(ABC):
     """A running side that draws what follows by itself, many ids in a call, where nothing but chance has a say."""
 
+    def draws(self, temperature: float) -> bool:
+        """Whether it does so now, rather than step by step."""
+        del temperature
+        return True
+
     @abstractmethod
     def draw(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
@@ -110,7 +115,8 @@ class Drawing(ABC):
             temperature: as in `decoding.Decoding`; at 0 the chances do not matter.
             refused: (V,), 0 or minus infinity, added to every log-probability.
 
-        Returns: the ids (n,), their log-probabilities (n,) without refusals and temperature, and the state after them.
+        Returns: the ids (n,), their log-probabilities (n,) without refusals and temperature, and the state after them;
+        fewer where an end of text is the last of them.
         Where there was nothing to choose, a refused id or NaN.
         """
 

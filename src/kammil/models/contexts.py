@@ -68,21 +68,21 @@ class Contexts:
         orders = [n for _, n in self._orders]
         if len(orders) + len(self._words) != len(self.kinds) or not all(1 <= n <= LONGEST for n in orders):
             raise ValueError(f"{self.kinds} holds a kind of context that there is not")
-        self._in_word = in_word
-        self._length = max(orders, default=1)
+        self.in_word = in_word
+        self.longest = max(orders, default=1)
         self._places, self._ends = np.array([k for k, _ in self._orders], np.int64), np.array(orders, np.int64) - 1
-        self._distances = np.arange(1, self._length + 1)
+        self._distances = np.arange(1, self.longest + 1)
         ids = np.arange(len(in_word), dtype=np.uint64)[None]  # (1, V)
-        distance = np.arange(self._length + 1, dtype=np.uint64)[:, None]
+        distance = np.arange(self.longest + 1, dtype=np.uint64)[:, None]
         # Row 0 is for words, row n for the n-th last id.
-        self._numbers = _stir(_stir(ids + _THREE) + distance * _TWO)  # (L + 1, V)
-        self._recipe = [(name, 0 if name in WORD_KINDS else int(name[1:])) for name in self.kinds]
-        self._salts = _stir(np.arange(1, len(self.kinds) + 1, dtype=np.uint64) * _THREE)  # (K,)
+        self.numbers = _stir(_stir(ids + _THREE) + distance * _TWO)  # (L + 1, V)
+        self.recipe = [(name, 0 if name in WORD_KINDS else int(name[1:])) for name in self.kinds]
+        self.salts = _stir(np.arange(1, len(self.kinds) + 1, dtype=np.uint64) * _THREE)  # (K,)
 
     def start(self, batch: int) -> State:
         """Nothing read: the last ids (B, L), all BOS, and (B, 4) the hashes of the word so far, of the word before, of
         the one before that, and whether a word is under way."""
-        return np.full((batch, self._length), BOS, np.int64), np.zeros((batch, 4), np.uint64)
+        return np.full((batch, self.longest), BOS, np.int64), np.zeros((batch, 4), np.uint64)
 
     def read(self, ids: Ids, state: State) -> tuple[Hashes, State]:
         """Hashes (B, T, K) of the contexts after each of the ids (B, T), and the new state."""
@@ -92,7 +92,7 @@ class Contexts:
         hashes = np.empty((batch, time, len(self.kinds)), np.uint64)
         if self._orders:
             back = self._distances[::-1] + np.arange(time)[:, None]  # (T, L): the last id, the one before, ...
-            numbers = self._numbers[self._distances, line[:, back]]  # (B, T, L)
+            numbers = self.numbers[self._distances, line[:, back]]  # (B, T, L)
             hashes[..., self._places] = numbers.cumsum(axis=-1)[..., self._ends]
         words = words.astype(np.uint64)
         if self._words:
@@ -116,7 +116,7 @@ class Contexts:
                     hashes[..., k] = both
                 else:
                     hashes[..., k] = _stir(both if name == "w2" else now + _TWO) + earlier
-        return _stir(hashes + self._salts), (line[:, -self._length :], words)
+        return _stir(hashes + self.salts), (line[:, -self.longest :], words)
 
     def read_one(self, id: int, recent: Sequence[int], words: Sequence[int]) -> tuple[Hashes, list[int]]:
         """Hashes (K,) after one more id of one text: what `read` gives, in plain whole numbers up to the last step.
@@ -131,12 +131,12 @@ class Contexts:
         numbers = self._plain[0]
         total = numbers[1][id]
         sums = [total]
-        for n in range(2, self._length + 1):
+        for n in range(2, self.longest + 1):
             total += numbers[n][recent[1 - n]]
             sums.append(total & _MASK)
         words = self._extend_one(words, id) if self._words else list(words)
         made: list[int] = []
-        for name, place in self._recipe:
+        for name, place in self.recipe:
             if place:
                 made.append(sums[place - 1])
             elif name == "w":
@@ -148,13 +148,13 @@ class Contexts:
             else:
                 made.append(_stir_one(words[0] + _TWO_) + words[2] & _MASK)
         hashes = np.array(made, np.uint64)
-        hashes += self._salts
+        hashes += self.salts
         return _stir(hashes), words
 
     @cached_property
     def _plain(self) -> tuple[list[list[int]], list[bool]]:
         """The random numbers, and which ids belong to words, as Python's own numbers."""
-        return self._numbers.tolist(), self._in_word.tolist()
+        return self.numbers.tolist(), self.in_word.tolist()
 
     def _extend_one(self, words: Sequence[int], id: int) -> list[int]:
         """As `_extend`, for one text."""
@@ -167,12 +167,12 @@ class Contexts:
 
     def _extend(self, words: Hashes, ids: Ids) -> Hashes:
         """The word state (B, 4) after one more id each, (B,)."""
-        inside = self._in_word[ids]
+        inside = self.in_word[ids]
         begun = words[:, 3] > 0
         left = begun & ~inside  # a word just ended
         new = words.copy()
         new[left, 2], new[left, 1] = words[left, 1], words[left, 0]
         # A word's hash begins with that of the character before it; between words the last character counts alone.
-        new[:, 0] = _stir(np.where(inside, words[:, 0], np.uint64(0)) + self._numbers[0][ids])
+        new[:, 0] = _stir(np.where(inside, words[:, 0], np.uint64(0)) + self.numbers[0][ids])
         new[:, 3] = inside
         return new

@@ -109,10 +109,7 @@ class Learnt:
         places, widths, lost = known.contexts
         pairs = np.concatenate([places.repeat(widths) << _ID_BITS | known.followers[0], *(pair for pair, _ in added)])
         counts = np.concatenate([known.followers[1], *(count for _, count in added)])
-        order = pairs.argsort(kind="stable")
-        pairs = pairs[order]
-        first, _ = runs(pairs)
-        pairs, counts = pairs[first], np.add.reduceat(counts[order], first)
+        pairs, counts = _summed(pairs, counts)
         pairs, counts = pairs[counts > 0], counts[counts > 0]
         place = pairs >> _ID_BITS
         begins, lengths = runs(place)
@@ -120,6 +117,14 @@ class Learnt:
         contexts[0], contexts[1] = place[begins], lengths
         contexts[2, np.searchsorted(contexts[0], places)] = lost
         return Known(contexts, np.stack([pairs & _ID_MASK, counts]))
+
+    def found(self, keys: Keys, experts: int) -> tuple[Index, Index]:
+        """What followed the contexts of some positions, (P, K): place and id as one number, ascending, (N,), each once;
+        and how often. A place is position * experts + kind."""
+        found = list(self._found(keys, experts))
+        if not found:
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        return _summed(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
     def _found(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
         """What followed the contexts of some positions, (P, K): place and id as one number, and how often."""
@@ -154,6 +159,14 @@ class Learnt:
         hashes, _ = self._contexts.read(read, self._contexts.start(len(texts)))  # (B, T + 1, K)
         here = followers != PAD
         return keys_of(hashes[here]).reshape(-1), followers[here].repeat(hashes.shape[-1])
+
+
+def _summed(pairs: Index, counts: Index) -> tuple[Index, Index]:
+    """Each number once, ascending, with its counts added up."""
+    order = pairs.argsort(kind="stable")
+    pairs = pairs[order]
+    first, _ = runs(pairs)
+    return pairs[first], np.add.reduceat(counts[order], first)
 
 
 def _batches(texts: Sequence[Ids]) -> Iterator[list[Ids]]:

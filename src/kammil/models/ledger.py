@@ -63,6 +63,32 @@ class Known:
         )
 
 
+@dataclass(frozen=True)
+class Layout:
+    """Where everything stands in memory."""
+
+    index: Keys
+    """Where each bucket of keys begins among all."""
+    shifts: Keys
+    """(D * K,): what a key is shifted by to give its bucket."""
+    firsts: Keys
+    """(D * K,): where the buckets of each one's table begin in the index."""
+    keys: Keys
+    """Of the contexts, table by table, zeros behind each."""
+    starts: Keys
+    """Where each context's followers begin, and where the last one's end."""
+    lost: Whole
+    """Occurrences of each context whose followers were not kept."""
+    ids: Whole
+    """(F,)."""
+    counts: Whole
+    """(F,): 0 for a count beyond 16 bits."""
+    larger: tuple[Index, Index]
+    """Where those stand, ascending, and what they are."""
+    window: int
+    """W."""
+
+
 class Ledger:
     """Finds contexts in several tables at once.
 
@@ -74,6 +100,7 @@ class Ledger:
     def __init__(self, tables: Sequence[Packed], kinds: int, experts: int) -> None:
         """Unpack the tables into one and sort their keys into buckets."""
         self._experts, self._tables = experts, len(tables)
+        self.counted = len(tables) * kinds
         contexts = [table.contexts for table in tables]
         unpacking = _Unpacking(tables)  # at the same time, as zlib lets other threads run
         unpacking.start()
@@ -112,6 +139,22 @@ class Ledger:
         self._small = min(contexts) <= widest
         self._shifts = np.repeat(np.array([32 - b for b in bits], np.uint32), kinds)  # (D * K,)
         self._firsts = np.repeat(np.array(firsts[:-1], np.uint32), kinds)  # (D * K,)
+
+    @property
+    def layout(self) -> Layout:
+        """For whoever looks by themselves."""
+        return Layout(
+            index=self._index,
+            shifts=self._shifts,
+            firsts=self._firsts,
+            keys=self._keys,
+            starts=self._starts,
+            lost=self._lost,
+            ids=self._ids,
+            counts=self._counts,
+            larger=self._larger,
+            window=len(self._window),
+        )
 
     @property
     def largest(self) -> int:

@@ -12,16 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kammil.models.base import Explaining, Ids, Learner, LogProbabilities, Runner, Settings, State
+from kammil.models.base import Drawing, Explaining, Ids, Learner, LogProbabilities, Runner, Settings, State
+from kammil.models.compiled import Compiled, library, suits
 from kammil.models.contexts import Contexts
-from kammil.models.counts import keys_of
 from kammil.models.evidence import CLUES, FEATURES, Floats
 from kammil.models.history import History, columns
 from kammil.models.learnt import Learnt
-from kammil.models.ledger import Known, Ledger
-from kammil.models.mixture import Gate, Mixture
+from kammil.models.ledger import Ledger
+from kammil.models.mixture import Gate
 from kammil.models.packing import Packed
-from kammil.models.quantised import Layer, checked
+from kammil.models.portable import Portable
+from kammil.models.quantised import Layer, checked, width
 from kammil.models.rounding import unpack
 
 Kind = Literal[
@@ -60,7 +61,7 @@ class BlendSettings(Settings):
     """Size of the tables of counts in the folder; contexts that help least for their size go. None keeps all."""
 
 
-class BlendRunner(Runner, Learner, Explaining):
+class BlendRunner(Runner, Drawing, Learner, Explaining):
     """Adds to the network's scores what each expert has seen follow, weighted by the gate.
 
     Args:
@@ -74,25 +75,30 @@ class BlendRunner(Runner, Learner, Explaining):
     def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         """Unpack half-precision weights and fold the embedding into the input's share of the gates."""
         v = len(weights["output.bias"])
-        self._contexts = Contexts(settings.kinds, weights[IN_WORD].astype(np.bool_))
+        self._contexts = contexts = Contexts(settings.kinds, weights[IN_WORD].astype(np.bool_))
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
         if not prefixes:
             raise ValueError("there is no table of counts")
-        self._columns = columns(settings.kinds, settings.history)
-        self._history = History(len(self._columns))
-        self._counted = len(settings.kinds) * len(prefixes)
-        self._experts = self._counted + len(self._columns)
-        self._ledger = Ledger([Packed(weights, prefix) for prefix in prefixes], len(settings.kinds), self._experts)
-        self._learnt = Learnt(self._contexts)
+        own = columns(settings.kinds, settings.history)
+        self._history = History(len(own))
+        experts = len(settings.kinds) * len(prefixes) + len(own)
+        ledger = Ledger([Packed(weights, prefix) for prefix in prefixes], len(settings.kinds), experts)
+        self._learnt = learnt = Learnt(contexts)
         self._names = ["network", *(f"{p[:-1]} {kind}" for p in prefixes for kind in settings.kinds)]
         self._names += [f"this text {kind}" for kind in settings.history]
-        if self._ledger.largest >= v:
+        if ledger.largest >= v:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         checked(weights, {IN_WORD: (v,)})
         self._size = v
         weights = unpack(weights)
-        asked, gate_bias, gate = _gate(settings, weights, self._experts)
-        self._mixture = Mixture(*_networks(settings, weights, v, asked, gate_bias), gate, v)
+        asked, gate_bias, gate = _gate(settings, weights, experts)
+        layers, bias = _networks(settings, weights, v, asked, gate_bias)
+        self._width = width(layers)
+        self._engine: Portable | Compiled
+        if (code := library()) and suits(ledger):
+            self._engine = Compiled(code, contexts, own, ledger, learnt, layers, bias, gate, v)
+        else:
+            self._engine = Portable(contexts, own, ledger, learnt, layers, bias, gate, v)
 
     @property
     def vocabulary_size(self) -> int:
@@ -101,7 +107,7 @@ class BlendRunner(Runner, Learner, Explaining):
 
     def start(self, batch: int) -> State:
         """The networks' hidden states (B, M * H), all zero, and the states of contexts and history."""
-        hidden = np.zeros((batch, self._mixture.width), np.float32)
+        hidden = np.zeros((batch, self._width), np.float32)
         return (hidden, *self._contexts.start(batch), *self._history.start(batch))
 
     def aligned(self, states: Sequence[State]) -> list[State]:
@@ -111,36 +117,26 @@ class BlendRunner(Runner, Learner, Explaining):
 
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), some at a time; see `Runner.read`."""
-        if ids.shape == (1, 1) and last == 1:
-            return self._step(ids, state)
         time = ids.shape[1]
         first = 0 if last is None else time - last
         made: list[LogProbabilities] = []
         for begin in range(0, time, _PIECE):
             piece = ids[:, begin : begin + _PIECE]
-            out, state = self._read(piece, state, wanted=max(0, begin + piece.shape[1] - max(begin, first)))
+            out, state = self._engine.read(piece, state, max(0, begin + piece.shape[1] - max(begin, first)))
             made.append(out)
-        return np.concatenate(made, axis=1), state
+        return made[0] if len(made) == 1 else np.concatenate(made, axis=1), state
 
-    def _step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
-        """As `_read` of one id of one text, (1, 1): log-probabilities (1, 1, V) and the state after it.
+    def draws(self, temperature: float) -> bool:
+        """Where its code is compiled and nothing was learnt. Not the most probable continuation, which whoever types
+        will ask for again: step by step it can be kept."""
+        return temperature > 0 and isinstance(self._engine, Compiled) and not len(self._learnt)
 
-        What a person waits for is one text; the arrays of one position are so small that most of the time would go
-        into calls, so here what is known is gathered in plain lists first.
-        """
-        before, recent, words, *history = state
-        id = int(ids[0, 0])
-        hashes, word = self._contexts.read_one(id, recent[0].tolist(), words[0].tolist())
-        keys = keys_of(hashes)
-        known = self._ledger.read(keys[None])
-        if len(self._learnt):
-            known = self._learnt.over(known, keys[None], self._experts)
-        followers, history = self._history.step_one(id, keys[self._columns], tuple(history))
-        if followers:
-            known = known.and_(Known.at_first(followers, self._counted))
-        hidden, shares = self._mixture.read(ids, before.astype(np.float32, copy=False), known, last=1)
-        context = np.concatenate([recent[:, 1:], ids], axis=1), np.array([word], np.uint64)
-        return shares, (hidden, *context, *history)
+    def draw(
+        self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
+    ) -> tuple[Ids, LogProbabilities, State]:
+        """See `Drawing.draw`."""
+        assert isinstance(self._engine, Compiled)
+        return self._engine.draw(state, chances, temperature, refused)
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -149,41 +145,8 @@ class BlendRunner(Runner, Learner, Explaining):
 
     def contributions(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """See `Explaining.contributions`; the networks' share is their mean score."""
-        batch, time = ids.shape
-        known, later = self._gather(ids, state, wanted=time)
-        hidden, said, shares = self._mixture.parts(ids, state[0].astype(np.float32, copy=False), known, last=time)
-        added = np.zeros((len(said), len(self._names), self._size), np.float32)  # (P, 1 + K, V)
-        added[:, 0] = said
-        position, expert = np.divmod(known.contexts[0], self._experts)
-        widths = known.contexts[1]
-        added[position.repeat(widths), expert.repeat(widths) + 1, known.followers[0]] = shares
-        return added.reshape(batch, time, -1, self._size), (hidden, *later)
-
-    def _read(self, ids: Ids, state: State, *, wanted: int) -> tuple[LogProbabilities, State]:
-        """Log-probabilities (B, wanted, V) at the last positions of a piece, and the state after it."""
-        known, later = self._gather(ids, state, wanted=wanted)
-        before = state[0].astype(np.float32, copy=False)
-        hidden, log_probabilities = self._mixture.read(ids, before, known, last=wanted)
-        return log_probabilities, (hidden, *later)
-
-    def _gather(self, ids: Ids, state: State, *, wanted: int) -> tuple[Known, State]:
-        """What the experts know of the last positions of a piece, P = B * wanted, and the state of contexts and history
-        after the piece."""
-        batch, time = ids.shape
-        _, recent, words, *history = state
-        hashes, context = self._contexts.read(ids, (recent, words))
-        keys = keys_of(hashes)  # (B, T, K)
-        if time == wanted == 1:
-            found, history = self._history.step(ids[:, 0], keys[:, 0, self._columns], tuple(history))
-        else:
-            read, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
-            found = read.places, read.ids, read.counts.astype(np.int64)
-        known = Known.of(*found, len(self._columns), self._counted, self._experts)
-        if wanted:
-            flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
-            seen = self._ledger.read(flat)
-            known = (self._learnt.over(seen, flat, self._experts) if len(self._learnt) else seen).and_(known)
-        return known, (*context, *history)
+        added, later = self._engine.contributions(ids, state)
+        return added.reshape(*ids.shape, -1, self._size), later
 
     def learn(self, ids: Ids) -> None:
         """Count a text as if it stood among the training texts."""

@@ -116,6 +116,16 @@ class _Opened:
         return self._session.run([self._names[name] for name in wanted], feed)  # pyright: ignore[reportReturnType]
 
 
+def present(bias: Floats, gate: Gate, size: int) -> tuple[Floats, Floats]:
+    """The bias of scores and gate, and the weights of clues by expert, (K, CLUES, G), so that those of one stand
+    together: an expert that knows nothing says one thing, always, which goes into the bias, and is taken back by the
+    clue of one that knows something."""
+    experts = len(gate.bias) // FEATURES
+    heard = gate.heard.reshape(CLUES, experts, -1).swapaxes(0, 1)
+    bias = np.concatenate([bias[:size], bias[size:] + heard[:, _ABSENT].sum(axis=0)])
+    return bias, heard * np.where(np.arange(CLUES) == _ABSENT, np.float32(-1), np.float32(1))[:, None]
+
+
 def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one: bool) -> tuple[bytes, dict[str, str]]:
     """A graph whose inputs are what `Mixture._run` feeds; and what is called there the states `after` the last id, what
     the networks `said`, what is `added` to their scores, and log-probabilities, the `shares` (P, V).
@@ -124,10 +134,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
     """
     number, whole = np.float32, np.int64
     experts = len(gate.bias) // FEATURES
-    # By expert, so that the clues of one stand together; an expert that knows nothing says one thing, always.
-    heard = gate.heard.reshape(CLUES, experts, -1).swapaxes(0, 1)  # (K, CLUES, G)
-    bias = np.concatenate([bias[:size], bias[size:] + heard[:, _ABSENT].sum(axis=0)])
-    heard = heard * np.where(np.arange(CLUES) == _ABSENT, number(-1), number(1))[:, None]
+    bias, heard = present(bias, gate, size)
 
     g = Graph()
     if one:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import import_module
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from kammil.errors import FolderError
 from kammil.models.base import Ids, LogProbabilities, Runner, State
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 IDS, LAST, LOG_PROBABILITIES = "ids", "last", "log_probabilities"
 STATE_IN, STATE_OUT = "state_{}", "next_state_{}"
@@ -29,17 +32,21 @@ LARGEST_STATE = 1 << 24
 _PIECE = 512
 """Ids read in one call by a graph that remembers them: where each looks at each, 4096 at once would take 64 times the
 memory of 512."""
-_FAILURES: tuple[type[Exception], ...] = (
-    *(  # its own, a dozen that have no common base; their module has no types for a checker
-        error
-        for error in vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state")).values()
-        if isinstance(error, type) and issubclass(error, Exception)
-    ),
-    ValueError,  # a name in the graph is not UTF-8
-    RuntimeError,  # whatever else is thrown in C++
-    MemoryError,
-)
-"""What ONNX Runtime raises for a graph that it cannot load or run."""
+
+
+@lru_cache(1)
+def _failures() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises for a graph that it cannot load or run."""
+    return (
+        *(  # its own, a dozen that have no common base; their module has no types for a checker
+            error
+            for error in vars(import_module("onnxruntime.capi.onnxruntime_pybind11_state")).values()
+            if isinstance(error, type) and issubclass(error, Exception)
+        ),
+        ValueError,  # a name in the graph is not UTF-8
+        RuntimeError,  # whatever else is thrown in C++
+        MemoryError,
+    )
 
 
 def session(graph: bytes, *, few: bool = False) -> ort.InferenceSession:
@@ -51,6 +58,8 @@ def session(graph: bytes, *, few: bool = False) -> ort.InferenceSession:
     lie, which spares a short loop a tenth of its time; of many shapes a server would have 20 MB of that within a
     minute, and ever more.
     """
+    import onnxruntime as ort  # a seventh of a second, and half of a blend's memory, which does without it
+
     options = ort.SessionOptions()
     options.enable_mem_pattern = few
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -59,7 +68,7 @@ def session(graph: bytes, *, few: bool = False) -> ort.InferenceSession:
     options.add_session_config_entry("session.load_model_format", "ONNX")  # no other format is asked for, or safe
     try:  # without the fallback, which prints on stdout and tries the same again
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=False)
-    except _FAILURES as error:
+    except _failures() as error:
         raise FolderError(
             f"step.onnx is not a graph that ONNX Runtime can load ({type(error).__name__}); copy the folder again."
         ) from error
@@ -130,7 +139,7 @@ class NetworkRunner(Runner):
         feed[LAST] = np.array([wanted], np.int64)
         try:
             log_probabilities, *new = cast("list[NDArray[np.float32]]", self._session.run(self._outputs, feed))
-        except _FAILURES as error:
+        except _failures() as error:
             raise FolderError(
                 f"step.onnx cannot be run ({type(error).__name__}); copy the model folder again."
             ) from error

@@ -31,7 +31,7 @@ from kammil.models.wire import FLOAT, Value
 
 Floats = NDArray[np.float32]
 
-_STEPS = 127
+STEPS = 127
 """Largest whole number of what is carried, above and below its zero of 128."""
 _LARGEST = float(np.finfo(np.float16).max)
 _IDS, _BEFORE, _BEGIN, _AFTER, _SAID = "ids", "before", "begin", "after", "said"
@@ -213,10 +213,10 @@ def turn(g: Graph, h: str, brought: str, gates: str, read: str, hidden: int) -> 
 def product(g: Graph, x: str, weights: Floats) -> str:
     """Nodes of x @ weights, (..., N): x in [-1, 1]. The operator that multiplies and scales at once takes longer."""
     whole, scales = rounded(weights.T)
-    zero = g.constant(np.uint8(_STEPS + 1), "zero")
-    near = g.add("QuantizeLinear", x, g.constant(np.float32(1 / _STEPS), "scale"), zero)
+    zero = g.constant(np.uint8(STEPS + 1), "zero")
+    near = g.add("QuantizeLinear", x, g.constant(np.float32(1 / STEPS), "scale"), zero)
     summed = g.add("Cast", g.add("MatMulInteger", near, whole.T, zero), to=FLOAT)
-    return g.add("Mul", summed, scales / np.float32(_STEPS))
+    return g.add("Mul", summed, scales / np.float32(STEPS))
 
 
 def _parts(g: Graph, joined: str, layers: Sequence[Layer]) -> list[str]:

@@ -1,0 +1,311 @@
+"""What a blend says, by compiled code: `kernel.c`, which a C compiler makes when the package is built.
+
+It says what `portable` says, several times as fast; where it was not built, or cannot run, that one does the work.
+
+Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, D tables, K kinds of context, C kinds
+looked up in the text itself, E = D * K + C experts, P positions, N columns of a matrix.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from operator import attrgetter
+from pathlib import Path
+from struct import Struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from kammil.models.base import Ids, LogProbabilities, State
+from kammil.models.contexts import WORD_KINDS, Contexts
+from kammil.models.counts import Index
+from kammil.models.evidence import Floats
+from kammil.models.history import WINDOW
+from kammil.models.learnt import Learnt
+from kammil.models.ledger import Ledger
+from kammil.models.mixture import Gate, present
+from kammil.models.quantised import STEPS, Layer, inward
+from kammil.models.rounding import rounded
+from kammil.vocabulary import EOS
+
+PORTABLE = "KAMMIL_PORTABLE"
+"""Variable of the environment: not empty, and nothing compiled is used."""
+_COLUMNS, _INNER, _COMMON = 64, 4, 256
+"""What `kernel.c` takes together of a matrix; and the counts whose logarithms it finds in a table."""
+_ALIGNED = 64
+_NO_MEMORY = -1
+_INT, _WORD, _FLOAT, _MARK = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
+_CALL = Struct("5q")
+_nbytes = attrgetter("nbytes")
+
+
+class _Matrix(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_void_p) for name in ("weights", "scales", "offsets")] + [
+        (name, ctypes.c_int64) for name in ("inner", "columns")
+    ]
+
+
+class _Network(ctypes.Structure):
+    _fields_ = [
+        ("recurrent", _Matrix),
+        ("outward", _Matrix),
+        ("gates", ctypes.c_void_p),
+        ("new", ctypes.c_void_p),
+    ]
+
+
+_SIZES = (
+    "vocabulary", "networks", "hidden", "gate", "tables", "kinds", "columns", "longest", "window", "larger", "words",
+    "calls",
+)  # fmt: skip
+_ARRAYS = (
+    "bias", "heard", "trust", "trust_bias", "logs", "numbers", "salts", "recipe", "in_word", "column", "shifts",
+    "firsts", "index", "keys", "starts", "lost", "ids", "counts", "larger_at", "larger_count",
+)  # fmt: skip
+
+
+class _Model(ctypes.Structure):
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in _SIZES),
+        ("network", ctypes.POINTER(_Network)),
+        *((name, ctypes.c_void_p) for name in _ARRAYS),
+    ]
+
+
+@lru_cache(1)
+def library() -> ctypes.CDLL | None:
+    """The best build that this machine can run; None where there is none, or where it is not wanted."""
+    if os.environ.get(PORTABLE) or not build(0).is_file():
+        return None
+    try:
+        plain = opened(build(0))
+        if plain.kammil_size() != ctypes.sizeof(_Model):  # of another source
+            return None
+        best = next(level for level in range(plain.kammil_level(), -1, -1) if build(level).is_file())
+        return opened(build(best)) if best else plain
+    except OSError:  # made for another machine
+        return None
+
+
+def build(level: int) -> Path:
+    """The file of a build: the higher its level, the newer the processors that it needs."""
+    return Path(__file__).with_name(f"_kernel_{level}.so")
+
+
+def opened(path: Path) -> ctypes.CDLL:
+    """Its code; `OSError` for a file that this machine cannot load."""
+    code = ctypes.CDLL(str(path))
+    number, place, message = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
+    code.kammil_keys.argtypes = [place, message, place]
+    code.kammil_read.argtypes = [place, message, place, place, place]
+    code.kammil_draw.argtypes = [
+        *(place, message, number, place, ctypes.c_double, place, number),
+        *(place, place, place),
+    ]
+    return code
+
+
+def suits(ledger: Ledger) -> bool:
+    """Whether the numbers of the tables are of the types that the code knows; rarely one takes more than 16 bits."""
+    table = ledger.layout
+    return table.lost.dtype == table.ids.dtype == table.counts.dtype == np.uint16
+
+
+class Compiled:
+    """Reads ids, as `Portable` does.
+
+    Args:
+        code: a `library`.
+        contexts, columns, ledger, learnt, layers, bias, gate, size: as `Portable` takes them; it must suit the ledger.
+    """
+
+    def __init__(
+        self,
+        code: ctypes.CDLL,
+        contexts: Contexts,
+        columns: Index,
+        ledger: Ledger,
+        learnt: Learnt,
+        layers: Sequence[Layer],
+        bias: Floats,
+        gate: Gate,
+        size: int,
+    ) -> None:
+        """Lay the weights out."""
+        self._code, self._learnt = code, learnt
+        self._columns, self._kinds, self._longest = len(columns), len(contexts.kinds), contexts.longest
+        self._experts = ledger.counted + len(columns)
+        self._size, self._width = size, sum(len(layer.recurrent) for layer in layers)
+        self._kept: list[NDArray[Any]] = []
+        table = ledger.layout
+        bias, heard = present(bias, gate, size)
+        wide = heard.shape[-1] // len(layers)
+        networks = [
+            _Network(
+                self._matrix(layer.recurrent),
+                self._matrix(_own(layer.outward, size + i * wide, size, wide)),
+                *(self._at(part, np.float16) for part in inward(layer)),
+            )
+            for i, layer in enumerate(layers)
+        ]
+        self._networks = (_Network * len(networks))(*networks)
+        arrays = {
+            "bias": (bias, np.float32),
+            "heard": (heard, np.float32),
+            "trust": (gate.trust.T, np.float32),
+            "trust_bias": (gate.bias, np.float32),
+            "logs": (np.log1p(10 * np.arange(_COMMON)), np.float32),
+            "numbers": (contexts.numbers, np.uint64),
+            "salts": (contexts.salts, np.uint64),
+            "recipe": ([n or -1 - WORD_KINDS.index(name) for name, n in contexts.recipe], np.int64),
+            "in_word": (contexts.in_word, np.uint8),
+            "column": (columns, np.int64),
+            "shifts": (table.shifts, np.uint32),
+            "firsts": (table.firsts, np.uint32),
+            "index": (table.index, np.uint32),
+            "keys": (table.keys, np.uint32),
+            "starts": (table.starts, np.uint32),
+            "lost": (table.lost, np.uint16),
+            "ids": (table.ids, np.uint16),
+            "counts": (table.counts, np.uint16),
+            "larger_at": (table.larger[0], np.int64),
+            "larger_count": (table.larger[1], np.int64),
+        }
+        self._model = _Model(
+            vocabulary=size,
+            networks=len(layers),
+            hidden=len(layers[0].recurrent),
+            gate=wide,
+            tables=ledger.counted // self._kinds,
+            kinds=self._kinds,
+            columns=len(columns),
+            longest=contexts.longest,
+            window=table.window,
+            larger=len(table.larger[0]),
+            words=any(name in WORD_KINDS for name in contexts.kinds),
+            network=self._networks,
+            **{name: self._at(*array) for name, array in arrays.items()},
+        )
+        self._address = ctypes.addressof(self._model)
+
+    def read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
+        """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
+        return self._read(ids, state, last, None)
+
+    def contributions(self, ids: Ids, state: State) -> tuple[Floats, State]:
+        """What the networks say, and what each expert adds to it, (P, 1 + E, V), and the state after ids (B, T)."""
+        parts = np.zeros((ids.size, 1 + self._experts, self._size), np.float32)
+        _, after = self._read(ids, state, ids.shape[1], parts)
+        return parts, after
+
+    def draw(
+        self, state: State, chances: NDArray[np.float64], temperature: float, refused: NDArray[np.float64]
+    ) -> tuple[Ids, LogProbabilities, State]:
+        """As `Drawing.draw`; stops after an end of text. It knows nothing of what was learnt."""
+        n, length = len(chances), state[-1].shape[1]
+        message = b"".join(self._message(np.empty((1, 0), np.int64), state, 1))
+        chances, barred = np.ascontiguousarray(chances), refused < 0
+        ids, paid = np.empty(n, np.int64), np.empty(n, np.float32)
+        made = np.empty(self._bytes(min(length + n, WINDOW)), np.uint8)
+        places = (_address(array) for array in (made, ids, paid))
+        count = _checked(
+            self._code.kammil_draw(
+                self._address, message, n, _address(chances), temperature, _address(barred), EOS, *places
+            )
+        )
+        return ids[:count], paid[:count], self._state(made, 1, min(length + count, WINDOW))
+
+    def _read(self, ids: Ids, state: State, last: int, parts: Floats | None) -> tuple[LogProbabilities, State]:
+        batch, time = ids.shape
+        message = self._message(ids, state, last)
+        whole = b"".join(message)
+        if last and len(self._learnt):
+            keys = np.empty((batch * last, self._kinds), np.uint32)
+            _checked(self._code.kammil_keys(self._address, whole, _address(keys)))
+            found = self._learnt.found(keys, self._experts)
+            message[0] = _CALL.pack(*_CALL.unpack(message[0])[:-1], len(found[0]))
+            message[-2:-2] = found
+            whole = b"".join(message)
+        rest = min(state[-1].shape[1] + time, WINDOW)
+        made = np.empty(batch * self._bytes(rest), np.uint8)
+        shares = np.empty((batch, last, self._size), np.float32)
+        into = _address(parts) if parts is not None else None
+        _checked(self._code.kammil_read(self._address, whole, _address(made), _address(shares), into))
+        return shares, self._state(made, batch, rest)
+
+    def _message(self, ids: Ids, state: State, last: int) -> list[Any]:
+        """What the code is asked, one after the other; as one piece of memory it needs one address, and to ask NumPy
+        for one takes a microsecond."""
+        batch, time = ids.shape
+        hidden, recent, words, marks, line = state
+        length = line.shape[1]
+        message: list[Any] = [_CALL.pack(batch, time, last, length, 0)]
+        for array, kind in (
+            (ids, _INT),
+            (recent, _INT),
+            (words, _WORD),
+            (line, _INT),
+            (hidden, _FLOAT),
+            (marks, _MARK),
+        ):
+            message.append(np.ascontiguousarray(array, kind))
+        if sum(map(_nbytes, message[1:])) != batch * (8 * time + self._bytes(length)):
+            raise ValueError("a state of another model")
+        return message
+
+    def _state(self, made: NDArray[np.uint8], batch: int, rest: int) -> State:
+        """What the code wrote, as arrays."""
+        recent = np.ndarray((batch, self._longest), _INT, made)
+        words = np.ndarray((batch, 4), _WORD, made, at := 8 * batch * self._longest)
+        line = np.ndarray((batch, rest), _INT, made, at := at + 32 * batch)
+        hidden = np.ndarray((batch, self._width), _FLOAT, made, at := at + 8 * batch * rest)
+        marks = np.ndarray((batch, rest, self._columns), _MARK, made, at + 4 * batch * self._width)
+        return hidden, recent, words, marks, line
+
+    def _bytes(self, length: int) -> int:
+        """Of the state of one text that remembers so many ids."""
+        return 8 * (self._longest + 4 + length) + 4 * (self._width + length * self._columns)
+
+    def _matrix(self, weights: Floats) -> _Matrix:
+        """Weights (inner, N) in whole numbers, by columns, padded with zeros."""
+        whole, scales = rounded(weights.T)  # (N, inner), (N,)
+        columns, inner = (-(-size // many) * many for size, many in zip(whole.shape, (_COLUMNS, _INNER), strict=True))
+        padded = np.zeros((columns, inner), np.int8)
+        padded[: whole.shape[0], : whole.shape[1]] = whole
+        worth = np.zeros(columns, np.float32)
+        worth[: len(scales)] = scales / np.float32(STEPS)
+        blocks = padded.reshape(columns // _COLUMNS, _COLUMNS, inner // _INNER, _INNER).swapaxes(1, 2)
+        offsets = padded.sum(axis=1, dtype=np.int32) * np.int32(STEPS + 1)
+        arrays = (blocks, np.int8), (worth, np.float32), (offsets, np.int32)
+        return _Matrix(*(self._at(*array) for array in arrays), inner, columns)
+
+    def _at(self, values: ArrayLike, kind: DTypeLike) -> int:
+        """Where the values stand, which stay there."""
+        array = np.ascontiguousarray(values, kind)
+        if array.dtype == np.float32 and array.ctypes.data % _ALIGNED:  # sums are made in an order that depends on it
+            room = np.empty(array.nbytes + _ALIGNED, np.uint8)
+            begin = -room.ctypes.data % _ALIGNED
+            aligned = room[begin : begin + array.nbytes].view(array.dtype)
+            aligned[:] = array.reshape(-1)
+            array = aligned
+        self._kept.append(array)
+        return array.ctypes.data
+
+
+def _own(outward: Floats, begin: int, size: int, wide: int) -> Floats:
+    """What is read from one network's states, (H, V + G): the scores, and what its own gate hears."""
+    return np.concatenate([outward[:, :size], outward[:, begin : begin + wide]], axis=1)
+
+
+def _address(array: Any) -> int:
+    return ctypes.addressof(ctypes.c_char.from_buffer(array)) if array.size else 0
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        raise MemoryError if result == _NO_MEMORY else IndexError("an id that is not in the vocabulary")
+    return result

@@ -1,0 +1,255 @@
+"""The compiled engine says what the portable one says, in every build; and what it draws is what it steps to."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kammil.models import compiled, mixing
+from kammil.models.base import State, joined, rows
+from kammil.models.blend import Experts, build, export
+from kammil.models.history import WINDOW
+from kammil.models.mixing import BlendRunner, BlendSettings, Kind
+from kammil.vocabulary import EOS, CharacterVocabulary
+
+LIBRARY = compiled.library()
+pytestmark = pytest.mark.skipif(LIBRARY is None, reason="there was no C compiler when kammil was installed")
+
+TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطلع بكرا عالجبل", "كيفك اليوم يا صديقي", "كيف الجو عندكن اليوم؟"]
+VOCABULARY = CharacterVocabulary.from_texts(TEXTS)
+ALL: tuple[Kind, ...] = ("o1", "o2", "o3", "o5", "o12", "w", "w1", "w2", "w1s")
+MADE = [
+    BlendSettings(embedding=8, hidden=16, networks=2, gate=8, kinds=ALL, history=("o2", "w")),
+    BlendSettings(embedding=3, hidden=9, networks=1, gate=3, kinds=("o2", "o1"), history=()),
+    BlendSettings(embedding=4, hidden=70, networks=3, gate=17, kinds=("w1s", "w"), history=("w", "w1s")),
+]
+"""Every kind of context; sizes that fill no register; three networks, and no context of a fixed length."""
+
+
+@cache
+def weights(number: int, background: bool = True) -> dict[str, np.ndarray]:
+    """Of a blend that was not trained; its gate is, by chance, of strong opinions."""
+    chosen = MADE[number]
+    encoded = [VOCABULARY.encode(text) for text in TEXTS]
+    made = Experts(
+        encoded,
+        encoded[:1],
+        kin=list(range(len(TEXTS))),
+        background=encoded[2:3] * 2 if background else [],
+        vocabulary=VOCABULARY,
+        settings=chosen,
+    )
+    torch.manual_seed(number)
+    network = build(VOCABULARY.size, chosen, made.number)
+    for member in network.members:
+        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+        torch.nn.init.normal_(member.output.weight, std=0.5)
+    return {**export(network).weights, **made.arrays()}
+
+
+def opened(number: int, code: ctypes.CDLL | None, background: bool = True) -> BlendRunner:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixing, "library", lambda: code)
+        return BlendRunner(MADE[number], weights(number, background))
+
+
+def builds() -> list[ctypes.CDLL]:
+    """All that this machine can run."""
+    assert LIBRARY is not None
+    paths = [compiled.build(level) for level in range(LIBRARY.kammil_level() + 1)]
+    return [compiled.opened(path) for path in paths if path.is_file()]
+
+
+def same(one: State, other: State, *, near: float) -> None:
+    for ours, theirs in zip(one, other, strict=True):
+        assert ours.dtype == theirs.dtype and ours.shape == theirs.shape
+        assert ours.astype(np.float64) == pytest.approx(theirs.astype(np.float64), abs=near)
+
+
+@pytest.mark.parametrize("number", range(len(MADE)))
+@pytest.mark.parametrize("background", [True, False])
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_it_says_what_the_portable_engine_says(number: int, background: bool, data: st.DataObject) -> None:
+    """From every state along some texts, one call on: what is rounded on the way may be rounded the other way, and
+    would lead away from each other step by step."""
+    theirs = opened(number, None, background)
+    batch, time = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 12))
+    ids = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, VOCABULARY.size, (batch, time))
+    learnt = data.draw(st.lists(st.sampled_from([*TEXTS, "شو هالحكي", "يا"]), max_size=3))
+    many = data.draw(st.booleans())
+    for code in builds():
+        ours = opened(number, code, background)
+        theirs = opened(number, None, background)
+        for runner in (ours, theirs):
+            encoded = [VOCABULARY.encode(text) for text in learnt]
+            if many:
+                runner.learn_all(encoded * 8)
+                runner.learn(VOCABULARY.encode("يا"))
+            else:
+                for text in encoded:
+                    runner.learn(text)
+        state = theirs.start(batch)
+        for t in range(time):
+            said, after = ours.read(ids[:, t : t + 1], state)
+            expected, later = theirs.read(ids[:, t : t + 1], state)
+            assert said == pytest.approx(expected, abs=2e-4)
+            same(after, later, near=1e-5)
+            parts, _ = ours.contributions(ids[:, t : t + 1], state)
+            wanted, state = theirs.contributions(ids[:, t : t + 1], state)
+            assert parts == pytest.approx(wanted, abs=2e-4)
+
+
+@pytest.mark.parametrize("number", range(len(MADE)))
+def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(number: int) -> None:
+    assert LIBRARY is not None
+    runner = opened(number, LIBRARY)
+    ids = np.random.default_rng(0).integers(0, VOCABULARY.size, (7, 50))
+    together, end = runner.read(ids, runner.start(7))
+    tail, _ = runner.read(ids, runner.start(7), last=3)
+    assert (tail == together[:, -3:]).all()
+    states = runner.start(7)
+    for t in range(50):
+        said, states = runner.step(ids[:, t], states)
+        assert (said == together[:, t]).all()
+    for one, other in zip(states, end, strict=True):
+        assert (one == other).all()
+    for row in range(7):
+        alone, _ = runner.read(ids[row : row + 1], runner.start(1))
+        assert (alone[0] == together[row]).all()
+    chosen = joined([rows(end, np.array([5])), rows(end, np.array([2]))])
+    said, _ = runner.step(np.array([7, 8]), chosen)
+    assert (said[1] == runner.step(np.array([8]), rows(end, np.array([2])))[0][0]).all()
+
+
+@pytest.mark.parametrize("number", range(len(MADE)))
+@pytest.mark.parametrize("before", [1, 40, WINDOW - 3, WINDOW + 5])
+def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int) -> None:
+    assert LIBRARY is not None
+    runner = opened(number, LIBRARY)
+    ids = np.random.default_rng(1).integers(4, VOCABULARY.size, (1, before))
+    said, state = runner.read(ids, runner.start(1), last=1)
+    refused = np.zeros(VOCABULARY.size)
+    refused[[0, 2, 9]] = -np.inf
+    chances = np.random.default_rng(2).random(12)
+    for temperature in (0.0, 0.4, 1.0):
+        drawn, paid, after = runner.draw(state, chances, temperature=temperature, refused=refused)
+        row, now = said[:, 0], state
+        assert 1 <= len(drawn) <= 12
+        for id, cost, chance in zip(drawn.tolist(), paid.tolist(), chances.tolist(), strict=False):
+            weighed = row[0].astype(np.float64) + refused
+            if temperature:
+                shares = np.exp(weighed / temperature).cumsum()
+                assert id == int(np.searchsorted(shares, chance * shares[-1], side="right"))
+            else:
+                assert id == int(weighed.argmax())
+            assert cost == row[0, id]
+            row, now = runner.step(np.array([id]), now)
+        assert len(drawn) == 12 or drawn[-1] == EOS
+        for one, other in zip(after, now, strict=True):
+            assert (one == other).all()
+
+
+def test_what_was_learnt_is_not_drawn_past() -> None:
+    assert LIBRARY is not None
+    runner = opened(0, LIBRARY)
+    assert runner.draws(0.5) and not runner.draws(0)
+    runner.learn(VOCABULARY.encode("يا"))
+    assert not runner.draws(0.5)
+    runner.forget(VOCABULARY.encode("يا"))
+    assert runner.draws(0.5)
+    assert not opened(0, None).draws(0.5)
+
+
+@pytest.mark.parametrize("id", [-1, VOCABULARY.size, 1 << 40])
+def test_an_id_that_there_is_not_is_refused(id: int) -> None:
+    runner = opened(0, LIBRARY)
+    _, state = runner.read(np.array([[5, 6]]), runner.start(1))
+    with pytest.raises(IndexError):
+        runner.read(np.array([[5, id]]), state)
+    hidden, recent, words, marks, line = state
+    wrong = np.full_like(recent, id)
+    with pytest.raises(IndexError):
+        runner.read(np.array([[5]]), (hidden, wrong, words, marks, line))
+    with pytest.raises(IndexError):
+        runner.draw(
+            (hidden, recent, words, marks, np.full_like(line, id)), np.ones(3), temperature=1, refused=np.zeros(9)
+        )
+
+
+def test_a_state_of_another_model_is_refused() -> None:
+    runner, other = opened(0, LIBRARY), opened(1, LIBRARY)
+    with pytest.raises(ValueError, match="another model"):
+        runner.read(np.array([[5]]), other.start(1))
+    with pytest.raises(ValueError, match="another model"):
+        runner.read(np.array([[5]]), runner.start(2))
+
+
+def test_before_anything_was_read_nothing_can_be_drawn() -> None:
+    runner = opened(0, LIBRARY)
+    with pytest.raises(IndexError):
+        runner.draw(runner.start(1), np.ones(2), temperature=1, refused=np.zeros(VOCABULARY.size))
+
+
+def test_numbers_too_large_for_the_code_are_left_to_the_portable_engine() -> None:
+    from kammil.models.packing import pack, unpack
+
+    table = unpack(weights(0), mixing.OWN)
+    larger = table.counts.astype(np.int64)
+    larger[3] = 1 << 20  # looked up apart
+    from kammil.models.counts import Counts
+
+    arrays = weights(0) | pack(Counts(table.keys, table.widths, table.lost, table.ids, larger), mixing.OWN)
+    ours, theirs = (made(arrays, code) for code in (LIBRARY, None))
+    ids = np.concatenate([[2], VOCABULARY.encode(TEXTS[0])])[None]
+    state = theirs.start(1)
+    for id in ids[0]:
+        said, _ = ours.step(np.array([id]), state)
+        expected, state = theirs.step(np.array([id]), state)
+        assert said == pytest.approx(expected, abs=1e-3)
+    lost = table.lost.astype(np.int64)
+    lost[0] = 1 << 20
+    arrays = weights(0) | pack(Counts(table.keys, table.widths, lost, table.ids, table.counts), mixing.OWN)
+    assert made(arrays, LIBRARY).draws(1) is False
+
+
+def made(arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -> BlendRunner:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixing, "library", lambda: code)
+        return BlendRunner(MADE[0], arrays)
+
+
+def test_nothing_compiled_is_used_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    find = compiled.library.__wrapped__
+    assert find() is not None
+    monkeypatch.setenv(compiled.PORTABLE, "1")
+    assert find() is None
+
+
+def test_a_build_that_cannot_be_loaded_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    find = compiled.library.__wrapped__
+
+    def elsewhere(level: int) -> Path:
+        return tmp_path / f"{level}.so"
+
+    monkeypatch.setattr(compiled, "build", elsewhere)
+    assert find() is None
+    (tmp_path / "0.so").write_bytes(b"\x7fELF, of another machine")
+    assert find() is None
+
+
+def test_shares_far_below_one_are_told_apart() -> None:
+    """A sharp temperature leaves the best alone, whatever the chance."""
+    runner = opened(0, LIBRARY)
+    said, state = runner.read(np.array([[5]]), runner.start(1))
+    for chance in (0.0, 0.5, math.nextafter(1, 0)):
+        drawn, _, _ = runner.draw(state, np.array([chance]), temperature=1e-9, refused=np.zeros(VOCABULARY.size))
+        assert drawn[0] == said[0, 0].argmax()
