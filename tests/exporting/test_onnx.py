@@ -160,3 +160,8 @@ def test_a_foreign_graph_is_not_passed_on(folder_of: FolderOf, tmp_path: Path) -
 def test_the_page_shows_the_program_that_is_written() -> None:
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text("utf-8")
     assert f"```python\n{EXAMPLE}```" in page
+
+
+def test_the_program_has_ten_lines_below_its_imports() -> None:
+    _, program = EXAMPLE.split("import onnxruntime\n\n")
+    assert len(program.splitlines()) == 10

@@ -10,7 +10,7 @@ first two:
 | `family` | of the model, or `blend network` |
 | `vocabulary` | the text of every id; empty for padding, begin and end |
 | `specials` | ids of `pad`, `unk`, `bos` and `eos` |
-| `unwritable` | ids that no completion may hold |
+| `writable` | ids that a completion may choose from, the end among them |
 | `rules` | text rules by name: what is done to a text before the model reads it |
 """
 
@@ -91,6 +91,6 @@ def _about(model: folders.Model, family: str) -> Mapping[str, str]:
         "family": family,
         "vocabulary": json.dumps([vocabulary.piece(id) for id in range(vocabulary.size)]),
         "specials": json.dumps({"pad": PAD, "unk": UNK, "bos": BOS, "eos": EOS}),
-        "unwritable": json.dumps(vocabulary.unwritable),
+        "writable": json.dumps([id for id in range(vocabulary.size) if id not in vocabulary.unwritable]),
         "rules": json.dumps(TextRules.from_dict(model.description.rules).to_dict()),
     }
