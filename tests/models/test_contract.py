@@ -13,17 +13,17 @@ import torch
 
 import kammil
 from kammil.completion import Completer, follow
-from kammil.models import mixing
+from kammil.models import gru_runner, mixing
 from kammil.models.base import Artifacts, Ids, rows
 from kammil.models.families import FAMILIES, Counting, Neural, family
 from kammil.vocabulary import BOS, PAD, SPECIALS, UNK
 
-PORTABLE = "blend, portable"
+PORTABLE = ", portable"
 
 
-@pytest.fixture(scope="session", params=[*FAMILIES, PORTABLE])
+@pytest.fixture(scope="session", params=[*FAMILIES, "gru" + PORTABLE, "blend" + PORTABLE])
 def side(request: pytest.FixtureRequest) -> str:
-    """Every family; the blend has two engines."""
+    """Every family; some have two engines."""
     return str(request.param)
 
 
@@ -33,9 +33,10 @@ def load(side: str, folder_of: Callable[[str], Path]) -> Callable[[], Completer]
 
     def opened() -> Completer:
         with pytest.MonkeyPatch.context() as patch:
-            if side == PORTABLE:
-                patch.setattr(mixing, "library", lambda: None)
-            return kammil.load(folder_of("blend" if side == PORTABLE else side))
+            if side.endswith(PORTABLE):
+                for module in (mixing, gru_runner):
+                    patch.setattr(module, "library", lambda: None)
+            return kammil.load(folder_of(side.removesuffix(PORTABLE)))
 
     return opened
 

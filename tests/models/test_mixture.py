@@ -9,7 +9,8 @@ import pytest
 from kammil.models.counts import Entries
 from kammil.models.evidence import CLUES, FEATURES, Floats, evidence
 from kammil.models.ledger import Known
-from kammil.models.mixture import Gate, Mixture, _graph  # pyright: ignore[reportPrivateUsage]
+from kammil.models.mixture import Mixture, _graph  # pyright: ignore[reportPrivateUsage]
+from kammil.models.panel import Gate
 from kammil.models.quantised import Layer
 
 SIZE, HIDDEN, GATE, EXPERTS = 9, 6, 5, 3

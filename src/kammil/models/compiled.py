@@ -21,13 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from kammil.models.base import Ids, LogProbabilities, State
-from kammil.models.contexts import WORD_KINDS, Contexts
-from kammil.models.counts import Index
+from kammil.models.contexts import WORD_KINDS
 from kammil.models.evidence import Floats
 from kammil.models.history import WINDOW
-from kammil.models.learnt import Learnt
 from kammil.models.ledger import Ledger
-from kammil.models.mixture import Gate, present
+from kammil.models.panel import Panel, present
 from kammil.models.quantised import STEPS, Layer, inward
 from kammil.models.rounding import rounded
 from kammil.vocabulary import EOS
@@ -116,34 +114,28 @@ def suits(ledger: Ledger) -> bool:
 
 
 class Compiled:
-    """Reads ids, as `Portable` does.
+    """Reads ids, as `Portable` does; or a GRU alone, whose experts are none.
 
     Args:
         code: a `library`.
-        contexts, columns, ledger, learnt, layers, bias, gate, size: as `Portable` takes them; it must suit the ledger.
+        layers: M networks of one size, whose `outward` is of the scores and of what the gate hears, (H, V + M * G).
+        bias: (V + M * G,): of these, the networks taken together.
+        size: V.
+        panel: the experts, whose ledger it must suit.
     """
 
     def __init__(
-        self,
-        code: ctypes.CDLL,
-        contexts: Contexts,
-        columns: Index,
-        ledger: Ledger,
-        learnt: Learnt,
-        layers: Sequence[Layer],
-        bias: Floats,
-        gate: Gate,
-        size: int,
+        self, code: ctypes.CDLL, layers: Sequence[Layer], bias: Floats, size: int, panel: Panel | None = None
     ) -> None:
         """Lay the weights out."""
-        self._code, self._learnt = code, learnt
-        self._columns, self._kinds, self._longest = len(columns), len(contexts.kinds), contexts.longest
-        self._experts = ledger.counted + len(columns)
+        self._code, self._learnt = code, panel.learnt if panel else None
         self._size, self._width = size, sum(len(layer.recurrent) for layer in layers)
+        self._columns = len(panel.columns) if panel else 0
+        self._kinds, self._longest = (len(panel.contexts.kinds), panel.contexts.longest) if panel else (0, 0)
+        self._experts = panel.gate.experts if panel else 0
         self._kept: list[NDArray[Any]] = []
-        table = ledger.layout
-        bias, heard = present(bias, gate, size)
-        wide = heard.shape[-1] // len(layers)
+        arrays = self._of(bias, size, panel) if panel else {"bias": self._at(bias, np.float32)}
+        wide = (len(bias) - size) // len(layers)
         networks = [
             _Network(
                 self._matrix(layer.recurrent),
@@ -153,6 +145,27 @@ class Compiled:
             for i, layer in enumerate(layers)
         ]
         self._networks = (_Network * len(networks))(*networks)
+        self._model = _Model(
+            vocabulary=size,
+            networks=len(layers),
+            hidden=len(layers[0].recurrent),
+            gate=wide,
+            tables=panel.ledger.counted // self._kinds if panel else 0,
+            kinds=self._kinds,
+            columns=self._columns,
+            longest=self._longest,
+            window=panel.ledger.layout.window if panel else 0,
+            larger=len(panel.ledger.layout.larger[0]) if panel else 0,
+            words=panel is not None and any(name in WORD_KINDS for name in panel.contexts.kinds),
+            network=self._networks,
+            **arrays,
+        )
+        self._address = ctypes.addressof(self._model)
+
+    def _of(self, bias: Floats, size: int, panel: Panel) -> dict[str, int]:
+        """Where all stands that the experts need."""
+        contexts, gate, table = panel.contexts, panel.gate, panel.ledger.layout
+        bias, heard = present(bias, gate, size)
         arrays = {
             "bias": (bias, np.float32),
             "heard": (heard, np.float32),
@@ -163,7 +176,7 @@ class Compiled:
             "salts": (contexts.salts, np.uint64),
             "recipe": ([n or -1 - WORD_KINDS.index(name) for name, n in contexts.recipe], np.int64),
             "in_word": (contexts.in_word, np.uint8),
-            "column": (columns, np.int64),
+            "column": (panel.columns, np.int64),
             "shifts": (table.shifts, np.uint32),
             "firsts": (table.firsts, np.uint32),
             "index": (table.index, np.uint32),
@@ -175,22 +188,12 @@ class Compiled:
             "larger_at": (table.larger[0], np.int64),
             "larger_count": (table.larger[1], np.int64),
         }
-        self._model = _Model(
-            vocabulary=size,
-            networks=len(layers),
-            hidden=len(layers[0].recurrent),
-            gate=wide,
-            tables=ledger.counted // self._kinds,
-            kinds=self._kinds,
-            columns=len(columns),
-            longest=contexts.longest,
-            window=table.window,
-            larger=len(table.larger[0]),
-            words=any(name in WORD_KINDS for name in contexts.kinds),
-            network=self._networks,
-            **{name: self._at(*array) for name, array in arrays.items()},
-        )
-        self._address = ctypes.addressof(self._model)
+        return {name: self._at(*array) for name, array in arrays.items()}
+
+    def start(self, batch: int) -> State:
+        """Nothing read, of a GRU alone."""
+        hidden, nothing = np.zeros((batch, self._width), np.float32), np.zeros((batch, 0), np.int64)
+        return hidden, nothing, np.zeros((batch, 4), np.uint64), np.zeros((batch, 0, 0), np.uint32), nothing
 
     def read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
@@ -223,7 +226,7 @@ class Compiled:
         batch, time = ids.shape
         message = self._message(ids, state, last)
         whole = b"".join(message)
-        if last and len(self._learnt):
+        if last and self._learnt:
             keys = np.empty((batch * last, self._kinds), np.uint32)
             _checked(self._code.kammil_keys(self._address, whole, _address(keys)))
             found = self._learnt.found(keys, self._experts)

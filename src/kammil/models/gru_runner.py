@@ -1,8 +1,9 @@
 """The running side of a GRU by itself: steps in whole numbers, and whole texts drawn in one call.
 
 At this size a step takes a few microseconds, less than the calls around it. So a prompt is read in one call, and a text
-is drawn in one as well: the graph steps, draws, and reads what it drew. It draws as `decoding` does, with the same
-arithmetic on the same numbers, so that it does not matter which of the two draws a text.
+is drawn in one as well, by the compiled code of the blend, or where there is none by a graph that steps, draws, and
+reads what it drew. They draw as `decoding` does, with the same arithmetic on the same numbers, so that it does not
+matter which of them draws a text.
 
 On lev30/validation whole numbers cost a network of the notebook's size nothing: 3.2717 bits a character either way.
 
@@ -13,16 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from kammil.models.base import Drawing, Ids, LogProbabilities, Runner, State
+from kammil.models.compiled import Compiled, library
 from kammil.models.graph import Graph
 from kammil.models.network import session
 from kammil.models.quantised import Floats, Layer, QuantisedGRU, checked, inward, product, turn
 from kammil.models.wire import DOUBLE, FLOAT, WHOLE
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 _CERTAIN = 1 - 1e-12
 """Largest chance: shares in double precision sum up to more, and to a little less than 1."""
@@ -52,27 +57,34 @@ class GRURunner(Runner, Drawing):
         }
         embedding, inward, recurrent, bias, recurrent_bias, output, self._bias = checked(weights, shapes).values()
         self._layer = Layer(embedding @ inward.T + bias, recurrent.T, recurrent_bias, output.T)
-        self._network = QuantisedGRU([self._layer], self._bias, shares=True)
+        code = library()
+        self._compiled = Compiled(code, [self._layer], self._bias, size) if code else None
 
     @property
     def vocabulary_size(self) -> int:
         """V."""
-        return self._network.columns
+        return len(self._bias)
 
     def start(self, batch: int) -> State:
         """The hidden states (B, H), all zero."""
-        return (np.zeros((batch, self._network.width), np.float32),)
+        return (np.zeros((batch, len(self._layer.recurrent)), np.float32),)
 
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """One call of the graph; see `Runner.read`."""
-        before = state[0].astype(np.float32, copy=False)
-        after, log_probabilities = self._network.read(ids, before, last=ids.shape[1] if last is None else last)
+        """One call; see `Runner.read`."""
+        wanted = ids.shape[1] if last is None else last
+        if self._compiled is not None:
+            log_probabilities, (after, *_) = self._compiled.read(ids, self._whole(state), wanted)
+        else:
+            after, log_probabilities = self._network.read(ids, state[0].astype(np.float32, copy=False), last=wanted)
         return log_probabilities, (after,)
 
     def draw(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """One call of another graph; see `Drawing.draw`."""
+        """One call; see `Drawing.draw`."""
+        if self._compiled is not None:
+            ids, log_probabilities, (after, *_) = self._compiled.draw(self._whole(state), chances, temperature, refused)
+            return ids, log_probabilities, (after,)
         feed = {
             "before": state[0].astype(np.float32, copy=False),
             "chances": np.minimum(chances, _CERTAIN) if temperature else np.zeros_like(chances),
@@ -81,6 +93,15 @@ class GRURunner(Runner, Drawing):
         }
         ids, log_probabilities, after = self._drawing.run(["ids", "log_probabilities", "after"], feed)
         return ids, log_probabilities, (after,)  # pyright: ignore[reportReturnType]
+
+    def _whole(self, state: State) -> State:
+        """The state as the compiled code knows it: it remembers nothing of the text."""
+        assert self._compiled is not None
+        return (state[0], *self._compiled.start(len(state[0]))[1:])
+
+    @cached_property
+    def _network(self) -> QuantisedGRU:
+        return QuantisedGRU([self._layer], self._bias, shares=True)
 
     @cached_property
     def _drawing(self) -> ort.InferenceSession:

@@ -707,7 +707,7 @@ int kammil_draw(Model *m, const char *message, int64_t n, const double *chances,
     float *shares = malloc(v * sizeof *shares), *states = malloc(4 * m->networks * m->hidden);
     int64_t count = 0, failed = 0;
     if (!row || !shares || !states) failed = -1;
-    else if (!length || !lines(m, c, 0, room.recent, room.line)) failed = -2;
+    else if ((columns && !length) || !lines(m, c, 0, room.recent, room.line)) failed = -2;
     if (!failed) {
         uint64_t words[4];
         int64_t id = 0, none = 0;

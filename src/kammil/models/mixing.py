@@ -19,8 +19,8 @@ from kammil.models.evidence import CLUES, FEATURES, Floats
 from kammil.models.history import History, columns
 from kammil.models.learnt import Learnt
 from kammil.models.ledger import Ledger
-from kammil.models.mixture import Gate
 from kammil.models.packing import Packed
+from kammil.models.panel import Gate, Panel
 from kammil.models.portable import Portable
 from kammil.models.quantised import Layer, checked, width
 from kammil.models.rounding import unpack
@@ -93,12 +93,13 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
         weights = unpack(weights)
         asked, gate_bias, gate = _gate(settings, weights, experts)
         layers, bias = _networks(settings, weights, v, asked, gate_bias)
+        panel = Panel(contexts, ledger, learnt, own, gate)
         self._width = width(layers)
         self._engine: Portable | Compiled
         if (code := library()) and suits(ledger):
-            self._engine = Compiled(code, contexts, own, ledger, learnt, layers, bias, gate, v)
+            self._engine = Compiled(code, layers, bias, v, panel)
         else:
-            self._engine = Portable(contexts, own, ledger, learnt, layers, bias, gate, v)
+            self._engine = Portable(layers, bias, v, panel)
 
     @property
     def vocabulary_size(self) -> int:

@@ -10,7 +10,6 @@ in all, N followers of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,25 +19,12 @@ from kammil.models.evidence import CLUES, FEATURES
 from kammil.models.graph import Graph
 from kammil.models.ledger import Known
 from kammil.models.network import session
+from kammil.models.panel import Gate, present
 from kammil.models.quantised import Floats, Layer, given, stepped, tables, turned, width
 from kammil.models.wire import FLOAT, Value
 
-_ABSENT = 3
-"""Which clue says that a context was never seen."""
 _IDS, _BEFORE, _BEGIN, _CLUES = "ids", "before", "begin", "clues"
 _PLACES, _FIGURES, _WHICH, _FOLLOWERS, _COUNTS = "places", "figures", "which", "followers", "counts"
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Whom to believe: what it hears from the networks is read from their states as scores are."""
-
-    heard: Floats
-    """(CLUES * K, G): of the clues, all of a kind together, as `evidence` gives them."""
-    trust: Floats
-    """(G, K * FEATURES): what comes of the hidden layer, the features of an expert together."""
-    bias: Floats
-    """(K * FEATURES,)."""
 
 
 class Mixture:
@@ -54,7 +40,7 @@ class Mixture:
     def __init__(self, layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> None:
         """Round the weights and open the graphs: one for many ids in a row, one for a single id each."""
         self.width = width(layers)
-        self._size, self._experts = size, len(gate.bias) // FEATURES
+        self._size, self._experts = size, gate.experts
         self._nothing = np.zeros((1, CLUES * self._experts), np.float32)
         self._many = _Opened(*_graph(layers, bias, gate, size, one=False))
         self._one = _Opened(*_graph(layers, bias, gate, size, one=True))
@@ -116,16 +102,6 @@ class _Opened:
         return self._session.run([self._names[name] for name in wanted], feed)  # pyright: ignore[reportReturnType]
 
 
-def present(bias: Floats, gate: Gate, size: int) -> tuple[Floats, Floats]:
-    """The bias of scores and gate, and the weights of clues by expert, (K, CLUES, G), so that those of one stand
-    together: an expert that knows nothing says one thing, always, which goes into the bias, and is taken back by the
-    clue of one that knows something."""
-    experts = len(gate.bias) // FEATURES
-    heard = gate.heard.reshape(CLUES, experts, -1).swapaxes(0, 1)
-    bias = np.concatenate([bias[:size], bias[size:] + heard[:, _ABSENT].sum(axis=0)])
-    return bias, heard * np.where(np.arange(CLUES) == _ABSENT, np.float32(-1), np.float32(1))[:, None]
-
-
 def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one: bool) -> tuple[bytes, dict[str, str]]:
     """A graph whose inputs are what `Mixture._run` feeds; and what is called there the states `after` the last id, what
     the networks `said`, what is `added` to their scores, and log-probabilities, the `shares` (P, V).
@@ -133,7 +109,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
     `one`: it reads a single id of each text.
     """
     number, whole = np.float32, np.int64
-    experts = len(gate.bias) // FEATURES
+    experts = gate.experts
     bias, heard = present(bias, gate, size)
 
     g = Graph()

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from kammil.models.base import Ids, LogProbabilities, State
-from kammil.models.contexts import Contexts
-from kammil.models.counts import Index, keys_of
+from kammil.models.counts import keys_of
 from kammil.models.evidence import Floats
 from kammil.models.history import History
-from kammil.models.learnt import Learnt
-from kammil.models.ledger import Known, Ledger
-from kammil.models.mixture import Gate, Mixture
+from kammil.models.ledger import Known
+from kammil.models.mixture import Mixture
+from kammil.models.panel import Panel
 from kammil.models.quantised import Layer
 
 
@@ -24,31 +23,18 @@ class Portable:
     """Reads ids: hashes contexts, looks them up, steps the networks and mixes.
 
     Args:
-        contexts: how they are hashed.
-        columns: of the kinds of context, those that are looked up in the text itself.
-        ledger: the tables, whose experts come first.
-        learnt: texts laid over the first table.
-        layers, bias, gate, size: as `Mixture` takes them.
+        layers, bias, size: as `Mixture` takes them.
+        panel: the experts.
     """
 
-    def __init__(
-        self,
-        contexts: Contexts,
-        columns: Index,
-        ledger: Ledger,
-        learnt: Learnt,
-        layers: Sequence[Layer],
-        bias: Floats,
-        gate: Gate,
-        size: int,
-    ) -> None:
+    def __init__(self, layers: Sequence[Layer], bias: Floats, size: int, panel: Panel) -> None:
         """Open the graphs."""
-        self._contexts, self._columns, self._ledger, self._learnt = contexts, columns, ledger, learnt
-        self._history = History(len(columns))
-        self._counted = ledger.counted
-        self._experts = self._counted + len(columns)
+        self._contexts, self._columns, self._ledger = panel.contexts, panel.columns, panel.ledger
+        self._learnt = panel.learnt
+        self._history = History(len(panel.columns))
+        self._counted, self._experts = panel.ledger.counted, panel.gate.experts
         self._size = size
-        self._mixture = Mixture(layers, bias, gate, size)
+        self._mixture = Mixture(layers, bias, panel.gate, size)
 
     def read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
