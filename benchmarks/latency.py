@@ -20,7 +20,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnxruntime
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 import kammil
 from kammil import folder
 from kammil.completion import Completer, follow
-from kammil.models import load_runner, quantised
+from kammil.models import compiled, load_runner, quantised
 from kammil.models.base import rows
 from kammil.models.families import Neural, family
 from kammil.models.graph import Graph
@@ -41,6 +41,7 @@ from kammil.vocabulary import CharacterVocabulary
 from notebook import TARGET, NotebookRNN
 
 Floats = NDArray[np.float32]
+Made = TypeVar("Made")
 PROMPT = 70
 """Characters of the longer prompts; those of the notebook have 65."""
 RUNS = 100
@@ -54,7 +55,7 @@ BATCHES = (1, 4, 16, 64)
 def main() -> None:
     """Measure, print, write."""
     torch.set_num_threads(1)
-    model = kammil.load()
+    model, slower = kammil.load(), portable(kammil.load)
     prompts = [text[:PROMPT] for text in _texts(model) if len(text) >= PROMPT]
     bandwidth = measured_bandwidth()
     result: dict[str, Any] = {
@@ -68,11 +69,13 @@ def main() -> None:
             "torch": torch.__version__,
             "memory_gb_per_s": bandwidth,
         },
-        "bundled": completions(model, prompts),
-        "users": users(model, prompts[0]),
+        "compiled": compiled.library() is not None,
+        **completions({"bundled": model, "portable": slower}, prompts),
+        "users": users({"": model, "portable, ": slower}, prompts[0]),
         "gru_256": against_notebook(),
         "engines": {str(hidden): engines(hidden, model.vocabulary.size, bandwidth) for hidden in (256, _hidden(model))},
         "process": process(),
+        "process, portable": process(portable=True),
     }
     if os.environ.get("KAMMIL_DATA_DIR"):
         result["typing"] = typing(model)
@@ -81,10 +84,37 @@ def main() -> None:
     print_tables(result)
 
 
-def completions(model: Completer, prompts: Sequence[str]) -> dict[str, Any]:
-    """30 characters after 70, cold and with the prefix known; a keystroke alone, and with three suggestions."""
+def portable(make: Callable[[], Made]) -> Made:
+    """What is made without compiled code."""
+    os.environ[compiled.PORTABLE] = "1"
+    compiled.library.cache_clear()
+    try:
+        return make()
+    finally:
+        del os.environ[compiled.PORTABLE]
+        compiled.library.cache_clear()
+
+
+def completions(models: Mapping[str, Completer], prompts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """By engine: 30 characters after 70, cold and with the prefix known; a keystroke alone, and with three
+    suggestions."""
     calls: dict[str, Callable[[int], object]] = {}
-    session = model.session()
+    prepared: dict[str, Callable[[int], object]] = {}
+    for engine, model in models.items():
+        for name, (call, before) in _asked(model, prompts).items():
+            calls[f"{engine}: {name}"], prepared[f"{engine}: {name}"] = call, before
+    measured = in_turn(calls, RUNS, lambda name, i: prepared[name](i))
+    return {
+        engine: {name.removeprefix(f"{engine}: "): row for name, row in measured.items() if name.startswith(engine)}
+        for engine in models
+    }
+
+
+def _asked(
+    model: Completer, prompts: Sequence[str]
+) -> dict[str, tuple[Callable[[int], object], Callable[[int], object]]]:
+    """What is measured, and what comes before it."""
+    session, typed, helped = model.session(), model.session(), model.session()
 
     def cold(i: int) -> bool:
         fresh = model.apart()
@@ -93,30 +123,22 @@ def completions(model: Completer, prompts: Sequence[str]) -> dict[str, Any]:
     def known(i: int) -> bool:
         return len(session.complete(length=TARGET, seed=i).text) == TARGET
 
-    calls["cold"], calls["session"] = cold, known
-    typed = {"n": 0}
+    def begun(i: int) -> str:
+        return prompts[i // PROMPT % len(prompts)][: i % PROMPT + 1]
 
-    def key(_: int) -> bool:
-        prompt = prompts[typed["n"] // PROMPT % len(prompts)]
-        typed["n"] += 1
-        session.update(prompt[: typed["n"] % PROMPT + 1])
-        return True
-
-    calls["keystroke"] = key
-    helped = model.session()
-
-    def suggested(i: int) -> bool:
-        helped.update(prompts[i // PROMPT % len(prompts)][: i % PROMPT + 1])
+    def suggested(i: int) -> None:
+        helped.update(begun(i))
         helped.suggest(k=3)
-        return True
 
-    calls["keystroke and 3 suggestions"] = suggested
+    def nothing(_: int) -> None:
+        pass
 
-    def prepare(name: str, i: int) -> None:
-        if name == "session":
-            session.update(prompts[i % len(prompts)])
-
-    return in_turn(calls, RUNS, prepare)
+    return {
+        "cold": (cold, nothing),
+        "session": (known, lambda i: session.update(prompts[i % len(prompts)])),
+        "keystroke": (lambda i: typed.update(begun(i)), nothing),
+        "keystroke and 3 suggestions": (suggested, nothing),
+    }
 
 
 def typing(model: Completer) -> dict[str, Any]:
@@ -137,17 +159,18 @@ def typing(model: Completer) -> dict[str, Any]:
     return in_turn({"keystroke and 30 characters": ghost}, len(keys) - WARM)
 
 
-def users(model: Completer, prompt: str) -> dict[str, Any]:
-    """One step for many texts at once."""
-    _, state = model.after(prompt)
-    ids = model.vocabulary.encode("ع")
+def users(models: Mapping[str, Completer], prompt: str) -> dict[str, Any]:
+    """One step for many texts at once, by engine."""
     calls: dict[str, Callable[[int], object]] = {}
-    for batch in BATCHES:
-        many, there = ids.repeat(batch), rows(state, np.zeros(batch, np.int64))
-        calls[str(batch)] = lambda _, many=many, there=there: model.runner.step(many, there)
+    for engine, model in models.items():
+        _, state = model.after(prompt)
+        ids = model.vocabulary.encode("ع")
+        for batch in BATCHES:
+            many, there = ids.repeat(batch), rows(state, np.zeros(batch, np.int64))
+            calls[f"{engine}{batch}"] = lambda _, m=model, many=many, there=there: m.runner.step(many, there)
     measured = in_turn(calls, RUNS)
-    for batch in BATCHES:
-        measured[str(batch)]["us_per_row"] = 1000 * measured[str(batch)]["cpu_median"] / batch
+    for name, row in measured.items():
+        row["us_per_row"] = 1000 * row["cpu_median"] / int(name.split(", ")[-1])
     return measured
 
 
@@ -201,6 +224,10 @@ def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
         "onnxruntime fp32": (4, onnx_step(layer, bias)),
         "onnxruntime int8": (1, QuantisedGRU([layer], bias).step),
     }
+    if code := compiled.library():
+        kernel = compiled.Compiled(code, [layer], bias, size)
+        rest = {batch: kernel.start(batch)[1:] for batch in BATCHES}
+        steps["compiled int8"] = 1, lambda ids, h: kernel.read(ids[:, None], (h, *rest[len(ids)]), 1)
     table: dict[str, Any] = {}
     for batch in BATCHES:
         ids, h = generator.integers(0, size, batch), drawn(batch, hidden)
@@ -285,7 +312,7 @@ print(int(re.search(r"VmRSS:\\s+(\\d+)", open("/proc/self/status").read())[1]) *
 """A program that completes once, and says how much memory it holds then."""
 
 
-def process() -> dict[str, Any]:
+def process(*, portable: bool = False) -> dict[str, Any]:
     """A whole `kammil complete`: seconds and resident memory, by subprocess."""
     command = [sys.executable, "-m", "kammil", "complete", "شو حلو الشعور لما"]
     measure = (
@@ -294,17 +321,19 @@ def process() -> dict[str, Any]:
         "u = resource.getrusage(resource.RUSAGE_CHILDREN); print(took, u.ru_utime + u.ru_stime, u.ru_maxrss)"
     )
     installed = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as pip leaves a program
+    installed |= {compiled.PORTABLE: "1"} if portable else {}
     runs: list[list[float]] = []
     for _ in range(10):
         done = subprocess.run(
             [sys.executable, "-c", measure, *command], check=True, capture_output=True, text=True, env=installed
         )
         runs.append([float(figure) for figure in done.stdout.split()])
+    resident = subprocess.run([sys.executable, "-c", _RESIDENT], check=True, capture_output=True, env=installed)
     wall, cpu, peak = np.array(runs[1:]).T  # the first one warms the disk cache
     return {
         "seconds_median": float(np.median(wall)),
         "cpu_seconds_median": float(np.median(cpu)),
-        "resident_mb": float(subprocess.run([sys.executable, "-c", _RESIDENT], check=True, capture_output=True).stdout),
+        "resident_mb": float(resident.stdout),
         "resident_mb_peak": float(peak.max()) * (1 if sys.platform == "darwin" else 1024) / 1e6,
     }
 
@@ -319,7 +348,8 @@ def bits(model: Completer) -> dict[str, float]:
     made = {"int8": model.runner}
     if description.family == "blend":
         quantised.product = lambda g, x, weights: g.add("MatMul", x, weights)
-        made["fp32"] = load_runner("blend", description.settings, folder.read(Path("levantine")).artifacts)
+        artifacts = folder.read(Path("levantine")).artifacts
+        made["fp32"] = portable(lambda: load_runner("blend", description.settings, artifacts))
         quantised.product = rounded
     return {
         name: float(sum(t.bits[:-1].sum() for t in follow(runner, model.vocabulary, texts)) / sum(map(len, texts)))
@@ -330,7 +360,7 @@ def bits(model: Completer) -> dict[str, float]:
 def in_turn(
     calls: Mapping[str, Callable[[int], object]],
     runs: int,
-    prepare: Callable[[str, int], None] = lambda _name, _i: None,
+    prepare: Callable[[str, int], object] = lambda _name, _i: None,
     *,
     block: int = 1,
 ) -> dict[str, dict[str, float]]:
@@ -388,7 +418,7 @@ def _hidden(model: Completer) -> int:
 
 def print_tables(result: Mapping[str, Any]) -> None:
     """Milliseconds: wall median, wall p99, processor's own time median."""
-    for title in ("bundled", "typing", "users", "gru_256"):
+    for title in ("bundled", "portable", "typing", "users", "gru_256"):
         if title not in result:
             continue
         print(f"\n{title:<32}{'median':>9}{'p99':>9}{'cpu':>9}  ms")
@@ -402,7 +432,11 @@ def print_tables(result: Mapping[str, Any]) -> None:
         for name, row in table.items():
             cells = "".join(f"{1000 * row['batch'][b]['cpu_median']:>9.0f}" for b in BATCHES)
             print(f"{name:<32}{row['roofline_us']:>9.0f}{cells}")
-    figures = {**result["process"], **{f"bits {name}": value for name, value in result.get("bits", {}).items()}}
+    figures = {
+        **result["process"],
+        **{f"{name}, portable": value for name, value in result["process, portable"].items()},
+        **{f"bits {name}": value for name, value in result.get("bits", {}).items()},
+    }
     print("\n" + "\n".join(f"{name:<32}{value:.4f}" for name, value in figures.items()))
 
 
