@@ -238,8 +238,11 @@ def made(arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -> BlendRunner
 def test_nothing_compiled_is_used_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     find = compiled.library.__wrapped__
     assert find() is not None
+    assert "compiled engine" in compiled.engine()
     monkeypatch.setenv(compiled.PORTABLE, "1")
     assert find() is None
+    monkeypatch.setattr(compiled, "library", find)
+    assert "KAMMIL_PORTABLE is set" in compiled.engine()
 
 
 def test_a_build_that_cannot_be_loaded_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -250,6 +253,8 @@ def test_a_build_that_cannot_be_loaded_is_left_alone(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(compiled, "build", elsewhere)
     assert find() is None
+    monkeypatch.setattr(compiled, "library", find)
+    assert "where there is a C compiler" in compiled.engine()
     (tmp_path / "0.so").write_bytes(b"\x7fELF, of another machine")
     assert find() is None
 

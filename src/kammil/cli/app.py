@@ -26,7 +26,10 @@ app.add_typer(profiling.app, name="profile", help="Texts of your own that --prof
 
 def _version(value: bool) -> None:
     if value:
+        from kammil.models import compiled
+
         typer.echo(kammil.__version__)
+        typer.echo(compiled.engine(), err=True)
         raise typer.Exit
 
 

@@ -89,6 +89,15 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
+def engine() -> str:
+    """Which engine runs blends and GRUs here, in a sentence."""
+    if library():
+        return "Blends and GRUs run in the compiled engine."
+    if os.environ.get(PORTABLE):
+        return f"Blends and GRUs run in the portable engine, since {PORTABLE} is set; without it they may be faster."
+    return "Blends and GRUs run in the portable engine; install kammil where there is a C compiler to make them faster."
+
+
 def build(level: int) -> Path:
     """The file of a build: the higher its level, the newer the processors that it needs."""
     return Path(__file__).with_name(f"_kernel_{level}.so")
