@@ -6,47 +6,54 @@ The compiler is `$CC`, else `cc`. Nothing of Python is compiled against, so that
 from __future__ import annotations
 
 import os
-import platform
 import shlex
 import subprocess
-import sysconfig
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from packaging.tags import platform_tags
 
 SOURCE = Path("src/kammil/models/kernel.c")
 FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=default"),
     # What -ffast-math allows, but for how it changes the arithmetic of the whole process that loads the result.
-    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math"),
-    "-ffinite-math-only",
+    *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only"),
 )
-X86 = (("-march=x86-64",), ("-march=x86-64-v3",), ("-march=x86-64-v4", "-mavx512vnni"))
-"""One build each; the first runs everywhere, and tells which others can."""
+V3 = ("-mavx2", "-mfma", "-mf16c")
+V4 = (*V3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
+LEVELS: tuple[tuple[str, ...], ...] = ((), V3, V4)
+"""One build each for x86-64; the first runs everywhere, and tells which others can."""
+
+
+def platform_tag() -> str:
+    """Of the machine that is built for: not of many, since who compiles here does not know what others have."""
+    return next(tag for tag in platform_tags() if "manylinux" not in tag and "musllinux" not in tag)
 
 
 def compiled(root: Path) -> list[Path]:
-    """What was made, relative to `root`: nothing without a compiler that knows its work."""
+    """What was made, relative to `root`; `OSError` or `ValueError` where nothing could be."""
     compiler = shlex.split(os.environ.get("CC") or "cc")
-    builds = X86 if platform.machine().lower() in {"x86_64", "amd64"} else ((),)
-    made: list[Path] = []
-    for old in (root / SOURCE.parent).glob("_kernel_*.so"):
+    folder = root / SOURCE.parent
+    for old in folder.glob("_kernel_*.so"):
         old.unlink()  # of another source, maybe
-    for level, flags in enumerate(builds):
+    flags = [*FLAGS, f"-DKAMMIL_SOURCE={crc32((root / SOURCE).read_bytes())}u"]
+    many = platform_tag().endswith("x86_64") and sys.platform != "win32"  # there GCC misaligns wide registers
+    made: list[Path] = []
+    for level, more in enumerate(LEVELS if many else LEVELS[:1]):
         path = SOURCE.with_name(f"_kernel_{level}.so")
-        with tempfile.TemporaryDirectory(dir=root / SOURCE.parent) as folder:
-            new = Path(folder) / path.name
-            command = [*compiler, *FLAGS, *flags, str(root / SOURCE), "-o", str(new), "-lm"]
-            try:
-                subprocess.run(command, check=True, capture_output=True, timeout=300)  # a list, no shell
-            except (OSError, subprocess.SubprocessError):
-                if level == 0:
-                    return []
-                continue  # a compiler that has not heard of these processors
-            new.replace(root / path)  # whole, for a process that runs the one before
-        made.append(path)
+        with tempfile.TemporaryDirectory(dir=folder) as made_in:
+            new = Path(made_in) / path.name
+            command = [*compiler, *flags, *more, str(root / SOURCE), "-o", str(new), "-lm"]
+            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)  # no shell
+            if done.returncode == 0:
+                new.replace(root / path)  # whole, for a process that runs the one before
+                made.append(path)
+            elif level == 0:
+                raise OSError((done.stderr.strip().splitlines() or ["the C compiler failed"])[-1])
     return made
 
 
@@ -58,10 +65,11 @@ class KernelHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and name what was made."""
         del version
-        made = compiled(Path(self.root))
-        if not made:
-            self.app.display_warning("No C compiler: the bundled model will run in its portable engine, slower.")
+        try:
+            made = compiled(Path(self.root))
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
+            self.app.display_warning(f"kernel.c was not compiled, so blends and GRUs will be slower: {error}")
             return
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        build_data["tag"] = f"py3-none-{platform_tag()}"
         build_data["artifacts"] += [str(path) for path in made]

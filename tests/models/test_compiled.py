@@ -6,6 +6,7 @@ import ctypes
 import math
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,10 +117,13 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
             assert parts == pytest.approx(wanted, abs=near)
 
 
+BUILDS = pytest.mark.parametrize("code", builds() if LIBRARY else [])
+
+
+@BUILDS
 @pytest.mark.parametrize("number", range(len(MADE)))
-def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(number: int) -> None:
-    assert LIBRARY is not None
-    runner = opened(number, LIBRARY)
+def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(number: int, code: ctypes.CDLL) -> None:
+    runner = opened(number, code)
     ids = np.random.default_rng(0).integers(0, VOCABULARY.size, (7, 50))
     together, end = runner.read(ids, runner.start(7))
     tail, _ = runner.read(ids, runner.start(7), last=3)
@@ -138,11 +142,11 @@ def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(numb
     assert (said[1] == runner.step(np.array([8]), rows(end, np.array([2])))[0][0]).all()
 
 
+@BUILDS
 @pytest.mark.parametrize("number", range(len(MADE)))
 @pytest.mark.parametrize("before", [1, 40, WINDOW - 3, WINDOW + 5])
-def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int) -> None:
-    assert LIBRARY is not None
-    runner = opened(number, LIBRARY)
+def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int, code: ctypes.CDLL) -> None:
+    runner = opened(number, code)
     ids = np.random.default_rng(1).integers(4, VOCABULARY.size, (1, before))
     said, state = runner.read(ids, runner.start(1), last=1)
     refused = np.zeros(VOCABULARY.size)
@@ -189,7 +193,10 @@ def test_an_id_that_there_is_not_is_refused(id: int) -> None:
         runner.read(np.array([[5]]), (hidden, wrong, words, marks, line))
     with pytest.raises(IndexError):
         runner.draw(
-            (hidden, recent, words, marks, np.full_like(line, id)), np.ones(3), temperature=1, refused=np.zeros(9)
+            (hidden, recent, words, marks, np.full_like(line, id)),
+            np.ones(3),
+            temperature=1,
+            refused=np.zeros(VOCABULARY.size),
         )
 
 
@@ -199,6 +206,22 @@ def test_a_state_of_another_model_is_refused() -> None:
         runner.read(np.array([[5]]), other.start(1))
     with pytest.raises(ValueError, match="another model"):
         runner.read(np.array([[5]]), runner.start(2))
+
+
+def test_what_is_asked_for_must_be_there() -> None:
+    runner = opened(0, LIBRARY)
+    _, state = runner.read(np.array([[5, 6]]), runner.start(1))
+    for last in (-1, 2):
+        with pytest.raises(ValueError, match="last is"):
+            runner._engine.read(np.array([[5]]), state, last)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(ValueError, match="refused has the shape"):
+        runner.draw(state, np.ones(2), temperature=1, refused=np.zeros(3))
+    single: NDArray[Any] = np.full(3, 0.3, np.float32)
+    one, other = (
+        runner.draw(state, chances, temperature=1, refused=np.zeros(VOCABULARY.size))[0]
+        for chances in (single, single.astype(np.float64))
+    )
+    assert one.tolist() == other.tolist()
 
 
 def test_before_anything_was_read_nothing_can_be_drawn() -> None:
@@ -257,6 +280,10 @@ def test_a_build_that_cannot_be_loaded_is_left_alone(monkeypatch: pytest.MonkeyP
     assert "where there is a C compiler" in compiled.engine()
     (tmp_path / "0.so").write_bytes(b"\x7fELF, of another machine")
     assert find() is None
+    (tmp_path / "0.so").write_bytes(Path(compiled.__file__).with_name("_kernel_0.so").read_bytes())
+    monkeypatch.setattr(compiled, "SOURCE", tmp_path / "kernel.c")
+    (tmp_path / "kernel.c").write_text("of another source")
+    assert find() is None
 
 
 def test_shares_far_below_one_are_told_apart() -> None:
@@ -266,3 +293,12 @@ def test_shares_far_below_one_are_told_apart() -> None:
     for chance in (0.0, 0.5, math.nextafter(1, 0)):
         drawn, _, _ = runner.draw(state, np.array([chance]), temperature=1e-9, refused=np.zeros(VOCABULARY.size))
         assert drawn[0] == said[0, 0].argmax()
+
+
+def test_a_small_folder_asks_for_no_large_memory() -> None:
+    for twice in ({"kinds": ("o1", "o2", "o1")}, {"history": ("o1", "o1")}):
+        with pytest.raises(ValueError, match="o1 stands there twice"):
+            BlendSettings.model_validate(twice)
+    wide = MADE[0].model_copy(update={"networks": 16, "hidden": 8192, "gate": 4096})
+    with pytest.raises(ValueError, match="more than any blend of ours"):
+        BlendRunner(wide, weights(0))

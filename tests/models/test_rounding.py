@@ -72,3 +72,15 @@ def test_a_part_that_is_missing_is_refused(missing: str) -> None:
     del packed[missing]
     with pytest.raises(ValueError, match="a says no size"):
         unpack(packed)
+
+
+def test_many_matrices_that_hold_nothing_are_refused() -> None:
+    """Each may be as large as this; together they would fill the memory, and a folder holds them in a few bytes."""
+    matrix = np.zeros((1 << 12, 1 << 12), np.int8)
+    whole = np.frombuffer(zlib.compress(matrix.tobytes()), np.uint8)
+    packed: dict[str, np.ndarray] = {}
+    for name in "abcdefghi":
+        packed[f"{name}.whole"], packed[f"{name}.shape"] = whole, np.array(matrix.shape)
+        packed[f"{name}.scales"] = np.ones(len(matrix), np.float32)
+    with pytest.raises(ValueError, match="more weights than"):
+        unpack(packed)

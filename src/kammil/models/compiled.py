@@ -16,6 +16,7 @@ from operator import attrgetter
 from pathlib import Path
 from struct import Struct
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -30,6 +31,7 @@ from kammil.models.quantised import STEPS, Layer, inward
 from kammil.models.rounding import rounded
 from kammil.vocabulary import EOS
 
+SOURCE = Path(__file__).with_name("kernel.c")
 PORTABLE = "KAMMIL_PORTABLE"
 """Variable of the environment: not empty, and nothing compiled is used."""
 _COLUMNS, _INNER, _COMMON = 64, 4, 256
@@ -81,11 +83,9 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         plain = opened(build(0))
-        if plain.kammil_size() != ctypes.sizeof(_Model):  # of another source
-            return None
         best = next(level for level in range(plain.kammil_level(), -1, -1) if build(level).is_file())
         return opened(build(best)) if best else plain
-    except OSError:  # made for another machine
+    except (OSError, AttributeError):  # made for another machine, or of another source
         return None
 
 
@@ -104,8 +104,11 @@ def build(level: int) -> Path:
 
 
 def opened(path: Path) -> ctypes.CDLL:
-    """Its code; `OSError` for a file that this machine cannot load."""
+    """Its code; `OSError` for a file that this machine cannot load, or that was not made of this very source."""
     code = ctypes.CDLL(str(path))
+    code.kammil_source.restype = ctypes.c_uint32
+    if code.kammil_source() != crc32(SOURCE.read_bytes()):
+        raise OSError(f"{path} was made of another source")
     number, place, message = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
     code.kammil_keys.argtypes = [place, message, place]
     code.kammil_read.argtypes = [place, message, place, place, place]
@@ -127,7 +130,7 @@ class Compiled:
 
     Args:
         code: a `library`.
-        layers: M networks of one size, whose `outward` is of the scores and of what the gate hears, (H, V + M * G).
+        layers: M networks of one size, whose `outward` is of the scores and of what their gates hear, (H, V + G).
         bias: (V + M * G,): of these, the networks taken together.
         size: V.
         panel: the experts, whose ledger it must suit.
@@ -148,10 +151,10 @@ class Compiled:
         networks = [
             _Network(
                 self._matrix(layer.recurrent),
-                self._matrix(_own(layer.outward, size + i * wide, size, wide)),
+                self._matrix(layer.outward),
                 *(self._at(part, np.float16) for part in inward(layer)),
             )
-            for i, layer in enumerate(layers)
+            for layer in layers
         ]
         self._networks = (_Network * len(networks))(*networks)
         self._model = _Model(
@@ -219,8 +222,10 @@ class Compiled:
     ) -> tuple[Ids, LogProbabilities, State]:
         """As `Drawing.draw`; stops after an end of text. It knows nothing of what was learnt."""
         n, length = len(chances), state[-1].shape[1]
+        if refused.shape != (self._size,):
+            raise ValueError(f"refused has the shape {refused.shape}, where {(self._size,)} is expected")
         message = b"".join(self._message(np.empty((1, 0), np.int64), state, 1))
-        chances, barred = np.ascontiguousarray(chances), refused < 0
+        chances, barred = np.ascontiguousarray(chances, np.float64), np.ascontiguousarray(refused < 0)
         ids, paid = np.empty(n, np.int64), np.empty(n, np.float32)
         made = np.empty(self._bytes(min(length + n, WINDOW)), np.uint8)
         places = (_address(array) for array in (made, ids, paid))
@@ -233,6 +238,8 @@ class Compiled:
 
     def _read(self, ids: Ids, state: State, last: int, parts: Floats | None) -> tuple[LogProbabilities, State]:
         batch, time = ids.shape
+        if not 0 <= last <= time:
+            raise ValueError(f"last is {last}, but {time} ids are read")
         message = self._message(ids, state, last)
         whole = b"".join(message)
         if last and self._learnt:
@@ -306,11 +313,6 @@ class Compiled:
             array = aligned
         self._kept.append(array)
         return array.ctypes.data
-
-
-def _own(outward: Floats, begin: int, size: int, wide: int) -> Floats:
-    """What is read from one network's states, (H, V + G): the scores, and what its own gate hears."""
-    return np.concatenate([outward[:, :size], outward[:, begin : begin + wide]], axis=1)
 
 
 def _address(array: Any) -> int:

@@ -18,10 +18,18 @@
 #include <string.h>
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
+#if defined(__clang__)
 #define NOT_COPIED __attribute__((noinline))
+#else
+#define NOT_COPIED __attribute__((noinline, noclone))
+#endif
+#ifndef KAMMIL_SOURCE
+#define KAMMIL_SOURCE 0
+#endif
 #define CLUES 5
 #define WINDOW 256 /* characters of the text itself that are looked back at */
 #define PAD 0
@@ -40,8 +48,8 @@ typedef struct {
 typedef struct {
     Matrix recurrent;       /* H to 3H: reset, update, new */
     Matrix outward;         /* H to V + G */
-    const _Float16 *gates;  /* (V, 3H): what an id adds to the recurrent product, its bias included */
-    const _Float16 *new;    /* (V, H): what it adds to the new state beside that */
+    const uint16_t *gates; /* (V, 3H), in half precision: what an id adds to the recurrent product, bias included */
+    const uint16_t *new;   /* (V, H): what it adds to the new state beside that */
 } Network;
 
 typedef struct {
@@ -226,14 +234,19 @@ static void product(const Matrix *w, int back, const uint8_t *x, int64_t rows, i
 }
 
 /* Numbers in half precision as single ones; compilers do not find these instructions by themselves. */
-static void widened(const _Float16 *x, int64_t n, float *made) {
+static void widened(const uint16_t *x, int64_t n, float *made) {
     int64_t i = 0;
 #if defined(__AVX512F__)
     for (; i + 16 <= n; i += 16) _mm512_storeu_ps(made + i, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(x + i))));
 #elif defined(__F16C__)
     for (; i + 8 <= n; i += 8) _mm256_storeu_ps(made + i, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(x + i))));
 #endif
-    for (; i < n; i++) made[i] = (float)x[i];
+    for (; i < n; i++) { /* the same bits further up, with an exponent that is 112 too small */
+        const uint32_t bits = (uint32_t)(x[i] & 0x7FFF) << 13;
+        float size;
+        memcpy(&size, &bits, 4);
+        made[i] = (x[i] & 0x8000 ? -0x1p112f : 0x1p112f) * size;
+    }
 }
 
 /* The next state of a GRU, (H,), in place, from the recurrent product and what the id adds.
@@ -370,7 +383,7 @@ static int tables(const Model *m, const Call *c, int64_t position, const uint32_
 static int itself(const Model *m, int64_t at, const uint32_t *marks, const int32_t *line, Known *k, float *inner) {
     const int64_t n = m->columns, from = at > WINDOW ? at - WINDOW : 0;
     const uint32_t *now = marks + at * n;
-    if (line[at] == PAD) return 0;
+    if (!n || line[at] == PAD) return 0;
     for (int64_t kind = 0; kind < n; kind++) {
         const int64_t first = k->follower;
         if (grow(k, at - from)) return -1;
@@ -547,7 +560,7 @@ static void network(const Model *m, const Call *c, int64_t i, int back, float *s
    the last every time finds nothing left of them; who goes to and fro finds most. */
 static void step(Model *m, const Call *c, float *states, Room *room, float *scores) {
     const int64_t v = m->vocabulary, wide = m->networks * m->gate, positions = c->batch * c->last;
-    const int back = m->calls++ & 1, swapped = back && m->networks <= 2; /* of two the sum is the same either way */
+    const int back = __atomic_fetch_add(&m->calls, 1, __ATOMIC_RELAXED) & 1, swapped = back && m->networks <= 2; /* of two the sum is the same either way */
     if (positions) memset(scores, 0, 4 * positions * v);
     memset(room->asked, 0, 4 * positions * wide);
     for (int64_t i = 0; i < m->networks; i++)
@@ -661,7 +674,7 @@ int kammil_read(Model *m, const char *message, char *after, float *shares, float
             keep(m, &made, b, all, c->time, words, room.recent, room.line + b * all, room.marks + b * all * n);
         } else failed = -2;
     }
-    if (!failed) {
+    if (!failed && c->batch) {
         memcpy(made.hidden, c->hidden, 4 * c->batch * m->networks * m->hidden);
         step(m, c, made.hidden, &room, shares);
     }
@@ -743,17 +756,21 @@ int kammil_draw(Model *m, const char *message, int64_t n, const double *chances,
     return failed ? (int)failed : (int)count;
 }
 
-/* The best build that this machine can run: 0, 1 (x86-64-v3), 2 (x86-64-v4 with VNNI). */
+/* The best build that this machine can run; see `hatch_build.py` for what each needs. */
 int kammil_level(void) {
 #if defined(__x86_64__)
+    unsigned a, b, c, d;
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
-        && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("fma"))
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return 0;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
+        && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
         return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return 1;
-#endif
+    return 1;
+#else
     return 0;
+#endif
 }
 
-/* Of what it is told of a model: whoever tells can see that both mean the same. */
-int kammil_size(void) { return sizeof(Model); }
+/* Of what text it was made: whoever loads it can see that both speak of the same. */
+uint32_t kammil_source(void) { return KAMMIL_SOURCE; }

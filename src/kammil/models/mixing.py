@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from kammil.models.base import Drawing, Explaining, Ids, Learner, LogProbabilities, Runner, Settings, State
 from kammil.models.compiled import Compiled, library, suits
@@ -33,6 +33,8 @@ OWN, BACKGROUND = "counts.", "background."
 IN_WORD = "in_word"
 _PIECE = 256
 """Positions worked on at a time: bounds the memory of a long read."""
+_MOST = 1 << 26
+"""Weights of the networks' states in the gates, as one matrix, of the largest blend that is opened."""
 
 
 class BlendSettings(Settings):
@@ -60,6 +62,13 @@ class BlendSettings(Settings):
     megabytes: float | None = Field(default=None, gt=0)
     """Size of the tables of counts in the folder; contexts that help least for their size go. None keeps all."""
 
+    @field_validator("kinds", "history")
+    @classmethod
+    def _once(cls, named: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if twice := [kind for i, kind in enumerate(named) if kind in named[:i]]:
+            raise ValueError(f"{twice[0]} stands there twice")
+        return named
+
 
 class BlendRunner(Runner, Drawing, Learner, Explaining):
     """Adds to the network's scores what each expert has seen follow, weighted by the gate.
@@ -75,6 +84,7 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
     def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         """Unpack half-precision weights and fold the embedding into the input's share of the gates."""
         v = len(weights["output.bias"])
+        checked(weights, {IN_WORD: (v,)})
         self._contexts = contexts = Contexts(settings.kinds, weights[IN_WORD].astype(np.bool_))
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
         if not prefixes:
@@ -88,7 +98,6 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
         self._names += [f"this text {kind}" for kind in settings.history]
         if ledger.largest >= v:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
-        checked(weights, {IN_WORD: (v,)})
         self._size = v
         weights = unpack(weights)
         asked, gate_bias, gate = _gate(settings, weights, experts)
@@ -167,10 +176,14 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
 
 
 def _networks(
-    settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], size: int, asked: Floats, asked_bias: Floats
+    settings: BlendSettings,
+    weights: Mapping[str, NDArray[np.generic]],
+    size: int,
+    asked: Sequence[Floats],
+    asked_bias: Floats,
 ) -> tuple[list[Layer], Floats]:
-    """The networks, and the bias (V + G,) of what is read from their states: their mean scores, and their share in the
-    gate's hidden layer. The embedding is folded into what each id adds to a network's gates."""
+    """The networks, from each of which its share of the mean scores is read and what its gate hears, (H, V + G); and
+    the bias (V + M * G,) of both. The embedding is folded into what each id adds to a network's gates."""
     e, h = settings.embedding, settings.hidden
     layers: list[Layer] = []
     biases: list[Floats] = []
@@ -186,9 +199,7 @@ def _networks(
         }
         w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
         embedding, inward, recurrent, bias, recurrent_bias, output, output_bias = w.values()
-        outward = np.concatenate(
-            [output.T / np.float32(settings.networks), asked[number * h : (number + 1) * h]], axis=1
-        )
+        outward = np.concatenate([output.T / np.float32(settings.networks), asked[number]], axis=1)
         layers.append(Layer(embedding @ inward.T + bias, recurrent.T, recurrent_bias, outward))
         biases.append(output_bias)
     mean = np.mean(biases, axis=0, dtype=np.float32)
@@ -197,17 +208,20 @@ def _networks(
 
 def _gate(
     settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], experts: int
-) -> tuple[Floats, Floats, Gate]:
+) -> tuple[list[Floats], Floats, Gate]:
     """The members' gates as one of M times the width: each hears its own network, and what they trust is averaged.
 
-    Returns: the hidden layer's weights of the networks' states, (M * H, M * G), and its bias (M * G,); and the rest.
+    Returns: of each network the weights of the hidden layer that hears it, (H, G); its bias (M * G,); and the rest.
     """
     h, g, m = settings.hidden, settings.gate, settings.networks
-    inward = np.zeros((m * h + CLUES * experts, m * g), np.float32)
+    if m * m * h * g > _MOST:
+        raise ValueError(f"{m} networks of {h} units with gates of {g} are more than any blend of ours has")
+    asked: list[Floats] = []
+    heard: list[Floats] = []
     biases: list[Floats] = []
     outward: list[Floats] = []
     trusts: list[Floats] = []
-    for number, prefix in enumerate(prefixes_of(m)):
+    for prefix in prefixes_of(m):
         shapes = {
             "gate_in.weight": (g, h + CLUES * experts),
             "gate_in.bias": (g,),
@@ -216,14 +230,13 @@ def _gate(
         }
         w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
         gate_in, bias, gate_out, trust = w.values()
-        columns_of = slice(number * g, (number + 1) * g)
-        inward[number * h : (number + 1) * h, columns_of] = gate_in[:, :h].T
-        inward[m * h :, columns_of] = gate_in[:, h:].T
+        asked.append(gate_in[:, :h].T)
+        heard.append(gate_in[:, h:].T)
         biases.append(bias)
         outward.append(gate_out.T / np.float32(m))
         trusts.append(trust / np.float32(m))
-    gate = Gate(inward[m * h :], np.concatenate(outward), np.stack(trusts).sum(axis=0))
-    return inward[: m * h], np.concatenate(biases), gate
+    gate = Gate(np.concatenate(heard, axis=1), np.concatenate(outward), np.stack(trusts).sum(axis=0))
+    return asked, np.concatenate(biases), gate
 
 
 def prefixes_of(networks: int) -> list[str]:

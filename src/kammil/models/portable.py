@@ -1,11 +1,12 @@
 """What a blend says, with NumPy and ONNX Runtime: runs wherever Python runs, and is what `compiled` is measured by.
 
-Shapes: B batch, T time, V vocabulary, M networks, H hidden, K experts, P positions.
+Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, K experts, P positions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,9 @@ class Portable:
     """Reads ids: hashes contexts, looks them up, steps the networks and mixes.
 
     Args:
-        layers, bias, size: as `Mixture` takes them.
+        layers: M networks, whose `outward` is of the scores and of what their own gates hear, (H, V + G).
+        bias: (V + M * G,): of these, the networks taken together.
+        size: V.
         panel: the experts.
     """
 
@@ -34,7 +37,7 @@ class Portable:
         self._history = History(len(panel.columns))
         self._counted, self._experts = panel.ledger.counted, panel.gate.experts
         self._size = size
-        self._mixture = Mixture(layers, bias, panel.gate, size)
+        self._mixture = Mixture([_among(layers, i, size) for i in range(len(layers))], bias, panel.gate, size)
 
     def read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
@@ -95,3 +98,13 @@ class Portable:
             seen = self._ledger.read(flat)
             known = (self._learnt.over(seen, flat, self._experts) if len(self._learnt) else seen).and_(known)
         return known, (*context, *history)
+
+
+def _among(layers: Sequence[Layer], number: int, size: int) -> Layer:
+    """A network from which all gates hear something, (H, V + M * G): those of the others zeros."""
+    own = layers[number].outward
+    wide = own.shape[1] - size
+    outward = np.zeros((len(own), size + len(layers) * wide), np.float32)
+    outward[:, :size] = own[:, :size]
+    outward[:, size + number * wide : size + (number + 1) * wide] = own[:, size:]
+    return replace(layers[number], outward=outward)

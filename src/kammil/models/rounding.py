@@ -8,6 +8,7 @@ Shapes: R rows, C columns.
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Collection, Mapping
 
@@ -27,6 +28,8 @@ _COARSEST = 1e6
 """Largest scale: no weights are as large as that."""
 _LARGEST = 1 << 26
 """Numbers in the largest matrix that is opened."""
+_ALL = 1 << 27
+"""Numbers in all of them: half a gigabyte once they are unpacked, of which a folder may hold a thousandth."""
 
 
 def rounded(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
@@ -56,18 +59,29 @@ def pack(weights: Arrays, names: Collection[str]) -> dict[str, NDArray[np.generi
 def unpack(arrays: Arrays) -> dict[str, NDArray[np.generic]]:
     """The arrays that were packed, their matrices in single precision; `ValueError` for what `pack` does not make."""
     made = {name: value for name, value in arrays.items() if not name.endswith((_WHOLE, _SCALES, _SHAPE))}
-    for packed in (name for name in arrays if name.endswith(_WHOLE)):
-        name = packed.removesuffix(_WHOLE)
+    names = [name.removesuffix(_WHOLE) for name in arrays if name.endswith(_WHOLE)]
+    if sum(math.prod(_sizes(arrays, name)) for name in names) > _ALL:
+        raise ValueError("there are more weights than in any model of ours")
+    for name in names:
         if name in made:
             raise ValueError(f"{name} is there twice")
         made[name] = _matrix(arrays, name)
     return made
 
 
-def _matrix(arrays: Arrays, name: str) -> Floats:
-    whole, scales, shape = (arrays.get(name + part, np.zeros(0)) for part in (_WHOLE, _SCALES, _SHAPE))
+def _sizes(arrays: Arrays, name: str) -> list[int]:
+    """Rows and columns that a packed matrix says that it has; `ValueError` for no size that it may have."""
+    shape = arrays.get(name + _SHAPE, np.zeros(0))
     sizes = [int(n) for n in shape.tolist()] if shape.dtype == np.int64 and shape.shape == (2,) else []
-    if not sizes or min(sizes) < 1 or sizes[0] * sizes[1] > _LARGEST or scales.shape != (sizes[0],):
+    if not sizes or min(sizes) < 1 or math.prod(sizes) > _LARGEST:
+        raise ValueError(f"{name} says no size that it may have")
+    return sizes
+
+
+def _matrix(arrays: Arrays, name: str) -> Floats:
+    sizes = _sizes(arrays, name)
+    whole, scales = (arrays.get(name + part, np.zeros(0)) for part in (_WHOLE, _SCALES))
+    if scales.shape != (sizes[0],):
         raise ValueError(f"{name} says no size that it may have")
     if scales.dtype != np.float32 or not (scales.min() >= 0 and scales.max() <= _COARSEST):
         raise ValueError(f"{name} holds something else than weights")
