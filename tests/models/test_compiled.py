@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,18 @@ def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int, code: cty
         assert len(drawn) == 12 or drawn[-1] == EOS
         for one, other in zip(after, now, strict=True):
             assert (one == other).all()
+
+
+@BUILDS
+def test_threads_do_not_disturb_each_other(code: ctypes.CDLL) -> None:
+    """Of a model's room for what is in between, one call has the use at a time; the others take their own."""
+    runner = opened(0, code)
+    ids = np.random.default_rng(3).integers(0, VOCABULARY.size, (8, 3, 60))
+    alone = [runner.read(some, runner.start(3))[0] for some in ids]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            together = pool.map(lambda some: runner.read(some, runner.start(3))[0], ids)
+            assert all((one == other).all() for one, other in zip(alone, together, strict=True))
 
 
 def test_what_was_learnt_is_not_drawn_past() -> None:

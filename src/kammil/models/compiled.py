@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from operator import attrgetter
@@ -72,7 +73,8 @@ class _Model(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in _SIZES),
         ("network", ctypes.POINTER(_Network)),
-        *((name, ctypes.c_void_p) for name in _ARRAYS),
+        *((name, ctypes.c_void_p) for name in (*_ARRAYS, "spare", "spare_ids", "spare_counts")),
+        *((name, ctypes.c_int64) for name in ("spare_bytes", "spare_followers", "taken")),
     ]
 
 
@@ -110,6 +112,7 @@ def opened(path: Path) -> ctypes.CDLL:
     if code.kammil_source() != crc32(SOURCE.read_bytes()):
         raise OSError(f"{path} was made of another source")
     number, place, message = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
+    code.kammil_close.argtypes = [place]
     code.kammil_keys.argtypes = [place, message, place]
     code.kammil_read.argtypes = [place, message, place, place, place]
     code.kammil_draw.argtypes = [
@@ -173,6 +176,7 @@ class Compiled:
             **arrays,
         )
         self._address = ctypes.addressof(self._model)
+        weakref.finalize(self, _close, code, self._model).atexit = False  # a thread may be at work to the end
 
     def _of(self, bias: Floats, size: int, panel: Panel) -> dict[str, int]:
         """Where all stands that the experts need."""
@@ -313,6 +317,10 @@ class Compiled:
             array = aligned
         self._kept.append(array)
         return array.ctypes.data
+
+
+def _close(code: ctypes.CDLL, model: _Model) -> None:
+    code.kammil_close(ctypes.byref(model))
 
 
 def _address(array: Any) -> int:

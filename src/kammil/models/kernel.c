@@ -36,6 +36,7 @@
 #define BLOCK 4   /* texts whose products are made together */
 #define COLUMNS 64 /* columns of a matrix that stand together */
 #define STEPS 127  /* largest whole number of what is carried, above and below its zero of 128 */
+#define SPARED (1 << 22) /* bytes kept for the next call at most */
 #define COMMON 256 /* counts below it have their logarithm in a table */
 
 typedef struct {
@@ -73,6 +74,11 @@ typedef struct {
     const uint16_t *lost;     /* occurrences whose followers were not kept */
     const uint16_t *ids, *counts; /* followers; 0 for a count of more than 16 bits, */
     const int64_t *larger_at, *larger_count; /* which stands here */
+    /* What was needed for the last call, for the next one: whoever takes it says that it is taken. */
+    void *spare;
+    int32_t *spare_ids;
+    float *spare_counts;
+    int64_t spare_bytes, spare_followers, taken;
 } Model;
 
 typedef struct {
@@ -425,7 +431,7 @@ static void mix(const Model *m, const Known *k, const float *inner, float *score
 
 /* Room for what is in between, in one piece. */
 typedef struct {
-    char *all;
+    void *all;
     uint8_t *now, *kept; /* states of a network in whole numbers: (B, inner), (P, inner) */
     int32_t *sums;       /* of a product, (BLOCK, columns) */
     float *given;        /* (4H,) */
@@ -439,7 +445,12 @@ typedef struct {
     uint32_t *keys;      /* (P, K) */
     uint64_t *orders;    /* (longest + 1,) */
     uint32_t *places;    /* (3, D * K) */
+    float *shares;       /* of a text that is drawn, (V,) */
+    float *states;       /* its networks', (M * H,) */
+    double *row;         /* (V,) */
     Known known;
+    int64_t bytes;
+    int lent;            /* it is the model's */
 } Room;
 
 /* Every array begins where the widest registers like it to. */
@@ -447,7 +458,8 @@ static int64_t padded(int64_t bytes) { return (bytes + 63) & ~(int64_t)63; }
 
 static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static int reserved(Room *room, const Model *m, int64_t batch, int64_t time, int64_t length, int64_t positions) {
+/* Room in one piece, that of the call before if nobody else has it: what comes and goes at every step leaves holes. */
+static int reserved(Room *room, Model *m, int64_t batch, int64_t time, int64_t length, int64_t positions) {
     const int64_t inner = m->network[0].recurrent.inner, all = length + time, n = m->tables * m->kinds;
     const int64_t columns = largest(m->network[0].recurrent.columns, m->network[0].outward.columns);
     const struct {
@@ -470,12 +482,35 @@ static int reserved(Room *room, const Model *m, int64_t batch, int64_t time, int
         {&room->orders, 8 * (m->longest + 1)},
         {&room->places, 4 * 3 * n},
         {&room->known.contexts, (int64_t)sizeof(Context) * (n + m->columns)},
+        {&room->shares, 4 * m->vocabulary},
+        {&room->states, 4 * m->networks * m->hidden},
+        {&room->row, 8 * m->vocabulary},
     };
     int64_t bytes = 64;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) bytes += padded(parts[i].bytes);
     room->known = (Known){0};
-    room->all = malloc(bytes);
-    if (!room->all) return -1;
+    room->bytes = bytes;
+    room->lent = !__atomic_exchange_n(&m->taken, 1, __ATOMIC_ACQUIRE);
+    if (room->lent && m->spare_bytes >= bytes) {
+        room->all = m->spare;
+        room->bytes = m->spare_bytes;
+    } else {
+        if (room->lent) { /* with something over, since texts grow */
+            free(m->spare);
+            m->spare = NULL, m->spare_bytes = 0;
+            room->bytes += bytes / 2;
+        }
+        room->all = malloc(room->bytes);
+    }
+    if (room->lent) {
+        room->known.ids = m->spare_ids;
+        room->known.counts = m->spare_counts;
+        room->known.room = m->spare_followers;
+    }
+    if (!room->all) {
+        if (room->lent) __atomic_store_n(&m->taken, 0, __ATOMIC_RELEASE);
+        return -1;
+    }
     char *next = (char *)padded((int64_t)(intptr_t)room->all);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         memcpy(parts[i].into, &next, sizeof next);
@@ -486,10 +521,34 @@ static int reserved(Room *room, const Model *m, int64_t batch, int64_t time, int
     return 0;
 }
 
-static void given_back(Room *room) {
-    free(room->known.ids);
-    free(room->known.counts);
-    free(room->all);
+static void given_back(Model *m, Room *room) {
+    const int much = 8 * room->known.room > SPARED;
+    if (!room->lent || much) {
+        free(room->known.ids);
+        free(room->known.counts);
+        room->known = (Known){0};
+    }
+    if (!room->lent || room->bytes > SPARED) {
+        free(room->all);
+        room->all = NULL;
+        room->bytes = 0;
+    }
+    if (!room->lent) return;
+    m->spare = room->all;
+    m->spare_bytes = room->bytes;
+    m->spare_ids = room->known.ids;
+    m->spare_counts = room->known.counts;
+    m->spare_followers = room->known.room;
+    __atomic_store_n(&m->taken, 0, __ATOMIC_RELEASE);
+}
+
+/* Frees what was kept for the next call: there is none. */
+void kammil_close(Model *m) {
+    free(m->spare);
+    free(m->spare_ids);
+    free(m->spare_counts);
+    m->spare = NULL, m->spare_ids = NULL, m->spare_counts = NULL;
+    m->spare_bytes = m->spare_followers = 0;
 }
 
 /* Ids of a text, with what was read before: `recent` and its line; 0 if one of them is not in the vocabulary. */
@@ -641,7 +700,7 @@ static void keep(const Model *m, const State *s, int64_t b, int64_t all, int64_t
 }
 
 /* Keys (P, K) of the contexts at the last positions; 0, or -1 without memory, or -2 for an id that there is not. */
-int kammil_keys(const Model *m, const char *message, uint32_t *made) {
+int kammil_keys(Model *m, const char *message, uint32_t *made) {
     const Call call = opened(m, message), *c = &call;
     Room room;
     if (reserved(&room, m, c->batch, c->time, c->length, c->batch * c->last)) return -1;
@@ -652,7 +711,7 @@ int kammil_keys(const Model *m, const char *message, uint32_t *made) {
         else failed = -2;
     }
     memcpy(made, room.keys, 4 * c->batch * c->last * m->kinds);
-    given_back(&room);
+    given_back(m, &room);
     return failed;
 }
 
@@ -684,7 +743,7 @@ int kammil_read(Model *m, const char *message, char *after, float *shares, float
         failed = judged(m, c, p, at, room.marks + b * all * n, room.line + b * all, &learnt, &room,
                         shares + p * m->vocabulary, parts ? parts + p * (1 + experts) * m->vocabulary : NULL);
     }
-    given_back(&room);
+    given_back(m, &room);
     return failed;
 }
 
@@ -713,14 +772,13 @@ static int64_t drawn(const Model *m, const float *shares, const uint8_t *refused
 int kammil_draw(Model *m, const char *message, int64_t n, const double *chances, double temperature,
                 const uint8_t *refused, int64_t end, char *after, int64_t *ids, float *paid) {
     Call call = opened(m, message), *c = &call;
-    const int64_t v = m->vocabulary, length = c->length, columns = m->columns;
+    const int64_t length = c->length, columns = m->columns;
     Room room;
     if (reserved(&room, m, 1, n, length, 1)) return -1;
-    double *row = malloc(v * sizeof *row);
-    float *shares = malloc(v * sizeof *shares), *states = malloc(4 * m->networks * m->hidden);
+    float *shares = room.shares, *states = room.states;
+    double *row = room.row;
     int64_t count = 0, failed = 0;
-    if (!row || !shares || !states) failed = -1;
-    else if ((columns && !length) || !lines(m, c, 0, room.recent, room.line)) failed = -2;
+    if ((columns && !length) || !lines(m, c, 0, room.recent, room.line)) failed = -2;
     if (!failed) {
         uint64_t words[4];
         int64_t id = 0, none = 0;
@@ -749,10 +807,7 @@ int kammil_draw(Model *m, const char *message, int64_t n, const double *chances,
         if (!failed) step(m, c, states, &room, shares);
         memcpy(made.hidden, states, 4 * m->networks * m->hidden);
     }
-    free(row);
-    free(shares);
-    free(states);
-    given_back(&room);
+    given_back(m, &room);
     return failed ? (int)failed : (int)count;
 }
 
