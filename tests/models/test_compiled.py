@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.models import compiled, mixing
-from kammil.models.base import State, joined, rows
+from kammil.models.base import Ids, LogProbabilities, State, joined, rows
 from kammil.models.blend import Experts, build, export
 from kammil.models.history import WINDOW
 from kammil.models.mixing import BlendRunner, BlendSettings, Kind
@@ -176,10 +176,14 @@ def test_threads_do_not_disturb_each_other(code: ctypes.CDLL) -> None:
     """Of a model's room for what is in between, one call has the use at a time; the others take their own."""
     runner = opened(0, code)
     ids = np.random.default_rng(3).integers(0, VOCABULARY.size, (8, 3, 60))
-    alone = [runner.read(some, runner.start(3))[0] for some in ids]
+
+    def said(some: Ids) -> LogProbabilities:
+        return runner.read(some, runner.start(3))[0]
+
+    alone = [said(some) for some in ids]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(5):
-            together = pool.map(lambda some: runner.read(some, runner.start(3))[0], ids)
+            together = pool.map(said, ids)
             assert all((one == other).all() for one, other in zip(alone, together, strict=True))
 
 
