@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from kammil.models import compiled, mixing
 from kammil.models.base import Ids, LogProbabilities, State, joined, rows
 from kammil.models.blend import Experts, build, export
+from kammil.models.counts import Counts
 from kammil.models.history import WINDOW
 from kammil.models.mixing import BlendRunner, BlendSettings, Kind
+from kammil.models.packing import pack, unpack
 from kammil.models.quantised import STEPS
 from kammil.vocabulary import EOS, CharacterVocabulary
 
@@ -60,9 +62,13 @@ def weights(number: int, background: bool = True) -> dict[str, np.ndarray]:
 
 
 def opened(number: int, code: ctypes.CDLL | None, background: bool = True) -> BlendRunner:
+    return made(number, weights(number, background), code)
+
+
+def made(number: int, arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -> BlendRunner:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mixing, "library", lambda: code)
-        return BlendRunner(MADE[number], weights(number, background))
+        return BlendRunner(MADE[number], arrays)
 
 
 def builds() -> list[ctypes.CDLL]:
@@ -89,7 +95,6 @@ def same(one: State, other: State, *, near: float) -> None:
 def test_it_says_what_the_portable_engine_says(number: int, background: bool, data: st.DataObject) -> None:
     """From every state along some texts, one call on: what is rounded on the way may be rounded the other way, and
     would lead away from each other step by step."""
-    theirs = opened(number, None, background)
     batch, time = data.draw(st.integers(1, 6)), data.draw(st.integers(1, 12))
     ids = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, VOCABULARY.size, (batch, time))
     learnt = data.draw(st.lists(st.sampled_from([*TEXTS, "شو هالحكي", "يا"]), max_size=3))
@@ -248,15 +253,11 @@ def test_before_anything_was_read_nothing_can_be_drawn() -> None:
 
 
 def test_numbers_too_large_for_the_code_are_left_to_the_portable_engine() -> None:
-    from kammil.models.packing import pack, unpack
-
     table = unpack(weights(0), mixing.OWN)
     larger = table.counts.astype(np.int64)
     larger[3] = 1 << 20  # looked up apart
-    from kammil.models.counts import Counts
-
     arrays = weights(0) | pack(Counts(table.keys, table.widths, table.lost, table.ids, larger), mixing.OWN)
-    ours, theirs = (made(arrays, code) for code in (LIBRARY, None))
+    ours, theirs = (made(0, arrays, code) for code in (LIBRARY, None))
     ids = np.concatenate([[2], VOCABULARY.encode(TEXTS[0])])[None]
     state = theirs.start(1)
     for id in ids[0]:
@@ -266,13 +267,7 @@ def test_numbers_too_large_for_the_code_are_left_to_the_portable_engine() -> Non
     lost = table.lost.astype(np.int64)
     lost[0] = 1 << 20
     arrays = weights(0) | pack(Counts(table.keys, table.widths, lost, table.ids, table.counts), mixing.OWN)
-    assert made(arrays, LIBRARY).draws(1) is False
-
-
-def made(arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -> BlendRunner:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mixing, "library", lambda: code)
-        return BlendRunner(MADE[0], arrays)
+    assert made(0, arrays, LIBRARY).draws(1) is False
 
 
 def test_nothing_compiled_is_used_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:

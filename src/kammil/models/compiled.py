@@ -206,10 +206,11 @@ class Compiled:
         }
         return {name: self._at(*array) for name, array in arrays.items()}
 
-    def start(self, batch: int) -> State:
-        """Nothing read, of a GRU alone."""
-        hidden, nothing = np.zeros((batch, self._width), np.float32), np.zeros((batch, 0), np.int64)
-        return hidden, nothing, np.zeros((batch, 4), np.uint64), np.zeros((batch, 0, 0), np.uint32), nothing
+    @staticmethod
+    def forgetful(batch: int) -> State:
+        """What stands behind the hidden states of a GRU alone, which remembers nothing else."""
+        nothing = np.zeros((batch, 0), np.int64)
+        return nothing, np.zeros((batch, 4), np.uint64), np.zeros((batch, 0, 0), np.uint32), nothing
 
     def read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""

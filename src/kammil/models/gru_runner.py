@@ -73,7 +73,7 @@ class GRURunner(Runner, Drawing):
         """One call; see `Runner.read`."""
         wanted = ids.shape[1] if last is None else last
         if self._compiled is not None:
-            log_probabilities, (after, *_) = self._compiled.read(ids, self._whole(state), wanted)
+            log_probabilities, (after, *_) = self._compiled.read(ids, _whole(state), wanted)
         else:
             after, log_probabilities = self._network.read(ids, state[0].astype(np.float32, copy=False), last=wanted)
         return log_probabilities, (after,)
@@ -83,7 +83,7 @@ class GRURunner(Runner, Drawing):
     ) -> tuple[Ids, LogProbabilities, State]:
         """One call; see `Drawing.draw`."""
         if self._compiled is not None:
-            ids, log_probabilities, (after, *_) = self._compiled.draw(self._whole(state), chances, temperature, refused)
+            ids, log_probabilities, (after, *_) = self._compiled.draw(_whole(state), chances, temperature, refused)
             return ids, log_probabilities, (after,)
         feed = {
             "before": state[0].astype(np.float32, copy=False),
@@ -94,11 +94,6 @@ class GRURunner(Runner, Drawing):
         ids, log_probabilities, after = self._drawing.run(["ids", "log_probabilities", "after"], feed)
         return ids, log_probabilities, (after,)  # pyright: ignore[reportReturnType]
 
-    def _whole(self, state: State) -> State:
-        """The state as the compiled code knows it: it remembers nothing of the text."""
-        assert self._compiled is not None
-        return (state[0], *self._compiled.start(len(state[0]))[1:])
-
     @cached_property
     def _network(self) -> QuantisedGRU:
         return QuantisedGRU([self._layer], self._bias, shares=True)
@@ -106,6 +101,11 @@ class GRURunner(Runner, Drawing):
     @cached_property
     def _drawing(self) -> ort.InferenceSession:
         return session(_drawing(self._layer, self._bias), few=True)
+
+
+def _whole(state: State) -> State:
+    """The state as the compiled code knows it."""
+    return (state[0], *Compiled.forgetful(len(state[0])))
 
 
 def _drawing(layer: Layer, bias: Floats) -> bytes:

@@ -100,7 +100,7 @@ class Ledger:
     def __init__(self, tables: Sequence[Packed], kinds: int, experts: int) -> None:
         """Unpack the tables into one and sort their keys into buckets."""
         self._experts, self._tables = experts, len(tables)
-        self.counted = len(tables) * kinds
+        self.counted = len(tables) * kinds  # experts that are tables
         contexts = [table.contexts for table in tables]
         unpacking = _Unpacking(tables)  # at the same time, as zlib lets other threads run
         unpacking.start()

@@ -58,7 +58,7 @@ def session(graph: bytes, *, few: bool = False) -> ort.InferenceSession:
     lie, which spares a short loop a tenth of its time; of many shapes a server would have 20 MB of that within a
     minute, and ever more.
     """
-    import onnxruntime as ort  # a seventh of a second, and half of a blend's memory, which does without it
+    import onnxruntime as ort  # here, for what runs in the compiled engine does without it
 
     options = ort.SessionOptions()
     options.enable_mem_pattern = few
