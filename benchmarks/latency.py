@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 import kammil
 from kammil import folder
 from kammil.completion import Completer, follow
-from kammil.models import compiled, load_runner, quantised
+from kammil.models import builds, compiled, load_runner, quantised
 from kammil.models.base import rows
 from kammil.models.families import Neural, family
 from kammil.models.graph import Graph
@@ -69,7 +69,7 @@ def main() -> None:
             "torch": torch.__version__,
             "memory_gb_per_s": bandwidth,
         },
-        "compiled": compiled.library() is not None,
+        "compiled": builds.library() is not None,
         **completions({"bundled": model, "portable": slower}, prompts),
         "users": users({"": model, "portable, ": slower}, prompts[0]),
         "gru_256": against_notebook(),
@@ -86,13 +86,13 @@ def main() -> None:
 
 def portable(make: Callable[[], Made]) -> Made:
     """What is made without compiled code."""
-    os.environ[compiled.PORTABLE] = "1"
-    compiled.library.cache_clear()
+    os.environ[builds.PORTABLE] = "1"
+    builds.library.cache_clear()
     try:
         return make()
     finally:
-        del os.environ[compiled.PORTABLE]
-        compiled.library.cache_clear()
+        del os.environ[builds.PORTABLE]
+        builds.library.cache_clear()
 
 
 def completions(models: Mapping[str, Completer], prompts: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -224,7 +224,7 @@ def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
         "onnxruntime fp32": (4, onnx_step(layer, bias)),
         "onnxruntime int8": (1, QuantisedGRU([layer], bias).step),
     }
-    if code := compiled.library():
+    if code := builds.library():
         kernel = compiled.Compiled(code, [layer], bias, size)
         rest = {batch: kernel.forgetful(batch) for batch in BATCHES}
         steps["compiled int8"] = 1, lambda ids, h: kernel.read(ids[:, None], (h, *rest[len(ids)]), 1)
@@ -321,7 +321,7 @@ def process(*, portable: bool = False) -> dict[str, Any]:
         "u = resource.getrusage(resource.RUSAGE_CHILDREN); print(took, u.ru_utime + u.ru_stime, u.ru_maxrss)"
     )
     installed = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as pip leaves a program
-    installed |= {compiled.PORTABLE: "1"} if portable else {}
+    installed |= {builds.PORTABLE: "1"} if portable else {}
     runs: list[list[float]] = []
     for _ in range(10):
         done = subprocess.run(

@@ -27,7 +27,7 @@ from kammil.completion import Options
 from kammil.decoding import PRESETS, Decoding
 from kammil.evaluation.metrics import Evaluation
 from kammil.evaluation.typing import simulate
-from kammil.models import compiled
+from kammil.models import builds
 
 NETWORK = [
     *("--model", "gru", "--epochs", "2", "--set", "embedding=16", "--set", "hidden=32"),
@@ -139,7 +139,7 @@ def test_all_commands_are_tested(run: Run) -> None:
 
 
 def test_version(run: Run) -> None:
-    assert run("--version") == Result(0, f"{kammil.__version__}\n", f"{compiled.engine()}\n")
+    assert run("--version") == Result(0, f"{kammil.__version__}\n", f"{builds.engine()}\n")
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["evaluate"], ["train", "x", "--epochs", "many"], ["nonsense"]])

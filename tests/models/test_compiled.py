@@ -6,7 +6,6 @@ import ctypes
 import math
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kammil.models import compiled, mixing
+from kammil.models import builds, mixing
 from kammil.models.base import Ids, LogProbabilities, State, joined, rows
 from kammil.models.blend import Experts, build, export
 from kammil.models.counts import Counts
@@ -26,7 +25,7 @@ from kammil.models.packing import pack, unpack
 from kammil.models.quantised import STEPS
 from kammil.vocabulary import EOS, CharacterVocabulary
 
-LIBRARY = compiled.library()
+LIBRARY = builds.library()
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="there was no C compiler when kammil was installed")
 
 TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطلع بكرا عالجبل", "كيفك اليوم يا صديقي", "كيف الجو عندكن اليوم؟"]
@@ -71,11 +70,11 @@ def made(number: int, arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -
         return BlendRunner(MADE[number], arrays)
 
 
-def builds() -> list[ctypes.CDLL]:
+def codes() -> list[ctypes.CDLL]:
     """All that this machine can run."""
     assert LIBRARY is not None
-    paths = [compiled.build(level) for level in range(LIBRARY.kammil_level() + 1)]
-    return [compiled.opened(path) for path in paths if path.is_file()]
+    paths = [builds.build(level) for level in range(LIBRARY.kammil_level() + 1)]
+    return [builds.opened(path) for path in paths if path.is_file()]
 
 
 def tied(hidden: NDArray[np.generic]) -> bool:
@@ -99,7 +98,7 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
     ids = np.random.default_rng(data.draw(st.integers(0, 99))).integers(0, VOCABULARY.size, (batch, time))
     learnt = data.draw(st.lists(st.sampled_from([*TEXTS, "شو هالحكي", "يا"]), max_size=3))
     many = data.draw(st.booleans())
-    for code in builds():
+    for code in codes():
         ours = opened(number, code, background)
         theirs = opened(number, None, background)
         for runner in (ours, theirs):
@@ -123,7 +122,7 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
             assert parts == pytest.approx(wanted, abs=near)
 
 
-BUILDS = pytest.mark.parametrize("code", builds() if LIBRARY else [])
+BUILDS = pytest.mark.parametrize("code", codes() if LIBRARY else [])
 
 
 @BUILDS
@@ -268,34 +267,6 @@ def test_numbers_too_large_for_the_code_are_left_to_the_portable_engine() -> Non
     lost[0] = 1 << 20
     arrays = weights(0) | pack(Counts(table.keys, table.widths, lost, table.ids, table.counts), mixing.OWN)
     assert made(0, arrays, LIBRARY).draws(1) is False
-
-
-def test_nothing_compiled_is_used_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    find = compiled.library.__wrapped__
-    assert find() is not None
-    assert "compiled engine" in compiled.engine()
-    monkeypatch.setenv(compiled.PORTABLE, "1")
-    assert find() is None
-    monkeypatch.setattr(compiled, "library", find)
-    assert "KAMMIL_PORTABLE is set" in compiled.engine()
-
-
-def test_a_build_that_cannot_be_loaded_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    find = compiled.library.__wrapped__
-
-    def elsewhere(level: int) -> Path:
-        return tmp_path / f"{level}.so"
-
-    monkeypatch.setattr(compiled, "build", elsewhere)
-    assert find() is None
-    monkeypatch.setattr(compiled, "library", find)
-    assert "where there is a C compiler" in compiled.engine()
-    (tmp_path / "0.so").write_bytes(b"\x7fELF, of another machine")
-    assert find() is None
-    (tmp_path / "0.so").write_bytes(Path(compiled.__file__).with_name("_kernel_0.so").read_bytes())
-    monkeypatch.setattr(compiled, "SOURCE", tmp_path / "kernel.c")
-    (tmp_path / "kernel.c").write_text("of another source")
-    assert find() is None
 
 
 def test_shares_far_below_one_are_told_apart() -> None:

@@ -26,10 +26,10 @@ app.add_typer(profiling.app, name="profile", help="Texts of your own that --prof
 
 def _version(value: bool) -> None:
     if value:
-        from kammil.models import compiled
+        from kammil.models import builds
 
         typer.echo(kammil.__version__)
-        typer.echo(compiled.engine(), err=True)
+        typer.echo(builds.engine(), err=True)
         raise typer.Exit
 
 

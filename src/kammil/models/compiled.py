@@ -1,6 +1,6 @@
-"""What a blend says, by compiled code: `kernel.c`, which a C compiler makes when the package is built.
+"""What a blend says, or a GRU alone, by compiled code: `kernel.c`, of which `builds` finds the best build.
 
-It says what `portable` says, several times as fast; where it was not built, or cannot run, that one does the work.
+It says what `portable` says, several times as fast; where there is no build that can run, that one does the work.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, D tables, K kinds of context, C kinds
 looked up in the text itself, E = D * K + C experts, P positions, N columns of a matrix.
@@ -9,15 +9,11 @@ looked up in the text itself, E = D * K + C experts, P positions, N columns of a
 from __future__ import annotations
 
 import ctypes
-import os
 import weakref
 from collections.abc import Sequence
-from functools import lru_cache
 from operator import attrgetter
-from pathlib import Path
 from struct import Struct
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -32,9 +28,6 @@ from kammil.models.quantised import STEPS, Layer, inward
 from kammil.models.rounding import rounded
 from kammil.vocabulary import EOS
 
-SOURCE = Path(__file__).with_name("kernel.c")
-PORTABLE = "KAMMIL_PORTABLE"
-"""Variable of the environment: not empty, and nothing compiled is used."""
 _COLUMNS, _INNER, _COMMON = 64, 4, 256
 """What `kernel.c` takes together of a matrix; and the counts whose logarithms it finds in a table."""
 _ALIGNED = 64
@@ -78,50 +71,6 @@ class _Model(ctypes.Structure):
     ]
 
 
-@lru_cache(1)
-def library() -> ctypes.CDLL | None:
-    """The best build that this machine can run; None where there is none, or where it is not wanted."""
-    if os.environ.get(PORTABLE) or not build(0).is_file():
-        return None
-    try:
-        plain = opened(build(0))
-        best = next(level for level in range(plain.kammil_level(), -1, -1) if build(level).is_file())
-        return opened(build(best)) if best else plain
-    except (OSError, AttributeError):  # made for another machine, or of another source
-        return None
-
-
-def engine() -> str:
-    """Which engine runs blends and GRUs here, in a sentence."""
-    if library():
-        return "Blends and GRUs run in the compiled engine."
-    if os.environ.get(PORTABLE):
-        return f"Blends and GRUs run in the portable engine, since {PORTABLE} is set; without it they may be faster."
-    return "Blends and GRUs run in the portable engine; install kammil where there is a C compiler to make them faster."
-
-
-def build(level: int) -> Path:
-    """The file of a build: the higher its level, the newer the processors that it needs."""
-    return Path(__file__).with_name(f"_kernel_{level}.so")
-
-
-def opened(path: Path) -> ctypes.CDLL:
-    """Its code; `OSError` for a file that this machine cannot load, or that was not made of this very source."""
-    code = ctypes.CDLL(str(path))
-    code.kammil_source.restype = ctypes.c_uint32
-    if code.kammil_source() != crc32(SOURCE.read_bytes()):
-        raise OSError(f"{path} was made of another source")
-    number, place, message = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
-    code.kammil_close.argtypes = [place]
-    code.kammil_keys.argtypes = [place, message, place]
-    code.kammil_read.argtypes = [place, message, place, place, place]
-    code.kammil_draw.argtypes = [
-        *(place, message, number, place, ctypes.c_double, place, number),
-        *(place, place, place),
-    ]
-    return code
-
-
 def suits(ledger: Ledger) -> bool:
     """Whether the numbers of the tables are of the types that the code knows; rarely one takes more than 16 bits."""
     table = ledger.layout
@@ -132,7 +81,7 @@ class Compiled:
     """Reads ids, as `Portable` does; or a GRU alone, whose experts are none.
 
     Args:
-        code: a `library`.
+        code: a build, as `builds.library` opens it.
         layers: M networks of one size, whose `outward` is of the scores and of what their gates hear, (H, V + G).
         bias: (V + M * G,): of these, the networks taken together.
         size: V.

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.models.base import Drawing, Ids, LogProbabilities, Runner, State
-from kammil.models.compiled import Compiled, library
+from kammil.models.builds import library
+from kammil.models.compiled import Compiled
 from kammil.models.graph import Graph
 from kammil.models.network import session
 from kammil.models.quantised import Floats, Layer, QuantisedGRU, checked, inward, product, turn

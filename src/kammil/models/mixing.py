@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from kammil.models.base import Drawing, Explaining, Ids, Learner, LogProbabilities, Runner, Settings, State
-from kammil.models.compiled import Compiled, library, suits
+from kammil.models.builds import library
+from kammil.models.compiled import Compiled, suits
 from kammil.models.contexts import Contexts
 from kammil.models.evidence import CLUES, FEATURES, Floats
 from kammil.models.history import History, columns
