@@ -1,7 +1,8 @@
 """What a keystroke waits for: completions cold and in a session, stepping on several engines, start and memory.
 
-Everything is measured in one run on one core; the engines take turns, so that a busy machine is busy for all of them,
-and each finds the caches full of the others' weights: by itself the smallest one is faster than the table says.
+Everything is measured in one run on one core; the engines take turns, so that a busy machine is busy for all of them.
+Models take turns of twenty, so that each is measured as somebody meets it who uses no other; single steps take turns of
+one, and find the caches full of the others' weights: by itself the smallest one is faster than the table says.
 Wall time is what a person waits; where others use the core as well, the processor's own time says what it would be on a
 quiet one, so both are given: medians and 99th percentiles. The roofline of a step is the bytes of its weights over the
 bandwidth of memory, measured on an array that no cache holds; an engine beats it when a cache holds the weights.
@@ -50,12 +51,16 @@ WARM = 5
 MANY = 20
 """Texts that are typed from end to end."""
 BATCHES = (1, 4, 16, 64)
+LEARNT = 100
+"""Texts that the model of somebody who taught it has learnt."""
 
 
 def main() -> None:
     """Measure, print, write."""
     torch.set_num_threads(1)
-    model, slower = kammil.load(), portable(kammil.load)
+    model, slower, taught = kammil.load(), portable(kammil.load), kammil.load()
+    for text in kammil_sample()[:LEARNT]:
+        taught.learn(text)
     prompts = [text[:PROMPT] for text in _texts(model) if len(text) >= PROMPT]
     bandwidth = measured_bandwidth()
     result: dict[str, Any] = {
@@ -70,7 +75,8 @@ def main() -> None:
             "memory_gb_per_s": bandwidth,
         },
         "compiled": builds.library() is not None,
-        **completions({"bundled": model, "portable": slower}, prompts),
+        **completions({"bundled": model, "portable": slower, "taught": taught}, prompts),
+        "texts_taught": LEARNT,
         "users": users({"": model, "portable, ": slower}, prompts[0]),
         "gru_256": against_notebook(),
         "engines": {str(hidden): engines(hidden, model.vocabulary.size, bandwidth) for hidden in (256, _hidden(model))},
@@ -96,14 +102,14 @@ def portable(make: Callable[[], Made]) -> Made:
 
 
 def completions(models: Mapping[str, Completer], prompts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """By engine: 30 characters after 70, cold and with the prefix known; a keystroke alone, and with three
+    """By model: 30 characters after 70, cold and with the prefix known; a keystroke alone, and with three
     suggestions."""
     calls: dict[str, Callable[[int], object]] = {}
     prepared: dict[str, Callable[[int], object]] = {}
     for engine, model in models.items():
         for name, (call, before) in _asked(model, prompts).items():
             calls[f"{engine}: {name}"], prepared[f"{engine}: {name}"] = call, before
-    measured = in_turn(calls, RUNS, lambda name, i: prepared[name](i))
+    measured = in_turn(calls, RUNS, lambda name, i: prepared[name](i), block=20)
     return {
         engine: {name.removeprefix(f"{engine}: "): row for name, row in measured.items() if name.startswith(engine)}
         for engine in models
@@ -196,8 +202,7 @@ def against_notebook() -> dict[str, Any]:
         if name == "session":
             session.update(texts[i % len(ids)])
 
-    # In turns of twenty each is measured as somebody would meet it who uses nothing else; in turns of one the notebook
-    # empties the caches before every completion of ours.
+    # In turns of one the notebook empties the caches before every completion of ours.
     table = {"": in_turn(calls, RUNS, prepare, block=20), "one by one, ": in_turn(calls, RUNS, prepare)}
     made: dict[str, Any] = {}
     for title, measured in table.items():

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.models import builds, mixing
+from kammil.models import learnt as learning
 from kammil.models.base import Ids, LogProbabilities, State, joined, rows
 from kammil.models.blend import Experts, build, export
 from kammil.models.counts import Counts
@@ -103,12 +104,16 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
         theirs = opened(number, None, background)
         for runner in (ours, theirs):
             encoded = [VOCABULARY.encode(text) for text in learnt]
-            if many:
-                runner.learn_all(encoded * 8)
-                runner.learn(VOCABULARY.encode("يا"))
-            else:
+            with pytest.MonkeyPatch.context() as patch:
+                if many:  # some in either level, and some in one that went in the other
+                    patch.setattr(learning, "_MUCH", 20)
+                    runner.learn_all([*encoded, *encoded, VOCABULARY.encode("شو")])
                 for text in encoded:
                     runner.learn(text)
+                if many:
+                    patch.undo()
+                    runner.learn(VOCABULARY.encode("يا"))
+                    runner.forget(VOCABULARY.encode("شو"))
         state = theirs.start(batch)
         for t in range(time):
             said, after = ours.read(ids[:, t : t + 1], state)
@@ -150,8 +155,10 @@ def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(numb
 @BUILDS
 @pytest.mark.parametrize("number", range(len(MADE)))
 @pytest.mark.parametrize("before", [1, 40, WINDOW - 3, WINDOW + 5])
-def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int, code: ctypes.CDLL) -> None:
+@pytest.mark.parametrize("learnt", [0, 3])
+def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int, learnt: int, code: ctypes.CDLL) -> None:
     runner = opened(number, code)
+    runner.learn_all([VOCABULARY.encode(text) for text in TEXTS[:learnt]])
     ids = np.random.default_rng(1).integers(4, VOCABULARY.size, (1, before))
     said, state = runner.read(ids, runner.start(1), last=1)
     refused = np.zeros(VOCABULARY.size)
@@ -191,15 +198,38 @@ def test_threads_do_not_disturb_each_other(code: ctypes.CDLL) -> None:
             assert all((one == other).all() for one, other in zip(alone, together, strict=True))
 
 
-def test_what_was_learnt_is_not_drawn_past() -> None:
+def test_it_draws_by_itself_but_for_the_most_probable() -> None:
     assert LIBRARY is not None
     runner = opened(0, LIBRARY)
     assert runner.draws(0.5) and not runner.draws(0)
-    runner.learn(VOCABULARY.encode("يا"))
-    assert not runner.draws(0.5)
-    runner.forget(VOCABULARY.encode("يا"))
-    assert runner.draws(0.5)
     assert not opened(0, None).draws(0.5)
+
+
+@BUILDS
+def test_texts_are_learnt_while_others_are_read(code: ctypes.CDLL) -> None:
+    """A text that is learnt makes counts anew; those that a call is reading must stay until it is done."""
+    runner = opened(0, code)
+    ids = np.random.default_rng(0).integers(4, VOCABULARY.size, (3, 200))
+    before, _ = runner.read(ids, runner.start(3))
+    reading = True
+
+    def change() -> int:
+        n = 0
+        while reading or n < 3:
+            for text in TEXTS:
+                runner.learn(VOCABULARY.encode(text))
+            assert all(runner.forget(VOCABULARY.encode(text)) for text in TEXTS)
+            n += 1
+        return n
+
+    with ThreadPoolExecutor(1) as pool:
+        changing = pool.submit(change)
+        for _ in range(50):
+            said, _ = runner.read(ids, runner.start(3))
+            assert np.isfinite(said).all()
+        reading = False
+        assert changing.result() >= 3
+    assert (runner.read(ids, runner.start(3))[0] == before).all()
 
 
 @pytest.mark.parametrize("id", [-1, VOCABULARY.size, 1 << 40])

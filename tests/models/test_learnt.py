@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.errors import OptionError
+from kammil.models import learnt
 from kammil.models.base import Ids, LogProbabilities
 from kammil.models.blend import Experts, build, export
 from kammil.models.mixing import BlendRunner, BlendSettings
@@ -63,14 +64,32 @@ def test_a_learnt_text_is_as_if_it_had_been_counted(text: str) -> None:
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.sampled_from(TEXTS), max_size=6), st.randoms())
 def test_what_is_forgotten_was_never_there(texts: list[str], random: Random) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learnt, "_MUCH", random.choice([50, 1 << 17]))  # what came last joins the others soon, or never
+        _forgotten(texts, random)
+
+
+def _forgotten(texts: list[str], random: Random) -> None:
     runner = counted(TEXTS[:2])
     before = said(runner, read(TEXTS[3]))
     for text in texts:
         runner.learn(VOCABULARY.encode(text))
+        runner.learn_all([VOCABULARY.encode(text)])
+    texts = texts * 2
     random.shuffle(texts)
     assert all(runner.forget(VOCABULARY.encode(text)) for text in texts)
     assert (said(runner, read(TEXTS[3])) == before).all()
     assert not runner.forget(VOCABULARY.encode(TEXTS[0]))
+
+
+@pytest.mark.parametrize("id", [-1, VOCABULARY.size, 1 << 40])
+def test_ids_that_there_are_not_cannot_be_learnt(id: int) -> None:
+    runner = counted(TEXTS[:2])
+    before = said(runner, read(TEXTS[3]))
+    with pytest.raises(IndexError):
+        runner.learn(np.array([5, id]))
+    assert not runner.forget(np.array([5, id]))
+    assert (said(runner, read(TEXTS[3])) == before).all()
 
 
 def test_the_very_next_suggestion_knows_it(folder_of: Callable[[str], Path]) -> None:

@@ -52,7 +52,6 @@ def opened(path: Path) -> ctypes.CDLL:
         raise OSError(f"{path} was made of another source")
     number, place, message = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
     code.kammil_close.argtypes = [place]
-    code.kammil_keys.argtypes = [place, message, place]
     code.kammil_read.argtypes = [place, message, place, place, place]
     code.kammil_draw.argtypes = [
         *(place, message, number, place, ctypes.c_double, place, number),

@@ -22,6 +22,7 @@ from kammil.models.base import Ids, LogProbabilities, State
 from kammil.models.contexts import WORD_KINDS
 from kammil.models.evidence import Floats
 from kammil.models.history import WINDOW
+from kammil.models.learnt import LEVELS, Level
 from kammil.models.ledger import Ledger
 from kammil.models.panel import Panel, present
 from kammil.models.quantised import STEPS, Layer, inward
@@ -33,7 +34,7 @@ _COLUMNS, _INNER, _COMMON = 64, 4, 256
 _ALIGNED = 64
 _NO_MEMORY = -1
 _INT, _WORD, _FLOAT, _MARK = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
-_CALL = Struct("5q")
+_CALL = Struct("10q")
 _nbytes = attrgetter("nbytes")
 
 
@@ -174,11 +175,12 @@ class Compiled:
     def draw(
         self, state: State, chances: NDArray[np.float64], temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """As `Drawing.draw`; stops after an end of text. It knows nothing of what was learnt."""
+        """As `Drawing.draw`; stops after an end of text."""
         n, length = len(chances), state[-1].shape[1]
         if refused.shape != (self._size,):
             raise ValueError(f"refused has the shape {refused.shape}, where {(self._size,)} is expected")
-        message = b"".join(self._message(np.empty((1, 0), np.int64), state, 1))
+        levels = self._levels
+        message = self._message(np.empty((1, 0), np.int64), state, 1, levels)
         chances, barred = np.ascontiguousarray(chances, np.float64), np.ascontiguousarray(refused < 0)
         ids, paid = np.empty(n, np.int64), np.empty(n, np.float32)
         made = np.empty(self._bytes(min(length + n, WINDOW)), np.uint8)
@@ -194,29 +196,28 @@ class Compiled:
         batch, time = ids.shape
         if not 0 <= last <= time:
             raise ValueError(f"last is {last}, but {time} ids are read")
-        message = self._message(ids, state, last)
-        whole = b"".join(message)
-        if last and self._learnt:
-            keys = np.empty((batch * last, self._kinds), np.uint32)
-            _checked(self._code.kammil_keys(self._address, whole, _address(keys)))
-            found = self._learnt.found(keys, self._experts)
-            message[0] = _CALL.pack(*_CALL.unpack(message[0])[:-1], len(found[0]))
-            message[-2:-2] = found
-            whole = b"".join(message)
+        levels = self._levels
+        message = self._message(ids, state, last, levels)
         rest = min(state[-1].shape[1] + time, WINDOW)
         made = np.empty(batch * self._bytes(rest), np.uint8)
         shares = np.empty((batch, last, self._size), np.float32)
         into = _address(parts) if parts is not None else None
-        _checked(self._code.kammil_read(self._address, whole, _address(made), _address(shares), into))
+        _checked(self._code.kammil_read(self._address, message, _address(made), _address(shares), into))
         return shares, self._state(made, batch, rest)
 
-    def _message(self, ids: Ids, state: State, last: int) -> list[Any]:
+    @property
+    def _levels(self) -> tuple[Level, ...]:
+        """What was learnt; whoever asks holds it until the code has read it, since the next text makes others."""
+        return self._learnt.levels if self._learnt else (Level(),) * LEVELS
+
+    def _message(self, ids: Ids, state: State, last: int, levels: Sequence[Level]) -> bytes:
         """What the code is asked, one after the other; as one piece of memory it needs one address, and to ask NumPy
         for one takes a microsecond."""
         batch, time = ids.shape
         hidden, recent, words, marks, line = state
         length = line.shape[1]
-        message: list[Any] = [_CALL.pack(batch, time, last, length, 0)]
+        where = (n for level in levels for n in level.address)
+        message: list[Any] = [_CALL.pack(batch, time, last, length, *where)]
         for array, kind in (
             (ids, _INT),
             (recent, _INT),
@@ -228,7 +229,7 @@ class Compiled:
             message.append(np.ascontiguousarray(array, kind))
         if sum(map(_nbytes, message[1:])) != batch * (8 * time + self._bytes(length)):
             raise ValueError("a state of another model")
-        return message
+        return b"".join(message)
 
     def _state(self, made: NDArray[np.uint8], batch: int, rest: int) -> State:
         """What the code wrote, as arrays."""

@@ -38,6 +38,8 @@
 #define STEPS 127  /* largest whole number of what is carried, above and below its zero of 128 */
 #define SPARED (1 << 22) /* bytes kept for the next call at most */
 #define COMMON 256 /* counts below it have their logarithm in a table */
+#define LEVELS 2
+#define ASKED (4 + 3 * LEVELS) /* numbers before the arrays of a call */
 
 typedef struct {
     const int8_t *weights;  /* (columns / 64, inner / 4, 64, 4) */
@@ -81,29 +83,32 @@ typedef struct {
     int64_t spare_bytes, spare_followers, taken;
 } Model;
 
+/* Counts that were learnt: addresses of pairs (size,), each a context's key << 16 | the id that followed it, ascending, and
+   of how often (size,), which may be below zero. */
 typedef struct {
-    int64_t batch, time, last, length, learnt; /* B, T, L, n, and how much was learnt of these positions */
+    int64_t pairs, counts, size;
+} Level;
+
+typedef struct {
+    int64_t batch, time, last, length; /* B, T, L, n */
+    Level levels[LEVELS];     /* what was learnt, laid over the first table: a pair may stand in several */
     const int64_t *ids;       /* (B, T) */
     const int64_t *recent;    /* (B, longest) */
     const uint64_t *words;    /* (B, 4) */
     const int64_t *line;      /* (B, n) */
-    const int64_t *pairs;     /* (learnt,): (position * E + expert) << 16 | id, ascending */
-    const int64_t *more;      /* (learnt,): how often it followed */
     const float *hidden;      /* (B, M * H) */
     const uint32_t *marks;    /* (B, n, C) */
 } Call;
 
-/* What is asked, as one piece of memory: the five sizes, then the arrays, one after the other. */
+/* What is asked, as one piece of memory: sizes and levels, then the arrays, one after the other. */
 static Call opened(const Model *m, const char *message) {
     Call c;
-    memcpy(&c, message, 5 * sizeof(int64_t));
-    c.ids = (const int64_t *)message + 5;
+    memcpy(&c, message, ASKED * sizeof(int64_t));
+    c.ids = (const int64_t *)message + ASKED;
     c.recent = c.ids + c.batch * c.time;
     c.words = (const uint64_t *)(c.recent + c.batch * m->longest);
     c.line = (const int64_t *)(c.words + c.batch * 4);
-    c.pairs = c.line + c.batch * c.length;
-    c.more = c.pairs + c.learnt;
-    c.hidden = (const float *)(c.more + c.learnt);
+    c.hidden = (const float *)(c.line + c.batch * c.length);
     c.marks = (const uint32_t *)(c.hidden + c.batch * m->networks * m->hidden);
     return c;
 }
@@ -325,10 +330,59 @@ static void heard(const Model *m, Known *k, int64_t expert, int64_t begin, float
     k->contexts[k->context++] = (Context){expert, begin, width, total};
 }
 
+/* Where the first of some ascending numbers stands that is not below this one; where they end if all are. */
+static int64_t lowest(const uint64_t *among, int64_t size, uint64_t one) {
+    const uint64_t *at = among;
+    while (size > 1) { /* without a branch that would be guessed */
+        const int64_t half = size / 2;
+        at += at[half - 1] < one ? half : 0;
+        size -= half;
+    }
+    return at - among + (size && *at < one);
+}
+
+/* Adds to the followers from `first` on what was learnt of a context; `where` is room for (V,), and zero. */
+static int learnt(const Model *m, const Call *c, uint32_t key, int64_t first, int32_t *where, Known *k) {
+    const uint64_t from = (uint64_t)key << 16;
+    int64_t begin[LEVELS], end[LEVELS], more = 0;
+    for (int64_t l = 0; l < LEVELS; l++) {
+        const uint64_t *pairs = (const uint64_t *)(uintptr_t)c->levels[l].pairs;
+        const int64_t size = c->levels[l].size;
+        begin[l] = end[l] = lowest(pairs, size, from);
+        while (end[l] < size && pairs[end[l]] >> 16 == key) end[l]++;
+        more += end[l] - begin[l];
+    }
+    if (!more) return 0;
+    if (grow(k, more)) return -1;
+    for (int64_t j = first; j < k->follower; j++) where[k->ids[j]] = (int32_t)(j - first) + 1;
+    for (int64_t l = 0; l < LEVELS; l++) {
+        const uint64_t *pairs = (const uint64_t *)(uintptr_t)c->levels[l].pairs;
+        const int32_t *counts = (const int32_t *)(uintptr_t)c->levels[l].counts;
+        for (int64_t i = begin[l]; i < end[l]; i++) {
+            const int32_t id = pairs[i] & 0xFFFF;
+            if (id >= m->vocabulary) continue;
+            if (!where[id]) {
+                k->ids[k->follower] = id, k->counts[k->follower++] = 0;
+                where[id] = (int32_t)(k->follower - first);
+            }
+            k->counts[first + where[id] - 1] += (float)counts[i];
+        }
+    }
+    int64_t kept = first;
+    for (int64_t j = first; j < k->follower; j++) {
+        where[k->ids[j]] = 0;
+        if (k->counts[j] > 0) k->ids[kept] = k->ids[j], k->counts[kept++] = k->counts[j];
+    }
+    k->follower = kept;
+    return 0;
+}
+
 /* What the tables, and what was learnt, say of a position; `places` is room for (3, D * K). */
-static int tables(const Model *m, const Call *c, int64_t position, const uint32_t *keys, int64_t *learnt,
-                  uint32_t *places, Known *k, float *inner) {
-    const int64_t n = m->tables * m->kinds, experts = n + m->columns;
+static int tables(const Model *m, const Call *c, const uint32_t *keys, uint32_t *places, int32_t *where, Known *k,
+                  float *inner) {
+    const int64_t n = m->tables * m->kinds;
+    int some = 0;
+    for (int64_t l = 0; l < LEVELS; l++) some |= c->levels[l].size > 0;
     uint32_t *at = places, *begin = places + n, *width = places + 2 * n;
     for (int64_t i = 0; i < n; i++) {
         at[i] = (keys[i % m->kinds] >> m->shifts[i]) + m->firsts[i];
@@ -357,29 +411,16 @@ static int tables(const Model *m, const Call *c, int64_t position, const uint32_
         __builtin_prefetch(m->counts + begin[i]);
     }
     for (int64_t i = 0; i < n; i++) {
-        const int64_t first = k->follower, place = position * experts + i;
-        int64_t l = *learnt;
-        while (l < c->learnt && c->pairs[l] >> 16 == place) l++;
-        if (grow(k, width[i] + (l - *learnt))) return -1;
-        float lost = 0;
+        const int64_t first = k->follower;
+        if (grow(k, width[i])) return -1;
         for (uint32_t j = 0; j < width[i]; j++) {
             const int64_t from = (int64_t)begin[i] + j;
             const int64_t count = m->counts[from] ? m->counts[from] : larger(m, from);
             k->ids[k->follower] = m->ids[from];
             k->counts[k->follower++] = (float)count;
         }
-        if (width[i]) lost = m->lost[at[i]];
-        for (; *learnt < l; ++*learnt) { /* few, so that each may look through all */
-            const int32_t id = c->pairs[*learnt] & 0xFFFF;
-            int64_t j = first;
-            while (j < k->follower && k->ids[j] != id) j++;
-            if (j == k->follower) k->ids[k->follower] = id, k->counts[k->follower++] = 0;
-            k->counts[j] += (float)c->more[*learnt];
-        }
-        int64_t kept = first;
-        for (int64_t j = first; j < k->follower; j++)
-            if (k->counts[j] > 0) k->ids[kept] = k->ids[j], k->counts[kept++] = k->counts[j];
-        k->follower = kept;
+        const float lost = width[i] ? m->lost[at[i]] : 0;
+        if (some && i < m->kinds && learnt(m, c, keys[i], first, where, k)) return -1;
         heard(m, k, i, first, lost, inner);
     }
     return 0;
@@ -445,6 +486,7 @@ typedef struct {
     uint32_t *keys;      /* (P, K) */
     uint64_t *orders;    /* (longest + 1,) */
     uint32_t *places;    /* (3, D * K) */
+    int32_t *where;      /* (V,), zero */
     float *shares;       /* of a text that is drawn, (V,) */
     float *states;       /* its networks', (M * H,) */
     double *row;         /* (V,) */
@@ -481,6 +523,7 @@ static int reserved(Room *room, Model *m, int64_t batch, int64_t time, int64_t l
         {&room->keys, 4 * positions * m->kinds},
         {&room->orders, 8 * (m->longest + 1)},
         {&room->places, 4 * 3 * n},
+        {&room->where, 4 * m->vocabulary},
         {&room->known.contexts, (int64_t)sizeof(Context) * (n + m->columns)},
         {&room->shares, 4 * m->vocabulary},
         {&room->states, 4 * m->networks * m->hidden},
@@ -518,6 +561,7 @@ static int reserved(Room *room, Model *m, int64_t batch, int64_t time, int64_t l
     }
     memset(room->now, 128, batch * inner); /* what stands behind the units of a network is zero */
     memset(room->kept, 128, positions * inner);
+    memset(room->where, 0, 4 * m->vocabulary);
     return 0;
 }
 
@@ -635,14 +679,14 @@ static void step(Model *m, const Call *c, float *states, Room *room, float *scor
    at: where the position is in marks and line of its text. Sums in single precision depend on their order, and that on
    where numbers stand; so the work is done in one place, by one piece of code. */
 static NOT_COPIED int judged(const Model *m, const Call *c, int64_t p, int64_t at, const uint32_t *marks,
-                             const int32_t *line, int64_t *learnt, Room *room, float *shares, float *parts) {
+                             const int32_t *line, Room *room, float *shares, float *parts) {
     const int64_t v = m->vocabulary, wide = m->networks * m->gate;
     float *scores = room->scores, *inner = room->inner;
     Known *known = &room->known;
     memcpy(scores, shares, 4 * v);
     memcpy(inner, room->asked + p * wide, 4 * wide);
     known->context = known->follower = 0;
-    if (tables(m, c, p, room->keys + p * m->kinds, learnt, room->places, known, inner)) return -1;
+    if (tables(m, c, room->keys + p * m->kinds, room->places, room->where, known, inner)) return -1;
     if (itself(m, at, marks, line, known, inner)) return -1;
     for (int64_t g = 0; g < wide; g++) inner[g] = fmaxf(inner[g], 0.f);
     mix(m, known, inner, scores, parts);
@@ -699,23 +743,8 @@ static void keep(const Model *m, const State *s, int64_t b, int64_t all, int64_t
     for (int64_t i = 0; i < m->longest; i++) s->recent[b * m->longest + i] = recent[time + i];
 }
 
-/* Keys (P, K) of the contexts at the last positions; 0, or -1 without memory, or -2 for an id that there is not. */
-int kammil_keys(Model *m, const char *message, uint32_t *made) {
-    const Call call = opened(m, message), *c = &call;
-    Room room;
-    if (reserved(&room, m, c->batch, c->time, c->length, c->batch * c->last)) return -1;
-    int failed = 0;
-    for (int64_t b = 0; b < c->batch && !failed; b++) {
-        uint64_t words[4];
-        if (lines(m, c, b, room.recent, room.line + b * (c->length + c->time))) contexts(m, c, b, words, &room);
-        else failed = -2;
-    }
-    memcpy(made, room.keys, 4 * c->batch * c->last * m->kinds);
-    given_back(m, &room);
-    return failed;
-}
-
-/* Reads ids: log-probabilities at the last positions (P, V), and the state after them. Returns as `kammil_keys` does.
+/* Reads ids: log-probabilities at the last positions (P, V), and the state after them. Returns 0, or -1 without memory,
+   or -2 for an id that there is not.
 
    parts: (P, 1 + E, V) of zeros for what each expert adds to the scores, or nothing. */
 int kammil_read(Model *m, const char *message, char *after, float *shares, float *parts) {
@@ -737,10 +766,9 @@ int kammil_read(Model *m, const char *message, char *after, float *shares, float
         memcpy(made.hidden, c->hidden, 4 * c->batch * m->networks * m->hidden);
         step(m, c, made.hidden, &room, shares);
     }
-    int64_t learnt = 0;
     for (int64_t p = 0; p < positions && !failed; p++) {
         const int64_t b = p / c->last, at = all - c->last + p % c->last;
-        failed = judged(m, c, p, at, room.marks + b * all * n, room.line + b * all, &learnt, &room,
+        failed = judged(m, c, p, at, room.marks + b * all * n, room.line + b * all, &room,
                         shares + p * m->vocabulary, parts ? parts + p * (1 + experts) * m->vocabulary : NULL);
     }
     given_back(m, &room);
@@ -768,7 +796,7 @@ static int64_t drawn(const Model *m, const float *shares, const uint8_t *refused
 /* Draws n ids after the state, each read before the next is drawn; stops after the id `end`.
 
    The message is of one text that something was read of, without ids, T = 0. ids, paid: (n,), what was drawn, and its
-   log-probabilities. Returns how many it drew, or as `kammil_keys` does. */
+   log-probabilities. Returns how many it drew, or as `kammil_read` does. */
 int kammil_draw(Model *m, const char *message, int64_t n, const double *chances, double temperature,
                 const uint8_t *refused, int64_t end, char *after, int64_t *ids, float *paid) {
     Call call = opened(m, message), *c = &call;
@@ -781,14 +809,14 @@ int kammil_draw(Model *m, const char *message, int64_t n, const double *chances,
     if ((columns && !length) || !lines(m, c, 0, room.recent, room.line)) failed = -2;
     if (!failed) {
         uint64_t words[4];
-        int64_t id = 0, none = 0;
+        int64_t id = 0;
         contexts(m, c, 0, words, &room);
         memcpy(states, c->hidden, 4 * m->networks * m->hidden);
         hash(m, room.recent + m->longest - 1, words, room.orders, room.keys);
         c->ids = &id;
         while (!failed && count < n) {
             step(m, c, states, &room, shares);
-            failed = judged(m, c, 0, length + count - 1, room.marks, room.line, &none, &room, shares, NULL);
+            failed = judged(m, c, 0, length + count - 1, room.marks, room.line, &room, shares, NULL);
             if (failed) break;
             ids[count] = id = drawn(m, shares, refused, temperature, chances[count], row);
             paid[count] = shares[id];

@@ -138,9 +138,9 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
         return made[0] if len(made) == 1 else np.concatenate(made, axis=1), state
 
     def draws(self, temperature: float) -> bool:
-        """Where its code is compiled and nothing was learnt. Not the most probable continuation, which whoever types
-        will ask for again: step by step it can be kept."""
-        return temperature > 0 and isinstance(self._engine, Compiled) and not len(self._learnt)
+        """Where its code is compiled. Not the most probable continuation, which whoever types will ask for again: step
+        by step it can be kept."""
+        return temperature > 0 and isinstance(self._engine, Compiled)
 
     def draw(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
@@ -161,12 +161,12 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
 
     def learn(self, ids: Ids) -> None:
         """Count a text as if it stood among the training texts."""
-        self._learnt.learn(ids)
+        self._learnt.learn([ids])
         self.version += 1
 
     def learn_all(self, texts: Sequence[Ids]) -> None:
         """Count many texts."""
-        self._learnt.learn_all(texts)
+        self._learnt.learn(texts)
         self.version += 1
 
     def forget(self, ids: Ids) -> bool:
