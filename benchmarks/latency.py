@@ -423,7 +423,7 @@ def _hidden(model: Completer) -> int:
 
 def print_tables(result: Mapping[str, Any]) -> None:
     """Milliseconds: wall median, wall p99, processor's own time median."""
-    for title in ("bundled", "portable", "typing", "users", "gru_256"):
+    for title in ("bundled", "portable", "taught", "typing", "users", "gru_256"):
         if title not in result:
             continue
         print(f"\n{title:<32}{'median':>9}{'p99':>9}{'cpu':>9}  ms")

@@ -31,8 +31,8 @@ def main() -> None:
         texts = str(ROOT / "src" / "kammil" / "corpus" / "sample.txt")
         subprocess.run([kammil, "train", texts, "--model", "ngram", "--out", place / "ngram"], check=True)
         # The GRU is trained with this script's own environment, which has PyTorch, and run in the bare one.
-        train = [sys.executable, "-m", "kammil", "train", texts, "--epochs", "1", "--out", place / "gru"]
-        subprocess.run(train, check=True)
+        train = [sys.executable, "-m", "kammil", "train", texts, "--model", "gru", "--epochs", "1"]
+        subprocess.run([*train, "--out", place / "gru"], check=True)
         complete = [kammil, "complete", "شو رأيكم نطلع", "--model"]
         results = {
             "base_install_mb": round((size - empty) / 1e6, 1),

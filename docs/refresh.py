@@ -125,6 +125,8 @@ def latency() -> str:
     ):
         cells = [r[engine][name][which] for engine in ("bundled", "portable") for which in ("median", "p99")]
         rows.append([title, *(f"{cell:.1f} ms" for cell in cells)])
+    taught = [f"{r['taught']['session'][which]:.1f} ms" for which in ("median", "p99")]
+    rows.insert(3, [f"... and {r['texts_taught']} texts were learnt", *taught, "", ""])
     if "typing" in r:  # where the tweets were at hand
         typed = r["typing"]["keystroke and 30 characters"]
         title = "a text typed in a session: the most probable 30 after every keystroke"

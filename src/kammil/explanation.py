@@ -28,7 +28,7 @@ from kammil.text import role, visible
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _PIECE = 64
-"""Positions at a time: of each there are K x V numbers, some 50 KB."""
+"""Positions at a time: of each there are K x V numbers, some 80 KB."""
 _CREDITED = 3
 """Experts named for a character: the others rarely have a tenth of a bit."""
 _NODES, _WEIGHTS = (np.asarray(a) / 2 for a in np.polynomial.legendre.leggauss(32))

@@ -27,7 +27,7 @@ comes in the same call. To read such a piece takes the bundled model some millis
 NEAR = 16
 """Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
 MEGABYTES = 16.0
-"""Of states and the tree: some 1,500 stops of the bundled model after 70 characters, 1,000 of a long text, and fewer
+"""Of states and the tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text, and fewer
 of a transformer, whose states grow on."""
 WRITTEN = 1 / 256
 """Share of the bound that a state may take to be kept at each character that is written: a transformer's, which grow,

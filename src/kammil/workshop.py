@@ -45,8 +45,8 @@ def train(
     Returns: what was measured; open the model with `kammil.load(out)`. Raises `KammilError` with one sentence for
     wrong input.
     """
-    # PyTorch's threads wait for each other by spinning. Beside one other busy program that makes a step six times as
-    # slow (510 ms instead of 90 on two cores); asleep they lose nothing. Read when PyTorch is loaded, so not later.
+    # PyTorch's threads wait for each other by spinning. Beside other busy programs that makes a step six times as slow
+    # (1360 ms instead of 223 on two cores); asleep they lose nothing. Read when PyTorch is loaded, so not later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     recipe = Recipe.of(options)
     target = Path(out)

@@ -4,8 +4,8 @@ Two texts are near-duplicates when they share at least `SHARE` of the distinct `
 one that has fewer (containment), after `kammil.text.fold`. The count is exact. MinHash with LSH
 (datasketch, rensa) finds pairs of high *Jaccard* similarity; a containment of 0.3 is a Jaccard of 0.18 for texts
 of one length and 0.05 where one is five times the other. On 100,000 texts LSH with 128 permutations, set to a
-Jaccard of 0.18, makes 69 % of the joins between texts that are no copies, set to 0.5 27 %, and takes ten times as
-long (`benchmarks/duplicates.py`).
+Jaccard of 0.18, makes 69 % of the joins between texts that are no copies, set to 0.5 27 %, and takes twelve to
+sixteen times as long (`benchmarks/duplicates.py`).
 
 How it stays near-linear. An index maps every shingle that stands in two texts or more to its texts.
 - *Prefix filter* (Chaudhuri et al. 2006; Bayardo et al. 2007): a text that must share `need` shingles shares

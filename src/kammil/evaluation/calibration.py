@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from kammil.evaluation.intervals import Array, Figure, Statistic, estimates
 
 BINS = 10
-"""Of equal width: they show the rare, very probable suggestions too. On lev30/validation their error is 1.1 %; that of
-ten bins of equal size is 1.6 %."""
+"""Of equal width: they show the rare, very probable suggestions too. On lev30/validation their error is 1.0 %; that of
+ten bins of equal size is 1.3 %."""
 
 
 @dataclass(frozen=True)

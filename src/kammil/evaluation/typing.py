@@ -39,7 +39,8 @@ from kammil.vocabulary import CharacterVocabulary
 WIDTHS = (1, 3, 5)
 """Suggestions in a list, W: as many as Trnka & McCoy's smallest list, a phone's bar, and one more row than that."""
 MOST = 500
-"""Texts typed at most, for a tweet takes half a second and more: they stand for all of them, with a narrow interval."""
+"""Texts typed at most, for a tweet takes a tenth of a second, with subwords three: they stand for all of them, with a
+narrow interval."""
 RIVAL = "3-gram"
 """The baseline in a model's folder that is measured beside it: one that has something to suggest."""
 

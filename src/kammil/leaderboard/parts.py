@@ -15,8 +15,8 @@ from kammil.corpus.splitting import Leaks, leaks, split
 from kammil.recipe import Recipe
 
 TYPED = 150
-"""Test texts that are typed at most, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU, 0.1 s with a
-blend, 0.3 s with subwords, and none should take a minute."""
+"""Test texts that are typed at most, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU, 0.05 s with
+a blend, 0.3 s with subwords, and none should take a minute."""
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ multiply whole numbers four at a time. Each column of a matrix has its own scale
 lie between -1 and 1 (a GRU takes means of them and of a tanh), so that they have one fixed scale, 1 / 127. Sums of
 whole numbers are exact, so that a row is the same in every batch, alone or among others.
 
-Weights are rounded to 7 bits (see `rounding`): on the validation texts of the benchmark the bundled model pays 2.6477
-bits a character in single precision, 2.6480 with 7 bits, 2.6478 with 8.
+Weights are rounded to 7 bits (see `rounding`): on the validation texts of the benchmark the bundled model pays 2.5981
+bits a character with them as in single precision (`benchmarks/latency.py`).
 
 What was left out: scales found from each batch (`DynamicQuantizeLinear`), with which a row would depend on its
 neighbours; unsigned weights, which could keep their eighth bit and take a third longer.
