@@ -148,8 +148,8 @@ def _asked(
 
 
 def typing(model: Completer) -> dict[str, Any]:
-    """Texts of lev30/validation typed from end to end in sessions of their own: the most probable 30 characters after
-    every keystroke. Where the last ones were right all but one of these are known."""
+    """Texts of lev30/validation typed from end to end in sessions of their own: three suggestions and ghost text after
+    every keystroke, as on the page."""
     from kammil.corpus import sources
 
     every = sources.texts("lev30/validation")
@@ -159,10 +159,11 @@ def typing(model: Completer) -> dict[str, Any]:
     def ghost(i: int) -> bool:
         session, typed = keys[i]
         session.update(typed)
-        session.complete(length=TARGET, preset="predictive")
+        session.suggest(3)
+        session.phrase()
         return True
 
-    return in_turn({"keystroke and 30 characters": ghost}, len(keys) - WARM)
+    return in_turn({"keystroke, 3 suggestions and ghost text": ghost}, len(keys) - WARM)
 
 
 def users(models: Mapping[str, Completer], prompt: str) -> dict[str, Any]:

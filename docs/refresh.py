@@ -128,8 +128,8 @@ def latency() -> str:
     taught = [f"{r['taught']['session'][which]:.1f} ms" for which in ("median", "p99")]
     rows.insert(3, [f"... and {r['texts_taught']} texts were learnt", *taught, "", ""])
     if "typing" in r:  # where the tweets were at hand
-        typed = r["typing"]["keystroke and 30 characters"]
-        title = "a text typed in a session: the most probable 30 after every keystroke"
+        typed = r["typing"]["keystroke, 3 suggestions and ghost text"]
+        title = "a text typed in a session: three suggestions and ghost text after every keystroke"
         rows.append([title, *(f"{typed[which]:.1f} ms" for which in ("median", "p99")), "", ""])
     starts, sizes = (
         [f"{r[process][name]:{form}}" for process in ("process", "process, portable")]

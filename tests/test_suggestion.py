@@ -17,7 +17,7 @@ from kammil.errors import FolderError, OptionError
 from kammil.models import ngram
 from kammil.models.base import LogProbabilities, Runner, State, rows
 from kammil.suggestion import Letters, Search, Suggestion
-from kammil.text import RAW, words
+from kammil.text import RAW, open_word, words
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 ODD = st.text(st.sampled_from("\u0301\u064e\u200d\u200c\u202e\u2067\0\ud800👨👩🇱🇧🏽 كشوم\n\ta@.#_٣"), max_size=12)
@@ -68,8 +68,9 @@ def continuations(model: Completer, prefix: str, length: int) -> dict[str, float
     return made | dict(level)
 
 
-def enumerated(model: Completer, prefix: str, length: int) -> dict[str, float]:
-    """What may be added, of less than `length` characters, and the sum over all continuations that add it."""
+def enumerated(model: Completer, prefix: str, length: int) -> tuple[dict[str, float], dict[str, float]]:
+    """What may be added, of less than `length` characters, and the sum over all continuations that add it; and within a
+    word what may be added where there is too little of it: next words."""
     inside = bool(regex.search(rf"[\p{{L}}\p{{N}}_]{INSIDE}*\Z", prefix))
     sign = bool(prefix) and not inside and not prefix[-1].isspace()
     sums: defaultdict[str, float] = defaultdict(float)
@@ -87,7 +88,14 @@ def enumerated(model: Completer, prefix: str, length: int) -> dict[str, float]:
                 into[(" " if into is spaced else "") + match[1]] += p
     assume(not sign or abs(space - word) > 1e-5)  # as probable as each other: rounding decides
     chosen = spaced if sign and space > word else sums
-    return {text: p for text, p in chosen.items() if STRANGE not in text}
+    known = {text: p for text, p in chosen.items() if STRANGE not in text}
+    return known, {text: p for text, p in spaced.items() if STRANGE not in text} if inside else {}
+
+
+def best(true: tuple[dict[str, float], dict[str, float]], k: int, threshold: float = 0.0) -> list[float]:
+    """The probabilities of what should be suggested."""
+    first, then = (sorted((p for p in some.values() if p >= threshold), reverse=True) for some in true)
+    return [*first[:k], *then[: max(0, k - len(first))]]
 
 
 def search(
@@ -110,19 +118,22 @@ def test_the_k_best_are_those_of_all_continuations(texts: list[str], prefix: str
     model = counter(texts, order)
     true = enumerated(model, prefix, 4)
     found = search(model, prefix, k, 0.0, None, 3)
-    assert [p for _, p in found] == pytest.approx(sorted(true.values(), reverse=True)[:k], rel=1e-4)
+    assert [p for _, p in found] == pytest.approx(best(true, k), rel=1e-4)
+    exact = true[0] | true[1]
     for text, p in found:
-        assert p == pytest.approx(true[text], rel=1e-4)
+        assert p == pytest.approx(exact[text], rel=1e-4)
     for width in (1, 2):
         for text, p in search(model, prefix, k, 0.0, width, 3):
-            assert p == pytest.approx(true[text], rel=1e-4)  # a narrow search may miss a word, and never misjudges one
+            assert p == pytest.approx(exact[text], rel=1e-4)  # a narrow search may miss a word, and misjudges none
 
 
 @given(TEXTS, st.text(st.sampled_from("ab\u064e\u200c ,"), max_size=5), st.floats(0.001, 0.9))
 def test_the_threshold_takes_nothing_else_away(texts: list[str], prefix: str, threshold: float) -> None:
     model = counter(texts)
-    found = dict(search(model, prefix, 4, threshold, None, 6))
-    assert found == pytest.approx({text: p for text, p in search(model, prefix, 4, 0.0, None, 6) if p >= threshold})
+    true = enumerated(model, prefix, 4)
+    found = search(model, prefix, 4, threshold, None, 3)
+    assume(all(abs(p - threshold) > 1e-6 for some in true for p in some.values()))
+    assert [p for _, p in found] == pytest.approx(best(true, 4, threshold), rel=1e-4)
 
 
 @given(TEXTS, st.lists(st.text(st.sampled_from("ab ,"), max_size=5), min_size=1, max_size=4))
@@ -135,6 +146,8 @@ def test_prefixes_searched_together_are_searched_alone(texts: list[str], prefixe
     together = Search(model.runner, model.letters, 3, 0.001).run(padded, log_probabilities[:, -1], state)
     for prefix, found in zip(padded, together, strict=True):
         alone = search(model, prefix, 12, 0.001, Search(model.runner, model.letters).width, 32)
+        if open_word(prefix):  # a longer list has more endings, and fewer next words
+            alone = search(model, prefix, 3, 0.001, Search(model.runner, model.letters).width, 32)
         assert [p for _, p in found] == pytest.approx([p for _, p in alone[:3]])
         words = [model.vocabulary.decode(ids) for ids, _ in found]  # of two as probable as each other, either may stand
         assert len(set(words)) == len(words)
@@ -150,6 +163,44 @@ def test_a_list_is_proven_unless_the_width_drops_what_could_win() -> None:
         work.run([""], log_probabilities[:, -1], state)
         assert work.proven == sure
         assert work.steps <= 40
+
+
+@given(TEXTS, st.text(st.sampled_from("ab ,"), max_size=6), st.integers(1, 5), st.sampled_from([0.0, 0.02, 0.1, 0.3]))
+def test_a_phrase_is_the_best_word_and_then_the_best_word(
+    texts: list[str], prefix: str, most: int, threshold: float
+) -> None:
+    model = counter(texts)
+    prefix = model.normalise(prefix)
+    made = model.phrase(prefix, words=most, threshold=threshold)
+    whole = prefix + made.added
+    assert made.probability == pytest.approx(probability(model, prefix, made.added) if made.added else 1, rel=1e-3)
+    first = model.suggest(prefix, 1, threshold=threshold)
+    new = [end for _, end in words(whole) if end > len(prefix)]
+    assert len(new) <= most and (new[-1:] == [len(whole)] or not new)
+    before = prefix.removesuffix(open_word(prefix)).rstrip()
+    said = [open_word(prefix), open_word(before)]
+    paid = 1.0
+    for i, end in enumerate(new):
+        at = new[i - 1] + 1 if i else len(prefix)
+        added = model.suggest(whole[:at], 1, threshold=0.0)[0].added if i else first[0].added
+        assert whole[at:end] == added
+        assert open_word(whole[:end]) not in said
+        said.append(open_word(whole[:end]))
+        paid, earlier = probability(model, prefix, whole[len(prefix) : end]), paid
+        assert paid / earlier >= threshold * (1 - 1e-3)
+    spaced = " " in model.vocabulary.characters
+    if len(new) < most and (spaced or not new):  # what would come next is there already, or not likely enough
+        more = model.suggest(whole + " ", 1, threshold=0.0) if new else first
+        for one in more:
+            there = whole + " " * bool(new) + one.added
+            rare = probability(model, prefix, there[len(prefix) :]) / paid <= threshold * (1 + 1e-3)
+            assert rare or open_word(there) in said
+
+
+@pytest.mark.parametrize(("options", "said"), [({"words": 0}, "words is 0"), ({"threshold": 2.0}, "threshold is 2.0")])
+def test_a_phrase_that_cannot_be(options: dict[str, float], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        counter(["ab"]).phrase("a", **options)  # pyright: ignore[reportArgumentType]
 
 
 # ---- all families

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kammil.exporting import export as export
     from kammil.profile import Profile as Profile
     from kammil.session import Session as Session
+    from kammil.suggestion import Phrase as Phrase
     from kammil.suggestion import Suggestion as Suggestion
     from kammil.workshop import train as train
 
@@ -36,6 +37,7 @@ _PUBLIC = {
     "Completion": "kammil.completion",
     "Explanation": "kammil.explanation",
     "Export": "kammil.exporting",
+    "Phrase": "kammil.suggestion",
     "Profile": "kammil.profile",
     "Score": "kammil.completion",
     "Session": "kammil.session",
@@ -54,6 +56,7 @@ __all__ = [
     "Explanation",
     "Export",
     "KammilError",
+    "Phrase",
     "Profile",
     "Score",
     "Session",

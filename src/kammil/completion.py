@@ -168,7 +168,8 @@ class Completer:
         return self._pieces(prompt, guide)
 
     def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestion.THRESHOLD) -> list[Suggestion]:
-        """At most `k` words that may come next, or what the word at hand may become, most probable first.
+        """At most `k` words that may come next, or what the word at hand may become, most probable first; the latter
+        before the former, where there are both.
 
         None is less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold
         that is no probability.
@@ -182,6 +183,20 @@ class Completer:
             *self._read(seen).known,
             k=k,
             threshold=threshold,
+        )
+
+    def phrase(
+        self, prefix: str, *, words: int = suggestion.WORDS, threshold: float = suggestion.SURE
+    ) -> suggestion.Phrase:
+        """The most probable words that may come next, one after the other: ghost text.
+
+        At most `words`, each of them no less probable than `threshold` given what stands before it, and none twice; so
+        it may be empty. `OptionError` for fewer words than one, or a threshold that is no probability.
+        """
+        seen = self.normalise(prefix)
+        known = self._read(seen).known
+        return suggestion.phrase(
+            self.runner, self.vocabulary, self.letters, seen, *known, words=words, threshold=threshold
         )
 
     @cached_property

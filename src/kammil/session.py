@@ -5,6 +5,7 @@ session = model.session()
 session.update("شو حل")                 # the whole text so far, whatever was typed, deleted or jumped to
 session.complete(length=30).text
 session.suggest(k=3)
+session.phrase().added                  # ghost text
 ```
 """
 
@@ -15,7 +16,7 @@ from typing import Unpack
 
 from kammil.completion import Completer, Completion, Options
 from kammil.prefixes import MEGABYTES
-from kammil.suggestion import THRESHOLD, Suggestion
+from kammil.suggestion import SURE, THRESHOLD, WORDS, Phrase, Suggestion
 
 
 class Session:
@@ -56,3 +57,7 @@ class Session:
     def suggest(self, k: int = 3, *, threshold: float = THRESHOLD) -> list[Suggestion]:
         """Words that may come next, or what the word at hand may become; see `Completer.suggest`."""
         return self._model.suggest(self._text, k, threshold=threshold)
+
+    def phrase(self, *, words: int = WORDS, threshold: float = SURE) -> Phrase:
+        """The most probable words that may come next, one after the other; see `Completer.phrase`."""
+        return self._model.phrase(self._text, words=words, threshold=threshold)

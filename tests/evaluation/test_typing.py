@@ -91,18 +91,15 @@ def test_the_next_word_ends_where_it_ends(text: str) -> None:
         assert end == next((b for _, b in words(text) if b > at), at)
 
 
-def test_ghost_text_is_what_complete_writes(model: Completer, texts: list[str]) -> None:
+def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[str]) -> None:
     some = chosen(model, texts)
     made = keystrokes_saved(write(model.runner, model.vocabulary, some, LEAST).ghost)
     for (saved, characters), text in zip(made.tolist(), some, strict=True):
         pressed = at = 0
         while at < len(text):
             end = next((b for _, b in words(text) if b > at), at)
-            ghost = model.complete(text[:at], temperature=0, length=45)
-            closed = words(text[:at] + ghost.text)
-            ghost_end = next((b for _, b in closed if b > at), None)
-            open_ = ghost_end == at + len(ghost.text) and ghost.finish_reason != "end"
-            if end > at and ghost_end == end and not open_ and ghost.text.startswith(text[at:end]):
+            whole = text[:at] + model.phrase(text[:at]).added
+            if end > at and next((b for _, b in words(whole) if b > at), None) == end and whole[:end] == text[:end]:
                 at = end + text[end:].startswith(" ")
             else:
                 at += 1
@@ -162,7 +159,8 @@ def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> No
     for writing, saved in ((made.ghost, figures.model.ghost), (made.lists[3], figures.model.lists[3])):
         for columns, figure in ((keystrokes_saved(writing), saved.keystrokes), (precision(writing), saved.precision)):
             above, below = columns.sum(axis=0)
-            assert figure is not None and figure.value == pytest.approx(above / below)
+            assert (figure is None) == (below == 0)  # a model may be sure of nothing
+            assert figure is None or figure.value == pytest.approx(above / below)
     most = keystrokes_saved(every_word_known(some)).sum(axis=0)
     assert figures.ceiling is not None and figures.ceiling.value == pytest.approx(most[0] / most[1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from kammil.suggestion import THRESHOLD, checked
 def run(text: str | None, folder: Path, *, profile: Path | None, k: int, threshold: float | None, json: bool) -> None:
     """Suggest after the text, or after every line of stdin, with one loaded model.
 
-    For people the words as they would stand, one a line, an empty line between the lists of two lines of stdin; for
-    programs one array a line.
+    For people the words as they would stand, one a line, on a terminal with their probabilities; an empty line stands
+    between the lists of two lines of stdin. For programs one array a line.
     """
     least = checked(THRESHOLD if threshold is None else threshold)
     model = load(folder, profile=opened(profile))
@@ -30,4 +31,5 @@ def run(text: str | None, folder: Path, *, profile: Path | None, k: int, thresho
         if i:
             typer.echo("")
         for suggestion in found:
-            typer.echo(suggestion.text)
+            chance = f"{suggestion.probability:6.1%}  " if sys.stdout.isatty() else ""
+            typer.echo(chance + suggestion.text)

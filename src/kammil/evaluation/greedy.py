@@ -29,8 +29,6 @@ class Guesses:
     """(T,): it is the character that follows."""
     ends: NDArray[np.bool_]
     """(T + 1,): it ends a word: a character that is no part of one, or the end of the text."""
-    says: NDArray[np.bool_]
-    """(T + 1,): it is a character, not the end of the text."""
 
 
 def guesses(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Guesses]:
@@ -55,7 +53,7 @@ def guesses(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str
             said[:, part] = allowed(log_probabilities).argmax(-1)
         for i, row, ids in zip(group, said, encoded, strict=True):
             choices = row[: len(ids) + 1]
-            made[i] = Guesses(choices[:-1] == ids, ending[choices], choices != EOS)
+            made[i] = Guesses(choices[:-1] == ids, ending[choices])
     return [made[i] for i in range(len(texts))]
 
 

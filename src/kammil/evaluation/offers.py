@@ -30,7 +30,7 @@ class Offers:
     """The suggestions at each of the T + 1 places of a text."""
 
     probabilities: NDArray[np.float64]
-    """(T + 1, k), most probable first; 0 where there is none."""
+    """(T + 1, k), in the order of `Search.run`; 0 where there is none."""
     right: NDArray[np.bool_]
     """(T + 1, k): it is what stands there, up to the end of the next word."""
 

@@ -7,8 +7,9 @@ Wrong suggestions cost nothing: they are overlooked. A key is counted for each c
 needs two keys counts as one, with and without help. A saving is 1 - keys with help / keys without, over all texts.
 
 Two kinds of help: a list of the W most probable words (`suggestion`), none below a threshold; and *ghost text*, the
-greedy continuation that stands grey behind the caret, taken word by word. Beside them the *ceiling*: what a model that
-knows every word before its first letter would save, since a key a word must be paid.
+phrase that stands grey behind the caret where a word is likely enough (`suggestion.phrase`), taken word by word. Beside
+them the *ceiling*: what a model that knows every word before its first letter would save, since a key a word must be
+paid.
 
 *Precision* is the share of the places with a suggestion at which it was taken: the rest is what had to be overlooked.
 
@@ -28,11 +29,10 @@ from kammil.completion import Completer
 from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
 from kammil.evaluation.calibration import Calibration, calibration
-from kammil.evaluation.greedy import Guesses, guesses
 from kammil.evaluation.intervals import Array, Figure, Statistic, estimates, quotient, ratio
 from kammil.evaluation.offers import Offered, offers, word_ends
 from kammil.models.base import Runner
-from kammil.suggestion import THRESHOLD
+from kammil.suggestion import SURE, THRESHOLD
 from kammil.text import words
 from kammil.vocabulary import CharacterVocabulary
 
@@ -67,7 +67,7 @@ class Helped:
     """By W."""
     ghost: Saved
     calibration: Calibration
-    """Of the most probable suggestion at every place of the texts where there is one."""
+    """Of the first suggestion at every place of the texts where there is one."""
     proven: float
     """Share of the places whose list is certainly that of the most probable words: the search is bounded."""
     steps: float
@@ -150,7 +150,7 @@ def write(
     }
     return Writings(
         {width: typed(texts, hits, shown) for width, hits in right.items()},
-        typed(texts, *_ghosts(guesses(runner, vocabulary, texts), texts)),
+        typed(texts, *_ghosts(offers(runner, vocabulary, texts, 1, SURE))),
         offered,
     )
 
@@ -197,14 +197,9 @@ def typed(texts: Sequence[str], right: Sequence[Flags], shown: Sequence[Flags]) 
     return made
 
 
-def _ghosts(guesses: Sequence[Guesses], texts: Sequence[str]) -> tuple[list[Flags], list[Flags]]:
-    """Where ghost text is right up to the next word's end, and where there is any, (T,) each."""
-    right: list[Flags] = []
-    for guess, text in zip(guesses, texts, strict=True):
-        wrong = np.append(np.cumsum(~guess.right[::-1])[::-1], 0)  # (T + 1,): wrong choices from there on
-        ends = word_ends(text)
-        right.append(((wrong == wrong[ends]) & guess.ends[ends])[: len(text)])
-    return right, [guess.says[: len(text)] for guess, text in zip(guesses, texts, strict=True)]
+def _ghosts(offered: Offered) -> tuple[list[Flags], list[Flags]]:
+    """Where the first word of the ghost text is right, and where there is any, (T + 1,) each."""
+    return [of.right[:, 0] for of in offered.texts], [of.probabilities[:, 0] > 0 for of in offered.texts]
 
 
 def _helped(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float) -> Helped:

@@ -554,7 +554,7 @@ static int reserved(Room *room, Model *m, int64_t batch, int64_t time, int64_t l
         if (room->lent) __atomic_store_n(&m->taken, 0, __ATOMIC_RELEASE);
         return -1;
     }
-    char *next = (char *)padded((int64_t)(intptr_t)room->all);
+    char *next = (char *)(intptr_t)padded((int64_t)(intptr_t)room->all);
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         memcpy(parts[i].into, &next, sizeof next);
         next += padded(parts[i].bytes);

@@ -115,6 +115,7 @@ class SuggestRequest(Sent):
     prefix: str = Field(description="What was typed so far.")
     k: int = Field(default=3, ge=1, le=32, description="Words at most.")
     threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability.")
+    phrase: int = Field(default=0, ge=0, le=32, description="Words of the phrase at most, ghost text; 0 for none.")
     model: Model = None
     session: Session = None
 
@@ -127,11 +128,19 @@ class Suggested(BaseModel):
     probability: float
 
 
+class Phrased(BaseModel):
+    """Words that may come next, one after the other."""
+
+    completion: str = Field(description="What has to be appended to the prefix; empty if nothing is likely enough.")
+    probability: float
+
+
 class SuggestResponse(BaseModel):
     """The most probable words, best first."""
 
     model: str
     suggestions: list[Suggested]
+    phrase: Phrased | None = Field(default=None, description="If it was asked for.")
 
 
 class ScoreRequest(Sent):

@@ -30,11 +30,13 @@ async def suggest(request: schemas.SuggestRequest, served: Served, settings: Ser
         ids,
         request.k,
         request.threshold,
+        request.phrase,
     )
-    found = await served.engine.ask(call)
+    found, ghost = await served.engine.ask(call)
     served.worked(call, len(seen))
     words = [schemas.Suggested(text=one.text, completion=one.added, probability=one.probability) for one in found]
-    return schemas.SuggestResponse(model=served.name, suggestions=words)
+    phrased = schemas.Phrased(completion=ghost.added, probability=ghost.probability) if ghost else None
+    return schemas.SuggestResponse(model=served.name, suggestions=words, phrase=phrased)
 
 
 async def score(request: schemas.ScoreRequest, served: Served, settings: Serving) -> schemas.ScoreResponse:

@@ -187,8 +187,9 @@ def test_a_short_text_does_not_wait_for_a_long_one(bundled: Completer) -> None:
     assert run(bundled, work, rows=4) == ["short"] * 4
 
 
-def test_suggestions_are_those_of_the_model(bundled: Completer) -> None:
-    prefixes = ["شو حل", "مرحبا ", "", "الحمد"]
+@pytest.mark.parametrize("most", [0, 3])
+def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> None:
+    prefixes = ["شو حل", "مرحبا ", "", "الحمد", "لا حول ولا "]
 
     async def work(engine: Engine) -> list[Any]:
         return await asyncio.gather(
@@ -201,16 +202,23 @@ def test_suggestions_are_those_of_the_model(bundled: Completer) -> None:
                         ids_of(bundled, prefix),
                         3,
                         0.01,
+                        most,
                     )
                 )
                 for prefix in prefixes
             )
         )
 
-    for prefix, found in zip(prefixes, run(bundled, work), strict=True):
+    for prefix, (found, phrase) in zip(prefixes, run(bundled, work), strict=True):
         wanted = bundled.suggest(prefix, 3)
         assert [one.text for one in found] == [one.text for one in wanted]
         assert [one.probability for one in found] == pytest.approx([one.probability for one in wanted], rel=1e-4)
+        told = bundled.phrase(prefix, words=3)
+        assert (phrase is None) == (most == 0)
+        assert phrase is None or (phrase.added, phrase.probability) == (
+            told.added,
+            pytest.approx(told.probability, rel=1e-4),
+        )
 
 
 def test_scores_are_those_of_the_model(model: Completer) -> None:

@@ -45,14 +45,18 @@ class Api:
         self.suggestions: dict[str, list[dict[str, Any]]] = {}
         self.foreign: list[str] = []
         self.held: list[Route] | None = None
-        self.holding = "v1/completions"
-        """What is put there and not answered, where there is such a list."""
+        self.holding = "ghost"
+        """What is put there and not answered, where there is such a list: ghosts, or a path."""
         self.failing: tuple[int, str] | None = None
         self.key: str | None = None
 
     def of(self, path: str) -> list[Any]:
         """The bodies that were sent to a path."""
         return [body for to, body in self.asked if to == path]
+
+    def ghosts_asked(self) -> list[str]:
+        """After what."""
+        return [body["prefix"] for body in self.of("POST v1/suggest") if "phrase" in body]
 
     def written(self) -> list[Any]:
         """Of completions, the ones side by side."""
@@ -76,7 +80,7 @@ class Api:
             route.fulfill(status=status, json={"error": {"message": message}}, headers={"Retry-After": "1"})
         elif self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             route.fulfill(status=401, json={"error": {"message": "no key"}})
-        elif self.held is not None and path == self.holding:
+        elif self.held is not None and self.holding == ("ghost" if body and "phrase" in body else path):
             self.held.append(route)
         else:
             self.answer(route, path, body)
@@ -87,15 +91,16 @@ class Api:
             other = {**CARD, "name": "plain", "learns": False, "figures": {}}
             route.fulfill(json={"data": [{"id": "levantine", "card": CARD}, {"id": "plain", "card": other}]})
         elif path == "v1/suggest":
-            route.fulfill(json={"suggestions": self.suggestions.get(body["prefix"], [])})
+            said: dict[str, Any] = {"suggestions": self.suggestions.get(body["prefix"], []), "phrase": None}
+            if "phrase" in body:
+                said["phrase"] = {"completion": self.ghosts.get(body["prefix"], ""), "probability": 0.2}
+            route.fulfill(json=said)
         elif path == "v1/score":
             route.fulfill(json=scored(body["text"]))
         elif path == "v1/learn":
             route.fulfill(json={"learnt": 1})
         elif path == "v1/completions" and body.get("stream"):
             route.fulfill(body=streamed(body["n"]), headers={"Content-Type": "text/event-stream"})
-        elif path == "v1/completions":
-            route.fulfill(json={"choices": [{"text": self.ghosts.get(body["prompt"], ""), "finish_reason": "length"}]})
         else:
             route.fulfill(status=404, json={"error": {"message": f"there is no {path}"}})
 

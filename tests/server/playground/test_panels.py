@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from tests.server.playground.conftest import Api, Playground
 
 MID, LATIN = "شو حلو الشعور لما تك", "see you to"
-GHOSTS = {MID: "ون مع اصحابك كل ا", LATIN: "morrow at the of"}
-"""What the model writes, cut by its length in the last word."""
+GHOSTS = {MID: "ون مع اصحابك كل", LATIN: "morrow at the"}
+"""What the model says."""
 SUGGESTIONS = [
     {"text": "تكون", "completion": "ون", "probability": 0.68},
     {"text": "تكوني", "completion": "وني", "probability": 0.06},

@@ -28,7 +28,7 @@ from kammil.server.engine.answers import Answers
 from kammil.server.engine.batches import Batch, Batches
 from kammil.server.engine.calls import Call, Learning, Scanning, Scoring, Suggesting, Writing
 from kammil.server.engine.prompts import Prompts, shapes
-from kammil.suggestion import WIDTH, Search, spelled
+from kammil.suggestion import WIDTH, Phrase, Search, phrase, spelled
 
 ROWS = 64
 """Rows stepped in one call at most: each costs less than the one before, but everybody waits for all of them. What is
@@ -226,10 +226,17 @@ class Engine:
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
                     joined([state for _, _, state in group]),
                 )
-                for call, words in zip(calls, found, strict=True):
-                    self._answers.settle(call, spelled(self.model.vocabulary, call.seen, words))
+                for (call, log_probabilities, state), words in zip(group, found, strict=True):
+                    ghost = self._phrase(call, log_probabilities, state) if call.words else None
+                    self._answers.settle(call, (spelled(self.model.vocabulary, call.seen, words), ghost))
             except Exception as error:
                 self._answers.fail(calls, error)
+
+    def _phrase(self, call: Suggesting, log_probabilities: LogProbabilities, state: State) -> Phrase:
+        model = self.model
+        return phrase(
+            model.runner, model.vocabulary, model.letters, call.seen, log_probabilities, state, words=call.words
+        )
 
     def _search(self, search: Searching) -> bool:
         """One more step of a beam search; whether there are more."""

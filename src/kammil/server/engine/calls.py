@@ -19,7 +19,7 @@ from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError
 from kammil.models.base import Ids, LogProbabilities, State
 from kammil.prefixes import EVERY, Prefixes
-from kammil.suggestion import Suggestion
+from kammil.suggestion import Phrase, Suggestion
 from kammil.vocabulary import UNK
 
 Answer = TypeVar("Answer")
@@ -244,8 +244,8 @@ class Written:
     """One for each decision, those that were cut off the text too; empty unless asked for."""
 
 
-class Suggesting(Call[list[Suggestion]]):
-    """Words that may come next.
+class Suggesting(Call[tuple[list[Suggestion], Phrase | None]]):
+    """Words that may come next, and a phrase of them, if it may have words.
 
     Args:
         deadline: see `Call`.
@@ -254,12 +254,16 @@ class Suggesting(Call[list[Suggestion]]):
         ids: the same, (T,), BOS in front.
         k: words at most.
         threshold: least probability.
+        words: of the phrase at most; 0 for none.
     """
 
-    def __init__(self, deadline: float, prefixes: Prefixes, seen: str, ids: Ids, k: int, threshold: float) -> None:
+    def __init__(
+        self, deadline: float, prefixes: Prefixes, seen: str, ids: Ids, k: int, threshold: float, words: int = 0
+    ) -> None:
         """Nothing read."""
         super().__init__(deadline)
-        self.prefixes, self.seen, self.ids, self.k, self.threshold = prefixes, seen, ids, k, threshold
+        self.prefixes, self.seen, self.ids = prefixes, seen, ids
+        self.k, self.threshold, self.words = k, threshold, words
 
 
 class Scoring(Call[list[Token]]):

@@ -41,7 +41,6 @@ const json = async (...request) => (await answer(...request)).json();
 export const models = () => json("GET", "v1/models");
 export const suggest = (body, signal) => json("POST", "v1/suggest", { session, ...body }, signal);
 export const score = (body, signal) => json("POST", "v1/score", body, signal);
-export const complete = (body, signal) => json("POST", "v1/completions", { session, ...body }, signal);
 export const learn = (body) => json("POST", "v1/learn", { session, ...body });
 export const wipe = (model) => json("DELETE", "v1/learn?" + new URLSearchParams({ session, model }));
 

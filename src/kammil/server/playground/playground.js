@@ -1,6 +1,6 @@
 // The page: who hears whom.
 
-import { Problem, complete, score, suggest, unlock } from "./api.js";
+import { Problem, score, suggest, unlock } from "./api.js";
 import { chips } from "./chips.js";
 import { editor } from "./editor.js";
 import { direction, language, say, spoken } from "./language.js";
@@ -8,12 +8,12 @@ import { latest } from "./latest.js";
 import { learning } from "./learning.js";
 import { models } from "./models.js";
 import { options } from "./options.js";
-import { directionOf, wholeWords } from "./seam.js";
+import { directionOf } from "./seam.js";
 import { surprise } from "./surprise.js";
 import { writing } from "./writing.js";
 
 const REST = { ghost: 100, chips: 60, live: 700 }; // milliseconds without a keystroke before something is asked, or said
-const GHOST = 30; // characters
+const GHOST = 8; // words at most
 const ENOUGH = 8; // of a ghost are left: no new one is asked for
 
 const $ = (id) => document.getElementById(id);
@@ -65,8 +65,8 @@ const model = models({ select: $("model"), card: $("card") }, () => {
 
 const askGhost = latest(
   REST.ghost,
-  (prompt, signal) => complete({ model: model.id, prompt, max_tokens: GHOST, temperature: 0 }, signal),
-  ({ choices: [{ text, finish_reason }] }, prompt) => typing.offer(prompt, wholeWords(text, finish_reason === "length")),
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST }, signal),
+  ({ phrase }, prefix) => typing.offer(prefix, phrase.completion),
   report,
 );
 const askChips = latest(

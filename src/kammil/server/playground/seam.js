@@ -14,11 +14,6 @@ export function firstWord(ghost) {
   return ghost.match(/^\s*\S+/u)?.[0] ?? ghost;
 }
 
-/** A completion without the word that its length has cut, and without a space at its end. */
-export function wholeWords(text, cut) {
-  return (cut ? text.replace(/\S+$/u, "") : text).trimEnd();
-}
-
 /** What is left of a ghost that stood after `before`, now that the text is `after`; empty where they disagree. */
 export function leftOver(before, after, ghost) {
   return after.startsWith(before) && (before + ghost).startsWith(after) ? (before + ghost).slice(after.length) : "";
