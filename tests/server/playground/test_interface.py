@@ -97,10 +97,16 @@ def test_what_goes_wrong_is_said_and_goes_away(page: Playground, api: Api) -> No
 def test_a_key_is_asked_for_and_not_kept(visit: Callable[..., Playground], api: Api) -> None:
     api.key = "secret"
     page = visit()
+    page.one("#secret").fill("wrong")
+    expect(page.one("#problem")).to_be_hidden()
+    page.one("#secret").press("Enter")
+    expect(page.one("#problem")).to_have_text("هذا المفتاح غير صحيح.")
     page.one("#secret").fill("secret")
     page.one("#secret").press("Enter")
     expect(page.one("#card dt")).to_have_count(6)
     expect(page.one("#key")).to_be_hidden()
+    expect(page.one("#problem")).to_be_hidden()
+    expect(page.one("#text")).to_be_focused()
     assert "secret" not in page.ask("JSON.stringify([{ ...localStorage }, { ...sessionStorage }])")
 
 

@@ -155,3 +155,24 @@ def test_the_card_can_be_read_on_a_phone(visit: Callable[..., Playground], local
     expect(values).to_have_count(6)
     widths = [box["width"] for i in range(6) if (box := values.nth(i).bounding_box())]
     assert min(widths) > 100
+
+
+def test_what_was_said_of_another_text_or_by_another_model_goes(page: Playground) -> None:
+    for change in (lambda: page.one("#model").select_option("plain"), lambda: page.one("#done").press("Enter")):
+        page.type(MID)
+        page.one("#colour").press("Enter")
+        page.one("#write").press("Enter")
+        expect(page.one("#heat p")).to_have_count(1)
+        expect(page.one("#completions li")).to_have_count(3)
+        change()
+        expect(page.one("#heat p")).to_have_count(0)
+        expect(page.one("#completions li")).to_have_count(0)
+        expect(page.one("#mean")).to_have_text("")
+
+
+def test_below_a_long_text_what_goes_on_with_it_stays_in_sight(visit: Callable[..., Playground]) -> None:
+    page = visit("ar", viewport={"width": 390, "height": 500})
+    page.type("هالنص طويل كتير، وبيطلع من الشاشة. " * 30 + MID)
+    for part in ("#accept", "#chips"):
+        box = page.one(part).bounding_box()
+        assert box and 0 <= box["y"] and box["y"] + box["height"] <= 500

@@ -20,10 +20,14 @@ const $ = (id) => document.getElementById(id);
 
 // What went wrong last; said again when the language changes.
 let problem = null;
+let tried = false; // a key was given
 const told = () => {
-  $("problem").hidden = !problem || problem.kind === "key";
-  $("problem").textContent = $("problem").hidden ? "" : say(problem.kind, { message: problem.message });
-  $("key").hidden = problem?.kind !== "key";
+  const locked = problem?.kind === "key";
+  $("problem").hidden = !problem || (locked && !tried);
+  $("problem").textContent = $("problem").hidden
+    ? ""
+    : say(locked ? "wrongKey" : problem.kind, { message: problem.message });
+  $("key").hidden = !locked;
 };
 const report = (found) => {
   problem = found;
@@ -60,6 +64,7 @@ const tellKeys = () => {
 
 const model = models({ select: $("model"), card: $("card") }, () => {
   learnt.changed();
+  forget();
   ask();
 });
 
@@ -114,6 +119,12 @@ spoken(() => {
   tellKeys();
 });
 
+/** What a model said of a text goes with the one or the other. */
+function forget() {
+  completions.clear();
+  heat.clear();
+}
+
 function ask() {
   askChips(typing.text);
   if (!typing.text.trim()) return;
@@ -130,7 +141,7 @@ for (const [id, act] of [["accept", typing.all], ["accept-word", typing.word], [
 }
 
 const chosen = options({ form: $("options"), presets: $("presets"), sliders: $("sliders"), reseed: $("reseed") });
-writing(
+const completions = writing(
   { form: $("options"), list: $("completions"), stop: $("stop") },
   {
     prompt: () => typing.text,
@@ -142,7 +153,7 @@ writing(
 
 const heat = surprise({ heat: $("heat"), detail: $("detail"), mean: $("mean"), scale: $("scale") });
 $("colour").addEventListener("click", () =>
-  guard(async () => heat(await score({ model: model.id, text: typing.text, top: 5 }))),
+  guard(async () => heat.show(await score({ model: model.id, text: typing.text, top: 5 }))),
 );
 
 const learnt = learning(
@@ -152,6 +163,7 @@ const learnt = learning(
 $("done").addEventListener("click", () => {
   learnt.finish(typing.text);
   typing.replace("");
+  forget();
 });
 
 const load = () =>
@@ -163,10 +175,12 @@ const load = () =>
       throw error;
     }
   });
-$("key").addEventListener("submit", (event) => {
+$("key").addEventListener("submit", async (event) => {
   event.preventDefault();
   unlock($("secret").value);
-  load();
+  tried = true;
+  await load();
+  if (!problem) typing.focus();
 });
 load();
 typing.focus();

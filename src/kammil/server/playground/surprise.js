@@ -7,7 +7,7 @@ const LEVELS = 8; // colours of levels.css: one for each whole bit, the last one
 const WORD = /[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200c\u200d](?=[\p{L}\p{M}\p{N}_]))*/gu;
 const level = (bits) => Math.min(Math.max(Math.floor(bits), 0), LEVELS - 1);
 
-/** Fill the scale, and return what shows a score. */
+/** Fill the scale, and return what shows a score, and shows none. */
 export function surprise({ heat, detail, mean, scale }) {
   let score = null;
   let look = () => {};
@@ -31,18 +31,28 @@ export function surprise({ heat, detail, mean, scale }) {
     if (at >= 0) look(at);
   }
 
-  return (answer) => {
-    score = answer;
+  const clear = () => {
+    score = null;
     at = -1;
-    const text = Object.assign(document.createElement("p"), { dir: "auto" });
-    text.append(...coloured(score));
-    heat.replaceChildren(text);
+    look = () => {};
+    mean.textContent = "";
+    heat.replaceChildren();
     detail.replaceChildren();
-    look = letters(text, score.characters.map((one) => level(one.bits)), (i) => {
-      at = i;
-      detail.replaceChildren(...described(score.characters[i]));
-    });
-    told();
+  };
+  return {
+    clear,
+    show(answer) {
+      clear();
+      score = answer;
+      const text = Object.assign(document.createElement("p"), { dir: "auto" });
+      text.append(...coloured(score));
+      heat.replaceChildren(text);
+      look = letters(text, score.characters.map((one) => level(one.bits)), (i) => {
+        at = i;
+        detail.replaceChildren(...described(score.characters[i]));
+      });
+      told();
+    },
   };
 }
 

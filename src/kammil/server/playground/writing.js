@@ -42,6 +42,13 @@ export function writing({ form, list, stop }, heard) {
     }
   });
   stop.addEventListener("click", () => running.abort());
+  return {
+    /** None are left. */
+    clear() {
+      running.abort();
+      list.replaceChildren();
+    },
+  };
 }
 
 /** Colour what was written; the letters of prompt and completion stay one run. */
