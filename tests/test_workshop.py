@@ -18,7 +18,7 @@ from kammil.corpus import reading
 from kammil.errors import DataError, FolderError, KammilError, OptionError
 from kammil.recipe import Recipe
 from kammil.text import RAW, TextRules
-from kammil.training.events import Event, Progressed
+from kammil.training.events import Event, Interrupted, Progressed
 from kammil.workshop import train
 
 SMALL: dict[str, Any] = {
@@ -225,7 +225,7 @@ class KilledError(Exception):
 
 def stop_in(epoch: int, error: type[BaseException]) -> Callable[[Event], None]:
     def listen(event: Event) -> None:
-        if event.epoch == epoch:
+        if event.epoch == epoch and not isinstance(event, Interrupted):
             raise error
 
     return listen

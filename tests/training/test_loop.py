@@ -19,7 +19,7 @@ from kammil.errors import FolderError, OptionError
 from kammil.models.base import Ids
 from kammil.training import loop
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.events import EpochEnded, Event, Progressed
+from kammil.training.events import EpochEnded, Event, Interrupted, Progressed
 from kammil.training.lessons import Lessons
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
@@ -89,7 +89,8 @@ def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Even
     """A listener that raises after a step; step 0 is the end of the epoch."""
 
     def listen(event: Event) -> None:
-        if event.epoch == epoch and (event.step if isinstance(event, Progressed) else 0) == step:
+        at = event.step if isinstance(event, Progressed) else 0
+        if event.epoch == epoch and at == step and not isinstance(event, Interrupted):
             raise error
 
     return listen
@@ -317,7 +318,7 @@ def test_an_interrupt_later_keeps_the_best_whole_epoch(lessons: Lessons, epoch: 
     assert equal(weights(model), reference[best - 1])
 
 
-class Interrupted(nn.Module):
+class Unlucky(nn.Module):
     """A network during whose first step somebody presses Ctrl-C."""
 
     def __init__(self) -> None:
@@ -330,7 +331,7 @@ class Interrupted(nn.Module):
 
 def test_an_interrupt_before_the_first_step_leaves_nothing(lessons: Lessons, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        fit(Interrupted(), lessons, options(), checkpoint=Checkpoint(tmp_path))
+        fit(Unlucky(), lessons, options(), checkpoint=Checkpoint(tmp_path))
     assert not list(tmp_path.iterdir())
 
 

@@ -7,6 +7,8 @@ import os
 import sys
 from contextlib import suppress
 
+_STOPPED = 130
+
 
 def main() -> None:
     """Entry point of `kammil`: runs a command; an error of ours is one sentence on stderr and exit status 2."""
@@ -25,9 +27,13 @@ def main() -> None:
     except KammilError as error:
         print(f"kammil: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        if end.code == _STOPPED:  # what typer makes of Ctrl-C, without a word
+            print("kammil: stopped.", file=sys.stderr)
+        raise
+    except KeyboardInterrupt:  # before typer is there
         print("kammil: stopped.", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(_STOPPED)
     except OSError as error:  # what only the system can know: a full disk behind stdout, a name that is too long
         if not isinstance(error, BrokenPipeError):
             where = f"{error.filename}: " if error.filename else ""

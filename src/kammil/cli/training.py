@@ -19,7 +19,7 @@ from kammil import plots, workshop
 from kammil.cli.evaluating import print_evaluation
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.recipe import Recipe
-from kammil.training.events import EpochEnded, Event, Progressed
+from kammil.training.events import EpochEnded, Event, Interrupted, Progressed
 
 
 def run(
@@ -92,7 +92,7 @@ def progress() -> Generator[Callable[[Event], None]]:
         task = bar.add_task("reading", total=1.0, left="")
 
         def listen(event: Event) -> None:
-            if isinstance(event, EpochEnded):
+            if not isinstance(event, Progressed):
                 bar.console.print(line(event))
             else:
                 label = f"epoch {event.epoch}/{event.epochs}, {event.train_bits:.3f} bits"
@@ -103,12 +103,14 @@ def progress() -> Generator[Callable[[Event], None]]:
 
 def _plain(event: Event) -> None:
     """One line for each epoch."""
-    if isinstance(event, EpochEnded):
+    if not isinstance(event, Progressed):
         print(line(event), file=sys.stderr, flush=True)
 
 
-def line(event: EpochEnded) -> str:
-    """An epoch in one line."""
+def line(event: EpochEnded | Interrupted) -> str:
+    """An epoch, or that there are no more, in one line."""
+    if isinstance(event, Interrupted):
+        return f"stopped: the best of {event.epoch} epochs is kept" if event.epoch > 1 else "stopped: epoch 1 is kept"
     return (
         f"epoch {event.epoch}: train {event.train_bits:.3f} bits, validation {event.validation_bits:.3f} bits "
         f"{100 * event.validation_accuracy:.1f} % right, {event.elapsed:.0f} s{', best' if event.best else ''}"

@@ -13,7 +13,7 @@ import onnxruntime
 
 model = onnxruntime.InferenceSession(Path(__file__).with_suffix(".onnx"))
 about = {k: json.loads(v) for k, v in model.get_modelmeta().custom_metadata_map.items() if k != "family"}
-pieces, special, text = about["vocabulary"], about["specials"], sys.argv[1]
+pieces, special, text = about["vocabulary"], about["specials"], " ".join(sys.argv[1:])
 state = {i.name: np.zeros([{"B": 1, "S": 0}.get(n, n) for n in i.shape], "f") for i in model.get_inputs()[2:]}
 read, most = [special["bos"], *(pieces.index(c) if c in pieces else special["unk"] for c in text)], len(text) + 30
 while read != [special["eos"]] and len(text) < most:

@@ -49,7 +49,15 @@ class EpochEnded:
     """Seconds and validation bits on the way, in the first epoch only: where most is learnt."""
 
 
-Event = Progressed | EpochEnded
+@dataclass(frozen=True)
+class Interrupted:
+    """Training was ended early by Ctrl-C; the best so far is kept."""
+
+    epoch: int
+    """The last one after which the model was validated."""
+
+
+Event = Progressed | EpochEnded | Interrupted
 
 
 def unheard(event: Event) -> None:

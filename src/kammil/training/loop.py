@@ -22,7 +22,7 @@ from kammil.errors import OptionError
 from kammil.training.batches import Batch, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.devices import accelerator, adamw, halves
-from kammil.training.events import EpochEnded, Event, Progressed, unheard
+from kammil.training.events import EpochEnded, Event, Interrupted, Progressed, unheard
 from kammil.training.lessons import Arrays, Lessons
 from kammil.training.loss import teacher_forced
 from kammil.training.options import TrainingOptions
@@ -132,6 +132,7 @@ class _Run:
                     self._judge(tally)
                 if not self.history:
                     raise
+                self.listen(Interrupted(len(self.history)))
                 break
             finished |= len(self.history) >= self.epochs or self._stale() >= self.options.patience
         self.plain.load_state_dict(self.best)
