@@ -73,9 +73,9 @@ WAYS: dict[str, dict[str, Any]] = {
     **{f"top-k {k}": {"temperature": 1, "top_k": k} for k in (3, 5, 10)},
     **{f"t {t}, min-p {p}": {"temperature": t, "min_p": p} for t in (0.7, 0.85) for p in (0.05, 0.1)},
     **{f"t {t}, top-p {p}": {"temperature": t, "top_p": p} for t in (0.7, 0.85) for p in (0.9,)},
-    **{f"greedy, repetition {r}": {"temperature": 0, "repetition_penalty": r} for r in (1.05, 1.2)},
+    **{f"greedy, repetition {r}": {"temperature": 0, "repetition_penalty": r} for r in (1.05, 1.2, 1.5)},
     **{f"greedy, frequency {f}": {"temperature": 0, "frequency_penalty": f} for f in (0.1, 0.3)},
-    **{f"greedy, presence {f}": {"temperature": 0, "presence_penalty": f} for f in (0.2, 0.5)},
+    **{f"greedy, presence {f}": {"temperature": 0, "presence_penalty": f} for f in (0.2, 0.5, 0.7, 1.0)},
     **{
         f"t {t}, frequency {f}": {"temperature": t, "frequency_penalty": f}
         for t, f in ((0.7, 0.1), (0.7, 0.3), (0.8, 0.3), (0.8, 0.6), (0.9, 0.3))
