@@ -10,6 +10,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -38,12 +39,24 @@ def compiled(root: Path) -> list[Path]:
     """What was made, relative to `root`; `OSError` or `ValueError` where nothing could be."""
     compiler = shlex.split(os.environ.get("CC") or "cc")
     folder = root / SOURCE.parent
-    for old in folder.glob("_kernel_*.so"):
-        old.unlink()  # of another source, maybe
+    old = set(folder.glob("_kernel_*.so"))
     flags = [*FLAGS, f"-DKAMMIL_SOURCE={crc32((root / SOURCE).read_bytes())}u"]
     many = platform_tag().endswith("x86_64") and sys.platform != "win32"  # there GCC misaligns wide registers
     made: list[Path] = []
-    for level, more in enumerate(LEVELS if many else LEVELS[:1]):
+    try:
+        _compile(root, compiler, flags, LEVELS if many else LEVELS[:1], made)
+    finally:
+        for path in old - {root / path for path in made}:
+            path.unlink()  # of another source, maybe
+    return made
+
+
+def _compile(
+    root: Path, compiler: Sequence[str], flags: Sequence[str], levels: Sequence[Sequence[str]], made: list[Path]
+) -> None:
+    """Make a build for each level, and name those that could be made; `OSError` if the first could not."""
+    folder = root / SOURCE.parent
+    for level, more in enumerate(levels):
         path = SOURCE.with_name(f"_kernel_{level}.so")
         with tempfile.TemporaryDirectory(dir=folder) as made_in:
             new = Path(made_in) / path.name
@@ -54,7 +67,6 @@ def compiled(root: Path) -> list[Path]:
                 made.append(path)
             elif level == 0:
                 raise OSError((done.stderr.strip().splitlines() or ["the C compiler failed"])[-1])
-    return made
 
 
 class KernelHook(BuildHookInterface[Any]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,9 +74,28 @@ def test_without_a_compiler_the_wheel_is_for_every_machine(
 def test_a_source_that_cannot_be_written_to_is_left_alone(
     hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(self: Path, missing_ok: bool = False) -> None:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refused(suffix: object, prefix: object, folder: object) -> str:
+        raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr(Path, "unlink", refused)
+    monkeypatch.setattr(tempfile, "mkdtemp", refused)
     build, (message,) = warned(hook, root)
     assert build == {"artifacts": []} and "Permission denied" in message
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_builds_stay_until_there_are_others(hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    warned(hook, root)
+    folder = (root / hook.SOURCE).parent
+    stale = folder / "_kernel_9.so"
+    stale.write_bytes(b"")
+    there: list[bool] = []
+    replace = Path.replace
+
+    def watched(self: Path, target: Path) -> Path:
+        there.append((folder / "_kernel_0.so").is_file())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    build, _ = warned(hook, root)
+    assert there and all(there)
+    assert sorted(folder.glob("_kernel_*.so")) == sorted(root / path for path in build["artifacts"])

@@ -228,6 +228,8 @@ def _described(folder: Path) -> tuple[Path, Description]:
         there = folder.is_dir()
     except OSError as error:
         raise FolderError(f"{folder} cannot be opened: {_why(error)}; name another model folder.") from error
+    if folder.is_file():
+        raise FolderError(f"{folder} is a file, not a model folder; train a model on it with: kammil train {folder}")
     if not there:
         raise FolderError(f"there is no model folder at {folder}; train one with: kammil train FILE --out {folder}")
     raw = _json(folder, MODEL)

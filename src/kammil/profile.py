@@ -277,4 +277,6 @@ def _json(line: bytes) -> dict[str, Any] | None:
 
 def _why(error: OSError | ValueError) -> str:
     """The reason alone: the path stands in our sentence already."""
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, ValueError):
+        return "no file can have that name"
+    return error.strerror or str(error)

@@ -796,7 +796,7 @@ def test_no_model_folder(run: Run, command: list[str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     refused(run(*command, "empty"), "model.json")
     (tmp_path / "file").write_text("x")
-    refused(run(*command, "file"), "there is no model folder at file")
+    refused(run(*command, "file"), "file is a file, not a model folder; train a model on it with: kammil train file")
 
 
 @pytest.mark.parametrize("damage", ["gone", "empty", "half", "noise"])

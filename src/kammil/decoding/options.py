@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Self
@@ -74,6 +75,10 @@ class Decoding(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "options"
+            if first["type"] == "extra_forbidden":
+                near = difflib.get_close_matches(name, cls.model_fields, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(cls.model_fields)}."
+                raise OptionError(f"there is no option {name!r}; {hint}", option=name) from error
             reason = _REASONS.get(name, first["msg"])
             raise OptionError(f"{name} is {first['input']!r}, but {reason}.", option=name) from error
         for kind, name in (("stop", "stop"), ("forbidden", "forbid"), ("forced", "force")):
