@@ -538,14 +538,21 @@ def test_streams_that_are_closed_from_the_start_are_no_error(counter: Path) -> N
         assert bool(done.stdout) == (stream == "2>&-")
 
 
-def test_a_person_sees_the_whole_text(counter: Path) -> None:
+def on_terminal(*arguments: object, **variables: str) -> str:
+    """What a command shows on a terminal."""
     terminal, end = pty.openpty()
     with os.fdopen(terminal, "rb", buffering=0) as screen:
-        command = [sys.executable, "-m", "kammil", "complete", "شو في", "--model", counter]
-        done = subprocess.run(command, stdout=end, stderr=end, check=False)
+        command = [sys.executable, "-m", "kammil", *map(str, arguments)]
+        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm-256color"} | variables
+        done = subprocess.run(command, stdout=end, stderr=end, check=False, env=environment)
         os.close(end)
-        shown = screen.read(4096).decode()
-    assert done.returncode == 0
+        shown = screen.read(65536).decode("utf-8", "replace")
+    assert done.returncode == 0, shown
+    return shown
+
+
+def test_a_person_sees_the_whole_text(counter: Path) -> None:
+    shown = on_terminal("complete", "شو في", "--model", counter)
     assert shown == "شو في" + kammil.load(counter).complete("شو في").text + "\r\n"
 
 
@@ -557,6 +564,12 @@ def test_suggest_prints_words_the_best_first(run: Run, trained: Path) -> None:
     assert expected
     result = run("suggest", "شو ", "--model", trained, "-k", 4, "--threshold", 0.001)
     assert result == Result(0, "".join(f"{s.text}\n" for s in expected), "")
+
+
+def test_a_person_sees_how_probable_a_word_is(counter: Path) -> None:
+    shown = on_terminal("suggest", "شو ", "--model", counter)
+    expected = kammil.load(counter).suggest("شو ")
+    assert shown == "".join(f"{s.probability:6.1%}  {s.text}\r\n" for s in expected)
 
 
 def test_suggest_may_have_nothing_to_say(run: Run, counter: Path) -> None:
@@ -673,16 +686,14 @@ def test_probabilities_of_a_completion_leave_stdout_alone(run: Run, counter: Pat
 
 
 def test_a_person_sees_colours_word_by_word(counter: Path) -> None:
-    terminal, end = pty.openpty()
-    with os.fdopen(terminal, "rb", buffering=0) as screen:
-        command = [sys.executable, "-m", "kammil", "explain", counter, "شو رأيك"]
-        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | {"TERM": "xterm-256color"}
-        done = subprocess.run(command, stdout=end, stderr=end, check=False, env=environment)
-        os.close(end)
-        shown = screen.read(65536).decode("utf-8", "replace")
-    assert done.returncode == 0
-    title = shown.splitlines()[0]
+    title = on_terminal("explain", counter, "شو رأيك").splitlines()[0]
     assert "شو\033" in title and "رأيك\033" in title and title.count("\033[") >= 4
+
+
+def test_a_narrow_terminal_has_a_line_for_each_character() -> None:
+    shown = on_terminal("explain", "levantine", "شو حلو", COLUMNS="80", TERM="dumb")
+    rows = [line for line in shown.splitlines() if " %" in line]
+    assert len(rows) == len("شو حلو") + 1 and all("network" in row for row in rows)
 
 
 # ---- evaluate, info, plot

@@ -62,6 +62,10 @@ def run(
         show(made)
 
 
+_WIDE = 110
+"""Columns of a terminal in which a row of the table has room; a narrower one gets the most believed expert alone."""
+
+
 def show(explanation: Explanation, *, stderr: bool = False) -> None:
     """The text coloured word by word (letters of one word must not be parted, or they do not join), then the table."""
     console = Console(markup=False, highlight=False, stderr=stderr)
@@ -74,6 +78,7 @@ def show(explanation: Explanation, *, stderr: bool = False) -> None:
         done = end
     line.append(visible(text[done:]))
     console.print(line, soft_wrap=True)
+    narrow = console.is_terminal and console.width < _WIDE
     rows = [["", "bits", "", "probability", "rank", "what was likely", "believed: bits saved"]]
     for place in explanation.places:
         rows.append(
@@ -84,11 +89,14 @@ def show(explanation: Explanation, *, stderr: bool = False) -> None:
                 f"{100 * place.probability:5.1f} %",
                 "unknown" if place.rank is None else str(place.rank),
                 ", ".join(f"{label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
-                "; ".join(f"{c.expert} {c.bits:+.1f}" for c in place.credits),
+                "; ".join(f"{c.expert} {c.bits:+.1f}" for c in place.credits[: 1 if narrow else None]),
             ]
         )
     if not any(place.credits for place in explanation.places):
         rows = [row[:-1] for row in rows]
+    if narrow:
+        short = {"probability": "chance", "believed: bits saved": "believed"}
+        rows = [[short.get(cell, cell) for cell in row[:2] + row[3:]] for row in rows]  # without the bars
     each = explanation.bits_per_character
     foot = "" if each is None else f"{each:.2f} bits a character, without the end of text"
     print_table(rows, foot=foot, stderr=stderr)
