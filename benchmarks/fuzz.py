@@ -1,6 +1,6 @@
 """Whatever is typed, the bundled model answers: random prompts of all kinds of Unicode, through every door.
 
-Each prompt goes through `complete`, `suggest`, `score` and `explain`. Held against each: it raises nothing, writes
+Each prompt goes through `complete`, `suggest`, `phrase`, `score` and `explain`. Held against each: it raises nothing, writes
 valid UTF-8, keeps its own promises (`promises`), and takes no more than `LIMIT` seconds of processor time. Memory must
 stay where it was after a tenth of the prompts.
 
@@ -26,6 +26,7 @@ from typing import Any
 import kammil
 from kammil.completion import Completer
 from kammil.corpus import reading
+from kammil.text import open_word
 
 LONGEST = 10_000
 """Characters of a prompt at most."""
@@ -133,10 +134,18 @@ def promises(model: Completer, prompt: str, chance: random.Random, number: int) 
     def suggest() -> None:
         made = model.suggest(prompt)
         said = [each.probability for each in made]
-        assert said == sorted(said, reverse=True) and all(p > 0 for p in said) and sum(said) < 1.0001
+        within = bool(open_word(model.normalise(prompt)))  # a word: its endings first, then next words
+        assert made == sorted(made, key=lambda each: (within and each.added.startswith(" "), -each.probability))
+        assert all(p > 0 for p in said) and sum(said) < 1.0001
         for each in made:
             each.text.encode()
             assert each.added and each.text.endswith(each.added.strip())
+
+    def phrase() -> None:
+        made = model.phrase(prompt)
+        made.added.encode()
+        assert made.added == made.added.rstrip(" ") and 0 < made.probability <= 1.0001
+        assert len(made.added.split()) <= 8
 
     def score() -> None:
         made = model.score(prompt)
@@ -152,7 +161,7 @@ def promises(model: Completer, prompt: str, chance: random.Random, number: int) 
             "".join([place.text, *(other.text for other in place.alternatives)]).encode()
             assert math.isfinite(place.bits) and all(math.isfinite(credit.bits) for credit in place.credits)
 
-    return {"complete": complete, "suggest": suggest, "score": score, "explain": explain}
+    return {"complete": complete, "suggest": suggest, "phrase": phrase, "score": score, "explain": explain}
 
 
 def prompt_of(chance: random.Random, number: int, texts: list[str]) -> tuple[str, str]:

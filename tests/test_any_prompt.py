@@ -46,6 +46,9 @@ def test_any_prompt_is_answered(bundled: Completer, prompt: str, seed: int, temp
     for word in bundled.suggest(prompt):
         word.text.encode()
         assert 0 < word.probability <= 1 and word.added.strip() and word.text.endswith(word.added.strip())
+    phrase = bundled.phrase(prompt)
+    phrase.added.encode()
+    assert 0 < phrase.probability <= 1.0001 and phrase.added == phrase.added.rstrip(" ")
     score, made = bundled.score(prompt), explain(bundled, prompt)
     score.text.encode()
     assert all(map(math.isfinite, score.bits))
