@@ -1,8 +1,8 @@
 """Whatever is typed, the bundled model answers: random prompts of all kinds of Unicode, through every door.
 
 Each prompt goes through `complete`, `suggest`, `phrase`, `score` and `explain`. Held against each: it raises nothing,
-writes valid UTF-8, keeps its own promises (`promises`), and takes no more than `LIMIT` seconds of processor time. Memory
-must stay where it was after a tenth of the prompts.
+writes valid UTF-8, keeps its own promises (`promises`), and takes no more than `LIMIT` seconds of processor time.
+Memory must stay where it was after a tenth of the prompts.
 
 Run: `python benchmarks/fuzz.py [--prompts N] [--seed S]` (100,000: an hour of one core). Writes fuzz.json, and the same
 as one line on stdout; exits with 1 if anything failed. `--only I` repeats prompt number I alone and writes nothing.

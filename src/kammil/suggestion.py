@@ -8,7 +8,7 @@ A *suggestion* is closed: its probability is that of its characters, one after t
 is no part of a word, or the end of the text. So the probabilities of all suggestions after a prefix sum to at most one,
 and what is missing is the chance that the word is complete already, or that something else than a word comes next.
 
-They are found by branch and bound. No word is more probable than any of its beginnings, so a beginning that is not more
+Suggestions are found by branch and bound. No word is more probable than any of its beginnings, so one that is not more
 probable than the k best words found so far, or less than the threshold, is dropped with all that it begins. The rest is
 tried level by level, all beginnings of one length in a single step of the model: states of different lengths do not fit
 into one batch (a transformer's grows), and a step of 16 rows costs about twice a step of one. When no beginning is left
