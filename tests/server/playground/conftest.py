@@ -122,7 +122,8 @@ def streamed(n: int) -> str:
     made: list[str] = []
     for piece in ("ون ", "هون", "<b>"):
         for index in range(n):
-            choice = {"index": index, "text": piece, "finish_reason": None}
+            cut = "length" if (piece, index) == ("<b>", 2) else None
+            choice = {"index": index, "text": piece, "finish_reason": cut}
             made.append(f"data: {json.dumps({'choices': [choice]})}\n\n")
         made.append(": ping\n\n")
     return "".join([*made, "data: [DONE]\n\n"])

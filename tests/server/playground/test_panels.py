@@ -73,7 +73,8 @@ def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:
     cards = page.one("#completions li")
     expect(cards).to_have_count(3)
     # Markup in a text is text.
-    expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>"] * 3)
+    # The third is cut by its length, in a word that is left out.
+    expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>", MID + "ون هون<b>", MID + "ون"])
     sent = api.written()[-1]
     assert (sent["prompt"], sent["n"], sent["max_tokens"], sent["temperature"]) == (MID, 3, 5, 0.7)
     cards.nth(1).get_by_role("button").first.press("Enter")

@@ -14,6 +14,11 @@ export function firstWord(ghost) {
   return ghost.match(/^\s*\S+/u)?.[0] ?? ghost;
 }
 
+/** A text without the word that its length has cut, unless there is no other, and without a space at its end. */
+export function wholeWords(text) {
+  return text.replace(/\S+$/u, "").trimEnd() || text.trimEnd();
+}
+
 /** What is left of a ghost that stood after `before`, now that the text is `after`; empty where they disagree. */
 export function leftOver(before, after, ghost) {
   return after.startsWith(before) && (before + ghost).startsWith(after) ? (before + ghost).slice(after.length) : "";

@@ -2,7 +2,7 @@
 
 import { Problem, stream } from "./api.js";
 import { say, spoken } from "./language.js";
-import { tail } from "./seam.js";
+import { tail, wholeWords } from "./seam.js";
 
 /**
  * @param {{form: HTMLFormElement, list: HTMLElement, stop: HTMLElement}} parts
@@ -24,7 +24,7 @@ export function writing({ form, list, stop }, heard) {
     list.setAttribute("aria-busy", "true");
     try {
       for await (const choice of stream({ prompt, ...asked }, own.signal)) {
-        cards[choice.index]?.write(choice.text);
+        cards[choice.index]?.write(choice.text, choice.finish_reason === "length");
         paint(cards);
       }
       heard.report(null);
@@ -34,11 +34,12 @@ export function writing({ form, list, stop }, heard) {
         heard.report(error);
       }
     } finally {
+      for (const made of cards) made.end();
       if (own === running) {
         stop.hidden = true;
         list.removeAttribute("aria-busy");
+        paint(cards);
       }
-      for (const made of cards) made.end();
     }
   });
   stop.addEventListener("click", () => running.abort());
@@ -64,6 +65,7 @@ function card(prompt, use) {
   const note = Object.assign(document.createElement("p"), { className: "quiet", hidden: true });
   const row = Object.assign(document.createElement("div"), { className: "row", hidden: true });
   let written = "";
+  let cut = false; // by its length
   const button = (name, act) => {
     const made = Object.assign(document.createElement("button"), { type: "button", textContent: say(name) });
     made.addEventListener("click", () => act(made));
@@ -85,11 +87,13 @@ function card(prompt, use) {
       range.setEnd(node, node.length);
       return range;
     },
-    write(piece) {
+    write(piece, ended) {
       written += piece;
+      cut ||= ended;
       node.data = before + written;
     },
     end() {
+      if (cut) node.data = before + (written = wholeWords(written));
       row.hidden = written === "";
       note.hidden = written !== "";
       note.textContent = say("nothing");
