@@ -237,16 +237,20 @@ def test_replace_makes_only_what_differs(file: Path, tmp_path: Path, monkeypatch
     assert second.figures["gru"] != first.figures["gru"]
 
 
+@pytest.mark.parametrize("version", [1, 2])
 def test_rows_of_an_older_version_are_measured_again_and_nothing_is_trained(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
     made = compare(file, out=tmp_path / "x", **COUNTED)
     state = json.loads((tmp_path / "x" / "rows.json").read_text("utf-8"))
-    state["format"] = 1
-    del state["rows"]["ceiling"]
+    state["format"] = version
+    if version == 1:
+        del state["rows"]["ceiling"]
     for row in state["rows"].values():
-        del row["key"]["SHA-256 of the typed texts"]
-        row["measures"] = [name for name in row["measures"] if not name.startswith((KEYS, TAKEN))]
+        gone = (KEYS, TAKEN) if version == 1 else (f"{KEYS}ghost", f"{TAKEN}ghost")
+        row["measures"] = [name for name in row["measures"] if not name.startswith(gone)]
+        if version == 1:
+            del row["key"]["SHA-256 of the typed texts"]
     (tmp_path / "x" / "rows.json").write_text(json.dumps(state), "utf-8")
     with pytest.raises(OptionError, match="has another minutes"):
         compare(file, out=tmp_path / "x", **dict[str, Any](COUNTED | {"minutes": 2.0}))

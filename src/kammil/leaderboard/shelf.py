@@ -20,9 +20,10 @@ from kammil.evaluation.intervals import Array
 from kammil.evaluation.standings import Row
 
 ROWS, SUMS = "rows.json", "rows.safetensors"
-_FORMAT = 2
-_UNTYPED = 1
-"""The format of rows from before keystrokes were measured by `evaluation.typing`: read, to be measured again."""
+_FORMAT = 3
+_OLDER = (1, 2)
+"""Formats of rows from before keystrokes were measured by `evaluation.typing`, and from before ghost text was a phrase:
+read, to be measured again."""
 
 
 class Shelf:
@@ -78,7 +79,7 @@ class Shelf:
             state = cast(dict[str, Any], json.loads((self.path / ROWS).read_text("utf-8")))
             sums = cast(dict[str, Array], load_arrays((self.path / SUMS).read_bytes()))
             self._format = state["format"]
-            if self._format not in (_FORMAT, _UNTYPED):
+            if self._format not in (_FORMAT, *_OLDER):
                 raise ValueError(f"format {self._format!r}")
             for name, entry in cast(dict[str, dict[str, Any]], state["rows"]).items():
                 fields = cast(dict[str, Any], entry["row"])
