@@ -133,7 +133,7 @@ class Search:
         self, prefixes: Sequence[str], log_probabilities: LogProbabilities, state: State
     ) -> list[list[tuple[Ids, float]]]:
         """The ids to append and their probability, for each prefix as the model sees it: the most probable first, but
-        within a word its endings before next words, so that a shorter list is the beginning of a longer one.
+        within a word its endings before next words, so that of one width a shorter list begins a longer one.
 
         Args:
             prefixes: R texts that have been read.

@@ -365,7 +365,7 @@ def test_control_c_keeps_the_best_so_far(file: Path, tmp_path: Path) -> None:
     out, err = started.communicate()
     assert started.returncode == 0, err
     assert out.endswith(b"model: model\n") and b"Traceback" not in err
-    assert re.search(rb"^stopped: (epoch 1|the best of \d+ epochs) is kept$", err, re.MULTILINE)
+    assert re.search(rb"^ended early: (epoch 1|the best of \d+ epochs) is kept$", err, re.MULTILINE)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     metrics = json.loads((tmp_path / "model" / "metrics.json").read_text("utf-8"))
     assert 1 <= len(metrics["history"]) < 100_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
@@ -17,6 +18,7 @@ from kammil.errors import OptionError
 from kammil.models import learnt
 from kammil.models.base import Ids, LogProbabilities
 from kammil.models.blend import Experts, build, export
+from kammil.models.contexts import Contexts
 from kammil.models.mixing import BlendRunner, BlendSettings
 from kammil.vocabulary import BOS, CharacterVocabulary
 
@@ -80,6 +82,17 @@ def _forgotten(texts: list[str], random: Random) -> None:
     assert all(runner.forget(VOCABULARY.encode(text)) for text in texts)
     assert (said(runner, read(TEXTS[3])) == before).all()
     assert not runner.forget(VOCABULARY.encode(TEXTS[0]))
+
+
+def test_nothing_is_left_of_what_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learnt, "_MUCH", 50)
+    made = learnt.Learnt(Contexts(("o1", "w"), np.ones(VOCABULARY.size, np.bool_)))
+    texts = [VOCABULARY.encode(text) for text in TEXTS]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda n: made.learn([texts[n % 4]]), range(80)))
+        assert len(made) == 80
+        assert all(pool.map(lambda n: made.forget(texts[n % 4]), range(80)))
+    assert not made and not any(len(level.pairs) for level in made.levels)
 
 
 @pytest.mark.parametrize("id", [-1, VOCABULARY.size, 1 << 40])

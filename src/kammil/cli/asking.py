@@ -109,7 +109,8 @@ def suggest(
     profile: ProfileOption = None,
     json: Json = False,
 ) -> None:
-    """The most probable next words, or endings of the word at hand: one a line, the best first; nothing if none is."""
+    """The most probable next words, or endings of the word at hand and then next words: one a line, the best first, on
+    a terminal with their probabilities; nothing if none is."""
     from kammil.cli import suggesting
 
     suggesting.run(text, model, profile=profile, k=k, threshold=threshold, json=json)

@@ -110,7 +110,7 @@ def _plain(event: Event) -> None:
 def line(event: EpochEnded | Interrupted) -> str:
     """An epoch, or that there are no more, in one line."""
     if isinstance(event, Interrupted):
-        return f"stopped: the best of {event.epoch} epochs is kept" if event.epoch > 1 else "stopped: epoch 1 is kept"
+        return "ended early: " + (f"the best of {event.epoch} epochs" if event.epoch > 1 else "epoch 1") + " is kept"
     return (
         f"epoch {event.epoch}: train {event.train_bits:.3f} bits, validation {event.validation_bits:.3f} bits "
         f"{100 * event.validation_accuracy:.1f} % right, {event.elapsed:.0f} s{', best' if event.best else ''}"

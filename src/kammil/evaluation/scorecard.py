@@ -49,7 +49,7 @@ HELP = {
     "5": "the 5 most probable words",
     "ghost": "ghost text",
 }
-"""What a writer may have before them: W suggestions, or the greedy continuation; see `typing`."""
+"""What a writer may have before them: W suggestions, or ghost text; see `typing`."""
 
 
 def _typing() -> dict[str, Measure]:

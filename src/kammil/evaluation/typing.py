@@ -198,7 +198,8 @@ def typed(texts: Sequence[str], right: Sequence[Flags], shown: Sequence[Flags]) 
 
 
 def _ghosts(offered: Offered) -> tuple[list[Flags], list[Flags]]:
-    """Where the first word of the ghost text is right, and where there is any, (T + 1,) each."""
+    """Where the first word of the ghost text is right, and where there is any, (T + 1,) each. A word that would stand
+    twice, one place in 700, is counted as shown here, though it is not."""
     return [of.right[:, 0] for of in offered.texts], [of.probabilities[:, 0] > 0 for of in offered.texts]
 
 

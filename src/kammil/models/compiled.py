@@ -34,7 +34,7 @@ _COLUMNS, _INNER, _COMMON = 64, 4, 256
 _ALIGNED = 64
 _NO_MEMORY = -1
 _INT, _WORD, _FLOAT, _MARK = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
-_CALL = Struct("10q")
+_CALL = Struct(f"{4 + 3 * LEVELS}q")
 _nbytes = attrgetter("nbytes")
 
 

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +80,7 @@ class Learnt:
         """No text."""
         self._contexts = contexts
         self._texts: Counter[bytes] = Counter()
+        self._teaching = Lock()  # who reads needs none
         self.levels = (Level(), Level())
         """All that is counted: what was at first, and what came since, or went. A pair may stand in both."""
 
@@ -88,18 +90,22 @@ class Learnt:
 
     def learn(self, texts: Sequence[Ids]) -> None:
         """Count texts, (T,) each, with their ends. `IndexError` for an id that is not in the vocabulary."""
-        self._change(texts, 1)
-        self._texts.update(ids.tobytes() for ids in texts)
+        with self._teaching:
+            self._change(texts, 1)
+            self._texts.update(ids.tobytes() for ids in texts)
 
     def forget(self, ids: Ids) -> bool:
         """Take a learnt text out again; false, and nothing of it, for one that was not learnt."""
         text = ids.tobytes()
-        if not self._texts[text]:
-            return False
-        self._change([ids], -1)
-        self._texts[text] -= 1
-        if not self._texts[text]:
-            del self._texts[text]
+        with self._teaching:
+            if not self._texts[text]:
+                return False
+            self._change([ids], -1)
+            self._texts[text] -= 1
+            if not self._texts[text]:
+                del self._texts[text]
+            if not self._texts:
+                self.levels = Level(), Level()  # counts that cancel each other say nothing, but they are there
         return True
 
     def _change(self, texts: Sequence[Ids], by: int) -> None:

@@ -136,7 +136,7 @@ class Phrased(BaseModel):
 
 
 class SuggestResponse(BaseModel):
-    """The most probable words, best first."""
+    """The most probable words, best first; within a word its endings before next words."""
 
     model: str
     suggestions: list[Suggested]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 
 if TYPE_CHECKING:
     from tests.server.playground.conftest import Api, Playground
@@ -169,6 +170,22 @@ def test_what_was_said_of_another_text_or_by_another_model_goes(page: Playground
         expect(page.one("#heat p")).to_have_count(0)
         expect(page.one("#completions li")).to_have_count(0)
         expect(page.one("#mean")).to_have_text("")
+
+
+def test_a_score_that_comes_late_is_not_shown(page: Playground, api: Api) -> None:
+    for change in (lambda: page.one("#model").select_option("plain"), lambda: page.one("#done").press("Enter")):
+        page.type(MID)
+        held = api.held = []
+        api.holding = "v1/score"
+        page.one("#colour").press("Enter")
+        page.until(lambda held=held: len(held) == 1)
+        api.held = None
+        change()
+        with contextlib.suppress(Error):  # it was aborted
+            api.answer(held[0], "v1/score", {"text": MID})
+        page.page.wait_for_timeout(100)
+        expect(page.one("#heat p")).to_have_count(0)
+        expect(page.one("#problem")).to_be_hidden()
 
 
 def test_below_a_long_text_what_goes_on_with_it_stays_in_sight(visit: Callable[..., Playground]) -> None:

@@ -22,13 +22,13 @@ import numpy as np
 from kammil.completion import Completer
 from kammil.decoding import Draft, searching
 from kammil.memory import give_back
-from kammil.models.base import LogProbabilities, State, joined, rows
+from kammil.models.base import Ids, LogProbabilities, State, joined, rows
 from kammil.prefixes import Reading
 from kammil.server.engine.answers import Answers
 from kammil.server.engine.batches import Batch, Batches
 from kammil.server.engine.calls import Call, Learning, Scanning, Scoring, Suggesting, Writing
 from kammil.server.engine.prompts import Prompts, shapes
-from kammil.suggestion import WIDTH, Phrase, Search, phrase, spelled
+from kammil.suggestion import WIDTH, Search, phrase, spelled
 
 ROWS = 64
 """Rows stepped in one call at most: each costs less than the one before, but everybody waits for all of them. What is
@@ -226,17 +226,27 @@ class Engine:
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
                     joined([state for _, _, state in group]),
                 )
-                for (call, log_probabilities, state), words in zip(group, found, strict=True):
-                    ghost = self._phrase(call, log_probabilities, state) if call.words else None
-                    self._answers.settle(call, (spelled(self.model.vocabulary, call.seen, words), ghost))
             except Exception as error:
                 self._answers.fail(calls, error)
+                continue
+            for (call, log_probabilities, state), words in zip(group, found, strict=True):
+                if not call.words:
+                    self._answers.settle(call, (spelled(self.model.vocabulary, call.seen, words), None))
+                elif self._answers.wanted(call):  # since each takes its time
+                    self._settle_phrase(call, words, log_probabilities, state)
 
-    def _phrase(self, call: Suggesting, log_probabilities: LogProbabilities, state: State) -> Phrase:
+    def _settle_phrase(
+        self, call: Suggesting, words: Sequence[tuple[Ids, float]], log_probabilities: LogProbabilities, state: State
+    ) -> None:
+        """Answer with words that were found, and with a phrase."""
         model = self.model
-        return phrase(
-            model.runner, model.vocabulary, model.letters, call.seen, log_probabilities, state, words=call.words
-        )
+        try:
+            ghost = phrase(
+                model.runner, model.vocabulary, model.letters, call.seen, log_probabilities, state, words=call.words
+            )
+            self._answers.settle(call, (spelled(model.vocabulary, call.seen, words), ghost))
+        except Exception as error:
+            self._answers.fail([call], error)
 
     def _search(self, search: Searching) -> bool:
         """One more step of a beam search; whether there are more."""

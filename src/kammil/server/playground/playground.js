@@ -119,8 +119,10 @@ spoken(() => {
   tellKeys();
 });
 
-/** What a model said of a text goes with the one or the other. */
+/** What a model said of a text, or will say, goes with the one or the other. */
+let scoring = new AbortController();
 function forget() {
+  scoring.abort();
   completions.clear();
   heat.clear();
 }
@@ -153,7 +155,16 @@ const completions = writing(
 
 const heat = surprise({ heat: $("heat"), detail: $("detail"), mean: $("mean"), scale: $("scale") });
 $("colour").addEventListener("click", () =>
-  guard(async () => heat.show(await score({ model: model.id, text: typing.text, top: 5 }))),
+  guard(async () => {
+    scoring.abort();
+    const own = (scoring = new AbortController());
+    try {
+      const said = await score({ model: model.id, text: typing.text, top: 5 }, own.signal);
+      if (!own.signal.aborted) heat.show(said);
+    } catch (error) {
+      if (!own.signal.aborted) throw error;
+    }
+  }),
 );
 
 const learnt = learning(
