@@ -87,11 +87,11 @@ def _forgotten(texts: list[str], random: Random) -> None:
 def test_nothing_is_left_of_what_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learnt, "_MUCH", 50)
     made = learnt.Learnt(Contexts(("o1", "w"), np.ones(VOCABULARY.size, np.bool_)))
-    texts = [VOCABULARY.encode(text) for text in TEXTS]
+    texts = [VOCABULARY.encode(text) for text in TEXTS] * 20
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda n: made.learn([texts[n % 4]]), range(80)))
+        list(pool.map(made.learn, [[ids] for ids in texts]))
         assert len(made) == 80
-        assert all(pool.map(lambda n: made.forget(texts[n % 4]), range(80)))
+        assert all(pool.map(made.forget, texts))
     assert not made and not any(len(level.pairs) for level in made.levels)
 
 
