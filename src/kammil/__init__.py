@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from kammil.explanation import explain as explain
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
+    from kammil.phrases import Phrase as Phrase
     from kammil.profile import Profile as Profile
     from kammil.session import Session as Session
-    from kammil.suggestion import Phrase as Phrase
     from kammil.suggestion import Suggestion as Suggestion
     from kammil.workshop import train as train
 
@@ -37,7 +37,7 @@ _PUBLIC = {
     "Completion": "kammil.completion",
     "Explanation": "kammil.explanation",
     "Export": "kammil.exporting",
-    "Phrase": "kammil.suggestion",
+    "Phrase": "kammil.phrases",
     "Profile": "kammil.profile",
     "Score": "kammil.completion",
     "Session": "kammil.session",

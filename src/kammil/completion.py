@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil import folder as folders
-from kammil import suggestion
+from kammil import phrases, suggestion
 from kammil.adaptation import Adaptation
 from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
 from kammil.decoding.writing import NO_PROBABILITIES
@@ -185,9 +185,7 @@ class Completer:
             threshold=threshold,
         )
 
-    def phrase(
-        self, prefix: str, *, words: int = suggestion.WORDS, threshold: float = suggestion.SURE
-    ) -> suggestion.Phrase:
+    def phrase(self, prefix: str, *, words: int = phrases.WORDS, threshold: float = phrases.SURE) -> phrases.Phrase:
         """The most probable words that may come next, one after the other: ghost text.
 
         At most `words`, each of them no less probable than `threshold` given what stands before it, and none twice; so
@@ -195,7 +193,7 @@ class Completer:
         """
         seen = self.normalise(prefix)
         known = self._read(seen).known
-        return suggestion.phrase(
+        return phrases.phrase(
             self.runner, self.vocabulary, self.letters, seen, *known, words=words, threshold=threshold
         )
 

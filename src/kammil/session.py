@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from kammil.completion import Completer, Completion, Options
+from kammil.phrases import SURE, WORDS, Phrase
 from kammil.prefixes import MEGABYTES
-from kammil.suggestion import SURE, THRESHOLD, WORDS, Phrase, Suggestion
+from kammil.suggestion import THRESHOLD, Suggestion
 
 
 class Session:

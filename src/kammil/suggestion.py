@@ -1,4 +1,4 @@
-"""The most probable next words, or endings of the word at hand, with their exact probabilities; and phrases of them.
+"""The most probable next words, or endings of the word at hand, with their exact probabilities.
 
 Within a word its endings are suggested. Where few are probable enough, since the word may well be complete, next words
 take the places that they leave, behind them. (All of them by probability: a list of three saves 29.5 % of the
@@ -14,10 +14,6 @@ tried level by level, all beginnings of one length in a single step of the model
 into one batch (a transformer's grows), and a step of 16 rows costs about twice a step of one. When no beginning is left
 the k best are proven. A level holds `WIDTH` beginnings at most, the most probable, which bounds the work: a list may
 then miss a word, but whatever it holds has its exact probability.
-
-A *phrase* is the most probable word, then the most probable one after that, and so on, as long as each is likely enough
-after those before: what stands as ghost text behind the caret. Going on with the most probable character (a greedy
-completion) is not that: it has no word in view, falls into circles, and is as sure of them as of anything.
 
 Shapes: R roots (prefixes searched together), N beginnings, V vocabulary.
 """
@@ -45,12 +41,6 @@ from 21 to 21, 22 and 29 %."""
 WIDTH = 12
 """Beginnings of one length at most. At 150 places of lev30/validation lists of three hold 99.3 % of the true ones' mass
 with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all with 24."""
-SURE = 0.1
-"""Least probability of each word of a phrase. On lev30/validation, taken word by word, it saves 19.3 % of the
-keystrokes then, and 29 % of the phrases shown begin right: a greedy completion saves 18.8 %, and 13 % are right. Shown
-wherever a word is more probable than 0.02, 21.1 and 16 %; from 0.2 on 17.3 and 40 %."""
-WORDS = 8
-"""Of a phrase at most."""
 LONGEST = 32
 """Characters of a suggestion at most: the longest of the 51,224 words of lev30/train and train_other, a hashtag, has
 29."""
@@ -69,16 +59,6 @@ class Suggestion:
     """What has to be appended to the prefix: the word, its ending, or a space and the word."""
     probability: float
     """That exactly this comes next: `added`, and then no further character of a word."""
-
-
-@dataclass(frozen=True)
-class Phrase:
-    """Words that may come next, one after the other."""
-
-    added: str
-    """What has to be appended to the prefix; empty if nothing is likely enough."""
-    probability: float
-    """That exactly these words come next."""
 
 
 @dataclass(frozen=True)
@@ -247,54 +227,6 @@ def suggest(
         raise OptionError(f"k is {k}, but at least one suggestion must be asked for.")
     (found,) = Search(runner, letters, k, checked(threshold), max(WIDTH, k)).run([prefix], log_probabilities, state)
     return spelled(vocabulary, prefix, found)
-
-
-def phrase(
-    runner: Runner,
-    vocabulary: CharacterVocabulary,
-    letters: Letters,
-    prefix: str,
-    log_probabilities: LogProbabilities,
-    state: State,
-    *,
-    words: int = WORDS,
-    threshold: float = SURE,
-) -> Phrase:
-    """The most probable word after a prefix, and those after it, as far as each is at least so probable given the rest.
-
-    Args:
-        runner, vocabulary, letters, prefix, log_probabilities, state: as for `suggest`.
-        words: how many at most.
-        threshold: least probability of each, those before it given.
-
-    A word that is there already ends it: what people write goes on with something else. Raises: `OptionError` for
-    fewer words than one, or a threshold that is no probability.
-    """
-    if words < 1:
-        raise OptionError(f"words is {words}, but a phrase has at least one.")
-    least, space, begun = checked(threshold), letters.space, open_word(prefix)
-    said = {begun, open_word(prefix.removesuffix(begun).rstrip())}
-    added, probability, share = "", 1.0, 1.0
-    for _ in range(words):
-        (found,) = Search(runner, letters, 1, least / share).run([prefix + added], log_probabilities, state)
-        if not found:
-            break
-        ids, chance = found[0]
-        piece = vocabulary.decode(ids)
-        word = open_word(prefix + added + piece)
-        if word in said:
-            break
-        said.add(word)
-        added, probability = added + piece, probability * share * chance
-        read, state = runner.read(ids[None], state, last=1)  # (1, 1, V)
-        after = np.exp(read[0, -1].astype(np.float64))
-        closed = float(after @ letters.close)
-        share = float(after[space]) / closed if space is not None and closed > 0 else 0.0  # of all that may close it
-        if share < least or share == 0:
-            break
-        log_probabilities, state = runner.step(np.array([space]), state)
-        added += " "
-    return Phrase(added.rstrip(" "), probability)
 
 
 def spelled(vocabulary: CharacterVocabulary, prefix: str, found: Sequence[tuple[Ids, float]]) -> list[Suggestion]:

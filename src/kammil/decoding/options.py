@@ -121,7 +121,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # What comes next, most likely: 10.9 % of the characters stand in their place, 11.0 without the penalty, 10.5 at
         # temperature 0.7; the best of all, temperature 0.3, has 11.8 %, which 64 texts do not tell from 10.9. Greed by
         # itself goes round in circles: 24 % of its characters, half as many with the penalty, which has the best chrF
-        # of all ways (13.1; without 12.1). What is shown unasked is a phrase (`suggestion.phrase`).
+        # of all ways (13.1; without 12.1). What is shown unasked is a phrase (`phrases`).
         "predictive": MappingProxyType({"temperature": 0.0, "presence_penalty": 0.5}),
         # What sounds like people: they repeat hardly any pair of words (distinct 100 %, loops 0.2 %) and write many
         # rare ones (88 % of their words stand in our corpora). This comes near both, 98.4 and 0.2 %, and still 94 % of

@@ -7,7 +7,7 @@ Wrong suggestions cost nothing: they are overlooked. A key is counted for each c
 needs two keys counts as one, with and without help. A saving is 1 - keys with help / keys without, over all texts.
 
 Two kinds of help: a list of the W most probable words (`suggestion`), none below a threshold; and *ghost text*, the
-phrase that stands grey behind the caret where a word is likely enough (`suggestion.phrase`), taken word by word. Beside
+phrase that stands grey behind the caret where a word is likely enough (`phrases`), taken word by word. Beside
 them the *ceiling*: what a model that knows every word before its first letter would save, since a key a word must be
 paid.
 
@@ -32,7 +32,8 @@ from kammil.evaluation.calibration import Calibration, calibration
 from kammil.evaluation.intervals import Array, Figure, Statistic, estimates, quotient, ratio
 from kammil.evaluation.offers import Offered, offers, word_ends
 from kammil.models.base import Runner
-from kammil.suggestion import SURE, THRESHOLD
+from kammil.phrases import SURE
+from kammil.suggestion import THRESHOLD
 from kammil.text import words
 from kammil.vocabulary import CharacterVocabulary
 

@@ -23,12 +23,13 @@ from kammil.completion import Completer
 from kammil.decoding import Draft, searching
 from kammil.memory import give_back
 from kammil.models.base import Ids, LogProbabilities, State, joined, rows
+from kammil.phrases import phrase
 from kammil.prefixes import Reading
 from kammil.server.engine.answers import Answers
 from kammil.server.engine.batches import Batch, Batches
 from kammil.server.engine.calls import Call, Learning, Scanning, Scoring, Suggesting, Writing
 from kammil.server.engine.prompts import Prompts, shapes
-from kammil.suggestion import WIDTH, Search, phrase, spelled
+from kammil.suggestion import WIDTH, Search, spelled
 
 ROWS = 64
 """Rows stepped in one call at most: each costs less than the one before, but everybody waits for all of them. What is

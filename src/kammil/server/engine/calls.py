@@ -18,8 +18,9 @@ from kammil.decoding.guide import Memory
 from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError
 from kammil.models.base import Ids, LogProbabilities, State
+from kammil.phrases import Phrase
 from kammil.prefixes import EVERY, Prefixes
-from kammil.suggestion import Phrase, Suggestion
+from kammil.suggestion import Suggestion
 from kammil.vocabulary import UNK
 
 Answer = TypeVar("Answer")
