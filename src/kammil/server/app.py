@@ -90,6 +90,7 @@ def create(settings: Serving) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.registry = registry
     errors.install(app)
     _completing(app, registry, settings)
     _evaluating(app, registry)
@@ -121,13 +122,15 @@ def _reloading(registry: Registry) -> Generator[None]:
 
 
 async def _watch(registry: Registry, metrics: Metrics, *, workers: bool) -> None:
-    """Look at the engines every second: another worker may be asked for the figures.
+    """Look at the engines every second: another worker may be asked for the figures, and a model whose thread has ended
+    is opened anew.
 
     A worker whose supervisor has died ends as well: nobody could stop it any more.
     """
     parent = os.getppid()
     while True:
         metrics.look(registry.served)
+        await registry.revive()
         if workers and os.getppid() != parent:
             log.error("the supervisor has died, so this worker ends")
             signal.raise_signal(signal.SIGTERM)
@@ -240,7 +243,7 @@ def _watching(app: FastAPI, registry: Registry, metrics: Metrics) -> None:
 
     @app.get("/health", response_model=schemas.Health, responses={503: WRONG[503]})
     async def health() -> Response:
-        """Whether requests are answered at once; while the first model is being opened, 503."""
+        """Whether requests are answered at once; 503 while the first model, or one that stopped, is being opened."""
         if not registry.ready:
             raise ApiError(503, "the model is being opened; try again in a second.", headers={"Retry-After": "1"})
         return _json(schemas.Health())
@@ -284,7 +287,7 @@ async def attended(request: Request, work: Awaitable[Answer]) -> Answer:
         raise
     except Exception as error:
         failed = errors.of(error)
-        if failed.status == 500:
+        if errors.is_news(error):
             log.error("a request failed", exc_info=error)
         raise failed from error
     finally:

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from kammil.errors import FolderError, KammilError, OptionError
+from kammil.server.engine import EndedError, EngineError, RoundError
 
 KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
 """OpenAI's `type` of a status; other statuses below 500 are an `invalid_request_error`."""
@@ -66,7 +67,26 @@ def of(error: Exception) -> ApiError:
         return ApiError(400, str(error), param=error.option)
     if isinstance(error, KammilError):
         return ApiError(400, str(error))
+    return _failed(error)
+
+
+def _failed(error: Exception) -> ApiError:
+    """What a client is told of a failure of ours."""
+    if isinstance(error, MemoryError):
+        message = "there is not enough memory for this request now; ask for less, or later."
+        return ApiError(503, message, code="out_of_memory", headers={"Retry-After": "1"})
+    if isinstance(error, EndedError):
+        message = "the model stopped, and is being opened anew; try again in a second."
+        return ApiError(503, message, code="model_stopped", headers={"Retry-After": "1"})
+    if isinstance(error, RoundError):
+        message = "the server failed at this request and others beside it; its log says why. Try again."
+        return ApiError(500, message, code="internal_error")
     return ApiError(500, "the server failed; its log says why.", code="internal_error")
+
+
+def is_news(error: Exception) -> bool:
+    """Whether an error belongs into the log: it is a failure of ours, and the engine has not logged it."""
+    return of(error).status >= 500 and not isinstance(error, ApiError | TimeoutError | EngineError)
 
 
 def install(app: FastAPI) -> None:

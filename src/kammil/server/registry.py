@@ -7,8 +7,9 @@ import gc
 import hashlib
 import logging
 import math
+import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ EACH = 2.0
 """Megabytes of states of one session: the last 170 characters that were typed, with the bundled model."""
 LEARNT = 10_000
 """Texts that clients may teach a model at most."""
+AGAIN = 30.0
+"""Seconds after which a stopped model that could not be opened anew is tried again, if nobody asks for it sooner."""
 
 Worked = Callable[["Served", Call[Any], int], None]
 
@@ -75,6 +78,9 @@ class Served:
 
     def _forget(self, prefixes: Prefixes) -> None:
         """Free states that nobody will ask for again; on the engine's thread, which may be at work with them."""
+        if not self.engine.alive:
+            prefixes.clear()
+            return
         self.engine.submit(Learning(math.inf, prefixes.clear))
 
     def worked(self, call: Call[Any], tokens: int) -> None:
@@ -104,6 +110,7 @@ class Registry:
         self._folders = {name_of(folder): folder for folder in settings.folders}
         self._open: dict[str, Served] = {}
         self._opening: dict[str, asyncio.Task[Served]] = {}
+        self._revive_at = 0.0
 
     @property
     def names(self) -> list[str]:
@@ -112,8 +119,8 @@ class Registry:
 
     @property
     def ready(self) -> bool:
-        """Whether the first model is open."""
-        return self.names[0] in self._open
+        """Whether the first model is open, and the threads of all that are open run."""
+        return self.names[0] in self._open and all(served.engine.alive for served in self.served)
 
     @property
     def served(self) -> list[Served]:
@@ -143,11 +150,26 @@ class Registry:
             raise ApiError(
                 404, f"there is no model of that name; there is: {known}.", param="model", code="model_not_found"
             )
-        if name in self._open:
+        if name in self._open and self._open[name].engine.alive:
             return self._open[name]
         if name not in self._opening:
             self._opening[name] = asyncio.create_task(self._load(name))
         return await asyncio.shield(self._opening[name])
+
+    async def revive(self) -> None:
+        """Open models anew whose threads have ended; to be called now and then."""
+        for name, served in list(self._open.items()):
+            if served.engine.alive:
+                continue
+            served.engine.bury()
+            if time.monotonic() < self._revive_at:
+                continue
+            try:
+                await self.open(name)
+                log.info("opened %s anew", name)
+            except Exception as error:
+                self._revive_at = time.monotonic() + AGAIN
+                log.error("%s could not be opened anew: %s", name, error)
 
     async def reload(self) -> None:
         """Read the folders of all open models again; who is being answered keeps the old one until then."""
@@ -170,7 +192,16 @@ class Registry:
     async def _load(self, name: str) -> Served:
         try:
             model = await asyncio.to_thread(load, self._folders[name])
+            stopped = self._open.get(name)
+            if stopped is not None and stopped.engine.alive:
+                stopped = None
+            if stopped is not None:  # what it was taught, the new one knows too
+                await asyncio.to_thread(_teach, model, [text for texts in stopped.learnt.values() for text in texts])
             served = self._open[name] = Served(name, model, self._settings, self._worked)
+            if stopped is not None:
+                served.learnt = stopped.learnt
+                stopped.retired = True
+                stopped.release()
             # What lives as long as the server need not be looked through for garbage, 60 ms each time.
             gc.unfreeze()
             gc.collect()
@@ -178,6 +209,11 @@ class Registry:
             return served
         finally:
             self._opening.pop(name, None)
+
+
+def _teach(model: Completer, texts: Sequence[str]) -> None:
+    for text in texts:
+        model.learn(text)
 
 
 def _entry(name: str, folder: Path, settings: Serving) -> schemas.ModelEntry:

@@ -42,7 +42,7 @@ async def stream(plan: Plan, *, include_usage: bool, stack: AsyncExitStack) -> A
                 yield format_sse_event(data_str=plan.response([], usage(plan, decided)).model_dump_json())
         except Exception as error:
             failed = errors.of(error)
-            if failed.status >= 500:
+            if errors.is_news(error):
                 log.error("a stream failed", exc_info=error)
             yield format_sse_event(data_str=json.dumps(failed.detail()))
         finally:

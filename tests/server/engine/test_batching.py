@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.server.engine.conftest import ids_of, run, writing
 
 import kammil
 from kammil.completion import Completer, Options
 from kammil.errors import FolderError
 from kammil.models.base import Ids, LogProbabilities, State
-from kammil.server.engine import Engine, Learning, Piece, Scoring, Suggesting, Writing, Written
-from kammil.vocabulary import BOS, EOS
+from kammil.server.engine import Engine, Learning, Piece, Scoring, Suggesting, Written
+from kammil.vocabulary import EOS
 
-T = TypeVar("T")
 PROMPTS = ["شو حلو", "", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله على كل شي بس", "?!"]
 OPTIONS: list[Options] = [
     {"temperature": 0.7},
@@ -34,29 +34,6 @@ OPTIONS: list[Options] = [
     {"min_length": 4, "forbid": ("ا",)},
     {"length": 0},
 ]
-
-
-def ids_of(model: Completer, prompt: str) -> Ids:
-    return np.concatenate([[BOS], model.vocabulary.encode(model.normalise(prompt))])
-
-
-def writing(model: Completer, prompt: str, options: Options, n: int = 1, seconds: float = 60, **more: Any) -> Writing:
-    guide = model.guide(options, n)
-    return Writing(time.monotonic() + seconds, model, ids_of(model, prompt), guide, n, **more)
-
-
-def run(model: Completer, work: Callable[[Engine], Coroutine[Any, Any, T]], **options: int) -> T:
-    """Work with an engine, which must then end by itself."""
-
-    async def main() -> T:
-        engine = Engine(model, **options)
-        try:
-            return await asyncio.wait_for(work(engine), 120)
-        finally:
-            engine.close()
-            await asyncio.to_thread(engine.join, 30)
-
-    return asyncio.run(main())
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,31 @@ characters; `answers` go back to the event loops; `batching` is the thread.
 """
 
 from kammil.server.engine.batching import Engine
-from kammil.server.engine.calls import Call, Learning, Piece, Scoring, Suggesting, Token, Writing, Written
+from kammil.server.engine.calls import (
+    Call,
+    EndedError,
+    EngineError,
+    Learning,
+    Piece,
+    RoundError,
+    Scoring,
+    Suggesting,
+    Token,
+    Writing,
+    Written,
+)
 
-__all__ = ["Call", "Engine", "Learning", "Piece", "Scoring", "Suggesting", "Token", "Writing", "Written"]
+__all__ = [
+    "Call",
+    "EndedError",
+    "Engine",
+    "EngineError",
+    "Learning",
+    "Piece",
+    "RoundError",
+    "Scoring",
+    "Suggesting",
+    "Token",
+    "Writing",
+    "Written",
+]

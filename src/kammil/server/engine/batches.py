@@ -51,10 +51,17 @@ class Batches:
         """Texts being written."""
         return sum(len(batch.log_probabilities) for batch in self._batches)
 
+    def clear(self) -> None:
+        """Let all of them go."""
+        self._batches = []
+
     def step(self, new: Sequence[Batch]) -> None:
         """Take in texts, and write one more character of every one."""
         if new:
-            self._batches = self._packed([*self._batches, *new])
+            try:
+                self._batches = self._packed([*self._batches, *new])
+            except Exception as error:  # those that were there go on as they were
+                self._answers.fail([writing for batch in new for writing in batch.writings], error)
         self._batches = [batch for batch in self._batches if self._step(batch)]
 
     def _packed(self, every: Sequence[Batch]) -> list[Batch]:
@@ -89,11 +96,12 @@ class Batches:
                 self._drop(batch)
             if not batch.writings:
                 return False
-            ids = choose(batch.writings, batch.log_probabilities)
+            ids, failed = choose(batch.writings, batch.log_probabilities)
+            for writing, error in failed.items():
+                self._answers.fail([writing], error)
             for writing in batch.writings:
-                self._answers.note(writing)
-                if all(job.draft.reason is not None for job in writing.live):
-                    self._answers.settle(writing, writing.written())
+                if not writing.settled:
+                    self._tell(writing)
             kept = self._drop(batch)
             if not batch.writings:
                 return False
@@ -104,6 +112,15 @@ class Batches:
             self._answers.fail(batch.writings, error)
             return False
         return True
+
+    def _tell(self, writing: Writing) -> None:
+        """Say what is new of a writing, and whether that is all."""
+        try:
+            self._answers.note(writing)
+            if all(job.draft.reason is not None for job in writing.live):
+                self._answers.settle(writing, writing.written())
+        except Exception as error:
+            self._answers.fail([writing], error)
 
     def _drop(self, batch: Batch) -> Ids:
         """Let the texts go that are finished, or that nobody wants; the rows that stay."""

@@ -5,15 +5,20 @@ by one character. So a long text delays a short one by no more than its row in t
 for any more leaves within a round, and the event loop, which runs elsewhere, is always free to answer. What is written
 is what `Completer.complete` writes, whoever else is in the batch.
 
+What goes wrong with one call is its answer, and what goes wrong with many at once is the answer of these; the thread
+goes on. If it ends all the same, all that wait are told so at once.
+
 Shapes: B batch, T time, V vocabulary.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -27,7 +32,16 @@ from kammil.phrases import phrase
 from kammil.prefixes import Reading
 from kammil.server.engine.answers import Answers
 from kammil.server.engine.batches import Batch, Batches
-from kammil.server.engine.calls import Call, Learning, Scanning, Scoring, Suggesting, Writing
+from kammil.server.engine.calls import (
+    Call,
+    EndedError,
+    Learning,
+    RoundError,
+    Scanning,
+    Scoring,
+    Suggesting,
+    Writing,
+)
 from kammil.server.engine.prompts import Prompts, shapes
 from kammil.suggestion import WIDTH, Search, spelled
 
@@ -38,6 +52,8 @@ TIDY = 5.0
 """Seconds after which memory that is free goes back to the system, while there is work and once after it."""
 
 Answer = TypeVar("Answer")
+
+log = logging.getLogger("kammil.server")
 
 
 @dataclass
@@ -79,19 +95,23 @@ class Engine:
         self._alone = rows == 1
         self._inbox: deque[Call[Any]] = deque()
         self._wake = threading.Condition()
-        self._closing = False
+        self._closing = self._ended = False
         self._answers = Answers()
         self._prompts = Prompts(model, self._answers, together=not self._alone)
         self._batches = Batches(model, self._answers, rows)
         self._searches: list[Searching] = []
+        self._tidied, self._used = time.monotonic(), False
         self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)
         self._thread.start()
 
     def submit(self, call: Call[Answer]) -> Call[Answer]:
-        """Take up a call; its `answer` comes on the loop that made it."""
+        """Take up a call; its `answer` comes on the loop that made it, where this is to be called."""
         with self._wake:
-            self._inbox.append(call)
-            self._wake.notify()
+            if not self._ended:
+                self._inbox.append(call)
+                self._wake.notify()
+                return call
+        call.fail(EndedError())
         return call
 
     async def ask(self, call: Call[Answer]) -> Answer:
@@ -101,6 +121,23 @@ class Engine:
             return await call.answer
         finally:
             call.left = True
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive() and not self._ended
+
+    def bury(self) -> None:
+        """Fail whatever an ended thread has left unanswered. The thread does it as its last act; anybody may repeat it
+        afterwards, in case that failed too."""
+        with self._wake:
+            self._ended = True
+            left = [*self._answers.due, *self._inbox]
+            self._inbox.clear()
+        for call in left:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                call.loop.call_soon_threadsafe(call.fail, EndedError())
+        self._let_go()
 
     def close(self) -> None:
         """Finish what was taken up, then end the thread; returns at once."""
@@ -116,21 +153,51 @@ class Engine:
 
     def _run(self) -> None:
         """The thread: rounds, as long as there is something to do."""
-        tidied, used = time.monotonic(), False
-        while True:
+        try:
+            while self._turn():
+                pass
+        except BaseException as error:
+            log.critical("the thread of a model has ended", exc_info=error)
+        finally:
+            self.bury()
+
+    def _turn(self) -> bool:
+        """Wait for something to do, and do a round of it; whether there may be more. A round that fails takes with it
+        what it worked on, and nothing else."""
+        try:
             with self._wake:
-                self._wake.wait_for(lambda: self._inbox or self._busy or self._closing, TIDY if used else None)
+                self._wake.wait_for(lambda: self._inbox or self._busy or self._closing, TIDY if self._used else None)
+                self._answers.take_up(self._inbox)
                 taken = list(self._inbox)
                 self._inbox.clear()
-                ended = self._closing and not (taken or self._busy)
-            if ended:
-                return
+                if self._closing and not (taken or self._busy):
+                    return False
             if taken or self._busy:
                 self._round(taken)
-                used = True
-            if used and time.monotonic() >= tidied + TIDY:
+                self._used = True
+            if self._used and time.monotonic() >= self._tidied + TIDY:
                 give_back()
-                tidied, used = time.monotonic(), False
+                self._tidied, self._used = time.monotonic(), False
+        except Exception as error:
+            log.error("a round failed, and with it all that it worked on", exc_info=error)
+            self._abandon(MemoryError() if isinstance(error, MemoryError) else RoundError())
+        return True
+
+    def _abandon(self, error: Exception) -> None:
+        """Answer all calls at work with an error, and let go of what they held."""
+        calls = [call for call in self._answers.due if not call.settled]
+        self._let_go()
+        for prefixes in {call.prefixes for call in calls if isinstance(call, Writing | Suggesting)}:
+            prefixes.clear()  # who knows what of it is whole
+        self._answers.fail(calls, error)
+        self._count()
+        self._answers.hand_out()
+
+    def _let_go(self) -> None:
+        """Drop all that is at work."""
+        self._prompts.clear()
+        self._batches.clear()
+        self._searches = []
 
     def _round(self, taken: Sequence[Call[Any]]) -> None:
         """Take up calls, read a piece of every prompt, and write one more character of every text."""
@@ -154,7 +221,7 @@ class Engine:
     def _take_up(self, call: Call[Any]) -> None:
         """Begin with a call."""
         call.begun = time.monotonic()
-        if call.left:
+        if call.left and not self._answers.wanted(call):
             return
         try:
             match call:
@@ -169,8 +236,7 @@ class Engine:
                 case Writing() if call.live:
                     self._prompts.add(call, call.prefixes.reading(call.ids))
                 case Writing():
-                    self._answers.note(call)
-                    self._answers.settle(call, call.written())
+                    self._finish(call)
                 case _:
                     raise TypeError(f"no such call: {call}")
         except Exception as error:
@@ -182,23 +248,31 @@ class Engine:
         begun: list[Batch] = []
         suggesting: list[tuple[Suggesting, LogProbabilities, State]] = []
         for call, reading in self._prompts.read():
-            match call, reading:
-                case Scoring(), Scanning():
-                    self._answers.settle(call, reading.tokens)
-                case Suggesting(), Reading():
-                    suggesting.append((call, *reading.known))
-                case Writing(), _:
-                    begun.extend(self._begun(call, *reading.known))
-                case _:
-                    raise TypeError("no such call waits")
-        self._suggest(suggesting)
+            try:
+                match call, reading:
+                    case Scoring(), Scanning():
+                        self._answers.settle(call, reading.tokens)
+                    case Suggesting(), Reading():
+                        suggesting.append((call, *reading.known))
+                    case Writing(), _:
+                        begun.extend(self._begun(call, *reading.known))
+                    case _:
+                        raise TypeError("no such call waits")
+            except Exception as error:
+                self._answers.fail([call], error)
+        if suggesting:
+            self._suggest(suggesting)
         return begun
+
+    def _finish(self, call: Writing) -> None:
+        """Answer with texts that are all there."""
+        self._answers.note(call)
+        self._answers.settle(call, call.written())
 
     def _begun(self, call: Writing, log_probabilities: LogProbabilities, state: State) -> list[Batch]:
         """A writing whose prompt is read, ready to step."""
         if not call.live:
-            self._answers.note(call)
-            self._answers.settle(call, call.written())
+            self._finish(call)
             return []
         many = len(call.live)
         if call.guide.options.beams > 1:
@@ -212,11 +286,15 @@ class Engine:
     def _suggest(self, some: Sequence[tuple[Suggesting, LogProbabilities, State]]) -> None:
         """Search for words after these prefixes, those that ask for the same together."""
         groups: dict[object, list[tuple[Suggesting, LogProbabilities, State]]] = {}
-        states = self.model.runner.aligned([state for _, _, state in some]) if some else []
-        for (call, log_probabilities, _), state in zip(some, states, strict=True):
-            alone = id(call) if self._alone else None
-            key = (call.k, call.threshold, alone, shapes(state))
-            groups.setdefault(key, []).append((call, log_probabilities, state))
+        try:
+            states = self.model.runner.aligned([state for _, _, state in some])
+            for (call, log_probabilities, _), state in zip(some, states, strict=True):
+                alone = id(call) if self._alone else None
+                key = (call.k, call.threshold, alone, shapes(state))
+                groups.setdefault(key, []).append((call, log_probabilities, state))
+        except Exception as error:
+            self._answers.fail([call for call, _, _ in some], error)
+            return
         for group in groups.values():
             calls = [call for call, _, _ in group]
             try:
@@ -231,20 +309,20 @@ class Engine:
                 self._answers.fail(calls, error)
                 continue
             for (call, log_probabilities, state), words in zip(group, found, strict=True):
-                if not call.words:
-                    self._answers.settle(call, (spelled(self.model.vocabulary, call.seen, words), None))
-                elif self._answers.wanted(call):  # since each takes its time
-                    self._settle_phrase(call, words, log_probabilities, state)
+                if not call.words or self._answers.wanted(call):  # since each phrase takes its time
+                    self._settle_words(call, words, log_probabilities, state)
 
-    def _settle_phrase(
+    def _settle_words(
         self, call: Suggesting, words: Sequence[tuple[Ids, float]], log_probabilities: LogProbabilities, state: State
     ) -> None:
-        """Answer with words that were found, and with a phrase."""
+        """Answer with words that were found, and with a phrase, if it was asked for."""
         model = self.model
         try:
-            ghost = phrase(
-                model.runner, model.vocabulary, model.letters, call.seen, log_probabilities, state, words=call.words
-            )
+            ghost = None
+            if call.words:
+                ghost = phrase(
+                    model.runner, model.vocabulary, model.letters, call.seen, log_probabilities, state, words=call.words
+                )
             self._answers.settle(call, (spelled(model.vocabulary, call.seen, words), ghost))
         except Exception as error:
             self._answers.fail([call], error)
@@ -257,12 +335,12 @@ class Engine:
                 writing.found(search.so_far())
             if not self._answers.wanted(writing):
                 return False
-            search.so_far = next(search.steps)
-        except StopIteration as end:
-            writing.found(end.value)
-            self._answers.note(writing)
-            self._answers.settle(writing, writing.written())
-            return False
+            try:
+                search.so_far = next(search.steps)
+            except StopIteration as end:
+                writing.found(end.value)
+                self._finish(writing)
+                return False
         except Exception as error:
             self._answers.fail([writing], error)
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -24,6 +25,18 @@ from kammil.suggestion import Suggestion
 from kammil.vocabulary import UNK
 
 Answer = TypeVar("Answer")
+
+
+class EngineError(Exception):
+    """An engine failed, whatever the call was; its log says why."""
+
+
+class RoundError(EngineError):
+    """A round failed, and with it all that it worked on."""
+
+
+class EndedError(EngineError):
+    """The engine's thread has ended: nothing that is asked of it comes back."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,10 @@ class Call(Generic[Answer]):
 
     def fail(self, error: Exception) -> None:
         """Give an error instead; on the loop's side."""
+        traceback.clear_frames(error.__traceback__)  # they hold the states of all that failed together
         if not self.answer.done():
             self.answer.set_exception(error)
+            self.answer.exception()  # looked at: that nobody waits any more is nothing to be warned of
 
 
 class Scanning:
@@ -202,7 +217,12 @@ class Job:
 
     def __post_init__(self) -> None:
         """Each text has a generator of its own, that of `decoding.draw`."""
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Put the generator where the next decision begins, each of which draws one number."""
         self.generator = np.random.default_rng([self.seed, self.index])
+        self.generator.random(self.decided)
 
     def piece(self) -> Piece | None:
         """What has come since the last time; None if nothing has."""

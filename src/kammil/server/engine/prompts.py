@@ -50,6 +50,10 @@ class Prompts:
         """Calls whose text is being read."""
         return len(self._waiting)
 
+    def clear(self) -> None:
+        """Let all of them go."""
+        self._waiting = []
+
     def add(self, call: Writing | Suggesting | Scoring, reading: Reading | Scanning) -> None:
         """Take up a call whose text is to be read."""
         self._waiting.append(Waiting(call, reading))
@@ -82,23 +86,35 @@ class Prompts:
     def _read_alike(self, some: Sequence[Waiting], size: int, *, scanned: bool) -> None:
         """Read so many ids of each of these, those whose states fit together in one call."""
         groups: dict[object, list[tuple[Waiting, State]]] = {}
-        states = self._model.runner.aligned([one.reading.state for one in some]) if len(some) > 1 else None
-        for i, one in enumerate(some):
-            state = states[i] if states is not None else one.reading.state
-            groups.setdefault(shapes(state), []).append((one, state))
+        try:
+            states = self._model.runner.aligned([one.reading.state for one in some]) if len(some) > 1 else None
+            for i, one in enumerate(some):
+                state = states[i] if states is not None else one.reading.state
+                groups.setdefault(shapes(state), []).append((one, state))
+        except Exception as error:
+            self._fail(some, error)
+            return
         for group in groups.values():
             try:
                 ids = np.stack([one.reading.piece(size) for one, _ in group])  # (B, T)
                 state = joined([state for _, state in group])
                 read, state = self._model.runner.read(ids, state, last=None if scanned else 1)
-                for i, (one, _) in enumerate(group):
+            except Exception as error:
+                self._fail([one for one, _ in group], error)
+                continue
+            for i, (one, _) in enumerate(group):
+                try:
                     # A copy: what is kept of one text must not hold on to what was read beside it.
                     own = state if len(group) == 1 else rows(state, np.array([i]))
                     one.reading.take(size, read[i] if len(group) == 1 else read[i].copy(), own)
-            except Exception as error:
-                for one, _ in group:
-                    one.failed = True
-                self._answers.fail([one.call for one, _ in group], error)
+                except Exception as error:
+                    self._fail([one], error)
+
+    def _fail(self, some: Sequence[Waiting], error: Exception) -> None:
+        """Answer some of them with an error."""
+        for one in some:
+            one.failed = True
+        self._answers.fail([one.call for one in some], error)
 
 
 def shapes(state: State) -> Shapes:
