@@ -48,6 +48,9 @@ def serve(
     timeout: Annotated[float, typer.Option(help="Seconds of a request; what is written by then is the answer.")] = 30,
     max_tokens: Annotated[int, typer.Option(help="Characters of one completion at most.")] = 2048,
     max_body: Annotated[int, typer.Option(help="Bytes of one request at most; more get 413.")] = 1 << 20,
+    max_answer: Annotated[
+        int, typer.Option(help="Tokens and alternatives of one answer at most: (prompt + max_tokens) x n x (1 + top).")
+    ] = 500_000,
     sessions: Annotated[int, typer.Option(help="Clients whose typing is remembered, of each model.")] = 256,
     learn: Annotated[
         bool | None,
@@ -74,6 +77,7 @@ def serve(
         seconds=timeout,
         max_tokens=max_tokens,
         body=max_body,
+        answer=max_answer,
         sessions=sessions,
         learn=learn,
         access_log=access_log,

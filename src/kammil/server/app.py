@@ -151,7 +151,7 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
         """Write on after a prompt."""
         async with AsyncExitStack() as stack:
             served = await stack.enter_async_context(registry.use(body.model))
-            plan = completions.plan(body, served, settings)
+            plan = await completions.plan(body, served, settings)
             _prompted(settings, body.prompt)
             if body.stream:
                 told = body.stream_options is not None and bool(body.stream_options.include_usage)
@@ -215,13 +215,13 @@ def _evaluating(app: FastAPI, registry: Registry) -> None:
     async def tokenize(body: schemas.TokenizeRequest) -> Response:
         """The tokens of a text as the model sees it."""
         async with registry.use(body.model) as served:
-            return _json(texts.tokenize(body, served))
+            return _json(await texts.tokenize(body, served))
 
     @app.post("/detokenize", response_model=schemas.DetokenizeResponse, responses=WRONG)
     async def detokenize(body: schemas.DetokenizeRequest) -> Response:
         """The text of some tokens."""
         async with registry.use(body.model) as served:
-            return _json(texts.detokenize(body, served))
+            return _json(await texts.detokenize(body, served))
 
 
 def _watching(app: FastAPI, registry: Registry, metrics: Metrics) -> None:
@@ -269,9 +269,10 @@ def _prompted(settings: Serving, prompt: object) -> None:
         log.info("prompt: %r", prompt)
 
 
-def _json(answer: BaseModel) -> Response:
-    """Written by pydantic in one go; FastAPI would check it a second time."""
-    return Response(answer.model_dump_json(), media_type="application/json")
+def _json(answer: BaseModel | bytes) -> Response:
+    """Written by pydantic in one go, or written already; FastAPI would check it a second time."""
+    body = answer if isinstance(answer, bytes) else answer.model_dump_json()
+    return Response(body, media_type="application/json")
 
 
 async def attended(request: Request, work: Awaitable[Answer]) -> Answer:

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, cast
 
 import numpy as np
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from kammil.completion import Completer, Options
 from kammil.decoding import FinishReason, Guide
 from kammil.prefixes import Prefixes
-from kammil.server.engine import Piece, Token, Writing
+from kammil.server import bodies
+from kammil.server.engine import Piece, Token, Writing, Written
 from kammil.server.errors import ApiError
 from kammil.server.registry import Served
 from kammil.server.schemas import PROMPTS as MOST
@@ -32,7 +34,7 @@ STOP: dict[FinishReason, Literal["stop", "length"]] = {"end": "stop", "stop": "s
 PING = 15.0
 """Seconds of silence after which a stream says that it is still there."""
 LONGEST = 100_000
-"""Characters of all prompts of a request at most."""
+"""Characters of all prompts of a request at most, as they are given and as the model sees them."""
 
 Ids = NDArray[np.int64]
 Report = Callable[[list[Piece]], None]
@@ -67,6 +69,8 @@ class Plan:
     deadline: float
     id: str
     created: int
+    size: int
+    """Tokens and alternatives of the answer at most, echoed prompts included."""
 
     def writing(self, prompt: Prompt, progress: Report | None = None) -> Writing:
         """The call for one prompt."""
@@ -94,8 +98,17 @@ class Plan:
         )
 
 
-def plan(request: CompletionRequest, served: Served, settings: Serving) -> Plan:
+async def plan(request: CompletionRequest, served: Served, settings: Serving) -> Plan:
     """Check a request against its model; `ApiError` or `OptionError` for the first thing that is wrong."""
+    given = "" if request.prompt is None else request.prompt
+    length = _length(given)
+    if length > LONGEST:  # before anything is done with it
+        raise ApiError(400, f"the prompt has more than {LONGEST} characters; shorten it.", param="prompt")
+    prompts = tuple(await bodies.aside(length, partial(_prompts, given, served.model)))
+    return _plan(request, prompts, served, settings)
+
+
+def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Served, settings: Serving) -> Plan:
     if request.suffix:
         raise ApiError(
             400, "suffix is given, but no model here was trained to fill gaps; leave it out.", param="suffix"
@@ -111,7 +124,6 @@ def plan(request: CompletionRequest, served: Served, settings: Serving) -> Plan:
     beams = request.beams or 1
     if beams > 1 and request.logprobs is not None:
         raise ApiError(400, "logprobs are not given for beams; leave one of them out.", param="logprobs")
-    prompts = tuple(_prompts("" if request.prompt is None else request.prompt, served.model))
     if len(prompts) * max(n, best_of, beams) > TEXTS:
         raise ApiError(400, f"more than {TEXTS} texts are asked for; ask for fewer at a time.", param="n")
     if sum(prompt.tokens for prompt in prompts) > LONGEST:
@@ -120,6 +132,13 @@ def plan(request: CompletionRequest, served: Served, settings: Serving) -> Plan:
     if length > settings.max_tokens:
         message = f"max_tokens is {length}, but this server writes {settings.max_tokens} characters at most."
         raise ApiError(400, message, param="max_tokens")
+    size = _size(request, prompts, length, max(n, best_of))
+    if size > settings.answer:
+        message = (
+            f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
+            f"but {settings.answer} is the most; ask for less at a time."
+        )
+        raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
     options = _options(request, length, best_of if best_of > n else 1)
     return Plan(
         served,
@@ -132,7 +151,23 @@ def plan(request: CompletionRequest, served: Served, settings: Serving) -> Plan:
         time.monotonic() + settings.seconds,
         f"cmpl-{secrets.token_hex(12)}",
         int(time.time()),
+        size,
     )
+
+
+def _length(given: str | list[str] | list[int] | list[list[int]]) -> int:
+    """Characters of all prompts, as they are given."""
+    if isinstance(given, str):
+        return len(given)
+    return sum(1 if isinstance(one, int) else len(one) for one in given)
+
+
+def _size(request: CompletionRequest, prompts: Sequence[Prompt], length: int, n: int) -> int:
+    """Tokens and alternatives of the answer at most; texts by themselves are bounded already."""
+    if request.logprobs is None and not request.echo:
+        return 0
+    echoed = sum(prompt.tokens for prompt in prompts) if request.echo else 0
+    return (echoed + len(prompts) * length) * n * (1 + (request.logprobs or 0))
 
 
 def _options(request: CompletionRequest, length: int, best_of: int) -> Options:
@@ -203,8 +238,8 @@ def _prompt(given: str | list[int], model: Completer) -> Prompt:
     return Prompt(np.concatenate([[BOS], characters]), began=began)
 
 
-async def complete(plan: Plan) -> CompletionResponse:
-    """Write all texts of a request, and answer."""
+async def complete(plan: Plan) -> bytes:
+    """Write all texts of a request; the answer as JSON."""
     writings = [plan.writing(prompt) for prompt in plan.prompts]
     try:
         for writing in writings:
@@ -213,27 +248,28 @@ async def complete(plan: Plan) -> CompletionResponse:
     finally:
         for writing in writings:
             writing.left = True
-    choices: list[Choice] = []
-    decided = 0
-    for writing, prompt, texts in zip(writings, plan.prompts, answers, strict=True):
+    for writing, prompt in zip(writings, plan.prompts, strict=True):
         plan.served.worked(writing, prompt.tokens)
-        start = echoed(plan, writing)
+    return await bodies.aside(plan.size, partial(_body, plan, writings, answers))
+
+
+def _body(plan: Plan, writings: Sequence[Writing], answers: Sequence[Sequence[Written]]) -> bytes:
+    """The answer as JSON."""
+    choices: list[bytes] = []
+    decided = 0
+    for writing, texts in zip(writings, answers, strict=True):
+        start = Start(plan, writing)
         for written in texts:
             decided += written.decided
-            logprobs = None
+            tokens = start.tokens
             if plan.top is not None:
                 own = Tokens(plan.served.model.vocabulary, len(start.text))
                 own.add(written.tokens, len(start.text) + len(written.text))
-                logprobs = merged(start.logprobs, own.made)
-            choices.append(
-                Choice(
-                    text=start.text + written.text,
-                    index=len(choices),
-                    logprobs=logprobs,
-                    finish_reason=STOP[written.finish_reason],
-                )
-            )
-    return plan.response(choices, usage(plan, decided))
+                tokens = (*tokens, bodies.lists(own.made))
+            reason = STOP[written.finish_reason]
+            made = Choice(text=start.text + written.text, index=len(choices), finish_reason=reason)
+            choices.append(bodies.choice(made, *tokens))
+    return bodies.filled(plan.response([], usage(plan, decided)), "choices", b",".join(choices))
 
 
 def usage(plan: Plan, decided: int) -> Usage:
@@ -280,29 +316,27 @@ class Tokens:
         return SPECIAL.get(id) or self._vocabulary.piece(id)
 
 
-def echoed(plan: Plan, writing: Writing) -> Choice:
-    """What stands before every text of a prompt: nothing, or the prompt as the model sees it, with its tokens."""
-    if not plan.echo:
-        return Choice(text="", index=0)
-    vocabulary = plan.served.model.vocabulary
-    text = vocabulary.decode(writing.ids)
-    if writing.scanning is None:
-        return Choice(text=text, index=0)
-    tokens = writing.scanning.tokens
-    if any(prompt.ids is writing.ids and prompt.began for prompt in plan.prompts):
-        tokens = [Token(BOS, 0.0, ()), *tokens]
-    made = Tokens(vocabulary, 0)
-    made.add(tokens, len(text), unconditional=True)
-    return Choice(text=text, index=0, logprobs=made.made)
+class Start:
+    """What stands before every text of a prompt: nothing, or the prompt as the model sees it, with its tokens.
 
+    Args:
+        plan: of the request.
+        writing: of the prompt, which is read.
+    """
 
-def merged(first: Logprobs | None, second: Logprobs) -> Logprobs:
-    """Two lists of tokens, one after the other."""
-    if first is None:
-        return second
-    return Logprobs(
-        tokens=first.tokens + second.tokens,
-        token_logprobs=first.token_logprobs + second.token_logprobs,
-        top_logprobs=first.top_logprobs + second.top_logprobs,
-        text_offset=first.text_offset + second.text_offset,
-    )
+    def __init__(self, plan: Plan, writing: Writing) -> None:
+        """Write it once, however many texts follow."""
+        self.text = ""
+        self.tokens: tuple[bodies.Lists, ...] = ()
+        if not plan.echo:
+            return
+        vocabulary = plan.served.model.vocabulary
+        self.text = vocabulary.decode(writing.ids)
+        if writing.scanning is None:
+            return
+        tokens = writing.scanning.tokens
+        if any(prompt.ids is writing.ids and prompt.began for prompt in plan.prompts):
+            tokens = [Token(BOS, 0.0, ()), *tokens]
+        made = Tokens(vocabulary, 0)
+        made.add(tokens, len(self.text), unconditional=True)
+        self.tokens = (bodies.lists(made.made),)

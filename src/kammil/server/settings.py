@@ -49,6 +49,8 @@ class Serving(BaseModel):
     """Characters of one completion at most."""
     body: int = Field(default=1 << 20, ge=1024, le=1 << 30)
     """Bytes of a request at most; more is answered with 413."""
+    answer: int = Field(default=500_000, ge=1000, le=100_000_000)
+    """Tokens and alternatives of one answer at most: (echoed prompt + max_tokens) x n x (1 + logprobs)."""
     sessions: int = Field(default=256, ge=0, le=100_000)
     """Clients whose texts are kept apart at most, of each model; those heard of longest ago go first."""
     learn: bool | None = None
@@ -105,6 +107,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "seconds": "a number of seconds above 0, such as 30",
         "max_tokens": "a whole number from 1 to 100000",
         "body": "a whole number of bytes from 1024 to 1073741824",
+        "answer": "a whole number from 1000 to 100000000",
         "sessions": "a whole number from 0 to 100000",
         "learn": "yes or no",
         "access_log": "yes or no",
@@ -112,7 +115,9 @@ _REASONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_OPTIONS: Mapping[str, str] = MappingProxyType({"waiting": "queue", "seconds": "timeout", "body": "max_body"})
+_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {"waiting": "queue", "seconds": "timeout", "body": "max_body", "answer": "max_answer"}
+)
 """What the command line calls a setting, where it is shorter there."""
 
 

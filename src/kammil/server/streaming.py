@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from functools import partial
+from functools import cache, partial
 
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
-from kammil.server import errors
-from kammil.server.completions import PING, STOP, Plan, Tokens, echoed, merged, usage
+from kammil.server import bodies, errors
+from kammil.server.completions import PING, STOP, Plan, Start, Tokens, usage
 from kammil.server.engine import Piece, Writing, Written
 from kammil.server.schemas import Choice
 
@@ -54,7 +54,8 @@ async def stream(plan: Plan, *, include_usage: bool, stack: AsyncExitStack) -> A
 
 async def _events(plan: Plan, writings: list[Writing], news: News) -> AsyncIterator[bytes]:
     """Pieces as they come; what has come while the last event was being sent goes in one. A ping in silence."""
-    texts = {i * plan.n + j: Text(plan, writing) for i, writing in enumerate(writings) for j in range(plan.n)}
+    starts = [cache(partial(Start, plan, writing)) for writing in writings]
+    texts = {i * plan.n + j: Text(plan, start) for i, start in enumerate(starts) for j in range(plan.n)}
     left = len(writings)
     while left:
         try:
@@ -73,8 +74,8 @@ async def _events(plan: Plan, writings: list[Writing], news: News) -> AsyncItera
             for j, written in enumerate(writings[i].answer.result()):
                 texts[i * plan.n + j].end(written)
         for index, text in texts.items():
-            if (choice := text.choice(index)) is not None:
-                yield format_sse_event(data_str=plan.response([choice], None).model_dump_json())
+            if text.pieces:
+                yield await bodies.aside(plan.size if plan.echo and not text.begun else 0, partial(text.event, index))
 
 
 class Text:
@@ -82,16 +83,18 @@ class Text:
 
     Args:
         plan: of the request.
-        writing: which the text belongs to.
+        start: what stands before it; asked when the prompt is read.
     """
 
-    def __init__(self, plan: Plan, writing: Writing) -> None:
+    def __init__(self, plan: Plan, start: Callable[[], Start]) -> None:
         """Nothing has come."""
-        self._plan, self._writing = plan, writing
+        self._plan, self._start = plan, start
         self.pieces: list[Piece] = []
         """What has come and was not sent."""
-        self._sent: int | None = None
-        """Characters sent, those of the prompt included; None before the first event."""
+        self.begun = False
+        """The first event has been made."""
+        self._sent = 0
+        """Characters sent, those of the prompt included."""
         self._ended = False
 
     def end(self, written: Written) -> None:
@@ -99,27 +102,26 @@ class Text:
         if not self._ended and not any(piece.finish_reason for piece in self.pieces):
             self.pieces.append(Piece(0, "", (), written.finish_reason))
 
-    def choice(self, index: int) -> Choice | None:
-        """What is new, the prompt first if it is echoed; None if nothing is."""
+    def event(self, index: int) -> bytes:
+        """What is new, the prompt first if it is echoed."""
         pieces, self.pieces = self.pieces, []
-        if not pieces:
-            return None
-        made = Choice(text="", index=index)
-        if self._sent is None:
-            made = echoed(self._plan, self._writing)
-            self._sent = 0
-            made.index = index
-        made.text += "".join(piece.text for piece in pieces)
+        made = Choice(text="".join(piece.text for piece in pieces), index=index)
+        tokens: tuple[bodies.Lists, ...] = ()
+        if not self.begun:
+            self.begun = True
+            start = self._start()
+            made.text, tokens = start.text + made.text, start.tokens
         self._sent += len(made.text)
         if self._plan.top is not None:
             fresh = Tokens(self._plan.served.model.vocabulary, self._sent - sum(len(p.text) for p in pieces))
             for piece in pieces:
                 fresh.add(piece.tokens, self._sent)
-            made.logprobs = merged(made.logprobs, fresh.made)
+            tokens = (*tokens, bodies.lists(fresh.made))
         reason = pieces[-1].finish_reason
         if reason is not None:
             made.finish_reason, self._ended = STOP[reason], True
-        return made
+        body = bodies.filled(self._plan.response([], None), "choices", bodies.choice(made, *tokens))
+        return format_sse_event(data_str=body.decode())
 
 
 def _report(news: News, i: int, pieces: list[Piece]) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from kammil.adaptation import CANNOT_LEARN
 from kammil.errors import OptionError
-from kammil.server import schemas
+from kammil.server import bodies, schemas
 from kammil.server.completions import LONGEST, SPECIAL
-from kammil.server.engine import Learning, Scoring, Suggesting
+from kammil.server.engine import Learning, Scoring, Suggesting, Token
 from kammil.server.errors import ApiError
 from kammil.server.registry import LEARNT, Served
 from kammil.server.settings import Serving
@@ -21,7 +23,8 @@ from kammil.vocabulary import BOS, EOS, PAD, UNK
 async def suggest(request: schemas.SuggestRequest, served: Served, settings: Serving) -> schemas.SuggestResponse:
     """The most probable words after what was typed."""
     model = served.model
-    seen = model.normalise(_short(request.prefix, "prefix"))
+    prefix = _short(request.prefix, "prefix")
+    seen = await bodies.aside(len(prefix), partial(model.normalise, prefix))
     ids = np.concatenate([[BOS], model.vocabulary.encode(seen)])
     call = Suggesting(
         time.monotonic() + settings.seconds,
@@ -39,31 +42,57 @@ async def suggest(request: schemas.SuggestRequest, served: Served, settings: Ser
     return schemas.SuggestResponse(model=served.name, suggestions=words, phrase=phrased)
 
 
-async def score(request: schemas.ScoreRequest, served: Served, settings: Serving) -> schemas.ScoreResponse:
-    """What each character costs, and what else was likely."""
+async def score(request: schemas.ScoreRequest, served: Served, settings: Serving) -> bytes:
+    """What each character costs, and what else was likely; the answer as JSON."""
     model = served.model
-    before, seen = model.sides(_short(request.text, "text"), _short(request.given, "given"))
+    text, given = _short(request.text, "text"), _short(request.given, "given")
+    size = (len(given) + len(text)) * (1 + request.top)
+    if size > settings.answer:
+        message = (
+            f"the answer may hold {size} characters and alternatives, (given + text) x (1 + top), "
+            f"but {settings.answer} is the most; ask for less at a time."
+        )
+        raise ApiError(400, message, param="top")
+    before, seen = await bodies.aside(len(given) + len(text), partial(model.sides, text, given))
     ids = np.concatenate([[BOS], model.vocabulary.encode(before + seen), [EOS]])
     call = Scoring(time.monotonic() + settings.seconds, model, ids, request.top)
     tokens = await served.engine.ask(call)
     served.worked(call, len(tokens))
-    characters: list[schemas.ScoredCharacter] = []
-    for character, token in zip([*seen, ""], tokens[len(before) :], strict=True):
-        others = [
-            schemas.Alternative(character=model.vocabulary.piece(id), probability=math.exp(value))
-            for id, value in token.top
-        ]
-        characters.append(
-            schemas.ScoredCharacter(
-                character=character,
-                bits=-token.log_probability / math.log(2) + 0.0,
-                probability=math.exp(token.log_probability),
-                alternatives=others,
-            )
-        )
-    costs = [one.bits for one in characters[:-1]]
+    return await bodies.aside(size, partial(_scored, served, seen, tokens[len(before) :]))
+
+
+def _scored(served: Served, seen: str, tokens: Sequence[Token]) -> bytes:
+    """Scores as JSON: of each character of a text, and of its end."""
+    costs = [_bits(token) for token in tokens[:-1]]
     each = sum(costs) / len(costs) if costs else None
-    return schemas.ScoreResponse(model=served.name, text=seen, bits_per_character=each, characters=characters)
+    made = schemas.ScoreResponse(model=served.name, text=seen, bits_per_character=each, characters=[])
+    characters = [*seen, ""]
+    pieces = (
+        [
+            _character(served, character, token)
+            for character, token in zip(
+                characters[begin : begin + bodies.PIECE], tokens[begin : begin + bodies.PIECE], strict=True
+            )
+        ]
+        for begin in range(0, len(characters), bodies.PIECE)
+    )
+    return bodies.filled(made, "characters", bodies.items(pieces))
+
+
+def _character(served: Served, character: str, token: Token) -> schemas.ScoredCharacter:
+    """One character as it is told."""
+    piece = served.model.vocabulary.piece
+    others = [schemas.Alternative(character=piece(id), probability=math.exp(value)) for id, value in token.top]
+    return schemas.ScoredCharacter(
+        character=character,
+        bits=_bits(token),
+        probability=math.exp(token.log_probability),
+        alternatives=others,
+    )
+
+
+def _bits(token: Token) -> float:
+    return -token.log_probability / math.log(2) + 0.0
 
 
 async def learn(request: schemas.LearnRequest, served: Served, settings: Serving) -> schemas.LearnResponse:
@@ -92,28 +121,30 @@ async def forget(session: str | None, served: Served, settings: Serving) -> sche
     return schemas.ForgetResponse(forgotten=len(texts))
 
 
-def tokenize(request: schemas.TokenizeRequest, served: Served) -> schemas.TokenizeResponse:
+async def tokenize(request: schemas.TokenizeRequest, served: Served) -> schemas.TokenizeResponse:
     """Tokens of a text as the model sees it."""
     text = request.prompt if request.prompt is not None else request.content
     if text is None:
         raise ApiError(400, "neither prompt nor content is given; one of them holds the text.", param="prompt")
+    _short(text, "prompt" if request.prompt is not None else "content")
     # A harness asks for the tokens of the names that `tokenizer_info` gave it. Within a text they are no tokens.
     named = next((id for id, name in SPECIAL.items() if name == text), None)
     if named is not None:
         return schemas.TokenizeResponse(tokens=[named], count=1, max_model_len=LONGEST)
-    ids: list[int] = served.model.vocabulary.encode(served.model.normalise(text)).tolist()
+    model = served.model
+    ids: list[int] = (await bodies.aside(len(text), lambda: model.vocabulary.encode(model.normalise(text)))).tolist()
     ids = [BOS, *ids] if request.add_special_tokens else ids
     return schemas.TokenizeResponse(tokens=ids, count=len(ids), max_model_len=LONGEST)
 
 
-def detokenize(request: schemas.DetokenizeRequest, served: Served) -> schemas.DetokenizeResponse:
+async def detokenize(request: schemas.DetokenizeRequest, served: Served) -> schemas.DetokenizeResponse:
     """The text of some tokens; those that are no character have none."""
     vocabulary = served.model.vocabulary
     wrong = next((id for id in request.tokens if id >= vocabulary.size), None)
     if wrong is not None:
         message = f"token {wrong} is none of this model's; they are whole numbers below {vocabulary.size}."
         raise ApiError(400, message, param="tokens")
-    text = vocabulary.decode(request.tokens)
+    text = await bodies.aside(len(request.tokens), partial(vocabulary.decode, request.tokens))
     return schemas.DetokenizeResponse(prompt=text, content=text)
 
 
