@@ -12,7 +12,7 @@ import pytest
 from tests.server.conftest import Running, until
 
 from kammil.completion import Completer
-from kammil.vocabulary import BOS
+from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 openai = pytest.importorskip("openai")
 
@@ -189,6 +189,53 @@ def test_streamed_tokens_are_those_of_the_whole(client: Any) -> None:
             assert top is None or top == pytest.approx(other, abs=1e-5)
 
 
+def test_specials_within_a_prompt_of_tokens_are_unknown_characters(client: Any) -> None:
+    def ask(prompt: list[int]) -> Any:
+        asked: dict[str, Any] = {"model": "levantine", "prompt": prompt, "max_tokens": 8, "seed": 3}
+        return client.completions.create(**asked, echo=True, logprobs=2)
+
+    for special in (PAD, BOS, EOS):
+        got, wanted = ask([60, special, 70]), ask([60, UNK, 70])
+        assert got.choices == wanted.choices and got.usage == wanted.usage
+        assert got.usage.prompt_tokens == 3
+        assert got.choices[0].logprobs.tokens[1] == "<|unknown|>"
+    for first in (PAD, EOS):
+        assert ask([first, 70]).choices == ask([UNK, 70]).choices
+    assert ask([BOS, 70]).choices[0].text == ask([70]).choices[0].text  # in front BOS is what it is
+
+
+def test_usage_comes_with_the_last_event_or_with_every_one(client: Any) -> None:
+    asked: dict[str, Any] = {"model": "levantine", "prompt": "شو حلو", "max_tokens": 30, "seed": 1, "stream": True}
+    for given, last, each in (
+        (None, False, False),
+        ({}, False, False),
+        ({"include_usage": None}, False, False),
+        ({"include_usage": False, "continuous_usage_stats": True}, False, False),
+        ({"include_usage": True}, True, False),
+        ({"include_usage": True, "continuous_usage_stats": True}, True, True),
+    ):
+        events = list(client.completions.create(**asked, **({} if given is None else {"stream_options": given})))
+        told = [event.usage for event in events if event.choices]
+        assert [usage is not None for usage in told] == [each] * len(told)
+        assert (not events[-1].choices) == last
+        if last:
+            usage = events[-1].usage
+            assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 30, 36)
+        if each:
+            written = [usage.completion_tokens for usage in told]
+            assert written == sorted(written) and written[0] > 0 and written[-1] == 30
+            assert all(usage.total_tokens == 6 + usage.completion_tokens for usage in told)
+
+
+def test_beam_search_by_another_name(client: Any, bundled: Completer) -> None:
+    for more, n, beams in (({"n": 2}, 2, 2), ({}, 1, 2), ({"best_of": 4}, 1, 4), ({"n": 2, "best_of": 3}, 2, 3)):
+        got = client.completions.create(
+            model="levantine", prompt="شو", max_tokens=8, extra_body={"use_beam_search": True} | more
+        )
+        wanted = bundled.samples("شو", n, length=8, beams=beams)
+        assert [choice.text for choice in got.choices] == [one.text for one in wanted]
+
+
 @pytest.mark.parametrize(
     ("change", "param"),
     [
@@ -207,7 +254,10 @@ def test_streamed_tokens_are_those_of_the_whole(client: Any) -> None:
         ({"logprobs": 1, "beams": 2}, "logprobs"),
         ({"logit_bias": {"100000": 1}}, "logit_bias"),
         ({"logit_bias": {"5": 101}}, "logit_bias"),
-        ({"prompt": [0]}, "prompt"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream_options": {}, "stream": False}, "stream_options"),
+        ({"stream_options": {"include_usage": 5}, "stream": True}, "stream_options"),
+        ({"use_beam_search": True, "logprobs": 1}, "logprobs"),
         ({"prompt": [10**6]}, "prompt"),
         ({"prompt": []}, "prompt"),
         ({"prompt": {"a": 1}}, "prompt"),

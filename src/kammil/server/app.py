@@ -154,8 +154,7 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
             plan = await completions.plan(body, served, settings)
             _prompted(settings, body.prompt)
             if body.stream:
-                told = body.stream_options is not None and bool(body.stream_options.include_usage)
-                events = streaming.stream(plan, include_usage=told, stack=stack.pop_all())
+                events = streaming.stream(plan, body.stream_options or schemas.StreamOptions(), stack.pop_all())
                 return EventSourceResponse(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
             return _json(await attended(request, completions.complete(plan)))
 

@@ -113,6 +113,9 @@ def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Serve
         raise ApiError(
             400, "suffix is given, but no model here was trained to fill gaps; leave it out.", param="suffix"
         )
+    if request.stream_options is not None and not request.stream:
+        message = "stream_options are given, but stream is not true; leave them out, or stream."
+        raise ApiError(400, message, param="stream_options")
     n = request.n or 1
     best_of = request.best_of or n
     if best_of < n:
@@ -121,7 +124,9 @@ def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Serve
         raise ApiError(
             400, "best_of is above n, but what is best is known at the end only; do not stream.", param="best_of"
         )
-    beams = request.beams or 1
+    beams = request.beams or (max(2, best_of) if request.use_beam_search else 1)
+    if request.use_beam_search:  # there best_of is how many beams there are
+        best_of = n
     if beams > 1 and request.logprobs is not None:
         raise ApiError(400, "logprobs are not given for beams; leave one of them out.", param="logprobs")
     if len(prompts) * max(n, best_of, beams) > TEXTS:
@@ -140,6 +145,8 @@ def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Serve
         )
         raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
     options = _options(request, length, best_of if best_of > n else 1)
+    if request.use_beam_search:
+        options["beams"] = beams
     return Plan(
         served,
         prompts,
@@ -230,11 +237,13 @@ def _prompt(given: str | list[int], model: Completer) -> Prompt:
     if isinstance(given, str):
         return Prompt(np.concatenate([[BOS], model.vocabulary.encode(model.normalise(given))]), began=False)
     ids = np.array(given, np.int64)
+    wrong = ids[ids >= model.vocabulary.size]
+    if len(wrong):
+        raise ApiError(400, f"token {int(wrong[0])} of the prompt is none of this model's.", param="prompt")
     began = bool(len(ids)) and int(ids[0]) == BOS
     characters = ids[1:] if began else ids
-    wrong = characters[((characters < SPECIALS) & (characters != UNK)) | (characters >= model.vocabulary.size)]
-    if len(wrong):
-        raise ApiError(400, f"token {int(wrong[0])} of the prompt is no character of this model.", param="prompt")
+    # Where no special stood while the model learnt, it is a character that nobody knows.
+    characters = np.where(characters < SPECIALS, UNK, characters)
     return Prompt(np.concatenate([[BOS], characters]), began=began)
 
 

@@ -35,6 +35,9 @@ class StreamOptions(Sent):
     """What a stream tells beside text."""
 
     include_usage: bool | None = False
+    continuous_usage_stats: bool | None = Field(
+        default=False, description="With `include_usage`: in every event what was written so far, as vLLM does."
+    )
 
 
 class CompletionRequest(Sent):
@@ -54,7 +57,7 @@ class CompletionRequest(Sent):
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     echo: bool | None = False
     stream: bool | None = False
-    stream_options: StreamOptions | None = None
+    stream_options: StreamOptions | None = Field(default=None, description="With `stream` alone.")
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] | None = Field(
         default=None, max_length=1024
     )
@@ -68,6 +71,9 @@ class CompletionRequest(Sent):
     typical_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
     beams: Annotated[int, Field(ge=1, le=WIDEST)] | None = None
+    use_beam_search: bool | None = Field(
+        default=False, description="As many beams as `best_of`, or `n`; vLLM's name for `beams`."
+    )
     session: Session = None
 
 

@@ -14,7 +14,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from kammil.server import bodies, errors
 from kammil.server.completions import PING, STOP, Plan, Start, Tokens, usage
 from kammil.server.engine import Piece, Writing, Written
-from kammil.server.schemas import Choice
+from kammil.server.schemas import Choice, StreamOptions, Usage
 
 log = logging.getLogger("kammil.server")
 
@@ -24,8 +24,9 @@ News = asyncio.Queue[tuple[int, list[Piece] | None]]
 """Of which prompt, and what is new; None when all of its texts are there, or none will be."""
 
 
-async def stream(plan: Plan, *, include_usage: bool, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+async def stream(plan: Plan, told: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
     """Events of one request, the last of them `[DONE]`; the stack is closed at the end, however it comes."""
+    continuous = bool(told.include_usage and told.continuous_usage_stats)
     news: News = asyncio.Queue()
     writings: list[Writing] = []
     async with stack:
@@ -35,11 +36,10 @@ async def stream(plan: Plan, *, include_usage: bool, stack: AsyncExitStack) -> A
                 writing.answer.add_done_callback(partial(_finished, news, i))
                 plan.served.engine.submit(writing)
                 writings.append(writing)
-            async for event in _events(plan, writings, news):
+            async for event in _events(plan, writings, news, continuous=continuous):
                 yield event
-            if include_usage:
-                decided = sum(job.decided for writing in writings for job in writing.jobs)
-                yield format_sse_event(data_str=plan.response([], usage(plan, decided)).model_dump_json())
+            if told.include_usage:
+                yield format_sse_event(data_str=plan.response([], _so_far(plan, writings)).model_dump_json())
         except Exception as error:
             failed = errors.of(error)
             if errors.is_news(error):
@@ -52,8 +52,14 @@ async def stream(plan: Plan, *, include_usage: bool, stack: AsyncExitStack) -> A
         yield DONE
 
 
-async def _events(plan: Plan, writings: list[Writing], news: News) -> AsyncIterator[bytes]:
-    """Pieces as they come; what has come while the last event was being sent goes in one. A ping in silence."""
+def _so_far(plan: Plan, writings: list[Writing]) -> Usage:
+    """What was read and written until now."""
+    return usage(plan, sum(job.decided for writing in writings for job in writing.jobs))
+
+
+async def _events(plan: Plan, writings: list[Writing], news: News, *, continuous: bool) -> AsyncIterator[bytes]:
+    """Pieces as they come, with what was written so far if that is wanted; what has come while the last event was being
+    sent goes in one. A ping in silence."""
     starts = [cache(partial(Start, plan, writing)) for writing in writings]
     texts = {i * plan.n + j: Text(plan, start) for i, start in enumerate(starts) for j in range(plan.n)}
     left = len(writings)
@@ -75,7 +81,10 @@ async def _events(plan: Plan, writings: list[Writing], news: News) -> AsyncItera
                 texts[i * plan.n + j].end(written)
         for index, text in texts.items():
             if text.pieces:
-                yield await bodies.aside(plan.size if plan.echo and not text.begun else 0, partial(text.event, index))
+                told = _so_far(plan, writings) if continuous else None
+                yield await bodies.aside(
+                    plan.size if plan.echo and not text.begun else 0, partial(text.event, index, told)
+                )
 
 
 class Text:
@@ -102,7 +111,7 @@ class Text:
         if not self._ended and not any(piece.finish_reason for piece in self.pieces):
             self.pieces.append(Piece(0, "", (), written.finish_reason))
 
-    def event(self, index: int) -> bytes:
+    def event(self, index: int, told: Usage | None) -> bytes:
         """What is new, the prompt first if it is echoed."""
         pieces, self.pieces = self.pieces, []
         made = Choice(text="".join(piece.text for piece in pieces), index=index)
@@ -120,7 +129,7 @@ class Text:
         reason = pieces[-1].finish_reason
         if reason is not None:
             made.finish_reason, self._ended = STOP[reason], True
-        body = bodies.filled(self._plan.response([], None), "choices", bodies.choice(made, *tokens))
+        body = bodies.filled(self._plan.response([], told), "choices", bodies.choice(made, *tokens))
         return format_sse_event(data_str=body.decode())
 
 
