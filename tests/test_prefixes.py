@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import kammil
 from kammil.completion import Completer, Options
 from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.models.block import Block
 from kammil.prefixes import CHARACTER, EVERY, NEAR, Node, Prefixes
 from kammil.vocabulary import BOS
 
@@ -316,3 +317,19 @@ def test_a_continuation_that_came_true_is_found(model: Completer, monkeypatch: p
     before = read
     session.complete(**options)
     assert read == before + before - 3 > before
+
+
+def test_where_there_is_no_room_for_a_state_nothing_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_arrays: object) -> Block:
+        raise MemoryError
+
+    prefixes = Prefixes(Counting())
+    prefixes.walk(np.array([0, 1, 2]))
+    monkeypatch.setattr(Block, "of", full)
+    for text in ([0, 1, 1], [1], [0]):
+        with pytest.raises(MemoryError):
+            prefixes.walk(np.array(text))
+    (only,) = prefixes.root.children.values()
+    assert only.label == "\x00\x01\x02" and not only.children
+    monkeypatch.undo()
+    assert prefixes.walk(np.array([0, 1, 1])).known[1][0].tolist() == [[0, 1, 1]]

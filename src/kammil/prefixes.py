@@ -134,8 +134,9 @@ class Prefixes:
 
     def keep(self, node: Node, label: Label, known: Known) -> Node:
         """Remember what is known by a label from a node, and forget the oldest beyond the bound; where it is kept."""
+        block = Block.of((known[0], *known[1]))  # before anything else: there may be no room for it
         made = self._below(node, label)
-        made.block = block = Block.of((known[0], *known[1]))
+        made.block = block
         self._bytes -= self._kept.pop(made, 0)  # two readings of one text, side by side
         self._kept[made] = size = len(block.data) + _NODE + CHARACTER * len(made.label)
         self._bytes += size
