@@ -104,6 +104,9 @@ class Registry:
         self._folders = {name_of(folder): folder for folder in settings.folders}
         self._open: dict[str, Served] = {}
         self._opening: dict[str, asyncio.Task[Served]] = {}
+        self._reloading = asyncio.Lock()
+        self._stale = False
+        """Whether somebody has asked for a reading of the folders that has not begun."""
 
     @property
     def names(self) -> list[str]:
@@ -146,38 +149,59 @@ class Registry:
         if name in self._open:
             return self._open[name]
         if name not in self._opening:
-            self._opening[name] = asyncio.create_task(self._load(name))
+            self._opening[name] = asyncio.create_task(self._begin(name))
         return await asyncio.shield(self._opening[name])
 
     async def reload(self) -> None:
-        """Read the folders of all open models again; who is being answered keeps the old one until then."""
-        for name in list(self._open):
-            old = self._open[name]
-            try:
-                await self._load(name)
-            except KammilError as error:
-                log.error("%s stays as it was: %s", name, error)
-                continue
-            old.retired = True
-            old.release()
-            log.info("read %s again", name)
+        """Read the folders of all open models again; who is being answered keeps the old one until then.
+
+        One reading at a time: two at once would both replace the same model. Who asks meanwhile gets one more, since
+        the folders may have changed since they were read.
+        """
+        self._stale = True
+        async with self._reloading:
+            if not self._stale:  # they were read after this was asked for
+                return
+            self._stale = False
+            for name in [*self._open, *self._opening]:
+                await self._replace(name)
 
     def close(self) -> None:
         """End all engines."""
         for served in self.served:
             served.engine.close()
 
-    async def _load(self, name: str) -> Served:
+    async def _begin(self, name: str) -> Served:
+        """Open a model for the first time."""
         try:
-            model = await asyncio.to_thread(load, self._folders[name])
-            served = self._open[name] = Served(name, model, self._settings, self._worked)
-            # What lives as long as the server need not be looked through for garbage, 60 ms each time.
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
-            return served
+            served = self._open[name] = await self._load(name)
         finally:
-            self._opening.pop(name, None)
+            del self._opening[name]
+        return served
+
+    async def _replace(self, name: str) -> None:
+        """Put what a folder holds now in the place of a model; what goes wrong leaves it as it was."""
+        try:
+            old = await self.open(name)
+            self._open[name] = await self._load(name)
+        except KammilError as error:
+            log.error("%s stays as it was: %s", name, error)
+        except Exception:
+            log.exception("%s stays as it was", name)
+        else:
+            old.retired = True
+            old.release()
+            log.info("read %s again", name)
+
+    async def _load(self, name: str) -> Served:
+        """The model of a folder, with an engine of its own."""
+        model = await asyncio.to_thread(load, self._folders[name])
+        served = Served(name, model, self._settings, self._worked)
+        # What lives as long as the server need not be looked through for garbage, 60 ms each time.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        return served
 
 
 def _entry(name: str, folder: Path, settings: Serving) -> schemas.ModelEntry:
