@@ -23,13 +23,12 @@ from kammil.server import schemas
 from kammil.server.engine import Call, Engine, Learning
 from kammil.server.errors import ApiError
 from kammil.server.settings import Serving, name_of
+from kammil.server.taught import Taught
 
 SHARED = 64.0
 """Megabytes of states that all clients without a session share."""
 EACH = 2.0
 """Megabytes of states of one session: the last 170 characters that were typed, with the bundled model."""
-LEARNT = 10_000
-"""Texts that clients may teach a model at most."""
 
 Worked = Callable[["Served", Call[Any], int], None]
 
@@ -53,8 +52,7 @@ class Served:
         model.prefixes = Prefixes(model.runner, SHARED)
         self.engine = Engine(model, rows=settings.rows)
         self.learns = settings.learns and isinstance(model.runner, Learner)
-        self.learnt: OrderedDict[str | None, list[str]] = OrderedDict()
-        """Texts by session."""
+        self.taught = Taught(model)
         self._most = settings.sessions
         self._sessions: OrderedDict[str, Prefixes] = OrderedDict()
         self.fingerprint = f"kammil-{kammil.__version__}-{_digest(model)}"
