@@ -167,9 +167,19 @@ def test_nobody_waits_for_a_worker_that_dies_before_it_answers() -> None:
 def test_a_server_that_others_reach_warns_when_it_asks_for_no_key(
     options: dict[str, str], warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(running, "listen", lambda settings: listen(Serving.of(port=0)))  # nobody does reach it
-    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: sockets[0].close())
-    monkeypatch.setattr(uvicorn.Config, "configure_logging", lambda config: None)
+    def end(_server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        sockets[0].close()
+
+    def nothing(_config: uvicorn.Config) -> None:
+        """The log stays pytest's."""
+
+    def nearby(_settings: Serving) -> socket.socket:
+        """Nobody can reach it."""
+        return listen(Serving.of(port=0))
+
+    monkeypatch.setattr(running, "listen", nearby)
+    monkeypatch.setattr(uvicorn.Server, "run", end)
+    monkeypatch.setattr(uvicorn.Config, "configure_logging", nothing)
     monkeypatch.setenv(VARIABLE, "")
     running.run(Serving.of(**options))
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
