@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -95,14 +96,104 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
 
 def test_programs_that_learn_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "me.jsonl"
-    code = "import sys; from kammil.profile import Profile; p = Profile(sys.argv[1])\n"
-    code += "for i in range(60): p.learn(f'{sys.argv[2]} {i}')\n"
-    code += "for i in range(0, 60, 20): p.forget(f'{sys.argv[2]} {i}')"
-    running = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "abc"]
-    assert [program.wait() for program in running] == [0, 0, 0]
+    code = f"""
+import os, sys, time
+from contextlib import contextmanager
+from pathlib import Path
+from kammil.profile import Profile
+
+@contextmanager
+def alone():
+    os.close(os.open(sys.argv[1] + ".alone", os.O_CREAT | os.O_EXCL))  # fails where somebody else is
+    time.sleep(0.002)
+    yield
+    os.unlink(sys.argv[1] + ".alone")
+
+class Slow(Profile):
+    {
+        "".join(
+            f'''
+    def {name}(self, what):
+        with alone():
+            super().{name}(what)
+'''
+            for name in ("_append", "_write")
+        )
+    }
+
+p = Slow(sys.argv[1])
+p.texts
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(30): p.learn(f"{{sys.argv[2]}} {{i}}")
+for i in range(0, 30, 10): p.forget(f"{{sys.argv[2]}} {{i}}")
+"""
+    with ExitStack() as stack:
+        running = [stack.enter_context(program(code, path, name)) for name in "abc"]
+        for one in running:
+            tell(one)
+        assert [one.wait() for one in running] == [0, 0, 0]
     for name in "abc":  # and each in its own order
         mine = [text for text in Profile(path).texts if text.startswith(name)]
-        assert mine == [f"{name} {i}" for i in range(60) if i % 20]
+        assert mine == [f"{name} {i}" for i in range(30) if i % 10]
+
+
+def program(code: str, path: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A program that has begun, and says so by a line."""
+    command = [sys.executable, "-c", code, str(path), *arguments]
+    made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert made.stdout is not None and made.stdout.readline() == "ready\n"
+    return made
+
+
+def tell(program: subprocess.Popen[str]) -> None:
+    """Let a program go on."""
+    assert program.stdin is not None
+    program.stdin.write("\n")
+    program.stdin.flush()
+
+
+def test_while_a_program_reads_and_writes_no_other_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "_PATIENCE", 0.01)
+    done: list[str] = []
+
+    def alone(profile: Profile, act: str) -> None:
+        with pytest.raises(DataError, match="another program has been writing"):
+            Profile(profile.path).learn("from elsewhere")
+        done.append(act)
+
+    class Watched(Profile):
+        def refresh(self) -> None:
+            alone(self, "read")
+            super().refresh()
+
+        def _append(self, lines: bytes) -> None:
+            alone(self, "append")
+            super()._append(lines)
+
+        def _write(self, texts: list[str]) -> None:
+            alone(self, "write")
+            super()._write(texts)
+
+    profile = Watched(tmp_path / "me.jsonl")
+    profile.learn("a")
+    profile.learn("b")
+    profile.forget("a")
+    assert Profile(profile.path).texts == ("b",)
+    assert " ".join(done) == "read write read append read write"
+    Profile(profile.path).learn("at last")  # and then others can again
+
+
+def test_a_program_that_dies_while_it_writes_leaves_the_turn_to_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "me.jsonl"
+    Profile(path).learn("before")
+    code = "import sys\nfrom kammil.profile import Profile\n"
+    code += "def stay(self, lines):\n    print('ready', flush=True)\n    sys.stdin.readline()\n"
+    code += "Profile._append = stay\nProfile(sys.argv[1]).learn('never')"
+    with program(code, path) as dying:
+        dying.kill()
+    Profile(path).learn("after")
+    assert Profile(path).texts == ("before", "after")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kammil.errors import FolderError
 from kammil.models.blend import in_word
-from kammil.text import HANDLE, RAW, URL, TextRules, fold, graphemes, open_word, role, visible, words
+from kammil.text import FAR, HANDLE, RAW, URL, TextRules, fold, graphemes, open_word, role, visible, words
 from kammil.vocabulary import CharacterVocabulary
 
 RULES = TextRules()
@@ -171,6 +171,16 @@ def test_an_open_word_is_the_one_that_a_letter_would_go_on_with(text: str) -> No
     begin, end = words(text + "a")[-1]
     assert end == len(text) + 1
     assert open_word(text) == text[begin:]
+
+
+@given(ANY, ANY, ANY | WORDY)
+def test_an_open_word_is_looked_for_near_the_end_alone(one: str, other: str, text: str) -> None:
+    """So a key costs the same however long the word has become."""
+    for filling in ("a", "\u064e", "\u200d"):
+        end = text + filling * FAR
+        assert open_word(one + end) == open_word(other + end)
+    assert open_word(text + "a" * FAR) == "a" * FAR
+    assert open_word("a" + "\u064e" * (FAR - 1)) == "a" + "\u064e" * (FAR - 1)
 
 
 @pytest.mark.parametrize(

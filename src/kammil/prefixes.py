@@ -275,9 +275,16 @@ def _ids(label: Label) -> Ids:
 
 def _alike(one: Label, other: Label) -> int:
     """How many characters both begin with."""
-    if one == other:
+    if one == other:  # most are
         return len(one)
-    return next((i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    least, most = 0, min(len(one), len(other))
+    while least < most:  # halves, compared as a whole: one by one takes 4 ms where texts part after 100,000
+        middle = (least + most + 1) // 2
+        if one[least:middle] == other[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def _known(block: Block) -> Known:

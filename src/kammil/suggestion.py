@@ -54,7 +54,7 @@ class Suggestion:
     """A word that may come next, or may be what the word at hand becomes."""
 
     text: str
-    """The whole word as it would stand."""
+    """The whole word as it would stand; of one beyond `text.FAR` characters the end."""
     added: str
     """What has to be appended to the prefix: the word, its ending, or a space and the word."""
     probability: float
@@ -232,9 +232,10 @@ def suggest(
 def spelled(vocabulary: CharacterVocabulary, prefix: str, found: Sequence[tuple[Ids, float]]) -> list[Suggestion]:
     """What a search has found after a prefix, as words."""
     made: list[Suggestion] = []
+    begun = open_word(prefix)
     for ids, p in found:
         added = vocabulary.decode(ids)
-        made.append(Suggestion(added[1:] if added.startswith(" ") else open_word(prefix) + added, added, p))
+        made.append(Suggestion(added[1:] if added.startswith(" ") else begun + added, added, p))
     return made
 
 

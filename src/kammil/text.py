@@ -20,6 +20,10 @@ decision followed by letters that cost nothing, and would flatter every figure g
 HANDLE = "\N{BUST IN SILHOUETTE}"
 """Stands for any @handle or e-mail address."""
 
+FAR = 1_000
+"""Characters at the end of a text in which the word that is being typed is looked for: it is looked for at every key.
+People's words have some thirty, and a line of a script that is written without spaces some hundred."""
+
 _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
 # A run without a domain after it is skipped whole: to try every character of it again would take quadratic time.
 _EMAIL = regex.compile(r"[\w.+-]++(?:@[\w-]+(?:\.[\w-]+)+|(*SKIP)(*FAIL))")
@@ -43,7 +47,8 @@ _GRAPHEME = regex.compile(r"\X")
 # the marks spell vowels and must stay.
 _POINTS = regex.compile(r"[\p{M}&&[\p{Arabic}\p{Hebrew}\p{Syriac}\p{Inherited}]]", regex.V1)
 _WORD = regex.compile(r"[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200C\u200D]++(?=[\p{L}\p{M}\p{N}_]))*+")
-_OPEN_WORD = regex.compile(r"[\p{L}\p{N}_][\p{L}\p{M}\p{N}_\u200C\u200D]*+\Z")
+# From the end backwards: a search from the front would try every letter as the beginning of a word.
+_OPEN = regex.compile(r"(?r)[\p{L}\p{M}\p{N}_\u200C\u200D]*\Z")
 _LETTER, _MARK, _EXTENDS = (regex.compile(r) for r in (r"[\p{L}\p{N}_]", r"\p{M}", r"[\p{GCB=Extend}\p{GCB=ZWJ}]"))
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _NOT_LETTERS_OR_UNDERSCORES = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
@@ -180,10 +185,10 @@ def words(text: str) -> list[tuple[int, int]]:
 
 
 def open_word(text: str) -> str:
-    """The word that a text ends in, still to be gone on with; empty if it ends in none. A last joiner counts."""
-    # A search would try every letter as the beginning; the run that holds the end is found from the end.
-    begin = len(text)
-    while begin and role(text[begin - 1]) in ("letter", "mark", "joiner"):
-        begin -= 1
-    match = _OPEN_WORD.search(text, begin)
-    return match[0] if match else ""
+    """The word that a text ends in, still to be gone on with; empty if it ends in none. A last joiner counts.
+
+    It is looked for in the last `FAR` characters: of a longer one the end.
+    """
+    run = _OPEN.search(text, max(0, len(text) - FAR))
+    letter = _LETTER.search(text, run.start()) if run else None
+    return text[letter.start() :] if letter else ""

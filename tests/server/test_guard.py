@@ -11,7 +11,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 import pytest
-from starlette.types import Message, Receive, Scope, Send
+from hypothesis import example, given
+from hypothesis import strategies as st
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from tests.server.asgi import ask
 from tests.server.conftest import Running, serving, until
 
 from kammil.completion import Completer
@@ -290,3 +294,53 @@ def test_two_thousand_connections(server: Running) -> None:
         for _ in range(2_000):
             stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
         assert server.ask("/v1/suggest", {"prefix": "شو"}).status == 200
+
+
+# ---- without a server: what stands before the routes, by itself
+
+
+HEADERS = st.text(st.sampled_from("[]:/@?#%\\ .,aلE1٣½\x00\t\x85\xff"), max_size=12).map(lambda t: t.encode("utf-8"))
+
+
+def guarded(app: ASGIApp, **options: object) -> Guard:
+    return Guard(app, Serving.of(**options), Metrics(()), ())
+
+
+async def fine(scope: Scope, receive: Receive, send: Send) -> None:
+    await PlainTextResponse("fine")(scope, receive, send)
+
+
+@pytest.mark.parametrize("key", [None, "sesame"])
+@given(host=HEADERS | st.just(b"localhost"), origin=HEADERS | st.none())
+@example(host=b"[", origin=None)
+@example(host=b"[evil]:80", origin=None)
+@example(host=b"localhost", origin=b"[")
+@example(host=b"localhost", origin=b"http://[::1")
+@example(host=b"localhost", origin=b"http://\xe2\x84\x80")
+def test_no_name_or_origin_is_a_failure_of_ours(key: str | None, host: bytes, origin: bytes | None) -> None:
+    headers = {"host": host} | ({"origin": origin} if origin is not None else {})
+    got = asyncio.run(ask(guarded(fine, api_key=key), "GET", "/v1/models", headers=headers))
+    assert got.status in ((200, 403) if key is None else (401, 403))
+    if origin and host == b"localhost":
+        assert got.status == 403
+    assert got.headers["x-content-type-options"] == "nosniff"
+    assert got.headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_a_failure_has_the_headers_of_every_answer_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError
+
+    got = asyncio.run(ask(guarded(fails), "GET", "/v1/models"))
+    assert got.status == 500 and got.json["error"]["code"] == "internal_error"
+    assert got.headers["x-content-type-options"] == "nosniff"
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_a_failure_after_the_answer_began_is_not_hidden() -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(ask(guarded(fails), "GET", "/v1/models"))

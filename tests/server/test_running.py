@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import uvicorn
 from tests.server.conftest import Running, serving, until
 from uvicorn.supervisors.multiprocess import Process
@@ -24,8 +25,9 @@ from uvicorn.supervisors.multiprocess import Process
 import kammil
 from kammil import folder as folders
 from kammil.completion import Completer
+from kammil.server import running
 from kammil.server.running import _answers, listen  # pyright: ignore[reportPrivateUsage]
-from kammil.server.settings import Serving
+from kammil.server.settings import VARIABLE, Serving
 
 
 def kammil_serve(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -159,6 +161,30 @@ def test_nobody_waits_for_a_worker_that_dies_before_it_answers() -> None:
     asking.join(60)
     assert asked == [False]
     assert not _answers(worker, 600)
+
+
+@pytest.mark.parametrize(("options", "warned"), [({"host": "0.0.0.0"}, True), ({}, False)])
+def test_a_server_that_others_reach_warns_when_it_asks_for_no_key(
+    options: dict[str, str], warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def end(_server: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        sockets[0].close()
+
+    def nothing(_config: uvicorn.Config) -> None:
+        """The log stays pytest's."""
+
+    def nearby(_settings: Serving) -> socket.socket:
+        """Nobody can reach it."""
+        return listen(Serving.of(port=0))
+
+    monkeypatch.setattr(running, "listen", nearby)
+    monkeypatch.setattr(uvicorn.Server, "run", end)
+    monkeypatch.setattr(uvicorn.Config, "configure_logging", nothing)
+    monkeypatch.setenv(VARIABLE, "")
+    running.run(Serving.of(**options))
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == warned
+    assert all("0.0.0.0" in one and "KAMMIL_API_KEY" in one for one in said)
 
 
 def test_small_answers_are_sent_at_once() -> None:

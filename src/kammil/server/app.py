@@ -183,9 +183,14 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
         model: Annotated[str | None, Query(max_length=1000)] = None,
         session: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Response:
-        """Forget what a session taught; without a session, all that was taught."""
-        async with registry.use(model) as served:
-            return _json(await texts.forget(session, served, settings))
+        """Forget what a session taught; without a session, all that was taught, by whomever."""
+
+        async def work() -> schemas.ForgetResponse:
+            async with registry.use(model) as served:
+                return await texts.forget(session, served, settings)
+
+        # What is to be forgotten is forgotten, whether or not somebody waits for the answer.
+        return _json(await asyncio.shield(asyncio.create_task(work())))
 
     @app.get("/v1/models", response_model=schemas.ModelList, responses=WRONG)
     async def models() -> Response:

@@ -16,10 +16,11 @@ import socket
 import time
 from collections.abc import Collection
 from contextlib import suppress
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from kammil.server import errors
 from kammil.server.errors import ApiError, busy
 from kammil.server.metrics import Metrics
 from kammil.server.settings import Serving
@@ -94,6 +95,11 @@ class Guard:
                 await ApiError(503, "the time for this request is over.", code="timeout").response()(
                     scope, receive, answer
                 )
+        except Exception as error:
+            if started:
+                raise
+            log.error("a request failed", exc_info=error)
+            await errors.of(error).response()(scope, receive, answer)
         finally:
             self._metrics.answered(scope, status, time.monotonic() - begun)
 
@@ -102,7 +108,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._ours(host):
             raise ApiError(403, f"this server is not called {host[:100]!r}; name it with --allow-host.")
-        foreign = bool(origin) and origin not in self._origins and urlsplit(origin).netloc != host.lower()
+        foreign = bool(origin) and origin not in self._origins and _split(origin).netloc != host.lower()
         if foreign or (not origin and headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"):
             raise ApiError(403, f"pages of {origin[:100]!r} may not ask here; name the origin with --allow-origin.")
         if scope["method"] == "OPTIONS" and origin in self._origins and "access-control-request-method" in headers:
@@ -130,7 +136,7 @@ class Guard:
 
     def _ours(self, host: str) -> bool:
         """Whether a header `Host` names this server: one of its names, or any address, which no name can point to."""
-        name = urlsplit(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
+        name = _split(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
         if name is None:
             return False
         if name in self._names:
@@ -201,6 +207,14 @@ async def _drain(receive: Receive) -> None:
                 if not message.get("more_body", False):
                     return
                 size += len(message.get("body", b""))
+
+
+def _split(url: str) -> SplitResult:
+    """The parts of an address; none of one that cannot be, such as `http://[`."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _large(most: int) -> ApiError:

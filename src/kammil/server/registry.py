@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,12 @@ from kammil.server import schemas
 from kammil.server.engine import Call, Engine, Learning
 from kammil.server.errors import ApiError
 from kammil.server.settings import Serving, name_of
+from kammil.server.taught import Taught
 
 SHARED = 64.0
 """Megabytes of states that all clients without a session share."""
 EACH = 2.0
 """Megabytes of states of one session: the last 170 characters that were typed, with the bundled model."""
-LEARNT = 10_000
-"""Texts that clients may teach a model at most."""
 AGAIN = 30.0
 """Seconds after which a stopped model that could not be opened anew is tried again, if nobody asks for it sooner."""
 
@@ -56,8 +55,7 @@ class Served:
         model.prefixes = Prefixes(model.runner, SHARED)
         self.engine = Engine(model, rows=settings.rows)
         self.learns = settings.learns and isinstance(model.runner, Learner)
-        self.learnt: OrderedDict[str | None, list[str]] = OrderedDict()
-        """Texts by session."""
+        self.taught = Taught(model)
         self._most = settings.sessions
         self._sessions: OrderedDict[str, Prefixes] = OrderedDict()
         self.fingerprint = f"kammil-{kammil.__version__}-{_digest(model)}"
@@ -111,6 +109,9 @@ class Registry:
         self._open: dict[str, Served] = {}
         self._opening: dict[str, asyncio.Task[Served]] = {}
         self._revive_at = 0.0
+        self._reloading = asyncio.Lock()
+        self._stale = False
+        """Whether somebody has asked for a reading of the folders that has not begun."""
 
     @property
     def names(self) -> list[str]:
@@ -153,7 +154,7 @@ class Registry:
         if name in self._open and self._open[name].engine.alive:
             return self._open[name]
         if name not in self._opening:
-            self._opening[name] = asyncio.create_task(self._load(name))
+            self._opening[name] = asyncio.create_task(self._begin(name))
         return await asyncio.shield(self._opening[name])
 
     async def revive(self) -> None:
@@ -172,48 +173,62 @@ class Registry:
                 log.error("%s could not be opened anew: %s", name, error)
 
     async def reload(self) -> None:
-        """Read the folders of all open models again; who is being answered keeps the old one until then."""
-        for name in list(self._open):
-            old = self._open[name]
-            try:
-                await self._load(name)
-            except KammilError as error:
-                log.error("%s stays as it was: %s", name, error)
-                continue
-            old.retired = True
-            old.release()
-            log.info("read %s again", name)
+        """Read the folders of all open models again; who is being answered keeps the old one until then.
+
+        One reading at a time: two at once would both replace the same model. Who asks meanwhile gets one more, since
+        the folders may have changed since they were read.
+        """
+        self._stale = True
+        async with self._reloading:
+            if not self._stale:  # they were read after this was asked for
+                return
+            self._stale = False
+            for name in [*self._open, *self._opening]:
+                await self._replace(name)
 
     def close(self) -> None:
         """End all engines."""
         for served in self.served:
             served.engine.close()
 
-    async def _load(self, name: str) -> Served:
+    async def _begin(self, name: str) -> Served:
+        """Open a model for the first time, or in the place of one whose thread has ended."""
         try:
-            model = await asyncio.to_thread(load, self._folders[name])
             stopped = self._open.get(name)
-            if stopped is not None and stopped.engine.alive:
-                stopped = None
-            if stopped is not None:  # what it was taught, the new one knows too
-                await asyncio.to_thread(_teach, model, [text for texts in stopped.learnt.values() for text in texts])
-            served = self._open[name] = Served(name, model, self._settings, self._worked)
+            served = await self._load(name)
+            if stopped is not None:  # its thread has ended; what it was taught, the new one knows too
+                await asyncio.to_thread(served.taught.restore, stopped.taught)
+            self._open[name] = served
             if stopped is not None:
-                served.learnt = stopped.learnt
                 stopped.retired = True
                 stopped.release()
-            # What lives as long as the server need not be looked through for garbage, 60 ms each time.
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
-            return served
         finally:
-            self._opening.pop(name, None)
+            del self._opening[name]
+        return served
 
+    async def _replace(self, name: str) -> None:
+        """Put what a folder holds now in the place of a model; what goes wrong leaves it as it was."""
+        try:
+            old = await self.open(name)
+            self._open[name] = await self._load(name)
+        except KammilError as error:
+            log.error("%s stays as it was: %s", name, error)
+        except Exception:
+            log.exception("%s stays as it was", name)
+        else:
+            old.retired = True
+            old.release()
+            log.info("read %s again", name)
 
-def _teach(model: Completer, texts: Sequence[str]) -> None:
-    for text in texts:
-        model.learn(text)
+    async def _load(self, name: str) -> Served:
+        """The model of a folder, with an engine of its own."""
+        model = await asyncio.to_thread(load, self._folders[name])
+        served = Served(name, model, self._settings, self._worked)
+        # What lives as long as the server need not be looked through for garbage, 60 ms each time.
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
+        return served
 
 
 def _entry(name: str, folder: Path, settings: Serving) -> schemas.ModelEntry:

@@ -54,6 +54,8 @@ def run(settings: Serving) -> None:
         settings.to_environment()
         config.configure_logging()
         log.info("listening on http://%s:%d", host, listening.getsockname()[1])
+        if settings.warning is not None:
+            log.warning("%s", settings.warning)
         if settings.workers == 1:
             with contextlib.suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listening])

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from kammil.decoding.options import WIDEST
+from kammil.profile import LONGEST as LEARNT
 
 PROMPTS = 64
 """Prompts of one request at most."""
@@ -186,7 +187,7 @@ class ScoreResponse(BaseModel):
 class LearnRequest(Sent):
     """`POST /v1/learn`."""
 
-    text: str
+    text: str = Field(description=f"{LEARNT:,} characters at most.")
     model: Model = None
     session: Session = None
 

@@ -83,6 +83,13 @@ class Serving(BaseModel):
         """Whether texts may be taught."""
         return self.workers == 1 and (self.learn if self.learn is not None else _loopback(self.host))
 
+    @property
+    def warning(self) -> str | None:
+        """What whoever starts the server should hear of it; None if there is nothing."""
+        if self.api_key is not None or _loopback(self.host):
+            return None
+        return f"whoever can reach {self.host} may ask, since no key is asked for; set one as KAMMIL_API_KEY."
+
     def to_environment(self) -> None:
         """Leave the settings to processes that this one starts."""
         os.environ[VARIABLE] = self.model_dump_json()

@@ -11,11 +11,12 @@ import numpy as np
 
 from kammil.adaptation import CANNOT_LEARN
 from kammil.errors import OptionError
+from kammil.profile import LONGEST as LEARNT
 from kammil.server import bodies, schemas
 from kammil.server.completions import LONGEST, SPECIAL
 from kammil.server.engine import Learning, Scoring, Suggesting, Token
 from kammil.server.errors import ApiError
-from kammil.server.registry import LEARNT, Served
+from kammil.server.registry import Served
 from kammil.server.settings import Serving
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -98,27 +99,27 @@ def _bits(token: Token) -> float:
 async def learn(request: schemas.LearnRequest, served: Served, settings: Serving) -> schemas.LearnResponse:
     """Teach the model a text; all clients of the server get what it then knows."""
     _allowed(served, settings)
-    text = _short(request.text, "text")
-    if sum(map(len, served.learnt.values())) >= LEARNT:
-        raise ApiError(400, f"this server learns {LEARNT} texts at most; let some be forgotten first.", param="text")
-    await served.engine.ask(Learning(time.monotonic() + settings.seconds, lambda: served.model.learn(text)))
-    known = served.learnt.setdefault(request.session, [])
-    known.append(text)
-    return schemas.LearnResponse(learnt=len(known))
+    text = request.text
+    if len(text) > LEARNT:
+        raise ApiError(400, f"text has {len(text)} characters, but {LEARNT} is the most to learn.", param="text")
+    deadline = time.monotonic() + settings.seconds
+    known = await served.engine.ask(Learning(deadline, lambda: served.taught.learn(request.session, text)))
+    return schemas.LearnResponse(learnt=known)
 
 
 async def forget(session: str | None, served: Served, settings: Serving) -> schemas.ForgetResponse:
-    """Make the model forget what a session taught it; without a session, all that it was taught."""
+    """Make the model forget what a session taught it; without a session, all that it was taught.
+
+    One text at a time: to forget all at once would hold everybody up for two seconds.
+    """
     _allowed(served, settings)
-    names = list(served.learnt) if session is None else [session]
-    texts = [text for name in names for text in served.learnt.pop(name, [])]
-
-    def act() -> None:
-        for text in texts:
-            served.model.forget(text)
-
-    await served.engine.ask(Learning(time.monotonic() + settings.seconds, act))
-    return schemas.ForgetResponse(forgotten=len(texts))
+    deadline = time.monotonic() + settings.seconds
+    counts = await served.engine.ask(Learning(deadline, served.taught.counts))
+    forgotten = 0
+    for name in counts if session is None else [session]:
+        for _ in range(counts.get(name, 0)):
+            forgotten += await served.engine.ask(Learning(deadline, partial(served.taught.forget, name)))
+    return schemas.ForgetResponse(forgotten=forgotten)
 
 
 async def tokenize(request: schemas.TokenizeRequest, served: Served) -> schemas.TokenizeResponse:

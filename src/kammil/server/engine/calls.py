@@ -303,11 +303,11 @@ class Scoring(Call[list[Token]]):
         self.scanning = Scanning(ids, top, model.vocabulary.unknown_bits * math.log(2), model.runner.start(1))
 
 
-class Learning(Call[None]):
+class Learning(Call[Answer]):
     """Something done to the model between two steps, such as learning a text."""
 
-    def __init__(self, deadline: float, act: Callable[[], None]) -> None:
-        """`act` runs on the engine's thread; a `KammilError` of it is the answer."""
+    def __init__(self, deadline: float, act: Callable[[], Answer]) -> None:
+        """`act` runs on the engine's thread; what it returns is the answer, or the `KammilError` that it raises."""
         super().__init__(deadline)
         self.act = act
 
