@@ -237,7 +237,7 @@ def test_replace_makes_only_what_differs(file: Path, tmp_path: Path, monkeypatch
     assert second.figures["gru"] != first.figures["gru"]
 
 
-@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("version", [1, 2, 3])
 def test_rows_of_an_older_version_are_measured_again_and_nothing_is_trained(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
