@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check check-page bench clean
 
 help:
 	@echo "make demo   set up, train on the embedded corpus, evaluate, complete"
 	@echo "make test   set up, run the tests"
 	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages"
+	@echo "make check-page  set up, fetch axe-core and Lighthouse with npm, check the page with them in Chromium"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
 
 $(READY): pyproject.toml hatch_build.py src/kammil/models/kernel.c
@@ -34,6 +35,18 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python docs/refresh.py --check
 
+# axe-core and Lighthouse are tools of npm, which fetch no browser: they drive the Chromium that is there. Without npm, node
+# or Chromium the checks are skipped, and say why.
+PAGE_TOOLS := .page/.ready
+$(PAGE_TOOLS): Makefile
+	@if command -v npm >/dev/null; then \
+	  PUPPETEER_SKIP_DOWNLOAD=1 npm install --prefix .page --no-save --no-audit --no-fund --loglevel=error \
+	    axe-core@4.14 lighthouse@12 && touch $@; \
+	else echo "npm is not here, so the page is not checked by axe-core and Lighthouse: apt-get install npm"; fi
+
+check-page: $(READY) $(PAGE_TOOLS)
+	$(BIN)/python -m pytest -rs tests/server/playground
+
 # Threads that spin while they wait slow both sides of a comparison down on a busy machine.
 bench: export OMP_WAIT_POLICY = PASSIVE
 bench: $(READY)
@@ -49,4 +62,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/fuzz.py
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .page demo

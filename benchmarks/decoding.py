@@ -183,7 +183,9 @@ def _figures(model: Completer, texts: Sequence[str], made: Sequence[Sequence[Com
     for name, estimate in zip([*pairs, "chrf"], estimates([*columns, chrf]), strict=True):
         figure, scale = estimate.figure(), 1 if name in {"chrf", "bits"} else 100
         if figure is not None:
-            figures[name] = [round(scale * value, 3) for value in (figure.value, figure.low, figure.high)]
+            figures[name] = [
+                None if value is None else round(scale * value, 3) for value in (figure.value, figure.low, figure.high)
+            ]
     figures["distinct"] = [
         round(100 * statistics.mean(_distinct([d[i].text for d in made]) for i in range(len(made[0]))), 3)
     ]

@@ -28,6 +28,8 @@ def test_every_figure_has_a_row() -> None:
 def test_figures_are_shown_with_their_intervals() -> None:
     assert show(Figure(0.12345, 0.1, 0.2)) == "0.123 (0.100-0.200)"
     assert show(Figure(0.12345, 0.1, 0.2), percent=True) == "12.3 % (10.0-20.0)"
+    assert show(Figure(0.12345, None, None), percent=True) == "12.3 %"
+    assert show(Figure(0.12345, None, None)) == "0.123"
     assert show(None) == ""
 
 

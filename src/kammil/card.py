@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kammil.evaluation.intervals import Figure
+from kammil.evaluation.intervals import LEAST, Figure
 from kammil.evaluation.metrics import Evaluation
 from kammil.folder import Model
 
 
 def show(figure: Figure | None, *, percent: bool = False) -> str:
-    """A figure with its interval, as text; empty if there is none."""
-    if figure is None:
-        return ""
+    """A figure with its interval, if it has one, as text; empty if there is none."""
+    if figure is None or figure.low is None or figure.high is None:
+        return _value(figure, percent=percent)
     if percent:
         return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f}-{100 * figure.high:.1f})"
     return f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
@@ -63,6 +63,7 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
     base = _base(data.get("base"))
+    bounds = "with 95 % bootstrap intervals over texts" if evaluation.texts >= LEAST else "too few texts for intervals"
     config = " --config FILE" if recipe.get("base") or recipe.get("members") else ""
     return f"""# {name}
 
@@ -80,7 +81,7 @@ A text-completion model made with Kammil {training["kammil"]}: family **{model.d
 
 ## Figures
 
-On the validation texts, measured on the running side in this folder, with 95 % bootstrap intervals over texts. What was
+On the validation texts, measured on the running side in this folder, {bounds}. What was
 kept of the training was chosen on these very texts, so expect a little less on new ones: `kammil evaluate {name} FILE`
 tells. The target is the 30 characters after the middle of each text; unknown characters are charged in full.
 

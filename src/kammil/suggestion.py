@@ -1,8 +1,8 @@
 """The most probable next words, or endings of the word at hand, with their exact probabilities.
 
 Within a word its endings are suggested. Where few are probable enough, since the word may well be complete, next words
-take the places that they leave, behind them. (All of them by probability: a list of three saves 29.5 % of the
-keystrokes of lev30/validation in place of 29.7, for next words are shown again when the space is typed.)
+take the places that they leave, behind them. (All of them by probability: a list of three saves 28.5 % of the
+keystrokes of lev30/validation in place of 28.7, for next words are shown again when the space is typed.)
 
 A *suggestion* is closed: its probability is that of its characters, one after the other, and then of any character that
 is no part of a word, or the end of the text. So the probabilities of all suggestions after a prefix sum to at most one,
@@ -35,8 +35,8 @@ from kammil.text import open_word, role
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
 THRESHOLD = 0.01
-"""Less probable ones are not suggested. On lev30/validation a list of three saves 29.9 % of the keystrokes with a
-threshold of 0.002, 29.7 % with this one, 28.8 % with 0.02, 25.8 % with 0.05; the share of lists that are of use rises
+"""Less probable ones are not suggested. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
+threshold of 0.002, 28.7 % with this one, 27.8 % with 0.02, 24.8 % with 0.05; the share of lists that are of use rises
 from 21 to 21, 22 and 29 %."""
 WIDTH = 12
 """Beginnings of one length at most. At 150 places of lev30/validation lists of three hold 99.3 % of the true ones' mass

@@ -709,6 +709,13 @@ def test_evaluate_for_people(run: Run, trained: Path, held_out: Path) -> None:
         assert result.out.count(f"\n{label}") == 2
 
 
+def test_few_texts_are_shown_without_intervals(run: Run, counter: Path, tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("شو حلو الشعور\nيلا نطلع عالبحر\n", "utf-8")
+    out = run("evaluate", counter, "few.txt", "--samples", 0, "--typing").out
+    assert "no intervals: 10 texts are the fewest that one is made of" in out
+    assert not re.search(r"\d \(\d", out) and "95 %" not in out
+
+
 def test_evaluate_for_programs(run: Run, trained: Path, held_out: Path) -> None:
     result = run("evaluate", trained, held_out, "--json", "--samples", 3)
     assert result.code == 0 and result.err == ""

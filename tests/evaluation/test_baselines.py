@@ -91,7 +91,7 @@ class Even(Runner):
 def test_an_even_choice_costs_the_logarithm_of_the_vocabulary(vocabulary: CharacterVocabulary) -> None:
     expected = baselines.uniform_bits(vocabulary.size)
     assert expected == 3.0
-    made = figures(Even(), vocabulary, ["ab", "cab a"], 30)
+    made = figures(Even(), vocabulary, ["ab", "cab a"] * 5, 30)
     for figure in (made.bits_per_character, made.bits_per_character_with_end, made.target_bits_per_character):
         assert figure is not None
         assert (figure.value, figure.low, figure.high) == pytest.approx((expected,) * 3)

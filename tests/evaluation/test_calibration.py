@@ -39,4 +39,6 @@ def test_who_knows_and_who_boasts() -> None:
     knows = calibration(said, [generator.random(500) < p for p in said])
     boasts = calibration(said, [generator.random(500) < p / 2 for p in said])
     assert knows.error is not None and knows.error.value < 0.02
-    assert boasts.error is not None and boasts.error.low < 0.25 < boasts.error.high
+    error = boasts.error
+    assert error is not None and error.low is not None and error.high is not None
+    assert error.low < 0.25 < error.high

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.evaluation.intervals import Figure, Statistic, estimates, quotient, ratio, ratios
+from kammil.evaluation.intervals import LEAST, Figure, Statistic, estimates, quotient, ratio, ratios
 
-PAIRS = st.lists(st.tuples(st.floats(0, 1000), st.floats(1, 1000)), min_size=1, max_size=60)
+PAIRS = st.lists(st.tuples(st.floats(0, 1000), st.floats(1, 1000)), min_size=LEAST, max_size=60)
 
 
 def arrays(pairs: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +23,7 @@ def test_the_value_is_the_ratio_of_sums_and_lies_within(pairs: list[tuple[float,
     figure = ratio(above, below)
     assert figure is not None
     assert figure.value == pytest.approx(sum(a for a, _ in pairs) / sum(b for _, b in pairs))
+    assert figure.low is not None and figure.high is not None
     slack = 1e-9 * (1 + figure.value)
     assert figure.low <= figure.value + slack
     assert figure.value <= figure.high + slack
@@ -31,7 +32,7 @@ def test_the_value_is_the_ratio_of_sums_and_lies_within(pairs: list[tuple[float,
     assert figure.high <= max(above / below) + slack
 
 
-@given(st.floats(0, 1000), st.floats(1, 1000), st.integers(1, 30))
+@given(st.floats(0, 1000), st.floats(1, 1000), st.integers(LEAST, 30))
 def test_texts_that_are_all_alike_leave_no_doubt(above: float, below: float, n: int) -> None:
     figure = ratio(np.full(n, above), np.full(n, below))
     assert figure is not None
@@ -45,7 +46,7 @@ def test_nothing_to_divide_by_gives_no_figure() -> None:
 
 
 def test_texts_without_a_denominator_count_for_nothing() -> None:
-    figure = ratio(np.array([2.0, 0.0]), np.array([4.0, 0.0]))
+    figure = ratio(np.tile([2.0, 0.0], LEAST), np.tile([4.0, 0.0], LEAST))
     assert figure is not None
     assert (figure.value, figure.low, figure.high) == (0.5, 0.5, 0.5)
 
@@ -57,7 +58,29 @@ def texts(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return generator.binomial(below.astype(int), generator.beta(4, 6, n)).astype(np.float64), below
 
 
-@pytest.mark.parametrize("n", [5, 40, 700])
+def width(figure: Figure | None) -> float:
+    """Of an interval."""
+    assert figure is not None and figure.low is not None and figure.high is not None
+    return figure.high - figure.low
+
+
+@given(st.integers(1, 2 * LEAST))
+def test_few_texts_have_a_value_and_no_interval(n: int) -> None:
+    above, below = texts(n, seed=n)
+    figure, whole = ratio(above, below), ratio(np.tile(above, LEAST), np.tile(below, LEAST))
+    assert figure is not None and whole is not None
+    assert figure.value == pytest.approx(whole.value)
+    assert ((figure.low, figure.high) == (None, None)) == (n < LEAST)
+
+
+def test_a_difference_from_what_is_known_as_a_whole_has_no_interval() -> None:
+    columns = np.stack(texts(40, 1), axis=1)
+    (each,), (whole,) = (estimates([Statistic(c, quotient)]) for c in (columns, columns.sum(axis=0, keepdims=True)))
+    for figure in (whole.minus(each).figure(), each.minus(whole).figure()):
+        assert figure == Figure(0.0, None, None)
+
+
+@pytest.mark.parametrize("n", [LEAST, 40, 700])
 def test_an_independent_bootstrap_agrees(n: int) -> None:
     above, below = texts(n, seed=n)
     figure = ratio(above, below)
@@ -76,13 +99,15 @@ def test_four_times_the_texts_halve_the_interval() -> None:
     assert one is not None
     assert four is not None
     assert four.value == pytest.approx(one.value)
-    assert (one.high - one.low) / (four.high - four.low) == pytest.approx(2, abs=0.2)
+    assert width(one) / width(four) == pytest.approx(2, abs=0.2)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     truth = 0.4  # the mean of the Beta(4, 6) above: difficulty does not depend on length
     figures = [ratio(*texts(60, seed)) for seed in range(200)]
-    covered = sum(figure is not None and figure.low <= truth <= figure.high for figure in figures)
+    covered = sum(
+        f is not None and f.low is not None and f.high is not None and f.low <= truth <= f.high for f in figures
+    )
     # 95 % of 200 is 190; three standard deviations are 9, and a bootstrap of 60 texts is a little too narrow.
     assert covered >= 176
     assert covered < 200
@@ -93,7 +118,7 @@ def test_many_texts_are_drawn_in_parts_like_few() -> None:
     figure = ratio(above, below)
     assert figure is not None
     spread = np.sqrt(((above - figure.value * below) ** 2).sum()) / below.sum()  # of a ratio, to first order
-    assert figure.high - figure.low == pytest.approx(2 * 1.96 * spread, rel=0.1)
+    assert width(figure) == pytest.approx(2 * 1.96 * spread, rel=0.1)
 
 
 def test_a_report_is_reproducible() -> None:
@@ -116,8 +141,9 @@ def test_a_paired_difference_is_surer_than_two_figures() -> None:
     assert single is not None
     assert paired is not None
     assert paired.value == pytest.approx(((worse - above).sum()) / below.sum())
+    assert paired.low is not None and paired.high is not None
     assert 0 < paired.low < paired.value < paired.high
-    assert paired.high - paired.low < 0.3 * (single.high - single.low)
+    assert width(paired) < 0.3 * width(single)
     # The difference of two ratios over the same denominators is the ratio of the differences.
     direct = ratio(worse - above, below)
     assert direct is not None

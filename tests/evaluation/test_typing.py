@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from kammil.evaluation.typing import (
     typed,
     write,
 )
+from kammil.spacing import gives_way, space_after
 from kammil.text import words
 
 LETTERS = st.text("ab ,\u064e", max_size=12)
@@ -33,29 +36,85 @@ def chosen(model: Completer, texts: list[str]) -> list[str]:
     return [model.normalise(text) for text in some]
 
 
-def keys(model: Completer, text: str, width: int) -> tuple[int, int, int]:
-    """Keys for a text, lists seen, and words taken, by a writer who asks for suggestions at every key."""
-    pressed = seen = taken = at = 0
-    while at < len(text):
-        found = model.suggest(text[:at], max(WIDTHS), threshold=LEAST)[:width]
-        end = next((b for _, b in words(text) if b > at), at)
+class Screen:
+    """What stands before a writer, by the rule of the page and in no other words than a person's."""
+
+    def __init__(self) -> None:
+        self.text, self.own = "", False
+
+    def press(self, character: str) -> None:
+        """A key. The page's own space gives way to a comma, and to a space."""
+        if self.own and gives_way(character):
+            self.text = self.text[:-1]
+        self.text, self.own = self.text + character, False
+
+    def delete(self) -> None:
+        """Backspace."""
+        self.text, self.own = self.text[:-1], False
+
+    def take(self, added: str) -> None:
+        """A button, or a word of the ghost text."""
+        space = space_after(added)
+        self.text, self.own = self.text + added + space, bool(space)
+
+
+def write_out(text: str, right: Callable[[str, str], bool], seen: Callable[[str, bool], bool]) -> tuple[int, int, int]:
+    """Keys for a text, places with suggestions, and words taken, by a writer who has nothing but a screen.
+
+    Args:
+        text: what is wanted.
+        right: whether what is suggested after the one text holds the other.
+        seen: whether anything is suggested after a text, which may end in a space that is not wanted.
+    """
+    screen, pressed, looked, taken = Screen(), 0, 0, 0
+    while screen.text != text:
         pressed += 1
-        seen += bool(found)
-        if any(s.added == text[at:end] for s in found):
+        at = len(screen.text)
+        end = next((b for _, b in words(text) if b > at), at)
+        unwanted = screen.own and (not text.startswith(screen.text) or gives_way(text[at : at + 1]))
+        looked += seen(screen.text, unwanted)
+        if unwanted:
+            if gives_way(text[at - 1 : at]):
+                screen.press(text[at - 1])
+            else:
+                screen.delete()
+        elif end > at and right(screen.text, text[at:end]):
             taken += 1
-            at = end + text[end:].startswith(" ")
+            screen.take(text[at:end])
         else:
-            at += 1
-    return pressed, seen, taken
+            screen.press(text[at])
+    return pressed, looked, taken
 
 
 def test_keystrokes_are_those_of_a_writer_who_asks(model: Completer, texts: list[str]) -> None:
     some = chosen(model, texts)
     offered = offers(model.runner, model.vocabulary, some, max(WIDTHS), LEAST).texts
     for width in (1, 3):
+
+        def words_after(prefix: str, width: int = width) -> list[str]:
+            return [s.added for s in model.suggest(prefix, max(WIDTHS), threshold=LEAST)[:width]]
+
         right: list[Flags] = [np.logical_or.reduce(of.right[:, :width], axis=1) for of in offered]
-        made = typed(some, right, [of.probabilities[:, 0] > 0 for of in offered])
-        assert [tuple(row) for row in made[:, [0, 2, 3]].tolist()] == [keys(model, text, width) for text in some]
+        shown: list[Flags] = [of.probabilities[:, 0] > 0 for of in offered]
+        made = typed(some, right, shown, [of.spaced for of in offered])
+        asked = [
+            write_out(
+                text, lambda before, word: word in words_after(before), lambda before, _: bool(words_after(before))
+            )
+            for text in some
+        ]
+        assert [tuple(row) for row in made[:, [0, 2, 3]].tolist()] == asked
+
+
+@given(LETTERS, st.integers(0, 2**32 - 1))
+def test_every_key_that_a_screen_asks_for_is_counted(text: str, seed: int) -> None:
+    hits, shown, spaced = np.random.default_rng(seed).random((3, len(text) + 1)) < 0.5
+    asked = write_out(
+        text,
+        lambda before, _: bool(hits[len(before)]),
+        lambda before, unwanted: bool(spaced[len(before) - 1] if unwanted else shown[len(before)]),
+    )
+    assert tuple(typed([text], [hits], [shown], [spaced])[0, [0, 2, 3]].tolist()) == asked
 
 
 def test_offers_are_suggestions(model: Completer, texts: list[str]) -> None:
@@ -93,50 +152,59 @@ def test_the_next_word_ends_where_it_ends(text: str) -> None:
 
 def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[str]) -> None:
     some = chosen(model, texts)
-    made = keystrokes_saved(write(model.runner, model.vocabulary, some, LEAST).ghost)
-    for (saved, characters), text in zip(made.tolist(), some, strict=True):
-        pressed = at = 0
-        while at < len(text):
-            end = next((b for _, b in words(text) if b > at), at)
-            whole = text[:at] + model.phrase(text[:at]).added
-            if end > at and next((b for _, b in words(whole) if b > at), None) == end and whole[:end] == text[:end]:
-                at = end + text[end:].startswith(" ")
-            else:
-                at += 1
-            pressed += 1
-        assert (saved, characters) == (len(text) - pressed, len(text))
+    made = write(model.runner, model.vocabulary, some, LEAST).ghost
+
+    def first(before: str, word: str) -> bool:
+        whole = before + model.phrase(before).added
+        begin = len(before)
+        return whole[begin:].startswith(word) and next((b for _, b in words(whole) if b > begin), 0) == begin + len(
+            word
+        )
+
+    asked = [write_out(text, first, lambda before, _: bool(model.phrase(before).added)) for text in some]
+    assert made[:, 0].tolist() == [keys for keys, _, _ in asked]
+    assert made[:, 3].tolist() == [taken for _, _, taken in asked]
 
 
 @pytest.mark.parametrize(
     ("text", "right", "expected"),
     [
-        ("abc de", "111111", (2, 6, 2, 2, 2)),  # one key for "abc ", one for "de"
-        ("abc de", "011111", (3, 6, 3, 2, 2)),
+        ("abc de", "111111", (3, 6, 3, 2, 2)),  # one key for "abc ", one for "de ", one to delete the space
+        ("abc de", "011111", (4, 6, 4, 2, 2)),
+        ("abc de.", "1111111", (3, 7, 3, 2, 2)),
+        ("abc de", "000010", (6, 6, 6, 1, 2)),
         ("abc de", "000000", (6, 6, 6, 0, 2)),
-        ("abc de", "000010", (5, 6, 5, 1, 2)),
-        ("abc, de", "1111111", (2, 7, 2, 2, 2)),  # "abc", then ", de" at once: whatever is next may be offered
-        ("abc, de", "1110111", (3, 7, 3, 2, 2)),
+        ("abc de ", "0000101", (5, 7, 5, 1, 2)),  # the space that the text ends in
+        ("abc, de", "1111111", (4, 7, 4, 2, 2)),  # "abc ", "abc,", " de " at once, and without the space
+        ("abc, de", "1111011", (5, 7, 5, 2, 2)),  # the space after the comma is the writer's
+        ("abc , de", "11110111", (5, 8, 5, 2, 2)),  # a space before a comma too
+        ("abc، de", "1000000", (5, 7, 5, 1, 2)),
         ("abc!", "1111", (2, 4, 2, 1, 1)),  # after the last word there is nothing to be right about
-        ("a  b", "1111", (2, 4, 2, 2, 2)),
+        ("abc-de", "1110111", (5, 6, 5, 2, 2)),  # the space before a hyphen is deleted, and that at the end
+        ("abc😂", "1111", (3, 4, 3, 1, 1)),
+        ("abc 😂", "1111", (2, 5, 2, 1, 1)),
+        ("a  b", "11111", (4, 4, 4, 2, 2)),
+        ("漢、字", "101", (3, 3, 3, 2, 2)),  # no space, so none to be deleted
+        ("a", "1", (2, 1, 2, 1, 1)),  # the writer takes the word, and then sees the space
         ("", "", (0, 0, 0, 0, 0)),
     ],
 )
 def test_keys_counted_on_fingers(text: str, right: str, expected: tuple[int, ...]) -> None:
-    hit = np.array([c == "1" for c in right], np.bool_)
-    assert tuple(typed([text], [hit], [np.ones(len(text), np.bool_)])[0].tolist()) == expected
+    hit = np.array([c == "1" for c in right.ljust(len(text) + 1, "0")], np.bool_)
+    every = np.ones(len(text) + 1, np.bool_)
+    assert tuple(typed([text], [hit], [every], [every])[0].tolist()) == expected
 
 
 @given(st.lists(LETTERS, min_size=1, max_size=4), st.integers(0, 2**32 - 1))
-def test_help_never_costs_a_key_and_saves_less_than_the_ceiling(texts: list[str], seed: int) -> None:
+def test_a_word_taken_costs_at_most_the_space_behind_it(texts: list[str], seed: int) -> None:
     generator = np.random.default_rng(seed)
-    some: list[Flags] = [generator.random(len(text)) < 0.5 for text in texts]
-    more: list[Flags] = [hits | (generator.random(len(hits)) < 0.5) for hits in some]
-    every: list[Flags] = [np.ones(len(text), np.bool_) for text in texts]
-    keys = [typed(texts, right, every)[:, 0] for right in (every, some)]
-    assert (keys[0] <= keys[1]).all()
-    assert (keys[1] <= [len(text) for text in texts]).all()
-    taken = typed(texts, more, every)
-    assert (taken[:, 3] <= taken[:, 2]).all() and (taken[:, 3] <= taken[:, 4]).all()
+    some: list[Flags] = [generator.random(len(text) + 1) < 0.5 for text in texts]
+    every: list[Flags] = [np.ones(len(text) + 1, np.bool_) for text in texts]
+    made = typed(texts, some, every, every)
+    keys, characters, looked, taken, many = made.T
+    assert (keys <= characters + taken).all()
+    assert (taken <= looked).all() and (taken <= many).all()
+    assert (every_word_known(texts)[:, 3] == many).all()
 
 
 def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str]) -> None:

@@ -75,6 +75,15 @@ def test_another_row_keeps_its_counts() -> None:
     assert spelled(entries) == ([[[2, 2]], [[3, 2]]], {(0, 2): 1, (0, 3): 1, (1, 2): 2, (1, 3): 1})
 
 
+def test_what_a_text_lacks_and_nobody_counted_takes_nothing_away() -> None:
+    """Of two contexts with one key, the one that is found may never have had what the other's text takes out."""
+    counted = table([(1, 2)])
+    found = counted.find(np.array([[1]], np.uint32))
+    own = (found.repeat(3, axis=0), np.zeros(3, np.int64), np.array([3, 3, 4]))
+    entries = counted.read_without(found, np.array([0]), own)
+    assert spelled(entries) == ([[[1, 1]]], {(0, 2): 1})
+
+
 def test_only_the_commonest_followers_stay() -> None:
     counted = table([(1, 0), (1, 1), (1, 1), (1, 2), (1, 2), (1, 2), (4, 0)], most=2, least=2)
     entries = counted.read(counted.find(np.array([[1], [4]], np.uint32)))

@@ -15,7 +15,7 @@ from kammil.cli.show import print_table
 from kammil.completion import load
 from kammil.corpus import sources
 from kammil.errors import OptionError
-from kammil.evaluation.intervals import Figure
+from kammil.evaluation.intervals import LEAST, Figure
 from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.evaluation.samples import Sample
 from kammil.evaluation.samples import samples as make_samples
@@ -76,7 +76,7 @@ def print_evaluation(evaluation: Evaluation, name: str) -> None:
         typer.echo(
             f"{evaluation.seen_texts:,} of these texts stand in the training texts: the figures measure recall there"
         )
-    print_table(table(evaluation, name), foot="95 % intervals in brackets: bootstrap over texts", numbers=True)
+    print_table(table(evaluation, name), foot=_intervals(evaluation.texts), numbers=True)
 
 
 def typing_table(typed: Typing, name: str) -> list[list[str]]:
@@ -97,6 +97,13 @@ def typing_table(typed: Typing, name: str) -> list[list[str]]:
     rows.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *nothing_else])
     rows.append(row("calibration error, first suggestion", lambda each: each.calibration.error))
     return rows
+
+
+def _intervals(texts: int) -> str:
+    """What the brackets are, or why there are none."""
+    if texts < LEAST:
+        return f"no intervals: {LEAST} texts are the fewest that one is made of"
+    return "95 % intervals in brackets: bootstrap over texts"
 
 
 def print_sample(sample: Sample) -> None:

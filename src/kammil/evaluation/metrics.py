@@ -10,7 +10,7 @@ Every figure is a ratio of sums over all texts, never a mean of means, so a long
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -128,8 +128,7 @@ class Sums:
         """All figures, with intervals."""
         made = dict(zip(RATIOS, ratios([self.pair(name) for name in RATIOS]), strict=True))
         ended = made["bits_per_character_with_end"]
-        perplexity = None if ended is None else Figure(*(2.0 ** min(b, 1023.0) for b in astuple(ended)))
-        return Figures(**made, perplexity=perplexity)
+        return Figures(**made, perplexity=None if ended is None else _perplexity(ended))
 
 
 RATIOS: dict[str, tuple[str, str]] = {
@@ -143,6 +142,12 @@ RATIOS: dict[str, tuple[str, str]] = {
     "free_running": ("free_running", "target_characters"),
 }
 """Figure -> which of the `Sums` it divides by which."""
+
+
+def _perplexity(bits: Figure) -> Figure:
+    """2 to the power of bits."""
+    low, high = (None if bound is None else 2.0 ** min(bound, 1023.0) for bound in (bits.low, bits.high))
+    return Figure(2.0 ** min(bits.value, 1023.0), low, high)
 
 
 def figures(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Figures:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.models.base import Runner, rows
+from kammil.spacing import space_after, stays
 from kammil.suggestion import Letters, Search
 from kammil.text import words
 from kammil.vocabulary import BOS, CharacterVocabulary
@@ -33,6 +34,9 @@ class Offers:
     """(T + 1, k), in the order of `Search.run`; 0 where there is none."""
     right: NDArray[np.bool_]
     """(T + 1, k): it is what stands there, up to the end of the next word."""
+    spaced: NDArray[np.bool_]
+    """(T + 1,): at the end of a word, whether anything is suggested behind the space that the page typed after it and
+    that the text does not go on with (`spacing`); False elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +52,12 @@ class Offered:
 
 def offers(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], k: int, threshold: float) -> Offered:
     """The `k` best suggestions, none below `threshold`, at all places of texts as the model sees them."""
-    search = Search(runner, Letters.of(vocabulary), k, threshold)
-    made = [Offers(np.zeros((len(t) + 1, k)), np.zeros((len(t) + 1, k), np.bool_)) for t in texts]
+    letters = Letters.of(vocabulary)
+    search, beyond = Search(runner, letters, k, threshold), Search(runner, letters, 1, threshold)
+    made = [
+        Offers(np.zeros((n, k)), np.zeros((n, k), np.bool_), np.zeros(n, np.bool_)) for n in (len(t) + 1 for t in texts)
+    ]
+    (space,) = vocabulary.encode(" ")
     encoded = [vocabulary.encode(text) for text in texts]
     ends = [word_ends(text) for text in texts]
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
@@ -68,8 +76,19 @@ def offers(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
                 for j, (ids, p) in enumerate(found):
                     made[i].probabilities[t, j] = p
                     made[i].right[t, j] = bool(next_) and vocabulary.decode(ids) == next_
+            left = [row for row, i in enumerate(live) if _space_is_left(texts[i], t, ends[i])]
+            if left:
+                after, state_after = runner.step(np.full(len(left), space), rows(state, np.array(left)))
+                lists = beyond.run([texts[live[row]][:t] + " " for row in left], after, state_after)
+                for row, found in zip(left, lists, strict=True):
+                    made[live[row]].spaced[t] = bool(found)
     places = sum(len(text) + 1 for text in texts)
     return Offered(made, search.steps / max(1, places), search.proven / max(1, places))
+
+
+def _space_is_left(text: str, t: int, ends: NDArray[np.int64]) -> bool:
+    """Whether a word ends at a place, and the page's space behind it is not the text's."""
+    return t > 0 and int(ends[t - 1]) == t and bool(space_after(text[:t])) and not stays(text, t)
 
 
 def word_ends(text: str) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -39,8 +38,8 @@ class Standings:
     best: str
     """The family with the fewest target bits a character."""
     figures: Mapping[str, Mapping[str, Figure]]
-    """Row -> measure -> figure; a measure that a row cannot have is missing. Bounds are NaN where nothing is known of
-    single texts."""
+    """Row -> measure -> figure; a measure that a row cannot have is missing. Bounds are None where too few single texts
+    are known."""
     differences: Mapping[str, Mapping[str, Figure]]
     """Row -> measure -> figure of the row minus that of the best, paired."""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -51,7 +50,7 @@ class Standings:
     """Row -> why it is missing."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Builtins only, for JSON: None for a bound that is not known."""
+        """Builtins only, for JSON."""
         return {
             "data": dict(self.data),
             "best": self.best,
@@ -60,16 +59,12 @@ class Standings:
             "rows": [
                 asdict(row)
                 | {
-                    "figures": {name: _plain(figure) for name, figure in self.figures[row.name].items()},
-                    "minus_best": {name: _plain(figure) for name, figure in self.differences[row.name].items()},
+                    "figures": {name: asdict(figure) for name, figure in self.figures[row.name].items()},
+                    "minus_best": {name: asdict(figure) for name, figure in self.differences[row.name].items()},
                 }
                 for row in self.rows
             ],
         }
-
-
-def _plain(figure: Figure) -> dict[str, float | None]:
-    return {name: None if math.isnan(value) else value for name, value in asdict(figure).items()}
 
 
 def stand(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Standings:
@@ -88,21 +83,19 @@ def stand(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Standings:
         chosen = [i for i, s in enumerate(statistics) if len(s.columns) == many]
         made = estimates([statistics[i] for i in chosen])
         found |= {keys[i]: estimate for i, estimate in zip(chosen, made, strict=True)}
-    whole_only = {key for key, s in zip(keys, statistics, strict=True) if len(s.columns) == 1 < max(texts)}
     best = min((row.name for row in rows if row.family), key=lambda name: found[name, RANKED_BY].value)
     figures: dict[str, dict[str, Figure]] = {row.name: {} for row in rows}
     differences: dict[str, dict[str, Figure]] = {row.name: {} for row in rows}
     for name, measure in keys:
         one, other = found[name, measure], found.get((best, measure))
-        blurred = (name, measure) in whole_only
-        _put(figures[name], measure, one, blurred=blurred)
+        _put(figures[name], measure, one)
         if other is not None and name != best:
-            _put(differences[name], measure, one.minus(other), blurred=blurred)
+            _put(differences[name], measure, one.minus(other))
     return Standings(tuple(rows), best, figures, differences)
 
 
-def _put(into: dict[str, Figure], measure: str, estimate: Estimate, *, blurred: bool) -> None:
-    """Add the figure of an estimate if it has one; without bounds if only the whole is known."""
+def _put(into: dict[str, Figure], measure: str, estimate: Estimate) -> None:
+    """Add the figure of an estimate if it has one."""
     figure = estimate.figure()
     if figure is not None:
-        into[measure] = Figure(figure.value, math.nan, math.nan) if blurred else figure
+        into[measure] = figure

@@ -2,14 +2,24 @@
 
 As in Trnka & McCoy 2008 ("Evaluating word prediction: framing keystroke savings"): the writer types character by
 character. At every place, also before a word's first letter, they look at what is suggested, and as soon as it holds
-the word that they are going to write they take it, for one key, which also types the space after it if there is one.
-Wrong suggestions cost nothing: they are overlooked. A key is counted for each character (code point), so a letter that
-needs two keys counts as one, with and without help. A saving is 1 - keys with help / keys without, over all texts.
+the word that they are going to write they take it, for one key. Wrong suggestions cost nothing: they are overlooked. A
+saving is 1 - keys with help / keys without, over all texts.
+
+*Who knows what.* The writer knows the text, the interface only what stands on the screen. So the interface types a
+space after every word that is taken (`spacing`), whatever the text goes on with, and every key that this costs is
+counted. Where the text has a space there, the key for it is saved. Where a comma follows, the space gives way to it:
+nothing is saved, nothing is lost. Where the text has a space and then a comma, the writer types the space. Before
+anything else, and at the end of the text, the space has to be deleted: a key, Backspace. The writer takes a word
+because it is the word, and does not think of what comes after it: also where deleting the space costs more than the
+last letter would have.
+
+A key is counted for each character (code point), with and without help, and one for a tap or a chord: a letter that
+needs two keys counts as one, and so does Ctrl with an arrow.
 
 Two kinds of help: a list of the W most probable words (`suggestion`), none below a threshold; and *ghost text*, the
 phrase that stands grey behind the caret where a word is likely enough (`phrases`), taken word by word. Beside
 them the *ceiling*: what a model that knows every word before its first letter would save, since a key a word must be
-paid.
+paid, and the spaces that are not wanted.
 
 *Precision* is the share of the places with a suggestion at which it was taken: the rest is what had to be overlooked.
 
@@ -33,6 +43,7 @@ from kammil.evaluation.intervals import Array, Figure, Statistic, estimates, quo
 from kammil.evaluation.offers import Offered, offers, word_ends
 from kammil.models.base import Runner
 from kammil.phrases import SURE
+from kammil.spacing import gives_way, space_after, stays
 from kammil.suggestion import THRESHOLD
 from kammil.text import words
 from kammil.vocabulary import CharacterVocabulary
@@ -149,8 +160,9 @@ def write(
     right: dict[int, list[Flags]] = {
         width: [np.logical_or.reduce(of.right[:, :width], axis=1) for of in offered.texts] for width in WIDTHS
     }
+    spaced: list[Flags] = [of.spaced for of in offered.texts]
     return Writings(
-        {width: typed(texts, hits, shown) for width, hits in right.items()},
+        {width: typed(texts, hits, shown, spaced) for width, hits in right.items()},
         typed(texts, *_ghosts(offers(runner, vocabulary, texts, 1, SURE))),
         offered,
     )
@@ -158,8 +170,8 @@ def write(
 
 def every_word_known(texts: Sequence[str]) -> Array:
     """As `typed` with the help of a model that knows every word, (N, 5): the ceiling."""
-    knowing = [np.ones(len(text), np.bool_) for text in texts]
-    return typed(texts, knowing, knowing)
+    knowing: list[Flags] = [np.ones(len(text) + 1, np.bool_) for text in texts]
+    return typed(texts, knowing, knowing, knowing)
 
 
 def keystrokes_saved(writing: Array) -> Array:
@@ -173,35 +185,44 @@ def precision(writing: Array) -> Array:
     return writing[:, [3, 2]]
 
 
-def typed(texts: Sequence[str], right: Sequence[Flags], shown: Sequence[Flags]) -> Array:
+def typed(texts: Sequence[str], right: Sequence[Flags], shown: Sequence[Flags], spaced: Sequence[Flags]) -> Array:
     """Type texts: for each, keys, characters, suggestions looked at, those taken, and words, (N, 5).
 
     Args:
         texts: as the model sees them.
         right: (T,) or longer for each: whether what is suggested before that character holds the rest of the word at
             hand, or else whatever stands before the next word, and that.
-        shown: likewise: whether anything is suggested.
+        shown: (T + 1,) for each: whether anything is suggested there.
+        spaced: likewise: whether anything is suggested behind a space that the page typed there.
     """
     made = np.zeros((len(texts), 5))
-    for row, text, hit, seen in zip(made, texts, right, shown, strict=True):
+    for row, text, hit, seen, beyond in zip(made, texts, right, shown, spaced, strict=True):
         ends = word_ends(text).tolist()
         keys = looked = taken = at = 0
-        while at < len(text):
+        left = False  # the page's space stands behind text[:at], and the text does not go on with it
+        while at < len(text) or left:
             keys += 1
-            looked += bool(seen[at])
-            if hit[at] and ends[at] > at:
+            looked += bool(beyond[at] if left else seen[at])
+            if left:
+                at += gives_way(text[at : at + 1])  # what is typed takes its place, or else it is deleted
+                left = False
+            elif hit[at] and ends[at] > at:
                 taken += 1
-                at = ends[at] + text.startswith(" ", ends[at])
+                at = ends[at]
+                if space_after(text[:at]):
+                    left = not stays(text, at)
+                    at += not left
             else:
                 at += 1
         row[:] = keys, len(text), looked, taken, len(words(text))
     return made
 
 
-def _ghosts(offered: Offered) -> tuple[list[Flags], list[Flags]]:
-    """Where the first word of the ghost text is right, and where there is any, (T + 1,) each. A word that would stand
-    twice, one place in 700, is counted as shown here, though it is not."""
-    return [of.right[:, 0] for of in offered.texts], [of.probabilities[:, 0] > 0 for of in offered.texts]
+def _ghosts(offered: Offered) -> tuple[list[Flags], list[Flags], list[Flags]]:
+    """Where the first word of the ghost text is right, where there is any, and where behind the page's space, (T + 1,)
+    each. A word that would stand twice, one place in 700, is counted as shown here, though it is not."""
+    texts = offered.texts
+    return [of.right[:, 0] for of in texts], [of.probabilities[:, 0] > 0 for of in texts], [of.spaced for of in texts]
 
 
 def _helped(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float) -> Helped:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
-from kammil.evaluation.intervals import Figure
+from kammil.evaluation.intervals import LEAST, Figure
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
 from kammil.evaluation.standings import RANKED_BY, Row, Standings
 
@@ -58,7 +57,7 @@ def notes(standings: Standings) -> list[str]:
     said = (
         f"{sizes}, {data['test_texts']:,} to test on; {data['minutes']:g} min of training each at most.",
         f"Of the test texts, {leaks} of a training text.",
-        "In brackets 95 % intervals: bootstrap over texts; differences are paired.",
+        f"In brackets 95 % intervals: bootstrap over texts, none for fewer than {LEAST}; differences are paired.",
         "Per cent: top-1, top-3, words (next words written exactly), new (completions), keys (keystrokes saved).",
         "Taken: of the places with 1, 3 or 5 suggestions or ghost text, those where they held the right word.",
         f"{data['typed_texts']} of the test texts were typed; the ceiling is that of knowing every word.",
@@ -142,9 +141,10 @@ def _shown(figure: Figure | None, measure: str, *, bounds: bool, sign: str = "")
     if figure is None:
         return ""
     scale, digits = MEASURES[measure].scale, MEASURES[measure].digits
-    value, low, high = (f"{scale * number:{sign}.{digits}f}" for number in (figure.value, figure.low, figure.high))
-    if not bounds or math.isnan(figure.low):
+    value = f"{scale * figure.value:{sign}.{digits}f}"
+    if not bounds or figure.low is None or figure.high is None:
         return value
+    low, high = (f"{scale * number:{sign}.{digits}f}" for number in (figure.low, figure.high))
     return f"{value} ({low}..{high})" if sign else f"{value} ({low}-{high})"
 
 

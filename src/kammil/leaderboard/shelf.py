@@ -20,10 +20,10 @@ from kammil.evaluation.intervals import Array
 from kammil.evaluation.standings import Row
 
 ROWS, SUMS = "rows.json", "rows.safetensors"
-_FORMAT = 3
-_OLDER = (1, 2)
-"""Formats of rows from before keystrokes were measured by `evaluation.typing`, and from before ghost text was a phrase:
-read, to be measured again."""
+_FORMAT = 4
+_OLDER = (1, 2, 3)
+"""Formats of rows from before keystrokes were measured by `evaluation.typing`, from before ghost text was a phrase, and
+from before every space was counted: read, to be measured again."""
 
 
 class Shelf:

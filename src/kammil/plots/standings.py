@@ -45,9 +45,10 @@ def comparison(standings: Standings) -> Figure:
     left.legend()
     ranked.sort(key=lambda pair: -pair[1].value)
     for place, (name, found) in enumerate(ranked):
-        sides = [[found.value - found.low], [found.high - found.value]]
+        low, high = (found.value if bound is None else bound for bound in (found.low, found.high))
+        sides = [[found.value - low], [high - found.value]] if found.low is not None else None
         right.errorbar([found.value], [place], xerr=sides, fmt="o", color=colours.get(name, "black"), capsize=3)
-        right.annotate(f"{found.value:.2f}", (found.high, place), (6, 0), textcoords="offset points", va="center")
+        right.annotate(f"{found.value:.2f}", (high, place), (6, 0), textcoords="offset points", va="center")
     right.set_yticks(range(len(ranked)), [name for name, _ in ranked])
     right.set_xlabel("bits per character of the target, test; 95 % intervals")
     right.set_title("How well")

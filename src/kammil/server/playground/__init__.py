@@ -1,6 +1,7 @@
 """The page on which people type: HTML, CSS and JavaScript modules as they are, no build step, nothing from elsewhere.
 
-How letters are coloured is the business of `kammil.page`, which lends its script (`letters.js`) and its colours.
+How letters are coloured is the business of `kammil.page`, which lends its script (`letters.js`) and its colours; when
+the space after an accepted word goes, that of `kammil.spacing` (`spacing.js`).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from functools import cache
 from importlib import resources
 from types import MappingProxyType
 
+from kammil import spacing
 from kammil.page import colours, letters
 
 _MEDIA = {
@@ -48,9 +50,21 @@ def assets() -> Mapping[str, Asset]:
     found: dict[str, Asset] = {
         "letters.js": Asset(letters().encode(), _MEDIA["js"]),
         "levels.css": Asset(colours().encode(), _MEDIA["css"]),
+        "spacing.js": Asset(_spacing().encode(), _MEDIA["js"]),
     }
     for file in resources.files(__name__).iterdir():
         media = _MEDIA.get(file.name.rpartition(".")[2])
         if media:
             found["" if file.name == "index.html" else file.name] = Asset(file.read_bytes(), media)
     return MappingProxyType(found)
+
+
+def _spacing() -> str:
+    """The rule of `kammil.spacing` for the page."""
+    return f"""// The space after an accepted word: written by kammil.spacing, which says what it is.
+
+/** What is typed behind an accepted word. */
+export const spaceAfter = (word) => (/{spacing.UNSPACED}/u.test(word) ? "" : " ");
+/** Whether the space goes when this is typed right after it. */
+export const givesWay = (typed) => /{spacing.GIVES_WAY}/u.test(typed);
+"""

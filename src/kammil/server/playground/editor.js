@@ -4,9 +4,12 @@
 // is a ghost a mirror of it is seen instead, in which the text and the ghost are one run, so that letters join across the
 // seam; the ghost is only coloured. The mirror draws the caret, because a letter that is joined is narrower than the
 // same letter at the end of a word. It also gives the text area its height.
+//
+// A word that is accepted gets a space, which is the page's own until something else is typed: it gives way to a comma.
 
 import { direction } from "./language.js";
 import { directionOf, firstWord, leftOver } from "./seam.js";
+import { givesWay, spaceAfter } from "./spacing.js";
 
 /**
  * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} parts
@@ -23,6 +26,7 @@ export function editor({ field, mirror, caret }, heard) {
   let ghost = "";
   let composing = false;
   let told = "";
+  let spaced = ""; // the whole text when its last character was a space of ours
 
   // An input method's letters are not typed yet; on-screen keyboards, though, compose every word.
   const settled = () => !composing || touch.matches;
@@ -63,6 +67,7 @@ export function editor({ field, mirror, caret }, heard) {
   const changed = () => {
     ghost = leftOver(text, field.value, ghost);
     text = field.value;
+    if (text.length < spaced.length) spaced = ""; // deleted: a space that is typed now is the writer's
     render();
     if (settled()) heard.typed(text, ghost);
   };
@@ -75,10 +80,23 @@ export function editor({ field, mirror, caret }, heard) {
     changed();
   };
   const end = () => field.setSelectionRange(field.value.length, field.value.length);
+  const write = (accepted) => {
+    const space = spaceAfter(accepted);
+    spaced = "";
+    insert(accepted + space); // at once, so that one undo takes both back
+    spaced = space ? field.value : "";
+  };
+  /** The space of ours at the end, if what is typed takes its place: chosen, so that it is written over. */
+  const yields = (typed) => {
+    if (!spaced || text !== spaced || !givesWay(typed)) return false;
+    if (typed === " ") spaced = ""; // the writer's now
+    field.setSelectionRange(text.length - 1, field.value.length);
+    return true;
+  };
   const accept = (part) => {
     if (!visible()) return;
     const accepted = part(ghost);
-    insert(accepted);
+    write(accepted);
     heard.accepted(accepted);
   };
   const all = () => accept((whole) => whole);
@@ -103,7 +121,19 @@ export function editor({ field, mirror, caret }, heard) {
     event.preventDefault();
     act();
   });
-  field.addEventListener("input", changed);
+  field.addEventListener("beforeinput", (event) => {
+    const typed = event.inputType === "insertLineBreak" ? "\n" : event.inputType.startsWith("insert") ? event.data : "";
+    if (!typed || !event.cancelable || !atEnd() || !yields(typed)) return;
+    event.preventDefault();
+    insert(typed);
+  });
+  field.addEventListener("input", (event) => {
+    if (event.inputType?.startsWith("history") && field.value === spaced) end(); // undo chooses our space: not to be typed over
+    // What an on-screen keyboard composes cannot be held back: mended when it stands there.
+    const typed = field.value.slice(text.length);
+    if (event.isTrusted && settled() && typed && field.value.startsWith(text) && atEnd() && yields(typed)) insert(typed);
+    else changed();
+  });
   field.addEventListener("compositionstart", () => {
     composing = true;
     render();
@@ -136,11 +166,11 @@ export function editor({ field, mirror, caret }, heard) {
       ghost = rest;
       render();
     },
-    /** Write at the end. */
-    append(added) {
+    /** Accept a word at the end. */
+    append(word) {
       field.focus();
       end();
-      insert(added);
+      write(word);
     },
     /** Write something else instead. */
     replace(whole) {

@@ -110,7 +110,7 @@ const typing = editor(
   },
 );
 const words = chips($("chips"), {
-  use: (completion) => typing.append(completion + " "),
+  use: (completion) => typing.append(completion),
   leave: () => typing.focus(),
 });
 spoken(() => {
@@ -172,7 +172,7 @@ const learnt = learning(
   { model: () => model, reopen: (text) => typing.replace(text), guard },
 );
 $("done").addEventListener("click", () => {
-  learnt.finish(typing.text);
+  learnt.finish(typing.text.trimEnd()); // without the space after an accepted word
   typing.replace("");
   forget();
 });
