@@ -36,8 +36,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "blend-2": {"model": "blend", "raw": True, "minutes": 10, "networks": 2},
     "blend-normalised": {"model": "blend", "minutes": 10},
 }
-"""Options of `kammil.train`, by name: what a user gets who gives the same and nothing else. A budget is no duty: a blend
-of one member has made its eight passes long before."""
+"""Options of `kammil.train`, by name: what a user gets who gives the same and nothing else. A budget is no duty: a
+blend of one member has made its eight passes long before."""
 RESULTS = Path(__file__).with_suffix(".json")
 
 
