@@ -1,4 +1,5 @@
-"""Near-duplicate groups: seconds and memory up to a million texts, and what MinHash with LSH finds in their place.
+"""Near-duplicate groups: seconds and memory up to a million texts, and what MinHash with LSH finds in their place; and
+what it costs to leave out of them what resembles a test (`corpus.exclusion`).
 
 Run: `python benchmarks/duplicates.py` (needs the data sets, downloaded or in KAMMIL_DATA_DIR; 3 minutes on one core,
 2 GB). The comparison needs `pip install datasketch` and is left out without it. Writes duplicates.json.
@@ -26,17 +27,25 @@ from typing import Any
 
 import numpy as np
 
-from kammil.corpus import duplicates, sources
+from kammil.corpus import duplicates, exclusion, sources
 
 REAL = 100_000
 SIZES = (1_000, 10_000, 30_000, REAL, 300_000, 1_000_000)
+EXCLUDED = "lev30/test"
+"""Texts whose like is left out."""
 THRESHOLDS = (0.5, 0.3, 0.18)  # Jaccard; 0.18 is a containment of 0.3 between texts of one length
 PERMUTATIONS = 128
 
 
 def main() -> None:
     """Measure, print, write."""
-    results: dict[str, Any] = {"cores": os.cpu_count(), "numpy": np.__version__, "curve": [], "minhash_lsh": []}
+    results: dict[str, Any] = {
+        "cores": os.cpu_count(),
+        "numpy": np.__version__,
+        "curve": [],
+        "left_out": [],
+        "minhash_lsh": [],
+    }
     print("     texts  seconds      cpu  us/text  MB before  MB peak   groups  largest")
     for size in SIZES:
         row = _alone(_measure, size)
@@ -44,6 +53,14 @@ def main() -> None:
         print(
             f"{size:>10,} {row['seconds']:>8} {row['cpu_seconds']:>8} {row['cpu_seconds'] / size * 1e6:>8.1f} "
             f"{row['mb_before']:>10} {row['mb_peak']:>8} {row['groups']:>8} {row['largest']:>8}"
+        )
+    print(f"\nwhat resembles {EXCLUDED}  cpu, direct pairs  found  cpu, all rules  found  MB peak")
+    for size in SIZES:
+        row = _alone(_exclude, size)
+        results["left_out"].append(row)
+        print(
+            f"{size:>25,} {row['direct_cpu_seconds']:>18} {row['direct']:>6} {row['cpu_seconds']:>15} "
+            f"{row['left_out']:>6} {row['mb_peak']:>8}"
         )
     if importlib.util.find_spec("datasketch") is None:
         print("datasketch is not installed: no comparison with MinHash LSH", file=sys.stderr)
@@ -122,6 +139,23 @@ def _measure(size: int) -> dict[str, Any]:
         "mb_peak": _megabytes(),
         "groups": int(group.max()) + 1,
         "largest": int(np.bincount(group).max()),
+    }
+
+
+def _exclude(size: int) -> dict[str, Any]:
+    """What direct pairs by the rule of splits find, and what all rules do."""
+    texts, among = texts_of(size), sources.texts(EXCLUDED)
+    started = time.process_time()
+    direct = duplicates.partners(texts, among) >= 0
+    between = time.process_time()
+    found = exclusion.resembling(texts, among)
+    return {
+        "texts": size,
+        "direct_cpu_seconds": round(between - started, 2),
+        "direct": int(direct.sum()),
+        "cpu_seconds": round(time.process_time() - between, 2),
+        "left_out": int(found.sum()),
+        "mb_peak": _megabytes(),
     }
 
 

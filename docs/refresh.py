@@ -38,6 +38,15 @@ COMMANDS = (
 )
 
 
+LEV30 = {
+    **{name: f"`--model {name}`" for name in ("ngram", "gru", "words", "subwords", "attention", "transformer")},
+    "blend": "`--model blend`, the default",
+    "blend-2": "`--model blend --set networks=2`, two members",
+    "blend-normalised": "`--model blend` on normalised tweets, as `levantine` reads them",
+}
+"""What the models of the benchmark are called in its table, from top to bottom."""
+
+
 def commands() -> str:
     """Every command's own help."""
     pages = ["# Commands", "", "Written by the program itself: `python docs/refresh.py`.", ""]
@@ -103,9 +112,9 @@ def lev30() -> str:
 
     for name, title in (("unigram", "character frequencies"), ("3-gram", "3-gram")):
         add(title, r["baselines"][name], "")
-    for name in ("ngram", "gru", "words", "subwords", "attention", "transformer", "blend"):
+    for name, title in LEV30.items():
         if name in r:
-            add(f"`--model {name}`", r[name]["test"], f"{r[name]['training_seconds']:.0f} s")
+            add(title, r[name]["test"], f"{r[name]['training_seconds']:.0f} s")
             if "online" in r[name]:
                 add("... learning each test text once it was predicted", r[name]["online"], "")
     for name in r.get("finished", {}):

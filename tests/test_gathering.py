@@ -52,6 +52,23 @@ def test_what_resembles_the_excluded_is_not_learnt(tmp_path: Path, few: list[str
     assert data.excluded == 2
 
 
+def test_what_quotes_the_excluded_in_other_words_is_not_learnt(tmp_path: Path, few: list[str]) -> None:
+    quoted = (
+        "الجارة القديمة حكت مبارح لكل أهل الضيعة انو "
+        "الطريق الجديدة رح تصير جاهزة قبل العيد الكبير وانو المختار وعد بعرس"
+    )
+    quoting = (
+        "الجاره القديمه خبرت مبارح لكل اهل الحارة انو "
+        "الطريق الجديده بدا تصير جاهزه بعد العيد الكبييير وانو المختار حلف بعرس"
+    )
+    assert duplicates.partners([quoting], [quoted])[0] < 0
+    other = tmp_path / "other.txt"
+    other.write_text(quoted, "utf-8")
+    data = gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), [*few, quoting])
+    assert data.excluded == 1
+    assert quoting not in {*data.train, *data.validation}
+
+
 def test_of_near_duplicates_the_first_stays(few: list[str]) -> None:
     again = [*few, *(text + " !!" for text in few[:5])]
     data = gather(Recipe.of({"model": "ngram", "unique": True}), again, few[:1])

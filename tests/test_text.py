@@ -13,7 +13,20 @@ from hypothesis import strategies as st
 
 from kammil.errors import FolderError
 from kammil.models.blend import in_word
-from kammil.text import FAR, HANDLE, RAW, URL, TextRules, fold, graphemes, open_word, role, visible, words
+from kammil.text import (
+    FAR,
+    HANDLE,
+    RAW,
+    URL,
+    TextRules,
+    fold,
+    fold_spelling,
+    graphemes,
+    open_word,
+    role,
+    visible,
+    words,
+)
 from kammil.vocabulary import CharacterVocabulary
 
 RULES = TextRules()
@@ -139,6 +152,33 @@ def test_copies_of_one_text_fold_alike(one: str, other: str) -> None:
 @pytest.mark.parametrize(("one", "other"), [("कि", "की"), ("กิน", "กัน"), ("한국", "한글")])
 def test_different_words_of_other_scripts_stay_different(one: str, other: str) -> None:
     assert fold(one) != fold(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("أهلاً وسهلاً إلى آخره", "اهلا وسهلا الى اخره"),
+        ("علي", "على"),
+        ("علی كيفک", "علي كيفك"),
+        ("السعادة", "السعاده"),
+        ("مبروووووك", "مبروك"),
+        ("هههههه", "هه" + "ه"),
+    ],
+)
+def test_a_text_spelled_in_two_ways_folds_alike(one: str, other: str) -> None:
+    assert fold(one) != fold(other)
+    assert fold_spelling(one) == fold_spelling(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("الله", "اله"), ("1000", "10"), ("كتب", "كتاب"), ("बब", "ब")])
+def test_two_of_a_letter_are_spelling_and_digits_are_numbers(one: str, other: str) -> None:
+    assert fold_spelling(one) != fold_spelling(other)
+
+
+@given(ANY)
+def test_folding_the_spelling_folds_no_less_than_the_fold(text: str) -> None:
+    assert fold_spelling(text) == fold_spelling(fold(text))
+    assert bool(fold_spelling(text)) == bool(fold(text))
 
 
 @given(ANY)

@@ -367,6 +367,19 @@ def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(tmp_
     assert last["validation_bits"] < last["train_bits"] + 2
 
 
+def test_what_the_base_has_read_in_other_spelling_is_not_counted_beside_the_own_texts(
+    tmp_path: Path, few: list[str]
+) -> None:
+    spelled = str.maketrans("اةي", "أهى")
+    copies = [text.translate(spelled) for text in few[:30]]
+    file, other = tmp_path / "same.txt", tmp_path / "validation.txt"
+    file.write_text("\n".join(copies), "utf-8")
+    other.write_text("\n".join(few[30:]), "utf-8")
+    base = small(source=str(file), validation=str(other))
+    trained = train(few[:30], validation=few[30:], out=tmp_path / "model", **small(model="blend", base=base))
+    assert "background.ids" not in folders.read(trained.folder).artifacts.weights
+
+
 def test_members_learn_by_themselves_and_become_one(tmp_path: Path, few: list[str]) -> None:
     file, held_out = tmp_path / "other.txt", tmp_path / "validation.txt"
     file.write_text("\n".join(few[30:]), "utf-8")

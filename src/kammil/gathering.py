@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from kammil.corpus import sources
-from kammil.corpus.duplicates import groups, partners
+from kammil.corpus.duplicates import groups
+from kammil.corpus.exclusion import resembling
 from kammil.corpus.splitting import Leaks, leaks, split
 from kammil.errors import DataError
 from kammil.recipe import Recipe
@@ -47,8 +48,8 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
     texts, name, sha256 = as_seen(recipe, source)
     read = len(texts)
     for other in recipe.exclude:
-        near = partners(texts, as_seen(recipe, other)[0])
-        texts = [text for text, partner in zip(texts, near, strict=True) if partner < 0]
+        known = resembling(texts, as_seen(recipe, other)[0])
+        texts = [text for text, out in zip(texts, known, strict=True) if not out]
     excluded = read - len(texts)
     if recipe.unique:
         _, first = np.unique(groups(texts), return_index=True)

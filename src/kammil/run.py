@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil import folder as folders
-from kammil.corpus.duplicates import groups, partners
+from kammil.corpus.duplicates import groups
+from kammil.corpus.exclusion import resembling
 from kammil.errors import KammilError, MissingExtraError, OptionError
 from kammil.evaluation import baselines, novelty
 from kammil.gathering import Data
@@ -144,7 +145,7 @@ class Run:
         )
 
     def _background(self) -> list[str]:
-        """The base's texts that are counted beside the own ones: none that is a near-duplicate of these.
+        """The base's texts that are counted beside the own ones: none that resembles these.
 
         A text is left out of its own counts while it is learnt. A copy of it in the background would tell all, and the
         gate would believe nothing else: 0.9 bits while learning, 40 on texts that are new.
@@ -152,8 +153,8 @@ class Run:
         texts = self.base.texts if self.base is not None else ()
         own = set(self.data.train)
         new = [text for text in texts if text not in own]
-        near = partners(new, list(self.data.train)) if new else []
-        return [text for text, partner in zip(new, near, strict=True) if partner < 0]
+        known = resembling(new, list(self.data.train))
+        return [text for text, out in zip(new, known, strict=True) if not out]
 
     def _open_waiting(self, *, going_on: bool, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""

@@ -50,6 +50,8 @@ _WORD = regex.compile(r"[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200C\u200D]++(?=[\
 # From the end backwards: a search from the front would try every letter as the beginning of a word.
 _OPEN = regex.compile(r"(?r)[\p{L}\p{M}\p{N}_\u200C\u200D]*\Z")
 _LETTER, _MARK, _EXTENDS = (regex.compile(r) for r in (r"[\p{L}\p{N}_]", r"\p{M}", r"[\p{GCB=Extend}\p{GCB=ZWJ}]"))
+_STRETCHED = regex.compile(r"(\p{L})\1{2,}+")
+_SPELLED = str.maketrans("أإآٱىیةک", "اااايي" + "هك")
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
 _NOT_LETTERS_OR_UNDERSCORES = regex.compile(r"[^\p{L}\p{M}\p{N}_]+")
 
@@ -133,6 +135,15 @@ def fold(text: str, *, underscores: bool = False) -> str:
     text = _composed(text, "NFKC").casefold().replace(_TATWEEL, "")
     dropped = _NOT_LETTERS_OR_UNDERSCORES if underscores else _NOT_LETTERS
     return dropped.sub("", _POINTS.sub("", text))
+
+
+def fold_spelling(text: str) -> str:
+    """The fold of a text without what one writer spells so and the next otherwise, for matching and never for writing.
+
+    Forms of alef are one, ya at a word's end is a ya, ta marbuta is ha, Persian keyboards' letters are the Arabic ones,
+    and a letter that stands three times or more stands once: two are spelling (الله), and digits are numbers.
+    """
+    return _STRETCHED.sub(r"\1", fold(text).translate(_SPELLED))
 
 
 def graphemes(text: str) -> list[str]:

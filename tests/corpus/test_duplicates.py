@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from kammil.corpus import duplicates
 from kammil.corpus import shingles as hashed
+from kammil.corpus.duplicates import Rule
 from kammil.errors import OptionError
 from kammil.text import fold
 
@@ -38,6 +39,13 @@ PHRASES = (
 )
 PIECES = st.one_of(st.sampled_from(PHRASES), st.text(alphabet="ابتabcकกא人1٣ .َ😂", max_size=12))
 TEXTS = st.lists(st.lists(PIECES, max_size=5).map("".join), max_size=14)
+RULES = st.builds(
+    Rule,
+    st.sampled_from([1, 2, 3, 5, 15]),
+    st.sampled_from([0.05, 0.3, 0.5, 1.0]),
+    st.sampled_from([1, 1, 2, 8]),
+    longer=st.booleans(),
+)
 
 
 def shingles(text: str, length: int) -> frozenset[str]:
@@ -49,15 +57,17 @@ def shingles(text: str, length: int) -> frozenset[str]:
     return frozenset(folded[i : i + length] for i in range(len(folded) - length + 1))
 
 
-def near(one: frozenset[str], other: frozenset[str], share: float) -> bool:
-    return len(one & other) >= share * min(len(one), len(other)) - 1e-9
+def near(one: str, other: str, rule: Rule) -> bool:
+    first, second = (shingles(text, rule.shingle) for text in (one, other))
+    size = (max if rule.longer else min)(len(first), len(second))
+    shared = len(first & second)
+    return duplicates.key(one) == duplicates.key(other) or shared >= max(rule.share * size - 1e-9, rule.least)
 
 
-def brute_force(texts: Sequence[str], length: int, share: float) -> list[int]:
-    sets = [shingles(text, length) for text in texts]
+def brute_force(texts: Sequence[str], rule: Rule) -> list[int]:
     group = list(range(len(texts)))
     for i, j in combinations(range(len(texts)), 2):
-        if near(sets[i], sets[j], share):
+        if near(texts[i], texts[j], rule):
             group = [group[i] if g == group[j] else g for g in group]
     numbers: dict[int, int] = {}
     return [numbers.setdefault(g, len(numbers)) for g in group]
@@ -82,33 +92,30 @@ def limits(tiny: bool) -> Generator[None]:
 
 
 @pytest.mark.parametrize("tiny", [False, True])
-@given(TEXTS, st.sampled_from([1, 2, 3, 5, 15]), st.sampled_from([0.05, 0.3, 0.5, 1.0]))
-def test_groups_are_those_of_brute_force(tiny: bool, texts: list[str], length: int, share: float) -> None:
+@given(TEXTS, RULES)
+def test_groups_are_those_of_brute_force(tiny: bool, texts: list[str], rule: Rule) -> None:
     with limits(tiny):
-        found = duplicates.groups(texts, shingle=length, share=share).tolist()
-    assert found == brute_force(texts, length, share)
+        found = duplicates.groups(texts, rule).tolist()
+    assert found == brute_force(texts, rule)
 
 
 @pytest.mark.parametrize("tiny", [False, True])
 @given(st.lists(st.text(alphabet="اب", min_size=3, max_size=9), max_size=40), st.integers(1, 4))
 def test_groups_are_those_of_brute_force_where_all_is_common(tiny: bool, texts: list[str], length: int) -> None:
-    for share in (0.3, 0.6, 0.9):
+    for share, least, longer in product((0.3, 0.6, 0.9), (1, 3), (False, True)):
+        rule = Rule(length, share, least, longer=longer)
         with limits(tiny):
-            found = duplicates.groups(texts, shingle=length, share=share).tolist()
-        assert found == brute_force(texts, length, share)
+            found = duplicates.groups(texts, rule).tolist()
+        assert found == brute_force(texts, rule)
 
 
 @pytest.mark.parametrize("tiny", [False, True])
-@given(TEXTS, TEXTS, st.sampled_from([2, 5, 15]), st.sampled_from([0.3, 0.7]))
-def test_partners_are_near_and_none_is_missed(
-    tiny: bool, texts: list[str], among: list[str], length: int, share: float
-) -> None:
-    sources = [shingles(text, length) for text in among]
+@given(TEXTS, TEXTS, RULES)
+def test_partners_are_near_and_none_is_missed(tiny: bool, texts: list[str], among: list[str], rule: Rule) -> None:
     with limits(tiny):
-        found = duplicates.partners(texts, among, shingle=length, share=share).tolist()
+        found = duplicates.partners(texts, among, rule).tolist()
     for text, partner in zip(texts, found, strict=True):
-        own = shingles(text, length)
-        expected = [i for i, source in enumerate(sources) if near(own, source, share)]
+        expected = [i for i, source in enumerate(among) if near(text, source, rule)]
         copies = [i for i in expected if duplicates.key(among[i]) == duplicates.key(text)]
         assert partner in (copies[:1] or expected or [-1])
 
@@ -141,8 +148,8 @@ def test_the_threshold_is_thirty_percent_of_the_shorter_text() -> None:
 
 def test_a_share_that_is_no_binary_fraction_is_met_exactly() -> None:
     text = "abcdefghijklmnopqrstuvwxyz0123456789āēī"  # 39 letters: 25 shingles, and 0.56 * 25 is 14.000000000000002
-    assert duplicates.groups([text, text[:28] + "9" * 40], share=0.56).tolist() == [0, 0]
-    assert duplicates.groups([text, text[:27] + "9" * 40], share=0.56).tolist() == [0, 1]
+    assert duplicates.groups([text, text[:28] + "9" * 40], Rule(share=0.56)).tolist() == [0, 0]
+    assert duplicates.groups([text, text[:27] + "9" * 40], Rule(share=0.56)).tolist() == [0, 1]
 
 
 def test_groups_are_chains_and_partners_are_direct() -> None:
@@ -190,7 +197,7 @@ def test_nothing_in_nothing_out() -> None:
 @pytest.mark.parametrize(("shingle", "share"), [(0, 0.3), (15, 0.0), (15, 1.1), (15, float("nan"))])
 def test_options_out_of_range_are_named(shingle: int, share: float) -> None:
     with pytest.raises(OptionError, match=str(share) if shingle else "0"):
-        duplicates.groups(["a"], shingle=shingle, share=share)
+        Rule(shingle, share)
 
 
 @pytest.mark.parametrize("tiny", [False, True])

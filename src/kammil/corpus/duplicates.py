@@ -24,7 +24,7 @@ change one count by one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,22 +43,46 @@ _CAP = 16  # texts a shingle may stand in to be compared pair by pair at the fir
 _Bools = NDArray[np.bool_]
 
 
+@dataclass(frozen=True)
+class Rule:
+    """When two texts are near-duplicates: they share so much of the shingles of one of them, or their key."""
+
+    shingle: int = SHINGLE
+    share: float = SHARE
+    least: int = 1
+    """Shingles that two texts with different keys must share at least."""
+    key: Callable[[str], str] = key
+    """What is compared of a text; see `shingles.key`."""
+    longer: bool = False
+    """The share is that of the text with more shingles, not of the one with fewer."""
+
+    def __post_init__(self) -> None:
+        """Check; `OptionError` for a shingle below 1 or a share outside (0, 1]."""
+        if self.shingle < 1:
+            raise OptionError(f"A shingle of {self.shingle} characters is too short; give 1 or more.")
+        if not 0 < self.share <= 1:
+            raise OptionError(f"A share of {self.share} is out of range; give a number above 0 and at most 1.")
+
+
+RULE = Rule()
+"""The rule of splits, audits and counts."""
+
+
 def overlap(one: str, other: str, *, shingle: int = SHINGLE) -> float:
     """Share of the distinct shingles of the text with fewer that stand in the other too, 0 to 1; exact."""
     first, second = (shingles(key(text), shingle) for text in (one, other))
     return len(first & second) / min(len(first), len(second))
 
 
-def groups(texts: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE) -> Ints:
+def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
     """The near-duplicate group of every text, (N,), numbered 0, 1, ... in order of first appearance.
 
     Groups are the connected components of the near-duplicate pairs. Texts whose fold is shorter than a
     shingle match only texts with the same fold; texts without letters or digits match only exact copies,
-    white space aside; all blank texts are one group. Raises `OptionError` for a shingle below 1 or a share
-    outside (0, 1].
+    white space aside; all blank texts are one group.
     """
-    keys, unit = _units(texts)
-    levels = _levels(keys, shingle, share)
+    keys, unit = _units(texts, rule)
+    levels = _levels(keys, rule)
     firsts = [np.arange(len(keys))]  # for each item of a level, one unit in it
     for level in levels:
         first = np.zeros(level.solid.size, np.int64)
@@ -84,14 +108,14 @@ def groups(texts: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE
     return number[root][unit]
 
 
-def partners(texts: Sequence[str], among: Sequence[str], *, shingle: int = SHINGLE, share: float = SHARE) -> Ints:
+def partners(texts: Sequence[str], among: Sequence[str], rule: Rule = RULE) -> Ints:
     """For every text, (N,), the index in `among` of one near-duplicate of it, or -1 where there is none.
 
     A copy (equal `key`) is preferred, the first one. Direct pairs only: a text that resembles nothing in
-    `among` gets -1, even if it resembles another text that does. Raises as `groups` does.
+    `among` gets -1, even if it resembles another text that does.
     """
-    keys, unit = _units([*among, *texts])
-    levels = _levels(keys, shingle, share)
+    keys, unit = _units([*among, *texts], rule)
+    levels = _levels(keys, rule)
     copy = np.full(len(keys), -1)
     copy[unit[: len(among)][::-1]] = np.arange(len(among))[::-1]  # the last write, so the first copy, stays
     sources = [copy]  # for each item of a level, one of `among` in it, or -1
@@ -124,21 +148,17 @@ class _Level:
     other: Ints  # ... and the other
 
 
-def _units(texts: Sequence[str]) -> tuple[list[str], Ints]:
+def _units(texts: Sequence[str], rule: Rule) -> tuple[list[str], Ints]:
     """The distinct keys in order of first appearance, and for each text the number of its key."""
     number: dict[str, int] = {}
-    unit = np.fromiter((number.setdefault(key(text), len(number)) for text in texts), np.int64, len(texts))
+    unit = np.fromiter((number.setdefault(rule.key(text), len(number)) for text in texts), np.int64, len(texts))
     return list(number), unit
 
 
-def _levels(keys: list[str], shingle: int, share: float) -> list[_Level]:
+def _levels(keys: list[str], rule: Rule) -> list[_Level]:
     """All near-duplicate pairs of distinct keys, as pairs of items; the first level's items are the keys."""
-    if shingle < 1:
-        raise OptionError(f"A shingle of {shingle} characters is too short; give 1 or more.")
-    if not 0 < share <= 1:
-        raise OptionError(f"A share of {share} is out of range; give a number above 0 and at most 1.")
-    owner, token, size = repeated(keys, shingle)
-    need = np.maximum(np.ceil(share * size - 1e-9), 1).astype(np.int64)  # 0.56 * 25 must be 14
+    owner, token, size = repeated(keys, rule.shingle)
+    need = np.maximum(np.ceil(rule.share * size - 1e-9), max(rule.least, 1)).astype(np.int64)  # 0.56 * 25 must be 14
     solid = np.zeros(len(keys), np.bool_)
     rank = np.argsort(np.argsort(need, kind="stable"), kind="stable")  # items stand in order of need
     up, owner, need = rank, rank[owner], np.sort(need)
@@ -153,7 +173,7 @@ def _levels(keys: list[str], shingle: int, share: float) -> list[_Level]:
         entries = np.sort((owner << 32 | place[token])[held[token] > 1])
         held = held[order]
         common = int(np.searchsorted(-held, -cap))  # tokens below this number stand in more than cap items
-        one, other = _pairs(entries, held, common, need)
+        one, other = _pairs(entries, held, common, need, longer=rule.longer)
         levels.append(_Level(up, solid, one, other))
         owner, token = entries >> 32, entries & LOW
         owner, token = owner[token < common], token[token < common]
@@ -180,9 +200,10 @@ def _merge(owner: Ints, token: Ints, need: Ints) -> tuple[Ints, _Bools, Ints, In
     return up, solid, up[owner[kept]], token[kept], need[present[sample]]
 
 
-def _pairs(entries: Ints, held: Ints, common: int, need: Ints) -> tuple[Ints, Ints]:
+def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) -> tuple[Ints, Ints]:
     """Near pairs of items, lower need first, that share a token numbered `common` or above.
 
+    They share what the one with the lower need asks for, or with `longer` the other one.
     Entries, (E,), are item << 32 | token, sorted: items ascend in need, an item's tokens from common to rare.
     """
     item, token = entries >> 32, entries & LOW
@@ -205,15 +226,16 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints) -> tuple[Ints, In
         one = np.repeat(item[asking[block]], width)
         pair, times = np.unique(one << 32 | holder[ranges(after[block], width)], return_counts=True)
         one, other = pair >> 32, pair & LOW
-        near = times >= need[one]
-        open_ = np.flatnonzero(~near & (times + unasked[one] >= need[one]))
+        bar = need[other if longer else one]
+        near = times >= bar
+        open_ = np.flatnonzero(~near & (times + unasked[one] >= bar))
         for part in blocks(size[one[open_]]):
             ask = open_[part]
             width = size[one[ask]]
             wanted = np.repeat(other[ask] << 32, width) | token[ranges(begin[one[ask]], width)]
             spot = np.minimum(np.searchsorted(entries, wanted), entries.size - 1)
             shared = np.add.reduceat(entries[spot] == wanted, np.cumsum(width) - width, dtype=np.int64)
-            near[ask] = shared >= need[one[ask]]
+            near[ask] = shared >= bar[ask]
         ones.append(one[near])
         others.append(other[near])
     return np.concatenate([np.zeros(0, np.int64), *ones]), np.concatenate([np.zeros(0, np.int64), *others])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.text import TextRules, fold
+from kammil.text import TextRules, fold, fold_spelling
 
 LOW = (1 << 32) - 1
 """Two numbers below 2^32 are sorted as one, owner << 32 | token or the like; this is the lower one."""
@@ -31,6 +31,11 @@ def key(text: str) -> str:
     with nothing to be seen in it, is a single space.
     """
     return fold(text) or " " + "".join(_AS_SEEN.normalise(text).split())
+
+
+def loose_key(text: str) -> str:
+    """As `key`, by `kammil.text.fold_spelling`: what copies have in common that are spelled differently."""
+    return fold_spelling(text) or key(text)
 
 
 def shingles(folded: str, shingle: int) -> set[str]:

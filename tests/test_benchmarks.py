@@ -1,0 +1,77 @@
+"""What benchmarks measure is what they say."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+import kammil
+from kammil.models.families import FAMILIES
+from kammil.recipe import Recipe
+
+ROOT = Path(__file__).parent.parent
+
+
+def script(path: str) -> ModuleType:
+    """A script that is no part of the package."""
+    name = Path(path).stem
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, ROOT / path)
+        assert spec is not None and spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
+
+
+def test_the_notebook_is_beaten_by_completions_that_read_their_prompt(
+    folder_of: Callable[[str], Path], texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook = script("benchmarks/notebook.py")
+    monkeypatch.setattr(notebook, "BLOCKS", 2)
+    monkeypatch.setattr(notebook, "RUNS", 3)
+    threads = torch.get_num_threads()
+    model = kammil.load(folder_of("gru"))
+    prompts = [text[:20] for text in texts[:2]]
+    data = notebook.Notebook(texts[:40])
+    network = notebook.NotebookRNN(len(data.ids) + 1)
+    before = len(model.prefixes)
+    theirs, ours = notebook.time_completions(network, data, model, prompts)
+    torch.set_num_threads(threads)
+    assert len(theirs) == 6
+    assert len(ours) <= 6
+    assert len(model.prefixes) == before  # whatever it had read would be known to the next completion
+
+
+def test_every_model_of_the_benchmark_has_a_row() -> None:
+    lev30, refresh = script("benchmarks/lev30.py"), script("docs/refresh.py")
+    runs: dict[str, dict[str, Any]] = lev30.RUNS
+    assert set(refresh.LEV30) == set(runs)
+    assert {options["model"] for options in runs.values()} == set(FAMILIES)
+    for options in runs.values():
+        assert Recipe.of(options).model == options["model"]
+    # The row of a family's own name is what its default does in the budget.
+    assert all(runs[name].keys() <= {"model", "raw", "minutes"} for name in FAMILIES)
+    assert all(runs[name]["raw"] for name in FAMILIES)
+    assert runs["blend-normalised"] == {k: v for k, v in runs["blend"].items() if k != "raw"}
+
+
+def test_the_table_shows_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    refresh = script("docs/refresh.py")
+    measured: dict[str, Any] = json.loads((ROOT / "benchmarks" / "lev30.json").read_text("utf-8"))
+    every = {name: {**measured["ngram"], "training_seconds": 100 + i} for i, name in enumerate(refresh.LEV30)}
+
+    def result(_: str) -> dict[str, Any]:
+        return measured | every
+
+    monkeypatch.setattr(refresh, "result", result)
+    lines: list[str] = refresh.lev30().split("\n")
+    for i, title in enumerate(refresh.LEV30.values()):
+        assert sum(line.startswith(f"| {title} |") and line.endswith(f"| {100 + i} s |") for line in lines) == 1
