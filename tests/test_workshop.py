@@ -354,10 +354,14 @@ def test_a_base_is_trained_first_and_kept(tmp_path: Path, few: list[str]) -> Non
     assert (tmp_path / "model-base" / "model.json").stat().st_mtime_ns == before
 
 
-def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(tmp_path: Path, few: list[str]) -> None:
-    """Else the background would tell what each text says next, and the gate would believe nothing else."""
+@pytest.mark.parametrize("more", ["", " والله"])
+def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(
+    tmp_path: Path, few: list[str], more: str
+) -> None:
+    """Copies or near-duplicates: else the background would tell what each text says next, and the gate would believe
+    nothing else."""
     file, other = tmp_path / "same.txt", tmp_path / "validation.txt"
-    file.write_text("\n".join(few[:30]), "utf-8")
+    file.write_text("\n".join(text + more for text in few[:30] if len(text) >= 40), "utf-8")
     other.write_text("\n".join(few[30:]), "utf-8")
     base = small(source=str(file), validation=str(other))
     options = small(model="blend", base=base, epochs=3, learning_rate=0.02)

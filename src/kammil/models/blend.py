@@ -38,7 +38,7 @@ from kammil.models.apart import Apart
 from kammil.models.base import Artifacts, Ids
 from kammil.models.budget import thresholds
 from kammil.models.contexts import Contexts
-from kammil.models.counts import Counts, Index, Keys, keys_of
+from kammil.models.counts import Counts, Index, Keys, Part, keys_of
 from kammil.models.evidence import CLUES, FEATURES, Evidence, evidence
 from kammil.models.history import History, columns
 from kammil.models.mixing import BACKGROUND, IN_WORD, OWN, BlendSettings, prefixes_of
@@ -56,8 +56,8 @@ _PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
 _MARK = regex.compile(r"\p{M}")
 _ALONE = 0.3
 """Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
-_KIN = 32
-"""Near-duplicates of a text that are left out with it at most: a greeting that everybody sends costs no more time."""
+_LARGE = 8
+"""A group of more near-duplicates is counted once and kept, so that a greeting which everybody sends costs no time."""
 
 
 class Member(nn.Module):
@@ -226,6 +226,7 @@ class Experts:
         self._members: dict[int, list[int]] = {}
         for text, group in enumerate(self._kin):
             self._members.setdefault(group, []).append(text)
+        self._large: dict[int, Part] = {}
 
     @property
     def number(self) -> int:
@@ -256,13 +257,7 @@ class Experts:
             read_all = [t.read(f).at_least(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
             return evidence([*read_all, earlier])
         own, *others = self.tables.values()
-        spans = [(i, read.span(text)) for i, row in enumerate(rows) for text in self._relatives(row.text)]
-        lacking = (
-            np.concatenate([found[0][span] for _, span in spans]),
-            np.concatenate([np.full(span.stop - span.start, i) for i, span in spans]),
-            np.concatenate([read.followers[span] for _, span in spans]),
-        )
-        first = own.read_without(flat[0], np.arange(len(rows)).repeat(width), lacking)
+        first = own.read_without(flat[0], [self._brought(row.text) for row in rows])
         entries = [first.at_least(self._least[OWN])]
         entries += [table.read(there) for table, there in zip(others, flat[1:], strict=True)]
         return evidence([*entries, earlier])
@@ -274,10 +269,19 @@ class Experts:
             made |= pack(table, prefix)
         return made
 
-    def _relatives(self, text: int) -> list[int]:
-        """The text itself, and its near-duplicates."""
-        others = [other for other in self._members[self._kin[text]] if other != text]
-        return [text, *others[: _KIN - 1]]
+    def _brought(self, text: int) -> Part:
+        """What a text and its near-duplicates brought to their table; of a large group it is counted once."""
+        group = self._kin[text]
+        if group in self._large:
+            return self._large[group]
+        spans = [self._train.span(member) for member in self._members[group]]
+        brought = Part.of(
+            np.concatenate([self._found[0][span] for span in spans]),
+            np.concatenate([self._train.followers[span] for span in spans]),
+        )
+        if len(spans) > _LARGE:
+            self._large[group] = brought
+        return brought
 
     def _read(self, texts: Sequence[Ids]) -> _Read:
         """Hash texts, those of like length together."""
