@@ -18,7 +18,7 @@ from kammil.corpus import reading
 from kammil.errors import DataError, FolderError, KammilError, OptionError
 from kammil.recipe import Recipe
 from kammil.text import RAW, TextRules
-from kammil.training.events import Event, Interrupted, Progressed
+from kammil.training.events import Event, Interrupted, Outdone, Progressed
 from kammil.workshop import train
 
 SMALL: dict[str, Any] = {
@@ -445,3 +445,24 @@ def test_a_base_of_another_size_is_said_in_one_sentence(tmp_path: Path, few: lis
     with pytest.raises(OptionError, match="give both models the same sizes"):
         train(few, out=tmp_path / "model", **small(hidden=24, base=str(tmp_path / "base")))
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
+@pytest.mark.parametrize("named", [{}, {"model": "blend"}])
+def test_who_named_no_family_gets_the_counter_where_it_is_ahead(
+    tmp_path: Path, few: list[str], named: dict[str, str]
+) -> None:
+    """A blend that learnt nothing loses; what was asked for by name is kept, and both are told."""
+    events: list[Event] = []
+    options = small(epochs=1, learning_rate=1e-9) | named
+    if not named:
+        del options["model"]
+    trained = train(few, out=tmp_path / "model", listen=events.append, **options)
+    (told,) = [event for event in events if isinstance(event, Outdone)]
+    assert told.counter_bits < told.model_bits
+    assert told.published == (not named)
+    model = folders.read(trained.folder)
+    assert model.description.family == ("blend" if named else "ngram")
+    figure = trained.evaluation.model.bits_per_character_with_end
+    assert figure is not None
+    assert figure.value == pytest.approx(told.model_bits if named else told.counter_bits, abs=1e-4)
+    assert kammil.load(trained.folder).complete("شو").text is not None

@@ -32,6 +32,7 @@ import regex
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kammil.models import rounding
 from kammil.models.apart import Apart
@@ -91,11 +92,26 @@ class Member(nn.Module):
             h = h * (torch.empty_like(h).bernoulli_(1 - self.dropout, generator=chance) / (1 - self.dropout))
         alone = self.output(h).float()  # (B, T, V)
         seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
-        trust = self.gate_out(torch.relu(self.gate_in(seen)))  # (B, T, FEATURES * K)
+        return self._heard(alone, self.gate_in(seen), places, followers, features), alone
+
+    def opening(self) -> list[nn.Parameter]:
+        """What learns without the network: the gate, and how common characters are."""
+        return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
+
+    def opened(self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
+        """Logits (B, T, V) of how common characters are and of the experts, without the network."""
+        alone = self.output.bias.expand(*ids.shape, -1).contiguous()
+        weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, CLUES * K)
+        asked = functional.linear(clues.view(*ids.shape, -1), weights, self.gate_in.bias)
+        return self._heard(alone, asked, places, followers, features)
+
+    def _heard(self, alone: Tensor, asked: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
+        """Scores (B, T, V) with what the experts add to them, by what the gate was asked, (B, T, G)."""
+        trust = self.gate_out(torch.relu(asked))  # (B, T, FEATURES * K)
         experts = trust.shape[-1] // FEATURES
         said = (trust.reshape(-1, FEATURES)[places] * features).sum(-1)  # (N,)
         at = places // experts * alone.shape[-1] + followers  # (N,)
-        return alone.reshape(-1).index_add(0, at, said).view(alone.shape), alone
+        return alone.reshape(-1).index_add(0, at, said).view(alone.shape)
 
 
 class Blend(Member):
