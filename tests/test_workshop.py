@@ -225,7 +225,7 @@ class KilledError(Exception):
 
 def stop_in(epoch: int, error: type[BaseException]) -> Callable[[Event], None]:
     def listen(event: Event) -> None:
-        if event.epoch == epoch and not isinstance(event, Interrupted):
+        if not isinstance(event, Interrupted | Outdone) and event.epoch == epoch:
             raise error
 
     return listen
@@ -453,7 +453,7 @@ def test_who_named_no_family_gets_the_counter_where_it_is_ahead(
 ) -> None:
     """A blend that learnt nothing loses; what was asked for by name is kept, and both are told."""
     events: list[Event] = []
-    options = small(epochs=1, learning_rate=1e-9) | named
+    options: dict[str, Any] = small(epochs=1, learning_rate=1e-9) | named
     if not named:
         del options["model"]
     trained = train(few, out=tmp_path / "model", listen=events.append, **options)
