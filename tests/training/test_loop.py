@@ -222,7 +222,9 @@ def test_events_come_in_order(lessons: Lessons) -> None:
     heard: list[Event] = []
     history = fit(network(), lessons, options(epochs=3), listen=heard.append)
     steps = math.ceil(len(lessons.train) / 8)
-    places = [(e.epoch, e.step if isinstance(e, Progressed) else steps + 1) for e in heard]
+    places = [
+        (e.epoch, e.step if isinstance(e, Progressed) else steps + 1) for e in heard if not isinstance(e, Outdone)
+    ]
     assert places == [(epoch, step) for epoch in (1, 2, 3) for step in range(1, steps + 2)]
     assert tuple(e for e in heard if isinstance(e, EpochEnded)) == history
     progressed = [e for e in heard if isinstance(e, Progressed)]
