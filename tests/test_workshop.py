@@ -18,7 +18,7 @@ from kammil.corpus import reading
 from kammil.errors import DataError, FolderError, KammilError, OptionError
 from kammil.recipe import Recipe
 from kammil.text import RAW, TextRules
-from kammil.training.events import Event, Interrupted, Progressed
+from kammil.training.events import Event, Interrupted, Outdone, Progressed
 from kammil.workshop import train
 
 SMALL: dict[str, Any] = {
@@ -225,7 +225,7 @@ class KilledError(Exception):
 
 def stop_in(epoch: int, error: type[BaseException]) -> Callable[[Event], None]:
     def listen(event: Event) -> None:
-        if event.epoch == epoch and not isinstance(event, Interrupted):
+        if not isinstance(event, Interrupted | Outdone) and event.epoch == epoch:
             raise error
 
     return listen
@@ -354,10 +354,14 @@ def test_a_base_is_trained_first_and_kept(tmp_path: Path, few: list[str]) -> Non
     assert (tmp_path / "model-base" / "model.json").stat().st_mtime_ns == before
 
 
-def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(tmp_path: Path, few: list[str]) -> None:
-    """Else the background would tell what each text says next, and the gate would believe nothing else."""
+@pytest.mark.parametrize("more", ["", " والله"])
+def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(
+    tmp_path: Path, few: list[str], more: str
+) -> None:
+    """Copies or near-duplicates: else the background would tell what each text says next, and the gate would believe
+    nothing else."""
     file, other = tmp_path / "same.txt", tmp_path / "validation.txt"
-    file.write_text("\n".join(few[:30]), "utf-8")
+    file.write_text("\n".join(text + more for text in few[:30] if len(text) >= 40), "utf-8")
     other.write_text("\n".join(few[30:]), "utf-8")
     base = small(source=str(file), validation=str(other))
     options = small(model="blend", base=base, epochs=3, learning_rate=0.02)
@@ -454,3 +458,24 @@ def test_a_base_of_another_size_is_said_in_one_sentence(tmp_path: Path, few: lis
     with pytest.raises(OptionError, match="give both models the same sizes"):
         train(few, out=tmp_path / "model", **small(hidden=24, base=str(tmp_path / "base")))
     assert [path.name for path in tmp_path.iterdir()] == ["base"]
+
+
+@pytest.mark.parametrize("named", [{}, {"model": "blend"}])
+def test_who_named_no_family_gets_the_counter_where_it_is_ahead(
+    tmp_path: Path, few: list[str], named: dict[str, str]
+) -> None:
+    """A blend that learnt nothing loses; what was asked for by name is kept, and both are told."""
+    events: list[Event] = []
+    options: dict[str, Any] = small(epochs=1, learning_rate=1e-9) | named
+    if not named:
+        del options["model"]
+    trained = train(few, out=tmp_path / "model", listen=events.append, **options)
+    (told,) = [event for event in events if isinstance(event, Outdone)]
+    assert told.counter_bits < told.model_bits
+    assert told.published == (not named)
+    model = folders.read(trained.folder)
+    assert model.description.family == ("blend" if named else "ngram")
+    figure = trained.evaluation.model.bits_per_character_with_end
+    assert figure is not None
+    assert figure.value == pytest.approx(told.model_bits if named else told.counter_bits, abs=1e-4)
+    assert kammil.load(trained.folder).complete("شو").text is not None

@@ -41,6 +41,7 @@ class Trained:
 class Made:
     """What was learnt."""
 
+    family: str
     settings: Settings
     vocabulary: CharacterVocabulary
     artifacts: Artifacts
@@ -91,7 +92,7 @@ def publish(
     with folders.new(out, replace=replace) as draft:
         description = folders.Description(
             format=folders.FORMAT,
-            family=recipe.model,
+            family=made.family,
             settings=made.settings.model_dump(),
             rules=recipe.text_rules.to_dict(),
             training=_training(recipe, data, base),

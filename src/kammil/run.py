@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,19 @@ from kammil.corpus.duplicates import groups
 from kammil.corpus.exclusion import resembling
 from kammil.errors import KammilError, MissingExtraError, OptionError
 from kammil.evaluation import baselines, novelty
+from kammil.evaluation.rival import FAMILY, ahead
 from kammil.gathering import Data
+from kammil.models import load_runner
 from kammil.models.base import Artifacts
 from kammil.models.families import Blended, Counting, Neural, family, settings_of
 from kammil.models.rounding import unpack
 from kammil.publishing import Made, Trained, publish
 from kammil.recipe import Recipe
-from kammil.training.events import EpochEnded, Event
+from kammil.training.events import EpochEnded, Event, Outdone
 from kammil.vocabulary import CharacterVocabulary, rare_characters
 
 if TYPE_CHECKING:
-    from kammil.models.blend import Experts
+    from kammil.models.blend import Blend, Experts
     from kammil.training.batches import Batch
     from kammil.training.lessons import EvidenceOf
 
@@ -56,8 +58,8 @@ class Run:
         self.train = [self.vocabulary.encode(text) for text in data.train]
         self.validation = [self.vocabulary.encode(text) for text in data.validation]
 
-    def make(self, *, resume: bool, replace: bool, listen: Callable[[Event], None]) -> Trained:
-        """Train and write the folder."""
+    def make(self, *, resume: bool, replace: bool, listen: Callable[[Event], None], anything: bool = False) -> Trained:
+        """Train and write the folder; of `anything` that is asked for, a counter may be it, where it is ahead."""
         chosen = family(self.recipe.model)
         settings = settings_of(chosen, self.recipe.settings)
         started = time.monotonic()
@@ -66,9 +68,18 @@ class Run:
             artifacts, history = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
         else:
             settings, artifacts = chosen.fit(self.train, self.validation, self.vocabulary.size, settings)
+        name = self.recipe.model
+        if isinstance(chosen, Blended) and self.base is None:
+            runner = load_runner(name, settings.model_dump(), artifacts)
+            rival = ahead(runner, self.vocabulary, self.train, self.data.validation)
+            if rival is not None:
+                listen(Outdone(rival.behind, rival.bits, published=anything))
+            if rival is not None and anything:
+                name, settings, artifacts = FAMILY, rival.settings, rival.artifacts
         seconds = history[-1].elapsed if history else time.monotonic() - started
         texts = [*self.data.train, *(self.base.texts if self.base is not None else ())]
         made = Made(
+            name,
             settings,
             self.vocabulary,
             artifacts,
@@ -89,6 +100,7 @@ class Run:
         try:
             import torch
 
+            from kammil.training import opening
             from kammil.training.checkpoint import Checkpoint
             from kammil.training.lessons import Lessons
             from kammil.training.loop import fit
@@ -122,6 +134,8 @@ class Run:
                 if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
                     their_settings = chosen.settings.model_validate(theirs.description.settings)
                     chosen.inherit(network, settings, weights, their_settings)
+            elif isinstance(chosen, Blended) and not checkpoint.exists():
+                opening.learn(cast("Blend", network).members, lessons, self.recipe.training)
             history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=checkpoint)
         finally:
             if not checkpoint.exists():  # nothing to go on from

@@ -57,7 +57,8 @@ def train(
     if recipe.members:
         return _together(recipe, options, data, target, replace=replace, listen=listen)
     base = _base(recipe, target, replace=replace, listen=listen)
-    return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=listen)
+    anything = options.get("model") is None and base is None
+    return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=listen, anything=anything)
 
 
 def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> Base | None:
@@ -145,7 +146,7 @@ def _together(
     except ValueError as error:
         raise OptionError(f"the members do not fit together: {error}.") from error
     return publish(
-        Made(settings, first.vocabulary, artifacts, first.seen, first.baselines),
+        Made(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines),
         recipe,
         data,
         first.description.training["data"]["base"],

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kammil.models import load_runner
 from kammil.models.base import Artifacts
@@ -41,14 +43,16 @@ def experts(
     *,
     kin: list[int] | None = None,
     background: list[str] | None = None,
+    validation: list[str] | None = None,
+    chosen: BlendSettings = SETTINGS,
 ) -> Experts:
     return Experts(
         [vocabulary.encode(text) for text in train],
-        [vocabulary.encode(text) for text in TEXTS],
+        [vocabulary.encode(text) for text in validation or TEXTS],
         kin=list(range(len(train))) if kin is None else kin,
         background=[vocabulary.encode(text) for text in background or []],
         vocabulary=vocabulary,
-        settings=SETTINGS,
+        settings=chosen,
     )
 
 
@@ -89,6 +93,50 @@ def test_near_duplicates_are_left_out_together(vocabulary: CharacterVocabulary) 
         rest.about([validation[2]], width, learning=False)
     )
     assert made.about([rows[6]], width + 1, learning=True).places.size
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.lists(st.text("ab ", min_size=1, max_size=5), min_size=1, max_size=4), min_size=2, max_size=3),
+    st.lists(st.integers(1, 40), min_size=3, max_size=3),
+)
+def test_a_group_of_any_size_is_left_out_whole(said: list[list[str]], sizes: list[int]) -> None:
+    """What a text sees is what was counted without its group: of small groups, and of those counted once."""
+    vocabulary = CharacterVocabulary("ab ")
+    grouped = [[some[i % len(some)] for i in range(size)] for some, size in zip(said, sizes, strict=False)]
+    train = [text for group in grouped for text in group]
+    made = experts(vocabulary, train, kin=[number for number, group in enumerate(grouped) for _ in group])
+    rows = make_rows([vocabulary.encode(text) for text in train], objective="text", block=512)
+    first = 0
+    for number, group in enumerate(grouped):
+        others = [text for other in grouped[:number] + grouped[number + 1 :] for text in other]
+        rest = experts(vocabulary, others, validation=group)
+        own = rows[first : first + len(group)]
+        first += len(group)
+        width = max(len(row.ids) for row in own) - 1
+        asked = make_rows([vocabulary.encode(text) for text in group], objective="text", block=512)
+        seen, wanted = made.about(own, width, learning=True), rest.about(asked, width, learning=False)
+        assert spelled(seen) == spelled(wanted)
+        assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
+        again = made.about(own, width, learning=True)
+        assert spelled(again) == spelled(seen)
+
+
+def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabulary: CharacterVocabulary) -> None:
+    """The gate learns on what will be there: a kind of context that must have been seen n times has no rarer one."""
+    kinds = len(SETTINGS.kinds)
+
+    def totals(megabytes: float | None) -> np.ndarray:
+        """How often each kind of context was seen, in the texts' own counts, (P, K)."""
+        made = experts(vocabulary, TEXTS * 2, chosen=SETTINGS.model_copy(update={"megabytes": megabytes}))
+        seen = about(made, vocabulary, TEXTS * 2, learning=True)
+        return np.expm1(seen.clues.reshape(len(seen.clues), CLUES, -1)[:, 0, :kinds]).round()
+
+    whole, small = totals(None), totals(0.001)
+    least = [min((n for n in column if n > 0), default=np.inf) for column in small.T]
+    assert max(least) > 1
+    assert (small == np.where(whole >= least, whole, 0)).all()
+    assert (small < whole).any()
 
 
 def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.models.counts import Counts, Entries
+from kammil.models.counts import Counts, Entries, Part
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=60)
 
@@ -51,8 +51,8 @@ def test_reading_without_a_text_is_having_counted_the_rest(
     whole, other = table(rest + text), table(rest)
     asked = np.arange(6, dtype=np.uint32)[:, None]
     contexts, followers = (np.array([p[i] for p in text], np.int64) for i in (0, 1))
-    own = (whole.find(contexts.astype(np.uint32)[:, None]), np.zeros(len(text), np.int64), followers)
-    without = whole.read_without(whole.find(asked), np.zeros(6, np.int64), own)
+    part = Part.of(whole.find(contexts.astype(np.uint32)[:, None]), followers)
+    without = whole.read_without(whole.find(asked), [part])
     assert spelled(without) == spelled(other.read(other.find(asked)))
 
 
@@ -61,8 +61,7 @@ def test_no_count_is_too_large_to_be_told_from_the_next() -> None:
     rest, text = [(1, 2)] * 70_000 + [(1, 3)] * 80_000, [(1, 2), (1, 2)]
     whole, other = table(rest + text), table(rest)
     found = whole.find(np.array([[1]], np.uint32))
-    own = (found.repeat(2, axis=0), np.zeros(2, np.int64), np.array([2, 2]))
-    without = whole.read_without(found, np.array([0]), own)
+    without = whole.read_without(found, [Part.of(found.repeat(2, axis=0), np.array([2, 2]))])
     assert spelled(without) == spelled(other.read(other.find(np.array([[1]], np.uint32))))
     assert spelled(without)[1] == {(0, 2): 70_000, (0, 3): 80_000}
 
@@ -70,8 +69,9 @@ def test_no_count_is_too_large_to_be_told_from_the_next() -> None:
 def test_another_row_keeps_its_counts() -> None:
     counted = table([(1, 2), (1, 2), (1, 3)])
     found = counted.find(np.array([[1], [1]], np.uint32))
-    own = (found[:1], np.array([0]), np.array([2]))
-    entries = counted.read_without(found, np.array([0, 1]), own)
+    entries = counted.read_without(
+        found, [Part.of(found[:1], np.array([2])), Part.of(found[:0], np.array([], np.int64))]
+    )
     assert spelled(entries) == ([[[2, 2]], [[3, 2]]], {(0, 2): 1, (0, 3): 1, (1, 2): 2, (1, 3): 1})
 
 

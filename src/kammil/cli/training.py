@@ -19,7 +19,7 @@ from kammil import plots, workshop
 from kammil.cli.evaluating import print_evaluation
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.recipe import Recipe
-from kammil.training.events import EpochEnded, Event, Interrupted, Progressed
+from kammil.training.events import EpochEnded, Event, Interrupted, Outdone, Progressed
 
 
 def run(
@@ -107,8 +107,15 @@ def _plain(event: Event) -> None:
         print(line(event), file=sys.stderr, flush=True)
 
 
-def line(event: EpochEnded | Interrupted) -> str:
-    """An epoch, or that there are no more, in one line."""
+def line(event: EpochEnded | Interrupted | Outdone) -> str:
+    """An epoch, or what came of the last one, in one line."""
+    if isinstance(event, Outdone):
+        kept = "so the counter is your model; " if event.published else ""
+        return (
+            f"a counter is ahead on the validation texts, {event.counter_bits:.3f} bits against "
+            f"{event.model_bits:.3f}: {kept}give more minutes, "
+            + ("or --model blend to keep what was trained" if event.published else "or --model ngram")
+        )
     if isinstance(event, Interrupted):
         return "ended early: " + (f"the best of {event.epoch} epochs" if event.epoch > 1 else "epoch 1") + " is kept"
     return (

@@ -32,13 +32,14 @@ import regex
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from kammil.models import rounding
 from kammil.models.apart import Apart
 from kammil.models.base import Artifacts, Ids
 from kammil.models.budget import thresholds
 from kammil.models.contexts import Contexts
-from kammil.models.counts import Counts, Index, Keys, keys_of
+from kammil.models.counts import Counts, Index, Keys, Part, keys_of
 from kammil.models.evidence import CLUES, FEATURES, Evidence, evidence
 from kammil.models.history import History, columns
 from kammil.models.mixing import BACKGROUND, IN_WORD, OWN, BlendSettings, prefixes_of
@@ -56,8 +57,8 @@ _PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
 _MARK = regex.compile(r"\p{M}")
 _ALONE = 0.3
 """Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
-_KIN = 32
-"""Near-duplicates of a text that are left out with it at most: a greeting that everybody sends costs no more time."""
+_LARGE = 8
+"""A group of more near-duplicates is counted once and kept, so that a greeting which everybody sends costs no time."""
 
 
 class Member(nn.Module):
@@ -91,11 +92,26 @@ class Member(nn.Module):
             h = h * (torch.empty_like(h).bernoulli_(1 - self.dropout, generator=chance) / (1 - self.dropout))
         alone = self.output(h).float()  # (B, T, V)
         seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
-        trust = self.gate_out(torch.relu(self.gate_in(seen)))  # (B, T, FEATURES * K)
+        return self._heard(alone, self.gate_in(seen), places, followers, features), alone
+
+    def opening(self) -> list[nn.Parameter]:
+        """What learns without the network: the gate, and how common characters are."""
+        return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
+
+    def opened(self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
+        """Logits (B, T, V) of how common characters are and of the experts, without the network."""
+        alone = self.output.bias.expand(*ids.shape, -1).contiguous()
+        weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, CLUES * K)
+        asked = functional.linear(clues.view(*ids.shape, -1), weights, self.gate_in.bias)
+        return self._heard(alone, asked, places, followers, features)
+
+    def _heard(self, alone: Tensor, asked: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
+        """Scores (B, T, V) with what the experts add to them, by what the gate was asked, (B, T, G)."""
+        trust = self.gate_out(torch.relu(asked))  # (B, T, FEATURES * K)
         experts = trust.shape[-1] // FEATURES
         said = (trust.reshape(-1, FEATURES)[places] * features).sum(-1)  # (N,)
         at = places // experts * alone.shape[-1] + followers  # (N,)
-        return alone.reshape(-1).index_add(0, at, said).view(alone.shape), alone
+        return alone.reshape(-1).index_add(0, at, said).view(alone.shape)
 
 
 class Blend(Member):
@@ -226,6 +242,7 @@ class Experts:
         self._members: dict[int, list[int]] = {}
         for text, group in enumerate(self._kin):
             self._members.setdefault(group, []).append(text)
+        self._large: dict[int, Part] = {}
 
     @property
     def number(self) -> int:
@@ -256,13 +273,7 @@ class Experts:
             read_all = [t.read(f).at_least(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
             return evidence([*read_all, earlier])
         own, *others = self.tables.values()
-        spans = [(i, read.span(text)) for i, row in enumerate(rows) for text in self._relatives(row.text)]
-        lacking = (
-            np.concatenate([found[0][span] for _, span in spans]),
-            np.concatenate([np.full(span.stop - span.start, i) for i, span in spans]),
-            np.concatenate([read.followers[span] for _, span in spans]),
-        )
-        first = own.read_without(flat[0], np.arange(len(rows)).repeat(width), lacking)
+        first = own.read_without(flat[0], [self._brought(row.text) for row in rows])
         entries = [first.at_least(self._least[OWN])]
         entries += [table.read(there) for table, there in zip(others, flat[1:], strict=True)]
         return evidence([*entries, earlier])
@@ -274,10 +285,19 @@ class Experts:
             made |= pack(table, prefix)
         return made
 
-    def _relatives(self, text: int) -> list[int]:
-        """The text itself, and its near-duplicates."""
-        others = [other for other in self._members[self._kin[text]] if other != text]
-        return [text, *others[: _KIN - 1]]
+    def _brought(self, text: int) -> Part:
+        """What a text and its near-duplicates brought to their table; of a large group it is counted once."""
+        group = self._kin[text]
+        if group in self._large:
+            return self._large[group]
+        spans = [self._train.span(member) for member in self._members[group]]
+        brought = Part.of(
+            np.concatenate([self._found[0][span] for span in spans]),
+            np.concatenate([self._train.followers[span] for span in spans]),
+        )
+        if len(spans) > _LARGE:
+            self._large[group] = brought
+        return brought
 
     def _read(self, texts: Sequence[Ids]) -> _Read:
         """Hash texts, those of like length together."""

@@ -64,6 +64,36 @@ class Entries:
         )
 
 
+@dataclass(frozen=True)
+class Part:
+    """What some texts brought to a table: to be taken out where one of them is looked up."""
+
+    pairs: Index
+    """(U,): number of a context in the table, and an id that followed it, in one number; ascending."""
+    times: NDArray[np.int32]
+    """(U,): how often it followed."""
+
+    @classmethod
+    def of(cls, found: Found, ids: Ids) -> Part:
+        """Count what followed contexts (Q, K), as `Counts.find` gives them; (Q,). Kind by kind, to spare memory."""
+        made = [
+            np.unique(kind[kind >= 0].astype(np.int64) << _ID_BITS | ids[kind >= 0], return_counts=True)
+            for kind in found.T
+        ]
+        pairs, times = (np.concatenate([kind[i] for kind in made]) for i in (0, 1))
+        order = np.argsort(pairs)
+        pairs = pairs[order]
+        first, _ = runs(pairs)  # contexts of two kinds may have one key
+        sums = np.add.reduceat(times[order], first) if len(first) else times
+        return cls(pairs[first], sums.astype(np.int32))
+
+    def after(self, contexts: Index) -> tuple[Index, Ids, NDArray[np.int32]]:
+        """What followed contexts (n,), -1 for none: (M,) which of these, the id, and how often."""
+        begins, ends = (np.searchsorted(self.pairs, c << _ID_BITS) for c in (contexts, contexts + 1))
+        taken = expand(begins, ends - begins)
+        return np.repeat(np.arange(len(contexts)), ends - begins), self.pairs[taken] & _ID_MASK, self.times[taken]
+
+
 class Counts:
     """Contexts and their followers. Arrays may be of any whole-number type, and are kept as they come.
 
@@ -150,42 +180,30 @@ class Counts:
             self.counts[taken].astype(np.float32),
         )
 
-    def read_without(self, found: Found, rows: Index, own: tuple[Found, Index, Ids]) -> Entries:
+    def read_without(self, found: Found, parts: Sequence[Part]) -> Entries:
         """The entries of contexts (P, K), with some of the table's own counts taken out.
 
         Args:
             found: as `find` gives them.
-            rows: (P,): a number, 0, 1, ... for each position; positions of one row lack the same counts.
-            own: what they lack, as (Q, K) contexts as `find` gives them, (Q,) rows, and (Q,) ids that followed.
+            parts: what is taken out; the positions are shared out among these evenly, in order.
         """
         entries = self.read(found)
-        there, owners, followers = own
-        size = np.int64(max(1, len(self.keys)))
-        # What each row lacks is a small table of its own, keyed by row and context.
-        pairs, taken_out = np.unique(
-            ((owners[:, None] * size + there) << _ID_BITS | followers[:, None])[there >= 0], return_counts=True
-        )  # (U,)
-        contexts, begins, widths = np.unique(pairs >> _ID_BITS, return_index=True, return_counts=True)
-        if not len(contexts):
-            return entries
-        keys = np.where(found >= 0, rows[:, None] * size + found, -1).reshape(-1)  # (P * K,)
-        at = np.searchsorted(contexts, keys).clip(max=len(contexts) - 1)
-        places = np.flatnonzero(contexts[at] == keys)
-        at = at[places]
-        taken = expand(begins[at], widths[at])  # (M,)
-        place = np.repeat(places, widths[at])
+        contexts = found.reshape(len(parts), -1).astype(np.int64)  # (R, P / R * K)
+        gone = [part.after(row) for part, row in zip(parts, contexts, strict=True)]
+        place = np.concatenate([at + row * contexts.shape[1] for row, (at, _, _) in enumerate(gone)])  # (M,)
+        ids, taken_out = (np.concatenate([row[i] for row in gone]) for i in (1, 2))
         lines = entries.places << _ID_BITS | entries.ids  # (N,) ascending
-        wanted = place << _ID_BITS | (pairs[taken] & _ID_MASK)
+        wanted = place << _ID_BITS | ids
         line = np.searchsorted(lines, wanted).clip(max=max(0, len(lines) - 1))
         kept = np.flatnonzero(lines[line] == wanted) if len(lines) else line[:0]  # the rarest have no entry
         counts = entries.counts.copy()
-        counts[line[kept]] -= taken_out[taken[kept]]
+        counts[line[kept]] -= taken_out[kept]
         here = counts > 0
         rest, different = (
             np.bincount(entries.places[here], weights, found.size).reshape(found.shape)
             for weights in (counts[here], None)
         )
-        lacking = np.bincount(place, taken_out[taken], found.size).reshape(found.shape)
+        lacking = np.bincount(place, taken_out, found.size).reshape(found.shape)
         # Two contexts with one key share their counts, so what one of them lacks may not be there: never below zero.
         lost = np.maximum(entries.totals - lacking - rest, 0)
         return Entries(
