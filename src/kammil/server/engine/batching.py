@@ -22,9 +22,9 @@ import numpy as np
 from kammil.completion import Completer
 from kammil.decoding import Draft, searching
 from kammil.memory import give_back
-from kammil.models.base import Ids, LogProbabilities, State, joined, rows
+from kammil.models.base import Ids, LogProbabilities, State, joined, rows, rows_at_once
 from kammil.phrases import phrase
-from kammil.prefixes import Reading
+from kammil.prefixes import EVERY, Reading
 from kammil.server.engine.answers import Answers
 from kammil.server.engine.batches import Batch, Batches
 from kammil.server.engine.calls import Call, Learning, Scanning, Scoring, Suggesting, Writing
@@ -82,7 +82,7 @@ class Engine:
         self._closing = False
         self._answers = Answers()
         self._prompts = Prompts(model, self._answers, together=not self._alone)
-        self._batches = Batches(model, self._answers, rows)
+        self._batches = Batches(model, self._answers, rows_at_once(model.runner, rows, EVERY))
         self._searches: list[Searching] = []
         self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)
         self._thread.start()
