@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check check-page bench clean
+.PHONY: help demo test check check-page mutate bench clean
 
 help:
 	@echo "make demo   set up, train on the embedded corpus, evaluate, complete"
 	@echo "make test   set up, run the tests"
 	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages"
 	@echo "make check-page  set up, fetch axe-core and Lighthouse with npm, check the page with them in Chromium"
+	@echo "make mutate set up, change the code in small ways and list what no test notices (hours)"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
 
 $(READY): pyproject.toml hatch_build.py src/kammil/models/kernel.c
@@ -47,6 +48,11 @@ $(PAGE_TOOLS): Makefile
 check-page: $(READY) $(PAGE_TOOLS)
 	$(BIN)/python -m pytest -rs tests/server/playground
 
+# `make mutate ONLY='kammil.decoding.filters*'` tries some; `.venv/bin/mutmut show NAME` shows one.
+mutate: $(READY)
+	$(BIN)/mutmut run $(ONLY)
+	$(BIN)/mutmut results
+
 # Threads that spin while they wait slow both sides of a comparison down on a busy machine.
 bench: export OMP_WAIT_POLICY = PASSIVE
 bench: $(READY)
@@ -62,4 +68,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/fuzz.py
 
 clean:
-	rm -rf .venv .page demo
+	rm -rf .venv .page demo mutants

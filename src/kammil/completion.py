@@ -24,7 +24,7 @@ from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.memory import give_back
 from kammil.models import load_runner
-from kammil.models.base import Artifacts, LogProbabilities, Runner, State
+from kammil.models.base import Artifacts, LogProbabilities, Runner, State, along
 from kammil.prefixes import MEGABYTES, Prefixes, Walk
 from kammil.profile import Profile
 from kammil.seen import Runs
@@ -34,9 +34,6 @@ from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 if TYPE_CHECKING:
     from kammil.session import Session
-
-CHUNK = 4096
-"""Positions read in one call at most: bounds the memory of a long prompt (4096 positions x V numbers)."""
 
 
 class Options(TypedDict, total=False):
@@ -282,7 +279,7 @@ class Trace:
 
 
 def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Trace]:
-    """Read texts, already normalised, on the running side, all in one batch, in bounded memory.
+    """Read texts, already normalised, on the running side, as many together as memory is to hold.
 
     Raises `FolderError` if the model gives some text no probability, which no sound model does.
     """
@@ -294,14 +291,10 @@ def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
         inputs[i, : len(ids) + 1] = [BOS, *ids]
         targets[i, : len(ids) + 1] = [*ids, EOS]
     bits, ranks = np.zeros(inputs.shape), np.zeros(inputs.shape, np.int64)
-    state = runner.start(len(texts))
-    chunk = max(1, CHUNK // max(1, len(texts)))
-    for begin in range(0, width, chunk):
-        part = slice(begin, begin + chunk)
-        log_probabilities, state = runner.read(inputs[:, part], state)  # (B, chunk, V)
-        true = np.take_along_axis(log_probabilities, targets[:, part, None], -1)  # (B, chunk, 1)
-        bits[:, part] = -true[..., 0] / math.log(2)
-        ranks[:, part] = (log_probabilities > true).sum(-1)
+    for rows, part, log_probabilities in along(runner, inputs):  # (some, some, V)
+        true = np.take_along_axis(log_probabilities, targets[rows, part, None], -1)  # (some, some, 1)
+        bits[rows, part] = -true[..., 0] / math.log(2)
+        ranks[rows, part] = (log_probabilities > true).sum(-1)
     if not np.isfinite(bits[targets != PAD]).all():
         raise FolderError(NO_PROBABILITIES)
     unknown = targets == UNK

@@ -23,12 +23,12 @@ from kammil.completion import Completer
 from kammil.decoding import normalised, temperature
 from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
-from kammil.models.base import Explaining, Ids, LogProbabilities
+from kammil.models.base import Explaining, Ids, LogProbabilities, positions_at_once
 from kammil.text import role, visible
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _PIECE = 64
-"""Positions at a time: of each there are K x V numbers, some 80 KB."""
+"""Positions at a time at most: of each there are K x V numbers, some 80 KB."""
 _CREDITED = 3
 """Experts named for a character: the others rarely have a tenth of a bit."""
 _NODES, _WEIGHTS = (np.asarray(a) / 2 for a in np.polynomial.legendre.leggauss(32))
@@ -211,8 +211,9 @@ def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
     if len(lead) > 1:
         _, state = runner.read(lead[None, :-1], state, last=1)
     places: list[Place] = []
-    for begin in range(0, len(targets), _PIECE):
-        piece = slice(begin, begin + _PIECE)
+    together = positions_at_once(_PIECE, runner.vocabulary_size * max(1, len(names)))
+    for begin in range(0, len(targets), together):
+        piece = slice(begin, begin + together)
         ids, true = inputs[None, piece], targets[piece]
         shares: list[tuple[Credit, ...]] = [()] * len(true)
         if isinstance(runner, Explaining):  # what is added tells all; to read as well would run the network twice

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
-from kammil.models.base import Ids, LogProbabilities, Runner, State, rows
+from kammil.models.base import Ids, LogProbabilities, Runner, State, rows, rows_at_once
 from kammil.text import open_word, role
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
@@ -94,7 +94,8 @@ class Search:
         letters: of the runner's vocabulary.
         k: words wanted for each prefix, one at least.
         threshold: less probable ones are not looked for.
-        width: beginnings kept on a level for each prefix; None keeps all.
+        width: beginnings kept on a level for each prefix, fewer where a runner takes much memory for each; None keeps
+            all.
         longest: characters of a suggestion at most, a space before it included.
     """
 
@@ -120,6 +121,22 @@ class Search:
             log_probabilities: (R, V), of what follows them.
             state: after them.
         """
+        length = max(map(len, prefixes), default=0) + self.longest
+        each = rows_at_once(self.runner, self.width or 1, length)
+        together = rows_at_once(self.runner, len(prefixes), length, each=each)
+        if self.width is not None:
+            self.width = each
+        found: list[list[tuple[Ids, float]]] = []
+        for begin in range(0, len(prefixes), together):
+            some = slice(begin, begin + together)
+            own = state if together >= len(prefixes) else tuple(array[some] for array in state)
+            found += self._run(prefixes[some], log_probabilities[some], own)
+        return found
+
+    def _run(
+        self, prefixes: Sequence[str], log_probabilities: LogProbabilities, state: State
+    ) -> list[list[tuple[Ids, float]]]:
+        """As `run`, all together."""
         p = np.exp(log_probabilities)  # (R, V)
         if not np.isfinite(p).all():
             raise FolderError(NO_PROBABILITIES)

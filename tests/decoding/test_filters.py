@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from kammil import decoding
 from kammil.decoding import Decoding, Rows
+from kammil.decoding.filters import Filter
 
 
 @st.composite
@@ -117,8 +119,43 @@ def test_a_row_is_drawn_alike_in_any_batch(rows: Rows, seed: int) -> None:
 
 @given(distributions())
 def test_forbidden_ids_are_never_left(rows: Rows) -> None:
-    if rows.shape[1] > 1:
-        assert all(0 not in ids for ids in kept(decoding.forbid([0], rows.shape[1])(rows)))
+    after = decoding.forbid([0], rows.shape[1])(rows)
+    assert (after[:, 0] == -np.inf).all()
+    assert (after[:, 1:] == rows[:, 1:]).all()
+
+
+@pytest.mark.parametrize("apply", [decoding.top_p, decoding.typical_p])
+def test_a_set_that_reaches_the_share_exactly_is_enough(apply: Callable[[float], Filter]) -> None:
+    """Of four alike, each has a quarter, and every sum of quarters is a number without rounding."""
+    rows = np.zeros((2, 4))
+    for share in (1, 2, 3, 4):
+        assert kept(apply(share / 4)(rows)) == [set(range(share))] * 2
+    assert kept(apply(math.nextafter(0.5, 1))(rows)) == [{0, 1, 2}] * 2
+    assert kept(apply(0.0)(rows)) == [{0}] * 2  # one is always left
+
+
+@pytest.mark.parametrize(
+    "apply", [decoding.top_k(2), decoding.top_p(0.5), decoding.typical_p(0.5), decoding.min_p(0.9)]
+)
+def test_of_equals_the_lower_ids_stay(apply: Filter) -> None:
+    """Among more than sorting by insertion would keep in order by chance."""
+    rows = np.zeros((3, 40))
+    wanted = {"top_k": 2, "top_p": 20, "typical_p": 20, "min_p": 40}[apply.__qualname__.split(".")[0]]
+    assert kept(apply(rows)) == [set(range(wanted))] * 3
+    assert np.array_equal(apply(rows)[:, :wanted], rows[:, :wanted])
+
+
+def test_what_cannot_come_is_never_typical() -> None:
+    rows = np.log(np.array([[0.5, 0.5, 1e-300, 1e-300]]))
+    rows[0, 3] = -np.inf
+    assert kept(decoding.typical_p(1.0)(rows))[0] >= {0, 1}
+    assert 3 not in kept(decoding.typical_p(0.9)(rows))[0]
+
+
+def test_what_has_the_share_of_the_best_exactly_stays() -> None:
+    rows = np.array([[0.0, np.log(0.5), np.log(0.25)]])
+    assert kept(decoding.min_p(0.5)(rows)) == [{0, 1}]
+    assert kept(decoding.min_p(0.0)(rows)) == [{0, 1, 2}]
 
 
 def test_temperature_zero_needs_no_filter() -> None:

@@ -26,7 +26,7 @@ from kammil.models.history import WINDOW
 from kammil.models.mixing import BlendRunner, BlendSettings, Kind
 from kammil.models.packing import pack, unpack
 from kammil.models.quantised import STEPS
-from kammil.vocabulary import EOS, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, PAD, CharacterVocabulary
 
 LIBRARY = builds.library()
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="there was no C compiler when kammil was installed")
@@ -296,22 +296,88 @@ def test_before_anything_was_read_nothing_can_be_drawn() -> None:
         runner.draw(runner.start(1), np.ones(2), temperature=1, refused=np.zeros(VOCABULARY.size))
 
 
-def test_numbers_too_large_for_the_code_are_left_to_the_portable_engine() -> None:
+def agree(ours: BlendRunner, theirs: BlendRunner, text: str) -> list[LogProbabilities]:
+    """Both say the same along a text, from the state of either; what is said."""
+    state, along = theirs.start(1), list[LogProbabilities]()
+    for id in [BOS, *VOCABULARY.encode(text).tolist()]:
+        said, after = ours.step(np.array([id]), state)
+        expected, later = theirs.step(np.array([id]), state)
+        near = 0.1 if any(tied(hidden[0]) for hidden in (state, after, later)) else 1e-3
+        assert said == pytest.approx(expected, abs=near)
+        along.append(expected)
+        state = later
+    return along
+
+
+@BUILDS
+def test_counts_beyond_16_bits_are_what_they_are(code: ctypes.CDLL) -> None:
+    """Every second count is looked up apart; along texts that were counted all of them are read."""
     table = unpack(weights(0), mixing.OWN)
-    larger = table.counts.astype(np.int64)
-    larger[3] = 1 << 20  # looked up apart
+    many = np.arange(len(table.counts))
+    larger = np.where(many % 2, 1 << 17, 1) * (1 + many)
     arrays = weights(0) | pack(Counts(table.keys, table.widths, table.lost, table.ids, larger), mixing.OWN)
-    ours, theirs = (made(0, arrays, code) for code in (LIBRARY, None))
-    ids = np.concatenate([[2], VOCABULARY.encode(TEXTS[0])])[None]
-    state = theirs.start(1)
-    for id in ids[0]:
-        said, _ = ours.step(np.array([id]), state)
-        expected, state = theirs.step(np.array([id]), state)
-        assert said == pytest.approx(expected, abs=1e-3)
+    ours, theirs = (made(0, arrays, code) for code in (code, None))
+    assert ours.draws(1)
+    for text in TEXTS:
+        plain = agree(opened(0, code), opened(0, None), text)
+        moved = [np.abs(a - b).max() for a, b in zip(agree(ours, theirs, text), plain, strict=True)]
+        assert min(moved) > 0.01
+
+
+@BUILDS
+@pytest.mark.parametrize("lost", [1, 300])
+def test_occurrences_whose_followers_were_not_kept_count(lost: int, code: ctypes.CDLL) -> None:
+    table = unpack(weights(0), mixing.OWN)
+    lacking = np.full(table.lost.shape, lost)
+    arrays = weights(0) | pack(Counts(table.keys, table.widths, lacking, table.ids, table.counts), mixing.OWN)
+    ours, theirs = (made(0, arrays, code) for code in (code, None))
+    assert ours.draws(1)
+    for text in TEXTS:
+        plain = agree(opened(0, code), opened(0, None), text)
+        moved = [np.abs(a - b).max() for a, b in zip(agree(ours, theirs, text), plain, strict=True)]
+        assert min(moved) > 0.01
+
+
+def test_a_number_lost_beyond_16_bits_is_left_to_the_portable_engine() -> None:
+    table = unpack(weights(0), mixing.OWN)
     lost = table.lost.astype(np.int64)
     lost[0] = 1 << 20
     arrays = weights(0) | pack(Counts(table.keys, table.widths, lost, table.ids, table.counts), mixing.OWN)
     assert made(0, arrays, LIBRARY).draws(1) is False
+
+
+def from_this_text(runner: BlendRunner, ids: list[int], state: State) -> set[int]:
+    """Which ids those experts expect that look into the text itself, after the last of these."""
+    *_, added = runner.contributions(np.array([ids]), state)[0][0]  # (1 + E, V)
+    own = [i for i, name in enumerate(runner.experts) if name.startswith("this text")]
+    return set(np.flatnonzero(added[own].any(axis=0)).tolist())
+
+
+@pytest.mark.parametrize("code", [*codes(), None] if LIBRARY else [None])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_text_is_looked_back_at_as_far_as_the_window(at_once: bool, code: ctypes.CDLL | None) -> None:
+    runner = opened(0, code)
+    for between, wanted in ((WINDOW - 3, {7}), (WINDOW - 2, set[int]())):
+        ids = [5, 6, 7, *[8] * between, 5, 6]
+        state = runner.start(1)
+        if at_once:
+            assert from_this_text(runner, ids, state) == wanted
+        else:
+            _, state = runner.read(np.array([ids[:-1]]), state)
+            assert from_this_text(runner, ids[-1:], state) == wanted
+
+
+@pytest.mark.parametrize("code", [*codes(), None] if LIBRARY else [None])
+def test_after_padding_nothing_is_known_of_the_text(code: ctypes.CDLL | None) -> None:
+    runner = opened(0, code)
+    start = runner.start(1)
+    assert from_this_text(runner, [5, 6, 7, 5, 6], start) == {7}
+    assert from_this_text(runner, [5, PAD, 7, 5, PAD], start) == set()
+    assert from_this_text(runner, [PAD, PAD, 7, PAD, PAD], start) == set()
+    _, (hidden, recent, words, marks, line) = runner.read(np.array([[5, 6, 7, 5]]), start)
+    assert from_this_text(runner, [6], (hidden, recent, words, marks, line)) == {7}
+    padded = np.where(line == 6, PAD, line)  # as what stands in front of a shorter text, whatever its marks
+    assert from_this_text(runner, [6], (hidden, recent, words, marks, padded)) == set()
 
 
 def test_shares_far_below_one_are_told_apart() -> None:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from pydoc_data.topics import topics
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
+import regex
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kammil
 from kammil.errors import OptionError
-from kammil.models import learnt
+from kammil.models import learnt, mixing
 from kammil.models.base import Ids, LogProbabilities
 from kammil.models.blend import Experts, build, export
+from kammil.models.builds import library
 from kammil.models.contexts import Contexts
 from kammil.models.mixing import BlendRunner, BlendSettings
-from kammil.vocabulary import BOS, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, CharacterVocabulary
 
 SETTINGS = BlendSettings(embedding=8, hidden=16, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w"))
 TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطلع بكرا عالجبل", "كيفك اليوم يا صديقي", "كيف الجو عندكن اليوم؟"]
@@ -49,18 +55,111 @@ def read(text: str) -> Ids:
     return np.concatenate([[BOS], VOCABULARY.encode(text)])[None]
 
 
+ENGINES = pytest.mark.parametrize("code", [None, *([library()] if library() else [])])
+
+
+def learning_two(code: ctypes.CDLL | None) -> BlendRunner:
+    """A blend that counts the first two texts, and has learnt the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mixing, "library", lambda: code)
+        runner = counted(TEXTS[:2])
+    runner.learn(VOCABULARY.encode(TEXTS[2]))
+    runner.learn(VOCABULARY.encode(TEXTS[3]))
+    return runner
+
+
+@ENGINES
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_learnt_text_is_as_if_it_had_been_counted(text: str) -> None:
-    learning = counted(TEXTS[:2])
-    learning.learn(VOCABULARY.encode(TEXTS[2]))
-    learning.learn(VOCABULARY.encode(TEXTS[3]))
+def test_a_learnt_text_is_as_if_it_had_been_counted(
+    text: str, code: ctypes.CDLL | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what is believed beyond that, which is looked at below."""
+    monkeypatch.setattr(learnt, "BELIEF", 0)
+    learning = learning_two(code)
     expected = said(counted(TEXTS), read(text))
-    assert said(learning, read(text)) == pytest.approx(expected, abs=1e-4)
+    assert said(learning, read(text)) == pytest.approx(expected, abs=1e-3)
     assert np.abs(said(counted(TEXTS[:2]), read(text)) - expected).max() > 0.01
     state = learning.start(1)
     for t, id in enumerate(read(text)[0]):  # stepping knows it as well
         step, state = learning.step(np.array([id]), state)
         assert step == pytest.approx(expected[:, t], abs=1e-3)
+
+
+@ENGINES
+@pytest.mark.parametrize("text", TEXTS)
+def test_after_long_contexts_it_is_believed_as_far_as_others_do_not_know_them(
+    text: str, code: ctypes.CDLL | None
+) -> None:
+    """Of the kinds here the last five characters are long enough, by one, and two words, by two."""
+    learning, ids = learning_two(code), read(text)
+    (ours,), _ = learning.contributions(ids, learning.start(1))  # (T, E, V)
+    (plain,), _ = counted(TEXTS).contributions(ids, learning.start(1))
+    beyond = dict(zip(learning.experts, (ours - plain).swapaxes(0, 1), strict=True))
+    followers = {part: fives(part) for part in (tuple(TEXTS), tuple(TEXTS[2:]))}
+    line = [BOS] * 5 + ids[0].tolist()
+    for t in range(ids.shape[1]):
+        every, own = (followers[part][tuple(line[t + 1 : t + 6])] for part in followers)
+        wanted = np.zeros(VOCABULARY.size)
+        for id, count in own.items():
+            wanted[id] = learnt.BELIEF * count / every.total()
+        assert beyond["counts o5"][t] == pytest.approx(wanted, abs=1e-4)
+    assert beyond["counts w1"].max() == pytest.approx(2 * learnt.BELIEF, abs=1e-4) or text in TEXTS[:2]
+    for name in learning.experts:
+        if name not in ("counts o5", "counts w1", "network"):
+            assert beyond[name] == pytest.approx(0, abs=1e-4)
+
+
+def fives(texts: Sequence[str]) -> defaultdict[tuple[int, ...], Counter[int]]:
+    """What followed any five characters, and how often."""
+    found: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+    for text in texts:
+        line = [BOS] * 6 + VOCABULARY.encode(text).tolist() + [EOS]
+        for t in range(6, len(line)):
+            found[tuple(line[t - 5 : t])][line[t]] += 1
+    return found
+
+
+def english() -> list[str]:
+    """Sentences of Python's own documentation."""
+    whole = " ".join(" ".join(topics[name].split()) for name in sorted(topics))
+    return [one for one in regex.split(r"(?<=[.!?]) ", whole) if regex.fullmatch(r"[A-Z][a-z ,'-]{30,120}\.", one)]
+
+
+ENGLISH = [
+    ("Reticulate the splines before lunch", "Reticulate the sp", "splines"),
+    ("Deploy the frobnicator on Tuesday", "Deploy the fr", "frobnicator"),
+    ("My cat Zubrovka sleeps on the piano", "My cat Zu", "Zubrovka"),
+]
+ARABIC = [
+    ("قطايف بالجوز والقشطة", "قطايف بال", "بالجوز"),
+    ("اجتماع كرنبوزة بكرا العصر", "اجتماع كر", "كرنبوزة"),
+    ("شوفي زرقوطة تحت الطاولة", "شوفي زر", "زرقوطة"),
+]
+SMALL: dict[str, Any] = {"embedding": 24, "hidden": 48, "epochs": 3, "device": "cpu", "threads": 1}
+
+
+@pytest.mark.parametrize("kind", ["english", "arabic", "with a background and a budget", "bundled"])
+def test_words_of_a_text_are_suggested_after_it_was_learnt_once(
+    kind: str, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On any blend; three small ones are trained for it."""
+    folder = tmp_path / "model"
+    if kind == "english":
+        kammil.train(english()[:300], out=folder, **SMALL)
+    elif kind == "arabic":
+        kammil.train(texts[:300], out=folder, **SMALL)
+    elif kind != "bundled":
+        source = tmp_path / "base.txt"
+        source.write_text("\n".join(english()[:300]), "utf-8")
+        base = {"source": str(source), "model": "gru", **SMALL, "epochs": 1}
+        kammil.train(english()[300:400], out=folder, base=base, megabytes=0.06, **SMALL)
+    model = kammil.load() if kind == "bundled" else kammil.load(folder)
+    for text, prefix, word in ARABIC if kind in ("arabic", "bundled") else ENGLISH:
+        assert word not in [one.text for one in model.suggest(prefix)]
+        model.learn(text)
+        assert word in [one.text for one in model.suggest(prefix)]
+        model.forget(text)
+        assert word not in [one.text for one in model.suggest(prefix)]
 
 
 @settings(deadline=None, max_examples=20)

@@ -12,7 +12,7 @@ from kammil.decoding.draft import Draft
 from kammil.decoding.filters import filters
 from kammil.decoding.guide import Guide
 from kammil.errors import FolderError
-from kammil.models.base import Drawing, Ids, LogProbabilities, Runner, State, rows
+from kammil.models.base import Drawing, Ids, LogProbabilities, Runner, State, rows, rows_at_once
 
 Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 """As `Runner.step`."""
@@ -32,6 +32,8 @@ def draw(
     step: Step | None = None,
 ) -> Iterator[list[Draft]]:
     """The drafts of n texts after every step, or after as many as the runner draws at once; the last ones are finished.
+
+    Of many texts some are written after the others, where all together would take much memory.
 
     Args:
         runner: the model.
@@ -54,12 +56,22 @@ def draw(
         else:
             yield from _alone(step, guide, log_probabilities, state, drafts[0])
         return
+    together = rows_at_once(runner, n, options.length)
+    for begin in range(0, n, together):
+        live = list(range(begin, min(n, begin + together)))
+        yield from _several(step, guide, log_probabilities, state, drafts, live)
+
+
+def _several(
+    step: Step, guide: Guide, log_probabilities: LogProbabilities, state: State, drafts: list[Draft], live: list[int]
+) -> Iterator[list[Draft]]:
+    """As `draw` for some of the texts, stepped together."""
+    options, n = guide.options, len(live)
     narrow = filters(options)
-    generators = [np.random.default_rng([options.seed, i]) for i in range(n)]
+    generators = {i: np.random.default_rng([options.seed, i]) for i in live}
     memory = guide.memory(n)
     if n > 1:
         log_probabilities, state = log_probabilities.repeat(n, axis=0), rows(state, np.zeros(n, np.int64))
-    live = list(range(n))
     while True:
         choices, ends = guide.weigh(log_probabilities.astype(np.float64), [drafts[i] for i in live], memory)
         for one in narrow:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.completion import CHUNK
 from kammil.decoding import forbid, greedy
-from kammil.models.base import Ids, Runner, rows
+from kammil.models.base import Ids, Runner, along, rows, rows_at_once
 from kammil.suggestion import Letters
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
@@ -40,17 +39,14 @@ def guesses(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     ending = Letters.of(vocabulary).close > 0  # (V,)
     made: dict[int, Guesses] = {}
-    for group in _batches(sorted(range(len(texts)), key=lambda i: len(texts[i]))):
+    for group in _batches(sorted(range(len(texts)), key=lambda i: len(texts[i])), _BATCH):
         encoded = [vocabulary.encode(texts[i]) for i in group]
         inputs = np.full((len(group), max(map(len, encoded)) + 1), PAD, np.int64)
         for row, ids in zip(inputs, encoded, strict=True):
             row[: len(ids) + 1] = [BOS, *ids]
-        said, state = np.zeros_like(inputs), runner.start(len(group))
-        chunk = max(1, CHUNK // len(group))
-        for begin in range(0, inputs.shape[1], chunk):
-            part = slice(begin, begin + chunk)
-            log_probabilities, state = runner.read(inputs[:, part], state)  # (B, chunk, V)
-            said[:, part] = allowed(log_probabilities).argmax(-1)
+        said = np.zeros_like(inputs)
+        for some, part, log_probabilities in along(runner, inputs):
+            said[some, part] = allowed(log_probabilities).argmax(-1)
         for i, row, ids in zip(group, said, encoded, strict=True):
             choices = row[: len(ids) + 1]
             made[i] = Guesses(choices[:-1] == ids, ending[choices])
@@ -62,8 +58,8 @@ def continuations(runner: Runner, vocabulary: CharacterVocabulary, prompts: Sequ
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     made: dict[int, Ids] = {}
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
-    for _, same in itertools.groupby(order, key=lambda i: len(prompts[i])):
-        for group in _batches(list(same)):
+    for size, same in itertools.groupby(order, key=lambda i: len(prompts[i])):
+        for group in _batches(list(same), rows_at_once(runner, _BATCH, size + 1 + length)):
             read = np.array([[BOS, *vocabulary.encode(prompts[i])] for i in group], np.int64)
             said = np.full((len(group), length), EOS, np.int64)
             live, state = np.arange(len(group)), runner.start(len(group))
@@ -86,6 +82,6 @@ def _length(said: Ids) -> int:
     return int((said == EOS).argmax()) if (said == EOS).any() else len(said)
 
 
-def _batches(order: Sequence[int]) -> Iterator[Sequence[int]]:
-    for begin in range(0, len(order), _BATCH):
-        yield order[begin : begin + _BATCH]
+def _batches(order: Sequence[int], most: int) -> Iterator[Sequence[int]]:
+    for begin in range(0, len(order), most):
+        yield order[begin : begin + most]

@@ -15,15 +15,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.models.base import Runner, rows
+from kammil.models.base import Runner, rows, rows_at_once
 from kammil.spacing import space_after, stays
 from kammil.suggestion import Letters, Search
 from kammil.text import words
 from kammil.vocabulary import BOS, CharacterVocabulary
 
 _BATCH = 16
-"""Texts searched together. From 32 to 64 rows on, a step of more costs as much more; and a row of a model of units may
-take a hundred kilobytes and more."""
+"""Texts searched together at most. From 32 to 64 rows on, a step of more costs as much more; and a row of a model of
+units may take a hundred kilobytes and more."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,10 @@ def offers(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
     encoded = [vocabulary.encode(text) for text in texts]
     ends = [word_ends(text) for text in texts]
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
-    for begin in range(0, len(order), _BATCH):
-        live = order[begin : begin + _BATCH]  # the longest first, so that those that go on stand first
+    longest = max(map(len, texts), default=0) + 1
+    together = rows_at_once(runner, _BATCH, longest)
+    for begin in range(0, len(order), together):
+        live = order[begin : begin + together]  # the longest first, so that those that go on stand first
         log_probabilities, state = runner.step(np.full(len(live), BOS), runner.start(len(live)))
         for t in range(len(texts[live[0]]) + 1):
             going = [i for i in live if len(texts[i]) >= t]

@@ -11,7 +11,7 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -24,6 +24,12 @@ LogProbabilities = NDArray[np.float32]
 
 State = tuple[NDArray[np.generic], ...]
 """What a runner remembers of the ids read so far; axis 0 of every array is the batch."""
+
+SAID, CARRIED = 1 << 22, 1 << 24
+"""Numbers at once at most: of what is said of all positions, and of the states of all rows. A small folder may have a
+vocabulary of hundreds of thousands, or states of megabytes; one position of one row is read of any."""
+_POSITIONS = 4096
+"""Positions at once at most: the ids themselves, and what is looked up for each, take memory as well."""
 
 
 class Settings(BaseModel):
@@ -63,6 +69,11 @@ class Runner(ABC):
 
         Returns: log-probabilities (B, last, V) whose exponentials sum to one, and the state after ids[:, -1].
         """
+
+    def carried(self, length: int) -> int:
+        """Numbers of the state of one row after so many ids, about."""
+        del length
+        return sum(array.size for array in self.start(1))
 
     def aligned(self, states: Sequence[State]) -> Sequence[State]:
         """The same states, so that those after texts of different lengths fit into one batch, as far as they can.
@@ -136,6 +147,32 @@ class Explaining(ABC):
 
         Their sum over experts, normalised, is what `read` says. It takes K times the memory: give a piece at a time.
         """
+
+
+def positions_at_once(most: int, size: int) -> int:
+    """How many of `most` positions may be worked on together, where something of so many numbers is made of each."""
+    return max(1, min(most, _POSITIONS, SAID // max(1, size)))
+
+
+def rows_at_once(runner: Runner, most: int, length: int, *, each: int = 1) -> int:
+    """How many of `most` texts of so many ids may be stepped together, where a text may become `each` rows."""
+    said = positions_at_once(most, each * runner.vocabulary_size)
+    return max(1, min(said, CARRIED // max(1, each * runner.carried(length))))
+
+
+def along(runner: Runner, ids: Ids) -> Iterator[tuple[slice, slice, LogProbabilities]]:
+    """Read whole texts, (B, T), in bounded memory: which rows and which positions, and the log-probabilities there."""
+    batch, time = ids.shape
+    together = rows_at_once(runner, batch, time)
+    for top in range(0, batch, together):
+        some = slice(top, min(top + together, batch))
+        many = some.stop - top
+        piece = max(1, positions_at_once(many * time, runner.vocabulary_size) // many)
+        state = runner.start(many)
+        for begin in range(0, time, piece):
+            part = slice(begin, min(begin + piece, time))
+            log_probabilities, state = runner.read(ids[some, part], state)
+            yield some, part, log_probabilities
 
 
 def joined(states: Sequence[State]) -> State:

@@ -58,8 +58,8 @@ _SIZES = (
     "calls",
 )  # fmt: skip
 _ARRAYS = (
-    "bias", "heard", "trust", "trust_bias", "logs", "numbers", "salts", "recipe", "in_word", "column", "shifts",
-    "firsts", "index", "keys", "starts", "lost", "ids", "counts", "larger_at", "larger_count",
+    "bias", "heard", "trust", "trust_bias", "logs", "believed", "numbers", "salts", "recipe", "in_word", "column",
+    "shifts", "firsts", "index", "keys", "starts", "lost", "ids", "counts", "larger_at", "larger_count",
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ class _Model(ctypes.Structure):
     _fields_ = [
         *((name, ctypes.c_int64) for name in _SIZES),
         ("network", ctypes.POINTER(_Network)),
-        *((name, ctypes.c_void_p) for name in (*_ARRAYS, "spare", "spare_ids", "spare_counts")),
+        *((name, ctypes.c_void_p) for name in (*_ARRAYS, "spare", "spare_ids", "spare_counts", "spare_own")),
         *((name, ctypes.c_int64) for name in ("spare_bytes", "spare_followers", "taken")),
     ]
 
@@ -138,6 +138,7 @@ class Compiled:
             "trust": (gate.trust.T, np.float32),
             "trust_bias": (gate.bias, np.float32),
             "logs": (np.log1p(10 * np.arange(_COMMON)), np.float32),
+            "believed": (panel.learnt.believed, np.float32),
             "numbers": (contexts.numbers, np.uint64),
             "salts": (contexts.salts, np.uint64),
             "recipe": ([n or -1 - WORD_KINDS.index(name) for name, n in contexts.recipe], np.int64),

@@ -64,6 +64,7 @@ typedef struct {
     const float *trust;       /* (E, 2, M * G) */
     const float *trust_bias;  /* (E, 2) */
     const float *logs;        /* (COMMON,): log(1 + 10 count) */
+    const float *believed;    /* (K,): what is added for what was learnt, if a context was seen nowhere else */
     const uint64_t *numbers;  /* (longest + 1, V): row 0 for words, row i for the i-th last id */
     const uint64_t *salts;    /* (K,) */
     const int64_t *recipe;    /* (K,): an order, or a kind of word below 0 */
@@ -79,7 +80,7 @@ typedef struct {
     /* What was needed for the last call, for the next one: whoever takes it says that it is taken. */
     void *spare;
     int32_t *spare_ids;
-    float *spare_counts;
+    float *spare_counts, *spare_own;
     int64_t spare_bytes, spare_followers, taken;
 } Model;
 
@@ -280,14 +281,14 @@ static NOT_COPIED void turn(const Model *m, const Network *net, int64_t id, cons
 
 typedef struct {
     int64_t expert, begin, width;
-    float total;
+    float total, believed;
 } Context;
 
 typedef struct {
     Context *contexts;
     int64_t context, follower, room;
     int32_t *ids;
-    float *counts;
+    float *counts, *own; /* how often each followed, and how often of that in what was learnt */
 } Known;
 
 static int grow(Known *k, int64_t more) {
@@ -297,7 +298,9 @@ static int grow(Known *k, int64_t more) {
     if (ids) k->ids = ids;
     float *counts = realloc(k->counts, room * sizeof *counts);
     if (counts) k->counts = counts;
-    if (!ids || !counts) return -1;
+    float *own = realloc(k->own, room * sizeof *own);
+    if (own) k->own = own;
+    if (!ids || !counts || !own) return -1;
     k->room = room;
     return 0;
 }
@@ -313,7 +316,7 @@ static int64_t larger(const Model *m, int64_t at) {
 }
 
 /* A context whose followers from `begin` on are there; tells the gate of it. */
-static void heard(const Model *m, Known *k, int64_t expert, int64_t begin, float lost, float *inner) {
+static void heard(const Model *m, Known *k, int64_t expert, int64_t begin, float lost, float believed, float *inner) {
     const int64_t width = k->follower - begin, wide = m->networks * m->gate;
     if (!width) return;
     float total = lost, top = 0;
@@ -327,7 +330,7 @@ static void heard(const Model *m, Known *k, int64_t expert, int64_t begin, float
     for (int64_t g = 0; g < wide; g++)
         inner[g] += clue[0] * weights[g] + clue[1] * weights[wide + g] + clue[2] * weights[2 * wide + g]
                     + clue[3] * weights[3 * wide + g] + clue[4] * weights[4 * wide + g];
-    k->contexts[k->context++] = (Context){expert, begin, width, total};
+    k->contexts[k->context++] = (Context){expert, begin, width, total, believed};
 }
 
 /* Where the first of some ascending numbers stands that is not below this one; where they end if all are. */
@@ -341,7 +344,8 @@ static int64_t lowest(const uint64_t *among, int64_t size, uint64_t one) {
     return at - among + (size && *at < one);
 }
 
-/* Adds to the followers from `first` on what was learnt of a context; `where` is room for (V,), and zero. */
+/* Adds to the followers from `first` on what was learnt of a context; `where` is room for (V,), and zero. Returns
+   whether something was, or -1 without memory. */
 static int learnt(const Model *m, const Call *c, uint32_t key, int64_t first, int32_t *where, Known *k) {
     const uint64_t from = (uint64_t)key << 16;
     int64_t begin[LEVELS], end[LEVELS], more = 0;
@@ -354,7 +358,7 @@ static int learnt(const Model *m, const Call *c, uint32_t key, int64_t first, in
     }
     if (!more) return 0;
     if (grow(k, more)) return -1;
-    for (int64_t j = first; j < k->follower; j++) where[k->ids[j]] = (int32_t)(j - first) + 1;
+    for (int64_t j = first; j < k->follower; j++) where[k->ids[j]] = (int32_t)(j - first) + 1, k->own[j] = 0;
     for (int64_t l = 0; l < LEVELS; l++) {
         const uint64_t *pairs = (const uint64_t *)(uintptr_t)c->levels[l].pairs;
         const int32_t *counts = (const int32_t *)(uintptr_t)c->levels[l].counts;
@@ -362,19 +366,20 @@ static int learnt(const Model *m, const Call *c, uint32_t key, int64_t first, in
             const int32_t id = pairs[i] & 0xFFFF;
             if (id >= m->vocabulary) continue;
             if (!where[id]) {
-                k->ids[k->follower] = id, k->counts[k->follower++] = 0;
+                k->ids[k->follower] = id, k->own[k->follower] = 0, k->counts[k->follower++] = 0;
                 where[id] = (int32_t)(k->follower - first);
             }
             k->counts[first + where[id] - 1] += (float)counts[i];
+            k->own[first + where[id] - 1] += (float)counts[i];
         }
     }
     int64_t kept = first;
     for (int64_t j = first; j < k->follower; j++) {
         where[k->ids[j]] = 0;
-        if (k->counts[j] > 0) k->ids[kept] = k->ids[j], k->counts[kept++] = k->counts[j];
+        if (k->counts[j] > 0) k->ids[kept] = k->ids[j], k->own[kept] = k->own[j], k->counts[kept++] = k->counts[j];
     }
     k->follower = kept;
-    return 0;
+    return 1;
 }
 
 /* What the tables, and what was learnt, say of a position; `places` is room for (3, D * K). */
@@ -420,8 +425,9 @@ static int tables(const Model *m, const Call *c, const uint32_t *keys, uint32_t 
             k->counts[k->follower++] = (float)count;
         }
         const float lost = width[i] ? m->lost[at[i]] : 0;
-        if (some && i < m->kinds && learnt(m, c, keys[i], first, where, k)) return -1;
-        heard(m, k, i, first, lost, inner);
+        const int taught = some && i < m->kinds ? learnt(m, c, keys[i], first, where, k) : 0;
+        if (taught < 0) return -1;
+        heard(m, k, i, first, lost, taught ? m->believed[i] : 0, inner);
     }
     return 0;
 }
@@ -442,7 +448,7 @@ static int itself(const Model *m, int64_t at, const uint32_t *marks, const int32
             if (i == k->follower) k->ids[k->follower] = id, k->counts[k->follower++] = 0;
             k->counts[i] += 1.f;
         }
-        heard(m, k, m->tables * m->kinds + kind, first, 0, inner);
+        heard(m, k, m->tables * m->kinds + kind, first, 0, 0, inner);
     }
     return 0;
 }
@@ -461,7 +467,8 @@ static void mix(const Model *m, const Known *k, const float *inner, float *score
         for (int64_t j = context.begin; j < context.begin + context.width; j++) {
             const float count = k->counts[j];
             const float log = count < COMMON ? m->logs[(int)count] : logf(1.f + 10.f * count);
-            const float added = by_count * log + by_share * count;
+            float added = by_count * log + by_share * count;
+            if (context.believed > 0) added += context.believed * k->own[j] / context.total;
             scores[k->ids[j]] += added;
             if (parts) parts[(1 + context.expert) * v + k->ids[j]] = added;
         }
@@ -548,6 +555,7 @@ static int reserved(Room *room, Model *m, int64_t batch, int64_t time, int64_t l
     if (room->lent) {
         room->known.ids = m->spare_ids;
         room->known.counts = m->spare_counts;
+        room->known.own = m->spare_own;
         room->known.room = m->spare_followers;
     }
     if (!room->all) {
@@ -566,10 +574,11 @@ static int reserved(Room *room, Model *m, int64_t batch, int64_t time, int64_t l
 }
 
 static void given_back(Model *m, Room *room) {
-    const int much = 8 * room->known.room > SPARED;
+    const int much = 12 * room->known.room > SPARED;
     if (!room->lent || much) {
         free(room->known.ids);
         free(room->known.counts);
+        free(room->known.own);
         room->known = (Known){0};
     }
     if (!room->lent || room->bytes > SPARED) {
@@ -582,6 +591,7 @@ static void given_back(Model *m, Room *room) {
     m->spare_bytes = room->bytes;
     m->spare_ids = room->known.ids;
     m->spare_counts = room->known.counts;
+    m->spare_own = room->known.own;
     m->spare_followers = room->known.room;
     __atomic_store_n(&m->taken, 0, __ATOMIC_RELEASE);
 }
@@ -591,7 +601,8 @@ void kammil_close(Model *m) {
     free(m->spare);
     free(m->spare_ids);
     free(m->spare_counts);
-    m->spare = NULL, m->spare_ids = NULL, m->spare_counts = NULL;
+    free(m->spare_own);
+    m->spare = NULL, m->spare_ids = NULL, m->spare_counts = m->spare_own = NULL;
     m->spare_bytes = m->spare_followers = 0;
 }
 

@@ -4,6 +4,12 @@ A table of counts is all that a text has to enter for the experts to know it: no
 person just wrote is counted as if it had been among the training texts, and taken out again on demand. (Where the table
 keeps the commonest followers of a context only, or common contexts only, a learnt text's are kept in full.)
 
+To count it is not enough. A gate learns what one count is worth from texts of strangers (a text never sees its own
+counts while a blend learns), and where contexts are few, or rare ones are left out, it never learns to believe a long
+one. But who taught a text will write the like of it again. So what a learnt text says after a long context is believed
+by a little more than the gate does (`BELIEF`): as much as the context's occurrences are learnt ones, so that it fades
+where other texts know the context as well.
+
 Every context and follower of the texts is one number, its *pair*, and all of them stand in order, so that what followed
 a context stands together. To put a text in is to copy what is there; so what came last stands apart until it is much.
 
@@ -37,6 +43,16 @@ _BATCH = 1 << 14
 
 LEVELS = 2
 """Of what was learnt."""
+BELIEF = 0.15
+"""Added to a score for each character of a context beyond four, if the context was learnt and is known from nowhere
+else. On small blends of English and Arabic texts, with a background and a budget and without, the words of a text that
+was learnt once are suggested after two letters, 22 of 22 in place of 8. Of texts of other people the bundled model
+keeps its bits; the small ones gain 0.005 and 0.015 bits more from 60 learnt texts of a like kind, and lose 0.009 where
+ten learnt ones are of no use."""
+_AS_LONG_AS = {"w1": 6, "w2": 10}
+"""Characters that kinds of words stand for."""
+_LONGEST = 12
+"""Longer contexts are believed no more."""
 
 Pairs = NDArray[np.uint64]
 
@@ -79,6 +95,10 @@ class Learnt:
     def __init__(self, contexts: Contexts) -> None:
         """No text."""
         self._contexts = contexts
+        self.believed = np.array(
+            [BELIEF * max(0, min(_LONGEST, _length(name)) - 4) for name in contexts.kinds], np.float32
+        )
+        """(K,): by kind of context."""
         self._texts: Counter[bytes] = Counter()
         self._teaching = Lock()  # who reads needs none
         self.levels = (Level(), Level())
@@ -133,14 +153,20 @@ class Learnt:
         places, widths, lost = known.contexts
         pairs = np.concatenate([places.repeat(widths) << _ID_BITS | known.followers[0], *(pair for pair, _ in added)])
         counts = np.concatenate([known.followers[1], *(count for _, count in added)])
-        pairs, counts = _summed(pairs, counts)
-        pairs, counts = pairs[counts > 0], counts[counts > 0]
+        own = counts.copy()  # of what was learnt
+        own[: known.followers.shape[1]] = 0
+        pairs, counts, own = _summed(pairs, counts, own)
+        kept = counts > 0
+        pairs, counts, own = pairs[kept], counts[kept], own[kept]
         place = pairs >> _ID_BITS
         begins, lengths = runs(place)
         contexts = np.zeros((3, len(begins)), np.int64)
         contexts[0], contexts[1] = place[begins], lengths
         contexts[2, np.searchsorted(contexts[0], places)] = lost
-        return Known(contexts, np.stack([pairs & _ID_MASK, counts]))
+        share = own / (np.add.reduceat(counts, begins) + contexts[2]).repeat(lengths)  # (N,)
+        expert = place % experts
+        believed = np.where(expert < len(self.believed), self.believed[expert % len(self.believed)], np.float32(0))
+        return Known(contexts, np.stack([pairs & _ID_MASK, counts]), (believed * share).astype(np.float32))
 
     def _found(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
         """What followed the contexts of some positions, (P, K), (n,): place and id as one number, and how often. A
@@ -171,12 +197,17 @@ class Learnt:
         return (keys << np.uint64(_ID_BITS) | followers[here].astype(np.uint64)[:, None]).reshape(-1)
 
 
-def _summed(pairs: Index, counts: Index) -> tuple[Index, Index]:
+def _summed(pairs: Index, *counts: Index) -> tuple[Index, ...]:
     """Each number once, ascending, with its counts added up."""
     order = pairs.argsort(kind="stable")
     pairs = pairs[order]
     first, _ = runs(pairs)
-    return pairs[first], np.add.reduceat(counts[order], first)
+    return pairs[first], *(np.add.reduceat(some[order], first) for some in counts)
+
+
+def _length(kind: str) -> int:
+    """About how many characters a kind of context looks at."""
+    return int(kind[1:]) if kind[:1] == "o" else _AS_LONG_AS.get(kind, 0)
 
 
 def _batches(texts: Sequence[Ids]) -> Iterator[list[Ids]]:

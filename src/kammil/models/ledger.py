@@ -15,7 +15,7 @@ from threading import Thread
 
 import numpy as np
 
-from kammil.models.counts import Index, Keys, Whole, runs
+from kammil.models.counts import Floats, Index, Keys, Whole, runs
 from kammil.models.packing import Packed
 
 _CROWD = 4
@@ -34,6 +34,8 @@ class Known:
     occurrences whose followers were not kept."""
     followers: Index
     """(2, N): ids, context by context, and how often each followed; N is the sum of the contexts' followers."""
+    beyond: Floats | None = None
+    """(N,): what is added to the score of each, whatever the gate believes; None for nothing."""
 
     @classmethod
     def of(cls, places: Index, ids: Index, counts: Index, kinds: int, expert: int, experts: int) -> Known:
@@ -57,9 +59,16 @@ class Known:
 
     def and_(self, other: Known) -> Known:
         """These contexts, then others."""
+        beyond = None
+        if self.beyond is not None or other.beyond is not None:
+            parts = [
+                np.zeros(k.followers.shape[1], np.float32) if k.beyond is None else k.beyond for k in (self, other)
+            ]
+            beyond = np.concatenate(parts)
         return Known(
             np.concatenate([self.contexts, other.contexts], axis=1),
             np.concatenate([self.followers, other.followers], axis=1),
+            beyond,
         )
 
 

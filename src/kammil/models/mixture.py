@@ -25,6 +25,7 @@ from kammil.models.wire import FLOAT, Value
 
 _IDS, _BEFORE, _BEGIN, _CLUES = "ids", "before", "begin", "clues"
 _PLACES, _FIGURES, _WHICH, _FOLLOWERS, _COUNTS = "places", "figures", "which", "followers", "counts"
+_BEYOND = "beyond"
 
 
 class Mixture:
@@ -84,6 +85,7 @@ class Mixture:
             _WHICH: which,
             _FOLLOWERS: followers,
             _COUNTS: often,
+            _BEYOND: np.zeros_like(often) if known.beyond is None else known.beyond,
             _CLUES: clues,
             **self._tables,
         }
@@ -143,6 +145,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
     )  # (N,)
     often = g.add("Log", g.add("Add", g.add("Mul", _COUNTS, number(10)), number(1)))
     added = g.add("Add", g.add("Mul", by_count, often), g.add("Mul", by_share, _COUNTS))  # (N,)
+    added = g.add("Add", added, _BEYOND)
     scores = g.add("ScatterElements", g.add("Reshape", said, g.whole(-1)), _FOLLOWERS, added, reduction="add")
     shares = g.add("LogSoftmax", g.add("Reshape", scores, g.whole(-1, size)), axis=-1)
     inputs: list[Value] = [
@@ -154,6 +157,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
         (_WHICH, whole, ["N"]),
         (_FOLLOWERS, whole, ["N"]),
         (_COUNTS, number, ["N"]),
+        (_BEYOND, number, ["N"]),
         (_CLUES, number, ["P", CLUES * experts]),
         *given(layers),
     ]

@@ -117,6 +117,10 @@ class NetworkRunner(Runner):
         """Zeros, (B, ...) for each state of the graph; what grows has no size yet."""
         return tuple(np.zeros((batch, *_sized(width, 0)), np.float32) for width in self._states.values())
 
+    def carried(self, length: int) -> int:
+        """What grows has at most one place for each id."""
+        return sum(math.prod(_sized(width, length)) for width in self._states.values())
+
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """One call of the graph, or a few; `FolderError` if it fails or gives something else than was asked for."""
         length = ids.shape[1]

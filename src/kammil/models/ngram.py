@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, Settings, State
+from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, Settings, State, along, positions_at_once
 from kammil.vocabulary import BOS, CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 LONGEST = 8
@@ -83,7 +83,7 @@ class NGramRunner(Runner):
             for k in range(settings.order)
         ]
         self._even = np.zeros(self._size)
-        self._even[[UNK, *range(EOS, self._size)]] = 1 / (self._size - 2)
+        self._even[EOS:] = self._even[UNK] = 1 / (self._size - 2)
 
     @property
     def vocabulary_size(self) -> int:
@@ -98,12 +98,17 @@ class NGramRunner(Runner):
         """Look up every context that is asked for."""
         known = np.concatenate([state[0].astype(np.int64), ids], axis=1)  # (B, K - 1 + T)
         wanted = ids.shape[1] if last is None else last
-        p = np.tile(self._even, (len(ids) * wanted, 1))  # (N, V)
-        for level, keys in zip(self._levels, _context_keys(known, wanted, self._order), strict=True):
-            level.refine(p, keys)
-        with np.errstate(divide="ignore"):
-            rows = np.log(p).astype(np.float32).reshape(len(ids), wanted, self._size)
-        return rows, (known[:, known.shape[1] - self._order + 1 :],)
+        keys = list(_context_keys(known, wanted, self._order))  # (N,) each
+        rows = np.empty((len(ids) * wanted, self._size), np.float32)
+        piece = positions_at_once(len(rows), self._size)
+        for begin in range(0, len(rows), piece):
+            part = slice(begin, begin + piece)
+            p = np.tile(self._even, (len(rows[part]), 1))  # (N, V)
+            for level, contexts in zip(self._levels, keys, strict=True):
+                level.refine(p, contexts[part])
+            with np.errstate(divide="ignore"):
+                rows[part] = np.log(p, out=p)
+        return rows.reshape(len(ids), wanted, self._size), (known[:, known.shape[1] - self._order + 1 :],)
 
 
 class _Level:
@@ -185,8 +190,9 @@ def _bits(runner: NGramRunner, texts: Sequence[Ids]) -> float:
     """Bits a character and end of text."""
     total = 0.0
     for text in texts:
-        rows, _ = runner.read(np.concatenate([[BOS], text])[None], runner.start(1))
-        total -= float(rows[0, np.arange(len(text) + 1), np.append(text, EOS)].sum())
+        targets = np.append(text, EOS)
+        for _, part, (rows,) in along(runner, np.concatenate([[BOS], text])[None]):
+            total -= float(rows[np.arange(len(rows)), targets[part]].sum())
     return total / math.log(2) / sum(len(text) + 1 for text in texts)
 
 

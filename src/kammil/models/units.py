@@ -85,6 +85,10 @@ class UnitRunner(Runner):
         own = self._network.start(batch * self._most)
         return weights, nodes, sums, *(a.reshape(batch, self._most, *a.shape[1:]) for a in own)
 
+    def carried(self, length: int) -> int:
+        """Mostly the cumulative unit probabilities of each hypothesis."""
+        return self._most * (self._units.size + 3 + self._network.carried(length))
+
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read one character after the other."""
         wanted = ids.shape[1] if last is None else last

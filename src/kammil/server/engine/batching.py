@@ -27,9 +27,9 @@ import numpy as np
 from kammil.completion import Completer
 from kammil.decoding import Draft, searching
 from kammil.memory import give_back
-from kammil.models.base import Ids, LogProbabilities, State, joined, rows
+from kammil.models.base import Ids, LogProbabilities, State, joined, rows, rows_at_once
 from kammil.phrases import phrase
-from kammil.prefixes import Reading
+from kammil.prefixes import EVERY, Reading
 from kammil.server.engine.answers import Answers
 from kammil.server.engine.batches import Batch, Batches
 from kammil.server.engine.calls import (
@@ -98,7 +98,7 @@ class Engine:
         self._closing = self._ended = False
         self._answers = Answers()
         self._prompts = Prompts(model, self._answers, together=not self._alone)
-        self._batches = Batches(model, self._answers, rows)
+        self._batches = Batches(model, self._answers, rows_at_once(model.runner, rows, EVERY))
         self._searches: list[Searching] = []
         self._tidied, self._used = time.monotonic(), False
         self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)

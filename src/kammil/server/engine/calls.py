@@ -18,7 +18,7 @@ from kammil.decoding import Draft, FinishReason, Guide, best
 from kammil.decoding.guide import Memory
 from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError
-from kammil.models.base import Ids, LogProbabilities, State
+from kammil.models.base import Ids, LogProbabilities, State, positions_at_once
 from kammil.phrases import Phrase
 from kammil.prefixes import EVERY, Prefixes
 from kammil.suggestion import Suggestion
@@ -98,12 +98,13 @@ class Scanning:
         top: how many of the most probable ids are wanted at each place.
         unknown: natural logarithm of the choice among unknown characters.
         state: of the runner before anything was read, one row.
+        every: ids of a piece at most.
     """
 
-    def __init__(self, ids: Ids, top: int, unknown: float, state: State) -> None:
+    def __init__(self, ids: Ids, top: int, unknown: float, state: State, every: int = EVERY) -> None:
         """Nothing read."""
         self._ids, self._top, self._unknown, self.state = ids, top, unknown, state
-        self._read = 0
+        self._read, self._every = 0, every
         self.tokens: list[Token] = []
         """Of the ids after BOS."""
         self.last: LogProbabilities | None = None
@@ -118,7 +119,7 @@ class Scanning:
     @property
     def due(self) -> int:
         """How many ids are to be read next; 0 when all are read."""
-        return min(EVERY, len(self._ids) - self._read)
+        return min(self._every, len(self._ids) - self._read)
 
     def piece(self, size: int) -> Ids:
         """The next ids, (size,)."""
@@ -176,7 +177,8 @@ class Writing(Call["list[Written]"]):
         self.scanning: Scanning | None = None
         if echo and top is not None:
             unknown = model.vocabulary.unknown_bits * math.log(2)
-            self.scanning = Scanning(ids, top, unknown, model.runner.start(1))
+            every = positions_at_once(EVERY, model.vocabulary.size)
+            self.scanning = Scanning(ids, top, unknown, model.runner.start(1), every)
 
     def found(self, drafts: list[Draft]) -> None:
         """Take the texts that a search has found, best first."""
@@ -300,7 +302,8 @@ class Scoring(Call[list[Token]]):
     def __init__(self, deadline: float, model: Completer, ids: Ids, top: int) -> None:
         """Nothing read."""
         super().__init__(deadline)
-        self.scanning = Scanning(ids, top, model.vocabulary.unknown_bits * math.log(2), model.runner.start(1))
+        unknown, every = model.vocabulary.unknown_bits * math.log(2), positions_at_once(EVERY, model.vocabulary.size)
+        self.scanning = Scanning(ids, top, unknown, model.runner.start(1), every)
 
 
 class Learning(Call[Answer]):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion import Completer
-from kammil.models.base import State, joined, rows
-from kammil.prefixes import Reading
+from kammil.models.base import State, joined, rows, rows_at_once
+from kammil.prefixes import EVERY, Reading
 from kammil.server.engine.answers import Answers
 from kammil.server.engine.calls import Scanning, Scoring, Suggesting, Writing
 
@@ -66,7 +66,8 @@ class Prompts:
             if not self._together:
                 some = some[:1]
             if some:
-                self._read_pieces(some[:most], scanned=scanned)
+                together = rows_at_once(self._model.runner, most, EVERY, each=EVERY if scanned else 1)
+                self._read_pieces(some[:together], scanned=scanned)
         ready = [one for one in self._waiting if not one.failed and not one.reading.due]
         self._waiting = [one for one in self._waiting if not one.failed and one.reading.due]
         return [(one.call, one.reading) for one in ready]

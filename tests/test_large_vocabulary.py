@@ -1,0 +1,166 @@
+"""A small folder may name hundreds of thousands of characters: what is asked of its model takes no more memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from kammil.completion import Completer, follow
+from kammil.evaluation.greedy import continuations, guesses
+from kammil.evaluation.metrics import traces_of
+from kammil.evaluation.offers import offers
+from kammil.explanation import explain
+from kammil.models import base
+from kammil.models.base import Explaining, Ids, LogProbabilities, Runner, State
+from kammil.models.ngram import NGramRunner, NGramSettings, fit
+from kammil.server.engine import Engine, Scoring, Suggesting, Writing
+from kammil.text import RAW
+from kammil.vocabulary import BOS, CharacterVocabulary
+
+TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطلع بكرا عالجبل", "كيفك اليوم يا صديقي", "hello, how are you today"] * 5
+VOCABULARY = CharacterVocabulary.from_texts(TEXTS)
+ENCODED = [VOCABULARY.encode(text) for text in TEXTS]
+BOUND = 20 * VOCABULARY.size
+
+
+class Watched(Runner):
+    """Another runner; how many numbers it said at once at most."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner, self.most = runner, 0
+
+    @property
+    def vocabulary_size(self) -> int:
+        return self.runner.vocabulary_size
+
+    def start(self, batch: int) -> State:
+        return self.runner.start(batch)
+
+    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        said, state = self.runner.read(ids, state, last=last)
+        self.most = max(self.most, said.size)
+        return said, state
+
+
+class Experts(Watched, Explaining):
+    """What it says comes from ten experts, nine of which say nothing."""
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        return tuple(f"counts o{n}" for n in range(1, 11))
+
+    def contributions(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
+        said, state = self.runner.read(ids, state)
+        parts = np.zeros((*ids.shape, 10, VOCABULARY.size), np.float32)
+        parts[:, :, 0] = np.maximum(said, -99)
+        self.most = max(self.most, parts.size)
+        return parts, state
+
+
+def counter() -> NGramRunner:
+    settings, artifacts = fit(ENCODED, (), VOCABULARY.size, NGramSettings(order=3))
+    return NGramRunner(settings, artifacts.weights)
+
+
+def served(model: Completer, make: Callable[[Completer], list[Scoring | Suggesting | Writing]]) -> None:
+    async def main() -> None:
+        engine = Engine(model)
+        try:
+            await asyncio.wait_for(asyncio.gather(*(engine.ask(call) for call in make(model))), 60)  # pyright: ignore[reportArgumentType]
+        finally:
+            engine.close()
+            await asyncio.to_thread(engine.join, 30)
+
+    asyncio.run(main())
+
+
+def ids_of(text: str) -> Ids:
+    return np.concatenate([[BOS], VOCABULARY.encode(text)])
+
+
+LATER = time.monotonic() + 3600
+ASKED: dict[str, Callable[[Completer], object]] = {
+    "score": lambda model: model.score(" ".join(TEXTS)),
+    "follow": lambda model: traces_of(model.runner, VOCABULARY, TEXTS),
+    "explain": lambda model: explain(model, " ".join(TEXTS)),
+    "guesses": lambda model: guesses(model.runner, VOCABULARY, TEXTS),
+    "continuations": lambda model: continuations(model.runner, VOCABULARY, ["شو "] * 50, 4),
+    "offers": lambda model: offers(model.runner, VOCABULARY, TEXTS, 3, 0.0),
+    "suggest": lambda model: model.suggest("شو", k=50, threshold=0.0),
+    "samples": lambda model: model.samples("شو", 50, length=4),
+    "served scores": lambda model: served(
+        model, lambda model: [Scoring(LATER, model, ids_of(" ".join(TEXTS)), 2) for _ in range(4)]
+    ),
+    "served suggestions": lambda model: served(
+        model,
+        lambda model: [
+            Suggesting(LATER, model.prefixes, text[:i], ids_of(text[:i]), 3, 0.0)
+            for text in TEXTS[:4]
+            for i in range(8)
+        ],
+    ),
+    "served texts": lambda model: served(
+        model,
+        lambda model: [
+            Writing(LATER, model, ids_of(text), model.guide({"length": 4, "seed": i}, 1), 1)
+            for i, text in enumerate([*TEXTS, *TEXTS])
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("kind", [Watched, Experts])
+def test_what_is_said_at_once_is_bounded(asked: str, kind: type[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if so few numbers were many."""
+    monkeypatch.setattr(base, "SAID", BOUND)
+    runner = kind(counter())
+    ASKED[asked](Completer(runner, VOCABULARY, RAW))
+    assert VOCABULARY.size <= runner.most <= BOUND
+
+
+@pytest.mark.parametrize("asked", ["follow", "offers", "continuations", "samples", "served texts"])
+def test_states_that_are_carried_at_once_are_bounded(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state may be larger than what is said: rows are fewer then."""
+    runner = Watched(counter())
+    monkeypatch.setattr(base, "CARRIED", 24)
+    monkeypatch.setattr(Watched, "carried", lambda self, length: 2)  # pyright: ignore[reportUnknownLambdaType]
+    widest = 0
+    real = Watched.read
+
+    def read(self: Watched, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        nonlocal widest
+        widest = max(widest, len(ids))
+        return real(self, ids, state, last=last)
+
+    monkeypatch.setattr(Watched, "read", read)
+    ASKED[asked](Completer(runner, VOCABULARY, RAW))
+    assert 1 < widest <= 12
+
+
+def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
+    """Of a counter whose folder takes kilobytes and names 300,000 characters."""
+    size = 300_000
+    settings, artifacts = fit(ENCODED, (), size, NGramSettings(order=3))
+    runner = NGramRunner(settings, artifacts.weights)
+    text = " ".join(TEXTS)[:200]
+    tracemalloc.start()
+    try:
+        (trace,) = follow(runner, VOCABULARY, [text])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(trace.bits) == 201 and np.isfinite(trace.bits).all()
+    assert peak < 150e6  # all at once it would be 1.2 GB
+
+
+def test_a_bound_changes_nothing_but_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = traces_of(counter(), VOCABULARY, TEXTS)
+    monkeypatch.setattr(base, "SAID", BOUND)
+    for one, other in zip(whole, traces_of(counter(), VOCABULARY, TEXTS), strict=True):
+        assert (one.bits == other.bits).all() and (one.ranks == other.ranks).all()
