@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -61,6 +62,19 @@ def test_texts_may_be_given_as_they_are(tmp_path: Path, few: list[str]) -> None:
     assert data["source"] == "60 texts"
     assert data["sha256"] == hashlib.sha256(json.dumps(few).encode()).hexdigest()
     assert data["texts"] + data["validation_texts"] <= 60
+
+
+def test_a_frame_trains_on_its_column_and_says_what_is_left_out(tmp_path: Path, few: list[str]) -> None:
+    frame = pl.DataFrame({"n": range(62), "Tweet": [few[0], None, *few[1:], " "], "Country": ["x"] * 62})
+    with pytest.warns(UserWarning, match=r"2 rows without a text are left out of 62: 1, 61 \(counted from 0\)") as said:
+        trained = train(frame, column="Tweet", out=tmp_path / "model", model="ngram", validation=iter(few[:5]))
+    assert [Path(warning.filename) for warning in said] == [Path(__file__)]
+    data = written(trained.folder)["training"]["data"]
+    assert (data["source"], data["texts"]) == ("column Tweet of 62 rows", 60)
+    with pytest.raises(DataError, match="2 columns of text and none is called 'text'"):
+        train(frame, out=tmp_path / "other", model="ngram")
+    with pytest.raises(OptionError, match="where is 'n > 3', but it is for files; choose the rows before"):
+        train(frame, column="Tweet", where="n > 3", out=tmp_path / "other", model="ngram")
 
 
 def test_a_file_and_a_validation_file(tmp_path: Path, few: list[str]) -> None:
@@ -124,7 +138,7 @@ def test_raw_means_no_rule(tmp_path: Path, few: list[str]) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ([], "0 texts holds no text after normalisation"),
+        ([], "the source holds no text (no row at all)"),
         (["", "  ", "ـــ", "\u200f"], "4 texts holds no text after normalisation"),
         (["one and only text"], "too few to fill train and validation"),
         (["the very same long text again"] * 9, "too few to fill train and validation"),

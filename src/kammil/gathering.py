@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import warnings
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
-from kammil.corpus import sources
+from kammil.corpus import given, sources
 from kammil.corpus.duplicates import groups, partners
 from kammil.corpus.splitting import Leaks, leaks, split
-from kammil.errors import DataError
+from kammil.errors import DataError, OptionError
 from kammil.recipe import Recipe
 
 HELD_OUT = 0.1
@@ -39,7 +40,14 @@ class Data:
     """Texts left out because they resemble an earlier one."""
 
 
-Source = str | Path | Sequence[str]
+Source = given.Texts
+
+
+def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
+    """`OptionError` for an option of reading that nothing here can use."""
+    others = (*recipe.exclude, *(() if validation is None else (validation,)))
+    if recipe.where is not None and not any(map(given.is_named, (source, *others))):
+        raise OptionError(f"where is {recipe.where!r}, but it is for files; choose the rows before you give them.")
 
 
 def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> Data:
@@ -68,16 +76,21 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
 
 def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
-    if isinstance(source, str | Path):
-        read = sources.rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
-        raw, name, sha256 = list(read.texts), name_of(source), read.sha256
+    if isinstance(source, str | PathLike):
+        place = source if isinstance(source, str) else Path(source)
+        read = sources.rows(place, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
+        raw, name, sha256 = list(read.texts), name_of(place), read.sha256
     else:
-        raw, name = list(source), f"{len(source)} texts"
+        handed = given.take(source, column=recipe.column)
+        raw, name = list(handed.texts), handed.name
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
     rules = recipe.text_rules
-    texts = [text for text in (rules.normalise(text.strip()).rstrip() for text in raw) if text]
+    rows = [rules.normalise(text.strip()).rstrip() for text in raw]
+    texts = [text for text in rows if text]
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
+    if not given.is_named(source) and (said := given.left_out(rows)):
+        warnings.warn(said, stacklevel=4)  # the line that called `train`
     return texts, name, sha256
 
 

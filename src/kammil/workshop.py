@@ -10,7 +10,7 @@ from typing import Any
 
 from kammil import folder as folders
 from kammil.errors import OptionError
-from kammil.gathering import Data, Source, gather
+from kammil.gathering import Data, Source, check, gather
 from kammil.models.families import Blended, family
 from kammil.publishing import Made, Trained, about, finished, publish
 from kammil.recipe import READING, Recipe
@@ -33,9 +33,11 @@ def train(
     """Train a model on texts, evaluate it on the validation texts, and write its folder.
 
     Args:
-        source: a file (txt, tsv, csv, jsonl, parquet) or the texts themselves.
+        source: a file (txt, tsv, csv, jsonl, parquet), the texts themselves (a list, a Series, a generator), or a frame
+            or data set (of pandas, polars, pyarrow, datasets) that holds them in a `column`. Rows without a text are
+            left out, with a warning that says which.
         out: the new model folder. It appears whole or not at all.
-        validation: a second file or texts; else a leak-free tenth of the first.
+        validation: more of the same kinds; else a leak-free tenth of the first.
         resume: go on with an interrupted run of the same recipe on the same data.
         replace: replace a model folder of that name.
         listen: called with the events of training.
@@ -52,6 +54,7 @@ def train(
     target = Path(out)
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
+    check(recipe, source, validation)
     folders.check_free(target, replace=replace)
     data = gather(recipe, source, validation)
     if recipe.members:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -144,6 +146,17 @@ def test_any_texts_can_be_evaluated(model: Completer, chosen: list[str], target:
 def test_nothing_to_evaluate_is_said(model: Completer, nothing: list[str]) -> None:
     with pytest.raises(DataError, match="no text to evaluate on"):
         evaluate(model, nothing)
+
+
+def test_texts_come_as_they_come_to_training(model: Completer, texts: list[str], tmp_path: Path) -> None:
+    wanted = evaluate(model, texts[240:250])
+    (tmp_path / "texts.txt").write_text("\n".join(texts[240:250]), "utf-8")
+    frame = pl.DataFrame({"Tweet": [*texts[240:250], None], "Country": "x"})
+    assert evaluate(model, frame, column="Tweet") == evaluate(model, tmp_path / "texts.txt") == wanted
+    with pytest.raises(DataError, match="2 columns of text and none is called 'text'"):
+        evaluate(model, frame)
+    with pytest.raises(DataError, match="row 1 of the source"):
+        evaluate(model, [texts[0], 5])
 
 
 def test_more_guesses_hit_more(model: Completer, texts: list[str]) -> None:

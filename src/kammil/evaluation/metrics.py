@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion import Completer, Trace, follow
+from kammil.corpus import given, sources
 from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
 from kammil.evaluation.greedy import continuations
@@ -72,9 +75,15 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(model: Completer, texts: Sequence[str], *, target: int = TARGET) -> Evaluation:
-    """Evaluate the running side on texts; `DataError` without any character to predict."""
-    seen_as = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+def evaluate(model: Completer, texts: given.Texts, *, column: str | None = None, target: int = TARGET) -> Evaluation:
+    """Evaluate the running side on texts, as `train` takes them; `DataError` without any character to predict."""
+    if isinstance(texts, str | PathLike):
+        rows: Sequence[str] = sources.texts(texts if isinstance(texts, str) else Path(texts), column=column)
+    elif isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
+        rows = cast(Sequence[str], texts)  # as they are: where a model sees raw texts, white space counts
+    else:
+        rows = given.take(texts, column=column).texts
+    seen_as = [text for text in (model.normalise(text).rstrip() for text in rows) if text]
     if not seen_as:
         raise DataError("there is no text to evaluate on; name a file that has some.")
     arrays = model.model.baselines if model.model is not None else {}
