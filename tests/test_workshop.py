@@ -77,6 +77,22 @@ def test_a_frame_trains_on_its_column_and_says_what_is_left_out(tmp_path: Path, 
         train(frame, column="Tweet", where="n > 3", out=tmp_path / "other", model="ngram")
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_card_says_the_line_of_python_that_makes_its_model_again(
+    tmp_path: Path, few: list[str], apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held_out = few[40:] if apart else None
+    train(few[:40], out="model", model="ngram", order=3, least=2, rules={"urls": False}, validation=held_out)
+    (line,) = [line for line in folders.read(Path("model")).card.splitlines() if line.startswith("kammil.train(")]
+    exec(line, {"kammil": kammil, "texts": few[:40], "validation_texts": few[40:]})
+    one, other = (folders.read(Path(name)) for name in ("model", "model-again"))
+    assert one.description == other.description
+    assert {k: a.tolist() for k, a in one.artifacts.weights.items()} == {
+        k: a.tolist() for k, a in other.artifacts.weights.items()
+    }
+
+
 def test_a_file_and_a_validation_file(tmp_path: Path, few: list[str]) -> None:
     source, other = tmp_path / "texts.txt", tmp_path / "held out.txt"
     source.write_text("\n".join(few[:40]), "utf-8")

@@ -48,8 +48,8 @@ def _value(figure: Figure | None, *, percent: bool) -> str:
     return f"{100 * figure.value:.1f} %" if percent else f"{figure.value:.3f}"
 
 
-def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
-    """The content of `README.md` in a model folder."""
+def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -> str:
+    """The content of `README.md` in a model folder; `again` is the command that makes such a model."""
     training = model.description.training
     data: dict[str, Any] = training["data"]
     recipe: dict[str, Any] = training["recipe"]
@@ -63,7 +63,6 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
     base = _base(data.get("base"))
-    config = " --config FILE" if recipe.get("base") or recipe.get("members") else ""
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
@@ -93,7 +92,13 @@ unkind; it knows no facts; do not publish what it writes as somebody's words.
 
 ## Reproduce
 
-`kammil train {data["source"]} --model {model.description.family} --out {name}{config}` with {options}.
+Where the texts are, with Kammil {training["kammil"]}:
+
+```
+{again}
+```
+
+All that was resolved: {options}.
 """
 
 

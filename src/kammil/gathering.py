@@ -38,6 +38,10 @@ class Data:
     """Texts left out because they resemble those that the recipe excludes."""
     repeated: int = 0
     """Texts left out because they resemble an earlier one."""
+    arguments: tuple[str, ...] | None = None
+    """What a command line reads the same texts by; None for texts that a program handed over."""
+    cut: bool = True
+    """Whether the validation texts are a part of the same source."""
 
 
 Source = given.Texts
@@ -71,7 +75,19 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
     else:
         train = texts
         held_out, held_out_name, _ = as_seen(recipe, validation)
-    return Data(tuple(train), tuple(held_out), name, sha256, held_out_name, leaks(train, held_out), excluded, repeated)
+    named = given.is_named(source) and (validation is None or given.is_named(validation))
+    return Data(
+        tuple(train),
+        tuple(held_out),
+        name,
+        sha256,
+        held_out_name,
+        leaks(train, held_out),
+        excluded,
+        repeated,
+        ((name,) if validation is None else (name, "--validation", held_out_name)) if named else None,
+        validation is None,
+    )
 
 
 def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
@@ -85,7 +101,7 @@ def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
         raw, name = list(handed.texts), handed.name
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
     rules = recipe.text_rules
-    rows = [rules.normalise(text.strip()).rstrip() for text in raw]
+    rows = [rules.normalise(text.strip()).strip() for text in raw]
     texts = [text for text in rows if text]
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -21,7 +22,7 @@ from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.gathering import Data, printable
 from kammil.models.base import Artifacts, Settings
 from kammil.models.rounding import unpack
-from kammil.recipe import Recipe
+from kammil.recipe import Recipe, flags
 from kammil.training.events import EpochEnded
 from kammil.vocabulary import CharacterVocabulary
 
@@ -107,9 +108,24 @@ def publish(
                 "history": [asdict(event) for event in history],
             },
         )
-        model = folders.read(draft)
-        folders.put(draft / folders.CARD, model_card(printable(out.name), model, evaluation).encode())
+        name = printable(out.name)
+        card = model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
+        folders.put(draft / folders.CARD, card.encode())
     return Trained(out, evaluation, tuple(asdict(event) for event in history))
+
+
+def _again(recipe: Recipe, data: Data, name: str) -> str:
+    """The command, or the line of Python, that makes a model like this one, but for a base and members."""
+    if data.arguments is not None:
+        config = ["--config", "FILE"] if recipe.base is not None or recipe.members else []
+        return shlex.join(["kammil", "train", *data.arguments, *flags(recipe), *config, "--out", f"{name}-again"])
+    usual = Recipe.of({"model": recipe.model}).model_dump()
+    flat = recipe.model_dump() | recipe.training.model_dump() | recipe.settings
+    usual |= usual["training"] | usual["settings"]
+    changed = {k: v for k, v in flat.items() if k not in ("training", "settings", "base", "members") and v != usual[k]}
+    options = "".join(f", {k}={v!r}" for k, v in ({"model": recipe.model} | changed).items())
+    validation = ", validation=validation_texts" if not data.cut else ""
+    return f"kammil.train(texts{validation}{options}, out={name + '-again'!r})"
 
 
 def _training(recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
