@@ -867,6 +867,14 @@ def test_data_check(run: Run, tmp_path: Path) -> None:
     refused(run("data", "check", "test.txt", "--against", "nowhere.txt"), "nowhere.txt does not exist")
 
 
+def test_data_check_shortens_long_examples(run: Run, tmp_path: Path) -> None:
+    long = "👨‍👩‍👧" * 300 + "שלום"
+    (tmp_path / "long.txt").write_text(f"{long}\n{long}!\nother\n", "utf-8")
+    lines = run("data", "check", "long.txt").out.splitlines()
+    assert "  row 1: " + "👨‍👩‍👧" * 99 + "…" in lines
+    assert any(line.startswith("scripts") and "Hebrew" in line for line in lines)
+
+
 def test_data_split(run: Run, file: Path, tmp_path: Path) -> None:
     result = run("data", "split", file, "--test", "0.2", "--validation", "0.1", "--out", "parts")
     assert result.code == 0 and result.err == ""

@@ -140,7 +140,9 @@ def test_sound_text_in_any_script_is_not_called_broken(text: str) -> None:
     ("chars", "name"),
     [
         ("شپ\u064e\u0640\ufefb", "Arabic"), ("aÉß", "Latin"), ("3٣३", "digits"), ("😂❤\ufe0f\U0001f3fd🇱", "emoji"),
-        ("؟،.#_€✓«", "punctuation"), (" \t\u00a0\n", "space"), ("人กह\u200d\x00\ud83dЖ", "other"),
+        ("؟،.#_€✓«", "punctuation"), (" \t\u00a0\n", "space"), ("กক\u200d\x00\ud83dԱ", "other"),
+        ("שךאָ\u05bcﬠ", "Hebrew"), ("Жёі\u0483", "Cyrillic"), ("Ωέἄ", "Greek"), ("हिन्दीॐ", "Devanagari"),
+        ("人漢々〇", "Han"), ("ひらがなカタｶﾅーｰゝヽ", "kana"), ("한글ㅋㅎ", "Hangul"),
     ],
 )  # fmt: skip
 def test_characters_belong_to_one_script(chars: str, name: str) -> None:

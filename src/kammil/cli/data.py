@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from kammil.corpus.audit import Audit
 
+_SHOWN = 100
+"""Of an example: what two lines of a terminal hold."""
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -138,8 +141,8 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
     for one, other in audit.examples:
         lines += [
             "near-duplicates, for example",
-            f"  row {one + 1}: {texts[one]}",
-            f"  row {other + 1}: {texts[other]}",
+            f"  row {one + 1}: {_shortened(texts[one])}",
+            f"  row {other + 1}: {_shortened(texts[other])}",
         ]
     if audit.leaks is not None:
         leaks = audit.leaks
@@ -158,6 +161,14 @@ def _rows(rows: Sequence[int]) -> str:
     if not rows:
         return ""
     return "  rows " + ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+
+
+def _shortened(text: str) -> str:
+    """A text on one line, at most `_SHOWN` graphemes of it."""
+    from kammil.text import graphemes, visible
+
+    letters = graphemes(visible(text))
+    return "".join(letters) if len(letters) <= _SHOWN else "".join(letters[: _SHOWN - 1]) + "…"
 
 
 def _visible(character: str) -> str:

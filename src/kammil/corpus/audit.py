@@ -18,7 +18,10 @@ from kammil.errors import DataError
 EXAMPLES = 3
 """Pairs shown: enough to see what kind of repeats they are."""
 
-SCRIPTS = ("Arabic", "Latin", "digits", "emoji", "punctuation", "space", "other")
+SCRIPTS = (
+    *("Arabic", "Latin", "Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "kana", "Hangul"),
+    *("digits", "emoji", "punctuation", "space", "other"),
+)
 """What a character is counted as: symbols as punctuation, other scripts and invisible characters as other."""
 
 # Vowel points belong to no script, so Arabic ones are known by their block.
@@ -26,7 +29,14 @@ _SCRIPT = regex.compile(
     r"(?P<space>\s)|(?P<digits>\p{Nd})"
     r"|(?P<emoji>[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\uFE0F\u20E3])"
     r"|(?P<Arabic>[[\p{L}\p{M}]&&[\p{Script=Arabic}\p{Block=Arabic}]])"
-    r"|(?P<Latin>[\p{L}&&\p{Script=Latin}])|(?P<punctuation>[\p{P}\p{S}])|(?P<other>.)",
+    r"|(?P<Latin>[\p{L}&&\p{Script=Latin}])"
+    + "".join(
+        rf"|(?P<{name}>[[\p{{L}}\p{{M}}\p{{N}}]&&\p{{Script={name}}}])"
+        for name in ("Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "Hangul")
+    )
+    # The stroke that lengthens a vowel belongs to both kinds of kana, so to no script.
+    + r"|(?P<kana>[[\p{L}\p{M}]&&[\p{Script=Hiragana}\p{Script=Katakana}\u30FC\uFF70]])"
+    r"|(?P<punctuation>[\p{P}\p{S}])|(?P<other>.)",
     regex.V1 | regex.DOTALL,
 )
 _BROKEN = regex.compile(r"[\uFFFD\ud800-\udfff\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
