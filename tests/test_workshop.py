@@ -156,8 +156,8 @@ def test_raw_means_no_rule(tmp_path: Path, few: list[str]) -> None:
     [
         ([], "the source holds no text (no row at all)"),
         (["", "  ", "ـــ", "\u200f"], "4 texts holds no text after normalisation"),
-        (["one and only text"], "too few to fill train and validation"),
-        (["the very same long text again"] * 9, "too few to fill train and validation"),
+        (["one and only text"], "so none is left to validate with; add texts that differ"),
+        (["the very same long text again"] * 9, "so none is left to validate with; add texts that differ"),
     ],
 )
 def test_too_little_text_is_said_in_one_sentence(tmp_path: Path, source: list[str], message: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kammil.corpus import audit
 from kammil.evaluation.intervals import Figure
 from kammil.evaluation.metrics import Evaluation
-from kammil.folder import Model
+from kammil.folder import Description, Model
 
 
 def show(figure: Figure | None, *, percent: bool = False) -> str:
@@ -48,6 +49,17 @@ def _value(figure: Figure | None, *, percent: bool) -> str:
     return f"{100 * figure.value:.1f} %" if percent else f"{figure.value:.3f}"
 
 
+def cautions(description: Description) -> list[str]:
+    """What must be known of a model's training texts before its figures are believed, a sentence each."""
+    data: dict[str, Any] | None = description.training.get("data")
+    if data is None:
+        return []
+    texts, base = int(data["texts"]), data.get("base")
+    while base is not None:
+        texts, base = texts + int(base["texts"]), base.get("base")
+    return audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
+
+
 def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -> str:
     """The content of `README.md` in a model folder; `again` is the command that makes such a model."""
     training = model.description.training
@@ -62,6 +74,7 @@ def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
     options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
+    doubts = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
     base = _base(data.get("base"))
     return f"""# {name}
 
@@ -83,7 +96,7 @@ On the validation texts, measured on the running side in this folder, with 95 % 
 kept of the training was chosen on these very texts, so expect a little less on new ones: `kammil evaluate {name} FILE`
 tells. The target is the 30 characters after the middle of each text; unknown characters are charged in full.
 
-{figures}
+{doubts}{figures}
 
 ## Use and limits
 

@@ -69,7 +69,14 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
     if not texts:
         raise DataError(f"all {read} texts of {name} resemble texts that exclude names; name other ones.")
     if validation is None:
-        parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
+        try:
+            parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
+        except DataError:
+            alike = f"the {len(texts):,} texts of {name} are near-duplicates of one another"
+            what = alike if len(texts) > 1 else f"{name} holds one text"
+            raise DataError(
+                f"{what}, so none is left to validate with; add texts that differ, or name others to validate with."
+            ) from None
         train, held_out = [texts[i] for i in parts.train], [texts[i] for i in parts.validation]
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kammil import folder as folders
-from kammil.card import model_card
+from kammil.card import cautions, model_card
 from kammil.completion import load
 from kammil.errors import KammilError
 from kammil.evaluation.metrics import Evaluation, evaluate
@@ -36,6 +36,8 @@ class Trained:
     """On the validation texts."""
     history: tuple[dict[str, Any], ...]
     """One mapping an epoch; empty for a family that counts, and for members that were put together."""
+    cautions: tuple[str, ...] = ()
+    """What must be known of the training texts before the figures are believed, a sentence each."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def publish(
         name = printable(out.name)
         card = model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
         folders.put(draft / folders.CARD, card.encode())
-    return Trained(out, evaluation, tuple(asdict(event) for event in history))
+    return Trained(out, evaluation, tuple(asdict(event) for event in history), tuple(cautions(description)))
 
 
 def _again(recipe: Recipe, data: Data, name: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +181,15 @@ def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> No
     made = evaluate(model, texts[:240])
     assert made.seen_texts >= 0.85 * made.texts  # a tenth was held out of the training
     assert evaluate(model, ["قرأت كتابا غريبا عن الحيتان الزرقاء في المحيط"]).seen_texts == 0
+    longest = max((model.normalise(text) for text in texts[:200]), key=len)
+    part = evaluate(model, [longest[: len(longest) // 2]])  # all its runs stand there, and it is no training text
+    assert (part.seen_texts, part.seen_by) == (0, "texts")
+    assert model.model is not None
+    older = copy(model)
+    older.model = replace(model.model, seen={"bits": model.model.seen["bits"]})
+    again = evaluate(older, [longest[: len(longest) // 2]])
+    assert again.seen_by == "runs" and again.seen_texts in (0, 1)  # 0: the longest was held out
+    assert replace(again, seen_by="texts", seen_texts=0) == part
 
 
 # ---- models made by hand

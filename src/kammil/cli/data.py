@@ -124,6 +124,8 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
     def share(n: int) -> str:
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"
 
+    from kammil.corpus.audit import cautions
+
     lengths, middle = audit.lengths, audit.lengths.median
     lines = [
         f"texts            {audit.texts:,}, {audit.characters:,} characters, {audit.distinct_characters} different",
@@ -138,6 +140,8 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"in one text only {len(audit.lonely)} characters",
     ]
+    if against is None:
+        lines += cautions(audit.groups, lengths.mean)
     for one, other in audit.examples:
         lines += [
             "near-duplicates, for example",

@@ -15,6 +15,10 @@ from kammil.corpus import duplicates
 from kammil.corpus.splitting import Leaks, leaks
 from kammil.errors import DataError
 
+FEW = 50
+"""Texts below which a model's figures say so: a tenth of them, which validates, is not five."""
+SHORT, LONG = 4.0, 2000.0
+"""Characters of a text on average below which it is hardly a word, and above which it is no post but a chapter."""
 EXAMPLES = 3
 """Pairs shown: enough to see what kind of repeats they are."""
 
@@ -155,6 +159,22 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
         lonely=tuple(sorted(char for char, seen in appearances.items() if seen == 1)),
         leaks=None if against is None else leaks(against, texts),
     )
+
+
+def cautions(texts: int, length: float) -> list[str]:
+    """What is to be said of texts to learn from that are few, or of an odd mean length; a sentence each."""
+    made: list[str] = []
+    if texts < FEW:
+        many = f"{texts} text{'' if texts == 1 else 's'}"
+        made.append(f"Only {many} to learn from: with fewer than {FEW}, figures say little about new texts.")
+    if length < SHORT:
+        made.append(f"The texts have {length:.1f} characters on average: there is hardly anything in them to complete.")
+    if length > LONG:
+        made.append(
+            f"The texts have {length:,.0f} characters on average, and Kammil is made for short ones: cut them first, "
+            "such as a paragraph a line."
+        )
+    return made
 
 
 def is_broken(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from kammil.corpus.audit import cautions
 from kammil.evaluation.intervals import Figure
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
 from kammil.evaluation.standings import RANKED_BY, Row, Standings
@@ -65,6 +66,7 @@ def notes(standings: Standings) -> list[str]:
         "Compressors are weighed in bytes of UTF-8 and go on learning while they read the test texts.",
     )
     return [
+        *cautions(data["training_texts"], data["training_characters"] / data["training_texts"]),
         *said,
         *([f"Chosen on validation: {chosen}."] if chosen else []),
         *(f"{name} {signature}" for name, signature in standings.signatures.items()),
