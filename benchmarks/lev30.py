@@ -14,7 +14,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from kammil.completion import Trace, follow
 from kammil.corpus import sources
 from kammil.evaluation.metrics import TARGET, Figures, sums
 from kammil.models.base import Learner
+from kammil.recipe import FamilyName
 
 RUNS: dict[str, dict[str, Any]] = {
     "ngram": {},
@@ -62,7 +63,7 @@ def _trained(family: str, results: dict[str, Any]) -> dict[str, Any]:
             "lev30/train+lev30/train_other",
             validation="lev30/validation",
             out=out,
-            model=family,
+            model=cast(FamilyName, family),
             raw=True,
             **RUNS[family],
         )

@@ -49,7 +49,7 @@ def one_sentence(text: str) -> bool:
 
 def test_a_wrong_option_touches_no_file(tmp_path: Path, few: list[str]) -> None:
     with pytest.raises(OptionError):
-        train(few, out=tmp_path / "model", hiden=3)
+        train(few, out=tmp_path / "model", hiden=3)  # pyright: ignore[reportCallIssue]
     assert not list(tmp_path.iterdir())
 
 

@@ -14,14 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from kammil import card
 from kammil import folder as folders
-from kammil.card import cautions, model_card
 from kammil.completion import load
 from kammil.errors import KammilError
 from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.gathering import Data, printable
 from kammil.models.base import Artifacts, Settings
 from kammil.models.rounding import unpack
+from kammil.page.fragments import picture, sentences, table
+from kammil.plots import png, training_curves
 from kammil.recipe import Recipe, flags
 from kammil.training.events import EpochEnded
 from kammil.vocabulary import CharacterVocabulary
@@ -38,6 +40,23 @@ class Trained:
     """One mapping an epoch; empty for a family that counts, and for members that were put together."""
     cautions: tuple[str, ...] = ()
     """What must be known of the training texts before the figures are believed, a sentence each."""
+
+    def __repr__(self) -> str:
+        """Where the model is, and how good."""
+        bits = self.evaluation.model.bits_per_character_with_end
+        figure = "" if bits is None else f": {bits.value:.3f} bits a character"
+        return f"<Trained {self.folder}{figure} on {self.evaluation.texts:,} validation texts>"
+
+    def _repr_html_(self) -> str:
+        """Figures and training curves, for a notebook."""
+        name = printable(self.folder.name)
+        made = table(card.table(self.evaluation, name)) + sentences(self.cautions)
+        if not self.history:
+            return made
+        try:
+            return made + picture(png(training_curves(self.history, name)), "bits and accuracy by epoch")
+        except KammilError:  # no matplotlib, no curves; the figures are whole without them
+            return made
 
 
 @dataclass(frozen=True)
@@ -111,9 +130,9 @@ def publish(
             },
         )
         name = printable(out.name)
-        card = model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
-        folders.put(draft / folders.CARD, card.encode())
-    return Trained(out, evaluation, tuple(asdict(event) for event in history), tuple(cautions(description)))
+        text = card.model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
+        folders.put(draft / folders.CARD, text.encode())
+    return Trained(out, evaluation, tuple(asdict(event) for event in history), tuple(card.cautions(description)))
 
 
 def _again(recipe: Recipe, data: Data, name: str) -> str:

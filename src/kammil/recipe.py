@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError
 from kammil.models.families import Counting, family, settings_of
 from kammil.text import RAW, TextRules
+from kammil.training.batches import Objective
 from kammil.training.options import TrainingOptions
 
 READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique")
@@ -20,6 +21,59 @@ READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique")
 
 _FLAGS = ("minutes", "epochs", "objective", "seed")
 """Options of the training loop that `kammil train` has flags for."""
+
+
+FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "blend"]
+"""A key of `FAMILIES`, for type checkers."""
+
+
+class Options(TypedDict, total=False):
+    """All options by keyword: of `Recipe`, of `TrainingOptions`, and of the families' settings."""
+
+    column: str | None
+    where: str | None
+    encoding: str
+    model: FamilyName
+    raw: bool
+    rules: Mapping[str, bool]
+    exclude: Sequence[str]
+    unique: bool
+    least: int
+    base: Mapping[str, Any] | str | None
+    members: Sequence[Mapping[str, Any]]
+    epochs: int | None
+    minutes: float | None
+    objective: Objective
+    batch_size: int
+    block: int
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    floor: float
+    gradient_clip: float
+    patience: int
+    seed: int
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    threads: int | None
+    order: int | None
+    embedding: int
+    hidden: int
+    dropout: float
+    word_texts: int
+    most_words: int
+    subwords: int
+    attention: int
+    width: int
+    layers: int
+    heads: int
+    window: int
+    networks: int
+    gate: int
+    kinds: Sequence[str]
+    history: Sequence[str]
+    most: int
+    megabytes: float | None
 
 
 class Recipe(BaseModel):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from kammil.corpus.audit import Audit
 
-_SHOWN = 100
-"""Of an example: what two lines of a terminal hold."""
+SHOWN = 100
+"""Graphemes of an example: what two lines of a terminal hold."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -125,6 +125,7 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"
 
     from kammil.corpus.audit import cautions
+    from kammil.text import shortened, visible
 
     lengths, middle = audit.lengths, audit.lengths.median
     lines = [
@@ -145,8 +146,8 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
     for one, other in audit.examples:
         lines += [
             "near-duplicates, for example",
-            f"  row {one + 1}: {_shortened(texts[one])}",
-            f"  row {other + 1}: {_shortened(texts[other])}",
+            f"  row {one + 1}: {shortened(visible(texts[one]), SHOWN)}",
+            f"  row {other + 1}: {shortened(visible(texts[other]), SHOWN)}",
         ]
     if audit.leaks is not None:
         leaks = audit.leaks
@@ -165,14 +166,6 @@ def _rows(rows: Sequence[int]) -> str:
     if not rows:
         return ""
     return "  rows " + ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
-
-
-def _shortened(text: str) -> str:
-    """A text on one line, at most `_SHOWN` graphemes of it."""
-    from kammil.text import graphemes, visible
-
-    letters = graphemes(visible(text))
-    return "".join(letters) if len(letters) <= _SHOWN else "".join(letters[: _SHOWN - 1]) + "…"
 
 
 def _visible(character: str) -> str:

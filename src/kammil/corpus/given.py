@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from kammil.corpus.reading import nearest
 from kammil.errors import DataError
+from kammil.text import shortened
 
 Texts = str | PathLike[str] | Iterable[object]
 """A file's or data set's name; or the texts themselves, or a frame that holds them in a column."""
@@ -135,7 +136,7 @@ def _only(textual: list[str], names: Collection[str], what: str) -> str:
 
 
 def _listed(names: Collection[str]) -> str:
-    return ", ".join(name if len(name) <= 40 else f"{name[:39]}…" for name in list(names)[:20]) or "none"
+    return ", ".join(shortened(name) for name in list(names)[:20]) or "none"
 
 
 def _values(column: object) -> list[object]:
@@ -163,8 +164,7 @@ def _text(value: object, position: int, place: str, *, choose: bool) -> str:
         return value.strip()
     if _is_missing(value):
         return ""
-    shown = repr(value)
-    shown = shown if len(shown) <= 40 else f"{shown[:39]}…"
+    shown = shortened(repr(value))
     way = "choose a column of text, or turn it into strings" if choose else "give strings alone"
     raise DataError(f"row {position} of {place} (counted from 0) is {' '.join(shown.split())}, no text; {way}.")
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TextIO
 from kammil.corpus.encodings import decoded, read_bytes, undecodable
 from kammil.corpus.headers import looks_like_a_text
 from kammil.errors import DataError, MissingExtraError
-from kammil.text import graphemes, visible
+from kammil.text import shortened, visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -149,7 +149,7 @@ def _from_table(
     if ending in (".tsv", ".csv") and not named and looks_like_a_text(column, frame[column].cast(pl.String).to_list()):
         number = frame.columns.index(column) + 1
         raise DataError(
-            f"the first row of {path} looks like a text, not like names of columns: '{visible(_short(column))}'; "
+            f"the first row of {path} looks like a text, not like names of columns: '{visible(shortened(column))}'; "
             f"give --column {number} if it is one, or --column and that name if it is none"
         )
     if where is not None:
@@ -249,7 +249,7 @@ def _choose(path: Path, frame: pl.DataFrame, column: str | None) -> str:
     # Null: nothing but blanks, which `read_rows` reports.
     kinds = (pl.String, pl.Categorical, pl.Enum, pl.Null)
     textual = [name for name, kind in frame.schema.items() if isinstance(kind, kinds)]
-    listed = ", ".join(map(_short, frame.columns[:20]))
+    listed = ", ".join(map(shortened, frame.columns[:20]))
     if column is None:
         column = "text" if "text" in frame.columns else textual[0] if len(textual) == 1 else None
     if not textual:
@@ -265,12 +265,6 @@ def _choose(path: Path, frame: pl.DataFrame, column: str | None) -> str:
     if column not in textual:
         raise DataError(f"column {column!r} of {path} holds {frame.schema[column]}, not text; choose from {listed}")
     return column
-
-
-def _short(name: str) -> str:
-    """A name that fits into a sentence, cut between graphemes."""
-    letters = graphemes(name)
-    return name if len(letters) <= 40 else "".join(letters[:39]) + "…"
 
 
 def _brief(error: BaseException) -> str:
