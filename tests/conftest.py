@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 import kammil
 from kammil.completion import Completer
 from kammil.corpus import reading
+from kammil.recipe import FamilyName
 
 # Machines differ in speed by an order of magnitude; time decides no test.
 settings.register_profile("kammil", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -56,7 +57,7 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Cal
     @cache
     def make(family: str) -> Path:
         folder = tmp_path_factory.mktemp("models") / family
-        kammil.train(texts[:240], out=folder, model=family, **TINY[family])
+        kammil.train(texts[:240], out=folder, model=cast(FamilyName, family), **TINY[family])
         return folder
 
     return make

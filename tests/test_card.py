@@ -50,7 +50,7 @@ def card_of(trained: Path, evaluation: Evaluation, name: str = "mine", **recipe:
     training = model.description.training
     changed = training | {"recipe": training["recipe"] | recipe}
     described = model.description.model_copy(update={"training": changed})
-    return model_card(name, dataclasses.replace(model, description=described), evaluation)
+    return model_card(name, dataclasses.replace(model, description=described), evaluation, again="kammil train FILE")
 
 
 def test_the_card_names_the_data_the_rules_and_the_figures(trained: Path, evaluation: Evaluation) -> None:
@@ -74,6 +74,7 @@ def test_the_card_names_the_data_the_rules_and_the_figures(trained: Path, evalua
 def test_the_card_names_all_that_decides_what_is_read(trained: Path, evaluation: Evaluation) -> None:
     card = card_of(trained, evaluation, column="Tweet", where="Country = 'lebanon'", encoding="cp1256", raw=True)
     reproduce = card.partition("## Reproduce")[2]
+    assert "\nkammil train FILE\n" in reproduce
     for said in ("column Tweet", "where Country = 'lebanon'", "encoding cp1256", "raw True", "seed 0", "batch_size"):
         assert said in reproduce
 
@@ -81,7 +82,7 @@ def test_the_card_names_all_that_decides_what_is_read(trained: Path, evaluation:
 def test_a_raw_model_says_so(trained: Path, evaluation: Evaluation) -> None:
     model = folders.read(trained)
     described = model.description.model_copy(update={"rules": dict.fromkeys(model.description.rules, False)})
-    card = model_card("raw", dataclasses.replace(model, description=described), evaluation)
+    card = model_card("raw", dataclasses.replace(model, description=described), evaluation, again="")
     assert "What the model sees: the raw text" in card
 
 

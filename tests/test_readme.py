@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -10,6 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from kammil.gathering import gather
+from kammil.recipe import Recipe
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -60,3 +64,15 @@ def test_the_python_works_after_them(place: Path) -> None:
 def test_what_the_readme_links_to_is_there() -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (Path(__file__).parent.parent / target).exists(), target
+
+
+def test_what_the_readme_says_of_links_and_handles(tmp_path: Path, texts: list[str]) -> None:
+    """What becomes of them, and that the options that it names keep them."""
+    assert (
+        "links become 🔗, handles and e-mail addresses 👤" in README and "`--without urls --without handles`" in README
+    )
+    (rules,) = re.findall(r'rules=(\{"urls".*?\})', README)
+    odd = [*texts[:40], "see https://a.example now @somebody me@a.example"]
+    for options, seen in (({}, "see 🔗 now 👤 👤"), ({"rules": json.loads(rules.replace("False", "false"))}, odd[-1])):
+        data = gather(Recipe.of({"model": "ngram"} | options), odd, texts[40:42])
+        assert data.train[-1] == seen

@@ -3,18 +3,49 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from typing import Any, NoReturn
 
 import pytest
 
+from kammil.cli import main
 from kammil.errors import OptionError
-from kammil.recipe import Recipe
+from kammil.recipe import Recipe, flags
 from kammil.text import RAW
 
 
 def one_sentence(text: str) -> bool:
     """A message for people: one line, naming something, ended or not."""
     return bool(text) and "\n" not in text and "Traceback" not in text
+
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"model": "ngram", "least": 3, "exclude": ("lev30/test", "a b.txt"), "unique": True},
+    {"model": "gru", "hidden": 320, "learning_rate": 1e-5, "minutes": 2.5, "column": "Tweet", "seed": 7},
+    {"where": "Country = 'lebanon'", "encoding": "cp1256", "rules": {"urls": False, "handles": False}},
+    {"raw": True, "objective": "completion", "device": "cpu", "threads": 1, "epochs": 3, "batch_size": 8},
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_recipe_is_a_command_line(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the flags of a recipe make, parsed as the program parses them, is that recipe."""
+    made = Recipe.of(options)
+    parsed: list[dict[str, Any]] = []
+
+    def train(*_: object, **flags: Any) -> NoReturn:
+        parsed.append(flags)
+        raise OptionError("enough")
+
+    monkeypatch.setattr("kammil.workshop.train", train)
+    monkeypatch.setattr(sys, "argv", ["kammil", "train", "texts.txt", *flags(made)])
+    with pytest.raises(SystemExit):
+        main()
+    (given,) = parsed
+    beside = ("out", "validation", "resume", "replace", "listen")
+    assert Recipe.of({name: value for name, value in given.items() if name not in beside}) == made
+    assert (len(flags(made)) == 2) == (not options)
 
 
 # ---- options

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 
@@ -48,7 +49,7 @@ def one_sentence(text: str) -> bool:
 
 def test_a_wrong_option_touches_no_file(tmp_path: Path, few: list[str]) -> None:
     with pytest.raises(OptionError):
-        train(few, out=tmp_path / "model", hiden=3)
+        train(few, out=tmp_path / "model", hiden=3)  # pyright: ignore[reportCallIssue]
     assert not list(tmp_path.iterdir())
 
 
@@ -61,6 +62,35 @@ def test_texts_may_be_given_as_they_are(tmp_path: Path, few: list[str]) -> None:
     assert data["source"] == "60 texts"
     assert data["sha256"] == hashlib.sha256(json.dumps(few).encode()).hexdigest()
     assert data["texts"] + data["validation_texts"] <= 60
+
+
+def test_a_frame_trains_on_its_column_and_says_what_is_left_out(tmp_path: Path, few: list[str]) -> None:
+    frame = pl.DataFrame({"n": range(62), "Tweet": [few[0], None, *few[1:], " "], "Country": ["x"] * 62})
+    with pytest.warns(UserWarning, match=r"2 rows without a text are left out of 62: 1, 61 \(counted from 0\)") as said:
+        trained = train(frame, column="Tweet", out=tmp_path / "model", model="ngram", validation=iter(few[:5]))
+    assert [Path(warning.filename) for warning in said] == [Path(__file__)]
+    data = written(trained.folder)["training"]["data"]
+    assert (data["source"], data["texts"]) == ("column Tweet of 62 rows", 60)
+    with pytest.raises(DataError, match="2 columns of text and none is called 'text'"):
+        train(frame, out=tmp_path / "other", model="ngram")
+    with pytest.raises(OptionError, match="where is 'n > 3', but it is for files; choose the rows before"):
+        train(frame, column="Tweet", where="n > 3", out=tmp_path / "other", model="ngram")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_card_says_the_line_of_python_that_makes_its_model_again(
+    tmp_path: Path, few: list[str], apart: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held_out = few[40:] if apart else None
+    train(few[:40], out="model", model="ngram", order=3, least=2, rules={"urls": False}, validation=held_out)
+    (line,) = [line for line in folders.read(Path("model")).card.splitlines() if line.startswith("kammil.train(")]
+    exec(line, {"kammil": kammil, "texts": few[:40], "validation_texts": few[40:]})
+    one, other = (folders.read(Path(name)) for name in ("model", "model-again"))
+    assert one.description == other.description
+    assert {k: a.tolist() for k, a in one.artifacts.weights.items()} == {
+        k: a.tolist() for k, a in other.artifacts.weights.items()
+    }
 
 
 def test_a_file_and_a_validation_file(tmp_path: Path, few: list[str]) -> None:
@@ -124,10 +154,10 @@ def test_raw_means_no_rule(tmp_path: Path, few: list[str]) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ([], "0 texts holds no text after normalisation"),
+        ([], "the source holds no text (no row at all)"),
         (["", "  ", "ـــ", "\u200f"], "4 texts holds no text after normalisation"),
-        (["one and only text"], "too few to fill train and validation"),
-        (["the very same long text again"] * 9, "too few to fill train and validation"),
+        (["one and only text"], "so none is left to validate with; add texts that differ"),
+        (["the very same long text again"] * 9, "so none is left to validate with; add texts that differ"),
     ],
 )
 def test_too_little_text_is_said_in_one_sentence(tmp_path: Path, source: list[str], message: str) -> None:

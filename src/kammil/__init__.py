@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
     from kammil.phrases import Phrase as Phrase
+    from kammil.plots import plot as plot
     from kammil.profile import Profile as Profile
+    from kammil.publishing import Trained as Trained
     from kammil.session import Session as Session
     from kammil.suggestion import Suggestion as Suggestion
     from kammil.workshop import train as train
@@ -45,8 +47,10 @@ _PUBLIC = {
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
     "explain": "kammil.explanation",
+    "plot": "kammil.plots",
     "export": "kammil.exporting",
     "Suggestion": "kammil.suggestion",
+    "Trained": "kammil.publishing",
     "train": "kammil.workshop",
 }
 
@@ -61,11 +65,13 @@ __all__ = [
     "Score",
     "Session",
     "Suggestion",
+    "Trained",
     "__version__",
     "evaluate",
     "explain",
     "export",
     "load",
+    "plot",
     "train",
 ]
 
@@ -81,3 +87,8 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names: what `dir(kammil)` lists, and what completes after `kammil.`."""
+    return sorted(__all__)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kammil.corpus import audit
 from kammil.evaluation.intervals import LEAST, Figure
 from kammil.evaluation.metrics import Evaluation
-from kammil.folder import Model
+from kammil.folder import Description, Model
 
 
 def show(figure: Figure | None, *, percent: bool = False) -> str:
@@ -48,8 +49,19 @@ def _value(figure: Figure | None, *, percent: bool) -> str:
     return f"{100 * figure.value:.1f} %" if percent else f"{figure.value:.3f}"
 
 
-def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
-    """The content of `README.md` in a model folder."""
+def cautions(description: Description) -> list[str]:
+    """What must be known of a model's training texts before its figures are believed, a sentence each."""
+    data: dict[str, Any] | None = description.training.get("data")
+    if data is None:
+        return []
+    texts, base = int(data["texts"]), data.get("base")
+    while base is not None:
+        texts, base = texts + int(base["texts"]), base.get("base")
+    return audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
+
+
+def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -> str:
+    """The content of `README.md` in a model folder; `again` is the command that makes such a model."""
     training = model.description.training
     data: dict[str, Any] = training["data"]
     recipe: dict[str, Any] = training["recipe"]
@@ -62,9 +74,9 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
     options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
+    doubts = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
     base = _base(data.get("base"))
     bounds = "with 95 % bootstrap intervals over texts" if evaluation.texts >= LEAST else "too few texts for intervals"
-    config = " --config FILE" if recipe.get("base") or recipe.get("members") else ""
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
@@ -85,7 +97,7 @@ On the validation texts, measured on the running side in this folder, {bounds}. 
 kept of the training was chosen on these very texts, so expect a little less on new ones: `kammil evaluate {name} FILE`
 tells. The target is the 30 characters after the middle of each text; unknown characters are charged in full.
 
-{figures}
+{doubts}{figures}
 
 ## Use and limits
 
@@ -94,7 +106,13 @@ unkind; it knows no facts; do not publish what it writes as somebody's words.
 
 ## Reproduce
 
-`kammil train {data["source"]} --model {model.description.family} --out {name}{config}` with {options}.
+Where the texts are, with Kammil {training["kammil"]}:
+
+```
+{again}
+```
+
+All that was resolved: {options}.
 """
 
 

@@ -111,6 +111,38 @@ class Completer:
         self.prefixes = Prefixes(runner)
 
     @property
+    def name(self) -> str:
+        """What the folder's card calls it; empty for a model from no folder."""
+        card = self.model.card if self.model is not None else ""
+        return card.partition("\n")[0].removeprefix("# ")
+
+    def __repr__(self) -> str:
+        """Name, family, and what it learnt from."""
+        return "<" + ", ".join(["Completer" + f" {self.name}".rstrip(), *self._facts().values()]) + ">"
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for a notebook."""
+        from kammil.page.fragments import table  # rooms to the right: this is a door
+
+        return table([["model", self.name], *([name, fact] for name, fact in self._facts().items())])
+
+    def _facts(self) -> dict[str, str]:
+        """What there is to say of it in a word or two each."""
+        facts = {"characters": f"{len(self.vocabulary.characters):,} characters known"}
+        if self.model is None:
+            return facts
+        facts = {"family": self.model.description.family} | facts
+        data, figures = self.model.description.training.get("data"), self.model.metrics.get("validation")
+        if data is not None:
+            base = data.get("base")
+            more = "" if base is None else f" after {int(base['texts']):,} of its base"
+            facts["learnt from"] = f"{int(data['texts']):,} texts{more}"
+        bits = figures and figures["model"].get("bits_per_character_with_end")
+        if bits:
+            facts["validation"] = f"{bits['value']:.3f} bits a character"
+        return facts
+
+    @property
     def runner(self) -> Runner:
         """The running side; it knows what the profile holds at this moment."""
         self._adaptation.follow()

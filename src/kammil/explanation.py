@@ -24,7 +24,7 @@ from kammil.decoding import normalised, temperature
 from kammil.decoding.writing import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.models.base import Explaining, Ids, LogProbabilities, positions_at_once
-from kammil.text import role, visible
+from kammil.text import role, shortened, visible
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _PIECE = 64
@@ -91,6 +91,17 @@ class Explanation:
     """Mean of the characters, without the end of text; None for an empty text."""
     places: tuple[Place, ...]
     """One for each character of the text, then one for its end."""
+
+    def __repr__(self) -> str:
+        """What was explained, and how surprising it was: the places would fill a screen."""
+        each = "" if self.bits_per_character is None else f", {self.bits_per_character:.2f} bits a character"
+        return f"<Explanation of {shortened(self.text)!r}{each}>"
+
+    def _repr_html_(self) -> str:
+        """The text coloured by its bits, for a notebook."""
+        from kammil.page.fragments import heat_map  # one room to the right: this is a door
+
+        return heat_map(self)
 
 
 @dataclass(frozen=True)

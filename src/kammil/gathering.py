@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import warnings
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
-from kammil.corpus import sources
+from kammil.corpus import given, sources
 from kammil.corpus.duplicates import groups
 from kammil.corpus.exclusion import resembling
 from kammil.corpus.splitting import Leaks, leaks, split
-from kammil.errors import DataError
+from kammil.errors import DataError, OptionError
 from kammil.recipe import Recipe
 
 HELD_OUT = 0.1
@@ -38,9 +39,20 @@ class Data:
     """Texts left out because they resemble those that the recipe excludes."""
     repeated: int = 0
     """Texts left out because they resemble an earlier one."""
+    arguments: tuple[str, ...] | None = None
+    """What a command line reads the same texts by; None for texts that a program handed over."""
+    cut: bool = True
+    """Whether the validation texts are a part of the same source."""
 
 
-Source = str | Path | Sequence[str]
+Source = given.Texts
+
+
+def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
+    """`OptionError` for an option of reading that nothing here can use."""
+    others = (*recipe.exclude, *(() if validation is None else (validation,)))
+    if recipe.where is not None and not any(map(given.is_named, (source, *others))):
+        raise OptionError(f"where is {recipe.where!r}, but it is for files; choose the rows before you give them.")
 
 
 def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> Data:
@@ -58,27 +70,51 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
     if not texts:
         raise DataError(f"all {read} texts of {name} resemble texts that exclude names; name other ones.")
     if validation is None:
-        parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
+        try:
+            parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
+        except DataError:
+            alike = f"the {len(texts):,} texts of {name} are near-duplicates of one another"
+            what = alike if len(texts) > 1 else f"{name} holds one text"
+            raise DataError(
+                f"{what}, so none is left to validate with; add texts that differ, or name others to validate with."
+            ) from None
         train, held_out = [texts[i] for i in parts.train], [texts[i] for i in parts.validation]
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:
         train = texts
         held_out, held_out_name, _ = as_seen(recipe, validation)
-    return Data(tuple(train), tuple(held_out), name, sha256, held_out_name, leaks(train, held_out), excluded, repeated)
+    named = given.is_named(source) and (validation is None or given.is_named(validation))
+    return Data(
+        tuple(train),
+        tuple(held_out),
+        name,
+        sha256,
+        held_out_name,
+        leaks(train, held_out),
+        excluded,
+        repeated,
+        ((name,) if validation is None else (name, "--validation", held_out_name)) if named else None,
+        validation is None,
+    )
 
 
 def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
-    if isinstance(source, str | Path):
-        read = sources.rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
-        raw, name, sha256 = list(read.texts), name_of(source), read.sha256
+    if isinstance(source, str | PathLike):
+        place = source if isinstance(source, str) else Path(source)
+        read = sources.rows(place, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
+        raw, name, sha256 = list(read.texts), name_of(place), read.sha256
     else:
-        raw, name = list(source), f"{len(source)} texts"
+        handed = given.take(source, column=recipe.column)
+        raw, name = list(handed.texts), handed.name
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
     rules = recipe.text_rules
-    texts = [text for text in (rules.normalise(text.strip()).rstrip() for text in raw) if text]
+    rows = [rules.normalise(text.strip()).strip() for text in raw]
+    texts = [text for text in rows if text]
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
+    if not given.is_named(source) and (said := given.left_out(rows)):
+        warnings.warn(said, stacklevel=4)  # the line that called `train`
     return texts, name, sha256
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -13,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from kammil import card
 from kammil import folder as folders
-from kammil.card import model_card
 from kammil.completion import load
 from kammil.errors import KammilError
 from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.gathering import Data, printable
 from kammil.models.base import Artifacts, Settings
 from kammil.models.rounding import unpack
-from kammil.recipe import Recipe
+from kammil.page.fragments import picture, sentences, table
+from kammil.plots import png, training_curves
+from kammil.recipe import Recipe, flags
 from kammil.training.events import EpochEnded
 from kammil.vocabulary import CharacterVocabulary
 
@@ -35,6 +38,25 @@ class Trained:
     """On the validation texts."""
     history: tuple[dict[str, Any], ...]
     """One mapping an epoch; empty for a family that counts, and for members that were put together."""
+    cautions: tuple[str, ...] = ()
+    """What must be known of the training texts before the figures are believed, a sentence each."""
+
+    def __repr__(self) -> str:
+        """Where the model is, and how good."""
+        bits = self.evaluation.model.bits_per_character_with_end
+        figure = "" if bits is None else f": {bits.value:.3f} bits a character"
+        return f"<Trained {self.folder}{figure} on {self.evaluation.texts:,} validation texts>"
+
+    def _repr_html_(self) -> str:
+        """Figures and training curves, for a notebook."""
+        name = printable(self.folder.name)
+        made = table(card.table(self.evaluation, name)) + sentences(self.cautions)
+        if not self.history:
+            return made
+        try:
+            return made + picture(png(training_curves(self.history, name)), "bits and accuracy by epoch")
+        except KammilError:  # no matplotlib, no curves; the figures are whole without them
+            return made
 
 
 @dataclass(frozen=True)
@@ -108,9 +130,24 @@ def publish(
                 "history": [asdict(event) for event in history],
             },
         )
-        model = folders.read(draft)
-        folders.put(draft / folders.CARD, model_card(printable(out.name), model, evaluation).encode())
-    return Trained(out, evaluation, tuple(asdict(event) for event in history))
+        name = printable(out.name)
+        text = card.model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
+        folders.put(draft / folders.CARD, text.encode())
+    return Trained(out, evaluation, tuple(asdict(event) for event in history), tuple(card.cautions(description)))
+
+
+def _again(recipe: Recipe, data: Data, name: str) -> str:
+    """The command, or the line of Python, that makes a model like this one, but for a base and members."""
+    if data.arguments is not None:
+        config = ["--config", "FILE"] if recipe.base is not None or recipe.members else []
+        return shlex.join(["kammil", "train", *data.arguments, *flags(recipe), *config, "--out", f"{name}-again"])
+    usual = Recipe.of({"model": recipe.model}).model_dump()
+    flat = recipe.model_dump() | recipe.training.model_dump() | recipe.settings
+    usual |= usual["training"] | usual["settings"]
+    changed = {k: v for k, v in flat.items() if k not in ("training", "settings", "base", "members") and v != usual[k]}
+    options = "".join(f", {k}={v!r}" for k, v in ({"model": recipe.model} | changed).items())
+    validation = ", validation=validation_texts" if not data.cut else ""
+    return f"kammil.train(texts{validation}{options}, out={name + '-again'!r})"
 
 
 def _training(recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -3,18 +3,77 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError
 from kammil.models.families import Counting, family, settings_of
 from kammil.text import RAW, TextRules
+from kammil.training.batches import Objective
 from kammil.training.options import TrainingOptions
 
 READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique")
 """The options that decide which texts are learnt, and how they are seen."""
+
+
+_FLAGS = ("minutes", "epochs", "objective", "seed")
+"""Options of the training loop that `kammil train` has flags for."""
+
+
+FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "blend"]
+"""A key of `FAMILIES`, for type checkers."""
+
+
+class Options(TypedDict, total=False):
+    """All options by keyword: of `Recipe`, of `TrainingOptions`, and of the families' settings."""
+
+    column: str | None
+    where: str | None
+    encoding: str
+    model: FamilyName
+    raw: bool
+    rules: Mapping[str, bool]
+    exclude: Sequence[str]
+    unique: bool
+    least: int
+    base: Mapping[str, Any] | str | None
+    members: Sequence[Mapping[str, Any]]
+    epochs: int | None
+    minutes: float | None
+    objective: Objective
+    batch_size: int
+    block: int
+    learning_rate: float
+    weight_decay: float
+    warmup: float
+    floor: float
+    gradient_clip: float
+    patience: int
+    seed: int
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    threads: int | None
+    order: int | None
+    embedding: int
+    hidden: int
+    dropout: float
+    word_texts: int
+    most_words: int
+    subwords: int
+    attention: int
+    width: int
+    layers: int
+    heads: int
+    window: int
+    networks: int
+    gate: int
+    kinds: Sequence[str]
+    history: Sequence[str]
+    most: int
+    megabytes: float | None
 
 
 class Recipe(BaseModel):
@@ -87,6 +146,35 @@ class Recipe(BaseModel):
             raise OptionError(f"there is no text rule {strange[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
         resolved = settings_of(family(recipe.model), settings)
         return recipe.model_copy(update={"settings": resolved.model_dump(mode="json")})
+
+
+def flags(recipe: Recipe) -> list[str]:
+    """What a command line gives `kammil train` for this recipe, beside texts and a folder: all that is no default.
+
+    A base and members are tables of their own, for which a command line has no room: they are left out.
+    """
+    made = ["--model", recipe.model]
+    usual = Recipe.of({"model": recipe.model})
+    for name in ("column", "where", "encoding"):
+        if getattr(recipe, name) != getattr(usual, name):
+            made += [f"--{name}", str(getattr(recipe, name))]
+    made += ["--raw"] if recipe.raw else []
+    for rule, on in recipe.rules.items():
+        made += [] if on else ["--without", rule]
+    own = {name: getattr(recipe, name) for name in ("exclude", "unique", "least")}
+    for name, value in {**own, **recipe.training.model_dump(), **recipe.settings}.items():
+        default = usual.settings[name] if name in recipe.settings else getattr(usual.training, name, None)
+        default = getattr(usual, name) if name in own else default
+        if value == default or value is None:
+            continue
+        made += [f"--{name}", str(value)] if name in _FLAGS else ["--set", f"{name}={_toml(value)}"]
+    return made
+
+
+def _toml(value: object) -> str:
+    """A value as TOML reads it; a string that could be nothing else may go without its quotes."""
+    bare = isinstance(value, str) and value.isidentifier() and value not in ("true", "false", "inf", "nan")
+    return str(value) if bare else json.dumps(value)
 
 
 def _take(values: dict[str, Any], names: Mapping[str, object]) -> dict[str, Any]:

@@ -151,6 +151,13 @@ def graphemes(text: str) -> list[str]:
     return _GRAPHEME.findall(text)
 
 
+def shortened(text: str, most: int = 40) -> str:
+    """At most so many graphemes of a text, the last one an ellipsis where some are missing; never for writing."""
+    letters = graphemes(text[: 32 * most])
+    whole = len(letters) <= most and len(text) <= 32 * most
+    return text if whole else "".join(letters[: most - 1]) + "\N{HORIZONTAL ELLIPSIS}"
+
+
 Role = Literal["letter", "mark", "joiner", "neither", "outside"]
 """What a character is to words."""
 

@@ -6,16 +6,17 @@ import os
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from kammil import folder as folders
+from kammil import notebook
 from kammil.errors import OptionError
-from kammil.gathering import Data, Source, gather
+from kammil.gathering import Data, Source, check, gather
 from kammil.models.families import Blended, family
 from kammil.publishing import Made, Trained, about, finished, publish
-from kammil.recipe import READING, Recipe
+from kammil.recipe import READING, Options, Recipe
 from kammil.run import Base, Run
-from kammil.training.events import Event, unheard
+from kammil.training.events import Event
 
 Listener = Callable[[Event], None]
 
@@ -27,18 +28,20 @@ def train(
     validation: Source | None = None,
     resume: bool = False,
     replace: bool = False,
-    listen: Listener = unheard,
-    **options: Any,
+    listen: Listener | None = None,
+    **options: Unpack[Options],
 ) -> Trained:
     """Train a model on texts, evaluate it on the validation texts, and write its folder.
 
     Args:
-        source: a file (txt, tsv, csv, jsonl, parquet) or the texts themselves.
+        source: a file (txt, tsv, csv, jsonl, parquet), the texts themselves (a list, a Series, a generator), or a frame
+            or data set (of pandas, polars, pyarrow, datasets) that holds them in a `column`. Rows without a text are
+            left out, with a warning that says which.
         out: the new model folder. It appears whole or not at all.
-        validation: a second file or texts; else a leak-free tenth of the first.
+        validation: more of the same kinds; else a leak-free tenth of the first.
         resume: go on with an interrupted run of the same recipe on the same data.
         replace: replace a model folder of that name.
-        listen: called with the events of training.
+        listen: called with the events of training; None shows a bar and a table in a notebook, and nothing elsewhere.
         options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model`, `minutes`,
             `seed`, `hidden`.
 
@@ -48,17 +51,19 @@ def train(
     # PyTorch's threads wait for each other by spinning. Beside other busy programs that makes a step six times as slow
     # (1360 ms instead of 223 on two cores); asleep they lose nothing. Read when PyTorch is loaded, so not later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    recipe = Recipe.of(options)
+    given: dict[str, Any] = {**options}
+    recipe, heard = Recipe.of(given), notebook.listener() if listen is None else listen
     target = Path(out)
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
+    check(recipe, source, validation)
     folders.check_free(target, replace=replace)
     data = gather(recipe, source, validation)
     if recipe.members:
-        return _together(recipe, options, data, target, replace=replace, listen=listen)
-    base = _base(recipe, target, replace=replace, listen=listen)
-    anything = options.get("model") is None and base is None
-    return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=listen, anything=anything)
+        return _together(recipe, given, data, target, replace=replace, listen=heard)
+    base = _base(recipe, target, replace=replace, listen=heard)
+    anything = given.get("model") is None and base is None
+    return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=heard, anything=anything)
 
 
 def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> Base | None:

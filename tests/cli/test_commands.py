@@ -240,7 +240,7 @@ TABLE = "Tweet\tCountry\nشو في اليوم\tlebanon\nما في شي\tjordan\n
         ("t.tsv", TABLE, ["--column", "Tweet", "--where", "Country ="], "--where 'Country =' is not a condition"),
         ("t.tsv", TABLE, ["--column", "Tweet", "--where", "Cuntry = 'x'"], "(did you mean 'Country'?)"),
         ("t.tsv", TABLE, ["--column", "Tweet", "--where", "Country = 'mars'"], "selects none of the 2 rows"),
-        ("t.tsv", TABLE, ["--column", "Tweet", "--where", "Country = 'jordan'"], "too few to fill train and valid"),
+        ("t.tsv", TABLE, ["--column", "Tweet", "--where", "Country = 'jordan'"], "so none is left to validate with"),
         ("t.txt", TABLE, ["--column", "Tweet"], "t.txt has no columns"),
         ("t.txt", "", [], "t.txt is empty (0 bytes)"),
         ("t.txt", "\n \n", [], "t.txt holds no text"),
@@ -251,7 +251,7 @@ TABLE = "Tweet\tCountry\nشو في اليوم\tlebanon\nما في شي\tjordan\n
         ("t.txt", "مرحبا\nكيفك\n".encode() + b"\xff\n", [], "byte 0xFF at position 20 (line 3)"),
         ("t.txt", "مرحبا", ["--encoding", "windows-1256"], "t.txt is UTF-8, not windows-1256; leave --encoding out"),
         ("t.txt", "مرحبا", ["--encoding", "klingon"], "'klingon' is not a text encoding"),
-        ("t.txt", "one text only\n", [], "too few to fill train and validation"),
+        ("t.txt", "one text only\n", [], "so none is left to validate with; add texts that differ"),
         ("t.doc", "some text", [], "t.doc has the ending '.doc'"),
         ("t.txt", None, [], "t.txt does not exist"),
         ("t.txt", "one\ntwo\n", ["--validation", "v.txt"], "v.txt does not exist"),
@@ -872,6 +872,43 @@ def test_data_check(run: Run, tmp_path: Path) -> None:
     assert json.loads(run("data", "check", "train.txt", "--json").out)["leaks"] is None
     refused(run("data", "check", "nowhere.txt"), "nowhere.txt does not exist")
     refused(run("data", "check", "test.txt", "--against", "nowhere.txt"), "nowhere.txt does not exist")
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["شو رأيك فيها اليوم", "ما في شي جديد بنوب", "بدي روح عالبيت هلق"] * 30, "Only 3 texts to learn from"),
+        ([chr(0x628 + i % 20) for i in range(200)], "The texts have 1.0 characters on average"),
+        ([f"{i} كلمة " * 900 for i in range(60)], "Kammil is made for short ones: cut them first"),
+    ],
+)
+def test_odd_texts_are_said_by_every_command(run: Run, tmp_path: Path, texts: list[str], said: str) -> None:
+    (tmp_path / "odd.txt").write_text("\n".join(texts), "utf-8")
+    assert any(said in line for line in run("data", "check", "odd.txt").out.splitlines())
+    if said.startswith("Only"):  # all alike and a few different ones: what is learnt is as many texts as there are
+        texts = texts[:3]
+        (tmp_path / "odd.txt").write_text("\n".join(texts), "utf-8")
+        said = "Only 2 texts to learn from"
+    trained = run("train", "odd.txt", "--model", "ngram", "--out", "odd")
+    assert said in trained.out
+    assert said in run("evaluate", "odd", "odd.txt", "--samples", 0).out
+    assert said in run("info", "odd").out
+
+
+def test_texts_that_are_all_alike_are_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "alike.txt").write_text("the very same text again\n" * 5000, "utf-8")
+    refused(
+        run("train", "alike.txt", "--model", "ngram"),
+        "the 5,000 texts of alike.txt are near-duplicates of one another, so none is left to validate with; add texts",
+    )
+
+
+def test_data_check_shortens_long_examples(run: Run, tmp_path: Path) -> None:
+    long = "👨‍👩‍👧" * 300 + "שלום"
+    (tmp_path / "long.txt").write_text(f"{long}\n{long}!\nother\n", "utf-8")
+    lines = run("data", "check", "long.txt").out.splitlines()
+    assert "  row 1: " + "👨‍👩‍👧" * 99 + "…" in lines
+    assert any(line.startswith("scripts") and "Hebrew" in line for line in lines)
 
 
 def test_data_split(run: Run, file: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.corpus import duplicates
-from kammil.corpus.audit import SCRIPTS, audit, is_broken, script
+from kammil.corpus.audit import SCRIPTS, audit, cautions, is_broken, script
 from kammil.errors import DataError
 
 LONG = "شو حلو الشعور لما تصحى بكير"
@@ -140,11 +140,35 @@ def test_sound_text_in_any_script_is_not_called_broken(text: str) -> None:
     ("chars", "name"),
     [
         ("شپ\u064e\u0640\ufefb", "Arabic"), ("aÉß", "Latin"), ("3٣३", "digits"), ("😂❤\ufe0f\U0001f3fd🇱", "emoji"),
-        ("؟،.#_€✓«", "punctuation"), (" \t\u00a0\n", "space"), ("人กह\u200d\x00\ud83dЖ", "other"),
+        ("؟،.#_€✓«", "punctuation"), (" \t\u00a0\n", "space"), ("กক\u200d\x00\ud83dԱ", "other"),
+        ("שךאָ\u05bcﬠ", "Hebrew"), ("Жёі\u0483", "Cyrillic"), ("Ωέἄ", "Greek"), ("हिन्दीॐ", "Devanagari"),
+        ("人漢々〇", "Han"), ("ひらがなカタｶﾅーｰゝヽ", "kana"), ("한글ㅋㅎ", "Hangul"),
     ],
 )  # fmt: skip
 def test_characters_belong_to_one_script(chars: str, name: str) -> None:
     assert {script(char) for char in chars} == {name}
+
+
+@pytest.mark.parametrize(
+    ("texts", "length", "said"),
+    [
+        (50, 80.0, []),
+        (49, 80.0, ["Only 49 texts to learn from: with fewer than 50, figures say little about new texts."]),
+        (1, 80.0, ["Only 1 text to learn from: with fewer than 50, figures say little about new texts."]),
+        (300, 1.0, ["The texts have 1.0 characters on average: there is hardly anything in them to complete."]),
+        (300, 4.0, []),
+        (300, 2000.0, []),
+        (
+            30,
+            50_000.0,
+            ["Only 30 texts to learn from", "The texts have 50,000 characters on average, and Kammil is made"],
+        ),
+    ],
+)
+def test_odd_texts_are_said(texts: int, length: float, said: list[str]) -> None:
+    found = cautions(texts, length)
+    assert len(found) == len(said)
+    assert all(one.startswith(start) and one.endswith(".") for one, start in zip(found, said, strict=True))
 
 
 def test_real_tweets_repeat_as_published(data_dir: Path) -> None:

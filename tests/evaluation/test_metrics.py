@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -147,6 +151,17 @@ def test_nothing_to_evaluate_is_said(model: Completer, nothing: list[str]) -> No
         evaluate(model, nothing)
 
 
+def test_texts_come_as_they_come_to_training(model: Completer, texts: list[str], tmp_path: Path) -> None:
+    wanted = evaluate(model, texts[240:250])
+    (tmp_path / "texts.txt").write_text("\n".join(texts[240:250]), "utf-8")
+    frame = pl.DataFrame({"Tweet": [*texts[240:250], None], "Country": "x"})
+    assert evaluate(model, frame, column="Tweet") == evaluate(model, tmp_path / "texts.txt") == wanted
+    with pytest.raises(DataError, match="2 columns of text and none is called 'text'"):
+        evaluate(model, frame)
+    with pytest.raises(DataError, match="row 1 of the source"):
+        evaluate(model, [texts[0], 5])
+
+
 def test_more_guesses_hit_more(model: Completer, texts: list[str]) -> None:
     made = evaluate(model, texts[240:260])
     for one in (made.model, made.baselines["unigram"], made.baselines["3-gram"]):
@@ -167,6 +182,15 @@ def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> No
     made = evaluate(model, texts[:240])
     assert made.seen_texts >= 0.85 * made.texts  # a tenth was held out of the training
     assert evaluate(model, ["قرأت كتابا غريبا عن الحيتان الزرقاء في المحيط"]).seen_texts == 0
+    longest = max((model.normalise(text) for text in texts[:200]), key=len)
+    part = evaluate(model, [longest[: len(longest) // 2]])  # all its runs stand there, and it is no training text
+    assert (part.seen_texts, part.seen_by) == (0, "texts")
+    assert model.model is not None
+    older = copy(model)
+    older.model = replace(model.model, seen={"bits": model.model.seen["bits"]})
+    again = evaluate(older, [longest[: len(longest) // 2]])
+    assert again.seen_by == "runs" and again.seen_texts in (0, 1)  # 0: the longest was held out
+    assert replace(again, seen_by="texts", seen_texts=0) == part
 
 
 # ---- models made by hand

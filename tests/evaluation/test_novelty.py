@@ -93,7 +93,8 @@ def test_any_text_can_be_judged(trained: list[str], text: str) -> None:
 def test_the_filter_is_small_and_holds_no_text(texts: list[str]) -> None:
     arrays = novelty.build(texts)
     runs = {letters[i : i + RUN] for letters in map(fold, texts) for i in range(len(letters) - RUN + 1)}
-    assert set(arrays) == {"bits"}
+    assert set(arrays) == {"bits", "texts"}
+    assert arrays["texts"].nbytes <= 4 * len(texts)
     assert len(runs) <= arrays["bits"].nbytes < 2 * len(runs) + 8
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shlex
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +15,10 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import kammil
+from kammil import folder as folders
 from kammil import plots
+from kammil.cli import main
+from kammil.corpus import sources
 from kammil.corpus.splitting import leaks
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation.metrics import evaluate
@@ -135,6 +142,36 @@ def test_given_files_are_taken_and_their_leaks_told(file: Path, tmp_path: Path, 
     both = gather(Recipe(), file, held_out, held_out)
     assert (both.validation, both.test) == (both.test, both.validation)
     assert both.leaks.exact == 1 and len(both.train) == 200
+
+
+@pytest.mark.parametrize("name", ["ngram", "gru"])
+def test_the_split_lies_beside_the_models_and_their_cards_can_be_followed(
+    standings: Standings, file: Path, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = gather(Recipe(), file)
+    for part in ("train", "validation", "test"):
+        assert (folder / f"{part}.txt").read_text("utf-8").splitlines() == list(getattr(parts, part))
+    (line,) = [line for line in (folder / name / "README.md").read_text("utf-8").splitlines() if "--out" in line]
+    command = shlex.split(line)
+    assert command[:2] == ["kammil", "train"]
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert not left.value.code
+    one, other = (folders.read(folder / made).description for made in (name, f"{name}-again"))
+    assert one == other  # recipe, settings, texts
+    shutil.rmtree(folder / f"{name}-again")
+
+
+def test_texts_of_several_lines_are_kept_whole(file: Path, tmp_path: Path, texts: list[str]) -> None:
+    odd = ["one\ntwo", "a\rb", *texts[:30]]
+    parts = dataclasses.replace(gather(Recipe(), file), train=tuple(odd), validation=("x\ud800",))
+    written = parts_.write(parts, tmp_path)
+    assert tuple(sources.texts(written.train)) == parts.train
+    assert sources.texts(written.validation) == ["x\N{REPLACEMENT CHARACTER}"]
+    before = written.train.stat().st_mtime_ns
+    assert parts_.write(parts, tmp_path) == written and written.train.stat().st_mtime_ns == before
 
 
 def forbidden(*_: object, **__: object) -> None:
@@ -304,7 +341,8 @@ def test_tables_fit_a_terminal(standings: Standings) -> None:
 
 
 def test_the_page_holds_all_figures(standings: Standings) -> None:
-    page = report.markdown(standings, "mine")
+    page = report.markdown(standings)
+    assert page.startswith("# Model families on texts.txt\n")
     for signature in standings.signatures.values():
         assert signature in page
     gru = standings.figures["gru"][KEYS + "3"]

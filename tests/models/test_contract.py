@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from kammil.completion import Completer, follow
 from kammil.models import gru_runner, mixing
 from kammil.models.base import Artifacts, Ids, rows
 from kammil.models.families import FAMILIES, Counting, Neural, family
+from kammil.recipe import FamilyName
 from kammil.vocabulary import BOS, PAD, SPECIALS, UNK
 
 PORTABLE = ", portable"
@@ -142,7 +143,7 @@ def test_five_texts_can_be_learnt_by_heart(tmp_path: Path, texts: list[str], nam
         options = options | {"dropout": 0.0, "epochs": 200, "patience": 200, "batch_size": 10}
     out = tmp_path / name
     # Each twice: a character of one text only would be hidden half of the time.
-    kammil.train(five * 2, validation=five, out=out, model=name, **options)
+    kammil.train(five * 2, validation=five, out=out, model=cast(FamilyName, name), **options)
     model = kammil.load(out)
     learnt = [model.normalise(text).rstrip() for text in five]
     for text in learnt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,7 @@ from kammil.models import words
 from kammil.models.base import Ids
 from kammil.models.pieces import Segmentation, pieces
 from kammil.models.words import WordSettings
+from kammil.recipe import FamilyName
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 some_text = st.text(st.sampled_from("كلم ة ـَ\u200d12.!_ \n\u0301aü\ud800ر"), max_size=40)
@@ -109,7 +110,9 @@ def test_bits_shown_while_learning_are_per_character_and_no_less_than_needed(
         "threads": 1,
     }
     held_out = [*texts[240:260], "☃ ☃"]
-    trained = kammil.train(texts[:240], validation=held_out, out=tmp_path / name, model=name, **options)
+    trained = kammil.train(
+        texts[:240], validation=held_out, out=tmp_path / name, model=cast(FamilyName, name), **options
+    )
     one_way = min(epoch["validation_bits"] for epoch in trained.history)
     needed = trained.evaluation.model.bits_per_character_with_end
     assert needed is not None

@@ -58,7 +58,7 @@ def run(
             say=_say,
             **options,
         )
-    folders.put(target / folders.CARD, report.markdown(standings, target.resolve().name).encode("utf-8", "replace"))
+    folders.put(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
     try:
         plots.save(plots.comparison(standings), target / report.FIGURE)
     except (MissingExtraError, FolderError) as error:  # the results are whole without it

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from kammil.corpus.audit import Audit
 
+SHOWN = 100
+"""Graphemes of an example: what two lines of a terminal hold."""
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -121,6 +124,9 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
     def share(n: int) -> str:
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"
 
+    from kammil.corpus.audit import cautions
+    from kammil.text import shortened, visible
+
     lengths, middle = audit.lengths, audit.lengths.median
     lines = [
         f"texts            {audit.texts:,}, {audit.characters:,} characters, {audit.distinct_characters} different",
@@ -135,11 +141,13 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"in one text only {len(audit.lonely)} characters",
     ]
+    if against is None:
+        lines += cautions(audit.groups, lengths.mean)
     for one, other in audit.examples:
         lines += [
             "near-duplicates, for example",
-            f"  row {one + 1}: {texts[one]}",
-            f"  row {other + 1}: {texts[other]}",
+            f"  row {one + 1}: {shortened(visible(texts[one]), SHOWN)}",
+            f"  row {other + 1}: {shortened(visible(texts[other]), SHOWN)}",
         ]
     if audit.leaks is not None:
         leaks = audit.leaks

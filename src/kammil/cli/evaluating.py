@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json as json_
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import typer
 
 from kammil import folder as folders
 from kammil import plots
-from kammil.card import show, table
+from kammil.card import cautions, show, table
 from kammil.cli.show import print_table
 from kammil.completion import load
 from kammil.corpus import sources
@@ -20,6 +20,7 @@ from kammil.evaluation.metrics import Evaluation, evaluate
 from kammil.evaluation.samples import Sample
 from kammil.evaluation.samples import samples as make_samples
 from kammil.evaluation.typing import Helped, Typing, simulate
+from kammil.seen import RUN
 from kammil.suggestion import THRESHOLD, checked
 
 
@@ -57,7 +58,7 @@ def run(
         result |= {"typing": typed.to_dict()} if typed is not None else {}
         typer.echo(json_.dumps(result, ensure_ascii=False, indent=2))
         return
-    print_evaluation(evaluation, folder.name)
+    print_evaluation(evaluation, folder.name, cautions(model.model.description) if model.model is not None else ())
     if typed is not None:
         foot = f"{typed.texts:,} texts typed, words taken with a key; nothing below a probability of {least:g} is shown"
         print_table(typing_table(typed, folder.name), foot=foot, numbers=True)
@@ -66,16 +67,19 @@ def run(
         print_sample(sample)
 
 
-def print_evaluation(evaluation: Evaluation, name: str) -> None:
-    """Counts, then the table."""
+def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:
+    """Counts, what must be known of the training texts, then the table."""
     typer.echo(
         f"{evaluation.texts:,} texts, {evaluation.characters:,} characters; "
         f"target: {evaluation.target_characters:,} characters after the middle of each text"
     )
     if evaluation.seen_texts:
-        typer.echo(
-            f"{evaluation.seen_texts:,} of these texts stand in the training texts: the figures measure recall there"
-        )
+        stand = "stand in the training texts"
+        if evaluation.seen_by == "runs":
+            stand = f"are made of runs of {RUN} letters that {stand}, in one of them or in several"
+        typer.echo(f"{evaluation.seen_texts:,} of these texts {stand}: the figures measure recall there")
+    for caution in cautions:
+        typer.echo(caution)
     print_table(table(evaluation, name), foot=_intervals(evaluation.texts), numbers=True)
 
 

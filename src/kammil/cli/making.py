@@ -124,17 +124,8 @@ def plot(
     out: Annotated[Path | None, typer.Option(help="File to write.  [default: FOLDER/training.png]")] = None,
 ) -> None:
     """Draw the training curves: loss and accuracy by epoch."""
-    from dataclasses import asdict
-
-    from kammil import folder as folders
     from kammil import plots
-    from kammil.errors import FolderError
-    from kammil.training.events import EpochEnded
 
     path = out or folder / "training.png"
-    try:
-        history = [asdict(EpochEnded(**epoch)) for epoch in folders.read(folder).metrics.get("history", [])]
-    except TypeError as error:
-        raise FolderError(f"{folder / folders.METRICS} holds no training history; copy the folder again.") from error
-    plots.save(plots.training_curves(history, folder.resolve().name), path)
+    plots.plot(folder, path)
     typer.echo(path)

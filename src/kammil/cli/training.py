@@ -47,7 +47,7 @@ def run(
         trained = workshop.train(
             file, out=target, validation=validation, resume=resume, replace=replace, listen=listen, **options
         )
-    print_evaluation(trained.evaluation, target.name)
+    print_evaluation(trained.evaluation, target.name, trained.cautions)
     if trained.history:
         try:
             plots.save(plots.training_curves(trained.history, target.name), target / "training.png")

@@ -15,10 +15,17 @@ from kammil.corpus import duplicates
 from kammil.corpus.splitting import Leaks, leaks
 from kammil.errors import DataError
 
+FEW = 50
+"""Texts below which a model's figures say so: a tenth of them, which validates, is not five."""
+SHORT, LONG = 4.0, 2000.0
+"""Characters of a text on average below which it is hardly a word, and above which it is no post but a chapter."""
 EXAMPLES = 3
 """Pairs shown: enough to see what kind of repeats they are."""
 
-SCRIPTS = ("Arabic", "Latin", "digits", "emoji", "punctuation", "space", "other")
+SCRIPTS = (
+    *("Arabic", "Latin", "Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "kana", "Hangul"),
+    *("digits", "emoji", "punctuation", "space", "other"),
+)
 """What a character is counted as: symbols as punctuation, other scripts and invisible characters as other."""
 
 # Vowel points belong to no script, so Arabic ones are known by their block.
@@ -26,7 +33,14 @@ _SCRIPT = regex.compile(
     r"(?P<space>\s)|(?P<digits>\p{Nd})"
     r"|(?P<emoji>[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\uFE0F\u20E3])"
     r"|(?P<Arabic>[[\p{L}\p{M}]&&[\p{Script=Arabic}\p{Block=Arabic}]])"
-    r"|(?P<Latin>[\p{L}&&\p{Script=Latin}])|(?P<punctuation>[\p{P}\p{S}])|(?P<other>.)",
+    r"|(?P<Latin>[\p{L}&&\p{Script=Latin}])"
+    + "".join(
+        rf"|(?P<{name}>[[\p{{L}}\p{{M}}\p{{N}}]&&\p{{Script={name}}}])"
+        for name in ("Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "Hangul")
+    )
+    # The stroke that lengthens a vowel belongs to both kinds of kana, so to no script.
+    + r"|(?P<kana>[[\p{L}\p{M}]&&[\p{Script=Hiragana}\p{Script=Katakana}\u30FC\uFF70]])"
+    r"|(?P<punctuation>[\p{P}\p{S}])|(?P<other>.)",
     regex.V1 | regex.DOTALL,
 )
 _BROKEN = regex.compile(r"[\uFFFD\ud800-\udfff\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
@@ -145,6 +159,22 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
         lonely=tuple(sorted(char for char, seen in appearances.items() if seen == 1)),
         leaks=None if against is None else leaks(against, texts),
     )
+
+
+def cautions(texts: int, length: float) -> list[str]:
+    """What is to be said of texts to learn from that are few, or of an odd mean length; a sentence each."""
+    made: list[str] = []
+    if texts < FEW:
+        many = f"{texts} text{'' if texts == 1 else 's'}"
+        made.append(f"Only {many} to learn from: with fewer than {FEW}, figures say little about new texts.")
+    if length < SHORT:
+        made.append(f"The texts have {length:.1f} characters on average: there is hardly anything in them to complete.")
+    if length > LONG:
+        made.append(
+            f"The texts have {length:,.0f} characters on average, and Kammil is made for short ones: cut them first, "
+            "such as a paragraph a line."
+        )
+    return made
 
 
 def is_broken(text: str) -> bool:

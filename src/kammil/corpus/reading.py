@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from kammil.corpus.encodings import decoded, read_bytes, undecodable
+from kammil.corpus.headers import looks_like_a_text
 from kammil.errors import DataError, MissingExtraError
+from kammil.text import shortened, visible
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -78,7 +80,7 @@ def read_rows(
         path: The file.
         column: The exact name of a column. A number counts the columns of a .tsv or .csv from 1 and says that
             the first row is data, unless a column has that number for a name. None: "text", else the only
-            column of text.
+            column of text, unless the first row of a .tsv or .csv looks like a text itself.
         where: A condition in SQL on the columns, such as "Country = 'lebanon'". In a .tsv or .csv, a column
             of nothing but numbers compares with numbers and any other with strings. Without a header, columns
             are called "1", "2", ..., in double quotes.
@@ -142,7 +144,14 @@ def _from_table(
             frame = pl.read_ndjson(_clean_json(path, data, encoding), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path} is not a sound {ending} file ({_brief(error)}); repair it") from None
+    named = column is not None
     column = _choose(path, frame, column)
+    if ending in (".tsv", ".csv") and not named and looks_like_a_text(column, frame[column].cast(pl.String).to_list()):
+        number = frame.columns.index(column) + 1
+        raise DataError(
+            f"the first row of {path} looks like a text, not like names of columns: '{visible(shortened(column))}'; "
+            f"give --column {number} if it is one, or --column and that name if it is none"
+        )
     if where is not None:
         frame = _select(path, frame, where)
     texts = frame[column].cast(pl.String).to_list()
@@ -240,7 +249,7 @@ def _choose(path: Path, frame: pl.DataFrame, column: str | None) -> str:
     # Null: nothing but blanks, which `read_rows` reports.
     kinds = (pl.String, pl.Categorical, pl.Enum, pl.Null)
     textual = [name for name, kind in frame.schema.items() if isinstance(kind, kinds)]
-    listed = ", ".join(name if len(name) <= 40 else f"{name[:39]}…" for name in frame.columns[:20])
+    listed = ", ".join(map(shortened, frame.columns[:20]))
     if column is None:
         column = "text" if "text" in frame.columns else textual[0] if len(textual) == 1 else None
     if not textual:

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion import Completer, Trace, follow
+from kammil.corpus import given, sources
 from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
 from kammil.evaluation.greedy import continuations
 from kammil.evaluation.intervals import Array, Figure, ratio, ratios
 from kammil.evaluation.novelty import Seen
 from kammil.models.base import Ids, Runner
+from kammil.seen import Whole
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
@@ -63,7 +67,10 @@ class Evaluation:
     unknown_characters: int
     """Not in the model's vocabulary."""
     seen_texts: int
-    """Texts all of whose letter runs stand in the training texts: for these the figures measure recall."""
+    """Texts that stand in the training texts, as `kammil data check` counts them: for these the figures measure recall.
+    Of a folder that keeps no whole texts, those all of whose letter runs stand there."""
+    seen_by: Literal["texts", "runs"]
+    """Which of the two was counted."""
     model: Figures
     baselines: dict[str, Figures]
 
@@ -72,14 +79,22 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(model: Completer, texts: Sequence[str], *, target: int = TARGET) -> Evaluation:
-    """Evaluate the running side on texts; `DataError` without any character to predict."""
-    seen_as = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+def evaluate(model: Completer, texts: given.Texts, *, column: str | None = None, target: int = TARGET) -> Evaluation:
+    """Evaluate the running side on texts, as `train` takes them; `DataError` without any character to predict."""
+    if isinstance(texts, str | PathLike):
+        rows: Sequence[str] = sources.texts(texts if isinstance(texts, str) else Path(texts), column=column)
+    elif isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
+        rows = cast(Sequence[str], texts)  # as they are: where a model sees raw texts, white space counts
+    else:
+        rows = given.take(texts, column=column).texts
+    seen_as = [text for text in (model.normalise(text).rstrip() for text in rows) if text]
     if not seen_as:
         raise DataError("there is no text to evaluate on; name a file that has some.")
     arrays = model.model.baselines if model.model is not None else {}
     rivals = runners(arrays, model.vocabulary.size) if model.model is not None else {}
-    seen = Seen(model.model.seen) if model.model is not None else None
+    arrays_seen = model.model.seen if model.model is not None else None
+    whole = Whole(arrays_seen if arrays_seen is not None else {})
+    by_runs = Seen(arrays_seen) if arrays_seen is not None and not whole.kept else None
     others = {name: figures(runner, model.vocabulary, seen_as, target) for name, runner in rivals.items()}
     if others and model.vocabulary.characters:
         others = {"most frequent": _always_one(arrays["unigram"], model, seen_as, target)} | others
@@ -88,7 +103,10 @@ def evaluate(model: Completer, texts: Sequence[str], *, target: int = TARGET) ->
         characters=sum(map(len, seen_as)),
         target_characters=sum(len(text[half(text) :][:target]) for text in seen_as),
         unknown_characters=sum(int((model.vocabulary.encode(text) == UNK).sum()) for text in seen_as),
-        seen_texts=sum(seen.judge(text) == "seen" for text in seen_as) if seen is not None else 0,
+        seen_texts=int(whole.holds(seen_as).sum())
+        if by_runs is None
+        else sum(by_runs.judge(text) == "seen" for text in seen_as),
+        seen_by="texts" if by_runs is None else "runs",
         model=figures(model.runner, model.vocabulary, seen_as, target),
         baselines=others,
     )

@@ -1,7 +1,7 @@
 """Every family on one leak-free split with equal time, beside what it must beat.
 
-A comparison is a folder: a model folder for each family, the finished rows (`shelf`), and in the end `results.json`. A
-second call makes only what is missing, and goes on with an interrupted training.
+A comparison is a folder: the split, a model folder for each family, the finished rows (`shelf`), and in the end
+`results.json`. A second call makes only what is missing, and goes on with an interrupted training.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import overlap
 from kammil.evaluation.standings import Standings, stand
 from kammil.leaderboard.entrants import entrant, rivals
-from kammil.leaderboard.parts import gather
+from kammil.leaderboard.parts import gather, write
 from kammil.leaderboard.shelf import Shelf
 from kammil.models.families import FAMILIES, family
 from kammil.recipe import Recipe
@@ -73,8 +73,10 @@ def compare(
     for name, recipe in recipes.items():
         ours = recipe.model_dump(mode="json")
         keys[name] = parts.key() | ours.pop("training") | ours.pop("settings") | ours
-        makers[name] = entrant(shelf.path / name, recipe, parts, replace=replace, listen=listen)
     shelf.open(keys, replace=replace)
+    files = write(parts, shelf.path)
+    for name, recipe in recipes.items():
+        makers[name] = entrant(shelf.path / name, recipe, parts, files, replace=replace, listen=listen)
     say(
         f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
         f"{parts.leaks.exact} of these stand in the training part, {parts.leaks.near} are near-duplicates of its texts"

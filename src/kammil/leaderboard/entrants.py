@@ -17,7 +17,7 @@ from kammil.evaluation import baselines, compressors
 from kammil.evaluation.intervals import Array
 from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
 from kammil.evaluation.standings import Row
-from kammil.leaderboard.parts import Parts
+from kammil.leaderboard.parts import Files, Parts
 from kammil.recipe import Recipe
 from kammil.text import RAW
 from kammil.training.events import Event
@@ -33,17 +33,20 @@ _DONE: dict[str, object] = {"column": None, "where": None, "encoding": "utf-8", 
 
 
 def entrant(
-    path: Path, recipe: Recipe, parts: Parts, *, replace: bool, listen: Callable[[Event], None]
+    path: Path, recipe: Recipe, parts: Parts, files: Files, *, replace: bool, listen: Callable[[Event], None]
 ) -> Callable[[], Made]:
-    """How a family's row is made: train its model, or go on with it, and measure the folder."""
+    """How a family's row is made: train its model, or go on with it, and measure the folder.
+
+    It learns from the files of the split, which will be there when this is called: so its card says how to make it.
+    """
     own = recipe.model_dump(exclude={"training", "settings", *_DONE})
     options = own | recipe.training.model_dump() | recipe.settings
 
     def make() -> Made:
-        if not _finished(path, recipe, parts):
+        if not _finished(path, recipe, parts, files):
             train(
-                parts.train,
-                validation=parts.validation,
+                files.train,
+                validation=files.validation,
                 out=path,
                 resume=not replace,
                 replace=replace,
@@ -56,7 +59,7 @@ def entrant(
     return make
 
 
-def _finished(path: Path, recipe: Recipe, parts: Parts) -> bool:
+def _finished(path: Path, recipe: Recipe, parts: Parts, files: Files) -> bool:
     """Whether the folder holds the very model that this recipe makes: trained, but not yet measured."""
     try:
         training = folders.read(path).description.training
@@ -64,8 +67,9 @@ def _finished(path: Path, recipe: Recipe, parts: Parts) -> bool:
     except (FolderError, KeyError):
         return False
     ours = recipe.model_copy(update=_DONE).model_dump(mode="json")
-    sha256 = hashlib.sha256(json.dumps(parts.train).encode()).hexdigest()
-    return theirs == ours and training["kammil"] == __version__ and data["sha256"] == sha256
+    # Those of an earlier version learnt from the texts as they were in memory.
+    sums = [hashlib.sha256(made).hexdigest() for made in (files.train.read_bytes(), json.dumps(parts.train).encode())]
+    return theirs == ours and training["kammil"] == __version__ and data["sha256"] in sums
 
 
 def _family_row(path: Path, model: Completer, recipe: Recipe, parts: Parts) -> Row:

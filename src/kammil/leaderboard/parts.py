@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ from typing import Any
 import numpy as np
 
 from kammil import __version__, gathering
+from kammil import folder as folders
 from kammil.corpus.splitting import Leaks, leaks, split
 from kammil.recipe import Recipe
 
 TYPED = 150
 """Test texts that are typed at most, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU, 0.05 s with
 a blend, 0.3 s with subwords, and none should take a minute."""
+
+
+_SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,31 @@ class Parts:
             "test_exact_leaks": self.leaks.exact,
             "test_near_leaks": self.leaks.near,
         } | self.key()
+
+
+@dataclass(frozen=True)
+class Files:
+    """The split on the disk: what each model learns from, and may be trained on again."""
+
+    train: Path
+    validation: Path
+    test: Path
+
+
+def write(parts: Parts, folder: Path) -> Files:
+    """Leave the split beside the models: a text a line, or as .jsonl where a text has several lines.
+
+    What stands there already stays as it is. `FolderError` where that cannot be.
+    """
+    texts = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    plain = not any(re.search("[\n\r]", text) for part in texts.values() for text in part)
+    paths = {name: folder / f"{name}{'.txt' if plain else '.jsonl'}" for name in texts}
+    for name, path in paths.items():
+        lines = texts[name] if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts[name]]
+        content = "".join(f"{_SURROGATE.sub(_REPLACED, line)}\n" for line in lines).encode()
+        if not path.exists() or path.read_bytes() != content:
+            folders.put(path, content)
+    return Files(**paths)
 
 
 def gather(

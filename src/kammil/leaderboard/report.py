@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from kammil.corpus.audit import cautions
 from kammil.evaluation.intervals import LEAST, Figure
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
 from kammil.evaluation.standings import RANKED_BY, Row, Standings
@@ -64,6 +65,7 @@ def notes(standings: Standings) -> list[str]:
         "Compressors are weighed in bytes of UTF-8 and go on learning while they read the test texts.",
     )
     return [
+        *cautions(data["training_texts"], data["training_characters"] / data["training_texts"]),
         *said,
         *([f"Chosen on validation: {chosen}."] if chosen else []),
         *(f"{name} {signature}" for name, signature in standings.signatures.items()),
@@ -71,15 +73,16 @@ def notes(standings: Standings) -> list[str]:
     ]
 
 
-def markdown(standings: Standings, name: str) -> str:
+def markdown(standings: Standings) -> str:
     """The content of `README.md`: all figures and all differences, with intervals."""
     costs = [["", *_COSTS]]
     costs += [[row.name, *(cell(row) for cell in _COSTS.values())] for row in standings.rows if row.family]
     meanings = "\n".join(f"- **{measure.title}**: {measure.meaning}" for measure in MEASURES.values())
     said = "\n".join(f"- {note}" for note in notes(standings))
-    return f"""# {name}
+    return f"""# Model families on {standings.data["source"]}
 
-Model families on one split of `{standings.data["source"]}` with equal time; the best is **{standings.best}**.
+One split, equal time; the best is **{standings.best}**. The texts are in this folder, `train`, `validation` and `test`,
+each model in one of its own: its card says how it is made again.
 
 {_figures(standings, *_PREDICTS, *_WRITES)}
 
