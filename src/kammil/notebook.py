@@ -8,7 +8,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from kammil.training.events import EpochEnded, Event, Interrupted, Progressed, unheard
+from kammil.training.events import EpochEnded, Event, Interrupted, Outdone, Progressed, unheard
 
 _EVERY = 0.2
 """Seconds between two pictures: more than a browser draws, less than a person notices."""
@@ -42,8 +42,13 @@ class Shown:
             self._share, self._elapsed, at_once = event.progress, event.elapsed, False
         elif isinstance(event, EpochEnded):
             self._epochs.append(event)
-        elif isinstance(event, Interrupted):  # pyright: ignore[reportUnnecessaryIsInstance]
+        elif isinstance(event, Interrupted):
             self._said.append(f"ended early: the best of {event.epoch} epochs is kept")
+        elif isinstance(event, Outdone):
+            kept = "it is kept in its place" if event.published else "train it with model='ngram'"
+            self._said.append(
+                f"a counter of the same texts is ahead: {event.counter_bits:.3f} bits to {event.model_bits:.3f}; {kept}"
+            )
         elif (phase := getattr(event, "phase", None)) is not None:
             self._doing, self._share, self._elapsed = str(phase), event.done, event.elapsed
             at_once = False

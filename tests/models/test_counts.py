@@ -79,8 +79,7 @@ def test_what_a_text_lacks_and_nobody_counted_takes_nothing_away() -> None:
     """Of two contexts with one key, the one that is found may never have had what the other's text takes out."""
     counted = table([(1, 2)])
     found = counted.find(np.array([[1]], np.uint32))
-    own = (found.repeat(3, axis=0), np.zeros(3, np.int64), np.array([3, 3, 4]))
-    entries = counted.read_without(found, np.array([0]), own)
+    entries = counted.read_without(found, [Part.of(found.repeat(3, axis=0), np.array([3, 3, 4]))])
     assert spelled(entries) == ([[[1, 1]]], {(0, 2): 1})
 
 
@@ -99,11 +98,3 @@ def test_rare_contexts_can_be_left_out(pairs: list[tuple[int, int]], least: int)
     totals = counted.read(np.arange(len(counted), dtype=np.int32)[:, None]).totals[:, 0]
     fewer = counted.where(totals >= least)
     assert spelled(entries.at_least(np.array([least]))) == spelled(fewer.read(fewer.find(asked)))
-
-
-def test_what_two_contexts_share_a_key_lack_is_never_below_nothing() -> None:
-    """The one that is not found lacks what the other was never seen with."""
-    counted = table([(1, 2)])
-    found = counted.find(np.array([[1]], np.uint32))
-    own = (found.repeat(2, axis=0), np.array([0, 0]), np.array([3, 4]))
-    assert spelled(counted.read_without(found, np.array([0]), own)) == ([[[1, 1]]], {(0, 2): 1})
