@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from numpy.typing import NDArray
 
 from kammil import folder as folders
 from kammil.corpus.duplicates import groups, partners
-from kammil.errors import KammilError, MissingExtraError, OptionError
+from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, novelty
 from kammil.gathering import Data
+from kammil.holding import empty, waiting
 from kammil.models.base import Artifacts
 from kammil.models.families import Blended, Counting, Neural, family, settings_of
 from kammil.models.rounding import unpack
@@ -43,12 +43,13 @@ class Base:
 
 
 class Run:
-    """One run: learn, export, evaluate, write. What an interruption must not lose waits beside the final folder."""
+    """One run: learn, export, evaluate, write. What an interruption must not lose waits beside the final folder, whose
+    maker holds its lock."""
 
     def __init__(self, recipe: Recipe, data: Data, out: Path, base: Base | None) -> None:
         """Encode the texts; nothing is written yet."""
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
-        self.waiting = out.with_name(f".{out.name}.training")
+        self.waiting = waiting(out)
         own = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
         theirs = base.model.vocabulary.characters if base is not None else ()
         self.vocabulary = CharacterVocabulary([*own, *theirs])
@@ -78,7 +79,7 @@ class Run:
         trained = publish(
             made, self.recipe, self.data, base, self.out, history=history, seconds=seconds, replace=replace
         )
-        shutil.rmtree(self.waiting, ignore_errors=True)
+        empty(self.out)
         return trained
 
     def _learn(
@@ -124,7 +125,7 @@ class Run:
             history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=checkpoint)
         finally:
             if not checkpoint.exists():  # nothing to go on from
-                shutil.rmtree(self.waiting, ignore_errors=True)
+                empty(self.out)
         artifacts = chosen.export(network.eval())
         if cut is not None:
             artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()}, artifacts.step)
@@ -179,11 +180,7 @@ class Run:
                     "give the same, or --replace to begin anew."
                 )
             return
-        shutil.rmtree(self.waiting, ignore_errors=True)
-        try:
-            self.waiting.mkdir(parents=True)
-        except OSError as error:
-            raise KammilError(f"cannot write {self.waiting}: {error.strerror}; name another place.") from error
+        empty(self.out)
         folders.put(file, json.dumps(ours).encode())
 
 

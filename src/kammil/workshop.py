@@ -11,6 +11,7 @@ from typing import Any
 from kammil import folder as folders
 from kammil.errors import OptionError
 from kammil.gathering import Data, Source, gather
+from kammil.holding import held
 from kammil.models.families import Blended, family
 from kammil.publishing import Made, Trained, about, finished, publish
 from kammil.recipe import READING, Recipe
@@ -53,11 +54,13 @@ def train(
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     folders.check_free(target, replace=replace)
-    data = gather(recipe, source, validation)
-    if recipe.members:
-        return _together(recipe, options, data, target, replace=replace, listen=listen)
-    base = _base(recipe, target, replace=replace, listen=listen)
-    return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=listen)
+    with held(target):
+        folders.check_free(target, replace=replace)  # again: what a kill left may have been put back
+        data = gather(recipe, source, validation)
+        if recipe.members:
+            return _together(recipe, options, data, target, replace=replace, listen=listen)
+        base = _base(recipe, target, replace=replace, listen=listen)
+        return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=listen)
 
 
 def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> Base | None:
@@ -79,11 +82,12 @@ def _beside(recipe: Recipe, data: Data, place: Path, *, replace: bool, listen: L
     """
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
-    if not finished(place, recipe, data, _about_base(recipe)):
-        run = Run(recipe, data, place, _base(recipe, place, replace=replace, listen=listen))
-        folders.check_free(place, replace=replace)
-        run.make(resume=run.waiting.exists(), replace=replace, listen=listen)
-    return folders.read(place)
+    with held(place):
+        if not finished(place, recipe, data, _about_base(recipe)):
+            run = Run(recipe, data, place, _base(recipe, place, replace=replace, listen=listen))
+            folders.check_free(place, replace=replace)
+            run.make(resume=True, replace=replace, listen=listen)
+        return folders.read(place)
 
 
 def _about_base(recipe: Recipe) -> Mapping[str, Any] | None:
