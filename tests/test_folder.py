@@ -504,7 +504,11 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
     with folders.new(tmp_path / "model") as draft:
         fill(draft, "old")
     rename = Path.rename
-    monkeypatch.setattr(placing, "exchanged", lambda *_: False)  # a system that cannot
+
+    def unable(one: Path, other: Path) -> bool:
+        return False
+
+    monkeypatch.setattr(placing, "exchanged", unable)  # a system that cannot
 
     def failing(path: Path, target: Path) -> Path:
         if path.suffix == ".draft":

@@ -59,8 +59,9 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     markdown = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     markdown += ["| " + " | ".join(line) + " |" for line in lines]
     settings = ", ".join(f"{k} {v}" for k, v in model.description.settings.items() if v is not None)
+    resolved = recipe["training"] | training.get("used", {})
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
-    options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
+    options = ", ".join(f"{k} {v}" for k, v in (read | resolved).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
     base = _base(data.get("base"))
     config = " --config FILE" if recipe.get("base") or recipe.get("members") else ""

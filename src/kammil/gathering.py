@@ -14,6 +14,7 @@ from kammil.corpus import sources
 from kammil.corpus.duplicates import groups, partners
 from kammil.corpus.splitting import Leaks, leaks, split
 from kammil.errors import DataError
+from kammil.progress import phase, tracked
 from kammil.recipe import Recipe
 
 HELD_OUT = 0.1
@@ -69,13 +70,14 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
 def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
     if isinstance(source, str | Path):
-        read = sources.rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
+        with phase(f"reading {name_of(source)}"):
+            read = sources.rows(source, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
         raw, name, sha256 = list(read.texts), name_of(source), read.sha256
     else:
         raw, name = list(source), f"{len(source)} texts"
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
     rules = recipe.text_rules
-    texts = [text for text in (rules.normalise(text.strip()).rstrip() for text in raw) if text]
+    texts = [text for text in (rules.normalise(text.strip()).rstrip() for text in tracked(raw, "normalising")) if text]
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
     return texts, name, sha256

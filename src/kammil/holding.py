@@ -14,7 +14,8 @@ from typing import Any, cast
 from kammil import placing
 from kammil.errors import FolderError
 
-LOCK, HOLDER = "lock", "holder.json"
+LOCK, HOLDER, CHECKPOINT = "lock", "holder.json", "checkpoint.safetensors"
+"""Files in the folder that waits beside a model: the lock, who holds it, and the state after an epoch."""
 
 
 def waiting(out: Path) -> Path:
@@ -30,7 +31,7 @@ def held(out: Path) -> Generator[None]:
     """
     from filelock import FileLock, Timeout  # only those who write pay for it
 
-    place = waiting(out)
+    place, made = waiting(out), False
     try:
         made = not place.exists()
         place.mkdir(parents=True, exist_ok=True)

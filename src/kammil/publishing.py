@@ -17,10 +17,11 @@ from kammil import folder as folders
 from kammil.card import model_card
 from kammil.completion import load
 from kammil.errors import KammilError
-from kammil.evaluation.metrics import Evaluation, evaluate
+from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
 from kammil.gathering import Data, printable
 from kammil.models.base import Artifacts, Settings
 from kammil.models.rounding import unpack
+from kammil.progress import phase
 from kammil.recipe import Recipe
 from kammil.training.events import EpochEnded
 from kammil.vocabulary import CharacterVocabulary
@@ -47,6 +48,8 @@ class Made:
     seen: Mapping[str, NDArray[np.generic]]
     """Which runs of letters stand in the texts."""
     baselines: Mapping[str, NDArray[np.generic]]
+    used: Mapping[str, str] | None = None
+    """The device and the precision of training."""
 
 
 def about(data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -73,6 +76,7 @@ def finished(folder: Path, recipe: Recipe, data: Data, base: Mapping[str, Any] |
         there = found | {"recipe": Recipe.model_validate(found["recipe"]).model_dump(mode="json")}
     except (KammilError, ValidationError, KeyError):
         return False
+    there.pop("used", None)  # the same recipe, wherever it was followed
     return there == json.loads(json.dumps(_training(recipe, data, base)))
 
 
@@ -94,10 +98,11 @@ def publish(
             family=recipe.model,
             settings=made.settings.model_dump(),
             rules=recipe.text_rules.to_dict(),
-            training=_training(recipe, data, base),
+            training=_training(recipe, data, base) | ({"used": dict(made.used)} if made.used else {}),
         )
         folders.write(draft, description, made.vocabulary, made.artifacts, seen=made.seen, baselines=made.baselines)
-        evaluation = evaluate(load(draft), data.validation)
+        with phase("evaluating", LOOPS):
+            evaluation = evaluate(load(draft), data.validation)
         folders.write_metrics(
             draft,
             {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,8 +62,9 @@ class Run:
         settings = settings_of(chosen, self.recipe.settings)
         started = time.monotonic()
         history: tuple[EpochEnded, ...] = ()
+        used: dict[str, str] | None = None
         if not isinstance(chosen, Counting):
-            artifacts, history = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
+            artifacts, history, used = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
         else:
             settings, artifacts = chosen.fit(self.train, self.validation, self.vocabulary.size, settings)
         seconds = history[-1].elapsed if history else time.monotonic() - started
@@ -74,6 +75,7 @@ class Run:
             artifacts,
             novelty.build(texts),
             baselines.count(self.train, self.vocabulary.size),
+            used,
         )
         base = self.base.model.description.training["data"] if self.base is not None else None
         trained = publish(
@@ -84,11 +86,12 @@ class Run:
 
     def _learn(
         self, chosen: Neural | Blended, settings: Any, *, resume: bool, replace: bool, listen: Callable[[Event], None]
-    ) -> tuple[Artifacts, tuple[EpochEnded, ...]]:
+    ) -> tuple[Artifacts, tuple[EpochEnded, ...], dict[str, str]]:
         """The one training loop, resumable."""
         try:
             import torch
 
+            from kammil.training import devices
             from kammil.training.checkpoint import Checkpoint
             from kammil.training.lessons import Lessons
             from kammil.training.loop import fit
@@ -108,8 +111,9 @@ class Run:
             None if experts is None else _shown(experts),
         )
         checkpoint = Checkpoint(self.waiting)
+        used = devices.used(self.recipe.training)
         try:
-            self._open_waiting(going_on=checkpoint.exists(), resume=resume, replace=replace)
+            self._open_waiting(used, going_on=checkpoint.exists(), resume=resume, replace=replace)
             torch.manual_seed(self.recipe.training.seed)
             if isinstance(chosen, Blended):
                 network = chosen.build(self.vocabulary.size, settings, experts.number if experts is not None else 0)
@@ -131,7 +135,7 @@ class Run:
             artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()}, artifacts.step)
         if experts is not None:
             artifacts = Artifacts({**artifacts.weights, **experts.arrays()}, artifacts.step)
-        return artifacts, history
+        return artifacts, history, used
 
     def _experts(self, chosen: Blended, settings: Any) -> Experts:
         """The tables of counts; near-duplicates are told apart from what a text can be predicted by."""
@@ -156,11 +160,11 @@ class Run:
         near = partners(new, list(self.data.train)) if new else []
         return [text for text, partner in zip(new, near, strict=True) if partner < 0]
 
-    def _open_waiting(self, *, going_on: bool, resume: bool, replace: bool) -> None:
+    def _open_waiting(self, used: Mapping[str, str], *, going_on: bool, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
         file = self.waiting / "run.json"
         ours = self.recipe.model_dump(mode="json")
-        ours |= ours.pop("training") | ours.pop("settings")
+        ours |= ours.pop("training") | ours.pop("settings") | used
         ours["SHA-256 of the texts"] = self.data.sha256
         ours["SHA-256 of the validation texts"] = hashlib.sha256(json.dumps(self.data.validation).encode()).hexdigest()
         if going_on and not resume and not replace:

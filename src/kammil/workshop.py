@@ -13,6 +13,7 @@ from kammil.errors import OptionError
 from kammil.gathering import Data, Source, gather
 from kammil.holding import held
 from kammil.models.families import Blended, family
+from kammil.progress import told
 from kammil.publishing import Made, Trained, about, finished, publish
 from kammil.recipe import READING, Recipe
 from kammil.run import Base, Run
@@ -54,7 +55,7 @@ def train(
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     folders.check_free(target, replace=replace)
-    with held(target):
+    with held(target), told(listen):
         folders.check_free(target, replace=replace)  # again: what a kill left may have been put back
         data = gather(recipe, source, validation)
         if recipe.members:
@@ -148,8 +149,10 @@ def _together(
         )
     except ValueError as error:
         raise OptionError(f"the members do not fit together: {error}.") from error
+    used = [model.description.training.get("used") for model in models]
+    same = used[0] if all(one == used[0] for one in used) else None
     return publish(
-        Made(settings, first.vocabulary, artifacts, first.seen, first.baselines),
+        Made(settings, first.vocabulary, artifacts, first.seen, first.baselines, same),
         recipe,
         data,
         first.description.training["data"]["base"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from kammil.errors import FolderError, OptionError
 from kammil.models.base import Ids
 from kammil.training import loop
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.events import EpochEnded, Event, Interrupted, Progressed
+from kammil.training.events import Began, EpochEnded, Event, Progressed
 from kammil.training.lessons import Lessons
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
@@ -85,12 +86,16 @@ def timeless(history: Sequence[EpochEnded]) -> list[EpochEnded]:
     ]
 
 
+def ended_or_under_way(heard: Sequence[Event]) -> list[Progressed | EpochEnded]:
+    return [event for event in heard if isinstance(event, Progressed | EpochEnded)]
+
+
 def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Event], None]:
     """A listener that raises after a step; step 0 is the end of the epoch."""
 
     def listen(event: Event) -> None:
         at = event.step if isinstance(event, Progressed) else 0
-        if event.epoch == epoch and at == step and not isinstance(event, Interrupted):
+        if isinstance(event, Progressed | EpochEnded) and event.epoch == epoch and at == step:
             raise error
 
     return listen
@@ -222,14 +227,14 @@ def test_events_come_in_order(lessons: Lessons) -> None:
     heard: list[Event] = []
     history = fit(network(), lessons, options(epochs=3), listen=heard.append)
     steps = math.ceil(len(lessons.train) / 8)
-    places = [(e.epoch, e.step if isinstance(e, Progressed) else steps + 1) for e in heard]
+    places = [(e.epoch, e.step if isinstance(e, Progressed) else steps + 1) for e in ended_or_under_way(heard)]
     assert places == [(epoch, step) for epoch in (1, 2, 3) for step in range(1, steps + 2)]
     assert tuple(e for e in heard if isinstance(e, EpochEnded)) == history
     progressed = [e for e in heard if isinstance(e, Progressed)]
     assert [e.progress for e in progressed] == pytest.approx([i / (3 * steps) for i in range(3 * steps)])
     assert {(e.steps, e.epochs) for e in progressed} == {(steps, 3)}
     assert progressed[steps - 1].train_bits == history[0].train_bits
-    times = [e.elapsed for e in heard if not isinstance(e, Interrupted)]
+    times = [e.elapsed for e in ended_or_under_way(heard)]
     assert times == sorted(times)
 
 
@@ -404,7 +409,7 @@ def test_the_least_minutes_are_one_step(lessons: Lessons, monkeypatch: pytest.Mo
     heard: list[Event] = []
     model = network()
     history = fit(model, lessons, options(minutes=0.001), listen=heard.append)
-    assert [type(event) for event in heard] == [Progressed, EpochEnded]
+    assert [type(event) for event in heard] == [Began, Progressed, EpochEnded]
     assert len(history) == 1
     assert not equal(weights(model), weights(network()))
 
@@ -449,7 +454,24 @@ def test_a_device_that_is_not_there_is_said_in_one_sentence(lessons: Lessons, de
         fit(network(), lessons, options(device=device))
 
 
-def test_threads(lessons: Lessons) -> None:
+@pytest.mark.parametrize("error", [None, KilledError])
+def test_threads_are_those_of_training_alone(lessons: Lessons, error: type[BaseException] | None) -> None:
     torch.set_num_threads(2)
-    fit(network(), lessons, options(epochs=1, threads=1))
-    assert torch.get_num_threads() == 1
+    seen: list[int] = []
+
+    def listen(event: Event) -> None:
+        seen.append(torch.get_num_threads())
+        if error is not None and isinstance(event, Progressed):
+            raise error
+
+    with pytest.raises(error) if error is not None else nullcontext():
+        fit(network(), lessons, options(epochs=1, threads=1), listen=listen)
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2
+
+
+def test_where_it_learns_is_told_first(lessons: Lessons) -> None:
+    heard: list[Event] = []
+    fit(network(), lessons, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), listen=heard.append)
+    assert heard[0] == Began("cpu", "bfloat16", 1)
+    assert not any(isinstance(event, Began) for event in heard[1:])

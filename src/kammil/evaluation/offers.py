@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.models.base import Runner, rows
+from kammil.progress import steps
 from kammil.suggestion import Letters, Search
 from kammil.text import words
 from kammil.vocabulary import BOS, CharacterVocabulary
@@ -53,11 +54,13 @@ def offers(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
     encoded = [vocabulary.encode(text) for text in texts]
     ends = [word_ends(text) for text in texts]
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+    step = steps("typing", sum(len(texts[i]) + 1 for i in order[::_BATCH]))
     for begin in range(0, len(order), _BATCH):
         live = order[begin : begin + _BATCH]  # the longest first, so that those that go on stand first
         log_probabilities, state = runner.step(np.full(len(live), BOS), runner.start(len(live)))
         for t in range(len(texts[live[0]]) + 1):
             going = [i for i in live if len(texts[i]) >= t]
+            step()
             if t > 0:
                 ids = np.array([encoded[i][t - 1] for i in going])
                 log_probabilities, state = runner.step(ids, rows(state, np.arange(len(going))))

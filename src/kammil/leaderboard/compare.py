@@ -22,6 +22,7 @@ from kammil.leaderboard.entrants import entrant, rivals
 from kammil.leaderboard.parts import gather
 from kammil.leaderboard.shelf import Shelf
 from kammil.models.families import FAMILIES, family
+from kammil.progress import told
 from kammil.recipe import Recipe
 from kammil.training.events import Event, unheard
 from kammil.training.options import TrainingOptions
@@ -68,7 +69,7 @@ def compare(
     signatures = overlap.signatures()  # first of all: what is missing is said before hours of training
     recipes = _recipes(families, options | {"minutes": minutes}, left_out)
     shelf = Shelf(Path(out))
-    with held(shelf.path):
+    with held(shelf.path), told(listen):
         parts = gather(next(iter(recipes.values())), source, validation, test)
         makers = rivals(parts)
         keys = {name: parts.key() for name in makers}

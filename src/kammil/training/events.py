@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kammil.progress import Noted, Working
+
+
+@dataclass(frozen=True)
+class Began:
+    """Training begins, or goes on."""
+
+    device: str
+    """Where."""
+    precision: str
+    """Of the factors of products."""
+    threads: int | None
+    """On a processor, how many."""
+
 
 @dataclass(frozen=True)
 class Progressed:
@@ -57,7 +71,7 @@ class Interrupted:
     """The last one after which the model was validated."""
 
 
-Event = Progressed | EpochEnded | Interrupted
+Event = Working | Noted | Began | Progressed | EpochEnded | Interrupted
 
 
 def unheard(event: Event) -> None:

@@ -19,10 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from kammil.errors import OptionError
+from kammil.progress import steps
 from kammil.training.batches import Batch, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.devices import accelerator, adamw, halves
-from kammil.training.events import EpochEnded, Event, Interrupted, Progressed, unheard
+from kammil.training.devices import accelerator, adamw, halves, precision
+from kammil.training.events import Began, EpochEnded, Event, Interrupted, Progressed, unheard
 from kammil.training.lessons import Arrays, Lessons
 from kammil.training.loss import teacher_forced
 from kammil.training.options import TrainingOptions
@@ -59,7 +60,11 @@ def fit(
     So does a loss that is no number any more; in the first epoch it is an `OptionError`, and so is a device that is not
     there.
     """
-    return _Run(model, lessons, options, listen, checkpoint).go()
+    threads = torch.get_num_threads()
+    try:
+        return _Run(model, lessons, options, listen, checkpoint).go()
+    finally:
+        torch.set_num_threads(threads)  # they are those of the whole process, which may do other things
 
 
 @dataclass
@@ -120,6 +125,8 @@ class _Run:
 
     def go(self) -> tuple[EpochEnded, ...]:
         """Epochs until the last, until the minutes are used up, or until nothing gets better."""
+        where = self.accelerator.device.type
+        self.listen(Began(where, precision(halves=self.halves), torch.get_num_threads() if where == "cpu" else None))
         finished = len(self.history) >= self.epochs or self._stale() >= self.options.patience
         while not finished:
             tally = _Tally()
@@ -225,7 +232,9 @@ class _Run:
         """Bits and accuracy a counted position of the validation texts."""
         self.model.eval()
         nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
+        step = steps("validating", math.ceil(len(self.validation) / self.options.batch_size))
         for batch, shown in self._shown(batches(self.validation, self.options.batch_size), learning=False):
+            step()
             logits, _, targets, counted = self._predict(batch, shown)
             totals = teacher_forced(logits, targets, counted)
             nats, count, correct = nats + totals.nats.item(), count + totals.count, correct + totals.correct
