@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -38,14 +39,35 @@ class Data:
     """Texts left out because they resemble those that the recipe excludes."""
     repeated: int = 0
     """Texts left out because they resemble an earlier one."""
+    drawn: tuple[int, int] | None = None
+    """How many texts, and validation texts, were drawn where the minutes were too few for all."""
 
 
 Source = str | Path | Sequence[str]
 
 
-def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> Data:
+class Fits(Protocol):
+    """Chooses as many texts as there is time for."""
+
+    def texts(self, texts: list[str], validation: list[str] | None) -> list[str]:
+        """Of all texts, where those of a validation file are given or not."""
+        ...
+
+    def judges(self, validation: list[str]) -> list[str]:
+        """Of the validation texts."""
+        ...
+
+
+def gather(recipe: Recipe, source: Source, validation: Source | None = None, *, fitting: Fits | None = None) -> Data:
     """Read, normalise and split; `DataError` where nothing is left to learn from or to validate with."""
     texts, name, sha256 = as_seen(recipe, source)
+    judges, judges_name = None, ""
+    if validation is not None:
+        judges, judges_name, _ = as_seen(recipe, validation)
+    known = len(texts)
+    if fitting is not None:
+        texts = fitting.texts(texts, judges)
+    left_out = known - len(texts)
     read = len(texts)
     for other in recipe.exclude:
         near = partners(texts, as_seen(recipe, other)[0])
@@ -57,14 +79,18 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
     repeated = read - excluded - len(texts)
     if not texts:
         raise DataError(f"all {read} texts of {name} resemble texts that exclude names; name other ones.")
-    if validation is None:
+    if judges is None:
         parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
         train, held_out = [texts[i] for i in parts.train], [texts[i] for i in parts.validation]
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:
-        train = texts
-        held_out, held_out_name, _ = as_seen(recipe, validation)
-    return Data(tuple(train), tuple(held_out), name, sha256, held_out_name, leaks(train, held_out), excluded, repeated)
+        train, held_out, held_out_name = texts, judges, judges_name
+    known = len(held_out)
+    if fitting is not None:
+        held_out = fitting.judges(held_out)
+    drawn = (read, len(held_out)) if left_out or known > len(held_out) else None
+    leaking = leaks(train, held_out)
+    return Data(tuple(train), tuple(held_out), name, sha256, held_out_name, leaking, excluded, repeated, drawn)
 
 
 def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:

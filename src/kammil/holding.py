@@ -14,8 +14,8 @@ from typing import Any, cast
 from kammil import placing
 from kammil.errors import FolderError
 
-LOCK, HOLDER, CHECKPOINT = "lock", "holder.json", "checkpoint.safetensors"
-"""Files in the folder that waits beside a model: the lock, who holds it, and the state after an epoch."""
+LOCK, HOLDER, RUN, CHECKPOINT = "lock", "holder.json", "run.json", "checkpoint.safetensors"
+"""Files in the folder that waits beside a model: the lock, who holds it, of which run it is, the state of an epoch."""
 
 
 def waiting(out: Path) -> Path:

@@ -65,7 +65,7 @@ def about(data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
         "validation": data.validation_source,
         "validation_texts": len(data.validation),
         "validation_leaks": asdict(data.leaks) | {"exact_rows": [], "near_rows": [], "near_sources": []},
-    }
+    } | ({"drawn": list(data.drawn)} if data.drawn else {})
 
 
 def finished(folder: Path, recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> bool:

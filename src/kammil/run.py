@@ -18,13 +18,14 @@ from kammil.corpus.duplicates import groups, partners
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, novelty
 from kammil.gathering import Data
-from kammil.holding import empty, waiting
+from kammil.holding import RUN, empty, held, waiting
 from kammil.models.base import Artifacts
 from kammil.models.families import Blended, Counting, Neural, family, settings_of
 from kammil.models.rounding import unpack
 from kammil.publishing import Made, Trained, publish
 from kammil.recipe import Recipe
-from kammil.training.events import EpochEnded, Event
+from kammil.training.clock import Clock
+from kammil.training.events import EpochEnded, Event, unheard
 from kammil.vocabulary import CharacterVocabulary, rare_characters
 
 if TYPE_CHECKING:
@@ -46,8 +47,20 @@ class Run:
     """One run: learn, export, evaluate, write. What an interruption must not lose waits beside the final folder, whose
     maker holds its lock."""
 
-    def __init__(self, recipe: Recipe, data: Data, out: Path, base: Base | None) -> None:
-        """Encode the texts; nothing is written yet."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Data,
+        out: Path,
+        base: Base | None,
+        *,
+        clock: Clock | None = None,
+        reserve: float = 0.0,
+    ) -> None:
+        """Encode the texts; nothing is written yet. Learning ends `reserve` seconds before the clock's time is up."""
+        self.clock = clock or Clock(recipe.training.minutes)
+        self.reserve = reserve
+        self.rehearsing = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
         self.waiting = waiting(out)
         own = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
@@ -56,18 +69,24 @@ class Run:
         self.train = [self.vocabulary.encode(text) for text in data.train]
         self.validation = [self.vocabulary.encode(text) for text in data.validation]
 
+    def rehearse(self) -> tuple[float, float]:
+        """Do all but learn; the times at which learning would have ended, and at which there was a model to judge."""
+        self.rehearsing = True
+        with held(self.out):
+            self.make(resume=False, replace=False, listen=unheard)
+        return self.learnt_at, self.made_at
+
     def make(self, *, resume: bool, replace: bool, listen: Callable[[Event], None]) -> Trained:
         """Train and write the folder."""
         chosen = family(self.recipe.model)
         settings = settings_of(chosen, self.recipe.settings)
-        started = time.monotonic()
         history: tuple[EpochEnded, ...] = ()
         used: dict[str, str] | None = None
         if not isinstance(chosen, Counting):
             artifacts, history, used = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
         else:
             settings, artifacts = chosen.fit(self.train, self.validation, self.vocabulary.size, settings)
-        seconds = history[-1].elapsed if history else time.monotonic() - started
+            self.learnt_at = time.monotonic()
         texts = [*self.data.train, *(self.base.texts if self.base is not None else ())]
         made = Made(
             settings,
@@ -77,6 +96,8 @@ class Run:
             baselines.count(self.train, self.vocabulary.size),
             used,
         )
+        self.made_at = time.monotonic()
+        seconds = history[-1].elapsed if history else self.clock.elapsed
         base = self.base.model.description.training["data"] if self.base is not None else None
         trained = publish(
             made, self.recipe, self.data, base, self.out, history=history, seconds=seconds, replace=replace
@@ -112,6 +133,7 @@ class Run:
         )
         checkpoint = Checkpoint(self.waiting)
         used = devices.used(self.recipe.training)
+        history: tuple[EpochEnded, ...] = ()
         try:
             self._open_waiting(used, going_on=checkpoint.exists(), resume=resume, replace=replace)
             torch.manual_seed(self.recipe.training.seed)
@@ -126,7 +148,17 @@ class Run:
                 if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
                     their_settings = chosen.settings.model_validate(theirs.description.settings)
                     chosen.inherit(network, settings, weights, their_settings)
-            history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=checkpoint)
+            if not self.rehearsing:
+                history = fit(
+                    network,
+                    lessons,
+                    self.recipe.training,
+                    listen=listen,
+                    checkpoint=checkpoint,
+                    clock=self.clock,
+                    reserve=self.reserve,
+                )
+            self.learnt_at = time.monotonic()
         finally:
             if not checkpoint.exists():  # nothing to go on from
                 empty(self.out)
@@ -162,9 +194,10 @@ class Run:
 
     def _open_waiting(self, used: Mapping[str, str], *, going_on: bool, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
-        file = self.waiting / "run.json"
+        file = self.waiting / RUN
         ours = self.recipe.model_dump(mode="json")
         ours |= ours.pop("training") | ours.pop("settings") | used
+        ours["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
         ours["SHA-256 of the texts"] = self.data.sha256
         ours["SHA-256 of the validation texts"] = hashlib.sha256(json.dumps(self.data.validation).encode()).hexdigest()
         if going_on and not resume and not replace:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from typing import Any
 from kammil import folder as folders
 from kammil.errors import OptionError
 from kammil.gathering import Data, Source, gather
-from kammil.holding import held
+from kammil.holding import RUN, held, waiting
 from kammil.models.families import Blended, family
+from kammil.pacing import Fitting, measure
 from kammil.progress import told
 from kammil.publishing import Made, Trained, about, finished, publish
 from kammil.recipe import READING, Recipe
 from kammil.run import Base, Run
+from kammil.training.clock import Clock
 from kammil.training.events import Event, unheard
 
 Listener = Callable[[Event], None]
@@ -51,17 +54,32 @@ def train(
     # (1360 ms instead of 223 on two cores); asleep they lose nothing. Read when PyTorch is loaded, so not later.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     recipe = Recipe.of(options)
+    clock = Clock(recipe.training.minutes)
     target = Path(out)
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     folders.check_free(target, replace=replace)
     with held(target), told(listen):
         folders.check_free(target, replace=replace)  # again: what a kill left may have been put back
-        data = gather(recipe, source, validation)
         if recipe.members:
+            data = gather(recipe, source, validation)
             return _together(recipe, options, data, target, replace=replace, listen=listen)
-        base = _base(recipe, target, replace=replace, listen=listen)
-        return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=listen)
+        fitting = Fitting(recipe, clock, _drawn(target) if resume else None)
+        data = gather(recipe, source, validation, fitting=fitting)
+        with clock.stopped():
+            base = _base(recipe, target, replace=replace, listen=listen)
+        reserve = fitting.pace.reserve(data) if fitting.pace is not None else 0.0
+        run = Run(recipe, data, target, base, clock=clock, reserve=reserve)
+        return run.make(resume=resume, replace=replace, listen=listen)
+
+
+def _drawn(out: Path) -> Sequence[int] | None:
+    """How many texts an interrupted run drew, which its minutes did not suffice for all of."""
+    try:
+        training, validation = json.loads((waiting(out) / RUN).read_text("utf-8"))["drawn"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return int(training), int(validation)
 
 
 def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> Base | None:
@@ -85,7 +103,11 @@ def _beside(recipe: Recipe, data: Data, place: Path, *, replace: bool, listen: L
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
     with held(place):
         if not finished(place, recipe, data, _about_base(recipe)):
-            run = Run(recipe, data, place, _base(recipe, place, replace=replace, listen=listen))
+            base = _base(recipe, place, replace=replace, listen=listen)
+            clock = Clock(recipe.training.minutes)
+            pace = measure(recipe, data.train, data.validation) if clock.seconds is not None else None
+            reserve = pace.reserve(data) if pace is not None else 0.0
+            run = Run(recipe, data, place, base, clock=clock, reserve=reserve)
             folders.check_free(place, replace=replace)
             run.make(resume=True, replace=replace, listen=listen)
         return folders.read(place)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from kammil.errors import FolderError, OptionError
 from kammil.models.base import Ids
-from kammil.training import loop
+from kammil.training import clock, loop
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.events import Began, EpochEnded, Event, Progressed
 from kammil.training.lessons import Lessons
@@ -475,3 +475,63 @@ def test_where_it_learns_is_told_first(lessons: Lessons) -> None:
     fit(network(), lessons, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), listen=heard.append)
     assert heard[0] == Began("cpu", "bfloat16", 1)
     assert not any(isinstance(event, Began) for event in heard[1:])
+
+
+# ---- the clock of a whole run
+
+
+def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
+    """The loop and the clock of the run read the same time."""
+    made = Clock(tick)
+    for module in (loop, clock):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic))
+    return made
+
+
+def test_what_came_before_and_what_comes_after_is_inside_the_minutes(
+    lessons: Lessons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = clocked(monkeypatch, 1.0)
+    whole = clock.Clock(5.0)
+    time.now += 100  # counting
+    fit(network(), lessons, options(epochs=10_000, minutes=5, patience=10_000), clock=whole, reserve=60.0)
+    assert 215 < whole.elapsed <= 245
+
+
+def test_a_long_validation_is_inside_the_minutes(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of a second, and so many validation texts that to judge by all of them takes ten minutes."""
+    many = dataclasses.replace(lessons, validation=list(lessons.validation) * 400)
+    clocked(monkeypatch, 1.0)
+    whole = clock.Clock(5.0)
+    judged: list[int] = []
+    validate = loop._Run._validate  # pyright: ignore[reportPrivateUsage]
+
+    def slow(run: Any) -> tuple[float, float]:
+        judged.append(len(run.validation))
+        return validate(run)
+
+    monkeypatch.setattr(loop._Run, "_validate", slow)  # pyright: ignore[reportPrivateUsage]
+    history = fit(network(), many, options(epochs=10_000, minutes=5, patience=10_000), clock=whole, reserve=10.0)
+    assert history and len(set(judged)) == 1 and judged[0] < 600
+    assert 250 < whole.elapsed < 330
+
+
+def test_no_time_at_all_is_one_step(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = clocked(monkeypatch, 0.0)
+    whole = clock.Clock(1.0)
+    time.now, time.tick = 500.0, 1.0
+    heard: list[Event] = []
+    history = fit(network(), lessons, options(minutes=1), listen=heard.append, clock=whole, reserve=30.0)
+    assert len(history) == 1 and sum(isinstance(event, Progressed) for event in heard) == 1
+
+
+def test_a_clock_stands_still_for_what_has_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = clocked(monkeypatch, 0.0)
+    whole = clock.Clock(1.0)
+    time.now += 10
+    with whole.stopped():
+        time.now += 1000
+    assert (whole.elapsed, whole.left) == (10, 50)
+    time.now += 1000
+    assert whole.left == 0
+    assert clock.Clock(None).left == math.inf
