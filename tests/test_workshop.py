@@ -440,6 +440,13 @@ def test_members_learn_by_themselves_and_become_one(tmp_path: Path, few: list[st
     model, *alone = (folders.read(tmp_path / name) for name in ("model", "model-1", "model-2"))
     assert model.description.settings == alone[0].description.settings | {"networks": 2}
     assert model.metrics["training_seconds"] == pytest.approx(sum(one.metrics["training_seconds"] for one in alone))
+    assert model.metrics["history"] == []
+    assert model.metrics["members"] == [one.metrics["history"] for one in alone] and all(model.metrics["members"])
+    bases = [folders.read(tmp_path / f"model-{n}-base").metrics["training_seconds"] for n in (1, 2)]
+    whole = model.metrics["training_seconds"] + sum(bases)
+    assert model.metrics["training_seconds_in_all"] == pytest.approx(whole, abs=0.05)
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert ("the last stage of its training took" in card and f"after {sum(bases):.1f} s" in card) or sum(bases) < 0.1
     assert model.metrics["parameters"] > alone[0].metrics["parameters"]
     assert kammil.load(tmp_path / "model").complete("شو", length=5).text
     # Again: what is finished is taken as it is, also when it was written before there were members.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kammil.evaluation.intervals import Figure
@@ -68,7 +69,7 @@ def model_card(name: str, model: Model, evaluation: Evaluation) -> str:
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
-{model.metrics["parameters"]:,} parameters, trained in {model.metrics["training_seconds"]:.1f} s.
+{model.metrics["parameters"]:,} parameters, {_trained(model.metrics, based=data.get("base") is not None)}.
 
 ## Data
 
@@ -96,6 +97,16 @@ unkind; it knows no facts; do not publish what it writes as somebody's words.
 
 `kammil train {data["source"]} --model {model.description.family} --out {name}{config}` with {options}.
 """
+
+
+def _trained(metrics: Mapping[str, Any], *, based: bool) -> str:
+    """How long it was trained; what it goes on from took a time of its own, which older folders do not know."""
+    seconds = float(metrics["training_seconds"])
+    if not based:
+        return f"trained in {seconds:.1f} s"
+    earlier = float(metrics.get("training_seconds_in_all", seconds)) - seconds
+    after = f", after {earlier:.1f} s for what it goes on from" if earlier > 0 else ""
+    return f"the last stage of its training took {seconds:.1f} s{after}"
 
 
 def _base(data: dict[str, Any] | None) -> str:

@@ -36,6 +36,8 @@ class Trained:
     """On the validation texts."""
     history: tuple[dict[str, Any], ...]
     """One mapping an epoch; empty for a family that counts, and for members that were put together."""
+    members: tuple[tuple[dict[str, Any], ...], ...] = ()
+    """The histories of members that were put together."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,14 @@ def publish(
     *,
     history: Sequence[EpochEnded],
     seconds: float,
+    earlier: float = 0.0,
+    members: Sequence[Sequence[dict[str, Any]]] = (),
     replace: bool,
 ) -> Trained:
-    """Write the folder, evaluate what was written as it will be run, and add the figures and the card."""
+    """Write the folder, evaluate what was written as it will be run, and add the figures and the card.
+
+    `earlier`: seconds in which what it goes on from was trained; `members`: the histories of what it is made of.
+    """
     with folders.new(out, replace=replace) as draft:
         description = folders.Description(
             format=folders.FORMAT,
@@ -108,13 +115,21 @@ def publish(
             {
                 "validation": evaluation.to_dict(),
                 "training_seconds": round(seconds, 2),
+                "training_seconds_in_all": round(seconds + earlier, 2),
                 "parameters": _parameters(unpack(made.artifacts.weights)),
                 "history": [asdict(event) for event in history],
-            },
+            }
+            | ({"members": [list(one) for one in members]} if members else {}),
         )
         model = folders.read(draft)
         folders.put(draft / folders.CARD, model_card(printable(out.name), model, evaluation).encode())
-    return Trained(out, evaluation, tuple(asdict(event) for event in history))
+    return Trained(out, evaluation, tuple(asdict(event) for event in history), tuple(map(tuple, members)))
+
+
+def seconds_in_all(model: folders.Model) -> float:
+    """Of its training and, where its folder knows, of all that it goes on from."""
+    metrics = model.metrics
+    return float(metrics.get("training_seconds_in_all", metrics.get("training_seconds", 0.0)))
 
 
 def _training(recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:

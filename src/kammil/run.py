@@ -22,7 +22,7 @@ from kammil.holding import RUN, empty, held, waiting
 from kammil.models.base import Artifacts
 from kammil.models.families import Blended, Counting, Neural, family, settings_of
 from kammil.models.rounding import unpack
-from kammil.publishing import Made, Trained, publish
+from kammil.publishing import Made, Trained, publish, seconds_in_all
 from kammil.recipe import Recipe
 from kammil.training.clock import Clock
 from kammil.training.events import EpochEnded, Event, unheard
@@ -99,8 +99,17 @@ class Run:
         self.made_at = time.monotonic()
         seconds = history[-1].elapsed if history else self.clock.elapsed
         base = self.base.model.description.training["data"] if self.base is not None else None
+        earlier = seconds_in_all(self.base.model) if self.base is not None else 0.0
         trained = publish(
-            made, self.recipe, self.data, base, self.out, history=history, seconds=seconds, replace=replace
+            made,
+            self.recipe,
+            self.data,
+            base,
+            self.out,
+            history=history,
+            seconds=seconds,
+            earlier=earlier,
+            replace=replace,
         )
         empty(self.out)
         return trained

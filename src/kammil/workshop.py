@@ -16,7 +16,7 @@ from kammil.holding import RUN, held, waiting
 from kammil.models.families import Blended, family
 from kammil.pacing import Fitting, measure
 from kammil.progress import told
-from kammil.publishing import Made, Trained, about, finished, publish
+from kammil.publishing import Made, Trained, about, finished, publish, seconds_in_all
 from kammil.recipe import READING, Recipe
 from kammil.run import Base, Run
 from kammil.training.clock import Clock
@@ -180,6 +180,8 @@ def _together(
         first.description.training["data"]["base"],
         out,
         history=(),
-        seconds=sum(float(model.metrics["training_seconds"]) for model in models),
+        seconds=(seconds := sum(float(model.metrics["training_seconds"]) for model in models)),
+        earlier=sum(map(seconds_in_all, models)) - seconds,
+        members=[model.metrics.get("history", []) for model in models],
         replace=replace,
     )

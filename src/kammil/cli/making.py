@@ -133,8 +133,12 @@ def plot(
 
     path = out or folder / "training.png"
     try:
-        history = [asdict(EpochEnded(**epoch)) for epoch in folders.read(folder).metrics.get("history", [])]
+        metrics = folders.read(folder).metrics
+        history, *members = (
+            [asdict(EpochEnded(**epoch)) for epoch in one]
+            for one in (metrics.get("history", []), *metrics.get("members", []))
+        )
     except TypeError as error:
         raise FolderError(f"{folder / folders.METRICS} holds no training history; copy the folder again.") from error
-    plots.save(plots.training_curves(history, folder.resolve().name), path)
+    plots.save(plots.training_curves(history, folder.resolve().name, members=members), path)
     typer.echo(path)

@@ -51,9 +51,10 @@ def run(
             print(f"{kept(target)}; it was {listen.doing}", file=sys.stderr)
             raise
     print_evaluation(trained.evaluation, target.name)
-    if trained.history:
+    if trained.history or trained.members:
         try:
-            plots.save(plots.training_curves(trained.history, target.name), target / "training.png")
+            curves = plots.training_curves(trained.history, target.name, members=trained.members)
+            plots.save(curves, target / "training.png")
         except (MissingExtraError, FolderError) as error:  # the model is whole without it
             print(f"no figure: {error}", file=sys.stderr)
     typer.echo(f"model: {target}")
