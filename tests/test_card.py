@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import kammil
+from kammil import card
 from kammil import folder as folders
 from kammil.card import ROWS, model_card, show, table
 from kammil.evaluation.intervals import Figure
@@ -90,3 +91,19 @@ def test_a_name_breaks_no_table(trained: Path, evaluation: Evaluation) -> None:
     lines = card_of(trained, evaluation, name="a|b").splitlines()
     rows = [line.replace("\\|", "") for line in lines if line.startswith("|")]
     assert {row.count("|") for row in rows} == {6}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "based", "said"),
+    [
+        ({"training_seconds": 12.34}, False, "trained in 12.3 s"),
+        ({"training_seconds": 232.0}, True, "the last stage of its training took 232.0 s"),
+        (
+            {"training_seconds": 232.0, "training_seconds_in_all": 14_232.0},
+            True,
+            "the last stage of its training took 232.0 s, after 14000.0 s for what it goes on from",
+        ),
+    ],
+)
+def test_how_long_it_was_trained(metrics: dict[str, float], based: bool, said: str) -> None:
+    assert card._trained(metrics, based=based) == said  # pyright: ignore[reportPrivateUsage]

@@ -24,6 +24,7 @@ from safetensors.numpy import save as save_arrays
 
 import kammil
 from kammil import folder as folders
+from kammil import placing
 from kammil.completion import follow
 from kammil.errors import FolderError, KammilError
 from kammil.evaluation import baselines
@@ -503,6 +504,11 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
     with folders.new(tmp_path / "model") as draft:
         fill(draft, "old")
     rename = Path.rename
+
+    def unable(one: Path, other: Path) -> bool:
+        return False
+
+    monkeypatch.setattr(placing, "exchanged", unable)  # a system that cannot
 
     def failing(path: Path, target: Path) -> Path:
         if path.suffix == ".draft":

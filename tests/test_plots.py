@@ -62,6 +62,20 @@ def test_two_panels_hold_the_history() -> None:
     assert figure.get_suptitle() == "mine"
 
 
+def test_members_are_drawn_beside_each_other() -> None:
+    figure = plots.training_curves([], "mine", members=[history(3), history(5), []])
+    for axes in figure.axes:
+        labels = [str(line.get_label()) for line in axes.get_lines()]
+        assert [label for label in labels if label.startswith("validation")] == [
+            "validation, member 1",
+            "validation, member 2",
+        ]
+        assert axes.get_xlim() == (0.5, 5.5)
+    assert numbers(figure.axes[0].get_lines()[4].get_ydata()) == pytest.approx(
+        [entry["validation_bits"] for entry in history(5)]
+    )
+
+
 @pytest.mark.parametrize("epochs", [1, 2, 40])
 @pytest.mark.parametrize("title", ["mine", "نموذجي كمّل", "W" * 255, "نموذجي كمّل " * 20, "a\nb"])
 def test_nothing_is_cut_off(epochs: int, title: str) -> None:
@@ -169,7 +183,7 @@ def test_a_figure_that_cannot_be_written_is_said(tmp_path: Path, name: str) -> N
 
 
 def test_a_model_without_epochs_has_no_curves() -> None:
-    with pytest.raises(FolderError, match=r"^mine was not trained in epochs, .*gru\.$"):
+    with pytest.raises(FolderError, match=r"^mine keeps no history of its training .*gru\.$"):
         plots.training_curves([], "mine")
 
 

@@ -17,9 +17,12 @@ import kammil
 from kammil import folder as folders
 from kammil.corpus import reading
 from kammil.errors import DataError, FolderError, KammilError, OptionError
+from kammil.progress import Working
 from kammil.recipe import Recipe
 from kammil.text import RAW, TextRules
-from kammil.training.events import Event, Interrupted, Outdone, Progressed
+from kammil.training.devices import used
+from kammil.training.events import EpochEnded, Event, Outdone, Progressed
+from kammil.training.options import TrainingOptions
 from kammil.workshop import train
 
 SMALL: dict[str, Any] = {
@@ -135,9 +138,68 @@ def test_resolved_options_are_recorded(tmp_path: Path, few: list[str]) -> None:
     assert recorded == Recipe.of(SMALL | {"rules": {"urls": False}, "seed": 5})
     history = written(trained.folder, "metrics.json")["history"]
     assert history == json.loads(json.dumps(trained.history)) and [epoch["epoch"] for epoch in history] == [1, 2, 3]
-    assert len(heard) == 3 + sum(isinstance(event, Progressed) for event in heard)
+    assert sum(isinstance(event, EpochEnded) for event in heard) == 3
     assert kammil.load(trained.folder).rules == TextRules(urls=False)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]  # nothing waits beside it
+
+
+def test_what_was_used_is_recorded_beside_what_was_asked_for(tmp_path: Path, few: list[str]) -> None:
+    train(few, out=tmp_path / "model", **small(device="auto", precision="auto", epochs=1))
+    said = written(tmp_path / "model")["training"]
+    assert (said["recipe"]["training"]["device"], said["recipe"]["training"]["precision"]) == ("auto", "auto")
+    assert said["used"] == used(TrainingOptions())
+    assert said["used"]["device"] in {"cpu", "cuda", "mps"} and said["used"]["precision"] in {"float32", "bfloat16"}
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert f"precision {said['used']['precision']}" in card and "auto" not in card
+
+
+def test_a_run_is_resumed_on_what_it_began_on(tmp_path: Path, few: list[str]) -> None:
+    """Whatever was asked for: `auto` may be another device, or precision, on another machine."""
+    with pytest.raises(KilledError):
+        train(few, out=tmp_path / "model", listen=stop_in(2, KilledError), **small(precision="auto"))
+    here = used(TrainingOptions(device="cpu"))["precision"]
+    other = "float32" if here == "bfloat16" else "bfloat16"
+    with pytest.raises(
+        OptionError, match=rf"has another precision \('{here}' then, '{other}' now\); give the same, or"
+    ):
+        train(few, out=tmp_path / "model", resume=True, **small(precision=other))
+    trained = train(few, out=tmp_path / "model", resume=True, **small(precision=here))
+    assert len(trained.history) == 3
+
+
+def test_a_base_is_finished_wherever_it_was_trained(tmp_path: Path, few: list[str]) -> None:
+    (tmp_path / "other.txt").write_text("\n".join(few[30:]), "utf-8")
+    options = small(model="blend", epochs=1, base=small(source=str(tmp_path / "other.txt"), epochs=1))
+    train(few[:30], out=tmp_path / "model", **options)
+    place = tmp_path / "model-base" / "model.json"
+    said = json.loads(place.read_text("utf-8"))
+    said["training"]["used"]["device"] = "mps"
+    place.write_text(json.dumps(said), "utf-8")
+    before = (tmp_path / "model-base" / "weights.safetensors").stat().st_mtime_ns
+    train(few[:30], out=tmp_path / "model", replace=True, **options)
+    assert (tmp_path / "model-base" / "weights.safetensors").stat().st_mtime_ns == before
+
+
+def test_every_phase_is_told(tmp_path: Path, few: list[str]) -> None:
+    heard: list[Event] = []
+    train(few, out=tmp_path / "model", listen=heard.append, **small(model="blend", epochs=1))
+    phases = list(dict.fromkeys(event.phase for event in heard if isinstance(event, Working)))
+    assert phases == [
+        "normalising",
+        "looking for near-duplicates",
+        "reading the texts for counting",
+        "counting",
+        "looking the texts up",
+        "validating",
+        "noting runs of letters",
+        "evaluating",
+    ]
+    shares: dict[str, list[float]] = {}
+    for event in heard:
+        if isinstance(event, Working):
+            assert 0 <= event.done <= 1 and event.elapsed >= 0
+            shares.setdefault(event.phase, []).append(event.done)
+    assert shares["evaluating"] == sorted(shares["evaluating"])
 
 
 def test_raw_means_no_rule(tmp_path: Path, few: list[str]) -> None:
@@ -255,7 +317,7 @@ class KilledError(Exception):
 
 def stop_in(epoch: int, error: type[BaseException]) -> Callable[[Event], None]:
     def listen(event: Event) -> None:
-        if not isinstance(event, Interrupted | Outdone) and event.epoch == epoch:
+        if isinstance(event, Progressed | EpochEnded) and event.epoch == epoch:
             raise error
 
     return listen
@@ -425,6 +487,13 @@ def test_members_learn_by_themselves_and_become_one(tmp_path: Path, few: list[st
     model, *alone = (folders.read(tmp_path / name) for name in ("model", "model-1", "model-2"))
     assert model.description.settings == alone[0].description.settings | {"networks": 2}
     assert model.metrics["training_seconds"] == pytest.approx(sum(one.metrics["training_seconds"] for one in alone))
+    assert model.metrics["history"] == []
+    assert model.metrics["members"] == [one.metrics["history"] for one in alone] and all(model.metrics["members"])
+    bases = [folders.read(tmp_path / f"model-{n}-base").metrics["training_seconds"] for n in (1, 2)]
+    whole = model.metrics["training_seconds"] + sum(bases)
+    assert model.metrics["training_seconds_in_all"] == pytest.approx(whole, abs=0.05)
+    card = (tmp_path / "model" / "README.md").read_text("utf-8")
+    assert ("the last stage of its training took" in card and f"after {sum(bases):.1f} s" in card) or sum(bases) < 0.1
     assert model.metrics["parameters"] > alone[0].metrics["parameters"]
     assert kammil.load(tmp_path / "model").complete("شو", length=5).text
     # Again: what is finished is taken as it is, also when it was written before there were members.

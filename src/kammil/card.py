@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from kammil.corpus import audit
@@ -71,8 +72,9 @@ def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -
     markdown = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
     markdown += ["| " + " | ".join(line) + " |" for line in lines]
     settings = ", ".join(f"{k} {v}" for k, v in model.description.settings.items() if v is not None)
+    resolved = recipe["training"] | training.get("used", {})
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
-    options = ", ".join(f"{k} {v}" for k, v in (read | recipe["training"]).items() if v is not None and v is not False)
+    options = ", ".join(f"{k} {v}" for k, v in (read | resolved).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
     doubts = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
     base = _base(data.get("base"))
@@ -80,7 +82,7 @@ def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
-{model.metrics["parameters"]:,} parameters, trained in {model.metrics["training_seconds"]:.1f} s.
+{model.metrics["parameters"]:,} parameters, {_trained(model.metrics, based=data.get("base") is not None)}.
 
 ## Data
 
@@ -114,6 +116,16 @@ Where the texts are, with Kammil {training["kammil"]}:
 
 All that was resolved: {options}.
 """
+
+
+def _trained(metrics: Mapping[str, Any], *, based: bool) -> str:
+    """How long it was trained; what it goes on from took a time of its own, which older folders do not know."""
+    seconds = float(metrics["training_seconds"])
+    if not based:
+        return f"trained in {seconds:.1f} s"
+    earlier = float(metrics.get("training_seconds_in_all", seconds)) - seconds
+    after = f", after {earlier:.1f} s for what it goes on from" if earlier > 0 else ""
+    return f"the last stage of its training took {seconds:.1f} s{after}"
 
 
 def _base(data: dict[str, Any] | None) -> str:

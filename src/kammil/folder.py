@@ -32,6 +32,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
+from kammil import holding, placing
 from kammil.errors import FolderError
 from kammil.models.base import Artifacts
 from kammil.vocabulary import CharacterVocabulary
@@ -96,26 +97,11 @@ def new(path: Path, *, replace: bool = False) -> Generator[Path]:
         yield draft
         draft.chmod(0o755)
         check_free(path, replace=replace)  # again: somebody else may have written there in the meantime
-        _swap(draft, place)
+        placing.place(draft, place)
     except OSError as error:
         raise FolderError(f"cannot write {path}: {_why(error)}; free some space or name another place.") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _swap(draft: Path, place: Path) -> None:
-    """Put a finished folder in its place; what was there goes only when the new one stands."""
-    if not place.exists():
-        draft.rename(place)
-        return
-    old = draft.with_suffix(".old")
-    place.rename(old)
-    try:
-        draft.rename(place)
-    except BaseException:
-        old.rename(place)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _why(error: OSError | ValueError | RuntimeError) -> str:
@@ -230,7 +216,7 @@ def _described(folder: Path) -> tuple[Path, Description]:
         raise FolderError(f"{folder} cannot be opened: {_why(error)}; name another model folder.") from error
     if folder.is_file():
         raise FolderError(f"{folder} is a file, not a model folder; train a model on it with: kammil train {folder}")
-    if not there:
+    if not there and not holding.mend(folder):
         raise FolderError(f"there is no model folder at {folder}; train one with: kammil train FILE --out {folder}")
     raw = _json(folder, MODEL)
     found = raw.get("format")

@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from kammil.corpus.duplicates import groups
 from kammil.corpus.exclusion import resembling
 from kammil.corpus.splitting import Leaks, leaks, split
 from kammil.errors import DataError, OptionError
+from kammil.progress import phase, tracked
 from kammil.recipe import Recipe
 
 HELD_OUT = 0.1
@@ -43,6 +45,8 @@ class Data:
     """What a command line reads the same texts by; None for texts that a program handed over."""
     cut: bool = True
     """Whether the validation texts are a part of the same source."""
+    drawn: tuple[int, int] | None = None
+    """How many texts, and validation texts, were drawn where the minutes were too few for all."""
 
 
 Source = given.Texts
@@ -55,9 +59,28 @@ def check(recipe: Recipe, source: Source, validation: Source | None = None) -> N
         raise OptionError(f"where is {recipe.where!r}, but it is for files; choose the rows before you give them.")
 
 
-def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> Data:
+class Fits(Protocol):
+    """Chooses as many texts as there is time for."""
+
+    def texts(self, texts: list[str], validation: list[str] | None) -> list[str]:
+        """Of all texts, where those of a validation file are given or not."""
+        ...
+
+    def judges(self, validation: list[str]) -> list[str]:
+        """Of the validation texts."""
+        ...
+
+
+def gather(recipe: Recipe, source: Source, validation: Source | None = None, *, fitting: Fits | None = None) -> Data:
     """Read, normalise and split; `DataError` where nothing is left to learn from or to validate with."""
     texts, name, sha256 = as_seen(recipe, source)
+    judges, judges_name = None, ""
+    if validation is not None:
+        judges, judges_name, _ = as_seen(recipe, validation)
+    known = len(texts)
+    if fitting is not None:
+        texts = fitting.texts(texts, judges)
+    left_out = known - len(texts)
     read = len(texts)
     for other in recipe.exclude:
         known = resembling(texts, as_seen(recipe, other)[0])
@@ -69,7 +92,7 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
     repeated = read - excluded - len(texts)
     if not texts:
         raise DataError(f"all {read} texts of {name} resemble texts that exclude names; name other ones.")
-    if validation is None:
+    if judges is None:
         try:
             parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
         except DataError:
@@ -81,8 +104,10 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
         train, held_out = [texts[i] for i in parts.train], [texts[i] for i in parts.validation]
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:
-        train = texts
-        held_out, held_out_name, _ = as_seen(recipe, validation)
+        train, held_out, held_out_name = texts, judges, judges_name
+    known = len(held_out)
+    if fitting is not None:
+        held_out = fitting.judges(held_out)
     named = given.is_named(source) and (validation is None or given.is_named(validation))
     return Data(
         tuple(train),
@@ -93,8 +118,9 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None) -> 
         leaks(train, held_out),
         excluded,
         repeated,
-        ((name,) if validation is None else (name, "--validation", held_out_name)) if named else None,
+        ((name,) if validation is None else (name, "--validation", judges_name)) if named else None,
         validation is None,
+        (read, len(held_out)) if left_out or known > len(held_out) else None,
     )
 
 
@@ -102,14 +128,15 @@ def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
     if isinstance(source, str | PathLike):
         place = source if isinstance(source, str) else Path(source)
-        read = sources.rows(place, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
+        with phase(f"reading {name_of(place)}"):
+            read = sources.rows(place, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
         raw, name, sha256 = list(read.texts), name_of(place), read.sha256
     else:
         handed = given.take(source, column=recipe.column)
         raw, name = list(handed.texts), handed.name
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
     rules = recipe.text_rules
-    rows = [rules.normalise(text.strip()).strip() for text in raw]
+    rows = [rules.normalise(text.strip()).strip() for text in tracked(raw, "normalising")]
     texts = [text for text in rows if text]
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
+from kammil.progress import Noted, Working
 from kammil.training.events import EpochEnded, Event, Interrupted, Outdone, Progressed, unheard
 
 _EVERY = 0.2
@@ -49,11 +50,11 @@ class Shown:
             self._said.append(
                 f"a counter of the same texts is ahead: {event.counter_bits:.3f} bits to {event.model_bits:.3f}; {kept}"
             )
-        elif (phase := getattr(event, "phase", None)) is not None:
-            self._doing, self._share, self._elapsed = str(phase), event.done, event.elapsed
+        elif isinstance(event, Working):
+            self._doing, self._share, self._elapsed = event.phase, event.done, event.elapsed
             at_once = False
-        elif (sentence := getattr(event, "sentence", None)) is not None:
-            self._said.append(str(sentence))
+        elif isinstance(event, Noted):
+            self._said.append(event.sentence)
         if at_once or time.monotonic() - self._drawn >= _EVERY:
             self._drawn = time.monotonic()
             self._handle.update(self._html(self.html()))

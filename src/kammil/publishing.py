@@ -18,12 +18,13 @@ from kammil import card
 from kammil import folder as folders
 from kammil.completion import load
 from kammil.errors import KammilError
-from kammil.evaluation.metrics import Evaluation, evaluate
+from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
 from kammil.gathering import Data, printable
 from kammil.models.base import Artifacts, Settings
 from kammil.models.rounding import unpack
 from kammil.page.fragments import picture, sentences, table
 from kammil.plots import png, training_curves
+from kammil.progress import phase
 from kammil.recipe import Recipe, flags
 from kammil.training.events import EpochEnded
 from kammil.vocabulary import CharacterVocabulary
@@ -40,6 +41,8 @@ class Trained:
     """One mapping an epoch; empty for a family that counts, and for members that were put together."""
     cautions: tuple[str, ...] = ()
     """What must be known of the training texts before the figures are believed, a sentence each."""
+    members: tuple[tuple[dict[str, Any], ...], ...] = ()
+    """The histories of members that were put together."""
 
     def __repr__(self) -> str:
         """Where the model is, and how good."""
@@ -51,10 +54,11 @@ class Trained:
         """Figures and training curves, for a notebook."""
         name = printable(self.folder.name)
         made = table(card.table(self.evaluation, name)) + sentences(self.cautions)
-        if not self.history:
+        if not self.history and not self.members:
             return made
         try:
-            return made + picture(png(training_curves(self.history, name)), "bits and accuracy by epoch")
+            curves = training_curves(self.history, name, members=self.members)
+            return made + picture(png(curves), "bits and accuracy by epoch")
         except KammilError:  # no matplotlib, no curves; the figures are whole without them
             return made
 
@@ -70,6 +74,8 @@ class Made:
     seen: Mapping[str, NDArray[np.generic]]
     """Which runs of letters stand in the texts."""
     baselines: Mapping[str, NDArray[np.generic]]
+    used: Mapping[str, str] | None = None
+    """The device and the precision of training."""
 
 
 def about(data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -85,7 +91,7 @@ def about(data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
         "validation": data.validation_source,
         "validation_texts": len(data.validation),
         "validation_leaks": asdict(data.leaks) | {"exact_rows": [], "near_rows": [], "near_sources": []},
-    }
+    } | ({"drawn": list(data.drawn)} if data.drawn else {})
 
 
 def finished(folder: Path, recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> bool:
@@ -96,6 +102,7 @@ def finished(folder: Path, recipe: Recipe, data: Data, base: Mapping[str, Any] |
         there = found | {"recipe": Recipe.model_validate(found["recipe"]).model_dump(mode="json")}
     except (KammilError, ValidationError, KeyError):
         return False
+    there.pop("used", None)  # the same recipe, wherever it was followed
     return there == json.loads(json.dumps(_training(recipe, data, base)))
 
 
@@ -108,32 +115,46 @@ def publish(
     *,
     history: Sequence[EpochEnded],
     seconds: float,
+    earlier: float = 0.0,
+    members: Sequence[Sequence[dict[str, Any]]] = (),
     replace: bool,
 ) -> Trained:
-    """Write the folder, evaluate what was written as it will be run, and add the figures and the card."""
+    """Write the folder, evaluate what was written as it will be run, and add the figures and the card.
+
+    `earlier`: seconds in which what it goes on from was trained; `members`: the histories of what it is made of.
+    """
     with folders.new(out, replace=replace) as draft:
         description = folders.Description(
             format=folders.FORMAT,
             family=made.family,
             settings=made.settings.model_dump(),
             rules=recipe.text_rules.to_dict(),
-            training=_training(recipe, data, base),
+            training=_training(recipe, data, base) | ({"used": dict(made.used)} if made.used else {}),
         )
         folders.write(draft, description, made.vocabulary, made.artifacts, seen=made.seen, baselines=made.baselines)
-        evaluation = evaluate(load(draft), data.validation)
+        with phase("evaluating", LOOPS):
+            evaluation = evaluate(load(draft), data.validation)
         folders.write_metrics(
             draft,
             {
                 "validation": evaluation.to_dict(),
                 "training_seconds": round(seconds, 2),
+                "training_seconds_in_all": round(seconds + earlier, 2),
                 "parameters": _parameters(unpack(made.artifacts.weights)),
                 "history": [asdict(event) for event in history],
-            },
+            }
+            | ({"members": [list(one) for one in members]} if members else {}),
         )
         name = printable(out.name)
         text = card.model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
         folders.put(draft / folders.CARD, text.encode())
-    return Trained(out, evaluation, tuple(asdict(event) for event in history), tuple(card.cautions(description)))
+    return Trained(
+        out,
+        evaluation,
+        tuple(asdict(event) for event in history),
+        tuple(card.cautions(description)),
+        tuple(map(tuple, members)),
+    )
 
 
 def _again(recipe: Recipe, data: Data, name: str) -> str:
@@ -148,6 +169,12 @@ def _again(recipe: Recipe, data: Data, name: str) -> str:
     options = "".join(f", {k}={v!r}" for k, v in ({"model": recipe.model} | changed).items())
     validation = ", validation=validation_texts" if not data.cut else ""
     return f"kammil.train(texts{validation}{options}, out={name + '-again'!r})"
+
+
+def seconds_in_all(model: folders.Model) -> float:
+    """Of its training and, where its folder knows, of all that it goes on from."""
+    metrics = model.metrics
+    return float(metrics.get("training_seconds_in_all", metrics.get("training_seconds", 0.0)))
 
 
 def _training(recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:

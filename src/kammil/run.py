@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,17 +16,19 @@ from numpy.typing import NDArray
 from kammil import folder as folders
 from kammil.corpus.duplicates import groups
 from kammil.corpus.exclusion import resembling
-from kammil.errors import KammilError, MissingExtraError, OptionError
+from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, novelty
 from kammil.evaluation.rival import FAMILY, ahead
 from kammil.gathering import Data
+from kammil.holding import RUN, empty, held, waiting
 from kammil.models import load_runner
 from kammil.models.base import Artifacts
 from kammil.models.families import Blended, Counting, Neural, family, settings_of
 from kammil.models.rounding import unpack
-from kammil.publishing import Made, Trained, publish
+from kammil.publishing import Made, Trained, publish, seconds_in_all
 from kammil.recipe import Recipe
-from kammil.training.events import EpochEnded, Event, Outdone
+from kammil.training.clock import Clock
+from kammil.training.events import EpochEnded, Event, Outdone, unheard
 from kammil.vocabulary import CharacterVocabulary, rare_characters
 
 if TYPE_CHECKING:
@@ -46,28 +47,49 @@ class Base:
 
 
 class Run:
-    """One run: learn, export, evaluate, write. What an interruption must not lose waits beside the final folder."""
+    """One run: learn, export, evaluate, write. What an interruption must not lose waits beside the final folder, whose
+    maker holds its lock."""
 
-    def __init__(self, recipe: Recipe, data: Data, out: Path, base: Base | None) -> None:
-        """Encode the texts; nothing is written yet."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Data,
+        out: Path,
+        base: Base | None,
+        *,
+        clock: Clock | None = None,
+        reserve: float = 0.0,
+    ) -> None:
+        """Encode the texts; nothing is written yet. Learning ends `reserve` seconds before the clock's time is up."""
+        self.clock = clock or Clock(recipe.training.minutes)
+        self.reserve = reserve
+        self.rehearsing = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
-        self.waiting = out.with_name(f".{out.name}.training")
+        self.waiting = waiting(out)
         own = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
         theirs = base.model.vocabulary.characters if base is not None else ()
         self.vocabulary = CharacterVocabulary([*own, *theirs])
         self.train = [self.vocabulary.encode(text) for text in data.train]
         self.validation = [self.vocabulary.encode(text) for text in data.validation]
 
+    def rehearse(self) -> tuple[float, float]:
+        """Do all but learn; the times at which learning would have ended, and at which there was a model to judge."""
+        self.rehearsing = True
+        with held(self.out):
+            self.make(resume=False, replace=False, listen=unheard)
+        return self.learnt_at, self.made_at
+
     def make(self, *, resume: bool, replace: bool, listen: Callable[[Event], None], anything: bool = False) -> Trained:
         """Train and write the folder; of `anything` that is asked for, a counter may be it, where it is ahead."""
         chosen = family(self.recipe.model)
         settings = settings_of(chosen, self.recipe.settings)
-        started = time.monotonic()
         history: tuple[EpochEnded, ...] = ()
+        used: dict[str, str] | None = None
         if not isinstance(chosen, Counting):
-            artifacts, history = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
+            artifacts, history, used = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
         else:
             settings, artifacts = chosen.fit(self.train, self.validation, self.vocabulary.size, settings)
+        self.learnt_at = time.monotonic()
         name = self.recipe.model
         if isinstance(chosen, Blended) and self.base is None:
             runner = load_runner(name, settings.model_dump(), artifacts)
@@ -76,7 +98,6 @@ class Run:
                 listen(Outdone(rival.behind, rival.bits, published=anything))
             if rival is not None and anything:
                 name, settings, artifacts = FAMILY, rival.settings, rival.artifacts
-        seconds = history[-1].elapsed if history else time.monotonic() - started
         texts = [*self.data.train, *(self.base.texts if self.base is not None else ())]
         made = Made(
             name,
@@ -85,22 +106,34 @@ class Run:
             artifacts,
             novelty.build(texts),
             baselines.count(self.train, self.vocabulary.size),
+            used,
         )
+        self.made_at = time.monotonic()
+        seconds = history[-1].elapsed if history else self.clock.elapsed
         base = self.base.model.description.training["data"] if self.base is not None else None
+        earlier = seconds_in_all(self.base.model) if self.base is not None else 0.0
         trained = publish(
-            made, self.recipe, self.data, base, self.out, history=history, seconds=seconds, replace=replace
+            made,
+            self.recipe,
+            self.data,
+            base,
+            self.out,
+            history=history,
+            seconds=seconds,
+            earlier=earlier,
+            replace=replace,
         )
-        shutil.rmtree(self.waiting, ignore_errors=True)
+        empty(self.out)
         return trained
 
     def _learn(
         self, chosen: Neural | Blended, settings: Any, *, resume: bool, replace: bool, listen: Callable[[Event], None]
-    ) -> tuple[Artifacts, tuple[EpochEnded, ...]]:
+    ) -> tuple[Artifacts, tuple[EpochEnded, ...], dict[str, str]]:
         """The one training loop, resumable."""
         try:
             import torch
 
-            from kammil.training import opening
+            from kammil.training import devices, opening
             from kammil.training.checkpoint import Checkpoint
             from kammil.training.lessons import Lessons
             from kammil.training.loop import fit
@@ -120,8 +153,10 @@ class Run:
             None if experts is None else _shown(experts),
         )
         checkpoint = Checkpoint(self.waiting)
+        used = devices.used(self.recipe.training)
+        history: tuple[EpochEnded, ...] = ()
         try:
-            self._open_waiting(going_on=checkpoint.exists(), resume=resume, replace=replace)
+            self._open_waiting(used, going_on=checkpoint.exists(), resume=resume, replace=replace)
             torch.manual_seed(self.recipe.training.seed)
             if isinstance(chosen, Blended):
                 network = chosen.build(self.vocabulary.size, settings, experts.number if experts is not None else 0)
@@ -134,18 +169,28 @@ class Run:
                 if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
                     their_settings = chosen.settings.model_validate(theirs.description.settings)
                     chosen.inherit(network, settings, weights, their_settings)
-            elif isinstance(chosen, Blended) and not checkpoint.exists():
+            elif isinstance(chosen, Blended) and not checkpoint.exists() and not self.rehearsing:
                 opening.learn(cast("Blend", network).members, lessons, self.recipe.training)
-            history = fit(network, lessons, self.recipe.training, listen=listen, checkpoint=checkpoint)
+            if not self.rehearsing:
+                history = fit(
+                    network,
+                    lessons,
+                    self.recipe.training,
+                    listen=listen,
+                    checkpoint=checkpoint,
+                    clock=self.clock,
+                    reserve=self.reserve,
+                )
+            self.learnt_at = time.monotonic()
         finally:
             if not checkpoint.exists():  # nothing to go on from
-                shutil.rmtree(self.waiting, ignore_errors=True)
+                empty(self.out)
         artifacts = chosen.export(network.eval())
         if cut is not None:
             artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()}, artifacts.step)
         if experts is not None:
             artifacts = Artifacts({**artifacts.weights, **experts.arrays()}, artifacts.step)
-        return artifacts, history
+        return artifacts, history, used
 
     def _experts(self, chosen: Blended, settings: Any) -> Experts:
         """The tables of counts; near-duplicates are told apart from what a text can be predicted by."""
@@ -170,11 +215,12 @@ class Run:
         known = resembling(new, list(self.data.train))
         return [text for text, out in zip(new, known, strict=True) if not out]
 
-    def _open_waiting(self, *, going_on: bool, resume: bool, replace: bool) -> None:
+    def _open_waiting(self, used: Mapping[str, str], *, going_on: bool, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
-        file = self.waiting / "run.json"
+        file = self.waiting / RUN
         ours = self.recipe.model_dump(mode="json")
-        ours |= ours.pop("training") | ours.pop("settings")
+        ours |= ours.pop("training") | ours.pop("settings") | used
+        ours["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
         ours["SHA-256 of the texts"] = self.data.sha256
         ours["SHA-256 of the validation texts"] = hashlib.sha256(json.dumps(self.data.validation).encode()).hexdigest()
         if going_on and not resume and not replace:
@@ -194,11 +240,7 @@ class Run:
                     "give the same, or --replace to begin anew."
                 )
             return
-        shutil.rmtree(self.waiting, ignore_errors=True)
-        try:
-            self.waiting.mkdir(parents=True)
-        except OSError as error:
-            raise KammilError(f"cannot write {self.waiting}: {error.strerror}; name another place.") from error
+        empty(self.out)
         folders.put(file, json.dumps(ours).encode())
 
 

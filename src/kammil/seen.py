@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from kammil.corpus.shingles import key
 from kammil.errors import FolderError
+from kammil.progress import tracked
 from kammil.text import fold
 
 RUN = 12
@@ -33,7 +34,8 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
     """The filter of the training texts, for `seen.safetensors`."""
-    hashes = np.unique(np.concatenate([np.zeros(0, np.uint64), *(_hashes(_codes([fold(t)]))[0] for t in texts)]))
+    read = tracked(texts, "noting runs of letters")
+    hashes = np.unique(np.concatenate([np.zeros(0, np.uint64), *(_hashes(_codes([fold(t)]))[0] for t in read)]))
     size = min(_LARGEST, max(64, int(2 ** np.ceil(np.log2(max(1, len(hashes)) * _BITS_A_RUN)))))
     bits = np.zeros(size, np.bool_)
     for position in _positions(hashes, size):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Unpack
@@ -12,10 +13,14 @@ from kammil import folder as folders
 from kammil import notebook
 from kammil.errors import OptionError
 from kammil.gathering import Data, Source, check, gather
+from kammil.holding import RUN, held, waiting
 from kammil.models.families import Blended, family
-from kammil.publishing import Made, Trained, about, finished, publish
+from kammil.pacing import Fitting, measure
+from kammil.progress import told
+from kammil.publishing import Made, Trained, about, finished, publish, seconds_in_all
 from kammil.recipe import READING, Options, Recipe
 from kammil.run import Base, Run
+from kammil.training.clock import Clock
 from kammil.training.events import Event
 
 Listener = Callable[[Event], None]
@@ -53,17 +58,34 @@ def train(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given: dict[str, Any] = {**options}
     recipe, heard = Recipe.of(given), notebook.listener() if listen is None else listen
+    clock = Clock(recipe.training.minutes)
     target = Path(out)
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     check(recipe, source, validation)
     folders.check_free(target, replace=replace)
-    data = gather(recipe, source, validation)
-    if recipe.members:
-        return _together(recipe, given, data, target, replace=replace, listen=heard)
-    base = _base(recipe, target, replace=replace, listen=heard)
-    anything = given.get("model") is None and base is None
-    return Run(recipe, data, target, base).make(resume=resume, replace=replace, listen=heard, anything=anything)
+    with held(target), told(heard):
+        folders.check_free(target, replace=replace)  # again: what a kill left may have been put back
+        if recipe.members:
+            data = gather(recipe, source, validation)
+            return _together(recipe, given, data, target, replace=replace, listen=heard)
+        fitting = Fitting(recipe, clock, _drawn(target) if resume else None)
+        data = gather(recipe, source, validation, fitting=fitting)
+        with clock.stopped():
+            base = _base(recipe, target, replace=replace, listen=heard)
+        reserve = fitting.pace.reserve(data) if fitting.pace is not None else 0.0
+        run = Run(recipe, data, target, base, clock=clock, reserve=reserve)
+        anything = given.get("model") is None and base is None
+        return run.make(resume=resume, replace=replace, listen=heard, anything=anything)
+
+
+def _drawn(out: Path) -> Sequence[int] | None:
+    """How many texts an interrupted run drew, which its minutes did not suffice for all of."""
+    try:
+        training, validation = json.loads((waiting(out) / RUN).read_text("utf-8"))["drawn"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return int(training), int(validation)
 
 
 def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> Base | None:
@@ -85,11 +107,16 @@ def _beside(recipe: Recipe, data: Data, place: Path, *, replace: bool, listen: L
     """
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
-    if not finished(place, recipe, data, _about_base(recipe)):
-        run = Run(recipe, data, place, _base(recipe, place, replace=replace, listen=listen))
-        folders.check_free(place, replace=replace)
-        run.make(resume=run.waiting.exists(), replace=replace, listen=listen)
-    return folders.read(place)
+    with held(place):
+        if not finished(place, recipe, data, _about_base(recipe)):
+            base = _base(recipe, place, replace=replace, listen=listen)
+            clock = Clock(recipe.training.minutes)
+            pace = measure(recipe, data.train, data.validation) if clock.seconds is not None else None
+            reserve = pace.reserve(data) if pace is not None else 0.0
+            run = Run(recipe, data, place, base, clock=clock, reserve=reserve)
+            folders.check_free(place, replace=replace)
+            run.make(resume=True, replace=replace, listen=listen)
+        return folders.read(place)
 
 
 def _about_base(recipe: Recipe) -> Mapping[str, Any] | None:
@@ -150,13 +177,17 @@ def _together(
         )
     except ValueError as error:
         raise OptionError(f"the members do not fit together: {error}.") from error
+    used = [model.description.training.get("used") for model in models]
+    same = used[0] if all(one == used[0] for one in used) else None
     return publish(
-        Made(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines),
+        Made(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines, same),
         recipe,
         data,
         first.description.training["data"]["base"],
         out,
         history=(),
-        seconds=sum(float(model.metrics["training_seconds"]) for model in models),
+        seconds=(seconds := sum(float(model.metrics["training_seconds"]) for model in models)),
+        earlier=sum(map(seconds_in_all, models)) - seconds,
+        members=[model.metrics.get("history", []) for model in models],
         replace=replace,
     )

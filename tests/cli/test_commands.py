@@ -23,6 +23,7 @@ import pytest
 
 import kammil
 from kammil.cli import main
+from kammil.cli.training import kept
 from kammil.completion import Options
 from kammil.decoding import PRESETS, Decoding
 from kammil.evaluation.metrics import Evaluation
@@ -352,7 +353,8 @@ def test_a_killed_run_goes_on_to_the_very_same_bytes(run: Run, file: Path, tmp_p
     resumed = run("train", file, "--out", "model", "--resume", *options)
     assert resumed.code == 0 and not resumed.err.startswith("epoch 1:")
     whole = run("train", file, "--out", "whole", *options)
-    assert whole.err.startswith("epoch 1:")
+    assert whole.err.splitlines()[1].startswith("epoch 1:")
+    assert whole.err.startswith("learning on cpu in ") and "with 1 thread\n" in whole.err
     for name in ("weights.safetensors", "step.onnx", "model.json"):
         assert (tmp_path / "model" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
@@ -383,7 +385,24 @@ def test_control_c_before_the_first_step_leaves_nothing(file: Path, tmp_path: Pa
     out, err = started.communicate()
     assert (started.returncode, out) == (130, b"")
     assert err.endswith(b"kammil: stopped.\n") and b"Traceback" not in err
+    assert b"there was nothing yet of model to keep; the same command begins anew; it was " in err
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_kept_of_a_training_that_was_stopped(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    assert kept(out) == f"there was nothing yet of {out} to keep; the same command begins anew"
+    for name in ("model-1-base", "other-base", "model-x"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.json").write_text("{}")
+    assert kept(out) == "model-1-base is kept; the same command goes on from there"
+    (tmp_path / ".model-1.training").mkdir()
+    (tmp_path / ".model-1.training" / "checkpoint.safetensors").write_text("")
+    sentence = "model-1-base and the last whole epoch of model-1 are kept; the same command goes on from there"
+    assert kept(out) == sentence
+    (tmp_path / ".model.training").mkdir()
+    (tmp_path / ".model.training" / "checkpoint.safetensors").write_text("")
+    assert kept(out) == f"the state after the last whole epoch of {out} is kept; go on with --resume"
 
 
 # ---- complete
@@ -792,7 +811,7 @@ def test_plot(run: Run, network: Path, counter: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(network, tmp_path / "model")
     assert run("plot", "model") == Result(0, "model/training.png\n", "")
     assert (copied / "training.png").is_file()
-    refused(run("plot", counter, "--out", "none.png"), "was not trained in epochs")
+    refused(run("plot", counter, "--out", "none.png"), "keeps no history of its training")
     refused(run("plot", network, "--out", "curves.txt"), "cannot write the figure curves.txt")
     refused(run("plot", network, "--out", "no/such/folder.png"), "cannot write the figure no/such/folder.png")
     assert not (tmp_path / "none.png").exists() and not (tmp_path / "curves.txt").exists()

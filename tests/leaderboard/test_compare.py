@@ -25,6 +25,7 @@ from kammil.evaluation.metrics import evaluate
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
 from kammil.evaluation.standings import Standings
 from kammil.evaluation.typing import simulate
+from kammil.holding import held
 from kammil.leaderboard import entrants, report
 from kammil.leaderboard import parts as parts_
 from kammil.leaderboard.compare import compare
@@ -364,3 +365,9 @@ def test_the_figure_holds_curves_and_intervals(standings: Standings) -> None:
     values = [standings.figures[name]["target_bits_per_character"].value for name in names]
     assert values == sorted(values, reverse=True)
     assert {"ngram", "PPMd"} <= set(names) and "uniform" not in names
+
+
+def test_a_comparison_is_made_by_one_program_at_a_time(file: Path, tmp_path: Path) -> None:
+    with held(tmp_path / "both"), pytest.raises(FolderError, match="both is being made by another program"):
+        compare(file, out=tmp_path / "both", **COUNTED)
+    assert not list(tmp_path.iterdir())

@@ -85,3 +85,39 @@ def test_inconsistent_counts_are_refused(name: str) -> None:
     weights[name] = weights[name][:-1] if name != "size" else np.array([5])
     with pytest.raises((ValueError, IndexError)):
         ngram.NGramRunner(settings, weights)
+
+
+@given(texts=st.lists(st.lists(st.integers(SPECIALS, SPECIALS + 3), max_size=12), min_size=1, max_size=8))
+def test_counts_are_those_of_a_plain_count_however_many_are_sorted_at_once(texts: list[list[int]]) -> None:
+    encoded = [np.array(text, np.int64) for text in texts]
+    order = 4
+    followed: list[Counter[tuple[tuple[int, ...], int]]] = [Counter() for _ in range(order)]
+    for text in texts:
+        line = [PAD] * (order - 1) + [BOS, *text, EOS]
+        for at in range(order, len(line)):
+            for k in range(order):
+                followed[k][(tuple(line[at - k : at]), line[at])] += 1
+    for at_once in (3, 1 << 24):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ngram, "_AT_ONCE", at_once)
+            levels = ngram._count(encoded, order)  # pyright: ignore[reportPrivateUsage]
+        for k, level in enumerate(levels):
+            assert (level.keys[1:] > level.keys[:-1]).all()
+            widths = np.diff(level.offsets)
+            unknown = 1 if k == 0 else 0  # UNK is counted beside what was seen
+            contexts: dict[tuple[int, ...], list[int]] = {}
+            for (context, _), times in followed[k].items():
+                contexts.setdefault(context, []).append(times)
+            ours = sorted(
+                sorted(level.occurrences[b : b + w].tolist())
+                for b, w in zip(level.offsets[:-1].tolist(), widths.tolist(), strict=True)
+            )
+            if not unknown:
+                assert ours == sorted(sorted(times) for times in contexts.values())
+                longer: Counter[tuple[tuple[int, ...], int]] = Counter()
+                if k + 1 < order:
+                    for context, follower in followed[k + 1]:
+                        longer[(context[1:], follower)] += 1
+                    assert sorted(level.preceded.tolist()) == sorted(longer.values())
+            else:
+                assert sum(widths.tolist()) == len(followed[0]) + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,9 +18,9 @@ from torch import Tensor, nn
 
 from kammil.errors import FolderError, OptionError
 from kammil.models.base import Ids
-from kammil.training import loop
+from kammil.training import clock, loop
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.events import EpochEnded, Event, Interrupted, Outdone, Progressed
+from kammil.training.events import Began, EpochEnded, Event, Progressed
 from kammil.training.lessons import Lessons
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
@@ -85,12 +86,16 @@ def timeless(history: Sequence[EpochEnded]) -> list[EpochEnded]:
     ]
 
 
+def ended_or_under_way(heard: Sequence[Event]) -> list[Progressed | EpochEnded]:
+    return [event for event in heard if isinstance(event, Progressed | EpochEnded)]
+
+
 def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Event], None]:
     """A listener that raises after a step; step 0 is the end of the epoch."""
 
     def listen(event: Event) -> None:
         at = event.step if isinstance(event, Progressed) else 0
-        if not isinstance(event, Interrupted | Outdone) and event.epoch == epoch and at == step:
+        if isinstance(event, Progressed | EpochEnded) and event.epoch == epoch and at == step:
             raise error
 
     return listen
@@ -222,16 +227,14 @@ def test_events_come_in_order(lessons: Lessons) -> None:
     heard: list[Event] = []
     history = fit(network(), lessons, options(epochs=3), listen=heard.append)
     steps = math.ceil(len(lessons.train) / 8)
-    places = [
-        (e.epoch, e.step if isinstance(e, Progressed) else steps + 1) for e in heard if not isinstance(e, Outdone)
-    ]
+    places = [(e.epoch, e.step if isinstance(e, Progressed) else steps + 1) for e in ended_or_under_way(heard)]
     assert places == [(epoch, step) for epoch in (1, 2, 3) for step in range(1, steps + 2)]
     assert tuple(e for e in heard if isinstance(e, EpochEnded)) == history
     progressed = [e for e in heard if isinstance(e, Progressed)]
     assert [e.progress for e in progressed] == pytest.approx([i / (3 * steps) for i in range(3 * steps)])
     assert {(e.steps, e.epochs) for e in progressed} == {(steps, 3)}
     assert progressed[steps - 1].train_bits == history[0].train_bits
-    times = [e.elapsed for e in heard if not isinstance(e, Interrupted | Outdone)]
+    times = [e.elapsed for e in ended_or_under_way(heard)]
     assert times == sorted(times)
 
 
@@ -406,7 +409,7 @@ def test_the_least_minutes_are_one_step(lessons: Lessons, monkeypatch: pytest.Mo
     heard: list[Event] = []
     model = network()
     history = fit(model, lessons, options(minutes=0.001), listen=heard.append)
-    assert [type(event) for event in heard] == [Progressed, EpochEnded]
+    assert [type(event) for event in heard] == [Began, Progressed, EpochEnded]
     assert len(history) == 1
     assert not equal(weights(model), weights(network()))
 
@@ -451,7 +454,84 @@ def test_a_device_that_is_not_there_is_said_in_one_sentence(lessons: Lessons, de
         fit(network(), lessons, options(device=device))
 
 
-def test_threads(lessons: Lessons) -> None:
+@pytest.mark.parametrize("error", [None, KilledError])
+def test_threads_are_those_of_training_alone(lessons: Lessons, error: type[BaseException] | None) -> None:
     torch.set_num_threads(2)
-    fit(network(), lessons, options(epochs=1, threads=1))
-    assert torch.get_num_threads() == 1
+    seen: list[int] = []
+
+    def listen(event: Event) -> None:
+        seen.append(torch.get_num_threads())
+        if error is not None and isinstance(event, Progressed):
+            raise error
+
+    with pytest.raises(error) if error is not None else nullcontext():
+        fit(network(), lessons, options(epochs=1, threads=1), listen=listen)
+    assert set(seen) == {1}
+    assert torch.get_num_threads() == 2
+
+
+def test_where_it_learns_is_told_first(lessons: Lessons) -> None:
+    heard: list[Event] = []
+    fit(network(), lessons, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), listen=heard.append)
+    assert heard[0] == Began("cpu", "bfloat16", 1)
+    assert not any(isinstance(event, Began) for event in heard[1:])
+
+
+# ---- the clock of a whole run
+
+
+def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
+    """The loop and the clock of the run read the same time."""
+    made = Clock(tick)
+    for module in (loop, clock):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic))
+    return made
+
+
+def test_what_came_before_and_what_comes_after_is_inside_the_minutes(
+    lessons: Lessons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = clocked(monkeypatch, 1.0)
+    whole = clock.Clock(5.0)
+    time.now += 100  # counting
+    fit(network(), lessons, options(epochs=10_000, minutes=5, patience=10_000), clock=whole, reserve=60.0)
+    assert 215 < whole.elapsed <= 245
+
+
+def test_a_long_validation_is_inside_the_minutes(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps of a second, and so many validation texts that to judge by all of them takes ten minutes."""
+    many = dataclasses.replace(lessons, validation=list(lessons.validation) * 400)
+    clocked(monkeypatch, 1.0)
+    whole = clock.Clock(5.0)
+    judged: list[int] = []
+    validate = loop._Run._validate  # pyright: ignore[reportPrivateUsage]
+
+    def slow(run: Any) -> tuple[float, float]:
+        judged.append(len(run.validation))
+        return validate(run)
+
+    monkeypatch.setattr(loop._Run, "_validate", slow)  # pyright: ignore[reportPrivateUsage]
+    history = fit(network(), many, options(epochs=10_000, minutes=5, patience=10_000), clock=whole, reserve=10.0)
+    assert history and len(set(judged)) == 1 and judged[0] < 600
+    assert 250 < whole.elapsed < 330
+
+
+def test_no_time_at_all_is_one_step(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+    time = clocked(monkeypatch, 0.0)
+    whole = clock.Clock(1.0)
+    time.now, time.tick = 500.0, 1.0
+    heard: list[Event] = []
+    history = fit(network(), lessons, options(minutes=1), listen=heard.append, clock=whole, reserve=30.0)
+    assert len(history) == 1 and sum(isinstance(event, Progressed) for event in heard) == 1
+
+
+def test_a_clock_stands_still_for_what_has_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    time = clocked(monkeypatch, 0.0)
+    whole = clock.Clock(1.0)
+    time.now += 10
+    with whole.stopped():
+        time.now += 1000
+    assert (whole.elapsed, whole.left) == (10, 50)
+    time.now += 1000
+    assert whole.left == 0
+    assert clock.Clock(None).left == math.inf

@@ -16,8 +16,9 @@ import typer
 
 from kammil import folder as folders
 from kammil import plots
+from kammil.cli.progress import progress
 from kammil.cli.show import print_table
-from kammil.cli.training import assigned, progress
+from kammil.cli.training import assigned
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.leaderboard import report
 from kammil.leaderboard.compare import compare

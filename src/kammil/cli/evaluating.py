@@ -11,15 +11,17 @@ import typer
 from kammil import folder as folders
 from kammil import plots
 from kammil.card import cautions, show, table
+from kammil.cli.progress import progress
 from kammil.cli.show import print_table
-from kammil.completion import load
+from kammil.completion import Completer, load
 from kammil.corpus import sources
 from kammil.errors import OptionError
 from kammil.evaluation.intervals import LEAST, Figure
-from kammil.evaluation.metrics import Evaluation, evaluate
+from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
 from kammil.evaluation.samples import Sample
 from kammil.evaluation.samples import samples as make_samples
 from kammil.evaluation.typing import Helped, Typing, simulate
+from kammil.progress import phase, told
 from kammil.seen import RUN
 from kammil.suggestion import THRESHOLD, checked
 
@@ -46,10 +48,12 @@ def run(
     if plot is not None:
         plots.ready()
     model = load(folder)
-    texts = sources.texts(file, column=column, where=where, encoding=encoding)
-    evaluation = evaluate(model, texts)
-    shown = [] if samples <= 0 else make_samples(model, texts, samples, seed=seed)
-    typed = simulate(model, texts, threshold=least) if typing else None
+    with progress() as listen, told(listen):
+        texts = sources.texts(file, column=column, where=where, encoding=encoding)
+        with phase("evaluating", LOOPS):
+            evaluation = evaluate(model, texts)
+        shown = [] if samples <= 0 else make_samples(model, texts, samples, seed=seed)
+        typed = _typed(model, texts, least) if typing else None
     if typed is not None and plot is not None:
         drawn = {folder.name: typed.model.calibration}
         plots.save(plots.reliability(drawn, "Suggestions: as often right as said?"), plot)
@@ -65,6 +69,12 @@ def run(
     for sample in shown:
         typer.echo("")
         print_sample(sample)
+
+
+def _typed(model: Completer, texts: list[str], least: float) -> Typing:
+    """Type the texts: lists and ghost text, with the model and with its baseline."""
+    with phase("typing", 4):
+        return simulate(model, texts, threshold=least)
 
 
 def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:

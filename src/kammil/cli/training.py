@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
-import time
 import tomllib
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
 
+from kammil import folder as folders
 from kammil import plots, workshop
 from kammil.cli.evaluating import print_evaluation
+from kammil.cli.progress import progress
 from kammil.errors import FolderError, MissingExtraError, OptionError
+from kammil.holding import CHECKPOINT, waiting
 from kammil.recipe import Recipe
-from kammil.training.events import EpochEnded, Event, Interrupted, Outdone, Progressed
 
 
 def run(
@@ -44,13 +43,18 @@ def run(
     family = str(options.get("model", Recipe.model_fields["model"].default))
     target = out or Path(f"{Path(file).stem}-{family}")
     with progress() as listen:
-        trained = workshop.train(
-            file, out=target, validation=validation, resume=resume, replace=replace, listen=listen, **options
-        )
-    print_evaluation(trained.evaluation, target.name, trained.cautions)
-    if trained.history:
         try:
-            plots.save(plots.training_curves(trained.history, target.name), target / "training.png")
+            trained = workshop.train(
+                file, out=target, validation=validation, resume=resume, replace=replace, listen=listen, **options
+            )
+        except KeyboardInterrupt:
+            print(f"{kept(target)}; it was {listen.doing}", file=sys.stderr)
+            raise
+    print_evaluation(trained.evaluation, target.name, trained.cautions)
+    if trained.history or trained.members:
+        try:
+            curves = plots.training_curves(trained.history, target.name, members=trained.members)
+            plots.save(curves, target / "training.png")
         except (MissingExtraError, FolderError) as error:  # the model is whole without it
             print(f"no figure: {error}", file=sys.stderr)
     typer.echo(f"model: {target}")
@@ -80,53 +84,21 @@ def assigned(assignments: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-@contextmanager
-def progress() -> Generator[Callable[[Event], None]]:
-    """A listener that draws on stderr: a live bar on a terminal, a plain line an epoch elsewhere."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield _plain
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=1.0, left="")
-
-        def listen(event: Event) -> None:
-            if not isinstance(event, Progressed):
-                bar.console.print(line(event))
-            else:
-                label = f"epoch {event.epoch}/{event.epochs}, {event.train_bits:.3f} bits"
-                bar.update(task, description=label, completed=event.progress, left=time_left(event))
-
-        yield listen
+def kept(out: Path) -> str:
+    """What there is of a training that was stopped, and how to go on with it."""
+    if (waiting(out) / CHECKPOINT).exists():
+        return f"the state after the last whole epoch of {out} is kept; go on with --resume"
+    finished = sorted(path.name for path in _parts(out) if (path / folders.MODEL).exists())
+    begun = [path.name for path in _parts(out) if (waiting(path) / CHECKPOINT).exists()]
+    if not finished and not begun:
+        return f"there was nothing yet of {out} to keep; the same command begins anew"
+    what = [*finished, *(f"the last whole epoch of {name}" for name in begun)]
+    return f"{' and '.join(what)} {'are' if len(what) > 1 else 'is'} kept; the same command goes on from there"
 
 
-def _plain(event: Event) -> None:
-    """One line for each epoch."""
-    if not isinstance(event, Progressed):
-        print(line(event), file=sys.stderr, flush=True)
-
-
-def line(event: EpochEnded | Interrupted | Outdone) -> str:
-    """An epoch, or what came of the last one, in one line."""
-    if isinstance(event, Outdone):
-        kept = "so the counter is your model; " if event.published else ""
-        return (
-            f"a counter is ahead on the validation texts, {event.counter_bits:.3f} bits against "
-            f"{event.model_bits:.3f}: {kept}give more minutes, "
-            + ("or --model blend to keep what was trained" if event.published else "or --model ngram")
-        )
-    if isinstance(event, Interrupted):
-        return "ended early: " + (f"the best of {event.epoch} epochs" if event.epoch > 1 else "epoch 1") + " is kept"
-    return (
-        f"epoch {event.epoch}: train {event.train_bits:.3f} bits, validation {event.validation_bits:.3f} bits "
-        f"{100 * event.validation_accuracy:.1f} % right, {event.elapsed:.0f} s{', best' if event.best else ''}"
-    )
-
-
-def time_left(event: Progressed) -> str:
-    """What remains of the run, by what it took so far: an upper bound, since training may stop early."""
-    if event.progress < 0.005:
-        return ""
-    seconds = event.elapsed * (1 - event.progress) / event.progress
-    return time.strftime("%H:%M:%S left" if seconds >= 3600 else "%M:%S left", time.gmtime(seconds))
+def _parts(out: Path) -> list[Path]:
+    """Bases and members that were made, or begun, on the way."""
+    names = {path.name for path in out.parent.glob("*")}
+    names |= {name[1 : -len(".training")] for name in names if name.startswith(".") and name.endswith(".training")}
+    part = re.compile(rf"{re.escape(out.name)}(-\d+)?(-base)*")
+    return [out.with_name(name) for name in sorted(names) if part.fullmatch(name) and name != out.name]

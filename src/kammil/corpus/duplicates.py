@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from kammil.corpus.shingles import LOW, Ints, blocks, key, mix, ranges, repeated, shingles
 from kammil.errors import OptionError
+from kammil.progress import tracked
 
 SHINGLE = 15
 """Characters in a row, without spaces: three Arabic words or so, longer than most of what everybody says."""
@@ -151,7 +152,8 @@ class _Level:
 def _units(texts: Sequence[str], rule: Rule) -> tuple[list[str], Ints]:
     """The distinct keys in order of first appearance, and for each text the number of its key."""
     number: dict[str, int] = {}
-    unit = np.fromiter((number.setdefault(rule.key(text), len(number)) for text in texts), np.int64, len(texts))
+    read = tracked(texts, "looking for near-duplicates")
+    unit = np.fromiter((number.setdefault(rule.key(text), len(number)) for text in read), np.int64, len(texts))
     return list(number), unit
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.progress import tracked
 from kammil.text import TextRules, fold, fold_spelling
 
 LOW = (1 << 32) - 1
@@ -56,7 +57,7 @@ def repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
     owners: list[Ints] = []
     tokens: list[Ints] = []
     first = 0
-    for part in range(parts):
+    for part in tracked(range(parts), "looking for near-duplicates"):
         owner, value = _hashes(keys, np.flatnonzero(long), shingle, part, parts)
         order = np.argsort(value)
         value = value[order]

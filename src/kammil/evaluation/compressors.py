@@ -19,6 +19,7 @@ import numpy as np
 
 from kammil.errors import MissingExtraError
 from kammil.evaluation.intervals import Array
+from kammil.progress import tracked
 
 ORDERS = (4, 6, 8, 10, 12, 16)
 """Bytes that PPMd looks back at most; validation chooses. An Arabic letter takes two."""
@@ -60,7 +61,7 @@ def _grown(order: int, past: bytes, pieces: Sequence[bytes]) -> list[int]:
         raise MissingExtraError("PPMd needs pyppmd; run: pip install 'kammil[train]'") from error
     encoder = pyppmd.Ppmd7Encoder(order, _MEMORY)
     encoder.encode(past)
-    return [len(encoder.encode(piece)) for piece in pieces]
+    return [len(encoder.encode(piece)) for piece in tracked(pieces, "compressing")]
 
 
 def lzma_bits(train: Sequence[str], test: Sequence[str]) -> float:

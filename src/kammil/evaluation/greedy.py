@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kammil.decoding import forbid, greedy
 from kammil.models.base import Ids, Runner, along, rows, rows_at_once
+from kammil.progress import steps, tracked
 from kammil.suggestion import Letters
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
@@ -39,7 +40,8 @@ def guesses(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     ending = Letters.of(vocabulary).close > 0  # (V,)
     made: dict[int, Guesses] = {}
-    for group in _batches(sorted(range(len(texts)), key=lambda i: len(texts[i])), _BATCH):
+    groups = _batches(sorted(range(len(texts)), key=lambda i: len(texts[i])), _BATCH)
+    for group in tracked([*groups], "guessing"):
         encoded = [vocabulary.encode(texts[i]) for i in group]
         inputs = np.full((len(group), max(map(len, encoded)) + 1), PAD, np.int64)
         for row, ids in zip(inputs, encoded, strict=True):
@@ -58,6 +60,7 @@ def continuations(runner: Runner, vocabulary: CharacterVocabulary, prompts: Sequ
     allowed = forbid((PAD, UNK, BOS), vocabulary.size)
     made: dict[int, Ids] = {}
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    step = steps("completing", len(prompts))
     for size, same in itertools.groupby(order, key=lambda i: len(prompts[i])):
         for group in _batches(list(same), rows_at_once(runner, _BATCH, size + 1 + length)):
             read = np.array([[BOS, *vocabulary.encode(prompts[i])] for i in group], np.int64)
@@ -74,6 +77,8 @@ def continuations(runner: Runner, vocabulary: CharacterVocabulary, prompts: Sequ
                     live, ids, state = live[going], ids[going], rows(state, going)
                 read = ids[:, None]
             made |= {i: row[: _length(row)] for i, row in zip(group, said, strict=True)}
+            for _ in group:
+                step()
     return [made[i] for i in range(len(prompts))]
 
 

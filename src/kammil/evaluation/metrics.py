@@ -26,11 +26,14 @@ from kammil.evaluation.greedy import continuations
 from kammil.evaluation.intervals import Array, Figure, ratio, ratios
 from kammil.evaluation.novelty import Seen
 from kammil.models.base import Ids, Runner
+from kammil.progress import tracked
 from kammil.seen import Whole
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
 """Characters to predict from the middle of each text on."""
+LOOPS = 6
+"""Loops over the texts in `evaluate`: for the model and two baselines, along the texts and on from their middles."""
 _BATCH = 64
 
 
@@ -215,7 +218,7 @@ def traces_of(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[s
     """`follow` for any number of texts, those of like length together."""
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     traces: dict[int, Trace] = {}
-    for begin in range(0, len(order), _BATCH):
+    for begin in tracked(range(0, len(order), _BATCH), "weighing"):
         batch = order[begin : begin + _BATCH]
         traces |= zip(batch, follow(runner, vocabulary, [texts[i] for i in batch]), strict=True)
     return [traces[i] for i in range(len(texts))]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.models.base import Runner, rows, rows_at_once
+from kammil.progress import steps
 from kammil.spacing import space_after, stays
 from kammil.suggestion import Letters, Search
 from kammil.text import words
@@ -63,11 +64,13 @@ def offers(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     longest = max(map(len, texts), default=0) + 1
     together = rows_at_once(runner, _BATCH, longest)
+    step = steps("typing", sum(len(texts[i]) + 1 for i in order[::together]))
     for begin in range(0, len(order), together):
         live = order[begin : begin + together]  # the longest first, so that those that go on stand first
         log_probabilities, state = runner.step(np.full(len(live), BOS), runner.start(len(live)))
         for t in range(len(texts[live[0]]) + 1):
             going = [i for i in live if len(texts[i]) >= t]
+            step()
             if t > 0:
                 ids = np.array([encoded[i][t - 1] for i in going])
                 log_probabilities, state = runner.step(ids, rows(state, np.arange(len(going))))

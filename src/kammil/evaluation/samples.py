@@ -9,6 +9,7 @@ from typing import Any
 from kammil.completion import Completer
 from kammil.evaluation.metrics import TARGET, half
 from kammil.evaluation.novelty import Novelty, Seen
+from kammil.progress import tracked
 
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
 """Greedy, and the notebook's three."""
@@ -44,7 +45,7 @@ def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) ->
     n = min(n, len(some))
     chosen = [some[i * len(some) // n] for i in range(n)]
     made: list[Sample] = []
-    for text in chosen:
+    for text in tracked(chosen, "completing samples"):
         prompt = text[: half(text)]
         written: list[Written] = []
         for temperature in TEMPERATURES:

@@ -17,10 +17,12 @@ from kammil import folder as folders
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import overlap
 from kammil.evaluation.standings import Standings, stand
+from kammil.holding import held
 from kammil.leaderboard.entrants import entrant, rivals
 from kammil.leaderboard.parts import gather, write
 from kammil.leaderboard.shelf import Shelf
 from kammil.models.families import FAMILIES, family
+from kammil.progress import told
 from kammil.recipe import Recipe
 from kammil.training.events import Event, unheard
 from kammil.training.options import TrainingOptions
@@ -67,39 +69,41 @@ def compare(
     signatures = overlap.signatures()  # first of all: what is missing is said before hours of training
     recipes = _recipes(families, options | {"minutes": minutes}, left_out)
     shelf = Shelf(Path(out))
-    parts = gather(next(iter(recipes.values())), source, validation, test)
-    makers = rivals(parts)
-    keys = {name: parts.key() for name in makers}
-    for name, recipe in recipes.items():
-        ours = recipe.model_dump(mode="json")
-        keys[name] = parts.key() | ours.pop("training") | ours.pop("settings") | ours
-    shelf.open(keys, replace=replace)
-    files = write(parts, shelf.path)
-    for name, recipe in recipes.items():
-        makers[name] = entrant(shelf.path / name, recipe, parts, files, replace=replace, listen=listen)
-    say(
-        f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
-        f"{parts.leaks.exact} of these stand in the training part, {parts.leaks.near} are near-duplicates of its texts"
-    )
-    for name, make in makers.items():
-        if name in shelf.rows:
-            say(f"{name}: done before")
-            continue
-        say(f"{name}: at work")
-        try:
-            shelf.add(keys[name], *make())
-        except MissingExtraError as error:
-            if name in recipes:
-                raise
-            left_out[name] = str(error)
-            say(f"{name}: left out: {error}")
-    done = [name for name in makers if name in shelf.rows]
-    standings = stand([shelf.rows[name] for name in done], {name: shelf.columns[name] for name in done})
-    standings = dataclasses.replace(
-        standings, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
-    )
-    folders.put(shelf.path / RESULTS, json.dumps(standings.to_dict(), ensure_ascii=False, indent=2).encode())
-    return standings
+    with held(shelf.path), told(listen):
+        parts = gather(next(iter(recipes.values())), source, validation, test)
+        makers = rivals(parts)
+        keys = {name: parts.key() for name in makers}
+        for name, recipe in recipes.items():
+            ours = recipe.model_dump(mode="json")
+            keys[name] = parts.key() | ours.pop("training") | ours.pop("settings") | ours
+        shelf.open(keys, replace=replace)
+        files = write(parts, shelf.path)
+        for name, recipe in recipes.items():
+            makers[name] = entrant(shelf.path / name, recipe, parts, files, replace=replace, listen=listen)
+        say(
+            f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
+            f"{parts.leaks.exact} of these stand in the training part, "
+            f"{parts.leaks.near} are near-duplicates of its texts"
+        )
+        for name, make in makers.items():
+            if name in shelf.rows:
+                say(f"{name}: done before")
+                continue
+            say(f"{name}: at work")
+            try:
+                shelf.add(keys[name], *make())
+            except MissingExtraError as error:
+                if name in recipes:
+                    raise
+                left_out[name] = str(error)
+                say(f"{name}: left out: {error}")
+        done = [name for name in makers if name in shelf.rows]
+        standings = stand([shelf.rows[name] for name in done], {name: shelf.columns[name] for name in done})
+        standings = dataclasses.replace(
+            standings, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
+        )
+        folders.put(shelf.path / RESULTS, json.dumps(standings.to_dict(), ensure_ascii=False, indent=2).encode())
+        return standings
 
 
 def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Recipe]:

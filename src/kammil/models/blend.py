@@ -45,6 +45,7 @@ from kammil.models.history import History, columns
 from kammil.models.mixing import BACKGROUND, IN_WORD, OWN, BlendSettings, prefixes_of
 from kammil.models.packing import pack
 from kammil.models.recurrence import recur
+from kammil.progress import phase, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -235,9 +236,10 @@ class Experts:
         }
         self.tables = {**self._exported, OWN: Counts.merged(counted[OWN])}
         # Every pass asks for the same contexts: looked up once.
-        self._found, self._found_validation = (
-            [table.find(read.keys) for table in self.tables.values()] for read in (self._train, self._validation)
-        )
+        with phase("looking the texts up"):
+            self._found, self._found_validation = (
+                [table.find(read.keys) for table in self.tables.values()] for read in (self._train, self._validation)
+            )
         self._kin = [int(k) for k in kin]
         self._members: dict[int, list[int]] = {}
         for text, group in enumerate(self._kin):
@@ -304,7 +306,7 @@ class Experts:
         starts = np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts], dtype=np.int64)])
         keys = np.empty((int(starts[-1]), len(self._contexts.kinds)), np.uint32)
         order = np.argsort([len(text) for text in texts], kind="stable")
-        for chosen in np.array_split(order, max(1, len(order) // 256)):
+        for chosen in tracked(np.array_split(order, max(1, len(order) // 256)), "reading the texts for counting"):
             ids = np.full((len(chosen), max((len(texts[i]) for i in chosen), default=0) + 1), PAD, np.int64)
             ids[:, 0] = BOS
             for row, i in enumerate(chosen):
@@ -319,7 +321,7 @@ class Experts:
 def _count(read: _Read, most: int, least: int = 1) -> list[Counts]:
     """What was read, counted kind by kind."""
     kinds = range(read.keys.shape[1])
-    return [Counts.of([(read.keys[:, k], read.followers)], most=most, least=least) for k in kinds]
+    return [Counts.of([(read.keys[:, k], read.followers)], most=most, least=least) for k in tracked(kinds, "counting")]
 
 
 def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:

@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, Settings, State, along, positions_at_once
+from kammil.progress import tracked
 from kammil.vocabulary import BOS, CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 LONGEST = 8
 """The longest order tried: on 300,000 characters nothing is gained beyond, and every order adds to the folder."""
 _ENOUGH = 0.01
 """Bits a character that a longer order must bring to be chosen."""
+_AT_ONCE = 1 << 24
+"""Places that are sorted at once: a gigabyte."""
 _JUDGES = 20_000
 """Validation characters that choose the order: they settle the second digit, and more would take seconds."""
 
@@ -202,41 +205,89 @@ class _Counts:
 
     keys: _Keys
     offsets: NDArray[np.int64]
-    ids: Ids
-    occurrences: NDArray[np.int64]
+    ids: NDArray[np.int32]
+    occurrences: NDArray[np.int32]
     """(F,): how often the follower stood there: for the longest context of a model."""
-    preceded: NDArray[np.int64]
+    preceded: NDArray[np.int32]
     """(F,): after how many different longer contexts: for all shorter ones."""
 
 
 def _count(texts: Sequence[Ids], order: int) -> list[_Counts]:
-    """Followers of every context of 0 to order - 1 characters."""
-    gap = np.full(order - 1, PAD, np.int64)
-    padded = [np.concatenate([gap, [BOS], text, [EOS]]) for text in texts]
-    stream = np.concatenate(padded)  # (S,)
-    targets_at = np.concatenate(
-        [np.arange(order, len(p)) + start for p, start in zip(padded, _starts(padded), strict=True)]
-    )  # (N,)
-    targets = stream[targets_at]
-    contexts = [keys[targets_at - order] for keys in _context_keys(stream[None, :-1], len(stream) - order, order)]
-    longer = np.ones(len(targets), np.int64)  # 1 at the first occurrence of each different longer pair
+    """Followers of every context of 0 to order - 1 characters.
+
+    Only the longest contexts are counted place by place, a part of them after another, which bounds the memory of
+    sorting. What was counted is then counted by the contexts that are one character shorter, and so on: far fewer.
+    """
+    stream, at = _stream(texts, order)  # (S,), (N,)
+    occurrences = preceded = np.ones(len(at), np.int32)
     levels: list[_Counts] = []
-    for k in reversed(range(order)):
-        by_pair = np.lexsort((targets, contexts[k]))
-        keys, ids = contexts[k][by_pair], targets[by_pair]
-        firsts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])))
-        occurrences = np.diff(np.append(firsts, len(keys)))
-        preceded = np.add.reduceat(longer[by_pair], firsts)
-        longer[:] = 0
-        longer[by_pair[firsts]] = 1
-        keys, ids = keys[firsts], ids[firsts]
+    for k in tracked(range(order - 1, -1, -1), "counting"):
+        at, occurrences, preceded, keys = _distinct(stream, at, occurrences, preceded, k)
+        ids, counted, before = stream[at], occurrences, preceded
+        begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
         if k == 0:
             place, rare = int(np.searchsorted(ids, UNK)), _expected_unknown(texts)
             keys, ids = np.insert(keys, place, keys[0]), np.insert(ids, place, UNK)
-            occurrences, preceded = np.insert(occurrences, place, rare), np.insert(preceded, place, rare)
-        begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
-        levels.append(_Counts(keys[begins], np.append(begins, len(keys)), ids, occurrences, preceded))
+            counted, before = np.insert(counted, place, rare), np.insert(before, place, rare)
+        levels.append(_Counts(keys[begins], np.append(begins, len(keys)), ids, counted, before))
+        preceded = np.ones(len(at), np.int32)  # each pair stands for one longer context of those to come
     return levels[::-1]
+
+
+def _stream(texts: Sequence[Ids], order: int) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
+    """All texts, (S,), before each as many PAD as an order needs and BOS, after each EOS; and where targets stand."""
+    lengths = np.array([len(text) for text in texts], np.int64) + order + 1
+    starts = lengths.cumsum() - lengths
+    stream = np.full(int(lengths.sum()), PAD, np.int32)
+    target = np.ones(len(stream), np.bool_)
+    for start, text in zip(starts.tolist(), texts, strict=True):
+        stream[start + order - 1] = BOS
+        stream[start + order : start + order + len(text)] = text
+        stream[start + order + len(text)] = EOS
+        target[start : start + order] = False
+    at = np.flatnonzero(target)
+    return stream, at.astype(np.int32) if len(stream) < 1 << 31 else at
+
+
+def _distinct(
+    stream: NDArray[np.int32],
+    at: NDArray[np.integer],
+    occurrences: NDArray[np.int32],
+    preceded: NDArray[np.int32],
+    k: int,
+) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], _Keys]:
+    """One place for each pair of a context of k characters and its follower, sorted, with the sums of both counts."""
+    parts = min(256, max(1, len(at) // _AT_ONCE))
+    key = _keys_at(stream, at, k)
+    # Of sorted keys, so that the parts one after another are sorted too.
+    part = (key >> np.uint64(56)).astype(np.uint16) * np.uint16(parts) >> np.uint16(8) if parts > 1 else None
+    made: list[tuple[NDArray[np.generic], ...]] = []
+    for number in range(parts):
+        chosen = np.flatnonzero(part == number) if part is not None else np.arange(len(at))
+        if not len(chosen):
+            continue
+        keys, ids = key[chosen], stream[at[chosen]]
+        by_pair = np.lexsort((ids, keys))
+        keys, ids, chosen = keys[by_pair], ids[by_pair], chosen[by_pair]
+        firsts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])))
+        made.append(
+            (
+                at[chosen[firsts]],
+                np.add.reduceat(occurrences[chosen], firsts),
+                np.add.reduceat(preceded[chosen], firsts),
+                keys[firsts],
+            )
+        )
+    place, counted, before, keys = (np.concatenate(column) for column in zip(*made, strict=True))
+    return place, counted, before, keys  # pyright: ignore[reportReturnType]
+
+
+def _keys_at(stream: NDArray[np.int32], at: NDArray[np.integer], k: int) -> _Keys:
+    """Keys (N,) of the k ids before each place, as `_context_keys` makes them."""
+    key = np.zeros(len(at), np.uint64)
+    for back in range(1, k + 1):
+        key = _longer(key, stream[at - back].astype(np.uint64))
+    return key
 
 
 def _artifacts(levels: Sequence[_Counts], size: int, order: int) -> Artifacts:
@@ -249,12 +300,6 @@ def _artifacts(levels: Sequence[_Counts], size: int, order: int) -> Artifacts:
         weights[f"ids.{k}"] = level.ids.astype(np.uint16 if size < 1 << 16 else np.int32)
         weights[f"counts.{k}"] = counts.astype(np.uint16 if counts.max() < 1 << 16 else np.int32)
     return Artifacts(weights)
-
-
-def _starts(pieces: Sequence[Ids]) -> NDArray[np.int64]:
-    """Where each piece begins in their concatenation."""
-    lengths = np.array([len(piece) for piece in pieces])
-    return lengths.cumsum() - lengths
 
 
 def _expected_unknown(texts: Sequence[Ids]) -> int:
@@ -274,8 +319,13 @@ def _context_keys(known: Ids, last: int, order: int) -> Iterator[_Keys]:
         yield key.ravel()
         if k + 1 < order:
             older = known[:, end - last - k : end - k].astype(np.uint64)
-            key = (key ^ (older + np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
-            key ^= key >> np.uint64(32)
+            key = _longer(key, older)
+
+
+def _longer(key: _Keys, older: NDArray[np.uint64]) -> _Keys:
+    """Keys of contexts that reach one character further back."""
+    key = (key ^ (older + np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
+    return key ^ (key >> np.uint64(32))
 
 
 def _discounts(counts: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """Results to figures; nothing is computed here. matplotlib >= 3.11 shapes and orders Arabic itself."""
 
-from kammil.plots.anything import history, plot
+from kammil.plots.anything import histories, plot
 from kammil.plots.calibration import reliability
 from kammil.plots.canvas import png, ready, save
 from kammil.plots.curves import training_curves
@@ -10,7 +10,7 @@ from kammil.plots.standings import comparison
 __all__ = [
     "comparison",
     "explained",
-    "history",
+    "histories",
     "plot",
     "png",
     "ready",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kammil import folder as folders
 from kammil.completion import Completer
@@ -37,6 +37,11 @@ class Finished(Protocol):
         """One mapping an epoch."""
         ...
 
+    @property
+    def members(self) -> Sequence[Sequence[Mapping[str, Any]]]:
+        """The histories of members that were put together."""
+        ...
+
 
 def plot(
     what: str | PathLike[str] | Completer | Finished | Explanation | Tempered | Standings,
@@ -58,15 +63,17 @@ def plot(
     elif isinstance(what, Standings):
         figure = comparison(what)
     elif isinstance(what, str | PathLike):
-        figure = training_curves(history(Path(what)), Path(what).resolve().name)
+        own, *members = histories(Path(what))
+        figure = training_curves(own, Path(what).resolve().name, members=members)
     elif isinstance(what, Completer):
         if what.model is None:
             raise OptionError(
                 "the model comes from no folder, so nothing is known of its training; give one that does."
             )
-        figure = training_curves(cast(list[dict[str, Any]], what.model.metrics.get("history", [])), what.name)
+        metrics: Mapping[str, Any] = what.model.metrics
+        figure = training_curves(metrics.get("history", []), what.name, members=metrics.get("members", []))
     elif isinstance(what, Finished):  # pyright: ignore[reportUnnecessaryIsInstance]
-        figure = training_curves(what.history, what.folder.resolve().name)
+        figure = training_curves(what.history, what.folder.resolve().name, members=what.members)
     else:
         raise OptionError(f"there is no figure of a {type(what).__name__}; give a model's folder or an explanation.")
     if out is not None:
@@ -74,9 +81,14 @@ def plot(
     return figure
 
 
-def history(folder: Path) -> list[dict[str, Any]]:
-    """The epochs of a model's training, checked; `FolderError` where they are none of ours."""
+def histories(folder: Path) -> list[list[dict[str, Any]]]:
+    """The epochs of a model's training, then those of its members, checked; `FolderError` where they
+    are none of ours."""
+    metrics = folders.read(folder).metrics
     try:
-        return [asdict(EpochEnded(**epoch)) for epoch in folders.read(folder).metrics.get("history", [])]
+        return [
+            [asdict(EpochEnded(**epoch)) for epoch in one]
+            for one in (metrics.get("history", []), *metrics.get("members", []))
+        ]
     except TypeError as error:
         raise FolderError(f"{folder / folders.METRICS} holds no training history; copy the folder again.") from error

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kammil.errors import FolderError
+from kammil.holding import CHECKPOINT
 from kammil.training.events import EpochEnded
 
-_FILE = "checkpoint.safetensors"
 _META = "history"
 
 
@@ -37,7 +37,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         """Keep the state in `folder`, which must exist when saving."""
-        self._file = folder / _FILE
+        self._file = folder / CHECKPOINT
 
     def exists(self) -> bool:
         """Whether there is a state to go on from."""

@@ -37,6 +37,17 @@ def halves(precision: str, device: torch.device) -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
+def precision(*, halves: bool) -> str:
+    """The option's name for it."""
+    return "bfloat16" if halves else "float32"
+
+
+def used(options: TrainingOptions) -> dict[str, str]:
+    """What `device` and `precision` come to here, where they are `auto`; `OptionError` as `accelerator` does."""
+    device = accelerator(options.device).device
+    return {"device": device.type, "precision": precision(halves=halves(options.precision, device))}
+
+
 def adamw(model: nn.Module, options: TrainingOptions) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) that decays matrices and spares vectors."""
     matrices = [p for p in model.parameters() if p.dim() > 1]

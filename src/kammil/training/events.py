@@ -4,6 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kammil.progress import Noted, Working
+
+
+@dataclass(frozen=True)
+class Began:
+    """Training begins, or goes on."""
+
+    device: str
+    """Where."""
+    precision: str
+    """Of the factors of products."""
+    threads: int | None
+    """On a processor, how many."""
+
 
 @dataclass(frozen=True)
 class Progressed:
@@ -68,7 +82,7 @@ class Outdone:
     """Whether the counter is the model now: where no family was asked for."""
 
 
-Event = Progressed | EpochEnded | Interrupted | Outdone
+Event = Working | Noted | Began | Progressed | EpochEnded | Interrupted | Outdone
 
 
 def unheard(event: Event) -> None:

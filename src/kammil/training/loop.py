@@ -19,10 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from kammil.errors import OptionError
+from kammil.progress import steps
 from kammil.training.batches import Batch, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.devices import accelerator, adamw, halves
-from kammil.training.events import EpochEnded, Event, Interrupted, Progressed, unheard
+from kammil.training.clock import Clock
+from kammil.training.devices import accelerator, adamw, halves, precision
+from kammil.training.events import Began, EpochEnded, Event, Interrupted, Progressed, unheard
 from kammil.training.lessons import Arrays, Lessons
 from kammil.training.loss import teacher_forced
 from kammil.training.options import TrainingOptions
@@ -35,6 +37,11 @@ _EARLY = (16, 8, 4, 2)
 """The first epoch is validated after these parts of it too: a curve of quality by time begins there."""
 
 
+_FORWARD = 0.5
+"""Share of a step that takes no gradient, at most."""
+_EARLY_SHARE, _JUDGING_SHARE = 0.02, 0.05
+"""Of the time: what one of these early validations may take, and any validation."""
+
 _Taught = list[tuple[Tensor, float]]
 
 
@@ -45,6 +52,8 @@ def fit(
     *,
     listen: Callable[[Event], None] = unheard,
     checkpoint: Checkpoint | None = None,
+    clock: Clock | None = None,
+    reserve: float = 0.0,
 ) -> tuple[EpochEnded, ...]:
     """Train a model in place; it ends with the weights that were best on validation. Returns one event an epoch.
 
@@ -54,12 +63,21 @@ def fit(
         options: see `TrainingOptions`.
         listen: called with every event.
         checkpoint: where the state after each epoch is kept; if it holds one already, training goes on from there.
+        clock: where the options give minutes, those of the whole run, which has begun; without it they begin now.
+        reserve: seconds that are left for what comes after training.
 
     `KeyboardInterrupt` ends training early and keeps the best weights so far; in the first epoch, those of the moment.
     So does a loss that is no number any more; in the first epoch it is an `OptionError`, and so is a device that is not
     there.
     """
-    return _Run(model, lessons, options, listen, checkpoint).go()
+    threads = torch.get_num_threads()
+    try:
+        run = _Run(model, lessons, options, listen, checkpoint)
+        if clock is not None and clock.seconds is not None:
+            run.bound(clock.left - reserve)
+        return run.go()
+    finally:
+        torch.set_num_threads(threads)  # they are those of the whole process, which may do other things
 
 
 @dataclass
@@ -112,6 +130,16 @@ class _Run:
             self.best, self.history = kept.best, list(kept.history)
         self.resumed_at = self.history[-1].elapsed if self.history else 0.0
         self.started = time.monotonic()
+        self.limit = None if options.minutes is None else 60 * options.minutes
+        self.judging: float | None = None
+        """Seconds that a validation takes; None where no time is kept free for it."""
+        self.judged = False
+        self.furthest = 0.0
+
+    def bound(self, seconds: float) -> None:
+        """End so many seconds from now at the latest, the last validation included."""
+        self.limit = min(self.limit or math.inf, self.resumed_at + max(1e-3, seconds))
+        self.judging = 0.0
 
     @property
     def elapsed(self) -> float:
@@ -120,6 +148,8 @@ class _Run:
 
     def go(self) -> tuple[EpochEnded, ...]:
         """Epochs until the last, until the minutes are used up, or until nothing gets better."""
+        where = self.accelerator.device.type
+        self.listen(Began(where, precision(halves=self.halves), torch.get_num_threads() if where == "cpu" else None))
         finished = len(self.history) >= self.epochs or self._stale() >= self.options.patience
         while not finished:
             tally = _Tally()
@@ -141,9 +171,12 @@ class _Run:
     def _progress(self, step: int) -> float:
         """Share of the run done before `step` of the current epoch: by epochs or by minutes, whichever is further."""
         by_epochs = (len(self.history) + step / self.steps) / self.epochs
-        if self.options.minutes is None:
+        if self.limit is None:
             return by_epochs
-        return max(by_epochs, self.elapsed / (60 * self.options.minutes))
+        # Some tenth of the time at least is for learning, however long a validation takes.
+        by_time = self.elapsed / max(self.limit - (self.judging or 0.0), self.limit / 10)
+        self.furthest = max(by_epochs, by_time, self.furthest)  # what validation takes is only known little by little
+        return self.furthest
 
     def _learn(self, tally: _Tally) -> bool:
         """One pass over the training texts; true if the minutes ran out on the way."""
@@ -153,21 +186,36 @@ class _Run:
         generator = np.random.default_rng(seed)
         shuffled = batches(self.train, self.options.batch_size, rare=self.lessons.rare, generator=generator)
         self.model.train()
+        begun = self.elapsed
         early = {math.ceil(self.steps / part) for part in _EARLY} - {self.steps}
         for step, (batch, shown) in enumerate(self._shown(shuffled, learning=True)):
             progress = self._progress(step)
-            if self.options.minutes is not None and progress >= 1 and (self.history or tally.count):
+            if self.limit is not None and progress >= 1 and (self.history or tally.count):
                 return True  # but never before the first step of all: a model that learnt nothing helps nobody
             tally.rate = self.options.learning_rate * warmup_then_cosine(
                 progress, warmup=self.options.warmup, floor=self.options.floor
             )
             self._step(batch, shown, tally)
-            if not epoch and step + 1 in early:
+            if self.judging is not None:
+                self._expect((self.elapsed - begun) / (step + 1))
+            if not epoch and step + 1 in early and (self.judging or 0.0) <= _EARLY_SHARE * (self.limit or math.inf):
                 bits, _ = self._validate()
                 tally.early.append((self.elapsed, bits))
                 self.model.train()
             self.listen(Progressed(epoch + 1, step + 1, self.steps, self.epochs, tally.bits, self.elapsed, progress))
         return False
+
+    def _expect(self, step: float) -> None:
+        """What a validation will take, by the seconds of a step; where that is much of the time, some texts judge."""
+        assert self.limit is not None
+        if self.judged:
+            return
+        self.judging = _FORWARD * step * len(self.validation) / self.options.batch_size
+        most = _JUDGING_SHARE * self.limit
+        if self.judging > most:
+            number = max(self.options.batch_size, int(len(self.validation) * most / self.judging))
+            chosen = np.random.default_rng(self.options.seed).permutation(len(self.validation))[:number]
+            self.validation = [self.validation[i] for i in sorted(chosen.tolist())]
 
     def _step(self, batch: Batch, shown: Arrays, tally: _Tally) -> None:
         """One step of gradient descent on the mean loss of the batch's counted positions."""
@@ -224,13 +272,18 @@ class _Run:
     def _validate(self) -> tuple[float, float]:
         """Bits and accuracy a counted position of the validation texts."""
         self.model.eval()
+        began = self.elapsed
         nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
+        step = steps("validating", math.ceil(len(self.validation) / self.options.batch_size))
         for batch, shown in self._shown(batches(self.validation, self.options.batch_size), learning=False):
+            step()
             logits, _, targets, counted = self._predict(batch, shown)
             totals = teacher_forced(logits, targets, counted)
             nats, count, correct = nats + totals.nats.item(), count + totals.count, correct + totals.correct
             unknown += int(((batch.targets == UNK) & batch.counted).sum())
             characters += self._characters(batch)
+        if self.judging is not None:
+            self.judging, self.judged = self.elapsed - began, True
         return (nats / math.log(2) + unknown * self.lessons.unknown_bits) / characters, correct / count
 
     def _characters(self, batch: Batch) -> int:

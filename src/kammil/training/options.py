@@ -19,7 +19,9 @@ class TrainingOptions(BaseModel):
     tweets to their best, in 3 to 12 passes: on 932 tweets 33 passes are best after 6, with 3.41 validation bits, and 9
     passes end at 3.37."""
     minutes: float | None = Field(default=None, gt=0)
-    """Wall-clock budget: the schedule is fitted into it. A budget, no duty: few texts are learnt sooner."""
+    """Wall-clock budget of the whole run, from reading to the figures at its end; the schedule is fitted into it. Where
+    it is too small to prepare and judge all texts in half of it, some are drawn by the seed. A budget, no duty: few
+    texts are learnt sooner. A base, and a member, has its own."""
     objective: Objective = "text"
     """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
     batch_size: int = Field(default=8, ge=1, le=65_536)

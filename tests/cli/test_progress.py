@@ -1,0 +1,122 @@
+"""What is shown while something is done: nobody waits in silence."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from kammil.cli import progress as module
+from kammil.cli.progress import Bar, Lines, described, left, line, progress
+from kammil.progress import Noted, Working, told, tracked
+from kammil.training.events import Began, EpochEnded, Interrupted, Progressed
+
+UNDER_WAY = Progressed(2, 5, 10, 8, 3.25, 60.0, 0.25)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(module.time, "monotonic", made.monotonic)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "share", "since", "text"),
+    [
+        (60, 0.25, 0, "03:00 left"),
+        (60, 0.25, 30, "02:30 left"),
+        (60, 0.25, 500, "00:00 left"),
+        (3600, 0.5, 0, "01:00:00 left"),
+        (1, 0.001, 0, ""),
+        (1, 0.0, 0, ""),
+    ],
+)
+def test_the_time_left(elapsed: float, share: float, since: float, text: str) -> None:
+    assert left(elapsed, share, since) == text
+
+
+def test_what_is_being_done_in_one_line() -> None:
+    assert described(Working("counting", 0.5, 20.0)) == "counting: 50 %, 00:20 left"
+    assert described(Working("reading a.txt", 0.0, 2.0), since=11) == "reading a.txt: 13 s so far"
+    assert described(UNDER_WAY) == "epoch 2/8, 3.250 bits: 25 %, 03:00 left"
+
+
+def test_what_is_worth_a_line() -> None:
+    assert line(Began("cpu", "float32", 2)) == "learning on cpu in float32 with 2 threads"
+    assert line(Began("cpu", "bfloat16", 1)) == "learning on cpu in bfloat16 with 1 thread"
+    assert line(Began("cuda", "float32", None)) == "learning on cuda in float32"
+    assert line(Noted("There is not enough time.")) == "There is not enough time."
+    assert line(Interrupted(1)) == "ended early: epoch 1 is kept"
+
+
+def test_without_a_terminal_one_line_in_ten_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    for second in range(1, 36):
+        clock.now = float(second)
+        lines(Working("counting", second / 40, clock.now))
+    assert capsys.readouterr().err.splitlines() == [
+        "counting: 25 %, 00:30 left",
+        "counting: 50 %, 00:20 left",
+        "counting: 75 %, 00:10 left",
+    ]
+    clock.now = 36.0
+    lines(EpochEnded(1, 3.0, 0.4, 3.5, 0.3, 0.01, 36.0, True))
+    assert capsys.readouterr().err.startswith("epoch 1: ")
+    clock.now = 45.0
+    lines(UNDER_WAY)  # nine seconds after a line
+    assert capsys.readouterr().err == ""
+    clock.now = 47.0
+    lines.beat()  # one call takes long; it goes on from what was last heard
+    assert capsys.readouterr().err == "epoch 2/8, 3.250 bits: 25 %, 02:58 left\n"
+
+
+def test_a_long_call_is_not_silent(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is heard while it runs: a thread speaks up."""
+    monkeypatch.setattr(module, "QUIET", 0.0)
+    with progress() as listen:
+        listen(Working("sorting", 0.0, 0.0))
+        until = time.monotonic() + 20
+        said = ""
+        while said.count("sorting") < 3 and time.monotonic() < until:
+            time.sleep(0.05)
+            said += capsys.readouterr().err
+    assert said.count("sorting: ") >= 3 and "s so far" in said
+    assert listen.doing == "sorting"
+
+
+def test_a_terminal_shows_the_phase_and_the_time_left() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=100, highlight=False)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
+    with Progress(*columns, console=console) as bar:
+        listen = Bar(bar)
+        listen(Working("reading", 0.0, 0.0))
+        assert (bar.tasks[0].description, bar.tasks[0].total) == ("reading", None)
+        listen(Working("counting", 0.5, 20.0))
+        task = bar.tasks[0]
+        assert (task.description, task.completed, task.total, task.fields["left"]) == ("counting", 0.5, 1, "00:20 left")
+        listen(UNDER_WAY)
+        assert bar.tasks[0].fields["left"] == "03:00 left"
+        listen(Noted("Hear [this]."))
+    assert "Hear [this]." in console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_what_is_being_done_is_known_when_it_is_stopped() -> None:
+    with progress() as listen, told(listen):
+        assert listen.doing == "at its beginning"
+        list(tracked([1, 2], "counting"))
+        assert listen.doing == "counting"
+        listen(UNDER_WAY)
+        assert listen.doing == "learning, in epoch 2"
