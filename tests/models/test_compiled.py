@@ -378,6 +378,9 @@ def test_after_padding_nothing_is_known_of_the_text(code: ctypes.CDLL | None) ->
     assert from_this_text(runner, [6], (hidden, recent, words, marks, line)) == {7}
     padded = np.where(line == 6, PAD, line)  # as what stands in front of a shorter text, whatever its marks
     assert from_this_text(runner, [6], (hidden, recent, words, marks, padded)) == set()
+    _, (hidden, recent, words, marks, line) = runner.read(np.array([[5, PAD, 7, 5]]), start)
+    shown = np.where(line == PAD, 6, line)  # the same context again, as if the first had been none of padding
+    assert from_this_text(runner, [PAD], (hidden, recent, words, marks, shown)) == set()
 
 
 def test_shares_far_below_one_are_told_apart() -> None:
