@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="a model folder, for the second track")
     named = parser.parse_args()
     results: dict[str, Any] = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {}
-    results["cores"] = os.cpu_count()
+    results["cores"] = len(os.sched_getaffinity(0))
     results["texts"] = {part: len(sources.texts(f"lev30/{part}")) for part in sources.PARTS}
     if named.model is not None:
         results["finished"] = results.get("finished", {}) | {named.model.name: _finished(named.model)}

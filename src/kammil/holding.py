@@ -46,7 +46,7 @@ def held(out: Path) -> Generator[None]:
         if made:
             with suppress(OSError, ValueError):
                 place.rmdir()
-        raise FolderError(f"cannot write {place}: {why}; name another place with --out.") from error
+        raise FolderError(f"cannot write {out}: {why}; name another place with --out.") from error
     try:
         with suppress(OSError):  # a full disk: the lock holds without a name
             (place / HOLDER).write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname()}), "utf-8")

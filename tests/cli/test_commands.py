@@ -167,7 +167,9 @@ def test_train_learns(run: Run, file: Path, tmp_path: Path) -> None:
     result = run("train", file, "--out", "model", *NETWORK)
     assert result.code == 0
     assert result.out.endswith("model: model\n") and "epoch" not in result.out
-    epochs = [re.match(r"epoch (\d): train \d\.\d+ bits, validation \d\.\d+ bits", x) for x in result.err.splitlines()]
+    begun, *lines = result.err.splitlines()
+    assert re.fullmatch(r"learning on cpu in (float32|bfloat16)( with \d+ threads?)?", begun)
+    epochs = [re.match(r"epoch (\d): train \d\.\d+ bits, validation \d\.\d+ bits", x) for x in lines]
     assert [match and match[1] for match in epochs] == ["1", "2"]
     assert (tmp_path / "model" / "training.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model"]
@@ -303,7 +305,7 @@ def test_a_full_disk_leaves_nothing_half_written(run: Run, file: Path, tmp_path:
     assert (result.code, result.out) == (2, "")
     last = result.err.splitlines()[-1]
     assert re.fullmatch(r"kammil: cannot write .*: File too large; free some space or name another place\.", last)
-    assert all(line.startswith("epoch ") for line in result.err.splitlines()[:-1])
+    assert all(line.startswith(("learning on ", "epoch ")) for line in result.err.splitlines()[:-1])
     assert not list(tmp_path.iterdir())
 
 
@@ -956,7 +958,9 @@ def test_compare_twice(run: Run, file: Path, tmp_path: Path) -> None:
         assert word in first.out
     assert first.out.endswith("comparison: both\n")
     made = {path.name for path in (tmp_path / "both").iterdir()}
-    assert made == {"ngram", "gru", "rows.json", "rows.safetensors", "results.json", "README.md", "comparison.png"}
+    split = {"train.txt", "validation.txt", "test.txt"}
+    results = {"rows.json", "rows.safetensors", "results.json", "README.md", "comparison.png"}
+    assert made == {"ngram", "gru"} | split | results
     assert kammil.load(tmp_path / "both" / "gru").complete("شو").text is not None
     again = run("compare", file, "--families", "ngram", "--families", "gru", "--out", "both", "--json", *COMPARED)
     assert again.code == 0 and "at work" not in again.err
