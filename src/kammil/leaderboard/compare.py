@@ -77,9 +77,9 @@ def compare(
             ours = recipe.model_dump(mode="json")
             keys[name] = parts.key() | ours.pop("training") | ours.pop("settings") | ours
         shelf.open(keys, replace=replace)
-        files = write(parts, shelf.path)
+        split_files = write(parts, shelf.path)
         for name, recipe in recipes.items():
-            makers[name] = entrant(shelf.path / name, recipe, parts, files, replace=replace, listen=listen)
+            makers[name] = entrant(shelf.path / name, recipe, parts, split_files, replace=replace, listen=listen)
         say(
             f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
             f"{parts.leaks.exact} of these stand in the training part, "
