@@ -257,3 +257,18 @@ def test_the_fixed_benchmark_is_reproduced(data_dir: Path) -> None:
     assert len(rows) == 129 + 64 + 454 + 2033
     assert group.max() + 1 == len(rows)
     assert len(set(group[rows].tolist())) == len(rows)  # each group has one row in one part
+
+
+def test_a_pair_whose_shared_runs_stand_in_two_blocks_is_not_missed() -> None:
+    """The share of the longer text asks for more than one block's part of what they have in common."""
+    creed, hello = "لا إله إلا الله وحده لا شريك له", "नमस्ते दुनिया, आप कैसे हैं आज"
+    texts = [
+        creed + "hahahahahahahahahahahaha",
+        "@someone!" + creed,
+        hello + "شو حلو الشعور لما تصحى بكيرصباح الخير يا لبنان",
+    ]
+    among = ["😂😂" + hello + creed + "שָׁלוֹם עֲלֵיכֶם מַלְאֲכֵי הַשָּׁרֵת"]
+    rule = Rule(3, 0.3, longer=True)
+    with limits(tiny=True):
+        found = duplicates.partners(texts, among, rule)
+    assert found.tolist() == [0 if near(text, among[0], rule) else -1 for text in texts]

@@ -224,13 +224,14 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) 
     others: list[Ints] = []
     # Askers stand in order of items, so a pair's shared tokens are listed together (but at a block's edge).
     for block in blocks(partners):
-        width = partners[block]
-        one = np.repeat(item[asking[block]], width)
+        width, asker = partners[block], item[asking[block]]
+        one = np.repeat(asker, width)
         pair, times = np.unique(one << 32 | holder[ranges(after[block], width)], return_counts=True)
         one, other = pair >> 32, pair & LOW
         bar = need[other if longer else one]
         near = times >= bar
-        open_ = np.flatnonzero(~near & (times + unasked[one] >= bar))
+        cut = (one == asker[0]) | (one == asker[-1])  # more of what they share may stand in another block
+        open_ = np.flatnonzero(~near & (cut | (times + unasked[one] >= bar)))
         for part in blocks(size[one[open_]]):
             ask = open_[part]
             width = size[one[ask]]
