@@ -191,6 +191,7 @@ def test_every_phase_is_told(tmp_path: Path, few: list[str]) -> None:
         "counting",
         "looking the texts up",
         "validating",
+        "scoring",
         "noting runs of letters",
         "evaluating",
     ]

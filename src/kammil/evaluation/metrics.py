@@ -218,7 +218,7 @@ def traces_of(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[s
     """`follow` for any number of texts, those of like length together."""
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     traces: dict[int, Trace] = {}
-    for begin in tracked(range(0, len(order), _BATCH), "weighing"):
+    for begin in tracked(range(0, len(order), _BATCH), "scoring"):
         batch = order[begin : begin + _BATCH]
         traces |= zip(batch, follow(runner, vocabulary, [texts[i] for i in batch]), strict=True)
     return [traces[i] for i in range(len(texts))]
