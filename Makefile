@@ -13,7 +13,7 @@ help:
 	@echo "make mutate set up, change the code in small ways and list what no test notices (hours)"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
 
-$(READY): pyproject.toml hatch_build.py src/kammil/models/kernel.c
+$(READY): pyproject.toml hatch_build.py src/kammil/engine/kernel.c
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)

@@ -18,7 +18,7 @@ from zlib import crc32
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import platform_tags
 
-SOURCE = Path("src/kammil/models/kernel.c")
+SOURCE = Path("src/kammil/engine/kernel.c")
 FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=default"),
     # What -ffast-math allows, but for how it changes the arithmetic of the whole process that loads the result.

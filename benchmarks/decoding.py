@@ -33,13 +33,14 @@ from unittest.mock import patch
 import numpy as np
 
 import kammil
-from kammil.completion import Completer, Completion, Options
-from kammil.corpus import sources
+from kammil.completion.completer import Completer, Completion
+from kammil.data import sources
+from kammil.data.bloom import Seen
 from kammil.decoding import PRESETS, Decoding, Rows, normalised
-from kammil.evaluation import overlap
-from kammil.evaluation.intervals import Statistic, estimates, quotient
+from kammil.decoding.options import Options
+from kammil.evaluation import text_overlap
+from kammil.evaluation.bootstrap import Statistic, estimates, quotient
 from kammil.evaluation.metrics import TARGET, half
-from kammil.evaluation.novelty import Seen
 
 DRAWS = 8
 RUN = 6
@@ -124,7 +125,7 @@ def _written(model: Completer, texts: Sequence[str], name: str, asked: dict[str,
     options = cast(Options, {"length": TARGET, **asked})
     decoding = Decoding.of(**options)
     draws = 1 if decoding.temperature == 0 or decoding.beams > 1 or decoding.best_of > 1 else DRAWS
-    rival = patch("kammil.decoding.writing.filters", _instead(RIVALS[name])) if name in RIVALS else None
+    rival = patch("kammil.decoding.sampling.filters", _instead(RIVALS[name])) if name in RIVALS else None
     with rival or contextlib.nullcontext():
         return [model.samples(text[: half(text)], draws, **options) for text in texts]
 
@@ -176,9 +177,9 @@ def _figures(model: Completer, texts: Sequence[str], made: Sequence[Sequence[Com
             ("bits", sum(sum(d.bits) for d in drafts), sum(len(d.text) for d in drafts)),
         ):
             pairs[name].append([above, below])
-        grams.append(overlap.chrf_columns([d.text for d in drafts], [truth] * len(drafts)).sum(0))
+        grams.append(text_overlap.chrf_columns([d.text for d in drafts], [truth] * len(drafts)).sum(0))
     columns = [Statistic(np.array(rows, np.float64), quotient) for rows in pairs.values()]
-    chrf = Statistic(np.array(grams), overlap.chrf)
+    chrf = Statistic(np.array(grams), text_overlap.chrf)
     figures: dict[str, Any] = {}
     for name, estimate in zip([*pairs, "chrf"], estimates([*columns, chrf]), strict=True):
         figure, scale = estimate.figure(), 1 if name in {"chrf", "bits"} else 100

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from kammil.corpus import duplicates, exclusion, sources
+from kammil.data import exclusion, near_duplicates, sources
 
 REAL = 100_000
 SIZES = (1_000, 10_000, 30_000, REAL, 300_000, 1_000_000)
@@ -82,7 +82,7 @@ def texts_of(size: int) -> list[str]:
     texts = [real[i] for i in random.permutation(len(real))[:REAL].tolist()]
     if size <= len(texts):
         return texts[:size]
-    repeated = 1 - (duplicates.groups(texts).max() + 1) / len(texts)
+    repeated = 1 - (near_duplicates.groups(texts).max() + 1) / len(texts)
     runs = [" ".join(words[i : i + 2]) for words in map(str.split, texts) for i in range(0, len(words), 2)]
     while len(texts) < size:
         if random.random() < repeated:
@@ -129,7 +129,7 @@ def _measure(size: int) -> dict[str, Any]:
     texts = texts_of(size)
     before = _megabytes()
     started, cpu = time.perf_counter(), time.process_time()
-    group = duplicates.groups(texts)
+    group = near_duplicates.groups(texts)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     return {
         "texts": size,
@@ -146,7 +146,7 @@ def _exclude(size: int) -> dict[str, Any]:
     """What direct pairs by the rule of splits find, and what all rules do."""
     texts, among = texts_of(size), sources.texts(EXCLUDED)
     started = time.process_time()
-    direct = duplicates.partners(texts, among) >= 0
+    direct = near_duplicates.partners(texts, among) >= 0
     between = time.process_time()
     found = exclusion.resembling(texts, among)
     return {
@@ -167,14 +167,14 @@ def _compare(size: int) -> list[dict[str, Any]]:
     texts = texts_of(size)
     datasketch = importlib.import_module("datasketch")
     started = time.perf_counter()
-    exact = duplicates.groups(texts)
+    exact = near_duplicates.groups(texts)
     seconds = time.perf_counter() - started
 
     started = time.perf_counter()
     numbers: dict[str, int] = {}
-    unit = np.array([numbers.setdefault(duplicates.key(text), len(numbers)) for text in texts])
+    unit = np.array([numbers.setdefault(near_duplicates.key(text), len(numbers)) for text in texts])
     rows = [_row("kammil, exact", seconds, exact, exact, unit, None)]
-    length = duplicates.SHINGLE
+    length = near_duplicates.SHINGLE
     shingles = [{key[i : i + length] for i in range(max(len(key) - length, 0) + 1)} for key in numbers]
     encoded = ([shingle.encode() for shingle in one] for one in shingles)
     hashes = list(datasketch.MinHash.generator(encoded, num_perm=PERMUTATIONS, seed=1))
@@ -187,7 +187,7 @@ def _compare(size: int) -> list[dict[str, Any]]:
         for number, one in enumerate(hashes):
             for other in lsh.query(one):
                 candidates += 1
-                if len(shingles[number] & shingles[other]) >= duplicates.SHARE * min(
+                if len(shingles[number] & shingles[other]) >= near_duplicates.SHARE * min(
                     len(shingles[number]), len(shingles[other])
                 ):
                     root[_find(root, number)] = _find(root, other)

@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import kammil
-from kammil.completion import Completer
-from kammil.corpus import reading
+from kammil.completion.completer import Completer
+from kammil.data import readers
 from kammil.text import open_word
 
 LONGEST = 10_000
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="number of the one prompt to try")
     named = parser.parse_args()
-    model, texts = kammil.load(), reading.sample()
+    model, texts = kammil.load(), readers.sample()
     numbers = range(named.prompts) if named.only is None else [named.only]
     slowest: dict[str, dict[str, Any]] = {}
     failures: list[dict[str, Any]] = []

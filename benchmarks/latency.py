@@ -29,14 +29,18 @@ import torch
 from numpy.typing import NDArray
 
 import kammil
-from kammil import folder
-from kammil.completion import Completer, follow
-from kammil.models import builds, compiled, load_runner, quantised
-from kammil.models.base import rows
-from kammil.models.families import Neural, family
-from kammil.models.graph import Graph
-from kammil.models.network import session
-from kammil.models.quantised import Layer, QuantisedGRU
+from kammil import model_folder
+from kammil.completion.completer import Completer
+from kammil.completion.scoring import follow
+from kammil.engine import build as engine_build
+from kammil.engine import native
+from kammil.engine.onnx import gru_graph
+from kammil.engine.onnx.graph import Graph
+from kammil.engine.onnx.gru_graph import QuantisedGRU
+from kammil.engine.onnx.runtime import session
+from kammil.engine.weights import Layer
+from kammil.language_model import rows
+from kammil.models.registry import Neural, family, load_runner
 from kammil.text import RAW
 from kammil.vocabulary import CharacterVocabulary
 from notebook import TARGET, NotebookRNN
@@ -74,7 +78,7 @@ def main() -> None:
             "torch": torch.__version__,
             "memory_gb_per_s": bandwidth,
         },
-        "compiled": builds.library() is not None,
+        "compiled": engine_build.library() is not None,
         **completions({"bundled": model, "portable": slower, "taught": taught}, prompts),
         "texts_taught": LEARNT,
         "users": users({"": model, "portable, ": slower}, prompts[0]),
@@ -92,13 +96,13 @@ def main() -> None:
 
 def portable(make: Callable[[], Made]) -> Made:
     """What is made without compiled code."""
-    os.environ[builds.PORTABLE] = "1"
-    builds.library.cache_clear()
+    os.environ[engine_build.PORTABLE] = "1"
+    engine_build.library.cache_clear()
     try:
         return make()
     finally:
-        del os.environ[builds.PORTABLE]
-        builds.library.cache_clear()
+        del os.environ[engine_build.PORTABLE]
+        engine_build.library.cache_clear()
 
 
 def completions(models: Mapping[str, Completer], prompts: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -150,7 +154,7 @@ def _asked(
 def typing(model: Completer) -> dict[str, Any]:
     """Texts of lev30/validation typed from end to end in sessions of their own: three suggestions and ghost text after
     every keystroke, as on the page."""
-    from kammil.corpus import sources
+    from kammil.data import sources
 
     every = sources.texts("lev30/validation")
     texts = [model.normalise(text) for text in every[:: len(every) // MANY][:MANY]]
@@ -230,8 +234,8 @@ def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
         "onnxruntime fp32": (4, onnx_step(layer, bias)),
         "onnxruntime int8": (1, QuantisedGRU([layer], bias).step),
     }
-    if code := builds.library():
-        kernel = compiled.Compiled(code, [layer], bias, size)
+    if code := engine_build.library():
+        kernel = native.Compiled(code, [layer], bias, size)
         rest = {batch: kernel.forgetful(batch) for batch in BATCHES}
         steps["compiled int8"] = 1, lambda ids, h: kernel.read(ids[:, None], (h, *rest[len(ids)]), 1)
     table: dict[str, Any] = {}
@@ -327,7 +331,7 @@ def process(*, portable: bool = False) -> dict[str, Any]:
         "u = resource.getrusage(resource.RUSAGE_CHILDREN); print(took, u.ru_utime + u.ru_stime, u.ru_maxrss)"
     )
     installed = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}  # as pip leaves a program
-    installed |= {builds.PORTABLE: "1"} if portable else {}
+    installed |= {engine_build.PORTABLE: "1"} if portable else {}
     runs: list[list[float]] = []
     for _ in range(10):
         done = subprocess.run(
@@ -346,17 +350,17 @@ def process(*, portable: bool = False) -> dict[str, Any]:
 
 def bits(model: Completer) -> dict[str, float]:
     """Bits a character on lev30/validation, ends of texts excluded: as the model ships, and in single precision."""
-    from kammil.corpus import sources
+    from kammil.data import sources
 
     texts = [model.normalise(text) for text in sources.texts("lev30/validation")]
     assert model.model is not None
-    description, rounded = model.model.description, quantised.product
+    description, rounded = model.model.description, gru_graph.product
     made = {"int8": model.runner}
     if description.family == "blend":
-        quantised.product = lambda g, x, weights: g.add("MatMul", x, weights)
-        artifacts = folder.read(Path("levantine")).artifacts
+        gru_graph.product = lambda g, x, weights: g.add("MatMul", x, weights)
+        artifacts = model_folder.read(Path("levantine")).artifacts
         made["fp32"] = portable(lambda: load_runner("blend", description.settings, artifacts))
-        quantised.product = rounded
+        gru_graph.product = rounded
     return {
         name: float(sum(t.bits[:-1].sum() for t in follow(runner, model.vocabulary, texts)) / sum(map(len, texts)))
         for name, runner in made.items()
@@ -409,9 +413,9 @@ def measured_bandwidth() -> float:
 
 def kammil_sample() -> list[str]:
     """The embedded corpus."""
-    from kammil.corpus import reading
+    from kammil.data import readers
 
-    return reading.sample()
+    return readers.sample()
 
 
 def _texts(model: Completer) -> list[str]:

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 import kammil
-from kammil.completion import Trace, follow
-from kammil.corpus import sources
+from kammil.completion.scoring import Trace, follow
+from kammil.data import sources
 from kammil.evaluation.metrics import TARGET, Figures, sums
-from kammil.models.base import Learner
+from kammil.language_model import Learner
 
 RUNS: dict[str, dict[str, Any]] = {
     "ngram": {"model": "ngram", "raw": True},

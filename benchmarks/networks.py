@@ -21,13 +21,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kammil.corpus import sources
-from kammil.models.gru import GRU
-from kammil.models.transformer import TransformerSettings
-from kammil.models.transformer import build as transformer
+from kammil.data import sources
+from kammil.models.gru.network import GRU
+from kammil.models.transformer.network import TransformerSettings
+from kammil.models.transformer.network import build as transformer
 from kammil.training.batches import batches, make_rows
 from kammil.training.loss import teacher_forced
-from kammil.training.schedule import warmup_then_cosine
+from kammil.training.optim import warmup_then_cosine
 from kammil.vocabulary import PAD, UNK, CharacterVocabulary, rare_characters
 
 SECONDS = 90.0

@@ -29,13 +29,12 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor, nn
 
 import kammil
-from kammil.completion import Completer
-from kammil.corpus import sources
-from kammil.corpus.splitting import leaks
-from kammil.models.families import Neural, family
-from kammil.training.batches import make_rows, pad
+from kammil.completion.completer import Completer
+from kammil.data import sources
+from kammil.data.splits import leaks
+from kammil.models.registry import Neural, family
+from kammil.training.batches import Lessons, make_rows, pad
 from kammil.training.events import Event, Progressed
-from kammil.training.lessons import Lessons
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary, rare_characters

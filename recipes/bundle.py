@@ -18,11 +18,12 @@ import numpy as np
 import regex
 
 import kammil
-from kammil import folder as folders
-from kammil.corpus import catalog, sources
+from kammil import files
+from kammil import model_folder as folders
+from kammil.data import datasets, sources
 from kammil.evaluation.metrics import half
-from kammil.gathering import gather
-from kammil.recipe import Recipe
+from kammil.training.recipe import Recipe
+from kammil.training.texts import gather
 
 ROOT = Path(__file__).parent.parent
 HERE = ROOT / "src" / "kammil" / "pretrained" / "levantine"
@@ -52,9 +53,9 @@ def main() -> None:
     shutil.rmtree(HERE, ignore_errors=True)
     shutil.copytree(trained, HERE, ignore=shutil.ignore_patterns("*.png"))
     metrics = json.loads((HERE / folders.METRICS).read_text("utf-8"))
-    metrics |= {"memorisation": checked, "licence": "; ".join(f"{catalog.CATALOG[n].licence} ({n})" for n in TEXTS)}
+    metrics |= {"memorisation": checked, "licence": "; ".join(f"{datasets.CATALOG[n].licence} ({n})" for n in TEXTS)}
     folders.write_metrics(HERE, metrics)
-    folders.put(HERE / folders.CARD, card(HERE, checked, len(base)).encode())
+    files.put(HERE / folders.CARD, card(HERE, checked, len(base)).encode())
     print(f"{sum(f.stat().st_size for f in HERE.iterdir()) / 1e6:.2f} MB in {HERE.relative_to(ROOT)}")
 
 
@@ -123,7 +124,7 @@ def card(folder: Path, checked: dict[str, Any], base: int) -> str:
     """The card that training wrote, and what a stranger must know beside it."""
     written = (folder / folders.CARD).read_text("utf-8")
     personal = ", ".join(f"{n} of {checked['samples']:,} held a {name}" for name, n in checked["personal"].items())
-    lines = [f"- `{name}`: {catalog.CATALOG[name].licence}. {catalog.CATALOG[name].citation}." for name in TEXTS]
+    lines = [f"- `{name}`: {datasets.CATALOG[name].licence}. {datasets.CATALOG[name].citation}." for name in TEXTS]
     tried, length = f"{checked['samples']:,}", checked["characters_at_most"]
     longest, median, long = checked["longest_copy"], checked["median_copy"], checked["copies_of_30_or_more"]
     return f"""{written.rstrip()}

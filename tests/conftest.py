@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import kammil
-from kammil.completion import Completer
-from kammil.corpus import reading
-from kammil.recipe import FamilyName
+from kammil.completion.completer import Completer
+from kammil.data import readers
+from kammil.training.recipe import FamilyName
 
 # Machines differ in speed by an order of magnitude; time decides no test.
 settings.register_profile("kammil", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -36,7 +36,7 @@ TINY: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
     """The embedded corpus."""
-    return reading.sample()
+    return readers.sample()
 
 
 @pytest.fixture(scope="session")

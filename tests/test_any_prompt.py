@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kammil
-from kammil.completion import Completer
-from kammil.explanation import explain
+from kammil.completion.completer import Completer
+from kammil.completion.explain.attribution import explain
 
 KINDS = (
     "\ud800\udbff\udc00\udfff",  # lone surrogates

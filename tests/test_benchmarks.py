@@ -14,8 +14,8 @@ import pytest
 import torch
 
 import kammil
-from kammil.models.families import FAMILIES
-from kammil.recipe import Recipe
+from kammil.models.registry import FAMILIES
+from kammil.training.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 

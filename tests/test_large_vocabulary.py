@@ -10,15 +10,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from kammil.completion import Completer, follow
+from kammil import language_model
+from kammil.completion.completer import Completer
+from kammil.completion.explain.attribution import explain
+from kammil.completion.scoring import follow
 from kammil.evaluation.greedy import continuations, guesses
 from kammil.evaluation.metrics import traces_of
-from kammil.evaluation.offers import offers
-from kammil.explanation import explain
-from kammil.models import base
-from kammil.models.base import Explaining, Ids, LogProbabilities, Runner, State
-from kammil.models.ngram import NGramRunner, NGramSettings, fit
-from kammil.server.engine import Engine, Scoring, Suggesting, Writing
+from kammil.evaluation.suggestion_hits import offers
+from kammil.language_model import Explaining, Ids, LogProbabilities, Runner, State
+from kammil.models.ngram.counting import fit
+from kammil.models.ngram.model import NGramRunner, NGramSettings
+from kammil.server.scheduler import Engine, Scoring, Suggesting, Writing
 from kammil.text import RAW
 from kammil.vocabulary import BOS, CharacterVocabulary
 
@@ -118,7 +120,7 @@ ASKED: dict[str, Callable[[Completer], object]] = {
 @pytest.mark.parametrize("kind", [Watched, Experts])
 def test_what_is_said_at_once_is_bounded(asked: str, kind: type[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
     """As if so few numbers were many."""
-    monkeypatch.setattr(base, "SAID", BOUND)
+    monkeypatch.setattr(language_model, "SAID", BOUND)
     runner = kind(counter())
     ASKED[asked](Completer(runner, VOCABULARY, RAW))
     assert VOCABULARY.size <= runner.most <= BOUND
@@ -128,7 +130,7 @@ def test_what_is_said_at_once_is_bounded(asked: str, kind: type[Watched], monkey
 def test_states_that_are_carried_at_once_are_bounded(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state may be larger than what is said: rows are fewer then."""
     runner = Watched(counter())
-    monkeypatch.setattr(base, "CARRIED", 24)
+    monkeypatch.setattr(language_model, "CARRIED", 24)
     monkeypatch.setattr(Watched, "carried", lambda self, length: 2)  # pyright: ignore[reportUnknownLambdaType]
     widest = 0
     real = Watched.read
@@ -161,6 +163,6 @@ def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
 
 def test_a_bound_changes_nothing_but_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = traces_of(counter(), VOCABULARY, TEXTS)
-    monkeypatch.setattr(base, "SAID", BOUND)
+    monkeypatch.setattr(language_model, "SAID", BOUND)
     for one, other in zip(whole, traces_of(counter(), VOCABULARY, TEXTS), strict=True):
         assert (one.bits == other.bits).all() and (one.ranks == other.ranks).all()

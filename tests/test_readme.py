@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from kammil.gathering import gather
-from kammil.recipe import Recipe
+from kammil.training.recipe import Recipe
+from kammil.training.texts import gather
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.errors import FolderError
-from kammil.models.blend import in_word
+from kammil.models.blend.experts import in_word
 from kammil.text import (
     FAR,
     HANDLE,

@@ -14,44 +14,40 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kammil.completion import Completer as Completer
-    from kammil.completion import Completion as Completion
-    from kammil.completion import Score as Score
-    from kammil.completion import load as load
+    from kammil.completion.completer import Completer, Completion, Score, load
+    from kammil.completion.explain.attribution import Explanation, explain
+    from kammil.completion.ghost_text import Phrase
+    from kammil.completion.profile import Profile
+    from kammil.completion.session import Session
+    from kammil.completion.suggestions import Suggestion
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.metrics import evaluate as evaluate
-    from kammil.explanation import Explanation as Explanation
-    from kammil.explanation import explain as explain
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
-    from kammil.phrases import Phrase as Phrase
-    from kammil.plots import plot as plot
-    from kammil.profile import Profile as Profile
-    from kammil.publishing import Trained as Trained
-    from kammil.session import Session as Session
-    from kammil.suggestion import Suggestion as Suggestion
-    from kammil.workshop import train as train
+    from kammil.training.plot import plot
+    from kammil.training.publish import Trained
+    from kammil.training.train import train
 
     __version__: str
 
 _PUBLIC = {
-    "Completer": "kammil.completion",
-    "Completion": "kammil.completion",
-    "Explanation": "kammil.explanation",
+    "Completer": "kammil.completion.completer",
+    "Completion": "kammil.completion.completer",
+    "Explanation": "kammil.completion.explain.attribution",
     "Export": "kammil.exporting",
-    "Phrase": "kammil.phrases",
-    "Profile": "kammil.profile",
-    "Score": "kammil.completion",
-    "Session": "kammil.session",
-    "load": "kammil.completion",
+    "Phrase": "kammil.completion.ghost_text",
+    "Profile": "kammil.completion.profile",
+    "Score": "kammil.completion.completer",
+    "Session": "kammil.completion.session",
+    "load": "kammil.completion.completer",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
-    "explain": "kammil.explanation",
-    "plot": "kammil.plots",
+    "explain": "kammil.completion.explain.attribution",
+    "plot": "kammil.training.plot",
     "export": "kammil.exporting",
-    "Suggestion": "kammil.suggestion",
-    "Trained": "kammil.publishing",
-    "train": "kammil.workshop",
+    "Suggestion": "kammil.completion.suggestions",
+    "Trained": "kammil.training.publish",
+    "train": "kammil.training.train",
 }
 
 __all__ = [

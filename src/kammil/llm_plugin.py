@@ -12,7 +12,8 @@ from pathlib import Path
 import llm
 from pydantic import Field
 
-from kammil.completion import Completer, Options, load
+from kammil.completion.completer import Completer, load
+from kammil.decoding.options import Options
 
 
 @llm.hookimpl

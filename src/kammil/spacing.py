@@ -8,7 +8,7 @@ stands right behind it. Who wants a space before the comma types that space, whi
 want it deletes it. A word of a script that is written without spaces gets none.
 
 The page gets the two patterns from here (`kammil.server.playground` serves them as a script), in a syntax that Python's
-`regex` and a browser read alike; `kammil.evaluation.typing` counts the keys.
+`regex` and a browser read alike; `kammil.evaluation.keystrokes` counts the keys.
 """
 
 from __future__ import annotations

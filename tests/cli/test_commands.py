@@ -24,11 +24,11 @@ import pytest
 import kammil
 from kammil.cli import main
 from kammil.cli.training import kept
-from kammil.completion import Options
 from kammil.decoding import PRESETS, Decoding
+from kammil.decoding.options import Options
+from kammil.engine import build as engine_build
+from kammil.evaluation.keystrokes import simulate
 from kammil.evaluation.metrics import Evaluation
-from kammil.evaluation.typing import simulate
-from kammil.models import builds
 
 NETWORK = [
     *("--model", "gru", "--epochs", "2", "--set", "embedding=16", "--set", "hidden=32"),
@@ -140,7 +140,7 @@ def test_all_commands_are_tested(run: Run) -> None:
 
 
 def test_version(run: Run) -> None:
-    assert run("--version") == Result(0, f"{kammil.__version__}\n", f"{builds.engine()}\n")
+    assert run("--version") == Result(0, f"{kammil.__version__}\n", f"{engine_build.engine()}\n")
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["evaluate"], ["train", "x", "--epochs", "many"], ["nonsense"]])

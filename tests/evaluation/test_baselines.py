@@ -8,12 +8,13 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kammil.completion import follow
+from kammil.completion.scoring import follow
 from kammil.errors import FolderError
 from kammil.evaluation import baselines
 from kammil.evaluation.metrics import figures
-from kammil.models import ngram
-from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.language_model import Ids, LogProbabilities, Runner, State
+from kammil.models.ngram import counting as ngram_counting
+from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 TRAIN = ["abba", "abc", "a a"]
@@ -65,8 +66,10 @@ def test_baselines_are_distributions_over_what_a_text_can_hold(
 
 def test_the_ngram_baseline_is_the_family(vocabulary: CharacterVocabulary, runners: dict[str, Runner]) -> None:
     encoded = [vocabulary.encode(text) for text in TRAIN]
-    settings, artifacts = ngram.fit(encoded, (), vocabulary.size, ngram.NGramSettings(order=baselines.ORDER))
-    family = ngram.NGramRunner(settings, artifacts.weights)
+    settings, artifacts = ngram_counting.fit(
+        encoded, (), vocabulary.size, ngram_model.NGramSettings(order=baselines.ORDER)
+    )
+    family = ngram_model.NGramRunner(settings, artifacts.weights)
     for one, other in zip(
         follow(runners[f"{baselines.ORDER}-gram"], vocabulary, TEST), follow(family, vocabulary, TEST), strict=True
     ):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from kammil.completion import Completer
-from kammil.evaluation.greedy import Guesses, continuations, guesses
+from kammil.completion.completer import Completer
+from kammil.evaluation.greedy import Guesses, continuations, guesses, next_word
 from kammil.evaluation.metrics import half
 from kammil.evaluation.scorecard import targets
-from kammil.evaluation.words import next_word
 from kammil.text import words
 
 

@@ -16,14 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kammil.completion import Completer
+from kammil.completion.completer import Completer
 from kammil.errors import DataError
 from kammil.evaluation import baselines
-from kammil.evaluation.intervals import Figure
+from kammil.evaluation.bootstrap import Figure
 from kammil.evaluation.metrics import TARGET, Figures, evaluate, figures, traces_of
-from kammil.folder import Description, Model
-from kammil.models import ngram
-from kammil.models.base import Artifacts, Ids, LogProbabilities, Runner, State
+from kammil.language_model import Artifacts, Ids, LogProbabilities, Runner, State
+from kammil.model_folder import Description, Model
+from kammil.models.ngram import counting as ngram_counting
+from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
 from kammil.vocabulary import BOS, EOS, SPECIALS, UNK, CharacterVocabulary
 
@@ -200,8 +201,8 @@ def shipped(train: list[str], runner: Callable[[CharacterVocabulary, Artifacts],
     """A raw counter of these texts with its baselines, as it would come from a folder."""
     vocabulary = CharacterVocabulary.from_texts(train)
     encoded = [vocabulary.encode(text) for text in train]
-    chosen = ngram.NGramSettings(order=2)
-    _, artifacts = ngram.fit(encoded, (), vocabulary.size, chosen)
+    chosen = ngram_model.NGramSettings(order=2)
+    _, artifacts = ngram_counting.fit(encoded, (), vocabulary.size, chosen)
     model = Model(
         Description(format=1, family="ngram"),
         vocabulary,
@@ -211,7 +212,7 @@ def shipped(train: list[str], runner: Callable[[CharacterVocabulary, Artifacts],
         metrics=dict[str, Any](),
         card="",
     )
-    made = runner(vocabulary, artifacts) if runner else ngram.NGramRunner(chosen, artifacts.weights)
+    made = runner(vocabulary, artifacts) if runner else ngram_model.NGramRunner(chosen, artifacts.weights)
     return Completer(made, vocabulary, RAW, model)
 
 

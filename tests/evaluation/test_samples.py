@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from kammil.completion import Completer
+from kammil.completion.completer import Completer
+from kammil.data.bloom import Seen
 from kammil.evaluation.metrics import TARGET
-from kammil.evaluation.novelty import Seen
 from kammil.evaluation.samples import TEMPERATURES, samples
 
 

@@ -17,16 +17,16 @@ import pytest
 from numpy.typing import NDArray
 
 import kammil
-from kammil import folder as folders
-from kammil.completion import Completer
+from kammil import model_folder as folders
+from kammil.completion.completer import Completer
+from kammil.engine.onnx.protobuf import metadata
+from kammil.engine.onnx.runtime import NetworkRunner
+from kammil.engine.quantization import unpack
 from kammil.errors import FolderError, KammilError, OptionError
 from kammil.exporting.example import EXAMPLE
 from kammil.exporting.onnx import WHOLE
-from kammil.models import RUNNERS
-from kammil.models.base import Explaining
-from kammil.models.network import NetworkRunner
-from kammil.models.rounding import unpack
-from kammil.models.wire import metadata
+from kammil.language_model import Explaining
+from kammil.models.registry import RUNNERS
 from kammil.text import TextRules
 
 FolderOf = Callable[[str], Path]

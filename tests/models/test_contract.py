@@ -12,11 +12,13 @@ import pytest
 import torch
 
 import kammil
-from kammil.completion import Completer, follow
-from kammil.models import gru_runner, mixing
-from kammil.models.base import Artifacts, Ids, rows
-from kammil.models.families import FAMILIES, Counting, Neural, family
-from kammil.recipe import FamilyName
+from kammil.completion.completer import Completer
+from kammil.completion.scoring import follow
+from kammil.language_model import Artifacts, Ids, rows
+from kammil.models.blend import model as blend_model
+from kammil.models.gru import model as gru_model
+from kammil.models.registry import FAMILIES, Counting, Neural, family
+from kammil.training.recipe import FamilyName
 from kammil.vocabulary import BOS, PAD, SPECIALS, UNK
 
 PORTABLE = ", portable"
@@ -35,7 +37,7 @@ def load(side: str, folder_of: Callable[[str], Path]) -> Callable[[], Completer]
     def opened() -> Completer:
         with pytest.MonkeyPatch.context() as patch:
             if side.endswith(PORTABLE):
-                for module in (mixing, gru_runner):
+                for module in (blend_model, gru_model):
                     patch.setattr(module, "library", lambda: None)
             return kammil.load(folder_of(side.removesuffix(PORTABLE)))
 
@@ -161,8 +163,8 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
     network = chosen.build(50, chosen.settings()).eval()
     artifacts = chosen.export(network)
     assert artifacts.step is not None
-    from kammil.models import load_runner
-    from kammil.models.trie import Units
+    from kammil.models.registry import load_runner
+    from kammil.models.subwords.trie import Units
 
     if chosen.segment is not None:  # without longer units the running side is the network
         artifacts = Artifacts({**artifacts.weights, **Units(50, []).arrays()}, artifacts.step)

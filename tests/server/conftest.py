@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import kammil
-from kammil.completion import Completer
+from kammil.completion.completer import Completer
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")

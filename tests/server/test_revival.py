@@ -11,7 +11,7 @@ import pytest
 from tests.server.conftest import until
 
 import kammil
-from kammil.server import registry
+from kammil.server import model_pool
 from kammil.server.app import create
 from kammil.server.settings import Serving
 
@@ -30,7 +30,7 @@ def test_a_model_that_stopped_is_opened_anew(folder_of: Callable[[str], Path], m
         assert may_open.wait(60)
         return kammil.load(folder)
 
-    monkeypatch.setattr(registry, "load", load)
+    monkeypatch.setattr(model_pool, "load", load)
     application = create(Serving.of(folders=(folder_of("blend"),)))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
@@ -73,7 +73,7 @@ def test_a_model_that_cannot_be_opened_anew_is_tried_again_when_asked_for(
             raise MemoryError
         return kammil.load(folder)
 
-    monkeypatch.setattr(registry, "load", load)
+    monkeypatch.setattr(model_pool, "load", load)
     application = create(Serving.of(folders=(folder_of("blend"),)))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)

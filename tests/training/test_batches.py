@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kammil.models.base import Ids
+from kammil.language_model import Ids
 from kammil.training.batches import TARGET_LENGTH, Batch, Objective, batches, make_rows, pad
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 

@@ -17,14 +17,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from kammil.errors import FolderError, OptionError
-from kammil.models.base import Ids
+from kammil.language_model import Ids
 from kammil.training import clock, loop
+from kammil.training.batches import Lessons
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.events import Began, EpochEnded, Event, Progressed
-from kammil.training.lessons import Lessons
 from kammil.training.loop import fit
+from kammil.training.optim import warmup_then_cosine
 from kammil.training.options import TrainingOptions
-from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 SIZE = 12

@@ -26,10 +26,10 @@ app.add_typer(profiling.app, name="profile", help="Texts of your own that --prof
 
 def _version(value: bool) -> None:
     if value:
-        from kammil.models import builds
+        from kammil.engine import build as engine_build
 
         typer.echo(kammil.__version__)
-        typer.echo(builds.engine(), err=True)
+        typer.echo(engine_build.engine(), err=True)
         raise typer.Exit
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 
 import typer
 
-from kammil.cli.options import BUNDLED, Column, Encoding, Json, ModelFolder, ProfileOption, Where
+from kammil.cli._options import BUNDLED, Column, Encoding, Json, ModelFolder, ProfileOption, Where
 
 
 def complete(
@@ -68,7 +68,7 @@ def complete(
 ) -> None:
     """Complete a text. Prints what comes after it, or, on a terminal, the whole text."""
     from kammil.cli import completing
-    from kammil.completion import Options
+    from kammil.decoding.options import Options
 
     given: dict[str, object] = {
         "preset": preset,

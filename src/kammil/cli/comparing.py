@@ -14,14 +14,15 @@ from typing import Any, NoReturn
 
 import typer
 
-from kammil import folder as folders
-from kammil import plots
+from kammil import files
+from kammil import model_folder as folders
+from kammil.cli._tables import print_table
 from kammil.cli.progress import progress
-from kammil.cli.show import print_table
 from kammil.cli.training import assigned
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.leaderboard import report
-from kammil.leaderboard.compare import compare
+from kammil.evaluation import plots
+from kammil.training.comparison import report
+from kammil.training.comparison.compare import compare
 
 
 def run(
@@ -59,7 +60,7 @@ def run(
             say=_say,
             **options,
         )
-    folders.put(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
+    files.put(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
     try:
         plots.save(plots.comparison(standings), target / report.FIGURE)
     except (MissingExtraError, FolderError) as error:  # the results are whole without it

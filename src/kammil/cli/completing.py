@@ -10,8 +10,9 @@ from pathlib import Path
 
 import typer
 
-from kammil.cli.options import opened
-from kammil.completion import Completer, Completion, Options, load
+from kammil.cli._options import opened
+from kammil.completion.completer import Completer, Completion, load
+from kammil.decoding.options import Options
 
 
 def run(
@@ -40,7 +41,7 @@ def run(
 
 def _places(model: Completer, answer: Completion) -> dict[str, object]:
     """For each character of an answer, and its end, what is known of it."""
-    from kammil.explanation import explain_written
+    from kammil.completion.explain.attribution import explain_written
 
     return {"places": asdict(explain_written(model, answer.prompt, answer.text))["places"]}
 
@@ -48,7 +49,7 @@ def _places(model: Completer, answer: Completion) -> dict[str, object]:
 def _explain(model: Completer, prompt: str, written: str) -> None:
     """The table of `kammil explain`, on stderr."""
     from kammil.cli.explaining import show
-    from kammil.explanation import explain_written
+    from kammil.completion.explain.attribution import explain_written
 
     show(explain_written(model, prompt, written), stderr=True)
 

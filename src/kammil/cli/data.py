@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli import options
+from kammil.cli import _options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kammil.corpus.audit import Audit
+    from kammil.data.audit import Audit
 
 SHOWN = 100
 """Graphemes of an example: what two lines of a terminal hold."""
@@ -28,10 +28,10 @@ def common() -> None:
 
 
 @app.command("list")
-def list_(json: options.Json = False) -> None:
+def list_(json: _options.Json = False) -> None:
     """The data sets that Kammil knows by name, and whether they are on this machine."""
-    from kammil.cli.show import print_table
-    from kammil.corpus.catalog import CATALOG, status
+    from kammil.cli._tables import print_table
+    from kammil.data.datasets import CATALOG, status
 
     if json:
         entries = [
@@ -59,7 +59,7 @@ def get(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names that `kammil data list` shows.")],
 ) -> None:
     """Download data sets into the cache: verified, resumable, never half-written. Prints where the files are."""
-    from kammil.corpus.catalog import CATALOG, fetch
+    from kammil.data.datasets import CATALOG, fetch
 
     for name in names:
         for path in fetch(name):
@@ -73,14 +73,14 @@ def check(
     against: Annotated[
         str | None, typer.Option(metavar="FILE", help="The training part: FILE is then the held-out part.")
     ] = None,
-    column: options.Column = None,
-    where: options.Where = None,
-    encoding: options.Encoding = "utf-8",
-    json: options.Json = False,
+    column: _options.Column = None,
+    where: _options.Where = None,
+    encoding: _options.Encoding = "utf-8",
+    json: _options.Json = False,
 ) -> None:
     """Audit texts: repeats, near-duplicates, leaks, damage, characters, lengths."""
-    from kammil.corpus.audit import audit
-    from kammil.corpus.sources import rows
+    from kammil.data.audit import audit
+    from kammil.data.sources import rows
 
     texts = rows(file, column=column, where=where, encoding=encoding).texts
     training = None
@@ -103,18 +103,18 @@ def split(
     validation: Annotated[float, typer.Option(help="Share of the texts to validate with.")] = 0.0,
     test: Annotated[float, typer.Option(help="Share of the texts to test on.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Decides which texts.")] = 0,
-    column: options.Column = None,
-    where: options.Where = None,
-    encoding: options.Encoding = "utf-8",
+    column: _options.Column = None,
+    where: _options.Where = None,
+    encoding: _options.Encoding = "utf-8",
 ) -> None:
     """Divide texts so that no near-duplicates stand on two sides; repeats of held-out texts are dropped."""
-    from kammil.corpus import splitting
-    from kammil.corpus.sources import texts as read
+    from kammil.data import splits
+    from kammil.data.sources import texts as read
 
     texts = read(file, column=column, where=where, encoding=encoding)
-    parts = splitting.split(texts, validation=validation, test=test, seed=seed)
+    parts = splits.split(texts, validation=validation, test=test, seed=seed)
     chosen = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    for path in splitting.write({name: [texts[i] for i in part] for name, part in chosen.items() if part}, out):
+    for path in splits.write({name: [texts[i] for i in part] for name, part in chosen.items() if part}, out):
         typer.echo(path)
 
 
@@ -124,7 +124,7 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
     def share(n: int) -> str:
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"
 
-    from kammil.corpus.audit import cautions
+    from kammil.data.audit import cautions
     from kammil.text import shortened, visible
 
     lengths, middle = audit.lengths, audit.lengths.median

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import typer
 
-from kammil import folder as folders
-from kammil import plots
-from kammil.card import cautions, show, table
+from kammil import model_folder as folders
+from kammil.cli._tables import print_table
 from kammil.cli.progress import progress
-from kammil.cli.show import print_table
-from kammil.completion import Completer, load
-from kammil.corpus import sources
+from kammil.completion.completer import Completer, load
+from kammil.completion.suggestions import THRESHOLD, checked
+from kammil.data import sources
+from kammil.data.bloom import RUN
 from kammil.errors import OptionError
-from kammil.evaluation.intervals import LEAST, Figure
+from kammil.evaluation import plots
+from kammil.evaluation.bootstrap import LEAST, Figure
+from kammil.evaluation.keystrokes import Helped, Typing, simulate
 from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
+from kammil.evaluation.model_card import cautions, show, table
 from kammil.evaluation.samples import Sample
 from kammil.evaluation.samples import samples as make_samples
-from kammil.evaluation.typing import Helped, Typing, simulate
 from kammil.progress import phase, told
-from kammil.seen import RUN
-from kammil.suggestion import THRESHOLD, checked
 
 
 def run(

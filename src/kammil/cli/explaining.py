@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from kammil.cli.options import opened
-from kammil.cli.show import print_table
-from kammil.completion import load
+from kammil.cli._options import opened
+from kammil.cli._tables import print_table
+from kammil.completion.completer import load
+from kammil.completion.explain.attribution import Explanation, explain, tempered
+from kammil.completion.explain.display import LEVELS, LIGHT, label, level
 from kammil.errors import OptionError
-from kammil.explanation import LEVELS, LIGHT, Explanation, explain, label, level, tempered
 from kammil.text import visible, words
 
 _LRM = "\N{LEFT-TO-RIGHT MARK}"
@@ -38,20 +39,20 @@ def run(
         raise OptionError("--temperatures is drawn into a figure; name its file with --png.")
     values = _numbers(temperatures) if temperatures is not None else None
     if png is not None:
-        from kammil import plots
+        from kammil.evaluation import plots
 
         plots.ready()
     model = load(folder, profile=opened(profile))
     made = explain(model, text, given=given, k=k)
     if png is not None:
-        from kammil import plots
+        from kammil.evaluation import plots
 
         drawn = tempered(model, given + text, values) if values is not None else None
         plots.save(plots.explained(made) if drawn is None else plots.temperatures(drawn), png)
     if html is not None:
-        from kammil import page
+        from kammil.completion.explain import html as explanation_html
 
-        page.save(made, folder.resolve().name, html)
+        explanation_html.save(made, folder.resolve().name, html)
     if json:
         typer.echo(json_.dumps(asdict(made), ensure_ascii=False))
         return

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kammil.cli.options import Column, Encoding, Json, ModelFolder, Where
+from kammil.cli._options import Column, Encoding, Json, ModelFolder, Where
 
 
 def train(
@@ -124,8 +124,8 @@ def plot(
     out: Annotated[Path | None, typer.Option(help="File to write.  [default: FOLDER/training.png]")] = None,
 ) -> None:
     """Draw the training curves: loss and accuracy by epoch."""
-    from kammil import plots
+    from kammil.training.plot import plot as draw
 
     path = out or folder / "training.png"
-    plots.plot(folder, path)
+    draw(folder, path)
     typer.echo(path)

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli.options import Json, opened
+from kammil.cli._options import Json, opened
 
 if TYPE_CHECKING:
-    from kammil.profile import Profile
+    from kammil.completion.profile import Profile
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -31,7 +31,7 @@ def common() -> None:
 @app.command()
 def learn(file: File, texts: Texts = None) -> None:
     """Add texts; what is added again counts again. Beyond 2,000 texts, or 400,000 characters, the oldest go."""
-    from kammil.profile import CHARACTERS, TEXTS, Profile
+    from kammil.completion.profile import CHARACTERS, TEXTS, Profile
 
     profile = Profile(file)
     gone = profile.learn(*_given(texts))

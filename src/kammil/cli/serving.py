@@ -12,11 +12,11 @@ def run(**options: object) -> None:
     missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"serving needs {missing[0]}; install it with: pip install 'kammil[serve]'")
-    from kammil import folder as folders
-    from kammil.server import running
+    from kammil import model_folder as folders
+    from kammil.server import run as server_run
     from kammil.server.settings import Serving
 
     settings = Serving.of(**options)
     for folder in settings.folders:
         folders.summary(folder)  # what is wrong with a folder is said before anything starts
-    running.run(settings)
+    server_run.run(settings)

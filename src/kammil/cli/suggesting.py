@@ -9,10 +9,10 @@ from pathlib import Path
 
 import typer
 
+from kammil.cli._options import opened
 from kammil.cli.completing import lines
-from kammil.cli.options import opened
-from kammil.completion import load
-from kammil.suggestion import THRESHOLD, checked
+from kammil.completion.completer import load
+from kammil.completion.suggestions import THRESHOLD, checked
 
 
 def run(text: str | None, folder: Path, *, profile: Path | None, k: int, threshold: float | None, json: bool) -> None:

@@ -12,13 +12,14 @@ from typing import Any
 
 import typer
 
-from kammil import folder as folders
-from kammil import plots, workshop
+from kammil import model_folder as folders
 from kammil.cli.evaluating import print_evaluation
 from kammil.cli.progress import progress
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.holding import CHECKPOINT, waiting
-from kammil.recipe import Recipe
+from kammil.evaluation import plots
+from kammil.locks import CHECKPOINT, waiting
+from kammil.training import train
+from kammil.training.recipe import Recipe
 
 
 def run(
@@ -35,7 +36,7 @@ def run(
 ) -> None:
     """Resolve the options (defaults, then the TOML file, then flags), train, and print where the model is."""
     options = _toml(config) | assigned(assignments) | {k: v for k, v in flags.items() if v is not None}
-    if flag := next((name for name in options if name in inspect.signature(workshop.train).parameters), None):
+    if flag := next((name for name in options if name in inspect.signature(train.train).parameters), None):
         raise OptionError(f"{flag} is no option for --set or a TOML file; give it on the command line.")
     rules = options.get("rules", {})
     if without and isinstance(rules, dict):
@@ -44,7 +45,7 @@ def run(
     target = out or Path(f"{Path(file).stem}-{family}")
     with progress() as listen:
         try:
-            trained = workshop.train(
+            trained = train.train(
                 file, out=target, validation=validation, resume=resume, replace=replace, listen=listen, **options
             )
         except KeyboardInterrupt:

@@ -4,9 +4,8 @@ A step of a text goes through them in this order: what may follow at all, and pe
 `copying`), `filters`, then a chooser; a `draft` takes the character. `writing` draws, `beam` searches.
 """
 
-from kammil.decoding.beam import search, searching
-from kammil.decoding.choosers import greedy, sample
-from kammil.decoding.draft import Draft, FinishReason
+from kammil.decoding.beam_search import search, searching
+from kammil.decoding.constraints import Guide
 from kammil.decoding.filters import (
     Rows,
     filters,
@@ -19,9 +18,10 @@ from kammil.decoding.filters import (
     top_p,
     typical_p,
 )
-from kammil.decoding.guide import Guide
+from kammil.decoding.hypothesis import Draft, FinishReason
 from kammil.decoding.options import PRESETS, Decoding
-from kammil.decoding.writing import best, draw
+from kammil.decoding.samplers import greedy, sample
+from kammil.decoding.sampling import best, draw
 
 __all__ = [
     "PRESETS",

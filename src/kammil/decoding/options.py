@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, Self, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from kammil.data.bloom import RUN
 from kammil.errors import OptionError
-from kammil.seen import RUN
 
 LONGEST = 100_000
 """Characters of one completion at most."""
@@ -142,3 +142,26 @@ def _preset(name: str | None) -> Mapping[str, Any]:
     if name not in PRESETS:
         raise OptionError(f"preset is {name!r}, but it must be one of: {', '.join(PRESETS)}.", option="preset")
     return PRESETS[name]
+
+
+class Options(TypedDict, total=False):
+    """The options of `Decoding`, by keyword, and the name of a preset that the others change."""
+
+    preset: str | None
+    length: int
+    min_length: int
+    temperature: float
+    top_k: int | None
+    top_p: float
+    min_p: float
+    typical_p: float
+    repetition_penalty: float
+    presence_penalty: float
+    frequency_penalty: float
+    stop: Sequence[str]
+    forbid: Sequence[str]
+    force: Sequence[str]
+    no_copy: int | None
+    beams: int
+    best_of: int
+    seed: int

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.errors import FolderError
-from kammil.models import ngram
-from kammil.models.base import Ids, LogProbabilities, Runner, State
+from kammil.language_model import Ids, LogProbabilities, Runner, State
+from kammil.models.ngram import counting as ngram_counting
+from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import EOS, UNK, CharacterVocabulary
 
 ORDER = 3
@@ -60,7 +61,7 @@ def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
     for ids in texts:
         np.add.at(unigram, ids, 1)
     unigram[EOS] += len(texts)
-    _, artifacts = ngram.fit(texts, (), size, ngram.NGramSettings(order=ORDER))
+    _, artifacts = ngram_counting.fit(texts, (), size, ngram_model.NGramSettings(order=ORDER))
     arrays: dict[str, NDArray[np.generic]] = {"unigram": unigram}
     return arrays | {_NGRAM + name: value for name, value in artifacts.weights.items()}
 
@@ -71,7 +72,7 @@ def runners(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, R
     try:
         made: dict[str, Runner] = {
             "unigram": UnigramRunner(arrays["unigram"]),
-            f"{ORDER}-gram": ngram.NGramRunner(ngram.NGramSettings(order=ORDER), weights),
+            f"{ORDER}-gram": ngram_model.NGramRunner(ngram_model.NGramSettings(order=ORDER), weights),
         }
     except (KeyError, ValueError) as error:
         raise FolderError(f"baselines.safetensors does not fit ({error}); copy the model folder again.") from error

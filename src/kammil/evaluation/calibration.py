@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.evaluation.intervals import Array, Figure, Statistic, estimates
+from kammil.evaluation.bootstrap import Array, Figure, Statistic, estimates
 
 BINS = 10
 """Of equal width: they show the rare, very probable suggestions too. On lev30/validation their error is 1.0 %; that of

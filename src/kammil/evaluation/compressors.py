@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.errors import MissingExtraError
-from kammil.evaluation.intervals import Array
+from kammil.evaluation.bootstrap import Array
 from kammil.progress import tracked
 
 ORDERS = (4, 6, 8, 10, 12, 16)

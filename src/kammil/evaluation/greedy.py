@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.completion.suggestions import Letters
 from kammil.decoding import forbid, greedy
-from kammil.models.base import Ids, Runner, along, rows, rows_at_once
+from kammil.evaluation.bootstrap import Array
+from kammil.language_model import Ids, Runner, along, rows, rows_at_once
 from kammil.progress import steps, tracked
-from kammil.suggestion import Letters
+from kammil.text import words
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 _BATCH = 64
@@ -90,3 +92,20 @@ def _length(said: Ids) -> int:
 def _batches(order: Sequence[int], most: int) -> Iterator[Sequence[int]]:
     for begin in range(0, len(order), most):
         yield order[begin : begin + most]
+
+
+def completed_from(guess: Guesses, begin: int, end: int) -> int:
+    """The first place from which the greedy completion finishes the word [begin, end); `end` if there is none."""
+    if not guess.ends[end]:
+        return end
+    wrong = np.flatnonzero(~guess.right[begin:end])
+    return begin + int(wrong[-1]) + 1 if len(wrong) else begin
+
+
+def next_word(guesses: Sequence[Guesses], texts: Sequence[str], targets: Sequence[slice]) -> Array:
+    """For each text, right words and all that begin inside its target and not the text, (N, 2)."""
+    made = np.zeros((len(texts), 2))
+    for row, guess, text, target in zip(made, guesses, texts, targets, strict=True):
+        asked = [(a, b) for a, b in words(text) if max(1, target.start) <= a < target.stop]
+        row[:] = sum(completed_from(guess, a, b) == a for a, b in asked), len(asked)
+    return made

@@ -18,16 +18,16 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.completion import Completer, Trace, follow
-from kammil.corpus import given, sources
+from kammil.completion.completer import Completer
+from kammil.completion.scoring import Trace, follow
+from kammil.data import in_memory, sources
+from kammil.data.bloom import Seen, Whole
 from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
+from kammil.evaluation.bootstrap import Array, Figure, ratio, ratios
 from kammil.evaluation.greedy import continuations
-from kammil.evaluation.intervals import Array, Figure, ratio, ratios
-from kammil.evaluation.novelty import Seen
-from kammil.models.base import Ids, Runner
+from kammil.language_model import Ids, Runner
 from kammil.progress import tracked
-from kammil.seen import Whole
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
@@ -82,14 +82,16 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(model: Completer, texts: given.Texts, *, column: str | None = None, target: int = TARGET) -> Evaluation:
+def evaluate(
+    model: Completer, texts: in_memory.Texts, *, column: str | None = None, target: int = TARGET
+) -> Evaluation:
     """Evaluate the running side on texts, as `train` takes them; `DataError` without any character to predict."""
     if isinstance(texts, str | PathLike):
         rows: Sequence[str] = sources.texts(texts if isinstance(texts, str) else Path(texts), column=column)
     elif isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
         rows = cast(Sequence[str], texts)  # as they are: where a model sees raw texts, white space counts
     else:
-        rows = given.take(texts, column=column).texts
+        rows = in_memory.take(texts, column=column).texts
     seen_as = [text for text in (model.normalise(text).rstrip() for text in rows) if text]
     if not seen_as:
         raise DataError("there is no text to evaluate on; name a file that has some.")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kammil.completion import Completer
+from kammil.completion.completer import Completer
+from kammil.data.bloom import Novelty, Seen
 from kammil.evaluation.metrics import TARGET, half
-from kammil.evaluation.novelty import Novelty, Seen
 from kammil.progress import tracked
 
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5)

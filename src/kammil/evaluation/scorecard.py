@@ -13,14 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kammil.completion import Completer
-from kammil.evaluation import overlap
-from kammil.evaluation.greedy import continuations, guesses
-from kammil.evaluation.intervals import Array, quotient
+from kammil.completion.completer import Completer
+from kammil.data.bloom import Seen
+from kammil.evaluation import text_overlap
+from kammil.evaluation.bootstrap import Array, quotient
+from kammil.evaluation.greedy import continuations, guesses, next_word
+from kammil.evaluation.keystrokes import every_word_known, keystrokes_saved, precision, write
 from kammil.evaluation.metrics import TARGET, half, sums, traces_of
-from kammil.evaluation.novelty import Seen
-from kammil.evaluation.typing import every_word_known, keystrokes_saved, precision, write
-from kammil.evaluation.words import next_word
 
 TIMED = 40
 """Completions that are timed, each by itself: their median says what one keystroke's answer takes."""
@@ -75,8 +74,8 @@ MEASURES: dict[str, Measure] = {
     "next_word": Measure(
         "words", "words beginning in the target that the greedy completion writes exactly, %", quotient, 100
     ),
-    "chrf": Measure("chrF", "of greedy completions of the first half against the target, 0 to 100", overlap.chrf),
-    "bleu": Measure("BLEU", "of the same completions, 0 to 100", overlap.bleu),
+    "chrf": Measure("chrF", "of greedy completions of the first half against the target, 0 to 100", text_overlap.chrf),
+    "bleu": Measure("BLEU", "of the same completions, 0 to 100", text_overlap.bleu),
     "new": Measure(
         "new", "of the same completions, those that stand nowhere in the training texts, %", quotient, 100, best=None
     ),
@@ -109,8 +108,8 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
     made["next_word"] = next_word(guesses(runner, vocabulary, texts), texts, spans)
     answers = [vocabulary.decode(ids) for ids in written]
     truth = [text[span] for text, span in zip(texts, spans, strict=True)]
-    made["chrf"] = overlap.chrf_columns(answers, truth)
-    made["bleu"] = overlap.bleu_columns(answers, truth)
+    made["chrf"] = text_overlap.chrf_columns(answers, truth)
+    made["bleu"] = text_overlap.bleu_columns(answers, truth)
     if model.model is not None:
         seen = Seen(model.model.seen)
         judged = [seen.judge(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kammil import folder as folders
+from kammil import files
+from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
 from kammil.exporting import onnx
 from kammil.exporting.example import EXAMPLE
@@ -80,6 +81,6 @@ def export(
             raise FolderError(f"{path} exists already; give --replace to replace it, or another --out.")
     model = folders.read(Path(folder))
     content, warning = chosen.write(model, part)
-    folders.put(file, content)
-    folders.put(program, EXAMPLE.encode())
+    files.put(file, content)
+    files.put(program, EXAMPLE.encode())
     return Export(file, program, warning)

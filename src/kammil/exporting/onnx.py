@@ -1,7 +1,7 @@
 """One ONNX file that suffices: the graph of a network, and in its metadata the characters and the text rules.
 
 Inputs are `ids` (B, T), `last` (1,) and a state; outputs the log-probabilities of what follows the last positions,
-(B, last, V), and the new state: see `kammil.models.network`. The metadata are strings, JSON but for the
+(B, last, V), and the new state: see `kammil.engine.onnx.runtime`. The metadata are strings, JSON but for the
 first two:
 
 | name | holds |
@@ -20,14 +20,14 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
-from kammil import folder as folders
+from kammil import model_folder as folders
+from kammil.engine.onnx.protobuf import metadata
+from kammil.engine.onnx.runtime import NetworkRunner, session
+from kammil.engine.quantization import unpack
 from kammil.errors import FolderError, OptionError
-from kammil.models import load_runner
-from kammil.models.gated import graph
-from kammil.models.mixing import BlendSettings, prefixes_of
-from kammil.models.network import NetworkRunner, session
-from kammil.models.rounding import unpack
-from kammil.models.wire import metadata
+from kammil.models.blend.settings import BlendSettings, prefixes_of
+from kammil.models.gru.onnx import graph
+from kammil.models.registry import load_runner
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 

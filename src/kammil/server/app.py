@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from importlib.metadata import version
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
@@ -16,13 +17,13 @@ from fastapi.responses import HTMLResponse, PlainTextResponse
 from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel
 
-import kammil
 from kammil.errors import KammilError
-from kammil.server import completions, documentation, errors, playground, schemas, streaming, texts
-from kammil.server.errors import ApiError
-from kammil.server.guard import Guard
+from kammil.server import playground
+from kammil.server.api import completions, docs_page, errors, schemas, streaming, text_routes
+from kammil.server.api.errors import ApiError
 from kammil.server.metrics import Metrics
-from kammil.server.registry import Registry
+from kammil.server.model_pool import Registry
+from kammil.server.security import Guard
 from kammil.server.settings import Serving
 
 log = logging.getLogger("kammil.server")
@@ -84,7 +85,7 @@ def create(settings: Serving) -> FastAPI:
 
     app = FastAPI(
         title="Kammil",
-        version=kammil.__version__,
+        version=version("kammil"),
         description="Completes short texts. The routes under /v1 are those of OpenAI's API, and a few more.",
         lifespan=lifespan,
         docs_url=None,
@@ -163,20 +164,20 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
         """The most probable next words, or endings of the word at hand."""
         async with registry.use(body.model) as served:
             _prompted(settings, body.prefix)
-            return _json(await attended(request, texts.suggest(body, served, settings)))
+            return _json(await attended(request, text_routes.suggest(body, served, settings)))
 
     @app.post("/v1/score", response_model=schemas.ScoreResponse, responses=WRONG)
     async def score(body: schemas.ScoreRequest, request: Request) -> Response:
         """How surprising each character of a text is, and what else was likely."""
         async with registry.use(body.model) as served:
             _prompted(settings, body.text)
-            return _json(await attended(request, texts.score(body, served, settings)))
+            return _json(await attended(request, text_routes.score(body, served, settings)))
 
     @app.post("/v1/learn", response_model=schemas.LearnResponse, responses=WRONG)
     async def learn(body: schemas.LearnRequest) -> Response:
         """Teach the model a text, until it is forgotten or the server stops."""
         async with registry.use(body.model) as served:
-            return _json(await texts.learn(body, served, settings))
+            return _json(await text_routes.learn(body, served, settings))
 
     @app.delete("/v1/learn", response_model=schemas.ForgetResponse, responses=WRONG)
     async def forget(
@@ -187,7 +188,7 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
 
         async def work() -> schemas.ForgetResponse:
             async with registry.use(model) as served:
-                return await texts.forget(session, served, settings)
+                return await text_routes.forget(session, served, settings)
 
         # What is to be forgotten is forgotten, whether or not somebody waits for the answer.
         return _json(await asyncio.shield(asyncio.create_task(work())))
@@ -213,19 +214,19 @@ def _evaluating(app: FastAPI, registry: Registry) -> None:
     async def tokenizer_info(model: Annotated[str | None, Query(max_length=1000)] = None) -> Response:
         """What an evaluation harness asks for first."""
         async with registry.use(model) as served:
-            return _json(texts.tokenizer_info(served))
+            return _json(text_routes.tokenizer_info(served))
 
     @app.post("/tokenize", response_model=schemas.TokenizeResponse, responses=WRONG)
     async def tokenize(body: schemas.TokenizeRequest) -> Response:
         """The tokens of a text as the model sees it."""
         async with registry.use(body.model) as served:
-            return _json(await texts.tokenize(body, served))
+            return _json(await text_routes.tokenize(body, served))
 
     @app.post("/detokenize", response_model=schemas.DetokenizeResponse, responses=WRONG)
     async def detokenize(body: schemas.DetokenizeRequest) -> Response:
         """The text of some tokens."""
         async with registry.use(body.model) as served:
-            return _json(await texts.detokenize(body, served))
+            return _json(await text_routes.detokenize(body, served))
 
 
 def _watching(app: FastAPI, registry: Registry, metrics: Metrics) -> None:
@@ -241,9 +242,7 @@ def _watching(app: FastAPI, registry: Registry, metrics: Metrics) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         """What may be asked."""
-        return HTMLResponse(
-            documentation.page(await asyncio.to_thread(app.openapi)), headers=dict(documentation.HEADERS)
-        )
+        return HTMLResponse(docs_page.page(await asyncio.to_thread(app.openapi)), headers=dict(docs_page.HEADERS))
 
     @app.get("/health", response_model=schemas.Health, responses={503: WRONG[503]})
     async def health() -> Response:

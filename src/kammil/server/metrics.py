@@ -10,8 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import Scope
 
-from kammil.server.engine import Call, Writing
-from kammil.server.registry import Served
+from kammil.server.model_pool import Served
+from kammil.server.scheduler import Call, Writing
 
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable that names the folder in which workers leave their figures; Prometheus's own client reads it."""

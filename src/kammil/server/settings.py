@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError
-from kammil.server.engine.batching import ROWS
+from kammil.server.scheduler.scheduler import ROWS
 
 VARIABLE = "KAMMIL_SERVING"
 """Environment variable in which workers find the settings."""

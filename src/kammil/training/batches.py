@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.models.base import Ids
+from kammil.language_model import Ids
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 Objective = Literal["text", "completion"]
@@ -117,3 +117,34 @@ def _hide(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
     ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
     ids[np.isin(ids, rare) & (generator.random(ids.shape) < 0.5)] = UNK
     return Batch(ids[:, :-1], ids[:, 1:], batch.counted, batch.rows)
+
+
+Arrays = tuple[NDArray[np.generic], ...]
+
+
+class EvidenceOf(Protocol):
+    """Arrays for a model's `forward`, beside the ids."""
+
+    def __call__(self, batch: Batch, *, learning: bool) -> Arrays:
+        """Of a batch of training texts (`learning`) or of validation texts."""
+        ...
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What a network learns from and is judged by while it learns."""
+
+    train: Sequence[Ids]
+    """Encoded texts, specials left out."""
+    validation: Sequence[Ids]
+    """Encoded texts that share no near-duplicate with the training texts."""
+    rare: Ids
+    """Ids of characters that stand in one training text only: taught as unknown half of the time."""
+    unknown_bits: float
+    """What an unknown character costs beside its UNK."""
+    widths: Ids | None = None
+    """Characters of each id, (V,), where ids are units; None where each is one character. Bits are per character and
+    end of text either way. Those of units are the bits of one way to cut the texts, so an upper bound: what the running
+    side needs is less. The accuracy is that of ids."""
+    evidence: EvidenceOf | None = None
+    """What a model is shown beside the ids."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from kammil.errors import FolderError
-from kammil.holding import CHECKPOINT
+from kammil.locks import CHECKPOINT
 from kammil.training.events import EpochEnded
 
 _META = "history"

@@ -20,15 +20,13 @@ from torch import Tensor, nn
 
 from kammil.errors import OptionError
 from kammil.progress import steps
-from kammil.training.batches import Batch, batches, make_rows
+from kammil.training.batches import Arrays, Batch, Lessons, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
-from kammil.training.devices import accelerator, adamw, halves, precision
 from kammil.training.events import Began, EpochEnded, Event, Interrupted, Progressed, unheard
-from kammil.training.lessons import Arrays, Lessons
 from kammil.training.loss import teacher_forced
+from kammil.training.optim import accelerator, adamw, halves, precision, warmup_then_cosine
 from kammil.training.options import TrainingOptions
-from kammil.training.schedule import warmup_then_cosine
 from kammil.vocabulary import UNK
 
 _STEPS, _LEAST_EPOCHS, _MOST_EPOCHS = 3700, 3, 12

@@ -38,7 +38,7 @@ def test_the_language_is_switched_and_remembered(visit: Callable[..., Playground
 
 
 def test_both_languages_say_the_same(page: Playground) -> None:
-    said = page.ask("import('./phrases.js').then((module) => module.PHRASES)")
+    said = page.ask("import('./messages.js').then((module) => module.PHRASES)")
     assert said["ar"].keys() == said["en"].keys()
     for name, phrase in said["en"].items():
         assert set(re.findall(r"\{\w+\}", phrase)) == set(re.findall(r"\{\w+\}", said["ar"][name])), name

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from kammil import spacing
-from kammil.evaluation.typing import typed
+from kammil.evaluation.keystrokes import typed
 from kammil.text import words
 
 if TYPE_CHECKING:

@@ -153,7 +153,7 @@ def test_the_ghost_law(page: Playground) -> None:
     strings = ["", "ش", "شو", "شو ", "شو حلو", "a", "ab", "a\u064e", "👍", "👍🏽"]
     cases = [(b, a, g) for b in strings for a in strings for g in strings]
     left = page.ask(
-        "(cases) => import('./seam.js').then(({ leftOver }) => cases.map((one) => leftOver(...one)))", cases
+        "(cases) => import('./ghost.js').then(({ leftOver }) => cases.map((one) => leftOver(...one)))", cases
     )
     for (before, after, ghost_), rest in zip(cases, left, strict=True):
         if after.startswith(before) and (before + ghost_).startswith(after):

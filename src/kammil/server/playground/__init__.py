@@ -1,6 +1,7 @@
 """The page on which people type: HTML, CSS and JavaScript modules as they are, no build step, nothing from elsewhere.
 
-How letters are coloured is the business of `kammil.page`, which lends its script (`letters.js`) and its colours; when
+How letters are coloured is the business of
+`kammil.completion.explain.html`, which lends its script (`letters.js`) and its colours; when
 the space after an accepted word goes, that of `kammil.spacing` (`spacing.js`).
 """
 
@@ -13,7 +14,7 @@ from importlib import resources
 from types import MappingProxyType
 
 from kammil import spacing
-from kammil.page import colours, letters
+from kammil.completion.explain.html import colours, letters
 
 _MEDIA = {
     "html": "text/html; charset=utf-8",

@@ -1,6 +1,6 @@
 // Requests to this server and to no other; every path is relative to the page.
 
-import { visit } from "./memory.js";
+import { visit } from "./storage.js";
 
 /** What went wrong: `unreachable`, `busy`, `key` (one is asked for) or `refused`, and the server's own sentence. */
 export class Problem extends Error {

@@ -7,8 +7,8 @@
 //
 // A word that is accepted gets a space, which is the page's own until something else is typed: it gives way to a comma.
 
-import { direction } from "./language.js";
-import { directionOf, firstWord, leftOver } from "./seam.js";
+import { direction } from "./i18n.js";
+import { directionOf, firstWord, leftOver } from "./ghost.js";
 import { givesWay, spaceAfter } from "./spacing.js";
 
 /**

@@ -1,7 +1,7 @@
 // Texts that were finished, and whether the model learns them: not unless it is switched on, and never for good.
 
 import { learn, wipe } from "./api.js";
-import { number, say, spoken } from "./language.js";
+import { number, say, spoken } from "./i18n.js";
 
 /**
  * @param {{toggle: HTMLInputElement, status: HTMLElement, button: HTMLButtonElement, shared: HTMLElement, list: HTMLElement}} parts

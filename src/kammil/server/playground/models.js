@@ -1,8 +1,8 @@
 // Which model answers, and what its card says.
 
 import { models as all } from "./api.js";
-import { recall, remember } from "./memory.js";
-import { number, say, share, spoken } from "./language.js";
+import { recall, remember } from "./storage.js";
+import { number, say, share, spoken } from "./i18n.js";
 
 const WORDS = ["name", "family", "licence"];
 const FIGURES = {

@@ -1,7 +1,7 @@
 // How a completion is written: presets and sliders, remembered.
 
-import { recall, remember } from "./memory.js";
-import { number, plain, say, spoken } from "./language.js";
+import { recall, remember } from "./storage.js";
+import { number, plain, say, spoken } from "./i18n.js";
 
 const SLIDERS = {
   temperature: { min: 0, max: 1.5, step: 0.05, value: 0.7, show: (v) => number(v, 2) },

@@ -1,0 +1,1 @@
+"""What each character of a text cost, what else was likely, and which expert knew."""

@@ -1,0 +1,54 @@
+"""Scores of whole texts: the log-probability of every character, many texts in one batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.decoding.sampling import NO_PROBABILITIES
+from kammil.errors import FolderError
+from kammil.language_model import Runner, along
+from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a model thought of a text, teacher-forced: one entry for each character, then one for the end of text."""
+
+    bits: NDArray[np.float64]
+    """(T + 1,): surprise; unknown characters pay their UNK and the choice among all that are not covered."""
+    ranks: NDArray[np.int64]
+    """(T + 1,): how many ids were more probable than the true one; V for an unknown character, which no guess hits."""
+
+
+def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Trace]:
+    """Read texts, already normalised, on the running side, as many together as memory is to hold.
+
+    Raises `FolderError` if the model gives some text no probability, which no sound model does.
+    """
+    encoded = [vocabulary.encode(text) for text in texts]
+    width = max((len(ids) for ids in encoded), default=0) + 1
+    inputs = np.full((len(texts), width), PAD, np.int64)
+    targets = np.full((len(texts), width), PAD, np.int64)
+    for i, ids in enumerate(encoded):
+        inputs[i, : len(ids) + 1] = [BOS, *ids]
+        targets[i, : len(ids) + 1] = [*ids, EOS]
+    bits, ranks = np.zeros(inputs.shape), np.zeros(inputs.shape, np.int64)
+    for rows, part, log_probabilities in along(runner, inputs):  # (some, some, V)
+        true = np.take_along_axis(log_probabilities, targets[rows, part, None], -1)  # (some, some, 1)
+        bits[rows, part] = -true[..., 0] / math.log(2)
+        ranks[rows, part] = (log_probabilities > true).sum(-1)
+    if not np.isfinite(bits[targets != PAD]).all():
+        raise FolderError(NO_PROBABILITIES)
+    unknown = targets == UNK
+    bits[unknown] += vocabulary.unknown_bits
+    ranks[unknown] = vocabulary.size
+    return [Trace(bits[i, : len(ids) + 1], ranks[i, : len(ids) + 1]) for i, ids in enumerate(encoded)]

@@ -1,0 +1,227 @@
+"""What is in a data set before anything is learnt from it: rows, repeats, lengths, characters, leaks."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from kammil.data import near_duplicates
+from kammil.data.splits import Leaks, leaks
+from kammil.errors import DataError
+
+FEW = 50
+"""Texts below which a model's figures say so: a tenth of them, which validates, is not five."""
+SHORT, LONG = 4.0, 2000.0
+"""Characters of a text on average below which it is hardly a word, and above which it is no post but a chapter."""
+EXAMPLES = 3
+"""Pairs shown: enough to see what kind of repeats they are."""
+
+SCRIPTS = (
+    *("Arabic", "Latin", "Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "kana", "Hangul"),
+    *("digits", "emoji", "punctuation", "space", "other"),
+)
+"""What a character is counted as: symbols as punctuation, other scripts and invisible characters as other."""
+
+# Vowel points belong to no script, so Arabic ones are known by their block.
+_SCRIPT = regex.compile(
+    r"(?P<space>\s)|(?P<digits>\p{Nd})"
+    r"|(?P<emoji>[\p{Extended_Pictographic}\p{Emoji_Modifier}\p{Regional_Indicator}\uFE0F\u20E3])"
+    r"|(?P<Arabic>[[\p{L}\p{M}]&&[\p{Script=Arabic}\p{Block=Arabic}]])"
+    r"|(?P<Latin>[\p{L}&&\p{Script=Latin}])"
+    + "".join(
+        rf"|(?P<{name}>[[\p{{L}}\p{{M}}\p{{N}}]&&\p{{Script={name}}}])"
+        for name in ("Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "Hangul")
+    )
+    # The stroke that lengthens a vowel belongs to both kinds of kana, so to no script.
+    + r"|(?P<kana>[[\p{L}\p{M}]&&[\p{Script=Hiragana}\p{Script=Katakana}\u30FC\uFF70]])"
+    r"|(?P<punctuation>[\p{P}\p{S}])|(?P<other>.)",
+    regex.V1 | regex.DOTALL,
+)
+_BROKEN = regex.compile(r"[\uFFFD\ud800-\udfff\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")
+# UTF-8 read in a Windows code page turns each letter into that of its first byte and one, two or three of the
+# characters below, those of the bytes 80 to BF.
+_WESTERN = "[\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]"
+_ARABIC = "[\u0080-\u00bf€پ‚ƒ„…†‡ˆ‰ٹ‹Œچژڈگ‘’“”•–—ک™ڑ›œ\u200c\u200dں،؛؟]"
+_TWO_BYTES = regex.compile(f"[Â-ß]{_WESTERN}")
+_MORE_BYTES = regex.compile(f"[à-ï]{_WESTERN}{{2}}|ð{_WESTERN}{{3}}|(?:[طظ]{_ARABIC}){{4}}")
+_ACCENTED = regex.compile("[À-ÿ]{4,}")
+
+
+@dataclass(frozen=True)
+class Character:
+    """One entry of the inventory."""
+
+    char: str
+    name: str
+    """Its Unicode name, or its code point (U+0007) where it has none."""
+    count: int
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths of the texts in characters (code points)."""
+
+    min: int
+    low: float
+    """5 % of the texts are shorter or as short."""
+    median: float
+    mean: float
+    high: float
+    """95 % of the texts are shorter or as long."""
+    max: int
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The state of a list of texts. Rows are indices into it."""
+
+    texts: int
+    empty: int
+    """Texts with nothing to be seen in them."""
+    empty_rows: tuple[int, ...]
+    broken: int
+    """Texts with damage: U+FFFD, lone surrogates, control characters, or letters read in a wrong encoding."""
+    broken_rows: tuple[int, ...]
+    exact_repeats: int
+    """Texts that repeat an earlier one, character by character."""
+    folded_repeats: int
+    """Texts whose letters and digits repeat those of an earlier one; the exact ones included."""
+    near_repeats: int
+    """Texts in one near-duplicate group with an earlier one; the folded ones included."""
+    groups: int
+    """Near-duplicate groups, single texts included: what the data set is worth in different texts."""
+    largest_group: int
+    """Texts in the largest group."""
+    examples: tuple[tuple[int, int], ...]
+    """Up to `EXAMPLES` pairs of near-duplicates, each from another group, folded repeats last."""
+    lengths: Lengths
+    characters: int
+    """Characters (code points) of all texts."""
+    distinct_characters: int
+    inventory: tuple[Character, ...]
+    """All characters, the commonest first."""
+    scripts: Mapping[str, float]
+    """Share of the characters for each of `SCRIPTS`, 0 to 1."""
+    lonely: tuple[str, ...]
+    """Characters that stand in one text only, in order of code points: a model cannot learn and test them."""
+    leaks: Leaks | None
+    """The texts as held-out part, measured against a training part."""
+
+    def to_dict(self) -> dict[str, object]:
+        """All fields as plain values, for JSON."""
+        return asdict(self)
+
+
+def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
+    """Take stock of `texts`; with `against`, the training texts, count how many of `texts` leak from there.
+
+    Raises `DataError` where there is no text at all.
+    """
+    if not texts:
+        raise DataError("There is no text to audit; give a file with at least one.")
+    keys = [near_duplicates.key(text) for text in texts]
+    group = near_duplicates.groups(texts)
+    sizes = np.bincount(group)
+    empty = tuple(row for row, key in enumerate(keys) if key == " ")
+    broken = tuple(row for row, text in enumerate(texts) if is_broken(text))
+    counts = Counter("".join(texts))
+    appearances = Counter(char for text in texts for char in set(text))
+    total = counts.total()
+    scripts: dict[str, int] = dict.fromkeys(SCRIPTS, 0)
+    for char, count in counts.items():
+        scripts[script(char)] += count
+    return Audit(
+        texts=len(texts),
+        empty=len(empty),
+        empty_rows=empty,
+        broken=len(broken),
+        broken_rows=broken,
+        exact_repeats=len(texts) - len(set(texts)),
+        folded_repeats=len(texts) - len(set(keys)),
+        near_repeats=len(texts) - sizes.size,
+        groups=sizes.size,
+        largest_group=int(sizes.max()),
+        examples=_examples(keys, group),
+        lengths=_lengths(texts),
+        characters=total,
+        distinct_characters=len(counts),
+        inventory=tuple(
+            Character(char, unicodedata.name(char, f"U+{ord(char):04X}"), count)
+            for char, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        ),
+        scripts={name: count / max(total, 1) for name, count in scripts.items()},
+        lonely=tuple(sorted(char for char, seen in appearances.items() if seen == 1)),
+        leaks=None if against is None else leaks(against, texts),
+    )
+
+
+def cautions(texts: int, length: float) -> list[str]:
+    """What is to be said of texts to learn from that are few, or of an odd mean length; a sentence each."""
+    made: list[str] = []
+    if texts < FEW:
+        many = f"{texts} text{'' if texts == 1 else 's'}"
+        made.append(f"Only {many} to learn from: with fewer than {FEW}, figures say little about new texts.")
+    if length < SHORT:
+        made.append(f"The texts have {length:.1f} characters on average: there is hardly anything in them to complete.")
+    if length > LONG:
+        made.append(
+            f"The texts have {length:,.0f} characters on average, and Kammil is made for short ones: cut them first, "
+            "such as a paragraph a line."
+        )
+    return made
+
+
+def is_broken(text: str) -> bool:
+    """Whether a text holds U+FFFD, lone surrogates or control characters, or looks read in a wrong encoding.
+
+    The last means one UTF-8 letter of three bytes or more, or two of two bytes, read as Windows-1252; four in
+    a row read as Windows-1256; or a word of accented letters only, as Windows-1256 and 1251 look when read as
+    Windows-1252. One letter of two bytes is let pass: a capital before a closing quote looks alike.
+    """
+    return bool(
+        _BROKEN.search(text)
+        or _MORE_BYTES.search(text)
+        or len(_TWO_BYTES.findall(text)) > 1
+        or any(len(set(word)) > 2 for word in _ACCENTED.findall(text))
+    )
+
+
+def script(char: str) -> str:
+    """The one of `SCRIPTS` that a character is counted as."""
+    match = _SCRIPT.match(char)
+    return match.lastgroup if match and match.lastgroup else "other"
+
+
+def _examples(keys: Sequence[str], group: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
+    """One pair from a group: its first text and the next that is near to it and, if there is one, no copy."""
+    order = np.argsort(group, kind="stable")
+    members = np.split(order, np.cumsum(np.bincount(group))[:-1])
+    near: list[tuple[int, int]] = []
+    copies: list[tuple[int, int]] = []
+    for rows in members:
+        if len(near) == EXAMPLES:
+            break
+        first: int = rows[0].item()
+        others: list[int] = rows[1:].tolist()
+        different = (
+            row
+            for row in others
+            if keys[row] != keys[first] and near_duplicates.overlap(keys[first], keys[row]) >= near_duplicates.SHARE
+        )
+        if (row := next(different, None)) is not None:
+            near.append((first, row))
+        elif others:
+            copies.append((first, others[0]))
+    return tuple((near + copies)[:EXAMPLES])
+
+
+def _lengths(texts: Sequence[str]) -> Lengths:
+    lengths = np.array([len(text) for text in texts])
+    low, median, high = np.percentile(lengths, [5, 50, 95]).tolist()
+    return Lengths(int(lengths.min()), low, median, float(lengths.mean()), high, int(lengths.max()))

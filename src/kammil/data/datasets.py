@@ -1,0 +1,270 @@
+"""Data sets by name: where they are, how to know that they are whole, and whose they are.
+
+A file counts only if its SHA-256 fits. It is looked for in `KAMMIL_DATA_DIR`, a folder that is never written to, then
+in the user's cache (`KAMMIL_CACHE_DIR` names another), and is downloaded into the cache last.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kammil.data import readers
+from kammil.errors import DataError
+
+_TIMEOUT = 30.0  # seconds to connect, and between two pieces of an answer
+_PIECE = 1 << 14  # bytes; a connection that breaks off loses the piece under way
+_GITHUB = "https://raw.githubusercontent.com/"
+_SHAMI = _GITHUB + "GU-CLASP/shami-corpus/897e088f3352bcf964d98ebc650a5a192fe2d1a5/Data/"
+_ARSARCASM = _GITHUB + "iabufarha/ArSarcasm-v2/eb85513e133cfc67e30aca4968fadbe2594fcb42/ArSarcasm-v2/"
+_ATSAD = (
+    _GITHUB + "motazsaad/arabic-sentiment-analysis/5ea372acfec32a23ceecc2380fe6607c41596b8d/arabic_tweets_tsv/20190413/"
+)
+
+Status = Literal["present", "absent", "corrupt"]
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a data set."""
+
+    path: str
+    """Under the cache folder or `KAMMIL_DATA_DIR`."""
+    url: str
+    sha256: str
+    """64 hexadecimal digits."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named data set: files of one kind, read one after the other."""
+
+    name: str
+    files: tuple[File, ...]
+    licence: str
+    citation: str
+    description: str
+    column: str | None = None
+    """For `reading.read`: the column of texts; None for text files; "2" is the second column without a header."""
+
+
+CATALOG = {
+    "arsentd-lev": Dataset(
+        name="arsentd-lev",
+        files=(
+            File(
+                "ArSenTD-LEV.tsv",
+                _GITHUB + "aub-mind/hULMonA/master/data/ArSenTD-LEV.tsv",
+                "4a205f786bde9f5cda9969d8befa8c613da96f89678fab3bb8758a4582152aa4",
+            ),
+        ),
+        licence="(c) 2018 American University of Beirut; research use",
+        citation="Ramy Baly, Alaa Khaddaj, Hazem Hajj, Wassim El-Hajj and Khaled Bashir Shaban. ArSentD-LEV: A "
+        "Multi-Topic Corpus for Target-based Sentiment Analysis in Arabic Levantine Tweets. Workshop at LREC 2018, "
+        "Miyazaki. arXiv:1906.01830",
+        description="4,000 Levantine tweets, 1,000 each from Lebanon, Jordan, Palestine and Syria, with topic and "
+        "sentiment; 1,191 rows repeat the tweet of another row",
+        column="Tweet",
+    ),
+    "shami": Dataset(
+        name="shami",
+        files=(
+            File(
+                "shami/Lebanees.txt",
+                _SHAMI + "Lebanees.txt",
+                "ae1d349c39c217416fd38c50aebdc45125f76a3a5b4ec5e98a8cbbf93c1a3751",
+            ),
+            File(
+                "shami/Palestinian.txt",
+                _SHAMI + "Palestinian.txt",
+                "c9721dd658286e53a9765fd700168d9d2cd98d2f7be781a493969a449b1c37e9",
+            ),
+            File(
+                "shami/jordinian.txt",
+                _SHAMI + "jordinian.txt",
+                "a3949b16152538abdf7715ff9468ce0fde485613c3a4c349051f7ef5b9122d47",
+            ),
+        ),
+        licence="Apache-2.0",
+        citation="Kathrein Abu Kwaik, Motaz Saad, Stergios Chatzikyriakidis and Simon Dobnik. Shami: A Corpus of "
+        "Levantine Arabic Dialects. LREC 2018, Miyazaki",
+        description="28,491 lines in the dialects of Lebanon, Palestine and Jordan; most punctuation is removed",
+    ),
+    "arsarcasm-v2": Dataset(
+        name="arsarcasm-v2",
+        files=(
+            File(
+                "arsarcasm-v2/training_data.csv",
+                _ARSARCASM + "training_data.csv",
+                "1da727eb763459f436c4e61f52c6a0bc63d5300af8fcc99b5675ae4616dae04a",
+            ),
+            File(
+                "arsarcasm-v2/testing_data.csv",
+                _ARSARCASM + "testing_data.csv",
+                "0f0a77ba8a4a0a9370846a42a93a63244092f1fb30a909595b70e17e299bcf6c",
+            ),
+        ),
+        licence="MIT",
+        citation="Ibrahim Abu Farha, Wajdi Zaghouani and Walid Magdy. Overview of the WANLP 2021 Shared Task on "
+        "Sarcasm and Sentiment Detection in Arabic. WANLP 2021, pages 296-305",
+        description="15,548 tweets with sarcasm, sentiment and dialect (msa, egypt, gulf, levant, magreb)",
+        column="tweet",
+    ),
+    "atsad": Dataset(
+        name="atsad",
+        files=(
+            File(
+                "atsad/Arabic_tweets_negative_20190413.tsv",
+                _ATSAD + "Arabic_tweets_negative_20190413.tsv",
+                "6c8bd2e163c623d5f9c6ee6037345346146950ca4e0a77768d78f051844d5df3",
+            ),
+            File(
+                "atsad/Arabic_tweets_positive_20190413.tsv",
+                _ATSAD + "Arabic_tweets_positive_20190413.tsv",
+                "46740bda3c4e5923c240f13f3bbca070c4fdf5c5c8ce0021011e88ed50544693",
+            ),
+        ),
+        licence="Apache-2.0",
+        citation="Kathrein Abu Kwaik, Stergios Chatzikyriakidis, Simon Dobnik, Motaz Saad and Richard Johansson. An "
+        "Arabic Tweets Sentiment Analysis Dataset (ATSAD) using Distant Supervision and Self Training. OSACT4 at "
+        "LREC 2020, pages 1-8",
+        description="58,751 tweets of mixed dialects, chosen by emoji; many are cut at 140 characters and end in …",
+        column="2",
+    ),
+}
+"""Every data set that Kammil knows by name."""
+
+
+def cache_folder() -> Path:
+    """Where downloads go: `KAMMIL_CACHE_DIR`, else the usual place for caches on this system."""
+    import pooch
+
+    return Path(os.environ.get("KAMMIL_CACHE_DIR") or pooch.os_cache("kammil"))
+
+
+def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
+    """For each file of a data set, by its path: whole somewhere, nowhere, or there with other bytes."""
+    return {file.path: _status(file, folder) for file in _named(name).files}
+
+
+def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
+    """The files of a data set on this machine, in order, each with the right SHA-256; downloads what is missing.
+
+    A file appears under its name only when it is whole. A download that is cut off leaves `<name>.part`, and the next
+    call goes on where it ended.
+
+    Args:
+        name: A name in `CATALOG`.
+        folder: Where to look and to download to, instead of `cache_folder()`.
+
+    Raises:
+        DataError: The name is unknown, the address cannot be reached or gives other bytes, or the disk is full.
+    """
+    return [_fetched(file, folder) for file in _named(name).files]
+
+
+def _named(name: str) -> Dataset:
+    if name not in CATALOG:
+        hint = readers.nearest(name, CATALOG)
+        raise DataError(f"there is no data set {name!r}{hint}; the known ones are {', '.join(CATALOG)}")
+    return CATALOG[name]
+
+
+def _places(file: File, folder: Path | None) -> list[Path]:
+    """Where a file may stand; the last place is the one to download to."""
+    given = os.environ.get("KAMMIL_DATA_DIR")
+    return [Path(root) / file.path for root in (given, folder or cache_folder()) if root]
+
+
+def _sound(path: Path, file: File) -> bool:
+    import pooch
+
+    return path.is_file() and pooch.file_hash(str(path)) == file.sha256
+
+
+def _status(file: File, folder: Path | None) -> Status:
+    places = _places(file, folder)
+    if any(_sound(path, file) for path in places):
+        return "present"
+    return "corrupt" if any(path.exists() for path in places) else "absent"
+
+
+def _fetched(file: File, folder: Path | None) -> Path:
+    import pooch
+    import requests
+
+    places = _places(file, folder)
+    if sound := next((path for path in places if _sound(path, file)), None):
+        return sound
+    target = places[-1]
+    part = target.with_name(f"{target.name}.part")
+
+    # pooch calls it with the address and the file to write, checks the sum once more, and moves the file.
+    def downloader(fname: str, action: str | os.PathLike[str] | None, *_: object, **__: object) -> None:
+        _download(fname, file.sha256, part)
+        part.replace(Path(action or target))
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(file.url, file.sha256, target.name, target.parent, downloader=downloader)
+    except requests.RequestException as error:
+        raise DataError(
+            f"{file.url} could not be downloaded ({_reason(error)}); try again later, or put the file at {target}"
+        ) from None
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        reason = "no space left on the disk" if full else error.strerror or str(error)
+        raise DataError(
+            f"{target} could not be written ({reason}); make room there, or name another folder in KAMMIL_CACHE_DIR"
+        ) from None
+    return target
+
+
+def _download(url: str, sha256: str, part: Path) -> None:
+    """Complete the part; one that turns out wrong after going on from earlier bytes is started over."""
+    import pooch
+
+    while True:
+        resumed = _receive(url, part)
+        found = pooch.file_hash(str(part))
+        if found == sha256:
+            return
+        part.unlink()
+        if not resumed:
+            raise DataError(
+                f"{url} gave a file with the SHA-256 {found} where {sha256} is expected; it was deleted, as the "
+                "address now serves something else or the download was disturbed"
+            )
+
+
+def _receive(url: str, part: Path) -> bool:
+    """Append what is missing, or write all of it if the server cannot do that; True if earlier bytes were kept."""
+    import requests
+
+    start = part.stat().st_size if part.exists() else 0
+    # Offsets count the bytes of the file, so the server must not compress.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        partial = response.status_code == requests.codes.partial
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            return True  # the part is whole, or longer than the file: its checksum tells
+        response.raise_for_status()
+        with part.open("ab" if partial else "wb") as out:
+            for piece in response.iter_content(_PIECE):
+                out.write(piece)
+    return partial
+
+
+def _reason(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {_TIMEOUT:.0f} s"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off; the next attempt goes on from there"
+    return "the connection failed"

@@ -1,0 +1,147 @@
+"""Leak-free splits: near-duplicate groups stay on one side; and the count of what leaks in other splits."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.data import near_duplicates
+from kammil.errors import DataError, OptionError
+from kammil.text import fold
+
+
+@dataclass(frozen=True)
+class Split:
+    """Indices of texts, ascending in each part. Repeats of held-out texts are in no part."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Held-out texts that a model may know by heart from its training part."""
+
+    exact: int
+    """Held-out texts that a training text repeats, but for links, handles, case, points and punctuation."""
+    near: int
+    """Held-out texts that are near-duplicates of a training text, the exact ones included."""
+    total: int
+    """All held-out texts."""
+    exact_rows: tuple[int, ...]
+    """Indices of the exact ones among the held-out texts, ascending."""
+    near_rows: tuple[int, ...]
+    """Indices of the near ones among the held-out texts, ascending."""
+    near_sources: tuple[int, ...]
+    """For each of `near_rows`, the index of one training text that it repeats or resembles."""
+
+
+def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Split:
+    """Divide texts into train, validation and test so that no near-duplicate group stands on two sides.
+
+    `validation` and `test` are shares of the texts, repeats included, met as nearly as whole groups allow: off
+    by at most half the smallest group left in training; a part that is asked for gets at least one group.
+    Groups are drawn at random as `seed` decides, those that would fill more than a tenth of a part only where
+    nothing else does. Training keeps all texts of its groups; validation and test keep the first text of each,
+    so that no text counts twice in a figure, and drop its repeats.
+
+    Raises `OptionError` for shares below 0 or that leave nothing to train on, `DataError` for few groups.
+    """
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise OptionError(
+            f"Shares of {validation} for validation and {test} for test leave nothing to train on; "
+            "give shares of 0 or more that sum to less than 1."
+        )
+    group = near_duplicates.groups(texts)
+    size = np.bincount(group)
+    parts = ["train", *["validation"] * (validation > 0), *["test"] * (test > 0)]
+    if size.size < len(parts):
+        raise DataError(
+            f"The {len(texts)} texts form {size.size} group(s) of near-duplicates, too few to fill "
+            f"{' and '.join(parts)}; add texts that differ or ask for fewer parts."
+        )
+    left = np.random.default_rng(seed).permutation(size.size)
+    drawn: list[tuple[int, ...]] = []
+    _, first = np.unique(group, return_index=True)
+    for share, later in ((test, 1 + (validation > 0)), (validation, 1)):
+        chosen = np.zeros(left.size, np.bool_)
+        if share > 0:
+            chosen[_fill(size[left], round(share * len(texts)), left.size - later)] = True
+        drawn.append(tuple(np.sort(first[left[chosen]]).tolist()))
+        left = left[~chosen]
+    train = tuple(np.flatnonzero(np.isin(group, left)).tolist())
+    return Split(train=train, validation=drawn[1], test=drawn[0])
+
+
+def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
+    """Write each part into a new folder, one text a line; as .jsonl where a text has several lines.
+
+    The folder appears whole or not at all. Raises `DataError` if it is there already or cannot be written.
+    """
+    if folder.exists():
+        raise DataError(f"{folder} is there already; name a new folder with --out")
+    plain = not any("\n" in text or "\r" in text for texts in parts.values() for text in texts)
+    ending = ".txt" if plain else ".jsonl"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+            draft = Path(temporary) / "draft"
+            draft.mkdir()
+            for name, texts in parts.items():
+                lines = texts if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+                (draft / f"{name}{ending}").write_text("".join(f"{line}\n" for line in lines), "utf-8", newline="\n")
+            draft.rename(folder)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be written ({error.strerror}); name another place with --out") from None
+    return [folder / f"{name}{ending}" for name in parts]
+
+
+def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leaks:
+    """Count the held-out texts that training texts repeat, exactly and nearly (the rule of `duplicates`)."""
+    source = near_duplicates.partners(held_out_texts, train_texts)
+    near = np.flatnonzero(source >= 0).tolist()
+    known = {_same(text) for text in train_texts}
+    exact = [row for row in near if _same(held_out_texts[row]) in known]
+    return Leaks(
+        exact=len(exact),
+        near=len(near),
+        total=len(held_out_texts),
+        exact_rows=tuple(exact),
+        near_rows=tuple(near),
+        near_sources=tuple(source[near].tolist()),
+    )
+
+
+def _same(text: str) -> str:
+    """What makes two texts one: letters, digits and underscores; the whole of a text that has none."""
+    return fold(text, underscores=True) or near_duplicates.key(text)
+
+
+def _fill(sizes: NDArray[np.int64], quota: int, most: int) -> list[int]:
+    """Positions of one to `most` sizes, taken in order while they fit, that sum to nearly `quota`.
+
+    What is left over is less than any size not taken; the smallest goes in too where that comes nearer. Large
+    sizes come last: one phrase in 2,000 tweets would spend 2,000 texts on a single line of the figure.
+    """
+    taken: list[int] = []
+    room = quota
+    for position in np.argsort(sizes > quota / 10, kind="stable").tolist():
+        size = int(sizes[position])
+        if room == 0 or len(taken) == most:
+            break
+        if size <= room:
+            taken.append(position)
+            room -= size
+    rest = np.delete(np.arange(sizes.size), taken)
+    if len(taken) < most:
+        smallest = int(rest[np.argmin(sizes[rest])])
+        if not taken or sizes[smallest] - room < room:
+            taken.append(smallest)
+    return taken

@@ -1,0 +1,156 @@
+"""What may be written next, given what was: all refusals and penalties of one call, bound to a model's characters.
+
+Shapes: B batch, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.data.bloom import Runs
+from kammil.decoding.automaton import Strings
+from kammil.decoding.filters import Rows, normalised, penalised
+from kammil.decoding.hypothesis import Draft
+from kammil.decoding.no_copy import NoCopy
+from kammil.decoding.options import Decoding
+from kammil.errors import OptionError
+from kammil.language_model import Ids
+from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a guide must know of each text that is being written, beside the text."""
+
+    counts: NDArray[np.int64]
+    """Of each character, (B, V), or (B, 0) where nobody asks."""
+    states: Ids
+    """Of the automaton, (B,)."""
+
+    def rows(self, which: Ids) -> Memory:
+        """That of the chosen texts."""
+        return Memory(self.counts[which], self.states[which])
+
+
+class Guide:
+    """The rules of one call.
+
+    Args:
+        options: checked ones.
+        vocabulary: the model's.
+        never: ids that are never written, whatever is asked for.
+        runs: those of the training texts, for `no_copy`; None for a model that has none.
+        bias: what is added to the log-probabilities of some ids, before anything else.
+
+    `OptionError` for what this model cannot do.
+    """
+
+    def __init__(
+        self,
+        options: Decoding,
+        vocabulary: CharacterVocabulary,
+        never: Sequence[int],
+        runs: Runs | None,
+        bias: Mapping[int, float] | None = None,
+    ) -> None:
+        """Build what the options ask for, and nothing else."""
+        self.options, self.vocabulary = options, vocabulary
+        self.refused: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
+        self.refused[list(never)] = -np.inf
+        self.pieces = list(vocabulary.pieces)
+        for id in (*range(SPECIALS), *never):
+            self.pieces[id] = ""
+        self.bias: Rows | None = None
+        if bias:
+            self.bias = np.zeros(vocabulary.size)  # (V,)
+            self.bias[list(bias)] = list(bias.values())
+        self.counting = options.repetition_penalty != 1 or options.presence_penalty or options.frequency_penalty
+        self.strings: Strings | None = None
+        if options.forbid or options.force:
+            self.strings = Strings(options.forbid, options.force, self.pieces)
+            needed = int(self.strings.missing(np.zeros(1, np.int64))[0])
+            if needed > options.length:
+                raise OptionError(_impossible(options, Strings((), options.force, self.pieces)))
+        self.copying: NoCopy | None = None
+        if options.no_copy is not None:
+            if runs is None:
+                raise OptionError(
+                    f"no_copy is {options.no_copy}, but this model keeps no runs of its training texts; leave it out."
+                )
+            self.copying = NoCopy(options.no_copy, runs, self.pieces)
+
+    @property
+    def plain(self) -> bool:
+        """Whether `weigh` only adds `refused`, which is the same for all calls of a model."""
+        return not (self.bias is not None or self.counting or self.strings or self.copying or self.options.min_length)
+
+    @property
+    def easy(self) -> bool:
+        """Whether nothing but `refused` and the temperature decides what may be written: chance may take many steps."""
+        o = self.options
+        return self.plain and not (o.top_k is not None or o.top_p < 1 or o.min_p > 0 or o.typical_p < 1)
+
+    def memory(self, batch: int) -> Memory:
+        """That of texts of which nothing is written yet."""
+        counts = np.zeros((batch, self.vocabulary.size if self.counting else 0), np.int64)
+        return Memory(counts, np.zeros(batch, np.int64))
+
+    def states(self, memory: Memory, parents: Ids, ids: Ids) -> Ids:
+        """Of the automaton, after one more character each, (B,), of these texts, (B,)."""
+        states = memory.states[parents]
+        return states if self.strings is None else self.strings.after(states, ids)
+
+    def missing(self, states: Ids) -> Ids:
+        """Characters needed at least until all forced strings stand, (B,)."""
+        return np.zeros_like(states) if self.strings is None else self.strings.missing(states)
+
+    def after(self, memory: Memory, parents: Ids, ids: Ids) -> Memory:
+        """The memory of the texts made of these parents, (B,), and one more character each, (B,)."""
+        counts = memory.counts[parents]
+        if self.counting:
+            counts[np.arange(len(ids)), ids] += 1
+        return Memory(counts, self.states(memory, parents, ids))
+
+    def weigh(self, rows: Rows, drafts: Sequence[Draft], memory: Memory) -> tuple[Rows, NDArray[np.bool_]]:
+        """Log-weights (B, V) after penalties and refusals; and which texts must end, (B,), since nothing may follow."""
+        before = (rows if self.bias is None else normalised(rows + self.bias)) + self.refused
+        after = penalised(before, memory.counts, self.options) if self.counting else before
+        if self.strings is not None:
+            room = np.array([self.options.length - len(draft.bits) for draft in drafts])
+            allowed = self.strings.allowed(memory.states, room)
+            allowed[:, EOS] = self.strings.missing(memory.states) == 0
+            after = np.where(allowed, after, -np.inf)
+        early = [len(draft.text) < self.options.min_length for draft in drafts]
+        if any(early):
+            after = after.copy()
+            after[early, EOS] = -np.inf
+        if self.copying is not None:
+            refused = [self.copying.refused(draft.text) for draft in drafts]
+            if any(ids is not None for ids in refused):
+                after = after.copy()
+                for row, ids in zip(after, refused, strict=True):
+                    if ids is not None:
+                        row[ids] = -np.inf
+        # A model that gives no probabilities at all is no text's end: the caller will see its NaN.
+        ends = np.logical_and(np.isfinite(before).any(axis=-1), ~np.isfinite(after).any(axis=-1))
+        if ends.any():
+            after = after.copy()
+            after[ends, EOS] = 0
+        return after, ends
+
+    def piece(self, id: int) -> str | None:
+        """The character of an id that may be chosen; None for the end."""
+        return None if id == EOS else self.pieces[id]
+
+
+def _impossible(options: Decoding, free: Strings) -> str:
+    """Why the forced strings cannot be written."""
+    alone = int(free.missing(np.zeros(1, np.int64))[0])
+    named = ", ".join(map(repr, options.force))
+    if alone > options.length:
+        return f"force is {named}, which needs {alone} characters, but length is {options.length}; raise one of them."
+    return f"force is {named}, but what forbid names leaves no way to write it in {options.length} characters."

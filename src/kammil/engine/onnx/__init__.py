@@ -1,0 +1,1 @@
+"""ONNX graphs of GRUs and blends, written without the library `onnx`, and the class that runs them."""

@@ -1,0 +1,125 @@
+"""All that an engine is given: the networks' weights, the gate's, and what experts without a match say.
+
+Shapes: V vocabulary, E embedding, H hidden, K experts, G gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.ngrams.adaptive import Learnt
+from kammil.ngrams.contexts import Contexts
+from kammil.ngrams.count_table import Index
+from kammil.ngrams.features import CLUES, FEATURES, Floats
+from kammil.ngrams.index import Ledger
+
+_ABSENT = 3
+"""Which clue says that a context was never seen."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whom to believe: what it hears from the networks is read from their states as scores are."""
+
+    heard: Floats
+    """(CLUES * K, G): of the clues, all of a kind together, as `evidence` gives them."""
+    trust: Floats
+    """(G, K * FEATURES): what comes of the hidden layer, the features of an expert together."""
+    bias: Floats
+    """(K * FEATURES,)."""
+
+    @property
+    def experts(self) -> int:
+        """K."""
+        return len(self.bias) // FEATURES
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All that the experts know. Those of the tables come first, then those who look into the text itself."""
+
+    contexts: Contexts
+    """How what was read is hashed."""
+    ledger: Ledger
+    """The tables."""
+    learnt: Learnt
+    """Texts laid over the first table."""
+    columns: Index
+    """Of the kinds of context, those that are looked up in the text itself."""
+    gate: Gate
+
+
+def present(bias: Floats, gate: Gate, size: int) -> tuple[Floats, Floats]:
+    """The bias of scores and gate, (V + G,), and the weights of clues by expert, (K, CLUES, G), so that those of one
+    stand together: an expert that knows nothing says one thing, always, which goes into the bias, and is taken back by
+    the clue of one that knows something."""
+    heard = gate.heard.reshape(CLUES, gate.experts, -1).swapaxes(0, 1)
+    bias = np.concatenate([bias[:size], bias[size:] + heard[:, _ABSENT].sum(axis=0)])
+    return bias, heard * np.where(np.arange(CLUES) == _ABSENT, np.float32(-1), np.float32(1))[:, None]
+
+
+STEPS = 127
+"""Largest whole number of what is carried, above and below its zero of 128."""
+_LARGEST = float(np.finfo(np.float16).max)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One GRU, PyTorch's variant: the reset gate is applied after the product. Gates are stacked reset, update, new."""
+
+    inward: Floats
+    """(V, 3H): what each id adds to the gates, its bias included."""
+    recurrent: Floats
+    """(H, 3H)."""
+    bias: Floats
+    """(3H,): of the recurrent product."""
+    outward: Floats
+    """(H, V + A): what is read from the new state; what the networks say is summed."""
+
+
+def width(layers: Sequence[Layer]) -> int:
+    """M * H."""
+    return sum(layer.recurrent.shape[0] for layer in layers)
+
+
+def tables(layers: Sequence[Layer]) -> dict[str, NDArray[np.float16]]:
+    """What each id adds, by the name it is given to the graph with: as constants they would be in memory twice."""
+    return {
+        name: np.ascontiguousarray(table)
+        for i, layer in enumerate(layers)
+        for name, table in zip(array_names(i), inward(layer), strict=True)
+    }
+
+
+def array_names(network: int) -> tuple[str, str]:
+    """The names of the two arrays of a network's weights."""
+    return f"gates_{network}", f"new_{network}"
+
+
+def inward(layer: Layer) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """What each id adds: (V, 3H) to the recurrent product, the recurrent bias included, and (V, H) to the new state.
+
+    One addition does for reset gate, update gate and bias; what an id adds to the new state waits for the reset gate.
+    In half precision, which changes no figure: of all that a runner keeps, only the counts are larger.
+    """
+    hidden = layer.recurrent.shape[0]
+    gates = layer.inward + layer.bias
+    gates[:, 2 * hidden :] = layer.bias[2 * hidden :]
+    with np.errstate(over="ignore"):  # only weights that nobody learnt go so far
+        return gates.astype(np.float16), layer.inward[:, 2 * hidden :].astype(np.float16)
+
+
+def checked(
+    weights: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, NDArray[np.float32]]:
+    """The named arrays in single precision; `ValueError` for one of another shape, or beyond half precision."""
+    for name, shape in shapes.items():
+        if weights[name].shape != shape:
+            raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
+        if not (weights[name].min(initial=0) >= -_LARGEST and weights[name].max(initial=0) <= _LARGEST):
+            raise ValueError(f"{name} holds something else than weights")
+    return {name: np.ascontiguousarray(weights[name], np.float32) for name in shapes}

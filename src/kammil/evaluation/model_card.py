@@ -1,0 +1,138 @@
+"""The model card: what a stranger must know before trusting a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from kammil.data import audit
+from kammil.evaluation.bootstrap import LEAST, Figure
+from kammil.evaluation.metrics import Evaluation
+from kammil.model_folder import Description, Model
+
+
+def show(figure: Figure | None, *, percent: bool = False) -> str:
+    """A figure with its interval, if it has one, as text; empty if there is none."""
+    if figure is None or figure.low is None or figure.high is None:
+        return _value(figure, percent=percent)
+    if percent:
+        return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f}-{100 * figure.high:.1f})"
+    return f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
+
+
+ROWS: tuple[tuple[str, str, bool], ...] = (
+    ("target_bits_per_character", "bits per character, target", False),
+    ("target_top1", "characters right, target", True),
+    ("target_top3", "... among the 3 most probable", True),
+    ("target_top5", "... among the 5 most probable", True),
+    ("free_running", "right in a greedy completion", True),
+    ("bits_per_character", "bits per character, whole texts", False),
+    ("bits_per_character_with_end", "... with ends of text", False),
+    ("perplexity", "perplexity", False),
+    ("top1", "characters right, whole texts", True),
+)
+"""Field of `Figures`, heading, whether it is a share."""
+
+
+def table(evaluation: Evaluation, name: str) -> list[list[str]]:
+    """A heading, then one row for each figure: the model with its interval, and the baselines."""
+    rows = [["", name, *evaluation.baselines]]
+    for field, title, share in ROWS:
+        others = [_value(getattr(figures, field), percent=share) for figures in evaluation.baselines.values()]
+        rows.append([title, show(getattr(evaluation.model, field), percent=share), *others])
+    return rows
+
+
+def _value(figure: Figure | None, *, percent: bool) -> str:
+    """A figure without its interval."""
+    if figure is None:
+        return ""
+    return f"{100 * figure.value:.1f} %" if percent else f"{figure.value:.3f}"
+
+
+def cautions(description: Description) -> list[str]:
+    """What must be known of a model's training texts before its figures are believed, a sentence each."""
+    data: dict[str, Any] | None = description.training.get("data")
+    if data is None:
+        return []
+    texts, base = int(data["texts"]), data.get("base")
+    while base is not None:
+        texts, base = texts + int(base["texts"]), base.get("base")
+    return audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
+
+
+def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -> str:
+    """The content of `README.md` in a model folder; `again` is the command that makes such a model."""
+    training = model.description.training
+    data: dict[str, Any] = training["data"]
+    recipe: dict[str, Any] = training["recipe"]
+    leaks: dict[str, Any] = data["validation_leaks"]
+    rules = [rule for rule, on in model.description.rules.items() if on]
+    heading, *lines = table(evaluation, name.replace("|", "\\|"))
+    markdown = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
+    markdown += ["| " + " | ".join(line) + " |" for line in lines]
+    settings = ", ".join(f"{k} {v}" for k, v in model.description.settings.items() if v is not None)
+    resolved = recipe["training"] | training.get("used", {})
+    read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
+    options = ", ".join(f"{k} {v}" for k, v in (read | resolved).items() if v is not None and v is not False)
+    figures = "\n".join(markdown)
+    doubts = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
+    base = _base(data.get("base"))
+    bounds = "with 95 % bootstrap intervals over texts" if evaluation.texts >= LEAST else "too few texts for intervals"
+    return f"""# {name}
+
+A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
+{model.metrics["parameters"]:,} parameters, {_trained(model.metrics, based=data.get("base") is not None)}.
+
+## Data
+
+- Training: {data["texts"]:,} texts, {data["characters"]:,} characters, from `{data["source"]}`
+  (SHA-256 `{data["sha256"]}`). The licence of the texts governs what may be done with a model of them.
+{base}- Validation: {data["validation"]} ({data["validation_texts"]:,} texts).
+- Audit: of the validation texts, {leaks["exact"]} stand in the training part and {leaks["near"]} are near-duplicates of
+  a training text (they share 30 % of the shorter text's 15-letter runs).
+- What the model sees: {", ".join(rules) if rules else "the raw text, no rule applied"}.
+
+## Figures
+
+On the validation texts, measured on the running side in this folder, {bounds}. What was
+kept of the training was chosen on these very texts, so expect a little less on new ones: `kammil evaluate {name} FILE`
+tells. The target is the 30 characters after the middle of each text; unknown characters are charged in full.
+
+{doubts}{figures}
+
+## Use and limits
+
+For completing short texts like those it was trained on. It repeats what is frequent there, also what is wrong or
+unkind; it knows no facts; do not publish what it writes as somebody's words.
+
+## Reproduce
+
+Where the texts are, with Kammil {training["kammil"]}:
+
+```
+{again}
+```
+
+All that was resolved: {options}.
+"""
+
+
+def _trained(metrics: Mapping[str, Any], *, based: bool) -> str:
+    """How long it was trained; what it goes on from took a time of its own, which older folders do not know."""
+    seconds = float(metrics["training_seconds"])
+    if not based:
+        return f"trained in {seconds:.1f} s"
+    earlier = float(metrics.get("training_seconds_in_all", seconds)) - seconds
+    after = f", after {earlier:.1f} s for what it goes on from" if earlier > 0 else ""
+    return f"the last stage of its training took {seconds:.1f} s{after}"
+
+
+def _base(data: dict[str, Any] | None) -> str:
+    """What the model went on from, as a line of the list; the seconds of its own training are not in those above."""
+    if data is None:
+        return ""
+    return (
+        f"- Base: goes on from a model of {data['texts']:,} texts, {data['characters']:,} characters, from "
+        f"`{data['source']}` (SHA-256 `{data['sha256']}`), whose training took its own time.\n"
+    )

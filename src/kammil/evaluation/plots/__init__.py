@@ -1,0 +1,18 @@
+"""Results to figures; nothing is computed here. matplotlib >= 3.11 shapes and orders Arabic itself."""
+
+from kammil.evaluation.plots.calibration import reliability
+from kammil.evaluation.plots.canvas import png, ready, save
+from kammil.evaluation.plots.comparison import comparison
+from kammil.evaluation.plots.explanation import explained, temperatures
+from kammil.evaluation.plots.training_curves import training_curves
+
+__all__ = [
+    "comparison",
+    "explained",
+    "png",
+    "ready",
+    "reliability",
+    "save",
+    "temperatures",
+    "training_curves",
+]

@@ -1,0 +1,1 @@
+"""A GRU that attends to its own past and can copy from it."""

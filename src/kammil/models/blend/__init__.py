@@ -1,0 +1,1 @@
+"""Counts and GRUs, trained together and mixed by a gate."""

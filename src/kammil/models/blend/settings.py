@@ -1,0 +1,54 @@
+"""Sizes of a blend, and the names of its arrays in a model folder."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from kammil.language_model import Settings
+
+Kind = Literal[
+    "o1", "o2", "o3", "o4", "o5", "o6", "o7", "o8", "o9", "o10", "o12", "o16", "w", "w1", "w2", "w1s"
+]  # fmt: skip
+OWN, BACKGROUND = "counts.", "background."
+"""Prefixes of the arrays of the two tables."""
+IN_WORD = "in_word"
+
+
+class BlendSettings(Settings):
+    """Sizes of the network and of the gate, and what is counted."""
+
+    embedding: int = Field(default=128, ge=1, le=4096)
+    """Numbers that stand for one character, E."""
+    hidden: int = Field(default=384, ge=1, le=8192)
+    """Numbers that the network carries from step to step, H."""
+    networks: int = Field(default=1, ge=1, le=16)
+    """Members, M, each a network with a gate of its own: they learn by themselves, and their log-probabilities are
+    averaged. Two take twice the arithmetic, learning and completing, for about 0.01 bits a character."""
+    dropout: float = Field(default=0.4, ge=0, lt=1)
+    """Share of the hidden numbers set to zero while learning, before output and gate."""
+    gate: int = Field(default=96, ge=1, le=4096)
+    """Width of the gate's hidden layer."""
+    kinds: tuple[Kind, ...] = Field(
+        default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "o10", "o12", "w", "w1", "w2", "w1s"), min_length=1
+    )
+    """Kinds of context that are counted."""
+    history: tuple[Kind, ...] = ("o1", "o2", "o3", "o4", "o5", "o6", "o8", "w", "w1")
+    """Kinds of context that are also looked up in what has been read of the text itself."""
+    most: int = Field(default=64, ge=1, le=65_535)
+    """Followers kept of each context: the rarer ones say little, and short contexts have hundreds."""
+    megabytes: float | None = Field(default=None, gt=0)
+    """Size of the tables of counts in the folder; contexts that help least for their size go. None keeps all."""
+
+    @field_validator("kinds", "history")
+    @classmethod
+    def _once(cls, named: tuple[Kind, ...]) -> tuple[Kind, ...]:
+        if twice := [kind for i, kind in enumerate(named) if kind in named[:i]]:
+            raise ValueError(f"{twice[0]} stands there twice")
+        return named
+
+
+def prefixes_of(networks: int) -> list[str]:
+    """What the names of each network's weights begin with; the first one is named like a GRU by itself."""
+    return ["", *(f"others.{i}." for i in range(networks - 1))]

@@ -1,0 +1,1 @@
+"""A gated recurrent unit (GRU) over characters."""

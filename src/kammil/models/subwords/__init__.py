@@ -1,0 +1,1 @@
+"""GRUs over words or byte-pair units, read as characters."""

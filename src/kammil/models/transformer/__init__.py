@@ -1,0 +1,1 @@
+"""A small Transformer of the Llama layout."""

@@ -1,0 +1,197 @@
+"""A small Transformer, laid out as a Llama: every character looks straight at every character before it.
+
+The idea: no state is handed from character to character. Each character becomes a vector of D numbers, and a few blocks
+rework all vectors side by side. A block does two things, and adds what it found to the vector: *attention*, where each
+position asks all earlier ones (question times key tells how much of whose value to take; several heads ask several
+questions), and a small network that works on each position alone. Vaswani et al. 2017, "Attention Is All You Need",
+arXiv:1706.03762; causal and stacked for text as in GPT (Radford et al. 2018, 2019); the details are those of Llama
+(Touvron et al. 2023, arXiv:2302.13971), so that standard engines know them:
+
+- normalise before each half of a block, by the root mean square alone (Zhang & Sennrich 2019, arXiv:1910.07467);
+- positions enter by turning questions and keys by an angle that grows with the position, so that their product depends
+  on the distance alone (Su et al. 2021, arXiv:2104.09864), halves paired as Hugging Face pairs them;
+- a gated network, silu(gate x) * up x (Shazeer 2020, arXiv:2002.05202); no biases anywhere.
+
+The weights bear the names that `LlamaForCausalLM` of transformers gives them, so an export to that class, and to what
+reads its files, such as llama.cpp, is a copy of `weights.safetensors` beside the `config.json` of `llama_config`; only
+a tokenizer is missing there. (A text longer than the window is the exception: here each position sees the window before
+it, there all positions.) The running side keeps the keys and values of what it read (a key-value cache), so each new
+character costs one position, not all of them. Keys are kept unturned, and turned by their place in the cache: only
+distances matter, so the angles stay small however long the text is, and the oldest entries can be dropped.
+
+Left out: grouped heads and flash kernels, which save memory that a model of this size does not need; dropout on the
+attention itself; tied embeddings.
+
+Shapes: B batch, T time, S characters in cache, V vocabulary, D width, L layers, N heads, K = D / N, M inner width.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field, ValidationInfo, field_validator
+from torch import Tensor, nn
+
+from kammil.engine.onnx.runtime import LARGEST_STATE
+from kammil.language_model import Settings
+from kammil.models.attention.network import seen
+from kammil.vocabulary import PAD
+
+EPSILON, THETA = 1e-6, 10_000.0
+"""Llama's own: keeps the norm of a zero vector a number; the slowest turn takes about 2 pi 10,000 positions."""
+
+
+class TransformerSettings(Settings):
+    """Sizes of the network."""
+
+    width: int = Field(default=128, ge=2, le=4096)
+    """Numbers that stand for one position, D."""
+    layers: int = Field(default=3, ge=1, le=64)
+    """Blocks, L."""
+    heads: int = Field(default=4, ge=1, le=64, validate_default=True)
+    """Questions asked side by side in a block, N."""
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    """Share of what each half of a block adds that is set to zero while learning."""
+    window: int = Field(default=1024, ge=1, le=65_536, validate_default=True)
+    """Positions that one position sees, itself included: bounds the cache of an endless text."""
+
+    @field_validator("heads")
+    @classmethod
+    def _heads_share_the_width(cls, heads: int, info: ValidationInfo) -> int:
+        width = info.data.get("width", heads * 2)
+        if width % (2 * heads):
+            raise ValueError(f"each head takes an even share of the width, and {width} / {heads} is none")
+        return heads
+
+    @field_validator("window")
+    @classmethod
+    def _the_cache_is_bounded(cls, window: int, info: ValidationInfo) -> int:
+        most = LARGEST_STATE // (2 * info.data.get("layers", 1) * info.data.get("width", 1))
+        if window > most:
+            raise ValueError(f"with this width and these layers a text can keep {most} positions at most")
+        return window
+
+    @property
+    def inner(self) -> int:
+        """Width of the gated network, M: 8/3 D, rounded up to 16, so that its three matrices weigh as two of 4 D."""
+        return -(-8 * self.width // 48) * 16
+
+
+class Attention(nn.Module):
+    """Each position asks itself and those before it; (B, T, D) to (B, T, D)."""
+
+    def __init__(self, width: int, heads: int, window: int) -> None:
+        """Four square matrices."""
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.q_proj = nn.Linear(width, width, bias=False)
+        self.k_proj = nn.Linear(width, width, bias=False)
+        self.v_proj = nn.Linear(width, width, bias=False)
+        self.o_proj = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Turned questions against turned keys; cos and sin are (T, K / 2)."""
+        q, k, v = (
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, T, K)
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q, k = turned(q, cos, sin), turned(k, cos, sin)
+        if x.shape[1] <= self.window:
+            found = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, N, T, K)
+        else:
+            found = F.scaled_dot_product_attention(q, k, v, seen(x.shape[1], self.window, x.device))  # (B, N, T, K)
+        return self.o_proj(found.transpose(1, 2).flatten(2))  # (B, T, D)
+
+
+def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Pairs (i, i + K / 2) of the last axis as points in a plane, turned about the origin."""
+    a, b = x.chunk(2, -1)  # (..., T, K / 2) each
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)  # (..., T, K)
+
+
+class Gated(nn.Module):
+    """The network that works on each position alone; (B, T, D) to (B, T, D)."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        """Two ways in, one way out."""
+        super().__init__()
+        self.gate_proj = nn.Linear(width, inner, bias=False)
+        self.up_proj = nn.Linear(width, inner, bias=False)
+        self.down_proj = nn.Linear(inner, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One way says how much of the other passes."""
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class Block(nn.Module):
+    """Attention, then the gated network; each adds to the vectors what it found. (B, T, D) to (B, T, D)."""
+
+    def __init__(self, width: int, heads: int, inner: int, window: int, dropout: float) -> None:
+        """The names are those of a `LlamaDecoderLayer`."""
+        super().__init__()
+        self.input_layernorm = nn.RMSNorm(width, EPSILON)
+        self.self_attn = Attention(width, heads, window)
+        self.post_attention_layernorm = nn.RMSNorm(width, EPSILON)
+        self.mlp = Gated(width, inner)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """The way straight through stays free: gradients reach the first block undimmed."""
+        x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin))
+        return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
+
+
+class Trunk(nn.Module):
+    """Characters to vectors: what transformers calls `LlamaModel`."""
+
+    def __init__(self, vocabulary_size: int, settings: TransformerSettings) -> None:
+        """Embedding, blocks, a last norm."""
+        super().__init__()
+        width, heads = settings.width, settings.heads
+        self.embed_tokens = nn.Embedding(vocabulary_size, width, padding_idx=PAD)
+        self.layers = nn.ModuleList(
+            Block(width, heads, settings.inner, settings.window, settings.dropout) for _ in range(settings.layers)
+        )
+        self.norm = nn.RMSNorm(width, EPSILON)
+        self.register_buffer("speeds", torch.from_numpy(speeds(width // heads)), persistent=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(B, T) to (B, T, D)."""
+        angles = torch.arange(ids.shape[1], device=ids.device)[:, None] * self.get_buffer("speeds")  # (T, K / 2)
+        cos, sin = angles.cos(), angles.sin()
+        x = self.embed_tokens(ids)  # (B, T, D)
+        for block in self.layers:
+            x = block(x, cos, sin)
+        return self.norm(x)
+
+
+class Transformer(nn.Module):
+    """Trunk and linear output: `forward(ids: (B, T)) -> logits (B, T, V)`."""
+
+    def __init__(self, vocabulary_size: int, settings: TransformerSettings) -> None:
+        """GPT-2's initial weights: small, smaller still where a block adds; the loss at birth is about ln V."""
+        super().__init__()
+        self.model = Trunk(vocabulary_size, settings)
+        self.lm_head = nn.Linear(settings.width, vocabulary_size, bias=False)
+        for name, weights in self.named_parameters():
+            if weights.dim() > 1:
+                adds = name.endswith(("o_proj.weight", "down_proj.weight"))
+                nn.init.normal_(weights, std=0.02 / math.sqrt(2 * settings.layers) if adds else 0.02)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Logits of what follows each position. Padding stands after the text, where no position looks."""
+        return self.lm_head(self.model(ids))  # (B, T, V)
+
+
+def speeds(size: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    """Radians a position by which each of the K / 2 pairs of a head turns, (K / 2,): from 1 down to about 1 / theta."""
+    return (THETA ** (-np.arange(0, size, 2, dtype=np.float64) / size)).astype(np.float32)
+
+
+def build(vocabulary_size: int, settings: TransformerSettings) -> Transformer:
+    """A new network; PyTorch's global generator decides its weights."""
+    return Transformer(vocabulary_size, settings)

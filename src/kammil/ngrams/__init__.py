@@ -1,0 +1,1 @@
+"""Tables of what followed which context, and how they are looked up."""

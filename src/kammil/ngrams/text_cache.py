@@ -1,0 +1,130 @@
+"""What followed the same contexts earlier in this very text: how a name or a hashtag comes back.
+
+The tables of counts hold other texts. This one is made while reading: for every kind of context that is asked for, the
+characters that followed its earlier occurrences: a copy path without parameters (a cache: Kuhn & De Mori 1990, "A
+Cache-Based Natural Language Model for Speech Recognition").
+
+Shapes: B batch, T time, W window, K kinds, P = B * last positions, N entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.language_model import Ids, State
+from kammil.ngrams.count_table import Entries, Index, Keys, runs
+from kammil.vocabulary import PAD
+
+WINDOW = 256
+"""Characters looked back at; a tweet is shorter."""
+_ID_BITS = 16
+
+
+class History:
+    """Remembers the last characters and their contexts.
+
+    Args:
+        kinds: K, how many kinds of context are looked up.
+    """
+
+    def __init__(self, kinds: int) -> None:
+        """An empty one needs no memory: the state holds it."""
+        self._kinds = kinds
+
+    def start(self, batch: int) -> State:
+        """Nothing read: keys (B, n, K) and ids (B, n) of the last n <= W positions, of which there are none yet."""
+        return np.zeros((batch, 0, self._kinds), np.uint32), np.zeros((batch, 0), np.int64)
+
+    def read(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Entries, State]:
+        """Read ids (B, T) with the keys of the contexts after them (B, T, K); entries of the last positions.
+
+        About positions whose id is PAD nothing is known, and they are not remembered as contexts.
+        """
+        batch = len(ids)
+        old_keys, old_ids = state
+        line = np.concatenate([old_ids.astype(np.int64), ids], axis=1)  # (B, W + T)
+        marks = np.concatenate([old_keys.astype(np.uint32), keys], axis=1)  # (B, W + T, K)
+        new = marks[:, -WINDOW:], line[:, -WINDOW:]
+        begin = max(0, line.shape[1] - last - WINDOW)  # what no position looks back at
+        end = line.shape[1]
+        at = np.arange(end - last, end)[:, None]  # (last, 1): positions asked for
+        before = np.arange(begin, end - 1)[None]  # (1, J): positions whose followers are known by then
+        near = (before < at) & (before >= at - WINDOW)  # (last, J)
+        real = line != PAD
+        may = near[None] & real[:, end - last :, None] & real[:, None, begin : end - 1]  # (B, last, J)
+        same = marks[:, end - last :, None] == marks[:, None, begin : end - 1]  # (B, last, J, K)
+        row, position, earlier, kind = np.nonzero(same & may[..., None])  # (M,) each
+        places = (row * last + position) * self._kinds + kind
+        followers = line[row, begin + earlier + 1]
+        pairs, counts = np.unique(places << _ID_BITS | followers, return_counts=True)  # (N,)
+        place = pairs >> _ID_BITS
+        size = batch * last * self._kinds
+        totals, distinct = (
+            np.bincount(place, weights, size).reshape(batch * last, self._kinds).astype(np.float32)
+            for weights in (counts, None)
+        )
+        entries = Entries(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
+        return entries, new
+
+    def step(self, ids: Ids, keys: Keys, state: State) -> tuple[tuple[Index, Index, Index], State]:
+        """As `read` of one id each, (B,), with the keys after them, (B, K); of the entries their places, ids and counts
+        alone."""
+        marks, line = state  # (B, n, K), (B, n)
+        length = line.shape[1]
+        longer = np.concatenate([line, ids[:, None]], axis=1)  # (B, n + 1)
+        new = np.concatenate([marks, keys[:, None]], axis=1)[:, -WINDOW:], longer[:, -WINDOW:]
+        row, place = (marks == keys[:, None]).reshape(len(ids), -1).nonzero()  # (M,)
+        position, kind = np.divmod(place, self._kinds)
+        real = (longer[row, position] != PAD) & (longer[row, length] != PAD)
+        if not real.all():
+            row, position, kind = row[real], position[real], kind[real]
+        pairs = (row * self._kinds + kind) << _ID_BITS | longer[row, position + 1]
+        pairs.sort()
+        first, counts = runs(pairs)
+        pairs = pairs[first]
+        return (pairs >> _ID_BITS, pairs & ((1 << _ID_BITS) - 1), counts), new
+
+    def step_one(self, id: int, keys: Keys, state: State) -> tuple[dict[int, dict[int, int]], State]:
+        """As `step` for one text, (K,): how often what followed, by kind.
+
+        A handful of followers is known of a position, if any: to count them one by one takes half the time.
+        """
+        marks, line = state  # (1, n, K), (1, n)
+        length = line.shape[1]
+        new = (
+            np.concatenate([marks[:, -WINDOW + 1 :], keys[None, None]], axis=1),
+            np.concatenate([line[:, -WINDOW + 1 :], [[id]]], axis=1),
+        )
+        followers: dict[int, dict[int, int]] = {}
+        if length and id != PAD:
+            for place in (marks[0] == keys).reshape(-1).nonzero()[0].tolist():
+                position, kind = divmod(place, self._kinds)
+                if line[0, position] != PAD:
+                    follower = id if position + 1 == length else int(line[0, position + 1])
+                    counts = followers.setdefault(kind, {})
+                    counts[follower] = counts.get(follower, 0) + 1
+        return followers, new
+
+    @staticmethod
+    def aligned(states: Sequence[State]) -> list[State]:
+        """States as long as the longest of them: nothing is known of the positions put in front."""
+        longest = max(line.shape[1] for _, line in states)
+        made: list[State] = []
+        for marks, line in states:
+            batch, length, kinds = marks.shape
+            empty = np.zeros((batch, longest - length, kinds), marks.dtype), np.full((batch, longest - length), PAD)
+            # `np.pad` takes five times as long
+            padded = np.concatenate([empty[0], marks], axis=1), np.concatenate([empty[1], line], axis=1)
+            made.append(padded if length < longest else (marks, line))
+        return made
+
+
+def columns(kinds: tuple[str, ...], chosen: tuple[str, ...]) -> NDArray[np.int64]:
+    """Where the chosen kinds stand among all; `ValueError` for one that is not among them."""
+    missing = [kind for kind in chosen if kind not in kinds]
+    if missing:
+        raise ValueError(f"{missing[0]} is looked up in the text but is no kind that is counted")
+    return np.array([kinds.index(kind) for kind in chosen], np.int64)

@@ -1,0 +1,1 @@
+"""The HTTP routes: what they take, what they return."""

@@ -1,0 +1,134 @@
+"""Every family on one leak-free split with equal time, beside what it must beat.
+
+A comparison is a folder: the split, a model folder for each family, the finished rows (`shelf`), and in the end
+`results.json`. A second call makes only what is missing, and goes on with an interrupted training.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kammil import files
+from kammil.errors import MissingExtraError, OptionError
+from kammil.evaluation import text_overlap
+from kammil.evaluation.ranking import Standings, stand
+from kammil.locks import held
+from kammil.models.registry import FAMILIES, family
+from kammil.progress import told
+from kammil.training.comparison.rows import entrant, rivals
+from kammil.training.comparison.split import gather, write
+from kammil.training.comparison.store import Shelf
+from kammil.training.events import Event, unheard
+from kammil.training.options import TrainingOptions
+from kammil.training.recipe import Recipe
+
+RESULTS = "results.json"
+
+Say = Callable[[str], None]
+
+
+def _silent(line: str) -> None:
+    del line
+
+
+def compare(
+    source: str | Path,
+    *,
+    minutes: float,
+    out: str | Path,
+    families: Sequence[str] | None = None,
+    validation: str | Path | None = None,
+    test: str | Path | None = None,
+    replace: bool = False,
+    listen: Callable[[Event], None] = unheard,
+    say: Say = _silent,
+    **options: Any,
+) -> Standings:
+    """Train, or take up, a model of each family, measure all on the test texts, and rank them.
+
+    Args:
+        source: a file of texts, or a data set's name.
+        minutes: of training for each family at most.
+        out: the folder of the comparison; finished rows in it are kept.
+        families: names; None takes all that can be trained here, and says what is left out.
+        validation, test: files; for what is not given, a leak-free tenth of `source`.
+        replace: make rows anew that were made from something else, instead of refusing.
+        listen: called with the events of training.
+        say: called with a line on what is being done.
+        options: of `Recipe`, `TrainingOptions` and the families' settings; a setting goes to the families that have it.
+
+    Raises `KammilError` with one sentence; rows that were finished by then are kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `train` does
+    left_out: dict[str, str] = {}
+    signatures = text_overlap.signatures()  # first of all: what is missing is said before hours of training
+    recipes = _recipes(families, options | {"minutes": minutes}, left_out)
+    shelf = Shelf(Path(out))
+    with held(shelf.path), told(listen):
+        parts = gather(next(iter(recipes.values())), source, validation, test)
+        makers = rivals(parts)
+        keys = {name: parts.key() for name in makers}
+        for name, recipe in recipes.items():
+            ours = recipe.model_dump(mode="json")
+            keys[name] = parts.key() | ours.pop("training") | ours.pop("settings") | ours
+        shelf.open(keys, replace=replace)
+        split_files = write(parts, shelf.path)
+        for name, recipe in recipes.items():
+            makers[name] = entrant(shelf.path / name, recipe, parts, split_files, replace=replace, listen=listen)
+        say(
+            f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
+            f"{parts.leaks.exact} of these stand in the training part, "
+            f"{parts.leaks.near} are near-duplicates of its texts"
+        )
+        for name, make in makers.items():
+            if name in shelf.rows:
+                say(f"{name}: done before")
+                continue
+            say(f"{name}: at work")
+            try:
+                shelf.add(keys[name], *make())
+            except MissingExtraError as error:
+                if name in recipes:
+                    raise
+                left_out[name] = str(error)
+                say(f"{name}: left out: {error}")
+        done = [name for name in makers if name in shelf.rows]
+        standings = stand([shelf.rows[name] for name in done], {name: shelf.columns[name] for name in done})
+        standings = dataclasses.replace(
+            standings, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
+        )
+        files.put(shelf.path / RESULTS, json.dumps(standings.to_dict(), ensure_ascii=False, indent=2).encode())
+        return standings
+
+
+def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Recipe]:
+    """A recipe for each family; a setting goes to those that have it, and one that none has is an error."""
+    chosen = {}
+    for name in dict.fromkeys(FAMILIES if names is None else names):
+        try:
+            chosen[name] = family(name).settings.model_fields
+        except MissingExtraError as error:
+            if names is not None:
+                raise
+            left_out[name] = str(error)
+    if not chosen:
+        raise OptionError(f"there is no family to compare; name some of {', '.join(FAMILIES)}.")
+    for option, instead in (
+        ("model", "name the families instead"),
+        ("base", "all rows learn from the same texts alone"),
+    ):
+        if option in options:
+            raise OptionError(f"{option} is no option of a comparison; {instead}.")
+    somewhere = {setting for fields in chosen.values() for setting in fields}
+    common = Recipe.model_fields.keys() | TrainingOptions.model_fields.keys()
+    return {
+        name: Recipe.of(
+            {k: v for k, v in options.items() if k in common or k in fields or k not in somewhere} | {"model": name}
+        )
+        for name, fields in chosen.items()
+    }

@@ -1,0 +1,165 @@
+"""A comparison in words: tables for people, and the folder's `README.md`. Nothing is computed here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kammil.data.audit import cautions
+from kammil.evaluation.bootstrap import LEAST, Figure
+from kammil.evaluation.ranking import RANKED_BY, Row, Standings
+from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
+
+FIGURE = "comparison.png"
+
+_COSTS: dict[str, Callable[[Row], str]] = {
+    "params": lambda row: "" if row.parameters is None else f"{row.parameters:,}",
+    "folder": lambda row: "" if row.folder_bytes is None else _size(row.folder_bytes),
+    "training": lambda row: "" if row.training_seconds is None else f"{row.training_seconds:.1f} s",
+    "complete": lambda row: "" if row.completion_seconds is None else f"{1000 * row.completion_seconds:.1f} ms",
+}
+"""What a model costs: heading -> cell."""
+
+
+_WHOLE = "bits_per_character_with_end"
+_PREDICTS = (RANKED_BY, _WHOLE, "target_top1", "target_top3")
+_WRITES = ("next_word", "chrf", "bleu", "new")
+_TYPES = tuple(prefix + name for name in HELP for prefix in (KEYS, TAKEN))
+_SHOWN = (f"{KEYS}1", f"{KEYS}3", f"{TAKEN}3", f"{KEYS}5", f"{KEYS}ghost", f"{TAKEN}ghost")
+"""Those of typing that find room in a terminal."""
+_BOUNDED = (RANKED_BY, _WHOLE, f"{KEYS}3", f"{KEYS}ghost")
+"""Figures whose intervals find room there."""
+
+
+def tables(standings: Standings) -> list[list[list[str]]]:
+    """Tables for a terminal, headings first: how well each row predicts, what it writes and costs, and what it saves
+    somebody who types. A row stands where it has figures."""
+
+    def row(of: Row, names: Sequence[str]) -> list[str]:
+        return [of.name, *(_cell(standings, of, name, bounds=name in _BOUNDED) for name in names)]
+
+    predicts = [["", *_titles(*_PREDICTS)]]
+    writes = [["", *_titles(*_WRITES), *_COSTS]]
+    types = [["", *_titles(*_SHOWN)]]
+    for each in standings.rows:
+        predicts.append(row(each, _PREDICTS))
+        predicts[-1].insert(2, difference(standings, each, RANKED_BY))
+        writes.append([*row(each, _WRITES), *(cell(each) for cell in _COSTS.values())])
+        types.append(row(each, _SHOWN))
+    predicts[0].insert(2, "minus the best")
+    return [[head, *(line for line in rows if any(line[1:]))] for head, *rows in (predicts, writes, types)]
+
+
+def notes(standings: Standings) -> list[str]:
+    """What must be known to read the tables, a sentence each."""
+    data = standings.data
+    chosen = "; ".join(f"{row.name}: {row.note}" for row in standings.rows if row.note)
+    sizes = f"{data['training_texts']:,} training texts, {data['validation_texts']:,} to choose by"
+    leaks = f"{data['test_exact_leaks']} stand in the training part and {data['test_near_leaks']} are near-duplicates"
+    said = (
+        f"{sizes}, {data['test_texts']:,} to test on; {data['minutes']:g} min of training each at most.",
+        f"Of the test texts, {leaks} of a training text.",
+        f"In brackets 95 % intervals: bootstrap over texts, none for fewer than {LEAST}; differences are paired.",
+        "Per cent: top-1, top-3, words (next words written exactly), new (completions), keys (keystrokes saved).",
+        "Taken: of the places with 1, 3 or 5 suggestions or ghost text, those where they held the right word.",
+        f"{data['typed_texts']} of the test texts were typed; the ceiling is that of knowing every word.",
+        "Compressors are weighed in bytes of UTF-8 and go on learning while they read the test texts.",
+    )
+    return [
+        *cautions(data["training_texts"], data["training_characters"] / data["training_texts"]),
+        *said,
+        *([f"Chosen on validation: {chosen}."] if chosen else []),
+        *(f"{name} {signature}" for name, signature in standings.signatures.items()),
+        *(f"Left out: {name}, {reason}" for name, reason in standings.left_out.items()),
+    ]
+
+
+def markdown(standings: Standings) -> str:
+    """The content of `README.md`: all figures and all differences, with intervals."""
+    costs = [["", *_COSTS]]
+    costs += [[row.name, *(cell(row) for cell in _COSTS.values())] for row in standings.rows if row.family]
+    meanings = "\n".join(f"- **{measure.title}**: {measure.meaning}" for measure in MEASURES.values())
+    said = "\n".join(f"- {note}" for note in notes(standings))
+    return f"""# Model families on {standings.data["source"]}
+
+One split, equal time; the best is **{standings.best}**. The texts are in this folder, `train`, `validation` and `test`,
+each model in one of its own: its card says how it is made again.
+
+{_figures(standings, *_PREDICTS, *_WRITES)}
+
+![Bits per character against seconds of training, and final figures]({FIGURE})
+
+## Typing with their help
+
+{_figures(standings, *_TYPES)}
+
+## Minus the best
+
+{_differences(standings, *_PREDICTS, *_WRITES)}
+
+{_differences(standings, *_TYPES)}
+
+## What they cost
+
+{_markdown(costs)}
+
+Training and completion are wall-clock times on the machine at hand: median of single completions of up to 30
+characters.
+
+## What the columns are
+
+{meanings}
+
+## Notes
+
+{said}
+"""
+
+
+def _figures(standings: Standings, *names: str) -> str:
+    """A table of figures with their intervals, of the rows that have any."""
+    rows = [[row.name, *(_cell(standings, row, name, bounds=True) for name in names)] for row in standings.rows]
+    return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
+
+
+def _differences(standings: Standings, *names: str) -> str:
+    """The same, minus the best."""
+    others = [row for row in standings.rows if row.name != standings.best]
+    rows = [[row.name, *(difference(standings, row, name) for name in names)] for row in others]
+    return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
+
+
+def difference(standings: Standings, row: Row, measure: str) -> str:
+    """A row's figure minus that of the best, with its interval; "best" for the best itself."""
+    if row.name == standings.best:
+        return "best"
+    return _shown(standings.differences[row.name].get(measure), measure, bounds=True, sign="+")
+
+
+def _cell(standings: Standings, row: Row, measure: str, *, bounds: bool = False) -> str:
+    return _shown(standings.figures[row.name].get(measure), measure, bounds=bounds)
+
+
+def _shown(figure: Figure | None, measure: str, *, bounds: bool, sign: str = "") -> str:
+    """A figure as text, empty if there is none."""
+    if figure is None:
+        return ""
+    scale, digits = MEASURES[measure].scale, MEASURES[measure].digits
+    value = f"{scale * figure.value:{sign}.{digits}f}"
+    if not bounds or figure.low is None or figure.high is None:
+        return value
+    low, high = (f"{scale * number:{sign}.{digits}f}" for number in (figure.low, figure.high))
+    return f"{value} ({low}..{high})" if sign else f"{value} ({low}-{high})"
+
+
+def _titles(*measures: str) -> list[str]:
+    return [MEASURES[name].title for name in measures]
+
+
+def _size(count: int) -> str:
+    """Bytes, as people say them."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])

@@ -1,0 +1,122 @@
+"""The one split that all rows of a comparison share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kammil import __version__, files
+from kammil.data.splits import Leaks, leaks, split
+from kammil.training import texts as training_texts
+from kammil.training.recipe import Recipe
+
+TYPED = 150
+"""Test texts that are typed at most, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU, 0.05 s with
+a blend, 0.3 s with subwords, and none should take a minute."""
+
+
+_SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Texts as the models see them."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    typed: tuple[str, ...]
+    """Those of the test texts that are typed with a model's help."""
+    source: str
+    test_source: str
+    leaks: Leaks
+    """How many test texts are near-duplicates of training texts."""
+    least: int
+    """Characters that stand in fewer training texts are unknown."""
+
+    def key(self) -> dict[str, Any]:
+        """What a row's figures depend on beside its own options."""
+        parts = {"training": self.train, "validation": self.validation, "test": self.test, "typed": self.typed}
+        sums = {
+            f"SHA-256 of the {n} texts": hashlib.sha256(json.dumps(t).encode()).hexdigest()[:16]
+            for n, t in parts.items()
+        }
+        return {"Kammil": __version__, "least": self.least} | sums
+
+    def to_dict(self) -> dict[str, Any]:
+        """For people: where the texts are from, how many, and what leaks."""
+        return {
+            "source": self.source,
+            "test": self.test_source,
+            "training_texts": len(self.train),
+            "training_characters": sum(map(len, self.train)),
+            "validation_texts": len(self.validation),
+            "test_texts": len(self.test),
+            "test_characters": sum(map(len, self.test)),
+            "typed_texts": len(self.typed),
+            "typed_characters": sum(map(len, self.typed)),
+            "test_exact_leaks": self.leaks.exact,
+            "test_near_leaks": self.leaks.near,
+        } | self.key()
+
+
+@dataclass(frozen=True)
+class Files:
+    """The split on the disk: what each model learns from, and may be trained on again."""
+
+    train: Path
+    validation: Path
+    test: Path
+
+
+def write(parts: Parts, folder: Path) -> Files:
+    """Leave the split beside the models: a text a line, or as .jsonl where a text has several lines.
+
+    What stands there already stays as it is. `FolderError` where that cannot be.
+    """
+    texts = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    plain = not any(re.search("[\n\r]", text) for part in texts.values() for text in part)
+    paths = {name: folder / f"{name}{'.txt' if plain else '.jsonl'}" for name in texts}
+    for name, path in paths.items():
+        lines = texts[name] if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts[name]]
+        content = "".join(f"{_SURROGATE.sub(_REPLACED, line)}\n" for line in lines).encode()
+        if not path.exists() or path.read_bytes() != content:
+            files.put(path, content)
+    return Files(**paths)
+
+
+def gather(
+    recipe: Recipe, source: str | Path, validation: str | Path | None = None, test: str | Path | None = None
+) -> Parts:
+    """Read, normalise, split, and clear the training part of what must not be learnt; `DataError` for an empty part."""
+    texts, name, _ = training_texts.as_seen(recipe, source)
+    given = {
+        part: training_texts.as_seen(recipe, file)[0]
+        for part, file in (("validation", validation), ("test", test))
+        if file is not None
+    }
+    shares = {name: training_texts.HELD_OUT for name in ("validation", "test") if name not in given}
+    held_out, left = dict(given), texts
+    if shares:
+        made = split(texts, **({"validation": 0.0, "test": 0.0} | shares), seed=recipe.training.seed)
+        held_out |= {name: [texts[i] for i in getattr(made, name)] for name in shares}
+        left = [texts[i] for i in made.train]
+    cleared = training_texts.gather(recipe, left, held_out["validation"])
+    tested = held_out["test"]
+    some = np.random.default_rng(recipe.training.seed).permutation(len(tested))[:TYPED]
+    return Parts(
+        cleared.train,
+        cleared.validation,
+        tuple(tested),
+        tuple(tested[i] for i in sorted(some.tolist())),
+        name,
+        f"{len(tested)} texts of the same file" if test is None else training_texts.name_of(test),
+        leaks(cleared.train, tested),
+        recipe.least,
+    )

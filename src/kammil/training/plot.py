@@ -1,0 +1,94 @@
+"""The figure of whatever there is: a model's training, an explained text, a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from kammil import model_folder as folders
+from kammil.completion.completer import Completer
+from kammil.completion.explain.attribution import Explanation, Tempered
+from kammil.errors import FolderError, OptionError
+from kammil.evaluation.plots.canvas import save
+from kammil.evaluation.plots.comparison import comparison
+from kammil.evaluation.plots.explanation import explained, temperatures
+from kammil.evaluation.plots.training_curves import training_curves
+from kammil.evaluation.ranking import Standings
+from kammil.training.events import EpochEnded
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@runtime_checkable
+class Finished(Protocol):
+    """A finished run, such as `kammil.train` returns."""
+
+    @property
+    def folder(self) -> Path:
+        """The model."""
+        ...
+
+    @property
+    def history(self) -> Sequence[Mapping[str, Any]]:
+        """One mapping an epoch."""
+        ...
+
+    @property
+    def members(self) -> Sequence[Sequence[Mapping[str, Any]]]:
+        """The histories of members that were put together."""
+        ...
+
+
+def plot(
+    what: str | PathLike[str] | Completer | Finished | Explanation | Tempered | Standings,
+    out: str | PathLike[str] | None = None,
+) -> Figure:
+    """Draw something, and write it to a file if one is named; a notebook shows what is returned.
+
+    Args:
+        what: a model's folder, a model, or what `kammil.train` returned: its training curves; what `kammil.explain`
+            returned: the text with its surprises.
+        out: a file; its ending decides the format (png, svg, pdf).
+
+    Raises `KammilError` with one sentence for what has no figure, or where there is no matplotlib.
+    """
+    if isinstance(what, Explanation):
+        figure = explained(what)
+    elif isinstance(what, Tempered):
+        figure = temperatures(what)
+    elif isinstance(what, Standings):
+        figure = comparison(what)
+    elif isinstance(what, str | PathLike):
+        own, *members = histories(Path(what))
+        figure = training_curves(own, Path(what).resolve().name, members=members)
+    elif isinstance(what, Completer):
+        if what.model is None:
+            raise OptionError(
+                "the model comes from no folder, so nothing is known of its training; give one that does."
+            )
+        metrics: Mapping[str, Any] = what.model.metrics
+        figure = training_curves(metrics.get("history", []), what.name, members=metrics.get("members", []))
+    elif isinstance(what, Finished):  # pyright: ignore[reportUnnecessaryIsInstance]
+        figure = training_curves(what.history, what.folder.resolve().name, members=what.members)
+    else:
+        raise OptionError(f"there is no figure of a {type(what).__name__}; give a model's folder or an explanation.")
+    if out is not None:
+        save(figure, Path(out))
+    return figure
+
+
+def histories(folder: Path) -> list[list[dict[str, Any]]]:
+    """The epochs of a model's training, then those of its members, checked; `FolderError` where they
+    are none of ours."""
+    metrics = folders.read(folder).metrics
+    try:
+        return [
+            [asdict(EpochEnded(**epoch)) for epoch in one]
+            for one in (metrics.get("history", []), *metrics.get("members", []))
+        ]
+    except TypeError as error:
+        raise FolderError(f"{folder / folders.METRICS} holds no training history; copy the folder again.") from error

@@ -1,0 +1,330 @@
+"""A profile holds what was learnt and not forgotten, whoever wrote it, and no file of another kind."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+import kammil
+from kammil.completion import profile as profiles
+from kammil.completion.profile import Profile
+from kammil.errors import DataError, KammilError, OptionError
+
+HEAD = b'{"kammil-profile": 1}\n'
+TEXTS = st.text(st.sampled_from('شو رأيك\u0301\u2028\x85\n\r\t"\\\ud800🦊'), max_size=6)
+
+
+def test_what_is_kept_is_what_was_learnt_and_not_forgotten(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(profiles, "TEXTS", 5)
+    monkeypatch.setattr(profiles, "CHARACTERS", 12)
+
+    class Programs(RuleBasedStateMachine):
+        """Two programs with one file, and what the file must hold."""
+
+        @initialize()
+        def begin(self) -> None:
+            path = tmp_path_factory.mktemp("profiles") / "deep" / "me.jsonl"
+            self.programs, self.path, self.texts = [Profile(path), Profile(path)], path, list[str]()
+
+        @rule(which=st.integers(0, 1), texts=st.lists(TEXTS, max_size=3))
+        def learn(self, which: int, texts: list[str]) -> None:
+            if not all(text.strip() for text in texts):
+                with pytest.raises(OptionError, match="is empty"):
+                    self.programs[which].learn(*texts)
+                return
+            before = len(self.texts)
+            self.texts += [text.strip() for text in texts]
+            while len(self.texts) > 5 or sum(map(len, self.texts)) > 12:
+                del self.texts[0]
+            assert self.programs[which].learn(*texts) == before + len(texts) - len(self.texts)
+
+        @rule(which=st.integers(0, 1), data=st.data())
+        def forget(self, which: int, data: st.DataObject) -> None:
+            texts = data.draw(st.lists(st.sampled_from(self.texts) if self.texts else TEXTS, max_size=2))
+            if Counter(map(str.strip, texts)) - Counter(self.texts):
+                with pytest.raises(OptionError, match="was not learnt"):
+                    self.programs[which].forget(*texts)
+                return
+            for text in texts:  # the one learnt last
+                del self.texts[len(self.texts) - 1 - self.texts[::-1].index(text)]
+            self.programs[which].forget(*texts)
+
+        @rule(which=st.integers(0, 1))
+        def wipe(self, which: int) -> None:
+            self.programs[which].wipe()
+            self.texts.clear()
+            assert not list(self.path.parent.iterdir())
+
+        @rule(torn=st.sampled_from([b'{"te', b'{"text": "\xd8', b"{"]))
+        def crash(self, torn: bytes) -> None:
+            """A program dies in the middle of a line."""
+            if self.path.exists():
+                with self.path.open("ab") as file:
+                    file.write(torn)
+
+        @invariant()
+        def all_see_it(self) -> None:
+            for program in [*self.programs, Profile(self.path)]:
+                assert program.texts == tuple(self.texts)
+
+    run_state_machine_as_test(Programs)
+
+
+def test_only_its_owner_reads_it(tmp_path: Path) -> None:
+    profile = Profile(tmp_path / "me.jsonl")
+    assert not profile.exists() and profile.texts == ()
+    for change in (lambda: profile.learn("شو"), lambda: profile.learn("هلا"), lambda: profile.forget("شو")):
+        change()
+        assert profile.exists()
+        for path in tmp_path.iterdir():
+            assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert profile.path.read_bytes() == HEAD + '{"text": "هلا"}\n'.encode()
+
+
+def test_programs_that_learn_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "me.jsonl"
+    code = f"""
+import os, sys, time
+from contextlib import contextmanager
+from pathlib import Path
+from kammil.profile import Profile
+
+@contextmanager
+def alone():
+    os.close(os.open(sys.argv[1] + ".alone", os.O_CREAT | os.O_EXCL))  # fails where somebody else is
+    time.sleep(0.002)
+    yield
+    os.unlink(sys.argv[1] + ".alone")
+
+class Slow(Profile):
+    {
+        "".join(
+            f'''
+    def {name}(self, what):
+        with alone():
+            super().{name}(what)
+'''
+            for name in ("_append", "_write")
+        )
+    }
+
+p = Slow(sys.argv[1])
+p.texts
+print("ready", flush=True)
+sys.stdin.readline()
+for i in range(30): p.learn(f"{{sys.argv[2]}} {{i}}")
+for i in range(0, 30, 10): p.forget(f"{{sys.argv[2]}} {{i}}")
+"""
+    with ExitStack() as stack:
+        running = [stack.enter_context(program(code, path, name)) for name in "abc"]
+        for one in running:
+            tell(one)
+        assert [one.wait() for one in running] == [0, 0, 0]
+    for name in "abc":  # and each in its own order
+        mine = [text for text in Profile(path).texts if text.startswith(name)]
+        assert mine == [f"{name} {i}" for i in range(30) if i % 10]
+
+
+def program(code: str, path: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A program that has begun, and says so by a line."""
+    command = [sys.executable, "-c", code, str(path), *arguments]
+    made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert made.stdout is not None and made.stdout.readline() == "ready\n"
+    return made
+
+
+def tell(program: subprocess.Popen[str]) -> None:
+    """Let a program go on."""
+    assert program.stdin is not None
+    program.stdin.write("\n")
+    program.stdin.flush()
+
+
+def test_while_a_program_reads_and_writes_no_other_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "_PATIENCE", 0.01)
+    done: list[str] = []
+
+    def alone(profile: Profile, act: str) -> None:
+        with pytest.raises(DataError, match="another program has been writing"):
+            Profile(profile.path).learn("from elsewhere")
+        done.append(act)
+
+    class Watched(Profile):
+        def refresh(self) -> None:
+            alone(self, "read")
+            super().refresh()
+
+        def _append(self, lines: bytes) -> None:
+            alone(self, "append")
+            super()._append(lines)
+
+        def _write(self, texts: list[str]) -> None:
+            alone(self, "write")
+            super()._write(texts)
+
+    profile = Watched(tmp_path / "me.jsonl")
+    profile.learn("a")
+    profile.learn("b")
+    profile.forget("a")
+    assert Profile(profile.path).texts == ("b",)
+    assert " ".join(done) == "read write read append read write"
+    Profile(profile.path).learn("at last")  # and then others can again
+
+
+def test_a_program_that_dies_while_it_writes_leaves_the_turn_to_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "me.jsonl"
+    Profile(path).learn("before")
+    code = "import sys\nfrom kammil.completion.profile import Profile\n"
+    code += "def stay(self, lines):\n    print('ready', flush=True)\n    sys.stdin.readline()\n"
+    code += "Profile._append = stay\nProfile(sys.argv[1]).learn('never')"
+    with program(code, path) as dying:
+        dying.kill()
+    Profile(path).learn("after")
+    assert Profile(path).texts == ("before", "after")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"my diary\n", "is no profile"),
+        (b"\xff\xfe\n", "is no profile"),
+        (b"[" * 100_000, "is no profile"),
+        (b'{"kammil-profile": 1, "more": 1}\n', "is no profile"),
+        (b'{"kammil-profile": 2}\n', "format 2"),
+        (b'{"kammil-profile": true}\n', "format True"),
+        (HEAD + b'{"text": 3}\n', "line 2"),
+        (HEAD + b'{"text": "a"}\n["b"]\n', "line 3"),
+        (HEAD + b'{"text": ""}\n', "line 2"),
+        (HEAD + b'{"text": "a", "n": 1}\n', "line 2"),
+        (HEAD + b'{"text": "\xff"}\n', "line 2"),
+        (HEAD + b'{"text": "' + b"a" * 5000 + b'"}\n', "line 2"),
+        (HEAD + b"[" * 100_000 + b"\n", "line 2"),
+        (HEAD + b" " * (17 << 20), "MiB"),
+    ],
+)
+def test_a_foreign_or_damaged_file_is_refused_and_stays(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "me.jsonl"
+    path.write_bytes(content)
+    profile = Profile(path)
+    calls: list[Callable[[], Any]] = [lambda: profile.texts, lambda: profile.learn("شو"), lambda: profile.forget("شو")]
+    for call in calls:
+        with pytest.raises(DataError, match=message):
+            call()
+    assert path.read_bytes() == content
+    if content.startswith(HEAD) and "MiB" not in message:  # damaged, but ours
+        profile.wipe()
+        assert not path.exists()
+    else:
+        with pytest.raises(DataError, match=message):
+            profile.wipe()
+        assert path.read_bytes() == content
+
+
+def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(HEAD)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "nowhere").symlink_to(tmp_path / "new")
+    (tmp_path / "folder").mkdir()
+    for profile in (Profile(tmp_path / name) for name in ("link", "nowhere", "folder")):
+        calls: list[Callable[[], Any]] = [lambda p=profile: p.texts, lambda p=profile: p.learn("شو"), profile.wipe]
+        for call in calls:
+            with pytest.raises(DataError, match="a profile is a plain file"):
+                call()
+    assert (tmp_path / "real").read_bytes() == HEAD and not (tmp_path / "new").exists()
+    for name in ("a\0b", "x" * 300, "real/me.jsonl"):
+        with pytest.raises(KammilError, match="name another"):
+            Profile(tmp_path / name).learn("شو")
+
+
+def test_what_people_edit_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "me.jsonl"
+    path.write_bytes(HEAD.replace(b"\n", b"\r\n") + b'{"text": " a "}\r\n\r\n{"text": "\\u0628"}')
+    profile = Profile(path)
+    assert profile.texts == ("a", "ب")
+    profile.learn("c")
+    assert [json.loads(line)["text"] for line in path.read_bytes().splitlines()[1:]] == ["a", "ب", "c"]
+    path.write_bytes(b"")
+    assert profile.texts == ()
+    profile.learn("شو")
+    assert Profile(path).texts == ("شو",)
+
+
+def test_the_file_stays_short_and_long_texts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "TEXTS", 3)
+    profile = Profile(tmp_path / "me.jsonl")
+    assert sum(profile.learn(str(n)) for n in range(40)) == 37
+    assert profile.texts == ("37", "38", "39")
+    assert len(profile.path.read_bytes().splitlines()) <= 7
+    with pytest.raises(OptionError, match="at most 4,000"):
+        profile.learn("a" * 4001)
+
+
+# ---- with a model
+
+FolderOf = Callable[[str], Path]
+
+
+def bits(model: kammil.Completer, text: str = "قطايف بالجوز والقشطة") -> tuple[float, ...]:
+    return model.score(text).bits
+
+
+def test_a_model_follows_the_profile(folder_of: FolderOf, tmp_path: Path) -> None:
+    path, text = tmp_path / "me.jsonl", "قطايف بالجوز والقشطة"
+    never = bits(kammil.load(folder_of("blend")))
+    model = kammil.load(folder_of("blend"), profile=path)
+    session = model.session()
+    session.update("قطايف بالجو")
+    assert bits(model) == never and not path.exists()
+    first = session.complete(temperature=0, length=1).bits
+    model.learn(f" {text}\n")
+    assert sum(bits(model)) < sum(never)
+    assert session.complete(temperature=0, length=1).bits != first
+    once = bits(model)
+    other = kammil.load(folder_of("blend"), profile=str(path))  # as any program that opens it later
+    assert bits(other) == once
+    other.learn(text)
+    assert sum(bits(other)) < sum(once) and bits(model) == bits(other)
+    model.forget("قطايف بالجـوز والقشطة")  # the model sees it as the same text
+    assert bits(model) == bits(other) == once
+    Profile(path).wipe()
+    assert bits(model) == bits(other) == never
+    assert session.complete(temperature=0, length=1).bits == first
+    with pytest.raises(OptionError, match="was not learnt"):
+        model.forget(text)
+
+
+def test_many_texts_are_learnt_as_one_by_one(folder_of: FolderOf, tmp_path: Path, texts: list[str]) -> None:
+    profile = Profile(tmp_path / "me.jsonl")
+    profile.learn(*texts[300:340], texts[300])
+    at_once, one_by_one = kammil.load(folder_of("blend"), profile=profile), kammil.load(folder_of("blend"))
+    for text in profile.texts:
+        one_by_one.learn(text)
+    assert bits(at_once, texts[310]) == bits(one_by_one, texts[310])
+    for text in texts[305:340]:  # those that were learnt at once, too
+        at_once.forget(text)
+        one_by_one.forget(text)
+    assert bits(at_once, texts[310]) == bits(one_by_one, texts[310])
+    for text in (*texts[300:305], texts[300]):
+        at_once.forget(text)
+    assert bits(at_once, texts[310]) == bits(kammil.load(folder_of("blend")), texts[310])
+
+
+def test_a_model_that_cannot_learn_takes_no_profile(folder_of: FolderOf, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="train one with --model blend"):
+        kammil.load(folder_of("ngram"), profile=tmp_path / "me.jsonl")
+    (tmp_path / "me.jsonl").write_bytes(b"nonsense")
+    with pytest.raises(DataError, match="is no profile"):
+        kammil.load(folder_of("blend"), profile=tmp_path / "me.jsonl")

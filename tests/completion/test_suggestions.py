@@ -1,0 +1,359 @@
+"""Suggestions against brute force: every continuation is enumerated, and those that begin with a word are summed up."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import regex
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from kammil.completion.completer import Completer
+from kammil.completion.suggestions import Letters, Search, Suggestion
+from kammil.errors import FolderError, OptionError
+from kammil.language_model import LogProbabilities, Runner, State, rows
+from kammil.models.ngram import counting as ngram_counting
+from kammil.models.ngram import model as ngram_model
+from kammil.text import RAW, open_word, words
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
+
+ODD = st.text(st.sampled_from("\u0301\u064e\u200d\u200c\u202e\u2067\0\ud800👨👩🇱🇧🏽 كشوم\n\ta@.#_٣"), max_size=12)
+PROMPTS = st.text(st.characters(codec=None), max_size=12) | ODD
+STRANGE = "漢"
+PIECES = "ab_1\u0301\u064e\u200c\u200d🏽👩 ,(#\ufe0f"
+
+# The oracle's own idea of words, by expression: what is appended, up to where a word is closed by what follows.
+# A last sign may hide a space and a word behind it; no word begins with a mark, none ends in a joiner.
+INSIDE = r"[\p{L}\p{M}\p{N}_\u200c\u200d]"
+ENDING = regex.compile(
+    rf"({INSIDE}*[\p{{L}}\p{{M}}\p{{N}}_])(?:[^\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d\p{{GCB=Extend}}]|\Z)"
+)
+WORD = regex.compile(rf"((?:[\p{{L}}\p{{N}}_])(?:{INSIDE}*[\p{{L}}\p{{M}}\p{{N}}_])?)"
+                     r"(?:[^\p{L}\p{M}\p{N}_\u200c\u200d\p{GCB=Extend}]|\Z)")  # fmt: skip
+
+
+def counter(texts: Sequence[str], order: int = 3) -> Completer:
+    """A raw model that counts these texts."""
+    vocabulary = CharacterVocabulary.from_texts(texts)
+    chosen = ngram_model.NGramSettings(order=order)
+    _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, chosen)
+    return Completer(ngram_model.NGramRunner(chosen, artifacts.weights), vocabulary, RAW)
+
+
+def continuations(model: Completer, prefix: str, length: int) -> dict[str, float]:
+    """Every text of `length` characters after a prefix, or of fewer and its end ("$"), with its probability.
+
+    UNK shows as a letter of no text.
+    """
+    made: dict[str, float] = {}
+    ids = np.array([[BOS, *model.vocabulary.encode(prefix)]])
+    read, state = model.runner.read(ids, model.runner.start(1), last=1)  # (1, 1, V)
+    log_probabilities, level = read[:, 0], [("", 1.0)]
+    pieces = {UNK: STRANGE} | dict(enumerate(model.vocabulary.characters, SPECIALS))
+    for depth in range(length):
+        along = [math.exp(row[EOS]) for row in log_probabilities]
+        made |= {text + "$": p * end for (text, p), end in zip(level, along, strict=True)}
+        level = [
+            (text + piece, p * math.exp(row[id]))
+            for (text, p), row in zip(level, log_probabilities, strict=True)
+            for id, piece in pieces.items()
+        ]
+        if depth + 1 < length:
+            many = len(level) // len(pieces)
+            parents = np.arange(many).repeat(len(pieces))
+            log_probabilities, state = model.runner.step(np.array([*pieces] * many), rows(state, parents))
+    return made | dict(level)
+
+
+def enumerated(model: Completer, prefix: str, length: int) -> tuple[dict[str, float], dict[str, float]]:
+    """What may be added, of less than `length` characters, and the sum over all continuations that add it; and within a
+    word what may be added where there is too little of it: next words."""
+    inside = bool(regex.search(rf"[\p{{L}}\p{{N}}_]{INSIDE}*\Z", prefix))
+    sign = bool(prefix) and not inside and not prefix[-1].isspace()
+    sums: defaultdict[str, float] = defaultdict(float)
+    spaced: defaultdict[str, float] = defaultdict(float)
+    space = word = 0.0
+    for text, p in continuations(model, prefix, length).items():
+        ended = text.endswith("$")
+        body = text[:-1] if ended else text
+        space += p if body.startswith(" ") else 0
+        word += p if regex.match(rf"(?!{STRANGE})[\p{{L}}\p{{N}}_]", body) else 0
+        for found, into in ((body, sums), (body[1:] if body.startswith(" ") else "", spaced)):
+            match = (ENDING if inside and into is sums else WORD).match(found)
+            # without its end, a text that a word reaches the end of says nothing about that word
+            if match and (ended or match.end() > match.end(1)):
+                into[(" " if into is spaced else "") + match[1]] += p
+    assume(not sign or abs(space - word) > 1e-5)  # as probable as each other: rounding decides
+    chosen = spaced if sign and space > word else sums
+    known = {text: p for text, p in chosen.items() if STRANGE not in text}
+    return known, {text: p for text, p in spaced.items() if STRANGE not in text} if inside else {}
+
+
+def best(true: tuple[dict[str, float], dict[str, float]], k: int, threshold: float = 0.0) -> list[float]:
+    """The probabilities of what should be suggested."""
+    first, then = (sorted((p for p in some.values() if p >= threshold), reverse=True) for some in true)
+    return [*first[:k], *then[: max(0, k - len(first))]]
+
+
+def search(
+    model: Completer, prefix: str, k: int, threshold: float, width: int | None, longest: int
+) -> list[tuple[str, float]]:
+    """What a search adds to a prefix."""
+    ids = np.array([[BOS, *model.vocabulary.encode(prefix)]])
+    log_probabilities, state = model.runner.read(ids, model.runner.start(1), last=1)
+    work = Search(model.runner, model.letters, k, threshold, width, longest)
+    (found,) = work.run([prefix], log_probabilities[:, -1], state)
+    return [(model.vocabulary.decode(ids), p) for ids, p in found]
+
+
+TEXTS = st.lists(st.text(st.sampled_from("ab\u064e\u200c ,"), min_size=1, max_size=12), min_size=1, max_size=6)
+
+
+@given(TEXTS, st.text(st.sampled_from("ab\u064e\u200c ,"), max_size=5), st.integers(1, 4), st.integers(1, 5))
+@settings(max_examples=50)
+def test_the_k_best_are_those_of_all_continuations(texts: list[str], prefix: str, order: int, k: int) -> None:
+    model = counter(texts, order)
+    true = enumerated(model, prefix, 4)
+    found = search(model, prefix, k, 0.0, None, 3)
+    assert [p for _, p in found] == pytest.approx(best(true, k), rel=1e-4)
+    exact = true[0] | true[1]
+    for text, p in found:
+        assert p == pytest.approx(exact[text], rel=1e-4)
+    for width in (1, 2):
+        for text, p in search(model, prefix, k, 0.0, width, 3):
+            assert p == pytest.approx(exact[text], rel=1e-4)  # a narrow search may miss a word, and misjudges none
+
+
+@given(TEXTS, st.text(st.sampled_from("ab\u064e\u200c ,"), max_size=5), st.floats(0.001, 0.9))
+def test_the_threshold_takes_nothing_else_away(texts: list[str], prefix: str, threshold: float) -> None:
+    model = counter(texts)
+    true = enumerated(model, prefix, 4)
+    found = search(model, prefix, 4, threshold, None, 3)
+    assume(all(abs(p - threshold) > 1e-6 for some in true for p in some.values()))
+    assert [p for _, p in found] == pytest.approx(best(true, 4, threshold), rel=1e-4)
+
+
+@given(TEXTS, st.lists(st.text(st.sampled_from("ab ,"), max_size=5), min_size=1, max_size=4))
+def test_prefixes_searched_together_are_searched_alone(texts: list[str], prefixes: list[str]) -> None:
+    model = counter(texts)
+    length = max(map(len, prefixes))
+    padded = [prefix.rjust(length, "a") for prefix in prefixes]  # of one length, to be read in one call
+    ids = np.array([[BOS, *model.vocabulary.encode(prefix)] for prefix in padded])
+    log_probabilities, state = model.runner.read(ids, model.runner.start(len(ids)), last=1)
+    together = Search(model.runner, model.letters, 3, 0.001).run(padded, log_probabilities[:, -1], state)
+    for prefix, found in zip(padded, together, strict=True):
+        alone = search(model, prefix, 12, 0.001, Search(model.runner, model.letters).width, 32)
+        if open_word(prefix):  # a longer list has more endings, and fewer next words
+            alone = search(model, prefix, 3, 0.001, Search(model.runner, model.letters).width, 32)
+        assert [p for _, p in found] == pytest.approx([p for _, p in alone[:3]])
+        words = [model.vocabulary.decode(ids) for ids, _ in found]  # of two as probable as each other, either may stand
+        assert len(set(words)) == len(words)
+        assert [dict(alone)[word] for word in words] == pytest.approx([p for _, p in found])
+
+
+def test_a_list_is_proven_unless_the_width_drops_what_could_win() -> None:
+    model = counter(["ab ab aab abb bab baa", "bb aa ba"])
+    ids = np.array([[BOS]])
+    log_probabilities, state = model.runner.read(ids, model.runner.start(1), last=1)
+    for width, sure in ((1, 0), (None, 1)):
+        work = Search(model.runner, model.letters, 3, 0.0, width, 40)
+        work.run([""], log_probabilities[:, -1], state)
+        assert work.proven == sure
+        assert work.steps <= 40
+
+
+@given(TEXTS, st.text(st.sampled_from("ab ,"), max_size=6), st.integers(1, 5), st.sampled_from([0.0, 0.02, 0.1, 0.3]))
+def test_a_phrase_is_the_best_word_and_then_the_best_word(
+    texts: list[str], prefix: str, most: int, threshold: float
+) -> None:
+    model = counter(texts)
+    prefix = model.normalise(prefix)
+    made = model.phrase(prefix, words=most, threshold=threshold)
+    whole = prefix + made.added
+    assert made.probability == pytest.approx(probability(model, prefix, made.added) if made.added else 1, rel=1e-3)
+    first = model.suggest(prefix, 1, threshold=threshold)
+    new = [end for _, end in words(whole) if end > len(prefix)]
+    assert len(new) <= most and (new[-1:] == [len(whole)] or not new)
+    before = prefix.removesuffix(open_word(prefix)).rstrip()
+    said = [open_word(prefix), open_word(before)]
+    paid = 1.0
+    for i, end in enumerate(new):
+        at = new[i - 1] + 1 if i else len(prefix)
+        added = model.suggest(whole[:at], 1, threshold=0.0)[0].added if i else first[0].added
+        assert whole[at:end] == added
+        assert open_word(whole[:end]) not in said
+        said.append(open_word(whole[:end]))
+        paid, earlier = probability(model, prefix, whole[len(prefix) : end]), paid
+        assert paid / earlier >= threshold * (1 - 1e-3)
+    spaced = " " in model.vocabulary.characters
+    if len(new) < most and (spaced or not new):  # what would come next is there already, or not likely enough
+        more = model.suggest(whole + " ", 1, threshold=0.0) if new else first
+        for one in more:
+            there = whole + " " * bool(new) + one.added
+            rare = probability(model, prefix, there[len(prefix) :]) / paid <= threshold * (1 + 1e-3)
+            assert rare or open_word(there) in said
+
+
+@pytest.mark.parametrize(("options", "said"), [({"words": 0}, "words is 0"), ({"threshold": 2.0}, "threshold is 2.0")])
+def test_a_phrase_that_cannot_be(options: dict[str, float], said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        counter(["ab"]).phrase("a", **options)  # pyright: ignore[reportArgumentType]
+
+
+# ---- all families
+
+
+def probability(model: Completer, prefix: str, text: str) -> float:
+    """Of what is added and then closed, read in one go."""
+    seen = model.vocabulary.encode(model.normalise(prefix))
+    ids = model.vocabulary.encode(text)
+    read, _ = model.runner.read(np.array([[BOS, *seen, *ids]]), model.runner.start(1), last=len(ids) + 1)
+    along = read[0].astype(np.float64)
+    characters = model.vocabulary.characters
+    closing = [
+        EOS,
+        *(i for i, c in enumerate(characters, SPECIALS) if not regex.match(rf"{INSIDE}|\p{{GCB=Extend}}", c)),
+    ]
+    return math.exp(along[np.arange(len(ids)), ids].sum()) * float(np.exp(along[-1, closing]).sum())
+
+
+@pytest.mark.parametrize("prefix", ["", "شو ", "شو", "شو في", "مرحبا، ", "مرحبا،", "#", "لبنان_", "hi ش", "漢", "٣"])
+def test_probabilities_are_those_of_the_model(model: Completer, prefix: str) -> None:
+    found = model.suggest(prefix, k=5, threshold=0.001)
+    assert found
+    for s in found:
+        assert s.probability == pytest.approx(probability(model, prefix, s.added), rel=2e-3)
+
+
+@given(PROMPTS, st.integers(1, 5))
+@settings(max_examples=40)
+def test_any_prefix_is_answered(model: Completer, prefix: str, k: int) -> None:
+    check(model, prefix, model.suggest(prefix, k, threshold=0.001), k)
+
+
+@given(st.text(st.sampled_from(PIECES), max_size=6), st.integers(1, 5))
+@settings(max_examples=100)
+def test_odd_code_points_make_whole_words(babbler: Completer, prefix: str, k: int) -> None:
+    check(babbler, prefix, babbler.suggest(prefix, k, threshold=0.0), k)
+
+
+@pytest.fixture(scope="module")
+def babbler() -> Completer:
+    """A raw model of random texts of odd code points."""
+    generator = np.random.default_rng(5)
+    return counter(["".join(generator.choice(list(PIECES), 40)) for _ in range(30)], order=2)
+
+
+def check(model: Completer, prefix: str, found: Sequence[Suggestion], k: int) -> None:
+    """What holds for every list."""
+    assert len(found) <= k
+    assert [s.probability for s in found] == sorted((s.probability for s in found), reverse=True)
+    assert sum(s.probability for s in found) <= 1 + 1e-5
+    assert len({s.added for s in found}) == len({s.text for s in found}) == len(found)
+    seen = model.normalise(prefix)
+    for s in found:
+        s.text.encode("utf-8")
+        assert s.added.strip(" ")
+        assert words(s.text) == [(0, len(s.text))]
+        assert (seen + s.added).endswith(s.text)
+        assert words(seen + s.added)[-1] == (len(seen + s.added) - len(s.text), len(seen + s.added))
+        ends = {match.end() for match in regex.finditer(r"\X", seen + s.added + " ")}
+        assert len(seen + s.added) in ends
+
+
+# ---- by example
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Completer:
+    """A model that was taught a few words."""
+    return counter(["شو حلو، كتير حلو", "شو حلوة (كتير) #لبنان_حلو", "مَرْحَبا شو، كتير"] * 5, order=6)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text", "added"),
+    [
+        ("شو حل", "حلو", "و"),
+        ("شو ", "حلو", "حلو"),
+        ("شو حلو،", "كتير", " كتير"),  # after a comma comes a space
+        ("شو حلوة (", "كتير", "كتير"),
+        ("شو حلوة (كتير) #", "لبنان_حلو", "لبنان_حلو"),
+        ("شو حلوة (كتير) #لبنان_", "لبنان_حلو", "حلو"),
+        ("مَر", "مَرْحَبا", "ْحَبا"),  # a mark goes on with the letter before it
+        ("مَ", "مَرْحَبا", "رْحَبا"),
+    ],
+)
+def test_a_word_as_it_would_stand(teacher: Completer, prefix: str, text: str, added: str) -> None:
+    best = teacher.suggest(prefix)[0]
+    assert (best.text, best.added) == (text, added)
+    assert 0.2 < best.probability < 1
+
+
+def test_the_end_of_a_text_closes_a_word(teacher: Completer) -> None:
+    model = counter(["حلو"] * 9)
+    assert [s.text for s in model.suggest("ح", threshold=0.5)] == ["حلو"]
+    assert model.suggest("حلو", threshold=0.05) == []  # it is complete, and an ending of nothing is no suggestion
+
+
+def test_silence(teacher: Completer) -> None:
+    assert teacher.suggest("شو حل", threshold=1) == []
+    assert len(teacher.suggest("شو ", k=2)) == 2
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_wrong_k(teacher: Completer, k: int) -> None:
+    with pytest.raises(OptionError, match=f"^k is {k}, but at least one suggestion must be asked for.$"):
+        teacher.suggest("شو", k)
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, math.nan, math.inf])
+def test_a_wrong_threshold(teacher: Completer, threshold: float) -> None:
+    with pytest.raises(OptionError, match=f"^threshold is {threshold}, but it must be between 0 and 1"):
+        teacher.suggest("شو", threshold=threshold)
+
+
+class Broken(Runner):
+    """Gives no probabilities."""
+
+    @property
+    def vocabulary_size(self) -> int:
+        return 8
+
+    def start(self, batch: int) -> State:
+        return (np.zeros((batch, 1)),)
+
+    def read(self, ids: object, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        return np.full((len(state[0]), 1, 8), np.nan, np.float32), state
+
+
+def test_a_model_without_probabilities() -> None:
+    model = Completer(Broken(), CharacterVocabulary("abc "), RAW)
+    with pytest.raises(FolderError, match="gives no probabilities"):
+        model.suggest("a")
+
+
+def test_what_ids_are_to_words() -> None:
+    vocabulary = CharacterVocabulary("aش٣_\u064e\u200c\u200d🏽 ,#👩\ud800")
+    letters = Letters.of(vocabulary)
+    named = {c: i for i, c in enumerate(vocabulary.characters, SPECIALS)}
+
+    def chosen(flags: object) -> set[str]:
+        on = np.flatnonzero(np.asarray(flags))
+        return {"EOS" if i == EOS else vocabulary.piece(i) for i in on.tolist()}
+
+    assert chosen(letters.begin) == set("aش٣_")
+    assert chosen(letters.go_on) == set("aش٣_\u064e\u200c\u200d")
+    assert chosen(letters.whole) == set("aش٣_\u064e")
+    assert chosen(letters.close) == {"EOS", *" ,#👩\ud800"}
+    assert letters.space == named[" "]
+    assert not letters.close[[PAD, UNK, BOS]].any()
+    assert Letters.of(CharacterVocabulary("a")).space is None
+
+
+def test_rows_are_all_that_is_asked_of_a_state(teacher: Completer) -> None:
+    _, state = teacher.runner.step(np.array([BOS]), teacher.runner.start(1))
+    assert [len(array) for array in rows(state, np.array([0, 0, 0]))] == [3] * len(state)

@@ -1,0 +1,86 @@
+"""Which texts are left out because they resemble others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.data import near_duplicates, sources
+from kammil.data.exclusion import SAME, SPELLED, resembling
+from kammil.data.shingles import loose_key
+
+# Eight words of nonsense that share no run: what is built of them shares what it is built of.
+WORDS = ("ابتثجحخد", "ذرزسشصضط", "ظعغفقكلم", "نهويبجدم", "تثخذزشضظ", "غقلنوحرس", "صطعفكمهي", "جذسطغكنو")
+FORMULA = "الحمد لله رب العالمين"
+
+
+def left_out(texts: list[str], among: list[str]) -> list[bool]:
+    found: list[bool] = resembling(texts, among).tolist()
+    return found
+
+
+@given(st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=12), st.integers(0, 12))
+def test_all_direct_pairs_go_and_whatever_is_their_version(texts: list[str], first: int) -> None:
+    texts, among = texts[first:], texts[:first]
+    near = (near_duplicates.partners(texts, among) >= 0) | (near_duplicates.partners(texts, among, SPELLED) >= 0)
+    version = near_duplicates.groups(texts, SAME).tolist()
+    going = {version[i] for i in range(len(texts)) if near[i]}
+    assert left_out(texts, among) == [one in going for one in version]
+
+
+def test_a_quotation_with_words_changed_is_found_in_any_spelling() -> None:
+    quoted = (
+        "الجارة القديمة حكت مبارح لكل أهل الضيعة انو "
+        "الطريق الجديدة رح تصير جاهزة قبل العيد الكبير وانو المختار وعد بعرس"
+    )
+    quoting = (
+        "الجاره القديمه خبرت مبارح لكل اهل الحارة انو "
+        "الطريق الجديده بدا تصير جاهزه بعد العيد الكبييير وانو المختار حلف بعرس"
+    )
+    assert near_duplicates.overlap(quoted, quoting) < near_duplicates.SHARE
+    assert left_out([quoting], [quoted]) == [True]
+
+
+def test_a_formula_in_two_texts_leaves_neither_out() -> None:
+    first, second = f"{FORMULA} {WORDS[0]} {WORDS[1]}", f"{FORMULA} {WORDS[2]} {WORDS[3]}"
+    shared = len(near_duplicates.shingles(loose_key(first), 8) & near_duplicates.shingles(loose_key(second), 8))
+    assert shared >= SPELLED.share * len(near_duplicates.shingles(loose_key(first), 8))  # 40 %, but not 16 of them
+    assert shared < SPELLED.least
+    assert left_out([second], [first]) == [False]
+
+
+def test_a_version_of_what_goes_goes_and_what_shares_a_part_with_it_stays() -> None:
+    test = " ".join(WORDS[:4])
+    direct = " ".join([*WORDS[1:4], *WORDS[5:]])
+    version = " ".join([WORDS[4], WORDS[3], *WORDS[5:]])
+    part = " ".join([*WORDS[5:], WORDS[0][::-1]])
+    texts = [direct, version, part]
+    assert near_duplicates.groups(texts).tolist() == [0, 0, 0]
+    assert (near_duplicates.partners(texts, [test]) >= 0).tolist() == [True, False, False]
+    assert left_out(texts, [test]) == [True, True, False]
+
+
+def test_a_chain_through_a_formula_ends_at_the_formula() -> None:
+    test = f"{WORDS[0]} {WORDS[5]} {WORDS[6]} {FORMULA}"
+    texts = [f"{FORMULA} 🌹", f"{FORMULA} {WORDS[1]} {WORDS[2]} {WORDS[3]} {WORDS[4]}"]
+    assert near_duplicates.groups([test, *texts]).tolist() == [0, 0, 0]
+    assert left_out(texts, [test]) == [True, False]
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert left_out([], ["a"]) == left_out([], []) == []
+    assert left_out(["a", "b"], []) == [False, False]
+
+
+@pytest.mark.parametrize(("row", "like"), [(642, 1291), (2509, 1829)])
+def test_the_benchmark_holds_two_quotations_that_the_rule_of_splits_misses(data_dir: Path, row: int, like: int) -> None:
+    split = sources.benchmark()
+    tweets = sources.rows(split["dataset"]).texts
+    train = [*split["train"], *split["train_other"]]
+    texts = [tweets[i] for i in train]
+    assert row in split["test"]
+    assert (near_duplicates.partners(texts, [tweets[row]]) < 0).all()
+    assert [i for i, out in zip(train, left_out(texts, [tweets[row]]), strict=True) if out] == [like]

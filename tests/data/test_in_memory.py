@@ -1,0 +1,142 @@
+"""Texts handed over by a program: whatever holds them, and one sentence for whatever does not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.data.in_memory import Given, is_named, left_out, take
+from kammil.errors import DataError
+
+ANY = st.text(max_size=8)
+CELLS = st.none() | st.just(math.nan) | ANY
+
+
+class Hub:
+    """What `datasets.Dataset` does: names its columns, gives one by its name, and goes through rows as mappings."""
+
+    def __init__(self, columns: dict[str, list[Any]]) -> None:
+        self._columns = columns
+
+    @property
+    def column_names(self) -> list[str]:
+        return list(self._columns)
+
+    def __getitem__(self, name: str) -> list[Any]:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for values in zip(*self._columns.values(), strict=True):
+            yield dict(zip(self._columns, values, strict=True))
+
+
+def pandas(columns: dict[Any, list[Any]]) -> Any:
+    return pytest.importorskip("pandas").DataFrame(columns)
+
+
+def streamed(columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """What a streamed data set gives: rows, and no names beforehand."""
+    yield from Hub(columns)
+
+
+FRAMES: list[Callable[[dict[Any, list[Any]]], Any]] = [pandas, pl.DataFrame, Hub, streamed]
+
+
+def sentence(source: Any, column: str | None = None) -> str:
+    with pytest.raises(DataError) as caught:
+        take(source, column=column)
+    message = str(caught.value)
+    assert "\n" not in message and message.endswith(".")
+    return message
+
+
+@given(st.lists(CELLS, min_size=1))
+def test_a_list_is_its_texts_and_what_is_missing_is_blank(cells: list[Any]) -> None:
+    wanted = tuple(cell.strip() if isinstance(cell, str) else "" for cell in cells)
+    if not any(wanted):
+        assert "holds no text" in sentence(cells)
+        return
+    for source in (cells, tuple(cells), (cell for cell in cells), np.array(cells, object), pl.Series(["", "x"])):
+        found = take(source)
+        assert found.texts == (wanted if not isinstance(source, pl.Series) else ("", "x"))
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_frame_has_a_column(frame: Callable[[dict[Any, list[Any]]], Any]) -> None:
+    columns = {"n": [1, 2, 3], "Tweet": ["a ", None, "c"], "Country": ["x", "y", "z"]}
+    found = take(frame(columns), column="Tweet")
+    assert found == Given(("a", "", "c"), "column Tweet of 3 rows")
+    assert "no column 'tweet' (did you mean 'Tweet'?); the columns are n, Tweet, Country" in sentence(
+        frame(columns), "tweet"
+    )
+    said = sentence(frame(columns))
+    assert "2 columns of text and none is called 'text'; choose one, such as column='Tweet'" in said
+    assert take(frame({"n": [1], "Tweet": ["a"]})).texts == ("a",)
+    assert take(frame({"text": ["a"], "Tweet": ["b"]})).texts == ("a",)
+    assert "no column of text; the columns are n" in sentence(frame({"n": [1]}))
+    assert "row 1 of column 'Tweet' (counted from 0) is 5, no text; choose" in sentence(
+        Hub({"Tweet": ["a", 5]}), "Tweet"
+    )
+
+
+def test_the_missing_values_of_pandas() -> None:
+    pd = pytest.importorskip("pandas")
+    for series in (
+        pd.Series(["a", None, math.nan, pd.NA, pd.NaT, "b"], dtype=object),
+        pd.Series(["a", None, None, None, None, "b"], dtype="string"),
+        pd.Series(["a", None, None, None, None, "b"], dtype="category"),
+    ):
+        assert take(series).texts == ("a", "", "", "", "", "b")
+    assert take(pd.DataFrame([["a", 1], ["b", 2]]), column="0").texts == ("a", "b")  # columns that are numbers
+    assert "several columns of the DataFrame are called 'a'" in sentence(pd.DataFrame([["x", "y"]], columns=["a", "a"]))
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (3, "cannot be read from a int"),
+        (None, "cannot be read from a NoneType"),
+        (np.array(5), "cannot be read from a ndarray"),
+        (b"abc", "are bytes; decode them"),
+        ({"a", "b"}, "are a set, which has no order"),
+        ({"train": ["a"], "test": ["b"]}, "a dict with the keys 'train', 'test'; give what stands under one of them"),
+        ([], "the source holds no text (no row at all)"),
+        ([None, " "], "(2 rows, all without one)"),
+        (["a", 5], "row 1 of the source (counted from 0) is 5, no text; give strings alone"),
+        (["a", b"b"], "row 1 of the source (counted from 0) is b'b', no text"),
+        (np.array([["a", "b"]]), "row 0 of the source"),
+        (pl.LazyFrame({"text": ["a"]}), "the LazyFrame is not computed yet; give what its collect() returns"),
+        ([{"a": "x"}, 5], "row 1 of column 'a' (counted from 0) is 5"),
+    ],
+)
+def test_anything_else_is_one_sentence(source: Any, said: str) -> None:
+    assert said in sentence(source)
+
+
+def test_an_error_of_a_generator_is_its_own() -> None:
+    def broken() -> Iterator[str]:
+        yield "a"
+        raise TypeError("mine")
+
+    with pytest.raises(TypeError, match="mine"):
+        take(broken())
+
+
+def test_rows_without_a_text_are_counted_and_named() -> None:
+    assert left_out(["a", "b"]) is None
+    assert left_out(["a", ""]) == "1 row without a text is left out of 2: 1 (counted from 0)."
+    many = ["a", *[""] * 1999]
+    assert left_out(many) == "1,999 rows without a text are left out of 2,000: 1, 2, 3, 4, 5, ... (counted from 0)."
+
+
+def test_names() -> None:
+    from pathlib import Path
+
+    assert is_named("a.txt") and is_named(Path("a.txt")) and not is_named(["a.txt"])

@@ -1,0 +1,274 @@
+"""Near-duplicate groups: the rule against a brute-force oracle, every script, bad cases at size, the benchmark."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from itertools import combinations, product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.data import near_duplicates
+from kammil.data import shingles as hashed
+from kammil.data.near_duplicates import Rule
+from kammil.errors import OptionError
+from kammil.text import fold
+
+PHRASES = (
+    "صباح الخير يا لبنان الحبيب",
+    "لا إله إلا الله وحده لا شريك له",
+    "شو حلو الشعور لما تصحى بكير",
+    "#السعودية_العظمى",
+    "नमस्ते दुनिया, आप कैसे हैं आज",
+    "สวัสดีชาวโลก วันนี้เป็นอย่างไรบ้าง",
+    "שָׁלוֹם עֲלֵיכֶם מַלְאֲכֵי הַשָּׁרֵת",
+    "人生若只如初见,何事秋风悲画扇。等闲变却",
+    "hahahahahahahahahahahaha",
+    "😂😂",
+    "https://t.co/AbC",
+    "@someone",
+    "  ",
+    "!",
+)
+PIECES = st.one_of(st.sampled_from(PHRASES), st.text(alphabet="ابتabcकกא人1٣ .َ😂", max_size=12))
+TEXTS = st.lists(st.lists(PIECES, max_size=5).map("".join), max_size=14)
+RULES = st.builds(
+    Rule,
+    st.sampled_from([1, 2, 3, 5, 15]),
+    st.sampled_from([0.05, 0.3, 0.5, 1.0]),
+    st.sampled_from([1, 1, 2, 8]),
+    longer=st.booleans(),
+)
+
+
+def shingles(text: str, length: int) -> frozenset[str]:
+    folded = fold(text)
+    if not folded:
+        return frozenset({"no letters: " + "".join(text.split())})
+    if len(folded) < length:
+        return frozenset({"short: " + folded})
+    return frozenset(folded[i : i + length] for i in range(len(folded) - length + 1))
+
+
+def near(one: str, other: str, rule: Rule) -> bool:
+    first, second = (shingles(text, rule.shingle) for text in (one, other))
+    size = (max if rule.longer else min)(len(first), len(second))
+    shared = len(first & second)
+    return near_duplicates.key(one) == near_duplicates.key(other) or shared >= max(rule.share * size - 1e-9, rule.least)
+
+
+def brute_force(texts: Sequence[str], rule: Rule) -> list[int]:
+    group = list(range(len(texts)))
+    for i, j in combinations(range(len(texts)), 2):
+        if near(texts[i], texts[j], rule):
+            group = [group[i] if g == group[j] else g for g in group]
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(g, len(numbers)) for g in group]
+
+
+def bodies(count: int, length: int) -> list[str]:
+    # 20,000 letters to draw from, so that no two bodies share a run by chance.
+    letters = np.array([chr(0x4E00 + i) for i in range(20_000)])
+    drawn = np.random.default_rng(length).integers(0, letters.size, (count, length))
+    return ["".join(row) for row in letters[drawn].tolist()]
+
+
+@contextmanager
+def limits(tiny: bool) -> Generator[None]:
+    """The shipped limits, or such small ones that few texts meet all of them: levels, partitions and blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        if tiny:
+            patch.setattr(near_duplicates, "_CAP", 1)
+            patch.setattr(hashed, "_BLOCK", 40)
+            patch.setattr(hashed, "_PARTITION", 30)
+        yield
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+@given(TEXTS, RULES)
+def test_groups_are_those_of_brute_force(tiny: bool, texts: list[str], rule: Rule) -> None:
+    with limits(tiny):
+        found = near_duplicates.groups(texts, rule).tolist()
+    assert found == brute_force(texts, rule)
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+@given(st.lists(st.text(alphabet="اب", min_size=3, max_size=9), max_size=40), st.integers(1, 4))
+def test_groups_are_those_of_brute_force_where_all_is_common(tiny: bool, texts: list[str], length: int) -> None:
+    for share, least, longer in product((0.3, 0.6, 0.9), (1, 3), (False, True)):
+        rule = Rule(length, share, least, longer=longer)
+        with limits(tiny):
+            found = near_duplicates.groups(texts, rule).tolist()
+        assert found == brute_force(texts, rule)
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+@given(TEXTS, TEXTS, RULES)
+def test_partners_are_near_and_none_is_missed(tiny: bool, texts: list[str], among: list[str], rule: Rule) -> None:
+    with limits(tiny):
+        found = near_duplicates.partners(texts, among, rule).tolist()
+    for text, partner in zip(texts, found, strict=True):
+        expected = [i for i, source in enumerate(among) if near(text, source, rule)]
+        copies = [i for i in expected if near_duplicates.key(among[i]) == near_duplicates.key(text)]
+        assert partner in (copies[:1] or expected or [-1])
+
+
+@given(TEXTS, st.randoms(use_true_random=False))
+def test_the_order_of_texts_changes_no_group(texts: list[str], random: np.random.Generator) -> None:
+    order = list(range(len(texts)))
+    random.shuffle(order)
+    before = near_duplicates.groups(texts)
+    after = near_duplicates.groups([texts[i] for i in order])
+    for (a, i), (b, j) in combinations(list(enumerate(order)), 2):
+        assert (after[a] == after[b]) == (before[i] == before[j])
+
+
+@given(TEXTS)
+def test_overlap_is_what_the_rule_compares(texts: list[str]) -> None:
+    for one, other in combinations(texts, 2):
+        a, b = shingles(one, 15), shingles(other, 15)
+        assert near_duplicates.overlap(one, other) == len(a & b) / min(len(a), len(b))
+
+
+def test_the_threshold_is_thirty_percent_of_the_shorter_text() -> None:
+    shorter = "abcdefghijklmnopqrstuvwx"  # 24 letters: 10 shingles, so 3 must be shared
+    three = "abcdefghijklmnopq" + "1234567890" * 9
+    two = "abcdefghijklmnop" + "0987654321" * 9
+    assert near_duplicates.groups([shorter, three, two]).tolist() == [0, 0, 1]
+    assert near_duplicates.overlap(shorter, three) == 0.3
+    assert near_duplicates.overlap(shorter, two) == 0.2
+
+
+def test_a_share_that_is_no_binary_fraction_is_met_exactly() -> None:
+    text = "abcdefghijklmnopqrstuvwxyz0123456789āēī"  # 39 letters: 25 shingles, and 0.56 * 25 is 14.000000000000002
+    assert near_duplicates.groups([text, text[:28] + "9" * 40], Rule(share=0.56)).tolist() == [0, 0]
+    assert near_duplicates.groups([text, text[:27] + "9" * 40], Rule(share=0.56)).tolist() == [0, 1]
+
+
+def test_groups_are_chains_and_partners_are_direct() -> None:
+    first, link, last = "abcdefghijklmnopqrst", "abcdefghijklmnopqrst0123456789ABCDEFGHIJ", "0123456789abcdefghij"
+    assert near_duplicates.groups([first, last, link]).tolist() == [0, 0, 0]
+    assert near_duplicates.partners([first, link], [last]).tolist() == [-1, 0]
+
+
+def test_short_texts_match_whole_or_not_at_all() -> None:
+    texts = ["صباح الخير", "صباح الخير!! 🌹", "صَباحُ الخَير @you", "صباح الخير يا أحلى ناس بالدنيا كلها", "صباح"]
+    assert near_duplicates.groups(texts).tolist() == [0, 0, 0, 1, 2]
+
+
+def test_texts_without_letters_match_as_they_stand() -> None:
+    texts = ["😂 😂", "😂😂\n", "😂", "!!!", "", " \t", "\u200f", "https://t.co/a", "https://t.co/b", "...", "!!!"]
+    assert near_duplicates.groups(texts).tolist() == [0, 0, 1, 2, 3, 3, 3, 4, 5, 6, 2]
+    assert {near_duplicates.key(text) for text in ("", " \t", "\u200f")} == {" "}
+
+
+@pytest.mark.parametrize(
+    ("text", "copy", "different"),
+    [
+        ("إِنَّ اللهَ مَعَ الصَّابِرِينَ دائماً", "ان الله مع الصابرين دائما".replace("ان", "إن", 1), "الحمد لله رب العالمين"),
+        ("नमस्ते दुनिया आप कैसे हैं", "नमस्ते, दुनिया! आप कैसे हैं?", "मुझे हिंदी बोलना बहुत पसंद है"),
+        ("สวัสดีชาวโลกวันนี้เป็นอย่างไรบ้าง", "สวัสดี ชาวโลก วันนี้เป็นอย่างไรบ้าง 🙏", "ฉันชอบกินข้าวผัดกับไข่ดาวมาก"),
+        ("שָׁלוֹם עֲלֵיכֶם מַלְאֲכֵי הַשָּׁרֵת", "שלום עליכם, מלאכי השרת", "בוקר טוב לכולם ויום נעים"),
+        ("人生若只如初见何事秋风悲画扇", "人生若只如初见,何事秋风悲画扇。", "床前明月光,疑是地上霜。举头望明月"),
+        (
+            "Guten Morgen liebe Leute, schöner Tag",
+            "GUTEN MORGEN LIEBE LEUTE SCHÖNER TAG",
+            "Bis morgen dann, ihr Lieben",
+        ),
+    ],
+)
+def test_copies_are_found_in_any_script(text: str, copy: str, different: str) -> None:
+    assert near_duplicates.groups([text, different, copy]).tolist() == [0, 1, 0]
+
+
+def test_nothing_in_nothing_out() -> None:
+    assert near_duplicates.groups([]).tolist() == []
+    assert near_duplicates.partners([], ["a"]).tolist() == []
+    assert near_duplicates.partners(["a"], []).tolist() == [-1]
+
+
+@pytest.mark.parametrize(("shingle", "share"), [(0, 0.3), (15, 0.0), (15, 1.1), (15, float("nan"))])
+def test_options_out_of_range_are_named(shingle: int, share: float) -> None:
+    with pytest.raises(OptionError, match=str(share) if shingle else "0"):
+        Rule(shingle, share)
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_a_common_phrase_joins_texts_that_share_more_than_it(tiny: bool) -> None:
+    phrase, *shared = bodies(4, 20)
+    # Two texts with the same 40 letters share 26 of 106 shingles, and must share 32.
+    texts = [phrase + shared[i % 3] + body for i, body in enumerate(bodies(6, 80))]
+    with limits(tiny):
+        assert near_duplicates.groups(texts).tolist() == [0, 1, 2, 3, 4, 5]
+        assert near_duplicates.groups([*texts, phrase + "ab"]).tolist() == [0] * 7
+        assert near_duplicates.partners([*texts, phrase + "ab"], texts[:1]).tolist() == [0, -1, -1, -1, -1, -1, 0]
+
+
+# 20,000 texts hold 200 million pairs: comparing them all takes minutes, well over these limits.
+
+
+@pytest.mark.timeout(60)
+def test_fifty_thousand_identical_texts_are_one_group() -> None:
+    assert not near_duplicates.groups(["شو حلو الشعور لما تصحى بكير"] * 50_000).any()
+
+
+@pytest.mark.timeout(60)
+def test_a_hashtag_in_twenty_thousand_texts_joins_none_of_them() -> None:
+    texts = [f"{body} #اليوم_الوطني_السعودي" for body in bodies(20_000, 60)]
+    assert near_duplicates.groups(texts).tolist() == list(range(20_000))
+    # But a text that is little more than the hashtag is near to each of them, and so joins them all.
+    assert not near_duplicates.groups([*texts, "اب #اليوم_الوطني_السعودي"]).any()
+    found = near_duplicates.partners([*texts, "اب #اليوم_الوطني_السعودي"], texts[:1]).tolist()
+    assert found == [0, *[-1] * 19_999, 0]
+
+
+@pytest.mark.timeout(60)
+def test_boilerplate_in_twenty_thousand_texts_is_one_group() -> None:
+    assert not near_duplicates.groups(
+        [f"حالة الطقس اليوم في مدينة بيروت وضواحيها {body}" for body in bodies(20_000, 20)]
+    ).any()
+
+
+@pytest.mark.timeout(60)
+def test_two_out_of_ten_hashtags_make_forty_five_groups() -> None:
+    tags = bodies(10, 20)  # 6 shingles each; a text has 36 and must share 11
+    pairs = list(combinations(range(10), 2))
+    texts = [tags[pairs[i % 45][0]] + body + tags[pairs[i % 45][1]] for i, body in enumerate(bodies(20_000, 10))]
+    assert near_duplicates.groups(texts).tolist() == [i % 45 for i in range(20_000)]
+
+
+def test_the_fixed_benchmark_is_reproduced(data_dir: Path) -> None:
+    tsv = data_dir / "ArSenTD-LEV.tsv"
+    split = Path(os.environ.get("KAMMIL_BENCHMARK", data_dir.parent / "benchmark" / "lev30.json"))
+    if not split.is_file():
+        pytest.skip("neither KAMMIL_BENCHMARK nor the folder beside KAMMIL_DATA_DIR holds lev30.json")
+    with tsv.open(encoding="utf-8", newline="") as file:
+        texts = [row["Tweet"] for row in csv.DictReader(file, delimiter="\t")]
+    parts = json.loads(split.read_text(encoding="utf-8"))
+    rows = [row for part in ("test", "validation", "train", "train_other") for row in parts[part]]
+    group = near_duplicates.groups(texts)
+    assert len(rows) == 129 + 64 + 454 + 2033
+    assert group.max() + 1 == len(rows)
+    assert len(set(group[rows].tolist())) == len(rows)  # each group has one row in one part
+
+
+def test_a_pair_whose_shared_runs_stand_in_two_blocks_is_not_missed() -> None:
+    """The share of the longer text asks for more than one block's part of what they have in common."""
+    creed, hello = "لا إله إلا الله وحده لا شريك له", "नमस्ते दुनिया, आप कैसे हैं आज"
+    texts = [
+        creed + "hahahahahahahahahahahaha",
+        "@someone!" + creed,
+        hello + "شو حلو الشعور لما تصحى بكيرصباح الخير يا لبنان",
+    ]
+    among = ["😂😂" + hello + creed + "שָׁלוֹם עֲלֵיכֶם מַלְאֲכֵי הַשָּׁרֵת"]
+    rule = Rule(3, 0.3, longer=True)
+    with limits(tiny=True):
+        found = near_duplicates.partners(texts, among, rule)
+    assert found.tolist() == [0 if near(text, among[0], rule) else -1 for text in texts]

@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kammil.data import readers
+from kammil.data.readers import read, read_rows
+from kammil.errors import DataError, MissingExtraError
+
+DATA = os.environ.get("KAMMIL_DATA_DIR")
+needs_data = pytest.mark.skipif(DATA is None, reason="KAMMIL_DATA_DIR does not name the folder of corpora")
+shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+ARABIC = "شو حلو الشعور لما تلاقي حدا بيفهمك\nكيفك اليوم يا زلمة، شو في ما في؟\n"
+FRENCH = "Ça va très bien, l'été à la plage où l'on fête Noël\n"
+
+any_text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=20)
+line = any_text.filter(lambda text: "\n" not in text)
+plain_cell = any_text.filter(lambda text: not re.search("[\t\n\r]", text))
+word = "كلمة"  # in every table, so that its column never holds nothing but numbers or blanks
+
+
+def write(folder: Path, name: str, content: bytes | str) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def sentence(path: Path, **options: str) -> str:
+    with pytest.raises(DataError) as caught:
+        read_rows(path, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert len(message) > 20
+    return message
+
+
+# ---- text files
+
+
+@shared_folder
+@given(lines=st.lists(line, min_size=1), crlf=st.booleans(), final=st.booleans())
+def test_every_line_of_a_text_file_is_one_row(tmp_path: Path, lines: list[str], crlf: bool, final: bool) -> None:
+    end = "\r\n" if crlf else "\n"
+    lines = [word, *lines, word]
+    rows = read_rows(write(tmp_path, "a.txt", end.join(lines) + (end if final else "")))
+    assert list(rows.texts) == [text.strip() for text in lines]
+    assert rows.blank == sum(not text.strip() for text in lines)
+    assert read(rows.path) == [text.strip() for text in lines if text.strip()]
+    assert rows.sha256 == hashlib.sha256(rows.path.read_bytes()).hexdigest()
+    assert rows.column is None
+
+
+def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "A.TXT", "a\x85b\u2028c\x0bd\x1ce\rf\r\n\r\ng")
+    assert read_rows(path).texts == ("a\x85b\u2028c\x0bd\x1ce\rf", "", "g")
+
+
+def test_a_text_file_needs_no_polars_and_a_table_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)  # what an absent package looks like to `import`
+    assert read(write(tmp_path, "a.txt", "a\nb\n")) == ["a", "b"]
+    with pytest.raises(MissingExtraError, match=re.escape("pip install 'kammil[train]'")):
+        read(write(tmp_path, "a.csv", "text\na\n"))
+
+
+def test_a_text_file_has_no_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "a\n")
+    assert "no columns" in sentence(path, column="text")
+    assert "no columns" in sentence(path, where="TRUE")
+
+
+# ---- encodings
+
+
+@pytest.mark.parametrize("encoding", ["windows-1256", "iso-8859-6", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("ending", [".txt", ".csv", ".jsonl"])
+def test_arabic_in_another_encoding_is_named_and_then_read(tmp_path: Path, encoding: str, ending: str) -> None:
+    lines = ARABIC.splitlines()
+    content = {
+        ".txt": ARABIC,
+        ".csv": "text\n" + ARABIC,
+        ".jsonl": "".join(json.dumps({"text": text}, ensure_ascii=False) + "\n" for text in lines),
+    }[ending]
+    path = write(tmp_path, f"a{ending}", content.encode(encoding))
+    assert sentence(path).endswith(f"try --encoding {encoding}")
+    assert read(path, encoding=encoding) == lines
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (ARABIC.encode("windows-1256"), "not UTF-8: byte 0xD4 at position 0 (line 1); try --encoding windows-1256"),
+        (b"one\ntwo\n" + FRENCH.encode("cp1252"), "byte 0xC7 at position 8 (line 3); try --encoding windows-1252"),
+        ("It’s “fine” – really… isn’t it".encode("cp1252"), "try --encoding windows-1252"),
+        (b"\x81 caf\xe9 \xe9t\xe9\n", "byte 0x81 at position 0 (line 1); try --encoding latin-1"),
+        ("Привет, как дела сегодня\n".encode("cp1251"), "save it as UTF-8 or name its encoding with --encoding"),
+        (ARABIC.encode()[:-4] + b"\xd8", "(line 2); all around it is UTF-8, so repair that line"),
+        (
+            f"a\n{ARABIC}".encode() + b"\xff\n" + ARABIC.encode(),
+            "(line 4); all around it is UTF-8, so repair that line",
+        ),
+        (b"\x00\x01\x02binary\xff\x00\x07\x00\x01", "NUL byte at position 0 (line 1); it is binary, not text"),
+        (bytes(range(1, 256)) + b"\x00\x00" * 40 + bytes(range(256)), "it is binary, not text"),
+    ],
+)
+def test_undecodable_bytes_are_named_with_the_way_out(tmp_path: Path, content: bytes, message: str) -> None:
+    assert message in sentence(write(tmp_path, "a.txt", content))
+
+
+def test_an_encoding_that_is_asked_for_wrongly(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", ARABIC)
+    for encoding in ("windows-1256", "latin-1", "cp037"):
+        assert "is UTF-8, not" in sentence(path, encoding=encoding)
+    for encoding in ("nonsense", "rot13", ""):
+        assert "is not a text encoding" in sentence(path, encoding=encoding)
+    assert "it is UTF-8, so leave --encoding out" in sentence(path, encoding="utf-32")
+    assert "it is UTF-8, so leave --encoding out" in sentence(write(tmp_path, "b.txt", "abc"), encoding="undefined")
+    assert read(tmp_path / "b.txt", encoding="latin-1") == ["abc"]
+    assert read(path, encoding="UTF8") == read(path, encoding="utf-8-sig") == ARABIC.splitlines()
+
+
+@pytest.mark.parametrize("ending", [".txt", ".csv", ".jsonl"])
+def test_a_byte_order_mark_is_skipped(tmp_path: Path, ending: str) -> None:
+    content = {".txt": "a\n", ".csv": "text,n\na,1\n", ".jsonl": '{"text": "a"}\n'}[ending]
+    assert read(write(tmp_path, f"a{ending}", b"\xef\xbb\xbf" + content.encode())) == ["a"]
+
+
+# ---- tables
+
+
+@shared_folder
+@given(cells=st.lists(any_text, max_size=8), delimiter=st.sampled_from([",", "\t"]), quote_all=st.booleans())
+def test_what_csv_writes_is_what_is_read(tmp_path: Path, cells: list[str], delimiter: str, quote_all: bool) -> None:
+    cells = [word, *cells]
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL)
+    writer.writerows([("id", "text"), *enumerate(cells)])
+    path = write(tmp_path, "a.csv" if delimiter == "," else "a.tsv", out.getvalue())
+    assert list(read_rows(path).texts) == [cell.strip() for cell in cells]
+
+
+@shared_folder
+@given(rows=st.lists(st.tuples(plain_cell, plain_cell)))
+def test_a_tsv_whose_quotes_are_no_csv_quotes_is_read_plainly(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    rows = [("neg", '"قال" وراح'), *rows]
+    path = write(tmp_path, "a.tsv", "".join(f"{label}\t{text}\n" for label, text in rows))
+    assert list(read_rows(path, column="2").texts) == [text.strip() for _, text in rows]
+
+
+@shared_folder
+@given(values=st.lists(st.none() | any_text, max_size=8))
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".ndjson"])
+def test_typed_tables_give_every_row(tmp_path: Path, ending: str, values: list[str | None]) -> None:
+    values = [word, *values]
+    frame = pl.DataFrame({"n": range(len(values)), "text": values})
+    path = tmp_path / f"a{ending}"
+    if ending == ".parquet":
+        frame.write_parquet(path)
+    else:
+        frame.write_ndjson(path)
+    rows = read_rows(path)
+    assert list(rows.texts) == [(value or "").strip() for value in values]
+    assert rows.column == "text"
+
+
+def test_the_dialect_of_a_tsv_in_which_all_rows_are_equally_wide_wins(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "a.tsv", 'x\ty\n"a\tb\nc\td"\n'), column="2") == ["y", "b", 'd"']
+    assert read(write(tmp_path, "b.tsv", 'x\ty\na\t"b\nc"\n'), column="2") == ["y", "b\nc"]
+
+
+def test_quoted_newlines_blank_lines_and_short_rows(tmp_path: Path) -> None:
+    content = 'id\ttext\tn\n1\t"a ""b""\nc"\t1\n\n2\n3\td\t2\n'
+    assert read_rows(write(tmp_path, "a.tsv", content)).texts == ('a "b"\nc', "", "d")
+
+
+def test_categories_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"text": ["a", None, "b"]}, schema={"text": pl.Categorical}).write_parquet(path)
+    assert read_rows(path).texts == ("a", "", "b")
+
+
+def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
+    content = '{"text": "a\\ud800b"}\n{"text": "\\ud83d\\ude00 \\\\ud800"}\n'
+    assert read(write(tmp_path, "a.jsonl", content)) == ["a\N{REPLACEMENT CHARACTER}b", "😀 \\ud800"]
+
+
+# ---- choosing a column
+
+
+def test_the_column_is_text_or_the_only_one_that_holds_text(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "a.csv", "n,text,b\n1,a,x\n")) == ["a"]
+    assert read_rows(write(tmp_path, "b.csv", "n,Tweet\n1,a\n2,3\n")).column == "Tweet"
+    assert read_rows(write(tmp_path, "c.jsonl", '{"n": 1, "body": "a"}\n')).column == "body"
+    message = sentence(write(tmp_path, "d.csv", "a,b\nx,y\n"))
+    assert "2 columns of text" in message
+    assert "--column: a, b" in message
+    assert "no column of text; its columns are n" in sentence(write(tmp_path, "e.csv", "n\n1\n"))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv"])
+def test_a_first_row_that_looks_like_a_text_is_not_taken_for_a_header_silently(tmp_path: Path, ending: str) -> None:
+    lines = ["شو حلو الشعور لما تنجح", "كيفك اليوم يا زلمة", "ما في شي"]
+    path = write(tmp_path, f"a{ending}", "\n".join(lines))
+    said = sentence(path)
+    assert (
+        "the first row of" in said and "looks like a text, not like names of columns: 'شو حلو الشعور لما تنجح'" in said
+    )
+    assert "give --column 1 if it is one" in said
+    assert read(path, column="1") == lines
+    assert read(path, column=lines[0]) == lines[1:]
+    long = write(tmp_path, f"b{ending}", " ".join(["👨‍👩‍👧"] * 60) + "\nx y\n")
+    assert " ".join(["👨‍👩‍👧"] * 20) + "…'" in sentence(long)
+
+
+def test_a_number_counts_columns_and_makes_the_first_row_data(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "neg\tواحد\nneg\tاثنين\n")
+    assert read(path, column="2") == ["واحد", "اثنين"]
+    assert read(path, column="2", where="\"1\" = 'neg' AND \"2\" LIKE 'و%'") == ["واحد"]
+    for column in ("0", "3"):
+        assert sentence(path, column=column).endswith(f"no column {column!r}; its columns are 1, 2")
+    assert read(write(tmp_path, "b.csv", "1,2\na,b\n"), column="2") == ["b"]  # a header that has the name wins
+    assert "no column '2'" in sentence(write(tmp_path, "c.jsonl", '{"a": "x", "b": "y"}\n'), column="2")
+
+
+def test_a_missing_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "Tweet,Country\na,b\n")
+    assert "no column 'tweet' (did you mean 'Tweet'?); its columns are Tweet, Country" in sentence(path, column="tweet")
+    assert "no column 'zzz'; its columns" in sentence(path, column="zzz")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,n\na,1\nb,2.5\n"),
+        ("a.jsonl", '{"text": "a", "n": 1}\n'),
+        ("b.jsonl", '{"text": "a", "n": {"m": "x"}}\n'),
+    ],
+)
+def test_a_column_without_text_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    message = sentence(write(tmp_path, name, content), column="n")
+    assert re.search("column 'n' of .* holds .*, not text; choose from text, n", message)
+
+
+# ---- conditions
+
+TABLE = "text,n,from,flag\na,1,x,TRUE\nb,2,y,FALSE\nc,10,,TRUE\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "texts"),
+    [
+        ("n > 1", ["b", "c"]),
+        ("n BETWEEN 1 AND 2 AND text <> 'a'", ["b"]),
+        ("flag = 'TRUE'", ["a", "c"]),  # as it stands in the file
+        ('"from" = \'x\' OR "from" IS NULL', ["a", "c"]),
+        ("text IN ('a', 'select', 'it''s -- /* from')", ["a"]),
+        ("UPPER(text) LIKE 'C%'", ["c"]),
+        ("n = MAX(n)", ["c"]),
+        ("TRUE", ["a", "b", "c"]),
+    ],
+)
+def test_a_condition_selects_rows(tmp_path: Path, where: str, texts: list[str]) -> None:
+    assert read(write(tmp_path, "a.csv", TABLE), where=where) == texts
+
+
+@shared_folder
+@given(numbers=st.lists(st.integers(-5, 5), min_size=1), bound=st.integers(-5, 5))
+def test_a_condition_agrees_with_python(tmp_path: Path, numbers: list[int], bound: int) -> None:
+    frame = pl.DataFrame({"text": [f"t{i}" for i in range(len(numbers))], "n": numbers})
+    frame.write_csv(tmp_path / "a.csv")
+    frame.write_parquet(tmp_path / "a.parquet")
+    expected = [f"t{i}" for i, number in enumerate(numbers) if number >= bound]
+    for name in ("a.csv", "a.parquet"):
+        if expected:
+            assert read(tmp_path / name, where=f"n >= {bound}") == expected
+        else:
+            with pytest.raises(readers.NoRowsError, match=f"none of the {len(numbers)} rows"):
+                read(tmp_path / name, where=f"n >= {bound}")
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "text IN (SELECT text FROM read_csv('{other}'))",
+        "EXISTS (sElEcT * FROM read_csv('{other}'))",
+        "text IN (FROM read_csv('{other}'))",
+        "text IN (TABLE other)",
+        "text IN (VALUES ('a'))",
+        "text = $$a$$ OR text IN (SELECT 1)",
+        "text = E'\\' = ' OR text IN (SELECT text FROM read_csv('{other}')) OR 'x' = '",
+        "text = U&'a'",
+        "text = `a`",
+        "text = 'a' -- SELECT",
+        "text = 'a' /* */",
+        "text = 'a'; DROP TABLE x",
+        "from = 'x'",
+    ],
+)
+def test_nothing_but_a_condition_on_the_columns_is_let_in(tmp_path: Path, where: str) -> None:
+    other = write(tmp_path, "other.csv", "text\na\n")
+    message = sentence(write(tmp_path, "a.csv", TABLE), where=where.format(other=other))
+    assert "without sub-queries" in message
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("Text = 'a'", "names the column 'Text', which"),
+        ("Text = 'a'", "(did you mean 'text'?); its columns are text, n, from, flag"),
+        ("text = read_csv('a.csv')", "unsupported function 'read_csv'"),
+        ("n", "gives Int64, not true or false"),
+        ("text", "gives String, not true or false"),
+        ("1", "not true or false"),
+        ('"^.*$" = 1', "not true or false"),
+        ("n = 'x'", "cannot compare string with numeric"),
+        ("text = 'a", "Unterminated string literal"),
+        ("text ~ '('", "regex parse error"),
+        ("CAST(text AS INT) = 1", "failed"),
+        ("", "is not a condition"),
+        ("*", "is not a condition"),
+        ("text = 'zzz'", "selects none of the 3 rows"),
+    ],
+)
+def test_a_wrong_condition_is_one_sentence(tmp_path: Path, where: str, message: str) -> None:
+    assert message in sentence(write(tmp_path, "a.csv", TABLE), where=where)
+
+
+# ---- files that cannot be read
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"", "is empty (0 bytes)"),
+        ("a.txt", b"\n \r\n\t\n", "holds no text (3 rows, all blank)"),
+        ("a.txt", b"\xef\xbb\xbf", "holds no text"),
+        ("a.csv", b"\n\n", "has only blank lines"),
+        ("a.jsonl", b"\n\n", "has only blank lines"),
+        ("a.csv", b"text,n\n", "holds no text (0 rows"),
+        ("a.csv", b"text,n\n ,1\n", "column 'text' of"),
+        ("a.jsonl", b'{"text": null}\n', "holds no text (1 rows"),
+        ("a.jsonl", b"{}\n", "no column of text"),
+        ("a.docx", b"PK\x03\x04", "has the ending '.docx'; the endings read are .txt, .tsv, .csv, .jsonl, .ndjson"),
+        ("a", b"x", "has the ending ''"),
+        ("a.csv", b"PK\x03\x04abc", "is a ZIP archive or an Office document"),
+        ("a.txt", b"\x1f\x8b\x08", "is a gzip archive"),
+        ("a.tsv", b"PAR1abc", "is a Parquet file"),
+        ("a.parquet", b"text\na\n", "is not a Parquet file"),
+        ("a.parquet", b"\x1f\x8b\x08", "is a gzip archive"),
+        ("a.parquet", b"PAR1abcdPAR1", "is not a sound .parquet file"),
+        ("a.csv", b'text,n\n"a"b,1\n', "line 2: not well-formed CSV"),
+        ("a.csv", b'text,n\na,1\n"b,1\n', "line 3: not well-formed CSV"),
+        ("a.csv", b"text,n\na,1\na,b,1\n", "line 3: a row of 3 cells, where the first row has 2"),
+        ("a.tsv", b"text\tn\na\tb\t1\n", "line 2: a row of 3 cells, where the first row has 2"),
+        ("a.csv", b"text;n\na;1\n", "line 1: one column, but ';' in its name; separate cells with ','"),
+        ("a.jsonl", b'{"text": "a"}\n{"text":\n', "line 2: not JSON (Expecting value)"),
+        ("a.jsonl", b"[" * 100_000, "line 1: not JSON"),
+        ("a.jsonl", b'["a"]\n', "line 1: not an object"),
+        ("a.jsonl", b'{"text": "a", "n": true}\n{"text": "b", "n": 1.5}\n', "is not a sound .jsonl file"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    assert message in sentence(write(tmp_path, name, content))
+
+
+def test_paths_that_are_no_file(tmp_path: Path) -> None:
+    assert "does not exist" in sentence(tmp_path / "missing.txt")
+    assert "is a folder" in sentence(tmp_path)
+    assert "cannot be read" in sentence(tmp_path / f"{'a' * 300}.txt")  # longer than a file system allows
+
+
+# ---- what is shipped and what is out there
+
+
+def test_the_embedded_corpus() -> None:
+    texts = readers.sample()
+    assert len(texts) >= 500
+    assert all(text and text == text.strip() and "\n" not in text for text in texts)
+
+
+@needs_data
+def test_the_levantine_tweets() -> None:
+    path = Path(DATA or "") / "ArSenTD-LEV.tsv"
+    rows = read_rows(path, column="Tweet")
+    assert (len(rows.texts), rows.blank) == (4000, 0)
+    assert rows.texts[0].startswith('"أنا أؤمن بأن الانسان')  # the doubled quotes of the file belong to the text
+    with path.open(encoding="utf-8", newline="") as file:
+        records = list(csv.DictReader(file, delimiter="\t"))
+    assert list(rows.texts) == [record["Tweet"].strip() for record in records]
+    lebanese = [record["Tweet"].strip() for record in records if record["Country"] == "lebanon"]
+    assert read(path, column="Tweet", where="Country = 'lebanon'") == lebanese
+    assert len(lebanese) == 1000

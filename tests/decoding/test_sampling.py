@@ -1,0 +1,217 @@
+"""Drawing against its definition, character by character, with refusals and penalties by plain search."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter, defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil import decoding
+from kammil.completion.completer import Completer
+from kammil.decoding import Decoding, Rows
+from kammil.errors import OptionError
+from kammil.models.ngram import counting as ngram_counting
+from kammil.models.ngram import model as ngram_model
+from kammil.text import RAW
+from kammil.vocabulary import BOS, EOS, CharacterVocabulary
+
+LETTERS = "abc"
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Completer:
+    """A model that counts over three letters."""
+    vocabulary = CharacterVocabulary(LETTERS)
+    chosen = ngram_model.NGramSettings(order=3)
+    texts = ["abcabc", "aab", "cab", "bca", "acba", "bb", "c"]
+    _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, chosen)
+    return Completer(ngram_model.NGramRunner(chosen, artifacts.weights), vocabulary, RAW)
+
+
+def next_probabilities(model: Completer, text: str, options: Decoding) -> dict[str, float]:
+    """What may follow, "" for the end, by the definitions, at temperature 1 without filters."""
+    state = model.runner.start(1)
+    ids = np.array([[BOS, *model.vocabulary.encode(text)]])
+    row, _ = model.runner.read(ids, state, last=1)
+    logits = {piece: float(row[0, 0, id]) for id, piece in enumerate(["", *LETTERS], EOS)}
+    for letter, times in Counter(text).items():
+        logits[letter] *= options.repetition_penalty
+        logits[letter] -= options.presence_penalty + options.frequency_penalty * times
+    allowed = [c for c in LETTERS if _possible(text + c, options)]
+    if len(text) >= options.min_length and all(s in text for s in options.force):
+        allowed.append("")
+    weights = {c: math.exp(logits[c]) for c in allowed or [""]}
+    return {c: weight / sum(weights.values()) for c, weight in weights.items()}
+
+
+def _possible(text: str, options: Decoding) -> bool:
+    for more in range(options.length - len(text) + 1):
+        for letters in itertools.product(LETTERS, repeat=more):
+            whole = text + "".join(letters)
+            if all(s in whole for s in options.force) and not any(s in whole for s in options.forbid):
+                return True
+    return False
+
+
+def text_probabilities(model: Completer, options: Decoding) -> dict[str, float]:
+    """Every text and its probability."""
+    made: defaultdict[str, float] = defaultdict(float)
+    going = {"": 1.0}
+    for _ in range(options.length):
+        longer: dict[str, float] = {}
+        for text, p in going.items():
+            for c, share in next_probabilities(model, text, options).items():
+                if c:
+                    longer[text + c] = p * share
+                else:
+                    made[text] += p * share
+        going = longer
+    for text, p in going.items():
+        made[text] += p
+    return dict(made)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"forbid": ["ab", "c"]},
+        {"force": ["bb"]},
+        {"force": ["ca", "ab"], "forbid": ["cab"]},
+        {"min_length": 3},
+        {"min_length": 2, "forbid": ["a", "b", "cc"]},
+        {"repetition_penalty": 1.5},
+        {"presence_penalty": 1.0, "frequency_penalty": -0.5},
+        {"frequency_penalty": 2.0, "repetition_penalty": 0.5, "force": ["cc"]},
+    ],
+)
+def test_texts_come_as_often_as_they_should(tiny: Completer, asked: dict[str, Any]) -> None:
+    many = 4000
+    drawn = Counter(one.text for one in tiny.samples("", many, temperature=1, length=4, **asked))
+    expected = text_probabilities(tiny, Decoding.of(length=4, **asked))
+    assert sum(expected.values()) == pytest.approx(1)
+    assert set(drawn) <= {text for text, p in expected.items() if p > 0}
+    for text, p in expected.items():
+        assert abs(drawn[text] / many - p) < 5 * math.sqrt(p * (1 - p) / many) + 1e-3
+
+
+@st.composite
+def asked_of(draw: st.DrawFn) -> dict[str, Any]:
+    strings = st.lists(st.text(LETTERS, min_size=1, max_size=2), max_size=2).map(tuple)
+    return {
+        "length": draw(st.integers(2, 5)),
+        "min_length": draw(st.integers(0, 2)),
+        "forbid": draw(strings),
+        "force": draw(strings),
+        "repetition_penalty": draw(st.sampled_from([1.0, 1.3, 0.7, 10.0])),
+        "presence_penalty": draw(st.sampled_from([0.0, 0.5, -2.0])),
+        "frequency_penalty": draw(st.sampled_from([0.0, 0.5, -2.0])),
+    }
+
+
+@given(asked_of())
+def test_greedy_takes_the_best_of_what_may_follow(tiny: Completer, asked: dict[str, Any]) -> None:
+    try:
+        made = tiny.complete("", temperature=0, **asked)
+    except OptionError as error:
+        assert not _possible("", Decoding.of(**asked))
+        assert str(error).startswith("force is")
+        return
+    text, options = "", Decoding.of(**asked)
+    while len(text) < options.length:
+        following = next_probabilities(tiny, text, options)
+        chosen = made.text[len(text) : len(text) + 1]
+        assert following[chosen] == pytest.approx(max(following.values()))
+        if not chosen:
+            break
+        text += chosen
+    assert made.text == text
+
+
+@given(st.integers(1, 6), st.integers(1, 12), st.integers(0, 99))
+def test_the_best_of_many_is_the_most_probable(tiny: Completer, n: int, best_of: int, seed: int) -> None:
+    if n > best_of > 1:
+        with pytest.raises(OptionError, match=f"n is {n}, but best_of is {best_of}"):
+            tiny.samples("a", n, best_of=best_of)
+        return
+    drawn = tiny.samples("a", max(n, best_of), temperature=1, length=4, seed=seed)
+    made = tiny.samples("a", n, best_of=best_of, temperature=1, length=4, seed=seed)
+    if best_of == 1:
+        assert made == drawn
+        return
+
+    def mean(text: str, reason: str) -> float:
+        bits = tiny.score(text, given="a").bits
+        return sum(bits) / len(bits) if reason == "end" else sum(bits[:-1]) / len(text)
+
+    costs = sorted(mean(one.text, one.finish_reason) for one in drawn)
+    assert [mean(one.text, one.finish_reason) for one in made] == pytest.approx(costs[:n], abs=1e-4)
+    assert [one.text for one in made] == [
+        one.text for one in tiny.samples("a", n, best_of=best_of, temperature=1, length=4, seed=seed)
+    ]
+    assert "".join(tiny.stream("a", best_of=best_of, temperature=1, length=4, seed=seed)) == made[0].text
+
+
+@given(st.lists(st.lists(st.floats(-20, 0), min_size=3, max_size=3), min_size=1, max_size=3), st.data())
+def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataObject) -> None:
+    rows: Rows = decoding.normalised(np.array(logits))
+    counts = np.array([[data.draw(st.integers(0, 3)) for _ in row] for row in logits])
+    options = data.draw(
+        st.builds(
+            Decoding,
+            repetition_penalty=st.sampled_from([1.0, 1.2, 0.5]),
+            presence_penalty=st.floats(-2, 2),
+            frequency_penalty=st.floats(-2, 2),
+        )
+    )
+    after = decoding.penalised(rows, counts, options)
+    for row, count, new in zip(rows, counts, after, strict=True):
+        weights = [
+            math.exp(
+                logit * (options.repetition_penalty if c else 1)
+                - options.presence_penalty * bool(c)
+                - options.frequency_penalty * int(c)
+            )
+            for logit, c in zip(row.tolist(), count.tolist(), strict=True)
+        ]
+        assert np.exp(new) == pytest.approx([w / sum(weights) for w in weights], abs=1e-9)
+
+
+def test_what_is_refused_wins_over_what_is_asked_for(tiny: Completer) -> None:
+    made = tiny.complete("", min_length=4, length=4, forbid=list(LETTERS))
+    assert (made.text, made.finish_reason, made.bits) == ("", "end", ())
+
+
+def test_stop_strings_wait_for_what_is_asked_for(tiny: Completer) -> None:
+    for seed in range(20):
+        made = tiny.complete("", temperature=1, length=12, min_length=3, stop=["a"], seed=seed)
+        assert len(made.text) >= 3
+        assert "a" not in made.text[3:]
+        forced = tiny.complete("", temperature=1, length=12, force=["cab"], stop=["b"], seed=seed)
+        assert forced.text.count("cab") == 1
+        assert "b" not in forced.text[forced.text.index("cab") + 3 :]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"force": ["abcab"], "length": 4}, "force is 'abcab', which needs 5 characters, but length is 4"),
+        ({"force": ["abc", "cab"], "length": 3}, "force is 'abc', 'cab', which needs 4 characters, but length is 3"),
+        ({"force": ["ab"], "forbid": ["b"]}, "force is 'ab', but what forbid names leaves no way to write it in 30"),
+        ({"force": ["ax"]}, "force is 'ax', but this model cannot write 'x'"),
+        ({"min_length": 5, "length": 4}, "min_length is 5, but length is 4"),
+        ({"preset": "best"}, "preset is 'best', but it must be one of: "),
+    ],
+)
+def test_options_that_contradict_each_other(tiny: Completer, asked: dict[str, Any], message: str) -> None:
+    for call in (tiny.complete, tiny.stream):
+        with pytest.raises(OptionError) as caught:
+            call("", **asked)
+        assert str(caught.value).startswith(message)
+        assert "\n" not in str(caught.value)

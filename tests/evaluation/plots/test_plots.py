@@ -1,0 +1,300 @@
+"""Figures: two panels, whole labels, Arabic as it is written."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.container import BarContainer
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from numpy.typing import NDArray
+
+from kammil.completion.explain.attribution import Alternative, Explanation, Place, Tempered
+from kammil.errors import FolderError, OptionError
+from kammil.evaluation import plots
+from kammil.evaluation.calibration import Calibration, calibration
+
+
+def history(epochs: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "epoch": n,
+            "train_bits": 6 - n / 4,
+            "validation_bits": 6.2 - n / 5,
+            "train_accuracy": n / 20,
+            "validation_accuracy": n / 25,
+            "best": n <= 3,
+        }
+        for n in range(1, epochs + 1)
+    ]
+
+
+def numbers(data: object) -> list[float]:
+    return np.asarray(data, np.float64).tolist()
+
+
+def test_two_panels_hold_the_history() -> None:
+    figure = plots.training_curves(history(5), "mine")
+    left, right = figure.axes
+    assert (left.get_title(), left.get_xlabel(), left.get_ylabel()) == ("Loss", "epoch", "bits per character")
+    assert (right.get_title(), right.get_xlabel(), right.get_ylabel()) == ("Accuracy", "epoch", "characters right, %")
+    for axes, field, scale in ((left, "bits", 1), (right, "accuracy", 100)):
+        train, validation, best = axes.get_lines()
+        assert numbers(train.get_xdata()) == numbers(validation.get_xdata()) == [1, 2, 3, 4, 5]
+        assert numbers(train.get_ydata()) == pytest.approx([scale * entry[f"train_{field}"] for entry in history(5)])
+        assert numbers(validation.get_ydata()) == pytest.approx(
+            [scale * entry[f"validation_{field}"] for entry in history(5)]
+        )
+        assert numbers(best.get_xdata()) == [3, 3]
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()] == [
+            "training (with dropout)",
+            "validation",
+            "kept: epoch 3",
+        ]
+    assert figure.get_suptitle() == "mine"
+
+
+def test_members_are_drawn_beside_each_other() -> None:
+    figure = plots.training_curves([], "mine", members=[history(3), history(5), []])
+    for axes in figure.axes:
+        labels = [str(line.get_label()) for line in axes.get_lines()]
+        assert [label for label in labels if label.startswith("validation")] == [
+            "validation, member 1",
+            "validation, member 2",
+        ]
+        assert axes.get_xlim() == (0.5, 5.5)
+    assert numbers(figure.axes[0].get_lines()[4].get_ydata()) == pytest.approx(
+        [entry["validation_bits"] for entry in history(5)]
+    )
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 40])
+@pytest.mark.parametrize("title", ["mine", "نموذجي كمّل", "W" * 255, "نموذجي كمّل " * 20, "a\nb"])
+def test_nothing_is_cut_off(epochs: int, title: str) -> None:
+    figure = plots.training_curves(history(epochs), title)
+    FigureCanvasAgg(figure).draw()
+    inked = figure.get_tightbbox()  # of all that is drawn, in inches
+    width, height = figure.get_size_inches()
+    assert inked.x0 >= -0.01
+    assert inked.y0 >= -0.01
+    assert inked.x1 <= width + 0.01
+    assert inked.y1 <= height + 0.01
+    assert all(axes.get_window_extent().height > 0.4 * figure.bbox.height for axes in figure.axes)
+
+
+def test_epochs_are_whole_numbers() -> None:
+    for epochs in (1, 2, 3, 17):
+        figure = plots.training_curves(history(epochs), "mine")
+        FigureCanvasAgg(figure).draw()
+        low, high = figure.axes[0].get_xlim()
+        shown = [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high]
+        assert shown
+        assert all(tick == round(tick) for tick in shown)
+
+
+def pixels(title: str) -> NDArray[np.uint8]:
+    """How a title looks: what the figure has above its panels."""
+    figure = plots.training_curves(history(2), title)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:30].copy()
+
+
+# Presentation forms of كمّل name each joined shape; a renderer that does not shape draws the letters apart.
+JOINED = "\ufedb\ufee4\u0651\ufede"
+APART = "\ufed9\u200c\ufee1\u0651\u200c\ufedd"
+
+
+def test_arabic_letters_are_joined() -> None:
+    def width(title: str) -> float:
+        figure = plots.training_curves(history(2), title)
+        FigureCanvasAgg(figure).draw()
+        (text,) = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text() == title)
+        return text.get_window_extent().width
+
+    assert width("كمّل") == pytest.approx(width(JOINED), abs=1)
+    assert width("كمّل") < 0.9 * width(APART)
+
+
+def test_arabic_runs_from_right_to_left() -> None:
+    # The dotted letter is the first: it stands at the right. ZWNJ keeps both letters in their isolated shapes.
+    def ink(title: str) -> NDArray[np.int64]:
+        return np.flatnonzero((pixels(title)[..., :3] < 128).any(axis=(0, 2)))
+
+    dot_first, dot_last = ink("ب\u200cاا"), ink("اا\u200cب")
+    # The wide letter is one broad run of ink; the two alifs are thin.
+    assert broadest(dot_first) > broadest_middle(dot_first)
+    assert broadest(dot_last) < broadest_middle(dot_last)
+
+
+def broadest(columns: NDArray[np.int64]) -> float:
+    """Middle of the broadest run of inked columns."""
+    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1)
+    return float(max(runs, key=len).mean())
+
+
+def broadest_middle(columns: NDArray[np.int64]) -> float:
+    """Middle of all ink."""
+    return float((columns[0] + columns[-1]) / 2)
+
+
+def test_dollars_are_no_formula(tmp_path: Path) -> None:
+    plots.save(plots.training_curves(history(2), "$\\foo$ and $x^2$"), tmp_path / "a.png")
+    assert (pixels("$x^2$") != pixels("x2")).any()
+
+
+@pytest.mark.parametrize("title", ["漢字", "👨‍👩‍👧", "\udcff", "\u202eab", "\0"])
+def test_any_title_can_be_drawn(tmp_path: Path, title: str) -> None:
+    plots.save(plots.training_curves(history(2), title), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("a.png", b"\x89PNG"),
+        ("a.PNG", b"\x89PNG"),
+        ("a.pdf", b"%PDF"),
+        ("a.svg", b"<?xml"),
+        ("a", b"\x89PNG"),
+        ("نموذج.png", b"\x89PNG"),
+    ],
+)
+def test_the_ending_decides_the_format(tmp_path: Path, name: str, begins: bytes) -> None:
+    plots.save(plots.training_curves(history(2), "نموذجي"), tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(begins)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.xyz", "a.txt", "missing/a.png", "x" * 300 + ".png", "a\0.png", "."])
+def test_a_figure_that_cannot_be_written_is_said(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FolderError, match="cannot write the figure") as caught:
+        plots.save(plots.training_curves(history(2), "mine"), tmp_path / name)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_without_epochs_has_no_curves() -> None:
+    with pytest.raises(FolderError, match=r"^mine keeps no history of its training .*gru\.$"):
+        plots.training_curves([], "mine")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '["epoch"]',
+        "[1]",
+        "[{}]",
+        '[{"epoch": 1}]',
+        '{"epoch": 1}',
+        "7",
+        json.dumps([*history(3), history(1)[0] | {"epoch": float("nan")}]),
+        json.dumps([history(1)[0] | {"train_bits": []}]),
+        json.dumps([history(1)[0] | {"train_bits": 10**400}]),
+        json.dumps([history(1)[0] | {"validation_accuracy": float("inf")}]),
+    ],
+)
+def test_a_foreign_history_is_said(content: str) -> None:
+    with pytest.raises(FolderError, match="training history of mine is not one of ours") as caught:
+        plots.training_curves(json.loads(content), "mine")
+    assert "\n" not in str(caught.value)
+
+
+def judged() -> Calibration:
+    generator = np.random.default_rng(0)
+    said = [generator.random(50) for _ in range(9)]
+    return calibration(said, [generator.random(50) < p for p in said])
+
+
+@pytest.mark.parametrize("name", ["mine", "نموذجي كمّل", "W" * 60, "$x$"])
+def test_a_reliability_diagram_holds_the_bins(name: str) -> None:
+    made = judged()
+    figure = plots.reliability({name: made}, "نموذجي كمّل: as often right as said?")
+    FigureCanvasAgg(figure).draw()
+    above, below = figure.axes
+    diagonal, drawn = above.get_lines()
+    assert numbers(diagonal.get_xdata()) == numbers(diagonal.get_ydata()) == [0, 1]
+    assert numbers(drawn.get_xdata()) == pytest.approx([bin.probability for bin in made.bins])
+    assert numbers(drawn.get_ydata()) == pytest.approx([bin.right for bin in made.bins])
+    assert below.get_xlabel() == "probability of the first suggestion"
+    inked = figure.get_tightbbox()
+    assert inked.x0 >= -0.01 and inked.y0 >= -0.01
+    assert inked.y1 <= figure.get_size_inches()[1] + 0.01
+
+
+def test_two_models_in_one_diagram() -> None:
+    silent = calibration([np.zeros(0)], [np.zeros(0, np.bool_)])
+    figure = plots.reliability({"a": judged(), "b": judged(), "silent": silent}, "both")
+    assert len(figure.axes[0].get_lines()) == 3
+    with pytest.raises(FolderError, match=r"^both suggests nothing on these texts, .* lower --threshold\.$"):
+        plots.reliability({"silent": silent}, "both")
+
+
+def explanation(text: str) -> Explanation:
+    bits = [i % 11 * 0.9 for i in range(len(text) + 1)]
+    places = [Place(c, b, 2.0**-b, 1, (), ()) for c, b in zip([*text, ""], bits, strict=True)]
+    return Explanation("", text, 3.0, tuple(places))
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # of the box that stands for an emoji
+@pytest.mark.parametrize(
+    "text",
+    ["", "شو", "شو رأيك نطلع بكرا عالبحر؟ " * 6, "W" * 90, "hello شو", "$x$ \u202e\0 👨‍👩‍👧 漢字 ﷽", "ِشّو\n" * 30],
+)
+def test_an_explained_text_is_drawn_whole(tmp_path: Path, text: str) -> None:
+    figure = plots.explained(explanation(text))
+    plots.save(figure, tmp_path / "a.png")
+    bars = [bar for axes in figure.axes for bar in axes.patches if isinstance(bar, Rectangle)]
+    assert [bar.get_height() for bar in bars] == [place.bits for place in explanation(text).places]
+    places = [bar.get_x() + bar.get_width() / 2 for bar in bars]
+    assert places == pytest.approx(range(len(text) + 1))
+    inked = figure.get_tightbbox()
+    width, height = figure.get_size_inches()
+    assert inked.x0 >= -0.01 and inked.y0 >= -0.01 and inked.x1 <= width + 0.01 and inked.y1 <= height + 0.01
+    for axes in figure.axes:
+        low, high = sorted(axes.get_xlim())
+        drawn = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
+        assert all(low <= bar.get_x() and bar.get_x() + bar.get_width() <= high for bar in drawn)
+
+
+@pytest.mark.parametrize(("text", "right"), [("شو hello", True), ("hello شو", False), ("1 שלום", True), ("12", False)])
+def test_a_text_begins_where_its_script_begins(text: str, right: bool) -> None:
+    (axes,) = plots.explained(explanation(text)).axes
+    assert axes.xaxis_inverted() == right
+    assert [t.get_text() for t in axes.texts] == text.split()
+
+
+def test_words_are_drawn_whole_and_apart() -> None:
+    text = "شو رأيك نطلع"
+    figure = plots.explained(explanation(text))
+    FigureCanvasAgg(figure).draw()
+    (axes,) = figure.axes
+    boxes = [t.get_window_extent() for t in axes.texts]
+    assert [t.get_text() for t in axes.texts] == text.split()
+    assert all(after.x1 < before.x0 for before, after in pairwise(boxes))
+
+
+def test_a_book_is_no_figure() -> None:
+    with pytest.raises(OptionError, match="2,001 characters"):
+        plots.explained(explanation("a" * 2001))
+
+
+def test_temperatures_in_one_figure(tmp_path: Path) -> None:
+    rows = tuple(
+        tuple(Alternative(text, p) for text, p in zip(("ش", "", " ", "$"), ps, strict=True))
+        for ps in ((1.0, 0.0, 0.0, 0.0), (0.5, 0.2, 0.1, 0.1))
+    )
+    figure = plots.temperatures(Tempered("شو رأيك", (0.0, 1.0), rows, (0.0, 1.9)))
+    plots.save(figure, tmp_path / "a.png")
+    (axes,) = figure.axes
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["ش", "end", "␣", "$"]
+    heights = [[bar.get_height() for bar in group] for group in axes.containers if isinstance(group, BarContainer)]
+    assert heights == [[100.0, 0.0, 0.0, 0.0], pytest.approx([50.0, 20.0, 10.0, 10.0])]

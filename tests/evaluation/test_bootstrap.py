@@ -1,0 +1,164 @@
+"""Bootstrap intervals against an independent bootstrap, and where they must be exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.evaluation.bootstrap import LEAST, Figure, Statistic, estimates, quotient, ratio, ratios
+
+PAIRS = st.lists(st.tuples(st.floats(0, 1000), st.floats(1, 1000)), min_size=LEAST, max_size=60)
+
+
+def arrays(pairs: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    above, below = np.array(pairs, np.float64).T
+    return above, below
+
+
+@given(PAIRS)
+def test_the_value_is_the_ratio_of_sums_and_lies_within(pairs: list[tuple[float, float]]) -> None:
+    above, below = arrays(pairs)
+    figure = ratio(above, below)
+    assert figure is not None
+    assert figure.value == pytest.approx(sum(a for a, _ in pairs) / sum(b for _, b in pairs))
+    assert figure.low is not None and figure.high is not None
+    slack = 1e-9 * (1 + figure.value)
+    assert figure.low <= figure.value + slack
+    assert figure.value <= figure.high + slack
+    # No resample is better than the best text or worse than the worst.
+    assert min(above / below) - slack <= figure.low
+    assert figure.high <= max(above / below) + slack
+
+
+@given(st.floats(0, 1000), st.floats(1, 1000), st.integers(LEAST, 30))
+def test_texts_that_are_all_alike_leave_no_doubt(above: float, below: float, n: int) -> None:
+    figure = ratio(np.full(n, above), np.full(n, below))
+    assert figure is not None
+    assert figure.low == pytest.approx(figure.value)
+    assert figure.high == pytest.approx(figure.value)
+
+
+def test_nothing_to_divide_by_gives_no_figure() -> None:
+    assert ratio(np.zeros(3), np.zeros(3)) is None
+    assert ratio(np.zeros(0), np.zeros(0)) is None
+
+
+def test_texts_without_a_denominator_count_for_nothing() -> None:
+    figure = ratio(np.tile([2.0, 0.0], LEAST), np.tile([4.0, 0.0], LEAST))
+    assert figure is not None
+    assert (figure.value, figure.low, figure.high) == (0.5, 0.5, 0.5)
+
+
+def texts(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths of texts, and right characters in them: each text has a difficulty of its own."""
+    generator = np.random.default_rng(seed)
+    below = generator.integers(10, 140, n).astype(np.float64)
+    return generator.binomial(below.astype(int), generator.beta(4, 6, n)).astype(np.float64), below
+
+
+def width(figure: Figure | None) -> float:
+    """Of an interval."""
+    assert figure is not None and figure.low is not None and figure.high is not None
+    return figure.high - figure.low
+
+
+@given(st.integers(1, 2 * LEAST))
+def test_few_texts_have_a_value_and_no_interval(n: int) -> None:
+    above, below = texts(n, seed=n)
+    figure, whole = ratio(above, below), ratio(np.tile(above, LEAST), np.tile(below, LEAST))
+    assert figure is not None and whole is not None
+    assert figure.value == pytest.approx(whole.value)
+    assert ((figure.low, figure.high) == (None, None)) == (n < LEAST)
+
+
+def test_a_difference_from_what_is_known_as_a_whole_has_no_interval() -> None:
+    columns = np.stack(texts(40, 1), axis=1)
+    (each,), (whole,) = (estimates([Statistic(c, quotient)]) for c in (columns, columns.sum(axis=0, keepdims=True)))
+    for figure in (whole.minus(each).figure(), each.minus(whole).figure()):
+        assert figure == Figure(0.0, None, None)
+
+
+@pytest.mark.parametrize("n", [LEAST, 40, 700])
+def test_an_independent_bootstrap_agrees(n: int) -> None:
+    above, below = texts(n, seed=n)
+    figure = ratio(above, below)
+    assert figure is not None
+    # How often each text is drawn: one multinomial a resample.
+    drawn = np.random.default_rng(99).multinomial(n, np.full(n, 1 / n), size=20_000)
+    low, high = np.quantile((drawn @ above) / (drawn @ below), [0.025, 0.975])
+    # A 2.5 % quantile of 2,000 normal draws has a standard error of 0.06 sigma, which is 1.5 % of the width.
+    assert figure.low == pytest.approx(low, abs=0.08 * (high - low))
+    assert figure.high == pytest.approx(high, abs=0.08 * (high - low))
+
+
+def test_four_times_the_texts_halve_the_interval() -> None:
+    above, below = texts(300, seed=1)
+    one, four = ratio(above, below), ratio(np.tile(above, 4), np.tile(below, 4))
+    assert one is not None
+    assert four is not None
+    assert four.value == pytest.approx(one.value)
+    assert width(one) / width(four) == pytest.approx(2, abs=0.2)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    truth = 0.4  # the mean of the Beta(4, 6) above: difficulty does not depend on length
+    figures = [ratio(*texts(60, seed)) for seed in range(200)]
+    covered = sum(
+        f is not None and f.low is not None and f.high is not None and f.low <= truth <= f.high for f in figures
+    )
+    # 95 % of 200 is 190; three standard deviations are 9, and a bootstrap of 60 texts is a little too narrow.
+    assert covered >= 176
+    assert covered < 200
+
+
+def test_many_texts_are_drawn_in_parts_like_few() -> None:
+    above, below = texts(5000, seed=2)
+    figure = ratio(above, below)
+    assert figure is not None
+    spread = np.sqrt(((above - figure.value * below) ** 2).sum()) / below.sum()  # of a ratio, to first order
+    assert width(figure) == pytest.approx(2 * 1.96 * spread, rel=0.1)
+
+
+def test_a_report_is_reproducible() -> None:
+    assert ratio(*texts(50, 3)) == ratio(*texts(50, 3))
+
+
+# ---- many figures, and differences
+
+
+def test_figures_share_their_resamples() -> None:
+    (a, b), (c, _) = texts(80, 4), texts(80, 5)
+    assert ratios([(a, b), (c, b), (a, b)]) == [ratio(a, b), ratio(c, b), ratio(a, b)]
+
+
+def test_a_paired_difference_is_surer_than_two_figures() -> None:
+    above, below = texts(100, 6)
+    worse = above + np.random.default_rng(7).normal(1, 0.5, 100)  # hard texts are hard for both
+    one, other = estimates([Statistic(np.stack([n, below], axis=1), quotient) for n in (above, worse)])
+    single, paired = other.figure(), other.minus(one).figure()
+    assert single is not None
+    assert paired is not None
+    assert paired.value == pytest.approx(((worse - above).sum()) / below.sum())
+    assert paired.low is not None and paired.high is not None
+    assert 0 < paired.low < paired.value < paired.high
+    assert width(paired) < 0.3 * width(single)
+    # The difference of two ratios over the same denominators is the ratio of the differences.
+    direct = ratio(worse - above, below)
+    assert direct is not None
+    assert (paired.low, paired.high) == pytest.approx((direct.low, direct.high))
+
+
+def test_nothing_differs_from_itself() -> None:
+    statistic = Statistic(np.stack(texts(30, 8), axis=1), quotient)
+    one, other = estimates([statistic, statistic])
+    assert one.minus(other).figure() == Figure(0.0, 0.0, 0.0)
+
+
+def test_any_function_of_sums_has_an_interval() -> None:
+    columns = np.random.default_rng(9).random((50, 3))
+    (made,) = estimates([Statistic(columns, lambda sums: sums[:, 0] * sums[:, 1] - sums[:, 2])])
+    total = columns.sum(axis=0)
+    assert made.value == pytest.approx(total[0] * total[1] - total[2])
+    assert made.resampled.shape == (2000,)

@@ -1,0 +1,34 @@
+"""Whether a counter is ahead."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kammil.evaluation import counter_check
+from kammil.evaluation.baselines import UnigramRunner
+from kammil.models.ngram import model as ngram_model
+from kammil.vocabulary import CharacterVocabulary
+
+TEXTS = ["كيفك اليوم", "كيف الجو", "شو رأيك نطلع", "شو في اليوم", "يلا نطلع"] * 4
+
+
+def test_a_counter_is_ahead_of_character_frequencies_and_not_of_itself() -> None:
+    vocabulary = CharacterVocabulary.from_texts(TEXTS)
+    train = [vocabulary.encode(text) for text in TEXTS]
+    frequencies = UnigramRunner(np.bincount(np.concatenate(train), minlength=vocabulary.size))
+    found = counter_check.ahead(frequencies, vocabulary, train, TEXTS[:5])
+    assert found is not None
+    assert found.bits < found.behind
+    itself = ngram_model.NGramRunner(
+        ngram_model.NGramSettings.model_validate(found.settings.model_dump()), found.artifacts.weights
+    )
+    assert counter_check.ahead(itself, vocabulary, train, TEXTS[:5]) is None
+
+
+def test_of_more_text_than_is_counted_in_seconds_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    vocabulary = CharacterVocabulary.from_texts(TEXTS)
+    train = [vocabulary.encode(text) for text in TEXTS]
+    frequencies = UnigramRunner(np.bincount(np.concatenate(train), minlength=vocabulary.size))
+    monkeypatch.setattr(counter_check, "_CHARACTERS", 10)
+    assert counter_check.ahead(frequencies, vocabulary, train, TEXTS[:5]) is None

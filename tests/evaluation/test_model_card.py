@@ -1,0 +1,109 @@
+"""The model card says what was measured."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kammil
+from kammil import model_folder as folders
+from kammil.evaluation import model_card as card
+from kammil.evaluation.bootstrap import Figure
+from kammil.evaluation.metrics import Evaluation, Figures, evaluate
+from kammil.evaluation.model_card import ROWS, model_card, show, table
+
+
+@pytest.fixture(scope="module")
+def evaluation(trained: Path, texts: list[str]) -> Evaluation:
+    return evaluate(kammil.load(trained), texts[240:250])
+
+
+def test_every_figure_has_a_row() -> None:
+    assert [field for field, _, _ in ROWS] != []
+    assert {field for field, _, _ in ROWS} == {field.name for field in dataclasses.fields(Figures)}
+
+
+def test_figures_are_shown_with_their_intervals() -> None:
+    assert show(Figure(0.12345, 0.1, 0.2)) == "0.123 (0.100-0.200)"
+    assert show(Figure(0.12345, 0.1, 0.2), percent=True) == "12.3 % (10.0-20.0)"
+    assert show(Figure(0.12345, None, None), percent=True) == "12.3 %"
+    assert show(Figure(0.12345, None, None)) == "0.123"
+    assert show(None) == ""
+
+
+def test_the_table_holds_the_model_and_its_rivals(evaluation: Evaluation) -> None:
+    heading, *rows = table(evaluation, "mine")
+    assert heading == ["", "mine", "most frequent", "unigram", "3-gram"]
+    assert all(len(row) == len(heading) for row in rows)
+    for (field, title, share), row in zip(ROWS, rows, strict=True):
+        figure = getattr(evaluation.model, field)
+        assert row[:2] == [title, show(figure, percent=share)]
+        for name, cell in zip(heading[2:], row[2:], strict=True):
+            other = getattr(evaluation.baselines[name], field)
+            assert cell == show(other, percent=share).partition(" (")[0]
+
+
+def card_of(trained: Path, evaluation: Evaluation, name: str = "mine", **recipe: Any) -> str:
+    model = folders.read(trained)
+    training = model.description.training
+    changed = training | {"recipe": training["recipe"] | recipe}
+    described = model.description.model_copy(update={"training": changed})
+    return model_card(name, dataclasses.replace(model, description=described), evaluation, again="kammil train FILE")
+
+
+def test_the_card_names_the_data_the_rules_and_the_figures(trained: Path, evaluation: Evaluation) -> None:
+    card = card_of(trained, evaluation)
+    described = folders.read(trained).description
+    data = described.training["data"]
+    for said in (
+        "# mine\n",
+        f"family **{trained.name}**",
+        f"{data['texts']:,} texts, {data['characters']:,} characters",
+        data["sha256"],
+        "nfc, invisible, tatweel, urls, handles, spaces",
+        "| bits per character, target | " + show(evaluation.model.target_bits_per_character),
+        "licence",
+    ):
+        assert said in card
+    assert "None" not in card
+    assert folders.read(trained).card.startswith(f"# {trained.name}\n")
+
+
+def test_the_card_names_all_that_decides_what_is_read(trained: Path, evaluation: Evaluation) -> None:
+    card = card_of(trained, evaluation, column="Tweet", where="Country = 'lebanon'", encoding="cp1256", raw=True)
+    reproduce = card.partition("## Reproduce")[2]
+    assert "\nkammil train FILE\n" in reproduce
+    for said in ("column Tweet", "where Country = 'lebanon'", "encoding cp1256", "raw True", "seed 0", "batch_size"):
+        assert said in reproduce
+
+
+def test_a_raw_model_says_so(trained: Path, evaluation: Evaluation) -> None:
+    model = folders.read(trained)
+    described = model.description.model_copy(update={"rules": dict.fromkeys(model.description.rules, False)})
+    card = model_card("raw", dataclasses.replace(model, description=described), evaluation, again="")
+    assert "What the model sees: the raw text" in card
+
+
+def test_a_name_breaks_no_table(trained: Path, evaluation: Evaluation) -> None:
+    lines = card_of(trained, evaluation, name="a|b").splitlines()
+    rows = [line.replace("\\|", "") for line in lines if line.startswith("|")]
+    assert {row.count("|") for row in rows} == {6}
+
+
+@pytest.mark.parametrize(
+    ("metrics", "based", "said"),
+    [
+        ({"training_seconds": 12.34}, False, "trained in 12.3 s"),
+        ({"training_seconds": 232.0}, True, "the last stage of its training took 232.0 s"),
+        (
+            {"training_seconds": 232.0, "training_seconds_in_all": 14_232.0},
+            True,
+            "the last stage of its training took 232.0 s, after 14000.0 s for what it goes on from",
+        ),
+    ],
+)
+def test_how_long_it_was_trained(metrics: dict[str, float], based: bool, said: str) -> None:
+    assert card._trained(metrics, based=based) == said  # pyright: ignore[reportPrivateUsage]

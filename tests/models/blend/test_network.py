@@ -1,0 +1,403 @@
+"""The blend: its two sides agree, and no text is predicted from itself."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kammil.language_model import Artifacts
+from kammil.models.blend.experts import Experts, in_word
+from kammil.models.blend.merge import build, export, inherit, merge
+from kammil.models.blend.model import BlendRunner
+from kammil.models.blend.network import Blend
+from kammil.models.blend.settings import BlendSettings, prefixes_of
+from kammil.models.registry import load_runner
+from kammil.ngrams.features import CLUES, FEATURES, Evidence
+from kammil.training.batches import make_rows, pad
+from kammil.training.warm_start import take_over
+from kammil.vocabulary import BOS, PAD, UNK, CharacterVocabulary
+
+SETTINGS = BlendSettings(
+    embedding=8, hidden=16, networks=2, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w")
+)
+TEXTS = [
+    "شو رأيك نطلع بكرا عالبحر؟",
+    "شو رأيك نطلع بكرا عالجبل",
+    "كيفك اليوم يا صديقي",
+    "كيف الجو عندكن اليوم؟ 😂",
+    "يلا نطلع نتمشى شوي",
+    "hello, how are you today",
+]
+
+
+@pytest.fixture(scope="module")
+def vocabulary() -> CharacterVocabulary:
+    return CharacterVocabulary.from_texts(TEXTS)
+
+
+def experts(
+    vocabulary: CharacterVocabulary,
+    train: list[str],
+    *,
+    kin: list[int] | None = None,
+    background: list[str] | None = None,
+    validation: list[str] | None = None,
+    chosen: BlendSettings = SETTINGS,
+) -> Experts:
+    return Experts(
+        [vocabulary.encode(text) for text in train],
+        [vocabulary.encode(text) for text in validation or TEXTS],
+        kin=list(range(len(train))) if kin is None else kin,
+        background=[vocabulary.encode(text) for text in background or []],
+        vocabulary=vocabulary,
+        settings=chosen,
+    )
+
+
+def about(made: Experts, vocabulary: CharacterVocabulary, texts: list[str], *, learning: bool) -> Evidence:
+    rows = make_rows([vocabulary.encode(text) for text in texts], objective="text", block=512)
+    return made.about(rows, pad(rows).inputs.shape[1], learning=learning)
+
+
+def spelled(evidence: Evidence) -> dict[tuple[int, int], list[float]]:
+    """Features by place and id."""
+    return {
+        (int(p), int(i)): [round(float(x), 5) for x in f]
+        for p, i, f in zip(evidence.places, evidence.ids, evidence.features, strict=True)
+    }
+
+
+@pytest.mark.parametrize("block", [512, 8])
+def test_a_text_is_looked_up_in_the_other_texts(vocabulary: CharacterVocabulary, block: int) -> None:
+    whole = experts(vocabulary, TEXTS)
+    for number, text in enumerate(TEXTS):
+        rest = experts(vocabulary, [other for other in TEXTS if other != text])
+        for row in make_rows([vocabulary.encode(t) for t in TEXTS], objective="text", block=block):
+            if row.text == number:  # the validation texts are the same ones, so its number fits there too
+                width = len(row.ids) - 1
+                seen, wanted = whole.about([row], width, learning=True), rest.about([row], width, learning=False)
+                assert spelled(seen) == spelled(wanted)
+                assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
+
+
+def test_near_duplicates_are_left_out_together(vocabulary: CharacterVocabulary) -> None:
+    train = [*TEXTS, TEXTS[2] + "!", TEXTS[2]]
+    made = experts(vocabulary, train, kin=[0, 1, 2, 3, 4, 5, 2, 2])
+    rest = experts(vocabulary, [text for i, text in enumerate(TEXTS) if i != 2])
+    rows = make_rows([vocabulary.encode(text) for text in train], objective="text", block=512)
+    validation = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    width = len(rows[2].ids) - 1
+    assert spelled(made.about([rows[2]], width, learning=True)) == spelled(
+        rest.about([validation[2]], width, learning=False)
+    )
+    assert made.about([rows[6]], width + 1, learning=True).places.size
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(st.lists(st.text("ab ", min_size=1, max_size=5), min_size=1, max_size=4), min_size=2, max_size=3),
+    st.lists(st.integers(1, 40), min_size=3, max_size=3),
+)
+def test_a_group_of_any_size_is_left_out_whole(said: list[list[str]], sizes: list[int]) -> None:
+    """What a text sees is what was counted without its group: of small groups, and of those counted once."""
+    vocabulary = CharacterVocabulary("ab ")
+    grouped = [[some[i % len(some)] for i in range(size)] for some, size in zip(said, sizes, strict=False)]
+    train = [text for group in grouped for text in group]
+    made = experts(vocabulary, train, kin=[number for number, group in enumerate(grouped) for _ in group])
+    rows = make_rows([vocabulary.encode(text) for text in train], objective="text", block=512)
+    first = 0
+    for number, group in enumerate(grouped):
+        others = [text for other in grouped[:number] + grouped[number + 1 :] for text in other]
+        rest = experts(vocabulary, others, validation=group)
+        own = rows[first : first + len(group)]
+        first += len(group)
+        width = max(len(row.ids) for row in own) - 1
+        asked = make_rows([vocabulary.encode(text) for text in group], objective="text", block=512)
+        seen, wanted = made.about(own, width, learning=True), rest.about(asked, width, learning=False)
+        assert spelled(seen) == spelled(wanted)
+        assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
+        again = made.about(own, width, learning=True)
+        assert spelled(again) == spelled(seen)
+
+
+def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabulary: CharacterVocabulary) -> None:
+    """The gate learns on what will be there: a kind of context that must have been seen n times has no rarer one."""
+    kinds = len(SETTINGS.kinds)
+
+    def totals(megabytes: float | None) -> np.ndarray:
+        """How often each kind of context was seen, in the texts' own counts, (P, K)."""
+        made = experts(vocabulary, TEXTS * 2, chosen=SETTINGS.model_copy(update={"megabytes": megabytes}))
+        seen = about(made, vocabulary, TEXTS * 2, learning=True)
+        return np.expm1(seen.clues.reshape(len(seen.clues), CLUES, -1)[:, 0, :kinds]).round()
+
+    whole, small = totals(None), totals(0.001)
+    least = [min((n for n in column if n > 0), default=np.inf) for column in small.T]
+    assert max(least) > 1
+    assert (small == np.where(whole >= least, whole, 0)).all()
+    assert (small < whole).any()
+
+
+def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:
+    seen = about(experts(vocabulary, TEXTS), vocabulary, TEXTS, learning=True)
+    width = max(map(len, TEXTS)) + 1
+    clues = seen.clues.reshape(len(TEXTS), width, CLUES, -1)
+    kinds = clues.shape[-1]
+    for i, text in enumerate(TEXTS):
+        assert (clues[i, len(text) + 1 :, [0, 1, 2, 4]] == 0).all()
+        places = seen.places[seen.places // kinds // width == i] // kinds % width
+        assert places.max() <= len(text)
+
+
+@pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])
+def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[str]) -> None:
+    made = experts(vocabulary, TEXTS[:4], background=background)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS, made.number).eval()
+    for member in network.members:
+        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+    artifacts = export(network)
+    runner = load_runner(
+        "blend", SETTINGS.model_dump(), Artifacts({**artifacts.weights, **made.arrays()}, artifacts.step)
+    )
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = made.about(rows, batch.inputs.shape[1], learning=False)
+    with torch.no_grad():
+        logits, (*_, (alone, _)) = network(
+            *map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features))
+        )
+    ours, _ = runner.read(batch.inputs, runner.start(len(rows)))
+    expected = torch.log_softmax(logits, -1).numpy()
+    assert np.abs(expected - torch.log_softmax(alone, -1).numpy())[batch.counted].max() > 0.1  # the counts were heard
+    assert ours[batch.counted] == pytest.approx(expected[batch.counted], abs=0.02)  # half precision
+
+
+def test_the_loss_at_birth_is_about_that_of_an_even_choice(vocabulary: CharacterVocabulary) -> None:
+    torch.manual_seed(0)
+    network = Blend(vocabulary.size, 5, SETTINGS).eval()
+    ids = torch.randint(4, vocabulary.size, (8, 31))
+    nothing = torch.zeros(0, dtype=torch.int64)
+    clues = torch.zeros(8 * 30, CLUES * 5)
+    with torch.no_grad():
+        logits, taught = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
+    one, other = (alone.log_softmax(-1) for alone, _ in taught[2:])
+    assert torch.allclose(logits, (one + other) / 2, atol=1e-6)  # experts that know nothing add nothing
+    nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
+    assert float(nats) == pytest.approx(math.log(vocabulary.size), abs=0.15)
+
+
+def test_members_learn_as_if_each_were_alone(vocabulary: CharacterVocabulary) -> None:
+    made = experts(vocabulary, TEXTS)
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = made.about(rows, batch.inputs.shape[1], learning=True)
+    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
+    targets = torch.from_numpy(np.ascontiguousarray(batch.targets))
+
+    def gradients(network: Blend) -> dict[str, torch.Tensor]:
+        _, taught = network(*shown)
+        loss = sum(weight * torch.nn.functional.cross_entropy(logits.mT, targets) for logits, weight in taught)
+        network.zero_grad()
+        torch.as_tensor(loss).backward()
+        return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+
+    torch.manual_seed(0)
+    both = build(vocabulary.size, SETTINGS, made.number).eval()
+    alone = build(vocabulary.size, SETTINGS.model_copy(update={"networks": 1}), made.number).eval()
+    together = gradients(both)
+    for number, member in enumerate(both.members):
+        alone.load_state_dict({name: value for name, value in member.state_dict().items() if "others" not in name})
+        prefix = prefixes_of(2)[number]
+        for name, gradient in gradients(alone).items():
+            torch.testing.assert_close(together[prefix + name], gradient)
+
+
+def test_threads_decide_nothing(vocabulary: CharacterVocabulary) -> None:
+    """Members learn in threads of their own; what is dropped depends on the seed alone, and is not the same for all."""
+    made = experts(vocabulary, TEXTS)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS.model_copy(update={"dropout": 0.5}), made.number).train()
+    for other in network.others:
+        other.load_state_dict({name: v for name, v in network.state_dict().items() if "others" not in name})
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = made.about(rows, batch.inputs.shape[1], learning=True)
+    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
+
+    def learnt(seed: int) -> list[torch.Tensor]:
+        torch.manual_seed(seed)
+        _, taught = network(*shown)
+        network.zero_grad()
+        torch.stack([logits.square().mean() for logits, _ in taught]).sum().backward()
+        return [taught[0][0], taught[1][0], *(p.grad for p in network.parameters() if p.grad is not None)]
+
+    first = learnt(1)
+    assert all(torch.equal(a, b) for a, b in zip(first, learnt(1), strict=True))
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], learnt(2)[0])
+
+
+def test_words_are_letters_digits_marks_and_underscores() -> None:
+    vocabulary = CharacterVocabulary("aب3_ َ.؟ #😂")
+    inside = in_word(vocabulary)
+    assert "".join(c for c, w in zip(vocabulary.characters, inside[4:], strict=True) if w) == "3_abبَ".replace("b", "")
+    assert inside[UNK] and not inside[BOS]
+
+
+@pytest.mark.parametrize("broken", ["output.bias", "gate_in.weight", "in_word", "counts.ids"])
+def test_arrays_that_do_not_fit_are_refused(vocabulary: CharacterVocabulary, broken: str) -> None:
+    made = experts(vocabulary, TEXTS)
+    torch.manual_seed(0)
+    weights = {**export(build(vocabulary.size, SETTINGS, made.number)).weights, **made.arrays()}
+    BlendRunner(SETTINGS, weights)
+    wrong = np.concatenate([weights[broken], weights[broken]]).astype(weights[broken].dtype)
+    if broken == "counts.ids":
+        wrong = weights["counts.counts"][:5]
+    with pytest.raises(ValueError):
+        BlendRunner(SETTINGS, weights | {broken: wrong})
+
+
+def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -> None:
+    """The other one's texts are the background now, and of its own texts the new one knows nothing yet."""
+    old = experts(vocabulary, TEXTS)
+    torch.manual_seed(0)
+    before = build(vocabulary.size, SETTINGS, old.number).eval()
+    for member in before.members:
+        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+    weights = {name: value.numpy() for name, value in before.state_dict().items()}
+    new = experts(vocabulary, [""], background=[text for text in TEXTS for _ in range(2)])
+    after = build(vocabulary.size, SETTINGS, new.number).eval()
+    take_over(after, vocabulary, weights, vocabulary)
+    inherit(after, SETTINGS, weights, SETTINGS)
+    kinds = new.number - old.number
+    with torch.no_grad():  # its own experts silenced
+        for member in after.members:
+            member.gate_out.bias[: FEATURES * kinds] = 0
+            assert not member.gate_out.weight[: FEATURES * kinds].any()
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = new.about(rows, batch.inputs.shape[1], learning=False)
+    # What the background says, as the old model would have heard it: the new texts' experts are left out.
+    kept = seen.places % new.number >= kinds
+    clues = seen.clues.reshape(len(seen.clues), CLUES, -1)[..., kinds:].reshape(len(seen.clues), -1)
+    places = seen.places // new.number * old.number + seen.places % new.number - kinds
+    with torch.no_grad():
+        ours, _ = after(*map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)))
+        heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.features[kept])
+        theirs, _ = before(*map(torch.from_numpy, heard))
+    assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-4)
+
+
+@pytest.mark.parametrize("background", [[], TEXTS[2:] * 2])
+def test_one_text_alone_is_stepped_as_many_are_read(vocabulary: CharacterVocabulary, background: list[str]) -> None:
+    """One row has a way of its own: nearly the same arithmetic, in another order."""
+    made = experts(vocabulary, TEXTS[:4], background=background)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS, made.number)
+    torch.nn.init.normal_(network.gate_out.weight, std=0.3)
+    runner = BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
+    drawn = np.random.default_rng(0).integers(4, 12, (1, 300))  # few ids, so that much comes back; beyond the window
+    for ids in (*(vocabulary.encode(text)[None] for text in TEXTS), drawn):
+        whole, end = runner.read(ids, runner.start(1))
+        state = runner.start(1)
+        for t in range(ids.shape[1]):
+            step, state = runner.step(ids[:, t], state)
+            assert step == pytest.approx(whole[:, t], abs=1e-4)
+        for one, other in zip(state, end, strict=True):
+            assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+
+
+def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> None:
+    made = experts(vocabulary, TEXTS)
+    torch.manual_seed(0)
+    weights = {**export(build(vocabulary.size, SETTINGS, made.number)).weights, **made.arrays()}
+    runner = BlendRunner(SETTINGS, weights)
+    ids = np.random.default_rng(0).integers(4, vocabulary.size, (2, 600))
+    whole, end = runner.read(ids, runner.start(2))
+    last, state = runner.read(ids, runner.start(2), last=1)
+    assert last[:, 0] == pytest.approx(whole[:, -1], abs=1e-5)
+    for one, other in zip(end, state, strict=True):
+        assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+
+
+@pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])
+def test_experts_and_network_make_up_the_model(vocabulary: CharacterVocabulary, background: list[str]) -> None:
+    made = experts(vocabulary, TEXTS[:4], background=background)
+    torch.manual_seed(0)
+    network = build(vocabulary.size, SETTINGS, made.number).eval()
+    for member in network.members:
+        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+    runner = BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
+    assert len(runner.experts) == made.number + 1
+    ids = np.stack([np.concatenate([[BOS], vocabulary.encode(text)])[:18] for text in TEXTS])
+    state = runner.start(len(ids))
+    for learnt in (False, True):
+        if learnt:
+            runner.learn(vocabulary.encode("شو رأيك بالبحر"))
+        for begin, end in ((0, 7), (7, 8), (8, 18)):
+            added, after = runner.contributions(ids[:, begin:end], state)
+            log_probabilities, state = runner.read(ids[:, begin:end], state)
+            total = added.astype(np.float64).sum(axis=2)
+            total -= np.log(np.exp(total).sum(axis=-1, keepdims=True))
+            assert total == pytest.approx(log_probabilities, abs=1e-4)
+            assert all((one == other).all() for one, other in zip(after, state, strict=True))
+        state = runner.start(len(ids))
+    # An expert speaks for what it has seen follow, and for nothing else.
+    runner.forget(vocabulary.encode("شو رأيك بالبحر"))
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows).inputs.astype(np.int64)
+    seen = made.about(rows, batch.shape[1], learning=False)
+    added, _ = runner.contributions(batch, runner.start(len(batch)))
+    places, followers = np.nonzero(added[:, :, 1:].reshape(-1, vocabulary.size))
+    real = batch.reshape(-1)[places // made.number] != PAD
+    assert set(zip(places[real].tolist(), followers[real].tolist(), strict=True)) == set(spelled(seen))
+
+
+def test_blends_put_together_say_the_mean_of_what_they_say(vocabulary: CharacterVocabulary) -> None:
+    made = experts(vocabulary, TEXTS)
+    alone = [SETTINGS.model_copy(update={"networks": n, "dropout": n / 10}) for n in (1, 2)]
+    arrays: list[dict[str, np.ndarray]] = []
+    for seed, own in enumerate(alone):
+        torch.manual_seed(seed)
+        network = build(vocabulary.size, own, made.number)
+        for member in network.members:
+            torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+            torch.nn.init.normal_(member.output.weight)
+        arrays.append({**export(network).weights, **made.arrays()})
+    settings, artifacts = merge(alone, arrays)
+    assert settings == SETTINGS.model_copy(update={"networks": 3, "dropout": 0.1})
+    ids = np.array([[BOS, *vocabulary.encode(TEXTS[0])]])
+    one, two = (
+        runner.read(ids, runner.start(1))[0].astype(np.float64)
+        for runner in (BlendRunner(own, theirs) for own, theirs in zip(alone, arrays, strict=True))
+    )
+    together = BlendRunner(settings, artifacts.weights)
+    mean = (one + 2 * two) / 3  # two members have two shares
+    mean -= np.log(np.exp(mean).sum(-1, keepdims=True))
+    assert together.read(ids, together.start(1))[0] == pytest.approx(mean, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("other", "texts", "why"),
+    [
+        ({"hidden": 24}, TEXTS, "sizes"),
+        ({}, TEXTS[:-1], "different texts"),
+        ({}, [*TEXTS, "شي جديد"], "different texts"),
+    ],
+)
+def test_blends_that_do_not_fit_are_not_put_together(
+    vocabulary: CharacterVocabulary, other: dict[str, int], texts: list[str], why: str
+) -> None:
+    settings = [SETTINGS, SETTINGS.model_copy(update=other)]
+    counted = [experts(vocabulary, some) for some in (TEXTS, texts)]
+    arrays = [
+        {**export(build(vocabulary.size, own, made.number)).weights, **made.arrays()}
+        for own, made in zip(settings, counted, strict=True)
+    ]
+    with pytest.raises(ValueError, match=why):
+        merge(settings, arrays)

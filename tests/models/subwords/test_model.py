@@ -1,0 +1,211 @@
+"""The next character by hypotheses, against the sum over all ways to cut the text."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from kammil.engine.onnx.runtime import NetworkRunner
+from kammil.errors import FolderError
+from kammil.language_model import Artifacts, rows
+from kammil.models.gru import network as gru_network
+from kammil.models.registry import load_runner
+from kammil.models.subwords.model import UnitRunner
+from kammil.models.subwords.trie import CHARACTERS, IDS, NONE, OFFSETS, ROOT, Trie, Units
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
+
+SIZE = 7
+LONGER = ((4, 5), (4, 5, 6), (5, 6), (4, 4), (6, 6, 6))
+SPELLED = [(id,) for id in range(SIZE)] + list(LONGER)
+
+typed = st.lists(st.sampled_from([UNK, 4, 5, 6]), max_size=7)
+inventories = st.sets(st.lists(st.integers(SPECIALS, SIZE - 1), min_size=2, max_size=5).map(tuple), max_size=12)
+
+
+@pytest.fixture(scope="module")
+def network() -> gru_network.GRU:
+    """Over all units; its weights are large, so that its choices are far from even."""
+    torch.manual_seed(0)
+    made = gru_network.build(len(SPELLED), gru_network.GRUSettings(embedding=8, hidden=16)).eval()
+    with torch.no_grad():
+        for weights in made.parameters():
+            weights.mul_(4)
+    return made
+
+
+@pytest.fixture(scope="module")
+def step(network: gru_network.GRU) -> NetworkRunner:
+    exported = gru_network.export(network).step
+    assert exported is not None
+    return NetworkRunner(exported)
+
+
+@pytest.fixture(scope="module")
+def exact(step: NetworkRunner) -> UnitRunner:
+    """With more hypotheses than there are ways to cut the texts of these tests."""
+    return UnitRunner(step, Units(SIZE, LONGER), hypotheses=64, least_share=0)
+
+
+@cache
+def slow(network: gru_network.GRU, text: tuple[int, ...]) -> float:
+    """Probability that a text begins like this: the sum over all ways to cut it, by their definition.
+
+    The last unit is the one that holds the last character; it may go on beyond.
+    """
+
+    def ways(rest: tuple[int, ...], units: tuple[int, ...]) -> float:
+        if not rest:
+            return 1
+        with torch.no_grad():
+            logits = network(torch.tensor([[BOS, *units]]))[0, -1].double()  # (U,)
+        p = torch.softmax(logits, -1).tolist()
+        total = 0.0
+        for unit, spelled in enumerate(SPELLED):
+            if spelled[: len(rest)] == rest:
+                total += p[unit]
+            elif rest[: len(spelled)] == spelled:
+                total += p[unit] * ways(rest[len(spelled) :], (*units, unit))
+        return total
+
+    return ways(text, ())
+
+
+@given(text=typed)
+def test_equals_the_sum_over_all_ways_to_cut(network: gru_network.GRU, exact: UnitRunner, text: list[int]) -> None:
+    ours, _ = exact.read(np.array([[BOS, *text]]), exact.start(1), last=1)
+    given = slow(network, tuple(text))
+    wanted = [slow(network, (*text, id)) / given for id in range(SIZE)]
+    assert np.exp(ours[0, 0]) == pytest.approx(np.array(wanted), abs=1e-5, rel=1e-3)
+
+
+@given(
+    texts=st.integers(1, 9).flatmap(
+        lambda length: st.lists(st.lists(st.integers(1, SIZE - 1), min_size=length, max_size=length), min_size=1)
+    ),
+    hypotheses=st.integers(2, 5),
+    least_share=st.sampled_from([0, 1e-5, 0.3]),
+)
+def test_few_hypotheses_give_a_distribution_all_the_same(
+    step: NetworkRunner, texts: list[list[int]], hypotheses: int, least_share: float
+) -> None:
+    runner = UnitRunner(step, Units(SIZE, LONGER), hypotheses=hypotheses, least_share=least_share)
+    ids = np.array([[BOS, *text] for text in texts])
+    ours, end = runner.read(ids, runner.start(len(ids)))
+    assert np.exp(ours.astype(np.float64)).sum(-1) == pytest.approx(1, abs=1e-5)
+    # Whatever was dropped, each text may end here, and go on with anything.
+    assert np.isfinite(ours[..., [UNK, *range(EOS, SIZE)]]).all()
+    assert end[0].sum(-1) == pytest.approx(1)
+    alone, _ = runner.read(ids[-1:], runner.start(1))
+    assert ours[-1] == pytest.approx(alone[0], abs=1e-4)
+
+
+def test_more_hypotheses_come_closer(network: gru_network.GRU, step: NetworkRunner) -> None:
+    generator = np.random.default_rng(0)
+    texts = generator.integers(SPECIALS, SIZE, (20, 7))
+    wanted = np.array([np.log(slow(network, tuple(map(int, text)))) for text in texts])
+
+    def far(hypotheses: int) -> float:
+        runner = UnitRunner(step, Units(SIZE, LONGER), hypotheses=hypotheses, least_share=0)
+        read, _ = runner.read(np.insert(texts, 0, BOS, axis=1), runner.start(20))
+        ours = np.take_along_axis(read[:, :-1], texts[:, :, None], -1).sum((1, 2))
+        return float(np.abs(ours - wanted).mean())
+
+    assert far(2) > 10 * far(8) > 0
+
+
+def test_without_longer_units_it_is_the_network(step: NetworkRunner) -> None:
+    runner = UnitRunner(step, Units(len(SPELLED), []))
+    ids = np.random.default_rng(1).integers(1, len(SPELLED), (3, 9))
+    ours, end = runner.read(ids, runner.start(3))
+    theirs, own = step.read(ids, step.start(3))
+    assert np.exp(ours) == pytest.approx(np.exp(theirs), abs=1e-5)
+    alive = end[0].argmax(-1)
+    assert end[3][np.arange(3), alive] == pytest.approx(own[0], abs=1e-5)
+
+
+def test_the_state_given_is_left_as_it_was(exact: UnitRunner) -> None:
+    _, state = exact.read(np.array([[BOS, 4, 5], [BOS, 6, 6]]), exact.start(2))
+    before = rows(state, np.arange(2))
+    exact.read(np.array([[6, 4], [6, 5]]), state)
+    for one, other in zip(before, state, strict=True):
+        assert np.array_equal(one, other)
+
+
+@given(inventories)
+def test_a_node_is_a_beginning_and_its_range_all_units_that_begin_so(longer: set[tuple[int, ...]]) -> None:
+    units = Units(SIZE, sorted(longer, reverse=True))
+    trie = Trie(units)
+    spelled = [(id,) for id in range(SIZE)] + list(units.longer)
+    node_of: dict[tuple[int, ...], int] = {(): ROOT}
+    for beginning in sorted({s[:n] for s in spelled for n in range(1, 6)}, key=len):
+        above = node_of[beginning[:-1]]
+        if beginning not in node_of:
+            node_of[beginning] = int(trie.child(np.array(above), np.array(beginning[-1])))
+        node = node_of[beginning]
+        assert trie.children[above] <= node < trie.children[above + 1]
+        assert trie.characters[node] == beginning[-1]
+        below = {u for u, s in enumerate(spelled) if s[: len(beginning)] == beginning}
+        assert set(trie.order[trie.first[node] : trie.stop[node]].tolist()) == below
+        whole = spelled.index(beginning) if beginning in spelled else NONE
+        assert trie.unit[node] == whole
+        assert set(trie.order[trie.below[node] : trie.stop[node]].tolist()) == below - {whole}
+    assert sorted(node_of.values()) == list(range(len(trie.first)))
+    for beginning, node in node_of.items():
+        for character in range(SIZE):
+            found = int(trie.child(np.array(node), np.array(character)))
+            assert found == node_of.get((*beginning, character), NONE)
+
+
+@given(inventories)
+def test_units_are_the_same_after_a_folder(longer: set[tuple[int, ...]]) -> None:
+    units = Units(SIZE, sorted(longer))
+    again = Units.from_arrays(units.arrays())
+    assert (again.characters, again.longer) == (units.characters, units.longer)
+    assert units.widths.tolist() == [1] * SIZE + [len(unit) for unit in units.longer]
+    assert units.size == len(units.widths)
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [
+        (OFFSETS, np.array([0, 2, 5, 7, 9, 99])),
+        (OFFSETS, np.array([0, 2, 5, -7, 9, 12])),
+        (OFFSETS, np.array([1, 2, 5, 7, 9, 12])),
+        (OFFSETS, np.array([0, 2, 3, 7, 9, 12])),
+        (OFFSETS, np.array([], np.int64)),
+        (OFFSETS, np.array([0, 2, 5, 7, 12])),
+        (OFFSETS, np.array([0.0, 2, 5, 7, 9, 12])),
+        (IDS, np.full(12, SIZE)),
+        (IDS, np.full(12, EOS)),
+        (IDS, np.full(12, -4)),
+        (IDS, np.full(12, 4)),  # the same unit twice
+        (IDS, np.full((12, 1), 4)),
+        (IDS, np.full(12, np.uint64(2**64 - 4))),
+        (IDS, np.zeros(0, np.int32)),
+        (CHARACTERS, np.array([SIZE + 1])),
+        (CHARACTERS, np.array([2**40])),
+        (CHARACTERS, np.array([PAD])),
+        (CHARACTERS, np.array([SIZE, SIZE])),
+        (CHARACTERS, np.array(SIZE)),
+        (CHARACTERS, None),
+        (OFFSETS, None),
+    ],
+)
+def test_foreign_arrays_are_refused(network: gru_network.GRU, name: str, array: NDArray[np.generic] | None) -> None:
+    exported = gru_network.export(network)
+    weights = {**exported.weights, **Units(SIZE, LONGER).arrays()}
+    assert load_runner("words", {}, Artifacts(weights, exported.step)).vocabulary_size == SIZE
+    if array is None:
+        del weights[name]
+    else:
+        weights[name] = array
+    with pytest.raises(
+        FolderError, match=r"^the words model's arrays do not fit \(.+\); copy the model folder again\.$"
+    ):
+        load_runner("words", {}, Artifacts(weights, exported.step))

@@ -1,0 +1,231 @@
+"""The Llama layout by an independent reading of it, the cache, and what a cache of a stranger may not do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from kammil.engine.onnx import runtime
+from kammil.errors import FolderError, OptionError
+from kammil.language_model import Artifacts, Ids, Runner
+from kammil.models.registry import family, load_runner, settings_of
+from kammil.models.transformer import network as transformer_network
+from kammil.models.transformer import onnx as transformer_onnx
+from kammil.models.transformer.network import Transformer, TransformerSettings
+
+SIZE, WIDTH, HEADS = 12, 8, 2
+
+
+def small(*, layers: int = 2, window: int = 1024) -> Transformer:
+    """A network whose weights are big enough to show every mistake."""
+    torch.manual_seed(0)
+    made = transformer_network.build(
+        SIZE, TransformerSettings(width=WIDTH, layers=layers, heads=HEADS, window=window)
+    ).eval()
+    with torch.no_grad():
+        for weights in made.parameters():
+            weights.normal_(std=0.6)
+    return made
+
+
+def running(made: Transformer) -> Runner:
+    return load_runner("transformer", {}, transformer_onnx.export(made))
+
+
+def drawn(rows: int, time: int) -> Ids:
+    return np.random.default_rng(1).integers(1, SIZE, (rows, time))
+
+
+@torch.no_grad()
+def log_probabilities(made: Transformer, ids: Ids) -> NDArray[np.float32]:
+    return made(torch.from_numpy(ids)).log_softmax(-1).numpy()
+
+
+def llama(w: dict[str, NDArray[np.float64]], config: dict[str, Any], ids: Ids) -> NDArray[np.float64]:
+    """Logits (T, V) of one text, written from the paper, position by position, over the weights by their Llama names.
+
+    A head's pairs are complex numbers here, and turning is a product.
+    """
+    layers, heads = config["num_hidden_layers"], config["num_attention_heads"]
+    each = config["hidden_size"] // heads
+
+    def norm(x: NDArray[np.float64], name: str) -> NDArray[np.float64]:
+        return x / math.sqrt((x**2).mean() + config["rms_norm_eps"]) * w[f"{name}.weight"]
+
+    def turned(x: NDArray[np.float64], t: int) -> NDArray[np.complex128]:
+        half = each // 2
+        return (x[:half] + 1j * x[half:]) * np.exp(1j * t * config["rope_theta"] ** (-np.arange(half) / half))
+
+    xs = [w["model.embed_tokens.weight"][i] for i in ids]
+    for layer in (f"model.layers.{i}" for i in range(layers)):
+        ys = [norm(x, f"{layer}.input_layernorm") for x in xs]
+        q, k, v = ([w[f"{layer}.self_attn.{c}_proj.weight"] @ y for y in ys] for c in "qkv")
+        for t in range(len(xs)):
+            begin = max(0, t - config["max_position_embeddings"] + 1)
+            found: list[NDArray[np.float64]] = []
+            for head in (slice(n * each, (n + 1) * each) for n in range(heads)):
+                fit = np.array(
+                    [(turned(q[t][head], t) * turned(k[j][head], j).conj()).real.sum() for j in range(begin, t + 1)]
+                )
+                fit = np.exp(fit / math.sqrt(each))
+                found.append(fit / fit.sum() @ np.array(v[begin : t + 1])[:, head])
+            xs[t] = xs[t] + w[f"{layer}.self_attn.o_proj.weight"] @ np.concatenate(found)
+        for t, x in enumerate(xs):
+            y = norm(x, f"{layer}.post_attention_layernorm")
+            gate, up = w[f"{layer}.mlp.gate_proj.weight"] @ y, w[f"{layer}.mlp.up_proj.weight"] @ y
+            xs[t] = x + w[f"{layer}.mlp.down_proj.weight"] @ (gate / (1 + np.exp(-gate)) * up)
+    return np.array([w["lm_head.weight"] @ norm(x, "model.norm") for x in xs])
+
+
+@pytest.mark.parametrize("window", [1024, 4])
+def test_both_sides_are_a_llama(window: int) -> None:
+    made, ids = small(window=window), drawn(2, 11)
+    config = transformer_onnx.llama_config(SIZE, TransformerSettings(width=WIDTH, layers=2, heads=HEADS, window=window))
+    w = {name: value.double().numpy() for name, value in made.state_dict().items()}
+    expected = torch.log_softmax(torch.from_numpy(np.stack([llama(w, config, row) for row in ids])), -1).numpy()
+    assert log_probabilities(made, ids) == pytest.approx(expected, abs=1e-4)
+    runner = running(made)
+    assert runner.read(ids, runner.start(2))[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
+    settings = TransformerSettings(width=WIDTH, layers=2, heads=HEADS)
+    inner = transformer_onnx.llama_config(SIZE, settings)["intermediate_size"]
+    expected = {
+        "model.embed_tokens.weight": (SIZE, WIDTH),
+        "model.norm.weight": (WIDTH,),
+        "lm_head.weight": (SIZE, WIDTH),
+    }
+    for i in range(2):
+        layer = f"model.layers.{i}"
+        expected |= {f"{layer}.self_attn.{c}_proj.weight": (WIDTH, WIDTH) for c in "qkvo"}
+        expected |= {f"{layer}.mlp.{c}_proj.weight": (inner, WIDTH) for c in ("gate", "up")}
+        expected |= {f"{layer}.mlp.down_proj.weight": (WIDTH, inner)}
+        expected |= {f"{layer}.{c}_layernorm.weight": (WIDTH,) for c in ("input", "post_attention")}
+    assert {name: array.shape for name, array in transformer_onnx.export(small()).weights.items()} == expected
+
+
+def test_what_left_the_window_changes_nothing() -> None:
+    made = small(layers=1, window=4)
+    runner, ids = running(made), drawn(1, 12)
+    whole, end = runner.read(ids, runner.start(1), last=1)
+    alone, _ = runner.read(ids[:, -4:], runner.start(1), last=1)  # at other places, at the same distances
+    longer, _ = runner.read(ids[:, -5:], runner.start(1), last=1)
+    assert whole == pytest.approx(alone, abs=1e-5)
+    assert whole == pytest.approx(longer, abs=1e-5)
+    nearer, _ = runner.read(ids[:, -3:], runner.start(1), last=1)
+    assert np.abs(whole - nearer).max() > 1e-3
+    assert [array.shape for array in end] == [(1, HEADS, 4, WIDTH // HEADS)] * 2
+
+
+def test_a_full_cache_is_stepped_as_it_is_read() -> None:
+    runner, ids = running(small(window=5)), drawn(2, 14)
+    whole, end = runner.read(ids, runner.start(2))
+    state = runner.start(2)
+    for t in range(14):
+        step, state = runner.step(ids[:, t], state)
+        assert step == pytest.approx(whole[:, t], abs=1e-5)
+    for one, other in zip(state, end, strict=True):
+        assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+
+
+@pytest.mark.parametrize("piece", [1, 4, 7, 20])
+def test_a_long_text_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
+    runner, ids = running(small()), drawn(2, 20)
+    whole, end = runner.read(ids, runner.start(2))
+    monkeypatch.setattr(runtime, "_PIECE", piece)
+    for last in (1, 4, 5, 19, 20):
+        parts, state = runner.read(ids, runner.start(2), last=last)
+        assert parts == pytest.approx(whole[:, -last:], abs=1e-5)
+        for one, other in zip(state, end, strict=True):
+            assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"width": 10, "heads": 4}, "heads"),
+        ({"width": 10}, "heads"),
+        ({"width": 12, "heads": 4}, "heads"),  # three each is no pair
+        ({"width": 4096, "layers": 64}, "window"),
+        ({"width": 0}, "width"),
+    ],
+)
+def test_sizes_that_cannot_be_are_refused(values: dict[str, int], name: str) -> None:
+    with pytest.raises(OptionError, match=f"^{name} is [0-9]+, but: "):
+        settings_of(family("transformer"), values)
+
+
+@pytest.mark.parametrize("values", [{"width": 2, "heads": 1, "layers": 1}, {"width": 64, "heads": 8, "window": 1}])
+def test_the_smallest_sizes_run(values: dict[str, int]) -> None:
+    torch.manual_seed(0)
+    made = transformer_network.build(SIZE, TransformerSettings(**values)).eval()
+    runner, ids = running(made), drawn(2, 6)
+    assert runner.read(ids, runner.start(2))[0] == pytest.approx(log_probabilities(made, ids), abs=1e-5)
+
+
+# ---- hostile caches
+
+
+def altered(change: Callable[[onnx.ModelProto], None]) -> Runner:
+    """The runner of a graph that somebody changed."""
+    graph = onnx.load_model_from_string(transformer_onnx.export(small()).step or b"")
+    change(graph)
+    return load_runner("transformer", {}, Artifacts({}, graph.SerializeToString()))
+
+
+def doubled(graph: onnx.ModelProto) -> None:
+    """One state remembers everything twice."""
+    for node in graph.graph.node:
+        if node.output[0] == "next_state_1":
+            node.output[0] = "kept"
+    graph.graph.node.append(helper.make_node("Concat", ["kept", "kept"], ["next_state_1"], axis=2))
+
+
+def forgetful(graph: onnx.ModelProto) -> None:
+    """One state forgets what the others keep."""
+    end = numpy_helper.from_array(np.array([-2]), "short")
+    graph.graph.initializer.append(end)
+    for node in graph.graph.node:
+        if node.output[0] == "next_state_1":
+            node.input[1] = "short"
+
+
+@pytest.mark.parametrize("change", [doubled, forgetful])
+def test_a_cache_of_another_length_is_refused(change: Callable[[onnx.ModelProto], None]) -> None:
+    runner = altered(change)
+    with pytest.raises(FolderError, match="other shapes"):
+        runner.read(drawn(1, 5), runner.start(1))
+
+
+@pytest.mark.parametrize("axis", [1, 3])
+def test_only_one_size_of_a_state_may_be_open(axis: int) -> None:
+    def opened(graph: onnx.ModelProto) -> None:
+        graph.graph.input[2].type.tensor_type.shape.dim[axis].dim_param = "S"
+
+    with pytest.raises(FolderError, match="open"):
+        altered(opened)
+
+
+def test_the_open_size_has_its_name() -> None:
+    def renamed(graph: onnx.ModelProto) -> None:
+        graph.graph.input[2].type.tensor_type.shape.dim[2].dim_param = "anything"
+
+    with pytest.raises(FolderError, match="open"):
+        altered(renamed)
+
+
+def test_a_cache_that_outgrows_every_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = running(small())
+    monkeypatch.setattr(runtime, "LARGEST_STATE", 4 * 10 * WIDTH)  # keys and values of two layers, ten positions
+    _, state = runner.read(drawn(3, 10), runner.start(3))
+    with pytest.raises(FolderError, match="do not trust it"):
+        runner.step(drawn(3, 1)[:, 0], state)

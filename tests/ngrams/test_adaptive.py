@@ -1,0 +1,232 @@
+"""Texts learnt while running: as if they had been counted, and as if they had never been."""
+
+from __future__ import annotations
+
+import ctypes
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from pydoc_data.topics import topics
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+import regex
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kammil
+from kammil.engine.build import library
+from kammil.errors import OptionError
+from kammil.language_model import Ids, LogProbabilities
+from kammil.models.blend import model as blend_model
+from kammil.models.blend.experts import Experts
+from kammil.models.blend.merge import build, export
+from kammil.models.blend.model import BlendRunner
+from kammil.models.blend.settings import BlendSettings
+from kammil.ngrams import adaptive
+from kammil.ngrams.contexts import Contexts
+from kammil.vocabulary import BOS, EOS, CharacterVocabulary
+
+SETTINGS = BlendSettings(embedding=8, hidden=16, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w"))
+TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطلع بكرا عالجبل", "كيفك اليوم يا صديقي", "كيف الجو عندكن اليوم؟"]
+VOCABULARY = CharacterVocabulary.from_texts(TEXTS)
+
+
+def counted(texts: list[str]) -> BlendRunner:
+    """A blend with the counts of these texts, and the same weights for any."""
+    encoded = [VOCABULARY.encode(text) for text in texts]
+    held_out = [VOCABULARY.encode(TEXTS[0])]
+    background = [VOCABULARY.encode(TEXTS[2])] * 2
+    made = Experts(
+        encoded, held_out, kin=list(range(len(texts))), background=background, vocabulary=VOCABULARY, settings=SETTINGS
+    )
+    torch.manual_seed(0)
+    network = build(VOCABULARY.size, SETTINGS, made.number)
+    torch.nn.init.normal_(network.gate_out.weight, std=0.3)
+    return BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
+
+
+def said(runner: BlendRunner, ids: Ids) -> LogProbabilities:
+    return runner.read(ids, runner.start(len(ids)))[0]
+
+
+def read(text: str) -> Ids:
+    return np.concatenate([[BOS], VOCABULARY.encode(text)])[None]
+
+
+ENGINES = pytest.mark.parametrize("code", [None, *([library()] if library() else [])])
+
+
+def learning_two(code: ctypes.CDLL | None) -> BlendRunner:
+    """A blend that counts the first two texts, and has learnt the others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blend_model, "library", lambda: code)
+        runner = counted(TEXTS[:2])
+    runner.learn(VOCABULARY.encode(TEXTS[2]))
+    runner.learn(VOCABULARY.encode(TEXTS[3]))
+    return runner
+
+
+@ENGINES
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_learnt_text_is_as_if_it_had_been_counted(
+    text: str, code: ctypes.CDLL | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for what is believed beyond that, which is looked at below."""
+    monkeypatch.setattr(adaptive, "BELIEF", 0)
+    learning = learning_two(code)
+    expected = said(counted(TEXTS), read(text))
+    assert said(learning, read(text)) == pytest.approx(expected, abs=1e-3)
+    assert np.abs(said(counted(TEXTS[:2]), read(text)) - expected).max() > 0.01
+    state = learning.start(1)
+    for t, id in enumerate(read(text)[0]):  # stepping knows it as well
+        step, state = learning.step(np.array([id]), state)
+        assert step == pytest.approx(expected[:, t], abs=1e-3)
+
+
+@ENGINES
+@pytest.mark.parametrize("text", TEXTS)
+def test_after_long_contexts_it_is_believed_as_far_as_others_do_not_know_them(
+    text: str, code: ctypes.CDLL | None
+) -> None:
+    """Of the kinds here the last five characters are long enough, by one, and two words, by two."""
+    learning, ids = learning_two(code), read(text)
+    (ours,), _ = learning.contributions(ids, learning.start(1))  # (T, E, V)
+    (plain,), _ = counted(TEXTS).contributions(ids, learning.start(1))
+    beyond = dict(zip(learning.experts, (ours - plain).swapaxes(0, 1), strict=True))
+    followers = {part: fives(part) for part in (tuple(TEXTS), tuple(TEXTS[2:]))}
+    line = [BOS] * 5 + ids[0].tolist()
+    for t in range(ids.shape[1]):
+        every, own = (followers[part][tuple(line[t + 1 : t + 6])] for part in followers)
+        wanted = np.zeros(VOCABULARY.size)
+        for id, count in own.items():
+            wanted[id] = adaptive.BELIEF * count / every.total()
+        assert beyond["counts o5"][t] == pytest.approx(wanted, abs=1e-4)
+    assert beyond["counts w1"].max() == pytest.approx(2 * adaptive.BELIEF, abs=1e-4) or text in TEXTS[:2]
+    for name in learning.experts:
+        if name not in ("counts o5", "counts w1", "network"):
+            assert beyond[name] == pytest.approx(0, abs=1e-4)
+
+
+def fives(texts: Sequence[str]) -> defaultdict[tuple[int, ...], Counter[int]]:
+    """What followed any five characters, and how often."""
+    found: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+    for text in texts:
+        line = [BOS] * 6 + VOCABULARY.encode(text).tolist() + [EOS]
+        for t in range(6, len(line)):
+            found[tuple(line[t - 5 : t])][line[t]] += 1
+    return found
+
+
+def english() -> list[str]:
+    """Sentences of Python's own documentation."""
+    whole = " ".join(" ".join(topics[name].split()) for name in sorted(topics))
+    return [one for one in regex.split(r"(?<=[.!?]) ", whole) if regex.fullmatch(r"[A-Z][a-z ,'-]{30,120}\.", one)]
+
+
+ENGLISH = [
+    ("Reticulate the splines before lunch", "Reticulate the sp", "splines"),
+    ("Deploy the frobnicator on Tuesday", "Deploy the fr", "frobnicator"),
+    ("My cat Zubrovka sleeps on the piano", "My cat Zu", "Zubrovka"),
+]
+ARABIC = [
+    ("قطايف بالجوز والقشطة", "قطايف بال", "بالجوز"),
+    ("اجتماع كرنبوزة بكرا العصر", "اجتماع كر", "كرنبوزة"),
+    ("شوفي زرقوطة تحت الطاولة", "شوفي زر", "زرقوطة"),
+]
+SMALL: dict[str, Any] = {"embedding": 24, "hidden": 48, "epochs": 3, "device": "cpu", "threads": 1}
+
+
+@pytest.mark.parametrize("kind", ["english", "arabic", "with a background and a budget", "bundled"])
+def test_words_of_a_text_are_suggested_after_it_was_learnt_once(
+    kind: str, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On any blend; three small ones are trained for it."""
+    folder = tmp_path / "model"
+    if kind == "english":
+        kammil.train(english()[:300], out=folder, **SMALL)
+    elif kind == "arabic":
+        kammil.train(texts[:300], out=folder, **SMALL)
+    elif kind != "bundled":
+        source = tmp_path / "base.txt"
+        source.write_text("\n".join(english()[:300]), "utf-8")
+        base = {"source": str(source), "model": "gru", **SMALL, "epochs": 1}
+        kammil.train(english()[300:400], out=folder, base=base, megabytes=0.06, **SMALL)
+    model = kammil.load() if kind == "bundled" else kammil.load(folder)
+    for text, prefix, word in ARABIC if kind in ("arabic", "bundled") else ENGLISH:
+        assert word not in [one.text for one in model.suggest(prefix)]
+        model.learn(text)
+        assert word in [one.text for one in model.suggest(prefix)]
+        model.forget(text)
+        assert word not in [one.text for one in model.suggest(prefix)]
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.sampled_from(TEXTS), max_size=6), st.randoms())
+def test_what_is_forgotten_was_never_there(texts: list[str], random: Random) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(adaptive, "_MUCH", random.choice([50, 1 << 17]))  # what came last joins the others soon, or never
+        _forgotten(texts, random)
+
+
+def _forgotten(texts: list[str], random: Random) -> None:
+    runner = counted(TEXTS[:2])
+    before = said(runner, read(TEXTS[3]))
+    for text in texts:
+        runner.learn(VOCABULARY.encode(text))
+        runner.learn_all([VOCABULARY.encode(text)])
+    texts = texts * 2
+    random.shuffle(texts)
+    assert all(runner.forget(VOCABULARY.encode(text)) for text in texts)
+    assert (said(runner, read(TEXTS[3])) == before).all()
+    assert not runner.forget(VOCABULARY.encode(TEXTS[0]))
+
+
+def test_nothing_is_left_of_what_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adaptive, "_MUCH", 50)
+    made = adaptive.Learnt(Contexts(("o1", "w"), np.ones(VOCABULARY.size, np.bool_)))
+    texts = [VOCABULARY.encode(text) for text in TEXTS] * 20
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(made.learn, [[ids] for ids in texts]))
+        assert len(made) == 80
+        assert all(pool.map(made.forget, texts))
+    assert not made and not any(len(level.pairs) for level in made.levels)
+
+
+@pytest.mark.parametrize("id", [-1, VOCABULARY.size, 1 << 40])
+def test_ids_that_there_are_not_cannot_be_learnt(id: int) -> None:
+    runner = counted(TEXTS[:2])
+    before = said(runner, read(TEXTS[3]))
+    with pytest.raises(IndexError):
+        runner.learn(np.array([5, id]))
+    assert not runner.forget(np.array([5, id]))
+    assert (said(runner, read(TEXTS[3])) == before).all()
+
+
+def test_the_very_next_suggestion_knows_it(folder_of: Callable[[str], Path]) -> None:
+    model = kammil.load(folder_of("blend"))
+    session, text = model.session(), "قطايف قطايف بالجوز"
+    session.update("قطا")
+    before = model.score("يف", given="قطا").bits[0]
+    asked = session.complete(temperature=0, length=1).bits
+    for _ in range(5):
+        model.learn(text)
+    assert model.score("يف", given="قطا").bits[0] < before
+    assert session.complete(temperature=0, length=1).bits != asked
+    for _ in range(5):
+        model.forget(text)
+    assert session.complete(temperature=0, length=1).bits == asked
+
+
+def test_what_cannot_be_learnt_is_said_in_one_sentence(folder_of: Callable[[str], Path]) -> None:
+    with pytest.raises(OptionError, match="train one with --model blend"):
+        kammil.load(folder_of("ngram")).learn("شو")
+    model = kammil.load(folder_of("blend"))
+    with pytest.raises(OptionError, match="is empty"):
+        model.learn(" ")
+    with pytest.raises(OptionError, match="was not learnt"):
+        model.forget("شو")

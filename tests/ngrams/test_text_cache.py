@@ -1,0 +1,115 @@
+"""What a text has said before, against a plain search."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.language_model import Ids
+from kammil.ngrams.text_cache import WINDOW, History, columns
+from kammil.vocabulary import PAD
+
+TEXTS = st.lists(st.integers(4, 7), min_size=1, max_size=25)
+KINDS = 2
+
+
+def keyed(ids: list[int]) -> np.ndarray:
+    """Keys of the last one and of the last two ids, (1, T, 2)."""
+    return np.array([[[now, 100 + 10 * before + now] for before, now in zip([0, *ids], ids, strict=False)]], np.uint32)
+
+
+def searched(ids: list[int]) -> dict[tuple[int, int, int], int]:
+    """(position, kind, follower) -> how often, by looking at all pairs."""
+    keys = keyed(ids)[0].tolist()
+    found: Counter[tuple[int, int, int]] = Counter()
+    for t in range(len(ids)):
+        for earlier in range(max(0, t - WINDOW), t):
+            for kind in range(KINDS):
+                if keys[earlier][kind] == keys[t][kind]:
+                    found[t, kind, ids[earlier + 1]] += 1
+    return dict(found)
+
+
+@given(TEXTS)
+def test_it_finds_what_a_search_finds(ids: list[int]) -> None:
+    history = History(KINDS)
+    entries, _ = history.read(np.array([ids]), keyed(ids), history.start(1), last=len(ids))
+    found = {
+        (int(p) // KINDS, int(p) % KINDS, int(i)): int(c)
+        for p, i, c in zip(entries.places, entries.ids, entries.counts, strict=True)
+    }
+    assert found == searched(ids)
+    for t in range(len(ids)):
+        for kind in range(KINDS):
+            here = [n for (at, k, _), n in found.items() if (at, k) == (t, kind)]
+            assert (entries.totals[t, kind], entries.distinct[t, kind]) == (sum(here), len(here))
+
+
+@given(TEXTS, st.integers(0, 25))
+def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> None:
+    history = History(KINDS)
+    whole, end = history.read(np.array([ids]), keyed(ids), history.start(1), last=len(ids))
+    cut = min(cut, len(ids))
+    line: Ids = np.array([ids])
+    _, state = history.read(line[:, :cut], keyed(ids)[:, :cut], history.start(1), last=0)
+    rest, state = history.read(line[:, cut:], keyed(ids)[:, cut:], state, last=len(ids) - cut)
+    kept = whole.places >= cut * KINDS
+    assert (rest.places + cut * KINDS == whole.places[kept]).all()
+    assert (rest.ids == whole.ids[kept]).all() and (rest.counts == whole.counts[kept]).all()
+    for one, other in zip(state, end, strict=True):
+        assert (one == other).all()
+
+
+@given(st.lists(TEXTS, min_size=1, max_size=3), st.sampled_from([1, 25]))
+def test_stepping_is_reading(texts: list[list[int]], repeat: int) -> None:
+    """Side by side, padded behind, and one by one; beyond the window too."""
+    texts = [text * repeat for text in texts]
+    history = History(KINDS)
+    width = max(map(len, texts))
+    ids = np.array([text + [PAD] * (width - len(text)) for text in texts])
+    keys = np.concatenate([np.pad(keyed(t), ((0, 0), (0, width - len(t)), (0, 0))) for t in texts])
+    whole, end = history.read(ids, keys, history.start(len(texts)), last=width)
+    together = history.start(len(texts))
+    alone = [history.start(1) for _ in texts]
+    for t in range(width):
+        (places, followed, counted), together = history.step(ids[:, t], keys[:, t], together)
+        position, kind = np.divmod(whole.places, KINDS)
+        here = position % width == t
+        assert places.tolist() == (position[here] // width * KINDS + kind[here]).tolist()
+        assert followed.tolist() == whole.ids[here].tolist() and counted.tolist() == whole.counts[here].tolist()
+        for row in range(len(texts)):
+            followers, alone[row] = history.step_one(int(ids[row, t]), keys[row, t], alone[row])
+            mine = places // KINDS == row
+            spelled = {(k, i): n for k, counts in followers.items() for i, n in counts.items()}
+            said = zip((places[mine] % KINDS).tolist(), followed[mine].tolist(), counted[mine].tolist(), strict=True)
+            assert spelled == {(k, i): n for k, i, n in said}
+    for one, other in zip(together, end, strict=True):
+        assert (one == other).all()
+
+
+def test_the_window_forgets() -> None:
+    history = History(KINDS)
+    ids = [4, 5, *[6] * WINDOW, 4]
+    entries, _ = history.read(np.array([ids]), keyed(ids), history.start(1), last=1)
+    assert not len(entries.places)
+    entries, _ = history.read(np.array([ids[1:]]), keyed(ids[1:]), history.start(1), last=1)
+    ids = [4, 5, *[6] * (WINDOW - 2), 4]
+    entries, _ = history.read(np.array([ids]), keyed(ids), history.start(1), last=1)
+    assert entries.ids.tolist() == [5]
+
+
+def test_padding_is_no_context() -> None:
+    history = History(KINDS)
+    ids = np.array([[4, 5, 4, PAD, PAD]])
+    entries, _ = history.read(ids, np.zeros((1, 5, KINDS), np.uint32), history.start(1), last=5)
+    assert set((entries.places // KINDS).tolist()) == {1, 2}
+
+
+def test_a_kind_that_is_not_counted_is_refused() -> None:
+    assert columns(("o1", "w", "o3"), ("o3", "o1")).tolist() == [2, 0]
+    with pytest.raises(ValueError, match="o2 is looked up"):
+        columns(("o1",), ("o2",))

@@ -1,0 +1,326 @@
+"""`/v1/completions`, asked by OpenAI's own client and by hand, of a real server process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import socket
+from typing import Any
+
+import pytest
+from tests.server.conftest import Running, until
+
+from kammil.completion.completer import Completer
+from kammil.vocabulary import BOS, EOS, PAD, UNK
+
+openai = pytest.importorskip("openai")
+
+PROMPTS = ["شو حلو", "مرحبا كيفك", "", "والله العظيم"]
+
+
+@pytest.fixture(scope="module")
+def client(server: Running) -> Any:
+    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def test_the_client_gets_the_text_of_the_model(client: Any, bundled: Completer) -> None:
+    got = client.completions.create(model="levantine", prompt="شو حلو", max_tokens=30, temperature=0.7, seed=1)
+    assert got.choices[0].text == bundled.complete("شو حلو", length=30, temperature=0.7, seed=1).text
+    assert got.object == "text_completion" and got.id.startswith("cmpl-") and got.model == "levantine"
+    assert got.choices[0].finish_reason == "length"
+    assert got.usage.model_dump(exclude_none=True) == {"prompt_tokens": 6, "completion_tokens": 30, "total_tokens": 36}
+
+
+def test_openais_defaults(client: Any, bundled: Completer) -> None:
+    got = client.completions.create(model="levantine", prompt="شو", seed=3)
+    assert got.choices[0].text == bundled.complete("شو", length=16, temperature=1, seed=3).text
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_a_stream_is_the_same_text(client: Any, n: int) -> None:
+    asked: dict[str, Any] = {"model": "levantine", "prompt": PROMPTS[:2], "max_tokens": 25, "n": n, "seed": 7}
+    whole = client.completions.create(**asked)
+    texts, reasons, usage = [""] * (2 * n), [None] * (2 * n), None
+    for chunk in client.completions.create(**asked, stream=True, stream_options={"include_usage": True}):
+        usage = chunk.usage or usage
+        for choice in chunk.choices:
+            texts[choice.index] += choice.text
+            reasons[choice.index] = choice.finish_reason or reasons[choice.index]
+    assert texts == [choice.text for choice in whole.choices]
+    assert reasons == [choice.finish_reason for choice in whole.choices]
+    assert usage == whole.usage
+
+
+def test_many_at_once_get_what_each_gets_alone(server: Running, bundled: Completer) -> None:
+    async def main() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+
+            async def one(i: int) -> str:
+                asked: dict[str, Any] = {
+                    "model": "levantine",
+                    "prompt": PROMPTS[i % 4],
+                    "max_tokens": 5 + i,
+                    "seed": i,
+                    "temperature": 0.8,
+                }
+                if i % 2:
+                    return (await client.completions.create(**asked)).choices[0].text
+                stream = await client.completions.create(**asked, stream=True)
+                return "".join([chunk.choices[0].text async for chunk in stream])
+
+            return await asyncio.gather(*(one(i) for i in range(16)))
+
+    wanted = [bundled.complete(PROMPTS[i % 4], length=5 + i, seed=i, temperature=0.8).text for i in range(16)]
+    assert asyncio.run(main()) == wanted
+
+
+def test_stop_strings_and_penalties(client: Any, bundled: Completer) -> None:
+    options: dict[str, Any] = {"presence_penalty": 1.5, "frequency_penalty": 0.5, "seed": 2}
+    got = client.completions.create(model="levantine", prompt="شو", max_tokens=60, stop=[" ", "!"], **options)
+    wanted = bundled.complete("شو", length=60, temperature=1, stop=(" ", "!"), **options)
+    assert got.choices[0].text == wanted.text
+    assert got.choices[0].finish_reason == "stop"
+
+
+def test_more_fields(client: Any, bundled: Completer) -> None:
+    extra = {"top_k": 4, "min_p": 0.02, "repetition_penalty": 1.2, "nobody": {"knows": "this"}}
+    got = client.completions.create(model="levantine", prompt="شو", max_tokens=20, seed=4, extra_body=extra)
+    wanted = bundled.complete("شو", length=20, temperature=1, seed=4, top_k=4, min_p=0.02, repetition_penalty=1.2)
+    assert got.choices[0].text == wanted.text
+    for preset in ("predictive", "creative", "exact"):
+        got = client.completions.create(
+            model="levantine", prompt="شو", max_tokens=12, seed=4, extra_body={"preset": preset}
+        )
+        assert got.choices[0].text == bundled.complete("شو", length=12, seed=4, preset=preset).text
+
+
+def test_the_best_of_several(client: Any, bundled: Completer) -> None:
+    got = client.completions.create(model="levantine", prompt="شو", max_tokens=12, n=2, best_of=5, seed=1)
+    wanted = bundled.samples("شو", 2, length=12, temperature=1, best_of=5, seed=1)
+    assert [choice.text for choice in got.choices] == [one.text for one in wanted]
+
+
+def test_bias_forces_and_forbids(client: Any, bundled: Completer) -> None:
+    id = int(bundled.vocabulary.encode("ب")[0])
+    got = client.completions.create(
+        model="levantine", prompt="شو", max_tokens=4, temperature=0, logit_bias={str(id): 100}
+    )
+    assert got.choices[0].text == "بببب"
+    got = client.completions.create(model="levantine", prompt="شو", max_tokens=60, n=4, logit_bias={str(id): -100})
+    assert not any("ب" in choice.text for choice in got.choices)
+
+
+def test_log_probabilities_are_those_of_the_model(client: Any, bundled: Completer) -> None:
+    got = client.completions.create(model="levantine", prompt="شو حلو", max_tokens=12, seed=5, logprobs=3)
+    choice, wanted = got.choices[0], bundled.complete("شو حلو", length=12, temperature=1, seed=5)
+    assert "".join(choice.logprobs.tokens) == choice.text == wanted.text
+    bits = [-value / math.log(2) for value in choice.logprobs.token_logprobs]
+    assert bits == pytest.approx(list(wanted.bits), abs=1e-3)
+    assert choice.logprobs.text_offset == list(range(12))
+    for token, value, top in zip(
+        choice.logprobs.tokens, choice.logprobs.token_logprobs, choice.logprobs.top_logprobs, strict=True
+    ):
+        assert top[token] == value
+        assert len(top) in (3, 4)
+        assert max(top.values()) <= 0
+
+
+def test_echo_scores_the_prompt(client: Any, bundled: Completer) -> None:
+    text = "شو حلو الشعور"
+    got = client.completions.create(model="levantine", prompt=text, max_tokens=0, echo=True, logprobs=1)
+    choice = got.choices[0]
+    assert choice.text == text == "".join(choice.logprobs.tokens)
+    assert choice.logprobs.token_logprobs[0] is None and choice.logprobs.top_logprobs[0] is None
+    bits = [-value / math.log(2) for value in choice.logprobs.token_logprobs[1:]]
+    assert bits == pytest.approx(list(bundled.score(text).bits[1:-1]), abs=1e-3)
+
+
+def test_what_a_harness_asks_gives_the_bits_of_the_model(server: Running, bundled: Completer) -> None:
+    """The calls of lm-eval's `local-completions`: tokens from the server, each text scored after the first token."""
+    info = server.ask("/tokenizer_info").json
+    assert {"eos_token", "bos_token", "eos_token_id", "bos_token_id"} <= info.keys()
+    texts = ["شو حلو الشعور", "كيفك ☃ اليوم"]
+    prompts = [
+        [info["bos_token_id"], *server.ask("/tokenize", {"prompt": text, "add_special_tokens": False}).json["tokens"]]
+        for text in texts
+    ]
+    asked = {"model": "levantine", "prompt": prompts, "temperature": 0, "max_tokens": 1, "logprobs": 1}
+    got = server.ask("/v1/completions", asked | {"seed": 1234, "echo": True}).json
+    for text, choice in zip(texts, got["choices"], strict=True):
+        values = choice["logprobs"]["token_logprobs"][1:-1]
+        assert len(values) == len(choice["logprobs"]["top_logprobs"][1:-1]) == len(text)
+        assert -sum(values) / math.log(2) == pytest.approx(sum(bundled.score(text).bits[:-1]), abs=1e-2)
+        for value, top in zip(values, choice["logprobs"]["top_logprobs"][1:-1], strict=True):
+            assert value <= max(top.values())
+
+
+def test_a_text_that_the_model_ends_has_a_token_for_its_end(server: Running, bundled: Completer) -> None:
+    end = server.ask("/tokenizer_info").json
+    asked = {"prompt": "شو", "max_tokens": 5, "logprobs": 0, "logit_bias": {str(end["eos_token_id"]): 100}}
+    for echo, offset in ((False, 0), (True, 2)):
+        got = server.ask("/v1/completions", asked | {"echo": echo}).json
+        (choice,) = got["choices"]
+        assert choice["finish_reason"] == "stop"
+        assert choice["logprobs"]["tokens"][-1] == end["eos_token"]
+        assert choice["logprobs"]["text_offset"][-1] == offset
+        assert got["usage"]["completion_tokens"] == 1
+
+
+def test_streamed_tokens_are_those_of_the_whole(client: Any) -> None:
+    asked: dict[str, Any] = {"model": "levantine", "prompt": [[70, 60], [BOS, 60, 70]], "max_tokens": 9, "seed": 7}
+    asked |= {"echo": True, "logprobs": 2, "stop": ["ا"], "n": 2}
+    whole = client.completions.create(**asked)
+    made: list[dict[str, list[Any]]] = [{} for _ in whole.choices]
+    for chunk in client.completions.create(**asked, stream=True):
+        for choice in chunk.choices:
+            for name, values in choice.logprobs.model_dump().items():
+                made[choice.index].setdefault(name, []).extend(values)
+    for streamed, choice in zip(made, whole.choices, strict=True):
+        wanted = choice.logprobs.model_dump()
+        assert streamed["tokens"] == wanted["tokens"]
+        assert streamed["text_offset"] == wanted["text_offset"]
+        # Rows of a batch add up in another order than a row alone: the last bit may differ.
+        assert streamed["token_logprobs"][0] == wanted["token_logprobs"][0]
+        assert streamed["token_logprobs"][1:] == pytest.approx(wanted["token_logprobs"][1:], abs=1e-5)
+        for top, other in zip(streamed["top_logprobs"], wanted["top_logprobs"], strict=True):
+            assert (top is None) == (other is None)
+            assert top is None or top == pytest.approx(other, abs=1e-5)
+
+
+def test_specials_within_a_prompt_of_tokens_are_unknown_characters(client: Any) -> None:
+    def ask(prompt: list[int]) -> Any:
+        asked: dict[str, Any] = {"model": "levantine", "prompt": prompt, "max_tokens": 8, "seed": 3}
+        return client.completions.create(**asked, echo=True, logprobs=2)
+
+    for special in (PAD, BOS, EOS):
+        got, wanted = ask([60, special, 70]), ask([60, UNK, 70])
+        assert got.choices == wanted.choices and got.usage == wanted.usage
+        assert got.usage.prompt_tokens == 3
+        assert got.choices[0].logprobs.tokens[1] == "<|unknown|>"
+    for first in (PAD, EOS):
+        assert ask([first, 70]).choices == ask([UNK, 70]).choices
+    assert ask([BOS, 70]).choices[0].text == ask([70]).choices[0].text  # in front BOS is what it is
+
+
+def test_usage_comes_with_the_last_event_or_with_every_one(client: Any) -> None:
+    asked: dict[str, Any] = {"model": "levantine", "prompt": "شو حلو", "max_tokens": 30, "seed": 1, "stream": True}
+    for given, last, each in (
+        (None, False, False),
+        ({}, False, False),
+        ({"include_usage": None}, False, False),
+        ({"include_usage": False, "continuous_usage_stats": True}, False, False),
+        ({"include_usage": True}, True, False),
+        ({"include_usage": True, "continuous_usage_stats": True}, True, True),
+    ):
+        events = list(client.completions.create(**asked, **({} if given is None else {"stream_options": given})))
+        told = [event.usage for event in events if event.choices]
+        assert [usage is not None for usage in told] == [each] * len(told)
+        assert (not events[-1].choices) == last
+        if last:
+            usage = events[-1].usage
+            assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 30, 36)
+        if each:
+            written = [usage.completion_tokens for usage in told]
+            assert written == sorted(written) and written[0] > 0 and written[-1] == 30
+            assert all(usage.total_tokens == 6 + usage.completion_tokens for usage in told)
+
+
+def test_beam_search_by_another_name(client: Any, bundled: Completer) -> None:
+    for more, n, beams in (({"n": 2}, 2, 2), ({}, 1, 2), ({"best_of": 4}, 1, 4), ({"n": 2, "best_of": 3}, 2, 3)):
+        got = client.completions.create(
+            model="levantine", prompt="شو", max_tokens=8, extra_body={"use_beam_search": True} | more
+        )
+        wanted = bundled.samples("شو", n, length=8, beams=beams)
+        assert [choice.text for choice in got.choices] == [one.text for one in wanted]
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"max_tokens": 10**9}, "max_tokens"),
+        ({"temperature": 2.5}, "temperature"),
+        ({"temperature": "warm"}, "temperature"),
+        ({"top_p": 1.1}, "top_p"),
+        ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
+        ({"n": 128, "prompt": ["a", "b", "c"]}, "n"),
+        ({"n": 3, "best_of": 2}, "best_of"),
+        ({"best_of": 2, "stream": True}, "best_of"),
+        ({"stop": ["a"] * 5}, "stop"),
+        ({"logprobs": 21}, "logprobs"),
+        ({"logprobs": 1, "beams": 2}, "logprobs"),
+        ({"logit_bias": {"100000": 1}}, "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "logit_bias"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream_options": {}, "stream": False}, "stream_options"),
+        ({"stream_options": {"include_usage": 5}, "stream": True}, "stream_options"),
+        ({"use_beam_search": True, "logprobs": 1}, "logprobs"),
+        ({"prompt": [10**6]}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": {"a": 1}}, "prompt"),
+        ({"prompt": "ا" * 100_001}, "prompt"),
+        ({"suffix": "x"}, "suffix"),
+        ({"seed": 1.5}, "seed"),
+        ({"stop": [""]}, "stop"),
+        ({"preset": "nothing"}, "preset"),
+        ({"best_of": 2, "beams": 2}, "best_of"),
+    ],
+)
+def test_what_is_wrong_is_said(server: Running, change: dict[str, Any], param: str | None) -> None:
+    got = server.ask("/v1/completions", {"model": "levantine", "prompt": "شو", "max_tokens": 4} | change)
+    assert got.status == 400, got.body
+    error = got.json["error"]
+    assert error["type"] == "invalid_request_error" and error["param"] == param
+    assert len(error["message"]) < 300
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"stop": ["a"] * 5}, "at most 4 items"),
+        ({"stop": ["a", None]}, "stop[1]"),
+        ({"prompt": [1, "a"]}, "prompt[1]"),
+        ({"prompt": [[1, 2], ["a"]]}, "prompt[1][0]"),
+        ({"prompt": [1, -1]}, "greater than or equal to 0"),
+    ],
+)
+def test_of_a_field_of_several_types_what_fits_best_is_spoken_of(
+    server: Running, change: dict[str, Any], said: str
+) -> None:
+    got = server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 4} | change)
+    assert got.status == 400 and said in got.json["error"]["message"]
+
+
+def test_null_is_the_default(server: Running) -> None:
+    nothing = dict.fromkeys(["prompt", "temperature", "top_p", "n", "best_of", "stop", "presence_penalty", "beams"])
+    told = [server.ask("/v1/completions", {"seed": 1, "max_tokens": 20} | more) for more in ({}, nothing)]
+    assert [got.status for got in told] == [200, 200]
+    assert told[0].json["choices"] == told[1].json["choices"]
+
+
+def test_a_model_that_is_not_there(client: Any) -> None:
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.completions.create(model="gpt-4", prompt="شو")
+    assert caught.value.code == "model_not_found"
+
+
+def test_models(client: Any) -> None:
+    (model,) = client.models.list().data
+    assert model.id == "levantine" and model.object == "model"
+    assert client.models.retrieve("levantine").card["family"] == "blend"
+
+
+def test_a_client_that_leaves_frees_its_rows(server: Running) -> None:
+    body = json.dumps({"prompt": "شو", "max_tokens": 2000, "n": 16, "logit_bias": {"3": -100}}).encode()
+    for extra in (b"", b"stream"):
+        sent = body[:-1] + b',"stream":true}' if extra else body
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(
+                b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                b"Content-Length: %d\r\n\r\n" % len(sent) + sent
+            )
+            until(lambda: server.figure("kammil_live_texts") == 16)
+        until(lambda: server.figure("kammil_live_texts") == 0)

@@ -1,0 +1,97 @@
+"""Suggestions, scores, learning and tokens, over HTTP."""
+
+from __future__ import annotations
+
+import pytest
+from tests.server.conftest import Running
+
+from kammil.completion.completer import Completer
+
+
+def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer) -> None:
+    for session in (None, "somebody"):
+        for prefix in ("شو حل", "شو ", ""):
+            got = server.ask("/v1/suggest", {"prefix": prefix, "k": 4, "session": session, "model": "levantine"}).json
+            wanted = bundled.suggest(prefix, 4)
+            assert [(one["text"], one["completion"]) for one in got["suggestions"]] == [
+                (one.text, one.added) for one in wanted
+            ]
+            assert [one["probability"] for one in got["suggestions"]] == pytest.approx(
+                [one.probability for one in wanted], rel=1e-4
+            )
+
+
+def test_scores_are_those_of_the_model(server: Running, bundled: Completer) -> None:
+    got = server.ask("/v1/score", {"text": "حلو الشعور☃", "given": "شو ", "top": 2}).json
+    wanted = bundled.score("حلو الشعور☃", "شو ")
+    assert "".join(one["character"] for one in got["characters"]) == got["text"] == wanted.text
+    assert [one["bits"] for one in got["characters"]] == pytest.approx(list(wanted.bits), abs=1e-3)
+    assert got["bits_per_character"] == pytest.approx(wanted.bits_per_character, abs=1e-3)
+    for one in got["characters"]:
+        assert one["probability"] == pytest.approx(2 ** -one["bits"])
+        assert len(one["alternatives"]) == 2
+        assert one["alternatives"][0]["probability"] >= one["alternatives"][1]["probability"]
+
+
+def test_an_empty_text_has_an_end_alone(server: Running) -> None:
+    got = server.ask("/v1/score", {"text": ""}).json
+    assert got["bits_per_character"] is None
+    assert [one["character"] for one in got["characters"]] == [""]
+
+
+def test_tokens_there_and_back(server: Running, bundled: Completer) -> None:
+    for name in ("prompt", "content"):
+        got = server.ask("/tokenize", {name: "شـو  حلو"}).json
+        assert got["tokens"] == bundled.vocabulary.encode("شو حلو").tolist()  # as the model sees it
+        assert got["count"] == 6
+    assert server.ask("/detokenize", {"tokens": got["tokens"]}).json["prompt"] == "شو حلو"
+    assert server.ask("/tokenize", {}).status == 400
+    assert server.ask("/detokenize", {"tokens": [10**7]}).status == 400
+
+
+def test_names_of_special_tokens_are_tokens_by_themselves_alone(server: Running) -> None:
+    info = server.ask("/tokenizer_info").json
+    for kind in ("bos", "eos", "unk", "pad"):
+        name = info[f"{kind}_token"]
+        assert server.ask("/tokenize", {"prompt": name}).json["tokens"] == [info[f"{kind}_token_id"]]
+        assert len(server.ask("/tokenize", {"prompt": f"{name}ا"}).json["tokens"]) == len(name) + 1
+
+
+def test_what_was_learnt_is_suggested_until_it_is_forgotten(server: Running) -> None:
+    asked = {"prefix": "زرنا مطعم بر", "k": 5, "threshold": 0.0}
+
+    def probability() -> float:
+        found = server.ask("/v1/suggest", asked).json["suggestions"]
+        return next((one["probability"] for one in found if one["text"] == "برطوشة"), 0.0)
+
+    before = probability()
+    for i in range(3):
+        got = server.ask("/v1/learn", {"text": "زرنا مطعم برطوشة", "session": "a"})
+        assert got.json == {"learnt": i + 1}
+    assert probability() > before
+    assert server.ask("/v1/learn?session=b", method="DELETE").json == {"forgotten": 0}
+    assert server.ask("/v1/learn?session=a", method="DELETE").json == {"forgotten": 3}
+    assert probability() == before
+    assert server.ask("/v1/learn", {"text": "  "}).status == 400
+
+
+def test_the_page_and_the_documentation_need_nothing_from_elsewhere(server: Running) -> None:
+    for path in ("/", "/docs"):
+        got = server.ask(path)
+        assert got.status == 200
+        assert b"http://" not in got.body and b"https://" not in got.body and b"//cdn" not in got.body
+        policy = got.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'" if path == "/" else "default-src 'none'")
+    assert "/v1/completions" in server.ask("/docs").body.decode()
+
+
+def test_figures(server: Running) -> None:
+    before = server.figure("kammil_requests_total"), server.figure("kammil_completion_tokens_total")
+    server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 7, "logit_bias": {"3": -100}})
+    server.ask("/v1/completions", {"model": "none"})
+    assert server.figure("kammil_requests_total") >= before[0] + 2
+    assert server.figure("kammil_completion_tokens_total") == before[1] + 7
+    text = server.ask("/metrics").body.decode()
+    for name in ("queue_size", "request_seconds_bucket", "token_seconds_bucket", "queue_seconds_bucket"):
+        assert f"kammil_{name}" in text
+    assert 'kammil_errors_total{route="/v1/completions",status="404"}' in text

@@ -1,0 +1,223 @@
+"""What clients taught a model is what it knows, whoever is cut off, and no more than fits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from tests.server.asgi import ask
+
+import kammil
+from kammil.completion.completer import Completer
+from kammil.server import learnt_texts
+from kammil.server.api.errors import ApiError
+from kammil.server.app import create
+from kammil.server.learnt_texts import Taught
+from kammil.server.scheduler import Engine
+from kammil.server.settings import Serving
+
+TEXT = "قطايف بالجوز والقشطة"
+SESSIONS = st.sampled_from(["a", "b", None])
+
+
+@pytest.fixture(scope="module")
+def model(folder_of: Callable[[str], Path]) -> Completer:
+    return kammil.load(folder_of("blend"))
+
+
+def bits(model: Completer) -> tuple[float, ...]:
+    return model.score(TEXT).bits
+
+
+def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learnt_texts, "TEXTS", 4)
+    monkeypatch.setattr(learnt_texts, "CHARACTERS", 30)
+    never = bits(model)
+    words = TEXT.split()
+
+    class Clients(RuleBasedStateMachine):
+        """Sessions that teach one model, and what each of them has taught."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.taught, self.known = Taught(model), dict[str | None, deque[str]]()
+
+        @rule(session=SESSIONS, text=st.sampled_from([*words, TEXT, " شـو "]))
+        def learn(self, session: str | None, text: str) -> None:
+            there = [one for texts in self.known.values() for one in texts]
+            if len(there) == 4 or sum(len(model.normalise(one)) for one in [*there, text]) > 30:
+                with pytest.raises(ApiError, match="forgotten first") as refused:
+                    self.taught.learn(session, text)
+                assert refused.value.status == 400
+                return
+            self.known.setdefault(session, deque()).append(text)
+            assert self.taught.learn(session, text) == len(self.known[session])
+
+        @rule(session=SESSIONS)
+        def forget_the_oldest(self, session: str | None) -> None:
+            texts = self.known.get(session, deque())
+            assert self.taught.forget(session) == bool(texts)
+            if texts:
+                texts.popleft()
+
+        @invariant()
+        def counted(self) -> None:
+            assert self.taught.counts() == {session: len(texts) for session, texts in self.known.items() if texts}
+
+        def teardown(self) -> None:
+            fresh = model.score(TEXT)
+            alone = Taught(model)
+            for session, n in self.taught.counts().items():
+                for _ in range(n):
+                    assert self.taught.forget(session)
+            assert bits(model) == never
+            for texts in self.known.values():
+                for text in texts:
+                    alone.learn(None, text)
+            assert model.score(TEXT) == fresh  # the same texts by another way
+            while alone.forget(None):
+                pass
+
+    run_state_machine_as_test(Clients, settings=settings(max_examples=20, stateful_step_count=30))
+
+
+# ---- over HTTP
+
+
+@asynccontextmanager
+async def application(folder: Path, **options: object) -> AsyncGenerator[FastAPI]:
+    """An application that has opened its model."""
+    app = create(Serving.of(folders=[folder], **options))
+    async with app.router.lifespan_context(app):
+        while (await ask(app, "GET", "/health")).status != 200:
+            await asyncio.sleep(0.01)
+        yield app
+
+
+def served(folder: Path, work: Callable[[FastAPI], Awaitable[None]], **options: object) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(60), application(folder, **options) as app:
+            await work(app)
+
+    asyncio.run(main())
+
+
+async def surprise(app: FastAPI) -> float:
+    return (await ask(app, "POST", "/v1/score", {"text": TEXT})).json["bits_per_character"]
+
+
+class Held:
+    """Learning takes until it is let go on, so that the engine is at it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self._go_on = threading.Event(), threading.Event()
+        learn = Completer.learn
+
+        def slow(model: Completer, text: str) -> None:
+            self.begun.set()
+            assert self._go_on.wait(30)
+            learn(model, text)
+
+        monkeypatch.setattr(Completer, "learn", slow)
+
+    async def at_it(self) -> None:
+        while not self.begun.is_set():
+            await asyncio.sleep(0.001)
+
+    def let_go(self) -> None:
+        self._go_on.set()
+
+
+async def cut_off(task: asyncio.Task[object]) -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+def test_who_is_cut_off_while_teaching_can_have_it_forgotten(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(app: FastAPI) -> None:
+        never = await surprise(app)
+        held = Held(monkeypatch)
+        teaching = asyncio.create_task(ask(app, "POST", "/v1/learn", {"text": TEXT, "session": "a"}))
+        await held.at_it()
+        await cut_off(teaching)
+        held.let_go()
+        assert await surprise(app) < never
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 1}
+        assert await surprise(app) == never
+
+    served(folder_of("blend"), work)
+
+
+def test_what_is_to_be_forgotten_is_also_when_who_asked_is_cut_off(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(app: FastAPI) -> None:
+        never = await surprise(app)
+        for _ in range(3):
+            await ask(app, "POST", "/v1/learn", {"text": TEXT, "session": "a"})
+        assert await surprise(app) < never
+        held = Held(monkeypatch)
+        other = asyncio.create_task(ask(app, "POST", "/v1/learn", {"text": "سؤال", "session": "b"}))
+        await held.at_it()
+        asked, submit = asyncio.Event(), Engine.submit
+
+        def heard(engine: Engine, call: Any) -> Any:
+            asked.set()
+            return submit(engine, call)
+
+        monkeypatch.setattr(Engine, "submit", heard)
+        forgetting = asyncio.create_task(ask(app, "DELETE", "/v1/learn?session=a"))
+        await asked.wait()  # it is in the queue, behind what takes so long
+        await cut_off(forgetting)
+        held.let_go()
+        assert (await other).json == {"learnt": 1}
+        assert (await ask(app, "DELETE", "/v1/learn?session=b")).json == {"forgotten": 1}
+        while await surprise(app) != never:
+            await asyncio.sleep(0.01)
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 0}
+
+    served(folder_of("blend"), work)
+
+
+def test_what_is_forgotten_is_not_forgotten_again(folder_of: Callable[[str], Path]) -> None:
+    async def work(app: FastAPI) -> None:
+        never = await surprise(app)
+        for session in ("a", "b", None):
+            body = {"text": TEXT, "session": session}
+            assert (await ask(app, "POST", "/v1/learn", body)).json == {"learnt": 1}
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 1}
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 0}
+        assert (await ask(app, "DELETE", "/v1/learn")).json == {"forgotten": 2}  # all that was taught
+        assert (await ask(app, "DELETE", "/v1/learn")).json == {"forgotten": 0}
+        assert await surprise(app) == never
+
+    served(folder_of("blend"), work)
+
+
+def test_texts_and_characters_are_bounded(folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def taught_so_far(app: FastAPI, text: str, times: int) -> list[int]:
+        return [(await ask(app, "POST", "/v1/learn", {"text": text})).status for _ in range(times)]
+
+    async def work(app: FastAPI) -> None:
+        assert await taught_so_far(app, "ش" * 4_001, 1) == [400]
+        assert await taught_so_far(app, "ش" * 4_000, 3) == [200, 200, 400]
+        assert await taught_so_far(app, "شو", 1) == [200]  # a short one still fits
+        await ask(app, "DELETE", "/v1/learn")
+        assert await taught_so_far(app, "شو", 4) == [200, 200, 200, 400]
+
+    monkeypatch.setattr(learnt_texts, "TEXTS", 3)
+    monkeypatch.setattr(learnt_texts, "CHARACTERS", 8_100)
+    served(folder_of("blend"), work)

@@ -1,0 +1,109 @@
+"""One program at a time makes a model; the others are refused at once, by name, and a kill frees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kammil.errors import FolderError, OptionError
+from kammil.locks import empty, held, waiting
+from kammil.training.train import train
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from kammil.holding import held
+with held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(120)
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another program that is making `model`."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "model")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        assert started.stdout is not None and started.stdout.readline() == "held\n"
+        yield started
+        started.kill()
+
+
+def test_the_second_training_is_refused_at_once_by_name(
+    tmp_path: Path, few: list[str], other: subprocess.Popen[str]
+) -> None:
+    who = rf"model is being made by another program \(process {other.pid} on {socket.gethostname()}\); wait for it, or"
+    cases: list[dict[str, Any]] = [{}, {"resume": True}, {"replace": True}]
+    for options in cases:
+        began = time.monotonic()
+        with pytest.raises(FolderError, match=who):
+            train(few, out=tmp_path / "model", model="ngram", **options)
+        assert time.monotonic() - began < 30  # the other one holds it for two minutes
+    assert sorted(path.name for path in waiting(tmp_path / "model").iterdir()) == ["holder.json", "lock"]
+
+
+def test_a_kill_frees_it(tmp_path: Path, few: list[str], other: subprocess.Popen[str]) -> None:
+    other.send_signal(signal.SIGKILL)
+    other.wait()
+    assert json.loads((waiting(tmp_path / "model") / "holder.json").read_text())["process"] == other.pid
+    train(few, out=tmp_path / "model", model="ngram")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_interrupted_is_told_from_alive(tmp_path: Path, few: list[str], other: subprocess.Popen[str]) -> None:
+    """The state of a run that waits says nothing of whether somebody is at it."""
+    (waiting(tmp_path / "model") / "checkpoint.safetensors").write_bytes(b"")
+    (waiting(tmp_path / "model") / "run.json").write_text("{}")
+    sizes: dict[str, Any] = {"model": "gru", "hidden": 8, "embedding": 8, "device": "cpu"}
+    with pytest.raises(FolderError, match="another program"):
+        train(few, out=tmp_path / "model", **sizes)
+    other.kill()
+    other.wait()
+    with pytest.raises(OptionError, match="an interrupted run waits"):
+        train(few, out=tmp_path / "model", **sizes)
+    assert sorted(path.name for path in waiting(tmp_path / "model").iterdir()) == ["checkpoint.safetensors", "run.json"]
+
+
+def test_one_process_cannot_hold_it_twice(tmp_path: Path) -> None:
+    with held(tmp_path / "model"):
+        with pytest.raises(FolderError, match=f"process {os.getpid()}"), held(tmp_path / "model"):
+            raise AssertionError("the block is not entered")
+        with held(tmp_path / "another"):
+            pass
+        assert (waiting(tmp_path / "model") / "lock").exists()
+    with held(tmp_path / "model"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_who_holds_it_is_not_needed(tmp_path: Path) -> None:
+    with held(tmp_path / "model"):
+        (waiting(tmp_path / "model") / "holder.json").write_text("[")
+        with pytest.raises(FolderError, match=r"by another program; wait"), held(tmp_path / "model"):
+            raise AssertionError("the block is not entered")
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_it_is_free_after_an_error(tmp_path: Path, error: type[BaseException]) -> None:
+    with pytest.raises(error), held(tmp_path / "model"):
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_waits_is_emptied_but_for_the_lock(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    with held(out):
+        (waiting(out) / "checkpoint.part").write_text("x")
+        (waiting(out) / "more").mkdir()
+        empty(out)
+        assert sorted(path.name for path in waiting(out).iterdir()) == ["holder.json", "lock"]

@@ -1,0 +1,91 @@
+"""What is read, what is left out, and how it is split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kammil.data import near_duplicates
+from kammil.errors import DataError
+from kammil.training.recipe import Recipe
+from kammil.training.texts import HELD_OUT, gather, name_of
+
+
+def one_sentence(text: str) -> bool:
+    """A message for people: one line, naming something, ended or not."""
+    return bool(text) and "\n" not in text and "Traceback" not in text
+
+
+def test_the_split_is_a_tenth_and_leaks_nothing(few: list[str]) -> None:
+    repeated = few + [text + " !!" for text in few[:20]]
+    data = gather(Recipe.of({"model": "ngram"}), repeated)
+    assert len(data.validation) == pytest.approx(HELD_OUT * 80, abs=2)
+    assert data.leaks.near == 0
+    sides = [{near_duplicates.key(text) for text in part} for part in (data.train, data.validation)]
+    assert not sides[0] & sides[1]
+
+
+def test_the_seed_decides_the_split(few: list[str]) -> None:
+    parts = [gather(Recipe.of({"model": "ngram", "seed": seed}), few).validation for seed in (1, 1, 2)]
+    assert parts[0] == parts[1] != parts[2]
+
+
+def test_rules_apply_unless_switched_off(few: list[str]) -> None:
+    odd = [*few, "ــ  http://example.com  x"]
+    for rules, seen in (({}, "🔗 x"), ({"urls": False, "tatweel": False}, "ــ http://example.com x")):
+        data = gather(Recipe.of({"model": "ngram", "rules": rules}), odd, few[:2])
+        assert data.train[-1] == seen
+
+
+def test_nothing_to_validate_with_is_said(few: list[str]) -> None:
+    with pytest.raises(DataError, match="1 texts holds no text after normalisation"):
+        gather(Recipe.of({"model": "ngram"}), few, ["ـ"])
+
+
+def test_what_resembles_the_excluded_is_not_learnt(tmp_path: Path, few: list[str]) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join([few[3] + "!", few[7], "شي تاني ما حدا كتبه قبل هيك بنوب"]), "utf-8")
+    data = gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
+    left = set(few) - {few[3], few[7]}
+    assert {*data.train, *data.validation} == {Recipe.of({}).text_rules.normalise(text) for text in left}
+    assert data.excluded == 2
+
+
+def test_what_quotes_the_excluded_in_other_words_is_not_learnt(tmp_path: Path, few: list[str]) -> None:
+    quoted = (
+        "الجارة القديمة حكت مبارح لكل أهل الضيعة انو "
+        "الطريق الجديدة رح تصير جاهزة قبل العيد الكبير وانو المختار وعد بعرس"
+    )
+    quoting = (
+        "الجاره القديمه خبرت مبارح لكل اهل الحارة انو "
+        "الطريق الجديده بدا تصير جاهزه بعد العيد الكبييير وانو المختار حلف بعرس"
+    )
+    assert near_duplicates.partners([quoting], [quoted])[0] < 0
+    other = tmp_path / "other.txt"
+    other.write_text(quoted, "utf-8")
+    data = gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), [*few, quoting])
+    assert data.excluded == 1
+    assert quoting not in {*data.train, *data.validation}
+
+
+def test_of_near_duplicates_the_first_stays(few: list[str]) -> None:
+    again = [*few, *(text + " !!" for text in few[:5])]
+    data = gather(Recipe.of({"model": "ngram", "unique": True}), again, few[:1])
+    assert data.repeated == 5
+    assert list(data.train) == [Recipe.of({}).text_rules.normalise(text) for text in few]
+
+
+def test_nothing_left_is_said_in_one_sentence(tmp_path: Path, few: list[str]) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("\n".join(few), "utf-8")
+    with pytest.raises(DataError) as caught:
+        gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
+    assert "all 60 texts" in str(caught.value) and one_sentence(str(caught.value))
+
+
+def test_a_file_goes_by_its_name_and_anything_else_by_all_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "own.txt"
+    file.write_text("مرحبا\n", "utf-8")
+    assert name_of(file) == "own.txt"
+    assert name_of("lev30/train+lev30/train_other") == "lev30/train+lev30/train_other"

@@ -1,0 +1,48 @@
+"""Going on from another network: what it knew about characters that both have stays as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kammil.errors import OptionError
+from kammil.models.gru.network import GRUSettings, build
+from kammil.training.warm_start import take_over
+from kammil.vocabulary import BOS, UNK, CharacterVocabulary
+
+SETTINGS = GRUSettings(embedding=6, hidden=10, dropout=0.0)
+
+
+def test_new_characters_share_what_was_unknown() -> None:
+    theirs, ours = CharacterVocabulary("بتج"), CharacterVocabulary("اجتبخ")
+    torch.manual_seed(0)
+    old = build(theirs.size, SETTINGS).eval()
+    new = build(ours.size, SETTINGS).eval()
+    take_over(new, ours, {name: value.numpy() for name, value in old.state_dict().items()}, theirs)
+    text = "بتجتب"
+    with torch.no_grad():
+        before, after = (
+            torch.softmax(network(torch.from_numpy(np.append([BOS], v.encode(text)))[None]), -1)[0]
+            for network, v in ((old, theirs), (new, ours))
+        )
+    shared = [(int(theirs.encode(c)[0]), int(ours.encode(c)[0])) for c in "بتج"]
+    for one, other in [*shared, (3, 3)]:
+        assert after[:, other].numpy() == pytest.approx(before[:, one].numpy(), abs=1e-6)
+    unknown = after[:, [UNK, *(int(ours.encode(c)[0]) for c in "اخ")]]
+    assert unknown.sum(-1).numpy() == pytest.approx(before[:, UNK].numpy(), abs=1e-6)
+    assert torch.allclose(unknown, unknown[:, :1].expand_as(unknown))
+
+
+def test_another_size_is_refused() -> None:
+    vocabulary = CharacterVocabulary("ab")
+    old, new = (build(vocabulary.size, GRUSettings(embedding=6, hidden=h)) for h in (10, 12))
+    weights = {name: value.detach().numpy() for name, value in old.state_dict().items()}
+    with pytest.raises(OptionError, match="give both models the same sizes"):
+        take_over(new, vocabulary, weights, vocabulary)
+
+
+def test_a_model_of_another_kind_is_refused() -> None:
+    vocabulary = CharacterVocabulary("ab")
+    with pytest.raises(OptionError, match="name one of the same family"):
+        take_over(build(vocabulary.size, SETTINGS), vocabulary, {"counts.1": np.zeros(3)}, vocabulary)
