@@ -116,7 +116,7 @@ def lev30() -> str:
         if name in r:
             add(title, r[name]["test"], f"{r[name]['training_seconds']:.0f} s")
             if "online" in r[name]:
-                add("... learning each test text once it was predicted", r[name]["online"], "")
+                add("the same, allowed to remember each test text after its score was taken", r[name]["online"], "")
     for name in r.get("finished", {}):
         add(f"`{name}`, bundled", r["finished"][name]["test"], "")
     return markdown(rows)
