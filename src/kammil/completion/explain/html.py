@@ -99,7 +99,7 @@ def _row(place: Place) -> str:
 
 
 def _part(name: str) -> str:
-    return resources.files("kammil.completion.explain.html").joinpath(name).read_text("utf-8")
+    return resources.files("kammil.completion.explain").joinpath(name).read_text("utf-8")
 
 
 def _hash(content: str) -> str:
