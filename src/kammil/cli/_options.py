@@ -18,7 +18,8 @@ BUNDLED = Path("levantine")
 """The model that is there from the start; `kammil.model_folder` knows where."""
 ModelFolder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder.")]
 ProfileOption = Annotated[
-    Path | None, typer.Option("--profile", metavar="FILE", help="Know the texts of this profile: see `kammil profile`.")
+    Path | None,
+    typer.Option("--profile", metavar="FILE", help="Learn the texts of this profile first; see `kammil profile`."),
 ]
 
 

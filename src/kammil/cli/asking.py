@@ -20,31 +20,46 @@ def complete(
     preset: Annotated[
         str | None, typer.Option(help="Options for a purpose: predictive, creative or exact; flags win over it.")
     ] = None,
-    length: Annotated[int | None, typer.Option(help="Characters at most.  [default: 30]")] = None,
-    min_length: Annotated[int | None, typer.Option(help="Characters at least.  [default: 0]")] = None,
+    length: Annotated[int | None, typer.Option(help="Most characters to write.  [default: 30]")] = None,
+    min_length: Annotated[int | None, typer.Option(help="Fewest characters to write.  [default: 0]")] = None,
     temperature: Annotated[
-        float | None, typer.Option(help="0: always the most probable; 1: as the model is.  [default: 0.7]")
+        float | None,
+        typer.Option(
+            help="0: always the most probable character; 1: as the model says; above: bolder.  [default: 0.7]"
+        ),
     ] = None,
-    top_k: Annotated[int | None, typer.Option(help="Keep exactly the k most probable.")] = None,
+    top_k: Annotated[int | None, typer.Option(help="Choose among the k most probable characters only.")] = None,
     top_p: Annotated[
-        float | None, typer.Option(help="Keep the most probable that hold this much probability.  [default: 1]")
+        float | None,
+        typer.Option(
+            help="Choose among the most probable characters that hold this share of the probability.  [default: 1]"
+        ),
     ] = None,
     min_p: Annotated[
-        float | None, typer.Option(help="Keep what has this share of the best one's probability.  [default: 0]")
+        float | None,
+        typer.Option(
+            help="Choose among characters with at least this share of the best one's probability.  [default: 0]"
+        ),
     ] = None,
     typical_p: Annotated[
-        float | None, typer.Option(help="Keep what is about as surprising as expected.  [default: 1]")
+        float | None,
+        typer.Option(help="Choose among characters that are about as surprising as the model expects.  [default: 1]"),
     ] = None,
     repetition_penalty: Annotated[
-        float | None, typer.Option(help="Multiply log-probabilities of what was written.  [default: 1]")
+        float | None,
+        typer.Option(help="Multiply the log-probability of characters that were written before.  [default: 1]"),
     ] = None,
     presence_penalty: Annotated[
-        float | None, typer.Option(help="Take this from characters that were written.  [default: 0]")
+        float | None,
+        typer.Option(
+            help="Subtract this from the log-probability of characters that were written before.  [default: 0]"
+        ),
     ] = None,
     frequency_penalty: Annotated[
-        float | None, typer.Option(help="Take this from characters each time they were written.  [default: 0]")
+        float | None,
+        typer.Option(help="Subtract this for each time that a character was written before.  [default: 0]"),
     ] = None,
-    stop: Annotated[list[str] | None, typer.Option(help="End before this string. Repeatable.")] = None,
+    stop: Annotated[list[str] | None, typer.Option(help="Stop before this string. Repeatable.")] = None,
     forbid: Annotated[list[str] | None, typer.Option(help="Never write this string. Repeatable.")] = None,
     force: Annotated[list[str] | None, typer.Option(help="Write this string somewhere. Repeatable.")] = None,
     no_copy: Annotated[
@@ -52,13 +67,16 @@ def complete(
         typer.Option(metavar="K", help="Copy at most K letters in a row from the training texts; 12 or more."),
     ] = None,
     beams: Annotated[
-        int | None, typer.Option(help="Search for the most probable text with this many at a time.  [default: 1]")
+        int | None,
+        typer.Option(help="Beam search: follow this many candidates and keep the most probable text.  [default: 1]"),
     ] = None,
     best_of: Annotated[
-        int | None, typer.Option(help="Draw this many and keep the most probable.  [default: 1]")
+        int | None, typer.Option(help="Draw this many completions and keep the most probable.  [default: 1]")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Same seed, same completion.  [default: 0]")] = None,
-    n: Annotated[int, typer.Option("-n", help="How many completions.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed; the same seed gives the same completion.  [default: 0]")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", help="Number of completions.")] = 1,
     profile: ProfileOption = None,
     show_probabilities: Annotated[
         bool,
@@ -102,9 +120,10 @@ def suggest(
     ] = None,
     *,
     model: Annotated[Path, typer.Option(metavar="FOLDER", help="A model folder, or a bundled model.")] = BUNDLED,
-    k: Annotated[int, typer.Option("-k", help="Suggestions at most.")] = 3,
+    k: Annotated[int, typer.Option("-k", help="Most suggestions to print.")] = 3,
     threshold: Annotated[
-        float | None, typer.Option(help="Say nothing that is less probable.  [default: 0.01]", show_default=False)
+        float | None,
+        typer.Option(help="Print no suggestion that is less probable than this.  [default: 0.01]", show_default=False),
     ] = None,
     profile: ProfileOption = None,
     json: Json = False,
@@ -120,12 +139,14 @@ def explain(
     folder: ModelFolder,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to explain.")],
     *,
-    given: Annotated[str, typer.Option(metavar="TEXT", help="What stands before it, and is not explained.")] = "",
-    k: Annotated[int, typer.Option("-k", help="Alternatives to show for each character.")] = 3,
+    given: Annotated[str, typer.Option(metavar="TEXT", help="Text before TEXT, which is read but not explained.")] = "",
+    k: Annotated[int, typer.Option("-k", help="Number of alternatives to show for each character.")] = 3,
     png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Draw it; the ending may also be svg or pdf.")
+        Path | None, typer.Option(metavar="FILE", help="Draw a figure into this file (png, svg or pdf).")
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page that needs nothing else.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one HTML page that needs no other file.")
+    ] = None,
     temperatures: Annotated[
         str | None,
         typer.Option(metavar="T,...", help="With --png: draw instead what may follow the text, at these temperatures."),
@@ -147,17 +168,26 @@ def evaluate(
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
-    samples: Annotated[int, typer.Option(help="Texts to show completed, as in the notebook.")] = 5,
+    samples: Annotated[
+        int, typer.Option(help="Number of texts to show with their completions, as in the notebook.")
+    ] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
     typing: Annotated[
-        bool, typer.Option("--typing", help="Also type the texts with suggestions: keystrokes saved, calibration.")
+        bool,
+        typer.Option(
+            "--typing", help="Also simulate a writer who uses the suggestions: keystrokes saved, calibration."
+        ),
     ] = False,
     threshold: Annotated[
         float | None,
-        typer.Option(help="With --typing: show nothing less probable.  [default: 0.01]", show_default=False),
+        typer.Option(
+            help="With --typing: show no suggestion that is less probable than this.  [default: 0.01]",
+            show_default=False,
+        ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="With --typing: draw how far probabilities can be believed.")
+        Path | None,
+        typer.Option(metavar="FILE", help="With --typing: draw the reliability diagram of the suggestions."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -71,7 +71,7 @@ def get(
 def check(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")],
     against: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The training part: FILE is then the held-out part.")
+        str | None, typer.Option(metavar="FILE", help="Count what FILE shares with these training texts.")
     ] = None,
     column: _options.Column = None,
     where: _options.Where = None,
@@ -102,7 +102,7 @@ def split(
     out: Annotated[Path, typer.Option(help="The new folder for train, validation and test files.")],
     validation: Annotated[float, typer.Option(help="Share of the texts to validate with.")] = 0.0,
     test: Annotated[float, typer.Option(help="Share of the texts to test on.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Decides which texts.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the choice.")] = 0,
     column: _options.Column = None,
     where: _options.Where = None,
     encoding: _options.Encoding = "utf-8",

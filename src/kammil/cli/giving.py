@@ -35,31 +35,38 @@ def serve(
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     api_key: Annotated[
         str | None,
-        typer.Option(envvar="KAMMIL_API_KEY", help="Answer only those who know it (better given as KAMMIL_API_KEY)."),
+        typer.Option(
+            envvar="KAMMIL_API_KEY", help="Require this API key of every request (better set as KAMMIL_API_KEY)."
+        ),
     ] = None,
     allow_origin: Annotated[
-        list[str] | None, typer.Option(metavar="ORIGIN", help="Let the pages of this origin ask too. Repeatable.")
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Allow requests from pages of this origin (CORS). Repeatable."),
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Another name of this server. Repeatable.")
+        list[str] | None, typer.Option(metavar="NAME", help="Accept requests for this host name too. Repeatable.")
     ] = None,
-    rows: Annotated[int, typer.Option(help="Texts stepped together at most; 1: no micro-batching.")] = 64,
-    queue: Annotated[int, typer.Option(help="Requests at work or waiting at most; more get 429.")] = 256,
-    timeout: Annotated[float, typer.Option(help="Seconds of a request; what is written by then is the answer.")] = 30,
-    max_tokens: Annotated[int, typer.Option(help="Characters of one completion at most.")] = 2048,
-    max_body: Annotated[int, typer.Option(help="Bytes of one request at most; more get 413.")] = 1 << 20,
+    rows: Annotated[int, typer.Option(help="Most texts computed in one batch; 1 switches batching off.")] = 64,
+    queue: Annotated[int, typer.Option(help="Most requests at work or waiting; further ones get 429.")] = 256,
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for one request; what is written by then is the answer.")
+    ] = 30,
+    max_tokens: Annotated[int, typer.Option(help="Most characters of one completion.")] = 2048,
+    max_body: Annotated[int, typer.Option(help="Most bytes of one request; larger ones get 413.")] = 1 << 20,
     max_answer: Annotated[
         int, typer.Option(help="Tokens and alternatives of one answer at most: (prompt + max_tokens) x n x (1 + top).")
     ] = 500_000,
-    sessions: Annotated[int, typer.Option(help="Clients whose typing is remembered, of each model.")] = 256,
+    sessions: Annotated[int, typer.Option(help="Clients per model whose typing state is kept.")] = 256,
     learn: Annotated[
         bool | None,
-        typer.Option("--learn/--no-learn", help="Let clients teach.  [default: yes on a loopback address]"),
+        typer.Option(
+            "--learn/--no-learn", help="Allow clients to teach the model texts.  [default: yes on a loopback address]"
+        ),
     ] = None,
     access_log: Annotated[
-        bool, typer.Option("--access-log/--no-access-log", help="A line for every request, on stderr.")
+        bool, typer.Option("--access-log/--no-access-log", help="Log every request on stderr.")
     ] = True,
-    log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Let prompts stand in the log.")] = False,
+    log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Write prompts into the log.")] = False,
 ) -> None:
     """Serve models: a page to type on, and an OpenAI-compatible API."""
     from kammil.cli import serving

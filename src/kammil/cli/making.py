@@ -18,32 +18,43 @@ def train(
     where: Where = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None,
     validation: Annotated[
-        str | None, typer.Option(help="A second file to validate with; else a leak-free tenth of FILE.")
+        str | None,
+        typer.Option(
+            help="A second file to validate with; without it, a tenth of FILE that has no near-duplicate in the rest."
+        ),
     ] = None,
     model: Annotated[
         str | None,
         typer.Option(help="Family: ngram, gru, words, subwords, attention, transformer or blend.  [default: blend]"),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="No normalisation at all.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Leave the texts as they are; apply no text rule.")] = False,
     without: Annotated[
         list[str] | None,
         typer.Option(help="Switch one rule off: nfc, invisible, tatweel, urls, handles, spaces. Repeatable."),
     ] = None,
-    minutes: Annotated[float | None, typer.Option(help="Wall-clock budget at most; the schedule fits into it.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the texts at most.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides the split, the weights, the order, the dropout.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Most minutes for the whole command, from reading to the figures.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Most passes over the texts.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed of the split, the weights, the order, the dropout.")
+    ] = None,
     objective: Annotated[
         str | None,
-        typer.Option(help="text: learn every position; completion: only the 30 target characters."),
+        typer.Option(help="What the loss counts. text: every character; completion: only the 30 target characters."),
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Any other option, such as hidden=320. Repeatable."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Set any other option, such as hidden=320. Repeatable."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file of options; flags win over it.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace a model of that name.")] = False,
+    config: Annotated[
+        Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training; the result is identical.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing model of that name.")] = False,
 ) -> None:
     """Train a model on the texts of a file and write its folder."""
     from kammil.cli import training
@@ -83,22 +94,28 @@ def compare(
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
-    validation: Annotated[str | None, typer.Option(help="A file to choose by; else a leak-free tenth of FILE.")] = None,
-    test: Annotated[str | None, typer.Option(help="A file to test on; else a leak-free tenth of FILE.")] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="A file to validate with; without it, a leak-free tenth of FILE.")
+    ] = None,
+    test: Annotated[str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of models and results; gone on with.  [default: FILE's name-compare]")
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="No normalisation at all.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Leave the texts as they are; apply no text rule.")] = False,
     without: Annotated[
         list[str] | None,
         typer.Option(help="Switch one rule off: nfc, invisible, tatweel, urls, handles, spaces. Repeatable."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Decides the split, the weights, the order, the dropout.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Random seed of the split, the weights, the order, the dropout.")
+    ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="An option of those families that have it. Repeatable."),
+        typer.Option("--set", metavar="NAME=VALUE", help="Set an option for those families that have it. Repeatable."),
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Make rows of another origin anew.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Train rows again that other texts or options made.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Every model family on one leak-free split with equal time, beside compressors and simple baselines."""
