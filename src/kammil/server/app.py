@@ -149,7 +149,7 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
 
     @app.post("/v1/completions", response_model=schemas.CompletionResponse, responses=WRONG | STREAMED)
     async def complete(body: schemas.CompletionRequest, request: Request) -> Response:
-        """Write on after a prompt."""
+        """Complete a prompt."""
         async with AsyncExitStack() as stack:
             served = await stack.enter_async_context(registry.use(body.model))
             plan = await completions.plan(body, served, settings)
@@ -161,14 +161,14 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
 
     @app.post("/v1/suggest", response_model=schemas.SuggestResponse, responses=WRONG)
     async def suggest(body: schemas.SuggestRequest, request: Request) -> Response:
-        """The most probable next words, or endings of the word at hand."""
+        """Suggest the most probable next words, or endings of the word that is being typed."""
         async with registry.use(body.model) as served:
             _prompted(settings, body.prefix)
             return _json(await attended(request, text_routes.suggest(body, served, settings)))
 
     @app.post("/v1/score", response_model=schemas.ScoreResponse, responses=WRONG)
     async def score(body: schemas.ScoreRequest, request: Request) -> Response:
-        """How surprising each character of a text is, and what else was likely."""
+        """Score a text: the bits of each character, and what else was likely there."""
         async with registry.use(body.model) as served:
             _prompted(settings, body.text)
             return _json(await attended(request, text_routes.score(body, served, settings)))
@@ -184,7 +184,7 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
         model: Annotated[str | None, Query(max_length=1000)] = None,
         session: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Response:
-        """Forget what a session taught; without a session, all that was taught, by whomever."""
+        """Forget what a session taught; without a session, all that any client taught."""
 
         async def work() -> schemas.ForgetResponse:
             async with registry.use(model) as served:
@@ -195,12 +195,12 @@ def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
 
     @app.get("/v1/models", response_model=schemas.ModelList, responses=WRONG)
     async def models() -> Response:
-        """The models that were named when the server was started."""
+        """List the models of this server."""
         return _json(schemas.ModelList(data=await asyncio.to_thread(registry.entries)))
 
     @app.get("/v1/models/{model}", response_model=schemas.ModelEntry, responses=WRONG)
     async def model(model: str) -> Response:
-        """One of them."""
+        """Return one model."""
         for entry in await asyncio.to_thread(registry.entries):
             if entry.id == model:
                 return _json(entry)
@@ -212,19 +212,19 @@ def _evaluating(app: FastAPI, registry: Registry) -> None:
 
     @app.get("/tokenizer_info", response_model=schemas.TokenizerInfo, responses=WRONG)
     async def tokenizer_info(model: Annotated[str | None, Query(max_length=1000)] = None) -> Response:
-        """What an evaluation harness asks for first."""
+        """Describe the tokenizer, as evaluation harnesses ask for it."""
         async with registry.use(model) as served:
             return _json(text_routes.tokenizer_info(served))
 
     @app.post("/tokenize", response_model=schemas.TokenizeResponse, responses=WRONG)
     async def tokenize(body: schemas.TokenizeRequest) -> Response:
-        """The tokens of a text as the model sees it."""
+        """Convert a text, as the model sees it, to tokens."""
         async with registry.use(body.model) as served:
             return _json(await text_routes.tokenize(body, served))
 
     @app.post("/detokenize", response_model=schemas.DetokenizeResponse, responses=WRONG)
     async def detokenize(body: schemas.DetokenizeRequest) -> Response:
-        """The text of some tokens."""
+        """Convert tokens to text."""
         async with registry.use(body.model) as served:
             return _json(await text_routes.detokenize(body, served))
 
@@ -234,19 +234,19 @@ def _watching(app: FastAPI, registry: Registry, metrics: Metrics) -> None:
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
-        """Figures for Prometheus: requests, errors, queue, tokens, times."""
+        """Return metrics for Prometheus: requests, errors, queue, tokens, times."""
         metrics.look(registry.served)
         content, media = await asyncio.to_thread(metrics.page)
         return Response(content, media_type=media)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
-        """What may be asked."""
+        """Describe all routes on one page."""
         return HTMLResponse(docs_page.page(await asyncio.to_thread(app.openapi)), headers=dict(docs_page.HEADERS))
 
     @app.get("/health", response_model=schemas.Health, responses={503: WRONG[503]})
     async def health() -> Response:
-        """Whether requests are answered at once; 503 while the first model, or one that stopped, is being opened."""
+        """Return 200 when requests are answered at once; 503 while the first model, or one that stopped, is being opened."""
         if not registry.ready:
             raise ApiError(503, "the model is being opened; try again in a second.", headers={"Retry-After": "1"})
         return _json(schemas.Health())
