@@ -16,7 +16,7 @@ from kammil.errors import FolderError
 REPLACE = """
 import os, signal, sys
 from pathlib import Path
-from kammil import folder as folders, placing
+from kammil import model_folder as folders, folder_swap as placing
 sys.path.insert(0, {tests!r})
 
 def dies(*_, **__):

@@ -22,7 +22,7 @@ from kammil.training.train import train
 HOLD = """
 import sys, time
 from pathlib import Path
-from kammil.holding import held
+from kammil.locks import held
 with held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(120)

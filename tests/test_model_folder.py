@@ -605,7 +605,7 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import kammil
-from kammil.corpus import reading
+from kammil.data import readers as reading
 resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 try:
     kammil.train(reading.sample()[:60], out=Path(sys.argv[1]), model="ngram", replace=True)

@@ -100,7 +100,7 @@ def test_programs_that_learn_at_once_lose_nothing(tmp_path: Path) -> None:
 import os, sys, time
 from contextlib import contextmanager
 from pathlib import Path
-from kammil.profile import Profile
+from kammil.completion.profile import Profile
 
 @contextmanager
 def alone():

@@ -37,7 +37,10 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return pieces
 
 
-def test_training_is_followed(shown: list[str], tmp_path: Path, few: list[str]) -> None:
+def test_training_is_followed(
+    shown: list[str], tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook, "_EVERY", 0.0)
     kammil.train(few, out=tmp_path / "m", model="gru", hidden=8, embedding=8, epochs=2, device="cpu", threads=1)
     assert "<progress" in shown[0]
     assert any("epoch 2 of 2" in one for one in shown) and shown[-1].count("<tr>") == 3

@@ -246,7 +246,7 @@ def _watching(app: FastAPI, registry: Registry, metrics: Metrics) -> None:
 
     @app.get("/health", response_model=schemas.Health, responses={503: WRONG[503]})
     async def health() -> Response:
-        """Return 200 when requests are answered at once; 503 while the first model, or one that stopped, is being opened."""
+        """Return 200 when requests are answered at once; 503 while the first model, or one that stopped, is opened."""
         if not registry.ready:
             raise ApiError(503, "the model is being opened; try again in a second.", headers={"Retry-After": "1"})
         return _json(schemas.Health())

@@ -69,7 +69,8 @@ def by_hand(network: AttentiveGRU, ids: Ids, window: int) -> NDArray[np.float64]
 
 @pytest.mark.parametrize("window", [4096, 4])
 def test_both_sides_are_the_formula(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
-    monkeypatch.setattr(attention_network, "WINDOW", window)
+    for side in (attention_network, attention_onnx):
+        monkeypatch.setattr(side, "WINDOW", window)
     network, ids = small(), drawn(3, 15)
     expected = np.log([by_hand(network, row, window) for row in ids])
     assert log_probabilities(network, ids) == pytest.approx(expected, abs=1e-4)
@@ -80,7 +81,8 @@ def test_both_sides_are_the_formula(monkeypatch: pytest.MonkeyPatch, window: int
 
 
 def test_a_memory_that_is_full_is_stepped_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention_network, "WINDOW", 5)
+    for side in (attention_network, attention_onnx):
+        monkeypatch.setattr(side, "WINDOW", 5)
     runner, ids = running(small()), drawn(2, 14)
     whole, end = runner.read(ids, runner.start(2))
     state = runner.start(2)

@@ -100,7 +100,7 @@ def test_counts_are_those_of_a_plain_count_however_many_are_sorted_at_once(texts
                 followed[k][(tuple(line[at - k : at]), line[at])] += 1
     for at_once in (3, 1 << 24):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ngram_model, "_AT_ONCE", at_once)
+            patch.setattr(ngram_counting, "_AT_ONCE", at_once)
             levels = ngram_counting._count(encoded, order)  # pyright: ignore[reportPrivateUsage]
         for k, level in enumerate(levels):
             assert (level.keys[1:] > level.keys[:-1]).all()
