@@ -28,6 +28,8 @@ from kammil.server.scheduler.scheduler import Engine as Thread
 from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله"]
+LONG: Options = {"length": 3000, "min_length": 3000}
+"""Of a text that is still being written when others come."""
 SECONDS = 20
 """Nobody waits longer for an answer here: a thread that has ended gives none."""
 
@@ -163,7 +165,7 @@ def test_states_that_cannot_be_aligned_fail_those_that_come(model: Completer, al
     model.runner.aligned = once  # pyright: ignore[reportAttributeAccessIssue]
 
     async def work(engine: Engine) -> list[object]:
-        first = asyncio.ensure_future(engine.ask(writing(model, PROMPTS[0], options(0) | {"length": 400})))
+        first = asyncio.ensure_future(engine.ask(writing(model, PROMPTS[0], options(0) | LONG)))
         while not engine.tally.live:
             await asyncio.sleep(0.001)
         calls: list[Any] = []
@@ -179,7 +181,7 @@ def test_states_that_cannot_be_aligned_fail_those_that_come(model: Completer, al
 
     *failed, text = run(model, work)
     assert all(isinstance(one, MemoryError) for one in failed)
-    assert text == alone.complete(PROMPTS[0], **(options(0) | {"length": 400})).text
+    assert text == alone.complete(PROMPTS[0], **(options(0) | LONG)).text
 
 
 @pytest.mark.parametrize("least", [0, 30], ids=["chosen together", "chosen alone"])
