@@ -241,7 +241,7 @@ def test_what_failed_is_let_go(model: Completer, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(Thread, "_count", once)
 
     async def work(engine: Engine) -> tuple[list[weakref.ref[Writing]], list[int], int]:
-        calls = [writing(model, prompt, options(0) | {"length": 1000}) for prompt in PROMPTS]
+        calls = [writing(model, prompt, options(0) | LONG) for prompt in PROMPTS]
         asked = [asyncio.ensure_future(engine.ask(call)) for call in calls]
         while engine.tally.live < 5:
             await asyncio.sleep(0.001)
@@ -273,10 +273,7 @@ def test_nobody_waits_for_a_thread_that_has_ended(
 
     async def main() -> None:
         engine = Engine(model)
-        asked = [
-            asyncio.ensure_future(engine.ask(writing(model, prompt, options(0) | {"length": 1000})))
-            for prompt in PROMPTS
-        ]
+        asked = [asyncio.ensure_future(engine.ask(writing(model, prompt, options(0) | LONG))) for prompt in PROMPTS]
         while engine.tally.live < 5:
             await asyncio.sleep(0.001)
         assert engine.alive
