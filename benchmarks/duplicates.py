@@ -143,7 +143,7 @@ def _measure(size: int) -> dict[str, Any]:
 
 
 def _exclude(size: int) -> dict[str, Any]:
-    """What direct pairs by the rule of splits find, and what all rules do."""
+    """Count the texts that direct pairs find by the rule of splits, and those that all rules find."""
     texts, among = texts_of(size), sources.texts(EXCLUDED)
     started = time.process_time()
     direct = near_duplicates.partners(texts, among) >= 0

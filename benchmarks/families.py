@@ -15,7 +15,7 @@ from pathlib import Path
 
 HERE = """The texts are in this folder, `train`, `validation` and `test`,
 each model in one of its own: its card says how it is made again."""
-"""What a comparison's page says of the folder that it stands in."""
+"""The sentence of a comparison's page about its own folder, which the copy in `docs` replaces."""
 THERE = "`benchmarks/families.py` makes it: raw tweets, three minutes a family on one core."
 RESULTS = Path(__file__).parent.parent / "docs" / "comparison"
 

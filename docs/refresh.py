@@ -44,7 +44,7 @@ LEV30 = {
     "blend-2": "`--model blend --set networks=2`, two members",
     "blend-normalised": "`--model blend` on normalised tweets, as `levantine` reads them",
 }
-"""What the models of the benchmark are called in its table, from top to bottom."""
+"""Names of the models in the table of the benchmark, from top to bottom."""
 
 
 def commands() -> str:

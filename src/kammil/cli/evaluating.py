@@ -114,7 +114,7 @@ def typing_table(typed: Typing, name: str) -> list[list[str]]:
 
 
 def _intervals(texts: int) -> str:
-    """What the brackets are, or why there are none."""
+    """Return the table's foot: what the intervals are, or why there are none."""
     if texts < LEAST:
         return f"no intervals: {LEAST} texts are the fewest that one is made of"
     return "95 % intervals in brackets: bootstrap over texts"

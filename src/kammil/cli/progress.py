@@ -1,4 +1,4 @@
-"""What is being done, on stderr: a live bar on a terminal; elsewhere a line an epoch, and one in ten silent seconds."""
+"""Show progress on stderr: a live bar on a terminal; elsewhere a line an epoch, and one in ten silent seconds."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from kammil.training.events import Began, EpochEnded, Event, Interrupted, Outdon
 QUIET = 10.0
 """Seconds without a line after which one says what is being done."""
 _TOO_EARLY = 0.005
-"""Of this share of the work or less nothing can be told about the rest."""
+"""Share of the work below which no time left is estimated."""
 
 
 class Listener:
     """Keeps what is being done; called with every event."""
 
     def __init__(self) -> None:
-        """Nothing is being done yet."""
+        """Start without a phase."""
         self.state: Working | Progressed | None = None
         self.heard = time.monotonic()
 
     @property
     def doing(self) -> str:
-        """What is being done, in a word or two."""
+        """Name the phase of the last event, in a word or two."""
         match self.state:
             case Working(phase=phase):
                 return phase
@@ -59,7 +59,7 @@ class Lines(Listener):
     """For a pipe or a file. A thread of its own speaks up where one call takes long."""
 
     def __init__(self) -> None:
-        """Nothing is printed yet."""
+        """Start the clock of silent seconds."""
         super().__init__()
         self._spoke = time.monotonic()
         self._turn = threading.Lock()
@@ -134,14 +134,14 @@ def progress() -> Generator[Listener]:
 
 
 def label(event: Working | Progressed) -> str:
-    """What is being done."""
+    """Name the phase or the epoch of an event."""
     if isinstance(event, Working):
         return event.phase
     return f"epoch {event.epoch}/{event.epochs}, {event.train_bits:.3f} bits"
 
 
 def described(event: Working | Progressed, since: float = 0.0) -> str:
-    """What is being done, how far it is, and the time left, `since` seconds after the event."""
+    """Name the phase, its share that is done, and the time left, `since` seconds after the event."""
     share = event.done if isinstance(event, Working) else event.progress
     remains = left(event.elapsed, share, since)
     if not remains:

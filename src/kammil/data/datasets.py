@@ -48,7 +48,7 @@ class Dataset:
     citation: str
     description: str
     column: str | None = None
-    """For `reading.read`: the column of texts; None for text files; "2" is the second column without a header."""
+    """For `readers.read`: the column of texts; None for text files; "2" is the second column without a header."""
 
 
 CATALOG = {

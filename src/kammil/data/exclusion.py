@@ -1,6 +1,6 @@
 """Texts that must not be learnt from because they resemble others: those of a test, or a model's own.
 
-`duplicates` joins texts for a split, where a pair that is missed costs little, and a pair too many makes groups large.
+`near_duplicates` joins texts for a split, where a missed pair costs little, and a pair too many makes groups large.
 Here a missed pair is a test text that is known by heart, so three rules look.
 
 - The rule of the splits: 30 % of the shorter text's 15-letter runs.

@@ -27,7 +27,7 @@ def rows(source: str | Path, *, column: str | None = None, where: str | None = N
     """All selected rows of a file; or of a data set such as `arsentd-lev`, downloaded if it is not there.
 
     `sample` is the embedded corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of
-    that name wins over a data set. Raises as `reading.read_rows` and `catalog.fetch` do.
+    that name wins over a data set. Raises as `readers.read_rows` and `datasets.fetch` do.
     """
     name = str(source)
     if Path(source).exists():

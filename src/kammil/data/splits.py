@@ -104,7 +104,7 @@ def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
 
 
 def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leaks:
-    """Count the held-out texts that training texts repeat, exactly and nearly (the rule of `duplicates`)."""
+    """Count the held-out texts that training texts repeat, exactly and nearly (`near_duplicates.RULE`)."""
     source = near_duplicates.partners(held_out_texts, train_texts)
     near = np.flatnonzero(source >= 0).tolist()
     known = {_same(text) for text in train_texts}

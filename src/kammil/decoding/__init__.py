@@ -1,7 +1,8 @@
 """From log-probabilities to text: options, refusals and penalties, filters, choosers, drafts; drawing and beam search.
 
-A step of a text goes through them in this order: what may follow at all, and penalties (`guide`, made of `strings` and
-`copying`), `filters`, then a chooser; a `draft` takes the character. `writing` draws, `beam` searches.
+A step of a text goes through them in this order: what may follow at all, and penalties (`constraints`, made of
+`automaton` and `no_copy`), `filters`, then `samplers`; a `hypothesis` takes the character. `sampling` draws texts,
+`beam_search` searches for them.
 """
 
 from kammil.decoding.beam_search import search, searching

@@ -1,6 +1,6 @@
 /* What a blend says next, for some texts: its contexts hashed, looked up, its networks stepped, and all of it mixed.
 
-   The same as `portable.py` says with NumPy and ONNX Runtime, which is what it is tested against and what runs where
+   The same as `reference.py` says with NumPy and ONNX Runtime, which is what it is tested against and what runs where
    this was not built. A step for one text is some ninety small operations; there each costs a call. Here the time
    goes into the weights, one byte each, and into some hundred places of the tables, which are asked for all at once.
 

@@ -1,6 +1,6 @@
-"""What a blend says, or a GRU alone, by compiled code: `kernel.c`, of which `builds` finds the best build.
+"""What a blend says, or a GRU alone, by compiled code: `kernel.c`, of which `build` finds the best build.
 
-It says what `portable` says, several times as fast; where there is no build that can run, that one does the work.
+It says what `reference` says, several times as fast; where there is no build that can run, that one does the work.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, D tables, K kinds of context, C kinds
 looked up in the text itself, E = D * K + C experts, P positions, N columns of a matrix.
@@ -81,7 +81,7 @@ class Compiled:
     """Reads ids, as `Portable` does; or a GRU alone, whose experts are none.
 
     Args:
-        code: a build, as `builds.library` opens it.
+        code: a build, as `build.library` opens it.
         layers: M networks of one size, whose `outward` is of the scores and of what their gates hear, (H, V + G).
         bias: (V + M * G,): of these, the networks taken together.
         size: V.

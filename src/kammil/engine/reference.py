@@ -1,4 +1,4 @@
-"""What a blend says, with NumPy and ONNX Runtime: runs wherever Python runs, and is what `compiled` is measured by.
+"""What a blend says, with NumPy and ONNX Runtime: runs wherever Python runs, and is what `native` is tested by.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, K experts, P positions.
 """

@@ -26,7 +26,7 @@ class Gate:
     """Whom to believe: what it hears from the networks is read from their states as scores are."""
 
     heard: Floats
-    """(CLUES * K, G): of the clues, all of a kind together, as `evidence` gives them."""
+    """(CLUES * K, G): of the clues, all of a kind together, as `features` gives them."""
     trust: Floats
     """(G, K * FEATURES): what comes of the hidden layer, the features of an expert together."""
     bias: Floats

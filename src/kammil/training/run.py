@@ -1,4 +1,4 @@
-"""One run: from texts to a folder that learnt them. What goes before it, and several of them, is the workshop's."""
+"""One run: from texts to a folder that learnt them. What goes before it is the business of `train`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Every family on one leak-free split with equal time, beside what it must beat.
 
-A comparison is a folder: the split, a model folder for each family, the finished rows (`shelf`), and in the end
+A comparison is a folder: the split, a model folder for each family, the finished rows (`store`), and in the end
 `results.json`. A second call makes only what is missing, and goes on with an interrupted training.
 """
 
