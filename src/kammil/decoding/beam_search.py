@@ -62,7 +62,7 @@ def beam_steps(
             if len(going) == options.beams or (step == options.length and ended == options.beams):
                 break
             bits = 0.0 if ends[parent] else -float(log_probabilities[parent, id]) / math.log(2)
-            draft = live[parent].longer(guide.piece(id), bits, due=bool(due[at]))
+            draft = live[parent].extended(guide.piece(id), bits, due=bool(due[at]))
             if draft.reason is None:
                 going.append(draft)
                 chosen.append(at)

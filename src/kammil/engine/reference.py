@@ -106,4 +106,4 @@ def _among(layers: Sequence[GRUWeights], number: int, size: int) -> GRUWeights:
     outward = np.zeros((len(own), size + len(layers) * wide), np.float32)
     outward[:, :size] = own[:, :size]
     outward[:, size + number * wide : size + (number + 1) * wide] = own[:, size:]
-    return replace(layers[number], outward=outward)
+    return replace(layers[number], output=outward)
