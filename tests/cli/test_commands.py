@@ -23,7 +23,7 @@ import pytest
 
 import kammil
 from kammil.cli import main
-from kammil.cli.training import kept
+from kammil.cli.train import what_is_kept
 from kammil.decoding import PRESETS, Decoding
 from kammil.decoding.options import Options
 from kammil.engine import build as engine_build
@@ -393,18 +393,18 @@ def test_control_c_before_the_first_step_leaves_nothing(file: Path, tmp_path: Pa
 
 def test_what_is_kept_of_a_training_that_was_stopped(tmp_path: Path) -> None:
     out = tmp_path / "model"
-    assert kept(out) == f"there was nothing yet of {out} to keep; the same command begins anew"
+    assert what_is_kept(out) == f"there was nothing yet of {out} to keep; the same command begins anew"
     for name in ("model-1-base", "other-base", "model-x"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.json").write_text("{}")
-    assert kept(out) == "model-1-base is kept; the same command goes on from there"
+    assert what_is_kept(out) == "model-1-base is kept; the same command goes on from there"
     (tmp_path / ".model-1.training").mkdir()
     (tmp_path / ".model-1.training" / "checkpoint.safetensors").write_text("")
     sentence = "model-1-base and the last whole epoch of model-1 are kept; the same command goes on from there"
-    assert kept(out) == sentence
+    assert what_is_kept(out) == sentence
     (tmp_path / ".model.training").mkdir()
     (tmp_path / ".model.training" / "checkpoint.safetensors").write_text("")
-    assert kept(out) == f"the state after the last whole epoch of {out} is kept; go on with --resume"
+    assert what_is_kept(out) == f"the state after the last whole epoch of {out} is kept; go on with --resume"
 
 
 # ---- complete
