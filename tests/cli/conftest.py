@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import kammil
-from kammil.cli import main
+from kammil.cli import main, progress
 
 NETWORK = [
     *("--model", "gru", "--epochs", "2", "--set", "embedding=16", "--set", "hidden=32"),
@@ -28,7 +28,7 @@ TABLE = "Tweet\tCountry\nشو في اليوم\tlebanon\nما في شي\tjordan\n
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind."""
+    """Exit status and output of a command."""
 
     code: int
     out: str
@@ -41,13 +41,13 @@ Run = Callable[..., Result]
 def process(
     *arguments: str | bytes | Path, cwd: Path | None = None, stdin: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """The command in a process of its own."""
+    """Start a command in a process of its own."""
     command = [sys.executable, "-m", "kammil", *arguments]
     return subprocess.Popen(command, cwd=cwd, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def on_terminal(*arguments: object, **variables: str) -> str:
-    """What a command shows on a terminal."""
+    """Run a command on a pseudo-terminal and return what it shows there."""
     terminal, end = pty.openpty()
     with os.fdopen(terminal, "rb", buffering=0) as screen:
         command = [sys.executable, "-m", "kammil", *map(str, arguments)]
@@ -60,7 +60,7 @@ def on_terminal(*arguments: object, **variables: str) -> str:
 
 
 def refused(result: Result, message: str = "") -> None:
-    """One sentence on stderr, exit status 2, nothing on stdout."""
+    """Assert that a command failed with one sentence on stderr, exit status 2, and nothing on stdout."""
     assert result.code == 2, result
     assert result.out == ""
     assert result.err.startswith("kammil: ") and result.err.count("\n") == 1, result.err
@@ -69,8 +69,9 @@ def refused(result: Result, message: str = "") -> None:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the real entry point in this process, in an empty folder."""
+    """Run the real entry point in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(progress, "QUIET", float("inf"))  # on a slow machine stderr would have a line more
 
     def call(*arguments: object, stdin: bytes = b"") -> Result:
         monkeypatch.setattr(sys, "argv", ["kammil", *map(str, arguments)])
@@ -86,7 +87,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 @pytest.fixture(scope="session")
 def file(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
-    """A part of the embedded corpus as a file."""
+    """A file of 120 texts of the embedded corpus."""
     path = tmp_path_factory.mktemp("texts") / "texts.txt"
     path.write_text("".join(f"{text}\n" for text in texts[:120]), "utf-8")
     return path
@@ -94,26 +95,26 @@ def file(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
 
 @pytest.fixture(scope="session")
 def held_out(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
-    """Another part, short."""
+    """Texts that are not in `file`: as many as an interval needs, short ones."""
     path = tmp_path_factory.mktemp("texts") / "held-out.txt"
-    path.write_text("".join(f"{text}\n" for text in texts[400:412]), "utf-8")
+    path.write_text("".join(f"{text}\n" for text in sorted(texts[400:], key=len)[:12]), "utf-8")
     return path
 
 
 @pytest.fixture(scope="session")
 def counter(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Path:
-    """A counted model."""
+    """A model of family ngram, trained on `file`."""
     return kammil.train(file, out=tmp_path_factory.mktemp("models") / "counter", model="ngram").folder
 
 
 @pytest.fixture(scope="session")
 def network(tmp_path_factory: pytest.TempPathFactory, file: Path) -> Path:
-    """A network."""
+    """A model of family gru, trained on `file`."""
     sizes: dict[str, Any] = {"model": "gru", "embedding": 16, "hidden": 32, "epochs": 2, "device": "cpu", "threads": 1}
     return kammil.train(file, out=tmp_path_factory.mktemp("models") / "network", **sizes).folder
 
 
 @pytest.fixture(scope="session")
 def raw_counter(tmp_path_factory: pytest.TempPathFactory, few: list[str]) -> Path:
-    """A counted model that reads texts as they are."""
+    """A model of family ngram without text rules."""
     return kammil.train(few, out=tmp_path_factory.mktemp("models") / "raw", model="ngram", raw=True).folder

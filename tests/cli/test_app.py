@@ -28,6 +28,7 @@ def test_help(run: Run, command: list[str]) -> None:
     result = run(*command, "--help")
     assert result.code == 0 and result.err == ""
     assert result.out.startswith("Usage: ") and "--help" in result.out
+    assert not re.search(r"^  \S.*\.\.\.$", result.out, re.MULTILINE)  # no command's summary is cut off
 
 
 def test_all_commands_are_tested(run: Run) -> None:
@@ -101,13 +102,15 @@ def test_a_damaged_model_folder(run: Run, trained: Path, held_out: Path, tmp_pat
     names = ["model.json", "vocabulary.json", "weights.safetensors", "seen.safetensors", "baselines.safetensors"]
     if (trained / "step.onnx").exists() and damage == "gone":  # a GRU does not run it: it is there for other engines
         names.append("step.onnx")
+    folder = shutil.copytree(trained, tmp_path / "model")
     for name in names:
-        shutil.rmtree(tmp_path / "model", ignore_errors=True)
-        path = shutil.copytree(trained, tmp_path / "model") / name
-        whole = path.read_bytes()
-        content = {"empty": b"", "half": whole[: len(whole) // 2], "noise": bytes(range(256)) * 9}
+        path = folder / name
+        intact = path.read_bytes()
+        content = {"empty": b"", "half": intact[: len(intact) // 2], "noise": bytes(range(256)) * 9}
         path.write_bytes(content.get(damage, b""))
         if damage == "gone":
             path.unlink()
         refused(run("complete", "شو", "--model", "model"))
-        refused(run("evaluate", "model", held_out))
+        if name == "weights.safetensors":
+            refused(run("evaluate", "model", held_out))
+        path.write_bytes(intact)

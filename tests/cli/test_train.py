@@ -17,6 +17,12 @@ from tests.cli.conftest import NETWORK, TABLE, Run, process, refused
 
 import kammil
 from kammil.cli.train import what_is_kept
+from kammil.models.registry import FAMILIES
+
+
+def test_the_help_names_every_family(run: Run) -> None:
+    shown = " ".join(run("train", "--help").out.split())
+    assert f"Family: {', '.join(FAMILIES)}." in shown.replace(" or ", ", ")
 
 
 def test_train_counts(run: Run, file: Path, tmp_path: Path) -> None:
@@ -79,8 +85,8 @@ def test_values_are_read_as_toml_or_as_text(run: Run, file: Path, tmp_path: Path
         ("epochs = [1]", "epochs is [1], but"),
         ("epochs = 2020-01-01", "epochs is datetime.date(2020, 1, 1), but"),
         ("[training]\nepochs = 1", "there is no option 'training'"),
-        ('out = "elsewhere"', "out is no option for --set or a TOML file"),
-        ('validation = "file.txt"', "validation is no option for --set or a TOML file"),
+        ('out = "elsewhere"', "out is no option for a TOML file"),
+        ('validation = "file.txt"', "validation is no option for a TOML file"),
         ("rules = 3", "rules is 3, but"),
         ("rules = {links = false}", "there is no text rule 'links'"),
         ("epochs = ", "cannot be read as TOML"),
@@ -124,7 +130,7 @@ def test_a_wrong_toml_file(run: Run, file: Path, tmp_path: Path, content: str | 
         ("t.txt", "one\ntwo\n", ["--set", "hidden=3"], "there is no option 'hidden'; the ngram family has no such"),
         ("t.txt", "one\ntwo\n", ["--set", "hidden"], "--set 'hidden' is no assignment"),
         ("t.txt", "one\ntwo\n", ["--set", "=3"], "--set '=3' is no assignment"),
-        ("t.txt", "one\ntwo\n", ["--set", "out=x"], "out is no option for --set or a TOML file"),
+        ("t.txt", "one\ntwo\n", ["--set", "out=x"], "out is no option for --set"),
         ("t.txt", "one\ntwo\n", ["--set", "\udcff=x"], "there is no option"),
         ("t.txt", "one\ntwo\n", ["--without", "links"], "there is no text rule 'links'; the rules are nfc"),
         ("t.txt", "one\ntwo\n", ["--model", "lstm"], "model is 'lstm', but it must be one of ngram, gru"),

@@ -70,17 +70,23 @@ def training_options(
     flags: dict[str, Any],
     config: Path | None = None,
 ) -> dict[str, Any]:
-    """Merge the options for `function`: those of a TOML file, then those of --set, then flags that are not None.
+    """Merge the options for `function`: those of a TOML file, then those of --set, then the flags that are not None.
 
-    `without` names text rules to switch off. Raises `OptionError` for what is no assignment, for a file that is not
-    TOML, and for a parameter of `function` itself: that has a flag.
+    Args:
+        function: receives them; its named parameters have flags, so they are refused in a file or --set.
+        assignments: values of --set, `name=value`.
+        without: text rules to switch off.
+        flags: values of the flags by option; None stands for a flag that is not given.
+        config: the TOML file.
+
+    Raises `OptionError` with one sentence for the first that is wrong.
     """
     from kammil.errors import OptionError
 
-    own = inspect.signature(function).parameters
+    parameters = inspect.signature(function).parameters
     sources = {"a TOML file": _toml(config), "--set": _assigned(assignments or ())}
     for source, values in sources.items():
-        if name := next((name for name in values if name in own), None):
+        if name := next((name for name in values if name in parameters), None):
             raise OptionError(f"{name} is no option for {source}; give it on the command line.")
     options = {name: value for values in sources.values() for name, value in values.items()}
     options |= {name: value for name, value in flags.items() if value is not None}

@@ -48,8 +48,8 @@ def evaluate(
     encoding: Encoding = "utf-8",
     json: Json = False,
 ) -> None:
-    """Measure how good a model is on texts it has not seen. Prints figures with 95 % intervals, those of baselines
-    beside them, and samples."""
+    """Measure how good a model is on texts it has not seen. Prints figures and their intervals, beside those of
+    baselines, and samples."""
     from kammil.cli.progress import progress
     from kammil.completion.completer import load
     from kammil.completion.suggestions import THRESHOLD, checked

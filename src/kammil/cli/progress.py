@@ -171,7 +171,7 @@ def line(event: EpochEnded | Interrupted | Began | Noted | Outdone) -> str:
 
 
 def left(elapsed: float, share: float, since: float = 0.0) -> str:
-    """Estimate the time left from the seconds elapsed and the share done, `since` seconds later; "" while it is too early.
+    """Return the time left, `since` seconds after a share was done in so many seconds, or "" while it is too early.
 
     For training this is an upper bound: it may stop early.
     """
