@@ -42,7 +42,7 @@ def test_all_commands_are_tested(run: Run) -> None:
 
 
 def test_version(run: Run) -> None:
-    assert run("--version") == Result(0, f"{kammil.__version__}\n", f"{build.engine()}\n")
+    assert run("--version") == Result(0, f"{kammil.__version__}\n", f"{build.engine_name()}\n")
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["evaluate"], ["train", "x", "--epochs", "many"], ["nonsense"]])

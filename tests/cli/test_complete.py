@@ -13,12 +13,12 @@ from tests.cli.conftest import Result, Run, on_terminal, process, refused
 
 import kammil
 from kammil.cli._options import DECODING_FLAGS
-from kammil.decoding import PRESETS, Decoding
+from kammil.decoding import PRESETS, DecodingOptions
 from kammil.decoding.options import Options
 
 
 def test_every_decoding_option_has_a_flag() -> None:
-    assert set(DECODING_FLAGS) == {"preset", *Decoding.model_fields} == set(Options.__annotations__)
+    assert set(DECODING_FLAGS) == {"preset", *DecodingOptions.model_fields} == set(Options.__annotations__)
 
 
 def test_complete_prints_what_follows_and_nothing_else(run: Run, trained: Path, texts: list[str]) -> None:
@@ -78,7 +78,7 @@ def test_every_flag_reaches_the_model(
 def test_a_flag_wins_over_a_preset(run: Run, counter: Path) -> None:
     plain = run("complete", "شو", "--model", counter, "--temperature", 1, "--seed", 2).out
     for preset, options in PRESETS.items():
-        defaults = {name: Decoding.model_fields[name].default for name in options if name != "temperature"}
+        defaults = {name: DecodingOptions.model_fields[name].default for name in options if name != "temperature"}
         reset = [f"--{name.replace('_', '-')}={value}" for name, value in defaults.items()]
         chosen = ["--preset", preset, *reset, "--temperature", 1, "--seed", 2]
         assert run("complete", "شو", "--model", counter, *chosen).out == plain

@@ -33,7 +33,7 @@ def _version(value: bool) -> None:
         from kammil.engine import build
 
         typer.echo(kammil.__version__)
-        typer.echo(build.engine(), err=True)
+        typer.echo(build.engine_name(), err=True)
         raise typer.Exit
 
 

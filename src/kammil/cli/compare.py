@@ -76,7 +76,7 @@ def compare(
             say=lambda line: print(line, file=sys.stderr, flush=True),
             **options,
         )
-    files.put(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
+    files.write_atomic(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
     with optional_figure():
         plots.save(plots.comparison(standings), target / report.FIGURE)
     if json:

@@ -12,8 +12,8 @@ from kammil.cli._options import Column, Encoding, Folder, Json, Where
 from kammil.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
-    from kammil.evaluation.bootstrap import Figure
-    from kammil.evaluation.keystrokes import Helped, Typing
+    from kammil.evaluation.bootstrap import Interval
+    from kammil.evaluation.keystrokes import TypingReport, TypingSavings
     from kammil.evaluation.metrics import Evaluation
     from kammil.evaluation.samples import Sample
 
@@ -52,23 +52,23 @@ def evaluate(
     baselines, and samples."""
     from kammil.cli.progress import progress
     from kammil.completion.completer import load
-    from kammil.completion.suggestions import THRESHOLD, checked
+    from kammil.completion.suggestions import MIN_PROBABILITY, checked
     from kammil.data import sources
     from kammil.errors import OptionError
     from kammil.evaluation import keystrokes, metrics, plots
     from kammil.evaluation.model_card import cautions
     from kammil.evaluation.samples import samples as write_samples
-    from kammil.progress import phase, told
+    from kammil.progress import listening, phase
 
     if not typing and (plot is not None or threshold is not None):
         option = "--plot" if plot is not None else "--threshold"
         raise OptionError(f"{option} is about suggestions; give --typing too.")
-    least = checked(THRESHOLD if threshold is None else threshold)
+    least = checked(MIN_PROBABILITY if threshold is None else threshold)
     if plot is not None:
         plots.ready()
     model = load(folder)
     typed = None
-    with progress() as listen, told(listen):
+    with progress() as listen, listening(listen):
         texts = sources.texts(file, column=column, where=where, encoding=encoding)
         with phase("evaluating", metrics.LOOPS):
             evaluation = metrics.evaluate(model, texts)
@@ -106,7 +106,7 @@ def info(folder: Folder, json: Json = False) -> None:
 def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:
     """Print the counts, the cautions about the training texts, then the table of figures."""
     from kammil.data.bloom import RUN
-    from kammil.evaluation.bootstrap import LEAST
+    from kammil.evaluation.bootstrap import MIN_TEXTS
     from kammil.evaluation.model_card import table
 
     typer.echo(
@@ -121,18 +121,18 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
     for caution in cautions:
         typer.echo(caution)
     foot = "95 % intervals in brackets: bootstrap over texts"
-    if evaluation.texts < LEAST:
-        foot = f"no intervals: {LEAST} texts are the fewest that one is made of"
+    if evaluation.texts < MIN_TEXTS:
+        foot = f"no intervals: {MIN_TEXTS} texts are the fewest that one is made of"
     print_table(table(evaluation, name), foot=foot, numbers=True)
 
 
-def _typing_table(typed: Typing, name: str) -> list[list[str]]:
+def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:
     """A heading, then the keystrokes that each kind of help saves, the most that can be saved, and the calibration."""
     from kammil.evaluation.model_card import show
 
     helped = {name: typed.model, **typed.baselines}
 
-    def row(title: str, figure: Callable[[Helped], Figure | None]) -> list[str]:
+    def row(title: str, figure: Callable[[TypingSavings], Interval | None]) -> list[str]:
         return [title, *(show(figure(each), percent=True) for each in helped.values())]
 
     rows = [["typing", *helped]]

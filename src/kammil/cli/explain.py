@@ -58,7 +58,7 @@ def explain(
     if png is not None:
         from kammil.evaluation import plots
 
-        tempered = attribution.tempered(model, given + text, values) if values is not None else None
+        tempered = attribution.temperature_sweep(model, given + text, values) if values is not None else None
         plots.save(plots.explained(explanation) if tempered is None else plots.temperatures(tempered), png)
     if html is not None:
         from kammil.completion.explain.html import save
@@ -79,7 +79,7 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
     from rich.console import Console
     from rich.text import Text
 
-    from kammil.completion.explain.display import LEVELS, LIGHT, label, level
+    from kammil.completion.explain.display import LEVELS, LIGHT, level, visible_label
     from kammil.text import visible, words
 
     console = Console(markup=False, highlight=False, stderr=stderr)
@@ -97,12 +97,12 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
     for place in explanation.places:
         rows.append(
             [
-                label(place.text) + _LRM,
+                visible_label(place.text) + _LRM,
                 f"{place.bits:5.2f}",
                 "█" * min(round(place.bits), LEVELS),
                 f"{100 * place.probability:5.1f} %",
                 "unknown" if place.rank is None else str(place.rank),
-                ", ".join(f"{label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
+                ", ".join(f"{visible_label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
                 "; ".join(f"{c.expert} {c.bits:+.1f}" for c in place.credits[: 1 if narrow else None]),
             ]
         )
