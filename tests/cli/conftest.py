@@ -89,7 +89,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def file(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
     """A file of the beginnings of 120 texts: a network is as slow as its texts are long."""
     path = tmp_path_factory.mktemp("texts") / "texts.txt"
-    path.write_text("".join(f"{text[:48]}\n" for text in texts[:120]), "utf-8")
+    path.write_text("".join(f"{text[:48].strip()}\n" for text in texts[:120]), "utf-8")
     return path
 
 
