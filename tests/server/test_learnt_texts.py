@@ -22,9 +22,9 @@ from kammil.completion.completer import Completer
 from kammil.server import learnt_texts
 from kammil.server.api.errors import ApiError
 from kammil.server.app import create
-from kammil.server.learnt_texts import Taught
-from kammil.server.scheduler import Engine
-from kammil.server.settings import Serving
+from kammil.server.learnt_texts import LearntTexts
+from kammil.server.scheduler import Scheduler
+from kammil.server.settings import ServerSettings
 
 TEXT = "قطايف بالجوز والقشطة"
 SESSIONS = st.sampled_from(["a", "b", None])
@@ -50,13 +50,13 @@ def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.Mo
 
         def __init__(self) -> None:
             super().__init__()
-            self.taught, self.known = Taught(model), dict[str | None, deque[str]]()
+            self.taught, self.known = LearntTexts(model), dict[str | None, deque[str]]()
 
         @rule(session=SESSIONS, text=st.sampled_from([*words, TEXT, " شـو "]))
         def learn(self, session: str | None, text: str) -> None:
             there = [one for texts in self.known.values() for one in texts]
             if len(there) == 4 or sum(len(model.normalise(one)) for one in [*there, text]) > 30:
-                with pytest.raises(ApiError, match="forgotten first") as refused:
+                with pytest.raises(ApiError, match="forget some first") as refused:
                     self.taught.learn(session, text)
                 assert refused.value.status == 400
                 return
@@ -76,7 +76,7 @@ def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.Mo
 
         def teardown(self) -> None:
             fresh = model.score(TEXT)
-            alone = Taught(model)
+            alone = LearntTexts(model)
             for session, n in self.taught.counts().items():
                 for _ in range(n):
                     assert self.taught.forget(session)
@@ -97,7 +97,7 @@ def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.Mo
 @asynccontextmanager
 async def application(folder: Path, **options: object) -> AsyncGenerator[FastAPI]:
     """An application that has opened its model."""
-    app = create(Serving.of(folders=[folder], **options))
+    app = create(ServerSettings.of(folders=[folder], **options))
     async with app.router.lifespan_context(app):
         while (await ask(app, "GET", "/health")).status != 200:
             await asyncio.sleep(0.01)
@@ -172,13 +172,13 @@ def test_what_is_to_be_forgotten_is_also_when_who_asked_is_cut_off(
         held = Held(monkeypatch)
         other = asyncio.create_task(ask(app, "POST", "/v1/learn", {"text": "سؤال", "session": "b"}))
         await held.at_it()
-        asked, submit = asyncio.Event(), Engine.submit
+        asked, submit = asyncio.Event(), Scheduler.submit
 
-        def heard(engine: Engine, call: Any) -> Any:
+        def heard(scheduler: Scheduler, call: Any) -> Any:
             asked.set()
-            return submit(engine, call)
+            return submit(scheduler, call)
 
-        monkeypatch.setattr(Engine, "submit", heard)
+        monkeypatch.setattr(Scheduler, "submit", heard)
         forgetting = asyncio.create_task(ask(app, "DELETE", "/v1/learn?session=a"))
         await asked.wait()  # it is in the queue, behind what takes so long
         await cut_off(forgetting)

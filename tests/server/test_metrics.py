@@ -16,8 +16,8 @@ ROUTES = ("/v1/suggest", "/")
 def test_paths_of_clients_are_no_labels(asked: list[tuple[str, int]]) -> None:
     metrics = Metrics(ROUTES)
     for path, status in asked:
-        metrics.answered({"path": path}, status, 0.1)
-    page = metrics.page()[0].decode()
+        metrics.count_request({"path": path}, status, 0.1)
+    page = metrics.render()[0].decode()
     for name, some in (("requests", asked), ("errors", [one for one in asked if one[1] == 404])):
         found = dict(re.findall(rf'^kammil_{name}_total{{route="(.*)",status="\d+"}} (\S+)$', page, re.MULTILINE))
         wanted = {path if path in ROUTES else "other" for path, _ in some}

@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, settings
 from tests.server.conftest import Running
 
 from kammil.server.app import create
-from kammil.server.settings import Serving
+from kammil.server.settings import ServerSettings
 
 schemathesis = pytest.importorskip("schemathesis")
 from schemathesis.checks import not_a_server_error  # noqa: E402
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance  # noqa: E402
 
-schema = schemathesis.openapi.from_dict(create(Serving.of()).openapi())
+schema = schemathesis.openapi.from_dict(create(ServerSettings.of()).openapi())
 
 
 @schema.parametrize()

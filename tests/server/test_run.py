@@ -26,8 +26,8 @@ import kammil
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
 from kammil.server import run as server_run
-from kammil.server.run import _answers, listen  # pyright: ignore[reportPrivateUsage]
-from kammil.server.settings import VARIABLE, Serving
+from kammil.server.run import _responds, listen  # pyright: ignore[reportPrivateUsage]
+from kammil.server.settings import VARIABLE, ServerSettings
 
 
 def kammil_serve(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -153,14 +153,14 @@ def test_nobody_waits_for_a_worker_that_dies_before_it_answers() -> None:
     worker.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))  # answers nothing
     worker.start()
     asked: list[bool] = []
-    asking = threading.Thread(target=lambda: asked.append(_answers(worker, 600)))
+    asking = threading.Thread(target=lambda: asked.append(_responds(worker, 600)))
     asking.start()
     asking.join(0.5)
     assert asking.is_alive()
     worker.process.kill()
     asking.join(60)
     assert asked == [False]
-    assert not _answers(worker, 600)
+    assert not _responds(worker, 600)
 
 
 @pytest.mark.parametrize(("options", "warned"), [({"host": "0.0.0.0"}, True), ({}, False)])
@@ -173,15 +173,15 @@ def test_a_server_that_others_reach_warns_when_it_asks_for_no_key(
     def nothing(_config: uvicorn.Config) -> None:
         """The log stays pytest's."""
 
-    def nearby(_settings: Serving) -> socket.socket:
+    def nearby(_settings: ServerSettings) -> socket.socket:
         """Nobody can reach it."""
-        return listen(Serving.of(port=0))
+        return listen(ServerSettings.of(port=0))
 
     monkeypatch.setattr(server_run, "listen", nearby)
     monkeypatch.setattr(uvicorn.Server, "run", end)
     monkeypatch.setattr(uvicorn.Config, "configure_logging", nothing)
     monkeypatch.setenv(VARIABLE, "")
-    server_run.run(Serving.of(**options))
+    server_run.run(ServerSettings.of(**options))
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(said) == warned
     assert all("0.0.0.0" in one and "KAMMIL_API_KEY" in one for one in said)
@@ -189,5 +189,5 @@ def test_a_server_that_others_reach_warns_when_it_asks_for_no_key(
 
 def test_small_answers_are_sent_at_once() -> None:
     """asyncio sets TCP_NODELAY on connections whose listening socket is named TCP, and on no other."""
-    with listen(Serving.of(port=0)) as made:
+    with listen(ServerSettings.of(port=0)) as made:
         assert made.proto == socket.IPPROTO_TCP

@@ -20,8 +20,8 @@ from tests.server.conftest import Running, serving, until
 
 from kammil.completion.completer import Completer
 from kammil.server.metrics import Metrics
-from kammil.server.security import HELD, Guard
-from kammil.server.settings import Serving
+from kammil.server.security import MAX_BODIES, SecurityMiddleware
+from kammil.server.settings import ServerSettings
 
 LONG = {"prompt": "شو", "max_tokens": 2000, "logit_bias": {"3": -100}}
 """A request that takes a while: its text never ends by itself."""
@@ -233,7 +233,7 @@ class Door:
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b""})
 
-        self.guard = Guard(application, Serving.of(body=most), Metrics(()), ())
+        self.guard = SecurityMiddleware(application, ServerSettings.of(max_body=most), Metrics(()), ())
 
     async def ask(self, parts: list[bytes | None], wait: asyncio.Event | None = None) -> int | None:
         """The status; a part that is None is a client that leaves. After the first part it may wait."""
@@ -269,7 +269,7 @@ class Door:
 def test_what_bodies_held_is_given_back(parts: list[bytes | None], status: int) -> None:
     async def main() -> None:
         door = Door()
-        assert [await door.ask(parts) for _ in range(3 * HELD)] == [status] * (3 * HELD)
+        assert [await door.ask(parts) for _ in range(3 * MAX_BODIES)] == [status] * (3 * MAX_BODIES)
         assert await door.ask([b"x"]) == 200
 
     asyncio.run(main())
@@ -278,7 +278,7 @@ def test_what_bodies_held_is_given_back(parts: list[bytes | None], status: int) 
 def test_bodies_on_their_way_are_bounded_together() -> None:
     async def main() -> None:
         door, wait = Door(), asyncio.Event()
-        some = [asyncio.ensure_future(door.ask([b"x" * 1000, b""], wait)) for _ in range(HELD + 1)]
+        some = [asyncio.ensure_future(door.ask([b"x" * 1000, b""], wait)) for _ in range(MAX_BODIES + 1)]
         await asyncio.sleep(0)
         assert await door.ask([b"x" * 500]) == 200  # 65,500 of 65,536 bytes
         assert await door.ask([b"x" * 600]) == 429
@@ -302,8 +302,8 @@ def test_two_thousand_connections(server: Running) -> None:
 HEADERS = st.text(st.sampled_from("[]:/@?#%\\ .,aلE1٣½\x00\t\x85\xff"), max_size=12).map(lambda t: t.encode("utf-8"))
 
 
-def guarded(app: ASGIApp, **options: object) -> Guard:
-    return Guard(app, Serving.of(**options), Metrics(()), ())
+def guarded(app: ASGIApp, **options: object) -> SecurityMiddleware:
+    return SecurityMiddleware(app, ServerSettings.of(**options), Metrics(()), ())
 
 
 async def fine(scope: Scope, receive: Receive, send: Send) -> None:

@@ -14,9 +14,9 @@ def run(**options: object) -> None:
         raise MissingExtraError(f"serving needs {missing[0]}; install it with: pip install 'kammil[serve]'")
     from kammil import model_folder as folders
     from kammil.server import run as server_run
-    from kammil.server.settings import Serving
+    from kammil.server.settings import ServerSettings
 
-    settings = Serving.of(**options)
+    settings = ServerSettings.of(**options)
     for folder in settings.folders:
         folders.summary(folder)  # what is wrong with a folder is said before anything starts
     server_run.run(settings)

@@ -23,24 +23,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kammil.server.api import errors
 from kammil.server.api.errors import ApiError, busy
 from kammil.server.metrics import Metrics
-from kammil.server.settings import Serving
+from kammil.server.settings import ServerSettings
 
-SLOW = 15.0
+BODY_SECONDS = 15.0
 """Seconds in which a body must have come."""
-GRACE = 15.0
+ANSWER_SECONDS = 15.0
 """Seconds beyond a request's time in which a slow client must have taken its answer."""
-DRAINED, DRAINING = 1 << 26, 1.0
+DRAIN_BYTES, DRAIN_SECONDS = 1 << 26, 1.0
 """Bytes and seconds of a body that is too large which are still taken, and thrown away: a client that sends all before
 it reads would see a broken connection in place of the answer."""
-HELD = 64
+MAX_BODIES = 64
 """Largest bodies that may be on their way at once, all of them together."""
-OPEN = frozenset({"/health", "/docs", "/openapi.json"})
+PUBLIC = frozenset({"/health", "/docs", "/openapi.json"})
 """Besides the page, what needs no key."""
 
 log = logging.getLogger("kammil.server")
 
 
-class Guard:
+class SecurityMiddleware:
     """Answers what must not reach the routes, and counts all the rest.
 
     Args:
@@ -50,16 +50,16 @@ class Guard:
         page: paths of the page's files, which need no key.
     """
 
-    def __init__(self, app: ASGIApp, settings: Serving, metrics: Metrics, page: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, public: Collection[str]) -> None:
         """Nobody has asked."""
         self._app, self._settings, self._metrics = app, settings, metrics
-        self._open = OPEN | set(page)
+        self._public = PUBLIC | set(public)
         names = {"localhost", socket.gethostname().lower(), settings.host.lower()}
-        self._names = names | {name.lower() for name in settings.hosts}
+        self._hosts = names | {name.lower() for name in settings.hosts}
         self._origins = {origin.rstrip("/").lower() for origin in settings.origins}
         self._key = _digest(settings.api_key.encode()) if settings.api_key else None
-        self._working = 0
-        self._held = 0
+        self._active = 0
+        self._body_bytes = 0
         """Bytes of bodies that are on their way."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,8 +85,8 @@ class Guard:
             await send(message)
 
         try:
-            async with asyncio.timeout(self._settings.seconds + SLOW + GRACE):
-                await self._admit(scope, headers, origin, receive, answer)
+            async with asyncio.timeout(self._settings.timeout + BODY_SECONDS + ANSWER_SECONDS):
+                await self._check(scope, headers, origin, receive, answer)
         except ApiError as error:
             await error.response()(scope, receive, answer)
         except TimeoutError:
@@ -99,23 +99,23 @@ class Guard:
             if started:
                 raise
             log.error("a request failed", exc_info=error)
-            await errors.of(error).response()(scope, receive, answer)
+            await errors.to_api_error(error).response()(scope, receive, answer)
         finally:
-            self._metrics.answered(scope, status, time.monotonic() - begun)
+            self._metrics.count_request(scope, status, time.monotonic() - begun)
 
-    async def _admit(self, scope: Scope, headers: dict[str, str], origin: str, receive: Receive, send: Send) -> None:
+    async def _check(self, scope: Scope, headers: dict[str, str], origin: str, receive: Receive, send: Send) -> None:
         """Check a request and hand it on; `ApiError` if it is refused."""
         host = headers.get("host", "")
-        if not self._ours(host):
+        if not self._is_own_host(host):
             raise ApiError(403, f"this server is not called {host[:100]!r}; name it with --allow-host.")
-        foreign = bool(origin) and origin not in self._origins and _split(origin).netloc != host.lower()
+        foreign = bool(origin) and origin not in self._origins and _parse_url(origin).netloc != host.lower()
         if foreign or (not origin and headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"):
             raise ApiError(403, f"pages of {origin[:100]!r} may not ask here; name the origin with --allow-origin.")
         if scope["method"] == "OPTIONS" and origin in self._origins and "access-control-request-method" in headers:
             await self._preflight(send)
             return
         path = scope["path"]
-        if self._key is not None and path not in self._open and not self._knows(headers.get("authorization", "")):
+        if self._key is not None and path not in self._public and not self._has_key(headers.get("authorization", "")):
             raise ApiError(
                 401,
                 "the API key is wrong or missing; send it as: Authorization: Bearer KEY",
@@ -125,21 +125,21 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        body = await self._body(headers, receive)
-        if self._working >= self._settings.waiting:
+        body = await self._read_body(headers, receive)
+        if self._active >= self._settings.queue:
             raise busy()
-        self._working += 1
+        self._active += 1
         try:
-            await self._app(scope, _replayed(body, receive), send)
+            await self._app(scope, _replay(body, receive), send)
         finally:
-            self._working -= 1
+            self._active -= 1
 
-    def _ours(self, host: str) -> bool:
+    def _is_own_host(self, host: str) -> bool:
         """Whether a header `Host` names this server: one of its names, or any address, which no name can point to."""
-        name = _split(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
+        name = _parse_url(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
         if name is None:
             return False
-        if name in self._names:
+        if name in self._hosts:
             return True
         try:
             ipaddress.ip_address(name)
@@ -147,7 +147,7 @@ class Guard:
             return False
         return True
 
-    def _knows(self, authorization: str) -> bool:
+    def _has_key(self, authorization: str) -> bool:
         """Whether a client knows the key; it takes as long for a wrong one, however wrong."""
         scheme, _, key = authorization.partition(" ")
         assert self._key is not None
@@ -164,18 +164,18 @@ class Guard:
         await send({"type": "http.response.start", "status": 204, "headers": headers})
         await send({"type": "http.response.body", "body": b""})
 
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
+    async def _read_body(self, headers: dict[str, str], receive: Receive) -> bytes:
         """The whole body; `ApiError` for one that is too large, or too slow."""
-        most = self._settings.body
+        most = self._settings.max_body
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length[:20]) > most:
             if "expect" not in headers:  # else the client waits to be told
                 await _drain(receive)
-            raise _large(most)
+            raise _too_large(most)
         parts: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(SLOW):
+            async with asyncio.timeout(BODY_SECONDS):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -183,33 +183,33 @@ class Guard:
                     part = message.get("body", b"")
                     parts.append(part)
                     size += len(part)
-                    self._held += len(part)
+                    self._body_bytes += len(part)
                     if size > most:
                         await _drain(receive)
-                        raise _large(most)
-                    if self._held > HELD * most:
+                        raise _too_large(most)
+                    if self._body_bytes > MAX_BODIES * most:
                         raise busy()
                     if not message.get("more_body", False):
                         return b"".join(parts)
         except TimeoutError as error:
-            raise ApiError(408, f"the body did not come within {SLOW:.0f} seconds.") from error
+            raise ApiError(408, f"the body did not come within {BODY_SECONDS:.0f} seconds.") from error
         finally:
-            self._held -= size
+            self._body_bytes -= size
 
 
 async def _drain(receive: Receive) -> None:
     """Throw away the rest of a body, as far as it is worth it."""
     size = 0
     with suppress(TimeoutError):
-        async with asyncio.timeout(DRAINING):
-            while size < DRAINED:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            while size < DRAIN_BYTES:
                 message = await receive()
                 if not message.get("more_body", False):
                     return
                 size += len(message.get("body", b""))
 
 
-def _split(url: str) -> SplitResult:
+def _parse_url(url: str) -> SplitResult:
     """The parts of an address; none of one that cannot be, such as `http://[`."""
     try:
         return urlsplit(url)
@@ -217,7 +217,7 @@ def _split(url: str) -> SplitResult:
         return urlsplit("")
 
 
-def _large(most: int) -> ApiError:
+def _too_large(most: int) -> ApiError:
     # What is left of the body may be unread, so the connection cannot be used again.
     return ApiError(413, f"the body has more than {most} bytes; send less at a time.", headers={"Connection": "close"})
 
@@ -227,7 +227,7 @@ def _digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
+def _replay(body: bytes, receive: Receive) -> Receive:
     """The body that was read, and then whatever comes."""
     left = [body]
 

@@ -18,7 +18,7 @@ from tests.server.conftest import Running, until
 from kammil.server.api import bodies
 from kammil.server.api.schemas import Choice, CompletionResponse, Logprobs
 from kammil.server.app import create
-from kammil.server.settings import Serving
+from kammil.server.settings import ServerSettings
 
 pytest.importorskip("openai")  # it brings the client that this needs
 from starlette.testclient import TestClient
@@ -39,11 +39,11 @@ def logprobs(tokens: Sequence[tuple[str, float | None, dict[str, float] | None, 
 def test_piece_by_piece_is_what_pydantic_writes(texts: list[tuple[str, list[Any]]], name: str) -> None:
     choices = [Choice(text=text, index=i) for i, (text, _) in enumerate(texts)]
     made = [
-        bodies.choice(choice, *(bodies.lists(logprobs(part)) for part in parts))
+        bodies.choice_json(choice, *(bodies.logprobs_json(logprobs(part)) for part in parts))
         for choice, (_, parts) in zip(choices, texts, strict=True)
     ]
     whole = CompletionResponse(id=name, created=1, model=name, system_fingerprint="a", choices=[])
-    got = bodies.filled(whole, "choices", b",".join(made))
+    got = bodies.insert_items(whole, "choices", b",".join(made))
     for choice, (_, parts) in zip(choices, texts, strict=True):
         choice.logprobs = logprobs([token for part in parts for token in part]) if parts else None
     whole.choices = choices
@@ -51,16 +51,16 @@ def test_piece_by_piece_is_what_pydantic_writes(texts: list[tuple[str, list[Any]
 
 
 def test_a_long_list_is_written_whole() -> None:
-    many = [("ا", -1.5, {"ا": -1.5, "ب": -math.inf}, i) for i in range(3 * bodies.PIECE + 1)]
-    got = json.loads(bodies.choice(Choice(text="", index=0), bodies.lists(logprobs(many))))["logprobs"]
+    many = [("ا", -1.5, {"ا": -1.5, "ب": -math.inf}, i) for i in range(3 * bodies.CHUNK + 1)]
+    got = json.loads(bodies.choice_json(Choice(text="", index=0), bodies.logprobs_json(logprobs(many))))["logprobs"]
     assert got["text_offset"] == list(range(len(many)))
     assert got["top_logprobs"] == [{"ا": -1.5, "ب": None}] * len(many)
 
 
 def test_what_is_large_is_made_in_another_thread() -> None:
     async def main() -> tuple[int, int]:
-        return await bodies.aside(bodies.SMALL, threading.get_ident), await bodies.aside(
-            bodies.SMALL + 1, threading.get_ident
+        return await bodies.run_off_loop(bodies.MAX_INLINE, threading.get_ident), await bodies.run_off_loop(
+            bodies.MAX_INLINE + 1, threading.get_ident
         )
 
     small, large = asyncio.run(main())
@@ -84,12 +84,12 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
         return call
 
     calls: set[str] = set()
-    application = create(Serving.of(folders=(folder_of("ngram"),)))
+    application = create(ServerSettings.of(folders=(folder_of("ngram"),)))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
-        (served,) = application.state.registry.served
-        monkeypatch.setattr(served.model, "normalise", watched("normalise", served.model.normalise))
-        for name in ("lists", "items"):
+        (loaded,) = application.state.pool.loaded
+        monkeypatch.setattr(loaded.completer, "normalise", watched("normalise", loaded.completer.normalise))
+        for name in ("logprobs_json", "items_json"):
             monkeypatch.setattr(bodies, name, watched(name, getattr(bodies, name)))
         text = "شو حلو " * 800
         asked = {"prompt": text, "echo": True, "logprobs": 5, "max_tokens": 0, "n": 2}
@@ -103,7 +103,7 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
         ]
         for path, body in asks:
             assert client.post(path, json=body).status_code == 200
-    assert not on_the_loop and calls == {"normalise", "lists", "items"}
+    assert not on_the_loop and calls == {"normalise", "logprobs_json", "items_json"}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_what_would_be_too_large_is_refused(server: Running, path: str, body: di
 
 
 def test_what_is_just_small_enough_is_answered() -> None:
-    application = create(Serving.of(answer=1000))
+    application = create(ServerSettings.of(max_answer=1000))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
         asked = {"prompt": "ا" * 90, "echo": True, "logprobs": 4, "n": 2, "max_tokens": 10}

@@ -19,26 +19,33 @@ from kammil.decoding import FinishReason, Guide
 from kammil.decoding.options import Options
 from kammil.server.api import bodies
 from kammil.server.api.errors import ApiError
-from kammil.server.api.schemas import PROMPTS as MOST
-from kammil.server.api.schemas import TEXTS, Choice, CompletionRequest, CompletionResponse, Logprobs, Usage
-from kammil.server.model_pool import Served
-from kammil.server.scheduler import Piece, Token, Writing, Written
-from kammil.server.settings import Serving
+from kammil.server.api.schemas import (
+    MAX_PROMPTS,
+    MAX_TEXTS,
+    Choice,
+    CompletionRequest,
+    CompletionResponse,
+    Logprobs,
+    Usage,
+)
+from kammil.server.model_pool import LoadedModel
+from kammil.server.scheduler import Delta, GeneratedText, Generation, TokenLogprobs
+from kammil.server.settings import ServerSettings
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
-SPECIAL = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
+SPECIAL_NAMES = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
 """What tokens that are no character are called. As text they are the characters of their names, nothing special."""
 
 
-STOP: dict[FinishReason, Literal["stop", "length"]] = {"end": "stop", "stop": "stop", "length": "length"}
+FINISH_REASONS: dict[FinishReason, Literal["stop", "length"]] = {"end": "stop", "stop": "stop", "length": "length"}
 """Why a text ends, in OpenAI's words."""
-PING = 15.0
+PING_SECONDS = 15.0
 """Seconds of silence after which a stream says that it is still there."""
-LONGEST = 100_000
+MAX_CHARACTERS = 100_000
 """Characters of all prompts of a request at most, as they are given and as the model sees them."""
 
 Ids = NDArray[np.int64]
-Report = Callable[[list[Piece]], None]
+OnDeltas = Callable[[list[Delta]], None]
 
 
 @dataclass(frozen=True)
@@ -47,44 +54,44 @@ class Prompt:
 
     ids: Ids
     """(T,), BOS in front."""
-    began: bool
+    has_bos: bool
     """Whether the client sent BOS itself, so that it is one of its tokens."""
 
     @property
-    def tokens(self) -> int:
+    def num_tokens(self) -> int:
         """How many the client sent."""
-        return len(self.ids) - (not self.began)
+        return len(self.ids) - (not self.has_bos)
 
 
 @dataclass(frozen=True)
-class Plan:
+class CheckedRequest:
     """A request that was checked, and the model that answers."""
 
-    served: Served
+    loaded: LoadedModel
     prompts: tuple[Prompt, ...]
     guide: Guide
     n: int
-    top: int | None
+    num_top: int | None
     echo: bool
     prefixes: Prefixes
     deadline: float
     id: str
     created: int
-    size: int
+    max_size: int
     """Tokens and alternatives of the answer at most, echoed prompts included."""
 
-    def writing(self, prompt: Prompt, progress: Report | None = None) -> Writing:
+    def generation(self, prompt: Prompt, on_deltas: OnDeltas | None = None) -> Generation:
         """The call for one prompt."""
-        return Writing(
+        return Generation(
             self.deadline,
-            self.served.model,
+            self.loaded.completer,
             prompt.ids,
             self.guide,
             self.n,
-            top=self.top,
+            num_top=self.num_top,
             echo=self.echo,
             prefixes=self.prefixes,
-            progress=progress,
+            on_deltas=on_deltas,
         )
 
     def response(self, choices: list[Choice], usage: Usage | None) -> CompletionResponse:
@@ -92,24 +99,26 @@ class Plan:
         return CompletionResponse(
             id=self.id,
             created=self.created,
-            model=self.served.name,
-            system_fingerprint=self.served.fingerprint,
+            model=self.loaded.name,
+            system_fingerprint=self.loaded.fingerprint,
             choices=choices,
             usage=usage,
         )
 
 
-async def plan(request: CompletionRequest, served: Served, settings: Serving) -> Plan:
+async def check(request: CompletionRequest, loaded: LoadedModel, settings: ServerSettings) -> CheckedRequest:
     """Check a request against its model; `ApiError` or `OptionError` for the first thing that is wrong."""
     given = "" if request.prompt is None else request.prompt
-    length = _length(given)
-    if length > LONGEST:  # before anything is done with it
-        raise ApiError(400, f"the prompt has more than {LONGEST} characters; shorten it.", param="prompt")
-    prompts = tuple(await bodies.aside(length, partial(_prompts, given, served.model)))
-    return _plan(request, prompts, served, settings)
+    length = _num_characters(given)
+    if length > MAX_CHARACTERS:  # before anything is done with it
+        raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
+    prompts = tuple(await bodies.run_off_loop(length, partial(_prompts, given, loaded.completer)))
+    return _check_with_prompts(request, prompts, loaded, settings)
 
 
-def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Served, settings: Serving) -> Plan:
+def _check_with_prompts(
+    request: CompletionRequest, prompts: tuple[Prompt, ...], loaded: LoadedModel, settings: ServerSettings
+) -> CheckedRequest:
     if request.suffix:
         raise ApiError(
             400, "suffix is given, but no model here was trained to fill gaps; leave it out.", param="suffix"
@@ -130,55 +139,55 @@ def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Serve
         best_of = n
     if beams > 1 and request.logprobs is not None:
         raise ApiError(400, "logprobs are not given for beams; leave one of them out.", param="logprobs")
-    if len(prompts) * max(n, best_of, beams) > TEXTS:
-        raise ApiError(400, f"more than {TEXTS} texts are asked for; ask for fewer at a time.", param="n")
-    if sum(prompt.tokens for prompt in prompts) > LONGEST:
-        raise ApiError(400, f"the prompt has more than {LONGEST} characters; shorten it.", param="prompt")
+    if len(prompts) * max(n, best_of, beams) > MAX_TEXTS:
+        raise ApiError(400, f"more than {MAX_TEXTS} texts are asked for; ask for fewer at a time.", param="n")
+    if sum(prompt.num_tokens for prompt in prompts) > MAX_CHARACTERS:
+        raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
     length = 16 if request.max_tokens is None else request.max_tokens
     if length > settings.max_tokens:
         message = f"max_tokens is {length}, but this server writes {settings.max_tokens} characters at most."
         raise ApiError(400, message, param="max_tokens")
-    size = _size(request, prompts, length, max(n, best_of))
-    if size > settings.answer:
+    size = _max_size(request, prompts, length, max(n, best_of))
+    if size > settings.max_answer:
         message = (
             f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
-            f"but {settings.answer} is the most; ask for less at a time."
+            f"but {settings.max_answer} is the most; ask for less at a time."
         )
         raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
-    options = _options(request, length, best_of if best_of > n else 1)
+    options = _decoding_options(request, length, best_of if best_of > n else 1)
     if request.use_beam_search:
         options["beams"] = beams
-    return Plan(
-        served,
+    return CheckedRequest(
+        loaded,
         prompts,
-        served.model.guide(options, n, bias=_bias(request.logit_bias or {}, served.model.vocabulary)),
+        loaded.completer.guide(options, n, bias=_logit_bias(request.logit_bias or {}, loaded.completer.vocabulary)),
         n,
         request.logprobs,
         bool(request.echo),
-        served.prefixes(request.session),
-        time.monotonic() + settings.seconds,
+        loaded.state_cache(request.session),
+        time.monotonic() + settings.timeout,
         f"cmpl-{secrets.token_hex(12)}",
         int(time.time()),
         size,
     )
 
 
-def _length(given: str | list[str] | list[int] | list[list[int]]) -> int:
+def _num_characters(given: str | list[str] | list[int] | list[list[int]]) -> int:
     """Characters of all prompts, as they are given."""
     if isinstance(given, str):
         return len(given)
     return sum(1 if isinstance(one, int) else len(one) for one in given)
 
 
-def _size(request: CompletionRequest, prompts: Sequence[Prompt], length: int, n: int) -> int:
+def _max_size(request: CompletionRequest, prompts: Sequence[Prompt], length: int, n: int) -> int:
     """Tokens and alternatives of the answer at most; texts by themselves are bounded already."""
     if request.logprobs is None and not request.echo:
         return 0
-    echoed = sum(prompt.tokens for prompt in prompts) if request.echo else 0
+    echoed = sum(prompt.num_tokens for prompt in prompts) if request.echo else 0
     return (echoed + len(prompts) * length) * n * (1 + (request.logprobs or 0))
 
 
-def _options(request: CompletionRequest, length: int, best_of: int) -> Options:
+def _decoding_options(request: CompletionRequest, length: int, best_of: int) -> Options:
     """What the fields mean to `Decoding`. With a preset only what was sent counts, else OpenAI's defaults."""
     given = request.model_fields_set if request.preset else CompletionRequest.model_fields.keys()
     options: dict[str, object] = {"length": length, "preset": request.preset}
@@ -209,7 +218,7 @@ def _options(request: CompletionRequest, length: int, best_of: int) -> Options:
     return cast(Options, options)
 
 
-def _bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
+def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
     """`logit_bias` by id."""
     made: dict[int, float] = {}
     for name, value in given.items():
@@ -229,66 +238,68 @@ def _prompts(given: str | list[str] | list[int] | list[list[int]], model: Comple
             some = [given]
         case _:
             some = [*cast("list[str | list[int]]", given)]
-    if not 0 < len(some) <= MOST:
-        raise ApiError(400, f"there are {len(some)} prompts, but there must be 1 to {MOST}.", param="prompt")
+    if not 0 < len(some) <= MAX_PROMPTS:
+        raise ApiError(400, f"there are {len(some)} prompts, but there must be 1 to {MAX_PROMPTS}.", param="prompt")
     return [_prompt(one, model) for one in some]
 
 
 def _prompt(given: str | list[int], model: Completer) -> Prompt:
     if isinstance(given, str):
-        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(model.normalise(given))]), began=False)
+        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(model.normalise(given))]), has_bos=False)
     ids = np.array(given, np.int64)
     wrong = ids[ids >= model.vocabulary.size]
     if len(wrong):
         raise ApiError(400, f"token {int(wrong[0])} of the prompt is none of this model's.", param="prompt")
-    began = bool(len(ids)) and int(ids[0]) == BOS
-    characters = ids[1:] if began else ids
+    has_bos = bool(len(ids)) and int(ids[0]) == BOS
+    characters = ids[1:] if has_bos else ids
     # Where no special stood while the model learnt, it is a character that nobody knows.
     characters = np.where(characters < SPECIALS, UNK, characters)
-    return Prompt(np.concatenate([[BOS], characters]), began=began)
+    return Prompt(np.concatenate([[BOS], characters]), has_bos=has_bos)
 
 
-async def complete(plan: Plan) -> bytes:
+async def complete(checked: CheckedRequest) -> bytes:
     """Write all texts of a request; the answer as JSON."""
-    writings = [plan.writing(prompt) for prompt in plan.prompts]
+    generations = [checked.generation(prompt) for prompt in checked.prompts]
     try:
-        for writing in writings:
-            plan.served.engine.submit(writing)
-        answers = await asyncio.gather(*(writing.answer for writing in writings))
+        for generation in generations:
+            checked.loaded.scheduler.submit(generation)
+        answers = await asyncio.gather(*(generation.future for generation in generations))
     finally:
-        for writing in writings:
-            writing.left = True
-    for writing, prompt in zip(writings, plan.prompts, strict=True):
-        plan.served.worked(writing, prompt.tokens)
-    return await bodies.aside(plan.size, partial(_body, plan, writings, answers))
+        for generation in generations:
+            generation.abandoned = True
+    for generation, prompt in zip(generations, checked.prompts, strict=True):
+        checked.loaded.count_answered(generation, prompt.num_tokens)
+    return await bodies.run_off_loop(checked.max_size, partial(_response_json, checked, generations, answers))
 
 
-def _body(plan: Plan, writings: Sequence[Writing], answers: Sequence[Sequence[Written]]) -> bytes:
+def _response_json(
+    checked: CheckedRequest, generations: Sequence[Generation], answers: Sequence[Sequence[GeneratedText]]
+) -> bytes:
     """The answer as JSON."""
     choices: list[bytes] = []
     decided = 0
-    for writing, texts in zip(writings, answers, strict=True):
-        start = Start(plan, writing)
+    for generation, texts in zip(generations, answers, strict=True):
+        echo = EchoedPrompt(checked, generation)
         for written in texts:
-            decided += written.decided
-            tokens = start.tokens
-            if plan.top is not None:
-                own = Tokens(plan.served.model.vocabulary, len(start.text))
-                own.add(written.tokens, len(start.text) + len(written.text))
-                tokens = (*tokens, bodies.lists(own.made))
-            reason = STOP[written.finish_reason]
-            made = Choice(text=start.text + written.text, index=len(choices), finish_reason=reason)
-            choices.append(bodies.choice(made, *tokens))
-    return bodies.filled(plan.response([], usage(plan, decided)), "choices", b",".join(choices))
+            decided += written.num_decisions
+            tokens = echo.logprobs
+            if checked.num_top is not None:
+                builder = LogprobsBuilder(checked.loaded.completer.vocabulary, len(echo.text))
+                builder.add(written.tokens, len(echo.text) + len(written.text))
+                tokens = (*tokens, bodies.logprobs_json(builder.logprobs))
+            reason = FINISH_REASONS[written.finish_reason]
+            made = Choice(text=echo.text + written.text, index=len(choices), finish_reason=reason)
+            choices.append(bodies.choice_json(made, *tokens))
+    return bodies.insert_items(checked.response([], usage(checked, decided)), "choices", b",".join(choices))
 
 
-def usage(plan: Plan, decided: int) -> Usage:
+def usage(checked: CheckedRequest, decided: int) -> Usage:
     """What was read and written."""
-    read = sum(prompt.tokens for prompt in plan.prompts)
+    read = sum(prompt.num_tokens for prompt in checked.prompts)
     return Usage(prompt_tokens=read, completion_tokens=decided, total_tokens=read + decided)
 
 
-class Tokens:
+class LogprobsBuilder:
     """Tokens in OpenAI's shape, as they come.
 
     Args:
@@ -298,35 +309,35 @@ class Tokens:
 
     def __init__(self, vocabulary: CharacterVocabulary, begin: int) -> None:
         """None yet."""
-        self._vocabulary, self._at = vocabulary, begin
-        self.made = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
+        self._vocabulary, self._offset = vocabulary, begin
+        self.logprobs = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
 
-    def add(self, tokens: Sequence[Token], end: int, *, unconditional: bool = False) -> None:
+    def add(self, tokens: Sequence[TokenLogprobs], end: int, *, unconditional: bool = False) -> None:
         """Take some more; `end` is how long the text is, behind which nothing stands.
 
         Of an `unconditional` first token there is no log-probability.
         """
-        made = self.made
+        made = self.logprobs
         for i, token in enumerate(tokens):
-            name = self.name(token.id)
+            name = self.token_name(token.id)
             made.tokens.append(name)
-            made.text_offset.append(min(self._at, end))
-            self._at += token.id not in SPECIAL or token.id == UNK
+            made.text_offset.append(min(self._offset, end))
+            self._offset += token.id not in SPECIAL_NAMES or token.id == UNK
             if unconditional and i == 0:
                 made.token_logprobs.append(None)
                 made.top_logprobs.append(None)
                 continue
             made.token_logprobs.append(token.log_probability)
-            top = {self.name(id): value for id, value in token.top}
+            top = {self.token_name(id): value for id, value in token.top}
             top.setdefault(name, token.log_probability)
             made.top_logprobs.append(top)
 
-    def name(self, id: int) -> str:
+    def token_name(self, id: int) -> str:
         """What a token is called."""
-        return SPECIAL.get(id) or self._vocabulary.piece(id)
+        return SPECIAL_NAMES.get(id) or self._vocabulary.piece(id)
 
 
-class Start:
+class EchoedPrompt:
     """What stands before every text of a prompt: nothing, or the prompt as the model sees it, with its tokens.
 
     Args:
@@ -334,19 +345,19 @@ class Start:
         writing: of the prompt, which is read.
     """
 
-    def __init__(self, plan: Plan, writing: Writing) -> None:
+    def __init__(self, checked: CheckedRequest, generation: Generation) -> None:
         """Write it once, however many texts follow."""
         self.text = ""
-        self.tokens: tuple[bodies.Lists, ...] = ()
-        if not plan.echo:
+        self.logprobs: tuple[bodies.LogprobsJson, ...] = ()
+        if not checked.echo:
             return
-        vocabulary = plan.served.model.vocabulary
-        self.text = vocabulary.decode(writing.ids)
-        if writing.scanning is None:
+        vocabulary = checked.loaded.completer.vocabulary
+        self.text = vocabulary.decode(generation.ids)
+        if generation.scorer is None:
             return
-        tokens = writing.scanning.tokens
-        if any(prompt.ids is writing.ids and prompt.began for prompt in plan.prompts):
-            tokens = [Token(BOS, 0.0, ()), *tokens]
-        made = Tokens(vocabulary, 0)
+        tokens = generation.scorer.tokens
+        if any(prompt.ids is generation.ids and prompt.has_bos for prompt in checked.prompts):
+            tokens = [TokenLogprobs(BOS, 0.0, ()), *tokens]
+        made = LogprobsBuilder(vocabulary, 0)
         made.add(tokens, len(self.text), unconditional=True)
-        self.tokens = (bodies.lists(made.made),)
+        self.logprobs = (bodies.logprobs_json(made.logprobs),)

@@ -23,7 +23,7 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-def page(api: Mapping[str, Any]) -> str:
+def render(api: Mapping[str, Any]) -> str:
     """The page of an OpenAPI document."""
     info = api["info"]
     parts = [
@@ -39,7 +39,7 @@ def page(api: Mapping[str, Any]) -> str:
             body = route.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             rows = _fields(schemas.get(str(body.get("$ref", "")).rpartition("/")[2], {}))
             for parameter in route.get("parameters", []):
-                rows.append((parameter["name"], _kind(parameter["schema"]), "", ""))
+                rows.append((parameter["name"], _type_name(parameter["schema"]), "", ""))
             if rows:
                 parts.append("<table><tr><th>field<th>type<th>default<th>")
                 parts += ["<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in rows]
@@ -53,7 +53,7 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     return [
         (
             name,
-            _kind(field),
+            _type_name(field),
             "required" if name in required else str(field.get("default", "")),
             str(field.get("description", "")),
         )
@@ -61,14 +61,14 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
+def _type_name(schema: Mapping[str, Any]) -> str:
     """A type in a few words, with its bounds."""
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_kind(one) for one in schema["anyOf"] if one.get("type") != "null"))
+        return " or ".join(dict.fromkeys(_type_name(one) for one in schema["anyOf"] if one.get("type") != "null"))
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if schema.get("type") == "array":
-        return f"list of {_kind(schema.get('items', {}))}"
+        return f"list of {_type_name(schema.get('items', {}))}"
     bounds = [
         f"{schema[key]} {word}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in schema
     ]

@@ -10,9 +10,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from kammil.errors import FolderError, KammilError, OptionError
-from kammil.server.scheduler import EndedError, EngineError, RoundError
+from kammil.server.scheduler import RoundError, SchedulerError, StoppedError
 
-KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
+ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
 """OpenAI's `type` of a status; other statuses below 500 are an `invalid_request_error`."""
 
 
@@ -42,8 +42,8 @@ class ApiError(Exception):
 
     def detail(self) -> dict[str, dict[str, str | None]]:
         """OpenAI's shape."""
-        kind = KINDS.get(self.status) or ("server_error" if self.status >= 500 else "invalid_request_error")
-        return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
+        error_type = ERROR_TYPES.get(self.status) or ("server_error" if self.status >= 500 else "invalid_request_error")
+        return {"error": {"message": self.message, "type": error_type, "param": self.param, "code": self.code}}
 
     def response(self) -> JSONResponse:
         """To be sent."""
@@ -55,7 +55,7 @@ def busy(message: str = "the server is busy; try again in a second.") -> ApiErro
     return ApiError(429, message, code="rate_limit_exceeded", headers={"Retry-After": "1"})
 
 
-def of(error: Exception) -> ApiError:
+def to_api_error(error: Exception) -> ApiError:
     """What a client is told of an error that a model's work ended with."""
     if isinstance(error, ApiError):
         return error
@@ -67,15 +67,15 @@ def of(error: Exception) -> ApiError:
         return ApiError(400, str(error), param=error.option)
     if isinstance(error, KammilError):
         return ApiError(400, str(error))
-    return _failed(error)
+    return _internal_error(error)
 
 
-def _failed(error: Exception) -> ApiError:
+def _internal_error(error: Exception) -> ApiError:
     """What a client is told of a failure of ours."""
     if isinstance(error, MemoryError):
         message = "there is not enough memory for this request now; ask for less, or later."
         return ApiError(503, message, code="out_of_memory", headers={"Retry-After": "1"})
-    if isinstance(error, EndedError):
+    if isinstance(error, StoppedError):
         message = "the model stopped, and is being opened anew; try again in a second."
         return ApiError(503, message, code="model_stopped", headers={"Retry-After": "1"})
     if isinstance(error, RoundError):
@@ -84,29 +84,29 @@ def _failed(error: Exception) -> ApiError:
     return ApiError(500, "the server failed; its log says why.", code="internal_error")
 
 
-def is_news(error: Exception) -> bool:
+def should_log(error: Exception) -> bool:
     """Whether an error belongs into the log: it is a failure of ours, and the engine has not logged it."""
-    return of(error).status >= 500 and not isinstance(error, ApiError | TimeoutError | EngineError)
+    return to_api_error(error).status >= 500 and not isinstance(error, ApiError | TimeoutError | SchedulerError)
 
 
 def install(app: FastAPI) -> None:
     """Let every error leave in this shape; what a client sent is not repeated: it may be long, private, or no JSON."""
-    app.add_exception_handler(ApiError, _api)
-    app.add_exception_handler(KammilError, _ours)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _ours)
+    app.add_exception_handler(ApiError, _handle_api_error)
+    app.add_exception_handler(KammilError, _handle_error)
+    app.add_exception_handler(RequestValidationError, _handle_invalid_request)
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(Exception, _handle_error)
 
 
-async def _api(_request: Request, error: Exception) -> JSONResponse:
+async def _handle_api_error(_request: Request, error: Exception) -> JSONResponse:
     return cast(ApiError, error).response()
 
 
-async def _ours(_request: Request, error: Exception) -> JSONResponse:
-    return of(error).response()
+async def _handle_error(_request: Request, error: Exception) -> JSONResponse:
+    return to_api_error(error).response()
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+async def _handle_invalid_request(_request: Request, error: Exception) -> JSONResponse:
     found = cast(RequestValidationError, error).errors()
     if found[0]["type"] == "json_invalid":
         return ApiError(400, "the body is no JSON.").response()
@@ -127,6 +127,6 @@ def _depth(place: list[int | str]) -> tuple[int, int]:
     return len(items), items[-1] if items else 0
 
 
-async def _http(_request: Request, error: Exception) -> JSONResponse:
+async def _handle_http_error(_request: Request, error: Exception) -> JSONResponse:
     failed = cast(HTTPException, error)
     return ApiError(failed.status_code, f"{failed.detail}.", headers=dict(failed.headers or {})).response()

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from kammil.completion.profile import LONGEST as LEARNT
 from kammil.decoding.options import WIDEST
 
-PROMPTS = 64
+MAX_PROMPTS = 64
 """Prompts of one request at most."""
-TEXTS = 256
+MAX_TEXTS = 256
 """Texts of one request at most, all prompts together."""
 
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -26,13 +26,13 @@ Session = Annotated[
 ]
 
 
-class Sent(BaseModel):
+class ApiRequest(BaseModel):
     """What clients send."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-class StreamOptions(Sent):
+class StreamOptions(ApiRequest):
     """What a stream tells beside text."""
 
     include_usage: bool | None = False
@@ -41,7 +41,7 @@ class StreamOptions(Sent):
     )
 
 
-class CompletionRequest(Sent):
+class CompletionRequest(ApiRequest):
     """`POST /v1/completions`."""
 
     model: Model = None
@@ -116,7 +116,7 @@ class CompletionResponse(BaseModel):
     usage: Usage | None = None
 
 
-class SuggestRequest(Sent):
+class SuggestRequest(ApiRequest):
     """`POST /v1/suggest`."""
 
     prefix: str = Field(description="What was typed so far.")
@@ -127,7 +127,7 @@ class SuggestRequest(Sent):
     session: Session = None
 
 
-class Suggested(BaseModel):
+class SuggestedWord(BaseModel):
     """A word that may come next."""
 
     text: str = Field(description="The whole word as it would stand.")
@@ -135,7 +135,7 @@ class Suggested(BaseModel):
     probability: float
 
 
-class Phrased(BaseModel):
+class GhostTextOut(BaseModel):
     """Words that may come next, one after the other."""
 
     completion: str = Field(description="What has to be appended to the prefix; empty if nothing is likely enough.")
@@ -146,11 +146,11 @@ class SuggestResponse(BaseModel):
     """The most probable words, best first; within a word its endings before next words."""
 
     model: str
-    suggestions: list[Suggested]
-    phrase: Phrased | None = Field(default=None, description="If it was asked for.")
+    suggestions: list[SuggestedWord]
+    phrase: GhostTextOut | None = Field(default=None, description="If it was asked for.")
 
 
-class ScoreRequest(Sent):
+class ScoreRequest(ApiRequest):
     """`POST /v1/score`."""
 
     text: str
@@ -184,7 +184,7 @@ class ScoreResponse(BaseModel):
     characters: list[ScoredCharacter]
 
 
-class LearnRequest(Sent):
+class LearnRequest(ApiRequest):
     """`POST /v1/learn`."""
 
     text: str = Field(description=f"{LEARNT:,} characters at most.")
@@ -204,7 +204,7 @@ class ForgetResponse(BaseModel):
     forgotten: int
 
 
-class TokenizeRequest(Sent):
+class TokenizeRequest(ApiRequest):
     """`POST /tokenize`."""
 
     prompt: str | None = None
@@ -221,7 +221,7 @@ class TokenizeResponse(BaseModel):
     max_model_len: int
 
 
-class DetokenizeRequest(Sent):
+class DetokenizeRequest(ApiRequest):
     """`POST /detokenize`."""
 
     tokens: list[Id] = Field(max_length=1 << 20)
