@@ -14,13 +14,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.server.asgi import ask
 from tests.server.conftest import Running, serving, until
 
 from kammil.completion.completer import Completer
 from kammil.server.metrics import Metrics
-from kammil.server.security import MAX_BODIES, SecurityMiddleware
+from kammil.server.security import SecurityMiddleware
 from kammil.server.settings import ServerSettings
 
 LONG = {"prompt": "شو", "max_tokens": 2000, "logit_bias": {"3": -100}}
@@ -224,71 +224,6 @@ def test_health_answers_while_all_rows_are_taken(server: Running) -> None:
     until(lambda: server.figure("kammil_live_texts") == 0)
 
 
-class Door:
-    """A guard before an application that answers 200, and bodies that come in parts."""
-
-    def __init__(self, most: int = 1024) -> None:
-        async def application(_scope: Scope, receive: Receive, send: Send) -> None:
-            await receive()
-            await send({"type": "http.response.start", "status": 200, "headers": []})
-            await send({"type": "http.response.body", "body": b""})
-
-        self.guard = SecurityMiddleware(application, ServerSettings.of(max_body=most), Metrics(()), ())
-
-    async def ask(self, parts: list[bytes | None], wait: asyncio.Event | None = None) -> int | None:
-        """The status; a part that is None is a client that leaves. After the first part it may wait."""
-        status: int | None = None
-        left = list(parts)
-
-        async def receive() -> Message:
-            if wait is not None and len(left) < len(parts):
-                await wait.wait()
-            part = left.pop(0) if left else None
-            if part is None:
-                return {"type": "http.disconnect"}
-            return {"type": "http.request", "body": part, "more_body": bool(left)}
-
-        async def send(message: Message) -> None:
-            nonlocal status
-            status = message.get("status", status)
-
-        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
-        await self.guard(scope, receive, send)
-        return status
-
-
-@pytest.mark.parametrize(
-    ("parts", "status"),
-    [
-        ([b"x" * 1000], 200),
-        ([b"x" * 600, b"x" * 400], 200),
-        ([b"x" * 1000, b"x" * 1000], 413),
-        ([b"x" * 1000, None], 499),
-    ],
-)
-def test_what_bodies_held_is_given_back(parts: list[bytes | None], status: int) -> None:
-    async def main() -> None:
-        door = Door()
-        assert [await door.ask(parts) for _ in range(3 * MAX_BODIES)] == [status] * (3 * MAX_BODIES)
-        assert await door.ask([b"x"]) == 200
-
-    asyncio.run(main())
-
-
-def test_bodies_on_their_way_are_bounded_together() -> None:
-    async def main() -> None:
-        door, wait = Door(), asyncio.Event()
-        some = [asyncio.ensure_future(door.ask([b"x" * 1000, b""], wait)) for _ in range(MAX_BODIES + 1)]
-        await asyncio.sleep(0)
-        assert await door.ask([b"x" * 500]) == 200  # 65,500 of 65,536 bytes
-        assert await door.ask([b"x" * 600]) == 429
-        wait.set()
-        assert await asyncio.gather(*some) == [200] * len(some)
-        assert await door.ask([b"x" * 600]) == 200
-
-    asyncio.run(main())
-
-
 def test_two_thousand_connections(server: Running) -> None:
     with ExitStack() as stack:
         for _ in range(2_000):
@@ -304,6 +239,24 @@ HEADERS = st.text(st.sampled_from("[]:/@?#%\\ .,aلE1٣½\x00\t\x85\xff"), max_s
 
 def guarded(app: ASGIApp, **options: object) -> SecurityMiddleware:
     return SecurityMiddleware(app, ServerSettings.of(**options), Metrics(()), ())
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        ("https://friend.example", 204),
+        ("https://evil.example", 403),
+        ("null", 403),
+        ("https://friend.example.co", 403),
+    ],
+)
+def test_a_preflight_is_answered_for_allowed_origins_alone(origin: str, status: int) -> None:
+    app = guarded(fine, origins=["https://friend.example"], api_key="sesame")
+    for host in ("localhost", "evil.example"):
+        headers = {"host": host, "origin": origin, "access-control-request-method": "POST"}
+        got = asyncio.run(ask(app, "OPTIONS", "/v1/suggest", headers=headers))
+        assert got.status == (status if host == "localhost" else 403)
+        assert got.body == b"" if got.status == 204 else got.json["error"]["message"]
 
 
 async def fine(scope: Scope, receive: Receive, send: Send) -> None:

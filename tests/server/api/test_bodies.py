@@ -127,7 +127,7 @@ def test_what_would_be_too_large_is_refused(server: Running, path: str, body: di
     got = server.ask(path, body)
     assert got.status == 400
     assert got.json["error"]["param"] == param
-    assert "500000 is the most" in got.json["error"]["message"] or "100000" in got.json["error"]["message"]
+    assert "at most 500000 are allowed" in got.json["error"]["message"] or "100000" in got.json["error"]["message"]
 
 
 def test_what_is_just_small_enough_is_answered() -> None:

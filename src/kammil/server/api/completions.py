@@ -1,4 +1,5 @@
-"""`POST /v1/completions`: from OpenAI's request to texts that are written together, and back."""
+"""`POST /v1/completions`: checks OpenAI's request, has the scheduler generate its texts, and writes OpenAI's
+response."""
 
 from __future__ import annotations
 
@@ -34,15 +35,15 @@ from kammil.server.settings import ServerSettings
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 SPECIAL_NAMES = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
-"""What tokens that are no character are called. As text they are the characters of their names, nothing special."""
+"""Names of the special tokens. In a text such a name is only its characters."""
 
 
 FINISH_REASONS: dict[FinishReason, Literal["stop", "length"]] = {"end": "stop", "stop": "stop", "length": "length"}
-"""Why a text ends, in OpenAI's words."""
+"""OpenAI's names of the finish reasons."""
 PING_SECONDS = 15.0
-"""Seconds of silence after which a stream says that it is still there."""
+"""Seconds without an event after which a stream sends a comment to keep the connection open."""
 MAX_CHARACTERS = 100_000
-"""Characters of all prompts of a request at most, as they are given and as the model sees them."""
+"""Most characters of all prompts of a request together, before and after normalisation."""
 
 Ids = NDArray[np.int64]
 OnDeltas = Callable[[list[Delta]], None]
@@ -50,22 +51,22 @@ OnDeltas = Callable[[list[Delta]], None]
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt as the model reads it."""
+    """A prompt as the model reads it."""
 
     ids: Ids
-    """(T,), BOS in front."""
+    """(T,), starting with BOS."""
     has_bos: bool
-    """Whether the client sent BOS itself, so that it is one of its tokens."""
+    """Whether the client sent BOS itself, so that it counts as one of its tokens."""
 
     @property
     def num_tokens(self) -> int:
-        """How many the client sent."""
+        """Number of tokens that the client sent."""
         return len(self.ids) - (not self.has_bos)
 
 
 @dataclass(frozen=True)
 class CheckedRequest:
-    """A request that was checked, and the model that answers."""
+    """A request that was checked, and the model that answers it."""
 
     loaded: LoadedModel
     prompts: tuple[Prompt, ...]
@@ -78,10 +79,10 @@ class CheckedRequest:
     id: str
     created: int
     max_size: int
-    """Tokens and alternatives of the answer at most, echoed prompts included."""
+    """Most tokens and alternatives that the response can hold, echoed prompts included."""
 
     def generation(self, prompt: Prompt, on_deltas: OnDeltas | None = None) -> Generation:
-        """The call for one prompt."""
+        """Create the scheduler's request for one prompt."""
         return Generation(
             self.deadline,
             self.loaded.completer,
@@ -95,7 +96,7 @@ class CheckedRequest:
         )
 
     def response(self, choices: list[Choice], usage: Usage | None) -> CompletionResponse:
-        """An answer, or a piece of one."""
+        """Build a response, or one event of a stream."""
         return CompletionResponse(
             id=self.id,
             created=self.created,
@@ -110,7 +111,7 @@ async def check(request: CompletionRequest, loaded: LoadedModel, settings: Serve
     """Check a request against its model; `ApiError` or `OptionError` for the first thing that is wrong."""
     given = "" if request.prompt is None else request.prompt
     length = _num_characters(given)
-    if length > MAX_CHARACTERS:  # before anything is done with it
+    if length > MAX_CHARACTERS:  # before any work on it
         raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
     prompts = tuple(await bodies.run_off_loop(length, partial(_prompts, given, loaded.completer)))
     return _check_with_prompts(request, prompts, loaded, settings)
@@ -120,11 +121,9 @@ def _check_with_prompts(
     request: CompletionRequest, prompts: tuple[Prompt, ...], loaded: LoadedModel, settings: ServerSettings
 ) -> CheckedRequest:
     if request.suffix:
-        raise ApiError(
-            400, "suffix is given, but no model here was trained to fill gaps; leave it out.", param="suffix"
-        )
+        raise ApiError(400, "suffix is given, but the models cannot fill gaps; leave it out.", param="suffix")
     if request.stream_options is not None and not request.stream:
-        message = "stream_options are given, but stream is not true; leave them out, or stream."
+        message = "stream_options are given, but stream is not true; leave them out or set stream."
         raise ApiError(400, message, param="stream_options")
     n = request.n or 1
     best_of = request.best_of or n
@@ -132,26 +131,26 @@ def _check_with_prompts(
         raise ApiError(400, f"best_of is {best_of}, but n is {n}; it must be at least n.", param="best_of")
     if request.stream and best_of > n:
         raise ApiError(
-            400, "best_of is above n, but what is best is known at the end only; do not stream.", param="best_of"
+            400, "best_of is above n, but which text is best is known only at the end; do not stream.", param="best_of"
         )
     beams = request.beams or (max(2, best_of) if request.use_beam_search else 1)
-    if request.use_beam_search:  # there best_of is how many beams there are
+    if request.use_beam_search:  # in vLLM's API, best_of is the number of beams
         best_of = n
     if beams > 1 and request.logprobs is not None:
-        raise ApiError(400, "logprobs are not given for beams; leave one of them out.", param="logprobs")
+        raise ApiError(400, "logprobs are not available with beams; leave one of them out.", param="logprobs")
     if len(prompts) * max(n, best_of, beams) > MAX_TEXTS:
-        raise ApiError(400, f"more than {MAX_TEXTS} texts are asked for; ask for fewer at a time.", param="n")
+        raise ApiError(400, f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time.", param="n")
     if sum(prompt.num_tokens for prompt in prompts) > MAX_CHARACTERS:
         raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
     length = 16 if request.max_tokens is None else request.max_tokens
     if length > settings.max_tokens:
-        message = f"max_tokens is {length}, but this server writes {settings.max_tokens} characters at most."
+        message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
         raise ApiError(400, message, param="max_tokens")
     size = _max_size(request, prompts, length, max(n, best_of))
     if size > settings.max_answer:
         message = (
             f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
-            f"but {settings.max_answer} is the most; ask for less at a time."
+            f"but at most {settings.max_answer} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
     options = _decoding_options(request, length, best_of if best_of > n else 1)
@@ -173,14 +172,15 @@ def _check_with_prompts(
 
 
 def _num_characters(given: str | list[str] | list[int] | list[list[int]]) -> int:
-    """Characters of all prompts, as they are given."""
+    """Count the characters of all prompts, before normalisation."""
     if isinstance(given, str):
         return len(given)
     return sum(1 if isinstance(one, int) else len(one) for one in given)
 
 
 def _max_size(request: CompletionRequest, prompts: Sequence[Prompt], length: int, n: int) -> int:
-    """Tokens and alternatives of the answer at most; texts by themselves are bounded already."""
+    """Return the most tokens and alternatives the response can hold; 0 if it holds only texts, which are bounded
+    already."""
     if request.logprobs is None and not request.echo:
         return 0
     echoed = sum(prompt.num_tokens for prompt in prompts) if request.echo else 0
@@ -188,7 +188,8 @@ def _max_size(request: CompletionRequest, prompts: Sequence[Prompt], length: int
 
 
 def _decoding_options(request: CompletionRequest, length: int, best_of: int) -> Options:
-    """What the fields mean to `Decoding`. With a preset only what was sent counts, else OpenAI's defaults."""
+    """Convert the fields to decoding options. With a preset, only fields that were sent count; otherwise OpenAI's
+    defaults do."""
     given = request.model_fields_set if request.preset else CompletionRequest.model_fields.keys()
     options: dict[str, object] = {"length": length, "preset": request.preset}
     for name in (
@@ -202,11 +203,11 @@ def _decoding_options(request: CompletionRequest, length: int, best_of: int) -> 
         "beams",
     ):
         value = getattr(request, name) if name in given else None
-        if value is None and not request.preset:  # sent as null, which is the default too
+        if value is None and not request.preset:  # null means the default
             value = CompletionRequest.model_fields[name].default
         if value is not None:
             options[name] = value
-    if options.get("top_p") == 0:  # OpenAI allows it: the most probable one alone
+    if options.get("top_p") == 0:  # OpenAI allows 0: only the most probable character
         options["top_p"] = 1e-9
     if request.top_k is not None and request.top_k > 0:
         options["top_k"] = request.top_k
@@ -219,18 +220,18 @@ def _decoding_options(request: CompletionRequest, length: int, best_of: int) -> 
 
 
 def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
-    """`logit_bias` by id."""
+    """Check `logit_bias`, and return it by id."""
     made: dict[int, float] = {}
     for name, value in given.items():
         if not (name.isascii() and name.isdigit() and len(name) < 10 and int(name) < vocabulary.size):
-            message = f"logit_bias names a token that is none; tokens are whole numbers below {vocabulary.size}."
+            message = f"logit_bias names a token that does not exist; tokens are whole numbers below {vocabulary.size}."
             raise ApiError(400, message, param="logit_bias")
         made[int(name)] = value
     return made
 
 
 def _prompts(given: str | list[str] | list[int] | list[list[int]], model: Completer) -> list[Prompt]:
-    """Prompts as the model reads them: texts as they are normalised, tokens as they are."""
+    """Encode prompts: texts are normalised first, tokens are taken as they are."""
     match given:
         case str():
             some: list[str | list[int]] = [given]
@@ -249,16 +250,16 @@ def _prompt(given: str | list[int], model: Completer) -> Prompt:
     ids = np.array(given, np.int64)
     wrong = ids[ids >= model.vocabulary.size]
     if len(wrong):
-        raise ApiError(400, f"token {int(wrong[0])} of the prompt is none of this model's.", param="prompt")
+        raise ApiError(400, f"token {int(wrong[0])} of the prompt does not exist in this model.", param="prompt")
     has_bos = bool(len(ids)) and int(ids[0]) == BOS
     characters = ids[1:] if has_bos else ids
-    # Where no special stood while the model learnt, it is a character that nobody knows.
+    # Inside a text the model has never seen special tokens, so they are unknown characters.
     characters = np.where(characters < SPECIALS, UNK, characters)
     return Prompt(np.concatenate([[BOS], characters]), has_bos=has_bos)
 
 
 async def complete(checked: CheckedRequest) -> bytes:
-    """Write all texts of a request; the answer as JSON."""
+    """Generate all texts of a request; return the response as JSON."""
     generations = [checked.generation(prompt) for prompt in checked.prompts]
     try:
         for generation in generations:
@@ -275,7 +276,7 @@ async def complete(checked: CheckedRequest) -> bytes:
 def _response_json(
     checked: CheckedRequest, generations: Sequence[Generation], answers: Sequence[Sequence[GeneratedText]]
 ) -> bytes:
-    """The answer as JSON."""
+    """Write the response as JSON."""
     choices: list[bytes] = []
     decided = 0
     for generation, texts in zip(generations, answers, strict=True):
@@ -294,28 +295,27 @@ def _response_json(
 
 
 def usage(checked: CheckedRequest, decided: int) -> Usage:
-    """What was read and written."""
+    """Count the tokens that were read and generated."""
     read = sum(prompt.num_tokens for prompt in checked.prompts)
     return Usage(prompt_tokens=read, completion_tokens=decided, total_tokens=read + decided)
 
 
 class LogprobsBuilder:
-    """Tokens in OpenAI's shape, as they come.
+    """Collects tokens in OpenAI's form.
 
     Args:
-        vocabulary: of the model.
-        begin: where the first of them stands.
+        vocabulary: the model's.
+        begin: offset of the first token in the text.
     """
 
     def __init__(self, vocabulary: CharacterVocabulary, begin: int) -> None:
-        """None yet."""
         self._vocabulary, self._offset = vocabulary, begin
         self.logprobs = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
 
     def add(self, tokens: Sequence[TokenLogprobs], end: int, *, unconditional: bool = False) -> None:
-        """Take some more; `end` is how long the text is, behind which nothing stands.
+        """Add tokens. `end` is the length of the text so far, which no offset exceeds.
 
-        Of an `unconditional` first token there is no log-probability.
+        The first token of an `unconditional` text has no log-probability.
         """
         made = self.logprobs
         for i, token in enumerate(tokens):
@@ -333,20 +333,20 @@ class LogprobsBuilder:
             made.top_logprobs.append(top)
 
     def token_name(self, id: int) -> str:
-        """What a token is called."""
+        """Return the name of a token."""
         return SPECIAL_NAMES.get(id) or self._vocabulary.piece(id)
 
 
 class EchoedPrompt:
-    """What stands before every text of a prompt: nothing, or the prompt as the model sees it, with its tokens.
+    """What precedes every text of a prompt: nothing, or with `echo` the prompt after normalisation, with its tokens.
 
     Args:
-        plan: of the request.
-        writing: of the prompt, which is read.
+        checked: the request.
+        generation: the scheduler's request for the prompt, which has been read.
     """
 
     def __init__(self, checked: CheckedRequest, generation: Generation) -> None:
-        """Write it once, however many texts follow."""
+        """Write the tokens as JSON once, however many texts follow."""
         self.text = ""
         self.logprobs: tuple[bodies.LogprobsJson, ...] = ()
         if not checked.echo:

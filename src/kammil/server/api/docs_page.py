@@ -1,4 +1,4 @@
-"""`/docs`: what may be asked, as one page without a script; FastAPI's own page loads one from elsewhere."""
+"""`/docs`: describes the API on one page without a script. FastAPI's own page loads a script from another server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HEADERS: Mapping[str, str] = {
 
 
 def render(api: Mapping[str, Any]) -> str:
-    """The page of an OpenAPI document."""
+    """Render an OpenAPI document as HTML."""
     info = api["info"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
@@ -48,7 +48,7 @@ def render(api: Mapping[str, Any]) -> str:
 
 
 def _fields(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Name, type, default and description of each."""
+    """Return name, type, default and description of each field."""
     required = schema.get("required", [])
     return [
         (
@@ -62,7 +62,7 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
 
 
 def _type_name(schema: Mapping[str, Any]) -> str:
-    """A type in a few words, with its bounds."""
+    """Describe a type in a few words, with its bounds."""
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(_type_name(one) for one in schema["anyOf"] if one.get("type") != "null"))
     if "$ref" in schema:

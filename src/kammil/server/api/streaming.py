@@ -1,4 +1,4 @@
-"""Completions as server-sent events: pieces of whole graphemes, as soon as nothing can change them any more."""
+"""Completions as server-sent events: whole graphemes, sent as soon as no later character can change them."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ log = logging.getLogger("kammil.server")
 DONE = format_sse_event(data_str="[DONE]")
 
 Updates = asyncio.Queue[tuple[int, list[Delta] | None]]
-"""Of which prompt, and what is new; None when all of its texts are there, or none will be."""
+"""The number of a prompt and its new text; None once all of its texts are complete or have failed."""
 
 
 async def stream(checked: CheckedRequest, told: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
-    """Events of one request, the last of them `[DONE]`; the stack is closed at the end, however it comes."""
+    """Yield the events of a request, the last of them `[DONE]`; close the stack at the end, whatever happens."""
     continuous = bool(told.include_usage and told.continuous_usage_stats)
     updates: Updates = asyncio.Queue()
     generations: list[Generation] = []
@@ -62,7 +62,7 @@ async def stream(checked: CheckedRequest, told: StreamOptions, stack: AsyncExitS
 
 
 def _usage_so_far(checked: CheckedRequest, generations: list[Generation]) -> Usage:
-    """What was read and written until now."""
+    """Count the tokens that were read and generated so far."""
     return usage(
         checked, sum(sequence.num_decisions for generation in generations for sequence in generation.sequences)
     )
@@ -71,8 +71,8 @@ def _usage_so_far(checked: CheckedRequest, generations: list[Generation]) -> Usa
 async def _events(
     checked: CheckedRequest, generations: list[Generation], updates: Updates, *, continuous: bool
 ) -> AsyncIterator[bytes]:
-    """Pieces as they come, with what was written so far if that is wanted; what has come while the last event was being
-    sent goes in one. A ping in silence."""
+    """Yield new text as it comes; text that comes while an event is being sent goes into the next one. Yield a comment
+    after a while without text."""
     echoes = [cache(partial(EchoedPrompt, checked, generation)) for generation in generations]
     states = {i * checked.n + j: StreamState(checked, echo) for i, echo in enumerate(echoes) for j in range(checked.n)}
     left = len(generations)
@@ -101,31 +101,30 @@ async def _events(
 
 
 class StreamState:
-    """One text of a stream.
+    """The state of one text of a stream.
 
     Args:
-        plan: of the request.
-        start: what stands before it; asked when the prompt is read.
+        checked: the request.
+        echo: returns what precedes the text; called once the prompt is read.
     """
 
     def __init__(self, checked: CheckedRequest, echo: Callable[[], EchoedPrompt]) -> None:
-        """Nothing has come."""
         self._checked, self._echo = checked, echo
         self.unsent: list[Delta] = []
-        """What has come and was not sent."""
+        """New text that has not been sent."""
         self.started = False
-        """The first event has been made."""
+        """Whether the first event has been built."""
         self._num_sent = 0
-        """Characters sent, those of the prompt included."""
+        """Number of characters sent, those of the echoed prompt included."""
         self._ended = False
 
     def end(self, written: GeneratedText) -> None:
-        """All has come; where time ran out nothing has said so yet."""
+        """Note that the text is complete. A text that ran out of time has had no finish reason yet."""
         if not self._ended and not any(delta.finish_reason for delta in self.unsent):
             self.unsent.append(Delta(0, "", (), written.finish_reason))
 
     def event(self, index: int, told: Usage | None) -> bytes:
-        """What is new, the prompt first if it is echoed."""
+        """Build an event of the new text, which begins with the prompt if it is echoed."""
         deltas, self.unsent = self.unsent, []
         made = Choice(text="".join(delta.text for delta in deltas), index=index)
         tokens: tuple[bodies.LogprobsJson, ...] = ()

@@ -1,4 +1,4 @@
-"""Suggestions, scores, learning and tokens: what a keyboard, a heat map and an evaluation harness ask for."""
+"""Suggestions, scores, learning and tokens: the routes for keyboards, heat maps and evaluation harnesses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kammil.vocabulary import BOS, EOS, PAD, UNK
 async def suggest(
     request: schemas.SuggestRequest, loaded: LoadedModel, settings: ServerSettings
 ) -> schemas.SuggestResponse:
-    """The most probable words after what was typed."""
+    """Suggest the most probable words after a prefix."""
     completer = loaded.completer
     prefix = _check_length(request.prefix, "prefix")
     seen = await bodies.run_off_loop(len(prefix), partial(completer.normalise, prefix))
@@ -46,14 +46,14 @@ async def suggest(
 
 
 async def score(request: schemas.ScoreRequest, loaded: LoadedModel, settings: ServerSettings) -> bytes:
-    """What each character costs, and what else was likely; the answer as JSON."""
+    """Score a text; return the response as JSON."""
     completer = loaded.completer
     text, given = _check_length(request.text, "text"), _check_length(request.given, "given")
     size = (len(given) + len(text)) * (1 + request.top)
     if size > settings.max_answer:
         message = (
             f"the answer may hold {size} characters and alternatives, (given + text) x (1 + top), "
-            f"but {settings.max_answer} is the most; ask for less at a time."
+            f"but at most {settings.max_answer} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="top")
     before, seen = await bodies.run_off_loop(len(given) + len(text), partial(completer.sides, text, given))
@@ -65,7 +65,7 @@ async def score(request: schemas.ScoreRequest, loaded: LoadedModel, settings: Se
 
 
 def _scores_json(loaded: LoadedModel, seen: str, tokens: Sequence[TokenLogprobs]) -> bytes:
-    """Scores as JSON: of each character of a text, and of its end."""
+    """Write the scores of each character of a text, and of its end, as JSON."""
     costs = [_bits(token) for token in tokens[:-1]]
     each = sum(costs) / len(costs) if costs else None
     made = schemas.ScoreResponse(model=loaded.name, text=seen, bits_per_character=each, characters=[])
@@ -83,7 +83,7 @@ def _scores_json(loaded: LoadedModel, seen: str, tokens: Sequence[TokenLogprobs]
 
 
 def _scored_character(loaded: LoadedModel, character: str, token: TokenLogprobs) -> schemas.ScoredCharacter:
-    """One character as it is told."""
+    """Convert one character's score to its schema."""
     piece = loaded.completer.vocabulary.piece
     others = [schemas.Alternative(character=piece(id), probability=math.exp(value)) for id, value in token.top]
     return schemas.ScoredCharacter(
@@ -99,11 +99,11 @@ def _bits(token: TokenLogprobs) -> float:
 
 
 async def learn(request: schemas.LearnRequest, loaded: LoadedModel, settings: ServerSettings) -> schemas.LearnResponse:
-    """Teach the model a text; all clients of the server get what it then knows."""
+    """Teach the model a text, from which all clients of the server benefit."""
     _check_learning(loaded, settings)
     text = request.text
     if len(text) > LEARNT:
-        raise ApiError(400, f"text has {len(text)} characters, but {LEARNT} is the most to learn.", param="text")
+        raise ApiError(400, f"text has {len(text)} characters, but a text to learn has at most {LEARNT}.", param="text")
     deadline = time.monotonic() + settings.timeout
     known = await loaded.scheduler.run(ModelUpdate(deadline, lambda: loaded.learnt_texts.learn(request.session, text)))
     return schemas.LearnResponse(learnt=known)
@@ -112,7 +112,7 @@ async def learn(request: schemas.LearnRequest, loaded: LoadedModel, settings: Se
 async def forget(session: str | None, loaded: LoadedModel, settings: ServerSettings) -> schemas.ForgetResponse:
     """Make the model forget what a session taught it; without a session, all that it was taught.
 
-    One text at a time: to forget all at once would hold everybody up for two seconds.
+    Each text is an update of its own, since all at once would delay every other request by two seconds.
     """
     _check_learning(loaded, settings)
     deadline = time.monotonic() + settings.timeout
@@ -125,12 +125,13 @@ async def forget(session: str | None, loaded: LoadedModel, settings: ServerSetti
 
 
 async def tokenize(request: schemas.TokenizeRequest, loaded: LoadedModel) -> schemas.TokenizeResponse:
-    """Tokens of a text as the model sees it."""
+    """Normalise a text and convert it to tokens."""
     text = request.prompt if request.prompt is not None else request.content
     if text is None:
         raise ApiError(400, "neither prompt nor content is given; one of them holds the text.", param="prompt")
     _check_length(text, "prompt" if request.prompt is not None else "content")
-    # A harness asks for the tokens of the names that `tokenizer_info` gave it. Within a text they are no tokens.
+    # A harness asks for the tokens of the names that `tokenizer_info` returned. Within a text these names are only
+    # characters.
     named = next((id for id, name in SPECIAL_NAMES.items() if name == text), None)
     if named is not None:
         return schemas.TokenizeResponse(tokens=[named], count=1, max_model_len=MAX_CHARACTERS)
@@ -143,18 +144,18 @@ async def tokenize(request: schemas.TokenizeRequest, loaded: LoadedModel) -> sch
 
 
 async def detokenize(request: schemas.DetokenizeRequest, loaded: LoadedModel) -> schemas.DetokenizeResponse:
-    """The text of some tokens; those that are no character have none."""
+    """Convert tokens to text; special tokens have none."""
     vocabulary = loaded.completer.vocabulary
     wrong = next((id for id in request.tokens if id >= vocabulary.size), None)
     if wrong is not None:
-        message = f"token {wrong} is none of this model's; they are whole numbers below {vocabulary.size}."
+        message = f"token {wrong} does not exist in this model; tokens are whole numbers below {vocabulary.size}."
         raise ApiError(400, message, param="tokens")
     text = await bodies.run_off_loop(len(request.tokens), partial(vocabulary.decode, request.tokens))
     return schemas.DetokenizeResponse(prompt=text, content=text)
 
 
 def tokenizer_info(loaded: LoadedModel) -> schemas.TokenizerInfo:
-    """Names and ids of the tokens that are no character."""
+    """Return the names and ids of the special tokens."""
     return schemas.TokenizerInfo(
         bos_token=SPECIAL_NAMES[BOS],
         eos_token=SPECIAL_NAMES[EOS],
@@ -169,15 +170,15 @@ def tokenizer_info(loaded: LoadedModel) -> schemas.TokenizerInfo:
 
 
 def _check_length(text: str, name: str) -> str:
-    """The text; `ApiError` if it is longer than a request may be."""
+    """Return the text; `ApiError` if it is longer than a request may be."""
     if len(text) > MAX_CHARACTERS:
-        raise ApiError(400, f"{name} has {len(text)} characters, but {MAX_CHARACTERS} is the most.", param=name)
+        raise ApiError(400, f"{name} has {len(text)} characters, but at most {MAX_CHARACTERS} are allowed.", param=name)
     return text
 
 
 def _check_learning(loaded: LoadedModel, settings: ServerSettings) -> None:
-    """`ApiError` where the model may not learn, `OptionError` where it cannot."""
+    """Raise `ApiError` if clients may not teach the model, `OptionError` if it cannot learn."""
     if not settings.learning_allowed:
-        raise ApiError(403, "this server does not let clients teach it; start it with --learn and one worker.")
+        raise ApiError(403, "this server does not learn from clients; start it with --learn and one worker.")
     if not loaded.can_learn:
         raise OptionError(CANNOT_LEARN)
