@@ -1,4 +1,4 @@
-"""Whatever fits the OpenAPI document, or just does not, is answered as the document says, and never with a failure."""
+"""Requests that fit the OpenAPI document, or nearly do, get the responses that it describes, and never a failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ schema = schemathesis.openapi.from_dict(create(ServerSettings.of()).openapi())
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
-def test_the_document_is_kept_to(case: Any, server: Running) -> None:
+def test_responses_are_those_of_the_document(case: Any, server: Running) -> None:
     case.call_and_validate(
         base_url=server.url,
         checks=[not_a_server_error, response_schema_conformance, content_type_conformance],

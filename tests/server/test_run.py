@@ -73,9 +73,9 @@ def test_several_models_are_opened_when_asked_for_and_read_again(
         assert got["choices"][0]["text"] == bundled.complete("شو", length=5, seed=1, temperature=1).text
         got = server.ask("/v1/completions", asked).json
         assert got["choices"][0]["text"] == old.complete("شو", **options).text  # pyright: ignore[reportArgumentType]
-        assert server.ask("/v1/learn", {"model": "counter", "text": "شو"}).status == 400  # a counter cannot
+        assert server.ask("/v1/learn", {"model": "counter", "text": "شو"}).status == 400  # this family cannot learn
 
-        # While it is read again, whoever is being answered is answered.
+        # Requests are answered while the folder is read again.
         texts: list[int] = []
         stop = threading.Event()
 
@@ -125,7 +125,7 @@ def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path
 
         until(lambda: len(workers()) == 2)
         before = workers()
-        assert server.ask("/v1/learn", {"text": "شو"}).status == 403  # the other worker would not know it
+        assert server.ask("/v1/learn", {"text": "شو"}).status == 403  # the other worker would not know the text
         until(lambda: server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 3}).status == 200)
         killed = min(before)
         os.kill(killed, signal.SIGKILL)
@@ -137,20 +137,20 @@ def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path
             try:
                 assert server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 3}, timeout=5).status in (200, 503)
             except OSError:
-                failed += 1  # what was on its way to the one that died
+                failed += 1  # requests at work in the killed process
         assert failed <= 2
         assert len(workers() & before) == 1
         assert server.figure("kammil_requests_total") > 0
         server.process.send_signal(signal.SIGHUP)
         until(lambda: server.log.read_text().count("read levantine again") >= 1)
         assert len(workers()) == 2
-        os.kill(server.process.pid, signal.SIGKILL)  # workers whose supervisor dies end as well
+        os.kill(server.process.pid, signal.SIGKILL)  # workers end when their supervisor dies
         until(lambda: not workers())
 
 
-def test_nobody_waits_for_a_worker_that_dies_before_it_answers() -> None:
+def test_the_supervisor_does_not_wait_for_a_dead_worker() -> None:
     worker = Process(uvicorn.Config("nothing:application"), [])
-    worker.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))  # answers nothing
+    worker.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(600,))  # answers no ping
     worker.start()
     asked: list[bool] = []
     asking = threading.Thread(target=lambda: asked.append(_responds(worker, 600)))
@@ -164,17 +164,17 @@ def test_nobody_waits_for_a_worker_that_dies_before_it_answers() -> None:
 
 
 @pytest.mark.parametrize(("options", "warned"), [({"host": "0.0.0.0"}, True), ({}, False)])
-def test_a_server_that_others_reach_warns_when_it_asks_for_no_key(
+def test_a_server_that_other_machines_reach_warns_without_a_key(
     options: dict[str, str], warned: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def end(_server: uvicorn.Server, sockets: list[socket.socket]) -> None:
         sockets[0].close()
 
     def nothing(_config: uvicorn.Config) -> None:
-        """The log stays pytest's."""
+        """Leave the log to pytest."""
 
     def nearby(_settings: ServerSettings) -> socket.socket:
-        """Nobody can reach it."""
+        """Listen on 127.0.0.1, whatever the settings say."""
         return listen(ServerSettings.of(port=0))
 
     monkeypatch.setattr(server_run, "listen", nearby)
@@ -188,6 +188,6 @@ def test_a_server_that_others_reach_warns_when_it_asks_for_no_key(
 
 
 def test_small_answers_are_sent_at_once() -> None:
-    """asyncio sets TCP_NODELAY on connections whose listening socket is named TCP, and on no other."""
+    """asyncio sets TCP_NODELAY only on connections whose listening socket names the protocol TCP."""
     with listen(ServerSettings.of(port=0)) as made:
         assert made.proto == socket.IPPROTO_TCP

@@ -1,4 +1,4 @@
-"""Who may ask, how much, and for how long; and what hostile clients get."""
+"""Which requests are let through, with which bounds, and what hostile clients get."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from kammil.server.security import SecurityMiddleware
 from kammil.server.settings import ServerSettings
 
 LONG = {"prompt": "شو", "max_tokens": 2000, "logit_bias": {"3": -100}}
-"""A request that takes a while: its text never ends by itself."""
+"""A long request: the end of the text is banned."""
 
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """A server with a key, small bounds, and one foreign origin that may ask."""
+    """A server with a key, small bounds, and one allowed foreign origin."""
     arguments = ("--queue", "2", "--timeout", "1", "--max-body", "2000", "--max-tokens", "100000", "--no-learn")
     origin = ("--allow-origin", "https://friend.example", "--allow-host", "kammil.test")
     with serving(tmp_path_factory.mktemp("strict"), *arguments, *origin, KAMMIL_API_KEY="sesame") as running:
@@ -98,7 +98,7 @@ def test_who_sends_all_of_a_large_body_before_reading_gets_the_answer(strict: Ru
 def test_a_large_body_is_refused(strict: Running) -> None:
     got = strict.ask("/v1/completions", b"x" * 2001, Authorization="Bearer sesame")
     assert got.status == 413 and got.json["error"]["message"].startswith("the body has more than 2000 bytes")
-    with socket.create_connection(("127.0.0.1", strict.port)) as connection:  # its length is not told beforehand
+    with socket.create_connection(("127.0.0.1", strict.port)) as connection:  # without Content-Length
         connection.sendall(
             b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer sesame\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n400\r\n" + b"x" * 1024 + b"\r\n"
@@ -111,7 +111,7 @@ def test_a_full_queue_is_said_and_time_ends_cleanly(strict: Running) -> None:
     asked = {"prompt": "شو", "max_tokens": 100_000, "logit_bias": {"3": -100}}
     with ThreadPoolExecutor(2) as pool:
         tries = 0
-        while True:  # on a busy machine the time of the two may be over before the third is heard
+        while True:  # on a busy machine the first two may time out before the third arrives
             long = [pool.submit(strict.ask, "/v1/completions", asked, headers=key) for _ in range(2)]
             time.sleep(0.1)
             full = strict.ask("/v1/suggest", {"prefix": "شو"}, headers=key)
@@ -215,7 +215,7 @@ def test_health_answers_while_all_rows_are_taken(server: Running) -> None:
             writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert (await reader.read()).startswith(b"HTTP/1.1 200")
             writer.close()
-        # All were answered while the same texts were being written: nobody waited for the end of one.
+        # All were answered while the same texts were being generated: none waited for the end of a text.
         assert server.figure("kammil_live_texts") > 200
         for writer in writers:
             writer.close()
@@ -231,7 +231,7 @@ def test_two_thousand_connections(server: Running) -> None:
         assert server.ask("/v1/suggest", {"prefix": "شو"}).status == 200
 
 
-# ---- without a server: what stands before the routes, by itself
+# ---- the middleware by itself, without a server
 
 
 HEADERS = st.text(st.sampled_from("[]:/@?#%\\ .,aلE1٣½\x00\t\x85\xff"), max_size=12).map(lambda t: t.encode("utf-8"))

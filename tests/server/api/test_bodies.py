@@ -1,4 +1,4 @@
-"""Large answers: the same JSON as of small ones, made beside the event loop, and bounded."""
+"""Large responses: the same JSON as pydantic writes, built off the event loop, and bounded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kammil.server.api.schemas import Choice, CompletionResponse, Logprobs
 from kammil.server.app import create
 from kammil.server.settings import ServerSettings
 
-pytest.importorskip("openai")  # it brings the client that this needs
+pytest.importorskip("openai")  # it installs httpx, which TestClient needs
 from starlette.testclient import TestClient
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -36,7 +36,7 @@ def logprobs(tokens: Sequence[tuple[str, float | None, dict[str, float] | None, 
 
 
 @given(st.lists(st.tuples(TEXTS, st.lists(TOKENS, max_size=3)), max_size=3), TEXTS)
-def test_piece_by_piece_is_what_pydantic_writes(texts: list[tuple[str, list[Any]]], name: str) -> None:
+def test_chunks_make_the_json_that_pydantic_writes(texts: list[tuple[str, list[Any]]], name: str) -> None:
     choices = [Choice(text=text, index=i) for i, (text, _) in enumerate(texts)]
     made = [
         bodies.choice_json(choice, *(bodies.logprobs_json(logprobs(part)) for part in parts))
@@ -57,7 +57,7 @@ def test_a_long_list_is_written_whole() -> None:
     assert got["top_logprobs"] == [{"ا": -1.5, "ب": None}] * len(many)
 
 
-def test_what_is_large_is_made_in_another_thread() -> None:
+def test_large_results_are_built_in_another_thread() -> None:
     async def main() -> tuple[int, int]:
         return await bodies.run_off_loop(bodies.MAX_INLINE, threading.get_ident), await bodies.run_off_loop(
             bodies.MAX_INLINE + 1, threading.get_ident
@@ -116,7 +116,7 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
         ("/v1/completions", {"prompt": "ا", "logprobs": 20, "n": 128, "max_tokens": 2000}, "logprobs"),
         ("/v1/completions", {"prompt": "ا" * 5000, "echo": True, "n": 128}, "n"),
         ("/v1/score", {"text": "ا" * 20_000, "given": "ا" * 4000, "top": 20}, "top"),
-        # As they are given: that they would be short once they are normalised is not waited for.
+        # The bound counts characters before normalisation, which would shorten these.
         ("/v1/completions", {"prompt": "ـ" * 100_001}, "prompt"),
         ("/v1/completions", {"prompt": ["ـ" * 50_000, "ـ" * 50_001]}, "prompt"),
         ("/tokenize", {"prompt": "ـ" * 100_001}, "prompt"),
@@ -139,7 +139,7 @@ def test_what_is_just_small_enough_is_answered() -> None:
         assert got.status_code == 200
         assert len(got.json()["choices"][0]["logprobs"]["tokens"]) == 100
         assert client.post("/v1/completions", json=asked | {"max_tokens": 11}).status_code == 400
-        # Without log-probabilities texts are bounded by themselves.
+        # Without log-probabilities, max_tokens bounds the texts already.
         assert client.post("/v1/completions", json={"prompt": "ا", "n": 101, "max_tokens": 10}).status_code == 200
         assert client.post("/v1/score", json={"text": "ا" * 200, "top": 4}).status_code == 200
         assert client.post("/v1/score", json={"text": "ا" * 201, "top": 4}).status_code == 400

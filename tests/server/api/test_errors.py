@@ -1,4 +1,4 @@
-"""What clients are told when something fails here."""
+"""Errors: what clients are told when the server fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kammil.server.app import create
 from kammil.server.scheduler import RoundError, StoppedError
 from kammil.server.settings import ServerSettings
 
-pytest.importorskip("openai")  # it brings the client that this needs
+pytest.importorskip("openai")  # it installs httpx, which TestClient needs
 from starlette.testclient import TestClient
 
 
@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
     ("error", "status", "code", "retry", "news"),
     [
         (MemoryError(), 503, "out_of_memory", "1", True),
-        (StoppedError(), 503, "model_stopped", "1", False),  # the engine has logged these two
+        (StoppedError(), 503, "model_stopped", "1", False),  # the scheduler has logged these two
         (RoundError(), 500, "internal_error", None, False),
         (TimeoutError(), 503, "timeout", None, False),
         (ZeroDivisionError(), 500, "internal_error", None, True),

@@ -1,4 +1,4 @@
-"""An engine by itself, and calls for it."""
+"""A scheduler by itself, and requests for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def generate_call(
 
 
 def run(model: Completer, work: Callable[[Scheduler], Coroutine[Any, Any, T]], **options: int) -> T:
-    """Work with an engine, which must then end by itself."""
+    """Use a scheduler, whose thread must then end by itself."""
 
     async def main() -> T:
         scheduler = Scheduler(model, **options)

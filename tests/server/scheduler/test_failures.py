@@ -1,4 +1,4 @@
-"""Whatever fails in a round: those whom it concerns are told, all others get their texts, and the thread goes on."""
+"""A failure in a round fails the requests that it concerns; all others get their texts, and the thread goes on."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله"]
 LONG: Options = {"length": 3000, "min_length": 3000}
-"""Of a text that is still being written when others come."""
+"""Options of a text that is still being generated when other requests come."""
 SECONDS = 20
-"""Nobody waits longer for an answer here: a thread that has ended gives none."""
+"""Longest wait for a result, since a thread that has ended would give none."""
 
 
 class BrokenError(Exception):
-    """Nothing that anybody expects."""
+    """An error that no code expects."""
 
 
 class Once:
-    """Does what another does, but fails when it is called for the first time after it was armed."""
+    """Wraps a function; the first call after it is armed raises."""
 
     def __init__(self, real: Callable[..., Any], error: BaseException) -> None:
         self.real, self.error, self.armed, self.failed = real, error, False, 0
@@ -56,7 +56,7 @@ class Once:
 
 @pytest.fixture
 def model(folder_of: Callable[[str], Path]) -> Completer:
-    """Its states grow, so they have to be aligned; nobody else uses it."""
+    """A model whose states grow, so that they have to be aligned, for one test alone."""
     return kammil.load(folder_of("blend"))
 
 
@@ -70,7 +70,7 @@ def options(i: int) -> Options:
 
 
 async def crowd(scheduler: Scheduler, model: Completer) -> list[object]:
-    """What comes of writings, a search, suggestions and a score that come one after the other; errors too."""
+    """The results, or errors, of generations, a beam search, suggestions and a score that start one after the other."""
 
     async def one(i: int) -> object:
         await asyncio.sleep(0.002 * i)
@@ -127,7 +127,7 @@ def wanted(alone: Completer) -> list[object]:
         ("requests", "PromptScorer.take"),
     ],
 )
-def test_a_failure_takes_nobody_with_it_whom_it_does_not_concern(
+def test_a_failure_fails_only_the_requests_that_it_concerns(
     model: Completer,
     alone: Completer,
     monkeypatch: pytest.MonkeyPatch,
@@ -151,7 +151,7 @@ def test_a_failure_takes_nobody_with_it_whom_it_does_not_concern(
     assert once.failed == 1
     assert after == wanted(alone)
     failed = [one for one in during if isinstance(one, Exception)]
-    assert failed or (module, name) == ("decode", "rows")  # where texts leave, those may be all there were
+    assert failed or (module, name) == ("decode", "rows")  # called when texts leave a batch, which may then be empty
     assert all(isinstance(one, error | RoundError) for one in failed)
     assert [one for one in during if not isinstance(one, Exception)] == [
         right for one, right in zip(during, wanted(alone), strict=True) if not isinstance(one, Exception)
@@ -159,7 +159,7 @@ def test_a_failure_takes_nobody_with_it_whom_it_does_not_concern(
 
 
 @pytest.mark.parametrize("place", ["packed", "read", "suggested"])
-def test_states_that_cannot_be_aligned_fail_those_that_come(model: Completer, alone: Completer, place: str) -> None:
+def test_states_that_cannot_be_aligned_fail_the_new_requests(model: Completer, alone: Completer, place: str) -> None:
     once = Once(model.runner.aligned, MemoryError())
     model.runner.aligned = once  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -173,7 +173,7 @@ def test_states_that_cannot_be_aligned_fail_those_that_come(model: Completer, al
         elif place == "read":
             calls = [generate_call(model, prompt, options(1)) for prompt in PROMPTS[1:4]]
         else:
-            calls = [suggest_call(model, PROMPTS[1])]  # what it waits for is aligned with nothing, but is asked
+            calls = [suggest_call(model, PROMPTS[1])]  # aligned alone, with no other state
         once.armed = True
         asked = [asyncio.wait_for(scheduler.run(call), SECONDS) for call in calls]
         return [*await asyncio.gather(*asked, return_exceptions=True), (await first)[0].text]
@@ -184,14 +184,14 @@ def test_states_that_cannot_be_aligned_fail_those_that_come(model: Completer, al
 
 
 @pytest.mark.parametrize("least", [0, 30], ids=["chosen together", "chosen alone"])
-def test_what_cannot_be_chosen_for_one_text_fails_that_request_alone(
+def test_a_text_that_cannot_be_sampled_fails_its_request_alone(
     model: Completer, alone: Completer, monkeypatch: pytest.MonkeyPatch, least: int
 ) -> None:
     real = sample._sample  # pyright: ignore[reportPrivateUsage]
     failing: list[TextSequence] = []
 
     def drawn(weights: Any, options: Any, jobs: Sequence[TextSequence]) -> Any:
-        made = real(weights, options, jobs)  # so that all generators have gone on
+        made = real(weights, options, jobs)  # advances all generators first
         if failing[0] in jobs and failing[0].num_decisions == 3:
             raise BrokenError
         return made
@@ -235,7 +235,7 @@ def test_a_text_without_probabilities_fails_alone(
         assert written.text == alone.complete(PROMPTS[i], **options(i)).text
 
 
-def test_what_failed_is_let_go(model: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_requests_are_dropped(model: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
     once = Once(Scheduler._update_stats, MemoryError())  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(Scheduler, "_update_stats", once)
 
@@ -257,16 +257,16 @@ def test_what_failed_is_let_go(model: Completer, monkeypatch: pytest.MonkeyPatch
     gc.collect()
     assert [one() for one in left] == [None] * 5
     assert figures == [0, 0]
-    assert states == 0  # it is not known what of them is whole
+    assert states == 0  # they may be half written
 
 
 @pytest.mark.parametrize("error", [SystemExit, MemoryError])
-def test_nobody_waits_for_a_thread_that_has_ended(
+def test_no_request_waits_for_a_thread_that_has_ended(
     model: Completer, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
     once = Once(Scheduler._update_stats, error())  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(Scheduler, "_update_stats", once)
-    if error is MemoryError:  # and what is done about it fails too
+    if error is MemoryError:  # the handling of the failure fails too
         monkeypatch.setattr(Scheduler, "_fail_round", Once(lambda *_: None, MemoryError()))
         vars(Scheduler)["_fail_round"].armed = True
 
@@ -282,16 +282,16 @@ def test_nobody_waits_for_a_thread_that_has_ended(
         got = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), SECONDS)
         assert [type(one) for one in got] == [StoppedError] * 5
         assert not scheduler.alive
-        with pytest.raises(StoppedError):  # whoever comes later is told at once
+        with pytest.raises(StoppedError):  # later requests fail at once
             await asyncio.wait_for(scheduler.run(generate_call(model, "شو", options(1))), SECONDS)
         await asyncio.to_thread(scheduler.join, SECONDS)
-        scheduler.fail_remaining()  # may be repeated
+        scheduler.fail_remaining()  # a second time
 
     asyncio.run(main())
     assert not [thread for thread in threading.enumerate() if thread.name == "kammil-scheduler" and thread.is_alive()]
 
 
-def test_one_who_cannot_be_told_keeps_nobody_from_being_told(model: Completer, alone: Completer) -> None:
+def test_a_callback_that_fails_keeps_no_other_request_from_its_result(model: Completer, alone: Completer) -> None:
     def fail(_pieces: object) -> None:
         raise BrokenError
 

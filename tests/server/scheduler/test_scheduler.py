@@ -1,4 +1,4 @@
-"""Whoever else is in the batch, what is written is what `Completer` writes."""
+"""Whatever else is in the batch, the generated text is that of `Completer`."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ OPTIONS: list[Options] = [
 
 @pytest.fixture(scope="module")
 def alone(trained: Path) -> Completer:
-    """The same model for nobody else."""
+    """The same model, outside the scheduler."""
     return kammil.load(trained)
 
 
 @pytest.mark.parametrize("rows", [64, 3, 1])
-def test_everybody_gets_the_text_that_they_would_get_alone(model: Completer, alone: Completer, rows: int) -> None:
+def test_every_request_gets_the_text_that_it_would_get_alone(model: Completer, alone: Completer, rows: int) -> None:
     calls = [(PROMPTS[i % 7], {"length": 9, "seed": i, **OPTIONS[i % 10]}, 1 + i % 3) for i in range(20)]
 
     async def work(scheduler: Scheduler) -> list[list[GeneratedText]]:
         async def one(i: int, prompt: str, options: Options, n: int) -> list[GeneratedText]:
-            await asyncio.sleep(0.002 * (i % 5))  # some come while others are being written
+            await asyncio.sleep(0.002 * (i % 5))  # some start while others are being generated
             return await scheduler.run(generate_call(model, prompt, options, n))
 
         return await asyncio.gather(*(one(i, *call) for i, call in enumerate(calls)))  # pyright: ignore[reportArgumentType]
@@ -68,7 +68,7 @@ def test_everybody_gets_the_text_that_they_would_get_alone(model: Completer, alo
     )
 )
 @settings(max_examples=15)
-def test_any_company_will_do(bundled: Completer, calls: list[tuple[str, int, int, float]]) -> None:
+def test_any_other_requests_leave_a_text_as_it_is(bundled: Completer, calls: list[tuple[str, int, int, float]]) -> None:
     async def work(scheduler: Scheduler) -> list[list[GeneratedText]]:
         return await asyncio.gather(
             *(
@@ -84,7 +84,7 @@ def test_any_company_will_do(bundled: Completer, calls: list[tuple[str, int, int
     ]
 
 
-def test_pieces_make_the_text_and_are_whole_graphemes(bundled: Completer) -> None:
+def test_deltas_make_the_text_and_are_whole_graphemes(bundled: Completer) -> None:
     news: list[Delta] = []
 
     async def work(scheduler: Scheduler) -> list[GeneratedText]:
@@ -102,8 +102,8 @@ def test_pieces_make_the_text_and_are_whole_graphemes(bundled: Completer) -> Non
         assert len(written.tokens) == written.num_decisions == 40
 
 
-def test_who_leaves_frees_the_rows(bundled: Completer) -> None:
-    endless: Options = {"length": 90_000, "min_length": 90_000}  # no draw may end the text
+def test_a_cancelled_request_frees_its_rows(bundled: Completer) -> None:
+    endless: Options = {"length": 90_000, "min_length": 90_000}  # the end of the text is banned until then
 
     async def work(scheduler: Scheduler) -> tuple[int, int]:
         going = [asyncio.ensure_future(scheduler.run(generate_call(bundled, "شو", endless, 4))) for _ in range(3)]
@@ -118,10 +118,10 @@ def test_who_leaves_frees_the_rows(bundled: Completer) -> None:
         return before, scheduler.stats.steps
 
     before, after = run(bundled, work)
-    assert after - before <= 2  # the step at hand, and none after the next look
+    assert after - before <= 2  # the current step and at most one more
 
 
-def test_time_that_is_over_ends_with_what_there_is(bundled: Completer) -> None:
+def test_a_deadline_ends_a_text_as_it_is(bundled: Completer) -> None:
     async def work(scheduler: Scheduler) -> tuple[list[GeneratedText], list[GeneratedText]]:
         late = generate_call(bundled, "شو حلو", {"length": 90_000, "min_length": 90_000, "seed": 5}, seconds=0.5)
         never = generate_call(bundled, "شو", {"length": 10}, seconds=-1)
@@ -135,17 +135,15 @@ def test_time_that_is_over_ends_with_what_there_is(bundled: Completer) -> None:
     assert nothing.text == ""
 
 
-def test_a_search_whose_time_is_over_gives_the_best_so_far(bundled: Completer) -> None:
+def test_a_deadline_ends_a_beam_search_with_its_best_texts(bundled: Completer) -> None:
     async def work(scheduler: Scheduler) -> list[GeneratedText]:
         endless: Options = {"length": 90_000, "min_length": 90_000}
         search = generate_call(bundled, "شو حلو", {**endless, "beams": 4}, 2, seconds=0.5)
-        others = generate_call(
-            bundled, "شو", endless, 64, seconds=1
-        )  # most of a round is theirs, as is the end of the time
+        others = generate_call(bundled, "شو", endless, 64, seconds=1)  # most of a round is their work
         return (await asyncio.gather(scheduler.run(search), scheduler.run(others)))[0]
 
     first, second = run(bundled, work)
-    # They may differ in what is not a whole grapheme yet.
+    # They may differ in an incomplete grapheme only.
     assert first.text and second.text
     assert {first.finish_reason, second.finish_reason} == {"length"}
 
@@ -204,7 +202,7 @@ def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> No
 
 
 def test_scores_are_those_of_the_model(model: Completer) -> None:
-    text = "شو حلو هالنهار يا زلمة ☃ " * 6  # longer than a piece, and a character that nobody knows
+    text = "شو حلو هالنهار يا زلمة ☃ " * 6  # longer than a piece, with an unknown character
 
     async def work(scheduler: Scheduler) -> Any:
         return await scheduler.run(ScoreCall(time.monotonic() + 60, model, np.append(ids_of(model, text), EOS), 3))
@@ -215,7 +213,7 @@ def test_scores_are_those_of_the_model(model: Completer) -> None:
     assert all(len(token.top) == 3 and token.top == tuple(sorted(token.top, key=lambda t: -t[1])) for token in tokens)
 
 
-def test_learning_stands_between_two_steps(folder_of: Callable[[str], Path]) -> None:
+def test_updates_run_between_two_steps(folder_of: Callable[[str], Path]) -> None:
     model = kammil.load(folder_of("blend"))
 
     async def work(scheduler: Scheduler) -> tuple[float, float, float]:
@@ -236,7 +234,7 @@ def test_learning_stands_between_two_steps(folder_of: Callable[[str], Path]) -> 
 
 def test_a_model_that_gives_no_probabilities_fails_and_the_thread_lives(bundled: Completer) -> None:
     class Broken(type(bundled.runner)):
-        """Says nothing."""
+        """Returns no probabilities."""
 
         def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
             log_probabilities, state = super().read(ids, state, last=last)

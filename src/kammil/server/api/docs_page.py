@@ -70,6 +70,6 @@ def _type_name(schema: Mapping[str, Any]) -> str:
     if schema.get("type") == "array":
         return f"list of {_type_name(schema.get('items', {}))}"
     bounds = [
-        f"{schema[key]} {word}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in schema
+        f"{word} {schema[key]}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in schema
     ]
-    return " ".join([str(schema.get("type", "anything")), *(f"({bound})" for bound in bounds)])
+    return ", ".join([str(schema.get("type", "anything")), *bounds])
