@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -127,6 +128,18 @@ def serving(folder: Path, *arguments: str | Path, **environment: str) -> Generat
         assert process.stdout is not None
         assert process.stdout.read() == ""  # stdout is for results, which a server has none of
         process.stdout.close()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def small_heap() -> Generator[None]:
+    """Keep pytest's own objects out of the garbage collections that follow the loading of a model, which would take
+    seconds each."""
+    gc.collect()
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gc, "unfreeze", lambda: None)
+        yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kammil.server.settings import ServerSettings
+from kammil.errors import OptionError
+from kammil.server.settings import _REASONS, VARIABLE, ServerSettings  # pyright: ignore[reportPrivateUsage]
 
 HERE = ["127.0.0.1", "127.8.9.1", "::1", "localhost"]
 ELSEWHERE = ["0.0.0.0", "::", "192.168.1.5", "8.8.8.8", "fe80::1", "localhost.example", "my-machine"]
@@ -29,3 +30,29 @@ def test_a_server_that_others_reach_warns_without_a_key() -> None:
     for host in ELSEWHERE:
         assert host in str(ServerSettings.of(host=host).warning)
         assert ServerSettings.of(host=host, api_key="sesame").warning is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"port": 70000}, "port is 70000, but it must be a whole number from 0"),
+        ({"queue": 0}, "queue is 0"),
+        ({"timeout": float("inf")}, "timeout is inf"),
+        ({"max_body": 1}, "max_body is 1"),
+        ({"max_answer": "many"}, "max_answer is 'many'"),
+        ({"folders": ["a/model", "b/model"]}, "two models are called 'model'"),
+        ({"workers": 2, "learn": True}, "--workers 1"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_sentence(options: dict[str, object], said: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        ServerSettings.of(**options)
+    assert said in str(refused.value) and str(refused.value).count(".") == 1
+
+
+def test_every_setting_has_a_reason_and_passes_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(_REASONS) == set(ServerSettings.model_fields)
+    monkeypatch.setenv(VARIABLE, "")
+    settings = ServerSettings.of(folders=["a", "b"], port=1, api_key="sesame", origins=["https://friend.example"])
+    settings.to_environment()
+    assert ServerSettings.from_environment() == settings

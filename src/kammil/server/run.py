@@ -28,6 +28,8 @@ from kammil.server.settings import ServerSettings
 SWITCH_SECONDS = 0.001
 """Seconds after which the event loop and a scheduler's thread give way to each other. Python's default, 5 ms, is as
 long as a whole completion takes."""
+HEADER_SECONDS = 20.0
+"""Seconds from the opening of a connection to the end of its first request's head."""
 
 log = logging.getLogger("kammil.server")
 
@@ -110,31 +112,28 @@ def listen(settings: ServerSettings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     # The protocol is named because asyncio sets TCP_NODELAY only on sockets that name it. Otherwise the body of an
     # answer waits 40 ms until the client has acknowledged the head.
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((settings.host, settings.port))
-        made.listen(2048)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
     except OSError as error:
-        made.close()
+        listener.close()
         raise OptionError(
             f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}); "
             "give another --host or --port."
         ) from error
-    return made
+    return listener
 
 
 def _log_config() -> dict[str, Any]:
     """Return uvicorn's log configuration, with everything on stderr, and Kammil's own logger."""
-    made = copy.deepcopy(LOGGING_CONFIG)
-    made["handlers"]["access"]["stream"] = "ext://sys.stderr"
-    made["loggers"]["kammil"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    made["loggers"]["uvicorn.error"] = {"level": "WARNING"}
-    return made
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    config["loggers"]["kammil"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    config["loggers"]["uvicorn.error"] = {"level": "WARNING"}
+    return config
 
-
-HEADER_SECONDS = 20.0
-"""Seconds from the opening of a connection to the end of its first request's head."""
 
 _Uvicorn = cast(Any, AutoHTTPProtocol)
 

@@ -65,18 +65,18 @@ class ServerSettings(BaseModel):
         """Check options, of which None means the default; `OptionError` with one sentence names the first that is
         wrong."""
         try:
-            made = cls.model_validate({name: value for name, value in options.items() if value is not None})
+            settings = cls.model_validate({name: value for name, value in options.items() if value is not None})
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
             raise OptionError(f"{name} is {first['input']!r}, but it must be {_REASONS[name]}.") from error
-        names = [model_name(folder) for folder in made.folders]
+        names = [model_name(folder) for folder in settings.folders]
         for name in names:
             if names.count(name) > 1:
                 raise OptionError(f"two models are called {name!r}; rename one of the folders.")
-        if made.workers > 1 and made.learn:
+        if settings.workers > 1 and settings.learn:
             raise OptionError("what one worker learns, the others do not know; give --workers 1 or leave --learn out.")
-        return made
+        return settings
 
     @property
     def learning_allowed(self) -> bool:

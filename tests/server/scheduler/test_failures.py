@@ -27,7 +27,7 @@ from kammil.server.scheduler.requests import TextSequence
 from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله"]
-LONG: Options = {"length": 3000, "min_length": 3000}
+LONG: Options = {"length": 1000, "min_length": 1000}
 """Options of a text that is still being generated when other requests come."""
 SECONDS = 20
 """Longest wait for a result, since a thread that has ended would give none."""

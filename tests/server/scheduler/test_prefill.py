@@ -12,6 +12,7 @@ from tests.server.scheduler.conftest import generate_call, suggest_call
 
 import kammil
 from kammil.completion.completer import Completer
+from kammil.server.scheduler import ScoreCall
 from kammil.server.scheduler.prefill import MIN_TO_SPLIT, PrefillQueue
 from kammil.server.scheduler.replies import ReplyQueue
 
@@ -42,6 +43,7 @@ def test_together_is_one_by_one(model: Completer, n: int, batched: bool) -> None
             assert batched or len(ready) <= 1
             for call, prefill in ready:
                 finished += 1
+                assert not isinstance(call, ScoreCall)
                 wanted, _ = model.runner.read(call.ids[None], model.runner.start(1), last=1)
                 assert np.allclose(prefill.known[0], wanted[:, 0], atol=1e-4)
         assert finished == n

@@ -35,20 +35,20 @@ def items_json(values: Iterable[Sequence[object]]) -> bytes:
     return b",".join(to_json(piece, inf_nan_mode="null")[1:-1] for piece in values if piece)
 
 
-def logprobs_json(made: Logprobs) -> LogprobsJson:
+def logprobs_json(logprobs: Logprobs) -> LogprobsJson:
     """Write the items of each list as JSON."""
-    return {name: items_json(_chunks(getattr(made, name))) for name in Logprobs.model_fields}
+    return {name: items_json(_chunks(getattr(logprobs, name))) for name in Logprobs.model_fields}
 
 
-def choice_json(made: Choice, *tokens: LogprobsJson) -> bytes:
+def choice_json(choice: Choice, *tokens: LogprobsJson) -> bytes:
     """Write a choice as JSON, with the given tokens one part after the other; without any, `logprobs` is null."""
     if not tokens:
-        return made.model_dump_json().encode()
+        return choice.model_dump_json().encode()
     fields = (
         b'"%s":[%s]' % (name.encode(), b",".join(part[name] for part in tokens if part[name]))
         for name in Logprobs.model_fields
     )
-    return _replace(made, b'"logprobs":null', b'"logprobs":{%s}' % b",".join(fields))
+    return _replace(choice, b'"logprobs":null', b'"logprobs":{%s}' % b",".join(fields))
 
 
 def insert_items(frame: BaseModel, name: str, values: bytes) -> bytes:

@@ -221,27 +221,27 @@ def _decoding_options(request: CompletionRequest, length: int, best_of: int) -> 
 
 def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
     """Check `logit_bias`, and return it by id."""
-    made: dict[int, float] = {}
+    biases: dict[int, float] = {}
     for name, value in given.items():
         if not (name.isascii() and name.isdigit() and len(name) < 10 and int(name) < vocabulary.size):
             message = f"logit_bias names a token that does not exist; tokens are whole numbers below {vocabulary.size}."
             raise ApiError(400, message, param="logit_bias")
-        made[int(name)] = value
-    return made
+        biases[int(name)] = value
+    return biases
 
 
 def _prompts(given: str | list[str] | list[int] | list[list[int]], model: Completer) -> list[Prompt]:
     """Encode prompts: texts are normalised first, tokens are taken as they are."""
     match given:
         case str():
-            some: list[str | list[int]] = [given]
+            prompts: list[str | list[int]] = [given]
         case [int(), *_]:
-            some = [given]
+            prompts = [given]
         case _:
-            some = [*cast("list[str | list[int]]", given)]
-    if not 0 < len(some) <= MAX_PROMPTS:
-        raise ApiError(400, f"there are {len(some)} prompts, but there must be 1 to {MAX_PROMPTS}.", param="prompt")
-    return [_prompt(one, model) for one in some]
+            prompts = [*cast("list[str | list[int]]", given)]
+    if not 0 < len(prompts) <= MAX_PROMPTS:
+        raise ApiError(400, f"there are {len(prompts)} prompts, but there must be 1 to {MAX_PROMPTS}.", param="prompt")
+    return [_prompt(one, model) for one in prompts]
 
 
 def _prompt(given: str | list[int], model: Completer) -> Prompt:
@@ -278,26 +278,26 @@ def _response_json(
 ) -> bytes:
     """Write the response as JSON."""
     choices: list[bytes] = []
-    decided = 0
+    num_decisions = 0
     for generation, texts in zip(generations, answers, strict=True):
         echo = EchoedPrompt(checked, generation)
-        for written in texts:
-            decided += written.num_decisions
+        for text in texts:
+            num_decisions += text.num_decisions
             tokens = echo.logprobs
             if checked.num_top is not None:
                 builder = LogprobsBuilder(checked.loaded.completer.vocabulary, len(echo.text))
-                builder.add(written.tokens, len(echo.text) + len(written.text))
+                builder.add(text.tokens, len(echo.text) + len(text.text))
                 tokens = (*tokens, bodies.logprobs_json(builder.logprobs))
-            reason = FINISH_REASONS[written.finish_reason]
-            made = Choice(text=echo.text + written.text, index=len(choices), finish_reason=reason)
-            choices.append(bodies.choice_json(made, *tokens))
-    return bodies.insert_items(checked.response([], usage(checked, decided)), "choices", b",".join(choices))
+            reason = FINISH_REASONS[text.finish_reason]
+            choice = Choice(text=echo.text + text.text, index=len(choices), finish_reason=reason)
+            choices.append(bodies.choice_json(choice, *tokens))
+    return bodies.insert_items(checked.response([], usage(checked, num_decisions)), "choices", b",".join(choices))
 
 
-def usage(checked: CheckedRequest, decided: int) -> Usage:
+def usage(checked: CheckedRequest, num_decisions: int) -> Usage:
     """Count the tokens that were read and generated."""
     read = sum(prompt.num_tokens for prompt in checked.prompts)
-    return Usage(prompt_tokens=read, completion_tokens=decided, total_tokens=read + decided)
+    return Usage(prompt_tokens=read, completion_tokens=num_decisions, total_tokens=read + num_decisions)
 
 
 class LogprobsBuilder:
@@ -317,20 +317,20 @@ class LogprobsBuilder:
 
         The first token of an `unconditional` text has no log-probability.
         """
-        made = self.logprobs
+        logprobs = self.logprobs
         for i, token in enumerate(tokens):
             name = self.token_name(token.id)
-            made.tokens.append(name)
-            made.text_offset.append(min(self._offset, end))
+            logprobs.tokens.append(name)
+            logprobs.text_offset.append(min(self._offset, end))
             self._offset += token.id not in SPECIAL_NAMES or token.id == UNK
             if unconditional and i == 0:
-                made.token_logprobs.append(None)
-                made.top_logprobs.append(None)
+                logprobs.token_logprobs.append(None)
+                logprobs.top_logprobs.append(None)
                 continue
-            made.token_logprobs.append(token.log_probability)
+            logprobs.token_logprobs.append(token.log_probability)
             top = {self.token_name(id): value for id, value in token.top}
             top.setdefault(name, token.log_probability)
-            made.top_logprobs.append(top)
+            logprobs.top_logprobs.append(top)
 
     def token_name(self, id: int) -> str:
         """Return the name of a token."""
@@ -358,6 +358,6 @@ class EchoedPrompt:
         tokens = generation.scorer.tokens
         if any(prompt.ids is generation.ids and prompt.has_bos for prompt in checked.prompts):
             tokens = [TokenLogprobs(BOS, 0.0, ()), *tokens]
-        made = LogprobsBuilder(vocabulary, 0)
-        made.add(tokens, len(self.text), unconditional=True)
-        self.logprobs = (bodies.logprobs_json(made.logprobs),)
+        builder = LogprobsBuilder(vocabulary, 0)
+        builder.add(tokens, len(self.text), unconditional=True)
+        self.logprobs = (bodies.logprobs_json(builder.logprobs),)

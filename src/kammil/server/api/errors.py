@@ -107,23 +107,23 @@ async def _handle_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _handle_invalid_request(_request: Request, error: Exception) -> JSONResponse:
-    found = cast(RequestValidationError, error).errors()
-    if found[0]["type"] == "json_invalid":
+    details = cast(RequestValidationError, error).errors()
+    if details[0]["type"] == "json_invalid":
         return ApiError(400, "the body is not valid JSON.").response()
-    places = [[part for part in one["loc"] if part != "body"] for one in found]
-    if not places[0]:
+    paths = [[part for part in detail["loc"] if part != "body"] for detail in details]
+    if not paths[0]:
         return ApiError(400, "the body is not a JSON object sent as Content-Type: application/json.").response()
     # A field of several types has an error for each type; the one that got furthest says most.
-    own = [(one, place) for one, place in zip(found, places, strict=True) if place and place[0] == places[0][0]]
-    one, place = max(own, key=lambda pair: (not pair[0]["type"].endswith("_type"), _depth(pair[1])))
-    name = f"{place[0]}{''.join(f'[{part}]' for part in place[1:] if isinstance(part, int))}"
-    message = f"{name} is not valid: {str(one['msg'])[:200].rstrip('.')}."
-    return ApiError(400, message, param=str(place[0])).response()
+    same_field = [(detail, path) for detail, path in zip(details, paths, strict=True) if path[:1] == paths[0][:1]]
+    detail, path = max(same_field, key=lambda pair: (not pair[0]["type"].endswith("_type"), _depth(pair[1])))
+    name = f"{path[0]}{''.join(f'[{part}]' for part in path[1:] if isinstance(part, int))}"
+    message = f"{name} is not valid: {str(detail['msg'])[:200].rstrip('.')}."
+    return ApiError(400, message, param=str(path[0])).response()
 
 
-def _depth(place: list[int | str]) -> tuple[int, int]:
+def _depth(path: list[int | str]) -> tuple[int, int]:
     """Return how far validation got: into how many lists, and to which item."""
-    items = [part for part in place if isinstance(part, int)]
+    items = [part for part in path if isinstance(part, int)]
     return len(items), items[-1] if items else 0
 
 

@@ -31,9 +31,9 @@ Updates = asyncio.Queue[tuple[int, list[Delta] | None]]
 """The number of a prompt and its new text; None once all of its texts are complete or have failed."""
 
 
-async def stream(checked: CheckedRequest, told: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
     """Yield the events of a request, the last of them `[DONE]`; close the stack at the end, whatever happens."""
-    continuous = bool(told.include_usage and told.continuous_usage_stats)
+    report_usage = bool(options.include_usage and options.continuous_usage_stats)
     updates: Updates = asyncio.Queue()
     generations: list[Generation] = []
     async with stack:
@@ -43,9 +43,9 @@ async def stream(checked: CheckedRequest, told: StreamOptions, stack: AsyncExitS
                 generation.future.add_done_callback(partial(_put_end, updates, i))
                 checked.loaded.scheduler.submit(generation)
                 generations.append(generation)
-            async for event in _events(checked, generations, updates, continuous=continuous):
+            async for event in _events(checked, generations, updates, report_usage=report_usage):
                 yield event
-            if told.include_usage:
+            if options.include_usage:
                 yield format_sse_event(
                     data_str=checked.response([], _usage_so_far(checked, generations)).model_dump_json()
                 )
@@ -69,34 +69,35 @@ def _usage_so_far(checked: CheckedRequest, generations: list[Generation]) -> Usa
 
 
 async def _events(
-    checked: CheckedRequest, generations: list[Generation], updates: Updates, *, continuous: bool
+    checked: CheckedRequest, generations: list[Generation], updates: Updates, *, report_usage: bool
 ) -> AsyncIterator[bytes]:
     """Yield new text as it comes; text that comes while an event is being sent goes into the next one. Yield a comment
     after a while without text."""
     echoes = [cache(partial(EchoedPrompt, checked, generation)) for generation in generations]
     states = {i * checked.n + j: StreamState(checked, echo) for i, echo in enumerate(echoes) for j in range(checked.n)}
-    left = len(generations)
-    while left:
+    num_unfinished = len(generations)
+    while num_unfinished:
         try:
-            some = [await asyncio.wait_for(updates.get(), PING_SECONDS)]
+            received = [await asyncio.wait_for(updates.get(), PING_SECONDS)]
         except TimeoutError:
             yield KEEPALIVE_COMMENT
             continue
         while not updates.empty():
-            some.append(updates.get_nowait())
-        for i, deltas in some:
+            received.append(updates.get_nowait())
+        for i, deltas in received:
             if deltas is not None:
                 for delta in deltas:
                     states[i * checked.n + delta.index].unsent.append(delta)
                 continue
-            left -= 1
+            num_unfinished -= 1
             for j, written in enumerate(generations[i].future.result()):
                 states[i * checked.n + j].end(written)
         for index, state in states.items():
             if state.unsent:
-                told = _usage_so_far(checked, generations) if continuous else None
+                usage_so_far = _usage_so_far(checked, generations) if report_usage else None
                 yield await bodies.run_off_loop(
-                    checked.max_size if checked.echo and not state.started else 0, partial(state.event, index, told)
+                    checked.max_size if checked.echo and not state.started else 0,
+                    partial(state.event, index, usage_so_far),
                 )
 
 
@@ -123,16 +124,16 @@ class StreamState:
         if not self._ended and not any(delta.finish_reason for delta in self.unsent):
             self.unsent.append(Delta(0, "", (), written.finish_reason))
 
-    def event(self, index: int, told: Usage | None) -> bytes:
+    def event(self, index: int, usage_so_far: Usage | None) -> bytes:
         """Build an event of the new text, which begins with the prompt if it is echoed."""
         deltas, self.unsent = self.unsent, []
-        made = Choice(text="".join(delta.text for delta in deltas), index=index)
+        choice = Choice(text="".join(delta.text for delta in deltas), index=index)
         tokens: tuple[bodies.LogprobsJson, ...] = ()
         if not self.started:
             self.started = True
             echo = self._echo()
-            made.text, tokens = echo.text + made.text, echo.logprobs
-        self._num_sent += len(made.text)
+            choice.text, tokens = echo.text + choice.text, echo.logprobs
+        self._num_sent += len(choice.text)
         if self._checked.num_top is not None:
             builder = LogprobsBuilder(
                 self._checked.loaded.completer.vocabulary, self._num_sent - sum(len(p.text) for p in deltas)
@@ -142,8 +143,10 @@ class StreamState:
             tokens = (*tokens, bodies.logprobs_json(builder.logprobs))
         reason = deltas[-1].finish_reason
         if reason is not None:
-            made.finish_reason, self._ended = FINISH_REASONS[reason], True
-        body = bodies.insert_items(self._checked.response([], told), "choices", bodies.choice_json(made, *tokens))
+            choice.finish_reason, self._ended = FINISH_REASONS[reason], True
+        body = bodies.insert_items(
+            self._checked.response([], usage_so_far), "choices", bodies.choice_json(choice, *tokens)
+        )
         return format_sse_event(data_str=body.decode())
 
 

@@ -27,22 +27,24 @@ async def suggest(
     """Suggest the most probable words after a prefix."""
     completer = loaded.completer
     prefix = _check_length(request.prefix, "prefix")
-    seen = await bodies.run_off_loop(len(prefix), partial(completer.normalise, prefix))
-    ids = np.concatenate([[BOS], completer.vocabulary.encode(seen)])
+    normalised = await bodies.run_off_loop(len(prefix), partial(completer.normalise, prefix))
+    ids = np.concatenate([[BOS], completer.vocabulary.encode(normalised)])
     call = SuggestCall(
         time.monotonic() + settings.timeout,
         loaded.state_cache(request.session),
-        seen,
+        normalised,
         ids,
         request.k,
         request.threshold,
         request.phrase,
     )
-    found, ghost = await loaded.scheduler.run(call)
-    loaded.count_answered(call, len(seen))
-    words = [schemas.SuggestedWord(text=one.text, completion=one.added, probability=one.probability) for one in found]
-    phrased = schemas.GhostTextOut(completion=ghost.added, probability=ghost.probability) if ghost else None
-    return schemas.SuggestResponse(model=loaded.name, suggestions=words, phrase=phrased)
+    suggestions, ghost = await loaded.scheduler.run(call)
+    loaded.count_answered(call, len(normalised))
+    words = [
+        schemas.SuggestedWord(text=one.text, completion=one.added, probability=one.probability) for one in suggestions
+    ]
+    ghost_text = schemas.GhostTextOut(completion=ghost.added, probability=ghost.probability) if ghost else None
+    return schemas.SuggestResponse(model=loaded.name, suggestions=words, phrase=ghost_text)
 
 
 async def score(request: schemas.ScoreRequest, loaded: LoadedModel, settings: ServerSettings) -> bytes:
@@ -56,21 +58,21 @@ async def score(request: schemas.ScoreRequest, loaded: LoadedModel, settings: Se
             f"but at most {settings.max_answer} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="top")
-    before, seen = await bodies.run_off_loop(len(given) + len(text), partial(completer.sides, text, given))
-    ids = np.concatenate([[BOS], completer.vocabulary.encode(before + seen), [EOS]])
+    before, normalised = await bodies.run_off_loop(len(given) + len(text), partial(completer.sides, text, given))
+    ids = np.concatenate([[BOS], completer.vocabulary.encode(before + normalised), [EOS]])
     call = ScoreCall(time.monotonic() + settings.timeout, completer, ids, request.top)
     tokens = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(tokens))
-    return await bodies.run_off_loop(size, partial(_scores_json, loaded, seen, tokens[len(before) :]))
+    return await bodies.run_off_loop(size, partial(_scores_json, loaded, normalised, tokens[len(before) :]))
 
 
-def _scores_json(loaded: LoadedModel, seen: str, tokens: Sequence[TokenLogprobs]) -> bytes:
+def _scores_json(loaded: LoadedModel, normalised: str, tokens: Sequence[TokenLogprobs]) -> bytes:
     """Write the scores of each character of a text, and of its end, as JSON."""
     costs = [_bits(token) for token in tokens[:-1]]
-    each = sum(costs) / len(costs) if costs else None
-    made = schemas.ScoreResponse(model=loaded.name, text=seen, bits_per_character=each, characters=[])
-    characters = [*seen, ""]
-    pieces = (
+    mean = sum(costs) / len(costs) if costs else None
+    response = schemas.ScoreResponse(model=loaded.name, text=normalised, bits_per_character=mean, characters=[])
+    characters = [*normalised, ""]
+    chunks = (
         [
             _scored_character(loaded, character, token)
             for character, token in zip(
@@ -79,7 +81,7 @@ def _scores_json(loaded: LoadedModel, seen: str, tokens: Sequence[TokenLogprobs]
         ]
         for begin in range(0, len(characters), bodies.CHUNK)
     )
-    return bodies.insert_items(made, "characters", bodies.items_json(pieces))
+    return bodies.insert_items(response, "characters", bodies.items_json(chunks))
 
 
 def _scored_character(loaded: LoadedModel, character: str, token: TokenLogprobs) -> schemas.ScoredCharacter:
@@ -105,8 +107,10 @@ async def learn(request: schemas.LearnRequest, loaded: LoadedModel, settings: Se
     if len(text) > LEARNT:
         raise ApiError(400, f"text has {len(text)} characters, but a text to learn has at most {LEARNT}.", param="text")
     deadline = time.monotonic() + settings.timeout
-    known = await loaded.scheduler.run(ModelUpdate(deadline, lambda: loaded.learnt_texts.learn(request.session, text)))
-    return schemas.LearnResponse(learnt=known)
+    num_texts = await loaded.scheduler.run(
+        ModelUpdate(deadline, lambda: loaded.learnt_texts.learn(request.session, text))
+    )
+    return schemas.LearnResponse(learnt=num_texts)
 
 
 async def forget(session: str | None, loaded: LoadedModel, settings: ServerSettings) -> schemas.ForgetResponse:

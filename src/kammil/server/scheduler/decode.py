@@ -73,7 +73,7 @@ class DecodeBatches:
             batch.state = state
             key = row_shapes(state)
             group = open_.setdefault(key, [])
-            if group and sum(len(one.log_probabilities) for one in [*group, batch]) > self._max_rows:
+            if group and sum(len(other.log_probabilities) for other in [*group, batch]) > self._max_rows:
                 full.append(group)
                 open_[key] = group = []
             group.append(batch)
@@ -117,25 +117,19 @@ class DecodeBatches:
         """Send what is new, and the result once all texts have ended."""
         try:
             self._replies.send_deltas(generation)
-            if all(sequence.draft.reason is not None for sequence in generation.live):
+            if all(sequence.ended for sequence in generation.live):
                 self._replies.resolve(generation, generation.texts())
         except Exception as error:
             self._replies.fail([generation], error)
 
     def _drop_finished(self, batch: Batch) -> Ids:
         """Drop the texts that have ended or that no client waits for; return the rows that stay."""
-        if not any(
-            w.answered or any(sequence.draft.reason is not None for sequence in w.live) for w in batch.generations
-        ):
+        if not any(w.answered or any(sequence.ended for sequence in w.live) for w in batch.generations):
             return np.arange(len(batch.log_probabilities))  # true of most steps
         kept: list[int] = []
         row = 0
         for generation in batch.generations:
-            stay = [
-                i
-                for i, sequence in enumerate(generation.live)
-                if sequence.draft.reason is None and not generation.answered
-            ]
+            stay = [i for i, sequence in enumerate(generation.live) if not sequence.ended and not generation.answered]
             kept.extend(row + i for i in stay)
             row += len(generation.live)
             if len(stay) < len(generation.live):

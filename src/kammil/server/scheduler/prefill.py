@@ -60,70 +60,68 @@ class PrefillQueue:
 
     def step(self) -> list[tuple[Generation | SuggestCall | ScoreCall, Reading | PromptScorer]]:
         """Read a piece of each prompt; remove and return the requests whose prompts are read to their ends."""
-        self._pending = [one for one in self._pending if self._replies.still_wanted(one.call)]
-        for scanned, most in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
+        self._pending = [prompt for prompt in self._pending if self._replies.still_wanted(prompt.call)]
+        for scored, most in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
             pending = [
-                one for one in self._pending if isinstance(one.prefill, PromptScorer) is scanned and one.prefill.due
+                prompt
+                for prompt in self._pending
+                if isinstance(prompt.prefill, PromptScorer) is scored and prompt.prefill.due
             ]
             if not self._batched:
                 pending = pending[:1]
             if pending:
-                together = rows_at_once(self._completer.runner, most, EVERY, each=EVERY if scanned else 1)
-                self._step_group(pending[:together], scanned=scanned)
-        ready = [one for one in self._pending if not one.failed and not one.prefill.due]
-        self._pending = [one for one in self._pending if not one.failed and one.prefill.due]
-        return [(one.call, one.prefill) for one in ready]
+                together = rows_at_once(self._completer.runner, most, EVERY, each=EVERY if scored else 1)
+                self._step_group(pending[:together], scored=scored)
+        ready = [prompt for prompt in self._pending if not prompt.failed and not prompt.prefill.due]
+        self._pending = [prompt for prompt in self._pending if not prompt.failed and prompt.prefill.due]
+        return [(prompt.call, prompt.prefill) for prompt in ready]
 
-    def _step_group(self, pending: Sequence[PendingPrefill], *, scanned: bool) -> None:
+    def _step_group(self, pending: Sequence[PendingPrefill], *, scored: bool) -> None:
         """Read the next piece of each prompt.
 
         Prompts of many lengths share calls when each is read in pieces whose sizes are powers of two: 45 ids are 32, 8,
         4 and 1. A few prompts are read faster one by one.
         """
-        due = [one.prefill.due for one in pending]
-        sizes = set(due) if len(pending) < MIN_TO_SPLIT else {1 << bit for bit in range(max(due).bit_length())}
+        due = [prompt.prefill.due for prompt in pending]
+        split = len(pending) >= MIN_TO_SPLIT
+        sizes = {1 << bit for bit in range(max(due).bit_length())} if split else set(due)
         for size in sorted(sizes, reverse=True):
-            part = [
-                one
-                for one, n in zip(pending, due, strict=True)
-                if (n == size if len(pending) < MIN_TO_SPLIT else n & size)
-            ]
-            self._forward([one for one in part if not one.failed], size, scanned=scanned)
+            part = [prompt for prompt, n in zip(pending, due, strict=True) if (n & size if split else n == size)]
+            self._forward([prompt for prompt in part if not prompt.failed], size, scored=scored)
 
-    def _forward(self, pending: Sequence[PendingPrefill], size: int, *, scanned: bool) -> None:
+    def _forward(self, pending: Sequence[PendingPrefill], size: int, *, scored: bool) -> None:
         """Read `size` ids of each prompt; prompts whose states have the same shapes share a call."""
         groups: dict[object, list[tuple[PendingPrefill, State]]] = {}
         try:
-            states = (
-                self._completer.runner.aligned([one.prefill.state for one in pending]) if len(pending) > 1 else None
-            )
-            for i, one in enumerate(pending):
-                state = states[i] if states is not None else one.prefill.state
-                groups.setdefault(row_shapes(state), []).append((one, state))
+            states = [prompt.prefill.state for prompt in pending]
+            if len(pending) > 1:
+                states = self._completer.runner.aligned(states)
+            for prompt, state in zip(pending, states, strict=True):
+                groups.setdefault(row_shapes(state), []).append((prompt, state))
         except Exception as error:
             self._fail(pending, error)
             return
         for group in groups.values():
             try:
-                ids = np.stack([one.prefill.piece(size) for one, _ in group])  # (B, T)
+                ids = np.stack([prompt.prefill.piece(size) for prompt, _ in group])  # (B, T)
                 state = joined([state for _, state in group])
-                read, state = self._completer.runner.read(ids, state, last=None if scanned else 1)
+                read, state = self._completer.runner.read(ids, state, last=None if scored else 1)
             except Exception as error:
-                self._fail([one for one, _ in group], error)
+                self._fail([prompt for prompt, _ in group], error)
                 continue
-            for i, (one, _) in enumerate(group):
+            for i, (prompt, _) in enumerate(group):
                 try:
                     # A copy: what is cached of one text must not keep the arrays of the whole batch alive.
-                    own = state if len(group) == 1 else rows(state, np.array([i]))
-                    one.prefill.take(size, read[i] if len(group) == 1 else read[i].copy(), own)
+                    own_state = state if len(group) == 1 else rows(state, np.array([i]))
+                    prompt.prefill.take(size, read[i] if len(group) == 1 else read[i].copy(), own_state)
                 except Exception as error:
-                    self._fail([one], error)
+                    self._fail([prompt], error)
 
     def _fail(self, pending: Sequence[PendingPrefill], error: Exception) -> None:
         """Answer requests with an error."""
-        for one in pending:
-            one.failed = True
-        self._replies.fail([one.call for one in pending], error)
+        for prompt in pending:
+            prompt.failed = True
+        self._replies.fail([prompt.call for prompt in pending], error)
 
 
 def row_shapes(state: State) -> RowShapes:

@@ -68,11 +68,11 @@ class ReplyQueue:
         If this fails, what has not been sent yet is sent the next time.
         """
         for loop in {call.loop for call, _ in self._outgoing}:
-            some = [action for call, action in self._outgoing if call.loop is loop]
+            actions = [action for call, action in self._outgoing if call.loop is loop]
             done = [call for call, _ in self._outgoing if call.loop is loop and call.answered]
             rest = [pair for pair in self._outgoing if pair[0].loop is not loop]
             with suppress(RuntimeError):  # the loop is closed, so no client waits any more
-                loop.call_soon_threadsafe(_run_all, some)
+                loop.call_soon_threadsafe(_run_all, actions)
             self._outgoing = rest
             self.unanswered.difference_update(done)
 

@@ -218,6 +218,11 @@ class TextSequence:
         """Seed the generator of this text as `decoding.draw` does."""
         self.reset_generator()
 
+    @property
+    def ended(self) -> bool:
+        """Whether the text is complete."""
+        return self.draft.reason is not None
+
     def reset_generator(self) -> None:
         """Put the generator in the state before the next decision; each decision draws one number."""
         self.generator = np.random.default_rng([self.seed, self.index])
@@ -226,13 +231,13 @@ class TextSequence:
     def new_delta(self) -> Delta | None:
         """Return what is new since the last call; None if nothing is."""
         draft, begin = self.draft, self.num_sent
-        safe = draft.safe()
-        if self.end_sent or (draft.reason is None and safe == begin):
+        num_safe = draft.safe()
+        if self.end_sent or (draft.reason is None and num_safe == begin):
             return None
-        told = len(self.tokens) if draft.reason is not None else safe
-        tokens = tuple(self.tokens[self.num_tokens_sent : told])
-        self.num_sent, self.num_tokens_sent, self.end_sent = safe, told, draft.reason is not None
-        return Delta(self.index, draft.text[begin:safe], tokens, draft.reason)
+        num_tokens = len(self.tokens) if draft.reason is not None else num_safe
+        tokens = tuple(self.tokens[self.num_tokens_sent : num_tokens])
+        self.num_sent, self.num_tokens_sent, self.end_sent = num_safe, num_tokens, draft.reason is not None
+        return Delta(self.index, draft.text[begin:num_safe], tokens, draft.reason)
 
     def generated_text(self) -> GeneratedText:
         """Return the text so far: whole graphemes, without characters that a stop string may still cut off."""

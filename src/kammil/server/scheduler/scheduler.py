@@ -171,12 +171,12 @@ class Scheduler:
                     lambda: self._inbox or self._busy or self._closing, TRIM_SECONDS if self._worked else None
                 )
                 self._replies.register(self._inbox)
-                taken = list(self._inbox)
+                new_calls = list(self._inbox)
                 self._inbox.clear()
-                if self._closing and not (taken or self._busy):
+                if self._closing and not (new_calls or self._busy):
                     return False
-            if taken or self._busy:
-                self._round(taken)
+            if new_calls or self._busy:
+                self._round(new_calls)
                 self._worked = True
             if self._worked and time.monotonic() >= self._trimmed_at + TRIM_SECONDS:
                 trim_heap()
@@ -202,9 +202,9 @@ class Scheduler:
         self._batches.clear()
         self._searches = []
 
-    def _round(self, taken: Sequence[EngineRequest[Any]]) -> None:
+    def _round(self, new_calls: Sequence[EngineRequest[Any]]) -> None:
         """Begin the new requests, read a piece of every prompt, and generate one more character of every text."""
-        for call in taken:
+        for call in new_calls:
             self._start(call)
         self._batches.step(self._prefill())
         self._searches = [one for one in self._searches if self._step_search(one)]
@@ -249,22 +249,22 @@ class Scheduler:
         """Read a piece of every prompt, answer requests that need no more, and return a batch for each generation to
         start."""
         begun: list[Batch] = []
-        suggesting: list[tuple[SuggestCall, LogProbabilities, State]] = []
+        prefixes: list[tuple[SuggestCall, LogProbabilities, State]] = []
         for call, reading in self._prefills.step():
             try:
                 match call, reading:
                     case ScoreCall(), PromptScorer():
                         self._replies.resolve(call, reading.tokens)
                     case SuggestCall(), Reading():
-                        suggesting.append((call, *reading.known))
+                        prefixes.append((call, *reading.known))
                     case Generation(), _:
                         begun.extend(self._start_decoding(call, *reading.known))
                     case _:
                         raise TypeError("unknown request")
             except Exception as error:
                 self._replies.fail([call], error)
-        if suggesting:
-            self._suggest(suggesting)
+        if prefixes:
+            self._suggest(prefixes)
         return begun
 
     def _finish(self, call: Generation) -> None:
@@ -286,17 +286,17 @@ class Scheduler:
             log_probabilities, state = log_probabilities.repeat(many, axis=0), rows(state, np.zeros(many, np.int64))
         return [Batch([call], log_probabilities, state)]
 
-    def _suggest(self, some: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
+    def _suggest(self, prefixes: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
         """Search the next words after prefixes; requests with equal options share one search."""
         groups: dict[object, list[tuple[SuggestCall, LogProbabilities, State]]] = {}
         try:
-            states = self.completer.runner.aligned([state for _, _, state in some])
-            for (call, log_probabilities, _), state in zip(some, states, strict=True):
+            states = self.completer.runner.aligned([state for _, _, state in prefixes])
+            for (call, log_probabilities, _), state in zip(prefixes, states, strict=True):
                 alone = id(call) if self._unbatched else None
                 key = (call.k, call.threshold, alone, row_shapes(state))
                 groups.setdefault(key, []).append((call, log_probabilities, state))
         except Exception as error:
-            self._replies.fail([call for call, _, _ in some], error)
+            self._replies.fail([call for call, _, _ in prefixes], error)
             return
         for group in groups.values():
             calls = [call for call, _, _ in group]
