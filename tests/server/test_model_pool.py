@@ -143,9 +143,9 @@ def test_a_folder_that_cannot_be_read_changes_nothing(
 
 def test_the_session_unused_for_longest_is_dropped_with_its_states(folder: Path) -> None:
     def typed(loaded: LoadedModel, session: str) -> int:
-        prefixes = loaded.state_cache(session)
-        prefixes.walk(np.array([BOS, 5, 6]))
-        return id(prefixes)
+        state_cache = loaded.state_cache(session)
+        state_cache.walk(np.array([BOS, 5, 6]))
+        return id(state_cache)
 
     async def work(pool: ModelPool) -> None:
         loaded = await pool.open()

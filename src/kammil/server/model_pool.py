@@ -52,7 +52,7 @@ class LoadedModel:
         self._on_answered = on_answered
         self.name, self.completer = name, completer
         completer.prefixes = Prefixes(completer.runner, SHARED_MEGABYTES)
-        self.scheduler = Scheduler(completer, max_rows=settings.rows)
+        self.scheduler = Scheduler(completer, max_batch=settings.rows)
         self.can_learn = settings.learning_allowed and isinstance(completer.runner, Learner)
         self.learnt_texts = LearntTexts(completer)
         self._max_sessions = settings.sessions
@@ -73,12 +73,12 @@ class LoadedModel:
             self._clear_later(self._sessions.popitem(last=False)[1])
         return found
 
-    def _clear_later(self, prefixes: Prefixes) -> None:
+    def _clear_later(self, state_cache: Prefixes) -> None:
         """Clear a cache that is no longer used, on the scheduler's thread, which may be working with it."""
         if not self.scheduler.alive:
-            prefixes.clear()
+            state_cache.clear()
             return
-        self.scheduler.submit(ModelUpdate(math.inf, prefixes.clear))
+        self.scheduler.submit(ModelUpdate(math.inf, state_cache.clear))
 
     def count_answered(self, call: EngineRequest[Any], tokens: int) -> None:
         """Report a request that the scheduler has answered."""
@@ -87,8 +87,8 @@ class LoadedModel:
     def close_if_unused(self) -> None:
         """Close the scheduler of a model that was replaced, once no request uses it."""
         if self.replaced and not self.num_users:
-            for prefixes in (self.completer.prefixes, *self._sessions.values()):
-                self._clear_later(prefixes)
+            for state_cache in (self.completer.prefixes, *self._sessions.values()):
+                self._clear_later(state_cache)
             self.scheduler.close()
 
 

@@ -12,7 +12,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError
-from kammil.server.scheduler.scheduler import MAX_ROWS
+from kammil.server.scheduler.scheduler import MAX_BATCH
 
 VARIABLE = "KAMMIL_SERVING"
 """Environment variable in which workers find the settings."""
@@ -39,7 +39,7 @@ class ServerSettings(BaseModel):
     """Foreign origins whose pages may send requests, such as `https://example.org`."""
     hosts: tuple[str, ...] = ()
     """Further host names under which the server answers, besides localhost, its address and the machine's name."""
-    rows: int = Field(default=MAX_ROWS, ge=1, le=1024)
+    rows: int = Field(default=MAX_BATCH, ge=1, le=1024)
     """Most texts that are stepped in one call; 1 switches micro-batching off."""
     queue: int = Field(default=256, ge=1, le=100_000)
     """Most requests at work or waiting; a further one is answered with 429."""

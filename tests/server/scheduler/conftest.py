@@ -25,8 +25,8 @@ def ids_of(model: Completer, prompt: str) -> Ids:
 def generate_call(
     model: Completer, prompt: str, options: Options, n: int = 1, seconds: float = 60, **more: Any
 ) -> Generation:
-    guide = model.guide(options, n)
-    return Generation(time.monotonic() + seconds, model, ids_of(model, prompt), guide, n, **more)
+    constraints = model.guide(options, n)
+    return Generation(time.monotonic() + seconds, model, ids_of(model, prompt), constraints, n, **more)
 
 
 def run(model: Completer, work: Callable[[Scheduler], Coroutine[Any, Any, T]], **options: int) -> T:

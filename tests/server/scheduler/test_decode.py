@@ -30,17 +30,17 @@ def batch(model: Completer, call: Generation) -> Batch:
 
 
 @pytest.mark.parametrize("max_rows", [1, 3, 64])
-def test_batches_are_bounded_and_change_no_text(model: Completer, max_rows: int) -> None:
+def test_batches_are_bounded_and_change_no_text(model: Completer, max_batch: int) -> None:
     async def main() -> None:
         replies = ReplyQueue()
-        batches = DecodeBatches(model, replies, max_rows)
+        batches = DecodeBatches(model, replies, max_batch)
         calls = [generate_call(model, "شو", {"length": 9 + i, "min_length": 9 + i, "seed": i}) for i in range(7)]
         for i, call in enumerate(calls):
             batches.step([batch(model, call)])
             assert batches.live == i + 1  # none has ended yet
             sizes = [len(one.log_probabilities) for one in batches._batches]  # pyright: ignore[reportPrivateUsage]
-            assert max(sizes) <= max_rows and sum(sizes) == batches.live
-            assert len(sizes) == -(-batches.live // max_rows)
+            assert max(sizes) <= max_batch and sum(sizes) == batches.live
+            assert len(sizes) == -(-batches.live // max_batch)
         while len(batches):
             batches.step([])
         replies.flush()
@@ -67,7 +67,7 @@ def test_abandoned_texts_leave_and_the_others_stay(model: Completer) -> None:
             batches.step([])
         replies.flush()
         for call in (calls[0], calls[2]):
-            wanted = model.samples("شو", 2, length=9, min_length=9, seed=call.guide.options.seed)
+            wanted = model.samples("شو", 2, length=9, min_length=9, seed=call.constraints.options.seed)
             assert [text.text for text in await call.future] == [text.text for text in wanted]
 
     asyncio.run(main())

@@ -36,7 +36,7 @@ def test_together_is_one_by_one(model: Completer, n: int, batched: bool) -> None
             for i, prompt in enumerate(PROMPTS[-n:])
         ]
         for call in calls:
-            queue.add(call, call.prefixes.reading(call.ids))
+            queue.add(call, call.state_cache.reading(call.ids))
         finished = 0
         while len(queue):
             ready = queue.step()
@@ -55,7 +55,7 @@ def test_a_prompt_that_no_client_waits_for_leaves(model: Completer) -> None:
     async def main() -> None:
         queue = PrefillQueue(model, ReplyQueue(), batched=True)
         call = suggest_call(model, "شو " * 1000)
-        queue.add(call, call.prefixes.reading(call.ids))
+        queue.add(call, call.state_cache.reading(call.ids))
         assert queue.step() == [] and len(queue) == 1
         call.abandoned = True
         assert queue.step() == [] and len(queue) == 0

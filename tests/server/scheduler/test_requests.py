@@ -44,7 +44,7 @@ def test_the_best_texts_are_returned_best_first(bundled: Completer) -> None:
         call = generate_call(bundled, "شو", {"length": 3, "best_of": 4}, 2)
         for sequence, bits in zip(call.sequences, (3.0, 1.0, 4.0, 2.0), strict=True):
             for character in str(int(bits)) * 3:
-                sequence.draft.add(character, bits, due=False)
+                sequence.hypothesis.add(character, bits, due=False)
         assert [text.text for text in call.texts()] == ["111", "222"]
 
     asyncio.run(main())
@@ -57,13 +57,13 @@ def test_deltas_make_the_text(bundled: Completer, characters: list[tuple[str, bo
         (sequence,) = call.sequences
         sent, reasons = "", []
         for character, look in characters:
-            if sequence.draft.reason is None:
-                sequence.draft.add(character, 1.0, due=False)
-            if look or sequence.draft.reason is not None:
+            if sequence.hypothesis.reason is None:
+                sequence.hypothesis.add(character, 1.0, due=False)
+            if look or sequence.hypothesis.reason is not None:
                 for delta in call.new_deltas():
                     sent += delta.text
                     reasons.append(delta.finish_reason)
-                assert sequence.draft.text.startswith(sent)
+                assert sequence.hypothesis.text.startswith(sent)
         (text,) = call.texts()
         assert sent == text.text and reasons[-1] == text.finish_reason
         assert call.new_deltas() == [] and None not in reasons[-1:]

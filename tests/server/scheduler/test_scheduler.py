@@ -54,7 +54,7 @@ def test_every_request_gets_the_text_that_it_would_get_alone(model: Completer, a
 
         return await asyncio.gather(*(one(i, *call) for i, call in enumerate(calls)))  # pyright: ignore[reportArgumentType]
 
-    for (prompt, options, n), written in zip(calls, run(model, work, max_rows=rows), strict=True):
+    for (prompt, options, n), written in zip(calls, run(model, work, max_batch=rows), strict=True):
         wanted = alone.samples(prompt, n, **options)  # pyright: ignore[reportArgumentType]
         assert [one.text for one in written] == [one.text for one in wanted]
         assert [one.finish_reason for one in written] == [one.finish_reason for one in wanted]
@@ -164,7 +164,7 @@ def test_a_short_text_does_not_wait_for_a_long_one(bundled: Completer) -> None:
             task.cancel()
         return done
 
-    assert run(bundled, work, max_rows=4) == ["short"] * 4
+    assert run(bundled, work, max_batch=4) == ["short"] * 4
 
 
 @pytest.mark.parametrize("most", [0, 3])

@@ -70,11 +70,11 @@ class CheckedRequest:
 
     loaded: LoadedModel
     prompts: tuple[Prompt, ...]
-    guide: Guide
+    constraints: Guide
     n: int
     num_top: int | None
     echo: bool
-    prefixes: Prefixes
+    state_cache: Prefixes
     deadline: float
     id: str
     created: int
@@ -87,11 +87,11 @@ class CheckedRequest:
             self.deadline,
             self.loaded.completer,
             prompt.ids,
-            self.guide,
+            self.constraints,
             self.n,
             num_top=self.num_top,
             echo=self.echo,
-            prefixes=self.prefixes,
+            state_cache=self.state_cache,
             on_deltas=on_deltas,
         )
 

@@ -36,8 +36,8 @@ class DecodeBatches:
         max_rows: most texts in one batch.
     """
 
-    def __init__(self, completer: Completer, replies: ReplyQueue, max_rows: int) -> None:
-        self._completer, self._replies, self._max_rows = completer, replies, max_rows
+    def __init__(self, completer: Completer, replies: ReplyQueue, max_batch: int) -> None:
+        self._completer, self._replies, self._max_batch = completer, replies, max_batch
         self._batches: list[Batch] = []
         self.steps = self.rows = 0
         """Number of steps so far, and of rows in all of them."""
@@ -73,7 +73,7 @@ class DecodeBatches:
             batch.state = state
             key = row_shapes(state)
             group = open_.setdefault(key, [])
-            if group and sum(len(other.log_probabilities) for other in [*group, batch]) > self._max_rows:
+            if group and sum(len(other.log_probabilities) for other in [*group, batch]) > self._max_batch:
                 full.append(group)
                 open_[key] = group = []
             group.append(batch)

@@ -144,11 +144,11 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         deadline: see `EngineRequest`.
         completer: the model that generates.
         ids: the prompt, (T,), starting with BOS.
-        guide: what may be generated.
+        constraints: what may be generated.
         n: number of texts wanted.
         num_top: number of alternatives to report with every token; None reports no tokens at all.
         echo: whether the prompt's own tokens are reported too.
-        prefixes: cache for the states after the prompt; None takes the completer's own.
+        state_cache: cache for the states after the prompt; None takes the completer's own.
         on_deltas: called on the event loop whenever there is new text; None if only the end is of interest.
     """
 
@@ -157,30 +157,33 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         deadline: float,
         completer: Completer,
         ids: Ids,
-        guide: Guide,
+        constraints: Guide,
         n: int,
         *,
         num_top: int | None = None,
         echo: bool = False,
-        prefixes: Prefixes | None = None,
+        state_cache: Prefixes | None = None,
         on_deltas: Callable[[list[Delta]], None] | None = None,
     ) -> None:
         super().__init__(deadline)
-        self.ids, self.guide, self.n, self.num_top, self.on_deltas = ids, guide, n, num_top, on_deltas
-        self.prefixes = completer.prefixes if prefixes is None else prefixes
-        options = guide.options
-        self.plain = guide.plain
+        self.ids, self.constraints, self.n, self.num_top, self.on_deltas = ids, constraints, n, num_top, on_deltas
+        self.state_cache = completer.prefixes if state_cache is None else state_cache
+        options = constraints.options
+        self.static_mask = constraints.plain
         self.sequences = [TextSequence(options.seed, i, Draft(options)) for i in range(max(n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []
-        self.constraint_state: Memory = guide.memory(len(self.sequences))
+        self.constraint_state: Memory = constraints.memory(len(self.sequences))
         self.scorer: PromptScorer | None = None
         if echo and num_top is not None:
             self.scorer = PromptScorer(completer, ids, num_top)
 
-    def set_hypotheses(self, drafts: list[Draft]) -> None:
+    def set_hypotheses(self, hypotheses: list[Draft]) -> None:
         """Replace the texts by the results of a beam search, best first."""
-        seed = self.guide.options.seed
-        self.sequences = [TextSequence(seed, i, draft, num_decisions=len(draft.bits)) for i, draft in enumerate(drafts)]
+        seed = self.constraints.options.seed
+        self.sequences = [
+            TextSequence(seed, i, hypothesis, num_decisions=len(hypothesis.bits))
+            for i, hypothesis in enumerate(hypotheses)
+        ]
         self.live = []
 
     def new_deltas(self) -> list[Delta]:
@@ -191,8 +194,10 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         """Return the texts so far; if there are more than `n`, the best ones, best first."""
         sequences = self.sequences
         if len(sequences) > self.n:
-            owners = {id(sequence.draft): sequence for sequence in sequences}
-            sequences = [owners[id(draft)] for draft in best([sequence.draft for sequence in sequences], self.n)]
+            owners = {id(sequence.hypothesis): sequence for sequence in sequences}
+            sequences = [
+                owners[id(hypothesis)] for hypothesis in best([sequence.hypothesis for sequence in sequences], self.n)
+            ]
         return [sequence.generated_text() for sequence in sequences]
 
 
@@ -202,7 +207,7 @@ class TextSequence:
 
     seed: int
     index: int
-    draft: Draft
+    hypothesis: Draft
     tokens: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
     num_decisions: int = 0
     """Number of decisions so far: characters, and the end."""
@@ -221,7 +226,7 @@ class TextSequence:
     @property
     def ended(self) -> bool:
         """Whether the text is complete."""
-        return self.draft.reason is not None
+        return self.hypothesis.reason is not None
 
     def reset_generator(self) -> None:
         """Put the generator in the state before the next decision; each decision draws one number."""
@@ -230,20 +235,20 @@ class TextSequence:
 
     def new_delta(self) -> Delta | None:
         """Return what is new since the last call; None if nothing is."""
-        draft, begin = self.draft, self.num_sent
-        num_safe = draft.safe()
-        if self.end_sent or (draft.reason is None and num_safe == begin):
+        hypothesis, begin = self.hypothesis, self.num_sent
+        num_safe = hypothesis.safe()
+        if self.end_sent or (hypothesis.reason is None and num_safe == begin):
             return None
-        num_tokens = len(self.tokens) if draft.reason is not None else num_safe
+        num_tokens = len(self.tokens) if hypothesis.reason is not None else num_safe
         tokens = tuple(self.tokens[self.num_tokens_sent : num_tokens])
-        self.num_sent, self.num_tokens_sent, self.end_sent = num_safe, num_tokens, draft.reason is not None
-        return Delta(self.index, draft.text[begin:num_safe], tokens, draft.reason)
+        self.num_sent, self.num_tokens_sent, self.end_sent = num_safe, num_tokens, hypothesis.reason is not None
+        return Delta(self.index, hypothesis.text[begin:num_safe], tokens, hypothesis.reason)
 
     def generated_text(self) -> GeneratedText:
         """Return the text so far: whole graphemes, without characters that a stop string may still cut off."""
-        draft = self.draft
+        hypothesis = self.hypothesis
         return GeneratedText(
-            draft.text[: draft.safe()], draft.reason or "length", self.num_decisions, tuple(self.tokens)
+            hypothesis.text[: hypothesis.safe()], hypothesis.reason or "length", self.num_decisions, tuple(self.tokens)
         )
 
 
@@ -277,7 +282,7 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
 
     Args:
         deadline: see `EngineRequest`.
-        prefixes: cache for the states after the prefix.
+        state_cache: cache for the states after the prefix.
         prefix: the text so far, normalised.
         ids: the ids of `prefix`, (T,), starting with BOS.
         k: most words to suggest.
@@ -286,10 +291,17 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
     """
 
     def __init__(
-        self, deadline: float, prefixes: Prefixes, prefix: str, ids: Ids, k: int, threshold: float, max_words: int = 0
+        self,
+        deadline: float,
+        state_cache: Prefixes,
+        prefix: str,
+        ids: Ids,
+        k: int,
+        threshold: float,
+        max_words: int = 0,
     ) -> None:
         super().__init__(deadline)
-        self.prefixes, self.prefix, self.ids = prefixes, prefix, ids
+        self.state_cache, self.prefix, self.ids = state_cache, prefix, ids
         self.k, self.threshold, self.max_words = k, threshold, max_words
 
 

@@ -41,15 +41,15 @@ def sample_next(generations: Sequence[Generation], log_probabilities: LogProbabi
     for generation in generations:
         places = list(range(begin, begin + len(generation.live)))
         begin += len(places)
-        if generation.plain:
-            alike.setdefault(_filter_settings(generation.guide.options), []).append((generation, places))
+        if generation.static_mask:
+            alike.setdefault(_filter_settings(generation.constraints.options), []).append((generation, places))
             continue
         part = slice(places[0], begin)
         try:
-            drafts = [sequence.draft for sequence in generation.live]
-            weighed, ends[part] = generation.guide.weigh(weights[part], drafts, generation.constraint_state)
-            ids[part] = _sample(weighed, generation.guide.options, generation.live)
-            generation.constraint_state = generation.guide.after(
+            hypotheses = [sequence.hypothesis for sequence in generation.live]
+            weighed, ends[part] = generation.constraints.weigh(weights[part], hypotheses, generation.constraint_state)
+            ids[part] = _sample(weighed, generation.constraints.options, generation.live)
+            generation.constraint_state = generation.constraints.after(
                 generation.constraint_state, np.arange(len(places)), ids[part]
             )
         except Exception as error:
@@ -67,7 +67,7 @@ def _sample_group(group: Sequence[tuple[Generation, list[int]]], weights: Rows, 
     first, _ = group[0]
     try:
         part = weights if len(rows) == len(weights) else weights[rows]
-        ids[rows] = _sample(part + first.guide.refused, first.guide.options, sequences)
+        ids[rows] = _sample(part + first.constraints.refused, first.constraints.options, sequences)
     except Exception as error:
         if len(group) == 1:
             failed[first] = error
@@ -122,14 +122,16 @@ def _append(
     ending: Sequence[bool],
 ) -> None:
     """Append their characters to the texts of one generation."""
-    due = generation.guide.missing(generation.constraint_state.states) > 0 if not generation.plain else None
+    due = generation.constraints.missing(generation.constraint_state.states) > 0 if not generation.static_mask else None
     tops = top_ids(log_probabilities, generation.num_top) if generation.num_top is not None else None
     for i, sequence in enumerate(generation.live):
         # An end that was forced is not the model's decision, so it costs nothing.
         cost = 0.0 if ending[i] else costs[i]
         if not math.isfinite(cost):  # there was no id to choose, or NaN
             raise FolderError(NO_PROBABILITIES)
-        sequence.draft.add(generation.guide.piece(chosen[i]), -cost / math.log(2), due=due is not None and bool(due[i]))
+        sequence.hypothesis.add(
+            generation.constraints.piece(chosen[i]), -cost / math.log(2), due=due is not None and bool(due[i])
+        )
         sequence.num_decisions += 1
         if tops is not None:
             sequence.tokens.append(TokenLogprobs(chosen[i], costs[i], tops[i]))

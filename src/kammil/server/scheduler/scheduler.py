@@ -46,7 +46,7 @@ from kammil.server.scheduler.requests import (
     SuggestCall,
 )
 
-MAX_ROWS = 64
+MAX_BATCH = 64
 """Most rows stepped in one call. Each further row costs less than the one before, but all texts wait for the whole
 call. Further texts make a second batch, which takes turns with the first."""
 TRIM_SECONDS = 5.0
@@ -90,16 +90,16 @@ class Scheduler:
         max_rows: most texts stepped in one call; 1 switches micro-batching off.
     """
 
-    def __init__(self, completer: Completer, *, max_rows: int = MAX_ROWS) -> None:
+    def __init__(self, completer: Completer, *, max_batch: int = MAX_BATCH) -> None:
         """Start the thread."""
         self.completer, self.stats = completer, SchedulerStats()
-        self._unbatched = max_rows == 1
+        self._unbatched = max_batch == 1
         self._inbox: deque[EngineRequest[Any]] = deque()
         self._wake = threading.Condition()
         self._closing = self._stopped = False
         self._replies = ReplyQueue()
         self._prefills = PrefillQueue(completer, self._replies, batched=not self._unbatched)
-        self._batches = DecodeBatches(completer, self._replies, rows_at_once(completer.runner, max_rows, EVERY))
+        self._batches = DecodeBatches(completer, self._replies, rows_at_once(completer.runner, max_batch, EVERY))
         self._searches: list[RunningBeamSearch] = []
         self._trimmed_at, self._worked = time.monotonic(), False
         self._thread = threading.Thread(target=self._main, name="kammil-scheduler", daemon=True)
@@ -190,8 +190,8 @@ class Scheduler:
         """Answer all requests at work with an error, and drop what they hold."""
         calls = [call for call in self._replies.unanswered if not call.answered]
         self._drop_all()
-        for prefixes in {call.prefixes for call in calls if isinstance(call, Generation | SuggestCall)}:
-            prefixes.clear()  # a failure may have left its states half written
+        for state_cache in {call.state_cache for call in calls if isinstance(call, Generation | SuggestCall)}:
+            state_cache.clear()  # a failure may have left its states half written
         self._replies.fail(calls, error)
         self._update_stats()
         self._replies.flush()
@@ -233,11 +233,11 @@ class Scheduler:
                 case ScoreCall():
                     self._prefills.add(call, call.scorer)
                 case SuggestCall():
-                    self._prefills.add(call, call.prefixes.reading(call.ids))
+                    self._prefills.add(call, call.state_cache.reading(call.ids))
                 case Generation() if call.scorer is not None:
                     self._prefills.add(call, call.scorer)
                 case Generation() if call.live:
-                    self._prefills.add(call, call.prefixes.reading(call.ids))
+                    self._prefills.add(call, call.state_cache.reading(call.ids))
                 case Generation():
                     self._finish(call)
                 case _:
@@ -278,8 +278,8 @@ class Scheduler:
             self._finish(call)
             return []
         many = len(call.live)
-        if call.guide.options.beams > 1:
-            steps = searching(self.completer.runner, call.guide, log_probabilities, state, call.n)
+        if call.constraints.options.beams > 1:
+            steps = searching(self.completer.runner, call.constraints, log_probabilities, state, call.n)
             self._searches.append(RunningBeamSearch(call, steps))
             return []
         if many > 1:
