@@ -144,7 +144,7 @@ def test_a_folder_that_cannot_be_read_changes_nothing(
 def test_the_session_unused_for_longest_is_dropped_with_its_states(folder: Path) -> None:
     def typed(loaded: LoadedModel, session: str) -> int:
         state_cache = loaded.state_cache(session)
-        state_cache.walk(np.array([BOS, 5, 6]))
+        state_cache.decoder(np.array([BOS, 5, 6]))
         return id(state_cache)
 
     async def work(pool: ModelPool) -> None:

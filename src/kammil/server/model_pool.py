@@ -17,9 +17,9 @@ from typing import Any
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
-from kammil.completion.state_cache import Prefixes
+from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
-from kammil.language_model import Learner
+from kammil.language_model import AdaptiveModel
 from kammil.server.api import schemas
 from kammil.server.api.errors import ApiError
 from kammil.server.learnt_texts import LearntTexts
@@ -51,29 +51,31 @@ class LoadedModel:
     def __init__(self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered) -> None:
         self._on_answered = on_answered
         self.name, self.completer = name, completer
-        completer.prefixes = Prefixes(completer.runner, SHARED_MEGABYTES)
+        completer.prefixes = StateCache(completer.language_model, SHARED_MEGABYTES)
         self.scheduler = Scheduler(completer, max_batch=settings.rows)
-        self.can_learn = settings.learning_allowed and isinstance(completer.runner, Learner)
+        self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
         self.learnt_texts = LearntTexts(completer)
         self._max_sessions = settings.sessions
-        self._sessions: OrderedDict[str, Prefixes] = OrderedDict()
+        self._sessions: OrderedDict[str, StateCache] = OrderedDict()
         self.fingerprint = f"kammil-{version('kammil')}-{_config_digest(completer)}"
         """Changes whenever the same seed could give another text (OpenAI's `system_fingerprint`)."""
         self.num_users = 0
         self.replaced = False
-        completer.letters  # noqa: B018 # computed now, not by the first request for suggestions
+        completer.character_classes  # noqa: B018 # computed now, not by the first request for suggestions
 
-    def state_cache(self, session: str | None) -> Prefixes:
+    def state_cache(self, session: str | None) -> StateCache:
         """Return the state cache of a session."""
         if session is None or not self._max_sessions:
             return self.completer.prefixes
         found = self._sessions.pop(session, None)
-        self._sessions[session] = found = Prefixes(self.completer.runner, SESSION_MEGABYTES) if found is None else found
+        self._sessions[session] = found = (
+            StateCache(self.completer.language_model, SESSION_MEGABYTES) if found is None else found
+        )
         while len(self._sessions) > self._max_sessions:
             self._clear_later(self._sessions.popitem(last=False)[1])
         return found
 
-    def _clear_later(self, state_cache: Prefixes) -> None:
+    def _clear_later(self, state_cache: StateCache) -> None:
         """Clear a cache that is no longer used, on the scheduler's thread, which may be working with it."""
         if not self.scheduler.alive:
             state_cache.clear()

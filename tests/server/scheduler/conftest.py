@@ -25,7 +25,7 @@ def ids_of(model: Completer, prompt: str) -> Ids:
 def generate_call(
     model: Completer, prompt: str, options: Options, n: int = 1, seconds: float = 60, **more: Any
 ) -> Generation:
-    constraints = model.guide(options, n)
+    constraints = model.constraints(options, n)
     return Generation(time.monotonic() + seconds, model, ids_of(model, prompt), constraints, n, **more)
 
 

@@ -12,7 +12,7 @@ from tests.server.scheduler.conftest import generate_call
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.language_model import rows
+from kammil.language_model import select_rows
 from kammil.server.scheduler import Generation
 from kammil.server.scheduler.decode import Batch, DecodeBatches
 from kammil.server.scheduler.replies import ReplyQueue
@@ -24,12 +24,12 @@ def model(folder_of: Callable[[str], Path]) -> Completer:
 
 
 def batch(model: Completer, call: Generation) -> Batch:
-    log_probabilities, state = model.prefixes.walk(call.ids).known
+    log_probabilities, state = model.prefixes.decoder(call.ids).result
     n = len(call.live)
-    return Batch([call], log_probabilities.repeat(n, axis=0), rows(state, np.zeros(n, np.int64)))
+    return Batch([call], log_probabilities.repeat(n, axis=0), select_rows(state, np.zeros(n, np.int64)))
 
 
-@pytest.mark.parametrize("max_rows", [1, 3, 64])
+@pytest.mark.parametrize("max_batch", [1, 3, 64])
 def test_batches_are_bounded_and_change_no_text(model: Completer, max_batch: int) -> None:
     async def main() -> None:
         replies = ReplyQueue()

@@ -105,16 +105,16 @@ def wanted(alone: Completer) -> list[object]:
     ("module", "name"),
     [
         ("decode", "DecodeBatches._merge"),
-        ("decode", "joined"),
+        ("decode", "concat_states"),
         ("decode", "sample_next"),
-        ("decode", "rows"),
-        ("prefill", "joined"),
+        ("decode", "select_rows"),
+        ("prefill", "concat_states"),
         ("prefill", "row_shapes"),
         ("prefill", "PrefillQueue.step"),
         ("scheduler", "row_shapes"),
-        ("scheduler", "joined"),
-        ("scheduler", "rows"),
-        ("scheduler", "spelled"),
+        ("scheduler", "concat_states"),
+        ("scheduler", "select_rows"),
+        ("scheduler", "to_suggestions"),
         ("scheduler", "Scheduler._start_decoding"),
         ("scheduler", "Scheduler._update_stats"),
         ("scheduler", "Scheduler._suggest"),
@@ -124,7 +124,7 @@ def wanted(alone: Completer) -> list[object]:
         ("replies", "ReplyQueue.flush"),
         ("requests", "Generation.texts"),
         ("requests", "Generation.set_hypotheses"),
-        ("requests", "PromptScorer.take"),
+        ("requests", "PromptScorer.advance"),
     ],
 )
 def test_a_failure_fails_only_the_requests_that_it_concerns(
@@ -151,7 +151,10 @@ def test_a_failure_fails_only_the_requests_that_it_concerns(
     assert once.failed == 1
     assert after == wanted(alone)
     failed = [one for one in during if isinstance(one, Exception)]
-    assert failed or (module, name) == ("decode", "rows")  # called when texts leave a batch, which may then be empty
+    assert failed or (module, name) == (
+        "decode",
+        "select_rows",
+    )  # called when texts leave a batch, which may then be empty
     assert all(isinstance(one, error | RoundError) for one in failed)
     assert [one for one in during if not isinstance(one, Exception)] == [
         right for one, right in zip(during, wanted(alone), strict=True) if not isinstance(one, Exception)
@@ -160,8 +163,8 @@ def test_a_failure_fails_only_the_requests_that_it_concerns(
 
 @pytest.mark.parametrize("place", ["packed", "read", "suggested"])
 def test_states_that_cannot_be_aligned_fail_the_new_requests(model: Completer, alone: Completer, place: str) -> None:
-    once = Once(model.runner.aligned, MemoryError())
-    model.runner.aligned = once  # pyright: ignore[reportAttributeAccessIssue]
+    once = Once(model.language_model.pad_states, MemoryError())
+    model.language_model.pad_states = once  # pyright: ignore[reportAttributeAccessIssue]
 
     async def work(scheduler: Scheduler) -> list[object]:
         first = asyncio.ensure_future(scheduler.run(generate_call(model, PROMPTS[0], options(0) | LONG)))

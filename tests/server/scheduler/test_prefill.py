@@ -36,7 +36,7 @@ def test_together_is_one_by_one(model: Completer, n: int, batched: bool) -> None
             for i, prompt in enumerate(PROMPTS[-n:])
         ]
         for call in calls:
-            queue.add(call, call.state_cache.reading(call.ids))
+            queue.add(call, call.state_cache.prefill(call.ids))
         finished = 0
         while len(queue):
             ready = queue.step()
@@ -44,8 +44,8 @@ def test_together_is_one_by_one(model: Completer, n: int, batched: bool) -> None
             for call, prefill in ready:
                 finished += 1
                 assert not isinstance(call, ScoreCall)
-                wanted, _ = model.runner.read(call.ids[None], model.runner.start(1), last=1)
-                assert np.allclose(prefill.known[0], wanted[:, 0], atol=1e-4)
+                wanted, _ = model.language_model.forward(call.ids[None], model.language_model.initial_state(1), last=1)
+                assert np.allclose(prefill.result[0], wanted[:, 0], atol=1e-4)
         assert finished == n
 
     asyncio.run(main())
@@ -55,7 +55,7 @@ def test_a_prompt_that_no_client_waits_for_leaves(model: Completer) -> None:
     async def main() -> None:
         queue = PrefillQueue(model, ReplyQueue(), batched=True)
         call = suggest_call(model, "شو " * 1000)
-        queue.add(call, call.state_cache.reading(call.ids))
+        queue.add(call, call.state_cache.prefill(call.ids))
         assert queue.step() == [] and len(queue) == 1
         call.abandoned = True
         assert queue.step() == [] and len(queue) == 0

@@ -24,10 +24,10 @@ TEXT = "شو حلو هالنهار يا زلمة ☃"
 @given(st.lists(st.integers(1, 30), min_size=1))
 def test_pieces_change_no_score(bundled: Completer, sizes: list[int]) -> None:
     scorer = PromptScorer(bundled, np.append(ids_of(bundled, TEXT), EOS), 2)
-    while scorer.due:
-        size = min(scorer.due, sizes[len(scorer.tokens) % len(sizes)])
-        read, state = bundled.runner.read(scorer.piece(size)[None], scorer.state)
-        scorer.take(size, read[0], state)
+    while scorer.remaining:
+        size = min(scorer.remaining, sizes[len(scorer.tokens) % len(sizes)])
+        read, state = bundled.language_model.forward(scorer.next_ids(size)[None], scorer.state)
+        scorer.advance(size, read[0], state)
     bits = [-token.log_probability / math.log(2) for token in scorer.tokens]
     assert bits == pytest.approx(list(bundled.score(TEXT).bits), abs=1e-3)
     assert all(len(token.top) == 2 for token in scorer.tokens)
@@ -36,7 +36,7 @@ def test_pieces_change_no_score(bundled: Completer, sizes: list[int]) -> None:
 def test_a_model_without_probabilities_is_refused(bundled: Completer) -> None:
     scorer = PromptScorer(bundled, ids_of(bundled, TEXT), 0)
     with pytest.raises(FolderError, match="no probabilities"):
-        scorer.take(1, np.full((1, bundled.vocabulary.size), np.nan, np.float32), scorer.state)
+        scorer.advance(1, np.full((1, bundled.vocabulary.size), np.nan, np.float32), scorer.state)
 
 
 def test_the_best_texts_are_returned_best_first(bundled: Completer) -> None:
@@ -86,7 +86,7 @@ def test_a_request_is_resolved_once() -> None:
 def test_a_score_begins_with_the_first_character(bundled: Completer) -> None:
     async def main() -> None:
         call = ScoreCall(time.monotonic() + 60, bundled, ids_of(bundled, TEXT), 1)
-        assert call.scorer.due == len(bundled.normalise(TEXT)) + 1 and call.scorer.tokens == []
+        assert call.scorer.remaining == len(bundled.normalise(TEXT)) + 1 and call.scorer.tokens == []
 
     asyncio.run(main())
 

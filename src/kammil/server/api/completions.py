@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import Prefixes
-from kammil.decoding import FinishReason, Guide
+from kammil.completion.state_cache import StateCache
+from kammil.decoding import Constraints, FinishReason
 from kammil.decoding.options import Options
 from kammil.server.api import bodies
 from kammil.server.api.errors import ApiError
@@ -70,11 +70,11 @@ class CheckedRequest:
 
     loaded: LoadedModel
     prompts: tuple[Prompt, ...]
-    constraints: Guide
+    constraints: Constraints
     n: int
     num_top: int | None
     echo: bool
-    state_cache: Prefixes
+    state_cache: StateCache
     deadline: float
     id: str
     created: int
@@ -159,7 +159,9 @@ def _check_with_prompts(
     return CheckedRequest(
         loaded,
         prompts,
-        loaded.completer.guide(options, n, bias=_logit_bias(request.logit_bias or {}, loaded.completer.vocabulary)),
+        loaded.completer.constraints(
+            options, n, bias=_logit_bias(request.logit_bias or {}, loaded.completer.vocabulary)
+        ),
         n,
         request.logprobs,
         bool(request.echo),

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from kammil.completion.adaptation import CANNOT_LEARN
-from kammil.completion.profile import LONGEST as LEARNT
+from kammil.completion.profile import MAX_CHARACTERS as LEARNT
 from kammil.errors import OptionError
 from kammil.server.api import bodies, schemas
 from kammil.server.api.completions import MAX_CHARACTERS, SPECIAL_NAMES
@@ -58,7 +58,7 @@ async def score(request: schemas.ScoreRequest, loaded: LoadedModel, settings: Se
             f"but at most {settings.max_answer} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="top")
-    before, normalised = await bodies.run_off_loop(len(given) + len(text), partial(completer.sides, text, given))
+    before, normalised = await bodies.run_off_loop(len(given) + len(text), partial(completer.split_prompt, text, given))
     ids = np.concatenate([[BOS], completer.vocabulary.encode(before + normalised), [EOS]])
     call = ScoreCall(time.monotonic() + settings.timeout, completer, ids, request.top)
     tokens = await loaded.scheduler.run(call)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.language_model import Ids, LogProbabilities, State, joined, rows
+from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.server.scheduler.prefill import RowShapes, row_shapes
 from kammil.server.scheduler.replies import ReplyQueue
 from kammil.server.scheduler.requests import Generation
@@ -66,7 +66,7 @@ class DecodeBatches:
 
     def _merge(self, every: Sequence[Batch]) -> list[Batch]:
         """Merge batches into as few as the shapes of their states and the bound allow."""
-        states = self._completer.runner.aligned([batch.state for batch in every])
+        states = self._completer.language_model.pad_states([batch.state for batch in every])
         open_: dict[RowShapes, list[Batch]] = {}
         full: list[list[Batch]] = []
         for batch, state in zip(every, states, strict=True):
@@ -83,7 +83,7 @@ class DecodeBatches:
             else Batch(
                 [generation for batch in group for generation in batch.generations],
                 np.concatenate([batch.log_probabilities for batch in group]),
-                joined([batch.state for batch in group]),
+                concat_states([batch.state for batch in group]),
             )
             for group in [*full, *open_.values()]
         ]
@@ -105,7 +105,7 @@ class DecodeBatches:
             kept = self._drop_finished(batch)
             if not batch.generations:
                 return False
-            batch.log_probabilities, batch.state = self._completer.runner.step(ids[kept], batch.state)
+            batch.log_probabilities, batch.state = self._completer.language_model.step(ids[kept], batch.state)
             self.steps += 1
             self.rows += len(kept)
         except Exception as error:
@@ -134,9 +134,9 @@ class DecodeBatches:
             row += len(generation.live)
             if len(stay) < len(generation.live):
                 generation.live = [generation.live[i] for i in stay]
-                generation.constraint_state = generation.constraint_state.rows(np.array(stay, np.int64))
+                generation.constraint_state = generation.constraint_state.select(np.array(stay, np.int64))
         which = np.array(kept, np.int64)
         if len(which) < row:
             batch.generations = [generation for generation in batch.generations if generation.live]
-            batch.log_probabilities, batch.state = batch.log_probabilities[which], rows(batch.state, which)
+            batch.log_probabilities, batch.state = batch.log_probabilities[which], select_rows(batch.state, which)
         return which

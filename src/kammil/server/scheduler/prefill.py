@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import EVERY, Reading
-from kammil.language_model import State, joined, rows, rows_at_once
+from kammil.completion.state_cache import EVERY, Prefill
+from kammil.language_model import State, concat_states, max_rows, select_rows
 from kammil.server.scheduler.replies import ReplyQueue
 from kammil.server.scheduler.requests import Generation, PromptScorer, ScoreCall, SuggestCall
 
@@ -29,7 +29,7 @@ class PendingPrefill:
     """A request whose prompt is being read."""
 
     call: Generation | SuggestCall | ScoreCall
-    prefill: Reading | PromptScorer
+    prefill: Prefill | PromptScorer
     failed: bool = False
 
 
@@ -54,26 +54,26 @@ class PrefillQueue:
         """Drop all requests."""
         self._pending = []
 
-    def add(self, call: Generation | SuggestCall | ScoreCall, prefill: Reading | PromptScorer) -> None:
+    def add(self, call: Generation | SuggestCall | ScoreCall, prefill: Prefill | PromptScorer) -> None:
         """Add a request whose prompt is to be read."""
         self._pending.append(PendingPrefill(call, prefill))
 
-    def step(self) -> list[tuple[Generation | SuggestCall | ScoreCall, Reading | PromptScorer]]:
+    def step(self) -> list[tuple[Generation | SuggestCall | ScoreCall, Prefill | PromptScorer]]:
         """Read a piece of each prompt; remove and return the requests whose prompts are read to their ends."""
         self._pending = [prompt for prompt in self._pending if self._replies.still_wanted(prompt.call)]
         for scored, most in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
             pending = [
                 prompt
                 for prompt in self._pending
-                if isinstance(prompt.prefill, PromptScorer) is scored and prompt.prefill.due
+                if isinstance(prompt.prefill, PromptScorer) is scored and prompt.prefill.remaining
             ]
             if not self._batched:
                 pending = pending[:1]
             if pending:
-                together = rows_at_once(self._completer.runner, most, EVERY, each=EVERY if scored else 1)
+                together = max_rows(self._completer.language_model, most, EVERY, each=EVERY if scored else 1)
                 self._step_group(pending[:together], scored=scored)
-        ready = [prompt for prompt in self._pending if not prompt.failed and not prompt.prefill.due]
-        self._pending = [prompt for prompt in self._pending if not prompt.failed and prompt.prefill.due]
+        ready = [prompt for prompt in self._pending if not prompt.failed and not prompt.prefill.remaining]
+        self._pending = [prompt for prompt in self._pending if not prompt.failed and prompt.prefill.remaining]
         return [(prompt.call, prompt.prefill) for prompt in ready]
 
     def _step_group(self, pending: Sequence[PendingPrefill], *, scored: bool) -> None:
@@ -82,7 +82,7 @@ class PrefillQueue:
         Prompts of many lengths share calls when each is read in pieces whose sizes are powers of two: 45 ids are 32, 8,
         4 and 1. A few prompts are read faster one by one.
         """
-        due = [prompt.prefill.due for prompt in pending]
+        due = [prompt.prefill.remaining for prompt in pending]
         split = len(pending) >= MIN_TO_SPLIT
         sizes = {1 << bit for bit in range(max(due).bit_length())} if split else set(due)
         for size in sorted(sizes, reverse=True):
@@ -95,7 +95,7 @@ class PrefillQueue:
         try:
             states = [prompt.prefill.state for prompt in pending]
             if len(pending) > 1:
-                states = self._completer.runner.aligned(states)
+                states = self._completer.language_model.pad_states(states)
             for prompt, state in zip(pending, states, strict=True):
                 groups.setdefault(row_shapes(state), []).append((prompt, state))
         except Exception as error:
@@ -103,17 +103,17 @@ class PrefillQueue:
             return
         for group in groups.values():
             try:
-                ids = np.stack([prompt.prefill.piece(size) for prompt, _ in group])  # (B, T)
-                state = joined([state for _, state in group])
-                read, state = self._completer.runner.read(ids, state, last=None if scored else 1)
+                ids = np.stack([prompt.prefill.next_ids(size) for prompt, _ in group])  # (B, T)
+                state = concat_states([state for _, state in group])
+                read, state = self._completer.language_model.forward(ids, state, last=None if scored else 1)
             except Exception as error:
                 self._fail([prompt for prompt, _ in group], error)
                 continue
             for i, (prompt, _) in enumerate(group):
                 try:
                     # A copy: what is cached of one text must not keep the arrays of the whole batch alive.
-                    own_state = state if len(group) == 1 else rows(state, np.array([i]))
-                    prompt.prefill.take(size, read[i] if len(group) == 1 else read[i].copy(), own_state)
+                    own_state = state if len(group) == 1 else select_rows(state, np.array([i]))
+                    prompt.prefill.advance(size, read[i] if len(group) == 1 else read[i].copy(), own_state)
                 except Exception as error:
                     self._fail([prompt], error)
 

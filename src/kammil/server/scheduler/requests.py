@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import Phrase
-from kammil.completion.state_cache import EVERY, Prefixes
+from kammil.completion.state_cache import EVERY, StateCache
 from kammil.completion.suggestions import Suggestion
-from kammil.decoding import Draft, FinishReason, Guide, best
-from kammil.decoding.constraints import Memory
+from kammil.decoding import Constraints, FinishReason, Hypothesis, keep_best
+from kammil.decoding.constraints import ConstraintState
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
-from kammil.language_model import Ids, LogProbabilities, State, positions_at_once
+from kammil.language_model import Ids, LogProbabilities, State, max_positions
 from kammil.vocabulary import UNK
 
 Answer = TypeVar("Answer")
@@ -103,29 +103,29 @@ class PromptScorer:
     def __init__(self, completer: Completer, ids: Ids, num_top: int) -> None:
         self._ids, self._num_top, self._num_read = ids, num_top, 0
         self._unknown_nats = completer.vocabulary.unknown_bits * math.log(2)
-        self._max_ids = positions_at_once(EVERY, completer.vocabulary.size)
-        self.state: State = completer.runner.start(1)
+        self._max_ids = max_positions(EVERY, completer.vocabulary.size)
+        self.state: State = completer.language_model.initial_state(1)
         self.tokens: list[TokenLogprobs] = []
         """One for each id after BOS."""
         self.last: LogProbabilities | None = None
         """(1, V): log-probabilities of what follows the ids read so far."""
 
     @property
-    def known(self) -> tuple[LogProbabilities, State]:
+    def result(self) -> tuple[LogProbabilities, State]:
         """Log-probabilities of what follows the whole text, and the state there, once all of it is read."""
         assert self.last is not None
         return self.last, self.state
 
     @property
-    def due(self) -> int:
+    def remaining(self) -> int:
         """Number of ids to read next; 0 when all are read."""
         return min(self._max_ids, len(self._ids) - self._num_read)
 
-    def piece(self, size: int) -> Ids:
+    def next_ids(self, size: int) -> Ids:
         """Return the next ids, (size,)."""
         return self._ids[self._num_read : self._num_read + size]
 
-    def take(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
+    def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
         """Take the log-probabilities after each id of a piece, (size, V), and the state after it."""
         if not np.isfinite(log_probabilities.max(axis=-1)).all():
             raise FolderError(NO_PROBABILITIES)
@@ -157,27 +157,27 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         deadline: float,
         completer: Completer,
         ids: Ids,
-        constraints: Guide,
+        constraints: Constraints,
         n: int,
         *,
         num_top: int | None = None,
         echo: bool = False,
-        state_cache: Prefixes | None = None,
+        state_cache: StateCache | None = None,
         on_deltas: Callable[[list[Delta]], None] | None = None,
     ) -> None:
         super().__init__(deadline)
         self.ids, self.constraints, self.n, self.num_top, self.on_deltas = ids, constraints, n, num_top, on_deltas
         self.state_cache = completer.prefixes if state_cache is None else state_cache
         options = constraints.options
-        self.static_mask = constraints.plain
-        self.sequences = [TextSequence(options.seed, i, Draft(options)) for i in range(max(n, options.best_of))]
+        self.static_mask = constraints.static_mask
+        self.sequences = [TextSequence(options.seed, i, Hypothesis(options)) for i in range(max(n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []
-        self.constraint_state: Memory = constraints.memory(len(self.sequences))
+        self.constraint_state: ConstraintState = constraints.initial_state(len(self.sequences))
         self.scorer: PromptScorer | None = None
         if echo and num_top is not None:
             self.scorer = PromptScorer(completer, ids, num_top)
 
-    def set_hypotheses(self, hypotheses: list[Draft]) -> None:
+    def set_hypotheses(self, hypotheses: list[Hypothesis]) -> None:
         """Replace the texts by the results of a beam search, best first."""
         seed = self.constraints.options.seed
         self.sequences = [
@@ -196,7 +196,8 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         if len(sequences) > self.n:
             owners = {id(sequence.hypothesis): sequence for sequence in sequences}
             sequences = [
-                owners[id(hypothesis)] for hypothesis in best([sequence.hypothesis for sequence in sequences], self.n)
+                owners[id(hypothesis)]
+                for hypothesis in keep_best([sequence.hypothesis for sequence in sequences], self.n)
             ]
         return [sequence.generated_text() for sequence in sequences]
 
@@ -207,7 +208,7 @@ class TextSequence:
 
     seed: int
     index: int
-    hypothesis: Draft
+    hypothesis: Hypothesis
     tokens: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
     num_decisions: int = 0
     """Number of decisions so far: characters, and the end."""
@@ -220,7 +221,7 @@ class TextSequence:
     generator: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
-        """Seed the generator of this text as `decoding.draw` does."""
+        """Seed the generator of this text as `decoding.generate` does."""
         self.reset_generator()
 
     @property
@@ -293,7 +294,7 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
     def __init__(
         self,
         deadline: float,
-        state_cache: Prefixes,
+        state_cache: StateCache,
         prefix: str,
         ids: Ids,
         k: int,

@@ -1,4 +1,4 @@
-"""Samples the next character of many texts of different requests: what `decoding.draw` does, for all at once.
+"""Samples the next character of many texts of different requests: what `decoding.generate` does, for all at once.
 
 Most requests ask for nothing beyond temperature and filters; those that agree in these share one pass of each filter.
 Shapes: B batch, V vocabulary.
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.decoding import Decoding, filters, greedy, sample
-from kammil.decoding.filters import Rows
+from kammil.decoding import DecodingOptions, filters, greedy, sample
+from kammil.decoding.filters import LogWeights
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities
@@ -47,7 +47,7 @@ def sample_next(generations: Sequence[Generation], log_probabilities: LogProbabi
         part = slice(places[0], begin)
         try:
             hypotheses = [sequence.hypothesis for sequence in generation.live]
-            weighed, ends[part] = generation.constraints.weigh(weights[part], hypotheses, generation.constraint_state)
+            weighed, ends[part] = generation.constraints.apply(weights[part], hypotheses, generation.constraint_state)
             ids[part] = _sample(weighed, generation.constraints.options, generation.live)
             generation.constraint_state = generation.constraints.after(
                 generation.constraint_state, np.arange(len(places)), ids[part]
@@ -60,7 +60,7 @@ def sample_next(generations: Sequence[Generation], log_probabilities: LogProbabi
     return ids, failed
 
 
-def _sample_group(group: Sequence[tuple[Generation, list[int]]], weights: Rows, ids: Ids, failed: Failed) -> None:
+def _sample_group(group: Sequence[tuple[Generation, list[int]]], weights: LogWeights, ids: Ids, failed: Failed) -> None:
     """Sample for generations with the same filters, all at once; if that fails, one by one."""
     rows = [row for _, places in group for row in places]
     sequences = [sequence for generation, _ in group for sequence in generation.live]
@@ -78,12 +78,12 @@ def _sample_group(group: Sequence[tuple[Generation, list[int]]], weights: Rows, 
             _sample_group([one], weights, ids, failed)
 
 
-def _filter_settings(options: Decoding) -> tuple[object, ...]:
+def _filter_settings(options: DecodingOptions) -> tuple[object, ...]:
     """Return the options that decide how log-weights are filtered."""
     return options.temperature, options.top_k, options.top_p, options.min_p, options.typical_p
 
 
-def _sample(weights: Rows, options: Decoding, sequences: Sequence[TextSequence]) -> Ids:
+def _sample(weights: LogWeights, options: DecodingOptions, sequences: Sequence[TextSequence]) -> Ids:
     """Filter and sample one id for each row, (B,)."""
     for step in filters(options):
         weights = step(weights)

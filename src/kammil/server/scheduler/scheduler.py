@@ -27,10 +27,10 @@ import numpy as np
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import phrase
-from kammil.completion.state_cache import EVERY, Reading
-from kammil.completion.suggestions import WIDTH, Search, spelled
-from kammil.decoding import Draft, searching
-from kammil.language_model import Ids, LogProbabilities, State, joined, rows, rows_at_once
+from kammil.completion.state_cache import EVERY, Prefill
+from kammil.completion.suggestions import MAX_STATES, WordSearch, to_suggestions
+from kammil.decoding import Hypothesis, beam_steps
+from kammil.language_model import Ids, LogProbabilities, State, concat_states, max_rows, select_rows
 from kammil.server.memory import trim_heap
 from kammil.server.scheduler.decode import Batch, DecodeBatches
 from kammil.server.scheduler.prefill import PrefillQueue, row_shapes
@@ -74,11 +74,11 @@ class SchedulerStats:
 
 @dataclass(eq=False)
 class RunningBeamSearch:
-    """A generation by beam search; see `decoding.searching`."""
+    """A generation by beam search; see `decoding.beam_steps`."""
 
     generation: Generation
-    steps: Generator[Callable[[], list[Draft]], None, list[Draft]]
-    best_so_far: Callable[[], list[Draft]] | None = None
+    steps: Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]
+    best_so_far: Callable[[], list[Hypothesis]] | None = None
     """Returns the best texts after the last step."""
 
 
@@ -99,7 +99,7 @@ class Scheduler:
         self._closing = self._stopped = False
         self._replies = ReplyQueue()
         self._prefills = PrefillQueue(completer, self._replies, batched=not self._unbatched)
-        self._batches = DecodeBatches(completer, self._replies, rows_at_once(completer.runner, max_batch, EVERY))
+        self._batches = DecodeBatches(completer, self._replies, max_rows(completer.language_model, max_batch, EVERY))
         self._searches: list[RunningBeamSearch] = []
         self._trimmed_at, self._worked = time.monotonic(), False
         self._thread = threading.Thread(target=self._main, name="kammil-scheduler", daemon=True)
@@ -233,11 +233,11 @@ class Scheduler:
                 case ScoreCall():
                     self._prefills.add(call, call.scorer)
                 case SuggestCall():
-                    self._prefills.add(call, call.state_cache.reading(call.ids))
+                    self._prefills.add(call, call.state_cache.prefill(call.ids))
                 case Generation() if call.scorer is not None:
                     self._prefills.add(call, call.scorer)
                 case Generation() if call.live:
-                    self._prefills.add(call, call.state_cache.reading(call.ids))
+                    self._prefills.add(call, call.state_cache.prefill(call.ids))
                 case Generation():
                     self._finish(call)
                 case _:
@@ -255,10 +255,10 @@ class Scheduler:
                 match call, reading:
                     case ScoreCall(), PromptScorer():
                         self._replies.resolve(call, reading.tokens)
-                    case SuggestCall(), Reading():
-                        prefixes.append((call, *reading.known))
+                    case SuggestCall(), Prefill():
+                        prefixes.append((call, *reading.result))
                     case Generation(), _:
-                        begun.extend(self._start_decoding(call, *reading.known))
+                        begun.extend(self._start_decoding(call, *reading.result))
                     case _:
                         raise TypeError("unknown request")
             except Exception as error:
@@ -279,18 +279,21 @@ class Scheduler:
             return []
         many = len(call.live)
         if call.constraints.options.beams > 1:
-            steps = searching(self.completer.runner, call.constraints, log_probabilities, state, call.n)
+            steps = beam_steps(self.completer.language_model, call.constraints, log_probabilities, state, call.n)
             self._searches.append(RunningBeamSearch(call, steps))
             return []
         if many > 1:
-            log_probabilities, state = log_probabilities.repeat(many, axis=0), rows(state, np.zeros(many, np.int64))
+            log_probabilities, state = (
+                log_probabilities.repeat(many, axis=0),
+                select_rows(state, np.zeros(many, np.int64)),
+            )
         return [Batch([call], log_probabilities, state)]
 
     def _suggest(self, prefixes: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
         """Search the next words after prefixes; requests with equal options share one search."""
         groups: dict[object, list[tuple[SuggestCall, LogProbabilities, State]]] = {}
         try:
-            states = self.completer.runner.aligned([state for _, _, state in prefixes])
+            states = self.completer.language_model.pad_states([state for _, _, state in prefixes])
             for (call, log_probabilities, _), state in zip(prefixes, states, strict=True):
                 alone = id(call) if self._unbatched else None
                 key = (call.k, call.threshold, alone, row_shapes(state))
@@ -301,12 +304,12 @@ class Scheduler:
         for group in groups.values():
             calls = [call for call, _, _ in group]
             try:
-                runner, k = self.completer.runner, calls[0].k
-                search = Search(runner, self.completer.letters, k, calls[0].threshold, max(WIDTH, k))
+                runner, k = self.completer.language_model, calls[0].k
+                search = WordSearch(runner, self.completer.character_classes, k, calls[0].threshold, max(MAX_STATES, k))
                 found = search.run(
                     [call.prefix for call in calls],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
-                    joined([state for _, _, state in group]),
+                    concat_states([state for _, _, state in group]),
                 )
             except Exception as error:
                 self._replies.fail(calls, error)
@@ -326,15 +329,15 @@ class Scheduler:
             ghost = None
             if call.max_words:
                 ghost = phrase(
-                    completer.runner,
+                    completer.language_model,
                     completer.vocabulary,
-                    completer.letters,
+                    completer.character_classes,
                     call.prefix,
                     log_probabilities,
                     state,
                     words=call.max_words,
                 )
-            self._replies.resolve(call, (spelled(completer.vocabulary, call.prefix, words), ghost))
+            self._replies.resolve(call, (to_suggestions(completer.vocabulary, call.prefix, words), ghost))
         except Exception as error:
             self._replies.fail([call], error)
 
