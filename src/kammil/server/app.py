@@ -29,6 +29,8 @@ from kammil.server.settings import ServerSettings
 log = logging.getLogger("kammil.server")
 Result = TypeVar("Result")
 
+ModelName = Annotated[str | None, Query(max_length=1000, description="Name of a model; the first one by default.")]
+
 ROUTES = (
     "/v1/completions",
     "/v1/suggest",
@@ -182,8 +184,10 @@ def _add_model_routes(app: FastAPI, pool: ModelPool, settings: ServerSettings) -
 
     @app.delete("/v1/learn", response_model=schemas.ForgetResponse, responses=ERROR_RESPONSES)
     async def forget(
-        model: Annotated[str | None, Query(max_length=1000)] = None,
-        session: Annotated[str | None, Query(max_length=200)] = None,
+        model: ModelName = None,
+        session: Annotated[
+            str | None, Query(max_length=200, description="Whose texts to forget; those of all clients by default.")
+        ] = None,
     ) -> Response:
         """Forget the texts that a session taught; without a session, the texts that any client taught."""
 
@@ -212,7 +216,7 @@ def _add_tokenizer_routes(app: FastAPI, pool: ModelPool) -> None:
     """Add the routes that evaluation harnesses use."""
 
     @app.get("/tokenizer_info", response_model=schemas.TokenizerInfo, responses=ERROR_RESPONSES)
-    async def tokenizer_info(model: Annotated[str | None, Query(max_length=1000)] = None) -> Response:
+    async def tokenizer_info(model: ModelName = None) -> Response:
         """Return the names and numbers of the special tokens, and the size of the vocabulary."""
         async with pool.use(model) as loaded:
             return _json_response(text_routes.tokenizer_info(loaded))

@@ -67,13 +67,13 @@ class LoadedModel:
         """Return the state cache of a session."""
         if session is None or not self._max_sessions:
             return self.completer.prefixes
-        found = self._sessions.pop(session, None)
-        self._sessions[session] = found = (
-            StateCache(self.completer.language_model, SESSION_MEGABYTES) if found is None else found
-        )
+        cache = self._sessions.pop(session, None)
+        if cache is None:
+            cache = StateCache(self.completer.language_model, SESSION_MEGABYTES)
+        self._sessions[session] = cache  # the one used last
         while len(self._sessions) > self._max_sessions:
             self._clear_later(self._sessions.popitem(last=False)[1])
-        return found
+        return cache
 
     def _clear_later(self, state_cache: StateCache) -> None:
         """Clear a cache that is no longer used, on the scheduler's thread, which may be working with it."""

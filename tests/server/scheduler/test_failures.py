@@ -154,7 +154,7 @@ def test_a_failure_fails_only_the_requests_that_it_concerns(
     assert failed or (module, name) == (
         "decode",
         "select_rows",
-    )  # called when texts leave a batch, which may then be empty
+    )  # the batch may be empty then
     assert all(isinstance(one, error | RoundError) for one in failed)
     assert [one for one in during if not isinstance(one, Exception)] == [
         right for one, right in zip(during, wanted(alone), strict=True) if not isinstance(one, Exception)

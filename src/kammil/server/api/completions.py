@@ -156,12 +156,11 @@ def _check_with_prompts(
     options = _decoding_options(request, length, best_of if best_of > n else 1)
     if request.use_beam_search:
         options["beams"] = beams
+    completer = loaded.completer
     return CheckedRequest(
         loaded,
         prompts,
-        loaded.completer.constraints(
-            options, n, bias=_logit_bias(request.logit_bias or {}, loaded.completer.vocabulary)
-        ),
+        completer.constraints(options, n, bias=_logit_bias(request.logit_bias or {}, completer.vocabulary)),
         n,
         request.logprobs,
         bool(request.echo),

@@ -15,6 +15,7 @@ th, td { text-align: start; vertical-align: top; padding: .2rem .6rem; }
 th, td { border-bottom: 1px solid #8886; } code { font-family: ui-monospace, monospace; }
 :root { color-scheme: light dark; }
 """
+_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'sha256-"
     + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -39,7 +40,7 @@ def render(api: Mapping[str, Any]) -> str:
             body = route.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             rows = _fields(schemas.get(str(body.get("$ref", "")).rpartition("/")[2], {}))
             for parameter in route.get("parameters", []):
-                rows.append((parameter["name"], _type_name(parameter["schema"]), "", ""))
+                rows.append((parameter["name"], _type_name(parameter["schema"]), "", parameter.get("description", "")))
             if rows:
                 parts.append("<table><tr><th>field<th>type<th>default<th>")
                 parts += ["<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in rows]
@@ -69,7 +70,5 @@ def _type_name(schema: Mapping[str, Any]) -> str:
         return str(schema["$ref"]).rpartition("/")[2]
     if schema.get("type") == "array":
         return f"list of {_type_name(schema.get('items', {}))}"
-    bounds = [
-        f"{word} {schema[key]}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in schema
-    ]
+    bounds = [f"{word} {schema[key]:g}" for key, word in _BOUNDS.items() if key in schema]
     return ", ".join([str(schema.get("type", "anything")), *bounds])

@@ -35,7 +35,7 @@ class ApiRequest(BaseModel):
 class StreamOptions(ApiRequest):
     """What a stream reports besides text."""
 
-    include_usage: bool | None = False
+    include_usage: bool | None = Field(default=False, description="Report the usage in a last event.")
     continuous_usage_stats: bool | None = Field(
         default=False, description="With `include_usage`: report the usage so far in every event, as vLLM does."
     )
@@ -49,29 +49,51 @@ class CompletionRequest(ApiRequest):
         default="", description="One text or several, or their tokens. If it is empty, the model begins a text."
     )
     max_tokens: Annotated[int, Field(ge=0)] | None = Field(default=16, description="Most characters to generate.")
-    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = 1.0
-    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = 1.0
-    n: Annotated[int, Field(ge=1, le=128)] | None = 1
-    best_of: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(
+        default=1.0, description="0 always takes the most probable character; 1 samples the model as it is."
+    )
+    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=1.0, description="Sample from the most probable characters that have this total probability."
+    )
+    n: Annotated[int, Field(ge=1, le=128)] | None = Field(default=1, description="Texts per prompt.")
+    best_of: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = Field(
+        default=None, description="Generate this many texts, and return the `n` most probable per character."
+    )
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = Field(
+        default=None, description="Up to 4 strings; the text ends before the first of them."
+    )
     seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 64, description="The same seed gives the same text.")
-    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    echo: bool | None = False
-    stream: bool | None = False
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
+        default=None, description="Report log-probabilities, with this many alternatives for each token."
+    )
+    echo: bool | None = Field(default=False, description="Put the prompt before each text.")
+    stream: bool | None = Field(default=False, description="Send the text in parts, as server-sent events.")
     stream_options: StreamOptions | None = Field(default=None, description="Only with `stream`.")
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] | None = Field(
-        default=None, max_length=1024
+        default=None, max_length=1024, description="What to add to the log-probabilities of tokens."
     )
-    presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = 0.0
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = 0.0
+    presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = Field(
+        default=0.0, description="Subtracted from the log-probability of each character that was generated before."
+    )
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = Field(
+        default=0.0, description="Subtracted once for each time that the character was generated before."
+    )
     suffix: str | None = Field(default=None, description="Not supported: the models cannot fill gaps.")
-    user: str | None = None
+    user: str | None = Field(default=None, description="Ignored.")
     preset: str | None = Field(default=None, description="predictive, creative or exact; other fields override it.")
     top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
-    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    typical_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
-    beams: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Least probability of a character, as a fraction of the highest."
+    )
+    typical_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Sample from the characters about as surprising as expected, up to this probability."
+    )
+    repetition_penalty: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = Field(
+        default=None, description="Factor for the log-probabilities of characters that were generated before."
+    )
+    beams: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = Field(
+        default=None, description="Above 1: search for the most probable text with this many beams; nothing is sampled."
+    )
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
@@ -153,7 +175,7 @@ class SuggestResponse(BaseModel):
 class ScoreRequest(ApiRequest):
     """`POST /v1/score`."""
 
-    text: str
+    text: str = Field(description="Text to score.")
     given: str = Field(default="", description="Text before it, which is not scored.")
     top: int = Field(default=5, ge=0, le=20, description="Most alternatives to report for each character.")
     model: Model = None
@@ -207,7 +229,7 @@ class ForgetResponse(BaseModel):
 class TokenizeRequest(ApiRequest):
     """`POST /tokenize`."""
 
-    prompt: str | None = None
+    prompt: str | None = Field(default=None, description="Text to convert.")
     content: str | None = Field(default=None, description="Another name for `prompt`.")
     add_special_tokens: bool = Field(default=False, description="Begin with the token for the start of a text.")
     model: Model = None
@@ -224,7 +246,7 @@ class TokenizeResponse(BaseModel):
 class DetokenizeRequest(ApiRequest):
     """`POST /detokenize`."""
 
-    tokens: list[Id] = Field(max_length=1 << 20)
+    tokens: list[Id] = Field(max_length=1 << 20, description="Tokens to convert.")
     model: Model = None
 
 

@@ -26,6 +26,10 @@ from kammil.vocabulary import UNK
 
 Answer = TypeVar("Answer")
 
+_INDIVIDUAL_OPTIONS = frozenset({"length", "stop", "seed", "best_of", "beams"})
+"""Options in which generations may differ that are sampled together. Any other option keeps them apart, also one that
+is added to `DecodingOptions` later."""
+
 
 class SchedulerError(Exception):
     """A scheduler failed, whatever the request was; the log says why."""
@@ -170,6 +174,8 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.state_cache = completer.prefixes if state_cache is None else state_cache
         options = constraints.options
         self.static_mask = constraints.static_mask
+        self.sampling_options = tuple((name, value) for name, value in options if name not in _INDIVIDUAL_OPTIONS)
+        """Equal for generations whose texts are sampled alike, apart from the generator."""
         self.sequences = [TextSequence(options.seed, i, Hypothesis(options)) for i in range(max(n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []
         self.constraint_state: ConstraintState = constraints.initial_state(len(self.sequences))
@@ -195,10 +201,8 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         sequences = self.sequences
         if len(sequences) > self.n:
             owners = {id(sequence.hypothesis): sequence for sequence in sequences}
-            sequences = [
-                owners[id(hypothesis)]
-                for hypothesis in keep_best([sequence.hypothesis for sequence in sequences], self.n)
-            ]
+            chosen = keep_best([sequence.hypothesis for sequence in sequences], self.n)
+            sequences = [owners[id(hypothesis)] for hypothesis in chosen]
         return [sequence.generated_text() for sequence in sequences]
 
 

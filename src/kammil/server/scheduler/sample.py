@@ -42,7 +42,7 @@ def sample_next(generations: Sequence[Generation], log_probabilities: LogProbabi
         places = list(range(begin, begin + len(generation.live)))
         begin += len(places)
         if generation.static_mask:
-            alike.setdefault(_filter_settings(generation.constraints.options), []).append((generation, places))
+            alike.setdefault(generation.sampling_options, []).append((generation, places))
             continue
         part = slice(places[0], begin)
         try:
@@ -76,11 +76,6 @@ def _sample_group(group: Sequence[tuple[Generation, list[int]]], weights: LogWei
             sequence.reset_generator()
         for one in group:
             _sample_group([one], weights, ids, failed)
-
-
-def _filter_settings(options: DecodingOptions) -> tuple[object, ...]:
-    """Return the options that decide how log-weights are filtered."""
-    return options.temperature, options.top_k, options.top_p, options.min_p, options.typical_p
 
 
 def _sample(weights: LogWeights, options: DecodingOptions, sequences: Sequence[TextSequence]) -> Ids:

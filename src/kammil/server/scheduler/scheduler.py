@@ -283,10 +283,8 @@ class Scheduler:
             self._searches.append(RunningBeamSearch(call, steps))
             return []
         if many > 1:
-            log_probabilities, state = (
-                log_probabilities.repeat(many, axis=0),
-                select_rows(state, np.zeros(many, np.int64)),
-            )
+            log_probabilities = log_probabilities.repeat(many, axis=0)
+            state = select_rows(state, np.zeros(many, np.int64))
         return [Batch([call], log_probabilities, state)]
 
     def _suggest(self, prefixes: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
