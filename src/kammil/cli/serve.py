@@ -62,9 +62,9 @@ def serve(
         raise MissingExtraError(f"serving needs {missing[0]}; install it with: pip install 'kammil[serve]'")
     from kammil import model_folder
     from kammil.server import run
-    from kammil.server.settings import Serving
+    from kammil.server.settings import ServerSettings
 
-    settings = Serving.of(
+    settings = ServerSettings.of(
         folders=folders or None,
         host=host,
         port=port,
@@ -73,11 +73,11 @@ def serve(
         origins=allow_origin,
         hosts=allow_host,
         rows=rows,
-        waiting=queue,
-        seconds=timeout,
+        queue=queue,
+        timeout=timeout,
         max_tokens=max_tokens,
-        body=max_body,
-        answer=max_answer,
+        max_body=max_body,
+        max_answer=max_answer,
         sessions=sessions,
         learn=learn,
         access_log=access_log,
