@@ -49,6 +49,18 @@ def test_every_filter_leaves_distributions_and_their_order(
             assert (np.diff(new[finite][order]) >= -1e-9).all()
 
 
+@given(distributions(), st.floats(0.1, 3))
+def test_temperature_is_a_power_of_probabilities(rows: Rows, t: float) -> None:
+    powers = np.exp(rows) ** (1 / t)
+    expected = powers / powers.sum(axis=-1, keepdims=True)
+    assert np.exp(decoding.normalised(decoding.temperature(t)(rows))) == pytest.approx(expected)
+
+
+def test_the_smallest_temperature_leaves_the_best_alone() -> None:
+    rows = np.log(np.array([[0.25, 0.5, 0.25], [0.4, 0.3, 0.3]]))
+    assert kept(decoding.temperature(5e-324)(rows)) == [{1}, {0}]
+
+
 @given(distributions(), st.integers(1, 15))
 def test_top_k_keeps_exactly_k(rows: Rows, k: int) -> None:
     after = decoding.top_k(k)(rows)
@@ -143,6 +155,23 @@ def test_of_equals_the_lower_ids_stay(apply: Filter, wanted: int) -> None:
     rows = np.zeros((3, 40))
     assert kept(apply(rows)) == [set(range(wanted))] * 3
     assert np.array_equal(apply(rows)[:, :wanted], rows[:, :wanted])
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.55, 0.8])
+def test_of_equals_among_others_the_lower_ids_stay(share: float) -> None:
+    """Three levels of 67 ids each, mixed: a sort that is not stable would mix them otherwise."""
+    row = decoding.normalised(np.random.default_rng(1).permuted(np.repeat([[0.0, 1.0, 2.0]], 67)[None]))[0]
+    p = np.exp(row)
+    away = np.abs(-row + (p * row).sum())
+    levels = np.round(away, 9)  # rounding parts no equals
+    for apply, order in (
+        (decoding.top_k(int(share * len(row))), np.lexsort((np.arange(len(row)), -row))),
+        (decoding.top_p(share), np.lexsort((np.arange(len(row)), -row))),
+        (decoding.typical_p(share), np.lexsort((np.arange(len(row)), levels))),
+    ):
+        ids = kept(apply(row[None]))[0]
+        assert ids == set(order[: len(ids)].tolist())
+        assert len(ids) < len(row)
 
 
 def test_what_cannot_come_is_never_typical() -> None:

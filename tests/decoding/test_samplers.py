@@ -26,7 +26,8 @@ def draw(row: Rows, chance: float) -> int:
     generator = cast(np.random.Generator, Chance(chance))
     alone = chosen(row, generator)
     assert sample(np.stack([row, row]), [generator, generator]).tolist() == [alone, alone]
-    assert sample(np.stack([row, np.full_like(row, -1e6)]), [generator, generator])[0] == alone
+    beside = np.full_like(row, -1e6)  # all of it too small to be told from 0
+    assert sample(np.stack([row, beside]), [generator, generator]).tolist() == [alone, chosen(beside, generator)]
     return alone
 
 
@@ -43,8 +44,9 @@ def test_a_chance_at_the_border_is_the_next_one_s() -> None:
     assert [draw(row, chance) for chance in (0.0, 0.25, 0.5, 0.75)] == [0, 1, 2, 3]
 
 
-def test_what_is_left_out_is_never_drawn() -> None:
-    row = np.array([-np.inf, 0.0, -np.inf, 0.0, -np.inf])
+@pytest.mark.parametrize("shift", [0.0, -2000.0])
+def test_what_is_left_out_is_never_drawn(shift: float) -> None:
+    row = np.array([-np.inf, 0.0, -np.inf, 0.0, -np.inf]) + shift
     assert [draw(row, chance) for chance in (0.0, 0.49, 0.5, float(np.nextafter(1, 0)))] == [1, 1, 3, 3]
 
 
