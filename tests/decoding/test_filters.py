@@ -187,5 +187,42 @@ def test_what_has_the_share_of_the_best_exactly_stays() -> None:
     assert kept(decoding.min_p(0.0)(rows)) == [{0, 1, 2}]
 
 
-def test_temperature_zero_needs_no_filter() -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "apply"),
+    [
+        ("temperature", 0.5, decoding.temperature(0.5)),
+        ("top_k", 2, decoding.top_k(2)),
+        ("top_p", 0.6, decoding.top_p(0.6)),
+        ("min_p", 0.3, decoding.min_p(0.3)),
+        ("typical_p", 0.4, decoding.typical_p(0.4)),
+    ],
+)
+def test_an_option_is_its_filter(name: str, value: float, apply: Filter) -> None:
+    rows = np.log(np.array([[0.4, 0.3, 0.2, 0.1]]))
+    [made] = decoding.filters(Decoding.of(**{"temperature": 1, name: value}))
+    assert np.array_equal(made(rows), apply(rows))
+    assert not np.array_equal(made(rows), rows)
+
+
+def test_filters_follow_each_other_in_their_order() -> None:
+    """Heat makes even what top-p would have cut; of what top-k left, the nucleus is smaller."""
+    rows = np.log(np.array([[0.5, 0.2, 0.15, 0.1, 0.05]]))
+    options = Decoding(temperature=2, top_k=4, top_p=0.6, min_p=0.6, typical_p=0.6)
+    expected = rows
+    for apply in (
+        decoding.temperature(2),
+        decoding.top_k(4),
+        decoding.top_p(0.6),
+        decoding.min_p(0.6),
+        decoding.typical_p(0.6),
+    ):
+        expected = apply(expected)
+    made = rows
+    for apply in decoding.filters(options):
+        made = apply(made)
+    assert np.array_equal(made, expected)
+
+
+def test_options_that_change_nothing_need_no_filter() -> None:
+    assert decoding.filters(Decoding(temperature=1)) == []
     assert decoding.filters(Decoding(temperature=0, top_k=3, top_p=0.5)) == []
