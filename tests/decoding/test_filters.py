@@ -187,6 +187,11 @@ def test_what_has_the_share_of_the_best_exactly_stays() -> None:
     assert kept(decoding.min_p(0.0)(rows)) == [{0, 1, 2}]
 
 
+def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
+    rows = np.array([[0.0, np.log(3)], [-2000.0, -2000.0], [9000.0, -np.inf]])
+    assert np.exp(decoding.normalised(rows)) == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]]))
+
+
 @pytest.mark.parametrize(
     ("name", "value", "apply"),
     [
