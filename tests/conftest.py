@@ -52,7 +52,7 @@ contract test goes through all families; to the other rooms two families with on
 
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Callable[[str], Path]:
-    """The model folder of a family, trained once on a part of the embedded corpus; `make mutate` keeps it for its runs."""
+    """The model folder of a family, trained once on a part of the embedded corpus. `make mutate` keeps it."""
     kept = os.environ.get("KAMMIL_TEST_MODELS")
 
     @cache

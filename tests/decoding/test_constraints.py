@@ -90,6 +90,24 @@ def test_the_end_waits_for_the_shortest_length_and_for_what_is_forced() -> None:
     ]
 
 
+def test_what_is_forced_may_be_as_long_as_the_text() -> None:
+    rules = guide(force=["ab"], length=2)
+    assert [allowed(rules, text) for text in ("", "a")] == [{"a"}, {"b"}]
+    assert rules.memory(2).states.tolist() == [0, 0]
+    for force, forbid, message in (
+        (["abc"], [], "force is 'abc', which needs 3 characters, but length is 2; raise one of them."),
+        (["ab"], ["b"], "force is 'ab', but what forbid names leaves no way to write it in 2 characters."),
+    ):
+        with pytest.raises(OptionError) as caught:
+            guide(force=force, forbid=forbid, length=2)
+        assert str(caught.value) == message
+
+
+def test_without_the_runs_of_the_training_texts_no_copy_is_promised() -> None:
+    with pytest.raises(OptionError, match="no_copy is 12, but this model keeps no runs of its training texts"):
+        Guide(Decoding(no_copy=12), LETTERS, NEVER, None)
+
+
 def test_only_what_would_copy_is_refused() -> None:
     rules = guide(no_copy=12)
     assert allowed(rules, "abcabcabcab") == {None, "a", "b", "c"}

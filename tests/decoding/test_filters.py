@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -202,9 +203,10 @@ def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
         ("typical_p", 0.4, decoding.typical_p(0.4)),
     ],
 )
-def test_an_option_is_its_filter(name: str, value: float, apply: Filter) -> None:
+def test_an_option_is_its_filter(name: str, value: Any, apply: Filter) -> None:
     rows = np.log(np.array([[0.4, 0.3, 0.2, 0.1]]))
-    [made] = decoding.filters(Decoding.of(**{"temperature": 1, name: value}))
+    options: dict[str, Any] = {"temperature": 1, name: value}
+    [made] = decoding.filters(Decoding.of(**options))
     assert np.array_equal(made(rows), apply(rows))
     assert not np.array_equal(made(rows), rows)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ FLAG, JOINER = "\U0001f1f1\U0001f1e7", "\N{ZERO WIDTH JOINER}"  # two halves
 FAMILY = f"\U0001f468{JOINER}\U0001f469"
 
 
-def draft(text: str = "", **options: object) -> Draft:
+def draft(text: str = "", **options: Any) -> Draft:
     """A draft that holds a text, each character for one bit."""
     made = Draft(Decoding.of(**options))
     for character in text:

@@ -205,6 +205,11 @@ def test_arrays_that_do_not_fit_are_refused(wrong: dict[str, list[int]]) -> None
         made(fitting | wrong)
 
 
+def test_what_was_never_seen_is_minus_one() -> None:
+    counted = table([(1, 0), (4, 0)])
+    assert counted.find(np.array([[0, 1, 2], [4, 5, 9]], np.uint32)).tolist() == [[-1, 0, -1], [1, -1, -1]]
+
+
 def test_ranges_and_runs() -> None:
     assert expand(np.array([5, 0, 7]), np.array([2, 0, 3])).tolist() == [5, 6, 7, 8, 9]
     assert expand(np.array([], np.int64), np.array([], np.int64)).tolist() == []
