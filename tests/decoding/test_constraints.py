@@ -10,6 +10,7 @@ import pytest
 from kammil.data import bloom
 from kammil.data.bloom import Runs
 from kammil.decoding import Decoding, Draft, Guide, Rows, normalised
+from kammil.decoding.constraints import Memory
 from kammil.errors import OptionError
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -37,6 +38,7 @@ def written(rules: Guide, text: str) -> tuple[list[Draft], Any]:
 def allowed(rules: Guide, text: str) -> set[str | None]:
     """What may follow a text; None is the end."""
     weights, _ = rules.weigh(ROWS, *written(rules, text))
+    assert (weights < np.inf).all()
     return {rules.piece(int(id)) for id in np.flatnonzero(np.isfinite(weights[0]))}
 
 
@@ -122,6 +124,28 @@ def test_where_nothing_may_follow_a_text_ends() -> None:
     # A model that says nothing ends no text: the caller sees it.
     weights, ends = rules.weigh(np.full_like(ROWS, np.nan), *written(rules, ""))
     assert not ends.any()
+
+
+def test_a_text_whose_end_must_wait_and_has_nothing_else_ends() -> None:
+    only = np.where(np.arange(len(ROWS[0])) == EOS, 0.0, -np.inf)[None]
+    weights, ends = (rules := guide(min_length=1)).weigh(only, *written(rules, ""))
+    assert ends.tolist() == [True] and weights[0, EOS] == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"min_length": 2}, {"no_copy": 12}, {"forbid": ["a", "b", "cc"], "min_length": 3}, {"frequency_penalty": 1}],
+)
+def test_each_text_of_a_batch_keeps_its_own_rules(options: dict[str, Any]) -> None:
+    rules = guide(**options)
+    some = [written(rules, text) for text in ("", "c", "abcabcabcabc")]
+    together = Memory(*(np.concatenate([getattr(m, name) for _, m in some]) for name in ("counts", "states")))
+    rows = ROWS.repeat(3, axis=0)
+    weights, ends = rules.weigh(rows, [draft for [draft], _ in some], together)
+    assert np.array_equal(rows, ROWS.repeat(3, axis=0))  # what a model said stays as it is
+    for i, one in enumerate(some):
+        alone, ended = rules.weigh(ROWS, *one)
+        assert np.array_equal(weights[i], alone[0]) and ends[i] == ended[0]
 
 
 def test_a_character_that_is_never_written_cannot_be_forced() -> None:
