@@ -50,6 +50,31 @@ def test_every_filter_leaves_distributions_and_their_order(
             assert (np.diff(new[finite][order]) >= -1e-9).all()
 
 
+@given(st.lists(st.lists(st.floats(-20, 0), min_size=3, max_size=3), min_size=1, max_size=3), st.data())
+def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataObject) -> None:
+    rows: Rows = decoding.normalised(np.array(logits))
+    counts = np.array([[data.draw(st.integers(0, 3)) for _ in row] for row in logits])
+    options = data.draw(
+        st.builds(
+            Decoding,
+            repetition_penalty=st.sampled_from([1.0, 1.2, 0.5]),
+            presence_penalty=st.floats(-2, 2),
+            frequency_penalty=st.floats(-2, 2),
+        )
+    )
+    after = decoding.penalised(rows, counts, options)
+    for row, count, new in zip(rows, counts, after, strict=True):
+        weights = [
+            math.exp(
+                logit * (options.repetition_penalty if c else 1)
+                - options.presence_penalty * bool(c)
+                - options.frequency_penalty * int(c)
+            )
+            for logit, c in zip(row.tolist(), count.tolist(), strict=True)
+        ]
+        assert np.exp(new) == pytest.approx([w / sum(weights) for w in weights], abs=1e-9)
+
+
 @given(distributions(), st.floats(0.1, 3))
 def test_temperature_is_a_power_of_probabilities(rows: Rows, t: float) -> None:
     powers = np.exp(rows) ** (1 / t)
