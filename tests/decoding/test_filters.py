@@ -12,26 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil import decoding
-from kammil.decoding import Decoding, Rows
+from kammil.decoding import DecodingOptions, LogWeights
 from kammil.decoding.filters import Filter
 
 
 @st.composite
-def distributions(draw: st.DrawFn) -> Rows:
+def distributions(draw: st.DrawFn) -> LogWeights:
     """Log-probabilities (B, V), with ties."""
     width = draw(st.integers(1, 12))
     rows = draw(st.lists(st.lists(st.integers(0, 5), min_size=width, max_size=width), min_size=1, max_size=3))
-    return decoding.normalised(np.array(rows, np.float64))
+    return decoding.log_softmax(np.array(rows, np.float64))
 
 
-def kept(rows: Rows) -> list[set[int]]:
+def kept(rows: LogWeights) -> list[set[int]]:
     """Ids with some probability, row by row."""
     return [set(np.flatnonzero(np.isfinite(row)).tolist()) for row in rows]
 
 
 @given(distributions(), st.integers(1, 15), st.floats(0.01, 1), st.floats(0, 1), st.floats(0.1, 3))
 def test_every_filter_leaves_distributions_and_their_order(
-    rows: Rows, k: int, p: float, share: float, t: float
+    rows: LogWeights, k: int, p: float, share: float, t: float
 ) -> None:
     for apply in (
         decoding.top_k(k),
@@ -41,7 +41,7 @@ def test_every_filter_leaves_distributions_and_their_order(
         decoding.temperature(t),
     ):
         before = rows.copy()
-        after = decoding.normalised(apply(rows))
+        after = decoding.log_softmax(apply(rows))
         assert (rows == before).all()  # nothing is changed in place
         assert np.exp(after).sum(-1) == pytest.approx(1)
         for old, new in zip(rows, after, strict=True):
@@ -52,17 +52,17 @@ def test_every_filter_leaves_distributions_and_their_order(
 
 @given(st.lists(st.lists(st.floats(-20, 0), min_size=3, max_size=3), min_size=1, max_size=3), st.data())
 def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataObject) -> None:
-    rows: Rows = decoding.normalised(np.array(logits))
+    rows: LogWeights = decoding.log_softmax(np.array(logits))
     counts = np.array([[data.draw(st.integers(0, 3)) for _ in row] for row in logits])
     options = data.draw(
         st.builds(
-            Decoding,
+            DecodingOptions,
             repetition_penalty=st.sampled_from([1.0, 1.2, 0.5]),
             presence_penalty=st.floats(-2, 2),
             frequency_penalty=st.floats(-2, 2),
         )
     )
-    after = decoding.penalised(rows, counts, options)
+    after = decoding.apply_penalties(rows, counts, options)
     for row, count, new in zip(rows, counts, after, strict=True):
         weights = [
             math.exp(
@@ -76,10 +76,10 @@ def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataO
 
 
 @given(distributions(), st.floats(0.1, 3))
-def test_temperature_is_a_power_of_probabilities(rows: Rows, t: float) -> None:
+def test_temperature_is_a_power_of_probabilities(rows: LogWeights, t: float) -> None:
     powers = np.exp(rows) ** (1 / t)
     expected = powers / powers.sum(axis=-1, keepdims=True)
-    assert np.exp(decoding.normalised(decoding.temperature(t)(rows))) == pytest.approx(expected)
+    assert np.exp(decoding.log_softmax(decoding.temperature(t)(rows))) == pytest.approx(expected)
 
 
 def test_the_smallest_temperature_leaves_the_best_alone() -> None:
@@ -88,7 +88,7 @@ def test_the_smallest_temperature_leaves_the_best_alone() -> None:
 
 
 @given(distributions(), st.integers(1, 15))
-def test_top_k_keeps_exactly_k(rows: Rows, k: int) -> None:
+def test_top_k_keeps_exactly_k(rows: LogWeights, k: int) -> None:
     after = decoding.top_k(k)(rows)
     for row, ids in zip(rows, kept(after), strict=True):
         assert len(ids) == min(k, len(row))
@@ -96,7 +96,7 @@ def test_top_k_keeps_exactly_k(rows: Rows, k: int) -> None:
 
 
 @given(distributions(), st.floats(0.01, 1))
-def test_top_p_keeps_the_smallest_sufficient_set(rows: Rows, p: float) -> None:
+def test_top_p_keeps_the_smallest_sufficient_set(rows: LogWeights, p: float) -> None:
     for row, ids in zip(rows, kept(decoding.top_p(p)(rows)), strict=True):
         ranked = sorted(range(len(row)), key=lambda i: (-row[i], i))
         assert ids == set(ranked[: len(ids)])
@@ -106,7 +106,7 @@ def test_top_p_keeps_the_smallest_sufficient_set(rows: Rows, p: float) -> None:
 
 
 @given(distributions(), st.floats(0, 1))
-def test_min_p_keeps_what_has_its_share(rows: Rows, share: float) -> None:
+def test_min_p_keeps_what_has_its_share(rows: LogWeights, share: float) -> None:
     for row, ids in zip(rows, kept(decoding.min_p(share)(rows)), strict=True):
         p = np.exp(row)
         for i, probability in enumerate(p):
@@ -115,7 +115,7 @@ def test_min_p_keeps_what_has_its_share(rows: Rows, share: float) -> None:
 
 
 @given(distributions(), st.floats(0.01, 1))
-def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: Rows, mass: float) -> None:
+def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: LogWeights, mass: float) -> None:
     for row, ids in zip(rows, kept(decoding.typical_p(mass)(rows)), strict=True):
         p = np.exp(row).tolist()
         entropy = -sum(q * math.log(q) for q in p)
@@ -136,7 +136,7 @@ def test_typical_p_drops_a_favourite() -> None:
 
 
 @given(distributions())
-def test_greedy_takes_the_first_of_the_best(rows: Rows) -> None:
+def test_greedy_takes_the_first_of_the_best(rows: LogWeights) -> None:
     assert decoding.greedy(rows).tolist() == [row.tolist().index(max(row)) for row in rows]
 
 
@@ -149,14 +149,14 @@ def test_sampling_follows_the_distribution() -> None:
 
 
 @given(distributions(), st.integers(0, 2**32))
-def test_a_row_is_drawn_alike_in_any_batch(rows: Rows, seed: int) -> None:
+def test_a_row_is_drawn_alike_in_any_batch(rows: LogWeights, seed: int) -> None:
     together = decoding.sample(rows, [np.random.default_rng([seed, i]) for i in range(len(rows))])
     alone = [decoding.sample(rows[i : i + 1], [np.random.default_rng([seed, i])])[0] for i in range(len(rows))]
     assert together.tolist() == alone
 
 
 @given(distributions())
-def test_forbidden_ids_are_never_left(rows: Rows) -> None:
+def test_forbidden_ids_are_never_left(rows: LogWeights) -> None:
     after = decoding.forbid([0], rows.shape[1])(rows)
     assert (after[:, 0] == -np.inf).all()
     assert (after[:, 1:] == rows[:, 1:]).all()
@@ -186,7 +186,7 @@ def test_of_equals_the_lower_ids_stay(apply: Filter, wanted: int) -> None:
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.55, 0.8])
 def test_of_equals_among_others_the_lower_ids_stay(share: float) -> None:
     """Three levels of 67 ids each, mixed: a sort that is not stable would mix them otherwise."""
-    row = decoding.normalised(np.random.default_rng(1).permuted(np.repeat([[0.0, 1.0, 2.0]], 67)[None]))[0]
+    row = decoding.log_softmax(np.random.default_rng(1).permuted(np.repeat([[0.0, 1.0, 2.0]], 67)[None]))[0]
     p = np.exp(row)
     away = np.abs(-row + (p * row).sum())
     levels = np.round(away, 9)  # rounding parts no equals
@@ -215,7 +215,7 @@ def test_what_has_the_share_of_the_best_exactly_stays() -> None:
 
 def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
     rows = np.array([[0.0, np.log(3)], [-2000.0, -2000.0], [9000.0, -np.inf]])
-    assert np.exp(decoding.normalised(rows)) == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]]))
+    assert np.exp(decoding.log_softmax(rows)) == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]]))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
 def test_an_option_is_its_filter(name: str, value: Any, apply: Filter) -> None:
     rows = np.log(np.array([[0.4, 0.3, 0.2, 0.1]]))
     options: dict[str, Any] = {"temperature": 1, name: value}
-    [made] = decoding.filters(Decoding.of(**options))
+    [made] = decoding.filters(DecodingOptions.of(**options))
     assert np.array_equal(made(rows), apply(rows))
     assert not np.array_equal(made(rows), rows)
 
@@ -239,7 +239,7 @@ def test_an_option_is_its_filter(name: str, value: Any, apply: Filter) -> None:
 def test_filters_follow_each_other_in_their_order() -> None:
     """Heat makes even what top-p would have cut; of what top-k left, the nucleus is smaller."""
     rows = np.log(np.array([[0.5, 0.2, 0.15, 0.1, 0.05]]))
-    options = Decoding(temperature=2, top_k=4, top_p=0.6, min_p=0.6, typical_p=0.6)
+    options = DecodingOptions(temperature=2, top_k=4, top_p=0.6, min_p=0.6, typical_p=0.6)
     expected = rows
     for apply in (
         decoding.temperature(2),
@@ -256,5 +256,5 @@ def test_filters_follow_each_other_in_their_order() -> None:
 
 
 def test_options_that_change_nothing_need_no_filter() -> None:
-    assert decoding.filters(Decoding(temperature=1)) == []
-    assert decoding.filters(Decoding(temperature=0, top_k=3, top_p=0.5)) == []
+    assert decoding.filters(DecodingOptions(temperature=1)) == []
+    assert decoding.filters(DecodingOptions(temperature=0, top_k=3, top_p=0.5)) == []

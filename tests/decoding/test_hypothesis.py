@@ -8,16 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.decoding import Decoding, Draft
+from kammil.decoding import DecodingOptions, Hypothesis
 from kammil.text import graphemes
 
 FLAG, JOINER = "\U0001f1f1\U0001f1e7", "\N{ZERO WIDTH JOINER}"  # two halves
 FAMILY = f"\U0001f468{JOINER}\U0001f469"
 
 
-def draft(text: str = "", **options: Any) -> Draft:
+def draft(text: str = "", **options: Any) -> Hypothesis:
     """A draft that holds a text, each character for one bit."""
-    made = Draft(Decoding.of(**options))
+    made = Hypothesis(DecodingOptions.of(**options))
     for character in text:
         made.add(character, 1.0)
     return made
@@ -39,11 +39,11 @@ def test_the_mean_counts_every_decision() -> None:
 
 def test_a_copy_goes_on_alone() -> None:
     one = draft("ab")
-    other = one.longer("c", 2.0)
+    other = one.extended("c", 2.0)
     assert (one.text, one.bits) == ("ab", [1, 1])
     assert (other.text, other.bits) == ("abc", [1, 1, 2])
-    forced = Draft(Decoding(force=("x",))).longer("a", 1.0, due=True)
-    assert (forced.due, forced.floor) == (True, 1)
+    forced = Hypothesis(DecodingOptions(force=("x",))).extended("a", 1.0, due=True)
+    assert (forced.forced_left, forced.protected) == (True, 1)
 
 
 def test_the_length_is_reached() -> None:
@@ -79,10 +79,10 @@ def test_the_first_stop_string_ends_the_text_before_it() -> None:
 
 def test_no_stop_string_counts_before_what_is_asked_for() -> None:
     assert draft("aba", stop=["a"], min_length=2).text == "ab"
-    made = Draft(Decoding(force=("b",), stop=("a",)))
+    made = Hypothesis(DecodingOptions(force=("b",), stop=("a",)))
     for character, due in (("a", True), ("b", False), ("c", False)):
         made.add(character, 1.0, due=due)
-    assert (made.text, made.reason, made.floor) == ("abc", None, 2)
+    assert (made.text, made.reason, made.protected) == ("abc", None, 2)
     made.add("a", 1.0)
     assert (made.text, made.reason) == ("abc", "stop")
 
@@ -119,7 +119,7 @@ def test_what_no_stop_string_can_cut_is_shown_at_once() -> None:
     st.integers(1, 12),
 )
 def test_what_was_shown_is_never_taken_back(text: str, stop: list[str], min_length: int, length: int) -> None:
-    made = Draft(Decoding(length=length, min_length=min(min_length, length), stop=tuple(stop)))
+    made = Hypothesis(DecodingOptions(length=length, min_length=min(min_length, length), stop=tuple(stop)))
     shown = ""
     for character in text:
         if made.reason is not None:

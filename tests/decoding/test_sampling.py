@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.decoding import Decoding
+from kammil.decoding import DecodingOptions
 from kammil.errors import OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
@@ -30,14 +30,14 @@ def tiny() -> Completer:
     chosen = ngram_model.NGramSettings(order=3)
     texts = ["abcabc", "aab", "cab", "bca", "acba", "bb", "c"]
     _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, chosen)
-    return Completer(ngram_model.NGramRunner(chosen, artifacts.weights), vocabulary, RAW)
+    return Completer(ngram_model.NGramModel(chosen, artifacts.weights), vocabulary, RAW)
 
 
-def next_probabilities(model: Completer, text: str, options: Decoding) -> dict[str, float]:
+def next_probabilities(model: Completer, text: str, options: DecodingOptions) -> dict[str, float]:
     """What may follow, "" for the end, by the definitions, at temperature 1 without filters."""
-    state = model.runner.start(1)
+    state = model.language_model.initial_state(1)
     ids = np.array([[BOS, *model.vocabulary.encode(text)]])
-    row, _ = model.runner.read(ids, state, last=1)
+    row, _ = model.language_model.forward(ids, state, last=1)
     logits = {piece: float(row[0, 0, id]) for id, piece in enumerate(["", *LETTERS], EOS)}
     for letter, times in Counter(text).items():
         logits[letter] *= options.repetition_penalty
@@ -49,7 +49,7 @@ def next_probabilities(model: Completer, text: str, options: Decoding) -> dict[s
     return {c: weight / sum(weights.values()) for c, weight in weights.items()}
 
 
-def _possible(text: str, options: Decoding) -> bool:
+def _possible(text: str, options: DecodingOptions) -> bool:
     for more in range(options.length - len(text) + 1):
         for letters in itertools.product(LETTERS, repeat=more):
             whole = text + "".join(letters)
@@ -58,7 +58,7 @@ def _possible(text: str, options: Decoding) -> bool:
     return False
 
 
-def text_probabilities(model: Completer, options: Decoding) -> dict[str, float]:
+def text_probabilities(model: Completer, options: DecodingOptions) -> dict[str, float]:
     """Every text and its probability."""
     made: defaultdict[str, float] = defaultdict(float)
     going = {"": 1.0}
@@ -93,7 +93,7 @@ def text_probabilities(model: Completer, options: Decoding) -> dict[str, float]:
 def test_texts_come_as_often_as_they_should(tiny: Completer, asked: dict[str, Any]) -> None:
     many = 4000
     drawn = Counter(one.text for one in tiny.samples("", many, temperature=1, length=4, **asked))
-    expected = text_probabilities(tiny, Decoding.of(length=4, **asked))
+    expected = text_probabilities(tiny, DecodingOptions.of(length=4, **asked))
     assert sum(expected.values()) == pytest.approx(1)
     assert set(drawn) <= {text for text, p in expected.items() if p > 0}
     for text, p in expected.items():
@@ -119,10 +119,10 @@ def test_greedy_takes_the_best_of_what_may_follow(tiny: Completer, asked: dict[s
     try:
         made = tiny.complete("", temperature=0, **asked)
     except OptionError as error:
-        assert not _possible("", Decoding.of(**asked))
+        assert not _possible("", DecodingOptions.of(**asked))
         assert str(error).startswith("force is")
         return
-    text, options = "", Decoding.of(**asked)
+    text, options = "", DecodingOptions.of(**asked)
     while len(text) < options.length:
         following = next_probabilities(tiny, text, options)
         chosen = made.text[len(text) : len(text) + 1]

@@ -8,14 +8,14 @@ from dataclasses import astuple
 import numpy as np
 import pytest
 
-from kammil.evaluation.bootstrap import LEAST, Array, quotient, ratio
-from kammil.evaluation.ranking import RANKED_BY, Row, stand
+from kammil.evaluation.bootstrap import MIN_TEXTS, Array, quotient, ratio
+from kammil.evaluation.ranking import RANKED_BY, Row, rank
 from kammil.evaluation.scorecard import MEASURES
 
 OTHER = "next_word"
 
 
-def columns(seed: int, share: float, n: int = 2 * LEAST) -> Array:
+def columns(seed: int, share: float, n: int = 2 * MIN_TEXTS) -> Array:
     """Numerators and denominators (n, 2) of texts whose ratios lie around a share."""
     generator = np.random.default_rng(seed)
     below = generator.integers(10, 60, n).astype(np.float64)
@@ -28,10 +28,10 @@ ROWS = [Row("counter", family=True), Row("letters", family=False), Row("network"
 def test_the_family_of_the_fewest_bits_is_the_best() -> None:
     """Not what it is only compared with, however few bits that needs; nor the first row."""
     bits = {"counter": columns(1, 3.0), "letters": columns(2, 1.0), "network": columns(3, 2.0)}
-    standings = stand(ROWS, {name: {RANKED_BY: made} for name, made in bits.items()})
-    assert standings.best == "network"
-    assert standings.rows == tuple(ROWS)
-    assert {name: list(made) for name, made in standings.differences.items()} == {
+    ranking = rank(ROWS, {name: {RANKED_BY: made} for name, made in bits.items()})
+    assert ranking.best == "network"
+    assert ranking.rows == tuple(ROWS)
+    assert {name: list(made) for name, made in ranking.differences.items()} == {
         "counter": [RANKED_BY],
         "letters": [RANKED_BY],
         "network": [],
@@ -39,14 +39,14 @@ def test_the_family_of_the_fewest_bits_is_the_best() -> None:
     for name, made in bits.items():
         figure = ratio(*made.T)
         assert figure is not None
-        assert astuple(standings.figures[name][RANKED_BY]) == pytest.approx(astuple(figure))
+        assert astuple(ranking.figures[name][RANKED_BY]) == pytest.approx(astuple(figure))
 
 
 def test_a_difference_is_that_row_less_the_best_text_by_text() -> None:
-    one, hard = columns(1, 2.0), np.random.default_rng(5).normal(0, 1, 2 * LEAST)
+    one, hard = columns(1, 2.0), np.random.default_rng(5).normal(0, 1, 2 * MIN_TEXTS)
     one[:, 0] += hard
     worse = one + [[0.5, 0.0]] * len(one)  # half a bit a text, without any doubt but for the lengths
-    made = stand(ROWS[::2], {"network": {RANKED_BY: one}, "counter": {RANKED_BY: worse}})
+    made = rank(ROWS[::2], {"network": {RANKED_BY: one}, "counter": {RANKED_BY: worse}})
     difference = made.differences["counter"][RANKED_BY]
     expected = ratio(np.full(len(one), 0.5), one[:, 1])
     assert expected is not None and difference.value == pytest.approx(expected.value)
@@ -55,24 +55,24 @@ def test_a_difference_is_that_row_less_the_best_text_by_text() -> None:
 
 def test_measures_may_be_missing_and_of_other_texts() -> None:
     measured = {
-        "counter": {RANKED_BY: columns(1, 3.0), OTHER: columns(2, 0.4, n=LEAST)},
-        "letters": {OTHER: np.zeros((LEAST, 2))},  # nothing to divide by
+        "counter": {RANKED_BY: columns(1, 3.0), OTHER: columns(2, 0.4, n=MIN_TEXTS)},
+        "letters": {OTHER: np.zeros((MIN_TEXTS, 2))},  # nothing to divide by
         "network": {RANKED_BY: columns(3, 2.0)},
     }
-    standings = stand(ROWS, measured)
+    ranking = rank(ROWS, measured)
     assert MEASURES[OTHER].of is quotient
-    assert {name: sorted(made) for name, made in standings.figures.items()} == {
+    assert {name: sorted(made) for name, made in ranking.figures.items()} == {
         "counter": sorted([RANKED_BY, OTHER]),
         "letters": [],
         "network": [RANKED_BY],
     }
-    assert standings.figures["counter"][OTHER] == ratio(*measured["counter"][OTHER].T)
-    assert list(standings.differences["counter"]) == [RANKED_BY]  # the best has nothing to take away
+    assert ranking.figures["counter"][OTHER] == ratio(*measured["counter"][OTHER].T)
+    assert list(ranking.differences["counter"]) == [RANKED_BY]  # the best has nothing to take away
 
 
 def test_a_ranking_can_be_written_down() -> None:
     measured = {name: {RANKED_BY: columns(i, 2.0 + i)} for i, name in enumerate(("counter", "letters", "network"))}
-    written = json.loads(json.dumps(stand(ROWS, measured).to_dict()))
+    written = json.loads(json.dumps(rank(ROWS, measured).to_dict()))
     assert written["best"] == "counter"
     assert [(row["name"], row["note"]) for row in written["rows"]] == [
         ("counter", ""),

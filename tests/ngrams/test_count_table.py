@@ -9,28 +9,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.ngrams.count_table import Counts, Entries, Part, expand, keys_of, runs
+from kammil.ngrams.count_table import Contribution, CountTable, Matches, expand, keys_of, runs
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=60)
 POSITIONS = st.lists(st.tuples(st.integers(0, 2), st.integers(3, 5), st.integers(0, 4)), max_size=20)
 """A context of each of two kinds, and what followed."""
 
 
-def table(pairs: list[tuple[int, int]], *, most: int = 9, least: int = 1) -> Counts:
+def table(pairs: list[tuple[int, int]], *, most: int = 9, least: int = 1) -> CountTable:
     """Two kinds: contexts below 3, and the others."""
     parts = [[p for p in pairs if (p[0] < 3) == low] for low in (True, False)]
-    return Counts.of(
+    return CountTable.of(
         ((np.array([c for c, _ in part], np.uint32), np.array([f for _, f in part], np.int64)) for part in parts),
         most=most,
         least=least,
     )
 
 
-def spelled(entries: Entries) -> tuple[list[list[tuple[float, float]]], dict[tuple[int, int], float]]:
+def spelled(entries: Matches) -> tuple[list[list[tuple[float, float]]], dict[tuple[int, int], float]]:
     """Totals and distinct of every place, and count of every (place, id)."""
     ends = np.stack([entries.totals, entries.distinct], axis=-1).tolist()
     return ends, {
-        (int(p), int(i)): float(c) for p, i, c in zip(entries.places, entries.ids, entries.counts, strict=True)
+        (int(p), int(i)): float(c) for p, i, c in zip(entries.flat_index, entries.ids, entries.counts, strict=True)
     }
 
 
@@ -44,7 +44,7 @@ def test_what_is_read_is_what_was_counted(pairs: list[tuple[int, int]], asked: l
     totals, counts = spelled(entries)
     assert totals == [[[wanted[c].total(), len(wanted[c])]] for c in asked]
     assert counts == {(p, f): n for p, c in enumerate(asked) for f, n in wanted[c].items()}
-    assert (np.diff(entries.places) >= 0).all()
+    assert (np.diff(entries.flat_index) >= 0).all()
 
 
 @given(PAIRS, PAIRS)
@@ -54,7 +54,7 @@ def test_reading_without_a_text_is_having_counted_the_rest(
     whole, other = table(rest + text), table(rest)
     asked = np.arange(6, dtype=np.uint32)[:, None]
     contexts, followers = (np.array([p[i] for p in text], np.int64) for i in (0, 1))
-    part = Part.of(whole.find(contexts.astype(np.uint32)[:, None]), followers)
+    part = Contribution.of(whole.find(contexts.astype(np.uint32)[:, None]), followers)
     without = whole.read_without(whole.find(asked), [part])
     assert spelled(without) == spelled(other.read(other.find(asked)))
 
@@ -64,7 +64,7 @@ def test_no_count_is_too_large_to_be_told_from_the_next() -> None:
     rest, text = [(1, 2)] * 70_000 + [(1, 3)] * 80_000, [(1, 2), (1, 2)]
     whole, other = table(rest + text), table(rest)
     found = whole.find(np.array([[1]], np.uint32))
-    without = whole.read_without(found, [Part.of(found.repeat(2, axis=0), np.array([2, 2]))])
+    without = whole.read_without(found, [Contribution.of(found.repeat(2, axis=0), np.array([2, 2]))])
     assert spelled(without) == spelled(other.read(other.find(np.array([[1]], np.uint32))))
     assert spelled(without)[1] == {(0, 2): 70_000, (0, 3): 80_000}
 
@@ -73,7 +73,7 @@ def test_another_row_keeps_its_counts() -> None:
     counted = table([(1, 2), (1, 2), (1, 3)])
     found = counted.find(np.array([[1], [1]], np.uint32))
     entries = counted.read_without(
-        found, [Part.of(found[:1], np.array([2])), Part.of(found[:0], np.array([], np.int64))]
+        found, [Contribution.of(found[:1], np.array([2])), Contribution.of(found[:0], np.array([], np.int64))]
     )
     assert spelled(entries) == ([[[2, 2]], [[3, 2]]], {(0, 2): 1, (0, 3): 1, (1, 2): 2, (1, 3): 1})
 
@@ -82,7 +82,7 @@ def test_what_a_text_lacks_and_nobody_counted_takes_nothing_away() -> None:
     """Of two contexts with one key, the one that is found may never have had what the other's text takes out."""
     counted = table([(1, 2)])
     found = counted.find(np.array([[1]], np.uint32))
-    entries = counted.read_without(found, [Part.of(found.repeat(3, axis=0), np.array([3, 3, 4]))])
+    entries = counted.read_without(found, [Contribution.of(found.repeat(3, axis=0), np.array([3, 3, 4]))])
     assert spelled(entries) == ([[[1, 1]]], {(0, 2): 1})
 
 
@@ -107,13 +107,13 @@ def test_rare_contexts_can_be_left_out(pairs: list[tuple[int, int]], least: int)
 def test_each_row_is_read_without_its_text_for_every_kind(
     rest: list[tuple[int, int, int]], one: list[tuple[int, int, int]], other: list[tuple[int, int, int]]
 ) -> None:
-    def counted(positions: list[tuple[int, int, int]]) -> Counts:
+    def counted(positions: list[tuple[int, int, int]]) -> CountTable:
         return table([(context, follower) for *contexts, follower in positions for context in contexts])
 
     whole = counted(rest + one + other)
     asked = np.array([[0, 3], [1, 4], [2, 5]], np.uint32)
     parts = [
-        Part.of(
+        Contribution.of(
             whole.find(np.array([contexts for *contexts, _ in text], np.uint32).reshape(-1, 2)),
             np.array([follower for *_, follower in text], np.int64),
         )
@@ -138,14 +138,14 @@ def test_each_row_is_read_without_its_text_for_every_kind(
 def test_what_was_not_kept_can_be_taken_out_too(followers: list[int], expected: object) -> None:
     counted = table([(1, 0), (1, 1), (1, 1), (1, 2), (1, 2), (1, 2)], most=2)
     found = counted.find(np.array([[1]], np.uint32))
-    part = Part.of(found.repeat(len(followers), axis=0), np.array(followers))
+    part = Contribution.of(found.repeat(len(followers), axis=0), np.array(followers))
     assert spelled(counted.read_without(found, [part])) == expected
 
 
 def test_contexts_of_two_kinds_may_have_one_key() -> None:
     counted = table([(1, 2), (1, 2), (1, 3)])
     found = counted.find(np.array([[1, 1], [1, 9]], np.uint32))
-    part = Part.of(found, np.array([2, 3]))
+    part = Contribution.of(found, np.array([2, 3]))
     assert part.times.tolist() == [2, 1]
     assert (np.diff(part.pairs) > 0).all()
 
@@ -165,7 +165,7 @@ def test_each_kind_has_its_own_least_count() -> None:
 
 
 def test_of_two_tables_the_first_is_found() -> None:
-    counted = Counts.merged([table([(1, 2)]), table([(1, 3), (1, 3), (0, 4)])])
+    counted = CountTable.merged([table([(1, 2)]), table([(1, 3), (1, 3), (0, 4)])])
     assert len(counted) == 3
     assert spelled(counted.read(counted.find(np.array([[0], [1]], np.uint32))))[1] == {(0, 4): 1, (1, 2): 1}
 
@@ -175,7 +175,7 @@ def test_a_table_of_nothing_knows_nothing() -> None:
     found = counted.find(np.array([[0, 7]], np.uint32))
     assert found.tolist() == [[-1, -1]] and len(counted) == 0
     assert spelled(counted.read(found)) == ([[[0, 0], [0, 0]]], {})
-    part = Part.of(found, np.array([3]))
+    part = Contribution.of(found, np.array([3]))
     assert spelled(counted.read_without(found, [part])) == ([[[0, 0], [0, 0]]], {})
 
 
@@ -197,8 +197,8 @@ def test_a_table_of_nothing_knows_nothing() -> None:
 def test_arrays_that_do_not_fit_are_refused(wrong: dict[str, list[int]]) -> None:
     fitting = {"keys": [1, 3], "widths": [1, 2], "lost": [0, 4], "ids": [5, 5, 6], "counts": [1, 1, 1]}
 
-    def made(arrays: dict[str, list[int]]) -> Counts:
-        return Counts(*(np.array(arrays[name], np.uint32) for name in ("keys", "widths", "lost", "ids", "counts")))
+    def made(arrays: dict[str, list[int]]) -> CountTable:
+        return CountTable(*(np.array(arrays[name], np.uint32) for name in ("keys", "widths", "lost", "ids", "counts")))
 
     assert len(made(fitting)) == 2 and made(fitting | {"keys": [3, 3]}).totals.tolist() == [1, 6]
     with pytest.raises(ValueError, match="the counts of contexts"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kammil.errors import OptionError
-from kammil.training.optim import accelerator, adamw, halves, used
+from kammil.training.optim import make_accelerator, make_adamw, use_bfloat16, used
 from kammil.training.options import TrainingOptions
 
 CPU = torch.device("cpu")
@@ -17,24 +17,24 @@ def test_auto_takes_what_the_processor_can(
     monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], chosen: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
-    assert halves("auto", CPU) is chosen
-    assert halves("bfloat16", CPU) and not halves("float32", CPU)
+    assert use_bfloat16("auto", CPU) is chosen
+    assert use_bfloat16("bfloat16", CPU) and not use_bfloat16("float32", CPU)
 
 
 def test_an_older_pytorch_that_cannot_say_takes_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert not halves("auto", CPU)
-    assert halves("bfloat16", CPU)
+    assert not use_bfloat16("auto", CPU)
+    assert use_bfloat16("bfloat16", CPU)
 
 
 def test_another_device_stays_in_single_precision_unless_told() -> None:
-    assert not halves("auto", torch.device("cuda"))
-    assert halves("bfloat16", torch.device("cuda"))
+    assert not use_bfloat16("auto", torch.device("cuda"))
+    assert use_bfloat16("bfloat16", torch.device("cuda"))
 
 
 def test_matrices_decay_and_vectors_do_not() -> None:
     model = torch.nn.Linear(3, 2)
-    optimiser = adamw(model, TrainingOptions(learning_rate=0.25, weight_decay=0.5))
+    optimiser = make_adamw(model, TrainingOptions(learning_rate=0.25, weight_decay=0.5))
     groups = [(group["params"], group["weight_decay"]) for group in optimiser.param_groups]
     assert [(len(params), params[0].dim(), decay) for params, decay in groups] == [(1, 2, 0.5), (1, 1, 0.0)]
     assert {(group["lr"], group["betas"]) for group in optimiser.param_groups} == {(0.25, (0.9, 0.99))}
@@ -45,10 +45,10 @@ def test_a_device_that_is_not_there_is_refused() -> None:
     here = "cpu" if found is None else found.type
     missing = "mps" if here == "cuda" else "cuda"
     with pytest.raises(OptionError, match=f"device is '{missing}', but this machine has '{here}'; leave it out"):
-        accelerator(missing)
-    assert accelerator("auto").device.type == here
-    assert accelerator("cpu").device.type == "cpu"
-    assert accelerator("auto").device.type == here  # one process may want one after the other
+        make_accelerator(missing)
+    assert make_accelerator("auto").device.type == here
+    assert make_accelerator("cpu").device.type == "cpu"
+    assert make_accelerator("auto").device.type == here  # one process may want one after the other
 
 
 def test_what_auto_comes_to_is_named() -> None:
