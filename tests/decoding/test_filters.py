@@ -136,26 +136,6 @@ def test_typical_p_drops_a_favourite() -> None:
 
 
 @given(distributions())
-def test_greedy_takes_the_first_of_the_best(rows: LogWeights) -> None:
-    assert decoding.greedy(rows).tolist() == [row.tolist().index(max(row)) for row in rows]
-
-
-def test_sampling_follows_the_distribution() -> None:
-    rows = np.array([[np.log(0.5), -np.inf, np.log(0.2), np.log(0.3)]])
-    generator = np.random.default_rng(1)
-    drawn = np.bincount([decoding.sample(rows, [generator])[0] for _ in range(20_000)], minlength=4) / 20_000
-    # Three standard deviations of a share of 0.5 in 20,000 draws are 0.011.
-    assert drawn == pytest.approx([0.5, 0, 0.2, 0.3], abs=0.011)
-
-
-@given(distributions(), st.integers(0, 2**32))
-def test_a_row_is_drawn_alike_in_any_batch(rows: LogWeights, seed: int) -> None:
-    together = decoding.sample(rows, [np.random.default_rng([seed, i]) for i in range(len(rows))])
-    alone = [decoding.sample(rows[i : i + 1], [np.random.default_rng([seed, i])])[0] for i in range(len(rows))]
-    assert together.tolist() == alone
-
-
-@given(distributions())
 def test_forbidden_ids_are_never_left(rows: LogWeights) -> None:
     after = decoding.forbid([0], rows.shape[1])(rows)
     assert (after[:, 0] == -np.inf).all()
