@@ -80,7 +80,7 @@ def made(number: int, arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -
 def codes() -> list[ctypes.CDLL]:
     """All that this machine can run."""
     assert LIBRARY is not None
-    paths = [engine_build.build(level) for level in range(LIBRARY.kammil_level() + 1)]
+    paths = [engine_build.build(level) for level in range(LIBRARY.kammil_best_level() + 1)]
     return [engine_build.opened(path) for path in paths if path.is_file()]
 
 
@@ -224,7 +224,7 @@ class Between:
             self.act()
             return real(*given)
 
-        return call if name in ("kammil_read", "kammil_draw") else real
+        return call if name in ("kammil_forward", "kammil_sample") else real
 
 
 @BUILDS

@@ -24,7 +24,7 @@ def library() -> ctypes.CDLL | None:
         return None
     try:
         plain = opened(build(0))
-        best = next(level for level in range(plain.kammil_level(), -1, -1) if build(level).is_file())
+        best = next(level for level in range(plain.kammil_best_level(), -1, -1) if build(level).is_file())
         return opened(build(best)) if best else plain
     except (OSError, AttributeError):  # made for another machine, or of another source
         return None
@@ -47,13 +47,13 @@ def build(level: int) -> Path:
 def opened(path: Path) -> ctypes.CDLL:
     """Its code; `OSError` for a file that this machine cannot load, or that was not made of this very source."""
     code = ctypes.CDLL(str(path))
-    code.kammil_source.restype = ctypes.c_uint32
-    if code.kammil_source() != crc32(SOURCE.read_bytes()):
+    code.kammil_source_crc.restype = ctypes.c_uint32
+    if code.kammil_source_crc() != crc32(SOURCE.read_bytes()):
         raise OSError(f"{path} was made of another source")
     number, place, message = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
-    code.kammil_close.argtypes = [place]
-    code.kammil_read.argtypes = [place, message, place, place, place]
-    code.kammil_draw.argtypes = [
+    code.kammil_free.argtypes = [place]
+    code.kammil_forward.argtypes = [place, message, place, place, place]
+    code.kammil_sample.argtypes = [
         *(place, message, number, place, ctypes.c_double, place, number),
         *(place, place, place),
     ]
