@@ -24,10 +24,14 @@ FLAGS = (
     # What -ffast-math allows, but for how it changes the arithmetic of the whole process that loads the result.
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only"),
 )
+V2 = ("-mssse3", "-msse4.1")
 V3 = ("-mavx2", "-mfma", "-mf16c")
 V4 = (*V3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
-LEVELS: tuple[tuple[str, ...], ...] = ((), V3, V4)
-"""One build each for x86-64; the first runs everywhere, and tells which others can."""
+LEVELS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "x86_64": ((), V2, V3, V4),
+    "aarch64": ((), ("-march=armv8.2-a+dotprod",)),
+}
+"""The builds for a kind of processor, each for newer ones; the first runs everywhere, and tells which others can."""
 
 
 def platform_tag() -> str:
@@ -41,10 +45,11 @@ def compiled(root: Path) -> list[Path]:
     folder = root / SOURCE.parent
     old = set(folder.glob("_kernel_*.so"))
     flags = [*FLAGS, f"-DKAMMIL_SOURCE={crc32((root / SOURCE).read_bytes())}u"]
-    many = platform_tag().endswith("x86_64") and sys.platform != "win32"  # there GCC misaligns wide registers
+    machine = next((name for name in LEVELS if platform_tag().endswith(name)), "")
+    levels = LEVELS.get(machine, ((),)) if sys.platform != "win32" else ((),)  # there GCC misaligns wide registers
     made: list[Path] = []
     try:
-        _compile(root, compiler, flags, LEVELS if many else LEVELS[:1], made)
+        _compile(root, compiler, flags, levels, made)
     finally:
         for path in old - {root / path for path in made}:
             path.unlink()  # of another source, maybe

@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.engine import build as engine_build
+from kammil.engine.layout import COLUMN_BLOCK, INPUT_GROUP, QuantizedMatrix
+from kammil.engine.quantization import MOST as WEIGHT_MAX
 from kammil.engine.weights import STEPS
 from kammil.language_model import Ids, LogProbabilities, State, joined, rows
 from kammil.models.blend import model as blend_model
@@ -134,6 +136,27 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
 
 
 BUILDS = pytest.mark.parametrize("code", codes() if LIBRARY else [])
+
+
+@BUILDS
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 64), (72, 128), (1024, 64)])
+@pytest.mark.parametrize("extreme", [True, False])
+def test_products_are_exact(inputs: int, outputs: int, extreme: bool, code: ctypes.CDLL) -> None:
+    """Up to the largest sums, in every number of rows that are multiplied together."""
+    rng = np.random.default_rng(inputs)
+    weights = rng.integers(-WEIGHT_MAX, WEIGHT_MAX + 1, (outputs, inputs), np.int8)
+    x_q = rng.integers(1, 256, (4, inputs), np.uint8)
+    if extreme:
+        weights[:] = np.where(np.arange(outputs) % 2, WEIGHT_MAX, -WEIGHT_MAX)[:, None]
+        x_q[:] = np.array([1, 128, 254, 255])[:, None]
+    blocks = outputs // COLUMN_BLOCK, COLUMN_BLOCK, inputs // INPUT_GROUP, INPUT_GROUP
+    stored = np.ascontiguousarray(weights.reshape(blocks).swapaxes(1, 2))
+    zero_offsets = 128 * weights.sum(axis=1, dtype=np.int32)
+    matrix = QuantizedMatrix(stored.ctypes.data, 0, zero_offsets.ctypes.data, inputs, outputs)
+    for n in range(1, 5):
+        sums = np.full((n, outputs), -1, np.int32)
+        code.kammil_matmul(ctypes.addressof(matrix), x_q.ctypes.data, n, sums.ctypes.data)
+        assert (sums == x_q[:n].astype(np.int64) @ weights.T.astype(np.int64)).all()
 
 
 @BUILDS

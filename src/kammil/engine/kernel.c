@@ -16,6 +16,7 @@
    are looked up in the text cache, E = D * K + C experts, N ids of each text that the cache remembers. */
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,25 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+#endif
+
+/* Which instructions multiply integers. Each is tested against the plain loop, which KAMMIL_PLAIN chooses. */
+#if defined(KAMMIL_PLAIN)
+#elif defined(__AVX512VNNI__)
+#define KERNEL_AVX512
+#elif defined(__AVX2__)
+#define KERNEL_AVX2
+#elif defined(__SSSE3__)
+#define KERNEL_SSSE3
+#elif defined(__SSE2__)
+#define KERNEL_SSE2
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#define KERNEL_NEON
 #endif
 
 #if defined(__clang__)
@@ -40,6 +60,7 @@
 #define WORD_STATE 4              /* numbers that word contexts are made of; see update_words */
 #define STATE_ZERO 128            /* the byte of a state of 0 */
 #define STATE_MAX 127             /* the byte of a state of 1 is STATE_ZERO + STATE_MAX */
+#define WEIGHT_MAX 63             /* largest weight: 255 * WEIGHT_MAX * 2, a pair of products, fits into 16 bits */
 #define ROW_BLOCK 4               /* rows that are multiplied together */
 #define COLUMN_BLOCK 64           /* outputs of a matrix whose weights are stored together */
 #define INPUT_GROUP 4             /* inputs of an output whose weights are stored together */
@@ -48,6 +69,7 @@
 #define ID_BITS 16                /* of a pair, key << ID_BITS | id */
 #define MAX_KEPT_BYTES (1 << 22)  /* scratch memory kept between calls */
 #define MESSAGE_HEADER (4 + 3 * ADAPTIVE_TABLES) /* numbers before the arrays of a request */
+_Static_assert(2 * 255 * WEIGHT_MAX <= INT16_MAX, "pairs of products are added in 16 bits");
 
 /* A matrix of 8-bit weights. Outputs and inputs are padded with zeros to whole blocks and groups. */
 typedef struct {
@@ -222,69 +244,130 @@ static void quantize(const float *x, int64_t n, uint8_t *x_q) {
     }
 }
 
-/* Sums of products (R, outputs) of x_q (R, inputs) and weights; with `backwards` the last outputs come first. */
-static void quantized_matmul(const QuantizedMatrix *w, int backwards, const uint8_t *x_q, int64_t rows, int32_t *sums) {
-    const int64_t groups = w->inputs / 4;
-    for (int64_t i = 0; i < w->outputs; i += COLUMN_BLOCK) {
-        const int64_t c = backwards ? w->outputs - COLUMN_BLOCK - i : i;
-        const int8_t *weights = w->weights + c * w->inputs;
-#if defined(__AVX512VNNI__)
-#define TOGETHER(R)                                                                                         \
-    __m512i sum[R][4];                                                                                      \
-    for (int r = 0; r < R; r++)                                                                             \
-        for (int j = 0; j < 4; j++) sum[r][j] = _mm512_setzero_si512();                                     \
-    for (int64_t g = 0; g < groups; g++) {                                                                  \
-        __m512i column[4];                                                                                  \
-        for (int j = 0; j < 4; j++) column[j] = _mm512_loadu_si512(weights + (g * COLUMN_BLOCK + 16 * j) * 4);        \
-        for (int r = 0; r < R; r++) {                                                                       \
-            int32_t four;                                                                                   \
-            memcpy(&four, x_q + r * w->inputs + 4 * g, 4);                                                     \
-            for (int j = 0; j < 4; j++)                                                                     \
-                sum[r][j] = _mm512_dpbusd_epi32(sum[r][j], _mm512_set1_epi32(four), column[j]);             \
-        }                                                                                                   \
-    }                                                                                                       \
-    for (int r = 0; r < R; r++)                                                                             \
-        for (int j = 0; j < 4; j++) _mm512_storeu_si512(sums + r * w->outputs + c + 16 * j, sum[r][j]);
-        if (rows == ROW_BLOCK) {
-            TOGETHER(ROW_BLOCK)
-        } else {
-            const uint8_t *all = x_q;
-            int32_t *first = sums;
-            for (int64_t row = 0; row < rows; row++, x_q += w->inputs, sums += w->outputs) {
-                TOGETHER(1)
-            }
-            x_q = all, sums = first;
+/* The bytes of one group of inputs. The plain loop needs none. */
+__attribute__((unused)) static inline int32_t load_group(const uint8_t *x_q) {
+    int32_t group;
+    memcpy(&group, x_q, sizeof group);
+    return group;
+}
+
+/* Multiplies x_q (rows, inputs) by the block of outputs that begins with c: sums (rows, COLUMN_BLOCK), a row of which is
+   w->outputs behind the one before. All callers pass a constant number of rows, so that sums stay in registers. */
+static inline __attribute__((always_inline)) void block_matmul(const QuantizedMatrix *w, int64_t c, const uint8_t *x_q,
+                                                               int rows, int32_t *sums) {
+    const int64_t inputs = w->inputs;
+    const int8_t *weights = w->weights + c * inputs; /* (inputs / INPUT_GROUP, COLUMN_BLOCK, INPUT_GROUP) */
+    sums += c;
+#if defined(KERNEL_AVX512)
+    __m512i sum[ROW_BLOCK][4];
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < 4; j++) sum[r][j] = _mm512_setzero_si512();
+    for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+        __m512i column[4];
+        for (int j = 0; j < 4; j++) column[j] = _mm512_loadu_si512(weights + i * COLUMN_BLOCK + 64 * j);
+        for (int r = 0; r < rows; r++) {
+            const __m512i x = _mm512_set1_epi32(load_group(x_q + r * inputs + i));
+            for (int j = 0; j < 4; j++) sum[r][j] = _mm512_dpbusd_epi32(sum[r][j], x, column[j]);
         }
-#elif defined(__AVX2__)
-        for (int64_t r = 0; r < rows; r++) {
-            __m256i sum[8];
-            for (int j = 0; j < 8; j++) sum[j] = _mm256_setzero_si256();
-            for (int64_t g = 0; g < groups; g++) {
-                int32_t four;
-                memcpy(&four, x_q + r * w->inputs + 4 * g, 4);
-                const __m256i same = _mm256_set1_epi32(four);
-                for (int j = 0; j < 8; j++) { /* 255 * 63 * 2 fits into 16 bits */
-                    const __m256i column = _mm256_loadu_si256((const __m256i *)(weights + (g * COLUMN_BLOCK + 8 * j) * 4));
-                    const __m256i pairs = _mm256_maddubs_epi16(same, column);
-                    sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < 4; j++) _mm512_storeu_si512(sums + r * w->outputs + 16 * j, sum[r][j]);
+#elif defined(KERNEL_AVX2)
+    for (int r = 0; r < rows; r++) {
+        __m256i sum[8];
+        for (int j = 0; j < 8; j++) sum[j] = _mm256_setzero_si256();
+        for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+            const __m256i x = _mm256_set1_epi32(load_group(x_q + r * inputs + i));
+            for (int j = 0; j < 8; j++) { /* pairs fit into 16 bits, see WEIGHT_MAX */
+                const __m256i column = _mm256_loadu_si256((const void *)(weights + i * COLUMN_BLOCK + 32 * j));
+                const __m256i pairs = _mm256_maddubs_epi16(x, column);
+                sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+            }
+        }
+        for (int j = 0; j < 8; j++) _mm256_storeu_si256((void *)(sums + r * w->outputs + 8 * j), sum[j]);
+    }
+#elif defined(KERNEL_SSSE3)
+    for (int r = 0; r < rows; r++)
+        for (int first = 0; first < COLUMN_BLOCK; first += 32) { /* as many sums as there are registers for */
+            __m128i sum[8];
+            for (int j = 0; j < 8; j++) sum[j] = _mm_setzero_si128();
+            for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+                const __m128i x = _mm_set1_epi32(load_group(x_q + r * inputs + i));
+                const int8_t *group = weights + i * COLUMN_BLOCK + first * INPUT_GROUP;
+                for (int j = 0; j < 8; j++) {
+                    const __m128i pairs = _mm_maddubs_epi16(x, _mm_loadu_si128((const void *)(group + 16 * j)));
+                    sum[j] = _mm_add_epi32(sum[j], _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
                 }
             }
-            for (int j = 0; j < 8; j++)
-                _mm256_storeu_si256((__m256i *)(sums + r * w->outputs + c + 8 * j), sum[j]);
+            for (int j = 0; j < 8; j++) _mm_storeu_si128((void *)(sums + r * w->outputs + first + 4 * j), sum[j]);
         }
-#else
-        for (int64_t r = 0; r < rows; r++) {
-            int32_t sum[COLUMN_BLOCK] = {0};
-            for (int64_t g = 0; g < groups; g++) {
-                const uint8_t *four = x_q + r * w->inputs + 4 * g;
-                const int8_t *column = weights + g * COLUMN_BLOCK * 4;
-                for (int j = 0; j < COLUMN_BLOCK; j++)
-                    sum[j] += four[0] * column[4 * j] + four[1] * column[4 * j + 1] + four[2] * column[4 * j + 2]
-                              + four[3] * column[4 * j + 3];
+#elif defined(KERNEL_SSE2)
+    for (int r = 0; r < rows; r++)
+        for (int first = 0; first < COLUMN_BLOCK; first += 16) {
+            __m128i sum[4][2]; /* of four outputs: half sums of the first two, and of the last two */
+            for (int j = 0; j < 4; j++) sum[j][0] = sum[j][1] = _mm_setzero_si128();
+            for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+                const __m128i bytes = _mm_set1_epi32(load_group(x_q + r * inputs + i));
+                const __m128i x = _mm_unpacklo_epi8(bytes, _mm_setzero_si128());
+                const int8_t *group = weights + i * COLUMN_BLOCK + first * INPUT_GROUP;
+                for (int j = 0; j < 4; j++) { /* both are widened to 16 bits */
+                    const __m128i column = _mm_loadu_si128((const void *)(group + 16 * j));
+                    const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(column, column), 8);
+                    const __m128i high = _mm_srai_epi16(_mm_unpackhi_epi8(column, column), 8);
+                    sum[j][0] = _mm_add_epi32(sum[j][0], _mm_madd_epi16(x, low));
+                    sum[j][1] = _mm_add_epi32(sum[j][1], _mm_madd_epi16(x, high));
+                }
             }
-            memcpy(sums + r * w->outputs + c, sum, sizeof sum);
+            for (int j = 0; j < 4; j++) {
+                const __m128 low = _mm_castsi128_ps(sum[j][0]), high = _mm_castsi128_ps(sum[j][1]);
+                const __m128i even = _mm_castps_si128(_mm_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0)));
+                const __m128i odd = _mm_castps_si128(_mm_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1)));
+                _mm_storeu_si128((void *)(sums + r * w->outputs + first + 4 * j), _mm_add_epi32(even, odd));
+            }
         }
+#elif defined(KERNEL_NEON)
+    for (int r = 0; r < rows; r++) {
+        int32x4_t sum[16]; /* x - STATE_ZERO has a sign, as weights have; what it lacks is there before */
+        for (int j = 0; j < 16; j++) sum[j] = vld1q_s32(w->zero_offsets + c + 4 * j);
+        for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+            const uint32x4_t bytes = vdupq_n_u32((uint32_t)load_group(x_q + r * inputs + i));
+            const int8x16_t x = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(bytes), vdupq_n_u8(STATE_ZERO)));
+            for (int j = 0; j < 16; j++) {
+                const int8x16_t column = vld1q_s8(weights + i * COLUMN_BLOCK + 16 * j);
+#if defined(__ARM_FEATURE_DOTPROD)
+                sum[j] = vdotq_s32(sum[j], x, column);
+#else /* pairs fit into 16 bits */
+                const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(column)), high = vmull_high_s8(x, column);
+                sum[j] = vpadalq_s16(sum[j], vpaddq_s16(low, high));
 #endif
+            }
+        }
+        for (int j = 0; j < 16; j++) vst1q_s32(sums + r * w->outputs + 4 * j, sum[j]);
+    }
+#else
+    for (int r = 0; r < rows; r++) {
+        int32_t sum[COLUMN_BLOCK] = {0};
+        for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+            const uint8_t *x = x_q + r * inputs + i;
+            const int8_t *column = weights + i * COLUMN_BLOCK;
+            for (int j = 0; j < COLUMN_BLOCK; j++)
+                sum[j] += x[0] * column[4 * j] + x[1] * column[4 * j + 1] + x[2] * column[4 * j + 2]
+                          + x[3] * column[4 * j + 3];
+        }
+        memcpy(sums + r * w->outputs, sum, sizeof sum);
+    }
+#endif
+}
+
+/* Multiplies x_q (R, inputs), at most ROW_BLOCK rows, by a matrix: sums (R, outputs), the same on every processor.
+
+   With `backwards` the last outputs are computed first; see forward_networks. */
+static void quantized_matmul(const QuantizedMatrix *w, int backwards, const uint8_t *x_q, int64_t rows, int32_t *sums) {
+    for (int64_t i = 0; i < w->outputs; i += COLUMN_BLOCK) {
+        const int64_t c = backwards ? w->outputs - COLUMN_BLOCK - i : i;
+        if (rows == ROW_BLOCK) block_matmul(w, c, x_q, ROW_BLOCK, sums);
+        else
+            for (int64_t r = 0; r < rows; r++) block_matmul(w, c, x_q + r * w->inputs, 1, sums + r * w->outputs);
     }
 }
 
@@ -952,16 +1035,77 @@ int kammil_best_level(void) {
 #if defined(__x86_64__)
     unsigned a, b, c, d;
     __builtin_cpu_init();
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return 0;
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+    if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.1")) return 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return 1;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
         && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
-        return 2;
+        return 3;
+    return 2;
+#elif defined(__aarch64__) && defined(__linux__)
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP ? 1 : 0;
+#else
+    return 0;
+#endif
+}
+
+/* Whether this build multiplies with instructions that were chosen and measured for its kind of processor. */
+int kammil_vectorised(void) {
+#if defined(KERNEL_AVX512) || defined(KERNEL_AVX2) || defined(KERNEL_SSSE3) || defined(KERNEL_SSE2) || defined(KERNEL_NEON)
     return 1;
 #else
     return 0;
 #endif
 }
 
+/* Multiplies as a step does, for whoever measures or tests it; see quantized_matmul. */
+void kammil_matmul(const QuantizedMatrix *w, const uint8_t *x_q, int64_t rows, int32_t *sums) {
+    quantized_matmul(w, 0, x_q, rows, sums);
+}
+
 /* CRC-32 of this source, checked when the library is loaded. */
 uint32_t kammil_source_crc(void) { return KAMMIL_SOURCE; }
+
+/* What `layout.py` has to agree with, checked when the library is loaded. */
+typedef struct {
+    const char *name;
+    int64_t value;
+} LayoutEntry;
+
+#define CONSTANT(name) {#name, name}
+#define SIZE(type) {"sizeof " #type, sizeof(type)}
+#define FIELD(type, field) {#type "." #field, offsetof(type, field)}
+#define ARRAY(type, field) FIELD(type, field), {"*" #type "." #field, sizeof *((type *)0)->field}
+
+/* Shared constants, and sizes and offsets of the structs that cross the border; ends with an entry without a name. */
+const LayoutEntry *kammil_layout(void) {
+    static const LayoutEntry entries[] = {
+        CONSTANT(GATE_FEATURES), CONSTANT(SCORE_FEATURES), CONSTANT(WINDOW), CONSTANT(PAD), CONSTANT(WORD_STATE),
+        CONSTANT(STATE_ZERO), CONSTANT(STATE_MAX), CONSTANT(WEIGHT_MAX), CONSTANT(COLUMN_BLOCK), CONSTANT(INPUT_GROUP),
+        CONSTANT(LOG_TABLE_SIZE), CONSTANT(ADAPTIVE_TABLES), CONSTANT(ID_BITS), CONSTANT(MESSAGE_HEADER),
+        CONSTANT(CONTEXT_W), CONSTANT(CONTEXT_W1), CONSTANT(CONTEXT_W2), CONSTANT(CONTEXT_W1S),
+        SIZE(QuantizedMatrix), ARRAY(QuantizedMatrix, weights), ARRAY(QuantizedMatrix, scales),
+        ARRAY(QuantizedMatrix, zero_offsets), FIELD(QuantizedMatrix, inputs), FIELD(QuantizedMatrix, outputs),
+        SIZE(GRUWeights), FIELD(GRUWeights, recurrent), FIELD(GRUWeights, output), ARRAY(GRUWeights, input_gates),
+        ARRAY(GRUWeights, input_new),
+        SIZE(Model), FIELD(Model, vocabulary), FIELD(Model, networks), FIELD(Model, hidden), FIELD(Model, gate),
+        FIELD(Model, tables), FIELD(Model, context_types), FIELD(Model, cache_types), FIELD(Model, max_order),
+        FIELD(Model, bucket_size), FIELD(Model, large_size), FIELD(Model, uses_words), FIELD(Model, steps),
+        FIELD(Model, gru), ARRAY(Model, bias), ARRAY(Model, feature_weights), ARRAY(Model, score_weights),
+        ARRAY(Model, score_bias), ARRAY(Model, log_table), ARRAY(Model, adaptive_weights), ARRAY(Model, id_hashes),
+        ARRAY(Model, salts), ARRAY(Model, context_spec), ARRAY(Model, in_word), ARRAY(Model, cache_columns),
+        ARRAY(Model, bucket_shifts), ARRAY(Model, bucket_offsets), ARRAY(Model, bucket_begins),
+        ARRAY(Model, table_keys), ARRAY(Model, follower_begins), ARRAY(Model, pruned), ARRAY(Model, follower_ids),
+        ARRAY(Model, follower_counts), ARRAY(Model, large_positions), ARRAY(Model, large_counts),
+        FIELD(Model, kept_memory), FIELD(Model, kept_ids), FIELD(Model, kept_counts),
+        FIELD(Model, kept_adaptive_counts), FIELD(Model, kept_bytes), FIELD(Model, kept_capacity), FIELD(Model, lock),
+        SIZE(SortedCounts), FIELD(SortedCounts, pairs), FIELD(SortedCounts, counts), FIELD(SortedCounts, size),
+        FIELD(Request, batch), FIELD(Request, time), FIELD(Request, last), FIELD(Request, length),
+        FIELD(Request, adaptive), ARRAY(Request, input_ids), ARRAY(Request, recent_ids), ARRAY(Request, word_state),
+        ARRAY(Request, cached_ids), ARRAY(Request, hidden), ARRAY(Request, cached_keys), SIZE(Request),
+        SIZE(State), ARRAY(State, recent_ids), ARRAY(State, word_state), ARRAY(State, cached_ids), ARRAY(State, hidden),
+        ARRAY(State, cached_keys), FIELD(State, length),
+        {NULL, 0},
+    };
+    return entries;
+}

@@ -2,8 +2,8 @@
 
 It computes what `reference` computes, several times as fast. Where no build can run, that engine does the work.
 
-Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, D tables, K context types, C context types
-that are looked up in the text cache, E = D * K + C experts, P positions, N outputs of a matrix.
+Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, D tables, K context types, C context
+types that are looked up in the text cache, E = D * K + C experts, P positions, N outputs of a matrix.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from kammil.engine.layout import (
     GRUWeights,
     Model,
     QuantizedMatrix,
+    Request,
 )
 from kammil.engine.quantization import rounded
 from kammil.engine.weights import STEPS, Layer, Panel, inward, present
@@ -42,6 +43,7 @@ from kammil.vocabulary import EOS
 _ALIGNMENT = 64
 _NO_MEMORY = -1
 _INT64, _UINT64, _FLOAT32, _UINT32 = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
+_REQUEST_DTYPES = tuple(map(np.dtype, Request.dtypes.values()))
 _HEADER = Struct(f"{MESSAGE_HEADER}q")
 _nbytes = attrgetter("nbytes")
 
@@ -78,7 +80,7 @@ class Compiled:
             GRUWeights(
                 self._matrix(layer.recurrent),
                 self._matrix(layer.outward),
-                *(self._pointer(part, np.float16) for part in inward(layer)),
+                *map(self._pointer, inward(layer), GRUWeights.dtypes.values()),
             )
             for layer in layers
         ]
@@ -107,29 +109,29 @@ class Compiled:
         contexts, gate, table = panel.contexts, panel.gate, panel.ledger.layout
         bias, feature_weights = present(bias, gate, size)
         arrays = {
-            "bias": (bias, np.float32),
-            "feature_weights": (feature_weights, np.float32),
-            "score_weights": (gate.trust.T, np.float32),
-            "score_bias": (gate.bias, np.float32),
-            "log_table": (np.log1p(10 * np.arange(LOG_TABLE_SIZE)), np.float32),
-            "adaptive_weights": (panel.learnt.believed, np.float32),
-            "id_hashes": (contexts.numbers, np.uint64),
-            "salts": (contexts.salts, np.uint64),
-            "context_spec": ([order or CONTEXT_OF_WORDS[name] for name, order in contexts.recipe], np.int64),
-            "in_word": (contexts.in_word, np.uint8),
-            "cache_columns": (panel.columns, np.int64),
-            "bucket_shifts": (table.shifts, np.uint32),
-            "bucket_offsets": (table.firsts, np.uint32),
-            "bucket_begins": (table.index, np.uint32),
-            "table_keys": (table.keys, np.uint32),
-            "follower_begins": (table.starts, np.uint32),
-            "pruned": (table.lost, np.uint16),
-            "follower_ids": (table.ids, np.uint16),
-            "follower_counts": (table.counts, np.uint16),
-            "large_positions": (table.larger[0], np.int64),
-            "large_counts": (table.larger[1], np.int64),
+            "bias": bias,
+            "feature_weights": feature_weights,
+            "score_weights": gate.trust.T,
+            "score_bias": gate.bias,
+            "log_table": np.log1p(10 * np.arange(LOG_TABLE_SIZE)),
+            "adaptive_weights": panel.learnt.believed,
+            "id_hashes": contexts.numbers,
+            "salts": contexts.salts,
+            "context_spec": [order or CONTEXT_OF_WORDS[name] for name, order in contexts.recipe],
+            "in_word": contexts.in_word,
+            "cache_columns": panel.columns,
+            "bucket_shifts": table.shifts,
+            "bucket_offsets": table.firsts,
+            "bucket_begins": table.index,
+            "table_keys": table.keys,
+            "follower_begins": table.starts,
+            "pruned": table.lost,
+            "follower_ids": table.ids,
+            "follower_counts": table.counts,
+            "large_positions": table.larger[0],
+            "large_counts": table.larger[1],
         }
-        return {name: self._pointer(*array) for name, array in arrays.items()}
+        return {name: self._pointer(array, Model.dtypes[name]) for name, array in arrays.items()}
 
     @staticmethod
     def forgetful(batch: int) -> State:
@@ -197,15 +199,8 @@ class Compiled:
         length = cached_ids.shape[1]
         addresses = (number for counts in adaptive for number in counts.address)
         message: list[Any] = [_HEADER.pack(batch, time, last, length, *addresses)]
-        for array, kind in (
-            (ids, _INT64),
-            (recent_ids, _INT64),
-            (word_state, _UINT64),
-            (cached_ids, _INT64),
-            (hidden, _FLOAT32),
-            (cached_keys, _UINT32),
-        ):
-            message.append(np.ascontiguousarray(array, kind))
+        arrays = ids, recent_ids, word_state, cached_ids, hidden, cached_keys
+        message += map(np.ascontiguousarray, arrays, _REQUEST_DTYPES)
         if sum(map(_nbytes, message[1:])) != batch * (8 * time + self._state_bytes(length)):
             raise ValueError("a state of another model")
         return b"".join(message)
@@ -234,8 +229,8 @@ class Compiled:
         product_scales[: len(scales)] = scales / np.float32(STEPS)
         blocked = padded.reshape(outputs // COLUMN_BLOCK, COLUMN_BLOCK, inputs // INPUT_GROUP, INPUT_GROUP)
         zero_offsets = padded.sum(axis=1, dtype=np.int32) * np.int32(STEPS + 1)
-        arrays = (blocked.swapaxes(1, 2), np.int8), (product_scales, np.float32), (zero_offsets, np.int32)
-        return QuantizedMatrix(*(self._pointer(*array) for array in arrays), inputs, outputs)
+        arrays = blocked.swapaxes(1, 2), product_scales, zero_offsets
+        return QuantizedMatrix(*map(self._pointer, arrays, QuantizedMatrix.dtypes.values()), inputs, outputs)
 
     def _pointer(self, values: ArrayLike, kind: DTypeLike) -> int:
         """The address of an array of the values, which lives as long as the engine."""
