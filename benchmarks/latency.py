@@ -31,16 +31,16 @@ from numpy.typing import NDArray
 import kammil
 from kammil import model_folder
 from kammil.completion.completer import Completer
-from kammil.completion.scoring import follow
+from kammil.completion.scoring import score_texts
 from kammil.engine import build as engine_build
 from kammil.engine import native
 from kammil.engine.onnx import gru_graph
-from kammil.engine.onnx.graph import Graph
+from kammil.engine.onnx.graph import GraphBuilder
 from kammil.engine.onnx.gru_graph import QuantisedGRU
 from kammil.engine.onnx.runtime import session
-from kammil.engine.weights import Layer
-from kammil.language_model import rows
-from kammil.models.registry import Neural, family, load_runner
+from kammil.engine.weights import GRUWeights
+from kammil.language_model import select_rows
+from kammil.models.registry import Neural, family, load_model
 from kammil.text import RAW
 from kammil.vocabulary import CharacterVocabulary
 from notebook import TARGET, NotebookRNN
@@ -78,7 +78,7 @@ def main() -> None:
             "torch": torch.__version__,
             "memory_gb_per_s": bandwidth,
         },
-        "compiled": engine_build.library() is not None,
+        "compiled": engine_build.load_native() is not None,
         **completions({"bundled": model, "portable": slower, "taught": taught}, prompts),
         "texts_taught": LEARNT,
         "users": users({"": model, "portable, ": slower}, prompts[0]),
@@ -97,12 +97,12 @@ def main() -> None:
 def portable(make: Callable[[], Made]) -> Made:
     """What is made without compiled code."""
     os.environ[engine_build.PORTABLE] = "1"
-    engine_build.library.cache_clear()
+    engine_build.load_native.cache_clear()
     try:
         return make()
     finally:
         del os.environ[engine_build.PORTABLE]
-        engine_build.library.cache_clear()
+        engine_build.load_native.cache_clear()
 
 
 def completions(models: Mapping[str, Completer], prompts: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -127,7 +127,7 @@ def _asked(
     session, typed, helped = model.session(), model.session(), model.session()
 
     def cold(i: int) -> bool:
-        fresh = model.apart()
+        fresh = model.with_own_cache()
         return len(fresh.complete(prompts[i % len(prompts)], length=TARGET, seed=i).text) == TARGET
 
     def known(i: int) -> bool:
@@ -177,8 +177,8 @@ def users(models: Mapping[str, Completer], prompt: str) -> dict[str, Any]:
         _, state = model.after(prompt)
         ids = model.vocabulary.encode("ع")
         for batch in BATCHES:
-            many, there = ids.repeat(batch), rows(state, np.zeros(batch, np.int64))
-            calls[f"{engine}{batch}"] = lambda _, m=model, many=many, there=there: m.runner.step(many, there)
+            many, there = ids.repeat(batch), select_rows(state, np.zeros(batch, np.int64))
+            calls[f"{engine}{batch}"] = lambda _, m=model, many=many, there=there: m.language_model.step(many, there)
     measured = in_turn(calls, RUNS)
     for name, row in measured.items():
         row["us_per_row"] = 1000 * row["cpu_median"] / int(name.split(", ")[-1])
@@ -193,13 +193,15 @@ def against_notebook() -> dict[str, Any]:
     assert isinstance(gru, Neural)
     torch.manual_seed(0)
     artifacts = gru.export(gru.build(vocabulary.size, gru.settings()))
-    model = Completer(load_runner("gru", gru.settings().model_dump(), artifacts), vocabulary, RAW)
+    model = Completer(load_model("gru", gru.settings().model_dump(), artifacts), vocabulary, RAW)
     notebook = NotebookRNN(vocabulary.size).eval()
     ids = [torch.from_numpy(vocabulary.encode(text))[None] for text in texts]
     session = model.session()
     calls: dict[str, Callable[[int], object]] = {
         "notebook": lambda i: notebook.generate(ids[i % len(ids)], 1.0),
-        "cold": lambda i: len(model.apart().complete(texts[i % len(ids)], temperature=1.0, seed=i).text) == TARGET,
+        "cold": lambda i: (
+            len(model.with_own_cache().complete(texts[i % len(ids)], temperature=1.0, seed=i).text) == TARGET
+        ),
         "session": lambda i: len(session.complete(temperature=1.0, seed=i).text) == TARGET,
     }
 
@@ -224,9 +226,9 @@ def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
     def drawn(*shape: int) -> Floats:
         return generator.normal(0, 0.1, shape).astype(np.float32)
 
-    layer = Layer(drawn(size, 3 * hidden), drawn(hidden, 3 * hidden), drawn(3 * hidden), drawn(hidden, size))
+    layer = GRUWeights(drawn(size, 3 * hidden), drawn(hidden, 3 * hidden), drawn(3 * hidden), drawn(hidden, size))
     bias = drawn(size)
-    weights = layer.recurrent.size + layer.outward.size
+    weights = layer.recurrent.size + layer.output.size
     steps: dict[str, tuple[int, Callable[[NDArray[np.int64], Floats], object]]] = {
         "numpy fp32": (4, lambda ids, h: numpy_step(layer, bias, ids, h)),
         "torch fp32": (4, torch_step(layer, bias, torch.float32)),
@@ -234,8 +236,8 @@ def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
         "onnxruntime fp32": (4, onnx_step(layer, bias)),
         "onnxruntime int8": (1, QuantisedGRU([layer], bias).step),
     }
-    if code := engine_build.library():
-        kernel = native.Compiled(code, [layer], bias, size)
+    if code := engine_build.load_native():
+        kernel = native.NativeEngine(code, [layer], bias, size)
         rest = {batch: kernel.forgetful(batch) for batch in BATCHES}
         steps["compiled int8"] = 1, lambda ids, h: kernel.read(ids[:, None], (h, *rest[len(ids)]), 1)
     table: dict[str, Any] = {}
@@ -258,21 +260,21 @@ def _bound(
 
 
 def numpy_step(
-    layer: Layer, bias: Floats, ids: NDArray[np.int64], h: Floats
+    layer: GRUWeights, bias: Floats, ids: NDArray[np.int64], h: Floats
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """The same step with NumPy's matrix products."""
     width = h.shape[1]
-    x, g = layer.inward[ids], h @ layer.recurrent + layer.bias
+    x, g = layer.input[ids], h @ layer.recurrent + layer.bias
     gates = 1 / (1 + np.exp(-(x[:, : 2 * width] + g[:, : 2 * width])))
     new = np.tanh(x[:, 2 * width :] + gates[:, :width] * g[:, 2 * width :])
     after = new + gates[:, width:] * (h - new)
-    return after, after @ layer.outward + bias
+    return after, after @ layer.output + bias
 
 
-def torch_step(layer: Layer, bias: Floats, kind: torch.dtype) -> Callable[[NDArray[np.int64], Floats], object]:
+def torch_step(layer: GRUWeights, bias: Floats, kind: torch.dtype) -> Callable[[NDArray[np.int64], Floats], object]:
     """The same step with PyTorch."""
     inward, recurrent, added, outward, last = (
-        torch.from_numpy(a).to(kind) for a in (layer.inward, layer.recurrent, layer.bias, layer.outward, bias)
+        torch.from_numpy(a).to(kind) for a in (layer.input, layer.recurrent, layer.bias, layer.output, bias)
     )
 
     @torch.inference_mode()
@@ -288,18 +290,18 @@ def torch_step(layer: Layer, bias: Floats, kind: torch.dtype) -> Callable[[NDArr
     return step
 
 
-def onnx_step(layer: Layer, bias: Floats) -> Callable[[NDArray[np.int64], Floats], object]:
+def onnx_step(layer: GRUWeights, bias: Floats) -> Callable[[NDArray[np.int64], Floats], object]:
     """The same step in single precision on ONNX Runtime."""
-    g = Graph()
-    width, columns = layer.recurrent.shape[0], layer.outward.shape[1]
+    g = GraphBuilder()
+    width, columns = layer.recurrent.shape[0], layer.output.shape[1]
     both, third = g.whole(2 * width, width), g.whole(width, width)
-    x_gates, x_new = g.several(2, "Split", "read", both, axis=-1)
+    x_gates, x_new = g.add_multi(2, "Split", "read", both, axis=-1)
     product = g.add("Add", g.add("MatMul", "before", layer.recurrent), layer.bias)
-    h_gates, h_new = g.several(2, "Split", product, both, axis=-1)
-    reset, update = g.several(2, "Split", g.add("Sigmoid", g.add("Add", x_gates, h_gates)), third, axis=-1)
+    h_gates, h_new = g.add_multi(2, "Split", product, both, axis=-1)
+    reset, update = g.add_multi(2, "Split", g.add("Sigmoid", g.add("Add", x_gates, h_gates)), third, axis=-1)
     new = g.add("Tanh", g.add("Add", x_new, g.add("Mul", reset, h_new)))
     g.add("Add", new, g.add("Mul", update, g.add("Sub", "before", new)), output="after")
-    g.add("Add", g.add("MatMul", "after", layer.outward), bias, output="said")
+    g.add("Add", g.add("MatMul", "after", layer.output), bias, output="said")
     number = np.float32
     graph = g.write(
         "step",
@@ -309,7 +311,7 @@ def onnx_step(layer: Layer, bias: Floats) -> Callable[[NDArray[np.int64], Floats
     opened = session(graph)
 
     def step(ids: NDArray[np.int64], h: Floats) -> object:
-        return opened.run(None, {"read": layer.inward[ids], "before": h})
+        return opened.run(None, {"read": layer.input[ids], "before": h})
 
     return step
 
@@ -354,15 +356,15 @@ def bits(model: Completer) -> dict[str, float]:
 
     texts = [model.normalise(text) for text in sources.texts("lev30/validation")]
     assert model.model is not None
-    description, rounded = model.model.description, gru_graph.product
-    made = {"int8": model.runner}
+    description, rounded = model.model.description, gru_graph.quantized_matmul
+    made = {"int8": model.language_model}
     if description.family == "blend":
-        gru_graph.product = lambda g, x, weights: g.add("MatMul", x, weights)
+        gru_graph.quantized_matmul = lambda g, x, weights: g.add("MatMul", x, weights)
         artifacts = model_folder.read(Path("levantine")).artifacts
-        made["fp32"] = portable(lambda: load_runner("blend", description.settings, artifacts))
-        gru_graph.product = rounded
+        made["fp32"] = portable(lambda: load_model("blend", description.settings, artifacts))
+        gru_graph.quantized_matmul = rounded
     return {
-        name: float(sum(t.bits[:-1].sum() for t in follow(runner, model.vocabulary, texts)) / sum(map(len, texts)))
+        name: float(sum(t.bits[:-1].sum() for t in score_texts(runner, model.vocabulary, texts)) / sum(map(len, texts)))
         for name, runner in made.items()
     }
 

@@ -25,8 +25,8 @@ from safetensors.numpy import save as save_arrays
 import kammil
 from kammil import files, folder_swap
 from kammil import model_folder as folders
-from kammil.completion.scoring import follow
-from kammil.data.bloom import Seen
+from kammil.completion.scoring import score_texts
+from kammil.data.bloom import SeenTexts
 from kammil.errors import FolderError, KammilError
 from kammil.evaluation import baselines
 
@@ -78,9 +78,9 @@ def works_or_is_refused(folder: Path) -> None:
         model.complete("\ud800", length=3, temperature=0)
         assert len(model.score("شو").bits) == 3
         assert model.model is not None
-        assert Seen(model.model.seen).judge(TEXTS[0]) in {"new", "seen"}
+        assert SeenTexts(model.model.seen).is_memorised(TEXTS[0]) in {"new", "seen"}
         for runner in baselines.runners(model.model.baselines, model.vocabulary.size).values():
-            follow(runner, model.vocabulary, TEXTS)
+            score_texts(runner, model.vocabulary, TEXTS)
     except KammilError as error:
         check_sentence(str(error))
 
@@ -453,7 +453,7 @@ def test_a_refused_graph_prints_nothing(network: Path, capfd: pytest.CaptureFixt
 
 def fill(folder: Path, mark: str = "new") -> None:
     """Something that passes for a model folder."""
-    files.put(folder / folders.MODEL, json.dumps({"format": 1, "family": mark}).encode())
+    files.write_atomic(folder / folders.MODEL, json.dumps({"format": 1, "family": mark}).encode())
 
 
 def left_in(folder: Path) -> list[str]:
@@ -489,7 +489,7 @@ def test_a_crash_leaves_what_was_there(tmp_path: Path, error: type[BaseException
 def test_the_old_folder_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     with folders.new(tmp_path / "model") as draft:
         fill(draft, "old")
-        files.put(draft / "extra", b"")
+        files.write_atomic(draft / "extra", b"")
     with folders.new(tmp_path / "model", replace=True) as draft:
         fill(draft)
         assert family_in(tmp_path / "model") == "old"
@@ -593,12 +593,12 @@ def test_places_that_cannot_be_written(tmp_path: Path, name: str) -> None:
 
 
 def test_put_replaces_whole_files(tmp_path: Path) -> None:
-    files.put(tmp_path / "a", b"old")
-    files.put(tmp_path / "a", b"new")
+    files.write_atomic(tmp_path / "a", b"old")
+    files.write_atomic(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"new"
     assert left_in(tmp_path) == ["a"]
     with pytest.raises(FolderError, match="cannot write"):
-        files.put(tmp_path / "missing" / "a", b"")
+        files.write_atomic(tmp_path / "missing" / "a", b"")
 
 
 FULL = """

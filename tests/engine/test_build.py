@@ -13,10 +13,10 @@ import pytest
 from kammil.engine import build as engine_build
 
 pytestmark = pytest.mark.skipif(
-    engine_build.library() is None, reason="there was no C compiler when kammil was installed"
+    engine_build.load_native() is None, reason="there was no C compiler when kammil was installed"
 )
 needs_compiler = pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
-find = engine_build.library.__wrapped__
+find = engine_build.load_native.__wrapped__
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         return tmp_path / f"{level}.so"
 
     monkeypatch.setattr(engine_build, "build", path)
-    monkeypatch.setattr(engine_build, "library", find)
+    monkeypatch.setattr(engine_build, "load_native", find)
     return tmp_path
 
 
@@ -43,25 +43,25 @@ def compile_variant(folder: Path, old: str = "", new: str = "", *flags: str) -> 
 
 def test_no_build_is_used_where_none_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert find() is not None
-    assert "compiled engine" in engine_build.engine()
+    assert "compiled engine" in engine_build.engine_name()
     monkeypatch.setenv(engine_build.PORTABLE, "1")
     assert find() is None
-    monkeypatch.setattr(engine_build, "library", find)
-    assert "KAMMIL_PORTABLE is set" in engine_build.engine()
+    monkeypatch.setattr(engine_build, "load_native", find)
+    assert "KAMMIL_PORTABLE is set" in engine_build.engine_name()
 
 
 def test_a_build_that_cannot_be_loaded_is_not_used(builds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find() is None
-    assert "where there is a C compiler" in engine_build.engine()
+    assert "where there is a C compiler" in engine_build.engine_name()
     (builds / "0.so").write_bytes(b"\x7fELF, of another machine")
     assert find() is None
-    assert "install kammil again" in engine_build.engine()
+    assert "install kammil again" in engine_build.engine_name()
     (builds / "0.so").write_bytes(engine_build.SOURCE.with_name("_kernel_0.so").read_bytes())
     assert find() is not None
     monkeypatch.setattr(engine_build, "SOURCE", builds / "kernel.c")
     (builds / "kernel.c").write_text("of another source")
     assert find() is None
-    assert "0.so was made of another source" in engine_build.engine()
+    assert "0.so was made of another source" in engine_build.engine_name()
 
 
 @needs_compiler
@@ -85,21 +85,21 @@ def test_a_build_that_cannot_be_loaded_is_not_used(builds: Path, monkeypatch: py
 def test_a_build_that_disagrees_with_python_is_not_used(builds: Path, old: str, new: str, reason: str) -> None:
     compile_variant(builds, old, new)
     assert find() is None
-    assert reason in engine_build.engine()
+    assert reason in engine_build.engine_name()
 
 
 @needs_compiler
 def test_a_build_that_tells_something_unknown_to_python_is_not_used(builds: Path) -> None:
     compile_variant(builds, "CONSTANT(GATE_FEATURES),", "CONSTANT(GATE_FEATURES), CONSTANT(ROW_BLOCK),")
     assert find() is None
-    assert "ROW_BLOCK is 4 in the build and unknown in Python" in engine_build.engine()
+    assert "ROW_BLOCK is 4 in the build and unknown in Python" in engine_build.engine_name()
 
 
 @needs_compiler
 def test_a_build_that_is_slower_than_the_portable_engine_is_not_used(builds: Path) -> None:
     compile_variant(builds, "", "", "-O0", "-DKAMMIL_PLAIN")
     assert find() is None
-    assert "which is faster on this processor" in engine_build.engine()
+    assert "which is faster on this processor" in engine_build.engine_name()
 
 
 @needs_compiler

@@ -20,12 +20,12 @@ import kammil
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
 from kammil.engine.onnx.protobuf import metadata
-from kammil.engine.onnx.runtime import NetworkRunner
+from kammil.engine.onnx.runtime import OnnxModel
 from kammil.engine.quantization import unpack
 from kammil.errors import FolderError, KammilError, OptionError
 from kammil.exporting.example import EXAMPLE
 from kammil.exporting.onnx import WHOLE
-from kammil.language_model import Explaining
+from kammil.language_model import ExpertAttribution
 from kammil.models.registry import RUNNERS
 from kammil.text import TextRules
 
@@ -68,14 +68,14 @@ def test_the_file_says_what_the_folder_says(folder_of: FolderOf, tmp_path: Path,
         p.key: p.value if p.key == "family" else json.loads(p.value) for p in content.metadata_props
     }
     stored = folders.read(folder_of(family))
-    model = Completer(NetworkRunner(stored.artifacts.step or b""), stored.vocabulary, TextRules(), stored)
+    model = Completer(OnnxModel(stored.artifacts.step or b""), stored.vocabulary, TextRules(), stored)
     assert about["family"] == family and about["rules"] == TextRules().to_dict()
     assert [model.vocabulary.piece(id) for id in range(model.vocabulary.size)] == about["vocabulary"]
 
     specials: dict[str, int] = about["specials"]
     table: dict[str, int] = {c: id for id, c in enumerate(about["vocabulary"]) if c}
     read = [specials["bos"], *(table.get(c, specials["unk"]) for c in "شو رأيك نطلع بكرا؟ 🦊")]
-    expected, _ = model.runner.read(np.array([read]), model.runner.start(1))
+    expected, _ = model.language_model.forward(np.array([read]), model.language_model.initial_state(1))
     assert step_by_step(made.file, read) == pytest.approx(expected[0], abs=1e-5)
     for prompt in PROMPTS:
         assert runs(made.example, prompt) == prompt + model.complete(prompt, temperature=0).text
@@ -94,11 +94,13 @@ def test_the_networks_of_a_blend_are_what_their_weights_say(folder_of: FolderOf,
     weights = {k: v.astype(np.float64) for k, v in unpack(folders.read(folder_of("blend")).artifacts.weights).items()}
     assert step_by_step(made.file, read) == pytest.approx(gru(weights, read), abs=1e-5)
     # The runner of a blend rounds its networks to whole numbers; else they are the same.
-    assert isinstance(model.runner, Explaining)
-    added, _ = model.runner.contributions(np.array([read]), model.runner.start(1))  # (1, T, 1 + K, V)
+    assert isinstance(model.language_model, ExpertAttribution)
+    added, _ = model.language_model.expert_scores(
+        np.array([read]), model.language_model.initial_state(1)
+    )  # (1, T, 1 + K, V)
     scores = added[0, :, 0].astype(np.float64)
     assert step_by_step(made.file, read) == pytest.approx(normalised(scores), abs=0.1)
-    greedy = Completer(NetworkRunner(made.file.read_bytes()), model.vocabulary, model.rules)
+    greedy = Completer(OnnxModel(made.file.read_bytes()), model.vocabulary, model.rules)
     for prompt in PROMPTS:
         assert runs(made.example, prompt) == prompt + greedy.complete(prompt, temperature=0).text
 

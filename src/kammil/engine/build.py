@@ -26,14 +26,14 @@ _INPUTS, _OUTPUTS, _RUNS = 256, 768, 20
 
 
 @lru_cache(1)
-def library() -> ctypes.CDLL | None:
+def load_native() -> ctypes.CDLL | None:
     """The best build that this machine can run; None where the portable engine is to be used."""
     return _find()[0]
 
 
-def engine() -> str:
+def engine_name() -> str:
     """Which engine runs blends and GRUs here and why, in a sentence."""
-    if library():
+    if load_native():
         return "Blends and GRUs run in the compiled engine."
     return f"Blends and GRUs run in the portable engine{_find()[1]}."
 

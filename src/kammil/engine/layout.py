@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from kammil.engine.quantization import MOST
-from kammil.engine.weights import STEPS
+from kammil.engine.quantization import WEIGHT_MAX
+from kammil.engine.weights import STATE_MAX
 from kammil.ngrams.adaptive import ID_BITS, LEVELS
 from kammil.ngrams.contexts import WORD_KINDS
-from kammil.ngrams.features import CLUES, FEATURES
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 from kammil.ngrams.text_cache import WINDOW
 from kammil.vocabulary import PAD
 
@@ -34,14 +34,14 @@ MESSAGE_HEADER = 4 + 3 * LEVELS
 """Numbers before the arrays of a request."""
 
 _CONSTANTS = {
-    "GATE_FEATURES": CLUES,
-    "SCORE_FEATURES": FEATURES,
+    "GATE_FEATURES": GATE_FEATURES,
+    "SCORE_FEATURES": SCORE_FEATURES,
     "WINDOW": WINDOW,
     "PAD": PAD,
     "WORD_STATE": WORD_STATE,
-    "STATE_ZERO": STEPS + 1,
-    "STATE_MAX": STEPS,
-    "WEIGHT_MAX": MOST,
+    "STATE_ZERO": STATE_MAX + 1,
+    "STATE_MAX": STATE_MAX,
+    "WEIGHT_MAX": WEIGHT_MAX,
     "COLUMN_BLOCK": COLUMN_BLOCK,
     "INPUT_GROUP": INPUT_GROUP,
     "LOG_TABLE_SIZE": LOG_TABLE_SIZE,
@@ -111,7 +111,7 @@ class Model(ctypes.Structure):
 
 
 class SortedCounts(ctypes.Structure):
-    """Counts learnt at run time, as `Level.address` gives them."""
+    """Counts learnt at run time, as `ngrams.adaptive.SortedCounts.addresses` gives them."""
 
     dtypes: ClassVar[Dtypes] = {}
     _fields_ = _numbers("pairs", "counts", "size")

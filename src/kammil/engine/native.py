@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from kammil.engine import layout
 from kammil.engine.layout import (
     COLUMN_BLOCK,
     CONTEXT_OF_WORDS,
@@ -25,78 +26,79 @@ from kammil.engine.layout import (
     LOG_TABLE_SIZE,
     MESSAGE_HEADER,
     WORD_STATE,
-    GRUWeights,
-    Model,
-    QuantizedMatrix,
-    Request,
 )
-from kammil.engine.quantization import rounded
-from kammil.engine.weights import STEPS, Layer, Panel, inward, present
+from kammil.engine.quantization import quantize_rows
+from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.ngrams.adaptive import LEVELS, Level
+from kammil.ngrams.adaptive import LEVELS, SortedCounts
 from kammil.ngrams.contexts import WORD_KINDS
 from kammil.ngrams.features import Floats
-from kammil.ngrams.index import Ledger
+from kammil.ngrams.index import CountIndex
 from kammil.ngrams.text_cache import WINDOW
 from kammil.vocabulary import EOS
 
 _ALIGNMENT = 64
 _NO_MEMORY = -1
 _INT64, _UINT64, _FLOAT32, _UINT32 = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
-_REQUEST_DTYPES = tuple(map(np.dtype, Request.dtypes.values()))
+_REQUEST_DTYPES = tuple(map(np.dtype, layout.Request.dtypes.values()))
 _HEADER = Struct(f"{MESSAGE_HEADER}q")
 _nbytes = attrgetter("nbytes")
 
 
-def suits(ledger: Ledger) -> bool:
+def suits(index: CountIndex) -> bool:
     """Whether the tables' numbers fit the types of `kernel.c`; few tables have one that takes more than 16 bits."""
-    table = ledger.layout
-    return table.lost.dtype == table.ids.dtype == table.counts.dtype == np.uint16
+    table = index.arrays
+    return table.pruned.dtype == table.ids.dtype == table.counts.dtype == np.uint16
 
 
-class Compiled:
+class NativeEngine:
     """Reads ids as the reference engine does, for a blend or for a GRU alone, which has no experts.
 
     Args:
-        code: a build, as `build.library` opens it.
-        layers: M networks of one size, whose `outward` leads to the logits and to the gates' hidden layers, (H, V + G).
+        code: a build, as `build.load_native` opens it.
+        layers: M networks of one size, whose `output` leads to the logits and to the gates' hidden layers, (H, V + G).
         bias: (V + M * G,): of the logits and of the gates' hidden layers, for all networks together.
         size: V.
-        panel: the experts, whose ledger it must suit.
+        blend: the experts and the gate; `suits` must be true of its index.
     """
 
     def __init__(
-        self, code: ctypes.CDLL, layers: Sequence[Layer], bias: Floats, size: int, panel: Panel | None = None
+        self,
+        code: ctypes.CDLL,
+        layers: Sequence[GRUWeights],
+        bias: Floats,
+        size: int,
+        blend: BlendWeights | None = None,
     ) -> None:
         """Copy the weights into the layout of `kernel.c`."""
-        self._code, self._adaptive = code, panel.learnt if panel else None
+        self._code, self._adaptive = code, blend.adaptive if blend else None
         self._size, self._width = size, sum(len(layer.recurrent) for layer in layers)
-        self._cache_types = len(panel.columns) if panel else 0
-        context_types, self._max_order = (len(panel.contexts.kinds), panel.contexts.longest) if panel else (0, 0)
-        self._experts = panel.gate.experts if panel else 0
+        self._cache_types = len(blend.columns) if blend else 0
+        context_types, self._max_order = (len(blend.contexts.kinds), blend.contexts.longest) if blend else (0, 0)
+        self._experts = blend.gate.experts if blend else 0
         self._arrays: list[NDArray[Any]] = []
-        pointers = self._panel_pointers(bias, size, panel) if panel else {"bias": self._pointer(bias, np.float32)}
+        pointers = self._blend_pointers(bias, size, blend) if blend else {"bias": self._pointer(bias, np.float32)}
         networks = [
-            GRUWeights(
+            layout.GRUWeights(
                 self._matrix(layer.recurrent),
-                self._matrix(layer.outward),
-                *map(self._pointer, inward(layer), GRUWeights.dtypes.values()),
+                self._matrix(layer.output),
+                *map(self._pointer, input_gates(layer), layout.GRUWeights.dtypes.values()),
             )
             for layer in layers
         ]
-        self._networks = (GRUWeights * len(networks))(*networks)
-        self._model = Model(
+        self._networks = (layout.GRUWeights * len(networks))(*networks)
+        self._model = layout.Model(
             vocabulary=size,
             networks=len(layers),
             hidden=len(layers[0].recurrent),
             gate=(len(bias) - size) // len(layers),
-            tables=panel.ledger.counted // context_types if panel else 0,
+            tables=blend.index.table_experts // context_types if blend else 0,
             context_types=context_types,
             cache_types=self._cache_types,
             max_order=self._max_order,
-            bucket_size=panel.ledger.layout.window if panel else 0,
-            large_size=len(panel.ledger.layout.larger[0]) if panel else 0,
-            uses_words=panel is not None and any(name in WORD_KINDS for name in panel.contexts.kinds),
+            bucket_size=blend.index.arrays.window if blend else 0,
+            large_size=len(blend.index.arrays.larger[0]) if blend else 0,
+            uses_words=blend is not None and any(name in WORD_KINDS for name in blend.contexts.kinds),
             gru=self._networks,
             **pointers,
         )
@@ -104,34 +106,34 @@ class Compiled:
         # Not at exit: a thread may still be in a call.
         weakref.finalize(self, _free_scratch, code, self._model).atexit = False
 
-    def _panel_pointers(self, bias: Floats, size: int, panel: Panel) -> dict[str, int]:
-        """The addresses of the arrays of `Model` that the experts need, and of the bias."""
-        contexts, gate, table = panel.contexts, panel.gate, panel.ledger.layout
-        bias, feature_weights = present(bias, gate, size)
+    def _blend_pointers(self, bias: Floats, size: int, blend: BlendWeights) -> dict[str, int]:
+        """The addresses of the arrays of `layout.Model` that the experts need, and of the bias."""
+        contexts, gate, table = blend.contexts, blend.gate, blend.index.arrays
+        bias, feature_weights = fold_absent_feature(bias, gate, size)
         arrays = {
             "bias": bias,
             "feature_weights": feature_weights,
             "score_weights": gate.trust.T,
             "score_bias": gate.bias,
             "log_table": np.log1p(10 * np.arange(LOG_TABLE_SIZE)),
-            "adaptive_weights": panel.learnt.believed,
+            "adaptive_weights": blend.adaptive.believed,
             "id_hashes": contexts.numbers,
             "salts": contexts.salts,
-            "context_spec": [order or CONTEXT_OF_WORDS[name] for name, order in contexts.recipe],
+            "context_spec": [order or CONTEXT_OF_WORDS[name] for name, order in contexts.spec],
             "in_word": contexts.in_word,
-            "cache_columns": panel.columns,
+            "cache_columns": blend.columns,
             "bucket_shifts": table.shifts,
             "bucket_offsets": table.firsts,
             "bucket_begins": table.index,
             "table_keys": table.keys,
             "follower_begins": table.starts,
-            "pruned": table.lost,
+            "pruned": table.pruned,
             "follower_ids": table.ids,
             "follower_counts": table.counts,
             "large_positions": table.larger[0],
             "large_counts": table.larger[1],
         }
-        return {name: self._pointer(array, Model.dtypes[name]) for name, array in arrays.items()}
+        return {name: self._pointer(array, layout.Model.dtypes[name]) for name, array in arrays.items()}
 
     @staticmethod
     def forgetful(batch: int) -> State:
@@ -152,7 +154,7 @@ class Compiled:
     def draw(
         self, state: State, chances: NDArray[np.float64], temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """Sample up to n ids in one call, and stop after an end of text; see `Drawing.draw`."""
+        """Sample up to n ids in one call, and stop after an end of text; see `BulkSampler.sample`."""
         n, length = len(chances), state[-1].shape[1]
         if refused.shape != (self._size,):
             raise ValueError(f"refused has the shape {refused.shape}, where {(self._size,)} is expected")
@@ -185,11 +187,11 @@ class Compiled:
         return log_probs, self._state(after, batch, length)
 
     @property
-    def _adaptive_counts(self) -> tuple[Level, ...]:
+    def _adaptive_counts(self) -> tuple[SortedCounts, ...]:
         """A snapshot of the adaptive counts. Keep a reference while C reads it: learning replaces the arrays."""
-        return self._adaptive.levels if self._adaptive else (Level(),) * LEVELS
+        return self._adaptive.levels if self._adaptive else (SortedCounts(),) * LEVELS
 
-    def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[Level]) -> bytes:
+    def _message(self, ids: Ids, state: State, last: int, adaptive: Sequence[SortedCounts]) -> bytes:
         """Pack a request into one piece of memory, as `parse_request` of `kernel.c` takes it apart.
 
         One piece has one address; to ask NumPy for the address of each array takes a microsecond apiece.
@@ -197,7 +199,7 @@ class Compiled:
         batch, time = ids.shape
         hidden, recent_ids, word_state, cached_keys, cached_ids = state
         length = cached_ids.shape[1]
-        addresses = (number for counts in adaptive for number in counts.address)
+        addresses = (number for counts in adaptive for number in counts.addresses)
         message: list[Any] = [_HEADER.pack(batch, time, last, length, *addresses)]
         arrays = ids, recent_ids, word_state, cached_ids, hidden, cached_keys
         message += map(np.ascontiguousarray, arrays, _REQUEST_DTYPES)
@@ -218,19 +220,21 @@ class Compiled:
         """Bytes of the state of one text whose cache holds `length` ids."""
         return 8 * (self._max_order + WORD_STATE + length) + 4 * (self._width + length * self._cache_types)
 
-    def _matrix(self, weights: Floats) -> QuantizedMatrix:
+    def _matrix(self, weights: Floats) -> layout.QuantizedMatrix:
         """Quantize weights (inputs, N) by output, pad them with zeros, and store them in blocks."""
-        quantized, scales = rounded(weights.T)  # (N, inputs), (N,)
+        quantized, scales = quantize_rows(weights.T)  # (N, inputs), (N,)
         blocks = (COLUMN_BLOCK, INPUT_GROUP)
         outputs, inputs = (-(-size // block) * block for size, block in zip(quantized.shape, blocks, strict=True))
         padded = np.zeros((outputs, inputs), np.int8)
         padded[: quantized.shape[0], : quantized.shape[1]] = quantized
         product_scales = np.zeros(outputs, np.float32)
-        product_scales[: len(scales)] = scales / np.float32(STEPS)
+        product_scales[: len(scales)] = scales / np.float32(STATE_MAX)
         blocked = padded.reshape(outputs // COLUMN_BLOCK, COLUMN_BLOCK, inputs // INPUT_GROUP, INPUT_GROUP)
-        zero_offsets = padded.sum(axis=1, dtype=np.int32) * np.int32(STEPS + 1)
+        zero_offsets = padded.sum(axis=1, dtype=np.int32) * np.int32(STATE_MAX + 1)
         arrays = blocked.swapaxes(1, 2), product_scales, zero_offsets
-        return QuantizedMatrix(*map(self._pointer, arrays, QuantizedMatrix.dtypes.values()), inputs, outputs)
+        return layout.QuantizedMatrix(
+            *map(self._pointer, arrays, layout.QuantizedMatrix.dtypes.values()), inputs, outputs
+        )
 
     def _pointer(self, values: ArrayLike, kind: DTypeLike) -> int:
         """The address of an array of the values, which lives as long as the engine."""
@@ -245,7 +249,7 @@ class Compiled:
         return array.ctypes.data
 
 
-def _free_scratch(code: ctypes.CDLL, model: Model) -> None:
+def _free_scratch(code: ctypes.CDLL, model: layout.Model) -> None:
     code.kammil_free(ctypes.byref(model))
 
 

@@ -11,15 +11,15 @@ from dataclasses import replace
 import numpy as np
 
 from kammil.engine.onnx.blend_graph import Mixture
-from kammil.engine.weights import Layer, Panel
+from kammil.engine.weights import BlendWeights, GRUWeights
 from kammil.language_model import Ids, LogProbabilities, State
 from kammil.ngrams.count_table import keys_of
 from kammil.ngrams.features import Floats
-from kammil.ngrams.index import Known
-from kammil.ngrams.text_cache import History
+from kammil.ngrams.index import IndexMatches
+from kammil.ngrams.text_cache import TextCache
 
 
-class Portable:
+class ReferenceEngine:
     """Reads ids: hashes contexts, looks them up, steps the networks and mixes.
 
     Args:
@@ -29,12 +29,12 @@ class Portable:
         panel: the experts.
     """
 
-    def __init__(self, layers: Sequence[Layer], bias: Floats, size: int, panel: Panel) -> None:
+    def __init__(self, layers: Sequence[GRUWeights], bias: Floats, size: int, panel: BlendWeights) -> None:
         """Open the graphs."""
-        self._contexts, self._columns, self._ledger = panel.contexts, panel.columns, panel.ledger
-        self._learnt = panel.learnt
-        self._history = History(len(panel.columns))
-        self._counted, self._experts = panel.ledger.counted, panel.gate.experts
+        self._contexts, self._columns, self._ledger = panel.contexts, panel.columns, panel.index
+        self._learnt = panel.adaptive
+        self._history = TextCache(len(panel.columns))
+        self._counted, self._experts = panel.index.table_experts, panel.gate.experts
         self._size = size
         self._mixture = Mixture([_among(layers, i, size) for i in range(len(layers))], bias, panel.gate, size)
 
@@ -57,12 +57,12 @@ class Portable:
         id = int(ids[0, 0])
         hashes, word = self._contexts.read_one(id, recent[0].tolist(), words[0].tolist())
         keys = keys_of(hashes)
-        known = self._ledger.read(keys[None])
+        known = self._ledger.look_up(keys[None])
         if len(self._learnt):
-            known = self._learnt.over(known, keys[None], self._experts)
+            known = self._learnt.look_up(known, keys[None], self._experts)
         followers, history = self._history.step_one(id, keys[self._columns], tuple(history))
         if followers:
-            known = known.and_(Known.at_first(followers, self._counted))
+            known = known.extended(IndexMatches.at_first_position(followers, self._counted))
         hidden, shares = self._mixture.read(ids, before.astype(np.float32, copy=False), known, last=1)
         context = np.concatenate([recent[:, 1:], ids], axis=1), np.array([word], np.uint64)
         return shares, (hidden, *context, *history)
@@ -79,31 +79,31 @@ class Portable:
         added[position.repeat(widths), expert.repeat(widths) + 1, known.followers[0]] = shares
         return added, (hidden, *later)
 
-    def _gather(self, ids: Ids, state: State, *, wanted: int) -> tuple[Known, State]:
+    def _gather(self, ids: Ids, state: State, *, wanted: int) -> tuple[IndexMatches, State]:
         """What the experts know of the last positions of a piece, P = B * wanted, and the state of contexts and history
         after the piece."""
         batch, time = ids.shape
         _, recent, words, *history = state
-        hashes, context = self._contexts.read(ids, (recent, words))
+        hashes, context = self._contexts.hash_contexts(ids, (recent, words))
         keys = keys_of(hashes)  # (B, T, K)
         if time == wanted == 1:
             found, history = self._history.step(ids[:, 0], keys[:, 0, self._columns], tuple(history))
         else:
-            read, history = self._history.read(ids, keys[..., self._columns], tuple(history), last=wanted)
-            found = read.places, read.ids, read.counts.astype(np.int64)
-        known = Known.of(*found, len(self._columns), self._counted, self._experts)
+            read, history = self._history.look_up(ids, keys[..., self._columns], tuple(history), last=wanted)
+            found = read.flat_index, read.ids, read.counts.astype(np.int64)
+        known = IndexMatches.of(*found, len(self._columns), self._counted, self._experts)
         if wanted:
             flat = keys[:, time - wanted :].reshape(batch * wanted, -1)  # (P, K)
-            seen = self._ledger.read(flat)
-            known = (self._learnt.over(seen, flat, self._experts) if len(self._learnt) else seen).and_(known)
+            seen = self._ledger.look_up(flat)
+            known = (self._learnt.look_up(seen, flat, self._experts) if len(self._learnt) else seen).extended(known)
         return known, (*context, *history)
 
 
-def _among(layers: Sequence[Layer], number: int, size: int) -> Layer:
+def _among(layers: Sequence[GRUWeights], number: int, size: int) -> GRUWeights:
     """A network from which all gates hear something, (H, V + M * G): those of the others zeros."""
-    own = layers[number].outward
+    own = layers[number].output
     wide = own.shape[1] - size
     outward = np.zeros((len(own), size + len(layers) * wide), np.float32)
     outward[:, :size] = own[:, :size]
     outward[:, size + number * wide : size + (number + 1) * wide] = own[:, size:]
-    return replace(layers[number], outward=outward)
+    return replace(layers[number], output=outward)

@@ -22,12 +22,12 @@ from typing import Literal
 
 from kammil import model_folder as folders
 from kammil.engine.onnx.protobuf import metadata
-from kammil.engine.onnx.runtime import NetworkRunner, session
+from kammil.engine.onnx.runtime import OnnxModel, session
 from kammil.engine.quantization import unpack
 from kammil.errors import FolderError, OptionError
-from kammil.models.blend.settings import BlendSettings, prefixes_of
+from kammil.models.blend.settings import BlendSettings, member_prefixes
 from kammil.models.gru.onnx import graph
-from kammil.models.registry import load_runner
+from kammil.models.registry import load_model
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -46,7 +46,7 @@ _REFUSED = {
 """Why the other families do not fit."""
 
 
-def write(model: folders.Model, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
+def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
     """The file of a model, and what is not in it; `OptionError` for a family that does not fit."""
     family = model.description.family
     if part == "network":
@@ -64,17 +64,17 @@ def write(model: folders.Model, part: Literal["all", "network"]) -> tuple[bytes,
     return _file(model, family, model.artifacts.step), None
 
 
-def _networks(model: folders.Model) -> bytes:
+def _networks(model: folders.ModelFiles) -> bytes:
     """The graph of a blend's networks: what it says where no context was ever seen."""
     settings = model.description.settings
-    load_runner("blend", settings, model.artifacts)  # refuses arrays that do not fit, with its own sentence
+    load_model("blend", settings, model.artifacts)  # refuses arrays that do not fit, with its own sentence
     weights = unpack(model.artifacts.weights)
-    return graph("kammil-blend-network", weights, prefixes_of(BlendSettings.model_validate(settings).networks))
+    return graph("kammil-blend-network", weights, member_prefixes(BlendSettings.model_validate(settings).networks))
 
 
-def _file(model: folders.Model, family: str, step: bytes) -> bytes:
+def _file(model: folders.ModelFiles, family: str, step: bytes) -> bytes:
     """A graph and its metadata, opened to see that they are there."""
-    if NetworkRunner(step).vocabulary_size != model.vocabulary.size:
+    if OnnxModel(step).vocabulary_size != model.vocabulary.size:
         raise FolderError("step.onnx and vocabulary.json are of two models; copy the model folder again.")
     about = _about(model, family)
     content = step + metadata(about)
@@ -83,7 +83,7 @@ def _file(model: folders.Model, family: str, step: bytes) -> bytes:
     return content
 
 
-def _about(model: folders.Model, family: str) -> Mapping[str, str]:
+def _about(model: folders.ModelFiles, family: str) -> Mapping[str, str]:
     """The metadata."""
     vocabulary = model.vocabulary
     return {

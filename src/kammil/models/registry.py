@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.language_model import Artifacts, Ids, Runner, Settings
+from kammil.language_model import Artifacts, Ids, LanguageModel, Settings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from kammil.engine.onnx.runtime import NetworkRunner
-    from kammil.models.blend.experts import Experts
-    from kammil.models.subwords.pretokenize import Segmentation
+    from kammil.engine.onnx.runtime import OnnxModel
+    from kammil.models.blend.experts import NgramExperts
+    from kammil.models.subwords.pretokenize import Segmenter
     from kammil.vocabulary import CharacterVocabulary
 
 
@@ -40,7 +40,7 @@ class Neural:
     """(V, settings) -> a new network."""
     export: Callable[[Any], Artifacts]
     """The trained network -> its running side."""
-    segment: Callable[[Sequence[Ids], CharacterVocabulary, Any], Segmentation] | None = None
+    segment: Callable[[Sequence[Ids], CharacterVocabulary, Any], Segmenter] | None = None
     """(training texts, vocabulary, settings) -> units, for a network over units instead of characters: then the first
     argument of `build` is their number."""
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -52,7 +52,7 @@ class Blended:
     """A family that counts and learns by gradient descent, both at once."""
 
     settings: type[Settings]
-    experts: Callable[..., Experts]
+    experts: Callable[..., NgramExperts]
     """Counts the texts; see `blend.Experts`."""
     build: Callable[[int, Any, int], nn.Module]
     """(V, settings, number of experts) -> a new network and gate."""
@@ -103,14 +103,14 @@ def _words() -> Neural:
     from kammil.models.gru import network as gru_network
     from kammil.models.subwords import words
 
-    return Neural(words.WordSettings, gru_network.build, gru_network.export, words.segment)
+    return Neural(words.WordSettings, gru_network.build, gru_network.export, words.word_segmenter)
 
 
 def _subwords() -> Neural:
     from kammil.models.gru import network as gru_network
     from kammil.models.subwords import bpe
 
-    return Neural(bpe.SubwordSettings, gru_network.build, gru_network.export, bpe.segment)
+    return Neural(bpe.SubwordSettings, gru_network.build, gru_network.export, bpe.bpe_segmenter)
 
 
 def _blend() -> Blended:
@@ -122,7 +122,7 @@ def _blend() -> Blended:
     # than 8 passes over-fit.
     return Blended(
         blend_settings.BlendSettings,
-        blend_experts.Experts,
+        blend_experts.NgramExperts,
         blend_merge.build,
         blend_merge.export,
         blend_merge.inherit,
@@ -167,43 +167,43 @@ def settings_of(chosen: Family, values: dict[str, Any]) -> Settings:
         raise OptionError(f"{name} is {first['input']!r}, but: {first['msg'].lower()}.") from error
 
 
-def _open_network(_settings: Mapping[str, Any], artifacts: Artifacts) -> NetworkRunner:
-    from kammil.engine.onnx.runtime import NetworkRunner
+def _open_network(_settings: Mapping[str, Any], artifacts: Artifacts) -> OnnxModel:
+    from kammil.engine.onnx.runtime import OnnxModel
 
     if artifacts.step is None:
         raise FolderError("step.onnx is missing; copy the model folder again.")
-    return NetworkRunner(artifacts.step)
+    return OnnxModel(artifacts.step)
 
 
-def _open_gru(_settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.gru.model import GRURunner
+def _open_gru(_settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.gru.model import GRUModel
 
     if artifacts.step is None:  # it is what other engines run; a folder without it is not whole
         raise FolderError("step.onnx is missing; copy the model folder again.")
-    return GRURunner(artifacts.weights)
+    return GRUModel(artifacts.weights)
 
 
-def _open_ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.ngram.model import NGramRunner, NGramSettings
+def _open_ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.ngram.model import NGramModel, NGramSettings
 
-    return NGramRunner(NGramSettings.model_validate(settings), artifacts.weights)
-
-
-def _open_units(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.subwords.model import UnitRunner
-    from kammil.models.subwords.trie import Units
-
-    return UnitRunner(_open_network(settings, artifacts), Units.from_arrays(artifacts.weights))
+    return NGramModel(NGramSettings.model_validate(settings), artifacts.weights)
 
 
-def _open_blend(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.blend.model import BlendRunner
+def _open_units(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.subwords.model import UnitModel
+    from kammil.models.subwords.trie import UnitVocabulary
+
+    return UnitModel(_open_network(settings, artifacts), UnitVocabulary.from_arrays(artifacts.weights))
+
+
+def _open_blend(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.blend.model import BlendModel
     from kammil.models.blend.settings import BlendSettings
 
-    return BlendRunner(BlendSettings.model_validate(settings), artifacts.weights)
+    return BlendModel(BlendSettings.model_validate(settings), artifacts.weights)
 
 
-RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], Runner]] = {
+RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], LanguageModel]] = {
     "ngram": _open_ngram,
     "gru": _open_gru,
     "words": _open_units,
@@ -215,7 +215,7 @@ RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], Runner]] = {
 """The running side of each family."""
 
 
-def load_runner(family: str, settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+def load_model(family: str, settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
     """The running side of a saved model; `FolderError` if the family is unknown or its settings are not valid."""
     if family not in RUNNERS:
         known = ", ".join(RUNNERS)

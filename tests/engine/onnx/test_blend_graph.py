@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from kammil.engine.onnx.blend_graph import Mixture, _graph  # pyright: ignore[reportPrivateUsage]
-from kammil.engine.weights import Gate, Layer
-from kammil.ngrams.count_table import Entries
-from kammil.ngrams.features import CLUES, FEATURES, Floats, evidence
-from kammil.ngrams.index import Known
+from kammil.engine.weights import GateWeights, GRUWeights
+from kammil.ngrams.count_table import Matches
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, expert_features
+from kammil.ngrams.index import IndexMatches
 
 SIZE, HIDDEN, GATE, EXPERTS = 9, 6, 5, 3
 
@@ -19,12 +19,14 @@ def drawn(*shape: int) -> Floats:
     return np.random.default_rng(sum(shape)).normal(0, 0.5, shape).astype(np.float32)
 
 
-LAYER = Layer(
+LAYER = GRUWeights(
     drawn(SIZE, 3 * HIDDEN), drawn(HIDDEN, 3 * HIDDEN), drawn(3 * HIDDEN), np.zeros((HIDDEN, SIZE + GATE), np.float32)
 )
 BIAS = drawn(SIZE + GATE)
-OURS = Gate(drawn(CLUES * EXPERTS, GATE), drawn(GATE, FEATURES * EXPERTS), drawn(FEATURES * EXPERTS))
-ENTRIES = Entries(
+OURS = GateWeights(
+    drawn(GATE_FEATURES * EXPERTS, GATE), drawn(GATE, SCORE_FEATURES * EXPERTS), drawn(SCORE_FEATURES * EXPERTS)
+)
+ENTRIES = Matches(
     np.array([[3, 0, 9], [0, 1, 0], [0, 0, 0]], np.float32),
     np.array([[2, 0, 2], [0, 1, 0], [0, 0, 0]], np.float32),
     np.array([0, 0, 2, 2, 4]),
@@ -34,14 +36,14 @@ ENTRIES = Entries(
 """What three experts saw follow at three positions; at the last of them nothing is known."""
 
 
-KNOWN = Known.of(ENTRIES.places, ENTRIES.ids, ENTRIES.counts.astype(np.int64), EXPERTS, 0, EXPERTS)
+KNOWN = IndexMatches.of(ENTRIES.flat_index, ENTRIES.ids, ENTRIES.counts.astype(np.int64), EXPERTS, 0, EXPERTS)
 
 
-def by_hand(entries: Entries) -> Floats:
+def by_hand(entries: Matches) -> Floats:
     """Scores (P, V): the network says its bias alone, and each follower is weighted as the gate says."""
-    seen = evidence([entries])
-    inner = np.maximum(seen.clues @ OURS.heard + BIAS[SIZE:], 0)
-    trust = (inner @ OURS.trust + OURS.bias).reshape(-1, FEATURES)  # (P * K, FEATURES)
+    seen = expert_features([entries])
+    inner = np.maximum(seen.clues @ OURS.features + BIAS[SIZE:], 0)
+    trust = (inner @ OURS.trust + OURS.bias).reshape(-1, SCORE_FEATURES)  # (P * K, FEATURES)
     scores = np.tile(BIAS[:SIZE], (len(entries.totals), 1))
     np.add.at(scores, (seen.places // EXPERTS, seen.ids), (trust[seen.places] * seen.features).sum(axis=1))
     return scores
@@ -67,7 +69,7 @@ def test_parts_add_up() -> None:
 @pytest.mark.parametrize("last", [0, 1, 2])
 def test_nothing_may_be_known_or_asked(last: int) -> None:
     mixture = Mixture([LAYER], BIAS, OURS, SIZE)
-    nothing = Known(np.zeros((3, 0), np.int64), np.zeros((2, 0), np.int64))
+    nothing = IndexMatches(np.zeros((3, 0), np.int64), np.zeros((2, 0), np.int64))
     after, shares = mixture.read(np.array([[1, 2], [3, 4]]), np.zeros((2, HIDDEN), np.float32), nothing, last=last)
     assert after.shape == (2, HIDDEN) and shares.shape == (2, last, SIZE)
     assert np.exp(shares).sum(axis=-1) == pytest.approx(np.ones((2, last)), abs=1e-5)

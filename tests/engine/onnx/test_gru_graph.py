@@ -10,23 +10,23 @@ import pytest
 import torch
 
 from kammil.engine.onnx.gru_graph import QuantisedGRU, graph_of
-from kammil.engine.weights import Layer  # pyright: ignore[reportPrivateUsage]
+from kammil.engine.weights import GRUWeights  # pyright: ignore[reportPrivateUsage]
 
 SIZE, HIDDEN, ASKED = 30, 24, 40
 
 
-def layers(networks: int) -> tuple[list[Callable[[torch.Tensor], np.ndarray]], list[Layer]]:
+def layers(networks: int) -> tuple[list[Callable[[torch.Tensor], np.ndarray]], list[GRUWeights]]:
     """What gives the state after some ids in single precision, and the same network for us."""
     torch.manual_seed(0)
     theirs = [torch.nn.GRU(8, HIDDEN, batch_first=True) for _ in range(networks)]
     embedding = torch.randn(SIZE, 8)
-    ours: list[Layer] = []
+    ours: list[GRUWeights] = []
     for gru in theirs:
         w = {name: value.detach() for name, value in gru.named_parameters()}
         inward = embedding @ w["weight_ih_l0"].T + w["bias_ih_l0"]
         outward = torch.randn(HIDDEN, ASKED)
         parts = (inward, w["weight_hh_l0"].T, w["bias_hh_l0"], outward)
-        ours.append(Layer(*(np.ascontiguousarray(part.numpy()) for part in parts)))
+        ours.append(GRUWeights(*(np.ascontiguousarray(part.numpy()) for part in parts)))
     return [(lambda ids, gru=gru: gru(embedding[ids])[1][0].numpy()) for gru in theirs], ours
 
 
@@ -43,7 +43,7 @@ def test_it_steps_as_in_single_precision(networks: int) -> None:
     with torch.no_grad():
         ends = [end(torch.from_numpy(ids)) for end in theirs]
     assert state == pytest.approx(np.concatenate(ends, axis=1), abs=0.02)
-    heard = sum(end @ layer.outward for end, layer in zip(ends, ours, strict=True)) + bias
+    heard = sum(end @ layer.output for end, layer in zip(ends, ours, strict=True)) + bias
     assert said == pytest.approx(heard, abs=0.3)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from kammil.engine.onnx.graph import Graph
+from kammil.engine.onnx.graph import GraphBuilder
 from kammil.engine.onnx.protobuf import OURS, Attribute, Node, Value, model
 from kammil.engine.onnx.runtime import session
 from kammil.models.attention import network as attention_network
@@ -65,15 +65,15 @@ def test_every_family_writes_a_sound_graph() -> None:
 
 
 def test_a_graph_within_a_graph_uses_what_is_around_it() -> None:
-    inner = Graph("step_")
+    inner = GraphBuilder("step_")
     sum_ = inner.add("Add", "before", inner.add("Mul", "now", "factor"))
     kept = inner.add("Identity", sum_)
     number: type[np.generic] = np.float32
     body = inner.body(
         "step", [("before", number, [1]), ("now", number, [1])], [(sum_, number, [1]), (kept, number, [1])]
     )
-    g = Graph()
-    _, along = g.several(2, "Scan", "start", "all", num_scan_inputs=1, body=body)
+    g = GraphBuilder()
+    _, along = g.add_multi(2, "Scan", "start", "all", num_scan_inputs=1, body=body)
     g.add("Identity", along, output="sums")
     inputs: list[Value] = [("start", number, [1]), ("all", number, ["T", 1]), ("factor", number, [1])]
     graph = g.write("sums", inputs, [("sums", number, ["T", 1])])

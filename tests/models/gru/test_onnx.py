@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kammil.engine.onnx.runtime import NetworkRunner
+from kammil.engine.onnx.runtime import OnnxModel
 from kammil.models.gru import network as gru_network
 from kammil.models.gru.onnx import graph
 
@@ -23,9 +23,9 @@ def test_members_are_averaged(prefixes: list[str]) -> None:
     with torch.no_grad():
         scores = torch.stack([member(torch.from_numpy(ids)) for member in used.values()]).mean(0)
     expected = scores.log_softmax(-1).numpy()  # (2, 4, 20)
-    runner = NetworkRunner(graph("several", weights, prefixes))
-    assert runner.read(ids, runner.start(2))[0] == pytest.approx(expected, abs=1e-5)
-    state = runner.start(2)
+    runner = OnnxModel(graph("several", weights, prefixes))
+    assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(expected, abs=1e-5)
+    state = runner.initial_state(2)
     for t in range(4):
         step, state = runner.step(ids[:, t], state)
         assert step == pytest.approx(expected[:, t], abs=1e-5)

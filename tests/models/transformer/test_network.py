@@ -15,8 +15,8 @@ from onnx import helper, numpy_helper
 
 from kammil.engine.onnx import runtime
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import Artifacts, Ids, Runner
-from kammil.models.registry import family, load_runner, settings_of
+from kammil.language_model import Artifacts, Ids, LanguageModel
+from kammil.models.registry import family, load_model, settings_of
 from kammil.models.transformer import network as transformer_network
 from kammil.models.transformer import onnx as transformer_onnx
 from kammil.models.transformer.network import Transformer, TransformerSettings
@@ -36,8 +36,8 @@ def small(*, layers: int = 2, window: int = 1024) -> Transformer:
     return made
 
 
-def running(made: Transformer) -> Runner:
-    return load_runner("transformer", {}, transformer_onnx.export(made))
+def running(made: Transformer) -> LanguageModel:
+    return load_model("transformer", {}, transformer_onnx.export(made))
 
 
 def drawn(rows: int, time: int) -> Ids:
@@ -93,7 +93,7 @@ def test_both_sides_are_a_llama(window: int) -> None:
     expected = torch.log_softmax(torch.from_numpy(np.stack([llama(w, config, row) for row in ids])), -1).numpy()
     assert log_probabilities(made, ids) == pytest.approx(expected, abs=1e-4)
     runner = running(made)
-    assert runner.read(ids, runner.start(2))[0] == pytest.approx(expected, abs=1e-4)
+    assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
@@ -116,20 +116,20 @@ def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
 def test_what_left_the_window_changes_nothing() -> None:
     made = small(layers=1, window=4)
     runner, ids = running(made), drawn(1, 12)
-    whole, end = runner.read(ids, runner.start(1), last=1)
-    alone, _ = runner.read(ids[:, -4:], runner.start(1), last=1)  # at other places, at the same distances
-    longer, _ = runner.read(ids[:, -5:], runner.start(1), last=1)
+    whole, end = runner.forward(ids, runner.initial_state(1), last=1)
+    alone, _ = runner.forward(ids[:, -4:], runner.initial_state(1), last=1)  # at other places, at the same distances
+    longer, _ = runner.forward(ids[:, -5:], runner.initial_state(1), last=1)
     assert whole == pytest.approx(alone, abs=1e-5)
     assert whole == pytest.approx(longer, abs=1e-5)
-    nearer, _ = runner.read(ids[:, -3:], runner.start(1), last=1)
+    nearer, _ = runner.forward(ids[:, -3:], runner.initial_state(1), last=1)
     assert np.abs(whole - nearer).max() > 1e-3
     assert [array.shape for array in end] == [(1, HEADS, 4, WIDTH // HEADS)] * 2
 
 
 def test_a_full_cache_is_stepped_as_it_is_read() -> None:
     runner, ids = running(small(window=5)), drawn(2, 14)
-    whole, end = runner.read(ids, runner.start(2))
-    state = runner.start(2)
+    whole, end = runner.forward(ids, runner.initial_state(2))
+    state = runner.initial_state(2)
     for t in range(14):
         step, state = runner.step(ids[:, t], state)
         assert step == pytest.approx(whole[:, t], abs=1e-5)
@@ -140,10 +140,10 @@ def test_a_full_cache_is_stepped_as_it_is_read() -> None:
 @pytest.mark.parametrize("piece", [1, 4, 7, 20])
 def test_a_long_text_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     runner, ids = running(small()), drawn(2, 20)
-    whole, end = runner.read(ids, runner.start(2))
+    whole, end = runner.forward(ids, runner.initial_state(2))
     monkeypatch.setattr(runtime, "_PIECE", piece)
     for last in (1, 4, 5, 19, 20):
-        parts, state = runner.read(ids, runner.start(2), last=last)
+        parts, state = runner.forward(ids, runner.initial_state(2), last=last)
         assert parts == pytest.approx(whole[:, -last:], abs=1e-5)
         for one, other in zip(state, end, strict=True):
             assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
@@ -169,17 +169,17 @@ def test_the_smallest_sizes_run(values: dict[str, int]) -> None:
     torch.manual_seed(0)
     made = transformer_network.build(SIZE, TransformerSettings(**values)).eval()
     runner, ids = running(made), drawn(2, 6)
-    assert runner.read(ids, runner.start(2))[0] == pytest.approx(log_probabilities(made, ids), abs=1e-5)
+    assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(log_probabilities(made, ids), abs=1e-5)
 
 
 # ---- hostile caches
 
 
-def altered(change: Callable[[onnx.ModelProto], None]) -> Runner:
+def altered(change: Callable[[onnx.ModelProto], None]) -> LanguageModel:
     """The runner of a graph that somebody changed."""
     graph = onnx.load_model_from_string(transformer_onnx.export(small()).step or b"")
     change(graph)
-    return load_runner("transformer", {}, Artifacts({}, graph.SerializeToString()))
+    return load_model("transformer", {}, Artifacts({}, graph.SerializeToString()))
 
 
 def doubled(graph: onnx.ModelProto) -> None:
@@ -203,7 +203,7 @@ def forgetful(graph: onnx.ModelProto) -> None:
 def test_a_cache_of_another_length_is_refused(change: Callable[[onnx.ModelProto], None]) -> None:
     runner = altered(change)
     with pytest.raises(FolderError, match="other shapes"):
-        runner.read(drawn(1, 5), runner.start(1))
+        runner.forward(drawn(1, 5), runner.initial_state(1))
 
 
 @pytest.mark.parametrize("axis", [1, 3])
@@ -226,6 +226,6 @@ def test_the_open_size_has_its_name() -> None:
 def test_a_cache_that_outgrows_every_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     runner = running(small())
     monkeypatch.setattr(runtime, "LARGEST_STATE", 4 * 10 * WIDTH)  # keys and values of two layers, ten positions
-    _, state = runner.read(drawn(3, 10), runner.start(3))
+    _, state = runner.forward(drawn(3, 10), runner.initial_state(3))
     with pytest.raises(FolderError, match="do not trust it"):
         runner.step(drawn(3, 1)[:, 0], state)

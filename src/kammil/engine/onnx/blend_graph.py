@@ -14,14 +14,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.onnx.graph import Graph
+from kammil.engine.onnx.graph import GraphBuilder
 from kammil.engine.onnx.gru_graph import given, stepped, turned
 from kammil.engine.onnx.protobuf import FLOAT, Value
 from kammil.engine.onnx.runtime import session
-from kammil.engine.weights import Gate, Layer, present, tables, width
+from kammil.engine.weights import GateWeights, GRUWeights, fold_absent_feature, num_experts, tables
 from kammil.language_model import Ids
-from kammil.ngrams.features import CLUES, FEATURES, Floats
-from kammil.ngrams.index import Known
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
+from kammil.ngrams.index import IndexMatches
 
 _IDS, _BEFORE, _BEGIN, _CLUES = "ids", "before", "begin", "clues"
 _PLACES, _FIGURES, _WHICH, _FOLLOWERS, _COUNTS = "places", "figures", "which", "followers", "counts"
@@ -38,16 +38,16 @@ class Mixture:
         size: V.
     """
 
-    def __init__(self, layers: Sequence[Layer], bias: Floats, gate: Gate, size: int) -> None:
+    def __init__(self, layers: Sequence[GRUWeights], bias: Floats, gate: GateWeights, size: int) -> None:
         """Round the weights and open the graphs: one for many ids in a row, one for a single id each."""
-        self.width = width(layers)
+        self.width = num_experts(layers)
         self._size, self._experts = size, gate.experts
-        self._nothing = np.zeros((1, CLUES * self._experts), np.float32)
+        self._nothing = np.zeros((1, GATE_FEATURES * self._experts), np.float32)
         self._many = _Opened(*_graph(layers, bias, gate, size, one=False))
         self._one = _Opened(*_graph(layers, bias, gate, size, one=True))
         self._tables = tables(layers)
 
-    def read(self, ids: Ids, before: Floats, known: Known, *, last: int) -> tuple[Floats, Floats]:
+    def read(self, ids: Ids, before: Floats, known: IndexMatches, *, last: int) -> tuple[Floats, Floats]:
         """The states (B, M * H) after ids (B, T), and log-probabilities (B, last, V) at the last positions.
 
         `known`: what is known of the contexts of these positions, P of them, text by text.
@@ -55,13 +55,13 @@ class Mixture:
         after, shares = self._run(("after", "shares"), ids, before, known, last)
         return after, shares.reshape(len(ids), last, self._size)
 
-    def parts(self, ids: Ids, before: Floats, known: Known, *, last: int) -> tuple[Floats, Floats, Floats]:
+    def parts(self, ids: Ids, before: Floats, known: IndexMatches, *, last: int) -> tuple[Floats, Floats, Floats]:
         """The states, and what makes up the scores: the networks' (P, V), and what was added to them by each follower
         of `known`, (N,)."""
         after, said, added = self._run(("after", "said", "added"), ids, before, known, last)
         return after, said, added
 
-    def _run(self, wanted: tuple[str, ...], ids: Ids, before: Floats, known: Known, last: int) -> list[Floats]:
+    def _run(self, wanted: tuple[str, ...], ids: Ids, before: Floats, known: IndexMatches, last: int) -> list[Floats]:
         batch, time = ids.shape
         (places, widths, lost), (followers, counts) = known.contexts, known.followers
         often = counts.astype(np.float32)
@@ -104,7 +104,9 @@ class _Opened:
         return self._session.run([self._names[name] for name in wanted], feed)  # pyright: ignore[reportReturnType]
 
 
-def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one: bool) -> tuple[bytes, dict[str, str]]:
+def _graph(
+    layers: Sequence[GRUWeights], bias: Floats, gate: GateWeights, size: int, *, one: bool
+) -> tuple[bytes, dict[str, str]]:
     """A graph whose inputs are what `Mixture._run` feeds; and what is called there the states `after` the last id, what
     the networks `said`, what is `added` to their scores, and log-probabilities, the `shares` (P, V).
 
@@ -112,17 +114,17 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
     """
     number, whole = np.float32, np.int64
     experts = gate.experts
-    bias, heard = present(bias, gate, size)
+    bias, heard = fold_absent_feature(bias, gate, size)
 
-    g = Graph()
+    g = GraphBuilder()
     if one:
         after, heard_and_said = turned(g, layers, bias, _IDS, _BEFORE)  # (B, M * H), (B, 1, V + G)
     else:
         after, heard_and_said = stepped(g, layers, bias, _IDS, _BEFORE, _BEGIN)  # (B, M * H), (B, last, V + G)
     joined = g.add("Reshape", heard_and_said, g.whole(-1, len(bias)))  # (P, V + G)
-    said, asked = g.several(2, "Split", joined, g.whole(size, len(bias) - size), axis=-1)
+    said, asked = g.add_multi(2, "Split", joined, g.whole(size, len(bias) - size), axis=-1)
 
-    first, top = g.several(2, "Split", _FIGURES, g.whole(2, 1), axis=0)  # (2, n), (1, n)
+    first, top = g.add_multi(2, "Split", _FIGURES, g.whole(2, 1), axis=0)  # (2, n), (1, n)
     totals, distinct = (g.add("Gather", _FIGURES, whole(i), axis=0) for i in range(2))  # (n,)
     logs = g.add("Log", g.add("Add", first, number(1)))
     ones = g.add("Div", top, top)
@@ -130,13 +132,15 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
     # In the order of evidence: totals, distinct followers, top share, that it was seen, whether there is one alone.
     rows = g.add("Concat", logs, g.add("Div", top, totals), ones, single, axis=0)
     rows = g.add("Transpose", rows, perm=[1, 0])  # (n, CLUES)
-    clues = g.add("Reshape", _CLUES, g.whole(-1, CLUES))  # (P * K, CLUES)
+    clues = g.add("Reshape", _CLUES, g.whole(-1, GATE_FEATURES))  # (P * K, CLUES)
     clues = g.add("ScatterND", clues, g.add("Unsqueeze", _PLACES, g.whole(1)), rows)
-    clues = g.add("Reshape", clues, g.whole(-1, experts * CLUES))
-    inner = g.add("Relu", g.add("Add", asked, g.add("MatMul", clues, heard.reshape(experts * CLUES, -1))))  # (P, G)
+    clues = g.add("Reshape", clues, g.whole(-1, experts * GATE_FEATURES))
+    inner = g.add(
+        "Relu", g.add("Add", asked, g.add("MatMul", clues, heard.reshape(experts * GATE_FEATURES, -1)))
+    )  # (P, G)
     trust: list[str] = []
-    for feature in range(FEATURES):
-        part = slice(feature, None, FEATURES)
+    for feature in range(SCORE_FEATURES):
+        part = slice(feature, None, SCORE_FEATURES)
         believed = g.add("Add", g.add("MatMul", inner, gate.trust[:, part]), gate.bias[part])  # (P, K)
         trust.append(g.add("GatherElements", g.add("Reshape", believed, g.whole(-1)), _PLACES, axis=0))  # (n,)
     # Of single numbers `Gather` takes eight times as long.
@@ -150,7 +154,7 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
     shares = g.add("LogSoftmax", g.add("Reshape", scores, g.whole(-1, size)), axis=-1)
     inputs: list[Value] = [
         (_IDS, whole, ["B", "T"]),
-        (_BEFORE, number, ["B", width(layers)]),
+        (_BEFORE, number, ["B", num_experts(layers)]),
         *([] if one else [(_BEGIN, whole, [1])]),
         (_PLACES, whole, ["n"]),
         (_FIGURES, number, [3, "n"]),
@@ -158,11 +162,11 @@ def _graph(layers: Sequence[Layer], bias: Floats, gate: Gate, size: int, *, one:
         (_FOLLOWERS, whole, ["N"]),
         (_COUNTS, number, ["N"]),
         (_BEYOND, number, ["N"]),
-        (_CLUES, number, ["P", CLUES * experts]),
+        (_CLUES, number, ["P", GATE_FEATURES * experts]),
         *given(layers),
     ]
     outputs: list[Value] = [
-        (after, number, ["B", width(layers)]),
+        (after, number, ["B", num_experts(layers)]),
         (said, number, ["P", size]),
         (added, number, ["N"]),
         (shares, number, ["P", size]),

@@ -16,7 +16,7 @@ from kammil.engine.onnx.protobuf import Attribute, Node, Value, graph, model
 from kammil.engine.onnx.runtime import GROWING, IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
 
 
-class Graph:
+class GraphBuilder:
     """Writes an ONNX graph node by node, for networks with a memory; each call gives the name of what it computes.
 
     By hand, as in `gru.py`: what the running side does can be read here, and no exporter's version changes it.
@@ -41,7 +41,7 @@ class Graph:
         """Whole numbers, (n,), as axes, bounds and shapes are given; the same ones are kept once."""
         return self.constant(np.array(values, np.int64), "_".join(["whole", *map(str, values)]))
 
-    def several(
+    def add_multi(
         self,
         n: int,
         op: str,
@@ -64,12 +64,12 @@ class Graph:
         **attributes: Attribute,
     ) -> str:
         """A node with one output, called `output` where the contract names it."""
-        (name,) = self.several(1, op, *inputs, domain=domain, **attributes)
+        (name,) = self.add_multi(1, op, *inputs, domain=domain, **attributes)
         if output is not None:
             self._nodes[-1].outputs[0] = output
         return output or name
 
-    def remember(self, state: int, new: str, *, axis: int, window: int) -> str:
+    def append_to_cache(self, state: int, new: str, *, axis: int, window: int) -> str:
         """What state number `state` held and, behind it along the axis, what is new; the last `window` are kept."""
         both = self.add("Concat", STATE_IN.format(state), new, axis=axis)
         self.add(

@@ -21,11 +21,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kammil.engine.onnx.graph import Graph
+from kammil.engine.onnx.graph import GraphBuilder
 from kammil.engine.onnx.protobuf import FLOAT, Value
 from kammil.engine.onnx.runtime import session
-from kammil.engine.quantization import rounded
-from kammil.engine.weights import STEPS, Layer, array_names, tables, width
+from kammil.engine.quantization import quantize_rows
+from kammil.engine.weights import STATE_MAX, GRUWeights, array_names, num_experts, tables
 from kammil.language_model import Ids
 from kammil.ngrams.features import Floats
 
@@ -41,9 +41,9 @@ class QuantisedGRU:
         shares: what is read are scores, A = 0, and is given as log-probabilities.
     """
 
-    def __init__(self, layers: Sequence[Layer], bias: Floats, *, shares: bool = False) -> None:
+    def __init__(self, layers: Sequence[GRUWeights], bias: Floats, *, shares: bool = False) -> None:
         """Round the weights and open the graph."""
-        self.width = width(layers)
+        self.width = num_experts(layers)
         self.columns = len(bias)
         self._session = session(graph_of(layers, bias, shares), few=True)
         self._tables = tables(layers)
@@ -62,10 +62,10 @@ class QuantisedGRU:
         return after, said  # pyright: ignore[reportReturnType]
 
 
-def graph_of(layers: Sequence[Layer], bias: Floats, shares: bool = False) -> bytes:
+def graph_of(layers: Sequence[GRUWeights], bias: Floats, shares: bool = False) -> bytes:
     """Reads ids one after the other, and looks at the last states all at once."""
-    state, number = ["B", width(layers)], np.float32
-    g = Graph()
+    state, number = ["B", num_experts(layers)], np.float32
+    g = GraphBuilder()
     after, said = stepped(g, layers, bias, _IDS, _BEFORE, _BEGIN)
     g.add("Identity", after, output=_AFTER)
     g.add("LogSoftmax", said, axis=-1, output=_SAID) if shares else g.add("Identity", said, output=_SAID)
@@ -76,7 +76,9 @@ def graph_of(layers: Sequence[Layer], bias: Floats, shares: bool = False) -> byt
     )
 
 
-def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: str, begin: str) -> tuple[str, str]:
+def stepped(
+    g: GraphBuilder, layers: Sequence[GRUWeights], bias: Floats, ids: str, before: str, begin: str
+) -> tuple[str, str]:
     """Nodes that read ids one after the other, and look at the states from `begin` on all at once.
 
     Args:
@@ -88,53 +90,53 @@ def stepped(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: s
 
     Returns: the states after the last id, (B, M * H), and what is read from those asked for, (B, last, V + A).
     """
-    state, number = ["B", width(layers)], np.float32
+    state, number = ["B", num_experts(layers)], np.float32
     by_time = g.add("Transpose", ids, perm=[1, 0])  # (T, B)
     read: list[str] = []
     shown: list[Value] = [("state", number, state)]
     states: list[str] = []
-    step = Graph("step_")
+    step = GraphBuilder("step_")
     for i, (layer, h) in enumerate(zip(layers, _parts(step, "state", layers), strict=True)):
         names = f"step_gates_{i}", f"step_new_{i}"
         read += _looked_up(g, i, by_time)  # (T, B, 3H), (T, B, H)
         hidden = layer.recurrent.shape[0]
         shown += [(name, number, ["B", size]) for name, size in zip(names, (3 * hidden, hidden), strict=True)]
-        states.append(turn(step, h, product(step, h, layer.recurrent), *names, hidden))
+        states.append(gru_step(step, h, quantized_matmul(step, h, layer.recurrent), *names, hidden))
     now = states[0] if len(states) == 1 else step.add("Concat", *states, axis=-1)
     kept = step.add("Identity", now)
     body = step.body("step", shown, [(now, number, state), (kept, number, state)])
-    after, along = g.several(2, "Scan", before, *read, num_scan_inputs=len(read), body=body)
+    after, along = g.add_multi(2, "Scan", before, *read, num_scan_inputs=len(read), body=body)
     along = g.add("Slice", along, begin, g.whole(g.END), g.whole(0))  # (last, B, M * H)
     along = g.add("Transpose", along, perm=[1, 0, 2])
     return after, _said(g, layers, _parts(g, along, layers), bias)
 
 
-def turned(g: Graph, layers: Sequence[Layer], bias: Floats, ids: str, before: str) -> tuple[str, str]:
+def turned(g: GraphBuilder, layers: Sequence[GRUWeights], bias: Floats, ids: str, before: str) -> tuple[str, str]:
     """As `stepped` for one id each, (B, 1), without the loop, which costs something by itself."""
     flat = g.add("Reshape", ids, g.whole(-1))
     states = [
-        turn(g, h, product(g, h, layer.recurrent), *_looked_up(g, i, flat), layer.recurrent.shape[0])
+        gru_step(g, h, quantized_matmul(g, h, layer.recurrent), *_looked_up(g, i, flat), layer.recurrent.shape[0])
         for i, (layer, h) in enumerate(zip(layers, _parts(g, before, layers), strict=True))
     ]
     after = states[0] if len(states) == 1 else g.add("Concat", *states, axis=-1)
     return after, g.add("Unsqueeze", _said(g, layers, states, bias), g.whole(1))
 
 
-def _looked_up(g: Graph, network: int, ids: str) -> tuple[str, str]:
+def _looked_up(g: GraphBuilder, network: int, ids: str) -> tuple[str, str]:
     """What each id adds to the gates and to the new state, (..., 3H) and (..., H)."""
     gates, new = (g.add("Cast", g.add("Gather", table, ids), to=FLOAT) for table in array_names(network))
     return gates, new
 
 
-def _said(g: Graph, layers: Sequence[Layer], states: Sequence[str], bias: Floats) -> str:
+def _said(g: GraphBuilder, layers: Sequence[GRUWeights], states: Sequence[str], bias: Floats) -> str:
     """What is read from the states of all networks, (..., V + A)."""
-    heard = [product(g, h, layer.outward) for h, layer in zip(states, layers, strict=True)]
+    heard = [quantized_matmul(g, h, layer.output) for h, layer in zip(states, layers, strict=True)]
     return g.add("Add", heard[0] if len(heard) == 1 else g.add("Sum", *heard), bias)
 
 
-def given(layers: Sequence[Layer]) -> list[Value]:
+def given(layers: Sequence[GRUWeights]) -> list[Value]:
     """Of `tables`, what a graph is told."""
-    sizes = [(i, *layer.inward.shape) for i, layer in enumerate(layers)]
+    sizes = [(i, *layer.input.shape) for i, layer in enumerate(layers)]
     return [
         (name, np.float16, [size, numbers])
         for i, size, thrice in sizes
@@ -142,7 +144,7 @@ def given(layers: Sequence[Layer]) -> list[Value]:
     ]
 
 
-def turn(g: Graph, h: str, brought: str, gates: str, read: str, hidden: int) -> str:
+def gru_step(g: GraphBuilder, h: str, brought: str, gates: str, read: str, hidden: int) -> str:
     """Nodes that make the next state of one network, (B, H).
 
     Args:
@@ -154,24 +156,24 @@ def turn(g: Graph, h: str, brought: str, gates: str, read: str, hidden: int) -> 
         hidden: H.
     """
     thirds = g.whole(hidden, hidden, hidden)
-    r, z, heard = g.several(3, "Split", g.add("Add", brought, gates), thirds, axis=-1)
+    r, z, heard = g.add_multi(3, "Split", g.add("Add", brought, gates), thirds, axis=-1)
     reset, update = g.add("Sigmoid", r), g.add("Sigmoid", z)
     new = g.add("Tanh", g.add("Add", read, g.add("Mul", reset, heard)))
     return g.add("Add", new, g.add("Mul", update, g.add("Sub", h, new)))
 
 
-def product(g: Graph, x: str, weights: Floats) -> str:
+def quantized_matmul(g: GraphBuilder, x: str, weights: Floats) -> str:
     """Nodes of x @ weights, (..., N): x in [-1, 1]. The operator that multiplies and scales at once takes longer."""
-    whole, scales = rounded(weights.T)
-    zero = g.constant(np.uint8(STEPS + 1), "zero")
-    near = g.add("QuantizeLinear", x, g.constant(np.float32(1 / STEPS), "scale"), zero)
+    whole, scales = quantize_rows(weights.T)
+    zero = g.constant(np.uint8(STATE_MAX + 1), "zero")
+    near = g.add("QuantizeLinear", x, g.constant(np.float32(1 / STATE_MAX), "scale"), zero)
     summed = g.add("Cast", g.add("MatMulInteger", near, whole.T, zero), to=FLOAT)
-    return g.add("Mul", summed, scales / np.float32(STEPS))
+    return g.add("Mul", summed, scales / np.float32(STATE_MAX))
 
 
-def _parts(g: Graph, joined: str, layers: Sequence[Layer]) -> list[str]:
+def _parts(g: GraphBuilder, joined: str, layers: Sequence[GRUWeights]) -> list[str]:
     """What belongs to each network."""
     if len(layers) == 1:
         return [joined]
     sizes = g.whole(*(layer.recurrent.shape[0] for layer in layers))
-    return g.several(len(layers), "Split", joined, sizes, axis=-1)
+    return g.add_multi(len(layers), "Split", joined, sizes, axis=-1)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.errors import FolderError
-from kammil.language_model import Ids, LogProbabilities, Runner, State
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -74,7 +74,7 @@ def session(graph: bytes, *, few: bool = False) -> ort.InferenceSession:
         ) from error
 
 
-class NetworkRunner(Runner):
+class OnnxModel(LanguageModel):
     """Runs a `step.onnx`. The graph reads any number of ids in one call, so a prompt costs one call, not T.
 
     Args:
@@ -113,15 +113,15 @@ class NetworkRunner(Runner):
         """V."""
         return self._size
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """Zeros, (B, ...) for each state of the graph; what grows has no size yet."""
         return tuple(np.zeros((batch, *_sized(width, 0)), np.float32) for width in self._states.values())
 
-    def carried(self, length: int) -> int:
+    def state_size(self, length: int) -> int:
         """What grows has at most one place for each id."""
         return sum(math.prod(_sized(width, length)) for width in self._states.values())
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """One call of the graph, or a few; `FolderError` if it fails or gives something else than was asked for."""
         length = ids.shape[1]
         wanted = length if last is None else last

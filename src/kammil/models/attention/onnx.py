@@ -7,19 +7,19 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.onnx.graph import Graph
+from kammil.engine.onnx.graph import GraphBuilder
 from kammil.engine.onnx.protobuf import FLOAT, WHOLE
 from kammil.engine.onnx.runtime import GROWING, IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
 from kammil.language_model import Artifacts
-from kammil.models.attention.network import TINY, WINDOW, AttentiveGRU
+from kammil.models.attention.network import TINY, WINDOW, PointerGRU
 
 
-def export(model: AttentiveGRU) -> Artifacts:
+def export(model: PointerGRU) -> Artifacts:
     """The weights as arrays, and the running side: its states are h, then the keys, values and ids in memory."""
     weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
     size, _ = weights["output.weight"].shape
     attention, hidden = weights["key.weight"].shape
-    g = Graph()
+    g = GraphBuilder()
 
     def gates(name: str) -> NDArray[np.float32]:
         """PyTorch stacks the gates reset, update, new; ONNX wants update, reset, new."""
@@ -30,7 +30,7 @@ def export(model: AttentiveGRU) -> Artifacts:
     by_time = g.add("Transpose", IDS, perm=[1, 0])  # (T, B)
     x = g.add("Gather", g.constant(weights["embedding.weight"], "embedding"), by_time)  # (T, B, E)
     h0 = g.add("Unsqueeze", STATE_IN.format(0), g.whole(0))  # (1, B, H)
-    h, end = g.several(
+    h, end = g.add_multi(
         2, "GRU", x, gates("gru.weight_ih_l0")[None], gates("gru.weight_hh_l0")[None], bias, "", h0,
         hidden_size=hidden, linear_before_reset=1,
     )  # (T, 1, B, H), (1, B, H)  # fmt: skip
@@ -39,9 +39,11 @@ def export(model: AttentiveGRU) -> Artifacts:
     first = g.add("Unsqueeze", STATE_IN.format(0), g.whole(1))  # (B, 1, H)
     before = g.add("Slice", g.add("Concat", first, h, axis=1), g.whole(0), g.whole(-1), g.whole(1))  # (B, T, H)
 
-    keys = g.remember(1, g.add("MatMul", before, weights["key.weight"].T), axis=1, window=WINDOW)  # (B, S + T, A)
-    values = g.remember(2, g.add("MatMul", h, weights["value.weight"].T), axis=1, window=WINDOW)  # (B, S + T, A)
-    read = g.remember(3, g.add("Cast", IDS, to=FLOAT), axis=1, window=WINDOW)  # (B, S + T)
+    keys = g.append_to_cache(
+        1, g.add("MatMul", before, weights["key.weight"].T), axis=1, window=WINDOW
+    )  # (B, S + T, A)
+    values = g.append_to_cache(2, g.add("MatMul", h, weights["value.weight"].T), axis=1, window=WINDOW)  # (B, S + T, A)
+    read = g.append_to_cache(3, g.add("Cast", IDS, to=FLOAT), axis=1, window=WINDOW)  # (B, S + T)
 
     h = g.add("Slice", h, g.add("Neg", LAST), g.whole(g.END), g.whole(1))  # (B, last, H)
     query = g.add("MatMul", h, weights["query.weight"].T / np.float32(math.sqrt(attention)))  # (B, last, A)

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.build import library
-from kammil.engine.native import Compiled
-from kammil.engine.onnx.graph import Graph
-from kammil.engine.onnx.gru_graph import QuantisedGRU, product, turn
+from kammil.engine.build import load_native
+from kammil.engine.native import NativeEngine
+from kammil.engine.onnx.graph import GraphBuilder
+from kammil.engine.onnx.gru_graph import QuantisedGRU, gru_step, quantized_matmul
 from kammil.engine.onnx.protobuf import DOUBLE, FLOAT, WHOLE
 from kammil.engine.onnx.runtime import session
-from kammil.engine.weights import Layer, checked, inward
-from kammil.language_model import Drawing, Ids, LogProbabilities, Runner, State
+from kammil.engine.weights import GRUWeights, checked, input_gates
+from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State
 from kammil.ngrams.features import Floats
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _SHARPEST = 1e30
 """One over the lowest temperature that is told from 0: log-probabilities differ by 1e-7 at least, or not at all."""
 
 
-class GRURunner(Runner, Drawing):
+class GRUModel(LanguageModel, BulkSampler):
     """Runs a GRU from its weights.
 
     Args:
@@ -59,20 +59,20 @@ class GRURunner(Runner, Drawing):
             "output.bias": (size,),
         }
         embedding, inward, recurrent, bias, recurrent_bias, output, self._bias = checked(weights, shapes).values()
-        self._layer = Layer(embedding @ inward.T + bias, recurrent.T, recurrent_bias, output.T)
-        code = library()
-        self._compiled = Compiled(code, [self._layer], self._bias, size) if code else None
+        self._layer = GRUWeights(embedding @ inward.T + bias, recurrent.T, recurrent_bias, output.T)
+        code = load_native()
+        self._compiled = NativeEngine(code, [self._layer], self._bias, size) if code else None
 
     @property
     def vocabulary_size(self) -> int:
         """V."""
         return len(self._bias)
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """The hidden states (B, H), all zero."""
         return (np.zeros((batch, len(self._layer.recurrent)), np.float32),)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """One call; see `Runner.read`."""
         wanted = ids.shape[1] if last is None else last
         if self._compiled is not None:
@@ -81,7 +81,7 @@ class GRURunner(Runner, Drawing):
             after, log_probabilities = self._network.read(ids, state[0].astype(np.float32, copy=False), last=wanted)
         return log_probabilities, (after,)
 
-    def draw(
+    def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
         """One call; see `Drawing.draw`."""
@@ -108,18 +108,18 @@ class GRURunner(Runner, Drawing):
 
 def _whole(state: State) -> State:
     """The state as the compiled code knows it."""
-    return (state[0], *Compiled.forgetful(len(state[0])))
+    return (state[0], *NativeEngine.forgetful(len(state[0])))
 
 
-def _drawing(layer: Layer, bias: Floats) -> bytes:
+def _drawing(layer: GRUWeights, bias: Floats) -> bytes:
     """Says what may follow, draws, reads what it drew, and so on, for one text.
 
     What a state says and what it brings to the next one are one product of matrices.
     """
     number, exact, width, size = np.float32, np.float64, layer.recurrent.shape[0], len(bias)
-    g = Graph("step_")
-    both = product(g, "state", np.concatenate([layer.recurrent, layer.outward], axis=1))
-    brought, said = g.several(2, "Split", both, g.whole(3 * width, size), axis=-1)
+    g = GraphBuilder("step_")
+    both = quantized_matmul(g, "state", np.concatenate([layer.recurrent, layer.output], axis=1))
+    brought, said = g.add_multi(2, "Split", both, g.whole(3 * width, size), axis=-1)
     said = g.add("LogSoftmax", g.add("Add", said, bias), axis=-1)  # (1, V)
     rows = g.add("Add", g.add("Cast", said, to=DOUBLE), "refused")
     shares = g.add("Softmax", g.add("Mul", rows, "sharpness"), axis=-1)
@@ -127,16 +127,16 @@ def _drawing(layer: Layer, bias: Floats) -> bytes:
     # The first that is over the chance has as many under it; `ArgMax` and sums take a microsecond.
     counted = g.add("MatMul", g.add("Cast", under, to=FLOAT), np.ones(size, np.float32))
     drawn = g.add("Cast", counted, to=WHOLE)  # (1,)
-    gates, read = (g.add("Gather", table.astype(number), drawn) for table in inward(layer))
-    now = turn(g, "state", brought, gates, read, width)
+    gates, read = (g.add("Gather", table.astype(number), drawn) for table in input_gates(layer))
+    now = gru_step(g, "state", brought, gates, read, width)
     state = [1, width]
     body = g.body(
         "draw",
         [("state", number, state), ("chance", exact, [])],
         [(now, number, state), (drawn, np.int64, [1]), (said, number, [1, size])],
     )
-    g = Graph()
-    after, ids, said = g.several(3, "Scan", "before", "chances", num_scan_inputs=1, body=body)  # ids (n, 1)
+    g = GraphBuilder()
+    after, ids, said = g.add_multi(3, "Scan", "before", "chances", num_scan_inputs=1, body=body)  # ids (n, 1)
     g.add("Identity", after, output="after")
     g.add("Reshape", ids, g.whole(-1), output="ids")
     paid = g.add("GatherElements", g.add("Reshape", said, g.whole(-1, size)), ids, axis=1)  # (n, 1)

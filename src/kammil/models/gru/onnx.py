@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.onnx.graph import Graph
+from kammil.engine.onnx.graph import GraphBuilder
 from kammil.engine.onnx.runtime import IDS, LAST, LOG_PROBABILITIES, STATE_IN, STATE_OUT
 
 Weights = Mapping[str, NDArray[np.generic]]
@@ -28,7 +28,7 @@ def graph(name: str, weights: Weights, members: Sequence[str] = ("",)) -> bytes:
             `output.bias` (V,).
         members: what the names of each network's weights begin with; each has a state (B, H) of its own.
     """
-    g = Graph()
+    g = GraphBuilder()
     by_time = g.add("Transpose", IDS, perm=[1, 0])  # (T, B)
     each = [_scores(g, i, prefix, weights, by_time) for i, prefix in enumerate(members)]  # (last, B, V)
     scores = each[0] if len(each) == 1 else g.add("Mean", *each)
@@ -38,7 +38,7 @@ def graph(name: str, weights: Weights, members: Sequence[str] = ("",)) -> bytes:
     return g.finish(name, sizes[0][0], [[hidden] for _, hidden in sizes])
 
 
-def _scores(g: Graph, number: int, prefix: str, weights: Weights, by_time: str) -> str:
+def _scores(g: GraphBuilder, number: int, prefix: str, weights: Weights, by_time: str) -> str:
     """What network `number` says at the last positions, (last, B, V); its state is read and written."""
 
     def weight(name: str) -> NDArray[np.float32]:
@@ -53,7 +53,7 @@ def _scores(g: Graph, number: int, prefix: str, weights: Weights, by_time: str) 
     bias = np.concatenate([gates("gru.bias_ih_l0"), gates("gru.bias_hh_l0")])[None]  # (1, 6H)
     x = g.add("Gather", g.constant(weight("embedding.weight"), f"{prefix}embedding"), by_time)  # (T, B, E)
     before = g.add("Unsqueeze", STATE_IN.format(number), g.whole(0))  # (1, B, H)
-    h, end = g.several(
+    h, end = g.add_multi(
         2,
         "GRU",
         x,

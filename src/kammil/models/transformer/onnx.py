@@ -6,11 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from kammil.engine.onnx.graph import Graph
+from kammil.engine.onnx.graph import GraphBuilder
 from kammil.engine.onnx.protobuf import FLOAT
 from kammil.engine.onnx.runtime import GROWING, IDS, LAST, LOG_PROBABILITIES, STATE_IN
 from kammil.language_model import Artifacts
-from kammil.models.transformer.network import EPSILON, THETA, Block, Transformer, TransformerSettings, speeds
+from kammil.models.transformer.network import (
+    EPSILON,
+    THETA,
+    Block,
+    Transformer,
+    TransformerSettings,
+    rotary_frequencies,
+)
 from kammil.vocabulary import BOS, EOS, PAD
 
 
@@ -21,7 +28,7 @@ def export(model: Transformer) -> Artifacts:
     blocks = [block for block in model.model.layers if isinstance(block, Block)]
     heads, window = blocks[0].self_attn.heads, blocks[0].self_attn.window
     each = width // heads
-    g = Graph()
+    g = GraphBuilder()
 
     def linear(x: str, name: str, scale: float = 1.0) -> str:
         return g.add("MatMul", x, weights[f"{name}.weight"].T * np.float32(scale))
@@ -35,7 +42,7 @@ def export(model: Transformer) -> Artifacts:
         return g.add("Transpose", g.add("Reshape", x, g.whole(0, 0, heads, each)), perm=[0, 2, 1, 3])  # (B, N, T, K)
 
     def turn(x: str, cos: str, sin: str) -> str:
-        a, b = g.several(2, "Split", x, axis=-1)  # (B, N, ., K / 2) each
+        a, b = g.add_multi(2, "Split", x, axis=-1)  # (B, N, ., K / 2) each
         left = g.add("Sub", g.add("Mul", a, cos), g.add("Mul", b, sin))
         right = g.add("Add", g.add("Mul", b, cos), g.add("Mul", a, sin))
         return g.add("Concat", left, right, axis=-1)  # (B, N, ., K)
@@ -45,7 +52,7 @@ def export(model: Transformer) -> Artifacts:
     total = g.add("Add", time, g.add("Shape", STATE_IN.format(0), start=2, end=3))  # S + T
     place = g.add("Range", np.int64(0), g.add("Squeeze", total), np.int64(1))  # (S + T,)
     place = g.add("Cast", g.add("Unsqueeze", place, g.whole(1)), to=FLOAT)  # (S + T, 1)
-    angles = g.add("Mul", place, speeds(each))  # (S + T, K / 2)
+    angles = g.add("Mul", place, rotary_frequencies(each))  # (S + T, K / 2)
     around = g.add("Cos", angles), g.add("Sin", angles)
     tail = [g.add("Slice", turn_by, g.add("Neg", time), g.whole(g.END), g.whole(0)) for turn_by in around]  # (T, K / 2)
     mask = g.mask(time, total, window)  # (T, S + T)
@@ -53,8 +60,10 @@ def export(model: Transformer) -> Artifacts:
         name = f"model.layers.{i}"
         y = norm(x, f"{name}.input_layernorm")
         q = turn(split(linear(y, f"{name}.self_attn.q_proj", each**-0.5)), *tail)  # (B, N, T, K)
-        k = g.remember(2 * i, split(linear(y, f"{name}.self_attn.k_proj")), axis=2, window=window)  # (B, N, S + T, K)
-        v = g.remember(2 * i + 1, split(linear(y, f"{name}.self_attn.v_proj")), axis=2, window=window)
+        k = g.append_to_cache(
+            2 * i, split(linear(y, f"{name}.self_attn.k_proj")), axis=2, window=window
+        )  # (B, N, S + T, K)
+        v = g.append_to_cache(2 * i + 1, split(linear(y, f"{name}.self_attn.v_proj")), axis=2, window=window)
         fit = g.add("MatMul", q, g.add("Transpose", turn(k, *around), perm=[0, 1, 3, 2]))  # (B, N, T, S + T)
         found = g.add("MatMul", g.add("Softmax", g.add("Add", fit, mask), axis=-1), v)  # (B, N, T, K)
         found = g.add("Reshape", g.add("Transpose", found, perm=[0, 2, 1, 3]), g.whole(0, 0, width))  # (B, T, D)
