@@ -1,4 +1,4 @@
-"""The compiled engine says what the portable one says, in every build; and what it draws is what it steps to."""
+"""The native engine computes what the reference engine does, in every build, and samples what its steps lead to."""
 
 from __future__ import annotations
 
@@ -213,7 +213,7 @@ def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int, learnt: i
 
 @BUILDS
 def test_threads_do_not_disturb_each_other(code: ctypes.CDLL) -> None:
-    """Of a model's room for what is in between, one call has the use at a time; the others take their own."""
+    """One call at a time uses the scratch memory that a model keeps; the others allocate their own."""
     runner = opened(0, code)
     ids = np.random.default_rng(3).integers(0, VOCABULARY.size, (8, 3, 60))
 

@@ -1,8 +1,8 @@
 /* Next-character log-probabilities of a blend for a batch of texts: hash contexts, look up counts, step the GRUs, mix.
 
-   `reference.py` computes the same with NumPy. It is what this file is tested against, and what runs where there is no
-   build of this file. A step of one text is some ninety small operations, each of which costs a call there. Here the
-   time goes into reading the weights, one byte each, and into some hundred places of the tables, which are prefetched
+   `reference.py` computes the same in Python. It is what this file is tested against, and what runs where no build of
+   this file can. A step of one text is some ninety small operations, each of which costs a call there. Here the time
+   goes into reading the weights, one byte each, and into some hundred places of the tables, which are prefetched
    together.
 
    The file is compiled several times, each build for processors with more instructions than the one before. The first
