@@ -38,11 +38,11 @@ RUNS = 200
 
 def main() -> None:
     """Measure, print, write."""
-    best = engine_build.opened(engine_build.build(0)).kammil_best_level()
+    best = engine_build.open_build(engine_build.build_path(0)).kammil_best_level()
     codes: dict[str, ctypes.CDLL | None] = {
-        f"build {level}": engine_build.opened(engine_build.build(level))
+        f"build {level}": engine_build.open_build(engine_build.build_path(level))
         for level in range(best + 1)
-        if engine_build.build(level).is_file()
+        if engine_build.build_path(level).is_file()
     }
     with tempfile.TemporaryDirectory() as folder:
         codes["plain loop"] = plain(Path(folder))
@@ -65,7 +65,7 @@ def plain(folder: Path) -> ctypes.CDLL:
     flags = [*hatch_build.FLAGS, "-DKAMMIL_PLAIN", f"-DKAMMIL_SOURCE={checksum}u"]
     command = ["cc", *flags, str(engine_build.SOURCE), "-o", str(folder / "plain.so"), "-lm"]
     subprocess.run(command, check=True)
-    return engine_build.opened(folder / "plain.so")
+    return engine_build.open_build(folder / "plain.so")
 
 
 def asked(model: Completer) -> tuple[Callable[[int], object], Callable[[int], object]]:

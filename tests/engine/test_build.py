@@ -26,7 +26,7 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     def path(level: int) -> Path:
         return tmp_path / f"{level}.so"
 
-    monkeypatch.setattr(engine_build, "build", path)
+    monkeypatch.setattr(engine_build, "build_path", path)
     monkeypatch.setattr(engine_build, "load_native", find)
     return tmp_path
 

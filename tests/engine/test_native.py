@@ -82,8 +82,8 @@ def made(number: int, arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -
 def codes() -> list[ctypes.CDLL]:
     """All that this machine can run."""
     assert LIBRARY is not None
-    paths = [engine_build.build(level) for level in range(LIBRARY.kammil_best_level() + 1)]
-    return [engine_build.opened(path) for path in paths if path.is_file()]
+    paths = [engine_build.build_path(level) for level in range(LIBRARY.kammil_best_level() + 1)]
+    return [engine_build.open_build(path) for path in paths if path.is_file()]
 
 
 def tied(hidden: NDArray[np.generic]) -> bool:

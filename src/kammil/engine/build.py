@@ -42,12 +42,12 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
     """The best build, or none and the reason, as the end of a sentence."""
     if os.environ.get(PORTABLE):
         return None, f", since {PORTABLE} is set; without it they may be faster"
-    if not build(0).is_file():
+    if not build_path(0).is_file():
         return None, "; install kammil where there is a C compiler to make them faster"
     try:
-        first = opened(build(0))
-        best = next(level for level in range(first.kammil_best_level(), -1, -1) if build(level).is_file())
-        code = opened(build(best)) if best else first
+        first = open_build(build_path(0))
+        best = next(level for level in range(first.kammil_best_level(), -1, -1) if build_path(level).is_file())
+        code = open_build(build_path(best)) if best else first
     except (OSError, AttributeError) as error:  # made for another machine, or of another source
         return None, f", since the build of {SOURCE.name} is of no use here ({error}); install kammil again"
     if not code.kammil_vectorised() and not _beats_numpy(code):
@@ -55,12 +55,12 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
     return code, ""
 
 
-def build(level: int) -> Path:
+def build_path(level: int) -> Path:
     """The file of a build; a higher level needs newer processors."""
     return Path(__file__).with_name(f"_kernel_{level}.so")
 
 
-def opened(path: Path) -> ctypes.CDLL:
+def open_build(path: Path) -> ctypes.CDLL:
     """Load a build; `OSError` if this machine cannot, or if it is of another source or disagrees with `layout`."""
     code = ctypes.CDLL(str(path))
     code.kammil_source_crc.restype = ctypes.c_uint32
