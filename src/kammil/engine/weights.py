@@ -5,7 +5,7 @@ Shapes: V vocabulary, E embedding, H hidden, K experts, G gate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,25 +79,6 @@ class Layer:
     """(3H,): of the recurrent product."""
     outward: Floats
     """(H, V + A): what is read from the new state; what the networks say is summed."""
-
-
-def width(layers: Sequence[Layer]) -> int:
-    """M * H."""
-    return sum(layer.recurrent.shape[0] for layer in layers)
-
-
-def tables(layers: Sequence[Layer]) -> dict[str, NDArray[np.float16]]:
-    """What each id adds, by the name it is given to the graph with: as constants they would be in memory twice."""
-    return {
-        name: np.ascontiguousarray(table)
-        for i, layer in enumerate(layers)
-        for name, table in zip(array_names(i), inward(layer), strict=True)
-    }
-
-
-def array_names(network: int) -> tuple[str, str]:
-    """The names of the two arrays of a network's weights."""
-    return f"gates_{network}", f"new_{network}"
 
 
 def inward(layer: Layer) -> tuple[NDArray[np.float16], NDArray[np.float16]]:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from kammil.engine.build import library
 from kammil.engine.native import Compiled, suits
 from kammil.engine.quantization import unpack
-from kammil.engine.reference import Portable
-from kammil.engine.weights import Gate, Layer, Panel, checked, width
-from kammil.language_model import Drawing, Explaining, Ids, Learner, LogProbabilities, Runner, State
+from kammil.engine.reference import ReferenceEngine
+from kammil.engine.weights import Gate, Layer, Panel, checked
+from kammil.language_model import Drawing, Explaining, Ids, Learner, LogProbabilities, Runner, State, read_in_pieces
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, prefixes_of
 from kammil.ngrams.adaptive import Learnt
 from kammil.ngrams.compression import Packed
@@ -63,12 +63,12 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
         asked, gate_bias, gate = _gate(settings, weights, experts)
         layers, bias = _networks(settings, weights, v, asked, gate_bias)
         panel = Panel(contexts, ledger, learnt, own, gate)
-        self._width = width(layers)
-        self._engine: Portable | Compiled
+        self._width = settings.networks * settings.hidden
+        self._engine: ReferenceEngine | Compiled
         if (code := library()) and suits(ledger):
             self._engine = Compiled(code, layers, bias, v, panel)
         else:
-            self._engine = Portable(layers, bias, v, panel)
+            self._engine = ReferenceEngine(layers, bias, v, panel)
 
     @property
     def vocabulary_size(self) -> int:
@@ -87,14 +87,7 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
 
     def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), some at a time; see `Runner.read`."""
-        time = ids.shape[1]
-        first = 0 if last is None else time - last
-        made: list[LogProbabilities] = []
-        for begin in range(0, time, _PIECE):
-            piece = ids[:, begin : begin + _PIECE]
-            out, state = self._engine.read(piece, state, max(0, begin + piece.shape[1] - max(begin, first)))
-            made.append(out)
-        return made[0] if len(made) == 1 else np.concatenate(made, axis=1), state
+        return read_in_pieces(self._engine.read, ids, state, last, _PIECE)
 
     def draws(self, temperature: float) -> bool:
         """Where its code is compiled. Not the most probable continuation, which whoever types will ask for again: step

@@ -19,7 +19,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.onnx.runtime import NetworkRunner
 from kammil.language_model import Ids, LogProbabilities, Runner, State
 from kammil.models.subwords.trie import NONE, ROOT, Trie, Units
 
@@ -54,7 +53,7 @@ class UnitRunner(Runner):
 
     def __init__(
         self,
-        network: NetworkRunner,
+        network: Runner,
         units: Units,
         *,
         hypotheses: int = HYPOTHESES,
@@ -106,7 +105,7 @@ class UnitRunner(Runner):
 class _Beam:
     """The hypotheses while texts are read; the arrays of the state, changed in place."""
 
-    def __init__(self, network: NetworkRunner, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
+    def __init__(self, network: Runner, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
         self.network, self.trie, self.least = network, trie, least
         self.weights: _Numbers = arrays[0].astype(np.float64)  # copies, all four: no caller's array is changed
         self.nodes: Ids = arrays[1].astype(np.int64)
