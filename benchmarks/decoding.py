@@ -35,8 +35,8 @@ import numpy as np
 import kammil
 from kammil.completion.completer import Completer, Completion
 from kammil.data import sources
-from kammil.data.bloom import Seen
-from kammil.decoding import PRESETS, Decoding, Rows, normalised
+from kammil.data.bloom import SeenTexts
+from kammil.decoding import PRESETS, DecodingOptions, LogWeights, log_softmax
 from kammil.decoding.options import Options
 from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Statistic, estimates, quotient
@@ -47,11 +47,11 @@ RUN = 6
 COLUMNS = ("right", "chrf", "first", "real", "distinct", "loops", "seen", "bits")
 
 
-def eta(epsilon: float) -> Callable[[Rows], Rows]:
+def eta(epsilon: float) -> Callable[[LogWeights], LogWeights]:
     """Eta sampling (Hewitt et al. 2022): no id below a bound that falls with the entropy."""
 
-    def apply(rows: Rows) -> Rows:
-        log_p = normalised(rows)
+    def apply(rows: LogWeights) -> LogWeights:
+        log_p = log_softmax(rows)
         entropy = -(np.exp(log_p) * np.where(np.isfinite(log_p), log_p, 0)).sum(-1, keepdims=True)
         bound = np.minimum(epsilon, np.sqrt(epsilon) * np.exp(-entropy))
         return np.where((np.exp(log_p) >= bound) | (rows == rows.max(-1, keepdims=True)), rows, -np.inf)
@@ -59,7 +59,7 @@ def eta(epsilon: float) -> Callable[[Rows], Rows]:
     return apply
 
 
-RIVALS: dict[str, Callable[[Rows], Rows]] = {
+RIVALS: dict[str, Callable[[LogWeights], LogWeights]] = {
     **{f"eta {epsilon}": eta(epsilon) for epsilon in (0.003, 0.01, 0.03, 0.1)},
 }
 """Filters that take the place of all others, at temperature 1."""
@@ -123,14 +123,16 @@ def main() -> None:
 def _written(model: Completer, texts: Sequence[str], name: str, asked: dict[str, Any]) -> list[list[Completion]]:
     """The completions of each text."""
     options = cast(Options, {"length": TARGET, **asked})
-    decoding = Decoding.of(**options)
+    decoding = DecodingOptions.of(**options)
     draws = 1 if decoding.temperature == 0 or decoding.beams > 1 or decoding.best_of > 1 else DRAWS
     rival = patch("kammil.decoding.sampling.filters", _instead(RIVALS[name])) if name in RIVALS else None
     with rival or contextlib.nullcontext():
         return [model.samples(text[: half(text)], draws, **options) for text in texts]
 
 
-def _instead(rival: Callable[[Rows], Rows]) -> Callable[[Decoding], list[Callable[[Rows], Rows]]]:
+def _instead(
+    rival: Callable[[LogWeights], LogWeights],
+) -> Callable[[DecodingOptions], list[Callable[[LogWeights], LogWeights]]]:
     return lambda options: [rival]  # noqa: ARG005
 
 
@@ -141,7 +143,7 @@ def _times(model: Completer, prompts: Sequence[str]) -> dict[str, float]:
     for i, prompt in enumerate(prompts):
         for _ in range(5):
             for name in chosen:
-                fresh = model.apart()  # what was written would be found again
+                fresh = model.with_own_cache()  # what was written would be found again
                 fresh.after(prompt)
                 began = time.perf_counter()
                 fresh.complete(prompt, **cast(Options, {"length": TARGET, **WAYS[name]}))
@@ -158,7 +160,7 @@ def _truth(model: Completer, text: str) -> Completion:
 def _figures(model: Completer, texts: Sequence[str], made: Sequence[Sequence[Completion]]) -> dict[str, Any]:
     """Figure and 95 % interval over texts, by name."""
     assert model.model is not None
-    seen, known = Seen(model.model.seen), _words()
+    seen, known = SeenTexts(model.model.seen), _words()
     pairs: dict[str, list[list[float]]] = {name: [] for name in COLUMNS if name not in {"chrf", "distinct"}}
     grams: list[np.ndarray[Any, np.dtype[np.float64]]] = []
     for text, drafts in zip(texts, made, strict=True):
@@ -173,7 +175,7 @@ def _figures(model: Completer, texts: Sequence[str], made: Sequence[Sequence[Com
             ("first", sum(_first(d.text) == _first(truth) for d in drafts), len(drafts)),
             ("real", sum(word in known for words in whole for word in words), sum(map(len, whole))),
             ("loops", sum(_loops(d.text) for d in drafts), sum(len(d.text) for d in drafts)),
-            ("seen", sum(seen.judge(d.text, d.prompt) == "seen" for d in drafts), len(drafts)),
+            ("seen", sum(seen.is_memorised(d.text, d.prompt) == "seen" for d in drafts), len(drafts)),
             ("bits", sum(sum(d.bits) for d in drafts), sum(len(d.text) for d in drafts)),
         ):
             pairs[name].append([above, below])

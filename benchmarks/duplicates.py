@@ -146,7 +146,7 @@ def _exclude(size: int) -> dict[str, Any]:
     """Count the texts that direct pairs find by the rule of splits, and those that all rules find."""
     texts, among = texts_of(size), sources.texts(EXCLUDED)
     started = time.process_time()
-    direct = near_duplicates.partners(texts, among) >= 0
+    direct = near_duplicates.nearest_duplicates(texts, among) >= 0
     between = time.process_time()
     found = exclusion.resembling(texts, among)
     return {

@@ -30,12 +30,12 @@ from numpy.typing import NDArray
 import kammil
 from kammil import model_folder
 from kammil.completion.completer import Completer
-from kammil.completion.scoring import follow
+from kammil.completion.scoring import score_texts
 from kammil.engine import build as engine_build
 from kammil.engine import native, reference
-from kammil.engine.weights import Layer
-from kammil.language_model import rows
-from kammil.models.registry import Neural, family, load_runner
+from kammil.engine.weights import GRUWeights
+from kammil.language_model import select_rows
+from kammil.models.registry import Neural, family, load_model
 from kammil.text import RAW
 from kammil.vocabulary import CharacterVocabulary
 from notebook import TARGET, NotebookRNN
@@ -72,7 +72,7 @@ def main() -> None:
             "torch": torch.__version__,
             "memory_gb_per_s": bandwidth,
         },
-        "compiled": engine_build.library() is not None,
+        "compiled": engine_build.load_native() is not None,
         **completions({"bundled": model, "portable": slower, "taught": taught}, prompts),
         "texts_taught": LEARNT,
         "users": users({"": model, "portable, ": slower}, prompts[0]),
@@ -91,12 +91,12 @@ def main() -> None:
 def portable(make: Callable[[], Made]) -> Made:
     """What is made without compiled code."""
     os.environ[engine_build.PORTABLE] = "1"
-    engine_build.library.cache_clear()
+    engine_build.load_native.cache_clear()
     try:
         return make()
     finally:
         del os.environ[engine_build.PORTABLE]
-        engine_build.library.cache_clear()
+        engine_build.load_native.cache_clear()
 
 
 def completions(models: Mapping[str, Completer], prompts: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -121,7 +121,7 @@ def _asked(
     session, typed, helped = model.session(), model.session(), model.session()
 
     def cold(i: int) -> bool:
-        fresh = model.apart()
+        fresh = model.with_own_cache()
         return len(fresh.complete(prompts[i % len(prompts)], length=TARGET, seed=i).text) == TARGET
 
     def known(i: int) -> bool:
@@ -171,8 +171,8 @@ def users(models: Mapping[str, Completer], prompt: str) -> dict[str, Any]:
         _, state = model.after(prompt)
         ids = model.vocabulary.encode("ع")
         for batch in BATCHES:
-            many, there = ids.repeat(batch), rows(state, np.zeros(batch, np.int64))
-            calls[f"{engine}{batch}"] = lambda _, m=model, many=many, there=there: m.runner.step(many, there)
+            many, there = ids.repeat(batch), select_rows(state, np.zeros(batch, np.int64))
+            calls[f"{engine}{batch}"] = lambda _, m=model, many=many, there=there: m.language_model.step(many, there)
     measured = in_turn(calls, RUNS)
     for name, row in measured.items():
         row["us_per_row"] = 1000 * row["cpu_median"] / int(name.split(", ")[-1])
@@ -187,13 +187,15 @@ def against_notebook() -> dict[str, Any]:
     assert isinstance(gru, Neural)
     torch.manual_seed(0)
     artifacts = gru.export(gru.build(vocabulary.size, gru.settings()))
-    model = Completer(load_runner("gru", gru.settings().model_dump(), artifacts), vocabulary, RAW)
+    model = Completer(load_model("gru", gru.settings().model_dump(), artifacts), vocabulary, RAW)
     notebook = NotebookRNN(vocabulary.size).eval()
     ids = [torch.from_numpy(vocabulary.encode(text))[None] for text in texts]
     session = model.session()
     calls: dict[str, Callable[[int], object]] = {
         "notebook": lambda i: notebook.generate(ids[i % len(ids)], 1.0),
-        "cold": lambda i: len(model.apart().complete(texts[i % len(ids)], temperature=1.0, seed=i).text) == TARGET,
+        "cold": lambda i: (
+            len(model.with_own_cache().complete(texts[i % len(ids)], temperature=1.0, seed=i).text) == TARGET
+        ),
         "session": lambda i: len(session.complete(temperature=1.0, seed=i).text) == TARGET,
     }
 
@@ -218,17 +220,17 @@ def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
     def drawn(*shape: int) -> Floats:
         return generator.normal(0, 0.1, shape).astype(np.float32)
 
-    layer = Layer(drawn(size, 3 * hidden), drawn(hidden, 3 * hidden), drawn(3 * hidden), drawn(hidden, size))
+    layer = GRUWeights(drawn(size, 3 * hidden), drawn(hidden, 3 * hidden), drawn(3 * hidden), drawn(hidden, size))
     bias = drawn(size)
-    weights = layer.recurrent.size + layer.outward.size
+    weights = layer.recurrent.size + layer.output.size
     steps: dict[str, tuple[int, Callable[[NDArray[np.int64], Floats], object]]] = {
         "numpy fp32": (4, lambda ids, h: numpy_step(layer, bias, ids, h)),
         "torch fp32": (4, torch_step(layer, bias, torch.float32)),
         "torch bf16": (2, torch_step(layer, bias, torch.bfloat16)),
         "numpy int8": (4, reference_step(layer)),
     }
-    if code := engine_build.library():
-        kernel = native.Compiled(code, [layer], bias, size)
+    if code := engine_build.load_native():
+        kernel = native.NativeEngine(code, [layer], bias, size)
         rest = {batch: kernel.forgetful(batch) for batch in BATCHES}
         steps["compiled int8"] = 1, lambda ids, h: kernel.read(ids[:, None], (h, *rest[len(ids)]), 1)
     table: dict[str, Any] = {}
@@ -251,21 +253,21 @@ def _bound(
 
 
 def numpy_step(
-    layer: Layer, bias: Floats, ids: NDArray[np.int64], h: Floats
+    layer: GRUWeights, bias: Floats, ids: NDArray[np.int64], h: Floats
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """The same step with NumPy's matrix products."""
     width = h.shape[1]
-    x, g = layer.inward[ids], h @ layer.recurrent + layer.bias
+    x, g = layer.input[ids], h @ layer.recurrent + layer.bias
     gates = 1 / (1 + np.exp(-(x[:, : 2 * width] + g[:, : 2 * width])))
     new = np.tanh(x[:, 2 * width :] + gates[:, :width] * g[:, 2 * width :])
     after = new + gates[:, width:] * (h - new)
-    return after, after @ layer.outward + bias
+    return after, after @ layer.output + bias
 
 
-def torch_step(layer: Layer, bias: Floats, kind: torch.dtype) -> Callable[[NDArray[np.int64], Floats], object]:
+def torch_step(layer: GRUWeights, bias: Floats, kind: torch.dtype) -> Callable[[NDArray[np.int64], Floats], object]:
     """The same step with PyTorch."""
     inward, recurrent, added, outward, last = (
-        torch.from_numpy(a).to(kind) for a in (layer.inward, layer.recurrent, layer.bias, layer.outward, bias)
+        torch.from_numpy(a).to(kind) for a in (layer.input, layer.recurrent, layer.bias, layer.output, bias)
     )
 
     @torch.inference_mode()
@@ -281,7 +283,7 @@ def torch_step(layer: Layer, bias: Floats, kind: torch.dtype) -> Callable[[NDArr
     return step
 
 
-def reference_step(layer: Layer) -> Callable[[NDArray[np.int64], Floats], object]:
+def reference_step(layer: GRUWeights) -> Callable[[NDArray[np.int64], Floats], object]:
     """The same step in whole numbers, which stand there as floats."""
     gru = reference.QuantizedGRUs([layer])
     return lambda ids, h: gru.read(ids[:, None], h, 1)
@@ -340,14 +342,14 @@ def bits(model: Completer) -> dict[str, float]:
     texts = [model.normalise(text) for text in sources.texts("lev30/validation")]
     assert model.model is not None
     description = model.model.description
-    made = {"int8": model.runner}
+    made = {"int8": model.language_model}
     if description.family == "blend":
         artifacts, rounded = model_folder.read(Path("levantine")).artifacts, reference.QuantizedProduct
         reference.QuantizedProduct = Product
-        made["fp32"] = portable(lambda: load_runner("blend", description.settings, artifacts))
+        made["fp32"] = portable(lambda: load_model("blend", description.settings, artifacts))
         reference.QuantizedProduct = rounded
     return {
-        name: float(sum(t.bits[:-1].sum() for t in follow(runner, model.vocabulary, texts)) / sum(map(len, texts)))
+        name: float(sum(t.bits[:-1].sum() for t in score_texts(runner, model.vocabulary, texts)) / sum(map(len, texts)))
         for name, runner in made.items()
     }
 

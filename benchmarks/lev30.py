@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 import kammil
-from kammil.completion.scoring import Trace, follow
+from kammil.completion.scoring import TokenScores, score_texts
 from kammil.data import sources
-from kammil.evaluation.metrics import TARGET, Figures, sums
-from kammil.language_model import Learner
+from kammil.evaluation.metrics import TARGET, Metrics, sums
+from kammil.language_model import AdaptiveModel
 
 RUNS: dict[str, dict[str, Any]] = {
     "ngram": {"model": "ngram", "raw": True},
@@ -73,7 +73,11 @@ def _trained(name: str, results: dict[str, Any]) -> dict[str, Any]:
         model = kammil.load(out)
         assert model.model is not None
         evaluation = kammil.evaluate(model, sources.texts("lev30/test"))
-        online = {"online": _online(model, sources.texts("lev30/test"))} if isinstance(model.runner, Learner) else {}
+        online = (
+            {"online": _online(model, sources.texts("lev30/test"))}
+            if isinstance(model.language_model, AdaptiveModel)
+            else {}
+        )
         if RUNS[name].get("raw"):
             results["baselines"] = {which: _flat(figures) for which, figures in evaluation.baselines.items()}
         return {
@@ -91,9 +95,9 @@ def _trained(name: str, results: dict[str, Any]) -> dict[str, Any]:
 def _online(model: kammil.Completer, texts: list[str]) -> dict[str, tuple[float, float, float]]:
     """The test texts in the order of the file, each learnt once it has been predicted, as a compressor does."""
     seen = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
-    traces: list[Trace] = []
+    traces: list[TokenScores] = []
     for text in seen:
-        traces += follow(model.runner, model.vocabulary, [text])
+        traces += score_texts(model.language_model, model.vocabulary, [text])
         model.learn(text)
     for text in seen:
         model.forget(text)
@@ -129,7 +133,7 @@ def _say(name: str, result: dict[str, Any]) -> None:
     print(f"{name}: {bits:.3f} bits a target character, {100 * right:.1f} % right, {whole:.3f} whole{online}{seconds}")
 
 
-def _flat(figures: Figures) -> dict[str, tuple[float, float, float]]:
+def _flat(figures: Metrics) -> dict[str, tuple[float, float, float]]:
     """Value and interval of each figure, rounded to what is known."""
     return {
         name: (round(figure.value, 4), round(figure.low, 4), round(figure.high, 4))

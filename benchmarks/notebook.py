@@ -33,8 +33,8 @@ from kammil.completion.completer import Completer
 from kammil.data import sources
 from kammil.data.splits import leaks
 from kammil.models.registry import Neural, family
-from kammil.training.batches import Lessons, make_rows, pad
-from kammil.training.events import Event, Progressed
+from kammil.training.batches import TrainingData, make_rows, pad
+from kammil.training.events import Event, TrainingProgress
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary, rare_characters
@@ -157,7 +157,7 @@ def seconds_to_plateau(train: Sequence[str], test: Sequence[str]) -> float:
 
     def listen(event: Event) -> None:
         nonlocal looking, answer
-        if not isinstance(event, Progressed) or event.step % 5:
+        if not isinstance(event, TrainingProgress) or event.step % 5:
             return
         started = time.monotonic()
         network.eval()
@@ -172,7 +172,7 @@ def seconds_to_plateau(train: Sequence[str], test: Sequence[str]) -> float:
 
     rare = np.array([vocabulary.encode(c)[0] for c in sorted(rare_characters(train))], np.int64)
     with contextlib.suppress(ReachedError):
-        fit(network, Lessons(encoded, encoded[:8], rare, vocabulary.unknown_bits), options, listen=listen)
+        fit(network, TrainingData(encoded, encoded[:8], rare, vocabulary.unknown_bits), options, listen=listen)
     return answer
 
 
@@ -196,7 +196,9 @@ def time_completions(
             theirs.append(_milliseconds(lambda prompt=prompt: notebook.generate(prompt, 1.0)))
         for i in turn:
             began = time.perf_counter()
-            text = model.apart().complete(prompts[i % len(prompts)], length=TARGET, temperature=1.0, seed=i).text
+            text = (
+                model.with_own_cache().complete(prompts[i % len(prompts)], length=TARGET, temperature=1.0, seed=i).text
+            )
             took = 1000 * (time.perf_counter() - began)
             if len(text) == TARGET:
                 ours.append(took)

@@ -23,7 +23,7 @@ from kammil import model_folder as folders
 from kammil.data import datasets, sources
 from kammil.evaluation.metrics import half
 from kammil.training.recipe import Recipe
-from kammil.training.texts import gather
+from kammil.training.texts import prepare
 
 ROOT = Path(__file__).parent.parent
 HERE = ROOT / "src" / "kammil" / "pretrained" / "levantine"
@@ -55,7 +55,7 @@ def main() -> None:
     metrics = json.loads((HERE / folders.METRICS).read_text("utf-8"))
     metrics |= {"memorisation": checked, "licence": "; ".join(f"{datasets.CATALOG[n].licence} ({n})" for n in TEXTS)}
     folders.write_metrics(HERE, metrics)
-    files.put(HERE / folders.CARD, card(HERE, checked, len(base)).encode())
+    files.write_atomic(HERE / folders.CARD, card(HERE, checked, len(base)).encode())
     print(f"{sum(f.stat().st_size for f in HERE.iterdir()) / 1e6:.2f} MB in {HERE.relative_to(ROOT)}")
 
 
@@ -64,8 +64,8 @@ def learnt() -> tuple[list[str], list[str]]:
     options = tomllib.loads((ROOT / "recipes" / "levantine.toml").read_text("utf-8"))
     base = dict(options.pop("members")[0]["base"])  # all members read the same texts
     source, validation = base.pop("source"), base.pop("validation")
-    parts = gather(Recipe.of(options), "lev30/train+lev30/train_other", "lev30/validation")
-    return list(parts.train), list(gather(Recipe.of(base), source, validation).train)
+    parts = prepare(Recipe.of(options), "lev30/train+lev30/train_other", "lev30/validation")
+    return list(parts.train), list(prepare(Recipe.of(base), source, validation).train)
 
 
 def memorised(model: kammil.Completer, texts: list[str]) -> dict[str, Any]:

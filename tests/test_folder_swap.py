@@ -44,7 +44,7 @@ FILLED = "exchange = placing.place; placing.place = dies"
 
 def model(place: Path, family: str) -> None:
     place.mkdir(parents=True)
-    files.put(place / folders.MODEL, f'{{"format": 1, "family": "{family}"}}'.encode())
+    files.write_atomic(place / folders.MODEL, f'{{"format": 1, "family": "{family}"}}'.encode())
 
 
 def _family(place: Path) -> str:
@@ -85,7 +85,7 @@ def test_a_kill_leaves_a_whole_model_under_the_name(tmp_path: Path, fault: str, 
     model(tmp_path / "model", "old")
     killed(tmp_path, fault)
     assert _family(tmp_path / "model") == stands
-    with locks.held(tmp_path / "model"):  # as a training does
+    with locks.run_lock(tmp_path / "model"):  # as a training does
         assert names(tmp_path) == [".model.training", "model"]
     assert _family(tmp_path / "model") == stands
     assert names(tmp_path) == ["model"]
@@ -95,7 +95,7 @@ def test_what_was_put_aside_comes_back_at_the_next_training(tmp_path: Path) -> N
     model(tmp_path / "model", "old")
     killed(tmp_path, BETWEEN)
     assert "model" not in names(tmp_path)
-    with locks.held(tmp_path / "model"):
+    with locks.run_lock(tmp_path / "model"):
         assert _family(tmp_path / "model") == "old"
     assert names(tmp_path) == ["model"]
 
@@ -109,7 +109,7 @@ def test_what_was_put_aside_comes_back_when_it_is_opened(tmp_path: Path) -> None
 
 def test_what_a_living_program_put_aside_is_left_alone(tmp_path: Path) -> None:
     model(tmp_path / ".model.abcdefgh.old", "old")
-    with locks.held(tmp_path / "model"):
+    with locks.run_lock(tmp_path / "model"):
         (tmp_path / "model").rename(tmp_path / ".model.abcdefgh.old")
         with pytest.raises(FolderError, match="there is no model folder"):
             folders.summary(tmp_path / "model")
@@ -121,7 +121,7 @@ def test_only_what_was_left_of_this_very_model_goes(tmp_path: Path) -> None:
     for name in (*others, ".model.abcdefgh.draft", ".model.abcd_f12.old", "model"):
         model(tmp_path / name, "x")
     (tmp_path / ".model.12345678.draft").write_text("a file")
-    with locks.held(tmp_path / "model"):
+    with locks.run_lock(tmp_path / "model"):
         pass
     assert names(tmp_path) == sorted([*others, ".model.12345678.draft", "model"])
 

@@ -8,10 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil import language_model
-from kammil.language_model import Ids, LogProbabilities, Runner, State, along, positions_at_once, rows_at_once
+from kammil.language_model import (
+    Ids,
+    LanguageModel,
+    LogProbabilities,
+    State,
+    forward_in_pieces,
+    max_positions,
+    max_rows,
+)
 
 
-class Echo(Runner):
+class Echo(LanguageModel):
     """Says of each position which id it read and how many it had read; its state has so many numbers a row."""
 
     def __init__(self, size: int, width: int = 1) -> None:
@@ -21,10 +29,10 @@ class Echo(Runner):
     def vocabulary_size(self) -> int:
         return self.size
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         return (np.zeros((batch, self.width)),)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         self.most, self.widest = max(self.most, ids.size), max(self.widest, len(ids))
         before = state[0].astype(np.int64)[:, :1] + np.arange(ids.shape[1])
         said = np.stack([ids, before], axis=2).astype(np.float32)
@@ -38,9 +46,9 @@ def test_whole_texts_are_read_once_and_in_order(batch: int, time: int, size: int
     runner, ids = Echo(size, width), np.random.default_rng(0).integers(0, 99, (batch, time))
     said, often = np.zeros((batch, time, 2)), np.zeros((batch, time), np.int64)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(language_model, "SAID", bound)
-        patch.setattr(language_model, "CARRIED", bound)
-        for some, part, rows in along(runner, ids):
+        patch.setattr(language_model, "MAX_SCORES", bound)
+        patch.setattr(language_model, "MAX_STATE_NUMBERS", bound)
+        for some, part, rows in forward_in_pieces(runner, ids):
             said[some, part] = rows
             often[some, part] += 1
     assert (often == 1).all()
@@ -53,12 +61,12 @@ def test_whole_texts_are_read_once_and_in_order(batch: int, time: int, size: int
 
 def test_as_many_as_fit_are_read_together() -> None:
     runner = Echo(100, 10)
-    assert rows_at_once(runner, 64, 5) == 64
-    assert rows_at_once(runner, 1 << 20, 5) == 4096
-    assert rows_at_once(runner, 4000, 5, each=100) == language_model.SAID // (100 * 100)
-    assert rows_at_once(Echo(10, 1 << 20), 64, 5) == 16
-    assert positions_at_once(7, language_model.SAID // 3) == 3
-    assert positions_at_once(7, language_model.SAID * 2) == 1
-    assert positions_at_once(0, 5) == 1
-    list(along(runner, np.zeros((64, 200), np.int64)))
+    assert max_rows(runner, 64, 5) == 64
+    assert max_rows(runner, 1 << 20, 5) == 4096
+    assert max_rows(runner, 4000, 5, each=100) == language_model.SAID // (100 * 100)
+    assert max_rows(Echo(10, 1 << 20), 64, 5) == 16
+    assert max_positions(7, language_model.SAID // 3) == 3
+    assert max_positions(7, language_model.SAID * 2) == 1
+    assert max_positions(0, 5) == 1
+    list(forward_in_pieces(runner, np.zeros((64, 200), np.int64)))
     assert runner.most == 4096 and runner.widest == 64

@@ -13,13 +13,13 @@ import pytest
 from kammil import language_model
 from kammil.completion.completer import Completer
 from kammil.completion.explain.attribution import explain
-from kammil.completion.scoring import follow
-from kammil.evaluation.greedy import continuations, guesses
-from kammil.evaluation.metrics import traces_of
-from kammil.evaluation.suggestion_hits import offers
-from kammil.language_model import Explaining, Ids, LogProbabilities, Runner, State
+from kammil.completion.scoring import score_texts
+from kammil.evaluation.greedy import continuations, greedy_predictions
+from kammil.evaluation.metrics import score_sides
+from kammil.evaluation.suggestion_hits import suggestion_hits
+from kammil.language_model import ExpertAttribution, Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram.counting import fit
-from kammil.models.ngram.model import NGramRunner, NGramSettings
+from kammil.models.ngram.model import NGramModel, NGramSettings
 from kammil.server.scheduler import Engine, Scoring, Suggesting, Writing
 from kammil.text import RAW
 from kammil.vocabulary import BOS, CharacterVocabulary
@@ -30,43 +30,43 @@ ENCODED = [VOCABULARY.encode(text) for text in TEXTS]
 BOUND = 20 * VOCABULARY.size
 
 
-class Watched(Runner):
+class Watched(LanguageModel):
     """Another runner; how many numbers it said at once at most."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: LanguageModel) -> None:
         self.runner, self.most = runner, 0
 
     @property
     def vocabulary_size(self) -> int:
         return self.runner.vocabulary_size
 
-    def start(self, batch: int) -> State:
-        return self.runner.start(batch)
+    def initial_state(self, batch: int) -> State:
+        return self.runner.initial_state(batch)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        said, state = self.runner.read(ids, state, last=last)
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        said, state = self.runner.forward(ids, state, last=last)
         self.most = max(self.most, said.size)
         return said, state
 
 
-class Experts(Watched, Explaining):
+class Experts(Watched, ExpertAttribution):
     """What it says comes from ten experts, nine of which say nothing."""
 
     @property
     def experts(self) -> tuple[str, ...]:
         return tuple(f"counts o{n}" for n in range(1, 11))
 
-    def contributions(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
-        said, state = self.runner.read(ids, state)
+    def expert_scores(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
+        said, state = self.runner.forward(ids, state)
         parts = np.zeros((*ids.shape, 10, VOCABULARY.size), np.float32)
         parts[:, :, 0] = np.maximum(said, -99)
         self.most = max(self.most, parts.size)
         return parts, state
 
 
-def counter() -> NGramRunner:
+def counter() -> NGramModel:
     settings, artifacts = fit(ENCODED, (), VOCABULARY.size, NGramSettings(order=3))
-    return NGramRunner(settings, artifacts.weights)
+    return NGramModel(settings, artifacts.weights)
 
 
 def served(model: Completer, make: Callable[[Completer], list[Scoring | Suggesting | Writing]]) -> None:
@@ -88,11 +88,11 @@ def ids_of(text: str) -> Ids:
 LATER = time.monotonic() + 3600
 ASKED: dict[str, Callable[[Completer], object]] = {
     "score": lambda model: model.score(" ".join(TEXTS)),
-    "follow": lambda model: traces_of(model.runner, VOCABULARY, TEXTS),
+    "follow": lambda model: score_sides(model.language_model, VOCABULARY, TEXTS),
     "explain": lambda model: explain(model, " ".join(TEXTS)),
-    "guesses": lambda model: guesses(model.runner, VOCABULARY, TEXTS),
-    "continuations": lambda model: continuations(model.runner, VOCABULARY, ["شو "] * 50, 4),
-    "offers": lambda model: offers(model.runner, VOCABULARY, TEXTS, 3, 0.0),
+    "guesses": lambda model: greedy_predictions(model.language_model, VOCABULARY, TEXTS),
+    "continuations": lambda model: continuations(model.language_model, VOCABULARY, ["شو "] * 50, 4),
+    "offers": lambda model: suggestion_hits(model.language_model, VOCABULARY, TEXTS, 3, 0.0),
     "suggest": lambda model: model.suggest("شو", k=50, threshold=0.0),
     "samples": lambda model: model.samples("شو", 50, length=4),
     "served scores": lambda model: served(
@@ -109,7 +109,7 @@ ASKED: dict[str, Callable[[Completer], object]] = {
     "served texts": lambda model: served(
         model,
         lambda model: [
-            Writing(LATER, model, ids_of(text), model.guide({"length": 4, "seed": i}, 1), 1)
+            Writing(LATER, model, ids_of(text), model.constraints({"length": 4, "seed": i}, 1), 1)
             for i, text in enumerate([*TEXTS, *TEXTS])
         ],
     ),
@@ -120,7 +120,7 @@ ASKED: dict[str, Callable[[Completer], object]] = {
 @pytest.mark.parametrize("kind", [Watched, Experts])
 def test_what_is_said_at_once_is_bounded(asked: str, kind: type[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
     """As if so few numbers were many."""
-    monkeypatch.setattr(language_model, "SAID", BOUND)
+    monkeypatch.setattr(language_model, "MAX_SCORES", BOUND)
     runner = kind(counter())
     ASKED[asked](Completer(runner, VOCABULARY, RAW))
     assert VOCABULARY.size <= runner.most <= BOUND
@@ -130,17 +130,17 @@ def test_what_is_said_at_once_is_bounded(asked: str, kind: type[Watched], monkey
 def test_states_that_are_carried_at_once_are_bounded(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state may be larger than what is said: rows are fewer then."""
     runner = Watched(counter())
-    monkeypatch.setattr(language_model, "CARRIED", 24)
-    monkeypatch.setattr(Watched, "carried", lambda self, length: 2)  # pyright: ignore[reportUnknownLambdaType]
+    monkeypatch.setattr(language_model, "MAX_STATE_NUMBERS", 24)
+    monkeypatch.setattr(Watched, "state_size", lambda self, length: 2)  # pyright: ignore[reportUnknownLambdaType]
     widest = 0
-    real = Watched.read
+    real = Watched.forward
 
-    def read(self: Watched, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self: Watched, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         nonlocal widest
         widest = max(widest, len(ids))
         return real(self, ids, state, last=last)
 
-    monkeypatch.setattr(Watched, "read", read)
+    monkeypatch.setattr(Watched, "forward", forward)
     ASKED[asked](Completer(runner, VOCABULARY, RAW))
     assert 1 < widest <= 12
 
@@ -149,11 +149,11 @@ def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
     """Of a counter whose folder takes kilobytes and names 300,000 characters."""
     size = 300_000
     settings, artifacts = fit(ENCODED, (), size, NGramSettings(order=3))
-    runner = NGramRunner(settings, artifacts.weights)
+    runner = NGramModel(settings, artifacts.weights)
     text = " ".join(TEXTS)[:200]
     tracemalloc.start()
     try:
-        (trace,) = follow(runner, VOCABULARY, [text])
+        (trace,) = score_texts(runner, VOCABULARY, [text])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -162,7 +162,7 @@ def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
 
 
 def test_a_bound_changes_nothing_but_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = traces_of(counter(), VOCABULARY, TEXTS)
-    monkeypatch.setattr(language_model, "SAID", BOUND)
-    for one, other in zip(whole, traces_of(counter(), VOCABULARY, TEXTS), strict=True):
+    whole = score_sides(counter(), VOCABULARY, TEXTS)
+    monkeypatch.setattr(language_model, "MAX_SCORES", BOUND)
+    for one, other in zip(whole, score_sides(counter(), VOCABULARY, TEXTS), strict=True):
         assert (one.bits == other.bits).all() and (one.ranks == other.ranks).all()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from kammil.errors import FolderError, OptionError
-from kammil.locks import empty, held, waiting
+from kammil.locks import empty, run_lock, waiting
 from kammil.training.train import train
 
 HOLD = """
@@ -75,34 +75,34 @@ def test_interrupted_is_told_from_alive(tmp_path: Path, few: list[str], other: s
 
 
 def test_one_process_cannot_hold_it_twice(tmp_path: Path) -> None:
-    with held(tmp_path / "model"):
-        with pytest.raises(FolderError, match=f"process {os.getpid()}"), held(tmp_path / "model"):
+    with run_lock(tmp_path / "model"):
+        with pytest.raises(FolderError, match=f"process {os.getpid()}"), run_lock(tmp_path / "model"):
             raise AssertionError("the block is not entered")
-        with held(tmp_path / "another"):
+        with run_lock(tmp_path / "another"):
             pass
         assert (waiting(tmp_path / "model") / "lock").exists()
-    with held(tmp_path / "model"):
+    with run_lock(tmp_path / "model"):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_who_holds_it_is_not_needed(tmp_path: Path) -> None:
-    with held(tmp_path / "model"):
+    with run_lock(tmp_path / "model"):
         (waiting(tmp_path / "model") / "holder.json").write_text("[")
-        with pytest.raises(FolderError, match=r"by another program; wait"), held(tmp_path / "model"):
+        with pytest.raises(FolderError, match=r"by another program; wait"), run_lock(tmp_path / "model"):
             raise AssertionError("the block is not entered")
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_it_is_free_after_an_error(tmp_path: Path, error: type[BaseException]) -> None:
-    with pytest.raises(error), held(tmp_path / "model"):
+    with pytest.raises(error), run_lock(tmp_path / "model"):
         raise error
     assert not list(tmp_path.iterdir())
 
 
 def test_what_waits_is_emptied_but_for_the_lock(tmp_path: Path) -> None:
     out = tmp_path / "model"
-    with held(out):
+    with run_lock(out):
         (waiting(out) / "checkpoint.part").write_text("x")
         (waiting(out) / "more").mkdir()
         empty(out)

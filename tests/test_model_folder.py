@@ -20,8 +20,8 @@ from safetensors.numpy import save as save_arrays
 
 import kammil
 from kammil import model_folder as folders
-from kammil.completion.scoring import follow
-from kammil.data.bloom import Seen
+from kammil.completion.scoring import score_texts
+from kammil.data.bloom import SeenTexts
 from kammil.errors import FolderError, KammilError
 from kammil.evaluation import baselines
 
@@ -73,9 +73,9 @@ def works_or_is_refused(folder: Path) -> None:
         model.complete("\ud800", length=3, temperature=0)
         assert len(model.score("شو").bits) == 3
         assert model.model is not None
-        assert Seen(model.model.seen).judge(TEXTS[0]) in {"new", "seen"}
+        assert SeenTexts(model.model.seen).is_memorised(TEXTS[0]) in {"new", "seen"}
         for runner in baselines.runners(model.model.baselines, model.vocabulary.size).values():
-            follow(runner, model.vocabulary, TEXTS)
+            score_texts(runner, model.vocabulary, TEXTS)
     except KammilError as error:
         check_sentence(str(error))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kammil.training.recipe import Recipe
-from kammil.training.texts import gather
+from kammil.training.texts import prepare
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -74,5 +74,5 @@ def test_what_the_readme_says_of_links_and_handles(tmp_path: Path, texts: list[s
     (rules,) = re.findall(r'rules=(\{"urls".*?\})', README)
     odd = [*texts[:40], "see https://a.example now @somebody me@a.example"]
     for options, seen in (({}, "see 🔗 now 👤 👤"), ({"rules": json.loads(rules.replace("False", "false"))}, odd[-1])):
-        data = gather(Recipe.of({"model": "ngram"} | options), odd, texts[40:42])
+        data = prepare(Recipe.of({"model": "ngram"} | options), odd, texts[40:42])
         assert data.train[-1] == seen

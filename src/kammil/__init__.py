@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
     from kammil.training.plot import plot
-    from kammil.training.publish import Trained
+    from kammil.training.publish import TrainResult
     from kammil.training.train import train
 
     __version__: str
@@ -46,7 +46,7 @@ _PUBLIC = {
     "plot": "kammil.training.plot",
     "export": "kammil.exporting",
     "Suggestion": "kammil.completion.suggestions",
-    "Trained": "kammil.training.publish",
+    "TrainResult": "kammil.training.publish",
     "train": "kammil.training.train",
 }
 
@@ -61,7 +61,7 @@ __all__ = [
     "Score",
     "Session",
     "Suggestion",
-    "Trained",
+    "TrainResult",
     "__version__",
     "evaluate",
     "explain",

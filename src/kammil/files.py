@@ -13,7 +13,7 @@ def explained(error: OSError | ValueError | RuntimeError) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def put(path: Path, content: bytes, *, private: bool = False) -> None:
+def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
     """Write a file whole: to a draft beside it, flushed to the disk, then renamed; `private`: for its owner alone."""
     draft = path.with_name(f".{path.name}.draft")
     try:

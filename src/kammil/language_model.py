@@ -1,7 +1,7 @@
 """The contract of every model family: one distribution over the next id, on two sides.
 
 The learning side is a `torch.nn.Module` with `forward(ids: (B, T)) -> logits (B, T, V)`, or, for a family that counts,
-a function from texts to counts. The running side is a `Runner`: no PyTorch, state in plain arrays. Both give, at
+a function from texts to counts. The running side is a `LanguageModel`: no PyTorch, state in plain arrays. Both give, at
 position t, the distribution of what follows ids[:, :t+1]; one test binds them for every family. A model never computes
 its loss, samples, prints, or picks an optimiser.
 
@@ -28,7 +28,7 @@ State = tuple[NDArray[np.generic], ...]
 SAID, CARRIED = 1 << 22, 1 << 24
 """Numbers at once at most: of what is said of all positions, and of the states of all rows. A small folder may have a
 vocabulary of hundreds of thousands, or states of megabytes; one position of one row is read of any."""
-_POSITIONS = 4096
+_MAX_POSITIONS = 4096
 """Positions at once at most: the ids themselves, and what is looked up for each, take memory as well."""
 
 
@@ -46,7 +46,7 @@ class Artifacts:
     """Named arrays, for `weights.safetensors`."""
 
 
-class Runner(ABC):
+class LanguageModel(ABC):
     """The running side of a model."""
 
     version = 0
@@ -58,22 +58,22 @@ class Runner(ABC):
         """V."""
 
     @abstractmethod
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """The state before anything was read, B rows. The first id to read is BOS."""
 
     @abstractmethod
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), T >= 1; natural log-probabilities of the next id at the last `last` positions (all if None).
 
         Returns: log-probabilities (B, last, V) whose exponentials sum to one, and the state after ids[:, -1].
         """
 
-    def carried(self, length: int) -> int:
+    def state_size(self, length: int) -> int:
         """Numbers of the state of one row after so many ids, about."""
         del length
-        return sum(array.size for array in self.start(1))
+        return sum(array.size for array in self.initial_state(1))
 
-    def aligned(self, states: Sequence[State]) -> Sequence[State]:
+    def pad_states(self, states: Sequence[State]) -> Sequence[State]:
         """The same states, so that those after texts of different lengths fit into one batch, as far as they can.
 
         A family whose states do not grow has nothing to do.
@@ -83,11 +83,11 @@ class Runner(ABC):
     @final
     def step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
         """Read one id for each row, (B,); log-probabilities (B, V) of the next, and the new state."""
-        log_probabilities, state = self.read(ids[:, None], state, last=1)  # (B, 1, V)
+        log_probabilities, state = self.forward(ids[:, None], state, last=1)  # (B, 1, V)
         return log_probabilities[:, 0], state
 
 
-class Learner(ABC):
+class AdaptiveModel(ABC):
     """A running side that learns texts while it runs, without training, and forgets them."""
 
     @abstractmethod
@@ -104,16 +104,16 @@ class Learner(ABC):
         """Undo one `learn` of the same ids; false for a text that was not learnt."""
 
 
-class Drawing(ABC):
+class BulkSampler(ABC):
     """A running side that draws what follows by itself, many ids in a call, where nothing but chance has a say."""
 
-    def draws(self, temperature: float) -> bool:
+    def can_sample(self, temperature: float) -> bool:
         """Whether it does so now, rather than step by step."""
         del temperature
         return True
 
     @abstractmethod
-    def draw(
+    def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
         """Draw the id that follows, read it, draw the next, and so on: n of them.
@@ -130,7 +130,7 @@ class Drawing(ABC):
         """
 
 
-class Explaining(ABC):
+class ExpertAttribution(ABC):
     """A running side whose scores are a sum over experts, and which can say what each of them adds."""
 
     @property
@@ -140,36 +140,36 @@ class Explaining(ABC):
         or `this text o3`."""
 
     @abstractmethod
-    def contributions(self, ids: Ids, state: State) -> tuple[NDArray[np.float32], State]:
+    def expert_scores(self, ids: Ids, state: State) -> tuple[NDArray[np.float32], State]:
         """Read ids (B, T); what each expert adds to the score of each next id, (B, T, K, V), and the state after them.
 
         Their sum over experts, normalised, is what `read` says. It takes K times the memory: give a piece at a time.
         """
 
 
-def positions_at_once(most: int, size: int) -> int:
+def max_positions(most: int, size: int) -> int:
     """How many of `most` positions may be worked on together, where something of so many numbers is made of each."""
-    return max(1, min(most, _POSITIONS, SAID // max(1, size)))
+    return max(1, min(most, _MAX_POSITIONS, SAID // max(1, size)))
 
 
-def rows_at_once(runner: Runner, most: int, length: int, *, each: int = 1) -> int:
+def max_rows(runner: LanguageModel, most: int, length: int, *, each: int = 1) -> int:
     """How many of `most` texts of so many ids may be stepped together, where a text may become `each` rows."""
-    said = positions_at_once(most, each * runner.vocabulary_size)
-    return max(1, min(said, CARRIED // max(1, each * runner.carried(length))))
+    said = max_positions(most, each * runner.vocabulary_size)
+    return max(1, min(said, CARRIED // max(1, each * runner.state_size(length))))
 
 
-def along(runner: Runner, ids: Ids) -> Iterator[tuple[slice, slice, LogProbabilities]]:
+def forward_in_pieces(runner: LanguageModel, ids: Ids) -> Iterator[tuple[slice, slice, LogProbabilities]]:
     """Read whole texts, (B, T), in bounded memory: which rows and which positions, and the log-probabilities there."""
     batch, time = ids.shape
-    together = rows_at_once(runner, batch, time)
+    together = max_rows(runner, batch, time)
     for top in range(0, batch, together):
         some = slice(top, min(top + together, batch))
         many = some.stop - top
-        piece = max(1, positions_at_once(many * time, runner.vocabulary_size) // many)
-        state = runner.start(many)
+        piece = max(1, max_positions(many * time, runner.vocabulary_size) // many)
+        state = runner.initial_state(many)
         for begin in range(0, time, piece):
             part = slice(begin, min(begin + piece, time))
-            log_probabilities, state = runner.read(ids[some, part], state)
+            log_probabilities, state = runner.forward(ids[some, part], state)
             yield some, part, log_probabilities
 
 
@@ -180,7 +180,7 @@ def read_in_pieces(
     last: int | None,
     piece: int,
 ) -> tuple[LogProbabilities, State]:
-    """Read ids (B, T), `piece` of them at a time, which bounds the memory of a long read; as `Runner.read`.
+    """Read ids (B, T), `piece` of them at a time, which bounds the memory of a long read; as `LanguageModel.forward`.
 
     `read`: reads (ids, state, last) at once.
     """
@@ -194,11 +194,11 @@ def read_in_pieces(
     return made[0] if len(made) == 1 else np.concatenate(made, axis=1), state
 
 
-def joined(states: Sequence[State]) -> State:
+def concat_states(states: Sequence[State]) -> State:
     """Several states of equal shapes as one: their rows, one after the other."""
     return states[0] if len(states) == 1 else tuple(np.concatenate(arrays) for arrays in zip(*states, strict=True))
 
 
-def rows(state: State, which: Ids) -> State:
+def select_rows(state: State, which: Ids) -> State:
     """The state of the chosen rows, in the order given: rows may repeat, so that one prompt feeds many samples."""
     return tuple(array[which] for array in state)

@@ -24,7 +24,7 @@ def waiting(out: Path) -> Path:
 
 
 @contextmanager
-def held(out: Path) -> Generator[None]:
+def run_lock(out: Path) -> Generator[None]:
     """Be the only program that makes the model `out`; what killed ones left is mended first.
 
     `FolderError` at once, with the other one's name, where another one is at it; and where nothing can be written.
@@ -78,7 +78,7 @@ def mend(path: Path) -> bool:
         place = Path(os.path.realpath(path))
         if os.path.lexists(place) or not folder_swap.undone(place):
             return False
-        with held(path):
+        with run_lock(path):
             return place.exists()
     except (FolderError, OSError, ValueError):  # ValueError: a name that no file can have
         return False

@@ -32,7 +32,7 @@ from safetensors.numpy import save as save_arrays
 
 from kammil import folder_swap, locks
 from kammil.errors import FolderError
-from kammil.files import explained, put
+from kammil.files import explained, write_atomic
 from kammil.language_model import Artifacts
 from kammil.vocabulary import CharacterVocabulary
 
@@ -50,7 +50,7 @@ _LARGEST = 2 << 30
 """Bytes of the largest file that is opened: hostile folders must not fill the memory."""
 
 
-class Description(BaseModel):
+class ModelConfig(BaseModel):
     """The content of `model.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,10 +66,10 @@ class Description(BaseModel):
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelFiles:
     """Everything in a folder."""
 
-    description: Description
+    description: ModelConfig
     vocabulary: CharacterVocabulary
     artifacts: Artifacts
     seen: Arrays
@@ -125,7 +125,7 @@ def check_free(path: Path, *, replace: bool = False) -> None:
 
 def write(
     folder: Path,
-    description: Description,
+    description: ModelConfig,
     vocabulary: CharacterVocabulary,
     artifacts: Artifacts,
     *,
@@ -133,8 +133,8 @@ def write(
     baselines: Arrays,
 ) -> None:
     """Write all but the figures and the card into an existing folder."""
-    put(folder / MODEL, description.model_dump_json(indent=2).encode())
-    put(folder / VOCABULARY, vocabulary.to_json().encode())
+    write_atomic(folder / MODEL, description.model_dump_json(indent=2).encode())
+    write_atomic(folder / VOCABULARY, vocabulary.to_json().encode())
     put_arrays(folder / WEIGHTS, artifacts.weights)
     put_arrays(folder / SEEN, seen)
     put_arrays(folder / BASELINES, baselines)
@@ -142,12 +142,12 @@ def write(
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     """Write `metrics.json`."""
-    put(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2, allow_nan=False).encode())
+    write_atomic(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2, allow_nan=False).encode())
 
 
 def put_arrays(path: Path, arrays: Arrays) -> None:
     """Write arrays as safetensors. Rows first: it takes the bytes as they lie in memory, whatever the order there."""
-    put(path, save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    write_atomic(path, save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def locate(name: Path) -> Path:
@@ -156,17 +156,17 @@ def locate(name: Path) -> Path:
     return bundled if str(name) in PRETRAINED and not name.exists() and bundled.is_dir() else name
 
 
-def summary(folder: Path) -> tuple[Description, Mapping[str, Any]]:
+def summary(folder: Path) -> tuple[ModelConfig, Mapping[str, Any]]:
     """What a model is, and its figures, without its arrays; `FolderError` as for `read`."""
     folder, description = _described(folder)
     return description, _json(folder, METRICS) if (folder / METRICS).exists() else {}
 
 
-def read(folder: Path) -> Model:
+def read(folder: Path) -> ModelFiles:
     """Read and validate a folder; `FolderError` for anything that is not a whole model folder of a known format."""
     folder, description = _described(folder)
     vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY))
-    return Model(
+    return ModelFiles(
         description,
         vocabulary,
         Artifacts(_arrays(folder, WEIGHTS)),
@@ -177,7 +177,7 @@ def read(folder: Path) -> Model:
     )
 
 
-def _described(folder: Path) -> tuple[Path, Description]:
+def _described(folder: Path) -> tuple[Path, ModelConfig]:
     """Where a model is, and what it is."""
     try:
         folder = locate(folder)
@@ -196,7 +196,7 @@ def _described(folder: Path) -> tuple[Path, Description]:
             "train it anew or update Kammil."
         )
     try:
-        description = Description.model_validate(raw)
+        description = ModelConfig.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

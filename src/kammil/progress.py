@@ -19,7 +19,7 @@ _OFTEN = 0.1
 
 
 @dataclass(frozen=True)
-class Working:
+class PhaseProgress:
     """A phase other than learning goes on."""
 
     phase: str
@@ -31,13 +31,13 @@ class Working:
 
 
 @dataclass(frozen=True)
-class Noted:
+class Notice:
     """Something that a person should know of the run, in one sentence."""
 
     sentence: str
 
 
-Heard = Callable[[Working | Noted], None]
+Heard = Callable[[PhaseProgress | Notice], None]
 
 
 @dataclass
@@ -55,7 +55,7 @@ _phase: ContextVar[_Phase | None] = ContextVar("phase", default=None)
 
 
 @contextmanager
-def told(listen: Heard) -> Generator[None]:
+def listening(listen: Heard) -> Generator[None]:
     """Within, what is being done is told to `listen`."""
     token = _listener.set(listen)
     try:
@@ -67,7 +67,7 @@ def told(listen: Heard) -> Generator[None]:
 def note(sentence: str) -> None:
     """Tell something, if anybody listens."""
     if (listen := _listener.get()) is not None:
-        listen(Noted(sentence))
+        listen(Notice(sentence))
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def phase(name: str, loops: int = 1) -> Generator[None]:
         return
     token = _phase.set(_Phase(name, loops, time.monotonic()))
     try:
-        listen(Working(name, 0.0, 0.0))
+        listen(PhaseProgress(name, 0.0, 0.0))
         yield
     finally:
         _phase.reset(token)
@@ -99,7 +99,7 @@ def steps(name: str, total: int) -> Callable[[], None]:
         if now - said >= _OFTEN:
             said = now
             share = (own.finished + min(1.0, done / total)) / own.loops
-            listen(Working(own.name, min(1.0, share), now - own.began))
+            listen(PhaseProgress(own.name, min(1.0, share), now - own.began))
         done += 1
         if done == total:
             own.finished += 1

@@ -24,7 +24,7 @@ import pytest
 import kammil
 from kammil.cli import main
 from kammil.cli.training import kept
-from kammil.decoding import PRESETS, Decoding
+from kammil.decoding import PRESETS, DecodingOptions
 from kammil.decoding.options import Options
 from kammil.engine import build as engine_build
 from kammil.evaluation.keystrokes import simulate
@@ -140,7 +140,7 @@ def test_all_commands_are_tested(run: Run) -> None:
 
 
 def test_version(run: Run) -> None:
-    assert run("--version") == Result(0, f"{kammil.__version__}\n", f"{engine_build.engine()}\n")
+    assert run("--version") == Result(0, f"{kammil.__version__}\n", f"{engine_build.engine_name()}\n")
 
 
 @pytest.mark.parametrize("arguments", [["train"], ["evaluate"], ["train", "x", "--epochs", "many"], ["nonsense"]])
@@ -467,7 +467,7 @@ def test_every_flag_reaches_the_model(
 def test_a_flag_wins_over_a_preset(run: Run, counter: Path) -> None:
     plain = run("complete", "شو", "--model", counter, "--temperature", 1, "--seed", 2).out
     for preset, options in PRESETS.items():
-        defaults = {name: Decoding.model_fields[name].default for name in options if name != "temperature"}
+        defaults = {name: DecodingOptions.model_fields[name].default for name in options if name != "temperature"}
         reset = [f"--{name.replace('_', '-')}={value}" for name, value in defaults.items()]
         chosen = ["--preset", preset, *reset, "--temperature", 1, "--seed", 2]
         assert run("complete", "شو", "--model", counter, *chosen).out == plain

@@ -11,10 +11,10 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 from kammil.cli import progress as module
 from kammil.cli.progress import Bar, Lines, described, left, line, progress
-from kammil.progress import Noted, Working, told, tracked
-from kammil.training.events import Began, EpochEnded, Interrupted, Progressed
+from kammil.progress import Notice, PhaseProgress, listening, tracked
+from kammil.training.events import EpochEnded, Interrupted, TrainingProgress, TrainingStarted
 
-UNDER_WAY = Progressed(2, 5, 10, 8, 3.25, 60.0, 0.25)
+UNDER_WAY = TrainingProgress(2, 5, 10, 8, 3.25, 60.0, 0.25)
 
 
 class Clock:
@@ -49,16 +49,16 @@ def test_the_time_left(elapsed: float, share: float, since: float, text: str) ->
 
 
 def test_what_is_being_done_in_one_line() -> None:
-    assert described(Working("counting", 0.5, 20.0)) == "counting: 50 %, 00:20 left"
-    assert described(Working("reading a.txt", 0.0, 2.0), since=11) == "reading a.txt: 13 s so far"
+    assert described(PhaseProgress("counting", 0.5, 20.0)) == "counting: 50 %, 00:20 left"
+    assert described(PhaseProgress("reading a.txt", 0.0, 2.0), since=11) == "reading a.txt: 13 s so far"
     assert described(UNDER_WAY) == "epoch 2/8, 3.250 bits: 25 %, 03:00 left"
 
 
 def test_what_is_worth_a_line() -> None:
-    assert line(Began("cpu", "float32", 2)) == "learning on cpu in float32 with 2 threads"
-    assert line(Began("cpu", "bfloat16", 1)) == "learning on cpu in bfloat16 with 1 thread"
-    assert line(Began("cuda", "float32", None)) == "learning on cuda in float32"
-    assert line(Noted("There is not enough time.")) == "There is not enough time."
+    assert line(TrainingStarted("cpu", "float32", 2)) == "learning on cpu in float32 with 2 threads"
+    assert line(TrainingStarted("cpu", "bfloat16", 1)) == "learning on cpu in bfloat16 with 1 thread"
+    assert line(TrainingStarted("cuda", "float32", None)) == "learning on cuda in float32"
+    assert line(Notice("There is not enough time.")) == "There is not enough time."
     assert line(Interrupted(1)) == "ended early: epoch 1 is kept"
 
 
@@ -66,7 +66,7 @@ def test_without_a_terminal_one_line_in_ten_seconds(clock: Clock, capsys: pytest
     lines = Lines()
     for second in range(1, 36):
         clock.now = float(second)
-        lines(Working("counting", second / 40, clock.now))
+        lines(PhaseProgress("counting", second / 40, clock.now))
     assert capsys.readouterr().err.splitlines() == [
         "counting: 25 %, 00:30 left",
         "counting: 50 %, 00:20 left",
@@ -87,7 +87,7 @@ def test_a_long_call_is_not_silent(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     """Nothing is heard while it runs: a thread speaks up."""
     monkeypatch.setattr(module, "QUIET", 0.0)
     with progress() as listen:
-        listen(Working("sorting", 0.0, 0.0))
+        listen(PhaseProgress("sorting", 0.0, 0.0))
         until = time.monotonic() + 20
         said = ""
         while said.count("sorting") < 3 and time.monotonic() < until:
@@ -102,19 +102,19 @@ def test_a_terminal_shows_the_phase_and_the_time_left() -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[left]}"))
     with Progress(*columns, console=console) as bar:
         listen = Bar(bar)
-        listen(Working("reading", 0.0, 0.0))
+        listen(PhaseProgress("reading", 0.0, 0.0))
         assert (bar.tasks[0].description, bar.tasks[0].total) == ("reading", None)
-        listen(Working("counting", 0.5, 20.0))
+        listen(PhaseProgress("counting", 0.5, 20.0))
         task = bar.tasks[0]
         assert (task.description, task.completed, task.total, task.fields["left"]) == ("counting", 0.5, 1, "00:20 left")
         listen(UNDER_WAY)
         assert bar.tasks[0].fields["left"] == "03:00 left"
-        listen(Noted("Hear [this]."))
+        listen(Notice("Hear [this]."))
     assert "Hear [this]." in console.file.getvalue()  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def test_what_is_being_done_is_known_when_it_is_stopped() -> None:
-    with progress() as listen, told(listen):
+    with progress() as listen, listening(listen):
         assert listen.doing == "at its beginning"
         list(tracked([1, 2], "counting"))
         assert listen.doing == "counting"

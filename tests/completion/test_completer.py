@@ -15,12 +15,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer, Completion
-from kammil.decoding import Decoding
+from kammil.decoding import DecodingOptions
 from kammil.decoding.options import Options
 from kammil.errors import FolderError, OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
-from kammil.models.registry import Neural, family, load_runner
+from kammil.models.registry import Neural, family, load_model
 from kammil.text import RAW, TextRules, fold
 from kammil.vocabulary import BOS, CODE_POINTS, EOS, PAD, CharacterVocabulary
 
@@ -35,7 +35,7 @@ def counter(texts: Sequence[str], order: int, rules: TextRules = RAW) -> Complet
     vocabulary = CharacterVocabulary.from_texts(texts)
     chosen = ngram_model.NGramSettings(order=order)
     _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, chosen)
-    return Completer(ngram_model.NGramRunner(chosen, artifacts.weights), vocabulary, rules)
+    return Completer(ngram_model.NGramModel(chosen, artifacts.weights), vocabulary, rules)
 
 
 def reciter(text: str) -> Completer:
@@ -45,7 +45,7 @@ def reciter(text: str) -> Completer:
 
 def fresh(model: Completer) -> Completer:
     """The same model, without a memory of earlier prompts."""
-    return Completer(model.runner, model.vocabulary, model.rules, model.model)
+    return Completer(model.language_model, model.vocabulary, model.rules, model.model)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def boundaries(text: str) -> set[int]:
 def check_writing(model: Completer, prompt: str, asked: Options) -> None:
     """What holds for every completion."""
     try:
-        decoding = Decoding.of(**asked)
+        decoding = DecodingOptions.of(**asked)
         made = model.complete(prompt, **asked)
     except OptionError as error:
         assert str(error).startswith(("force is", "min_length is", "best_of is"))
@@ -128,7 +128,7 @@ def check_writing(model: Completer, prompt: str, asked: Options) -> None:
         check_against_no_stop(model, made, decoding)
 
 
-def check_against_no_stop(model: Completer, made: Completion, decoding: Decoding) -> None:
+def check_against_no_stop(model: Completer, made: Completion, decoding: DecodingOptions) -> None:
     """With stop strings a model writes what it writes without them, up to the first one that is whole."""
     # Ten more, so that no grapheme is cut where the shorter text ends.
     longer = decoding.model_copy(update={"stop": (), "length": decoding.length + 10}).model_dump()
@@ -270,10 +270,10 @@ def test_finish_reasons(model: Completer) -> None:
 
 def test_greedy_is_the_plain_loop(model: Completer) -> None:
     prompt = model.normalise("شو حلو ")
-    state = model.runner.start(1)
+    state = model.language_model.initial_state(1)
     log_probabilities = np.zeros((1, 0))
     for id in [BOS, *model.vocabulary.encode(prompt).tolist()]:
-        log_probabilities, state = model.runner.step(np.array([id]), state)
+        log_probabilities, state = model.language_model.step(np.array([id]), state)
     text, bits = "", list[float]()
     while len(text) < 60:
         allowed = [EOS, *range(EOS + 1, model.vocabulary.size)]
@@ -282,7 +282,7 @@ def test_greedy_is_the_plain_loop(model: Completer) -> None:
             break
         text += model.vocabulary.characters[best - EOS - 1]
         bits.append(-float(log_probabilities[0, best]) / math.log(2))
-        log_probabilities, state = model.runner.step(np.array([best]), state)
+        log_probabilities, state = model.language_model.step(np.array([best]), state)
     made = model.complete(prompt, length=60, temperature=0)
     assert made.text == text
     assert made.bits == pytest.approx(bits, abs=1e-4)
@@ -291,7 +291,7 @@ def test_greedy_is_the_plain_loop(model: Completer) -> None:
 def test_the_bits_are_those_of_the_score(model: Completer) -> None:
     prompt = model.normalise("شو حلو ال")
     made = model.complete(prompt, length=25, temperature=1, seed=4)
-    raw = Completer(model.runner, model.vocabulary, RAW)  # what is written need not be normalised
+    raw = Completer(model.language_model, model.vocabulary, RAW)  # what is written need not be normalised
     assert made.bits == pytest.approx(raw.score(made.text, given=prompt).bits[:-1], abs=1e-3)
 
 
@@ -419,7 +419,7 @@ def even_network(size: int) -> Completer:
     for weights in network.parameters():
         weights.data.normal_()
     vocabulary = CharacterVocabulary("abcdefgh"[: size - 4])
-    return Completer(load_runner("gru", {}, chosen.export(network)), vocabulary, RAW)
+    return Completer(load_model("gru", {}, chosen.export(network)), vocabulary, RAW)
 
 
 @pytest.mark.parametrize("name", ["ngram", "gru"])
@@ -446,7 +446,7 @@ def test_all_texts_together_have_probability_one(name: str) -> None:
 def specials(model: Completer, text: str) -> float:
     """Probability of PAD and BOS after a text."""
     ids = np.array([[BOS, *model.vocabulary.encode(text)]], np.int64)
-    log_probabilities, _ = model.runner.read(ids, model.runner.start(1), last=1)
+    log_probabilities, _ = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)
     return float(np.exp(log_probabilities[0, 0, [PAD, BOS]].astype(np.float64)).sum())
 
 
@@ -459,7 +459,7 @@ def test_a_model_without_probabilities_is_refused(bias: list[float]) -> None:
     assert isinstance(chosen, Neural)
     network = chosen.build(6, chosen.settings(**{"embedding": 4, "hidden": 5})).eval()
     network.get_submodule("output").get_parameter("bias").data = torch.tensor(bias, dtype=torch.float32)
-    model = Completer(load_runner("attention", {}, chosen.export(network)), CharacterVocabulary("ab"), RAW)
+    model = Completer(load_model("attention", {}, chosen.export(network)), CharacterVocabulary("ab"), RAW)
     for temperature in (0.0, 1.0):
         with pytest.raises(FolderError, match="no probabilities"):
             model.complete("ab", temperature=temperature)

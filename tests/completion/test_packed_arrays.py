@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from kammil.completion.state_cache import Block
+from kammil.completion.state_cache import PackedArrays
 
 
 @given(
@@ -22,6 +22,6 @@ from kammil.completion.state_cache import Block
 )
 def test_what_is_packed_comes_back_as_it_was(some: list[NDArray[np.generic]]) -> None:
     given_ = [array.swapaxes(1, 2) for array in some]  # not in the order of memory
-    for one, other in zip(given_, Block.of(given_).arrays(), strict=True):
+    for one, other in zip(given_, PackedArrays.of(given_).arrays(), strict=True):
         assert one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
         assert other.flags.aligned and not other.flags.writeable

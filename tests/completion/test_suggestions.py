@@ -13,9 +13,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.completion.suggestions import Letters, Search, Suggestion
+from kammil.completion.suggestions import CharacterClasses, Suggestion, WordSearch
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import LogProbabilities, Runner, State, rows
+from kammil.language_model import LanguageModel, LogProbabilities, State, select_rows
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW, open_word, words
@@ -41,7 +41,7 @@ def counter(texts: Sequence[str], order: int = 3) -> Completer:
     vocabulary = CharacterVocabulary.from_texts(texts)
     chosen = ngram_model.NGramSettings(order=order)
     _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, chosen)
-    return Completer(ngram_model.NGramRunner(chosen, artifacts.weights), vocabulary, RAW)
+    return Completer(ngram_model.NGramModel(chosen, artifacts.weights), vocabulary, RAW)
 
 
 def continuations(model: Completer, prefix: str, length: int) -> dict[str, float]:
@@ -51,7 +51,7 @@ def continuations(model: Completer, prefix: str, length: int) -> dict[str, float
     """
     made: dict[str, float] = {}
     ids = np.array([[BOS, *model.vocabulary.encode(prefix)]])
-    read, state = model.runner.read(ids, model.runner.start(1), last=1)  # (1, 1, V)
+    read, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)  # (1, 1, V)
     log_probabilities, level = read[:, 0], [("", 1.0)]
     pieces = {UNK: STRANGE} | dict(enumerate(model.vocabulary.characters, SPECIALS))
     for depth in range(length):
@@ -65,7 +65,9 @@ def continuations(model: Completer, prefix: str, length: int) -> dict[str, float
         if depth + 1 < length:
             many = len(level) // len(pieces)
             parents = np.arange(many).repeat(len(pieces))
-            log_probabilities, state = model.runner.step(np.array([*pieces] * many), rows(state, parents))
+            log_probabilities, state = model.language_model.step(
+                np.array([*pieces] * many), select_rows(state, parents)
+            )
     return made | dict(level)
 
 
@@ -104,8 +106,8 @@ def search(
 ) -> list[tuple[str, float]]:
     """What a search adds to a prefix."""
     ids = np.array([[BOS, *model.vocabulary.encode(prefix)]])
-    log_probabilities, state = model.runner.read(ids, model.runner.start(1), last=1)
-    work = Search(model.runner, model.letters, k, threshold, width, longest)
+    log_probabilities, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)
+    work = WordSearch(model.language_model, model.character_classes, k, threshold, width, longest)
     (found,) = work.run([prefix], log_probabilities[:, -1], state)
     return [(model.vocabulary.decode(ids), p) for ids, p in found]
 
@@ -143,12 +145,14 @@ def test_prefixes_searched_together_are_searched_alone(texts: list[str], prefixe
     length = max(map(len, prefixes))
     padded = [prefix.rjust(length, "a") for prefix in prefixes]  # of one length, to be read in one call
     ids = np.array([[BOS, *model.vocabulary.encode(prefix)] for prefix in padded])
-    log_probabilities, state = model.runner.read(ids, model.runner.start(len(ids)), last=1)
-    together = Search(model.runner, model.letters, 3, 0.001).run(padded, log_probabilities[:, -1], state)
+    log_probabilities, state = model.language_model.forward(ids, model.language_model.initial_state(len(ids)), last=1)
+    together = WordSearch(model.language_model, model.character_classes, 3, 0.001).run(
+        padded, log_probabilities[:, -1], state
+    )
     for prefix, found in zip(padded, together, strict=True):
-        alone = search(model, prefix, 12, 0.001, Search(model.runner, model.letters).width, 32)
+        alone = search(model, prefix, 12, 0.001, WordSearch(model.language_model, model.character_classes).width, 32)
         if open_word(prefix):  # a longer list has more endings, and fewer next words
-            alone = search(model, prefix, 3, 0.001, Search(model.runner, model.letters).width, 32)
+            alone = search(model, prefix, 3, 0.001, WordSearch(model.language_model, model.character_classes).width, 32)
         assert [p for _, p in found] == pytest.approx([p for _, p in alone[:3]])
         words = [model.vocabulary.decode(ids) for ids, _ in found]  # of two as probable as each other, either may stand
         assert len(set(words)) == len(words)
@@ -158,11 +162,11 @@ def test_prefixes_searched_together_are_searched_alone(texts: list[str], prefixe
 def test_a_list_is_proven_unless_the_width_drops_what_could_win() -> None:
     model = counter(["ab ab aab abb bab baa", "bb aa ba"])
     ids = np.array([[BOS]])
-    log_probabilities, state = model.runner.read(ids, model.runner.start(1), last=1)
+    log_probabilities, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)
     for width, sure in ((1, 0), (None, 1)):
-        work = Search(model.runner, model.letters, 3, 0.0, width, 40)
+        work = WordSearch(model.language_model, model.character_classes, 3, 0.0, width, 40)
         work.run([""], log_probabilities[:, -1], state)
-        assert work.proven == sure
+        assert work.optimal == sure
         assert work.steps <= 40
 
 
@@ -211,7 +215,9 @@ def probability(model: Completer, prefix: str, text: str) -> float:
     """Of what is added and then closed, read in one go."""
     seen = model.vocabulary.encode(model.normalise(prefix))
     ids = model.vocabulary.encode(text)
-    read, _ = model.runner.read(np.array([[BOS, *seen, *ids]]), model.runner.start(1), last=len(ids) + 1)
+    read, _ = model.language_model.forward(
+        np.array([[BOS, *seen, *ids]]), model.language_model.initial_state(1), last=len(ids) + 1
+    )
     along = read[0].astype(np.float64)
     characters = model.vocabulary.characters
     closing = [
@@ -316,17 +322,17 @@ def test_a_wrong_threshold(teacher: Completer, threshold: float) -> None:
         teacher.suggest("شو", threshold=threshold)
 
 
-class Broken(Runner):
+class Broken(LanguageModel):
     """Gives no probabilities."""
 
     @property
     def vocabulary_size(self) -> int:
         return 8
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         return (np.zeros((batch, 1)),)
 
-    def read(self, ids: object, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: object, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         return np.full((len(state[0]), 1, 8), np.nan, np.float32), state
 
 
@@ -338,7 +344,7 @@ def test_a_model_without_probabilities() -> None:
 
 def test_what_ids_are_to_words() -> None:
     vocabulary = CharacterVocabulary("aش٣_\u064e\u200c\u200d🏽 ,#👩\ud800")
-    letters = Letters.of(vocabulary)
+    letters = CharacterClasses.of(vocabulary)
     named = {c: i for i, c in enumerate(vocabulary.characters, SPECIALS)}
 
     def chosen(flags: object) -> set[str]:
@@ -346,14 +352,14 @@ def test_what_ids_are_to_words() -> None:
         return {"EOS" if i == EOS else vocabulary.piece(i) for i in on.tolist()}
 
     assert chosen(letters.begin) == set("aش٣_")
-    assert chosen(letters.go_on) == set("aش٣_\u064e\u200c\u200d")
-    assert chosen(letters.whole) == set("aش٣_\u064e")
+    assert chosen(letters.continues) == set("aش٣_\u064e\u200c\u200d")
+    assert chosen(letters.words) == set("aش٣_\u064e")
     assert chosen(letters.close) == {"EOS", *" ,#👩\ud800"}
     assert letters.space == named[" "]
     assert not letters.close[[PAD, UNK, BOS]].any()
-    assert Letters.of(CharacterVocabulary("a")).space is None
+    assert CharacterClasses.of(CharacterVocabulary("a")).space is None
 
 
 def test_rows_are_all_that_is_asked_of_a_state(teacher: Completer) -> None:
-    _, state = teacher.runner.step(np.array([BOS]), teacher.runner.start(1))
-    assert [len(array) for array in rows(state, np.array([0, 0, 0]))] == [3] * len(state)
+    _, state = teacher.language_model.step(np.array([BOS]), teacher.language_model.initial_state(1))
+    assert [len(array) for array in select_rows(state, np.array([0, 0, 0]))] == [3] * len(state)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.data.bloom import Whole, build
+from kammil.data.bloom import ExactTexts, build
 from kammil.data.splits import leaks
 from kammil.errors import FolderError
 
@@ -21,23 +21,23 @@ TEXTS = st.lists(
 
 @given(TEXTS, TEXTS)
 def test_a_text_stands_there_as_the_audit_says(training: list[str], held_out: list[str]) -> None:
-    found = np.flatnonzero(Whole(build(training)).holds(held_out)).tolist()
+    found = np.flatnonzero(ExactTexts(build(training)).holds(held_out)).tolist()
     assert tuple(found) == leaks(training, held_out).exact_rows
 
 
 def test_a_short_text_within_a_longer_one_does_not_stand_there() -> None:
-    whole = Whole(build(["شو حلو الشعور لما تنجح بعد تعب طويل"]))
+    whole = ExactTexts(build(["شو حلو الشعور لما تنجح بعد تعب طويل"]))
     assert whole.holds(["شو حلو الشعور لما", "شو حلو الشعور لما تنجح بعد تعب طويل؟"]).tolist() == [False, True]
 
 
 def test_a_folder_from_before_keeps_no_texts() -> None:
     arrays = build(["a", "b"])
-    assert Whole(arrays).kept
-    older = Whole({"bits": arrays["bits"]})
+    assert ExactTexts(arrays).kept
+    older = ExactTexts({"bits": arrays["bits"]})
     assert not older.kept and not older.holds(["a"]).any()
 
 
 @pytest.mark.parametrize("texts", [np.zeros(3, np.uint8), np.zeros((2, 2), np.uint32), np.zeros(8)])
 def test_foreign_hashes_are_refused(texts: np.ndarray) -> None:
     with pytest.raises(FolderError, match=r"seen\.safetensors"):
-        Whole({"texts": texts})
+        ExactTexts({"texts": texts})

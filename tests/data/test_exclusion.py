@@ -25,7 +25,9 @@ def left_out(texts: list[str], among: list[str]) -> list[bool]:
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=12), st.integers(0, 12))
 def test_all_direct_pairs_go_and_whatever_is_their_version(texts: list[str], first: int) -> None:
     texts, among = texts[first:], texts[:first]
-    near = (near_duplicates.partners(texts, among) >= 0) | (near_duplicates.partners(texts, among, SPELLED) >= 0)
+    near = (near_duplicates.nearest_duplicates(texts, among) >= 0) | (
+        near_duplicates.nearest_duplicates(texts, among, SPELLED) >= 0
+    )
     version = near_duplicates.groups(texts, SAME).tolist()
     going = {version[i] for i in range(len(texts)) if near[i]}
     assert left_out(texts, among) == [one in going for one in version]
@@ -59,7 +61,7 @@ def test_a_version_of_what_goes_goes_and_what_shares_a_part_with_it_stays() -> N
     part = " ".join([*WORDS[5:], WORDS[0][::-1]])
     texts = [direct, version, part]
     assert near_duplicates.groups(texts).tolist() == [0, 0, 0]
-    assert (near_duplicates.partners(texts, [test]) >= 0).tolist() == [True, False, False]
+    assert (near_duplicates.nearest_duplicates(texts, [test]) >= 0).tolist() == [True, False, False]
     assert left_out(texts, [test]) == [True, True, False]
 
 
@@ -82,5 +84,5 @@ def test_the_benchmark_holds_two_quotations_that_the_rule_of_splits_misses(data_
     train = [*split["train"], *split["train_other"]]
     texts = [tweets[i] for i in train]
     assert row in split["test"]
-    assert (near_duplicates.partners(texts, [tweets[row]]) < 0).all()
+    assert (near_duplicates.nearest_duplicates(texts, [tweets[row]]) < 0).all()
     assert [i for i, out in zip(train, left_out(texts, [tweets[row]]), strict=True) if out] == [like]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.data.in_memory import Given, is_named, left_out, take
+from kammil.data.in_memory import TextsInMemory, from_python, is_named, left_out
 from kammil.errors import DataError
 
 ANY = st.text(max_size=8)
@@ -51,7 +51,7 @@ FRAMES: list[Callable[[dict[Any, list[Any]]], Any]] = [pandas, pl.DataFrame, Hub
 
 def sentence(source: Any, column: str | None = None) -> str:
     with pytest.raises(DataError) as caught:
-        take(source, column=column)
+        from_python(source, column=column)
     message = str(caught.value)
     assert "\n" not in message and message.endswith(".")
     return message
@@ -64,22 +64,22 @@ def test_a_list_is_its_texts_and_what_is_missing_is_blank(cells: list[Any]) -> N
         assert "holds no text" in sentence(cells)
         return
     for source in (cells, tuple(cells), (cell for cell in cells), np.array(cells, object), pl.Series(["", "x"])):
-        found = take(source)
+        found = from_python(source)
         assert found.texts == (wanted if not isinstance(source, pl.Series) else ("", "x"))
 
 
 @pytest.mark.parametrize("frame", FRAMES)
 def test_a_frame_has_a_column(frame: Callable[[dict[Any, list[Any]]], Any]) -> None:
     columns = {"n": [1, 2, 3], "Tweet": ["a ", None, "c"], "Country": ["x", "y", "z"]}
-    found = take(frame(columns), column="Tweet")
-    assert found == Given(("a", "", "c"), "column Tweet of 3 rows")
+    found = from_python(frame(columns), column="Tweet")
+    assert found == TextsInMemory(("a", "", "c"), "column Tweet of 3 rows")
     assert "no column 'tweet' (did you mean 'Tweet'?); the columns are n, Tweet, Country" in sentence(
         frame(columns), "tweet"
     )
     said = sentence(frame(columns))
     assert "2 columns of text and none is called 'text'; choose one, such as column='Tweet'" in said
-    assert take(frame({"n": [1], "Tweet": ["a"]})).texts == ("a",)
-    assert take(frame({"text": ["a"], "Tweet": ["b"]})).texts == ("a",)
+    assert from_python(frame({"n": [1], "Tweet": ["a"]})).texts == ("a",)
+    assert from_python(frame({"text": ["a"], "Tweet": ["b"]})).texts == ("a",)
     assert "no column of text; the columns are n" in sentence(frame({"n": [1]}))
     assert "row 1 of column 'Tweet' (counted from 0) is 5, no text; choose" in sentence(
         Hub({"Tweet": ["a", 5]}), "Tweet"
@@ -93,8 +93,8 @@ def test_the_missing_values_of_pandas() -> None:
         pd.Series(["a", None, None, None, None, "b"], dtype="string"),
         pd.Series(["a", None, None, None, None, "b"], dtype="category"),
     ):
-        assert take(series).texts == ("a", "", "", "", "", "b")
-    assert take(pd.DataFrame([["a", 1], ["b", 2]]), column="0").texts == ("a", "b")  # columns that are numbers
+        assert from_python(series).texts == ("a", "", "", "", "", "b")
+    assert from_python(pd.DataFrame([["a", 1], ["b", 2]]), column="0").texts == ("a", "b")  # columns that are numbers
     assert "several columns of the DataFrame are called 'a'" in sentence(pd.DataFrame([["x", "y"]], columns=["a", "a"]))
 
 
@@ -126,7 +126,7 @@ def test_an_error_of_a_generator_is_its_own() -> None:
         raise TypeError("mine")
 
     with pytest.raises(TypeError, match="mine"):
-        take(broken())
+        from_python(broken())
 
 
 def test_rows_without_a_text_are_counted_and_named() -> None:

@@ -113,7 +113,7 @@ def test_groups_are_those_of_brute_force_where_all_is_common(tiny: bool, texts: 
 @given(TEXTS, TEXTS, RULES)
 def test_partners_are_near_and_none_is_missed(tiny: bool, texts: list[str], among: list[str], rule: Rule) -> None:
     with limits(tiny):
-        found = near_duplicates.partners(texts, among, rule).tolist()
+        found = near_duplicates.nearest_duplicates(texts, among, rule).tolist()
     for text, partner in zip(texts, found, strict=True):
         expected = [i for i, source in enumerate(among) if near(text, source, rule)]
         copies = [i for i in expected if near_duplicates.key(among[i]) == near_duplicates.key(text)]
@@ -155,7 +155,7 @@ def test_a_share_that_is_no_binary_fraction_is_met_exactly() -> None:
 def test_groups_are_chains_and_partners_are_direct() -> None:
     first, link, last = "abcdefghijklmnopqrst", "abcdefghijklmnopqrst0123456789ABCDEFGHIJ", "0123456789abcdefghij"
     assert near_duplicates.groups([first, last, link]).tolist() == [0, 0, 0]
-    assert near_duplicates.partners([first, link], [last]).tolist() == [-1, 0]
+    assert near_duplicates.nearest_duplicates([first, link], [last]).tolist() == [-1, 0]
 
 
 def test_short_texts_match_whole_or_not_at_all() -> None:
@@ -190,8 +190,8 @@ def test_copies_are_found_in_any_script(text: str, copy: str, different: str) ->
 
 def test_nothing_in_nothing_out() -> None:
     assert near_duplicates.groups([]).tolist() == []
-    assert near_duplicates.partners([], ["a"]).tolist() == []
-    assert near_duplicates.partners(["a"], []).tolist() == [-1]
+    assert near_duplicates.nearest_duplicates([], ["a"]).tolist() == []
+    assert near_duplicates.nearest_duplicates(["a"], []).tolist() == [-1]
 
 
 @pytest.mark.parametrize(("shingle", "share"), [(0, 0.3), (15, 0.0), (15, 1.1), (15, float("nan"))])
@@ -208,7 +208,15 @@ def test_a_common_phrase_joins_texts_that_share_more_than_it(tiny: bool) -> None
     with limits(tiny):
         assert near_duplicates.groups(texts).tolist() == [0, 1, 2, 3, 4, 5]
         assert near_duplicates.groups([*texts, phrase + "ab"]).tolist() == [0] * 7
-        assert near_duplicates.partners([*texts, phrase + "ab"], texts[:1]).tolist() == [0, -1, -1, -1, -1, -1, 0]
+        assert near_duplicates.nearest_duplicates([*texts, phrase + "ab"], texts[:1]).tolist() == [
+            0,
+            -1,
+            -1,
+            -1,
+            -1,
+            -1,
+            0,
+        ]
 
 
 # 20,000 texts hold 200 million pairs: comparing them all takes minutes, well over these limits.
@@ -225,7 +233,7 @@ def test_a_hashtag_in_twenty_thousand_texts_joins_none_of_them() -> None:
     assert near_duplicates.groups(texts).tolist() == list(range(20_000))
     # But a text that is little more than the hashtag is near to each of them, and so joins them all.
     assert not near_duplicates.groups([*texts, "اب #اليوم_الوطني_السعودي"]).any()
-    found = near_duplicates.partners([*texts, "اب #اليوم_الوطني_السعودي"], texts[:1]).tolist()
+    found = near_duplicates.nearest_duplicates([*texts, "اب #اليوم_الوطني_السعودي"], texts[:1]).tolist()
     assert found == [0, *[-1] * 19_999, 0]
 
 
@@ -270,5 +278,5 @@ def test_a_pair_whose_shared_runs_stand_in_two_blocks_is_not_missed() -> None:
     among = ["😂😂" + hello + creed + "שָׁלוֹם עֲלֵיכֶם מַלְאֲכֵי הַשָּׁרֵת"]
     rule = Rule(3, 0.3, longer=True)
     with limits(tiny=True):
-        found = near_duplicates.partners(texts, among, rule)
+        found = near_duplicates.nearest_duplicates(texts, among, rule)
     assert found.tolist() == [0 if near(text, among[0], rule) else -1 for text in texts]

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kammil.data import near_duplicates
-from kammil.data.splits import Leaks, leaks, split
+from kammil.data.splits import Leakage, leaks, split
 from kammil.errors import DataError, OptionError
 
 
@@ -98,12 +98,12 @@ def test_leaks_are_counted_with_their_sources() -> None:
         " ",
     ]
     train = ["شو حلو الشعور لما تصحى بكير والناس نايمة", "صباح الخير يا لبنان", "😂 😂", "شي تاني"]
-    assert leaks(train, held_out) == Leaks(
+    assert leaks(train, held_out) == Leakage(
         exact=2, near=4, total=6, exact_rows=(1, 4), near_rows=(0, 1, 3, 4), near_sources=(0, 2, 1, 1)
     )
     assert leaks([*train, "\n"], held_out).exact_rows == (1, 4, 5)
-    assert leaks([], held_out) == Leaks(0, 0, 6, (), (), ())
-    assert leaks(train, []) == Leaks(0, 0, 0, (), (), ())
+    assert leaks([], held_out) == Leakage(0, 0, 6, (), (), ())
+    assert leaks(train, []) == Leakage(0, 0, 0, (), (), ())
 
 
 @given(SIZES, st.integers(0, 99))
@@ -112,7 +112,7 @@ def test_a_split_leaks_nothing(sizes: list[int], seed: int) -> None:
     parts = split(texts, validation=0.2, test=0.2, seed=seed)
     train = [texts[i] for i in parts.train]
     held_out = [texts[i] for i in (*parts.validation, *parts.test)]
-    assert leaks(train, held_out) == Leaks(0, 0, len(held_out), (), (), ())
+    assert leaks(train, held_out) == Leakage(0, 0, len(held_out), (), (), ())
 
 
 def lebanese(data_dir: Path) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.decoding.automaton import Strings
+from kammil.decoding.automaton import StringAutomaton
 from kammil.errors import OptionError
 
 PIECES = ["", "", "a", "b", "c", "d"]
@@ -30,7 +30,7 @@ def can_end_well(text: str, room: int, forbid: list[str], force: list[str]) -> b
 def test_a_character_is_allowed_if_a_text_goes_on_with_it(
     forbid: list[str], force: list[str], text: str, room: int
 ) -> None:
-    strings = Strings(forbid, force, PIECES)
+    strings = StringAutomaton(forbid, force, PIECES)
     states = np.zeros(1, np.int64)
     for i, letter in enumerate(text):
         if any(s in text[: i + 1] for s in forbid):
@@ -48,7 +48,7 @@ def test_a_character_is_allowed_if_a_text_goes_on_with_it(
 
 @given(STRINGS, STRINGS, st.lists(st.text("abcd", min_size=4, max_size=4), min_size=1, max_size=4))
 def test_texts_of_a_batch_do_not_mix(forbid: list[str], force: list[str], texts: list[str]) -> None:
-    strings = Strings(forbid, force, PIECES)
+    strings = StringAutomaton(forbid, force, PIECES)
     together = np.zeros(len(texts), np.int64)
     alone = [np.zeros(1, np.int64) for _ in texts]
     for t in range(4):
@@ -59,14 +59,14 @@ def test_texts_of_a_batch_do_not_mix(forbid: list[str], force: list[str], texts:
 
 
 def test_what_a_model_cannot_write() -> None:
-    Strings(["x", "ax"], [], PIECES)  # it never will
+    StringAutomaton(["x", "ax"], [], PIECES)  # it never will
     with pytest.raises(OptionError, match="force is 'ax', but this model cannot write 'x'"):
-        Strings([], ["ax"], PIECES)
+        StringAutomaton([], ["ax"], PIECES)
 
 
 def test_a_model_of_the_forced_letters_alone() -> None:
-    strings = Strings(["bb"], ["aba"], ["", "a", "b"])
+    strings = StringAutomaton(["bb"], ["aba"], ["", "a", "b"])
     assert strings.missing(np.zeros(1, np.int64)).tolist() == [3]
     assert strings.allowed(np.zeros(1, np.int64), np.array([3])).tolist() == [[False, True, False]]
     assert strings.allowed(np.zeros(1, np.int64), np.array([4])).tolist() == [[False, True, True]]
-    assert not Strings(["a"], [], ["", "a"]).allowed(np.zeros(1, np.int64), np.array([9])).any()
+    assert not StringAutomaton(["a"], [], ["", "a"]).allowed(np.zeros(1, np.int64), np.array([9])).any()

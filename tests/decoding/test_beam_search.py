@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.decoding import Decoding
+from kammil.decoding import DecodingOptions
 from kammil.errors import OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
@@ -27,7 +27,7 @@ def tiny(texts: list[str], order: int = 3) -> Completer:
     vocabulary = CharacterVocabulary(LETTERS)
     chosen = ngram_model.NGramSettings(order=order)
     _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, chosen)
-    return Completer(ngram_model.NGramRunner(chosen, artifacts.weights), vocabulary, RAW)
+    return Completer(ngram_model.NGramModel(chosen, artifacts.weights), vocabulary, RAW)
 
 
 MODELS = st.lists(st.text(LETTERS, min_size=1, max_size=8), min_size=1, max_size=6).map(tiny)
@@ -35,7 +35,7 @@ MODELS = st.lists(st.text(LETTERS, min_size=1, max_size=8), min_size=1, max_size
 
 def all_texts(model: Completer, prompt: str, asked: dict[str, Any]) -> dict[str, float]:
     """Every text that may be written, and the best mean log-probability of a way to write it, in bits."""
-    options = Decoding.of(**asked)
+    options = DecodingOptions.of(**asked)
     made: dict[str, float] = {}
     for n in range(options.length + 1):
         for letters in itertools.product(LETTERS, repeat=n):
@@ -78,7 +78,7 @@ def asked_of(draw: st.DrawFn) -> dict[str, Any]:
 @settings(max_examples=150)
 def test_enough_beams_find_the_best_texts(model: Completer, prompt: str, asked: dict[str, Any], n: int) -> None:
     try:
-        Decoding.of(**asked)
+        DecodingOptions.of(**asked)
         found = model.samples(prompt, n, beams=64, **asked)
     except OptionError:
         assert "force" in asked or asked.get("min_length", 0) > asked.get("length", 30)

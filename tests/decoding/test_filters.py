@@ -11,26 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil import decoding
-from kammil.decoding import Decoding, Rows
+from kammil.decoding import DecodingOptions, LogWeights
 from kammil.decoding.filters import Filter
 
 
 @st.composite
-def distributions(draw: st.DrawFn) -> Rows:
+def distributions(draw: st.DrawFn) -> LogWeights:
     """Log-probabilities (B, V), with ties."""
     width = draw(st.integers(1, 12))
     rows = draw(st.lists(st.lists(st.integers(0, 5), min_size=width, max_size=width), min_size=1, max_size=3))
-    return decoding.normalised(np.array(rows, np.float64))
+    return decoding.log_softmax(np.array(rows, np.float64))
 
 
-def kept(rows: Rows) -> list[set[int]]:
+def kept(rows: LogWeights) -> list[set[int]]:
     """Ids with some probability, row by row."""
     return [set(np.flatnonzero(np.isfinite(row)).tolist()) for row in rows]
 
 
 @given(distributions(), st.integers(1, 15), st.floats(0.01, 1), st.floats(0, 1), st.floats(0.1, 3))
 def test_every_filter_leaves_distributions_and_their_order(
-    rows: Rows, k: int, p: float, share: float, t: float
+    rows: LogWeights, k: int, p: float, share: float, t: float
 ) -> None:
     for apply in (
         decoding.top_k(k),
@@ -40,7 +40,7 @@ def test_every_filter_leaves_distributions_and_their_order(
         decoding.temperature(t),
     ):
         before = rows.copy()
-        after = decoding.normalised(apply(rows))
+        after = decoding.log_softmax(apply(rows))
         assert (rows == before).all()  # nothing is changed in place
         assert np.exp(after).sum(-1) == pytest.approx(1)
         for old, new in zip(rows, after, strict=True):
@@ -50,7 +50,7 @@ def test_every_filter_leaves_distributions_and_their_order(
 
 
 @given(distributions(), st.integers(1, 15))
-def test_top_k_keeps_exactly_k(rows: Rows, k: int) -> None:
+def test_top_k_keeps_exactly_k(rows: LogWeights, k: int) -> None:
     after = decoding.top_k(k)(rows)
     for row, ids in zip(rows, kept(after), strict=True):
         assert len(ids) == min(k, len(row))
@@ -58,7 +58,7 @@ def test_top_k_keeps_exactly_k(rows: Rows, k: int) -> None:
 
 
 @given(distributions(), st.floats(0.01, 1))
-def test_top_p_keeps_the_smallest_sufficient_set(rows: Rows, p: float) -> None:
+def test_top_p_keeps_the_smallest_sufficient_set(rows: LogWeights, p: float) -> None:
     for row, ids in zip(rows, kept(decoding.top_p(p)(rows)), strict=True):
         ranked = sorted(range(len(row)), key=lambda i: (-row[i], i))
         assert ids == set(ranked[: len(ids)])
@@ -68,7 +68,7 @@ def test_top_p_keeps_the_smallest_sufficient_set(rows: Rows, p: float) -> None:
 
 
 @given(distributions(), st.floats(0, 1))
-def test_min_p_keeps_what_has_its_share(rows: Rows, share: float) -> None:
+def test_min_p_keeps_what_has_its_share(rows: LogWeights, share: float) -> None:
     for row, ids in zip(rows, kept(decoding.min_p(share)(rows)), strict=True):
         p = np.exp(row)
         for i, probability in enumerate(p):
@@ -77,7 +77,7 @@ def test_min_p_keeps_what_has_its_share(rows: Rows, share: float) -> None:
 
 
 @given(distributions(), st.floats(0.01, 1))
-def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: Rows, mass: float) -> None:
+def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: LogWeights, mass: float) -> None:
     for row, ids in zip(rows, kept(decoding.typical_p(mass)(rows)), strict=True):
         p = np.exp(row).tolist()
         entropy = -sum(q * math.log(q) for q in p)
@@ -98,7 +98,7 @@ def test_typical_p_drops_a_favourite() -> None:
 
 
 @given(distributions())
-def test_greedy_takes_the_first_of_the_best(rows: Rows) -> None:
+def test_greedy_takes_the_first_of_the_best(rows: LogWeights) -> None:
     assert decoding.greedy(rows).tolist() == [row.tolist().index(max(row)) for row in rows]
 
 
@@ -111,14 +111,14 @@ def test_sampling_follows_the_distribution() -> None:
 
 
 @given(distributions(), st.integers(0, 2**32))
-def test_a_row_is_drawn_alike_in_any_batch(rows: Rows, seed: int) -> None:
+def test_a_row_is_drawn_alike_in_any_batch(rows: LogWeights, seed: int) -> None:
     together = decoding.sample(rows, [np.random.default_rng([seed, i]) for i in range(len(rows))])
     alone = [decoding.sample(rows[i : i + 1], [np.random.default_rng([seed, i])])[0] for i in range(len(rows))]
     assert together.tolist() == alone
 
 
 @given(distributions())
-def test_forbidden_ids_are_never_left(rows: Rows) -> None:
+def test_forbidden_ids_are_never_left(rows: LogWeights) -> None:
     after = decoding.forbid([0], rows.shape[1])(rows)
     assert (after[:, 0] == -np.inf).all()
     assert (after[:, 1:] == rows[:, 1:]).all()
@@ -159,4 +159,4 @@ def test_what_has_the_share_of_the_best_exactly_stays() -> None:
 
 
 def test_temperature_zero_needs_no_filter() -> None:
-    assert decoding.filters(Decoding(temperature=0, top_k=3, top_p=0.5)) == []
+    assert decoding.filters(DecodingOptions(temperature=0, top_k=3, top_p=0.5)) == []

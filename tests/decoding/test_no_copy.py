@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
 from kammil.data import bloom
-from kammil.data.bloom import RUN, Runs
+from kammil.data.bloom import RUN, BloomFilter
 from kammil.decoding.no_copy import NoCopy
 from kammil.errors import OptionError
 from kammil.models.ngram import counting as ngram_counting
@@ -41,30 +41,30 @@ ODD = [
 ]
 
 
-def copied(text: str, k: int, runs: Runs) -> bool:
+def copied(text: str, k: int, runs: BloomFilter) -> bool:
     """Whether more than k letters in a row are copied, by their definition."""
     letters = fold(text)
-    known = [bool(runs.known([letters[i : i + RUN]]).all()) for i in range(len(letters) - RUN + 1)]
+    known = [bool(runs.contains([letters[i : i + RUN]]).all()) for i in range(len(letters) - RUN + 1)]
     return any(all(known[i : i + k + 1 - RUN + 1]) for i in range(len(letters) - k))
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Runs, str]:
+def cases(draw: st.DrawFn) -> tuple[BloomFilter, str]:
     """A filter of short texts over few characters, and a text made of parts of them."""
     texts = draw(st.lists(st.text(st.sampled_from(ODD[1:]), min_size=12, max_size=25), min_size=1, max_size=3))
     parts = st.sampled_from([*ODD, "http://", "www.", "b@a.b"])
     parts |= st.sampled_from(texts).flatmap(lambda t: st.integers(0, len(t)).map(lambda at: t[at:]))
-    return Runs(bloom.build(texts)), "".join(draw(st.lists(parts, max_size=3)))
+    return BloomFilter(bloom.build(texts)), "".join(draw(st.lists(parts, max_size=3)))
 
 
 @given(cases(), st.integers(RUN, 16))
 @settings(max_examples=100)
-def test_exactly_what_makes_a_copy_is_refused(case: tuple[Runs, str], k: int) -> None:
+def test_exactly_what_makes_a_copy_is_refused(case: tuple[BloomFilter, str], k: int) -> None:
     runs, text = case
     filter = NoCopy(k, runs, ODD)
     written = ""
     for character in [*text, ""]:
-        refused = filter.refused(written)
+        refused = filter.refused_ids(written)
         mask = [False] * len(ODD) if refused is None else refused.tolist()
         assert mask == [piece != "" and copied(written + piece, k, runs) for piece in ODD]
         if copied(written + character, k, runs):
@@ -77,8 +77,8 @@ def reciter(texts: list[str], order: int = 10) -> Completer:
     vocabulary = CharacterVocabulary.from_texts(texts)
     chosen = ngram_model.NGramSettings(order=order)
     _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts * 5], (), vocabulary.size, chosen)
-    model = Completer(ngram_model.NGramRunner(chosen, artifacts.weights), vocabulary, RAW)
-    model.runs = Runs(bloom.build(texts))
+    model = Completer(ngram_model.NGramModel(chosen, artifacts.weights), vocabulary, RAW)
+    model.runs = BloomFilter(bloom.build(texts))
     return model
 
 
@@ -119,9 +119,9 @@ def test_a_filter_that_is_half_full_still_lets_most_pass() -> None:
     pieces = ["", *"ابتثجحخدذرزسشصضطظعغفقكلمنهوي"]
     refusals = {}
     for k in (12, 16):
-        filter, text, refused = NoCopy(k, Runs({"bits": full}), pieces), "", 0
+        filter, text, refused = NoCopy(k, BloomFilter({"bits": full}), pieces), "", 0
         for id in generator.integers(1, len(pieces), 1500).tolist():
-            mask = filter.refused(text[-80:])
+            mask = filter.refused_ids(text[-80:])
             refused += mask is not None and bool(mask[id])
             text += pieces[id] if mask is None or not mask[id] else ""
         refusals[k] = refused / 1500

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kammil.decoding import PRESETS, Decoding
+from kammil.decoding import PRESETS, DecodingOptions
 from kammil.errors import OptionError
 
 
@@ -42,20 +42,20 @@ from kammil.errors import OptionError
 )
 def test_options_out_of_range_get_one_sentence(options: dict[str, Any], name: str) -> None:
     with pytest.raises(OptionError, match=rf"{name}.* is .*, but .*\.") as caught:
-        Decoding.of(**options)
+        DecodingOptions.of(**options)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_a_set_of_options_that_others_change(name: str) -> None:
-    made = Decoding.of(preset=name)
-    assert made == Decoding.of(**PRESETS[name])
-    assert made != Decoding()
-    assert Decoding.of(preset=name, length=7, seed=3) == made.model_copy(update={"length": 7, "seed": 3})
-    unmade = {option: Decoding.model_fields[option].default for option in PRESETS[name]}
-    assert Decoding.of(preset=name, **unmade) == Decoding()
+    made = DecodingOptions.of(preset=name)
+    assert made == DecodingOptions.of(**PRESETS[name])
+    assert made != DecodingOptions()
+    assert DecodingOptions.of(preset=name, length=7, seed=3) == made.model_copy(update={"length": 7, "seed": 3})
+    unmade = {option: DecodingOptions.model_fields[option].default for option in PRESETS[name]}
+    assert DecodingOptions.of(preset=name, **unmade) == DecodingOptions()
 
 
 def test_no_preset_of_that_name() -> None:
     with pytest.raises(OptionError, match="preset is 'best', but it must be one of: predictive, creative, exact"):
-        Decoding.of(preset="best")
+        DecodingOptions.of(preset="best")

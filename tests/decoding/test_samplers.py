@@ -7,8 +7,8 @@ from typing import cast
 import numpy as np
 import pytest
 
-from kammil.decoding import Rows
-from kammil.decoding.samplers import chosen, sample
+from kammil.decoding import LogWeights
+from kammil.decoding.samplers import first_above, sample
 
 
 class Chance:
@@ -21,10 +21,10 @@ class Chance:
         return self.value
 
 
-def draw(row: Rows, chance: float) -> int:
+def draw(row: LogWeights, chance: float) -> int:
     """By either function, which must agree; in a batch as alone."""
     generator = cast(np.random.Generator, Chance(chance))
-    alone = chosen(row, generator)
+    alone = first_above(row, generator)
     assert sample(np.stack([row, row]), [generator, generator]).tolist() == [alone, alone]
     assert sample(np.stack([row, np.full_like(row, -1e6)]), [generator, generator])[0] == alone
     return alone

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kammil import decoding
 from kammil.completion.completer import Completer
-from kammil.decoding import Decoding, Rows
+from kammil.decoding import DecodingOptions, LogWeights
 from kammil.errors import OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
@@ -31,14 +31,14 @@ def tiny() -> Completer:
     chosen = ngram_model.NGramSettings(order=3)
     texts = ["abcabc", "aab", "cab", "bca", "acba", "bb", "c"]
     _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, chosen)
-    return Completer(ngram_model.NGramRunner(chosen, artifacts.weights), vocabulary, RAW)
+    return Completer(ngram_model.NGramModel(chosen, artifacts.weights), vocabulary, RAW)
 
 
-def next_probabilities(model: Completer, text: str, options: Decoding) -> dict[str, float]:
+def next_probabilities(model: Completer, text: str, options: DecodingOptions) -> dict[str, float]:
     """What may follow, "" for the end, by the definitions, at temperature 1 without filters."""
-    state = model.runner.start(1)
+    state = model.language_model.initial_state(1)
     ids = np.array([[BOS, *model.vocabulary.encode(text)]])
-    row, _ = model.runner.read(ids, state, last=1)
+    row, _ = model.language_model.forward(ids, state, last=1)
     logits = {piece: float(row[0, 0, id]) for id, piece in enumerate(["", *LETTERS], EOS)}
     for letter, times in Counter(text).items():
         logits[letter] *= options.repetition_penalty
@@ -50,7 +50,7 @@ def next_probabilities(model: Completer, text: str, options: Decoding) -> dict[s
     return {c: weight / sum(weights.values()) for c, weight in weights.items()}
 
 
-def _possible(text: str, options: Decoding) -> bool:
+def _possible(text: str, options: DecodingOptions) -> bool:
     for more in range(options.length - len(text) + 1):
         for letters in itertools.product(LETTERS, repeat=more):
             whole = text + "".join(letters)
@@ -59,7 +59,7 @@ def _possible(text: str, options: Decoding) -> bool:
     return False
 
 
-def text_probabilities(model: Completer, options: Decoding) -> dict[str, float]:
+def text_probabilities(model: Completer, options: DecodingOptions) -> dict[str, float]:
     """Every text and its probability."""
     made: defaultdict[str, float] = defaultdict(float)
     going = {"": 1.0}
@@ -94,7 +94,7 @@ def text_probabilities(model: Completer, options: Decoding) -> dict[str, float]:
 def test_texts_come_as_often_as_they_should(tiny: Completer, asked: dict[str, Any]) -> None:
     many = 4000
     drawn = Counter(one.text for one in tiny.samples("", many, temperature=1, length=4, **asked))
-    expected = text_probabilities(tiny, Decoding.of(length=4, **asked))
+    expected = text_probabilities(tiny, DecodingOptions.of(length=4, **asked))
     assert sum(expected.values()) == pytest.approx(1)
     assert set(drawn) <= {text for text, p in expected.items() if p > 0}
     for text, p in expected.items():
@@ -120,10 +120,10 @@ def test_greedy_takes_the_best_of_what_may_follow(tiny: Completer, asked: dict[s
     try:
         made = tiny.complete("", temperature=0, **asked)
     except OptionError as error:
-        assert not _possible("", Decoding.of(**asked))
+        assert not _possible("", DecodingOptions.of(**asked))
         assert str(error).startswith("force is")
         return
-    text, options = "", Decoding.of(**asked)
+    text, options = "", DecodingOptions.of(**asked)
     while len(text) < options.length:
         following = next_probabilities(tiny, text, options)
         chosen = made.text[len(text) : len(text) + 1]
@@ -160,17 +160,17 @@ def test_the_best_of_many_is_the_most_probable(tiny: Completer, n: int, best_of:
 
 @given(st.lists(st.lists(st.floats(-20, 0), min_size=3, max_size=3), min_size=1, max_size=3), st.data())
 def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataObject) -> None:
-    rows: Rows = decoding.normalised(np.array(logits))
+    rows: LogWeights = decoding.log_softmax(np.array(logits))
     counts = np.array([[data.draw(st.integers(0, 3)) for _ in row] for row in logits])
     options = data.draw(
         st.builds(
-            Decoding,
+            DecodingOptions,
             repetition_penalty=st.sampled_from([1.0, 1.2, 0.5]),
             presence_penalty=st.floats(-2, 2),
             frequency_penalty=st.floats(-2, 2),
         )
     )
-    after = decoding.penalised(rows, counts, options)
+    after = decoding.apply_penalties(rows, counts, options)
     for row, count, new in zip(rows, counts, after, strict=True):
         weights = [
             math.exp(

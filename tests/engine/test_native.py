@@ -18,21 +18,21 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.engine import build as engine_build
-from kammil.engine.weights import STEPS
-from kammil.language_model import Ids, LogProbabilities, State, joined, rows
+from kammil.engine.weights import STATE_MAX
+from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.models.blend import model as blend_model
 from kammil.models.blend import settings as blend_settings
-from kammil.models.blend.experts import Experts
+from kammil.models.blend.experts import NgramExperts
 from kammil.models.blend.merge import build, export
-from kammil.models.blend.model import BlendRunner
+from kammil.models.blend.model import BlendModel
 from kammil.models.blend.settings import BlendSettings, Kind
 from kammil.ngrams import adaptive as learning
 from kammil.ngrams.compression import pack, unpack
-from kammil.ngrams.count_table import Counts
+from kammil.ngrams.count_table import CountTable
 from kammil.ngrams.text_cache import WINDOW
 from kammil.vocabulary import BOS, EOS, PAD, CharacterVocabulary
 
-LIBRARY = engine_build.library()
+LIBRARY = engine_build.load_native()
 pytestmark = pytest.mark.skipif(LIBRARY is None, reason="there was no C compiler when kammil was installed")
 
 TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطلع بكرا عالجبل", "كيفك اليوم يا صديقي", "كيف الجو عندكن اليوم؟"]
@@ -51,7 +51,7 @@ def weights(number: int, background: bool = True) -> dict[str, np.ndarray]:
     """Of a blend that was not trained; its gate is, by chance, of strong opinions."""
     chosen = MADE[number]
     encoded = [VOCABULARY.encode(text) for text in TEXTS]
-    made = Experts(
+    made = NgramExperts(
         encoded,
         encoded[:1],
         kin=list(range(len(TEXTS))),
@@ -60,21 +60,21 @@ def weights(number: int, background: bool = True) -> dict[str, np.ndarray]:
         settings=chosen,
     )
     torch.manual_seed(number)
-    network = build(VOCABULARY.size, chosen, made.number)
+    network = build(VOCABULARY.size, chosen, made.count)
     for member in network.members:
         torch.nn.init.normal_(member.gate_out.weight, std=0.3)
         torch.nn.init.normal_(member.output.weight, std=0.5)
     return {**export(network).weights, **made.arrays()}
 
 
-def opened(number: int, code: ctypes.CDLL | None, background: bool = True) -> BlendRunner:
+def opened(number: int, code: ctypes.CDLL | None, background: bool = True) -> BlendModel:
     return made(number, weights(number, background), code)
 
 
-def made(number: int, arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -> BlendRunner:
+def made(number: int, arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -> BlendModel:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blend_model, "library", lambda: code)
-        return BlendRunner(MADE[number], arrays)
+        patch.setattr(blend_model, "load_native", lambda: code)
+        return BlendModel(MADE[number], arrays)
 
 
 def codes() -> list[ctypes.CDLL]:
@@ -85,7 +85,7 @@ def codes() -> list[ctypes.CDLL]:
 
 
 def tied(hidden: NDArray[np.generic]) -> bool:
-    return bool((np.abs(np.abs(hidden.astype(np.float64)) * STEPS % 1 - 0.5) < 1e-3).any())
+    return bool((np.abs(np.abs(hidden.astype(np.float64)) * STATE_MAX % 1 - 0.5) < 1e-3).any())
 
 
 def same(one: State, other: State, *, near: float) -> None:
@@ -120,16 +120,16 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
                     patch.undo()
                     runner.learn(VOCABULARY.encode("يا"))
                     runner.forget(VOCABULARY.encode("شو"))
-        state = theirs.start(batch)
+        state = theirs.initial_state(batch)
         for t in range(time):
-            said, after = ours.read(ids[:, t : t + 1], state)
-            expected, later = theirs.read(ids[:, t : t + 1], state)
+            said, after = ours.forward(ids[:, t : t + 1], state)
+            expected, later = theirs.forward(ids[:, t : t + 1], state)
             # A number in the middle between two whole ones becomes one here and the other there.
             near = 0.1 if any(tied(hidden[0]) for hidden in (state, after, later)) else 2e-4
             assert said == pytest.approx(expected, abs=near)
             same(after, later, near=near)
-            parts, _ = ours.contributions(ids[:, t : t + 1], state)
-            wanted, state = theirs.contributions(ids[:, t : t + 1], state)
+            parts, _ = ours.expert_scores(ids[:, t : t + 1], state)
+            wanted, state = theirs.expert_scores(ids[:, t : t + 1], state)
             assert parts == pytest.approx(wanted, abs=near)
 
 
@@ -141,21 +141,21 @@ BUILDS = pytest.mark.parametrize("code", codes() if LIBRARY else [])
 def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(number: int, code: ctypes.CDLL) -> None:
     runner = opened(number, code)
     ids = np.random.default_rng(0).integers(0, VOCABULARY.size, (7, 50))
-    together, end = runner.read(ids, runner.start(7))
-    tail, _ = runner.read(ids, runner.start(7), last=3)
+    together, end = runner.forward(ids, runner.initial_state(7))
+    tail, _ = runner.forward(ids, runner.initial_state(7), last=3)
     assert (tail == together[:, -3:]).all()
-    states = runner.start(7)
+    states = runner.initial_state(7)
     for t in range(50):
         said, states = runner.step(ids[:, t], states)
         assert (said == together[:, t]).all()
     for one, other in zip(states, end, strict=True):
         assert (one == other).all()
     for row in range(7):
-        alone, _ = runner.read(ids[row : row + 1], runner.start(1))
+        alone, _ = runner.forward(ids[row : row + 1], runner.initial_state(1))
         assert (alone[0] == together[row]).all()
-    chosen = joined([rows(end, np.array([5])), rows(end, np.array([2]))])
+    chosen = concat_states([select_rows(end, np.array([5])), select_rows(end, np.array([2]))])
     said, _ = runner.step(np.array([7, 8]), chosen)
-    assert (said[1] == runner.step(np.array([8]), rows(end, np.array([2])))[0][0]).all()
+    assert (said[1] == runner.step(np.array([8]), select_rows(end, np.array([2])))[0][0]).all()
 
 
 @BUILDS
@@ -166,12 +166,12 @@ def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int, learnt: i
     runner = opened(number, code)
     runner.learn_all([VOCABULARY.encode(text) for text in TEXTS[:learnt]])
     ids = np.random.default_rng(1).integers(4, VOCABULARY.size, (1, before))
-    said, state = runner.read(ids, runner.start(1), last=1)
+    said, state = runner.forward(ids, runner.initial_state(1), last=1)
     refused = np.zeros(VOCABULARY.size)
     refused[[0, 2, 9]] = -np.inf
     chances = np.random.default_rng(2).random(12)
     for temperature in (0.0, 0.4, 1.0):
-        drawn, paid, after = runner.draw(state, chances, temperature=temperature, refused=refused)
+        drawn, paid, after = runner.sample(state, chances, temperature=temperature, refused=refused)
         row, now = said[:, 0], state
         assert 1 <= len(drawn) <= 12
         for id, cost, chance in zip(drawn.tolist(), paid.tolist(), chances.tolist(), strict=False):
@@ -195,7 +195,7 @@ def test_threads_do_not_disturb_each_other(code: ctypes.CDLL) -> None:
     ids = np.random.default_rng(3).integers(0, VOCABULARY.size, (8, 3, 60))
 
     def said(some: Ids) -> LogProbabilities:
-        return runner.read(some, runner.start(3))[0]
+        return runner.forward(some, runner.initial_state(3))[0]
 
     alone = [said(some) for some in ids]
     with ThreadPoolExecutor(4) as pool:
@@ -207,8 +207,8 @@ def test_threads_do_not_disturb_each_other(code: ctypes.CDLL) -> None:
 def test_it_draws_by_itself_but_for_the_most_probable() -> None:
     assert LIBRARY is not None
     runner = opened(0, LIBRARY)
-    assert runner.draws(0.5) and not runner.draws(0)
-    assert not opened(0, None).draws(0.5)
+    assert runner.can_sample(0.5) and not runner.can_sample(0)
+    assert not opened(0, None).can_sample(0.5)
 
 
 class Between:
@@ -232,8 +232,8 @@ def test_what_is_read_stays_though_more_is_learnt_meanwhile(code: ctypes.CDLL, m
     runner = opened(0, code)
     runner.learn(VOCABULARY.encode(TEXTS[0]))
     ids, chances, refused = np.array([[5, 6, 7]]), np.full(3, 0.5), np.zeros(VOCABULARY.size)
-    said, state = runner.read(ids, runner.start(1))
-    drawn = runner.draw(state, chances, temperature=1.0, refused=refused)[0]
+    said, state = runner.forward(ids, runner.initial_state(1))
+    drawn = runner.sample(state, chances, temperature=1.0, refused=refused)[0]
     held: list[bool] = []
 
     def teach() -> None:
@@ -246,23 +246,23 @@ def test_what_is_read_stays_though_more_is_learnt_meanwhile(code: ctypes.CDLL, m
 
     engine: Any = runner._engine  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(engine, "_code", Between(code, teach))
-    assert (runner.read(ids, runner.start(1))[0] == said).all()
-    assert (runner.draw(state, chances, temperature=1.0, refused=refused)[0] == drawn).all()
+    assert (runner.forward(ids, runner.initial_state(1))[0] == said).all()
+    assert (runner.sample(state, chances, temperature=1.0, refused=refused)[0] == drawn).all()
     assert held == [True, True]
 
 
 @pytest.mark.parametrize("id", [-1, VOCABULARY.size, 1 << 40])
 def test_an_id_that_there_is_not_is_refused(id: int) -> None:
     runner = opened(0, LIBRARY)
-    _, state = runner.read(np.array([[5, 6]]), runner.start(1))
+    _, state = runner.forward(np.array([[5, 6]]), runner.initial_state(1))
     with pytest.raises(IndexError):
-        runner.read(np.array([[5, id]]), state)
+        runner.forward(np.array([[5, id]]), state)
     hidden, recent, words, marks, line = state
     wrong = np.full_like(recent, id)
     with pytest.raises(IndexError):
-        runner.read(np.array([[5]]), (hidden, wrong, words, marks, line))
+        runner.forward(np.array([[5]]), (hidden, wrong, words, marks, line))
     with pytest.raises(IndexError):
-        runner.draw(
+        runner.sample(
             (hidden, recent, words, marks, np.full_like(line, id)),
             np.ones(3),
             temperature=1,
@@ -273,22 +273,22 @@ def test_an_id_that_there_is_not_is_refused(id: int) -> None:
 def test_a_state_of_another_model_is_refused() -> None:
     runner, other = opened(0, LIBRARY), opened(1, LIBRARY)
     with pytest.raises(ValueError, match="another model"):
-        runner.read(np.array([[5]]), other.start(1))
+        runner.forward(np.array([[5]]), other.initial_state(1))
     with pytest.raises(ValueError, match="another model"):
-        runner.read(np.array([[5]]), runner.start(2))
+        runner.forward(np.array([[5]]), runner.initial_state(2))
 
 
 def test_what_is_asked_for_must_be_there() -> None:
     runner = opened(0, LIBRARY)
-    _, state = runner.read(np.array([[5, 6]]), runner.start(1))
+    _, state = runner.forward(np.array([[5, 6]]), runner.initial_state(1))
     for last in (-1, 2):
         with pytest.raises(ValueError, match="last is"):
             runner._engine.read(np.array([[5]]), state, last)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(ValueError, match="refused has the shape"):
-        runner.draw(state, np.ones(2), temperature=1, refused=np.zeros(3))
+        runner.sample(state, np.ones(2), temperature=1, refused=np.zeros(3))
     single: NDArray[Any] = np.full(3, 0.3, np.float32)
     one, other = (
-        runner.draw(state, chances, temperature=1, refused=np.zeros(VOCABULARY.size))[0]
+        runner.sample(state, chances, temperature=1, refused=np.zeros(VOCABULARY.size))[0]
         for chances in (single, single.astype(np.float64))
     )
     assert one.tolist() == other.tolist()
@@ -297,12 +297,12 @@ def test_what_is_asked_for_must_be_there() -> None:
 def test_before_anything_was_read_nothing_can_be_drawn() -> None:
     runner = opened(0, LIBRARY)
     with pytest.raises(IndexError):
-        runner.draw(runner.start(1), np.ones(2), temperature=1, refused=np.zeros(VOCABULARY.size))
+        runner.sample(runner.initial_state(1), np.ones(2), temperature=1, refused=np.zeros(VOCABULARY.size))
 
 
-def agree(ours: BlendRunner, theirs: BlendRunner, text: str) -> list[LogProbabilities]:
+def agree(ours: BlendModel, theirs: BlendModel, text: str) -> list[LogProbabilities]:
     """Both say the same along a text, from the state of either; what is said."""
-    state, along = theirs.start(1), list[LogProbabilities]()
+    state, along = theirs.initial_state(1), list[LogProbabilities]()
     for id in [BOS, *VOCABULARY.encode(text).tolist()]:
         said, after = ours.step(np.array([id]), state)
         expected, later = theirs.step(np.array([id]), state)
@@ -319,9 +319,9 @@ def test_counts_beyond_16_bits_are_what_they_are(code: ctypes.CDLL) -> None:
     table = unpack(weights(0), blend_settings.OWN)
     many = np.arange(len(table.counts))
     larger = np.where(many % 2, 1 << 17, 1) * (1 + many)
-    arrays = weights(0) | pack(Counts(table.keys, table.widths, table.lost, table.ids, larger), blend_settings.OWN)
+    arrays = weights(0) | pack(CountTable(table.keys, table.widths, table.lost, table.ids, larger), blend_settings.OWN)
     ours, theirs = (made(0, arrays, code) for code in (code, None))
-    assert ours.draws(1)
+    assert ours.can_sample(1)
     for text in TEXTS:
         plain = agree(opened(0, code), opened(0, None), text)
         moved = [np.abs(a - b).max() for a, b in zip(agree(ours, theirs, text), plain, strict=True)]
@@ -333,9 +333,11 @@ def test_counts_beyond_16_bits_are_what_they_are(code: ctypes.CDLL) -> None:
 def test_occurrences_whose_followers_were_not_kept_count(lost: int, code: ctypes.CDLL) -> None:
     table = unpack(weights(0), blend_settings.OWN)
     lacking = np.full(table.lost.shape, lost)
-    arrays = weights(0) | pack(Counts(table.keys, table.widths, lacking, table.ids, table.counts), blend_settings.OWN)
+    arrays = weights(0) | pack(
+        CountTable(table.keys, table.widths, lacking, table.ids, table.counts), blend_settings.OWN
+    )
     ours, theirs = (made(0, arrays, code) for code in (code, None))
-    assert ours.draws(1)
+    assert ours.can_sample(1)
     for text in TEXTS:
         plain = agree(opened(0, code), opened(0, None), text)
         moved = [np.abs(a - b).max() for a, b in zip(agree(ours, theirs, text), plain, strict=True)]
@@ -346,13 +348,13 @@ def test_a_number_lost_beyond_16_bits_is_left_to_the_portable_engine() -> None:
     table = unpack(weights(0), blend_settings.OWN)
     lost = table.lost.astype(np.int64)
     lost[0] = 1 << 20
-    arrays = weights(0) | pack(Counts(table.keys, table.widths, lost, table.ids, table.counts), blend_settings.OWN)
-    assert made(0, arrays, LIBRARY).draws(1) is False
+    arrays = weights(0) | pack(CountTable(table.keys, table.widths, lost, table.ids, table.counts), blend_settings.OWN)
+    assert made(0, arrays, LIBRARY).can_sample(1) is False
 
 
-def from_this_text(runner: BlendRunner, ids: list[int], state: State) -> set[int]:
+def from_this_text(runner: BlendModel, ids: list[int], state: State) -> set[int]:
     """Which ids those experts expect that look into the text itself, after the last of these."""
-    *_, added = runner.contributions(np.array([ids]), state)[0][0]  # (1 + E, V)
+    *_, added = runner.expert_scores(np.array([ids]), state)[0][0]  # (1 + E, V)
     own = [i for i, name in enumerate(runner.experts) if name.startswith("this text")]
     return set(np.flatnonzero(added[own].any(axis=0)).tolist())
 
@@ -363,26 +365,26 @@ def test_a_text_is_looked_back_at_as_far_as_the_window(at_once: bool, code: ctyp
     runner = opened(0, code)
     for between, wanted in ((WINDOW - 3, {7}), (WINDOW - 2, set[int]())):
         ids = [5, 6, 7, *[8] * between, 5, 6]
-        state = runner.start(1)
+        state = runner.initial_state(1)
         if at_once:
             assert from_this_text(runner, ids, state) == wanted
         else:
-            _, state = runner.read(np.array([ids[:-1]]), state)
+            _, state = runner.forward(np.array([ids[:-1]]), state)
             assert from_this_text(runner, ids[-1:], state) == wanted
 
 
 @pytest.mark.parametrize("code", [*codes(), None] if LIBRARY else [None])
 def test_after_padding_nothing_is_known_of_the_text(code: ctypes.CDLL | None) -> None:
     runner = opened(0, code)
-    start = runner.start(1)
+    start = runner.initial_state(1)
     assert from_this_text(runner, [5, 6, 7, 5, 6], start) == {7}
     assert from_this_text(runner, [5, PAD, 7, 5, PAD], start) == set()
     assert from_this_text(runner, [PAD, PAD, 7, PAD, PAD], start) == set()
-    _, (hidden, recent, words, marks, line) = runner.read(np.array([[5, 6, 7, 5]]), start)
+    _, (hidden, recent, words, marks, line) = runner.forward(np.array([[5, 6, 7, 5]]), start)
     assert from_this_text(runner, [6], (hidden, recent, words, marks, line)) == {7}
     padded = np.where(line == 6, PAD, line)  # as what stands in front of a shorter text, whatever its marks
     assert from_this_text(runner, [6], (hidden, recent, words, marks, padded)) == set()
-    _, (hidden, recent, words, marks, line) = runner.read(np.array([[5, PAD, 7, 5]]), start)
+    _, (hidden, recent, words, marks, line) = runner.forward(np.array([[5, PAD, 7, 5]]), start)
     shown = np.where(line == PAD, 6, line)  # the same context again, as if the first had been none of padding
     assert from_this_text(runner, [PAD], (hidden, recent, words, marks, shown)) == set()
 
@@ -390,9 +392,9 @@ def test_after_padding_nothing_is_known_of_the_text(code: ctypes.CDLL | None) ->
 def test_shares_far_below_one_are_told_apart() -> None:
     """A sharp temperature leaves the best alone, whatever the chance."""
     runner = opened(0, LIBRARY)
-    said, state = runner.read(np.array([[5]]), runner.start(1))
+    said, state = runner.forward(np.array([[5]]), runner.initial_state(1))
     for chance in (0.0, 0.5, math.nextafter(1, 0)):
-        drawn, _, _ = runner.draw(state, np.array([chance]), temperature=1e-9, refused=np.zeros(VOCABULARY.size))
+        drawn, _, _ = runner.sample(state, np.array([chance]), temperature=1e-9, refused=np.zeros(VOCABULARY.size))
         assert drawn[0] == said[0, 0].argmax()
 
 
@@ -402,4 +404,4 @@ def test_a_small_folder_asks_for_no_large_memory() -> None:
             BlendSettings.model_validate(twice)
     wide = MADE[0].model_copy(update={"networks": 16, "hidden": 8192, "gate": 4096})
     with pytest.raises(ValueError, match="more than any blend of ours"):
-        BlendRunner(wide, weights(0))
+        BlendModel(wide, weights(0))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from kammil.engine.quantization import MOST, pack, rounded, unpack
+from kammil.engine.quantization import WEIGHT_MAX, pack, quantize_rows, unpack
 
 # Nothing so small that its scale is no normal number.
 WEIGHTS = st.integers(-(10**7), 10**7).map(lambda n: np.float32(n / 1000))
@@ -20,8 +20,8 @@ MATRICES = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_s
 def test_rounding_is_to_the_nearest_of_each_row() -> None:
     weights = np.random.default_rng(0).normal(size=(300, 20)).astype(np.float32)
     weights[:6] *= np.array([0, 1e-3, 1, 5, 100, 1e4], np.float32)[:, None]
-    whole, scales = rounded(weights)
-    assert np.abs(whole).max() == MOST
+    whole, scales = quantize_rows(weights)
+    assert np.abs(whole).max() == WEIGHT_MAX
     assert (np.abs(whole * scales[:, None] - weights) <= scales[:, None] / 2 * 1.001).all()
 
 
@@ -32,11 +32,11 @@ def test_what_was_packed_once_is_the_same_ever_after(weights: np.ndarray) -> Non
     assert "a.weight" not in packed and packed["b"] is other
     once = unpack(packed)
     assert once.keys() == {"a.weight", "b"} and once["a.weight"].dtype == np.float32
-    assert np.abs(once["a.weight"] - weights).max() <= np.abs(weights).max() / MOST
+    assert np.abs(once["a.weight"] - weights).max() <= np.abs(weights).max() / WEIGHT_MAX
     again = unpack(pack(once, ["a.weight"]))["a.weight"]
     assert again == pytest.approx(once["a.weight"], rel=1e-6, abs=0)
     assert (
-        rounded(once["a.weight"].astype(np.float32))[0] == rounded(weights)[0]
+        quantize_rows(once["a.weight"].astype(np.float32))[0] == quantize_rows(weights)[0]
     ).all()  # a product is rounded to the very same
 
 

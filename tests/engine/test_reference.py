@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from kammil.engine.quantization import rounded
+from kammil.engine.quantization import quantize_rows
 from kammil.engine.reference import (
     QuantizedGRUs,
     QuantizedProduct,
@@ -17,14 +17,14 @@ from kammil.engine.reference import (
     softmax,
     visible,
 )
-from kammil.engine.weights import STEPS, Gate, Layer, Panel
-from kammil.ngrams.adaptive import Learnt
-from kammil.ngrams.compression import Packed, pack
-from kammil.ngrams.contexts import Contexts
-from kammil.ngrams.count_table import Counts, keys_of
-from kammil.ngrams.features import CLUES, FEATURES, Floats, evidence
-from kammil.ngrams.index import Ledger
-from kammil.ngrams.text_cache import History, columns
+from kammil.engine.weights import STATE_MAX, BlendWeights, GateWeights, GRUWeights
+from kammil.ngrams.adaptive import AdaptiveCounts
+from kammil.ngrams.compression import CompressedTable, pack
+from kammil.ngrams.contexts import ContextHasher
+from kammil.ngrams.count_table import CountTable, keys_of
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, expert_features
+from kammil.ngrams.index import CountIndex
+from kammil.ngrams.text_cache import TextCache, columns
 
 SIZE, EMBEDDING, HIDDEN, ASKED = 30, 8, 24, 40
 
@@ -35,12 +35,12 @@ def cells(networks: int) -> tuple[torch.Tensor, list[torch.nn.GRU]]:
     return torch.randn(SIZE, EMBEDDING), grus
 
 
-def layer_of(embedding: torch.Tensor, gru: torch.nn.GRU) -> Layer:
+def layer_of(embedding: torch.Tensor, gru: torch.nn.GRU) -> GRUWeights:
     w = {name.removesuffix("_l0"): value.detach() for name, value in gru.named_parameters()}
     inward = embedding @ w["weight_ih"].T + w["bias_ih"]
     outward = torch.randn(HIDDEN, ASKED)
     parts = (inward, w["weight_hh"].T, w["bias_hh"], outward)
-    return Layer(*(np.ascontiguousarray(part.numpy()) for part in parts))
+    return GRUWeights(*(np.ascontiguousarray(part.numpy()) for part in parts))
 
 
 @torch.no_grad()
@@ -51,7 +51,7 @@ def test_a_step_is_that_of_pytorch() -> None:
     fixed[2 * HIDDEN :] = 0
     ids, h = np.array([3, 5, 29]), np.random.default_rng(0).uniform(-1, 1, (3, HIDDEN)).astype(np.float32)
     expected, _ = gru(embedding[ids][:, None], torch.from_numpy(h)[None])
-    ours = gru_step((layer.inward + fixed)[ids], h @ layer.recurrent, layer.bias[2 * HIDDEN :], h)
+    ours = gru_step((layer.input + fixed)[ids], h @ layer.recurrent, layer.bias[2 * HIDDEN :], h)
     assert ours == pytest.approx(expected[:, 0].numpy(), abs=1e-6)
 
 
@@ -67,16 +67,16 @@ def test_whole_numbers_step_as_pytorch_does_over_the_rounded_weights(networks: i
     after, said = engine.read(ids, h.reshape(5, -1), 1)
     assert after.shape == (5, networks * HIDDEN) and said.shape == (networks, 5, ASKED)
     for m, layer in enumerate(layers):
-        whole, scales = rounded(layer.recurrent.T)
-        near = np.rint(h[:, m] * STEPS) / STEPS  # what is multiplied
-        x = layer.inward[ids[:, 0]]
+        whole, scales = quantize_rows(layer.recurrent.T)
+        near = np.rint(h[:, m] * STATE_MAX) / STATE_MAX  # what is multiplied
+        x = layer.input[ids[:, 0]]
         q = near @ (whole * scales[:, None]).T + layer.bias
         r, z = (1 / (1 + np.exp(-(x + q)[:, part])) for part in (slice(0, HIDDEN), slice(HIDDEN, 2 * HIDDEN)))
         new = np.tanh(x[:, 2 * HIDDEN :] + r * q[:, 2 * HIDDEN :])
         ours = after.reshape(5, networks, HIDDEN)[:, m]
         assert ours == pytest.approx((1 - z) * new + z * h[:, m], abs=1e-3)  # the table of ids is in half precision
-        whole, scales = rounded(layer.outward.T)
-        assert said[m] == pytest.approx(np.rint(ours * STEPS) / STEPS @ (whole * scales[:, None]).T, abs=1e-4)
+        whole, scales = quantize_rows(layer.output.T)
+        assert said[m] == pytest.approx(np.rint(ours * STATE_MAX) / STATE_MAX @ (whole * scales[:, None]).T, abs=1e-4)
 
 
 @torch.no_grad()
@@ -113,10 +113,10 @@ def test_sums_of_whole_numbers_are_exact(hidden: int) -> None:
     weights = np.ones((hidden, 3), np.float32)
     weights[: hidden // 2, 1] = -1
     x = np.ones((1, 2, hidden), np.float32)
-    x[0, 1, 0] = 1 / STEPS
+    x[0, 1, 0] = 1 / STATE_MAX
     product = QuantizedProduct([weights])(x)[0]
-    exact = np.rint(x[0] * STEPS).astype(np.int64) @ np.rint(weights * 63).astype(np.int64)  # (2, 3)
-    worth = np.float32(1) / np.float32(63) / np.float32(STEPS)
+    exact = np.rint(x[0] * STATE_MAX).astype(np.int64) @ np.rint(weights * 63).astype(np.int64)  # (2, 3)
+    worth = np.float32(1) / np.float32(63) / np.float32(STATE_MAX)
     assert (product == exact.astype(np.float32) * worth).all()
 
 
@@ -142,22 +142,22 @@ def drawn(*shape: int, seed: int = 0) -> Floats:
     return np.random.default_rng(sum(shape) + seed).normal(0, 0.5, shape).astype(np.float32)
 
 
-def blend(networks: int = 2) -> tuple[ReferenceEngine, list[Layer], Floats, Panel, Counts]:
-    contexts = Contexts(KINDS, IN_WORD)
+def blend(networks: int = 2) -> tuple[ReferenceEngine, list[GRUWeights], Floats, BlendWeights, CountTable]:
+    contexts = ContextHasher(KINDS, IN_WORD)
     texts = np.array([[2, 4, 5, 7, 8, 7, 3], [2, 7, 8, 9, 4, 5, 3]])
-    hashes, _ = contexts.read(texts, contexts.start(2))
+    hashes, _ = contexts.hash_contexts(texts, contexts.initial_state(2))
     keys = keys_of(hashes)[:, :-1].reshape(-1, 3)
     followers = texts[:, 1:].reshape(-1)
-    table = Counts.of([(keys[:, k], followers) for k in range(3)], most=8)
-    ledger = Ledger([Packed(pack(table, ""), "")], 3, 4)
+    table = CountTable.of([(keys[:, k], followers) for k in range(3)], most=8)
+    ledger = CountIndex([CompressedTable(pack(table, ""), "")], 3, 4)
     experts = 4
-    gate = Gate(
-        drawn(CLUES * experts, networks * GATE),
-        drawn(networks * GATE, FEATURES * experts),
-        drawn(FEATURES * experts),
+    gate = GateWeights(
+        drawn(GATE_FEATURES * experts, networks * GATE),
+        drawn(networks * GATE, SCORE_FEATURES * experts),
+        drawn(SCORE_FEATURES * experts),
     )
     layers = [
-        Layer(
+        GRUWeights(
             drawn(V, 3 * UNITS, seed=m),
             drawn(UNITS, 3 * UNITS, seed=m),
             drawn(3 * UNITS, seed=m),
@@ -166,16 +166,16 @@ def blend(networks: int = 2) -> tuple[ReferenceEngine, list[Layer], Floats, Pane
         for m in range(networks)
     ]
     bias = drawn(V + networks * GATE)
-    panel = Panel(contexts, ledger, Learnt(contexts), columns(KINDS, CACHED), gate)
+    panel = BlendWeights(contexts, ledger, AdaptiveCounts(contexts), columns(KINDS, CACHED), gate)
     return ReferenceEngine(layers, bias, V, panel), layers, bias, panel, table
 
 
 IDS = np.array([[2, 4, 5, 7, 8, 4, 5], [2, 7, 9, 4, 5, 4, 5]])
 
 
-def started(panel: Panel, networks: int) -> tuple[np.ndarray, ...]:
+def started(panel: BlendWeights, networks: int) -> tuple[np.ndarray, ...]:
     hidden = np.zeros((2, networks * UNITS), np.float32)
-    return (hidden, *panel.contexts.start(2), *History(1).start(2))
+    return (hidden, *panel.contexts.initial_state(2), *TextCache(1).initial_state(2))
 
 
 @pytest.mark.parametrize("networks", [1, 2])
@@ -186,12 +186,12 @@ def test_scores_are_those_by_hand(networks: int) -> None:
     _, said = QuantizedGRUs(layers).read(IDS, np.zeros((2, networks * UNITS), np.float32), 7)  # (M, P, V + G)
     scores = said[..., :V].sum(0) + bias[:V]
     asked = np.concatenate(list(said[..., V:]), axis=1) + bias[V:]  # (P, M * G)
-    hashes, _ = panel.contexts.read(IDS, panel.contexts.start(2))
+    hashes, _ = panel.contexts.hash_contexts(IDS, panel.contexts.initial_state(2))
     keys = keys_of(hashes)
-    cached, _ = History(1).read(IDS, keys[..., panel.columns], History(1).start(2), last=7)
-    seen = evidence([table.read(table.find(keys.reshape(14, 3))), cached])
-    inner = np.maximum(asked + seen.clues @ panel.gate.heard, 0)
-    trust = (inner @ panel.gate.trust + panel.gate.bias).reshape(-1, FEATURES)  # (P * K, FEATURES)
+    cached, _ = TextCache(1).look_up(IDS, keys[..., panel.columns], TextCache(1).initial_state(2), last=7)
+    seen = expert_features([table.read(table.find(keys.reshape(14, 3))), cached])
+    inner = np.maximum(asked + seen.clues @ panel.gate.features, 0)
+    trust = (inner @ panel.gate.trust + panel.gate.bias).reshape(-1, SCORE_FEATURES)  # (P * K, SCORE_FEATURES)
     plain = scores.copy()
     np.add.at(scores, (seen.places // 4, seen.ids), (trust[seen.places] * seen.features).sum(axis=1))
     assert ours.reshape(14, V) == pytest.approx(log_softmax(scores), abs=1e-4)

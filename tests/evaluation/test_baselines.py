@@ -8,11 +8,11 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from kammil.completion.scoring import follow
+from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError
 from kammil.evaluation import baselines
 from kammil.evaluation.metrics import figures
-from kammil.language_model import Ids, LogProbabilities, Runner, State
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
@@ -27,12 +27,12 @@ def vocabulary() -> CharacterVocabulary:
 
 
 @pytest.fixture
-def runners(vocabulary: CharacterVocabulary) -> dict[str, Runner]:
+def runners(vocabulary: CharacterVocabulary) -> dict[str, LanguageModel]:
     counted = baselines.count([vocabulary.encode(text) for text in TRAIN], vocabulary.size)
     return baselines.runners(counted, vocabulary.size)
 
 
-def test_unigram_bits_are_the_cross_entropy(vocabulary: CharacterVocabulary, runners: dict[str, Runner]) -> None:
+def test_unigram_bits_are_the_cross_entropy(vocabulary: CharacterVocabulary, runners: dict[str, LanguageModel]) -> None:
     counts = Counter([*"".join(TRAIN), *["end"] * len(TRAIN)])
     kinds = [*vocabulary.characters, "end", "unknown"]
     p = {kind: (counts[kind] + 1) / (counts.total() + len(kinds)) for kind in kinds}
@@ -42,51 +42,53 @@ def test_unigram_bits_are_the_cross_entropy(vocabulary: CharacterVocabulary, run
             known = character in vocabulary.characters
             expected -= math.log2(p[character if known else "unknown"]) - (0 if known else vocabulary.unknown_bits)
         expected -= math.log2(p["end"])
-    traces = follow(runners["unigram"], vocabulary, TEST)
+    traces = score_texts(runners["unigram"], vocabulary, TEST)
     assert sum(float(trace.bits.sum()) for trace in traces) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["unigram", f"{baselines.ORDER}-gram"])
 def test_baselines_are_distributions_over_what_a_text_can_hold(
-    vocabulary: CharacterVocabulary, runners: dict[str, Runner], name: str
+    vocabulary: CharacterVocabulary, runners: dict[str, LanguageModel], name: str
 ) -> None:
     runner = runners[name]
     assert runner.vocabulary_size == vocabulary.size
     ids = np.array([[BOS, *vocabulary.encode("ab?")], [BOS, *vocabulary.encode("c a")]])
-    rows, state = runner.read(ids, runner.start(2))
+    rows, state = runner.forward(ids, runner.initial_state(2))
     p = np.exp(rows.astype(np.float64))
     assert p.shape == (2, 4, vocabulary.size)
     assert p.sum(-1) == pytest.approx(1, abs=1e-6)
     assert (p[..., [PAD, BOS]] == 0).all()
     assert (p[..., [UNK, *range(EOS, vocabulary.size)]] > 0).all()
-    tail, _ = runner.read(ids, runner.start(2), last=1)
+    tail, _ = runner.forward(ids, runner.initial_state(2), last=1)
     assert tail[:, 0] == pytest.approx(rows[:, -1])
     assert runner.step(ids[:, 0], state)[0].shape == (2, vocabulary.size)
 
 
-def test_the_ngram_baseline_is_the_family(vocabulary: CharacterVocabulary, runners: dict[str, Runner]) -> None:
+def test_the_ngram_baseline_is_the_family(vocabulary: CharacterVocabulary, runners: dict[str, LanguageModel]) -> None:
     encoded = [vocabulary.encode(text) for text in TRAIN]
     settings, artifacts = ngram_counting.fit(
         encoded, (), vocabulary.size, ngram_model.NGramSettings(order=baselines.ORDER)
     )
-    family = ngram_model.NGramRunner(settings, artifacts.weights)
+    family = ngram_model.NGramModel(settings, artifacts.weights)
     for one, other in zip(
-        follow(runners[f"{baselines.ORDER}-gram"], vocabulary, TEST), follow(family, vocabulary, TEST), strict=True
+        score_texts(runners[f"{baselines.ORDER}-gram"], vocabulary, TEST),
+        score_texts(family, vocabulary, TEST),
+        strict=True,
     ):
         assert one.bits == pytest.approx(other.bits)
 
 
-class Even(Runner):
+class Even(LanguageModel):
     """Every id is as likely as any other."""
 
     @property
     def vocabulary_size(self) -> int:
         return SPECIALS + 4
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         return ()
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         shape = (len(ids), last or ids.shape[1], self.vocabulary_size)
         return np.full(shape, -math.log(self.vocabulary_size), np.float32), state
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.evaluation.bootstrap import LEAST, Figure, Statistic, estimates, quotient, ratio, ratios
+from kammil.evaluation.bootstrap import MIN_TEXTS, Interval, Statistic, estimates, quotient, ratio, ratios
 
-PAIRS = st.lists(st.tuples(st.floats(0, 1000), st.floats(1, 1000)), min_size=LEAST, max_size=60)
+PAIRS = st.lists(st.tuples(st.floats(0, 1000), st.floats(1, 1000)), min_size=MIN_TEXTS, max_size=60)
 
 
 def arrays(pairs: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -32,7 +32,7 @@ def test_the_value_is_the_ratio_of_sums_and_lies_within(pairs: list[tuple[float,
     assert figure.high <= max(above / below) + slack
 
 
-@given(st.floats(0, 1000), st.floats(1, 1000), st.integers(LEAST, 30))
+@given(st.floats(0, 1000), st.floats(1, 1000), st.integers(MIN_TEXTS, 30))
 def test_texts_that_are_all_alike_leave_no_doubt(above: float, below: float, n: int) -> None:
     figure = ratio(np.full(n, above), np.full(n, below))
     assert figure is not None
@@ -46,7 +46,7 @@ def test_nothing_to_divide_by_gives_no_figure() -> None:
 
 
 def test_texts_without_a_denominator_count_for_nothing() -> None:
-    figure = ratio(np.tile([2.0, 0.0], LEAST), np.tile([4.0, 0.0], LEAST))
+    figure = ratio(np.tile([2.0, 0.0], MIN_TEXTS), np.tile([4.0, 0.0], MIN_TEXTS))
     assert figure is not None
     assert (figure.value, figure.low, figure.high) == (0.5, 0.5, 0.5)
 
@@ -58,29 +58,29 @@ def texts(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return generator.binomial(below.astype(int), generator.beta(4, 6, n)).astype(np.float64), below
 
 
-def width(figure: Figure | None) -> float:
+def width(figure: Interval | None) -> float:
     """Of an interval."""
     assert figure is not None and figure.low is not None and figure.high is not None
     return figure.high - figure.low
 
 
-@given(st.integers(1, 2 * LEAST))
+@given(st.integers(1, 2 * MIN_TEXTS))
 def test_few_texts_have_a_value_and_no_interval(n: int) -> None:
     above, below = texts(n, seed=n)
-    figure, whole = ratio(above, below), ratio(np.tile(above, LEAST), np.tile(below, LEAST))
+    figure, whole = ratio(above, below), ratio(np.tile(above, MIN_TEXTS), np.tile(below, MIN_TEXTS))
     assert figure is not None and whole is not None
     assert figure.value == pytest.approx(whole.value)
-    assert ((figure.low, figure.high) == (None, None)) == (n < LEAST)
+    assert ((figure.low, figure.high) == (None, None)) == (n < MIN_TEXTS)
 
 
 def test_a_difference_from_what_is_known_as_a_whole_has_no_interval() -> None:
     columns = np.stack(texts(40, 1), axis=1)
     (each,), (whole,) = (estimates([Statistic(c, quotient)]) for c in (columns, columns.sum(axis=0, keepdims=True)))
     for figure in (whole.minus(each).figure(), each.minus(whole).figure()):
-        assert figure == Figure(0.0, None, None)
+        assert figure == Interval(0.0, None, None)
 
 
-@pytest.mark.parametrize("n", [LEAST, 40, 700])
+@pytest.mark.parametrize("n", [MIN_TEXTS, 40, 700])
 def test_an_independent_bootstrap_agrees(n: int) -> None:
     above, below = texts(n, seed=n)
     figure = ratio(above, below)
@@ -153,7 +153,7 @@ def test_a_paired_difference_is_surer_than_two_figures() -> None:
 def test_nothing_differs_from_itself() -> None:
     statistic = Statistic(np.stack(texts(30, 8), axis=1), quotient)
     one, other = estimates([statistic, statistic])
-    assert one.minus(other).figure() == Figure(0.0, 0.0, 0.0)
+    assert one.minus(other).figure() == Interval(0.0, 0.0, 0.0)
 
 
 def test_any_function_of_sums_has_an_interval() -> None:

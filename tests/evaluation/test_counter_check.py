@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kammil.evaluation import counter_check
-from kammil.evaluation.baselines import UnigramRunner
+from kammil.evaluation.baselines import UnigramModel
 from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import CharacterVocabulary
 
@@ -16,19 +16,19 @@ TEXTS = ["كيفك اليوم", "كيف الجو", "شو رأيك نطلع", "ش
 def test_a_counter_is_ahead_of_character_frequencies_and_not_of_itself() -> None:
     vocabulary = CharacterVocabulary.from_texts(TEXTS)
     train = [vocabulary.encode(text) for text in TEXTS]
-    frequencies = UnigramRunner(np.bincount(np.concatenate(train), minlength=vocabulary.size))
-    found = counter_check.ahead(frequencies, vocabulary, train, TEXTS[:5])
+    frequencies = UnigramModel(np.bincount(np.concatenate(train), minlength=vocabulary.size))
+    found = counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5])
     assert found is not None
     assert found.bits < found.behind
-    itself = ngram_model.NGramRunner(
+    itself = ngram_model.NGramModel(
         ngram_model.NGramSettings.model_validate(found.settings.model_dump()), found.artifacts.weights
     )
-    assert counter_check.ahead(itself, vocabulary, train, TEXTS[:5]) is None
+    assert counter_check.better_counter(itself, vocabulary, train, TEXTS[:5]) is None
 
 
 def test_of_more_text_than_is_counted_in_seconds_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     vocabulary = CharacterVocabulary.from_texts(TEXTS)
     train = [vocabulary.encode(text) for text in TEXTS]
-    frequencies = UnigramRunner(np.bincount(np.concatenate(train), minlength=vocabulary.size))
+    frequencies = UnigramModel(np.bincount(np.concatenate(train), minlength=vocabulary.size))
     monkeypatch.setattr(counter_check, "_CHARACTERS", 10)
-    assert counter_check.ahead(frequencies, vocabulary, train, TEXTS[:5]) is None
+    assert counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5]) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.evaluation.greedy import Guesses, continuations, guesses, next_word
+from kammil.evaluation.greedy import GreedyPredictions, continuations, greedy_predictions, next_word
 from kammil.evaluation.metrics import half
 from kammil.evaluation.scorecard import targets
 from kammil.text import words
@@ -31,7 +31,7 @@ def next_word_of(before: str, after: str, *, ended: bool = True) -> str:
 
 def test_next_words_are_those_that_complete_writes(model: Completer, texts: list[str]) -> None:
     some = chosen(model, texts)
-    made = next_word(guesses(model.runner, model.vocabulary, some), some, targets(some))
+    made = next_word(greedy_predictions(model.language_model, model.vocabulary, some), some, targets(some))
     for (right, asked), text in zip(made.tolist(), some, strict=True):
         begins = [a for a, _ in words(text) if a > 0 and half(text) <= a < half(text) + 30]
         assert asked == len(begins)
@@ -40,15 +40,15 @@ def test_next_words_are_those_that_complete_writes(model: Completer, texts: list
 
 def test_continuations_are_what_complete_writes(model: Completer, texts: list[str]) -> None:
     prompts = [text[: half(text)] for text in texts[240:260]]
-    written = continuations(model.runner, model.vocabulary, [*prompts, ""], 30)
+    written = continuations(model.language_model, model.vocabulary, [*prompts, ""], 30)
     for prompt, ids in zip([*prompts, ""], written, strict=True):
         assert model.vocabulary.decode(ids) == model.complete(prompt, temperature=0, length=30).text
 
 
 def test_batches_change_no_guess(model: Completer, texts: list[str]) -> None:
-    together = guesses(model.runner, model.vocabulary, texts[:66])
+    together = greedy_predictions(model.language_model, model.vocabulary, texts[:66])
     for text, guess in zip(texts[:66:11], together[::11], strict=True):
-        (alone,) = guesses(model.runner, model.vocabulary, [text])
+        (alone,) = greedy_predictions(model.language_model, model.vocabulary, [text])
         assert guess.right.tolist() == alone.right.tolist()
         assert guess.ends.tolist() == alone.ends.tolist()
 
@@ -56,6 +56,6 @@ def test_batches_change_no_guess(model: Completer, texts: list[str]) -> None:
 def test_a_word_must_also_end() -> None:
     text = "ab cd"
     right, ends = np.ones(5, np.bool_), np.array([c == " " for c in text] + [True])
-    for guess, expected in ((Guesses(right, ends), 1), (Guesses(right, np.zeros(6, np.bool_)), 0)):
+    for guess, expected in ((GreedyPredictions(right, ends), 1), (GreedyPredictions(right, np.zeros(6, np.bool_)), 0)):
         assert next_word([guess], [text], [slice(2, 5)]).tolist() == [[expected, 1]]
     assert next_word([guess], [text], [slice(0, 3)]).tolist() == [[0, 0]]  # the first word follows nothing

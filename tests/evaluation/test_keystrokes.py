@@ -21,7 +21,7 @@ from kammil.evaluation.keystrokes import (
     typed,
     write,
 )
-from kammil.evaluation.suggestion_hits import offers, word_ends
+from kammil.evaluation.suggestion_hits import suggestion_hits, word_ends
 from kammil.spacing import gives_way, space_after
 from kammil.text import words
 
@@ -88,7 +88,7 @@ def write_out(text: str, right: Callable[[str, str], bool], seen: Callable[[str,
 
 def test_keystrokes_are_those_of_a_writer_who_asks(model: Completer, texts: list[str]) -> None:
     some = chosen(model, texts)
-    offered = offers(model.runner, model.vocabulary, some, max(WIDTHS), LEAST).texts
+    offered = suggestion_hits(model.language_model, model.vocabulary, some, max(WIDTHS), LEAST).texts
     for width in (1, 3):
 
         def words_after(prefix: str, width: int = width) -> list[str]:
@@ -119,7 +119,7 @@ def test_every_key_that_a_screen_asks_for_is_counted(text: str, seed: int) -> No
 
 def test_offers_are_suggestions(model: Completer, texts: list[str]) -> None:
     some = [text[:20] for text in chosen(model, texts)]
-    offered = offers(model.runner, model.vocabulary, some, 3, LEAST)
+    offered = suggestion_hits(model.language_model, model.vocabulary, some, 3, LEAST)
     for text, of in zip(some, offered.texts, strict=True):
         assert of.probabilities.shape == of.right.shape == (len(text) + 1, 3)
         for at in range(len(text) + 1):
@@ -135,9 +135,9 @@ def test_offers_are_suggestions(model: Completer, texts: list[str]) -> None:
 
 def test_a_batch_changes_no_offer(model: Completer, texts: list[str]) -> None:
     some = [text[:12] for text in texts[:18]]  # more than one batch
-    together = offers(model.runner, model.vocabulary, some, 3, LEAST).texts
+    together = suggestion_hits(model.language_model, model.vocabulary, some, 3, LEAST).texts
     for i in (0, 7, 17):
-        (alone,) = offers(model.runner, model.vocabulary, [some[i]], 3, LEAST).texts
+        (alone,) = suggestion_hits(model.language_model, model.vocabulary, [some[i]], 3, LEAST).texts
         assert together[i].probabilities == pytest.approx(alone.probabilities, rel=1e-3)
         assert together[i].right.tolist() == alone.right.tolist()
 
@@ -152,7 +152,7 @@ def test_the_next_word_ends_where_it_ends(text: str) -> None:
 
 def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[str]) -> None:
     some = chosen(model, texts)
-    made = write(model.runner, model.vocabulary, some, LEAST).ghost
+    made = write(model.language_model, model.vocabulary, some, LEAST).ghost
 
     def first(before: str, word: str) -> bool:
         whole = before + model.phrase(before).added
@@ -223,7 +223,7 @@ def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str])
 
 def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> None:
     some = [model.normalise(text) for text in texts[300:304]]
-    made, figures = write(model.runner, model.vocabulary, some, LEAST), simulate(model, some, threshold=LEAST)
+    made, figures = write(model.language_model, model.vocabulary, some, LEAST), simulate(model, some, threshold=LEAST)
     for writing, saved in ((made.ghost, figures.model.ghost), (made.lists[3], figures.model.lists[3])):
         for columns, figure in ((keystrokes_saved(writing), saved.keystrokes), (precision(writing), saved.precision)):
             above, below = columns.sum(axis=0)

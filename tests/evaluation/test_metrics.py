@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from kammil.completion.completer import Completer
 from kammil.errors import DataError
 from kammil.evaluation import baselines
-from kammil.evaluation.bootstrap import Figure
-from kammil.evaluation.metrics import TARGET, Figures, evaluate, figures, traces_of
-from kammil.language_model import Artifacts, Ids, LogProbabilities, Runner, State
-from kammil.model_folder import Description, Model
+from kammil.evaluation.bootstrap import Interval
+from kammil.evaluation.metrics import TARGET, Metrics, evaluate, figures, score_sides
+from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, State
+from kammil.model_folder import ModelConfig, ModelFiles
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
@@ -33,9 +33,9 @@ ODD = ["ش", "!", "شو", "漢", "شو حلو漢", "  شو حلو الشعور �
 
 def stepped(model: Completer, text: str) -> list[list[float]]:
     """Log-probabilities after BOS and after each character, one character at a time."""
-    state, rows = model.runner.start(1), list[list[float]]()
+    state, rows = model.language_model.initial_state(1), list[list[float]]()
     for id in [BOS, *model.vocabulary.encode(text).tolist()]:
-        row, state = model.runner.step(np.array([id]), state)
+        row, state = model.language_model.step(np.array([id]), state)
         rows.append(row[0].tolist())
     return rows
 
@@ -91,10 +91,10 @@ def slow(model: Completer, texts: list[str]) -> dict[str, float]:
     }
 
 
-def check(made: Figures, expected: dict[str, float]) -> None:
+def check(made: Metrics, expected: dict[str, float]) -> None:
     for name, value in expected.items():
         figure = getattr(made, name)
-        assert isinstance(figure, Figure)
+        assert isinstance(figure, Interval)
         assert figure.value == pytest.approx(value, rel=1e-4), name
         assert figure.low is not None and figure.high is not None
         assert figure.low <= figure.value * (1 + 1e-9), name
@@ -174,7 +174,7 @@ def test_more_guesses_hit_more(model: Completer, texts: list[str]) -> None:
 
 def test_batches_change_no_trace(model: Completer, texts: list[str]) -> None:
     chosen = [text for text in (model.normalise(text).rstrip() for text in texts[:150]) if text]
-    together = traces_of(model.runner, model.vocabulary, chosen)
+    together = score_sides(model.language_model, model.vocabulary, chosen)
     for text, trace in zip(chosen[::10], together[::10], strict=True):
         assert trace.bits == pytest.approx(model.score(text).bits, abs=1e-3)
 
@@ -197,14 +197,16 @@ def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> No
 # ---- models made by hand
 
 
-def shipped(train: list[str], runner: Callable[[CharacterVocabulary, Artifacts], Runner] | None = None) -> Completer:
+def shipped(
+    train: list[str], runner: Callable[[CharacterVocabulary, Artifacts], LanguageModel] | None = None
+) -> Completer:
     """A raw counter of these texts with its baselines, as it would come from a folder."""
     vocabulary = CharacterVocabulary.from_texts(train)
     encoded = [vocabulary.encode(text) for text in train]
     chosen = ngram_model.NGramSettings(order=2)
     _, artifacts = ngram_counting.fit(encoded, (), vocabulary.size, chosen)
-    model = Model(
-        Description(format=1, family="ngram"),
+    model = ModelFiles(
+        ModelConfig(format=1, family="ngram"),
         vocabulary,
         artifacts,
         seen={"bits": np.zeros(8, np.uint8)},
@@ -212,11 +214,11 @@ def shipped(train: list[str], runner: Callable[[CharacterVocabulary, Artifacts],
         metrics=dict[str, Any](),
         card="",
     )
-    made = runner(vocabulary, artifacts) if runner else ngram_model.NGramRunner(chosen, artifacts.weights)
+    made = runner(vocabulary, artifacts) if runner else ngram_model.NGramModel(chosen, artifacts.weights)
     return Completer(made, vocabulary, RAW, model)
 
 
-def values(one: Figures, *names: str) -> list[float]:
+def values(one: Metrics, *names: str) -> list[float]:
     return [getattr(one, name).value for name in names]
 
 
@@ -233,7 +235,7 @@ def test_the_most_frequent_character_is_a_character() -> None:
     assert values(made, "target_top1", "top1") == pytest.approx([2 / 3, 2 / 6])
 
 
-class Reciter(Runner):
+class Reciter(LanguageModel):
     """Says some ids by position (a, b, c, ... unless told), whatever it reads: all figures are known."""
 
     def __init__(self, vocabulary: CharacterVocabulary, says: list[int] | None = None) -> None:
@@ -244,10 +246,10 @@ class Reciter(Runner):
     def vocabulary_size(self) -> int:
         return self._size
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         return (np.zeros((batch, 1), np.int64),)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         position = state[0].astype(np.int64) + np.arange(ids.shape[1])  # (B, T)
         said = self._says[np.minimum(position, len(self._says) - 1)]
         p = np.full((*ids.shape, self._size), 0.5 / self._size, np.float32)
@@ -286,8 +288,8 @@ def test_an_unknown_character_is_never_guessed() -> None:
 
 def test_a_ruined_model_still_has_figures() -> None:
     class Ruined(Reciter):
-        def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-            rows, state = super().read(ids, state, last=last)
+        def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+            rows, state = super().forward(ids, state, last=last)
             return rows * np.float32(1e6), state
 
     vocabulary = CharacterVocabulary("ab")
@@ -297,7 +299,7 @@ def test_a_ruined_model_still_has_figures() -> None:
 
 def test_a_model_from_no_folder_has_no_baselines() -> None:
     model = shipped(["aab"])
-    alone = evaluate(Completer(model.runner, model.vocabulary, RAW), ["ab"])
+    alone = evaluate(Completer(model.language_model, model.vocabulary, RAW), ["ab"])
     assert alone.baselines == {}
     assert alone.seen_texts == 0
     assert alone.model == evaluate(model, ["ab"]).model

@@ -11,8 +11,8 @@ import pytest
 import kammil
 from kammil import model_folder as folders
 from kammil.evaluation import model_card as card
-from kammil.evaluation.bootstrap import Figure
-from kammil.evaluation.metrics import Evaluation, Figures, evaluate
+from kammil.evaluation.bootstrap import Interval
+from kammil.evaluation.metrics import Evaluation, Metrics, evaluate
 from kammil.evaluation.model_card import ROWS, model_card, show, table
 
 
@@ -23,14 +23,14 @@ def evaluation(trained: Path, texts: list[str]) -> Evaluation:
 
 def test_every_figure_has_a_row() -> None:
     assert [field for field, _, _ in ROWS] != []
-    assert {field for field, _, _ in ROWS} == {field.name for field in dataclasses.fields(Figures)}
+    assert {field for field, _, _ in ROWS} == {field.name for field in dataclasses.fields(Metrics)}
 
 
 def test_figures_are_shown_with_their_intervals() -> None:
-    assert show(Figure(0.12345, 0.1, 0.2)) == "0.123 (0.100-0.200)"
-    assert show(Figure(0.12345, 0.1, 0.2), percent=True) == "12.3 % (10.0-20.0)"
-    assert show(Figure(0.12345, None, None), percent=True) == "12.3 %"
-    assert show(Figure(0.12345, None, None)) == "0.123"
+    assert show(Interval(0.12345, 0.1, 0.2)) == "0.123 (0.100-0.200)"
+    assert show(Interval(0.12345, 0.1, 0.2), percent=True) == "12.3 % (10.0-20.0)"
+    assert show(Interval(0.12345, None, None), percent=True) == "12.3 %"
+    assert show(Interval(0.12345, None, None)) == "0.123"
     assert show(None) == ""
 
 

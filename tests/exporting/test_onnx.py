@@ -25,7 +25,7 @@ from kammil.errors import FolderError, KammilError, MissingExtraError, OptionErr
 from kammil.exporting import graphs
 from kammil.exporting.example import EXAMPLE
 from kammil.exporting.onnx import WHOLE
-from kammil.language_model import Explaining
+from kammil.language_model import ExpertAttribution
 from kammil.models.gru import network as gru_network
 from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.models.registry import RUNNERS
@@ -77,8 +77,12 @@ def test_the_file_says_what_the_folder_says(folder_of: FolderOf, tmp_path: Path,
     specials: dict[str, int] = about["specials"]
     table: dict[str, int] = {c: id for id, c in enumerate(about["vocabulary"]) if c}
     read = [specials["bos"], *(table.get(c, specials["unk"]) for c in "شو رأيك نطلع بكرا؟ 🦊")]
-    runner = SinglePrecisionGRU(folders.read(folder_of(family)).artifacts.weights) if family == "gru" else model.runner
-    expected, _ = runner.read(np.array([read]), runner.start(1))
+    runner = (
+        SinglePrecisionGRU(folders.read(folder_of(family)).artifacts.weights)
+        if family == "gru"
+        else model.language_model
+    )
+    expected, _ = runner.forward(np.array([read]), runner.initial_state(1))
     assert step_by_step(made.file, read) == pytest.approx(expected[0], abs=1e-5)
     plain = Completer(runner, model.vocabulary, model.rules)
     for prompt in PROMPTS:
@@ -98,8 +102,10 @@ def test_the_networks_of_a_blend_are_what_their_weights_say(folder_of: FolderOf,
     weights = {k: v.astype(np.float64) for k, v in unpack(folders.read(folder_of("blend")).artifacts.weights).items()}
     assert step_by_step(made.file, read) == pytest.approx(gru(weights, read), abs=1e-5)
     # The runner of a blend rounds its networks to whole numbers; else they are the same.
-    assert isinstance(model.runner, Explaining)
-    added, _ = model.runner.contributions(np.array([read]), model.runner.start(1))  # (1, T, 1 + K, V)
+    assert isinstance(model.language_model, ExpertAttribution)
+    added, _ = model.language_model.expert_scores(
+        np.array([read]), model.language_model.initial_state(1)
+    )  # (1, T, 1 + K, V)
     scores = added[0, :, 0].astype(np.float64)
     assert step_by_step(made.file, read) == pytest.approx(normalised(scores), abs=0.1)
     greedy = Completer(SinglePrecisionGRU(weights), model.vocabulary, model.rules)

@@ -13,9 +13,9 @@ import torch
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.scoring import follow
+from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError
-from kammil.language_model import Artifacts, Ids, rows
+from kammil.language_model import Artifacts, Ids, select_rows
 from kammil.models.blend import model as blend_model
 from kammil.models.gru import model as gru_model
 from kammil.models.registry import FAMILIES, Counting, Neural, family
@@ -39,7 +39,7 @@ def load(side: str, folder_of: Callable[[str], Path]) -> Callable[[], Completer]
         with pytest.MonkeyPatch.context() as patch:
             if side.endswith(PORTABLE):
                 for module in (blend_model, gru_model):
-                    patch.setattr(module, "library", lambda: None)
+                    patch.setattr(module, "load_native", lambda: None)
             return kammil.load(folder_of(side.removesuffix(PORTABLE)))
 
     return opened
@@ -62,7 +62,7 @@ def ids(model: Completer) -> Ids:
 
 
 def test_rows_sum_to_one(model: Completer, ids: Ids) -> None:
-    log_probabilities, _ = model.runner.read(ids, model.runner.start(len(ids)))
+    log_probabilities, _ = model.language_model.forward(ids, model.language_model.initial_state(len(ids)))
     assert log_probabilities.shape == (5, 20, model.vocabulary.size)
     assert log_probabilities.dtype == np.float32
     assert np.exp(log_probabilities.astype(np.float64)).sum(-1) == pytest.approx(1, abs=1e-4)
@@ -70,7 +70,7 @@ def test_rows_sum_to_one(model: Completer, ids: Ids) -> None:
 
 
 def test_every_text_is_possible(model: Completer, ids: Ids) -> None:
-    log_probabilities, _ = model.runner.read(ids, model.runner.start(len(ids)))
+    log_probabilities, _ = model.language_model.forward(ids, model.language_model.initial_state(len(ids)))
     producible = [UNK, *range(3, model.vocabulary.size)]
     assert np.isfinite(log_probabilities[..., producible]).all()
 
@@ -79,49 +79,51 @@ def test_the_future_is_not_seen(model: Completer, ids: Ids) -> None:
     changed = ids.copy()
     changed[:, 12:] = changed[:, 12:][:, ::-1] + 0
     changed[:, 12] = UNK
-    one, _ = model.runner.read(ids, model.runner.start(len(ids)))
-    other, _ = model.runner.read(changed, model.runner.start(len(ids)))
+    one, _ = model.language_model.forward(ids, model.language_model.initial_state(len(ids)))
+    other, _ = model.language_model.forward(changed, model.language_model.initial_state(len(ids)))
     assert one[:, :12] == pytest.approx(other[:, :12], abs=1e-5)
 
 
 def test_stepping_is_the_parallel_pass(model: Completer, ids: Ids) -> None:
-    parallel, end = model.runner.read(ids, model.runner.start(len(ids)))
-    state = model.runner.start(len(ids))
+    parallel, end = model.language_model.forward(ids, model.language_model.initial_state(len(ids)))
+    state = model.language_model.initial_state(len(ids))
     for t in range(ids.shape[1]):
-        step, state = model.runner.step(ids[:, t], state)
+        step, state = model.language_model.step(ids[:, t], state)
         assert step == pytest.approx(parallel[:, t], abs=1e-5)
     for one, other in zip(state, end, strict=True):
         assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
 
 
 def test_only_the_last_positions_when_asked(model: Completer, ids: Ids) -> None:
-    whole, _ = model.runner.read(ids, model.runner.start(len(ids)))
-    tail, _ = model.runner.read(ids, model.runner.start(len(ids)), last=3)
+    whole, _ = model.language_model.forward(ids, model.language_model.initial_state(len(ids)))
+    tail, _ = model.language_model.forward(ids, model.language_model.initial_state(len(ids)), last=3)
     assert tail == pytest.approx(whole[:, -3:], abs=1e-5)
 
 
 def test_states_can_be_chosen_row_by_row(model: Completer, ids: Ids) -> None:
-    _, state = model.runner.read(ids, model.runner.start(len(ids)))
+    _, state = model.language_model.forward(ids, model.language_model.initial_state(len(ids)))
     order = np.array([3, 3, 0])
-    picked, _ = model.runner.step(ids[order, 1], rows(state, order))
+    picked, _ = model.language_model.step(ids[order, 1], select_rows(state, order))
     for row, i in enumerate(order):
-        alone, _ = model.runner.read(np.append(ids[i], ids[i, 1])[None], model.runner.start(1), last=1)
+        alone, _ = model.language_model.forward(
+            np.append(ids[i], ids[i, 1])[None], model.language_model.initial_state(1), last=1
+        )
         assert picked[row] == pytest.approx(alone[0, 0], abs=1e-5)
 
 
 def test_padding_changes_nothing(model: Completer, texts: list[str]) -> None:
     chosen = [texts[0][:10], texts[1], texts[2][:40]]
-    together = follow(model.runner, model.vocabulary, chosen)
+    together = score_texts(model.language_model, model.vocabulary, chosen)
     for text, trace in zip(chosen, together, strict=True):
-        (alone,) = follow(model.runner, model.vocabulary, [text])
+        (alone,) = score_texts(model.language_model, model.vocabulary, [text])
         assert trace.bits == pytest.approx(alone.bits, abs=1e-4)
         assert len(trace.bits) == len(text) + 1
 
 
 def test_save_and_load_is_the_identity(load: Callable[[], Completer], model: Completer, ids: Ids) -> None:
     again = load()
-    one, _ = model.runner.read(ids, model.runner.start(len(ids)))
-    other, _ = again.runner.read(ids, again.runner.start(len(ids)))
+    one, _ = model.language_model.forward(ids, model.language_model.initial_state(len(ids)))
+    other, _ = again.language_model.forward(ids, again.language_model.initial_state(len(ids)))
     assert (one == other).all()
     assert again.vocabulary.characters == model.vocabulary.characters
 
@@ -163,35 +165,35 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
     torch.manual_seed(0)
     network = chosen.build(50, chosen.settings()).eval()
     artifacts = chosen.export(network)
-    from kammil.models.registry import load_runner
-    from kammil.models.subwords.trie import Units
+    from kammil.models.registry import load_model
+    from kammil.models.subwords.trie import UnitVocabulary
 
     if chosen.segment is not None:  # without longer units the running side is the network
-        artifacts = Artifacts({**artifacts.weights, **Units(50, []).arrays()})
-    runner = load_runner(name, {}, artifacts)
+        artifacts = Artifacts({**artifacts.weights, **UnitVocabulary(50, []).arrays()})
+    runner = load_model(name, {}, artifacts)
     ids = np.random.default_rng(0).integers(1, 50, (3, 17))
     with torch.no_grad():
         logits = network(torch.from_numpy(ids))  # (B, T, V)
-    ours, _ = runner.read(ids, runner.start(3))
+    ours, _ = runner.forward(ids, runner.initial_state(3))
     near = 0.02 if name == "gru" else 1e-4  # it runs in whole numbers
     assert ours == pytest.approx(torch.log_softmax(logits, -1).numpy(), abs=near)
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if isinstance(family(name), Neural)])
 def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
-    from kammil.models.registry import load_runner
-    from kammil.models.subwords.trie import Units
+    from kammil.models.registry import load_model
+    from kammil.models.subwords.trie import UnitVocabulary
 
     chosen = family(name)
     assert isinstance(chosen, Neural)
     arrays = chosen.export(chosen.build(50, chosen.settings())).weights
-    units = Units(50, []).arrays() if chosen.segment else {}
-    load_runner(name, {}, Artifacts({**arrays, **units}))
+    units = UnitVocabulary(50, []).arrays() if chosen.segment else {}
+    load_model(name, {}, Artifacts({**arrays, **units}))
     for array, value in arrays.items():
         rest = {other: kept for other, kept in arrays.items() if other != array}
         for wrong in ({}, {array: value[:-1]}, {array: value[..., None]}, {array: np.full_like(value, np.nan)}):
             with pytest.raises(FolderError, match=f"the {name} model's arrays do not fit"):
-                load_runner(name, {}, Artifacts({**rest, **wrong, **units}))
+                load_model(name, {}, Artifacts({**rest, **wrong, **units}))
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if isinstance(family(name), Neural)])

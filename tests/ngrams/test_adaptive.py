@@ -19,16 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kammil
-from kammil.engine.build import library
+from kammil.engine.build import load_native
 from kammil.errors import OptionError
 from kammil.language_model import Ids, LogProbabilities
 from kammil.models.blend import model as blend_model
-from kammil.models.blend.experts import Experts
+from kammil.models.blend.experts import NgramExperts
 from kammil.models.blend.merge import build, export
-from kammil.models.blend.model import BlendRunner
+from kammil.models.blend.model import BlendModel
 from kammil.models.blend.settings import BlendSettings
 from kammil.ngrams import adaptive
-from kammil.ngrams.contexts import Contexts
+from kammil.ngrams.contexts import ContextHasher
 from kammil.vocabulary import BOS, EOS, CharacterVocabulary
 
 SETTINGS = BlendSettings(embedding=8, hidden=16, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w"))
@@ -36,35 +36,35 @@ TEXTS = ["شو رأيك نطلع بكرا عالبحر؟", "شو رأيك نطل
 VOCABULARY = CharacterVocabulary.from_texts(TEXTS)
 
 
-def counted(texts: list[str]) -> BlendRunner:
+def counted(texts: list[str]) -> BlendModel:
     """A blend with the counts of these texts, and the same weights for any."""
     encoded = [VOCABULARY.encode(text) for text in texts]
     held_out = [VOCABULARY.encode(TEXTS[0])]
     background = [VOCABULARY.encode(TEXTS[2])] * 2
-    made = Experts(
+    made = NgramExperts(
         encoded, held_out, kin=list(range(len(texts))), background=background, vocabulary=VOCABULARY, settings=SETTINGS
     )
     torch.manual_seed(0)
-    network = build(VOCABULARY.size, SETTINGS, made.number)
+    network = build(VOCABULARY.size, SETTINGS, made.count)
     torch.nn.init.normal_(network.gate_out.weight, std=0.3)
-    return BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
+    return BlendModel(SETTINGS, {**export(network).weights, **made.arrays()})
 
 
-def said(runner: BlendRunner, ids: Ids) -> LogProbabilities:
-    return runner.read(ids, runner.start(len(ids)))[0]
+def said(runner: BlendModel, ids: Ids) -> LogProbabilities:
+    return runner.forward(ids, runner.initial_state(len(ids)))[0]
 
 
 def read(text: str) -> Ids:
     return np.concatenate([[BOS], VOCABULARY.encode(text)])[None]
 
 
-ENGINES = pytest.mark.parametrize("code", [None, *([library()] if library() else [])])
+ENGINES = pytest.mark.parametrize("code", [None, *([load_native()] if load_native() else [])])
 
 
-def learning_two(code: ctypes.CDLL | None) -> BlendRunner:
+def learning_two(code: ctypes.CDLL | None) -> BlendModel:
     """A blend that counts the first two texts, and has learnt the others."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(blend_model, "library", lambda: code)
+        patch.setattr(blend_model, "load_native", lambda: code)
         runner = counted(TEXTS[:2])
     runner.learn(VOCABULARY.encode(TEXTS[2]))
     runner.learn(VOCABULARY.encode(TEXTS[3]))
@@ -82,7 +82,7 @@ def test_a_learnt_text_is_as_if_it_had_been_counted(
     expected = said(counted(TEXTS), read(text))
     assert said(learning, read(text)) == pytest.approx(expected, abs=1e-3)
     assert np.abs(said(counted(TEXTS[:2]), read(text)) - expected).max() > 0.01
-    state = learning.start(1)
+    state = learning.initial_state(1)
     for t, id in enumerate(read(text)[0]):  # stepping knows it as well
         step, state = learning.step(np.array([id]), state)
         assert step == pytest.approx(expected[:, t], abs=1e-3)
@@ -95,8 +95,8 @@ def test_after_long_contexts_it_is_believed_as_far_as_others_do_not_know_them(
 ) -> None:
     """Of the kinds here the last five characters are long enough, by one, and two words, by two."""
     learning, ids = learning_two(code), read(text)
-    (ours,), _ = learning.contributions(ids, learning.start(1))  # (T, E, V)
-    (plain,), _ = counted(TEXTS).contributions(ids, learning.start(1))
+    (ours,), _ = learning.expert_scores(ids, learning.initial_state(1))  # (T, E, V)
+    (plain,), _ = counted(TEXTS).expert_scores(ids, learning.initial_state(1))
     beyond = dict(zip(learning.experts, (ours - plain).swapaxes(0, 1), strict=True))
     followers = {part: fives(part) for part in (tuple(TEXTS), tuple(TEXTS[2:]))}
     line = [BOS] * 5 + ids[0].tolist()
@@ -188,7 +188,7 @@ def _forgotten(texts: list[str], random: Random) -> None:
 
 def test_nothing_is_left_of_what_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adaptive, "_MUCH", 50)
-    made = adaptive.Learnt(Contexts(("o1", "w"), np.ones(VOCABULARY.size, np.bool_)))
+    made = adaptive.AdaptiveCounts(ContextHasher(("o1", "w"), np.ones(VOCABULARY.size, np.bool_)))
     texts = [VOCABULARY.encode(text) for text in TEXTS] * 20
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(made.learn, [[ids] for ids in texts]))

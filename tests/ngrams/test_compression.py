@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.ngrams.compression import pack, unpack
-from kammil.ngrams.count_table import Counts
+from kammil.ngrams.count_table import CountTable
 
 FIELDS = ("keys", "widths", "lost", "ids", "counts")
 
 
-def table(pairs: list[tuple[int, int]], most: int = 2) -> Counts:
+def table(pairs: list[tuple[int, int]], most: int = 2) -> CountTable:
     keys, ids = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
-    return Counts.of([(keys.astype(np.uint32), ids)], most=most)
+    return CountTable.of([(keys.astype(np.uint32), ids)], most=most)
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 7, 300, 2**31, 2**32 - 1]), st.integers(0, 2**16 - 1)), max_size=40))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.language_model import Ids
-from kammil.ngrams.contexts import WORD_KINDS, Contexts
+from kammil.ngrams.contexts import WORD_KINDS, ContextHasher
 from kammil.vocabulary import BOS
 
 V = 12
@@ -42,10 +42,10 @@ def oracle(ids: list[int], kind: str) -> tuple[object, ...]:
 
 @given(st.lists(IDS, min_size=1, max_size=12))
 def test_hashes_are_equal_exactly_where_contexts_are(texts: list[list[int]]) -> None:
-    contexts = Contexts(KINDS, IN_WORD)
+    contexts = ContextHasher(KINDS, IN_WORD)
     found: dict[tuple[str, object], int] = {}
     for ids in texts:
-        hashes, _ = contexts.read(np.array([[BOS, *ids]]), contexts.start(1))
+        hashes, _ = contexts.hash_contexts(np.array([[BOS, *ids]]), contexts.initial_state(1))
         for t in range(1, len(ids) + 1):
             for k, kind in enumerate(KINDS):
                 value = int(hashes[0, t, k])
@@ -55,13 +55,13 @@ def test_hashes_are_equal_exactly_where_contexts_are(texts: list[list[int]]) -> 
 
 @given(IDS, st.integers(0, 30))
 def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> None:
-    contexts = Contexts(KINDS, IN_WORD)
+    contexts = ContextHasher(KINDS, IN_WORD)
     line: Ids = np.array([ids, ids[::-1]])
-    whole, end = contexts.read(line, contexts.start(2))
+    whole, end = contexts.hash_contexts(line, contexts.initial_state(2))
     cut = min(cut, len(ids))
-    state, parts = contexts.start(2), list[np.ndarray]()
+    state, parts = contexts.initial_state(2), list[np.ndarray]()
     for part in (line[:, :cut], line[:, cut:]):
-        hashes, state = contexts.read(part, state)
+        hashes, state = contexts.hash_contexts(part, state)
         parts.append(hashes)
     assert (np.concatenate(parts, axis=1) == whole).all()
     for one, other in zip(state, end, strict=True):
@@ -71,16 +71,16 @@ def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> No
 @pytest.mark.parametrize("kind", ["o0", "o33", "x", "", "w3", "o"])
 def test_an_unknown_kind_is_refused(kind: str) -> None:
     with pytest.raises(ValueError, match="kind of context"):
-        Contexts(["o1", kind], IN_WORD)
+        ContextHasher(["o1", kind], IN_WORD)
 
 
 @given(IDS)
 def test_one_text_by_itself_is_hashed_the_same(ids: list[int]) -> None:
-    contexts = Contexts(KINDS, IN_WORD)
-    hashes, end = contexts.read(np.array([ids, ids[::-1]]), contexts.start(2))  # (2, T, K)
-    state = contexts.start(1)
+    contexts = ContextHasher(KINDS, IN_WORD)
+    hashes, end = contexts.hash_contexts(np.array([ids, ids[::-1]]), contexts.initial_state(2))  # (2, T, K)
+    state = contexts.initial_state(1)
     for t, id in enumerate(ids):
-        now, state = contexts.read(np.array([[id]]), state)
+        now, state = contexts.hash_contexts(np.array([[id]]), state)
         assert (now[0, 0] == hashes[0, t]).all()
     for one, other in zip(state, end, strict=True):
         assert (one == other[:1]).all()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.language_model import Ids
-from kammil.ngrams.text_cache import WINDOW, History, columns
+from kammil.ngrams.text_cache import WINDOW, TextCache, columns
 from kammil.vocabulary import PAD
 
 TEXTS = st.lists(st.integers(4, 7), min_size=1, max_size=25)
@@ -36,11 +36,11 @@ def searched(ids: list[int]) -> dict[tuple[int, int, int], int]:
 
 @given(TEXTS)
 def test_it_finds_what_a_search_finds(ids: list[int]) -> None:
-    history = History(KINDS)
-    entries, _ = history.read(np.array([ids]), keyed(ids), history.start(1), last=len(ids))
+    history = TextCache(KINDS)
+    entries, _ = history.look_up(np.array([ids]), keyed(ids), history.initial_state(1), last=len(ids))
     found = {
         (int(p) // KINDS, int(p) % KINDS, int(i)): int(c)
-        for p, i, c in zip(entries.places, entries.ids, entries.counts, strict=True)
+        for p, i, c in zip(entries.flat_index, entries.ids, entries.counts, strict=True)
     }
     assert found == searched(ids)
     for t in range(len(ids)):
@@ -51,14 +51,14 @@ def test_it_finds_what_a_search_finds(ids: list[int]) -> None:
 
 @given(TEXTS, st.integers(0, 25))
 def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> None:
-    history = History(KINDS)
-    whole, end = history.read(np.array([ids]), keyed(ids), history.start(1), last=len(ids))
+    history = TextCache(KINDS)
+    whole, end = history.look_up(np.array([ids]), keyed(ids), history.initial_state(1), last=len(ids))
     cut = min(cut, len(ids))
     line: Ids = np.array([ids])
-    _, state = history.read(line[:, :cut], keyed(ids)[:, :cut], history.start(1), last=0)
-    rest, state = history.read(line[:, cut:], keyed(ids)[:, cut:], state, last=len(ids) - cut)
-    kept = whole.places >= cut * KINDS
-    assert (rest.places + cut * KINDS == whole.places[kept]).all()
+    _, state = history.look_up(line[:, :cut], keyed(ids)[:, :cut], history.initial_state(1), last=0)
+    rest, state = history.look_up(line[:, cut:], keyed(ids)[:, cut:], state, last=len(ids) - cut)
+    kept = whole.flat_index >= cut * KINDS
+    assert (rest.flat_index + cut * KINDS == whole.flat_index[kept]).all()
     assert (rest.ids == whole.ids[kept]).all() and (rest.counts == whole.counts[kept]).all()
     for one, other in zip(state, end, strict=True):
         assert (one == other).all()
@@ -68,38 +68,38 @@ def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> No
 def test_stepping_is_reading(texts: list[list[int]], repeat: int) -> None:
     """Side by side, padded behind; beyond the window too."""
     texts = [text * repeat for text in texts]
-    history = History(KINDS)
+    history = TextCache(KINDS)
     width = max(map(len, texts))
     ids = np.array([text + [PAD] * (width - len(text)) for text in texts])
     keys = np.concatenate([np.pad(keyed(t), ((0, 0), (0, width - len(t)), (0, 0))) for t in texts])
-    whole, end = history.read(ids, keys, history.start(len(texts)), last=width)
-    state = history.start(len(texts))
+    whole, end = history.look_up(ids, keys, history.initial_state(len(texts)), last=width)
+    state = history.initial_state(len(texts))
     for t in range(width):
-        step, state = history.read(ids[:, t : t + 1], keys[:, t : t + 1], state, last=1)
-        row, kind = np.divmod(step.places, KINDS)
-        here = whole.places // KINDS % width == t
-        assert ((row * width + t) * KINDS + kind).tolist() == whole.places[here].tolist()
+        step, state = history.look_up(ids[:, t : t + 1], keys[:, t : t + 1], state, last=1)
+        row, kind = np.divmod(step.flat_index, KINDS)
+        here = whole.flat_index // KINDS % width == t
+        assert ((row * width + t) * KINDS + kind).tolist() == whole.flat_index[here].tolist()
         assert step.ids.tolist() == whole.ids[here].tolist() and step.counts.tolist() == whole.counts[here].tolist()
     for one, other in zip(state, end, strict=True):
         assert (one == other).all()
 
 
 def test_the_window_forgets() -> None:
-    history = History(KINDS)
+    history = TextCache(KINDS)
     ids = [4, 5, *[6] * WINDOW, 4]
-    entries, _ = history.read(np.array([ids]), keyed(ids), history.start(1), last=1)
-    assert not len(entries.places)
-    entries, _ = history.read(np.array([ids[1:]]), keyed(ids[1:]), history.start(1), last=1)
+    entries, _ = history.look_up(np.array([ids]), keyed(ids), history.initial_state(1), last=1)
+    assert not len(entries.flat_index)
+    entries, _ = history.look_up(np.array([ids[1:]]), keyed(ids[1:]), history.initial_state(1), last=1)
     ids = [4, 5, *[6] * (WINDOW - 2), 4]
-    entries, _ = history.read(np.array([ids]), keyed(ids), history.start(1), last=1)
+    entries, _ = history.look_up(np.array([ids]), keyed(ids), history.initial_state(1), last=1)
     assert entries.ids.tolist() == [5]
 
 
 def test_padding_is_no_context() -> None:
-    history = History(KINDS)
+    history = TextCache(KINDS)
     ids = np.array([[4, 5, 4, PAD, PAD]])
-    entries, _ = history.read(ids, np.zeros((1, 5, KINDS), np.uint32), history.start(1), last=5)
-    assert set((entries.places // KINDS).tolist()) == {1, 2}
+    entries, _ = history.look_up(ids, np.zeros((1, 5, KINDS), np.uint32), history.initial_state(1), last=5)
+    assert set((entries.flat_index // KINDS).tolist()) == {1, 2}
 
 
 def test_a_kind_that_is_not_counted_is_refused() -> None:

@@ -146,7 +146,7 @@ def test_a_folder_that_cannot_be_read_changes_nothing(
 def test_sessions_heard_of_longest_ago_go_and_their_states_with_them(folder: Path) -> None:
     def typed(served: Served, session: str) -> int:
         prefixes = served.prefixes(session)
-        prefixes.walk(np.array([BOS, 5, 6]))
+        prefixes.decoder(np.array([BOS, 5, 6]))
         return id(prefixes)
 
     async def work(registry: Registry) -> None:

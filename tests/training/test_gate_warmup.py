@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from kammil.models.blend.experts import Experts
+from kammil.models.blend.experts import NgramExperts
 from kammil.models.blend.merge import build
-from kammil.models.blend.network import Blend
+from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.settings import BlendSettings
 from kammil.training import gate_warmup
-from kammil.training.batches import Arrays, Batch, Lessons
+from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary
@@ -19,27 +19,27 @@ from kammil.vocabulary import CharacterVocabulary
 OPTIONS = TrainingOptions(epochs=1, learning_rate=0.01, threads=1, device="cpu")
 
 
-def lessons(texts: list[str]) -> tuple[Lessons, Blend]:
+def lessons(texts: list[str]) -> tuple[TrainingData, BlendNetwork]:
     """Three quarters of the texts to learn from, and a new blend of two members."""
     settings = BlendSettings(embedding=8, hidden=16, networks=2, gate=8)
     vocabulary = CharacterVocabulary.from_texts(texts)
     encoded = [vocabulary.encode(text) for text in texts]
     part = len(texts) * 3 // 4
     train, held_out = encoded[:part], encoded[part:]
-    made = Experts(train, held_out, kin=range(part), background=[], vocabulary=vocabulary, settings=settings)
+    made = NgramExperts(train, held_out, kin=range(part), background=[], vocabulary=vocabulary, settings=settings)
 
     def evidence(batch: Batch, *, learning: bool) -> Arrays:
-        seen = made.about(batch.rows, batch.inputs.shape[1], learning=learning)
+        seen = made.features(batch.rows, batch.inputs.shape[1], learning=learning)
         return seen.clues, seen.places, seen.ids, seen.features
 
     torch.manual_seed(0)
     return (
-        Lessons(train, held_out, np.zeros(0, np.int64), vocabulary.unknown_bits, evidence=evidence),
-        build(vocabulary.size, settings, made.number),
+        TrainingData(train, held_out, np.zeros(0, np.int64), vocabulary.unknown_bits, evidence=evidence),
+        build(vocabulary.size, settings, made.count),
     )
 
 
-def bits(network: Blend, given: Lessons) -> float:
+def bits(network: BlendNetwork, given: TrainingData) -> float:
     """On the validation texts, of weights that do not move."""
     (epoch,) = fit(network, given, OPTIONS.model_copy(update={"learning_rate": 1e-12}))
     return epoch.validation_bits

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids
 from kammil.training import clock, loop
-from kammil.training.batches import Lessons
+from kammil.training.batches import TrainingData
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.events import Began, EpochEnded, Event, Progressed
+from kammil.training.events import EpochEnded, Event, TrainingProgress, TrainingStarted
 from kammil.training.loop import fit
 from kammil.training.optim import warmup_then_cosine
 from kammil.training.options import TrainingOptions
@@ -43,7 +43,7 @@ def same_threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def lessons() -> Lessons:
+def lessons() -> TrainingData:
     """Texts of a chain in which each id has two likely followers; the validation part holds unknown ids too."""
     generator = np.random.default_rng(5)
 
@@ -56,7 +56,7 @@ def lessons() -> Lessons:
     train = [text(int(n)) for n in generator.integers(1, 60, 40)]
     validation = [text(int(n)) for n in generator.integers(1, 60, 12)]
     validation[3][0] = validation[5][-1] = validation[5][-2] = UNK
-    return Lessons(train, validation, np.array([SIZE - 1]), UNKNOWN_BITS)
+    return TrainingData(train, validation, np.array([SIZE - 1]), UNKNOWN_BITS)
 
 
 def network(seed: int = 0, dropout: float = 0.2) -> nn.Module:
@@ -86,16 +86,16 @@ def timeless(history: Sequence[EpochEnded]) -> list[EpochEnded]:
     ]
 
 
-def ended_or_under_way(heard: Sequence[Event]) -> list[Progressed | EpochEnded]:
-    return [event for event in heard if isinstance(event, Progressed | EpochEnded)]
+def ended_or_under_way(heard: Sequence[Event]) -> list[TrainingProgress | EpochEnded]:
+    return [event for event in heard if isinstance(event, TrainingProgress | EpochEnded)]
 
 
 def stop_at(epoch: int, step: int, error: type[BaseException]) -> Callable[[Event], None]:
     """A listener that raises after a step; step 0 is the end of the epoch."""
 
     def listen(event: Event) -> None:
-        at = event.step if isinstance(event, Progressed) else 0
-        if isinstance(event, Progressed | EpochEnded) and event.epoch == epoch and at == step:
+        at = event.step if isinstance(event, TrainingProgress) else 0
+        if isinstance(event, TrainingProgress | EpochEnded) and event.epoch == epoch and at == step:
             raise error
 
     return listen
@@ -105,7 +105,7 @@ class KilledError(Exception):
     """Stands for the end of the process: nothing in the loop handles it."""
 
 
-def test_half_precision_learns_as_well(lessons: Lessons) -> None:
+def test_half_precision_learns_as_well(lessons: TrainingData) -> None:
     """Its weights are others, its figures are not, and it repeats itself to the bit."""
     made = [(network(), p) for p in ("float32", "bfloat16", "bfloat16")]
     whole, half, again = (fit(model, lessons, options(precision=p)) for model, p in made)
@@ -115,7 +115,7 @@ def test_half_precision_learns_as_well(lessons: Lessons) -> None:
     assert half[-1].validation_bits == pytest.approx(whole[-1].validation_bits, abs=0.02)
 
 
-def test_the_first_epoch_is_validated_on_the_way(lessons: Lessons) -> None:
+def test_the_first_epoch_is_validated_on_the_way(lessons: TrainingData) -> None:
     """And looking changes nothing: the weights are those of a run that never looked."""
     first, *later = fit(network(), lessons, options())
     assert len(first.early) == len({math.ceil(5 / part) for part in (16, 8, 4, 2)}) == 3
@@ -128,7 +128,7 @@ def test_the_first_epoch_is_validated_on_the_way(lessons: Lessons) -> None:
 # ---- seeds
 
 
-def test_one_seed_gives_one_model_to_the_bit(lessons: Lessons) -> None:
+def test_one_seed_gives_one_model_to_the_bit(lessons: TrainingData) -> None:
     runs: list[tuple[Weights, list[EpochEnded]]] = []
     for seed in (3, 3, 4):
         model = network()
@@ -145,7 +145,7 @@ def test_one_seed_gives_one_model_to_the_bit(lessons: Lessons) -> None:
 
 @pytest.mark.parametrize("objective", ["text", "completion"])
 @pytest.mark.parametrize("block", [8, 512])
-def test_the_figures_are_those_of_the_definition(lessons: Lessons, objective: str, block: int) -> None:
+def test_the_figures_are_those_of_the_definition(lessons: TrainingData, objective: str, block: int) -> None:
     """Bits by the formula, text by text, of a model that stays as it is; the loop pads, batches and cuts."""
     model = network(dropout=0).eval()
     start = weights(model)
@@ -165,7 +165,7 @@ def test_the_figures_are_those_of_the_definition(lessons: Lessons, objective: st
                 count += 1
         return bits / count, right / count
 
-    plain = Lessons(lessons.train, lessons.validation, np.zeros(0, np.int64), UNKNOWN_BITS)
+    plain = TrainingData(lessons.train, lessons.validation, np.zeros(0, np.int64), UNKNOWN_BITS)
     still = options(epochs=1, learning_rate=1e-30, weight_decay=0, objective=objective, block=block)
     (event,) = fit(model, plain, still)
     assert equal(weights(model), start)
@@ -173,14 +173,14 @@ def test_the_figures_are_those_of_the_definition(lessons: Lessons, objective: st
     assert (event.validation_bits, event.validation_accuracy) == pytest.approx(measured(lessons.validation), rel=1e-5)
 
 
-def test_validation_is_without_dropout(lessons: Lessons) -> None:
+def test_validation_is_without_dropout(lessons: TrainingData) -> None:
     still = options(epochs=2, learning_rate=1e-30, weight_decay=0)
     bits = [event.validation_bits for p in (0.0, 0.9) for event in fit(network(dropout=p), lessons, still)]
     assert bits == [bits[0]] * 4
 
 
 @pytest.mark.parametrize("clip", [0.05, 1e9])
-def test_it_is_the_textbook_loop(lessons: Lessons, clip: float) -> None:
+def test_it_is_the_textbook_loop(lessons: TrainingData, clip: float) -> None:
     """All texts in one batch, against the same thing written down again: mean loss, clipping, AdamW, schedule."""
     plain = dataclasses.replace(lessons, rare=np.zeros(0, np.int64))
     how = options(epochs=12, batch_size=64, gradient_clip=clip, weight_decay=0.7, warmup=0.25, floor=0.1)
@@ -214,7 +214,7 @@ def test_it_is_the_textbook_loop(lessons: Lessons, clip: float) -> None:
         assert value.numpy() == pytest.approx(kept[name].numpy(), abs=1e-9)
 
 
-def test_it_learns_what_there_is_to_learn(lessons: Lessons) -> None:
+def test_it_learns_what_there_is_to_learn(lessons: TrainingData) -> None:
     known = [text for text in lessons.validation if UNK not in text]
     model = network(dropout=0)
     history = fit(model, dataclasses.replace(lessons, validation=known), options(epochs=30))
@@ -223,14 +223,14 @@ def test_it_learns_what_there_is_to_learn(lessons: Lessons) -> None:
     assert 1.0 < history[-1].validation_bits < 1.5
 
 
-def test_events_come_in_order(lessons: Lessons) -> None:
+def test_events_come_in_order(lessons: TrainingData) -> None:
     heard: list[Event] = []
     history = fit(network(), lessons, options(epochs=3), listen=heard.append)
     steps = math.ceil(len(lessons.train) / 8)
-    places = [(e.epoch, e.step if isinstance(e, Progressed) else steps + 1) for e in ended_or_under_way(heard)]
+    places = [(e.epoch, e.step if isinstance(e, TrainingProgress) else steps + 1) for e in ended_or_under_way(heard)]
     assert places == [(epoch, step) for epoch in (1, 2, 3) for step in range(1, steps + 2)]
     assert tuple(e for e in heard if isinstance(e, EpochEnded)) == history
-    progressed = [e for e in heard if isinstance(e, Progressed)]
+    progressed = [e for e in heard if isinstance(e, TrainingProgress)]
     assert [e.progress for e in progressed] == pytest.approx([i / (3 * steps) for i in range(3 * steps)])
     assert {(e.steps, e.epochs) for e in progressed} == {(steps, 3)}
     assert progressed[steps - 1].train_bits == history[0].train_bits
@@ -241,7 +241,7 @@ def test_events_come_in_order(lessons: Lessons) -> None:
 # ---- early stopping
 
 
-def test_the_best_weights_are_kept_and_patience_ends_the_run(lessons: Lessons) -> None:
+def test_the_best_weights_are_kept_and_patience_ends_the_run(lessons: TrainingData) -> None:
     few = dataclasses.replace(lessons, train=lessons.train[:3])  # soon learnt by heart
     model = network(dropout=0)
     seen: list[Weights] = []
@@ -263,7 +263,7 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(lessons: Lessons) -
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(1, 2), (1, 0), (2, 1), (3, 5), (4, 0)])
-def test_a_killed_run_goes_on_to_the_same_weights(lessons: Lessons, tmp_path: Path, epoch: int, step: int) -> None:
+def test_a_killed_run_goes_on_to_the_same_weights(lessons: TrainingData, tmp_path: Path, epoch: int, step: int) -> None:
     whole = network()
     history = fit(whole, lessons, options())
     with pytest.raises(KilledError):
@@ -281,7 +281,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(lessons: Lessons, tmp_path: Pa
     assert times == sorted(times)
 
 
-def test_a_run_that_ended_early_ends_early_again(lessons: Lessons, tmp_path: Path) -> None:
+def test_a_run_that_ended_early_ends_early_again(lessons: TrainingData, tmp_path: Path) -> None:
     few = dataclasses.replace(lessons, train=lessons.train[:3])
     how = options(epochs=500, patience=2, learning_rate=0.3)
     model = network()
@@ -291,14 +291,14 @@ def test_a_run_that_ended_early_ends_early_again(lessons: Lessons, tmp_path: Pat
     assert equal(weights(again), weights(model))
 
 
-def test_a_checkpoint_of_another_network_is_refused(lessons: Lessons, tmp_path: Path) -> None:
+def test_a_checkpoint_of_another_network_is_refused(lessons: TrainingData, tmp_path: Path) -> None:
     fit(network(), lessons, options(epochs=1), checkpoint=Checkpoint(tmp_path))
     other = nn.Sequential(nn.Embedding(SIZE, 9), nn.Linear(9, SIZE))
     with pytest.raises(FolderError, match="does not fit this training run"):
         fit(other, lessons, options(epochs=1), checkpoint=Checkpoint(tmp_path))
 
 
-def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(lessons: Lessons, tmp_path: Path) -> None:
+def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(lessons: TrainingData, tmp_path: Path) -> None:
     model = network()
     history = fit(model, lessons, options(), listen=stop_at(1, 2, KeyboardInterrupt), checkpoint=Checkpoint(tmp_path))
     assert [event.epoch for event in history] == [1]
@@ -307,7 +307,7 @@ def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(lessons
 
 
 @pytest.mark.parametrize(("epoch", "step", "kept"), [(1, 0, 1), (3, 1, 2), (3, 0, 3)])
-def test_an_interrupt_later_keeps_the_best_whole_epoch(lessons: Lessons, epoch: int, step: int, kept: int) -> None:
+def test_an_interrupt_later_keeps_the_best_whole_epoch(lessons: TrainingData, epoch: int, step: int, kept: int) -> None:
     model, whole = network(), network()
     history = fit(model, lessons, options(), listen=stop_at(epoch, step, KeyboardInterrupt))
     assert len(history) == kept
@@ -334,7 +334,7 @@ class Unlucky(nn.Module):
         raise KeyboardInterrupt
 
 
-def test_an_interrupt_before_the_first_step_leaves_nothing(lessons: Lessons, tmp_path: Path) -> None:
+def test_an_interrupt_before_the_first_step_leaves_nothing(lessons: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(Unlucky(), lessons, options(), checkpoint=Checkpoint(tmp_path))
     assert not list(tmp_path.iterdir())
@@ -355,12 +355,12 @@ class Exploding(nn.Module):
         return self.inner(ids) * (math.nan if self.calls < 0 else 1.0)
 
 
-def test_a_loss_that_is_no_number_is_said_in_one_sentence(lessons: Lessons) -> None:
+def test_a_loss_that_is_no_number_is_said_in_one_sentence(lessons: TrainingData) -> None:
     with pytest.raises(OptionError, match=r"learning_rate 0\.05 the loss is no number any more; give a lower one"):
         fit(Exploding(0), lessons, options())
 
 
-def test_a_loss_that_becomes_no_number_ends_the_run_with_what_was_good(lessons: Lessons, tmp_path: Path) -> None:
+def test_a_loss_that_becomes_no_number_ends_the_run_with_what_was_good(lessons: TrainingData, tmp_path: Path) -> None:
     model = Exploding(20)  # epochs are of 5 steps and 2 batches of validation
     history = fit(model, lessons, options(epochs=9), checkpoint=Checkpoint(tmp_path))
     assert len(history) == 2
@@ -382,13 +382,13 @@ class Clock:
         return self.now
 
 
-def test_minutes_stretch_the_schedule_and_end_the_run(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minutes_stretch_the_schedule_and_end_the_run(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
     heard: list[Event] = []
     how = options(epochs=10_000, minutes=5, patience=10_000, warmup=0.2, floor=0.01)
     history = fit(network(), lessons, how, listen=heard.append)
     assert 300 <= history[-1].elapsed <= 310  # a few more readings of the clock
-    progress = [event.progress for event in heard if isinstance(event, Progressed)]
+    progress = [event.progress for event in heard if isinstance(event, TrainingProgress)]
     assert progress == sorted(progress)
     assert progress[0] < 0.02 and 0.98 < progress[-1] < 1
     rates = [event.learning_rate for event in history]
@@ -399,23 +399,23 @@ def test_minutes_stretch_the_schedule_and_end_the_run(lessons: Lessons, monkeypa
     assert 0.1 < peak / len(rates) < 0.3
 
 
-def test_epochs_end_a_run_before_its_minutes(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epochs_end_a_run_before_its_minutes(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(0.001).monotonic))
     assert len(fit(network(), lessons, options(epochs=2, minutes=60))) == 2
 
 
-def test_the_least_minutes_are_one_step(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_minutes_are_one_step(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(100.0).monotonic))
     heard: list[Event] = []
     model = network()
     history = fit(model, lessons, options(minutes=0.001), listen=heard.append)
-    assert [type(event) for event in heard] == [Began, Progressed, EpochEnded]
+    assert [type(event) for event in heard] == [TrainingStarted, TrainingProgress, EpochEnded]
     assert len(history) == 1
     assert not equal(weights(model), weights(network()))
 
 
 def test_minutes_of_a_resumed_run_go_on_counting(
-    lessons: Lessons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lessons: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = options(epochs=10_000, minutes=5, patience=10_000)
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
@@ -430,14 +430,14 @@ def test_minutes_of_a_resumed_run_go_on_counting(
 # ---- devices
 
 
-def test_runs_on_several_devices_in_one_process(lessons: Lessons) -> None:
+def test_runs_on_several_devices_in_one_process(lessons: TrainingData) -> None:
     for device in ("cpu", "auto", "cpu"):
         model = network()
         fit(model, lessons, options(epochs=1, device=device))
         assert device == "auto" or {value.device.type for value in model.state_dict().values()} == {"cpu"}
 
 
-def test_a_device_that_was_used_before_does_not_stick(lessons: Lessons) -> None:
+def test_a_device_that_was_used_before_does_not_stick(lessons: TrainingData) -> None:
     # accelerate keeps the first device of a process for all that follow; `meta` stands for an accelerator here.
     vars(Accelerator().state)["device"] = torch.device("meta")
     model = network()
@@ -446,7 +446,7 @@ def test_a_device_that_was_used_before_does_not_stick(lessons: Lessons) -> None:
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_said_in_one_sentence(lessons: Lessons, device: str) -> None:
+def test_a_device_that_is_not_there_is_said_in_one_sentence(lessons: TrainingData, device: str) -> None:
     found = torch.accelerator.current_accelerator(check_available=True)
     if found is not None and found.type == device:
         pytest.skip(f"this machine has {device}")
@@ -455,13 +455,13 @@ def test_a_device_that_is_not_there_is_said_in_one_sentence(lessons: Lessons, de
 
 
 @pytest.mark.parametrize("error", [None, KilledError])
-def test_threads_are_those_of_training_alone(lessons: Lessons, error: type[BaseException] | None) -> None:
+def test_threads_are_those_of_training_alone(lessons: TrainingData, error: type[BaseException] | None) -> None:
     torch.set_num_threads(2)
     seen: list[int] = []
 
     def listen(event: Event) -> None:
         seen.append(torch.get_num_threads())
-        if error is not None and isinstance(event, Progressed):
+        if error is not None and isinstance(event, TrainingProgress):
             raise error
 
     with pytest.raises(error) if error is not None else nullcontext():
@@ -470,11 +470,11 @@ def test_threads_are_those_of_training_alone(lessons: Lessons, error: type[BaseE
     assert torch.get_num_threads() == 2
 
 
-def test_where_it_learns_is_told_first(lessons: Lessons) -> None:
+def test_where_it_learns_is_told_first(lessons: TrainingData) -> None:
     heard: list[Event] = []
     fit(network(), lessons, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), listen=heard.append)
-    assert heard[0] == Began("cpu", "bfloat16", 1)
-    assert not any(isinstance(event, Began) for event in heard[1:])
+    assert heard[0] == TrainingStarted("cpu", "bfloat16", 1)
+    assert not any(isinstance(event, TrainingStarted) for event in heard[1:])
 
 
 # ---- the clock of a whole run
@@ -489,7 +489,7 @@ def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
 
 
 def test_what_came_before_and_what_comes_after_is_inside_the_minutes(
-    lessons: Lessons, monkeypatch: pytest.MonkeyPatch
+    lessons: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = clocked(monkeypatch, 1.0)
     whole = clock.Clock(5.0)
@@ -498,7 +498,7 @@ def test_what_came_before_and_what_comes_after_is_inside_the_minutes(
     assert 215 < whole.elapsed <= 245
 
 
-def test_a_long_validation_is_inside_the_minutes(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_validation_is_inside_the_minutes(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of a second, and so many validation texts that to judge by all of them takes ten minutes."""
     many = dataclasses.replace(lessons, validation=list(lessons.validation) * 400)
     clocked(monkeypatch, 1.0)
@@ -516,13 +516,13 @@ def test_a_long_validation_is_inside_the_minutes(lessons: Lessons, monkeypatch: 
     assert 250 < whole.elapsed < 330
 
 
-def test_no_time_at_all_is_one_step(lessons: Lessons, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_time_at_all_is_one_step(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     time = clocked(monkeypatch, 0.0)
     whole = clock.Clock(1.0)
     time.now, time.tick = 500.0, 1.0
     heard: list[Event] = []
     history = fit(network(), lessons, options(minutes=1), listen=heard.append, clock=whole, reserve=30.0)
-    assert len(history) == 1 and sum(isinstance(event, Progressed) for event in heard) == 1
+    assert len(history) == 1 and sum(isinstance(event, TrainingProgress) for event in heard) == 1
 
 
 def test_a_clock_stands_still_for_what_has_a_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

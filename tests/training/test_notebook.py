@@ -15,10 +15,10 @@ from kammil.completion.completer import Completer
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation import plots
 from kammil.models.registry import FAMILIES, family
-from kammil.progress import Noted
+from kammil.progress import Notice
 from kammil.text import RAW
 from kammil.training import notebook
-from kammil.training.events import EpochEnded, Interrupted, Progressed, unheard
+from kammil.training.events import EpochEnded, Interrupted, TrainingProgress, ignore
 from kammil.training.options import TrainingOptions
 from kammil.training.recipe import FamilyName, Options, Recipe
 
@@ -49,19 +49,19 @@ def test_training_is_followed(
 
 def test_events_of_any_kind_are_shown(shown: list[str]) -> None:
     listen = notebook.listener()
-    listen(Progressed(1, 2, 9, 4, 3.25, 30.0, 0.25))
+    listen(TrainingProgress(1, 2, 9, 4, 3.25, 30.0, 0.25))
     listen(EpochEnded(1, 3.0, 0.25, 2.5, 0.5, 0.001, 60.0, True))
     assert "epoch 1 of 4, 3.250 bits, 1:30 left" in shown[-1] and "<td>50.0 %</td><td>60</td><td>best</td>" in shown[-1]
-    listen(Noted("a <b> of a run"))
+    listen(Notice("a <b> of a run"))
     listen(Interrupted(1))
     assert "a &lt;b&gt; of a run" in shown[-1] and "ended early" in shown[-1]
 
 
 def test_elsewhere_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
-    assert notebook.listener() is unheard
+    assert notebook.listener() is ignore
     monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
-    assert notebook.listener() is unheard
+    assert notebook.listener() is ignore
 
 
 def html(of: object) -> str:
@@ -73,7 +73,7 @@ def test_a_run_shows_figures_and_curves(tmp_path: Path, few: list[str]) -> None:
     trained = kammil.train(
         few[:30], out=tmp_path / "<b>", model="gru", hidden=8, embedding=8, epochs=2, device="cpu", threads=1
     )
-    assert repr(trained).startswith(f"<Trained {trained.folder}: ") and len(repr(trained)) < 300
+    assert repr(trained).startswith(f"<TrainResult {trained.folder}: ") and len(repr(trained)) < 300
     made = html(trained)
     assert "<b>" not in made and "&lt;b&gt;" in made
     assert "Only 27 texts to learn from" in made and made.count("<img") == 1 and "bits per character, target" in made
@@ -84,7 +84,7 @@ def test_a_run_shows_figures_and_curves(tmp_path: Path, few: list[str]) -> None:
 def test_a_model_says_what_it_is(model: Completer, trained: Path) -> None:
     assert repr(model).startswith(f"<Completer {trained.name}, {trained.name}, ") and "216 texts" in repr(model)
     assert "<td" in html(model) and f">{trained.name}<" in html(model)
-    alone = Completer(model.runner, model.vocabulary, RAW)
+    alone = Completer(model.language_model, model.vocabulary, RAW)
     assert "characters known>" in repr(alone) and "table" in html(alone)
 
 
@@ -127,4 +127,4 @@ def test_anything_is_plotted(folder_of: Any, tmp_path: Path) -> None:
         kammil.plot(tmp_path / "nowhere")
     model = kammil.load(folder)
     with pytest.raises(OptionError, match="comes from no folder"):
-        kammil.plot(Completer(model.runner, model.vocabulary, RAW))
+        kammil.plot(Completer(model.language_model, model.vocabulary, RAW))

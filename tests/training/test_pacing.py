@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from kammil.progress import Noted
+from kammil.progress import Notice
 from kammil.training import pacing
 from kammil.training.clock import Clock
 from kammil.training.events import EpochEnded, Event
-from kammil.training.pacing import Fitting, Pace, characters, measure
+from kammil.training.pacing import Pace, TextFit, characters, measure
 from kammil.training.recipe import Recipe
-from kammil.training.texts import gather
+from kammil.training.texts import prepare
 from kammil.training.train import train
 
 SMALL: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 16, "device": "cpu", "threads": 1, "epochs": 2}
@@ -42,7 +42,7 @@ def test_every_part_of_a_run_takes_time(texts: list[str], family: str) -> None:
     pace = measure(Recipe.of({"model": family, "minutes": 1.0, **sizes}), texts, texts)
     assert pace is not None
     assert min(pace.prepare, pace.finish, pace.judge) > 0 and pace.fixed >= 0
-    data = gather(Recipe.of({}), texts)
+    data = prepare(Recipe.of({}), texts)
     assert pace.reserve(data) > pace.judge * characters(data.validation)
 
 
@@ -57,14 +57,14 @@ def test_one_text_is_enough(few: list[str]) -> None:
 
 def test_without_minutes_nothing_is_measured(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = paced(monkeypatch, Pace(1, 1, 1))
-    fitting = Fitting(recipe(minutes=None), Clock(None))
+    fitting = TextFit(recipe(minutes=None), Clock(None))
     assert fitting.texts(list(texts), None) == texts and fitting.judges(list(texts)) == texts
     assert not asked
 
 
 def test_what_there_is_time_for_is_all(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     paced(monkeypatch, Pace(1e-9, 1e-9, 1e-9))
-    assert gather(recipe(), texts, fitting=Fitting(recipe(), Clock(1.0))) == gather(recipe(), texts)
+    assert prepare(recipe(), texts, fitting=TextFit(recipe(), Clock(1.0))) == prepare(recipe(), texts)
 
 
 @pytest.mark.parametrize("with_file", [False, True])
@@ -76,15 +76,15 @@ def test_what_is_drawn_fits_into_half_of_the_time(
     paced(monkeypatch, pace)
     validation = texts[-200:] if with_file else None
     source = texts[:-200] if with_file else texts
-    data = gather(recipe(), source, validation, fitting=Fitting(recipe(), Clock(1.0)))
-    whole = gather(recipe(), source, validation)
+    data = prepare(recipe(), source, validation, fitting=TextFit(recipe(), Clock(1.0)))
+    whole = prepare(recipe(), source, validation)
     trained, judged = characters(data.train), characters(data.validation)
     seconds = (pace.prepare + pace.finish) * trained + pace.judge * judged
     assert 12 < seconds < 33  # texts differ in length
     assert data.drawn is not None and data.drawn[1] == len(data.validation)
     assert set(data.train) <= set(whole.train + whole.validation)
     assert data.sha256 == whole.sha256  # of what was given
-    again = gather(recipe(), source, validation, fitting=Fitting(recipe(), Clock(1.0), data.drawn))
+    again = prepare(recipe(), source, validation, fitting=TextFit(recipe(), Clock(1.0), data.drawn))
     assert again == data  # an interrupted run learns from the very same texts
 
 
@@ -92,7 +92,7 @@ def test_it_is_said_and_recorded(tmp_path: Path, texts: list[str], monkeypatch: 
     paced(monkeypatch, Pace(1.0, 1.0, 1.0))
     heard: list[Event] = []
     train(texts, out=tmp_path / "model", listen=heard.append, **SMALL, minutes=1)
-    notes = [event.sentence for event in heard if isinstance(event, Noted)]
+    notes = [event.sentence for event in heard if isinstance(event, Notice)]
     said = f"1 minutes are too few for {len(texts):,} texts: 20 of them, drawn by the seed, are used; more minutes"
     assert notes[0].startswith(said)
     data = json.loads((tmp_path / "model" / "model.json").read_text("utf-8"))["training"]["data"]

@@ -9,7 +9,7 @@ import pytest
 from kammil.data import near_duplicates
 from kammil.errors import DataError
 from kammil.training.recipe import Recipe
-from kammil.training.texts import HELD_OUT, gather, name_of
+from kammil.training.texts import HELD_OUT, name_of, prepare
 
 
 def one_sentence(text: str) -> bool:
@@ -19,7 +19,7 @@ def one_sentence(text: str) -> bool:
 
 def test_the_split_is_a_tenth_and_leaks_nothing(few: list[str]) -> None:
     repeated = few + [text + " !!" for text in few[:20]]
-    data = gather(Recipe.of({"model": "ngram"}), repeated)
+    data = prepare(Recipe.of({"model": "ngram"}), repeated)
     assert len(data.validation) == pytest.approx(HELD_OUT * 80, abs=2)
     assert data.leaks.near == 0
     sides = [{near_duplicates.key(text) for text in part} for part in (data.train, data.validation)]
@@ -27,26 +27,26 @@ def test_the_split_is_a_tenth_and_leaks_nothing(few: list[str]) -> None:
 
 
 def test_the_seed_decides_the_split(few: list[str]) -> None:
-    parts = [gather(Recipe.of({"model": "ngram", "seed": seed}), few).validation for seed in (1, 1, 2)]
+    parts = [prepare(Recipe.of({"model": "ngram", "seed": seed}), few).validation for seed in (1, 1, 2)]
     assert parts[0] == parts[1] != parts[2]
 
 
 def test_rules_apply_unless_switched_off(few: list[str]) -> None:
     odd = [*few, "ــ  http://example.com  x"]
     for rules, seen in (({}, "🔗 x"), ({"urls": False, "tatweel": False}, "ــ http://example.com x")):
-        data = gather(Recipe.of({"model": "ngram", "rules": rules}), odd, few[:2])
+        data = prepare(Recipe.of({"model": "ngram", "rules": rules}), odd, few[:2])
         assert data.train[-1] == seen
 
 
 def test_nothing_to_validate_with_is_said(few: list[str]) -> None:
     with pytest.raises(DataError, match="1 texts holds no text after normalisation"):
-        gather(Recipe.of({"model": "ngram"}), few, ["ـ"])
+        prepare(Recipe.of({"model": "ngram"}), few, ["ـ"])
 
 
 def test_what_resembles_the_excluded_is_not_learnt(tmp_path: Path, few: list[str]) -> None:
     other = tmp_path / "other.txt"
     other.write_text("\n".join([few[3] + "!", few[7], "شي تاني ما حدا كتبه قبل هيك بنوب"]), "utf-8")
-    data = gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
+    data = prepare(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
     left = set(few) - {few[3], few[7]}
     assert {*data.train, *data.validation} == {Recipe.of({}).text_rules.normalise(text) for text in left}
     assert data.excluded == 2
@@ -61,17 +61,17 @@ def test_what_quotes_the_excluded_in_other_words_is_not_learnt(tmp_path: Path, f
         "الجاره القديمه خبرت مبارح لكل اهل الحارة انو "
         "الطريق الجديده بدا تصير جاهزه بعد العيد الكبييير وانو المختار حلف بعرس"
     )
-    assert near_duplicates.partners([quoting], [quoted])[0] < 0
+    assert near_duplicates.nearest_duplicates([quoting], [quoted])[0] < 0
     other = tmp_path / "other.txt"
     other.write_text(quoted, "utf-8")
-    data = gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), [*few, quoting])
+    data = prepare(Recipe.of({"model": "ngram", "exclude": [str(other)]}), [*few, quoting])
     assert data.excluded == 1
     assert quoting not in {*data.train, *data.validation}
 
 
 def test_of_near_duplicates_the_first_stays(few: list[str]) -> None:
     again = [*few, *(text + " !!" for text in few[:5])]
-    data = gather(Recipe.of({"model": "ngram", "unique": True}), again, few[:1])
+    data = prepare(Recipe.of({"model": "ngram", "unique": True}), again, few[:1])
     assert data.repeated == 5
     assert list(data.train) == [Recipe.of({}).text_rules.normalise(text) for text in few]
 
@@ -80,7 +80,7 @@ def test_nothing_left_is_said_in_one_sentence(tmp_path: Path, few: list[str]) ->
     other = tmp_path / "other.txt"
     other.write_text("\n".join(few), "utf-8")
     with pytest.raises(DataError) as caught:
-        gather(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
+        prepare(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
     assert "all 60 texts" in str(caught.value) and one_sentence(str(caught.value))
 
 

@@ -17,9 +17,9 @@ import kammil
 from kammil import model_folder as folders
 from kammil.data import readers
 from kammil.errors import DataError, FolderError, KammilError, OptionError
-from kammil.progress import Working
+from kammil.progress import PhaseProgress
 from kammil.text import RAW, TextRules
-from kammil.training.events import EpochEnded, Event, Outdone, Progressed
+from kammil.training.events import CounterAhead, EpochEnded, Event, TrainingProgress
 from kammil.training.optim import used
 from kammil.training.options import TrainingOptions
 from kammil.training.recipe import Recipe
@@ -183,7 +183,7 @@ def test_a_base_is_finished_wherever_it_was_trained(tmp_path: Path, few: list[st
 def test_every_phase_is_told(tmp_path: Path, few: list[str]) -> None:
     heard: list[Event] = []
     train(few, out=tmp_path / "model", listen=heard.append, **small(model="blend", epochs=1))
-    phases = list(dict.fromkeys(event.phase for event in heard if isinstance(event, Working)))
+    phases = list(dict.fromkeys(event.phase for event in heard if isinstance(event, PhaseProgress)))
     assert phases == [
         "normalising",
         "looking for near-duplicates",
@@ -197,7 +197,7 @@ def test_every_phase_is_told(tmp_path: Path, few: list[str]) -> None:
     ]
     shares: dict[str, list[float]] = {}
     for event in heard:
-        if isinstance(event, Working):
+        if isinstance(event, PhaseProgress):
             assert 0 <= event.done <= 1 and event.elapsed >= 0
             shares.setdefault(event.phase, []).append(event.done)
     assert shares["evaluating"] == sorted(shares["evaluating"])
@@ -317,7 +317,7 @@ class KilledError(Exception):
 
 def stop_in(epoch: int, error: type[BaseException]) -> Callable[[Event], None]:
     def listen(event: Event) -> None:
-        if isinstance(event, Progressed | EpochEnded) and event.epoch == epoch:
+        if isinstance(event, TrainingProgress | EpochEnded) and event.epoch == epoch:
             raise error
 
     return listen
@@ -569,7 +569,7 @@ def test_who_named_no_family_gets_the_counter_where_it_is_ahead(
     if not named:
         del options["model"]
     trained = train(few, out=tmp_path / "model", listen=events.append, **options)
-    (told,) = [event for event in events if isinstance(event, Outdone)]
+    (told,) = [event for event in events if isinstance(event, CounterAhead)]
     assert told.counter_bits < told.model_bits
     assert told.published == (not named)
     model = folders.read(trained.folder)

@@ -8,7 +8,7 @@ import torch
 
 from kammil.errors import OptionError
 from kammil.models.gru.network import GRUSettings, build
-from kammil.training.warm_start import take_over
+from kammil.training.warm_start import warm_start
 from kammil.vocabulary import BOS, UNK, CharacterVocabulary
 
 SETTINGS = GRUSettings(embedding=6, hidden=10, dropout=0.0)
@@ -19,7 +19,7 @@ def test_new_characters_share_what_was_unknown() -> None:
     torch.manual_seed(0)
     old = build(theirs.size, SETTINGS).eval()
     new = build(ours.size, SETTINGS).eval()
-    take_over(new, ours, {name: value.numpy() for name, value in old.state_dict().items()}, theirs)
+    warm_start(new, ours, {name: value.numpy() for name, value in old.state_dict().items()}, theirs)
     text = "بتجتب"
     with torch.no_grad():
         before, after = (
@@ -39,10 +39,10 @@ def test_another_size_is_refused() -> None:
     old, new = (build(vocabulary.size, GRUSettings(embedding=6, hidden=h)) for h in (10, 12))
     weights = {name: value.detach().numpy() for name, value in old.state_dict().items()}
     with pytest.raises(OptionError, match="give both models the same sizes"):
-        take_over(new, vocabulary, weights, vocabulary)
+        warm_start(new, vocabulary, weights, vocabulary)
 
 
 def test_a_model_of_another_kind_is_refused() -> None:
     vocabulary = CharacterVocabulary("ab")
     with pytest.raises(OptionError, match="name one of the same family"):
-        take_over(build(vocabulary.size, SETTINGS), vocabulary, {"counts.1": np.zeros(3)}, vocabulary)
+        warm_start(build(vocabulary.size, SETTINGS), vocabulary, {"counts.1": np.zeros(3)}, vocabulary)

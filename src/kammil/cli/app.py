@@ -29,7 +29,7 @@ def _version(value: bool) -> None:
         from kammil.engine import build as engine_build
 
         typer.echo(kammil.__version__)
-        typer.echo(engine_build.engine(), err=True)
+        typer.echo(engine_build.engine_name(), err=True)
         raise typer.Exit
 
 

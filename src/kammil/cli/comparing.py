@@ -60,7 +60,7 @@ def run(
             say=_say,
             **options,
         )
-    files.put(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
+    files.write_atomic(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
     try:
         plots.save(plots.comparison(standings), target / report.FIGURE)
     except (MissingExtraError, FolderError) as error:  # the results are whole without it

@@ -12,18 +12,18 @@ from kammil import model_folder as folders
 from kammil.cli._tables import print_table
 from kammil.cli.progress import progress
 from kammil.completion.completer import Completer, load
-from kammil.completion.suggestions import THRESHOLD, checked
+from kammil.completion.suggestions import MIN_PROBABILITY, checked
 from kammil.data import sources
 from kammil.data.bloom import RUN
 from kammil.errors import OptionError
 from kammil.evaluation import plots
-from kammil.evaluation.bootstrap import LEAST, Figure
-from kammil.evaluation.keystrokes import Helped, Typing, simulate
+from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
+from kammil.evaluation.keystrokes import TypingReport, TypingSavings, simulate
 from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
 from kammil.evaluation.model_card import cautions, show, table
 from kammil.evaluation.samples import Sample
 from kammil.evaluation.samples import samples as make_samples
-from kammil.progress import phase, told
+from kammil.progress import listening, phase
 
 
 def run(
@@ -44,11 +44,11 @@ def run(
     if not typing and (plot is not None or threshold is not None):
         option = "--plot" if plot is not None else "--threshold"
         raise OptionError(f"{option} is about suggestions; give --typing too.")
-    least = checked(THRESHOLD if threshold is None else threshold)
+    least = checked(MIN_PROBABILITY if threshold is None else threshold)
     if plot is not None:
         plots.ready()
     model = load(folder)
-    with progress() as listen, told(listen):
+    with progress() as listen, listening(listen):
         texts = sources.texts(file, column=column, where=where, encoding=encoding)
         with phase("evaluating", LOOPS):
             evaluation = evaluate(model, texts)
@@ -71,7 +71,7 @@ def run(
         print_sample(sample)
 
 
-def _typed(model: Completer, texts: list[str], least: float) -> Typing:
+def _typed(model: Completer, texts: list[str], least: float) -> TypingReport:
     """Type the texts: lists and ghost text, with the model and with its baseline."""
     with phase("typing", 4):
         return simulate(model, texts, threshold=least)
@@ -93,11 +93,11 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
     print_table(table(evaluation, name), foot=_intervals(evaluation.texts), numbers=True)
 
 
-def typing_table(typed: Typing, name: str) -> list[list[str]]:
+def typing_table(typed: TypingReport, name: str) -> list[list[str]]:
     """A heading, then what each kind of help saves, the ceiling, and how far probabilities can be believed."""
     helped = {name: typed.model, **typed.baselines}
 
-    def row(title: str, figure: Callable[[Helped], Figure | None]) -> list[str]:
+    def row(title: str, figure: Callable[[TypingSavings], Interval | None]) -> list[str]:
         return [title, *(show(figure(each), percent=True) for each in helped.values())]
 
     rows = [["typing", *helped]]
@@ -115,8 +115,8 @@ def typing_table(typed: Typing, name: str) -> list[list[str]]:
 
 def _intervals(texts: int) -> str:
     """Return the table's foot: what the intervals are, or why there are none."""
-    if texts < LEAST:
-        return f"no intervals: {LEAST} texts are the fewest that one is made of"
+    if texts < MIN_TEXTS:
+        return f"no intervals: {MIN_TEXTS} texts are the fewest that one is made of"
     return "95 % intervals in brackets: bootstrap over texts"
 
 

@@ -13,8 +13,8 @@ from rich.text import Text
 from kammil.cli._options import opened
 from kammil.cli._tables import print_table
 from kammil.completion.completer import load
-from kammil.completion.explain.attribution import Explanation, explain, tempered
-from kammil.completion.explain.display import LEVELS, LIGHT, label, level
+from kammil.completion.explain.attribution import Explanation, explain, temperature_sweep
+from kammil.completion.explain.display import LEVELS, LIGHT, level, visible_label
 from kammil.errors import OptionError
 from kammil.text import visible, words
 
@@ -47,7 +47,7 @@ def run(
     if png is not None:
         from kammil.evaluation import plots
 
-        drawn = tempered(model, given + text, values) if values is not None else None
+        drawn = temperature_sweep(model, given + text, values) if values is not None else None
         plots.save(plots.explained(made) if drawn is None else plots.temperatures(drawn), png)
     if html is not None:
         from kammil.completion.explain import html as explanation_html
@@ -84,12 +84,12 @@ def show(explanation: Explanation, *, stderr: bool = False) -> None:
     for place in explanation.places:
         rows.append(
             [
-                label(place.text) + _LRM,
+                visible_label(place.text) + _LRM,
                 f"{place.bits:5.2f}",
                 "█" * min(round(place.bits), LEVELS),
                 f"{100 * place.probability:5.1f} %",
                 "unknown" if place.rank is None else str(place.rank),
-                ", ".join(f"{label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
+                ", ".join(f"{visible_label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
                 "; ".join(f"{c.expert} {c.bits:+.1f}" for c in place.credits[: 1 if narrow else None]),
             ]
         )

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from kammil.progress import Noted, Working
-from kammil.training.events import Began, EpochEnded, Event, Interrupted, Outdone, Progressed
+from kammil.progress import Notice, PhaseProgress
+from kammil.training.events import CounterAhead, EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted
 
 QUIET = 10.0
 """Seconds without a line after which one says what is being done."""
@@ -25,23 +25,23 @@ class Listener:
 
     def __init__(self) -> None:
         """Start without a phase."""
-        self.state: Working | Progressed | None = None
+        self.state: PhaseProgress | TrainingProgress | None = None
         self.heard = time.monotonic()
 
     @property
     def doing(self) -> str:
         """Name the phase of the last event, in a word or two."""
         match self.state:
-            case Working(phase=phase):
+            case PhaseProgress(phase=phase):
                 return phase
-            case Progressed(epoch=epoch):
+            case TrainingProgress(epoch=epoch):
                 return f"learning, in epoch {epoch}"
             case None:
                 return "at its beginning"
 
     def __call__(self, event: Event) -> None:
         """Say what is worth a line; remember the rest."""
-        if isinstance(event, Working | Progressed):
+        if isinstance(event, PhaseProgress | TrainingProgress):
             self.state, self.heard = event, time.monotonic()
             self.moved()
         else:
@@ -99,7 +99,7 @@ class Bar(Listener):
         """Draw how far it is."""
         event = self.state
         assert event is not None
-        share = event.done if isinstance(event, Working) else event.progress
+        share = event.done if isinstance(event, PhaseProgress) else event.progress
         self._bar.update(
             self._task,
             description=label(event),
@@ -133,37 +133,37 @@ def progress() -> Generator[Listener]:
         thread.join()
 
 
-def label(event: Working | Progressed) -> str:
+def label(event: PhaseProgress | TrainingProgress) -> str:
     """Name the phase or the epoch of an event."""
-    if isinstance(event, Working):
+    if isinstance(event, PhaseProgress):
         return event.phase
     return f"epoch {event.epoch}/{event.epochs}, {event.train_bits:.3f} bits"
 
 
-def described(event: Working | Progressed, since: float = 0.0) -> str:
+def described(event: PhaseProgress | TrainingProgress, since: float = 0.0) -> str:
     """Name the phase, its share that is done, and the time left, `since` seconds after the event."""
-    share = event.done if isinstance(event, Working) else event.progress
+    share = event.done if isinstance(event, PhaseProgress) else event.progress
     remains = left(event.elapsed, share, since)
     if not remains:
         return f"{label(event)}: {event.elapsed + since:.0f} s so far"
     return f"{label(event)}: {100 * share:.0f} %, {remains}"
 
 
-def line(event: EpochEnded | Interrupted | Began | Noted | Outdone) -> str:
+def line(event: EpochEnded | Interrupted | TrainingStarted | Notice | CounterAhead) -> str:
     """What is worth a line of its own."""
     match event:
-        case Noted(sentence=sentence):
+        case Notice(sentence=sentence):
             return sentence
         case Interrupted(epoch=epoch):
             return "ended early: " + (f"the best of {epoch} epochs" if epoch > 1 else "epoch 1") + " is kept"
-        case Outdone(model_bits=model_bits, counter_bits=counter_bits, published=published):
+        case CounterAhead(model_bits=model_bits, counter_bits=counter_bits, published=published):
             so = "so the counter is your model; " if published else ""
             instead = "or --model blend to keep what was trained" if published else "or --model ngram"
             return (
                 f"a counter is ahead on the validation texts, {counter_bits:.3f} bits against {model_bits:.3f}: "
                 f"{so}give more minutes, {instead}"
             )
-        case Began(device=device, precision=precision, threads=threads):
+        case TrainingStarted(device=device, precision=precision, threads=threads):
             with_ = f" with {threads} thread{'' if threads == 1 else 's'}" if threads is not None else ""
             return f"learning on {device} in {precision}{with_}"
         case EpochEnded():

@@ -12,7 +12,7 @@ import typer
 from kammil.cli._options import opened
 from kammil.cli.completing import lines
 from kammil.completion.completer import load
-from kammil.completion.suggestions import THRESHOLD, checked
+from kammil.completion.suggestions import MIN_PROBABILITY, checked
 
 
 def run(text: str | None, folder: Path, *, profile: Path | None, k: int, threshold: float | None, json: bool) -> None:
@@ -21,7 +21,7 @@ def run(text: str | None, folder: Path, *, profile: Path | None, k: int, thresho
     For people the words as they would stand, one a line, on a terminal with their probabilities; an empty line stands
     between the lists of two lines of stdin. For programs one array a line.
     """
-    least = checked(THRESHOLD if threshold is None else threshold)
+    least = checked(MIN_PROBABILITY if threshold is None else threshold)
     model = load(folder, profile=opened(profile))
     for i, prefix in enumerate([text] if text is not None else lines()):
         found = model.suggest(prefix, k, threshold=least)

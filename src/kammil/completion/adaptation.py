@@ -10,7 +10,7 @@ import numpy as np
 
 from kammil.completion.profile import Profile
 from kammil.errors import OptionError
-from kammil.language_model import Ids, Learner, Runner
+from kammil.language_model import AdaptiveModel, Ids, LanguageModel
 
 CANNOT_LEARN = "this model cannot learn while it runs; train one with --model blend."
 
@@ -26,7 +26,7 @@ class Adaptation:
     `OptionError` for a profile and a runner that cannot learn.
     """
 
-    def __init__(self, runner: Runner, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
+    def __init__(self, runner: LanguageModel, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
         """Learn the profile."""
         self._runner, self._encode, self._profile = runner, encode, profile
         self._version = -1
@@ -77,8 +77,8 @@ class Adaptation:
         if not found:
             raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
 
-    def _learner(self) -> Learner:
+    def _learner(self) -> AdaptiveModel:
         """The running side, where it can learn."""
-        if not isinstance(self._runner, Learner):
+        if not isinstance(self._runner, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
         return self._runner

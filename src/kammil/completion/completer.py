@@ -19,15 +19,15 @@ from kammil import model_folder as folders
 from kammil.completion import ghost_text, suggestions
 from kammil.completion.adaptation import Adaptation
 from kammil.completion.profile import Profile
-from kammil.completion.scoring import follow
-from kammil.completion.state_cache import MEGABYTES, Prefixes, Walk
-from kammil.completion.suggestions import Letters, Suggestion
-from kammil.data.bloom import Runs
-from kammil.decoding import Decoding, Draft, FinishReason, Guide, best, draw, search
+from kammil.completion.scoring import score_texts
+from kammil.completion.state_cache import MEGABYTES, CachedDecoder, StateCache
+from kammil.completion.suggestions import CharacterClasses, Suggestion
+from kammil.data.bloom import BloomFilter
+from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
 from kammil.decoding.options import Options
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import Artifacts, LogProbabilities, Runner, State
-from kammil.models.registry import load_runner
+from kammil.language_model import Artifacts, LanguageModel, LogProbabilities, State
+from kammil.models.registry import load_model
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, CharacterVocabulary
 
@@ -72,10 +72,10 @@ class Completer:
 
     def __init__(
         self,
-        runner: Runner,
+        runner: LanguageModel,
         vocabulary: CharacterVocabulary,
         rules: TextRules,
-        model: folders.Model | None = None,
+        model: folders.ModelFiles | None = None,
         profile: Profile | None = None,
     ) -> None:
         """Bind a running side to its vocabulary and text rules; `model` is the folder it came from.
@@ -84,7 +84,7 @@ class Completer:
         """
         self._runner, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
-        self.prefixes = Prefixes(runner)
+        self.prefixes = StateCache(runner)
 
     @property
     def name(self) -> str:
@@ -119,7 +119,7 @@ class Completer:
         return facts
 
     @property
-    def runner(self) -> Runner:
+    def language_model(self) -> LanguageModel:
         """The running side; it knows what the profile holds at this moment."""
         self._adaptation.follow()
         return self._runner
@@ -130,20 +130,20 @@ class Completer:
 
         return Session(self, megabytes=megabytes)
 
-    def apart(self, megabytes: float = MEGABYTES) -> Self:
+    def with_own_cache(self, megabytes: float = MEGABYTES) -> Self:
         """The same model with states of its own, of so many megabytes at most; nothing was read."""
         other = copy(self)
-        other.prefixes = Prefixes(self._runner, megabytes)
+        other.prefixes = StateCache(self._runner, megabytes)
         return other
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
         """What may follow a text, (1, V), and the state of the runner there, one row; neither may be changed."""
-        return self._read(self.normalise(text)).known
+        return self._read(self.normalise(text)).result
 
     @cached_property
-    def runs(self) -> Runs | None:
+    def runs(self) -> BloomFilter | None:
         """Which runs of letters stand in the training texts; None for a model from no folder."""
-        return Runs(self.model.seen) if self.model is not None else None
+        return BloomFilter(self.model.seen) if self.model is not None else None
 
     def normalise(self, text: str) -> str:
         """The text as the model sees it; the text itself for a model trained with `--raw`."""
@@ -161,7 +161,7 @@ class Completer:
 
         With beams they are the `n` best texts, all different; fewer where the model can write no more.
         """
-        *_, drafts = self._write(prompt, self.guide(options, n), n)
+        *_, drafts = self._write(prompt, self.constraints(options, n), n)
         return [Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)])) for d in drafts]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
@@ -169,10 +169,10 @@ class Completer:
 
         With beams or `best_of` nothing is certain before the end: the text comes in one piece.
         """
-        guide = self.guide(options, 1)  # here, so that a wrong option is reported before the first piece
+        guide = self.constraints(options, 1)  # here, so that a wrong option is reported before the first piece
         return self._pieces(prompt, guide)
 
-    def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestions.THRESHOLD) -> list[Suggestion]:
+    def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestions.MIN_PROBABILITY) -> list[Suggestion]:
         """At most `k` words that may come next, or what the word at hand may become, most probable first; the latter
         before the former, where there are both.
 
@@ -181,17 +181,17 @@ class Completer:
         """
         seen = self.normalise(prefix)
         return suggestions.suggest(
-            self.runner,
+            self.language_model,
             self.vocabulary,
-            self.letters,
+            self.character_classes,
             seen,
-            *self._read(seen).known,
+            *self._read(seen).result,
             k=k,
             threshold=threshold,
         )
 
     def phrase(
-        self, prefix: str, *, words: int = ghost_text.WORDS, threshold: float = ghost_text.SURE
+        self, prefix: str, *, words: int = ghost_text.MAX_WORDS, threshold: float = ghost_text.MIN_GHOST_PROBABILITY
     ) -> ghost_text.Phrase:
         """The most probable words that may come next, one after the other: ghost text.
 
@@ -199,15 +199,15 @@ class Completer:
         it may be empty. `OptionError` for fewer words than one, or a threshold that is no probability.
         """
         seen = self.normalise(prefix)
-        known = self._read(seen).known
+        known = self._read(seen).result
         return ghost_text.phrase(
-            self.runner, self.vocabulary, self.letters, seen, *known, words=words, threshold=threshold
+            self.language_model, self.vocabulary, self.character_classes, seen, *known, words=words, threshold=threshold
         )
 
     @cached_property
-    def letters(self) -> Letters:
+    def character_classes(self) -> CharacterClasses:
         """What the ids of the vocabulary are to words."""
-        return Letters.of(self.vocabulary)
+        return CharacterClasses.of(self.vocabulary)
 
     def learn(self, text: str) -> None:
         """Take in a text that the user wrote: the very next suggestion knows it. Nothing is trained or sent; it is
@@ -223,18 +223,18 @@ class Completer:
 
     def score(self, text: str, given: str = "") -> Score:
         """How surprising each character of `text` is after `given`, and then its end."""
-        before, seen = self.sides(text, given)
-        trace = follow(self.runner, self.vocabulary, [before + seen])[0]
+        before, seen = self.split_prompt(text, given)
+        trace = score_texts(self.language_model, self.vocabulary, [before + seen])[0]
         return Score(seen, tuple(float(b) for b in trace.bits[len(before) :]))
 
-    def sides(self, text: str, given: str) -> tuple[str, str]:
+    def split_prompt(self, text: str, given: str) -> tuple[str, str]:
         """What the model sees of `given`, and of `text` after it."""
         before = self.normalise(given)
         whole = self.normalise(given + text)
         # A rule may join the two at the seam (an accent composes); then each side is taken by itself.
         return before, whole[len(before) :] if whole.startswith(before) else self.normalise(text)
 
-    def _pieces(self, prompt: str, guide: Guide) -> Iterator[str]:
+    def _pieces(self, prompt: str, guide: Constraints) -> Iterator[str]:
         sent = 0
         for (draft,) in self._write(prompt, guide, 1):
             safe = draft.safe()
@@ -242,12 +242,12 @@ class Completer:
                 yield draft.text[sent:safe]
                 sent = safe
 
-    def guide(self, options: Options, n: int, *, bias: Mapping[int, float] | None = None) -> Guide:
+    def constraints(self, options: Options, n: int, *, bias: Mapping[int, float] | None = None) -> Constraints:
         """The rules of a call for n completions, and what is added to the log-probabilities of some ids.
 
         `OptionError` before anything is read.
         """
-        decoding = Decoding.of(**options)
+        decoding = DecodingOptions.of(**options)
         if n < 1:
             raise OptionError(f"n is {n}, but at least one completion must be asked for.")
         if n > decoding.beams > 1:
@@ -255,27 +255,27 @@ class Completer:
         if n > decoding.best_of > 1:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
-        return Guide(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias)
+        return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias)
 
-    def _write(self, prompt: str, guide: Guide, n: int) -> Iterator[list[Draft]]:
+    def _write(self, prompt: str, guide: Constraints, n: int) -> Iterator[list[Hypothesis]]:
         """The drafts of n completions after every step, or the finished ones alone; the last ones are finished."""
         options = guide.options
         walk = self._read(self.normalise(prompt))
-        log_probabilities, state = walk.known
+        log_probabilities, state = walk.result
         if options.beams > 1:
-            yield search(self.runner, guide, log_probabilities, state, n)
+            yield beam_search(self.language_model, guide, log_probabilities, state, n)
         elif options.best_of > 1:
-            *_, drafts = draw(self.runner, guide, log_probabilities, state, options.best_of)
-            yield best(drafts, n)
+            *_, drafts = generate(self.language_model, guide, log_probabilities, state, options.best_of)
+            yield keep_best(drafts, n)
         elif n == 1 and options.temperature == 0:  # it may well be asked for again, one character later
-            yield from draw(self.runner, guide, log_probabilities, state, n, step=walk.step)
+            yield from generate(self.language_model, guide, log_probabilities, state, n, step=walk.step)
         else:
-            yield from draw(self.runner, guide, log_probabilities, state, n)
+            yield from generate(self.language_model, guide, log_probabilities, state, n)
 
-    def _read(self, seen: str) -> Walk:
+    def _read(self, seen: str) -> CachedDecoder:
         """Read a text as the model sees it; what was read before is not read again."""
         self._adaptation.follow()
-        return self.prefixes.walk(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
+        return self.prefixes.decoder(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
 
 
 def load(path: str | Path = folders.PRETRAINED[0], *, profile: str | Path | Profile | None = None) -> Completer:
@@ -285,7 +285,7 @@ def load(path: str | Path = folders.PRETRAINED[0], *, profile: str | Path | Prof
     what it learns there. `DataError` for a file that is no profile, `OptionError` for a model that cannot learn.
     """
     model = folders.read(Path(path))
-    runner = load_runner(model.description.family, model.description.settings, model.artifacts)
+    runner = load_model(model.description.family, model.description.settings, model.artifacts)
     if runner.vocabulary_size != model.vocabulary.size:
         raise FolderError(
             f"{path} has {model.vocabulary.size} vocabulary entries, {runner.vocabulary_size} outputs; copy it again."

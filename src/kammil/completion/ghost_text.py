@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kammil.completion.suggestions import Letters, Search, checked
+from kammil.completion.suggestions import CharacterClasses, WordSearch, checked
 from kammil.errors import OptionError
-from kammil.language_model import LogProbabilities, Runner, State
+from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import open_word
 from kammil.vocabulary import CharacterVocabulary
 
-SURE = 0.1
+MIN_GHOST_PROBABILITY = 0.1
 """Least probability of each word of a phrase. On lev30/validation, taken word by word, it saves 18.5 % of the
 keystrokes then (`evaluation.typing`), and 29 % of the phrases shown begin right: a greedy completion saves 18.0 %, and
 13 % are right. Shown wherever a word is more probable than 0.02, 20.3 and 16 %; from 0.2 on 16.5 and 40 %."""
-WORDS = 8
+MAX_WORDS = 8
 """Of a phrase at most."""
 
 
@@ -35,15 +35,15 @@ class Phrase:
 
 
 def phrase(
-    runner: Runner,
+    runner: LanguageModel,
     vocabulary: CharacterVocabulary,
-    letters: Letters,
+    letters: CharacterClasses,
     prefix: str,
     log_probabilities: LogProbabilities,
     state: State,
     *,
-    words: int = WORDS,
-    threshold: float = SURE,
+    words: int = MAX_WORDS,
+    threshold: float = MIN_GHOST_PROBABILITY,
 ) -> Phrase:
     """The most probable word after a prefix, and those after it, as far as each is at least so probable given the rest.
 
@@ -61,7 +61,7 @@ def phrase(
     said = {begun, open_word(prefix.removesuffix(begun).rstrip())}
     added, probability, share = "", 1.0, 1.0
     for _ in range(words):
-        (found,) = Search(runner, letters, 1, least / share).run([prefix + added], log_probabilities, state)
+        (found,) = WordSearch(runner, letters, 1, least / share).run([prefix + added], log_probabilities, state)
         if not found:
             break
         ids, chance = found[0]
@@ -71,7 +71,7 @@ def phrase(
             break
         said.add(word)
         added, probability = added + piece, probability * share * chance
-        read, state = runner.read(ids[None], state, last=1)  # (1, 1, V)
+        read, state = runner.forward(ids[None], state, last=1)  # (1, 1, V)
         after = np.exp(read[0, -1].astype(np.float64))
         closed = float(after @ letters.close)
         share = float(after[space]) / closed if space is not None and closed > 0 else 0.0  # of all that may close it

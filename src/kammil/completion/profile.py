@@ -28,7 +28,7 @@ FORMAT = 1
 TEXTS, CHARACTERS = 2_000, 400_000
 """Texts kept, and their characters in all: beyond them the oldest go. A blend learns as many in a quarter of a second
 when it is opened; who has more texts had better train on them."""
-LONGEST = 4_000
+MAX_CHARACTERS = 4_000
 """Characters of one text at most."""
 _LARGEST = 16 << 20
 """Bytes of a file that is opened: more than `CHARACTERS` can take, twice."""
@@ -163,7 +163,7 @@ class Profile:
     def _write(self, texts: list[str]) -> None:
         """Write the file anew, whole or not at all."""
         head = json.dumps({_MARK: FORMAT}).encode() + b"\n"
-        files.put(self.path, head + b"".join(map(_line, texts)), private=True)
+        files.write_atomic(self.path, head + b"".join(map(_line, texts)), private=True)
         self._lines, self._whole = len(texts), True
         self._stamped()
 
@@ -179,10 +179,10 @@ def checked(text: str) -> str:
     text = text.strip()
     if not text:
         raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
-    if len(text) > LONGEST:
+    if len(text) > MAX_CHARACTERS:
         raise OptionError(
-            f"the text {reprlib.repr(text)} has {len(text):,} characters and a profile takes at most {LONGEST:,}; "
-            "learn it in pieces."
+            f"the text {reprlib.repr(text)} has {len(text):,} characters and a profile takes at most "
+            f"{MAX_CHARACTERS:,}; learn it in pieces."
         )
     return text
 
@@ -261,7 +261,7 @@ def _text(line: bytes, number: int, path: Path) -> str:
     """The text of a line."""
     found = _json(line)
     text = found["text"] if found is not None and found.keys() == {"text"} else None
-    if not isinstance(text, str) or not 0 < len(text.strip()) <= LONGEST:
+    if not isinstance(text, str) or not 0 < len(text.strip()) <= MAX_CHARACTERS:
         raise DataError(f"line {number} of {path} is no text of a profile; take it out, or wipe the profile.")
     return text.strip()
 

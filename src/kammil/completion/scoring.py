@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
-from kammil.language_model import Runner, along
+from kammil.language_model import LanguageModel, forward_in_pieces
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Trace:
+class TokenScores:
     """What a model thought of a text, teacher-forced: one entry for each character, then one for the end of text."""
 
     bits: NDArray[np.float64]
@@ -29,7 +29,7 @@ class Trace:
     """(T + 1,): how many ids were more probable than the true one; V for an unknown character, which no guess hits."""
 
 
-def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Trace]:
+def score_texts(runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
     """Read texts, already normalised, on the running side, as many together as memory is to hold.
 
     Raises `FolderError` if the model gives some text no probability, which no sound model does.
@@ -42,7 +42,7 @@ def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
         inputs[i, : len(ids) + 1] = [BOS, *ids]
         targets[i, : len(ids) + 1] = [*ids, EOS]
     bits, ranks = np.zeros(inputs.shape), np.zeros(inputs.shape, np.int64)
-    for rows, part, log_probabilities in along(runner, inputs):  # (some, some, V)
+    for rows, part, log_probabilities in forward_in_pieces(runner, inputs):  # (some, some, V)
         true = np.take_along_axis(log_probabilities, targets[rows, part, None], -1)  # (some, some, 1)
         bits[rows, part] = -true[..., 0] / math.log(2)
         ranks[rows, part] = (log_probabilities > true).sum(-1)
@@ -51,4 +51,4 @@ def follow(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
     unknown = targets == UNK
     bits[unknown] += vocabulary.unknown_bits
     ranks[unknown] = vocabulary.size
-    return [Trace(bits[i, : len(ids) + 1], ranks[i, : len(ids) + 1]) for i, ids in enumerate(encoded)]
+    return [TokenScores(bits[i, : len(ids) + 1], ranks[i, : len(ids) + 1]) for i, ids in enumerate(encoded)]

@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from kammil.completion.completer import Completer, Completion
-from kammil.completion.ghost_text import SURE, WORDS, Phrase
+from kammil.completion.ghost_text import MAX_WORDS, MIN_GHOST_PROBABILITY, Phrase
 from kammil.completion.state_cache import MEGABYTES
-from kammil.completion.suggestions import THRESHOLD, Suggestion
+from kammil.completion.suggestions import MIN_PROBABILITY, Suggestion
 from kammil.decoding.options import Options
 
 
@@ -31,7 +31,7 @@ class Session:
 
     def __init__(self, model: Completer, *, megabytes: float = MEGABYTES) -> None:
         """Nothing typed."""
-        self._model = model.apart(megabytes)
+        self._model = model.with_own_cache(megabytes)
         self._text = ""
 
     @property
@@ -56,10 +56,10 @@ class Session:
         """The text of `complete`, piece by piece; see `Completer.stream`."""
         return self._model.stream(self._text, **options)
 
-    def suggest(self, k: int = 3, *, threshold: float = THRESHOLD) -> list[Suggestion]:
+    def suggest(self, k: int = 3, *, threshold: float = MIN_PROBABILITY) -> list[Suggestion]:
         """Words that may come next, or what the word at hand may become; see `Completer.suggest`."""
         return self._model.suggest(self._text, k, threshold=threshold)
 
-    def phrase(self, *, words: int = WORDS, threshold: float = SURE) -> Phrase:
+    def phrase(self, *, words: int = MAX_WORDS, threshold: float = MIN_GHOST_PROBABILITY) -> Phrase:
         """The most probable words that may come next, one after the other; see `Completer.phrase`."""
         return self._model.phrase(self._text, words=words, threshold=threshold)

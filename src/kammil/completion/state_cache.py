@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.language_model import Ids, LogProbabilities, Runner, State
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 
 _ALIGNED = 8
 """Bytes that every array begins at a multiple of."""
@@ -26,7 +26,7 @@ Forms = tuple[Form, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class PackedArrays:
     """A copy of some arrays."""
 
     data: bytes
@@ -74,24 +74,24 @@ _NODE, CHARACTER = 600, 4
 
 Label = str
 """Ids from one stop to the next, each as the character of that number: two or four bytes an id, compared at once."""
-Known = tuple[LogProbabilities, State]
+Result = tuple[LogProbabilities, State]
 """What may follow a text, (1, V), and the state of the runner there, one row."""
 
 
 @dataclass(eq=False, slots=True)
-class Node:
+class TrieNode:
     """A stop, or where texts part."""
 
-    parent: Node | None
+    parent: TrieNode | None
     """None for the root, and for what has left the tree."""
     label: Label
-    children: dict[str, Node] = field(default_factory=dict[str, "Node"])
+    children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
     """By the first character on the way to them."""
-    block: Block | None = None
+    block: PackedArrays | None = None
     """What is known there: the log-probabilities, and the arrays of the state."""
 
 
-class Prefixes:
+class StateCache:
     """States of a runner after the texts that it has read.
 
     Args:
@@ -99,9 +99,9 @@ class Prefixes:
         megabytes: of states and tree at most; the last one is always kept.
     """
 
-    def __init__(self, runner: Runner, megabytes: float = MEGABYTES) -> None:
+    def __init__(self, runner: LanguageModel, megabytes: float = MEGABYTES) -> None:
         """Nothing read."""
-        self._runner, self._most, self.root = runner, megabytes * 1e6, Node(None, "")
+        self._runner, self._most, self.root = runner, megabytes * 1e6, TrieNode(None, "")
         self.clear()
 
     def clear(self) -> None:
@@ -112,8 +112,8 @@ class Prefixes:
             node = nodes.pop()
             nodes += node.children.values()
             node.parent, node.children, node.block = None, {}, None
-        self.root = Node(None, "")
-        self._kept: OrderedDict[Node, int] = OrderedDict()  # bytes of each state, the one used longest ago first
+        self.root = TrieNode(None, "")
+        self._kept: OrderedDict[TrieNode, int] = OrderedDict()  # bytes of each state, the one used longest ago first
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -125,15 +125,15 @@ class Prefixes:
         """Of all states kept."""
         return self._bytes
 
-    def walk(self, ids: Ids) -> Walk:
+    def decoder(self, ids: Ids) -> CachedDecoder:
         """Read ids (T,), T >= 1, with BOS in front, and stand behind them."""
-        reading = self.reading(ids)
-        while size := reading.due:
-            read, state = self._runner.read(reading.piece(size)[None], reading.state, last=1)  # (1, 1, V)
-            reading.take(size, read[:, 0], state)
-        return Walk(self, reading)
+        reading = self.prefill(ids)
+        while size := reading.remaining:
+            read, state = self._runner.forward(reading.next_ids(size)[None], reading.state, last=1)  # (1, 1, V)
+            reading.advance(size, read[:, 0], state)
+        return CachedDecoder(self, reading)
 
-    def reading(self, ids: Ids) -> Reading:
+    def prefill(self, ids: Ids) -> Prefill:
         """Ids (T,), T >= 1, with BOS in front, to be read piece by piece, from where they are known."""
         if self._version != self._runner.version:  # it has learnt, or forgotten: what it said before is not true now
             self.clear()
@@ -151,10 +151,10 @@ class Prefixes:
         if found.block is not None:
             self._kept.move_to_end(found)
             known = _known(found.block)
-        state = self._runner.start(1) if known is None else known[1]
-        return Reading(self, found, depth, path, state, known, shortened=at == len(path))
+        state = self._runner.initial_state(1) if known is None else known[1]
+        return Prefill(self, found, depth, path, state, known, shortened=at == len(path))
 
-    def step(self, node: Node, label: Label, state: State) -> tuple[Node, Label, Known]:
+    def step(self, node: TrieNode, label: Label, state: State) -> tuple[TrieNode, Label, Result]:
         """Go on from a node by a label, whose last id is not read yet; `state` is before that.
 
         Returns: where that leads, the node and what lies beyond it, and what is known there.
@@ -166,12 +166,12 @@ class Prefixes:
             return below, "", _known(below.block)
         known = self._runner.step(_ids(label[-1:]), state)
         if current and _bytes(known) <= self._most * WRITTEN:
-            return self.keep(node, label, known), "", known
+            return self.store(node, label, known), "", known
         return node, label, known
 
-    def keep(self, node: Node, label: Label, known: Known) -> Node:
+    def store(self, node: TrieNode, label: Label, known: Result) -> TrieNode:
         """Remember what is known by a label from a node, and forget the oldest beyond the bound; where it is kept."""
-        block = Block.of((known[0], *known[1]))  # before anything else: there may be no room for it
+        block = PackedArrays.of((known[0], *known[1]))  # before anything else: there may be no room for it
         made = self._below(node, label)
         made.block = block
         self._bytes -= self._kept.pop(made, 0)  # two readings of one text, side by side
@@ -184,7 +184,7 @@ class Prefixes:
             self._prune(old)
         return made
 
-    def _prune(self, node: Node) -> None:
+    def _prune(self, node: TrieNode) -> None:
         """Take a node out of the tree that is no stop any more, unless texts part there; and so on to the root."""
         while (parent := node.parent) is not None and node.block is None and len(node.children) < 2:
             parent.children.pop(node.label[0], None)
@@ -197,7 +197,7 @@ class Prefixes:
             node.parent, node.children = None, {}
             node = parent
 
-    def _find(self, node: Node, label: Label) -> Node | None:
+    def _find(self, node: TrieNode, label: Label) -> TrieNode | None:
         """The stop by a label from a node, if there is one."""
         while label:
             below = node.children.get(label[0])
@@ -206,16 +206,16 @@ class Prefixes:
             node, label = below, label[len(below.label) :]
         return node if node in self._kept else None
 
-    def _below(self, node: Node, label: Label) -> Node:
+    def _below(self, node: TrieNode, label: Label) -> TrieNode:
         """The node by a label from another; it is made if it is not there."""
         while label:
             below = node.children.get(label[0])
             if below is None:
-                below = node.children[label[0]] = Node(node, label)
+                below = node.children[label[0]] = TrieNode(node, label)
                 return below
             alike = _alike(below.label, label)
             if alike < len(below.label):
-                middle = node.children[label[0]] = Node(node, label[:alike])
+                middle = node.children[label[0]] = TrieNode(node, label[:alike])
                 middle.children[below.label[alike]] = below
                 below.parent, below.label = middle, below.label[alike:]
                 below = middle
@@ -224,18 +224,18 @@ class Prefixes:
 
 
 @dataclass(eq=False)
-class Reading:
+class Prefill:
     """A text on its way into the tree: `due` says how much is to be read next, `take` what came of it."""
 
-    prefixes: Prefixes
-    node: Node
+    prefixes: StateCache
+    node: TrieNode
     """The last stop."""
     depth: int
     """Characters read."""
     path: Label
     state: State
     """Of the runner after them; one row."""
-    last: Known | None
+    last: Result | None
     """What is known there; None before the first."""
     shortened: bool
     """Whether the text is the beginning of one that was read before."""
@@ -249,7 +249,7 @@ class Reading:
         self._stopped()
 
     @property
-    def due(self) -> int:
+    def remaining(self) -> int:
         """How many ids are to be read next, up to where a state is kept; 0 when all are read."""
         return self.goal - self.depth
 
@@ -261,25 +261,25 @@ class Reading:
             size = min(size, left - NEAR) if left > NEAR else 1
         self.stop, self.goal = self.depth, self.depth + size
 
-    def piece(self, size: int) -> Ids:
+    def next_ids(self, size: int) -> Ids:
         """The next ids, (size,)."""
         return _ids(self.path[self.depth : self.depth + size])
 
-    def take(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
+    def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
         """What may follow the next so many ids, `due` at most, as (1, V), and the state after them."""
         self.depth, self.state, self.last = self.depth + size, state, (log_probabilities, state)
         if self.depth == self.goal:
-            self.node = self.prefixes.keep(self.node, self.path[self.stop : self.depth], self.last)
+            self.node = self.prefixes.store(self.node, self.path[self.stop : self.depth], self.last)
             self._stopped()
 
     @property
-    def known(self) -> Known:
+    def result(self) -> Result:
         """What is known of the whole text, once all of it is read."""
         assert self.last is not None
         return self.last
 
 
-class Walk:
+class CachedDecoder:
     """On from a text that was read, one character at a time: what was written before is not written again.
 
     Args:
@@ -287,13 +287,13 @@ class Walk:
         reading: of the text, all of it read.
     """
 
-    def __init__(self, prefixes: Prefixes, reading: Reading) -> None:
+    def __init__(self, prefixes: StateCache, reading: Prefill) -> None:
         """Stand where the text ends."""
         self._prefixes, self._node = prefixes, reading.node
         self._beyond: Label = ""
-        self.known = reading.known
+        self.result = reading.result
 
-    def step(self, ids: Ids, state: State) -> Known:
+    def step(self, ids: Ids, state: State) -> Result:
         """As the runner's, for one row: the state is the one after what was stepped before."""
         label = self._beyond + chr(int(ids[0]))
         self._node, self._beyond, known = self._prefixes.step(self._node, label, state)
@@ -324,12 +324,12 @@ def _alike(one: Label, other: Label) -> int:
     return least
 
 
-def _known(block: Block) -> Known:
+def _known(block: PackedArrays) -> Result:
     """What is kept in a block of a stop."""
     log_probabilities, *state = block.arrays()
     return cast(LogProbabilities, log_probabilities), tuple(state)
 
 
-def _bytes(known: Known) -> int:
+def _bytes(known: Result) -> int:
     log_probabilities, state = known
     return log_probabilities.nbytes + sum(array.nbytes for array in state)

@@ -30,18 +30,18 @@ from numpy.typing import NDArray
 
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import Ids, LogProbabilities, Runner, State, rows, rows_at_once
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 from kammil.text import open_word, role
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
-THRESHOLD = 0.01
+MIN_PROBABILITY = 0.01
 """Less probable ones are not suggested. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
 threshold of 0.002, 28.7 % with this one, 27.8 % with 0.02, 24.8 % with 0.05; the share of lists that are of use rises
 from 21 to 21, 22 and 29 %."""
-WIDTH = 12
+MAX_STATES = 12
 """Beginnings of one length at most. At 150 places of lev30/validation lists of three hold 99.3 % of the true ones' mass
 with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all with 24."""
-LONGEST = 32
+MAX_CHARACTERS = 32
 """Characters of a suggestion at most: the longest of the 51,224 words of lev30/train and train_other, a hashtag, has
 29."""
 
@@ -62,14 +62,14 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
-class Letters:
+class CharacterClasses:
     """What the ids of a vocabulary are to words, (V,) each."""
 
     begin: _Flags
     """Letters, digits, underscores."""
-    go_on: _Flags
+    continues: _Flags
     """These, marks and joiners."""
-    whole: _Flags
+    words: _Flags
     """A word may end in these: no joiners."""
     close: _Numbers
     """1 for what ends a word: the end of the text, and characters outside words. UNK may be either, and is neither."""
@@ -86,7 +86,7 @@ class Letters:
 
 
 @dataclass
-class Search:
+class WordSearch:
     """The k most probable closed words after each of R prefixes, which are searched together; see above.
 
     Args:
@@ -99,15 +99,15 @@ class Search:
         longest: characters of a suggestion at most, a space before it included.
     """
 
-    runner: Runner
-    letters: Letters
+    runner: LanguageModel
+    letters: CharacterClasses
     k: int = 3
-    threshold: float = THRESHOLD
-    width: int | None = WIDTH
-    longest: int = LONGEST
+    threshold: float = MIN_PROBABILITY
+    width: int | None = MAX_STATES
+    longest: int = MAX_CHARACTERS
     steps: int = field(default=0, init=False)
     """Steps so far, each prefix counted by itself: one that is searched alone takes as many calls of the runner."""
-    proven: int = field(default=0, init=False)
+    optimal: int = field(default=0, init=False)
     """Prefixes whose list is certainly the k most probable words."""
 
     def run(
@@ -122,8 +122,8 @@ class Search:
             state: after them.
         """
         length = max(map(len, prefixes), default=0) + self.longest
-        each = rows_at_once(self.runner, self.width or 1, length)
-        together = rows_at_once(self.runner, len(prefixes), length, each=each)
+        each = max_rows(self.runner, self.width or 1, length)
+        together = max_rows(self.runner, len(prefixes), length, each=each)
         if self.width is not None:
             self.width = each
         found: list[list[tuple[Ids, float]]] = []
@@ -147,11 +147,11 @@ class Search:
             some = np.array(left)
             space = np.broadcast_to(np.arange(p.shape[1]) == self.letters.space, (len(some), p.shape[1]))
             most = self.k - min(len(found[i]) for i in left)
-            more, sure = self._found(p[some], rows(state, some), space, most)
+            more, sure = self._found(p[some], select_rows(state, some), space, most)
             proven[some] &= sure
             for i, words in zip(left, more, strict=True):
                 found[i] += words[: self.k - len(found[i])]
-        self.proven += int(proven.sum())
+        self.optimal += int(proven.sum())
         return found
 
     def _found(
@@ -181,11 +181,11 @@ class Search:
                 parent, ids, weight, root = parent[kept], ids[kept], weight[kept], root[kept]
             if len(ids) == 0:
                 break
-            step, state = self.runner.step(ids, rows(state, parent))
+            step, state = self.runner.step(ids, select_rows(state, parent))
             self.steps += len(np.unique(root))
             trail.append((parent, ids))
             p = np.exp(step)
-            closed = weight * (p @ letters.close) * letters.whole[ids]  # (N,)
+            closed = weight * (p @ letters.close) * letters.words[ids]  # (N,)
             for place in np.flatnonzero((closed >= self.threshold) & (closed > bar[root])).tolist():
                 heap, entry = found[root[place]], (float(closed[place]), -level, -place)
                 if len(heap) < k:
@@ -194,8 +194,8 @@ class Search:
                     heapq.heappushpop(heap, entry)
                 if len(heap) == k:
                     bar[root[place]] = heap[0][0]
-            within = letters.go_on[ids, None]  # else it is the space before a new word
-            allowed = letters.go_on if within.all() else np.where(within, letters.go_on, letters.begin)
+            within = letters.continues[ids, None]  # else it is the space before a new word
+            allowed = letters.continues if within.all() else np.where(within, letters.continues, letters.begin)
         else:
             reach = (p * weight[:, None] * allowed).max(axis=1)  # longer ones are not looked at
             np.maximum.at(missed, root, np.where(reach >= self.threshold, reach, 0))
@@ -210,21 +210,21 @@ class Search:
         """
         letters = self.letters
         if open_word(prefix):
-            return letters.go_on
+            return letters.continues
         space = np.arange(len(p)) == letters.space
         return space if prefix and not prefix[-1].isspace() and p @ space > p @ letters.begin else letters.begin
 
 
 def suggest(
-    runner: Runner,
+    runner: LanguageModel,
     vocabulary: CharacterVocabulary,
-    letters: Letters,
+    letters: CharacterClasses,
     prefix: str,
     log_probabilities: LogProbabilities,
     state: State,
     *,
     k: int = 3,
-    threshold: float = THRESHOLD,
+    threshold: float = MIN_PROBABILITY,
 ) -> list[Suggestion]:
     """At most `k` suggestions after one prefix, none below `threshold`, in the order of `Search.run`.
 
@@ -242,11 +242,15 @@ def suggest(
     """
     if k < 1:
         raise OptionError(f"k is {k}, but at least one suggestion must be asked for.")
-    (found,) = Search(runner, letters, k, checked(threshold), max(WIDTH, k)).run([prefix], log_probabilities, state)
-    return spelled(vocabulary, prefix, found)
+    (found,) = WordSearch(runner, letters, k, checked(threshold), max(MAX_STATES, k)).run(
+        [prefix], log_probabilities, state
+    )
+    return to_suggestions(vocabulary, prefix, found)
 
 
-def spelled(vocabulary: CharacterVocabulary, prefix: str, found: Sequence[tuple[Ids, float]]) -> list[Suggestion]:
+def to_suggestions(
+    vocabulary: CharacterVocabulary, prefix: str, found: Sequence[tuple[Ids, float]]
+) -> list[Suggestion]:
     """What a search has found after a prefix, as words."""
     made: list[Suggestion] = []
     begun = open_word(prefix)
@@ -259,7 +263,7 @@ def spelled(vocabulary: CharacterVocabulary, prefix: str, found: Sequence[tuple[
 def checked(threshold: float) -> float:
     """The threshold; `OptionError` if it is no probability."""
     if not 0 <= threshold <= 1:
-        raise OptionError(f"threshold is {threshold}, but it must be between 0 and 1, such as {THRESHOLD}.")
+        raise OptionError(f"threshold is {threshold}, but it must be between 0 and 1, such as {MIN_PROBABILITY}.")
     return threshold
 
 

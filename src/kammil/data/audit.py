@@ -12,7 +12,7 @@ import regex
 from numpy.typing import NDArray
 
 from kammil.data import near_duplicates
-from kammil.data.splits import Leaks, leaks
+from kammil.data.splits import Leakage, leaks
 from kammil.errors import DataError
 
 FEW = 50
@@ -110,7 +110,7 @@ class Audit:
     """Share of the characters for each of `SCRIPTS`, 0 to 1."""
     lonely: tuple[str, ...]
     """Characters that stand in one text only, in order of code points: a model cannot learn and test them."""
-    leaks: Leaks | None
+    leaks: Leakage | None
     """The texts as held-out part, measured against a training part."""
 
     def to_dict(self) -> dict[str, object]:

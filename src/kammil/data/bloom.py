@@ -32,7 +32,7 @@ def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
     return {"bits": np.packbits(bits), "texts": np.unique(_whole(texts))}
 
 
-class Whole:
+class ExactTexts:
     """The training texts of a model, as far as one can be recognised."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -49,7 +49,7 @@ class Whole:
         return np.isin(_whole(texts), self._hashes)
 
 
-class Runs:
+class BloomFilter:
     """The filter of a model's training texts."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
@@ -59,7 +59,7 @@ class Runs:
             raise FolderError("seen.safetensors holds no filter of ours; copy the model folder again.")
         self._bits = np.unpackbits(bits.astype(np.uint8)).astype(np.bool_)
 
-    def known(self, letters: Sequence[str]) -> NDArray[np.bool_]:
+    def contains(self, letters: Sequence[str]) -> NDArray[np.bool_]:
         """Which runs of some folded texts, N of one length L, stand in the training texts: (N, max(0, L - 11)).
 
         A text shorter than a run is one run by itself, (N, 1); an empty one has none.
@@ -101,19 +101,19 @@ def _positions(hashes: NDArray[np.uint64], size: int) -> list[NDArray[np.uint64]
     return [hashes & mask, (hashes >> np.uint64(32)) & mask]
 
 
-__all__ = ["RUN", "Novelty", "Seen", "build"]
+__all__ = ["RUN", "Novelty", "SeenTexts", "build"]
 
 Novelty = Literal["seen", "new"]
 
 
-class Seen(Runs):
+class SeenTexts(BloomFilter):
     """The filter of a model's training texts, as a judge."""
 
-    def judge(self, text: str, prompt: str = "") -> Novelty:
+    def is_memorised(self, text: str, prompt: str = "") -> Novelty:
         """Whether every run of `text` stands in the training texts; a short text is lengthened from its prompt."""
         letters = fold(text)
         if not letters:
             return "new"
         if len(letters) < RUN:
             letters = (fold(prompt) + letters)[-RUN:]
-        return "seen" if self.known([letters]).all() else "new"
+        return "seen" if self.contains([letters]).all() else "new"

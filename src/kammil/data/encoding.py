@@ -46,7 +46,7 @@ def read_bytes(path: Path) -> bytes:
     return data
 
 
-def decoded(path: Path, data: bytes, encoding: str, newline: str) -> TextIO:
+def decode(path: Path, data: bytes, encoding: str, newline: str) -> TextIO:
     """The text as a stream, decoded piece by piece: the whole never stands in memory as one string."""
     try:
         name = codecs.lookup(encoding).name.removesuffix("-sig")

@@ -20,7 +20,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.data.near_duplicates import RULE, Rule, groups, partners
+from kammil.data.near_duplicates import RULE, Rule, groups, nearest_duplicates
 from kammil.data.shingles import loose_key
 
 SPELLED = Rule(shingle=8, share=0.4, least=16, key=loose_key)
@@ -31,6 +31,6 @@ SAME = Rule(share=0.5, longer=True)
 
 def resembling(texts: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
     """Which texts resemble one of `among`, or another one that does, (N,)."""
-    near = (partners(texts, among, RULE) >= 0) | (partners(texts, among, SPELLED) >= 0)
+    near = (nearest_duplicates(texts, among, RULE) >= 0) | (nearest_duplicates(texts, among, SPELLED) >= 0)
     version = groups(texts, SAME)
     return np.isin(version, version[near])

@@ -27,7 +27,7 @@ _NAMED = 5
 
 
 @dataclass(frozen=True)
-class Given:
+class TextsInMemory:
     """What was handed over."""
 
     texts: tuple[str, ...]
@@ -41,7 +41,7 @@ def is_named(source: Texts) -> bool:
     return isinstance(source, str | PathLike)
 
 
-def take(source: Iterable[object], *, column: str | None = None) -> Given:
+def from_python(source: Iterable[object], *, column: str | None = None) -> TextsInMemory:
     """Read texts that were handed over; `DataError` with one sentence for anything that holds none.
 
     A frame has a `column`: None takes "text", else the only one that holds text. So have rows that are mappings, such
@@ -71,7 +71,7 @@ def take(source: Iterable[object], *, column: str | None = None) -> Given:
     if not any(texts):
         counted = f"{len(texts):,} row{'' if len(texts) == 1 else 's, all'} without one" if texts else "no row at all"
         raise DataError(f"{place} holds no text ({counted}); give texts, or name another column.")
-    return Given(texts, f"{len(texts)} texts" if column is None else f"column {column} of {len(texts)} rows")
+    return TextsInMemory(texts, f"{len(texts)} texts" if column is None else f"column {column} of {len(texts)} rows")
 
 
 def left_out(texts: Sequence[str]) -> str | None:

@@ -109,7 +109,7 @@ def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
     return number[root][unit]
 
 
-def partners(texts: Sequence[str], among: Sequence[str], rule: Rule = RULE) -> Ints:
+def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = RULE) -> Ints:
     """For every text, (N,), the index in `among` of one near-duplicate of it, or -1 where there is none.
 
     A copy (equal `key`) is preferred, the first one. Direct pairs only: a text that resembles nothing in

@@ -19,7 +19,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from kammil.data.encoding import decoded, read_bytes, undecodable
+from kammil.data.encoding import decode, read_bytes, undecodable
 from kammil.data.headers import looks_like_a_text
 from kammil.errors import DataError, MissingExtraError
 from kammil.text import shortened, visible
@@ -44,7 +44,7 @@ class NoRowsError(DataError):
 
 
 @dataclass(frozen=True)
-class Rows:
+class TextColumn:
     """The selected rows of one file, in file order."""
 
     texts: tuple[str, ...]
@@ -70,7 +70,7 @@ def read(
 
 def read_rows(
     path: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8"
-) -> Rows:
+) -> TextColumn:
     r"""Read one column of a file, whose ending says what it is.
 
     A .txt file has one text a line (`\n` or `\r\n`, nothing else ends a line) and takes neither `column` nor
@@ -96,7 +96,7 @@ def read_rows(
         if path.suffix.lower() == ".txt":
             if column is not None or where is not None:
                 raise DataError(f"{path} has no columns; --column and --where need a table such as .tsv or .csv")
-            texts = tuple(line.strip() for line in decoded(path, data, encoding, "\n"))
+            texts = tuple(line.strip() for line in decode(path, data, encoding, "\n"))
         else:
             column, texts = _from_table(path, data, column, where, encoding)
     except UnicodeError:
@@ -104,10 +104,10 @@ def read_rows(
     if not any(texts):
         part = path if column is None else f"column {column!r} of {path}"
         raise DataError(f"{part} holds no text ({len(texts):,} rows, all blank); choose another file or column")
-    return Rows(texts, path, column, hashlib.sha256(data).hexdigest())
+    return TextColumn(texts, path, column, hashlib.sha256(data).hexdigest())
 
 
-def sample_rows() -> Rows:
+def sample_rows() -> TextColumn:
     """The embedded corpus: Levantine short texts, to try things out without a file or a network."""
     with resources.as_file(resources.files("kammil.data").joinpath("sample.txt")) as path:
         return read_rows(path)
@@ -170,7 +170,7 @@ def _clean_csv(path: Path, data: bytes, column: str | None, encoding: str) -> io
     for quoting, ragged in dialects:
         out = io.BytesIO()
         text = io.TextIOWrapper(out, "utf-8", newline="", write_through=True)
-        lines = decoded(path, data, encoding, "")
+        lines = decode(path, data, encoding, "")
         problem = _copy_rows(lines, text, column, "\t" if tab else ",", quoting=quoting, ragged=ragged)
         text.detach()
         if not problem and not out.tell():
@@ -223,7 +223,7 @@ def _as_numbers(column: pl.Series) -> pl.Series:
 def _clean_json(path: Path, data: bytes, encoding: str) -> io.BytesIO:
     """One object a line, checked, in UTF-8; half of a surrogate pair becomes U+FFFD."""
     out = io.BytesIO()
-    for number, line in enumerate(decoded(path, data, encoding, "\n"), start=1):
+    for number, line in enumerate(decode(path, data, encoding, "\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from kammil.data import datasets, readers
-from kammil.data.readers import Rows
+from kammil.data.readers import TextColumn
 from kammil.errors import DataError
 
 SAMPLE = "sample"
@@ -23,7 +23,9 @@ JOINT = "+"
 """Between the names of several data sets or parts: they are read one after the other."""
 
 
-def rows(source: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8") -> Rows:
+def rows(
+    source: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8"
+) -> TextColumn:
     """All selected rows of a file; or of a data set such as `arsentd-lev`, downloaded if it is not there.
 
     `sample` is the embedded corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of
@@ -34,7 +36,7 @@ def rows(source: str | Path, *, column: str | None = None, where: str | None = N
         return readers.read_rows(source, column=column, where=where, encoding=encoding)
     if _several(name):
         read = [rows(part, column=column, where=where) for part in name.split(JOINT)]
-        return Rows(
+        return TextColumn(
             tuple(text for part in read for text in part.texts), Path(name), column, _sum(p.sha256 for p in read)
         )
     if name == SAMPLE:
@@ -57,7 +59,7 @@ def rows(source: str | Path, *, column: str | None = None, where: str | None = N
         sums.append(one.sha256)
     if nothing is not None and not texts:
         raise nothing
-    return Rows(tuple(texts), Path(name), column, _sum(sums))
+    return TextColumn(tuple(texts), Path(name), column, _sum(sums))
 
 
 def texts(
@@ -80,7 +82,7 @@ def _several(name: str) -> bool:
     return JOINT in name and all(part in known for part in name.split(JOINT))
 
 
-def _part(name: str, where: str | None) -> Rows:
+def _part(name: str, where: str | None) -> TextColumn:
     """The rows of one part of the benchmark, in the order in which the split lists them."""
     part = name.partition("/")[2]
     if part not in PARTS:
@@ -89,7 +91,7 @@ def _part(name: str, where: str | None) -> Rows:
         raise DataError(f"{name} is a fixed list of rows, from which --where cannot choose; leave it out.")
     split = benchmark()
     whole = rows(split["dataset"])
-    return Rows(tuple(whole.texts[i] for i in split[part]), Path(name), whole.column, _sum([whole.sha256, name]))
+    return TextColumn(tuple(whole.texts[i] for i in split[part]), Path(name), whole.column, _sum([whole.sha256, name]))
 
 
 def _sum(sums: Iterable[str]) -> str:

@@ -26,7 +26,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Leaks:
+class Leakage:
     """Held-out texts that a model may know by heart from its training part."""
 
     exact: int
@@ -103,13 +103,13 @@ def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
     return [folder / f"{name}{ending}" for name in parts]
 
 
-def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leaks:
+def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
     """Count the held-out texts that training texts repeat, exactly and nearly (`near_duplicates.RULE`)."""
-    source = near_duplicates.partners(held_out_texts, train_texts)
+    source = near_duplicates.nearest_duplicates(held_out_texts, train_texts)
     near = np.flatnonzero(source >= 0).tolist()
     known = {_same(text) for text in train_texts}
     exact = [row for row in near if _same(held_out_texts[row]) in known]
-    return Leaks(
+    return Leakage(
         exact=len(exact),
         near=len(near),
         total=len(held_out_texts),

@@ -5,43 +5,43 @@ A step of a text goes through them in this order: what may follow at all, and pe
 `beam_search` searches for them.
 """
 
-from kammil.decoding.beam_search import search, searching
-from kammil.decoding.constraints import Guide
+from kammil.decoding.beam_search import beam_search, beam_steps
+from kammil.decoding.constraints import Constraints
 from kammil.decoding.filters import (
-    Rows,
+    LogWeights,
+    apply_penalties,
     filters,
     forbid,
+    log_softmax,
     min_p,
-    normalised,
-    penalised,
     temperature,
     top_k,
     top_p,
     typical_p,
 )
-from kammil.decoding.hypothesis import Draft, FinishReason
-from kammil.decoding.options import PRESETS, Decoding
+from kammil.decoding.hypothesis import FinishReason, Hypothesis
+from kammil.decoding.options import PRESETS, DecodingOptions
 from kammil.decoding.samplers import greedy, sample
-from kammil.decoding.sampling import best, draw
+from kammil.decoding.sampling import generate, keep_best
 
 __all__ = [
     "PRESETS",
-    "Decoding",
-    "Draft",
+    "Constraints",
+    "DecodingOptions",
     "FinishReason",
-    "Guide",
-    "Rows",
-    "best",
-    "draw",
+    "Hypothesis",
+    "LogWeights",
+    "apply_penalties",
+    "beam_search",
+    "beam_steps",
     "filters",
     "forbid",
+    "generate",
     "greedy",
+    "keep_best",
+    "log_softmax",
     "min_p",
-    "normalised",
-    "penalised",
     "sample",
-    "search",
-    "searching",
     "temperature",
     "top_k",
     "top_p",

@@ -21,7 +21,7 @@ _NEVER = 1 << 30
 """More characters than any completion has."""
 
 
-class Strings:
+class StringAutomaton:
     """An automaton over ids.
 
     Args:

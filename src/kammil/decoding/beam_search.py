@@ -17,16 +17,18 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.decoding.constraints import Guide, Memory
-from kammil.decoding.hypothesis import Draft
+from kammil.decoding.constraints import Constraints, ConstraintState
+from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
-from kammil.language_model import Ids, LogProbabilities, Runner, State, rows
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, select_rows
 
 
-def search(runner: Runner, guide: Guide, log_probabilities: LogProbabilities, state: State, n: int) -> list[Draft]:
+def beam_search(
+    runner: LanguageModel, guide: Constraints, log_probabilities: LogProbabilities, state: State, n: int
+) -> list[Hypothesis]:
     """At most n different texts, best first, fewer where there are no more; arguments as for `writing.draw`."""
-    steps = searching(runner, guide, log_probabilities, state, n)
+    steps = beam_steps(runner, guide, log_probabilities, state, n)
     while True:
         try:
             next(steps)
@@ -34,9 +36,9 @@ def search(runner: Runner, guide: Guide, log_probabilities: LogProbabilities, st
             return end.value
 
 
-def searching(
-    runner: Runner, guide: Guide, log_probabilities: LogProbabilities, state: State, n: int
-) -> Generator[Callable[[], list[Draft]], None, list[Draft]]:
+def beam_steps(
+    runner: LanguageModel, guide: Constraints, log_probabilities: LogProbabilities, state: State, n: int
+) -> Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]:
     """As `search`, stopping after every step, for those who have other things to do in between.
 
     It gives what tells the best texts until the next step, for those whose time is over: some may have no end yet.
@@ -46,21 +48,21 @@ def searching(
     """
     options = guide.options
     if options.length == 0:
-        return [Draft(options)]
-    live, totals, memory = [Draft(options)], np.zeros(1), guide.memory(1)
-    finished: dict[str, tuple[float, Draft]] = {}
+        return [Hypothesis(options)]
+    live, totals, memory = [Hypothesis(options)], np.zeros(1), guide.initial_state(1)
+    finished: dict[str, tuple[float, Hypothesis]] = {}
     for step in range(1, options.length + 1):
-        weights, ends = guide.weigh(log_probabilities.astype(np.float64), live, memory)
+        weights, ends = guide.apply(log_probabilities.astype(np.float64), live, memory)
         if np.isnan(weights).any():
             raise FolderError(NO_PROBABILITIES)
         scores = totals[:, None] + weights  # (B, V)
         parents, ids, due = _dealt(scores, memory, guide)  # (B * V,) at most
-        going, chosen, ended = list[Draft](), list[int](), 0
+        going, chosen, ended = list[Hypothesis](), list[int](), 0
         for at, (parent, id) in enumerate(zip(parents.tolist(), ids.tolist(), strict=True)):
             if len(going) == options.beams or (step == options.length and ended == options.beams):
                 break
             bits = 0.0 if ends[parent] else -float(log_probabilities[parent, id]) / math.log(2)
-            draft = live[parent].longer(guide.piece(id), bits, due=bool(due[at]))
+            draft = live[parent].extended(guide.piece(id), bits, due=bool(due[at]))
             if draft.reason is None:
                 going.append(draft)
                 chosen.append(at)
@@ -79,20 +81,22 @@ def searching(
         if len(best) == n and best[-1] >= totals.max() / options.length:
             break
         live, memory = going, guide.after(memory, parents[kept], ids[kept])
-        log_probabilities, state = runner.step(ids[kept], rows(state, parents[kept]))
+        log_probabilities, state = runner.step(ids[kept], select_rows(state, parents[kept]))
         yield partial(_best, n, finished.values(), zip(totals / step, live, strict=True))
     return _best(n, finished.values())
 
 
-def _best(n: int, *scored: Iterable[tuple[float, Draft]]) -> list[Draft]:
+def _best(n: int, *scored: Iterable[tuple[float, Hypothesis]]) -> list[Hypothesis]:
     """The n different texts of the highest scores, best first."""
-    different: dict[str, Draft] = {}
+    different: dict[str, Hypothesis] = {}
     for _, draft in sorted(chain(*scored), key=lambda one: -one[0]):
         different.setdefault(draft.text, draft)
     return [*different.values()][:n]
 
 
-def _dealt(scores: NDArray[np.float64], memory: Memory, guide: Guide) -> tuple[Ids, Ids, NDArray[np.bool_]]:
+def _dealt(
+    scores: NDArray[np.float64], memory: ConstraintState, guide: Constraints
+) -> tuple[Ids, Ids, NDArray[np.bool_]]:
     """Extensions in the order they are gone through: their beams, their ids, and whether a forced string is missing.
 
     By their scores; with forced strings, the best of those that miss as many characters each, then all second best.

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.data.bloom import Runs
-from kammil.decoding.automaton import Strings
-from kammil.decoding.filters import Rows, normalised, penalised
-from kammil.decoding.hypothesis import Draft
+from kammil.data.bloom import BloomFilter
+from kammil.decoding.automaton import StringAutomaton
+from kammil.decoding.filters import LogWeights, apply_penalties, log_softmax
+from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.no_copy import NoCopy
-from kammil.decoding.options import Decoding
+from kammil.decoding.options import DecodingOptions
 from kammil.errors import OptionError
 from kammil.language_model import Ids
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
 
 @dataclass(frozen=True)
-class Memory:
+class ConstraintState:
     """What a guide must know of each text that is being written, beside the text."""
 
     counts: NDArray[np.int64]
@@ -31,12 +31,12 @@ class Memory:
     states: Ids
     """Of the automaton, (B,)."""
 
-    def rows(self, which: Ids) -> Memory:
+    def select(self, which: Ids) -> ConstraintState:
         """That of the chosen texts."""
-        return Memory(self.counts[which], self.states[which])
+        return ConstraintState(self.counts[which], self.states[which])
 
 
-class Guide:
+class Constraints:
     """The rules of one call.
 
     Args:
@@ -51,10 +51,10 @@ class Guide:
 
     def __init__(
         self,
-        options: Decoding,
+        options: DecodingOptions,
         vocabulary: CharacterVocabulary,
         never: Sequence[int],
-        runs: Runs | None,
+        runs: BloomFilter | None,
         bias: Mapping[int, float] | None = None,
     ) -> None:
         """Build what the options ask for, and nothing else."""
@@ -64,17 +64,17 @@ class Guide:
         self.pieces = list(vocabulary.pieces)
         for id in (*range(SPECIALS), *never):
             self.pieces[id] = ""
-        self.bias: Rows | None = None
+        self.bias: LogWeights | None = None
         if bias:
             self.bias = np.zeros(vocabulary.size)  # (V,)
             self.bias[list(bias)] = list(bias.values())
         self.counting = options.repetition_penalty != 1 or options.presence_penalty or options.frequency_penalty
-        self.strings: Strings | None = None
+        self.strings: StringAutomaton | None = None
         if options.forbid or options.force:
-            self.strings = Strings(options.forbid, options.force, self.pieces)
+            self.strings = StringAutomaton(options.forbid, options.force, self.pieces)
             needed = int(self.strings.missing(np.zeros(1, np.int64))[0])
             if needed > options.length:
-                raise OptionError(_impossible(options, Strings((), options.force, self.pieces)))
+                raise OptionError(_impossible(options, StringAutomaton((), options.force, self.pieces)))
         self.copying: NoCopy | None = None
         if options.no_copy is not None:
             if runs is None:
@@ -84,22 +84,22 @@ class Guide:
             self.copying = NoCopy(options.no_copy, runs, self.pieces)
 
     @property
-    def plain(self) -> bool:
+    def static_mask(self) -> bool:
         """Whether `weigh` only adds `refused`, which is the same for all calls of a model."""
         return not (self.bias is not None or self.counting or self.strings or self.copying or self.options.min_length)
 
     @property
-    def easy(self) -> bool:
+    def only_temperature(self) -> bool:
         """Whether nothing but `refused` and the temperature decides what may be written: chance may take many steps."""
         o = self.options
-        return self.plain and not (o.top_k is not None or o.top_p < 1 or o.min_p > 0 or o.typical_p < 1)
+        return self.static_mask and not (o.top_k is not None or o.top_p < 1 or o.min_p > 0 or o.typical_p < 1)
 
-    def memory(self, batch: int) -> Memory:
+    def initial_state(self, batch: int) -> ConstraintState:
         """That of texts of which nothing is written yet."""
         counts = np.zeros((batch, self.vocabulary.size if self.counting else 0), np.int64)
-        return Memory(counts, np.zeros(batch, np.int64))
+        return ConstraintState(counts, np.zeros(batch, np.int64))
 
-    def states(self, memory: Memory, parents: Ids, ids: Ids) -> Ids:
+    def states(self, memory: ConstraintState, parents: Ids, ids: Ids) -> Ids:
         """Of the automaton, after one more character each, (B,), of these texts, (B,)."""
         states = memory.states[parents]
         return states if self.strings is None else self.strings.after(states, ids)
@@ -108,17 +108,19 @@ class Guide:
         """Characters needed at least until all forced strings stand, (B,)."""
         return np.zeros_like(states) if self.strings is None else self.strings.missing(states)
 
-    def after(self, memory: Memory, parents: Ids, ids: Ids) -> Memory:
+    def after(self, memory: ConstraintState, parents: Ids, ids: Ids) -> ConstraintState:
         """The memory of the texts made of these parents, (B,), and one more character each, (B,)."""
         counts = memory.counts[parents]
         if self.counting:
             counts[np.arange(len(ids)), ids] += 1
-        return Memory(counts, self.states(memory, parents, ids))
+        return ConstraintState(counts, self.states(memory, parents, ids))
 
-    def weigh(self, rows: Rows, drafts: Sequence[Draft], memory: Memory) -> tuple[Rows, NDArray[np.bool_]]:
+    def apply(
+        self, rows: LogWeights, drafts: Sequence[Hypothesis], memory: ConstraintState
+    ) -> tuple[LogWeights, NDArray[np.bool_]]:
         """Log-weights (B, V) after penalties and refusals; and which texts must end, (B,), since nothing may follow."""
-        before = (rows if self.bias is None else normalised(rows + self.bias)) + self.refused
-        after = penalised(before, memory.counts, self.options) if self.counting else before
+        before = (rows if self.bias is None else log_softmax(rows + self.bias)) + self.refused
+        after = apply_penalties(before, memory.counts, self.options) if self.counting else before
         if self.strings is not None:
             room = np.array([self.options.length - len(draft.bits) for draft in drafts])
             allowed = self.strings.allowed(memory.states, room)
@@ -129,7 +131,7 @@ class Guide:
             after = after.copy()
             after[early, EOS] = -np.inf
         if self.copying is not None:
-            refused = [self.copying.refused(draft.text) for draft in drafts]
+            refused = [self.copying.refused_ids(draft.text) for draft in drafts]
             if any(ids is not None for ids in refused):
                 after = after.copy()
                 for row, ids in zip(after, refused, strict=True):
@@ -147,7 +149,7 @@ class Guide:
         return None if id == EOS else self.pieces[id]
 
 
-def _impossible(options: Decoding, free: Strings) -> str:
+def _impossible(options: DecodingOptions, free: StringAutomaton) -> str:
     """Why the forced strings cannot be written."""
     alone = int(free.missing(np.zeros(1, np.int64))[0])
     named = ", ".join(map(repr, options.force))

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.decoding.options import Decoding
+from kammil.decoding.options import DecodingOptions
 
-Rows = NDArray[np.floating]
-Filter = Callable[[Rows], Rows]
+LogWeights = NDArray[np.floating]
+Filter = Callable[[LogWeights], LogWeights]
 
 
 def forbid(ids: Sequence[int], size: int) -> Filter:
@@ -25,7 +25,7 @@ def forbid(ids: Sequence[int], size: int) -> Filter:
     return lambda rows: rows + barrier
 
 
-def penalised(rows: Rows, counts: NDArray[np.integer], options: Decoding) -> Rows:
+def apply_penalties(rows: LogWeights, counts: NDArray[np.integer], options: DecodingOptions) -> LogWeights:
     """Log-probabilities (B, V) after the penalties for what each row has written so far, counts (B, V); normalised.
 
     `repetition_penalty` is that of CTRL (Keskar et al. 2019, arXiv:1909.05858). There it divides logits, which have no
@@ -35,13 +35,13 @@ def penalised(rows: Rows, counts: NDArray[np.integer], options: Decoding) -> Row
     """
     written = counts > 0
     after = np.where(written, rows * options.repetition_penalty, rows)
-    return normalised(after - options.presence_penalty * written - options.frequency_penalty * counts)
+    return log_softmax(after - options.presence_penalty * written - options.frequency_penalty * counts)
 
 
 def temperature(value: float) -> Filter:
     """Log-probabilities divided by a temperature > 0 (Ackley, Hinton & Sejnowski 1985)."""
 
-    def apply(rows: Rows) -> Rows:
+    def apply(rows: LogWeights) -> LogWeights:
         below = rows - rows.max(axis=-1, keepdims=True)  # the best stay at 0, however small the temperature
         with np.errstate(over="ignore"):
             return below / value
@@ -52,7 +52,7 @@ def temperature(value: float) -> Filter:
 def top_k(k: int) -> Filter:
     """Exactly the k most probable ids; of equals, those with the lower id."""
 
-    def apply(rows: Rows) -> Rows:
+    def apply(rows: LogWeights) -> LogWeights:
         drop = np.argsort(-rows, axis=-1, kind="stable")[:, k:]  # (B, V - k)
         kept = rows.copy()
         np.put_along_axis(kept, drop, -np.inf, axis=-1)
@@ -64,9 +64,9 @@ def top_k(k: int) -> Filter:
 def top_p(p: float) -> Filter:
     """The smallest set of most probable ids whose probability reaches p (Holtzman et al. 2020, arXiv:1904.09751)."""
 
-    def apply(rows: Rows) -> Rows:
+    def apply(rows: LogWeights) -> LogWeights:
         order = np.argsort(-rows, axis=-1, kind="stable")  # (B, V)
-        sorted_p = np.exp(np.take_along_axis(normalised(rows), order, axis=-1))
+        sorted_p = np.exp(np.take_along_axis(log_softmax(rows), order, axis=-1))
         before = np.cumsum(sorted_p, axis=-1) - sorted_p  # probability of all that are more probable
         kept = rows.copy()
         drop = before >= p
@@ -80,7 +80,7 @@ def top_p(p: float) -> Filter:
 def min_p(share: float) -> Filter:
     """What has at least `share` of the most probable id's probability (Nguyen et al. 2024, arXiv:2407.01082)."""
 
-    def apply(rows: Rows) -> Rows:
+    def apply(rows: LogWeights) -> LogWeights:
         floor = rows.max(axis=-1, keepdims=True) + (np.log(share) if share > 0 else -np.inf)
         return np.where(rows >= floor, rows, -np.inf)
 
@@ -94,8 +94,8 @@ def typical_p(mass: float) -> Filter:
     than usual either, so that an overwhelming favourite may go too. Of equals, the lower id comes first.
     """
 
-    def apply(rows: Rows) -> Rows:
-        log_p = normalised(rows)
+    def apply(rows: LogWeights) -> LogWeights:
+        log_p = log_softmax(rows)
         p = np.exp(log_p)
         surprise = np.where(p > 0, -log_p, 0)
         away = np.where(p > 0, np.abs(surprise - (p * surprise).sum(axis=-1, keepdims=True)), np.inf)
@@ -110,7 +110,7 @@ def typical_p(mass: float) -> Filter:
     return apply
 
 
-def filters(options: Decoding) -> list[Filter]:
+def filters(options: DecodingOptions) -> list[Filter]:
     """The filters that the options ask for, in their order: temperature, top-k, top-p, min-p, typical-p.
 
     None at temperature 0.
@@ -131,7 +131,7 @@ def filters(options: Decoding) -> list[Filter]:
     return made
 
 
-def normalised(rows: Rows) -> Rows:
+def log_softmax(rows: LogWeights) -> LogWeights:
     """Rows shifted so that their exponentials sum to one; each row must hold a finite entry."""
     top = rows.max(axis=-1, keepdims=True)
     return rows - top - np.log(np.exp(rows - top).sum(axis=-1, keepdims=True))

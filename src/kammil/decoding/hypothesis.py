@@ -6,34 +6,34 @@ import copy
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kammil.decoding.options import Decoding
+from kammil.decoding.options import DecodingOptions
 from kammil.text import graphemes
 
 FinishReason = Literal["length", "end", "stop"]
 
 
 @dataclass
-class Draft:
+class Hypothesis:
     """One completion on its way."""
 
-    decoding: Decoding
+    decoding: DecodingOptions
     text: str = ""
     bits: list[float] = field(default_factory=list[float])
     """What each character cost under the unfiltered model, those of a stop string too."""
     end_bits: float | None = None
     """What the end cost, if the model ended the text."""
     reason: FinishReason | None = None
-    closed: int = 0
+    sent: int = 0
     """Where the last grapheme that may still grow begins."""
-    floor: int = 0
+    protected: int = 0
     """Where the part of the text begins that may still be cut off: behind what was asked for."""
-    due: bool = False
+    forced_left: bool = False
     """Some forced string is still missing."""
 
     def __post_init__(self) -> None:
         """Nothing is written yet; that may be all that is asked for."""
-        self.floor = self.decoding.min_length
-        self.due = bool(self.decoding.force)
+        self.protected = self.decoding.min_length
+        self.forced_left = bool(self.decoding.force)
         if self.decoding.length == 0:
             self.reason = "length"
 
@@ -43,7 +43,7 @@ class Draft:
         paid = self.bits if self.end_bits is None else [*self.bits, self.end_bits]
         return sum(paid) / len(paid) if paid else 0.0
 
-    def longer(self, character: str | None, bits: float, *, due: bool = False) -> Draft:
+    def extended(self, character: str | None, bits: float, *, due: bool = False) -> Hypothesis:
         """A copy with one more character; this one stays as it is."""
         other = copy.copy(self)
         other.bits = self.bits.copy()
@@ -57,26 +57,26 @@ class Draft:
             return
         self.text += character
         self.bits.append(bits)
-        if self.due:
-            self.floor, self.due = max(self.floor, len(self.text)), due
+        if self.forced_left:
+            self.protected, self.forced_left = max(self.protected, len(self.text)), due
         stops = self.decoding.stop
-        if stops and (found := [at for at in (self.text.find(stop, self.floor) for stop in stops) if at >= 0]):
+        if stops and (found := [at for at in (self.text.find(stop, self.protected) for stop in stops) if at >= 0]):
             self.text, self.reason = self.text[: min(found)], "stop"
         elif len(self.text) >= self.decoding.length:
-            self.text, self.reason = self.text[: max(self.floor, _whole(self.text))], "length"
+            self.text, self.reason = self.text[: max(self.protected, _whole(self.text))], "length"
 
     def safe(self) -> int:
         """Characters that nothing to come can change: no stop string has begun, and the grapheme is closed."""
         if self.reason is not None:
             return len(self.text)
-        open_ = max((_overlap(self.text[self.floor :], s) for s in self.decoding.stop), default=0)
+        open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
         limit = len(self.text) - open_
-        at = self.closed
-        for grapheme in graphemes(self.text[self.closed :]):
+        at = self.sent
+        for grapheme in graphemes(self.text[self.sent :]):
             if at <= limit:
-                self.closed = at
+                self.sent = at
             at += len(grapheme)
-        return self.closed
+        return self.sent
 
 
 def _overlap(text: str, stop: str) -> int:

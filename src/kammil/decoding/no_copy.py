@@ -23,7 +23,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from kammil.data.bloom import RUN, Runs
+from kammil.data.bloom import RUN, BloomFilter
 from kammil.text import fold
 
 _ADDRESS = regex.compile(r"[@＠]|//|www\.", regex.IGNORECASE)
@@ -41,7 +41,7 @@ class NoCopy:
         pieces: the character of each id, (V,); "" for one that cannot be written.
     """
 
-    def __init__(self, k: int, runs: Runs, pieces: Sequence[str]) -> None:
+    def __init__(self, k: int, runs: BloomFilter, pieces: Sequence[str]) -> None:
         """Find out which characters may add letters, and which may change those before them."""
         self._k, self._runs, self._size = k, runs, len(pieces)
         folded = [fold(piece) for piece in pieces]
@@ -53,10 +53,10 @@ class NoCopy:
         widths = sorted({len(folded[id]) for id in others})
         self._others = {n: [(id, pieces[id], folded[id]) for id in others if len(folded[id]) == n] for n in widths}
 
-    def refused(self, text: str) -> NDArray[np.bool_] | None:
+    def refused_ids(self, text: str) -> NDArray[np.bool_] | None:
         """Which ids must not follow a text that holds no such copy, (V,); None if all may."""
         letters = fold(text)[-(self._k + _BACK) :]
-        copied = RUN - 1 + _stretches(self._runs.known([letters]))[0]  # (L - 11,)
+        copied = RUN - 1 + _stretches(self._runs.contains([letters]))[0]  # (L - 11,)
         last = min(len(letters), RUN - 1 if len(copied) == 0 else int(copied[-1]))
         longer: list[tuple[int, str]] = []
         for width, pieces in self._others.items():
@@ -73,7 +73,7 @@ class NoCopy:
         longer = [(id, tail[-(self._k + _BACK) :]) for id, tail in longer]
         for _, group in groupby(sorted(longer, key=lambda one: len(one[1])), key=lambda one: len(one[1])):
             ids, texts = zip(*group, strict=True)
-            most = _stretches(self._runs.known(texts)).max(axis=1, initial=0)  # (N,)
+            most = _stretches(self._runs.contains(texts)).max(axis=1, initial=0)  # (N,)
             refused[list(ids)] = most + RUN - 1 > self._k
         return refused if refused.any() else None
 

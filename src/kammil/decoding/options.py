@@ -12,17 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from kammil.data.bloom import RUN
 from kammil.errors import OptionError
 
-LONGEST = 100_000
+MAX_LENGTH = 100_000
 """Characters of one completion at most."""
-WIDEST = 64
+MAX_BEAMS = 64
 """Beams at most, and completions drawn for one by `best_of`: all of them are stepped in one batch."""
-FORCED = 4
+MAX_FORCED = 4
 """Forced strings at most: which of them stand already is kept for every subset of them."""
-PATTERNS = 20_000
+MAX_PATTERNS = 20_000
 """Characters of all forbidden and forced strings together at most."""
 
 
-class Decoding(BaseModel):
+class DecodingOptions(BaseModel):
     """How a completion is found: by drawing, or, with beams, by searching.
 
     Strings (`stop`, `forbid`, `force`) are matched code point by code point on what is written, never across the seam
@@ -32,9 +32,9 @@ class Decoding(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    length: int = Field(default=30, ge=0, le=LONGEST)
+    length: int = Field(default=30, ge=0, le=MAX_LENGTH)
     """Characters (code points) at most; the notebook's task asks for 30."""
-    min_length: int = Field(default=0, ge=0, le=LONGEST)
+    min_length: int = Field(default=0, ge=0, le=MAX_LENGTH)
     """Characters at least: before, the model cannot end its text, and no stop string counts."""
     temperature: float = Field(default=0.7, ge=0, allow_inf_nan=False)
     """0 takes the most probable character always; 1 samples the model as it is; above 1 flattens it."""
@@ -56,13 +56,13 @@ class Decoding(BaseModel):
     """End before the first of these strings."""
     forbid: tuple[str, ...] = ()
     """Strings that are never written."""
-    force: tuple[str, ...] = Field(default=(), max_length=FORCED)
+    force: tuple[str, ...] = Field(default=(), max_length=MAX_FORCED)
     """Strings that the completion contains, in any order, wherever they fit best; they may overlap."""
-    no_copy: int | None = Field(default=None, ge=RUN, le=LONGEST)
+    no_copy: int | None = Field(default=None, ge=RUN, le=MAX_LENGTH)
     """Letters in a row, as `text.fold` counts them, that may be those of a training text; one more is refused."""
-    beams: int = Field(default=1, ge=1, le=WIDEST)
+    beams: int = Field(default=1, ge=1, le=MAX_BEAMS)
     """Above 1: search for the most probable text with this many at a time; nothing is drawn."""
-    best_of: int = Field(default=1, ge=1, le=WIDEST)
+    best_of: int = Field(default=1, ge=1, le=MAX_BEAMS)
     """Draw this many, and give those with the highest log-probability per character."""
     seed: int = Field(default=0, ge=0, lt=2**64)
     """Same seed, same model, same prompt: same completion."""
@@ -84,8 +84,10 @@ class Decoding(BaseModel):
         for kind, name in (("stop", "stop"), ("forbidden", "forbid"), ("forced", "force")):
             if not all(getattr(made, name)):
                 raise OptionError(f"a {kind} string is empty, but it must hold at least one character.", option=name)
-        if sum(map(len, made.forbid + made.force)) > PATTERNS:
-            raise OptionError(f"forbid and force hold more than {PATTERNS} characters; give fewer or shorter strings.")
+        if sum(map(len, made.forbid + made.force)) > MAX_PATTERNS:
+            raise OptionError(
+                f"forbid and force hold more than {MAX_PATTERNS} characters; give fewer or shorter strings."
+            )
         if made.min_length > made.length:
             raise OptionError(f"min_length is {made.min_length}, but length is {made.length}; it must not be more.")
         if made.beams > 1 and made.best_of > 1:
@@ -97,8 +99,8 @@ class Decoding(BaseModel):
 
 
 _REASONS = {
-    "length": f"it must be a whole number from 0 to {LONGEST}",
-    "min_length": f"it must be a whole number from 0 to {LONGEST}",
+    "length": f"it must be a whole number from 0 to {MAX_LENGTH}",
+    "min_length": f"it must be a whole number from 0 to {MAX_LENGTH}",
     "temperature": "it must be 0 (always the most probable) or more, such as 0.7",
     "top_k": "it must be a whole number of at least 1",
     "top_p": "it must be above 0 and at most 1, such as 0.9",
@@ -109,10 +111,10 @@ _REASONS = {
     "frequency_penalty": "it must be from -2 to 2, such as 0.2",
     "stop": "it must be a list of strings",
     "forbid": "it must be a list of strings",
-    "force": f"it must be a list of at most {FORCED} strings",
+    "force": f"it must be a list of at most {MAX_FORCED} strings",
     "no_copy": f"it must be a whole number of at least {RUN}: shorter runs of the training texts are not kept",
-    "beams": f"it must be a whole number from 1 to {WIDEST}",
-    "best_of": f"it must be a whole number from 1 to {WIDEST}",
+    "beams": f"it must be a whole number from 1 to {MAX_BEAMS}",
+    "best_of": f"it must be a whole number from 1 to {MAX_BEAMS}",
     "seed": f"it must be a whole number from 0 to {2**64 - 1}",
 }
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from kammil.decoding.constraints import Guide
+from kammil.decoding.constraints import Constraints
 from kammil.decoding.filters import filters
-from kammil.decoding.hypothesis import Draft
-from kammil.decoding.samplers import chosen, greedy, sample
+from kammil.decoding.hypothesis import Hypothesis
+from kammil.decoding.samplers import first_above, greedy, sample
 from kammil.errors import FolderError
-from kammil.language_model import Drawing, Ids, LogProbabilities, Runner, State, rows, rows_at_once
+from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 
 Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 """As `Runner.step`."""
@@ -22,15 +22,15 @@ _AT_ONCE = 32
 NO_PROBABILITIES = "the model gives no probabilities; copy the model folder again."
 
 
-def draw(
-    runner: Runner,
-    guide: Guide,
+def generate(
+    runner: LanguageModel,
+    guide: Constraints,
     log_probabilities: LogProbabilities,
     state: State,
     n: int,
     *,
     step: Step | None = None,
-) -> Iterator[list[Draft]]:
+) -> Iterator[list[Hypothesis]]:
     """The drafts of n texts after every step, or after as many as the runner draws at once; the last ones are finished.
 
     Of many texts some are written after the others, where all together would take much memory.
@@ -46,34 +46,39 @@ def draw(
     Draft i depends on the seed and on i alone, not on n.
     """
     options, step = guide.options, step or runner.step
-    drafts = [Draft(options) for _ in range(n)]
+    drafts = [Hypothesis(options) for _ in range(n)]
     if options.length == 0:
         yield drafts
         return
-    if n == 1 and guide.easy:
-        if isinstance(runner, Drawing) and runner.draws(options.temperature):
+    if n == 1 and guide.only_temperature:
+        if isinstance(runner, BulkSampler) and runner.can_sample(options.temperature):
             yield from _drawn(runner, guide, state, drafts[0])
         else:
             yield from _alone(step, guide, log_probabilities, state, drafts[0])
         return
-    together = rows_at_once(runner, n, options.length)
+    together = max_rows(runner, n, options.length)
     for begin in range(0, n, together):
         live = list(range(begin, min(n, begin + together)))
         yield from _several(step, guide, log_probabilities, state, drafts, live)
 
 
 def _several(
-    step: Step, guide: Guide, log_probabilities: LogProbabilities, state: State, drafts: list[Draft], live: list[int]
-) -> Iterator[list[Draft]]:
+    step: Step,
+    guide: Constraints,
+    log_probabilities: LogProbabilities,
+    state: State,
+    drafts: list[Hypothesis],
+    live: list[int],
+) -> Iterator[list[Hypothesis]]:
     """As `draw` for some of the texts, stepped together."""
     options, n = guide.options, len(live)
     narrow = filters(options)
     generators = {i: np.random.default_rng([options.seed, i]) for i in live}
-    memory = guide.memory(n)
+    memory = guide.initial_state(n)
     if n > 1:
-        log_probabilities, state = log_probabilities.repeat(n, axis=0), rows(state, np.zeros(n, np.int64))
+        log_probabilities, state = log_probabilities.repeat(n, axis=0), select_rows(state, np.zeros(n, np.int64))
     while True:
-        choices, ends = guide.weigh(log_probabilities.astype(np.float64), [drafts[i] for i in live], memory)
+        choices, ends = guide.apply(log_probabilities.astype(np.float64), [drafts[i] for i in live], memory)
         for one in narrow:
             choices = one(choices)
         ids = greedy(choices) if options.temperature == 0 else sample(choices, [generators[i] for i in live])
@@ -92,13 +97,13 @@ def _several(
             return
         if len(keep) < len(live):
             live = [live[row] for row in keep.tolist()]
-            ids, state, memory = ids[keep], rows(state, keep), memory.rows(keep)
+            ids, state, memory = ids[keep], select_rows(state, keep), memory.select(keep)
         log_probabilities, state = step(ids, state)  # (live, V)
 
 
 def _alone(
-    step: Step, guide: Guide, log_probabilities: LogProbabilities, state: State, draft: Draft
-) -> Iterator[list[Draft]]:
+    step: Step, guide: Constraints, log_probabilities: LogProbabilities, state: State, draft: Hypothesis
+) -> Iterator[list[Hypothesis]]:
     """As `draw` for one text, the same one, where temperature and chance decide alone: what a person waits for most.
 
     The same arithmetic on one row in place, without what several rows and other options need.
@@ -113,7 +118,7 @@ def _alone(
             row -= row.max()
             with np.errstate(over="ignore"):
                 row /= value
-        id = int(row.argmax()) if value == 0 else chosen(row, generator)
+        id = int(row.argmax()) if value == 0 else first_above(row, generator)
         bits = -float(said[id]) / math.log(2)
         if not math.isfinite(bits):
             raise FolderError(NO_PROBABILITIES)
@@ -124,13 +129,13 @@ def _alone(
         log_probabilities, state = step(np.array([id]), state)  # (1, V)
 
 
-def _drawn(runner: Drawing, guide: Guide, state: State, draft: Draft) -> Iterator[list[Draft]]:
+def _drawn(runner: BulkSampler, guide: Constraints, state: State, draft: Hypothesis) -> Iterator[list[Hypothesis]]:
     """As `draw` for one text, the same one, where the runner draws many characters at once: a draft after all these."""
     options, refused = guide.options, guide.refused
     generator = np.random.default_rng([options.seed, 0])
     while draft.reason is None:
         chances = generator.random(min(_AT_ONCE, options.length - len(draft.text)))
-        ids, paid, state = runner.draw(state, chances, temperature=options.temperature, refused=refused)
+        ids, paid, state = runner.sample(state, chances, temperature=options.temperature, refused=refused)
         bits = paid.astype(np.float64) / -math.log(2) - refused[ids]
         for id, cost in zip(ids.tolist(), bits.tolist(), strict=True):
             if not math.isfinite(cost):
@@ -141,6 +146,6 @@ def _drawn(runner: Drawing, guide: Guide, state: State, draft: Draft) -> Iterato
         yield [draft]
 
 
-def best(drafts: list[Draft], n: int) -> list[Draft]:
+def keep_best(drafts: list[Hypothesis], n: int) -> list[Hypothesis]:
     """The n finished drafts with the most probability per character, best first; of equals, the first drawn."""
     return sorted(drafts, key=lambda draft: draft.mean_bits)[:n]

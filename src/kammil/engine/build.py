@@ -18,7 +18,7 @@ PORTABLE = "KAMMIL_PORTABLE"
 
 
 @lru_cache(1)
-def library() -> ctypes.CDLL | None:
+def load_native() -> ctypes.CDLL | None:
     """The best build that this machine can run; None where there is none, or where it is not wanted."""
     if os.environ.get(PORTABLE) or not build(0).is_file():
         return None
@@ -30,9 +30,9 @@ def library() -> ctypes.CDLL | None:
         return None
 
 
-def engine() -> str:
+def engine_name() -> str:
     """Which engine runs blends and GRUs here, in a sentence."""
-    if library():
+    if load_native():
         return "Blends and GRUs run in the compiled engine."
     if os.environ.get(PORTABLE):
         return f"Blends and GRUs run in the portable engine, since {PORTABLE} is set; without it they may be faster."

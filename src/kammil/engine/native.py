@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from kammil.engine.quantization import rounded
-from kammil.engine.weights import STEPS, Layer, Panel, inward, present
+from kammil.engine.quantization import quantize_rows
+from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.ngrams.adaptive import LEVELS, Level
+from kammil.ngrams.adaptive import LEVELS, SortedCounts
 from kammil.ngrams.contexts import WORD_KINDS
 from kammil.ngrams.features import Floats
-from kammil.ngrams.index import Ledger
+from kammil.ngrams.index import CountIndex
 from kammil.ngrams.text_cache import WINDOW
 from kammil.vocabulary import EOS
 
@@ -71,13 +71,13 @@ class _Model(ctypes.Structure):
     ]
 
 
-def suits(ledger: Ledger) -> bool:
+def suits(ledger: CountIndex) -> bool:
     """Whether the numbers of the tables are of the types that the code knows; rarely one takes more than 16 bits."""
-    table = ledger.layout
-    return table.lost.dtype == table.ids.dtype == table.counts.dtype == np.uint16
+    table = ledger.arrays
+    return table.pruned.dtype == table.ids.dtype == table.counts.dtype == np.uint16
 
 
-class Compiled:
+class NativeEngine:
     """Reads ids, as `Portable` does; or a GRU alone, whose experts are none.
 
     Args:
@@ -89,10 +89,15 @@ class Compiled:
     """
 
     def __init__(
-        self, code: ctypes.CDLL, layers: Sequence[Layer], bias: Floats, size: int, panel: Panel | None = None
+        self,
+        code: ctypes.CDLL,
+        layers: Sequence[GRUWeights],
+        bias: Floats,
+        size: int,
+        panel: BlendWeights | None = None,
     ) -> None:
         """Lay the weights out."""
-        self._code, self._learnt = code, panel.learnt if panel else None
+        self._code, self._learnt = code, panel.adaptive if panel else None
         self._size, self._width = size, sum(len(layer.recurrent) for layer in layers)
         self._columns = len(panel.columns) if panel else 0
         self._kinds, self._longest = (len(panel.contexts.kinds), panel.contexts.longest) if panel else (0, 0)
@@ -103,8 +108,8 @@ class Compiled:
         networks = [
             _Network(
                 self._matrix(layer.recurrent),
-                self._matrix(layer.outward),
-                *(self._at(part, np.float16) for part in inward(layer)),
+                self._matrix(layer.output),
+                *(self._at(part, np.float16) for part in input_gates(layer)),
             )
             for layer in layers
         ]
@@ -114,12 +119,12 @@ class Compiled:
             networks=len(layers),
             hidden=len(layers[0].recurrent),
             gate=wide,
-            tables=panel.ledger.counted // self._kinds if panel else 0,
+            tables=panel.index.table_experts // self._kinds if panel else 0,
             kinds=self._kinds,
             columns=self._columns,
             longest=self._longest,
-            window=panel.ledger.layout.window if panel else 0,
-            larger=len(panel.ledger.layout.larger[0]) if panel else 0,
+            window=panel.index.arrays.window if panel else 0,
+            larger=len(panel.index.arrays.larger[0]) if panel else 0,
             words=panel is not None and any(name in WORD_KINDS for name in panel.contexts.kinds),
             network=self._networks,
             **arrays,
@@ -127,20 +132,20 @@ class Compiled:
         self._address = ctypes.addressof(self._model)
         weakref.finalize(self, _close, code, self._model).atexit = False  # a thread may be at work to the end
 
-    def _of(self, bias: Floats, size: int, panel: Panel) -> dict[str, int]:
+    def _of(self, bias: Floats, size: int, panel: BlendWeights) -> dict[str, int]:
         """Where all stands that the experts need."""
-        contexts, gate, table = panel.contexts, panel.gate, panel.ledger.layout
-        bias, heard = present(bias, gate, size)
+        contexts, gate, table = panel.contexts, panel.gate, panel.index.arrays
+        bias, heard = fold_absent_feature(bias, gate, size)
         arrays = {
             "bias": (bias, np.float32),
             "heard": (heard, np.float32),
             "trust": (gate.trust.T, np.float32),
             "trust_bias": (gate.bias, np.float32),
             "logs": (np.log1p(10 * np.arange(_COMMON)), np.float32),
-            "believed": (panel.learnt.believed, np.float32),
+            "believed": (panel.adaptive.believed, np.float32),
             "numbers": (contexts.numbers, np.uint64),
             "salts": (contexts.salts, np.uint64),
-            "recipe": ([n or -1 - WORD_KINDS.index(name) for name, n in contexts.recipe], np.int64),
+            "recipe": ([n or -1 - WORD_KINDS.index(name) for name, n in contexts.spec], np.int64),
             "in_word": (contexts.in_word, np.uint8),
             "column": (panel.columns, np.int64),
             "shifts": (table.shifts, np.uint32),
@@ -148,7 +153,7 @@ class Compiled:
             "index": (table.index, np.uint32),
             "keys": (table.keys, np.uint32),
             "starts": (table.starts, np.uint32),
-            "lost": (table.lost, np.uint16),
+            "lost": (table.pruned, np.uint16),
             "ids": (table.ids, np.uint16),
             "counts": (table.counts, np.uint16),
             "larger_at": (table.larger[0], np.int64),
@@ -206,17 +211,17 @@ class Compiled:
         return shares, self._state(made, batch, rest)
 
     @property
-    def _levels(self) -> tuple[Level, ...]:
+    def _levels(self) -> tuple[SortedCounts, ...]:
         """What was learnt; whoever asks holds it until the code has read it, since the next text makes others."""
-        return self._learnt.levels if self._learnt else (Level(),) * LEVELS
+        return self._learnt.levels if self._learnt else (SortedCounts(),) * LEVELS
 
-    def _message(self, ids: Ids, state: State, last: int, levels: Sequence[Level]) -> bytes:
+    def _message(self, ids: Ids, state: State, last: int, levels: Sequence[SortedCounts]) -> bytes:
         """What the code is asked, one after the other; as one piece of memory it needs one address, and to ask NumPy
         for one takes a microsecond."""
         batch, time = ids.shape
         hidden, recent, words, marks, line = state
         length = line.shape[1]
-        where = (n for level in levels for n in level.address)
+        where = (n for level in levels for n in level.addresses)
         message: list[Any] = [_CALL.pack(batch, time, last, length, *where)]
         for array, kind in (
             (ids, _INT),
@@ -246,14 +251,14 @@ class Compiled:
 
     def _matrix(self, weights: Floats) -> _Matrix:
         """Weights (inner, N) in whole numbers, by columns, padded with zeros."""
-        whole, scales = rounded(weights.T)  # (N, inner), (N,)
+        whole, scales = quantize_rows(weights.T)  # (N, inner), (N,)
         columns, inner = (-(-size // many) * many for size, many in zip(whole.shape, (_COLUMNS, _INNER), strict=True))
         padded = np.zeros((columns, inner), np.int8)
         padded[: whole.shape[0], : whole.shape[1]] = whole
         worth = np.zeros(columns, np.float32)
-        worth[: len(scales)] = scales / np.float32(STEPS)
+        worth[: len(scales)] = scales / np.float32(STATE_MAX)
         blocks = padded.reshape(columns // _COLUMNS, _COLUMNS, inner // _INNER, _INNER).swapaxes(1, 2)
-        offsets = padded.sum(axis=1, dtype=np.int32) * np.int32(STEPS + 1)
+        offsets = padded.sum(axis=1, dtype=np.int32) * np.int32(STATE_MAX + 1)
         arrays = (blocks, np.int8), (worth, np.float32), (offsets, np.int32)
         return _Matrix(*(self._at(*array) for array in arrays), inner, columns)
 

@@ -18,26 +18,26 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Arrays = Mapping[str, NDArray[np.generic]]
 
-MOST = 63
+WEIGHT_MAX = 63
 """Largest whole number. 7 bits, not 8: processors without VNNI add pairs of products in 16 bits, which 255 * 63 * 2
 fits and 255 * 127 * 2 does not."""
 _ROWS = 128
 """Rows rounded at a time: what is in between needs little memory."""
 _WHOLE, _SCALES, _SHAPE = ".whole", ".scales", ".shape"
-_COARSEST = 1e6
+_MAX_SCALE = 1e6
 """Largest scale: no weights are as large as that."""
 _LARGEST = 1 << 26
 """Numbers in the largest matrix that is opened."""
-_ALL = 1 << 27
+_MAX_NUMBERS = 1 << 27
 """Numbers in all of them: half a gigabyte once they are unpacked, of which a folder may hold a thousandth."""
 
 
-def rounded(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
+def quantize_rows(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
     """Weights (R, C) as whole numbers, and what one of them is worth in each row, (R,)."""
     whole, scales = np.empty(weights.shape, np.int8), np.ones(len(weights), np.float32)
     for begin in range(0, len(weights), _ROWS):
         part = slice(begin, begin + _ROWS)
-        most = np.abs(weights[part]).max(axis=1, initial=0) / np.float32(MOST)
+        most = np.abs(weights[part]).max(axis=1, initial=0) / np.float32(WEIGHT_MAX)
         scales[part][most > 0] = most[most > 0]
         whole[part] = np.rint(weights[part] / scales[part, None])
     return whole, scales
@@ -50,7 +50,7 @@ def pack(weights: Arrays, names: Collection[str]) -> dict[str, NDArray[np.generi
         if name not in names:
             made[name] = value
             continue
-        whole, scales = rounded(value.astype(np.float32))
+        whole, scales = quantize_rows(value.astype(np.float32))
         made[name + _WHOLE] = np.frombuffer(zlib.compress(whole.tobytes(), 9), np.uint8)
         made[name + _SCALES], made[name + _SHAPE] = scales, np.array(whole.shape, np.int64)
     return made
@@ -60,7 +60,7 @@ def unpack(arrays: Arrays) -> dict[str, NDArray[np.generic]]:
     """The arrays that were packed, their matrices in single precision; `ValueError` for what `pack` does not make."""
     made = {name: value for name, value in arrays.items() if not name.endswith((_WHOLE, _SCALES, _SHAPE))}
     names = [name.removesuffix(_WHOLE) for name in arrays if name.endswith(_WHOLE)]
-    if sum(math.prod(_sizes(arrays, name)) for name in names) > _ALL:
+    if sum(math.prod(_sizes(arrays, name)) for name in names) > _MAX_NUMBERS:
         raise ValueError("there are more weights than in any model of ours")
     for name in names:
         if name in made:
@@ -83,7 +83,7 @@ def _matrix(arrays: Arrays, name: str) -> Floats:
     whole, scales = (arrays.get(name + part, np.zeros(0)) for part in (_WHOLE, _SCALES))
     if scales.shape != (sizes[0],):
         raise ValueError(f"{name} says no size that it may have")
-    if scales.dtype != np.float32 or not (scales.min() >= 0 and scales.max() <= _COARSEST):
+    if scales.dtype != np.float32 or not (scales.min() >= 0 and scales.max() <= _MAX_SCALE):
         raise ValueError(f"{name} holds something else than weights")
     stream, size = zlib.decompressobj(), sizes[0] * sizes[1]
     try:

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.quantization import MOST, rounded
-from kammil.engine.weights import STEPS, Layer, Panel, inward, present
+from kammil.engine.quantization import WEIGHT_MAX, quantize_rows
+from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates
 from kammil.language_model import Ids, LogProbabilities, State
 from kammil.ngrams.count_table import keys_of
-from kammil.ngrams.features import CLUES, FEATURES, Floats
-from kammil.ngrams.index import Known
-from kammil.ngrams.text_cache import History
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
+from kammil.ngrams.index import IndexMatches
+from kammil.ngrams.text_cache import TextCache
 
 
 def sigmoid(x: Floats) -> Floats:
@@ -81,31 +81,31 @@ class QuantizedProduct:
 
     def __init__(self, weights: Sequence[Floats]) -> None:
         """Round them."""
-        whole, scales = zip(*(rounded(matrix.T) for matrix in weights), strict=True)  # (N, H), (N,) each
-        number = np.float32 if STEPS * MOST * len(weights[0]) < 1 << 24 else np.float64
+        whole, scales = zip(*(quantize_rows(matrix.T) for matrix in weights), strict=True)  # (N, H), (N,) each
+        number = np.float32 if STATE_MAX * WEIGHT_MAX * len(weights[0]) < 1 << 24 else np.float64
         self._weights = np.stack([matrix.T for matrix in whole]).astype(number, order="C")  # (M, H, N)
-        self._scales = np.stack(scales)[:, None] / np.float32(STEPS)  # (M, 1, N)
+        self._scales = np.stack(scales)[:, None] / np.float32(STATE_MAX)  # (M, 1, N)
 
     def __call__(self, x: Floats) -> Floats:
         """(M, B, H) between -1 and 1, to (M, B, N)."""
-        steps = np.rint(x * np.float32(STEPS)).astype(self._weights.dtype, copy=False)
+        steps = np.rint(x * np.float32(STATE_MAX)).astype(self._weights.dtype, copy=False)
         return np.matmul(steps, self._weights).astype(np.float32, copy=False) * self._scales
 
 
 class QuantizedGRUs:
     """M GRUs of one size that read the same ids."""
 
-    def __init__(self, layers: Sequence[Layer]) -> None:
+    def __init__(self, layers: Sequence[GRUWeights]) -> None:
         """Round the weights."""
         self.networks, self.hidden = len(layers), len(layers[0].recurrent)
         self._recurrent = QuantizedProduct([layer.recurrent for layer in layers])
-        self._outward = QuantizedProduct([layer.outward for layer in layers])
+        self._outward = QuantizedProduct([layer.output for layer in layers])
         h = self.hidden
-        size = len(layers[0].inward)
+        size = len(layers[0].input)
         self._inward = np.empty((self.networks, size, 3 * h), np.float16)
         self._bias = np.empty((self.networks, 1, h), np.float32)
         for network, layer in enumerate(layers):
-            gates, new = inward(layer)
+            gates, new = input_gates(layer)
             self._inward[network, :, : 2 * h], self._inward[network, :, 2 * h :] = gates[:, : 2 * h], new
             self._bias[network] = gates[:1, 2 * h :]  # the same for every id
 
@@ -127,21 +127,23 @@ class ReferenceEngine:
     """Reads ids: hashes contexts, looks them up, steps the networks and mixes; or steps a GRU alone.
 
     Args:
-        layers: M networks, whose `outward` is of the scores and of what their own gates hear, (H, V + G).
+        layers: M networks, whose `output` is of the scores and of what their own gates hear, (H, V + G).
         bias: (V + M * G,): of these, the networks taken together.
         size: V.
         panel: the experts; None for a GRU alone.
     """
 
-    def __init__(self, layers: Sequence[Layer], bias: Floats, size: int, panel: Panel | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[GRUWeights], bias: Floats, size: int, panel: BlendWeights | None = None
+    ) -> None:
         """Round the weights, and fold into the bias what an expert says that knows nothing."""
         self._size, self._panel, self._bias = size, panel, bias
         self._networks = QuantizedGRUs(layers)
         if panel is not None:
             self._experts = panel.gate.experts
-            self._history = History(len(panel.columns))
-            self._bias, heard = present(bias, panel.gate, size)
-            self._heard = heard.reshape(CLUES * self._experts, -1)  # (K * CLUES, M * G)
+            self._history = TextCache(len(panel.columns))
+            self._bias, heard = fold_absent_feature(bias, panel.gate, size)
+            self._heard = heard.reshape(GATE_FEATURES * self._experts, -1)  # (K * GATE_FEATURES, M * G)
 
     def read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
@@ -175,26 +177,26 @@ class ReferenceEngine:
         )
         return hidden, scores, asked
 
-    def _look_up(self, panel: Panel, ids: Ids, state: State, last: int) -> tuple[Known, State]:
+    def _look_up(self, panel: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, State]:
         """What the experts know of the last positions, and the state of contexts and text cache after ids."""
         batch, time = ids.shape
         _, recent, words, *history = state
-        hashes, context = panel.contexts.read(ids, (recent, words))
+        hashes, context = panel.contexts.hash_contexts(ids, (recent, words))
         keys = keys_of(hashes)  # (B, T, K)
-        entries, history = self._history.read(ids, keys[..., panel.columns], tuple(history), last=last)
-        counted = panel.ledger.counted
-        cached = Known.of(
-            entries.places, entries.ids, entries.counts.astype(np.int64), len(panel.columns), counted, self._experts
+        entries, history = self._history.look_up(ids, keys[..., panel.columns], tuple(history), last=last)
+        counted = panel.index.table_experts
+        cached = IndexMatches.of(
+            entries.flat_index, entries.ids, entries.counts.astype(np.int64), len(panel.columns), counted, self._experts
         )
         if not last:
             return cached, (*context, *history)
         flat = keys[:, time - last :].reshape(batch * last, -1)  # (P, K)
-        known = panel.ledger.read(flat)
-        if len(panel.learnt):
-            known = panel.learnt.over(known, flat, self._experts)
-        return known.and_(cached), (*context, *history)
+        known = panel.index.look_up(flat)
+        if len(panel.adaptive):
+            known = panel.adaptive.look_up(known, flat, self._experts)
+        return known.extended(cached), (*context, *history)
 
-    def _weigh(self, panel: Panel, asked: Floats, known: Known) -> tuple[NDArray[np.int64], Floats]:
+    def _weigh(self, panel: BlendWeights, asked: Floats, known: IndexMatches) -> tuple[NDArray[np.int64], Floats]:
         """Of each follower, (N,): which position and expert know it (position * K + expert), and what is added to its
         score."""
         places, widths, lost = known.contexts
@@ -204,17 +206,16 @@ class ReferenceEngine:
         begins = widths.cumsum() - widths
         totals = np.add.reduceat(counts, begins) + lost.astype(np.float32)  # (n,)
         distinct = (widths + lost).astype(np.float32)
-        clues = np.zeros((len(asked) * self._experts, CLUES), np.float32)
-        rows = np.empty((len(places), CLUES), np.float32)  # in the order of `Evidence.clues`
+        clues = np.zeros((len(asked) * self._experts, GATE_FEATURES), np.float32)
+        rows = np.empty((len(places), GATE_FEATURES), np.float32)  # in the order of `ExpertFeatures.clues`
         rows[:, 0], rows[:, 1] = np.log1p(totals), np.log1p(distinct)
         rows[:, 2] = np.maximum.reduceat(counts, begins) / totals
         rows[:, 3], rows[:, 4] = 1, distinct == 1
         clues[places] = rows
-        inner = np.maximum(
-            asked + clues.reshape(len(asked), self._experts * CLUES) @ self._heard, np.float32(0)
-        )  # (P, M * G)
-        trust = (inner @ panel.gate.trust + panel.gate.bias).reshape(-1, FEATURES).take(places, axis=0)  # (n, FEATURES)
+        heard = asked + clues.reshape(len(asked), self._experts * GATE_FEATURES) @ self._heard  # (P, M * G)
+        trust = np.maximum(heard, np.float32(0)) @ panel.gate.trust + panel.gate.bias  # (P, K * SCORE_FEATURES)
+        trust = trust.reshape(-1, SCORE_FEATURES).take(places, axis=0)  # (n, SCORE_FEATURES)
         trust[:, 1] /= totals
-        each = trust.repeat(widths, axis=0)  # (N, FEATURES)
+        each = trust.repeat(widths, axis=0)  # (N, SCORE_FEATURES)
         added = each[:, 0] * np.log1p(counts * np.float32(10)) + each[:, 1] * counts
         return places.repeat(widths), added if known.beyond is None else added + known.beyond

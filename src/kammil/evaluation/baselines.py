@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.errors import FolderError
-from kammil.language_model import Ids, LogProbabilities, Runner, State
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import EOS, UNK, CharacterVocabulary
@@ -24,7 +24,7 @@ ORDER = 3
 _NGRAM = "ngram."
 
 
-class UnigramRunner(Runner):
+class UnigramModel(LanguageModel):
     """The same distribution everywhere: how often each id occurs."""
 
     def __init__(self, counts: NDArray[np.generic]) -> None:
@@ -45,11 +45,11 @@ class UnigramRunner(Runner):
         """V."""
         return len(self._row)
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """Nothing to remember, for B rows."""
         return (np.zeros((batch, 0)),)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """The one row, (B, last, V)."""
         shape = (*ids.shape[:1], ids.shape[1] if last is None else last, len(self._row))
         return np.broadcast_to(self._row, shape), state
@@ -66,13 +66,13 @@ def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
     return arrays | {_NGRAM + name: value for name, value in artifacts.weights.items()}
 
 
-def runners(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, Runner]:
+def runners(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, LanguageModel]:
     """The baselines of V ids, ready to be evaluated like any model; `FolderError` for foreign arrays."""
     weights = {k.removeprefix(_NGRAM): v for k, v in arrays.items() if k.startswith(_NGRAM)}
     try:
-        made: dict[str, Runner] = {
-            "unigram": UnigramRunner(arrays["unigram"]),
-            f"{ORDER}-gram": ngram_model.NGramRunner(ngram_model.NGramSettings(order=ORDER), weights),
+        made: dict[str, LanguageModel] = {
+            "unigram": UnigramModel(arrays["unigram"]),
+            f"{ORDER}-gram": ngram_model.NGramModel(ngram_model.NGramSettings(order=ORDER), weights),
         }
     except (KeyError, ValueError) as error:
         raise FolderError(f"baselines.safetensors does not fit ({error}); copy the model folder again.") from error

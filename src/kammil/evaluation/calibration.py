@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.evaluation.bootstrap import Array, Figure, Statistic, estimates
+from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates
 
 BINS = 10
 """Of equal width: they show the rare, very probable suggestions too. On lev30/validation their error is 1.0 %; that of
@@ -37,7 +37,7 @@ class Bin:
 class Calibration:
     """How far probabilities can be believed."""
 
-    error: Figure | None
+    error: Interval | None
     """Expected calibration error, 0 to 1, with its 95 % interval over texts; None without any suggestion."""
     bins: tuple[Bin, ...]
     """From the least probable to the most, those that hold something."""

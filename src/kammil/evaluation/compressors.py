@@ -28,7 +28,7 @@ _MEMORY = 1 << 28
 
 
 @dataclass(frozen=True)
-class Weighed:
+class CompressedBits:
     """What PPMd paid for each text."""
 
     order: int
@@ -39,7 +39,9 @@ class Weighed:
     """(N,): for the text and its separator."""
 
 
-def ppmd(train: Sequence[str], validation: Sequence[str], test: Sequence[str], targets: Sequence[slice]) -> Weighed:
+def ppmd(
+    train: Sequence[str], validation: Sequence[str], test: Sequence[str], targets: Sequence[slice]
+) -> CompressedBits:
     """Weigh test texts, none empty, and the target in each; `MissingExtraError` without pyppmd."""
     separator = _separator([*train, *validation, *test])
     past = _encoded(train, separator)
@@ -50,7 +52,7 @@ def ppmd(train: Sequence[str], validation: Sequence[str], test: Sequence[str], t
         for part in (text[: target.start], text[target], text[target.stop :] + separator):
             pieces.append(part.encode("utf-8", "surrogatepass"))
     grown = 8.0 * np.array(_grown(order, past, pieces)).reshape(len(test), 3)
-    return Weighed(order, grown[:, 1], grown.sum(axis=1))
+    return CompressedBits(order, grown[:, 1], grown.sum(axis=1))
 
 
 def _grown(order: int, past: bytes, pieces: Sequence[bytes]) -> list[int]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kammil.evaluation.metrics import traces_of
-from kammil.language_model import Artifacts, Ids, Runner, Settings
+from kammil.evaluation.metrics import score_sides
+from kammil.language_model import Artifacts, Ids, LanguageModel, Settings
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import CharacterVocabulary
@@ -20,7 +20,7 @@ _CHARACTERS = 2_000_000
 
 
 @dataclass(frozen=True)
-class Rival:
+class BetterCounter:
     """A counter that is ahead."""
 
     settings: Settings
@@ -31,20 +31,20 @@ class Rival:
     """Those of the model that it was compared with."""
 
 
-def ahead(
-    runner: Runner, vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Sequence[str]
-) -> Rival | None:
+def better_counter(
+    runner: LanguageModel, vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Sequence[str]
+) -> BetterCounter | None:
     """The counter of these texts, if it needs fewer bits for the validation texts than the running side does."""
     if sum(map(len, train)) > _CHARACTERS:
         return None
     encoded = [vocabulary.encode(text) for text in validation]
     settings, artifacts = ngram_counting.fit(train, encoded, vocabulary.size, ngram_model.NGramSettings())
-    theirs = _bits(ngram_model.NGramRunner(settings, artifacts.weights), vocabulary, validation)
+    theirs = _bits(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
     ours = _bits(runner, vocabulary, validation)
-    return Rival(settings, artifacts, theirs, ours) if theirs < ours else None
+    return BetterCounter(settings, artifacts, theirs, ours) if theirs < ours else None
 
 
-def _bits(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:
+def _bits(runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:
     """Per character and end of text, unknown characters charged in full."""
-    traces = traces_of(runner, vocabulary, texts)
+    traces = score_sides(runner, vocabulary, texts)
     return sum(float(trace.bits.sum()) for trace in traces) / sum(len(trace.bits) for trace in traces)

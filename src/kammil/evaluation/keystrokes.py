@@ -36,14 +36,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import SURE
-from kammil.completion.suggestions import THRESHOLD
+from kammil.completion.ghost_text import MIN_GHOST_PROBABILITY
+from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
-from kammil.evaluation.bootstrap import Array, Figure, Statistic, estimates, quotient, ratio
+from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient, ratio
 from kammil.evaluation.calibration import Calibration, calibration
-from kammil.evaluation.suggestion_hits import Offered, offers, word_ends
-from kammil.language_model import Runner
+from kammil.evaluation.suggestion_hits import SuggestedTexts, suggestion_hits, word_ends
+from kammil.language_model import LanguageModel
 from kammil.spacing import gives_way, space_after, stays
 from kammil.text import words
 from kammil.vocabulary import CharacterVocabulary
@@ -60,24 +60,24 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Saved:
+class Savings:
     """What one kind of help saves."""
 
-    keystrokes: Figure | None
+    keystrokes: Interval | None
     """Share of the keys."""
-    precision: Figure | None
+    precision: Interval | None
     """Share of the suggestions (lists) shown that were taken."""
-    words: Figure | None
+    words: Interval | None
     """Share of the words that were taken, not typed to their ends."""
 
 
 @dataclass(frozen=True)
-class Helped:
+class TypingSavings:
     """What one model saves."""
 
-    lists: dict[int, Saved]
+    lists: dict[int, Savings]
     """By W."""
-    ghost: Saved
+    ghost: Savings
     calibration: Calibration
     """Of the first suggestion at every place of the texts where there is one."""
     proven: float
@@ -87,16 +87,16 @@ class Helped:
 
 
 @dataclass(frozen=True)
-class Typing:
+class TypingReport:
     """Typing texts with a model's help."""
 
     texts: int
     characters: int
     threshold: float
-    ceiling: Figure | None
+    ceiling: Interval | None
     """Keystrokes saved by a model that knows every word."""
-    model: Helped
-    baselines: dict[str, Helped]
+    model: TypingSavings
+    baselines: dict[str, TypingSavings]
 
     def to_dict(self) -> dict[str, Any]:
         """Builtins only, for JSON."""
@@ -104,8 +104,8 @@ class Typing:
 
 
 def simulate(
-    model: Completer, texts: Sequence[str], *, threshold: float = THRESHOLD, most: int | None = MOST
-) -> Typing:
+    model: Completer, texts: Sequence[str], *, threshold: float = MIN_PROBABILITY, most: int | None = MOST
+) -> TypingReport:
     """Type texts with the help of a model, and with that of its baseline.
 
     Args:
@@ -121,16 +121,16 @@ def simulate(
         raise DataError("there is no text to type; name a file that has some.")
     if most is not None and len(seen_as) > most:
         seen_as = [seen_as[i * len(seen_as) // most] for i in range(most)]
-    rivals: Mapping[str, Runner] = {}
+    rivals: Mapping[str, LanguageModel] = {}
     if model.model is not None:
         rivals = runners(model.model.baselines, model.vocabulary.size)
     ceiling = keystrokes_saved(every_word_known(seen_as))
-    return Typing(
+    return TypingReport(
         texts=len(seen_as),
         characters=int(ceiling[:, 1].sum()),
         threshold=threshold,
         ceiling=ratio(*ceiling.T),
-        model=_helped(model.runner, model.vocabulary, seen_as, threshold),
+        model=_helped(model.language_model, model.vocabulary, seen_as, threshold),
         baselines={
             name: _helped(runner, model.vocabulary, seen_as, threshold)
             for name, runner in rivals.items()
@@ -140,30 +140,30 @@ def simulate(
 
 
 @dataclass(frozen=True)
-class Writings:
+class TypingRuns:
     """What a writer did with each kind of a model's help; `typed` says what the columns are."""
 
     lists: dict[int, Array]
     """By W, (N, 5)."""
     ghost: Array
     """(N, 5)."""
-    offered: Offered
+    offered: SuggestedTexts
     """What was suggested."""
 
 
 def write(
-    runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float = THRESHOLD
-) -> Writings:
+    runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float = MIN_PROBABILITY
+) -> TypingRuns:
     """Type texts, as the model sees them, with each kind of help."""
-    offered = offers(runner, vocabulary, texts, max(WIDTHS), threshold)
+    offered = suggestion_hits(runner, vocabulary, texts, max(WIDTHS), threshold)
     shown: list[Flags] = [of.probabilities[:, 0] > 0 for of in offered.texts]
     right: dict[int, list[Flags]] = {
         width: [np.logical_or.reduce(of.right[:, :width], axis=1) for of in offered.texts] for width in WIDTHS
     }
     spaced: list[Flags] = [of.spaced for of in offered.texts]
-    return Writings(
+    return TypingRuns(
         {width: typed(texts, hits, shown, spaced) for width, hits in right.items()},
-        typed(texts, *_ghosts(offers(runner, vocabulary, texts, 1, SURE))),
+        typed(texts, *_ghosts(suggestion_hits(runner, vocabulary, texts, 1, MIN_GHOST_PROBABILITY))),
         offered,
     )
 
@@ -218,14 +218,16 @@ def typed(texts: Sequence[str], right: Sequence[Flags], shown: Sequence[Flags], 
     return made
 
 
-def _ghosts(offered: Offered) -> tuple[list[Flags], list[Flags], list[Flags]]:
+def _ghosts(offered: SuggestedTexts) -> tuple[list[Flags], list[Flags], list[Flags]]:
     """Where the first word of the ghost text is right, where there is any, and where behind the page's space, (T + 1,)
     each. A word that would stand twice, one place in 700, is counted as shown here, though it is not."""
     texts = offered.texts
     return [of.right[:, 0] for of in texts], [of.probabilities[:, 0] > 0 for of in texts], [of.spaced for of in texts]
 
 
-def _helped(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float) -> Helped:
+def _helped(
+    runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], threshold: float
+) -> TypingSavings:
     """Everything about one model."""
     made = write(runner, vocabulary, texts, threshold)
     statistics = [
@@ -234,9 +236,9 @@ def _helped(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str
         for columns in (keystrokes_saved(writing), precision(writing), writing[:, [3, 4]])
     ]
     figures = [estimate.figure() for estimate in estimates(statistics)]
-    ghost, *lists = [Saved(*figures[i : i + 3]) for i in range(0, len(figures), 3)]
+    ghost, *lists = [Savings(*figures[i : i + 3]) for i in range(0, len(figures), 3)]
     best = [(of.probabilities[:, 0], of.right[:, 0]) for of in made.offered.texts]
-    return Helped(
+    return TypingSavings(
         lists=dict(zip(made.lists, lists, strict=True)),
         ghost=ghost,
         calibration=calibration([p[p > 0] for p, _ in best], [right[p > 0] for p, right in best]),

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.scoring import Trace, follow
+from kammil.completion.scoring import TokenScores, score_texts
 from kammil.data import in_memory, sources
-from kammil.data.bloom import Seen, Whole
+from kammil.data.bloom import ExactTexts, SeenTexts
 from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
-from kammil.evaluation.bootstrap import Array, Figure, ratio, ratios
+from kammil.evaluation.bootstrap import Array, Interval, ratio, ratios
 from kammil.evaluation.greedy import continuations
-from kammil.language_model import Ids, Runner
+from kammil.language_model import Ids, LanguageModel
 from kammil.progress import tracked
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
@@ -38,24 +38,24 @@ _BATCH = 64
 
 
 @dataclass(frozen=True)
-class Figures:
+class Metrics:
     """Figures of one predictor."""
 
-    target_bits_per_character: Figure | None
+    target_bits_per_character: Interval | None
     """Bits of the target characters, per character, unknown ones charged in full."""
-    target_top1: Figure | None
+    target_top1: Interval | None
     """Share of target characters that were the most probable."""
-    target_top3: Figure | None
-    target_top5: Figure | None
-    bits_per_character: Figure | None
+    target_top3: Interval | None
+    target_top5: Interval | None
+    bits_per_character: Interval | None
     """Bits of all characters, per character, ends of text left out of both sums."""
-    bits_per_character_with_end: Figure | None
+    bits_per_character_with_end: Interval | None
     """Bits of all characters and of the ends of texts, per character and end."""
-    perplexity: Figure | None
+    perplexity: Interval | None
     """2 to the power of `bits_per_character_with_end`; the largest of a ruined model is 2 ** 1023."""
-    top1: Figure | None
+    top1: Interval | None
     """Share of all characters and ends that were the most probable."""
-    free_running: Figure | None
+    free_running: Interval | None
     """Share of target characters that a greedy completion has in the right place."""
 
 
@@ -74,8 +74,8 @@ class Evaluation:
     Of a folder that keeps no whole texts, those all of whose letter runs stand there."""
     seen_by: Literal["texts", "runs"]
     """Which of the two was counted."""
-    model: Figures
-    baselines: dict[str, Figures]
+    model: Metrics
+    baselines: dict[str, Metrics]
 
     def to_dict(self) -> dict[str, Any]:
         """Builtins only, for JSON."""
@@ -91,15 +91,15 @@ def evaluate(
     elif isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
         rows = cast(Sequence[str], texts)  # as they are: where a model sees raw texts, white space counts
     else:
-        rows = in_memory.take(texts, column=column).texts
+        rows = in_memory.from_python(texts, column=column).texts
     seen_as = [text for text in (model.normalise(text).rstrip() for text in rows) if text]
     if not seen_as:
         raise DataError("there is no text to evaluate on; name a file that has some.")
     arrays = model.model.baselines if model.model is not None else {}
     rivals = runners(arrays, model.vocabulary.size) if model.model is not None else {}
     arrays_seen = model.model.seen if model.model is not None else None
-    whole = Whole(arrays_seen if arrays_seen is not None else {})
-    by_runs = Seen(arrays_seen) if arrays_seen is not None and not whole.kept else None
+    whole = ExactTexts(arrays_seen if arrays_seen is not None else {})
+    by_runs = SeenTexts(arrays_seen) if arrays_seen is not None and not whole.kept else None
     others = {name: figures(runner, model.vocabulary, seen_as, target) for name, runner in rivals.items()}
     if others and model.vocabulary.characters:
         others = {"most frequent": _always_one(arrays["unigram"], model, seen_as, target)} | others
@@ -110,9 +110,9 @@ def evaluate(
         unknown_characters=sum(int((model.vocabulary.encode(text) == UNK).sum()) for text in seen_as),
         seen_texts=int(whole.holds(seen_as).sum())
         if by_runs is None
-        else sum(by_runs.judge(text) == "seen" for text in seen_as),
+        else sum(by_runs.is_memorised(text) == "seen" for text in seen_as),
         seen_by="texts" if by_runs is None else "runs",
-        model=figures(model.runner, model.vocabulary, seen_as, target),
+        model=figures(model.language_model, model.vocabulary, seen_as, target),
         baselines=others,
     )
 
@@ -123,7 +123,7 @@ def half(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class Sums:
+class MetricSums:
     """What one predictor did on each text, (N,) each: a figure is the ratio of two of their totals."""
 
     characters: Array
@@ -147,11 +147,11 @@ class Sums:
         above, below = RATIOS[figure]
         return getattr(self, above), getattr(self, below)
 
-    def figures(self) -> Figures:
+    def figures(self) -> Metrics:
         """All figures, with intervals."""
         made = dict(zip(RATIOS, ratios([self.pair(name) for name in RATIOS]), strict=True))
         ended = made["bits_per_character_with_end"]
-        return Figures(**made, perplexity=None if ended is None else _perplexity(ended))
+        return Metrics(**made, perplexity=None if ended is None else _perplexity(ended))
 
 
 RATIOS: dict[str, tuple[str, str]] = {
@@ -167,25 +167,25 @@ RATIOS: dict[str, tuple[str, str]] = {
 """Figure -> which of the `Sums` it divides by which."""
 
 
-def _perplexity(bits: Figure) -> Figure:
+def _perplexity(bits: Interval) -> Interval:
     """2 to the power of bits."""
     low, high = (None if bound is None else 2.0 ** min(bound, 1023.0) for bound in (bits.low, bits.high))
-    return Figure(2.0 ** min(bits.value, 1023.0), low, high)
+    return Interval(2.0 ** min(bits.value, 1023.0), low, high)
 
 
-def figures(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Figures:
+def figures(runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Metrics:
     """All figures of one running side; texts are as the model sees them, none empty."""
     written = continuations(runner, vocabulary, [text[: half(text)] for text in texts], target)
-    return sums(traces_of(runner, vocabulary, texts), written, vocabulary, texts, target).figures()
+    return sums(score_sides(runner, vocabulary, texts), written, vocabulary, texts, target).figures()
 
 
 def sums(
-    traces: Sequence[Trace],
+    traces: Sequence[TokenScores],
     written: Sequence[Ids],
     vocabulary: CharacterVocabulary,
     texts: Sequence[str],
     target: int,
-) -> Sums:
+) -> MetricSums:
     """What a predictor did on each text, from its `traces_of` and its `continuations`."""
     spans = [slice(half(t), min(len(t), half(t) + target)) for t in texts]
     count = np.array([len(t) for t in texts], np.float64)
@@ -193,7 +193,7 @@ def sums(
     def among(k: int) -> Array:
         return np.array([(t.ranks[s] < k).sum() for t, s in zip(traces, spans, strict=True)], np.float64)
 
-    return Sums(
+    return MetricSums(
         characters=count,
         positions=count + 1,
         target_characters=np.array([s.stop - s.start for s in spans], np.float64),
@@ -216,17 +216,17 @@ def _hits(written: Ids, true: Ids) -> float:
     return float((written[:n] == true[:n]).sum())
 
 
-def traces_of(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[Trace]:
+def score_sides(runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
     """`follow` for any number of texts, those of like length together."""
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    traces: dict[int, Trace] = {}
+    traces: dict[int, TokenScores] = {}
     for begin in tracked(range(0, len(order), _BATCH), "scoring"):
         batch = order[begin : begin + _BATCH]
-        traces |= zip(batch, follow(runner, vocabulary, [texts[i] for i in batch]), strict=True)
+        traces |= zip(batch, score_texts(runner, vocabulary, [texts[i] for i in batch]), strict=True)
     return [traces[i] for i in range(len(texts))]
 
 
-def _always_one(counts: NDArray[np.generic], model: Completer, texts: Sequence[str], target: int) -> Figures:
+def _always_one(counts: NDArray[np.generic], model: Completer, texts: Sequence[str], target: int) -> Metrics:
     """Always answering the most frequent character of the training texts; it gives no probabilities."""
     answer = model.vocabulary.piece(SPECIALS + int(np.argmax(counts[SPECIALS:])))
     parts = [text[half(text) :][:target] for text in texts]
@@ -235,4 +235,4 @@ def _always_one(counts: NDArray[np.generic], model: Completer, texts: Sequence[s
         np.array([t.count(answer) for t in texts], np.float64),
         np.array([len(t) + 1 for t in texts], np.float64),
     )
-    return Figures(None, right, None, None, None, None, None, whole, right)
+    return Metrics(None, right, None, None, None, None, None, whole, right)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kammil.data import audit
-from kammil.evaluation.bootstrap import LEAST, Figure
+from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
 from kammil.evaluation.metrics import Evaluation
-from kammil.model_folder import Description, Model
+from kammil.model_folder import ModelConfig, ModelFiles
 
 
-def show(figure: Figure | None, *, percent: bool = False) -> str:
+def show(figure: Interval | None, *, percent: bool = False) -> str:
     """A figure with its interval, if it has one, as text; empty if there is none."""
     if figure is None or figure.low is None or figure.high is None:
         return _value(figure, percent=percent)
@@ -43,14 +43,14 @@ def table(evaluation: Evaluation, name: str) -> list[list[str]]:
     return rows
 
 
-def _value(figure: Figure | None, *, percent: bool) -> str:
+def _value(figure: Interval | None, *, percent: bool) -> str:
     """A figure without its interval."""
     if figure is None:
         return ""
     return f"{100 * figure.value:.1f} %" if percent else f"{figure.value:.3f}"
 
 
-def cautions(description: Description) -> list[str]:
+def cautions(description: ModelConfig) -> list[str]:
     """What must be known of a model's training texts before its figures are believed, a sentence each."""
     data: dict[str, Any] | None = description.training.get("data")
     if data is None:
@@ -61,7 +61,7 @@ def cautions(description: Description) -> list[str]:
     return audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
 
 
-def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -> str:
+def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, again: str) -> str:
     """The content of `README.md` in a model folder; `again` is the command that makes such a model."""
     training = model.description.training
     data: dict[str, Any] = training["data"]
@@ -78,7 +78,9 @@ def model_card(name: str, model: Model, evaluation: Evaluation, *, again: str) -
     figures = "\n".join(markdown)
     doubts = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
     base = _base(data.get("base"))
-    bounds = "with 95 % bootstrap intervals over texts" if evaluation.texts >= LEAST else "too few texts for intervals"
+    bounds = (
+        "with 95 % bootstrap intervals over texts" if evaluation.texts >= MIN_TEXTS else "too few texts for intervals"
+    )
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),

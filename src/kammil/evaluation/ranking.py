@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from kammil.evaluation.bootstrap import Estimate, Figure, Statistic, estimates
+from kammil.evaluation.bootstrap import BootstrapEstimate, Interval, Statistic, estimates
 from kammil.evaluation.scorecard import MEASURES, Columns
 
 RANKED_BY = "target_bits_per_character"
@@ -31,16 +31,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Standings:
+class Ranking:
     """The finished comparison."""
 
     rows: tuple[Row, ...]
     best: str
     """The family with the fewest target bits a character."""
-    figures: Mapping[str, Mapping[str, Figure]]
+    figures: Mapping[str, Mapping[str, Interval]]
     """Row -> measure -> figure; a measure that a row cannot have is missing. Bounds are None where too few single texts
     are known."""
-    differences: Mapping[str, Mapping[str, Figure]]
+    differences: Mapping[str, Mapping[str, Interval]]
     """Row -> measure -> figure of the row minus that of the best, paired."""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """What was compared on."""
@@ -67,7 +67,7 @@ class Standings:
         }
 
 
-def stand(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Standings:
+def rank(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Ranking:
     """Figures and differences of rows; at least one of them is a family that was measured.
 
     Args:
@@ -78,23 +78,23 @@ def stand(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Standings:
     keys = [(row.name, measure) for row in rows for measure in MEASURES if measure in columns[row.name]]
     statistics = [Statistic(columns[name][measure], MEASURES[measure].of) for name, measure in keys]
     texts = {len(statistic.columns) for statistic in statistics}
-    found: dict[tuple[str, str], Estimate] = {}
+    found: dict[tuple[str, str], BootstrapEstimate] = {}
     for many in texts:  # what is known of the same texts, one by one, shares its resamples
         chosen = [i for i, s in enumerate(statistics) if len(s.columns) == many]
         made = estimates([statistics[i] for i in chosen])
         found |= {keys[i]: estimate for i, estimate in zip(chosen, made, strict=True)}
     best = min((row.name for row in rows if row.family), key=lambda name: found[name, RANKED_BY].value)
-    figures: dict[str, dict[str, Figure]] = {row.name: {} for row in rows}
-    differences: dict[str, dict[str, Figure]] = {row.name: {} for row in rows}
+    figures: dict[str, dict[str, Interval]] = {row.name: {} for row in rows}
+    differences: dict[str, dict[str, Interval]] = {row.name: {} for row in rows}
     for name, measure in keys:
         one, other = found[name, measure], found.get((best, measure))
         _put(figures[name], measure, one)
         if other is not None and name != best:
             _put(differences[name], measure, one.minus(other))
-    return Standings(tuple(rows), best, figures, differences)
+    return Ranking(tuple(rows), best, figures, differences)
 
 
-def _put(into: dict[str, Figure], measure: str, estimate: Estimate) -> None:
+def _put(into: dict[str, Interval], measure: str, estimate: BootstrapEstimate) -> None:
     """Add the figure of an estimate if it has one."""
     figure = estimate.figure()
     if figure is not None:

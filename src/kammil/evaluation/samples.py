@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kammil.completion.completer import Completer
-from kammil.data.bloom import Novelty, Seen
+from kammil.data.bloom import Novelty, SeenTexts
 from kammil.evaluation.metrics import TARGET, half
 from kammil.progress import tracked
 
@@ -16,7 +16,7 @@ TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
 
 
 @dataclass(frozen=True)
-class Written:
+class SampledText:
     """One completion of a sample."""
 
     temperature: float
@@ -31,7 +31,7 @@ class Sample:
 
     input: str
     truth: str
-    written: tuple[Written, ...]
+    written: tuple[SampledText, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Builtins only, for JSON."""
@@ -40,16 +40,16 @@ class Sample:
 
 def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) -> list[Sample]:
     """`n` texts spread evenly over the file, fewer if it has fewer, each with its completions."""
-    seen = Seen(model.model.seen) if model.model is not None else None
+    seen = SeenTexts(model.model.seen) if model.model is not None else None
     some = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
     n = min(n, len(some))
     chosen = [some[i * len(some) // n] for i in range(n)]
     made: list[Sample] = []
     for text in tracked(chosen, "completing samples"):
         prompt = text[: half(text)]
-        written: list[Written] = []
+        written: list[SampledText] = []
         for temperature in TEMPERATURES:
             answer = model.complete(prompt, length=TARGET, temperature=temperature, seed=seed).text
-            written.append(Written(temperature, answer, seen.judge(answer, prompt) if seen else "new"))
+            written.append(SampledText(temperature, answer, seen.is_memorised(answer, prompt) if seen else "new"))
         made.append(Sample(prompt, text[half(text) :][:TARGET], tuple(written)))
     return made

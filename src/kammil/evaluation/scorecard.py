@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.data.bloom import Seen
+from kammil.data.bloom import SeenTexts
 from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Array, quotient
-from kammil.evaluation.greedy import continuations, guesses, next_word
+from kammil.evaluation.greedy import continuations, greedy_predictions, next_word
 from kammil.evaluation.keystrokes import every_word_known, keystrokes_saved, precision, write
-from kammil.evaluation.metrics import TARGET, half, sums, traces_of
+from kammil.evaluation.metrics import TARGET, half, score_sides, sums
 
 TIMED = 40
 """Completions that are timed, each by itself: their median says what one keystroke's answer takes."""
@@ -97,22 +97,22 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
 
     Typing takes longest by far, so `typed` may be some of the texts. `new` is left out for a model from no folder.
     """
-    runner, vocabulary, spans = model.runner, model.vocabulary, targets(texts)
+    runner, vocabulary, spans = model.language_model, model.vocabulary, targets(texts)
     prompts = [text[: span.start] for text, span in zip(texts, spans, strict=True)]
     written = continuations(runner, vocabulary, prompts, TARGET)
-    known = sums(traces_of(runner, vocabulary, texts), written, vocabulary, texts, TARGET)
+    known = sums(score_sides(runner, vocabulary, texts), written, vocabulary, texts, TARGET)
     made = {
         name: np.stack(known.pair(name), axis=1)
         for name in ("target_bits_per_character", "bits_per_character_with_end", "target_top1", "target_top3")
     }
-    made["next_word"] = next_word(guesses(runner, vocabulary, texts), texts, spans)
+    made["next_word"] = next_word(greedy_predictions(runner, vocabulary, texts), texts, spans)
     answers = [vocabulary.decode(ids) for ids in written]
     truth = [text[span] for text, span in zip(texts, spans, strict=True)]
     made["chrf"] = text_overlap.chrf_columns(answers, truth)
     made["bleu"] = text_overlap.bleu_columns(answers, truth)
     if model.model is not None:
-        seen = Seen(model.model.seen)
-        judged = [seen.judge(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
+        seen = SeenTexts(model.model.seen)
+        judged = [seen.is_memorised(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
         made["new"] = np.array([[verdict == "new", 1] for verdict in judged], np.float64)
     helped = write(runner, vocabulary, typed)
     for name, writing in {**{str(w): each for w, each in helped.lists.items()}, "ghost": helped.ghost}.items():

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.completion.suggestions import Letters, Search
-from kammil.language_model import Runner, rows, rows_at_once
+from kammil.completion.suggestions import CharacterClasses, WordSearch
+from kammil.language_model import LanguageModel, max_rows, select_rows
 from kammil.progress import steps
 from kammil.spacing import space_after, stays
 from kammil.text import words
@@ -28,7 +28,7 @@ units may take a hundred kilobytes and more."""
 
 
 @dataclass(frozen=True)
-class Offers:
+class SuggestionHits:
     """The suggestions at each of the T + 1 places of a text."""
 
     probabilities: NDArray[np.float64]
@@ -41,39 +41,42 @@ class Offers:
 
 
 @dataclass(frozen=True)
-class Offered:
+class SuggestedTexts:
     """The offers of all texts, and what they cost."""
 
-    texts: list[Offers]
+    texts: list[SuggestionHits]
     steps: float
     """Steps of the runner that a search takes, in the mean."""
     proven: float
     """Share of the places whose list is certainly that of the most probable words."""
 
 
-def offers(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str], k: int, threshold: float) -> Offered:
+def suggestion_hits(
+    runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], k: int, threshold: float
+) -> SuggestedTexts:
     """The `k` best suggestions, none below `threshold`, at all places of texts as the model sees them."""
-    letters = Letters.of(vocabulary)
-    search, beyond = Search(runner, letters, k, threshold), Search(runner, letters, 1, threshold)
+    letters = CharacterClasses.of(vocabulary)
+    search, beyond = WordSearch(runner, letters, k, threshold), WordSearch(runner, letters, 1, threshold)
     made = [
-        Offers(np.zeros((n, k)), np.zeros((n, k), np.bool_), np.zeros(n, np.bool_)) for n in (len(t) + 1 for t in texts)
+        SuggestionHits(np.zeros((n, k)), np.zeros((n, k), np.bool_), np.zeros(n, np.bool_))
+        for n in (len(t) + 1 for t in texts)
     ]
     (space,) = vocabulary.encode(" ")
     encoded = [vocabulary.encode(text) for text in texts]
     ends = [word_ends(text) for text in texts]
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     longest = max(map(len, texts), default=0) + 1
-    together = rows_at_once(runner, _BATCH, longest)
+    together = max_rows(runner, _BATCH, longest)
     step = steps("typing", sum(len(texts[i]) + 1 for i in order[::together]))
     for begin in range(0, len(order), together):
         live = order[begin : begin + together]  # the longest first, so that those that go on stand first
-        log_probabilities, state = runner.step(np.full(len(live), BOS), runner.start(len(live)))
+        log_probabilities, state = runner.step(np.full(len(live), BOS), runner.initial_state(len(live)))
         for t in range(len(texts[live[0]]) + 1):
             going = [i for i in live if len(texts[i]) >= t]
             step()
             if t > 0:
                 ids = np.array([encoded[i][t - 1] for i in going])
-                log_probabilities, state = runner.step(ids, rows(state, np.arange(len(going))))
+                log_probabilities, state = runner.step(ids, select_rows(state, np.arange(len(going))))
             live = going
             lists = search.run([texts[i][:t] for i in live], log_probabilities, state)
             for i, found in zip(live, lists, strict=True):
@@ -83,12 +86,12 @@ def offers(runner: Runner, vocabulary: CharacterVocabulary, texts: Sequence[str]
                     made[i].right[t, j] = bool(next_) and vocabulary.decode(ids) == next_
             left = [row for row, i in enumerate(live) if _space_is_left(texts[i], t, ends[i])]
             if left:
-                after, state_after = runner.step(np.full(len(left), space), rows(state, np.array(left)))
+                after, state_after = runner.step(np.full(len(left), space), select_rows(state, np.array(left)))
                 lists = beyond.run([texts[live[row]][:t] + " " for row in left], after, state_after)
                 for row, found in zip(left, lists, strict=True):
                     made[live[row]].spaced[t] = bool(found)
     places = sum(len(text) + 1 for text in texts)
-    return Offered(made, search.steps / max(1, places), search.proven / max(1, places))
+    return SuggestedTexts(made, search.steps / max(1, places), search.optimal / max(1, places))
 
 
 def _space_is_left(text: str, t: int, ends: NDArray[np.int64]) -> bool:

@@ -38,7 +38,7 @@ class Format:
 
     ending: str
     """Of the file's name."""
-    write: Callable[[folders.Model, Part], tuple[bytes, str | None]]
+    write: Callable[[folders.ModelFiles, Part], tuple[bytes, str | None]]
     """(model, part) -> the file's bytes and what is not in it; `OptionError` for a model that does not fit."""
 
 
@@ -81,6 +81,6 @@ def export(
             raise FolderError(f"{path} exists already; give --replace to replace it, or another --out.")
     model = folders.read(Path(folder))
     content, warning = chosen.write(model, part)
-    files.put(file, content)
-    files.put(program, EXAMPLE.encode())
+    files.write_atomic(file, content)
+    files.write_atomic(program, EXAMPLE.encode())
     return Export(file, program, warning)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from kammil.models.attention.model import TINY, WINDOW
-from kammil.models.transformer.model import EPSILON, TransformerSettings, speeds
+from kammil.models.transformer.model import EPSILON, TransformerSettings, rotary_frequencies
 from kammil.ngrams.features import Floats
 
 IDS, LAST, LOG_PROBABILITIES = "ids", "last", "log_probabilities"
@@ -237,7 +237,7 @@ def transformer(settings: TransformerSettings, weights: Weights) -> onnx.ModelPr
     total = g.add("Add", time, g.add("Shape", STATE_IN.format(0), start=2, end=3))  # S + T
     place = g.add("Range", np.int64(0), g.add("Squeeze", total), np.int64(1))  # (S + T,)
     place = g.add("Cast", g.add("Unsqueeze", place, g.whole(1)), to=TensorProto.FLOAT)  # (S + T, 1)
-    angles = g.add("Mul", place, speeds(each))  # (S + T, K / 2)
+    angles = g.add("Mul", place, rotary_frequencies(each))  # (S + T, K / 2)
     around = g.add("Cos", angles), g.add("Sin", angles)
     tail = [g.add("Slice", turn_by, g.add("Neg", time), g.whole(END), g.whole(0)) for turn_by in around]  # (T, K / 2)
     mask = g.mask(time, total, window)  # (T, S + T)

@@ -25,8 +25,8 @@ import numpy as np
 from kammil import model_folder as folders
 from kammil.engine.quantization import unpack
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.models.blend.settings import BlendSettings, prefixes_of
-from kammil.models.registry import load_runner
+from kammil.models.blend.settings import BlendSettings, member_prefixes
+from kammil.models.registry import load_model
 from kammil.models.transformer.model import TransformerSettings
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
@@ -49,7 +49,7 @@ _REFUSED = {
 """Why the other families do not fit."""
 
 
-def write(model: folders.Model, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
+def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
     """The file of a model, and what is not in it; `OptionError` for a family that does not fit."""
     family = model.description.family
     if part == "network":
@@ -65,14 +65,14 @@ def write(model: folders.Model, part: Literal["all", "network"]) -> tuple[bytes,
     return _file(model, family), None
 
 
-def _file(model: folders.Model, family: str) -> bytes:
+def _file(model: folders.ModelFiles, family: str) -> bytes:
     """The graph of a model and its metadata, checked."""
     try:
         import onnx
     except ModuleNotFoundError as error:
         raise MissingExtraError("an export to ONNX needs onnx; run: pip install 'kammil[train]'") from error
 
-    runner = load_runner(model.description.family, model.description.settings, model.artifacts)
+    runner = load_model(model.description.family, model.description.settings, model.artifacts)
     if runner.vocabulary_size != model.vocabulary.size:
         raise FolderError("weights.safetensors and vocabulary.json are of two models; copy the model folder again.")
     made = _graph(model)
@@ -81,7 +81,7 @@ def _file(model: folders.Model, family: str) -> bytes:
     return made.SerializeToString()
 
 
-def _graph(model: folders.Model) -> ModelProto:
+def _graph(model: folders.ModelFiles) -> ModelProto:
     """The graph of a family that fits; of a blend that of its networks: what it says where no context was ever seen."""
     from kammil.exporting import graphs
 
@@ -93,11 +93,11 @@ def _graph(model: folders.Model) -> ModelProto:
         return graphs.attention(weights)
     if family == "transformer":
         return graphs.transformer(TransformerSettings.model_validate(settings), weights)
-    members = prefixes_of(BlendSettings.model_validate(settings).networks)
+    members = member_prefixes(BlendSettings.model_validate(settings).networks)
     return graphs.gru("kammil-blend-network", weights, members)
 
 
-def _about(model: folders.Model, family: str) -> Mapping[str, str]:
+def _about(model: folders.ModelFiles, family: str) -> Mapping[str, str]:
     """The metadata."""
     vocabulary = model.vocabulary
     return {

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.language_model import Artifacts, Ids, Runner, Settings
+from kammil.language_model import Artifacts, Ids, LanguageModel, Settings
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from kammil.models.blend.experts import Experts
-    from kammil.models.subwords.pretokenize import Segmentation
+    from kammil.models.blend.experts import NgramExperts
+    from kammil.models.subwords.pretokenize import Segmenter
     from kammil.vocabulary import CharacterVocabulary
 
 
@@ -39,7 +39,7 @@ class Neural:
     """(V, settings) -> a new network."""
     export: Callable[[Any], Artifacts]
     """The trained network -> its running side."""
-    segment: Callable[[Sequence[Ids], CharacterVocabulary, Any], Segmentation] | None = None
+    segment: Callable[[Sequence[Ids], CharacterVocabulary, Any], Segmenter] | None = None
     """(training texts, vocabulary, settings) -> units, for a network over units instead of characters: then the first
     argument of `build` is their number."""
     training: Mapping[str, Any] = field(default_factory=dict[str, Any])
@@ -51,8 +51,8 @@ class Blended:
     """A family that counts and learns by gradient descent, both at once."""
 
     settings: type[Settings]
-    experts: Callable[..., Experts]
-    """Counts the texts; see `blend.Experts`."""
+    experts: Callable[..., NgramExperts]
+    """Counts the texts; see `blend.NgramExperts`."""
     build: Callable[[int, Any, int], nn.Module]
     """(V, settings, number of experts) -> a new network and gate."""
     export: Callable[[Any], Artifacts]
@@ -100,14 +100,14 @@ def _words() -> Neural:
     from kammil.models.gru import network as gru_network
     from kammil.models.subwords import words
 
-    return Neural(words.WordSettings, gru_network.build, gru_network.export, words.segment)
+    return Neural(words.WordSettings, gru_network.build, gru_network.export, words.word_segmenter)
 
 
 def _subwords() -> Neural:
     from kammil.models.gru import network as gru_network
     from kammil.models.subwords import bpe
 
-    return Neural(bpe.SubwordSettings, gru_network.build, gru_network.export, bpe.segment)
+    return Neural(bpe.SubwordSettings, gru_network.build, gru_network.export, bpe.bpe_segmenter)
 
 
 def _blend() -> Blended:
@@ -119,7 +119,7 @@ def _blend() -> Blended:
     # than 8 passes over-fit.
     return Blended(
         blend_settings.BlendSettings,
-        blend_experts.Experts,
+        blend_experts.NgramExperts,
         blend_merge.build,
         blend_merge.export,
         blend_merge.inherit,
@@ -164,46 +164,46 @@ def settings_of(chosen: Family, values: dict[str, Any]) -> Settings:
         raise OptionError(f"{name} is {first['input']!r}, but: {first['msg'].lower()}.") from error
 
 
-def _open_gru(_settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.gru.model import GRURunner
+def _open_gru(_settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.gru.model import GRUModel
 
-    return GRURunner(artifacts.weights)
-
-
-def _open_attention(_settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.attention.model import AttentionRunner
-
-    return AttentionRunner(artifacts.weights)
+    return GRUModel(artifacts.weights)
 
 
-def _open_transformer(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.transformer.model import TransformerRunner, TransformerSettings
+def _open_attention(_settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.attention.model import AttentionModel
 
-    return TransformerRunner(TransformerSettings.model_validate(settings), artifacts.weights)
-
-
-def _open_ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.ngram.model import NGramRunner, NGramSettings
-
-    return NGramRunner(NGramSettings.model_validate(settings), artifacts.weights)
+    return AttentionModel(artifacts.weights)
 
 
-def _open_units(_settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+def _open_transformer(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.transformer.model import TransformerModel, TransformerSettings
+
+    return TransformerModel(TransformerSettings.model_validate(settings), artifacts.weights)
+
+
+def _open_ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.ngram.model import NGramModel, NGramSettings
+
+    return NGramModel(NGramSettings.model_validate(settings), artifacts.weights)
+
+
+def _open_units(_settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
     from kammil.models.gru.model import SinglePrecisionGRU
-    from kammil.models.subwords.model import UnitRunner
-    from kammil.models.subwords.trie import Units
+    from kammil.models.subwords.model import UnitModel
+    from kammil.models.subwords.trie import UnitVocabulary
 
-    return UnitRunner(SinglePrecisionGRU(artifacts.weights), Units.from_arrays(artifacts.weights))
+    return UnitModel(SinglePrecisionGRU(artifacts.weights), UnitVocabulary.from_arrays(artifacts.weights))
 
 
-def _open_blend(settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
-    from kammil.models.blend.model import BlendRunner
+def _open_blend(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.blend.model import BlendModel
     from kammil.models.blend.settings import BlendSettings
 
-    return BlendRunner(BlendSettings.model_validate(settings), artifacts.weights)
+    return BlendModel(BlendSettings.model_validate(settings), artifacts.weights)
 
 
-RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], Runner]] = {
+RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], LanguageModel]] = {
     "ngram": _open_ngram,
     "gru": _open_gru,
     "words": _open_units,
@@ -215,7 +215,7 @@ RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], Runner]] = {
 """The running side of each family."""
 
 
-def load_runner(family: str, settings: Mapping[str, Any], artifacts: Artifacts) -> Runner:
+def load_model(family: str, settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
     """The running side of a saved model; `FolderError` if the family is unknown or its settings are not valid."""
     if family not in RUNNERS:
         known = ", ".join(RUNNERS)

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids
-from kammil.ngrams.contexts import Contexts
+from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import Index, Keys, expand, keys_of, runs
-from kammil.ngrams.index import Known
+from kammil.ngrams.index import IndexMatches
 from kammil.vocabulary import BOS, EOS, PAD
 
 _ID_BITS = 16
@@ -57,7 +57,7 @@ Pairs = NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
-class Level:
+class SortedCounts:
     """Counts; never changed, so that whoever reads them needs no lock."""
 
     pairs: Pairs = field(default_factory=lambda: np.zeros(0, np.uint64))
@@ -66,32 +66,32 @@ class Level:
     """How often it followed, (N,): below 0 for what went from among others, never 0."""
 
     @cached_property
-    def address(self) -> tuple[int, int, int]:
+    def addresses(self) -> tuple[int, int, int]:
         """Where pairs and counts stand in memory, and how many: for compiled code."""
         return self.pairs.ctypes.data, self.counts.ctypes.data, len(self.pairs)
 
-    def and_(self, pairs: Pairs, counts: NDArray[np.int32]) -> Level:
+    def merged(self, pairs: Pairs, counts: NDArray[np.int32]) -> SortedCounts:
         """With others added, (n,), ascending, each once."""
         if not len(self.pairs):
-            return Level(pairs, counts)
+            return SortedCounts(pairs, counts)
         at = self.pairs.searchsorted(pairs)
         there = at < len(self.pairs)
         there[there] = self.pairs[at[there]] == pairs[there]
         mine, new = self.counts.copy(), ~there
         mine[at[there]] += counts[there]
-        made = Level(np.insert(self.pairs, at[new], pairs[new]), np.insert(mine, at[new], counts[new]))
+        made = SortedCounts(np.insert(self.pairs, at[new], pairs[new]), np.insert(mine, at[new], counts[new]))
         left = made.counts != 0
-        return made if left.all() else Level(made.pairs[left], made.counts[left])
+        return made if left.all() else SortedCounts(made.pairs[left], made.counts[left])
 
 
-class Learnt:
+class AdaptiveCounts:
     """Counts of texts by context.
 
     Args:
         contexts: the kinds that the table counts.
     """
 
-    def __init__(self, contexts: Contexts) -> None:
+    def __init__(self, contexts: ContextHasher) -> None:
         """No text."""
         self._contexts = contexts
         self.believed = np.array(
@@ -100,7 +100,7 @@ class Learnt:
         """(K,): by kind of context."""
         self._texts: Counter[bytes] = Counter()
         self._teaching = Lock()  # who reads needs none
-        self.levels = (Level(), Level())
+        self.levels = (SortedCounts(), SortedCounts())
         """All that is counted: what was at first, and what came since, or went. A pair may stand in both."""
 
     def __len__(self) -> int:
@@ -124,7 +124,10 @@ class Learnt:
             if not self._texts[text]:
                 del self._texts[text]
             if not self._texts:
-                self.levels = Level(), Level()  # counts that cancel each other say nothing, but they are there
+                self.levels = (
+                    SortedCounts(),
+                    SortedCounts(),
+                )  # counts that cancel each other say nothing, but they are there
         return True
 
     def _change(self, texts: Sequence[Ids], by: int) -> None:
@@ -133,12 +136,12 @@ class Learnt:
             return
         pairs, often = np.unique(np.concatenate([self._pairs(batch) for batch in _batches(texts)]), return_counts=True)
         first, since = self.levels
-        since = since.and_(pairs, (by * often).astype(np.int32))
+        since = since.merged(pairs, (by * often).astype(np.int32))
         if len(since.pairs) > _MUCH:
-            first, since = first.and_(since.pairs, since.counts), Level()
+            first, since = first.merged(since.pairs, since.counts), SortedCounts()
         self.levels = first, since
 
-    def over(self, known: Known, keys: Keys, experts: int) -> Known:
+    def look_up(self, known: IndexMatches, keys: Keys, experts: int) -> IndexMatches:
         """What a table knows of some positions, (P, K), as if the texts had been counted in it.
 
         Args:
@@ -165,7 +168,7 @@ class Learnt:
         share = own / (np.add.reduceat(counts, begins) + contexts[2]).repeat(lengths)  # (N,)
         expert = place % experts
         believed = np.where(expert < len(self.believed), self.believed[expert % len(self.believed)], np.float32(0))
-        return Known(contexts, np.stack([pairs & _ID_MASK, counts]), (believed * share).astype(np.float32))
+        return IndexMatches(contexts, np.stack([pairs & _ID_MASK, counts]), (believed * share).astype(np.float32))
 
     def _found(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
         """What followed the contexts of some positions, (P, K), (n,): place and id as one number, and how often. A
@@ -190,7 +193,7 @@ class Learnt:
             followers[row, : len(ids) + 1] = [*ids, EOS]
         if followers.min() < 0 or followers.max() >= len(self._contexts.in_word):
             raise IndexError("an id that is not in the vocabulary")
-        hashes, _ = self._contexts.read(read, self._contexts.start(len(texts)))  # (B, T + 1, K)
+        hashes, _ = self._contexts.hash_contexts(read, self._contexts.initial_state(len(texts)))  # (B, T + 1, K)
         here = followers != PAD
         keys = keys_of(hashes[here]).astype(np.uint64)  # (P, K)
         return (keys << np.uint64(_ID_BITS) | followers[here].astype(np.uint64)[:, None]).reshape(-1)

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.ngrams.count_table import Counts, Index, Keys, Whole
+from kammil.ngrams.count_table import CountTable, Index, Keys, Unsigned
 
 Arrays = dict[str, NDArray[np.generic]]
 
@@ -26,7 +26,7 @@ _NAMES = ("gaps", "widths", "lost", "ids", "counts")
 _SIZES = "sizes"
 
 
-def pack(table: Counts, prefix: str) -> Arrays:
+def pack(table: CountTable, prefix: str) -> Arrays:
     """The arrays of a table, names beginning with `prefix`."""
     gaps = np.diff(table.keys.astype(np.int64), prepend=0)
     arrays = (gaps, table.widths, table.lost, table.ids, table.counts)
@@ -34,13 +34,13 @@ def pack(table: Counts, prefix: str) -> Arrays:
     return made | {prefix + _SIZES: np.array([len(table.keys), len(table.ids)], np.int64)}
 
 
-def unpack(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> Counts:
+def unpack(arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> CountTable:
     """The table again; `KeyError` or `ValueError` for anything else than `pack` makes."""
-    packed = Packed(arrays, prefix)
-    return Counts(packed.keys(), packed.widths(), packed.lost(), packed.ids(), packed.counts())
+    packed = CompressedTable(arrays, prefix)
+    return CountTable(packed.keys(), packed.num_followers(), packed.pruned(), packed.ids(), packed.counts())
 
 
-class Packed:
+class CompressedTable:
     """A packed table, whose fields are unpacked one by one: whoever copies them on has one of them in memory at a time.
 
     Args:
@@ -60,7 +60,7 @@ class Packed:
             raise ValueError("a table of counts says no size that it may have")
         self.contexts, self.followers = (int(n) for n in sizes.tolist())
 
-    def keys(self, into: Whole | None = None) -> Keys:
+    def keys(self, into: Unsigned | None = None) -> Keys:
         """(C,) ascending."""
         gaps = self._field("gaps", np.zeros(self.contexts, np.uint32) if into is None else into)
         if gaps.sum(dtype=np.int64) >= 1 << 32:
@@ -68,22 +68,22 @@ class Packed:
         keys = gaps.astype(np.uint32, copy=False)
         return np.cumsum(keys, dtype=np.uint32, out=keys)
 
-    def widths(self, into: Whole | None = None) -> Whole:
+    def num_followers(self, into: Unsigned | None = None) -> Unsigned:
         """(C,)."""
         widths = self._field("widths", np.zeros(self.contexts, np.uint8) if into is None else into)
         if not widths.all() or widths.sum(dtype=np.int64) != self.followers:
             raise ValueError("a table of counts has other followers than it says")
         return widths
 
-    def lost(self, into: Whole | None = None) -> Whole:
+    def pruned(self, into: Unsigned | None = None) -> Unsigned:
         """(C,)."""
         return self._field("lost", np.zeros(self.contexts, np.uint8) if into is None else into)
 
-    def ids(self, into: Whole | None = None) -> Whole:
+    def ids(self, into: Unsigned | None = None) -> Unsigned:
         """(F,)."""
         return self._field("ids", np.zeros(self.followers, np.uint8) if into is None else into)
 
-    def counts(self) -> Whole:
+    def counts(self) -> Unsigned:
         """(F,)."""
         counts = self._field("counts", np.zeros(self.followers, np.uint8))
         if not counts.all():
@@ -113,19 +113,19 @@ class Packed:
         into[at] = 0
         return at, larger
 
-    def _field(self, name: str, into: Whole) -> Whole:
+    def _field(self, name: str, into: Unsigned) -> Unsigned:
         for plane, begin, piece in _pieces(self._arrays[self._prefix + name], len(into)):
             into = _put(into, plane, begin, piece)
         return into
 
 
-def _squeeze(array: Whole) -> NDArray[np.uint8]:
+def _squeeze(array: Unsigned) -> NDArray[np.uint8]:
     """Numbers below 2^32 as compressed planes."""
     planes = np.minimum(array.astype(np.int64), (1 << 32) - 1).astype("<u4").view(np.uint8).reshape(-1, 4).T  # (4, n)
     return np.frombuffer(zlib.compress(planes.tobytes(), 9), np.uint8)
 
 
-def _put(numbers: Whole, plane: int, begin: int, piece: NDArray[np.uint8]) -> Whole:
+def _put(numbers: Unsigned, plane: int, begin: int, piece: NDArray[np.uint8]) -> Unsigned:
     """Write a piece of a plane where it belongs, in a wider type if it needs one."""
     if plane == 0:
         numbers[begin : begin + len(piece)] = piece

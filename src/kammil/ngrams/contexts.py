@@ -23,7 +23,7 @@ from kammil.vocabulary import BOS
 Hashes = NDArray[np.uint64]
 
 WORD_KINDS = ("w", "w1", "w2", "w1s")
-LONGEST = 32
+MAX_ORDER = 32
 """Largest order."""
 
 _ONE, _TWO, _THREE = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
@@ -40,7 +40,7 @@ def _stir(x: Hashes) -> Hashes:
     return x
 
 
-class Contexts:
+class ContextHasher:
     """Hashes the contexts of texts, all at once or character by character.
 
     Args:
@@ -48,15 +48,15 @@ class Contexts:
         in_word: for each id, whether it belongs to a word, (V,).
     """
 
-    def __init__(self, kinds: Sequence[str], in_word: NDArray[np.bool_]) -> None:
+    def __init__(self, context_types: Sequence[str], in_word: NDArray[np.bool_]) -> None:
         """Set up the random numbers; they depend on V and the kinds alone, so that a saved model finds its counts."""
-        self.kinds = tuple(kinds)
+        self.kinds = tuple(context_types)
         self._orders = [
             (k, int(name[1:])) for k, name in enumerate(self.kinds) if name[:1] == "o" and name[1:].isdigit()
         ]
         self._words = [(k, name) for k, name in enumerate(self.kinds) if name in WORD_KINDS]
         orders = [n for _, n in self._orders]
-        if len(orders) + len(self._words) != len(self.kinds) or not all(1 <= n <= LONGEST for n in orders):
+        if len(orders) + len(self._words) != len(self.kinds) or not all(1 <= n <= MAX_ORDER for n in orders):
             raise ValueError(f"{self.kinds} holds a kind of context that there is not")
         self.in_word = in_word
         self.longest = max(orders, default=1)
@@ -66,15 +66,15 @@ class Contexts:
         distance = np.arange(self.longest + 1, dtype=np.uint64)[:, None]
         # Row 0 is for words, row n for the n-th last id.
         self.numbers = _stir(_stir(ids + _THREE) + distance * _TWO)  # (L + 1, V)
-        self.recipe = [(name, 0 if name in WORD_KINDS else int(name[1:])) for name in self.kinds]
+        self.spec = [(name, 0 if name in WORD_KINDS else int(name[1:])) for name in self.kinds]
         self.salts = _stir(np.arange(1, len(self.kinds) + 1, dtype=np.uint64) * _THREE)  # (K,)
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """Nothing read: the last ids (B, L), all BOS, and (B, 4) the hashes of the word so far, of the word before, of
         the one before that, and whether a word is under way."""
         return np.full((batch, self.longest), BOS, np.int64), np.zeros((batch, 4), np.uint64)
 
-    def read(self, ids: Ids, state: State) -> tuple[Hashes, State]:
+    def hash_contexts(self, ids: Ids, state: State) -> tuple[Hashes, State]:
         """Hashes (B, T, K) of the contexts after each of the ids (B, T), and the new state."""
         recent, words = state
         batch, time = ids.shape

@@ -20,9 +20,9 @@ from kammil.ngrams.contexts import Hashes
 
 Keys = NDArray[np.uint32]
 Index = NDArray[np.int64]
-Found = NDArray[np.int32]
+Rows = NDArray[np.int32]
 """Numbers of contexts in a table, -1 where there is none; a corpus keeps one for each of its positions and kinds."""
-Whole = NDArray[np.integer]
+Unsigned = NDArray[np.integer]
 Floats = NDArray[np.float32]
 
 _HIGH = np.uint64(32)
@@ -37,35 +37,35 @@ def keys_of(hashes: Hashes) -> Keys:
 
 
 @dataclass(frozen=True)
-class Entries:
+class Matches:
     """What a table says about some positions; a *place* is position * K + kind."""
 
     totals: Floats
     """(P, K): how often the context was seen; 0 where never."""
     distinct: Floats
     """(P, K): after how many different ids, those counted once that were not kept included."""
-    places: Index
+    flat_index: Index
     """(N,): place of each entry, ascending."""
     ids: Ids
     """(N,): the follower, ascending within a place."""
     counts: Floats
     """(N,): how often it followed, at least 1."""
 
-    def at_least(self, least: Index) -> Entries:
+    def at_least(self, least: Index) -> Matches:
         """Without the contexts seen less often than `least` (K,) says for their kind."""
         enough = self.totals >= least  # (P, K)
-        kept = enough.reshape(-1)[self.places]
-        return Entries(
+        kept = enough.reshape(-1)[self.flat_index]
+        return Matches(
             np.where(enough, self.totals, np.float32(0)),
             np.where(enough, self.distinct, np.float32(0)),
-            self.places[kept],
+            self.flat_index[kept],
             self.ids[kept],
             self.counts[kept],
         )
 
 
 @dataclass(frozen=True)
-class Part:
+class Contribution:
     """What some texts brought to a table: to be taken out where one of them is looked up."""
 
     pairs: Index
@@ -74,7 +74,7 @@ class Part:
     """(U,): how often it followed."""
 
     @classmethod
-    def of(cls, found: Found, ids: Ids) -> Part:
+    def of(cls, found: Rows, ids: Ids) -> Contribution:
         """Count what followed contexts (Q, K), as `Counts.find` gives them; (Q,). Kind by kind, to spare memory."""
         made = [
             np.unique(kind[kind >= 0].astype(np.int64) << _ID_BITS | ids[kind >= 0], return_counts=True)
@@ -94,7 +94,7 @@ class Part:
         return np.repeat(np.arange(len(contexts)), ends - begins), self.pairs[taken] & _ID_MASK, self.times[taken]
 
 
-class Counts:
+class CountTable:
     """Contexts and their followers. Arrays may be of any whole-number type, and are kept as they come.
 
     Args:
@@ -107,7 +107,7 @@ class Counts:
     `ValueError` where these do not fit together.
     """
 
-    def __init__(self, keys: Keys, widths: Whole, lost: Whole, ids: Whole, counts: Whole) -> None:
+    def __init__(self, keys: Keys, widths: Unsigned, lost: Unsigned, ids: Unsigned, counts: Unsigned) -> None:
         """Check what a foreign folder may have broken, and lay the arrays out for reading."""
         fits = widths.shape == lost.shape == keys.shape and ids.shape == counts.shape
         if keys.ndim != 1 or not fits or ids.shape != (widths.sum(dtype=np.int64),):
@@ -117,7 +117,7 @@ class Counts:
         self.keys, self.widths, self.lost, self.ids, self.counts = keys, widths, lost, ids, counts
 
     @classmethod
-    def of(cls, parts: Iterable[tuple[Keys, Ids]], *, most: int, least: int = 1) -> Counts:
+    def of(cls, parts: Iterable[tuple[Keys, Ids]], *, most: int, least: int = 1) -> CountTable:
         """Count pairs of a context's key and the id that followed, (n,) each; parts bound the memory of sorting.
 
         A context keeps its `most` commonest followers, those seen `least` times or more; one that keeps none goes.
@@ -125,7 +125,7 @@ class Counts:
         return cls.merged([cls(*_count(keys, ids, most, least)) for keys, ids in parts])
 
     @classmethod
-    def merged(cls, tables: Sequence[Counts]) -> Counts:
+    def merged(cls, tables: Sequence[CountTable]) -> CountTable:
         """Several tables as one; where a key stands in two, the first one is found."""
         keys = np.concatenate([table.keys for table in tables])
         widths, lost, ids, counts = (
@@ -151,19 +151,21 @@ class Counts:
         """C."""
         return len(self.keys)
 
-    def where(self, kept: NDArray[np.bool_]) -> Counts:
+    def where(self, kept: NDArray[np.bool_]) -> CountTable:
         """The table of some of the contexts, (C,)."""
         followers = np.repeat(kept, self.widths)
-        return Counts(self.keys[kept], self.widths[kept], self.lost[kept], self.ids[followers], self.counts[followers])
+        return CountTable(
+            self.keys[kept], self.widths[kept], self.lost[kept], self.ids[followers], self.counts[followers]
+        )
 
-    def find(self, keys: Keys) -> Found:
+    def find(self, keys: Keys) -> Rows:
         """Where each key stands, of the shape given; -1 for a context never seen."""
         if not len(self.keys):
             return np.full(keys.shape, -1, np.int32)
         at = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[at] == keys, at, -1).astype(np.int32)
 
-    def read(self, found: Found) -> Entries:
+    def read(self, found: Rows) -> Matches:
         """The entries of contexts (P, K), as `find` gives them."""
         flat = found.reshape(-1)  # (P * K,)
         places = np.flatnonzero(flat >= 0)
@@ -172,7 +174,7 @@ class Counts:
         taken = expand(self.starts[at], widths)  # (N,)
         totals, distinct = np.zeros(flat.shape, np.float32), np.zeros(flat.shape, np.float32)
         totals[places], distinct[places] = self.totals[at], widths + self.lost[at]
-        return Entries(
+        return Matches(
             totals.reshape(found.shape),
             distinct.reshape(found.shape),
             np.repeat(places, widths),
@@ -180,7 +182,7 @@ class Counts:
             self.counts[taken].astype(np.float32),
         )
 
-    def read_without(self, found: Found, parts: Sequence[Part]) -> Entries:
+    def read_without(self, found: Rows, parts: Sequence[Contribution]) -> Matches:
         """The entries of contexts (P, K), with some of the table's own counts taken out.
 
         Args:
@@ -192,7 +194,7 @@ class Counts:
         gone = [part.after(row) for part, row in zip(parts, contexts, strict=True)]
         place = np.concatenate([at + row * contexts.shape[1] for row, (at, _, _) in enumerate(gone)])  # (M,)
         ids, taken_out = (np.concatenate([row[i] for row in gone]) for i in (1, 2))
-        lines = entries.places << _ID_BITS | entries.ids  # (N,) ascending
+        lines = entries.flat_index << _ID_BITS | entries.ids  # (N,) ascending
         wanted = place << _ID_BITS | ids
         line = np.searchsorted(lines, wanted).clip(max=max(0, len(lines) - 1))
         kept = np.flatnonzero(lines[line] == wanted) if len(lines) else line[:0]  # the rarest have no entry
@@ -200,16 +202,16 @@ class Counts:
         counts[line[kept]] -= taken_out[kept]
         here = counts > 0
         rest, different = (
-            np.bincount(entries.places[here], weights, found.size).reshape(found.shape)
+            np.bincount(entries.flat_index[here], weights, found.size).reshape(found.shape)
             for weights in (counts[here], None)
         )
         lacking = np.bincount(place, taken_out, found.size).reshape(found.shape)
         # Two contexts with one key share their counts, so what one of them lacks may not be there: never below zero.
         lost = np.maximum(entries.totals - lacking - rest, 0)
-        return Entries(
+        return Matches(
             (rest + lost).astype(np.float32),
             (different + lost).astype(np.float32),
-            entries.places[here],
+            entries.flat_index[here],
             entries.ids[here],
             counts[here],
         )

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.ngrams.count_table import Entries, Index
+from kammil.ngrams.count_table import Index, Matches
 
-CLUES = 5
+GATE_FEATURES = 5
 """Numbers for the gate from each expert."""
-FEATURES = 2
+SCORE_FEATURES = 2
 """Numbers about each entry: log(1 + 10 count) and the share of its context."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ExpertFeatures:
     """What the experts know of some positions."""
 
     clues: Floats
@@ -39,14 +39,14 @@ class Evidence:
     """(N, FEATURES)."""
 
 
-def evidence(tables: Sequence[Entries]) -> Evidence:
+def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
     """The evidence of some tables about the same positions; the experts of the first table come first."""
     widths = [table.totals.shape[1] for table in tables]
     begins = np.cumsum([0, *widths])
     totals = np.concatenate([table.totals for table in tables], axis=1)  # (P, K)
     distinct = np.concatenate([table.distinct for table in tables], axis=1)
     places = np.concatenate(
-        [t.places // w * begins[-1] + b + t.places % w for t, w, b in zip(tables, widths, begins, strict=False)]
+        [t.flat_index // w * begins[-1] + b + t.flat_index % w for t, w, b in zip(tables, widths, begins, strict=False)]
     )
     ids = np.concatenate([table.ids for table in tables])
     counts = np.concatenate([table.counts for table in tables])
@@ -58,4 +58,4 @@ def evidence(tables: Sequence[Entries]) -> Evidence:
     clues = np.concatenate(
         [np.log1p(totals), np.log1p(distinct), top.reshape(totals.shape), absent, single], axis=1, dtype=np.float32
     )
-    return Evidence(clues, places, ids, np.stack([np.log1p(10 * counts), share], axis=1))  # (N, 2)
+    return ExpertFeatures(clues, places, ids, np.stack([np.log1p(10 * counts), share], axis=1))  # (N, 2)

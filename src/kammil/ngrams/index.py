@@ -15,18 +15,18 @@ from threading import Thread
 
 import numpy as np
 
-from kammil.ngrams.compression import Packed
-from kammil.ngrams.count_table import Floats, Index, Keys, Whole, runs
+from kammil.ngrams.compression import CompressedTable
+from kammil.ngrams.count_table import Floats, Index, Keys, Unsigned, runs
 
-_CROWD = 4
+_KEYS_PER_BUCKET = 4
 """Keys in a bucket, about. Half as many would take twice the memory, 4 bytes a bucket, and spare a search nothing."""
 _PIECE = 1 << 16
-_WIDEST = 64
+_MAX_BUCKET = 64
 """Keys in the widest bucket of a table that is opened: hashes come to a dozen, a foreign folder could ask for more."""
 
 
 @dataclass(frozen=True)
-class Known:
+class IndexMatches:
     """What was seen after some contexts; those of one context stand together."""
 
     contexts: Index
@@ -38,7 +38,7 @@ class Known:
     """(N,): what is added to the score of each, whatever the gate believes; None for nothing."""
 
     @classmethod
-    def of(cls, places: Index, ids: Index, counts: Index, kinds: int, expert: int, experts: int) -> Known:
+    def of(cls, places: Index, ids: Index, counts: Index, kinds: int, expert: int, experts: int) -> IndexMatches:
         """Of the entries of the only table, (N,) each, as in `Entries`; its first kind of context is expert number
         `expert`."""
         begins, widths = runs(places)
@@ -50,7 +50,7 @@ class Known:
         followers[0], followers[1] = ids, counts
         return cls(contexts, followers)
 
-    def and_(self, other: Known) -> Known:
+    def extended(self, other: IndexMatches) -> IndexMatches:
         """These contexts, then others."""
         beyond = None
         if self.beyond is not None or other.beyond is not None:
@@ -58,7 +58,7 @@ class Known:
                 np.zeros(k.followers.shape[1], np.float32) if k.beyond is None else k.beyond for k in (self, other)
             ]
             beyond = np.concatenate(parts)
-        return Known(
+        return IndexMatches(
             np.concatenate([self.contexts, other.contexts], axis=1),
             np.concatenate([self.followers, other.followers], axis=1),
             beyond,
@@ -66,7 +66,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Layout:
+class IndexArrays:
     """Where everything stands in memory."""
 
     index: Keys
@@ -79,11 +79,11 @@ class Layout:
     """Of the contexts, table by table, zeros behind each."""
     starts: Keys
     """Where each context's followers begin, and where the last one's end."""
-    lost: Whole
+    pruned: Unsigned
     """Occurrences of each context whose followers were not kept."""
-    ids: Whole
+    ids: Unsigned
     """(F,)."""
-    counts: Whole
+    counts: Unsigned
     """(F,): 0 for a count beyond 16 bits."""
     larger: tuple[Index, Index]
     """Where those stand, ascending, and what they are."""
@@ -91,7 +91,7 @@ class Layout:
     """W."""
 
 
-class Ledger:
+class CountIndex:
     """Finds contexts in several tables at once.
 
     Args:
@@ -99,32 +99,32 @@ class Ledger:
         experts: how many there are in all, D * K at least.
     """
 
-    def __init__(self, tables: Sequence[Packed], kinds: int, experts: int) -> None:
+    def __init__(self, tables: Sequence[CompressedTable], kinds: int, experts: int) -> None:
         """Unpack the tables into one and sort their keys into buckets."""
         self._experts, self._tables = experts, len(tables)
-        self.counted = len(tables) * kinds  # experts that are tables
+        self.table_experts = len(tables) * kinds  # experts that are tables
         contexts = [table.contexts for table in tables]
         unpacking = _Unpacking(tables)  # at the same time, as zlib lets other threads run
         unpacking.start()
         try:
-            self._lay_out(tables, contexts, kinds)
+            self._build(tables, contexts, kinds)
         finally:
             unpacking.join()
         self._ids, self._counts, self._larger = unpacking.result()
 
-    def _lay_out(self, tables: Sequence[Packed], contexts: Sequence[int], kinds: int) -> None:
+    def _build(self, tables: Sequence[CompressedTable], contexts: Sequence[int], kinds: int) -> None:
         """Unpack what is known of each context, and sort the keys into buckets."""
-        begins = np.cumsum([0, *(size + _WIDEST for size in contexts)]).tolist()
+        begins = np.cumsum([0, *(size + _MAX_BUCKET for size in contexts)]).tolist()
         self._keys: Keys = _joined([table.keys for table in tables], contexts, begins, np.uint32).astype(
             np.uint32, copy=False
         )
-        self._lost = _joined([table.lost for table in tables], contexts, begins, np.uint16)
+        self._lost = _joined([table.pruned for table in tables], contexts, begins, np.uint16)
         self._starts = np.zeros(len(self._keys) + 1, np.uint32)
-        widths = _joined([table.widths for table in tables], contexts, begins, np.uint8)
+        widths = _joined([table.num_followers for table in tables], contexts, begins, np.uint8)
         np.cumsum(widths, dtype=np.uint32, out=self._starts[1:])
         del widths  # how far the next one's followers are says the same
 
-        bits = [max(1, (size // _CROWD).bit_length()) for size in contexts]
+        bits = [max(1, (size // _KEYS_PER_BUCKET).bit_length()) for size in contexts]
         firsts = np.cumsum([0, *(1 << b for b in bits)]).tolist()
         self._index = np.zeros(firsts[-1], np.uint32)
         widest = 1
@@ -134,7 +134,7 @@ class Ledger:
             index += np.uint32(begin)
             # Of equal keys the first one is found; the others are moved to where nobody looks for them.
             keys[1:][keys[1:] == keys[:-1]] ^= np.uint32(1 << 31)
-        if widest > _WIDEST:
+        if widest > _MAX_BUCKET:
             raise ValueError("the keys of a table of counts are no hashes")
         self._window = np.arange(widest)
         # Behind the last bucket stand zeros, which a key of the first one sees in a small table only.
@@ -143,15 +143,15 @@ class Ledger:
         self._firsts = np.repeat(np.array(firsts[:-1], np.uint32), kinds)  # (D * K,)
 
     @property
-    def layout(self) -> Layout:
+    def arrays(self) -> IndexArrays:
         """For whoever looks by themselves."""
-        return Layout(
+        return IndexArrays(
             index=self._index,
             shifts=self._shifts,
             firsts=self._firsts,
             keys=self._keys,
             starts=self._starts,
-            lost=self._lost,
+            pruned=self._lost,
             ids=self._ids,
             counts=self._counts,
             larger=self._larger,
@@ -159,11 +159,11 @@ class Ledger:
         )
 
     @property
-    def largest(self) -> int:
+    def largest_table(self) -> int:
         """The largest id that follows anywhere; -1 where nothing was counted."""
         return int(self._ids.max(initial=0)) if len(self._ids) else -1
 
-    def read(self, keys: Keys) -> Known:
+    def look_up(self, keys: Keys) -> IndexMatches:
         """What is known of the contexts of some positions, (P, K); in few calls: of one position they are what takes
         time."""
         wanted = np.concatenate([keys] * self._tables, axis=1) if self._tables > 1 else keys  # (P, D * K)
@@ -188,9 +188,9 @@ class Ledger:
         taken += np.arange(size)
         followers = np.empty((2, size), np.int64)
         followers[0], followers[1] = self._ids.take(taken), self._often(taken)
-        return Known(contexts, followers)
+        return IndexMatches(contexts, followers)
 
-    def _often(self, taken: Index) -> Whole:
+    def _often(self, taken: Index) -> Unsigned:
         """How often some followers followed, (N,)."""
         counts = self._counts.take(taken)
         if counts.all():
@@ -205,10 +205,10 @@ class Ledger:
 class _Unpacking(Thread):
     """Unpacks the followers of some tables, which is half of the work."""
 
-    def __init__(self, tables: Sequence[Packed]) -> None:
+    def __init__(self, tables: Sequence[CompressedTable]) -> None:
         super().__init__(name="kammil-unpacking", daemon=True)
         self._tables = tables
-        self._made: tuple[Whole, Whole, tuple[Index, Index]] | Exception | None = None
+        self._made: tuple[Unsigned, Unsigned, tuple[Index, Index]] | Exception | None = None
 
     def run(self) -> None:
         """Keeps what was raised for `result`."""
@@ -227,7 +227,7 @@ class _Unpacking(Thread):
         except Exception as error:  # raised where it is waited for
             self._made = error
 
-    def result(self) -> tuple[Whole, Whole, tuple[Index, Index]]:
+    def result(self) -> tuple[Unsigned, Unsigned, tuple[Index, Index]]:
         """Ids (F,) and counts (F,) of all tables, 0 for a count beyond 16 bits; and where those stand, and what they
         are."""
         if isinstance(self._made, Exception):
@@ -248,14 +248,14 @@ def _begins(keys: Keys, shift: int, begins: Keys) -> int:
 
 
 def _joined(
-    fields: Sequence[Callable[[Whole], Whole]],
+    fields: Sequence[Callable[[Unsigned], Unsigned]],
     sizes: Sequence[int],
     begins: Sequence[int],
     kind: type[np.unsignedinteger],
-) -> Whole:
+) -> Unsigned:
     """One array in which each table's field is unpacked where it begins, zeros behind it; of the type given, which
     should hold the numbers, or of a wider one."""
-    joined: Whole = np.zeros(begins[-1], kind)
+    joined: Unsigned = np.zeros(begins[-1], kind)
     for field, size, begin in zip(fields, sizes, begins[:-1], strict=True):
         part = field(joined[begin : begin + size])
         if part.dtype.itemsize > joined.dtype.itemsize:

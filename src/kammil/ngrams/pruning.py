@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids
-from kammil.ngrams.count_table import Counts, Found, Keys
+from kammil.ngrams.count_table import CountTable, Keys, Rows
 
 _CONTEXT, _FOLLOWER = 2.3, 0.95
 """Bytes that a context and a follower take when packed, measured on the tables of the bundled model."""
@@ -32,8 +32,8 @@ class _Level:
     bytes: float
 
 
-def thresholds(
-    tables: Sequence[Sequence[Counts]], keys: Keys, followers: Ids, megabytes: float | None
+def count_cutoffs(
+    tables: Sequence[Sequence[CountTable]], keys: Keys, followers: Ids, megabytes: float | None
 ) -> list[NDArray[np.int64]]:
     """For each table, how often a context of each kind must have been seen to be kept, (K,); all ones without a budget.
 
@@ -62,13 +62,13 @@ def thresholds(
     return least
 
 
-def _levels(table: Counts, keys: Keys, followers: Ids) -> list[_Level]:
+def _levels(table: CountTable, keys: Keys, followers: Ids) -> list[_Level]:
     """The contexts of one kind by how often they were seen: 1, 2, ... times, and more."""
     seen = np.minimum(table.totals.astype(np.int64), _MOST)
     contexts = np.bincount(seen, minlength=_MOST + 1)
     kept = np.bincount(seen, table.widths, _MOST + 1)
-    found: Found = table.find(keys[:, None])
+    found: Rows = table.find(keys[:, None])
     entries = table.read(found)
-    right = entries.ids == followers[entries.places]
-    helped = np.bincount(seen[found[entries.places[right], 0]], minlength=_MOST + 1)
+    right = entries.ids == followers[entries.flat_index]
+    helped = np.bincount(seen[found[entries.flat_index[right], 0]], minlength=_MOST + 1)
     return [_Level(int(helped[n]), float(_CONTEXT * contexts[n] + _FOLLOWER * kept[n])) for n in range(1, _MOST + 1)]

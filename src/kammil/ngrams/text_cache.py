@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids, State
-from kammil.ngrams.count_table import Entries, Keys, runs
+from kammil.ngrams.count_table import Keys, Matches, runs
 from kammil.vocabulary import PAD
 
 WINDOW = 256
@@ -23,7 +23,7 @@ WINDOW = 256
 _ID_BITS = 16
 
 
-class History:
+class TextCache:
     """Remembers the last characters and their contexts.
 
     Args:
@@ -34,11 +34,11 @@ class History:
         """An empty one needs no memory: the state holds it."""
         self._kinds = kinds
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """Nothing read: keys (B, n, K) and ids (B, n) of the last n <= W positions, of which there are none yet."""
         return np.zeros((batch, 0, self._kinds), np.uint32), np.zeros((batch, 0), np.int64)
 
-    def read(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Entries, State]:
+    def look_up(self, ids: Ids, keys: Keys, state: State, *, last: int) -> tuple[Matches, State]:
         """Read ids (B, T) with the keys of the contexts after them (B, T, K); entries of the last positions.
 
         About positions whose id is PAD nothing is known, and they are not remembered as contexts.
@@ -69,11 +69,11 @@ class History:
             np.bincount(place, weights, size).reshape(batch * last, self._kinds).astype(np.float32)
             for weights in (counts, None)
         )
-        entries = Entries(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
+        entries = Matches(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
         return entries, new
 
     @staticmethod
-    def aligned(states: Sequence[State]) -> list[State]:
+    def pad_states(states: Sequence[State]) -> list[State]:
         """States as long as the longest of them: nothing is known of the positions put in front."""
         longest = max(line.shape[1] for _, line in states)
         made: list[State] = []

@@ -17,9 +17,9 @@ from typing import Any
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
-from kammil.completion.state_cache import Prefixes
+from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
-from kammil.language_model import Learner
+from kammil.language_model import AdaptiveModel
 from kammil.server.api import schemas
 from kammil.server.api.errors import ApiError
 from kammil.server.learnt_texts import Taught
@@ -52,29 +52,29 @@ class Served:
         """Start the engine."""
         self._worked = worked
         self.name, self.model = name, model
-        model.prefixes = Prefixes(model.runner, SHARED)
+        model.prefixes = StateCache(model.language_model, SHARED)
         self.engine = Engine(model, rows=settings.rows)
-        self.learns = settings.learns and isinstance(model.runner, Learner)
+        self.learns = settings.learns and isinstance(model.language_model, AdaptiveModel)
         self.taught = Taught(model)
         self._most = settings.sessions
-        self._sessions: OrderedDict[str, Prefixes] = OrderedDict()
+        self._sessions: OrderedDict[str, StateCache] = OrderedDict()
         self.fingerprint = f"kammil-{version('kammil')}-{_digest(model)}"
         """Another one whenever the same seed may give another text."""
         self.users = 0
         self.retired = False
-        model.letters  # noqa: B018  # made now, not by the first suggestion
+        model.character_classes  # noqa: B018  # made now, not by the first suggestion
 
-    def prefixes(self, session: str | None) -> Prefixes:
+    def prefixes(self, session: str | None) -> StateCache:
         """Where what a session typed is kept."""
         if session is None or not self._most:
             return self.model.prefixes
         found = self._sessions.pop(session, None)
-        self._sessions[session] = found = Prefixes(self.model.runner, EACH) if found is None else found
+        self._sessions[session] = found = StateCache(self.model.language_model, EACH) if found is None else found
         while len(self._sessions) > self._most:
             self._forget(self._sessions.popitem(last=False)[1])
         return found
 
-    def _forget(self, prefixes: Prefixes) -> None:
+    def _forget(self, prefixes: StateCache) -> None:
         """Free states that nobody will ask for again; on the engine's thread, which may be at work with them."""
         if not self.engine.alive:
             prefixes.clear()

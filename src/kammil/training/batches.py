@@ -21,7 +21,7 @@ TARGET_LENGTH = 30
 
 
 @dataclass(frozen=True)
-class Row:
+class Chunk:
     """A piece of a text to learn from."""
 
     ids: Ids
@@ -46,18 +46,18 @@ class Batch:
     """(B, T): the characters, then EOS: what follows each input."""
     counted: NDArray[np.bool_]
     """(B, T): positions that enter the loss."""
-    rows: tuple[Row, ...]
+    rows: tuple[Chunk, ...]
     """What the batch was made of."""
 
 
-def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> list[Row]:
+def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> list[Chunk]:
     """Rows of at most `block` targets each; every counted target of every text is in exactly one row.
 
     Texts longer than a block are cut into consecutive blocks, each beginning with the id before it. With
     `objective="completion"` only the 30 characters after the middle of a text count (as many as it has, and its end).
     `widths` gives the characters of each id where ids are units, (V,): then the units that begin among these count.
     """
-    made: list[Row] = []
+    made: list[Chunk] = []
     for number, text in enumerate(texts):
         ids = np.concatenate([[BOS], text, [EOS]])
         first, stop = 0, len(text) + 1
@@ -70,11 +70,11 @@ def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths:
             piece = ids[begin : begin + block + 1]
             counted = (max(0, first - begin), min(stop - begin, len(piece) - 1))
             if counted[0] < counted[1]:
-                made.append(Row(piece, *counted, text=number, begin=begin))
+                made.append(Chunk(piece, *counted, text=number, begin=begin))
     return made
 
 
-def pad(rows: Sequence[Row]) -> Batch:
+def pad(rows: Sequence[Chunk]) -> Batch:
     """The rows as one batch."""
     width = max(len(row.ids) for row in rows)
     ids = np.full((len(rows), width), PAD, np.int64)
@@ -86,7 +86,7 @@ def pad(rows: Sequence[Row]) -> Batch:
 
 
 def batches(
-    rows: Sequence[Row], size: int, *, rare: Ids | None = None, generator: np.random.Generator | None = None
+    rows: Sequence[Chunk], size: int, *, rare: Ids | None = None, generator: np.random.Generator | None = None
 ) -> Iterator[Batch]:
     """All rows once, `size` at a time. In order without a generator; with one, shuffled for learning.
 
@@ -122,7 +122,7 @@ def _hide(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
 Arrays = tuple[NDArray[np.generic], ...]
 
 
-class EvidenceOf(Protocol):
+class ExtraInputs(Protocol):
     """Arrays for a model's `forward`, beside the ids."""
 
     def __call__(self, batch: Batch, *, learning: bool) -> Arrays:
@@ -131,7 +131,7 @@ class EvidenceOf(Protocol):
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingData:
     """What a network learns from and is judged by while it learns."""
 
     train: Sequence[Ids]
@@ -146,5 +146,5 @@ class Lessons:
     """Characters of each id, (V,), where ids are units; None where each is one character. Bits are per character and
     end of text either way. Those of units are the bits of one way to cut the texts, so an upper bound: what the running
     side needs is less. The accuracy is that of ids."""
-    evidence: EvidenceOf | None = None
+    evidence: ExtraInputs | None = None
     """What a model is shown beside the ids."""

@@ -23,7 +23,7 @@ _META = "history"
 
 
 @dataclass(frozen=True)
-class Kept:
+class Restored:
     """What a checkpoint brings back apart from what it restores in place."""
 
     best: dict[str, Tensor]
@@ -69,7 +69,7 @@ class Checkpoint:
                 f"cannot write {self._file}: {error.strerror}; free some space or name another place."
             ) from error
 
-    def load(self, model: nn.Module, optimiser: Optimizer) -> Kept:
+    def load(self, model: nn.Module, optimiser: Optimizer) -> Restored:
         """Put the state back into the model and the optimiser; `FolderError` if it belongs to another model."""
         try:
             content = self._file.read_bytes()
@@ -89,7 +89,7 @@ class Checkpoint:
             raise FolderError(
                 f"{self._file} does not fit this training run; remove {self._file.parent} to begin anew."
             ) from error
-        return Kept(best, history)
+        return Restored(best, history)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kammil.progress import Noted, Working
+from kammil.progress import Notice, PhaseProgress
 
 
 @dataclass(frozen=True)
-class Began:
+class TrainingStarted:
     """Training begins, or goes on."""
 
     device: str
@@ -20,7 +20,7 @@ class Began:
 
 
 @dataclass(frozen=True)
-class Progressed:
+class TrainingProgress:
     """One step was taken."""
 
     epoch: int
@@ -72,7 +72,7 @@ class Interrupted:
 
 
 @dataclass(frozen=True)
-class Outdone:
+class CounterAhead:
     """After the last epoch a counter of the same texts, which takes seconds, is ahead on the validation texts."""
 
     model_bits: float
@@ -82,9 +82,9 @@ class Outdone:
     """Whether the counter is the model now: where no family was asked for."""
 
 
-Event = Working | Noted | Began | Progressed | EpochEnded | Interrupted | Outdone
+Event = PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted | CounterAhead
 
 
-def unheard(event: Event) -> None:
+def ignore(event: Event) -> None:
     """A listener that does nothing."""
     del event

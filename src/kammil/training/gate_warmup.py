@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from kammil.training.batches import Lessons, batches, make_rows
+from kammil.training.batches import TrainingData, batches, make_rows
 from kammil.training.loss import teacher_forced
-from kammil.training.optim import adamw, warmup_then_cosine
+from kammil.training.optim import make_adamw, warmup_then_cosine
 from kammil.training.options import TrainingOptions
 
 _CHARACTERS = 200_000
@@ -27,7 +27,7 @@ _SHARE = 0.1
 _BATCH = 16
 
 
-class Opening(Protocol):
+class GateNetwork(Protocol):
     """A model of which a part can learn before the rest."""
 
     def opening(self) -> list[nn.Parameter]:
@@ -40,7 +40,7 @@ class Opening(Protocol):
         ...
 
 
-def learn(models: Sequence[Opening], lessons: Lessons, options: TrainingOptions) -> None:
+def learn(models: Sequence[GateNetwork], lessons: TrainingData, options: TrainingOptions) -> None:
     """One pass over texts drawn by the seed, on the processor, in place; several models learn from the same batches."""
     evidence = lessons.evidence
     if evidence is None:
@@ -51,7 +51,7 @@ def learn(models: Sequence[Opening], lessons: Lessons, options: TrainingOptions)
     upto = np.searchsorted(np.cumsum([rows[i].stop - rows[i].first for i in order]), _CHARACTERS) + 1
     made = list(batches([rows[i] for i in order[:upto]], _BATCH, rare=lessons.rare, generator=generator))
     parameters = nn.ParameterList(p for model in models for p in model.opening())
-    optimiser = adamw(parameters, options)
+    optimiser = make_adamw(parameters, options)
     end = time.monotonic() + (np.inf if options.minutes is None else 60 * _SHARE * options.minutes)
     for step, batch in enumerate(made):
         if time.monotonic() > end:

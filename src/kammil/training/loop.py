@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from kammil.errors import OptionError
 from kammil.progress import steps
-from kammil.training.batches import Arrays, Batch, Lessons, batches, make_rows
+from kammil.training.batches import Arrays, Batch, TrainingData, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
-from kammil.training.events import Began, EpochEnded, Event, Interrupted, Progressed, unheard
+from kammil.training.events import EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted, ignore
 from kammil.training.loss import teacher_forced
-from kammil.training.optim import accelerator, adamw, halves, precision, warmup_then_cosine
+from kammil.training.optim import make_accelerator, make_adamw, precision, use_bfloat16, warmup_then_cosine
 from kammil.training.options import TrainingOptions
 from kammil.vocabulary import UNK
 
@@ -45,10 +45,10 @@ _Taught = list[tuple[Tensor, float]]
 
 def fit(
     model: nn.Module,
-    lessons: Lessons,
+    lessons: TrainingData,
     options: TrainingOptions,
     *,
-    listen: Callable[[Event], None] = unheard,
+    listen: Callable[[Event], None] = ignore,
     checkpoint: Checkpoint | None = None,
     clock: Clock | None = None,
     reserve: float = 0.0,
@@ -103,7 +103,7 @@ class _Run:
     def __init__(
         self,
         model: nn.Module,
-        lessons: Lessons,
+        lessons: TrainingData,
         options: TrainingOptions,
         listen: Callable[[Event], None],
         checkpoint: Checkpoint | None,
@@ -111,10 +111,10 @@ class _Run:
         if options.threads:
             torch.set_num_threads(options.threads)
         self.options, self.lessons, self.listen, self.checkpoint = options, lessons, listen, checkpoint
-        self.accelerator = accelerator(options.device)
-        self.halves = halves(options.precision, self.accelerator.device)
+        self.accelerator = make_accelerator(options.device)
+        self.halves = use_bfloat16(options.precision, self.accelerator.device)
         self.plain = model
-        self.model, self.optimiser = self.accelerator.prepare(model, adamw(model, options))
+        self.model, self.optimiser = self.accelerator.prepare(model, make_adamw(model, options))
         self.train, self.validation = (
             make_rows(texts, objective=options.objective, block=options.block, widths=lessons.widths)
             for texts in (lessons.train, lessons.validation)
@@ -147,7 +147,9 @@ class _Run:
     def go(self) -> tuple[EpochEnded, ...]:
         """Epochs until the last, until the minutes are used up, or until nothing gets better."""
         where = self.accelerator.device.type
-        self.listen(Began(where, precision(halves=self.halves), torch.get_num_threads() if where == "cpu" else None))
+        self.listen(
+            TrainingStarted(where, precision(halves=self.halves), torch.get_num_threads() if where == "cpu" else None)
+        )
         finished = len(self.history) >= self.epochs or self._stale() >= self.options.patience
         while not finished:
             tally = _Tally()
@@ -200,7 +202,9 @@ class _Run:
                 bits, _ = self._validate()
                 tally.early.append((self.elapsed, bits))
                 self.model.train()
-            self.listen(Progressed(epoch + 1, step + 1, self.steps, self.epochs, tally.bits, self.elapsed, progress))
+            self.listen(
+                TrainingProgress(epoch + 1, step + 1, self.steps, self.epochs, tally.bits, self.elapsed, progress)
+            )
         return False
 
     def _expect(self, step: float) -> None:

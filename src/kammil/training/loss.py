@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Totals:
+class LossSums:
     """Sums over the counted positions; they add up over batches."""
 
     nats: Tensor
@@ -26,7 +26,7 @@ class Totals:
     """Positions where the most probable id was the true one."""
 
 
-def teacher_forced(logits: Tensor, targets: Tensor, counted: Tensor) -> Totals:
+def teacher_forced(logits: Tensor, targets: Tensor, counted: Tensor) -> LossSums:
     """Totals of logits (B, T, V) against targets (B, T) where `counted` (B, T) is true.
 
     Position t of the logits was computed from the true characters up to t and is asked for the one after: targets are
@@ -37,4 +37,4 @@ def teacher_forced(logits: Tensor, targets: Tensor, counted: Tensor) -> Totals:
     nats = F.cross_entropy(kept, answers, reduction="sum")
     with torch.no_grad():
         correct = int((kept.argmax(-1) == answers).sum())
-    return Totals(nats, answers.numel(), correct)
+    return LossSums(nats, answers.numel(), correct)

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from kammil.progress import Noted, Working
-from kammil.training.events import EpochEnded, Event, Interrupted, Outdone, Progressed, unheard
+from kammil.progress import Notice, PhaseProgress
+from kammil.training.events import CounterAhead, EpochEnded, Event, Interrupted, TrainingProgress, ignore
 
 _EVERY = 0.2
 """Seconds between two pictures: more than a browser draws, less than a person notices."""
@@ -18,7 +18,7 @@ _EVERY = 0.2
 def listener() -> Callable[[Event], None]:
     """What shows training where this runs in a notebook; else nobody listens."""
     shell: Any = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return Shown() if hasattr(shell, "kernel") else unheard
+    return Shown() if hasattr(shell, "kernel") else ignore
 
 
 class Shown:
@@ -38,22 +38,22 @@ class Shown:
     def __call__(self, event: Event) -> None:
         """Draw what is new; the end of an epoch at once."""
         at_once = True
-        if isinstance(event, Progressed):
+        if isinstance(event, TrainingProgress):
             self._doing = f"epoch {event.epoch} of {event.epochs}, {event.train_bits:.3f} bits"
             self._share, self._elapsed, at_once = event.progress, event.elapsed, False
         elif isinstance(event, EpochEnded):
             self._epochs.append(event)
         elif isinstance(event, Interrupted):
             self._said.append(f"ended early: the best of {event.epoch} epochs is kept")
-        elif isinstance(event, Outdone):
+        elif isinstance(event, CounterAhead):
             kept = "it is kept in its place" if event.published else "train it with model='ngram'"
             self._said.append(
                 f"a counter of the same texts is ahead: {event.counter_bits:.3f} bits to {event.model_bits:.3f}; {kept}"
             )
-        elif isinstance(event, Working):
+        elif isinstance(event, PhaseProgress):
             self._doing, self._share, self._elapsed = event.phase, event.done, event.elapsed
             at_once = False
-        elif isinstance(event, Noted):
+        elif isinstance(event, Notice):
             self._said.append(event.sentence)
         if at_once or time.monotonic() - self._drawn >= _EVERY:
             self._drawn = time.monotonic()

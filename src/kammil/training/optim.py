@@ -14,7 +14,7 @@ from kammil.errors import OptionError
 from kammil.training.options import TrainingOptions
 
 
-def accelerator(device: str) -> Accelerator:
+def make_accelerator(device: str) -> Accelerator:
     """An accelerator on a device; `OptionError` if the machine has none of that kind."""
     found = torch.accelerator.current_accelerator(check_available=True)
     here = found.type if found is not None else "cpu"
@@ -28,7 +28,7 @@ def accelerator(device: str) -> Accelerator:
     return Accelerator(cpu=wanted == "cpu")
 
 
-def halves(precision: str, device: torch.device) -> bool:
+def use_bfloat16(precision: str, device: torch.device) -> bool:
     """Whether factors of products are bfloat16 there.
 
     On a processor that does not multiply such numbers by itself, they would be slower than single precision.
@@ -46,11 +46,11 @@ def precision(*, halves: bool) -> str:
 
 def used(options: TrainingOptions) -> dict[str, str]:
     """What `device` and `precision` come to here, where they are `auto`; `OptionError` as `accelerator` does."""
-    device = accelerator(options.device).device
-    return {"device": device.type, "precision": precision(halves=halves(options.precision, device))}
+    device = make_accelerator(options.device).device
+    return {"device": device.type, "precision": precision(halves=use_bfloat16(options.precision, device))}
 
 
-def adamw(model: nn.Module, options: TrainingOptions) -> AdamW:
+def make_adamw(model: nn.Module, options: TrainingOptions) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) that decays matrices and spares vectors."""
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() <= 1]

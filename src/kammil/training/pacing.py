@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from kammil.errors import KammilError
-from kammil.progress import note, phase, told
+from kammil.progress import listening, note, phase
 from kammil.training.clock import Clock
 from kammil.training.recipe import Recipe
 from kammil.training.run import Run
-from kammil.training.texts import HELD_OUT, Data, gather
+from kammil.training.texts import HELD_OUT, Dataset, prepare
 
 _LEAST_SLOPE = 0.25
 _LEAST = 20
@@ -42,7 +42,7 @@ class Pace:
     """Of the validation texts, after it."""
     fixed: float = 0.0
 
-    def reserve(self, data: Data) -> float:
+    def reserve(self, data: Dataset) -> float:
         """Seconds from the end of learning to a finished folder."""
         return self.fixed + self.finish * characters(data.train) + self.judge * characters(data.validation)
 
@@ -53,7 +53,7 @@ def measure(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -> 
     fewer, fewer_judges = few[:16], judges[:4]
     plain = recipe.model_copy(update={"base": None, "members": (), "exclude": (), "raw": True, "rules": {}})
     try:
-        with phase("timing a small part"), told(_unheard):
+        with phase("timing a small part"), listening(_unheard):
             _rehearsed(plain, fewer, fewer_judges)  # what is done for the first time in a process takes longer
             least = _rehearsed(plain, fewer, fewer_judges)
             more = _rehearsed(plain, few, judges)
@@ -74,12 +74,12 @@ def _rehearsed(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) 
     """Seconds to prepare, to finish and to judge these texts."""
     with tempfile.TemporaryDirectory() as place:
         began = time.monotonic()
-        run = Run(recipe, gather(recipe, texts, validation), Path(place) / "rehearsal", None)
+        run = Run(recipe, prepare(recipe, texts, validation), Path(place) / "rehearsal", None)
         learnt, made = run.rehearse()
         return learnt - began, made - learnt, time.monotonic() - made
 
 
-class Fitting:
+class TextFit:
     """As many texts of a run as fit into its time."""
 
     def __init__(self, recipe: Recipe, clock: Clock, drawn: Sequence[int] | None = None) -> None:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import Explanation, Tempered
+from kammil.completion.explain.attribution import Explanation, TemperatureSweep
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation.plots.canvas import save
 from kammil.evaluation.plots.comparison import comparison
 from kammil.evaluation.plots.explanation import explained, temperatures
 from kammil.evaluation.plots.training_curves import training_curves
-from kammil.evaluation.ranking import Standings
+from kammil.evaluation.ranking import Ranking
 from kammil.training.events import EpochEnded
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Finished(Protocol):
 
 
 def plot(
-    what: str | PathLike[str] | Completer | Finished | Explanation | Tempered | Standings,
+    what: str | PathLike[str] | Completer | Finished | Explanation | TemperatureSweep | Ranking,
     out: str | PathLike[str] | None = None,
 ) -> Figure:
     """Draw something, and write it to a file if one is named; a notebook shows what is returned.
@@ -58,9 +58,9 @@ def plot(
     """
     if isinstance(what, Explanation):
         figure = explained(what)
-    elif isinstance(what, Tempered):
+    elif isinstance(what, TemperatureSweep):
         figure = temperatures(what)
-    elif isinstance(what, Standings):
+    elif isinstance(what, Ranking):
         figure = comparison(what)
     elif isinstance(what, str | PathLike):
         own, *members = histories(Path(what))

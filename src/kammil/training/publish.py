@@ -27,12 +27,12 @@ from kammil.language_model import Artifacts, Settings
 from kammil.progress import phase
 from kammil.training.events import EpochEnded
 from kammil.training.recipe import Recipe, flags
-from kammil.training.texts import Data, printable
+from kammil.training.texts import Dataset, printable
 from kammil.vocabulary import CharacterVocabulary
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainResult:
     """A finished run."""
 
     folder: Path
@@ -49,7 +49,7 @@ class Trained:
         """Where the model is, and how good."""
         bits = self.evaluation.model.bits_per_character_with_end
         figure = "" if bits is None else f": {bits.value:.3f} bits a character"
-        return f"<Trained {self.folder}{figure} on {self.evaluation.texts:,} validation texts>"
+        return f"<TrainResult {self.folder}{figure} on {self.evaluation.texts:,} validation texts>"
 
     def _repr_html_(self) -> str:
         """Figures and training curves, for a notebook."""
@@ -65,7 +65,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Made:
+class TrainedModel:
     """What was learnt."""
 
     family: str
@@ -79,7 +79,7 @@ class Made:
     """The device and the precision of training."""
 
 
-def about(data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
+def data_summary(data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a folder says of the texts that it was made from; `base`: what that of its base says of its own."""
     return {
         "source": data.source,
@@ -95,7 +95,7 @@ def about(data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
     } | ({"drawn": list(data.drawn)} if data.drawn else {})
 
 
-def finished(folder: Path, recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> bool:
+def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> bool:
     """Whether a folder holds what this recipe makes of these texts."""
     try:
         found = folders.read(folder).description.training
@@ -108,9 +108,9 @@ def finished(folder: Path, recipe: Recipe, data: Data, base: Mapping[str, Any] |
 
 
 def publish(
-    made: Made,
+    made: TrainedModel,
     recipe: Recipe,
-    data: Data,
+    data: Dataset,
     base: Mapping[str, Any] | None,
     out: Path,
     *,
@@ -119,13 +119,13 @@ def publish(
     earlier: float = 0.0,
     members: Sequence[Sequence[dict[str, Any]]] = (),
     replace: bool,
-) -> Trained:
+) -> TrainResult:
     """Write the folder, evaluate what was written as it will be run, and add the figures and the card.
 
     `earlier`: seconds in which what it goes on from was trained; `members`: the histories of what it is made of.
     """
     with folders.new(out, replace=replace) as draft:
-        description = folders.Description(
+        description = folders.ModelConfig(
             format=folders.FORMAT,
             family=made.family,
             settings=made.settings.model_dump(),
@@ -148,8 +148,8 @@ def publish(
         )
         name = printable(out.name)
         text = model_card.model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
-        files.put(draft / folders.CARD, text.encode())
-    return Trained(
+        files.write_atomic(draft / folders.CARD, text.encode())
+    return TrainResult(
         out,
         evaluation,
         tuple(asdict(event) for event in history),
@@ -158,7 +158,7 @@ def publish(
     )
 
 
-def _again(recipe: Recipe, data: Data, name: str) -> str:
+def _again(recipe: Recipe, data: Dataset, name: str) -> str:
     """The command, or the line of Python, that makes a model like this one, but for a base and members."""
     if data.arguments is not None:
         config = ["--config", "FILE"] if recipe.base is not None or recipe.members else []
@@ -172,14 +172,14 @@ def _again(recipe: Recipe, data: Data, name: str) -> str:
     return f"kammil.train(texts{validation}{options}, out={name + '-again'!r})"
 
 
-def seconds_in_all(model: folders.Model) -> float:
+def seconds_in_all(model: folders.ModelFiles) -> float:
     """Of its training and, where its folder knows, of all that it goes on from."""
     metrics = model.metrics
     return float(metrics.get("training_seconds_in_all", metrics.get("training_seconds", 0.0)))
 
 
-def _training(recipe: Recipe, data: Data, base: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {"recipe": recipe.model_dump(mode="json"), "kammil": version("kammil"), "data": about(data, base)}
+def _training(recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {"recipe": recipe.model_dump(mode="json"), "kammil": version("kammil"), "data": data_summary(data, base)}
 
 
 def _parameters(weights: Mapping[str, NDArray[np.generic]]) -> int:

@@ -21,28 +21,28 @@ from kammil.data.near_duplicates import groups
 from kammil.engine.quantization import unpack
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines
-from kammil.evaluation.counter_check import FAMILY, ahead
+from kammil.evaluation.counter_check import FAMILY, better_counter
 from kammil.language_model import Artifacts
-from kammil.locks import RUN, empty, held, waiting
-from kammil.models.registry import Blended, Counting, Neural, family, load_runner, settings_of
+from kammil.locks import RUN, empty, run_lock, waiting
+from kammil.models.registry import Blended, Counting, Neural, family, load_model, settings_of
 from kammil.training.clock import Clock
-from kammil.training.events import EpochEnded, Event, Outdone, unheard
-from kammil.training.publish import Made, Trained, publish, seconds_in_all
+from kammil.training.events import CounterAhead, EpochEnded, Event, ignore
+from kammil.training.publish import TrainedModel, TrainResult, publish, seconds_in_all
 from kammil.training.recipe import Recipe
-from kammil.training.texts import Data
+from kammil.training.texts import Dataset
 from kammil.vocabulary import CharacterVocabulary, rare_characters
 
 if TYPE_CHECKING:
-    from kammil.models.blend.experts import Experts
-    from kammil.models.blend.network import Blend
-    from kammil.training.batches import Batch, EvidenceOf
+    from kammil.models.blend.experts import NgramExperts
+    from kammil.models.blend.network import BlendNetwork
+    from kammil.training.batches import Batch, ExtraInputs
 
 
 @dataclass(frozen=True)
-class Base:
+class ParentModel:
     """What a model goes on from."""
 
-    model: folders.Model
+    model: folders.ModelFiles
     texts: tuple[str, ...]
     """That it was trained on, where it was trained by this recipe."""
 
@@ -54,9 +54,9 @@ class Run:
     def __init__(
         self,
         recipe: Recipe,
-        data: Data,
+        data: Dataset,
         out: Path,
-        base: Base | None,
+        base: ParentModel | None,
         *,
         clock: Clock | None = None,
         reserve: float = 0.0,
@@ -76,11 +76,13 @@ class Run:
     def rehearse(self) -> tuple[float, float]:
         """Do all but learn; the times at which learning would have ended, and at which there was a model to judge."""
         self.rehearsing = True
-        with held(self.out):
-            self.make(resume=False, replace=False, listen=unheard)
+        with run_lock(self.out):
+            self.make(resume=False, replace=False, listen=ignore)
         return self.learnt_at, self.made_at
 
-    def make(self, *, resume: bool, replace: bool, listen: Callable[[Event], None], anything: bool = False) -> Trained:
+    def make(
+        self, *, resume: bool, replace: bool, listen: Callable[[Event], None], anything: bool = False
+    ) -> TrainResult:
         """Train and write the folder; of `anything` that is asked for, a counter may be it, where it is ahead."""
         chosen = family(self.recipe.model)
         settings = settings_of(chosen, self.recipe.settings)
@@ -93,14 +95,14 @@ class Run:
         self.learnt_at = time.monotonic()
         name = self.recipe.model
         if isinstance(chosen, Blended) and self.base is None:
-            runner = load_runner(name, settings.model_dump(), artifacts)
-            rival = ahead(runner, self.vocabulary, self.train, self.data.validation)
+            runner = load_model(name, settings.model_dump(), artifacts)
+            rival = better_counter(runner, self.vocabulary, self.train, self.data.validation)
             if rival is not None:
-                listen(Outdone(rival.behind, rival.bits, published=anything))
+                listen(CounterAhead(rival.behind, rival.bits, published=anything))
             if rival is not None and anything:
                 name, settings, artifacts = FAMILY, rival.settings, rival.artifacts
         texts = [*self.data.train, *(self.base.texts if self.base is not None else ())]
-        made = Made(
+        made = TrainedModel(
             name,
             settings,
             self.vocabulary,
@@ -135,17 +137,17 @@ class Run:
             import torch
 
             from kammil.training import gate_warmup, optim
-            from kammil.training.batches import Lessons
+            from kammil.training.batches import TrainingData
             from kammil.training.checkpoint import Checkpoint
             from kammil.training.loop import fit
-            from kammil.training.warm_start import take_over
+            from kammil.training.warm_start import warm_start
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training needs {error.name}; run: pip install 'kammil[train]'") from error
         rare = rare_characters(self.data.train)
         segment = chosen.segment if isinstance(chosen, Neural) else None
         cut = segment(self.train, self.vocabulary, settings) if segment is not None else None
         experts = self._experts(chosen, settings) if isinstance(chosen, Blended) else None
-        lessons = Lessons(
+        lessons = TrainingData(
             self.train if cut is None else [cut.encode(ids) for ids in self.train],
             self.validation if cut is None else [cut.encode(ids) for ids in self.validation],
             np.array([int(self.vocabulary.encode(c)[0]) for c in sorted(rare)], np.int64),
@@ -160,18 +162,18 @@ class Run:
             self._open_waiting(used, going_on=checkpoint.exists(), resume=resume, replace=replace)
             torch.manual_seed(self.recipe.training.seed)
             if isinstance(chosen, Blended):
-                network = chosen.build(self.vocabulary.size, settings, experts.number if experts is not None else 0)
+                network = chosen.build(self.vocabulary.size, settings, experts.count if experts is not None else 0)
             else:
                 network = chosen.build(self.vocabulary.size if cut is None else cut.units.size, settings)
             if self.base is not None:
                 theirs = self.base.model
                 weights = unpack(theirs.artifacts.weights)
-                take_over(network, self.vocabulary, weights, theirs.vocabulary)
+                warm_start(network, self.vocabulary, weights, theirs.vocabulary)
                 if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
                     their_settings = chosen.settings.model_validate(theirs.description.settings)
                     chosen.inherit(network, settings, weights, their_settings)
             elif isinstance(chosen, Blended) and not checkpoint.exists() and not self.rehearsing:
-                gate_warmup.learn(cast("Blend", network).members, lessons, self.recipe.training)
+                gate_warmup.learn(cast("BlendNetwork", network).members, lessons, self.recipe.training)
             if not self.rehearsing:
                 history = fit(
                     network,
@@ -193,7 +195,7 @@ class Run:
             artifacts = Artifacts({**artifacts.weights, **experts.arrays()})
         return artifacts, history, used
 
-    def _experts(self, chosen: Blended, settings: Any) -> Experts:
+    def _experts(self, chosen: Blended, settings: Any) -> NgramExperts:
         """The tables of counts; near-duplicates are told apart from what a text can be predicted by."""
         return chosen.experts(
             self.train,
@@ -242,14 +244,14 @@ class Run:
                 )
             return
         empty(self.out)
-        files.put(file, json.dumps(ours).encode())
+        files.write_atomic(file, json.dumps(ours).encode())
 
 
-def _shown(experts: Experts) -> EvidenceOf:
+def _shown(experts: NgramExperts) -> ExtraInputs:
     """The evidence of a batch as arrays, in the order in which the blend takes them."""
 
     def show(batch: Batch, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
-        seen = experts.about(batch.rows, batch.inputs.shape[1], learning=learning)
+        seen = experts.features(batch.rows, batch.inputs.shape[1], learning=learning)
         return seen.clues, seen.places, seen.ids, seen.features
 
     return show

@@ -15,7 +15,7 @@ import numpy as np
 from kammil.data import in_memory, sources
 from kammil.data.exclusion import resembling
 from kammil.data.near_duplicates import groups
-from kammil.data.splits import Leaks, leaks, split
+from kammil.data.splits import Leakage, leaks, split
 from kammil.errors import DataError, OptionError
 from kammil.progress import phase, tracked
 from kammil.training.recipe import Recipe
@@ -25,7 +25,7 @@ HELD_OUT = 0.1
 
 
 @dataclass(frozen=True)
-class Data:
+class Dataset:
     """The texts of a run, as the model sees them."""
 
     train: tuple[str, ...]
@@ -35,7 +35,7 @@ class Data:
     sha256: str
     """Of the training file's bytes, or of the texts."""
     validation_source: str
-    leaks: Leaks
+    leaks: Leakage
     """How many validation texts are near-duplicates of training texts."""
     excluded: int = 0
     """Texts left out because they resemble those that the recipe excludes."""
@@ -59,7 +59,7 @@ def check(recipe: Recipe, source: Source, validation: Source | None = None) -> N
         raise OptionError(f"where is {recipe.where!r}, but it is for files; choose the rows before you give them.")
 
 
-class Fits(Protocol):
+class TextBudget(Protocol):
     """Chooses as many texts as there is time for."""
 
     def texts(self, texts: list[str], validation: list[str] | None) -> list[str]:
@@ -71,19 +71,21 @@ class Fits(Protocol):
         ...
 
 
-def gather(recipe: Recipe, source: Source, validation: Source | None = None, *, fitting: Fits | None = None) -> Data:
+def prepare(
+    recipe: Recipe, source: Source, validation: Source | None = None, *, fitting: TextBudget | None = None
+) -> Dataset:
     """Read, normalise and split; `DataError` where nothing is left to learn from or to validate with."""
-    texts, name, sha256 = as_seen(recipe, source)
+    texts, name, sha256 = load_normalised(recipe, source)
     judges, judges_name = None, ""
     if validation is not None:
-        judges, judges_name, _ = as_seen(recipe, validation)
+        judges, judges_name, _ = load_normalised(recipe, validation)
     known = len(texts)
     if fitting is not None:
         texts = fitting.texts(texts, judges)
     left_out = known - len(texts)
     read = len(texts)
     for other in recipe.exclude:
-        known = resembling(texts, as_seen(recipe, other)[0])
+        known = resembling(texts, load_normalised(recipe, other)[0])
         texts = [text for text, out in zip(texts, known, strict=True) if not out]
     excluded = read - len(texts)
     if recipe.unique:
@@ -109,7 +111,7 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None, *, 
     if fitting is not None:
         held_out = fitting.judges(held_out)
     named = in_memory.is_named(source) and (validation is None or in_memory.is_named(validation))
-    return Data(
+    return Dataset(
         tuple(train),
         tuple(held_out),
         name,
@@ -124,7 +126,7 @@ def gather(recipe: Recipe, source: Source, validation: Source | None = None, *, 
     )
 
 
-def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
+def load_normalised(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
     """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
     if isinstance(source, str | PathLike):
         place = source if isinstance(source, str) else Path(source)
@@ -132,7 +134,7 @@ def as_seen(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
             read = sources.rows(place, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
         raw, name, sha256 = list(read.texts), name_of(place), read.sha256
     else:
-        handed = in_memory.take(source, column=recipe.column)
+        handed = in_memory.from_python(source, column=recipe.column)
         raw, name = list(handed.texts), handed.name
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
     rules = recipe.text_rules

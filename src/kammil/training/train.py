@@ -11,17 +11,17 @@ from typing import Any, Unpack
 
 from kammil import model_folder as folders
 from kammil.errors import OptionError
-from kammil.locks import RUN, held, waiting
+from kammil.locks import RUN, run_lock, waiting
 from kammil.models.registry import Blended, family
-from kammil.progress import told
+from kammil.progress import listening
 from kammil.training import notebook
 from kammil.training.clock import Clock
 from kammil.training.events import Event
-from kammil.training.pacing import Fitting, measure
-from kammil.training.publish import Made, Trained, about, finished, publish, seconds_in_all
+from kammil.training.pacing import TextFit, measure
+from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, seconds_in_all
 from kammil.training.recipe import READING, Options, Recipe
-from kammil.training.run import Base, Run
-from kammil.training.texts import Data, Source, check, gather
+from kammil.training.run import ParentModel, Run
+from kammil.training.texts import Dataset, Source, check, prepare
 
 Listener = Callable[[Event], None]
 
@@ -35,7 +35,7 @@ def train(
     replace: bool = False,
     listen: Listener | None = None,
     **options: Unpack[Options],
-) -> Trained:
+) -> TrainResult:
     """Train a model on texts, evaluate it on the validation texts, and write its folder.
 
     Args:
@@ -64,13 +64,13 @@ def train(
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     check(recipe, source, validation)
     folders.check_free(target, replace=replace)
-    with held(target), told(heard):
+    with run_lock(target), listening(heard):
         folders.check_free(target, replace=replace)  # again: what a kill left may have been put back
         if recipe.members:
-            data = gather(recipe, source, validation)
-            return _together(recipe, given, data, target, replace=replace, listen=heard)
-        fitting = Fitting(recipe, clock, _drawn(target) if resume else None)
-        data = gather(recipe, source, validation, fitting=fitting)
+            data = prepare(recipe, source, validation)
+            return train_members(recipe, given, data, target, replace=replace, listen=heard)
+        fitting = TextFit(recipe, clock, _drawn(target) if resume else None)
+        data = prepare(recipe, source, validation, fitting=fitting)
         with clock.stopped():
             base = _base(recipe, target, replace=replace, listen=heard)
         reserve = fitting.pace.reserve(data) if fitting.pace is not None else 0.0
@@ -88,18 +88,22 @@ def _drawn(out: Path) -> Sequence[int] | None:
     return int(training), int(validation)
 
 
-def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> Base | None:
+def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> ParentModel | None:
     """The model named as base, or the one that the recipe trains first, beside the new folder: `OUT-base`."""
     if recipe.base is None:
         return None
     if isinstance(recipe.base, str):
-        return Base(folders.read(Path(recipe.base)), ())
+        return ParentModel(folders.read(Path(recipe.base)), ())
     own, source, validation = _of_base(recipe.base)
     data = _texts(own, source, validation)
-    return Base(_beside(own, data, out.with_name(f"{out.name}-base"), replace=replace, listen=listen), data.train)
+    return ParentModel(
+        train_or_reuse(own, data, out.with_name(f"{out.name}-base"), replace=replace, listen=listen), data.train
+    )
 
 
-def _beside(recipe: Recipe, data: Data, place: Path, *, replace: bool, listen: Listener) -> folders.Model:
+def train_or_reuse(
+    recipe: Recipe, data: Dataset, place: Path, *, replace: bool, listen: Listener
+) -> folders.ModelFiles:
     """A model that another one is made of.
 
     It stays where it is. A finished one of the same recipe and texts is taken as it is, whatever became of its own
@@ -107,8 +111,8 @@ def _beside(recipe: Recipe, data: Data, place: Path, *, replace: bool, listen: L
     """
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
-    with held(place):
-        if not finished(place, recipe, data, _about_base(recipe)):
+    with run_lock(place):
+        if not is_up_to_date(place, recipe, data, _about_base(recipe)):
             base = _base(recipe, place, replace=replace, listen=listen)
             clock = Clock(recipe.training.minutes)
             pace = measure(recipe, data.train, data.validation) if clock.seconds is not None else None
@@ -126,7 +130,7 @@ def _about_base(recipe: Recipe) -> Mapping[str, Any] | None:
     if isinstance(recipe.base, str):
         return folders.summary(Path(recipe.base))[0].training["data"]
     own, source, validation = _of_base(recipe.base)
-    return about(_texts(own, source, validation), _about_base(own))
+    return data_summary(_texts(own, source, validation), _about_base(own))
 
 
 def _of_base(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
@@ -139,32 +143,32 @@ def _of_base(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
 
 
 @lru_cache(maxsize=2)
-def _read(recipe: str, source: str, validation: str | None) -> Data:
+def _read(recipe: str, source: str, validation: str | None) -> Dataset:
     """Most bases of one recipe are of the same texts, and to find near-duplicates among them takes a minute."""
-    return gather(Recipe.model_validate_json(recipe), source, validation)
+    return prepare(Recipe.model_validate_json(recipe), source, validation)
 
 
-def _texts(recipe: Recipe, source: str, validation: str | None) -> Data:
+def _texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
     """The texts of a base."""
     seed = recipe.training.seed if validation is None else 0
     deciding = Recipe.of({"seed": seed} | {name: getattr(recipe, name) for name in READING})
     return _read(deciding.model_dump_json(), source, validation)
 
 
-def _together(
-    recipe: Recipe, options: Mapping[str, Any], data: Data, out: Path, *, replace: bool, listen: Listener
-) -> Trained:
+def train_members(
+    recipe: Recipe, options: Mapping[str, Any], data: Dataset, out: Path, *, replace: bool, listen: Listener
+) -> TrainResult:
     """Members that each learn by themselves, in `OUT-1`, `OUT-2`, ..., from bases of their own, put together as one."""
     common = {name: value for name, value in options.items() if name != "members"}
     chosen = family(recipe.model)
     if not isinstance(chosen, Blended):
         raise OptionError(f"members are for the blend; a {recipe.model} has none.")
-    models: list[folders.Model] = []
+    models: list[folders.ModelFiles] = []
     for number, own in enumerate(recipe.members, 1):
         one = Recipe.of(common | own)
         if other := next((name for name in READING if getattr(one, name) != getattr(recipe, name)), None):
             raise OptionError(f"member {number} has {other} of its own; all members learn the same texts.")
-        models.append(_beside(one, data, out.with_name(f"{out.name}-{number}"), replace=replace, listen=listen))
+        models.append(train_or_reuse(one, data, out.with_name(f"{out.name}-{number}"), replace=replace, listen=listen))
     first = models[0]
     if any(model.vocabulary.characters != first.vocabulary.characters for model in models):
         raise OptionError(
@@ -180,7 +184,7 @@ def _together(
     used = [model.description.training.get("used") for model in models]
     same = used[0] if all(one == used[0] for one in used) else None
     return publish(
-        Made(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines, same),
+        TrainedModel(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines, same),
         recipe,
         data,
         first.description.training["data"]["base"],

@@ -20,7 +20,7 @@ _MEMBER = re.compile(r"^others\.\d+\.")
 """What the names of a further member's weights begin with."""
 
 
-def take_over(
+def warm_start(
     network: nn.Module,
     vocabulary: CharacterVocabulary,
     weights: Mapping[str, NDArray[np.generic]],

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import credits, explain, explain_written, tempered
-from kammil.completion.explain.display import LEVELS, label, level, plainly
-from kammil.completion.scoring import follow
+from kammil.completion.explain.attribution import aumann_shapley, explain, explain_written, temperature_sweep
+from kammil.completion.explain.display import LEVELS, expert_label, level, visible_label
+from kammil.completion.scoring import score_texts
 from kammil.errors import OptionError
-from kammil.language_model import Explaining
+from kammil.language_model import ExpertAttribution
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 ODD = st.text(st.sampled_from("\u0301\u064e\u200d\u200c\u202e\u2067\0\ud800\udfff👨👩🇱🇧 كشوم\n\ta@."), max_size=90)
@@ -53,12 +53,12 @@ def test_a_text_costs_what_its_score_says(model: Completer, text: str, before: s
             assert said[-1] == same or any(
                 other.text == place.text and other.probability == same for other in place.alternatives
             )
-        assert bool(place.credits) == isinstance(model.runner, Explaining)
+        assert bool(place.credits) == isinstance(model.language_model, ExpertAttribution)
 
 
 def test_ranks_are_those_of_the_evaluation(model: Completer, texts: list[str]) -> None:
     text = model.normalise(" ".join(texts[300:304]) + "☃")
-    (trace,) = follow(model.runner, model.vocabulary, [text])
+    (trace,) = score_texts(model.language_model, model.vocabulary, [text])
     ranks = [model.vocabulary.size if p.rank is None else p.rank - 1 for p in explain(model, text).places]
     assert np.abs(np.array(ranks) - trace.ranks).max() <= 1  # equals may part by a last bit
 
@@ -72,18 +72,20 @@ def test_a_completion_costs_what_it_says(model: Completer) -> None:
 
 
 def test_what_experts_saved_and_what_was_paid_is_an_even_choice(blend: Completer, texts: list[str]) -> None:
-    assert isinstance(blend.runner, Explaining)
+    assert isinstance(blend.language_model, ExpertAttribution)
     blend.learn("شو رأيك نطلع")
     try:
         ids = blend.vocabulary.encode(blend.normalise(texts[0] + "☃"))
-        runner = blend.runner
-        added, _ = runner.contributions(ids[None], runner.start(1))
-        log_probabilities, _ = runner.read(ids[None], runner.start(1))
+        runner = blend.language_model
+        added, _ = runner.expert_scores(ids[None], runner.initial_state(1))
+        log_probabilities, _ = runner.forward(ids[None], runner.initial_state(1))
     finally:
         blend.forget("شو رأيك نطلع")
     true = np.append(ids[1:], EOS)
     paid = -log_probabilities[0, np.arange(len(ids)), true] / math.log(2)
-    assert credits(added[0], true).sum(axis=1) + paid == pytest.approx(math.log2(blend.vocabulary.size), abs=1e-3)
+    assert aumann_shapley(added[0], true).sum(axis=1) + paid == pytest.approx(
+        math.log2(blend.vocabulary.size), abs=1e-3
+    )
     assert UNK in true
 
 
@@ -100,7 +102,7 @@ def scores(draw: st.DrawFn) -> np.ndarray[tuple[int, int, int], np.dtype[np.floa
 def test_credits_are_what_small_steps_add_up_to(parts: np.ndarray, data: st.DataObject) -> None:  # pyright: ignore[reportMissingTypeArgument]
     time, _, size = parts.shape
     true = np.array(data.draw(st.lists(st.integers(0, size - 1), min_size=time, max_size=time)))
-    found = credits(parts, true)
+    found = aumann_shapley(parts, true)
     steps = 2000
     wanted = np.zeros(found.shape)
     for step in range(steps):
@@ -114,7 +116,7 @@ def test_credits_are_what_small_steps_add_up_to(parts: np.ndarray, data: st.Data
 
 def test_equal_experts_are_credited_alike_and_silent_ones_not_at_all() -> None:
     one = np.array([1.0, 4.0, 0.0])
-    found = credits(np.stack([one, one, np.full(3, 7.0), 0 * one])[None], np.array([1]))[0]
+    found = aumann_shapley(np.stack([one, one, np.full(3, 7.0), 0 * one])[None], np.array([1]))[0]
     assert found[0] == pytest.approx(found[1]) and found[0] > 0.5
     assert found[2:] == pytest.approx(0)
 
@@ -137,11 +139,11 @@ def test_long_texts_come_in_pieces(blend: Completer, texts: list[str]) -> None:
 
 
 def test_experts_have_plain_names(blend: Completer) -> None:
-    assert isinstance(blend.runner, Explaining)
-    names = [plainly(name) for name in blend.runner.experts]
+    assert isinstance(blend.language_model, ExpertAttribution)
+    names = [expert_label(name) for name in blend.language_model.experts]
     assert len(set(names)) == len(names) and names[0] == "network"
     assert {"last character", "last 5 characters", "last 5 characters, earlier in this text"} <= set(names)
-    assert plainly("background w1") == "word so far and the word before, background texts"
+    assert expert_label("background w1") == "word so far and the word before, background texts"
 
 
 @settings(max_examples=20)
@@ -149,14 +151,14 @@ def test_experts_have_plain_names(blend: Completer) -> None:
 def test_the_most_probable_come_first_and_of_equals_the_lower(model: Completer, text: str, k: int) -> None:
     row = model.after(text)[0][0]
     order = [id for id in np.argsort(-row, kind="stable").tolist() if id not in (PAD, BOS)]
-    (made,) = tempered(model, text, [1], k).alternatives
+    (made,) = temperature_sweep(model, text, [1], k).alternatives
     assert [a.text for a in made] == [model.vocabulary.piece(id) for id in order[:k]]
 
 
 @settings(max_examples=20)
 @given(values=st.lists(st.floats(0, 10), min_size=1, max_size=4), k=st.integers(1, 20))
 def test_temperatures(model: Completer, values: list[float], k: int) -> None:
-    made = tempered(model, "شو رأي", [0, 1, *sorted(values)], k)
+    made = temperature_sweep(model, "شو رأي", [0, 1, *sorted(values)], k)
     best, own, *others = made.alternatives
     assert [a.probability for a in best] == [1, *[0] * (k - 1)]
     assert own == pytest.approx(own) and [a.text for a in own] == [a.text for a in best]
@@ -169,7 +171,7 @@ def test_temperatures(model: Completer, values: list[float], k: int) -> None:
 @pytest.mark.parametrize("values", [[], [-1.0], [math.nan], [math.inf]])
 def test_wrong_temperatures(blend: Completer, values: list[float]) -> None:
     with pytest.raises(OptionError, match="temperature"):
-        tempered(blend, "شو", values)
+        temperature_sweep(blend, "شو", values)
 
 
 def test_a_wrong_k(blend: Completer) -> None:
@@ -179,7 +181,7 @@ def test_a_wrong_k(blend: Completer) -> None:
 
 @given(character=st.characters(codec=None))
 def test_every_character_can_be_seen_by_itself(character: str) -> None:
-    shown = label(character)
+    shown = visible_label(character)
     assert shown and all(c.isprintable() and c != " " for c in shown)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import Explanation, Place, explain
+from kammil.completion.explain.attribution import CharacterScore, Explanation, explain
 from kammil.completion.explain.html import page, save
 from kammil.errors import FolderError
 from kammil.text import visible, words
@@ -61,7 +61,10 @@ class Read(HTMLParser):
 
 def made(text: str, before: str = "") -> Explanation:
     return Explanation(
-        before, text, None, tuple(Place(c, i % 9, 2.0 ** -(i % 9), 1, (), ()) for i, c in enumerate([*text, ""]))
+        before,
+        text,
+        None,
+        tuple(CharacterScore(c, i % 9, 2.0 ** -(i % 9), 1, (), ()) for i, c in enumerate([*text, ""])),
     )
 
 

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from kammil.completion.explain.attribution import Alternative, Explanation, Place, Tempered
+from kammil.completion.explain.attribution import Alternative, CharacterScore, Explanation, TemperatureSweep
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation import plots
 from kammil.evaluation.calibration import Calibration, calibration
@@ -240,7 +240,7 @@ def test_two_models_in_one_diagram() -> None:
 
 def explanation(text: str) -> Explanation:
     bits = [i % 11 * 0.9 for i in range(len(text) + 1)]
-    places = [Place(c, b, 2.0**-b, 1, (), ()) for c, b in zip([*text, ""], bits, strict=True)]
+    places = [CharacterScore(c, b, 2.0**-b, 1, (), ()) for c, b in zip([*text, ""], bits, strict=True)]
     return Explanation("", text, 3.0, tuple(places))
 
 
@@ -292,7 +292,7 @@ def test_temperatures_in_one_figure(tmp_path: Path) -> None:
         tuple(Alternative(text, p) for text, p in zip(("ش", "", " ", "$"), ps, strict=True))
         for ps in ((1.0, 0.0, 0.0, 0.0), (0.5, 0.2, 0.1, 0.1))
     )
-    figure = plots.temperatures(Tempered("شو رأيك", (0.0, 1.0), rows, (0.0, 1.9)))
+    figure = plots.temperatures(TemperatureSweep("شو رأيك", (0.0, 1.0), rows, (0.0, 1.9)))
     plots.save(figure, tmp_path / "a.png")
     (axes,) = figure.axes
     assert [t.get_text() for t in axes.get_xticklabels()] == ["ش", "end", "␣", "$"]

@@ -11,16 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kammil.language_model import Ids, Runner
+from kammil.language_model import Ids, LanguageModel
 from kammil.models.attention import model as attention_model
 from kammil.models.attention import network as attention_network
-from kammil.models.attention.network import AttentionSettings, AttentiveGRU
-from kammil.models.registry import Neural, family, load_runner
+from kammil.models.attention.network import AttentionSettings, PointerGRU
+from kammil.models.registry import Neural, family, load_model
 
 SIZE = 12
 
 
-def small(seed: int = 0) -> AttentiveGRU:
+def small(seed: int = 0) -> PointerGRU:
     """A network whose weights are big enough to show every mistake."""
     torch.manual_seed(seed)
     network = attention_network.build(SIZE, AttentionSettings(embedding=5, hidden=6, attention=3)).eval()
@@ -30,8 +30,8 @@ def small(seed: int = 0) -> AttentiveGRU:
     return network
 
 
-def running(network: AttentiveGRU) -> Runner:
-    return load_runner("attention", {}, attention_network.export(network))
+def running(network: PointerGRU) -> LanguageModel:
+    return load_model("attention", {}, attention_network.export(network))
 
 
 def drawn(rows: int, time: int) -> Ids:
@@ -45,7 +45,7 @@ def log_probabilities(network: nn.Module, ids: Ids) -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def by_hand(network: AttentiveGRU, ids: Ids, window: int) -> NDArray[np.float64]:
+def by_hand(network: PointerGRU, ids: Ids, window: int) -> NDArray[np.float64]:
     """One text, (T,), one position after the other, as the docstring tells it; probabilities (T, V)."""
     states, _ = network.gru(network.embedding(torch.from_numpy(ids)[None]))
     h: NDArray[np.float64] = states[0].double().numpy()
@@ -75,7 +75,7 @@ def test_both_sides_are_the_formula(monkeypatch: pytest.MonkeyPatch, window: int
     expected = np.log([by_hand(network, row, window) for row in ids])
     assert log_probabilities(network, ids) == pytest.approx(expected, abs=1e-4)
     runner = running(network)
-    ours, end = runner.read(ids, runner.start(3))
+    ours, end = runner.forward(ids, runner.initial_state(3))
     assert ours == pytest.approx(expected, abs=1e-4)
     assert [array.shape[1:] for array in end[1:]] == [(min(window, 15), 3), (min(window, 15), 3), (min(window, 15),)]
 
@@ -84,8 +84,8 @@ def test_a_memory_that_is_full_is_stepped_as_it_is_read(monkeypatch: pytest.Monk
     for side in (attention_network, attention_model):
         monkeypatch.setattr(side, "WINDOW", 5)
     runner, ids = running(small()), drawn(2, 14)
-    whole, end = runner.read(ids, runner.start(2))
-    state = runner.start(2)
+    whole, end = runner.forward(ids, runner.initial_state(2))
+    state = runner.initial_state(2)
     for t in range(14):
         step, state = runner.step(ids[:, t], state)
         assert step == pytest.approx(whole[:, t], abs=1e-5)
@@ -102,7 +102,7 @@ def test_with_the_gate_open_and_nothing_asked_a_copy_is_the_count_of_the_charact
         network.gate.bias.fill_(60.0)
     ids = drawn(1, 20)
     runner = running(network)
-    for ours in (log_probabilities(network, ids), runner.read(ids, runner.start(1))[0]):
+    for ours in (log_probabilities(network, ids), runner.forward(ids, runner.initial_state(1))[0]):
         for t in range(20):
             counts = np.bincount(ids[0, : t + 1], minlength=SIZE) / (t + 1)
             assert np.exp(ours[0, t].astype(np.float64)) == pytest.approx(counts, abs=1e-5)

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.language_model import Artifacts
-from kammil.models.blend.experts import Experts, in_word
+from kammil.models.blend.experts import NgramExperts, in_word
 from kammil.models.blend.merge import build, export, inherit, merge
-from kammil.models.blend.model import BlendRunner
-from kammil.models.blend.network import Blend
-from kammil.models.blend.settings import BlendSettings, prefixes_of
-from kammil.models.registry import load_runner
-from kammil.ngrams.features import CLUES, FEATURES, Evidence
+from kammil.models.blend.model import BlendModel
+from kammil.models.blend.network import BlendNetwork
+from kammil.models.blend.settings import BlendSettings, member_prefixes
+from kammil.models.registry import load_model
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, ExpertFeatures
 from kammil.training.batches import make_rows, pad
-from kammil.training.warm_start import take_over
+from kammil.training.warm_start import warm_start
 from kammil.vocabulary import BOS, PAD, UNK, CharacterVocabulary
 
 SETTINGS = BlendSettings(
@@ -48,8 +48,8 @@ def experts(
     background: list[str] | None = None,
     validation: list[str] | None = None,
     chosen: BlendSettings = SETTINGS,
-) -> Experts:
-    return Experts(
+) -> NgramExperts:
+    return NgramExperts(
         [vocabulary.encode(text) for text in train],
         [vocabulary.encode(text) for text in validation or TEXTS],
         kin=list(range(len(train))) if kin is None else kin,
@@ -59,12 +59,12 @@ def experts(
     )
 
 
-def about(made: Experts, vocabulary: CharacterVocabulary, texts: list[str], *, learning: bool) -> Evidence:
+def about(made: NgramExperts, vocabulary: CharacterVocabulary, texts: list[str], *, learning: bool) -> ExpertFeatures:
     rows = make_rows([vocabulary.encode(text) for text in texts], objective="text", block=512)
-    return made.about(rows, pad(rows).inputs.shape[1], learning=learning)
+    return made.features(rows, pad(rows).inputs.shape[1], learning=learning)
 
 
-def spelled(evidence: Evidence) -> dict[tuple[int, int], list[float]]:
+def spelled(evidence: ExpertFeatures) -> dict[tuple[int, int], list[float]]:
     """Features by place and id."""
     return {
         (int(p), int(i)): [round(float(x), 5) for x in f]
@@ -80,7 +80,7 @@ def test_a_text_is_looked_up_in_the_other_texts(vocabulary: CharacterVocabulary,
         for row in make_rows([vocabulary.encode(t) for t in TEXTS], objective="text", block=block):
             if row.text == number:  # the validation texts are the same ones, so its number fits there too
                 width = len(row.ids) - 1
-                seen, wanted = whole.about([row], width, learning=True), rest.about([row], width, learning=False)
+                seen, wanted = whole.features([row], width, learning=True), rest.features([row], width, learning=False)
                 assert spelled(seen) == spelled(wanted)
                 assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
 
@@ -92,10 +92,10 @@ def test_near_duplicates_are_left_out_together(vocabulary: CharacterVocabulary) 
     rows = make_rows([vocabulary.encode(text) for text in train], objective="text", block=512)
     validation = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     width = len(rows[2].ids) - 1
-    assert spelled(made.about([rows[2]], width, learning=True)) == spelled(
-        rest.about([validation[2]], width, learning=False)
+    assert spelled(made.features([rows[2]], width, learning=True)) == spelled(
+        rest.features([validation[2]], width, learning=False)
     )
-    assert made.about([rows[6]], width + 1, learning=True).places.size
+    assert made.features([rows[6]], width + 1, learning=True).places.size
 
 
 @settings(deadline=None, max_examples=25)
@@ -118,10 +118,10 @@ def test_a_group_of_any_size_is_left_out_whole(said: list[list[str]], sizes: lis
         first += len(group)
         width = max(len(row.ids) for row in own) - 1
         asked = make_rows([vocabulary.encode(text) for text in group], objective="text", block=512)
-        seen, wanted = made.about(own, width, learning=True), rest.about(asked, width, learning=False)
+        seen, wanted = made.features(own, width, learning=True), rest.features(asked, width, learning=False)
         assert spelled(seen) == spelled(wanted)
         assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
-        again = made.about(own, width, learning=True)
+        again = made.features(own, width, learning=True)
         assert spelled(again) == spelled(seen)
 
 
@@ -133,7 +133,7 @@ def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabular
         """How often each kind of context was seen, in the texts' own counts, (P, K)."""
         made = experts(vocabulary, TEXTS * 2, chosen=SETTINGS.model_copy(update={"megabytes": megabytes}))
         seen = about(made, vocabulary, TEXTS * 2, learning=True)
-        return np.expm1(seen.clues.reshape(len(seen.clues), CLUES, -1)[:, 0, :kinds]).round()
+        return np.expm1(seen.clues.reshape(len(seen.clues), GATE_FEATURES, -1)[:, 0, :kinds]).round()
 
     whole, small = totals(None), totals(0.001)
     least = [min((n for n in column if n > 0), default=np.inf) for column in small.T]
@@ -145,7 +145,7 @@ def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabular
 def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:
     seen = about(experts(vocabulary, TEXTS), vocabulary, TEXTS, learning=True)
     width = max(map(len, TEXTS)) + 1
-    clues = seen.clues.reshape(len(TEXTS), width, CLUES, -1)
+    clues = seen.clues.reshape(len(TEXTS), width, GATE_FEATURES, -1)
     kinds = clues.shape[-1]
     for i, text in enumerate(TEXTS):
         assert (clues[i, len(text) + 1 :, [0, 1, 2, 4]] == 0).all()
@@ -157,19 +157,19 @@ def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:
 def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[str]) -> None:
     made = experts(vocabulary, TEXTS[:4], background=background)
     torch.manual_seed(0)
-    network = build(vocabulary.size, SETTINGS, made.number).eval()
+    network = build(vocabulary.size, SETTINGS, made.count).eval()
     for member in network.members:
         torch.nn.init.normal_(member.gate_out.weight, std=0.3)
     artifacts = export(network)
-    runner = load_runner("blend", SETTINGS.model_dump(), Artifacts({**artifacts.weights, **made.arrays()}))
+    runner = load_model("blend", SETTINGS.model_dump(), Artifacts({**artifacts.weights, **made.arrays()}))
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
-    seen = made.about(rows, batch.inputs.shape[1], learning=False)
+    seen = made.features(rows, batch.inputs.shape[1], learning=False)
     with torch.no_grad():
         logits, (*_, (alone, _)) = network(
             *map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features))
         )
-    ours, _ = runner.read(batch.inputs, runner.start(len(rows)))
+    ours, _ = runner.forward(batch.inputs, runner.initial_state(len(rows)))
     expected = torch.log_softmax(logits, -1).numpy()
     assert np.abs(expected - torch.log_softmax(alone, -1).numpy())[batch.counted].max() > 0.1  # the counts were heard
     assert ours[batch.counted] == pytest.approx(expected[batch.counted], abs=0.02)  # half precision
@@ -177,10 +177,10 @@ def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[s
 
 def test_the_loss_at_birth_is_about_that_of_an_even_choice(vocabulary: CharacterVocabulary) -> None:
     torch.manual_seed(0)
-    network = Blend(vocabulary.size, 5, SETTINGS).eval()
+    network = BlendNetwork(vocabulary.size, 5, SETTINGS).eval()
     ids = torch.randint(4, vocabulary.size, (8, 31))
     nothing = torch.zeros(0, dtype=torch.int64)
-    clues = torch.zeros(8 * 30, CLUES * 5)
+    clues = torch.zeros(8 * 30, GATE_FEATURES * 5)
     with torch.no_grad():
         logits, taught = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
     one, other = (alone.log_softmax(-1) for alone, _ in taught[2:])
@@ -193,11 +193,11 @@ def test_members_learn_as_if_each_were_alone(vocabulary: CharacterVocabulary) ->
     made = experts(vocabulary, TEXTS)
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
-    seen = made.about(rows, batch.inputs.shape[1], learning=True)
+    seen = made.features(rows, batch.inputs.shape[1], learning=True)
     shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
     targets = torch.from_numpy(np.ascontiguousarray(batch.targets))
 
-    def gradients(network: Blend) -> dict[str, torch.Tensor]:
+    def gradients(network: BlendNetwork) -> dict[str, torch.Tensor]:
         _, taught = network(*shown)
         loss = sum(weight * torch.nn.functional.cross_entropy(logits.mT, targets) for logits, weight in taught)
         network.zero_grad()
@@ -205,12 +205,12 @@ def test_members_learn_as_if_each_were_alone(vocabulary: CharacterVocabulary) ->
         return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
     torch.manual_seed(0)
-    both = build(vocabulary.size, SETTINGS, made.number).eval()
-    alone = build(vocabulary.size, SETTINGS.model_copy(update={"networks": 1}), made.number).eval()
+    both = build(vocabulary.size, SETTINGS, made.count).eval()
+    alone = build(vocabulary.size, SETTINGS.model_copy(update={"networks": 1}), made.count).eval()
     together = gradients(both)
     for number, member in enumerate(both.members):
         alone.load_state_dict({name: value for name, value in member.state_dict().items() if "others" not in name})
-        prefix = prefixes_of(2)[number]
+        prefix = member_prefixes(2)[number]
         for name, gradient in gradients(alone).items():
             torch.testing.assert_close(together[prefix + name], gradient)
 
@@ -219,12 +219,12 @@ def test_threads_decide_nothing(vocabulary: CharacterVocabulary) -> None:
     """Members learn in threads of their own; what is dropped depends on the seed alone, and is not the same for all."""
     made = experts(vocabulary, TEXTS)
     torch.manual_seed(0)
-    network = build(vocabulary.size, SETTINGS.model_copy(update={"dropout": 0.5}), made.number).train()
+    network = build(vocabulary.size, SETTINGS.model_copy(update={"dropout": 0.5}), made.count).train()
     for other in network.others:
         other.load_state_dict({name: v for name, v in network.state_dict().items() if "others" not in name})
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
-    seen = made.about(rows, batch.inputs.shape[1], learning=True)
+    seen = made.features(rows, batch.inputs.shape[1], learning=True)
     shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
 
     def learnt(seed: int) -> list[torch.Tensor]:
@@ -251,39 +251,39 @@ def test_words_are_letters_digits_marks_and_underscores() -> None:
 def test_arrays_that_do_not_fit_are_refused(vocabulary: CharacterVocabulary, broken: str) -> None:
     made = experts(vocabulary, TEXTS)
     torch.manual_seed(0)
-    weights = {**export(build(vocabulary.size, SETTINGS, made.number)).weights, **made.arrays()}
-    BlendRunner(SETTINGS, weights)
+    weights = {**export(build(vocabulary.size, SETTINGS, made.count)).weights, **made.arrays()}
+    BlendModel(SETTINGS, weights)
     wrong = np.concatenate([weights[broken], weights[broken]]).astype(weights[broken].dtype)
     if broken == "counts.ids":
         wrong = weights["counts.counts"][:5]
     with pytest.raises(ValueError):
-        BlendRunner(SETTINGS, weights | {broken: wrong})
+        BlendModel(SETTINGS, weights | {broken: wrong})
 
 
 def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -> None:
     """The other one's texts are the background now, and of its own texts the new one knows nothing yet."""
     old = experts(vocabulary, TEXTS)
     torch.manual_seed(0)
-    before = build(vocabulary.size, SETTINGS, old.number).eval()
+    before = build(vocabulary.size, SETTINGS, old.count).eval()
     for member in before.members:
         torch.nn.init.normal_(member.gate_out.weight, std=0.3)
     weights = {name: value.numpy() for name, value in before.state_dict().items()}
     new = experts(vocabulary, [""], background=[text for text in TEXTS for _ in range(2)])
-    after = build(vocabulary.size, SETTINGS, new.number).eval()
-    take_over(after, vocabulary, weights, vocabulary)
+    after = build(vocabulary.size, SETTINGS, new.count).eval()
+    warm_start(after, vocabulary, weights, vocabulary)
     inherit(after, SETTINGS, weights, SETTINGS)
-    kinds = new.number - old.number
+    kinds = new.count - old.count
     with torch.no_grad():  # its own experts silenced
         for member in after.members:
-            member.gate_out.bias[: FEATURES * kinds] = 0
-            assert not member.gate_out.weight[: FEATURES * kinds].any()
+            member.gate_out.bias[: SCORE_FEATURES * kinds] = 0
+            assert not member.gate_out.weight[: SCORE_FEATURES * kinds].any()
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
-    seen = new.about(rows, batch.inputs.shape[1], learning=False)
+    seen = new.features(rows, batch.inputs.shape[1], learning=False)
     # What the background says, as the old model would have heard it: the new texts' experts are left out.
-    kept = seen.places % new.number >= kinds
-    clues = seen.clues.reshape(len(seen.clues), CLUES, -1)[..., kinds:].reshape(len(seen.clues), -1)
-    places = seen.places // new.number * old.number + seen.places % new.number - kinds
+    kept = seen.places % new.count >= kinds
+    clues = seen.clues.reshape(len(seen.clues), GATE_FEATURES, -1)[..., kinds:].reshape(len(seen.clues), -1)
+    places = seen.places // new.count * old.count + seen.places % new.count - kinds
     with torch.no_grad():
         ours, _ = after(*map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)))
         heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.features[kept])
@@ -296,13 +296,13 @@ def test_one_text_alone_is_stepped_as_many_are_read(vocabulary: CharacterVocabul
     """One row has a way of its own: nearly the same arithmetic, in another order."""
     made = experts(vocabulary, TEXTS[:4], background=background)
     torch.manual_seed(0)
-    network = build(vocabulary.size, SETTINGS, made.number)
+    network = build(vocabulary.size, SETTINGS, made.count)
     torch.nn.init.normal_(network.gate_out.weight, std=0.3)
-    runner = BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
+    runner = BlendModel(SETTINGS, {**export(network).weights, **made.arrays()})
     drawn = np.random.default_rng(0).integers(4, 12, (1, 300))  # few ids, so that much comes back; beyond the window
     for ids in (*(vocabulary.encode(text)[None] for text in TEXTS), drawn):
-        whole, end = runner.read(ids, runner.start(1))
-        state = runner.start(1)
+        whole, end = runner.forward(ids, runner.initial_state(1))
+        state = runner.initial_state(1)
         for t in range(ids.shape[1]):
             step, state = runner.step(ids[:, t], state)
             assert step == pytest.approx(whole[:, t], abs=1e-4)
@@ -313,11 +313,11 @@ def test_one_text_alone_is_stepped_as_many_are_read(vocabulary: CharacterVocabul
 def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> None:
     made = experts(vocabulary, TEXTS)
     torch.manual_seed(0)
-    weights = {**export(build(vocabulary.size, SETTINGS, made.number)).weights, **made.arrays()}
-    runner = BlendRunner(SETTINGS, weights)
+    weights = {**export(build(vocabulary.size, SETTINGS, made.count)).weights, **made.arrays()}
+    runner = BlendModel(SETTINGS, weights)
     ids = np.random.default_rng(0).integers(4, vocabulary.size, (2, 600))
-    whole, end = runner.read(ids, runner.start(2))
-    last, state = runner.read(ids, runner.start(2), last=1)
+    whole, end = runner.forward(ids, runner.initial_state(2))
+    last, state = runner.forward(ids, runner.initial_state(2), last=1)
     assert last[:, 0] == pytest.approx(whole[:, -1], abs=1e-5)
     for one, other in zip(end, state, strict=True):
         assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
@@ -327,32 +327,32 @@ def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> Non
 def test_experts_and_network_make_up_the_model(vocabulary: CharacterVocabulary, background: list[str]) -> None:
     made = experts(vocabulary, TEXTS[:4], background=background)
     torch.manual_seed(0)
-    network = build(vocabulary.size, SETTINGS, made.number).eval()
+    network = build(vocabulary.size, SETTINGS, made.count).eval()
     for member in network.members:
         torch.nn.init.normal_(member.gate_out.weight, std=0.3)
-    runner = BlendRunner(SETTINGS, {**export(network).weights, **made.arrays()})
-    assert len(runner.experts) == made.number + 1
+    runner = BlendModel(SETTINGS, {**export(network).weights, **made.arrays()})
+    assert len(runner.experts) == made.count + 1
     ids = np.stack([np.concatenate([[BOS], vocabulary.encode(text)])[:18] for text in TEXTS])
-    state = runner.start(len(ids))
+    state = runner.initial_state(len(ids))
     for learnt in (False, True):
         if learnt:
             runner.learn(vocabulary.encode("شو رأيك بالبحر"))
         for begin, end in ((0, 7), (7, 8), (8, 18)):
-            added, after = runner.contributions(ids[:, begin:end], state)
-            log_probabilities, state = runner.read(ids[:, begin:end], state)
+            added, after = runner.expert_scores(ids[:, begin:end], state)
+            log_probabilities, state = runner.forward(ids[:, begin:end], state)
             total = added.astype(np.float64).sum(axis=2)
             total -= np.log(np.exp(total).sum(axis=-1, keepdims=True))
             assert total == pytest.approx(log_probabilities, abs=1e-4)
             assert all((one == other).all() for one, other in zip(after, state, strict=True))
-        state = runner.start(len(ids))
+        state = runner.initial_state(len(ids))
     # An expert speaks for what it has seen follow, and for nothing else.
     runner.forget(vocabulary.encode("شو رأيك بالبحر"))
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows).inputs.astype(np.int64)
-    seen = made.about(rows, batch.shape[1], learning=False)
-    added, _ = runner.contributions(batch, runner.start(len(batch)))
+    seen = made.features(rows, batch.shape[1], learning=False)
+    added, _ = runner.expert_scores(batch, runner.initial_state(len(batch)))
     places, followers = np.nonzero(added[:, :, 1:].reshape(-1, vocabulary.size))
-    real = batch.reshape(-1)[places // made.number] != PAD
+    real = batch.reshape(-1)[places // made.count] != PAD
     assert set(zip(places[real].tolist(), followers[real].tolist(), strict=True)) == set(spelled(seen))
 
 
@@ -362,7 +362,7 @@ def test_blends_put_together_say_the_mean_of_what_they_say(vocabulary: Character
     arrays: list[dict[str, np.ndarray]] = []
     for seed, own in enumerate(alone):
         torch.manual_seed(seed)
-        network = build(vocabulary.size, own, made.number)
+        network = build(vocabulary.size, own, made.count)
         for member in network.members:
             torch.nn.init.normal_(member.gate_out.weight, std=0.3)
             torch.nn.init.normal_(member.output.weight)
@@ -371,13 +371,13 @@ def test_blends_put_together_say_the_mean_of_what_they_say(vocabulary: Character
     assert settings == SETTINGS.model_copy(update={"networks": 3, "dropout": 0.1})
     ids = np.array([[BOS, *vocabulary.encode(TEXTS[0])]])
     one, two = (
-        runner.read(ids, runner.start(1))[0].astype(np.float64)
-        for runner in (BlendRunner(own, theirs) for own, theirs in zip(alone, arrays, strict=True))
+        runner.forward(ids, runner.initial_state(1))[0].astype(np.float64)
+        for runner in (BlendModel(own, theirs) for own, theirs in zip(alone, arrays, strict=True))
     )
-    together = BlendRunner(settings, artifacts.weights)
+    together = BlendModel(settings, artifacts.weights)
     mean = (one + 2 * two) / 3  # two members have two shares
     mean -= np.log(np.exp(mean).sum(-1, keepdims=True))
-    assert together.read(ids, together.start(1))[0] == pytest.approx(mean, abs=2e-3)
+    assert together.forward(ids, together.initial_state(1))[0] == pytest.approx(mean, abs=2e-3)
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_blends_that_do_not_fit_are_not_put_together(
     settings = [SETTINGS, SETTINGS.model_copy(update=other)]
     counted = [experts(vocabulary, some) for some in (TEXTS, texts)]
     arrays = [
-        {**export(build(vocabulary.size, own, made.number)).weights, **made.arrays()}
+        {**export(build(vocabulary.size, own, made.count)).weights, **made.arrays()}
         for own, made in zip(settings, counted, strict=True)
     ]
     with pytest.raises(ValueError, match=why):

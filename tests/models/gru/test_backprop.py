@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from kammil.models.gru.backprop import recur
+from kammil.models.gru.backprop import gru_forward
 
 
 @settings(deadline=None, max_examples=40)
@@ -25,7 +25,7 @@ def test_states_and_gradients_are_those_of_pytorch(batch: int, time: int, hidden
     ids = torch.randint(0, 7, (batch, time))
     weight = torch.randn(batch, time, hidden, dtype=torch.float64)
     parameters = [*gru.parameters(), embedding.weight]
-    ours = recur(gru, embedding, ids)
+    ours = gru_forward(gru, embedding, ids)
     theirs, _ = gru(embedding(ids))
     torch.testing.assert_close(ours, theirs)
     gradients = (torch.autograd.grad((states * weight).sum(), parameters) for states in (ours, theirs))
@@ -36,7 +36,7 @@ def test_states_and_gradients_are_those_of_pytorch(batch: int, time: int, hidden
 def test_nothing_is_kept_where_no_gradient_is_asked_for() -> None:
     gru, embedding = nn.GRU(3, 4, batch_first=True), nn.Embedding(5, 3)
     with torch.no_grad():
-        assert not recur(gru, embedding, torch.tensor([[1, 2]])).requires_grad
+        assert not gru_forward(gru, embedding, torch.tensor([[1, 2]])).requires_grad
 
 
 def test_half_precision_is_in_the_products_alone() -> None:
@@ -46,9 +46,9 @@ def test_half_precision_is_in_the_products_alone() -> None:
     ids = torch.randint(0, 9, (4, 20))
     parameters = [*gru.parameters(), embedding.weight]
     weight = torch.randn(4, 20, 32)
-    whole = recur(gru, embedding, ids)
+    whole = gru_forward(gru, embedding, ids)
     with torch.autocast("cpu", torch.bfloat16):
-        half = recur(gru, embedding, ids)
+        half = gru_forward(gru, embedding, ids)
     assert half.dtype == torch.float32
     assert not torch.equal(half, whole)
     torch.testing.assert_close(half, whole, atol=0.01, rtol=0)

@@ -8,24 +8,24 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kammil.decoding import Decoding, Guide, draw
-from kammil.language_model import Ids, LogProbabilities, Runner, State
+from kammil.decoding import Constraints, DecodingOptions, generate
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.models.gru import model as gru_model
 from kammil.models.gru import network as gru_network
-from kammil.models.gru.model import GRURunner
+from kammil.models.gru.model import GRUModel
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 LETTERS = CharacterVocabulary("abcdefgh ")
 
 
-def made(*, portable: bool = False) -> GRURunner:
+def made(*, portable: bool = False) -> GRUModel:
     torch.manual_seed(0)
     network = gru_network.build(LETTERS.size, gru_network.GRUSettings(embedding=8, hidden=16))
     torch.nn.init.normal_(network.output.weight)
     with pytest.MonkeyPatch.context() as patch:
         if portable:
-            patch.setattr(gru_model, "library", lambda: None)
-        return GRURunner(gru_network.export(network).weights)
+            patch.setattr(gru_model, "load_native", lambda: None)
+        return GRUModel(gru_network.export(network).weights)
 
 
 REFERENCE = made(portable=True)
@@ -33,32 +33,34 @@ COMPILED = made()
 DRAWS = pytest.mark.skipif(not COMPILED.draws(1), reason="there was no C compiler when kammil was installed")
 
 
-class Stepped(Runner):
+class Stepped(LanguageModel):
     """The same runner, which does not draw by itself."""
 
-    def __init__(self, runner: GRURunner) -> None:
+    def __init__(self, runner: GRUModel) -> None:
         self._runner = runner
 
     @property
     def vocabulary_size(self) -> int:
         return self._runner.vocabulary_size
 
-    def start(self, batch: int) -> State:
-        return self._runner.start(batch)
+    def initial_state(self, batch: int) -> State:
+        return self._runner.initial_state(batch)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        return self._runner.read(ids, state, last=last)
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        return self._runner.forward(ids, state, last=last)
 
 
 @DRAWS
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.sampled_from([0, 1e-200, 0.02, 0.7, 1, 3]), st.integers(0, 70))
 def test_it_draws_what_steps_would(seed: int, temperature: float, length: int) -> None:
-    guide = Guide(Decoding(seed=seed, temperature=temperature, length=length), LETTERS, (PAD, UNK, BOS), None)
-    said, state = COMPILED.step(np.array([BOS]), COMPILED.start(1))
+    guide = Constraints(
+        DecodingOptions(seed=seed, temperature=temperature, length=length), LETTERS, (PAD, UNK, BOS), None
+    )
+    said, state = COMPILED.step(np.array([BOS]), COMPILED.initial_state(1))
     stepped = Stepped(COMPILED)
     ours, *others = [
-        list(draw(one, guide, said, state, n))[-1][0] for one, n in ((COMPILED, 1), (stepped, 1), (stepped, 2))
+        list(generate(one, guide, said, state, n))[-1][0] for one, n in ((COMPILED, 1), (stepped, 1), (stepped, 2))
     ]
     for other in others:
         assert (ours.text, ours.reason) == (other.text, other.reason)
@@ -70,8 +72,8 @@ def test_the_state_after_a_draw_is_that_after_reading_it() -> None:
     refused = np.zeros(LETTERS.size)
     refused[[PAD, UNK, BOS, EOS]] = -np.inf
     chances = np.random.default_rng(0).random(20)
-    ids, paid, state = COMPILED.draw(COMPILED.start(1), chances, temperature=0.7, refused=refused)
-    read, expected = COMPILED.read(ids[None], COMPILED.start(1))
+    ids, paid, state = COMPILED.sample(COMPILED.initial_state(1), chances, temperature=0.7, refused=refused)
+    read, expected = COMPILED.forward(ids[None], COMPILED.initial_state(1))
     assert state[0] == pytest.approx(expected[0], abs=1e-6)
     assert paid[1:] == pytest.approx(read[0, np.arange(19), ids[1:]], abs=1e-5)
     assert not np.isin(ids, [PAD, UNK, BOS, EOS]).any()
@@ -79,7 +81,7 @@ def test_the_state_after_a_draw_is_that_after_reading_it() -> None:
 
 def test_its_engines_agree() -> None:
     """From every state along a text, one call on: what is rounded on the way may be rounded the other way."""
-    state = REFERENCE.start(1)
+    state = REFERENCE.initial_state(1)
     for ids in np.random.default_rng(1).integers(0, LETTERS.size, (20, 1)):
         said, after = COMPILED.step(ids, state)
         expected, state = REFERENCE.step(ids, state)
@@ -96,4 +98,4 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     for name, value in weights.items():
         for wrong in (value[:-1], np.full_like(value, np.nan)):
             with pytest.raises(ValueError, match=r"expected|something else"):
-                GRURunner({**weights, name: wrong})
+                GRUModel({**weights, name: wrong})

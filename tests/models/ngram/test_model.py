@@ -61,9 +61,9 @@ TEXTS = st.lists(st.lists(st.integers(SPECIALS, SIZE - 1), max_size=12), min_siz
 def test_equals_the_definition(texts: list[list[int]], order: int, history: list[int]) -> None:
     encoded = [np.array(text, np.int64) for text in texts]
     settings, artifacts = ngram_counting.fit(encoded, (), SIZE, ngram_model.NGramSettings(order=order))
-    runner = ngram_model.NGramRunner(settings, artifacts.weights)
+    runner = ngram_model.NGramModel(settings, artifacts.weights)
     ids = np.array([[BOS, *history]], np.int64)
-    log_probabilities, _ = runner.read(ids, runner.start(1), last=1)
+    log_probabilities, _ = runner.forward(ids, runner.initial_state(1), last=1)
     assert np.exp(log_probabilities[0, 0]) == pytest.approx(slow(encoded, order, [BOS, *history]), abs=1e-6)
 
 
@@ -85,7 +85,7 @@ def test_inconsistent_counts_are_refused(name: str) -> None:
     weights = dict(artifacts.weights)
     weights[name] = weights[name][:-1] if name != "size" else np.array([5])
     with pytest.raises((ValueError, IndexError)):
-        ngram_model.NGramRunner(settings, weights)
+        ngram_model.NGramModel(settings, weights)
 
 
 @given(texts=st.lists(st.lists(st.integers(SPECIALS, SPECIALS + 3), max_size=12), min_size=1, max_size=8))

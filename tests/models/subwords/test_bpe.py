@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 
 from kammil.models.subwords import bpe
 from kammil.models.subwords.bpe import SubwordSettings
-from kammil.models.subwords.pretokenize import Segmentation
+from kammil.models.subwords.pretokenize import Segmenter
 from kammil.vocabulary import UNK, CharacterVocabulary
 
 some_text = st.text(st.sampled_from("كلم ة ـَ\u200d12.!_ \n\u0301aü\ud800ر\ufffd"), max_size=40)
 
 
-def learn(texts: list[str], **values: int) -> tuple[Segmentation, CharacterVocabulary]:
+def learn(texts: list[str], **values: int) -> tuple[Segmenter, CharacterVocabulary]:
     vocabulary = CharacterVocabulary.from_texts(texts)
     encoded = [vocabulary.encode(text) for text in texts]
-    return bpe.segment(encoded, vocabulary, SubwordSettings.model_validate(values)), vocabulary
+    return bpe.bpe_segmenter(encoded, vocabulary, SubwordSettings.model_validate(values)), vocabulary
 
 
-def shown(cut: Segmentation, vocabulary: CharacterVocabulary, text: str) -> list[str]:
+def shown(cut: Segmenter, vocabulary: CharacterVocabulary, text: str) -> list[str]:
     inventory = [(id,) for id in range(cut.units.characters)] + list(cut.units.longer)
     return [vocabulary.decode(inventory[unit]) for unit in cut.encode(vocabulary.encode(text))]
 

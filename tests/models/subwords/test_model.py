@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.errors import FolderError
-from kammil.language_model import Artifacts, rows
+from kammil.language_model import Artifacts, select_rows
 from kammil.models.gru import network as gru_network
 from kammil.models.gru.model import SinglePrecisionGRU
-from kammil.models.registry import load_runner
-from kammil.models.subwords.model import UnitRunner
-from kammil.models.subwords.trie import CHARACTERS, IDS, NONE, OFFSETS, ROOT, Trie, Units
+from kammil.models.registry import load_model
+from kammil.models.subwords.model import UnitModel
+from kammil.models.subwords.trie import CHARACTERS, IDS, NONE, OFFSETS, ROOT, Trie, UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 SIZE = 7
@@ -45,9 +45,9 @@ def step(network: gru_network.GRU) -> SinglePrecisionGRU:
 
 
 @pytest.fixture(scope="module")
-def exact(step: SinglePrecisionGRU) -> UnitRunner:
+def exact(step: SinglePrecisionGRU) -> UnitModel:
     """With more hypotheses than there are ways to cut the texts of these tests."""
-    return UnitRunner(step, Units(SIZE, LONGER), hypotheses=64, least_share=0)
+    return UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=64, least_share=0)
 
 
 @cache
@@ -75,8 +75,8 @@ def slow(network: gru_network.GRU, text: tuple[int, ...]) -> float:
 
 
 @given(text=typed)
-def test_equals_the_sum_over_all_ways_to_cut(network: gru_network.GRU, exact: UnitRunner, text: list[int]) -> None:
-    ours, _ = exact.read(np.array([[BOS, *text]]), exact.start(1), last=1)
+def test_equals_the_sum_over_all_ways_to_cut(network: gru_network.GRU, exact: UnitModel, text: list[int]) -> None:
+    ours, _ = exact.forward(np.array([[BOS, *text]]), exact.initial_state(1), last=1)
     given = slow(network, tuple(text))
     wanted = [slow(network, (*text, id)) / given for id in range(SIZE)]
     assert np.exp(ours[0, 0]) == pytest.approx(np.array(wanted), abs=1e-5, rel=1e-3)
@@ -92,14 +92,14 @@ def test_equals_the_sum_over_all_ways_to_cut(network: gru_network.GRU, exact: Un
 def test_few_hypotheses_give_a_distribution_all_the_same(
     step: SinglePrecisionGRU, texts: list[list[int]], hypotheses: int, least_share: float
 ) -> None:
-    runner = UnitRunner(step, Units(SIZE, LONGER), hypotheses=hypotheses, least_share=least_share)
+    runner = UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=hypotheses, least_share=least_share)
     ids = np.array([[BOS, *text] for text in texts])
-    ours, end = runner.read(ids, runner.start(len(ids)))
+    ours, end = runner.forward(ids, runner.initial_state(len(ids)))
     assert np.exp(ours.astype(np.float64)).sum(-1) == pytest.approx(1, abs=1e-5)
     # Whatever was dropped, each text may end here, and go on with anything.
     assert np.isfinite(ours[..., [UNK, *range(EOS, SIZE)]]).all()
     assert end[0].sum(-1) == pytest.approx(1)
-    alone, _ = runner.read(ids[-1:], runner.start(1))
+    alone, _ = runner.forward(ids[-1:], runner.initial_state(1))
     assert ours[-1] == pytest.approx(alone[0], abs=1e-4)
 
 
@@ -109,8 +109,8 @@ def test_more_hypotheses_come_closer(network: gru_network.GRU, step: SinglePreci
     wanted = np.array([np.log(slow(network, tuple(map(int, text)))) for text in texts])
 
     def far(hypotheses: int) -> float:
-        runner = UnitRunner(step, Units(SIZE, LONGER), hypotheses=hypotheses, least_share=0)
-        read, _ = runner.read(np.insert(texts, 0, BOS, axis=1), runner.start(20))
+        runner = UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=hypotheses, least_share=0)
+        read, _ = runner.forward(np.insert(texts, 0, BOS, axis=1), runner.initial_state(20))
         ours = np.take_along_axis(read[:, :-1], texts[:, :, None], -1).sum((1, 2))
         return float(np.abs(ours - wanted).mean())
 
@@ -118,26 +118,26 @@ def test_more_hypotheses_come_closer(network: gru_network.GRU, step: SinglePreci
 
 
 def test_without_longer_units_it_is_the_network(step: SinglePrecisionGRU) -> None:
-    runner = UnitRunner(step, Units(len(SPELLED), []))
+    runner = UnitModel(step, UnitVocabulary(len(SPELLED), []))
     ids = np.random.default_rng(1).integers(1, len(SPELLED), (3, 9))
-    ours, end = runner.read(ids, runner.start(3))
-    theirs, own = step.read(ids, step.start(3))
+    ours, end = runner.forward(ids, runner.initial_state(3))
+    theirs, own = step.forward(ids, step.initial_state(3))
     assert np.exp(ours) == pytest.approx(np.exp(theirs), abs=1e-5)
     alive = end[0].argmax(-1)
     assert end[3][np.arange(3), alive] == pytest.approx(own[0], abs=1e-5)
 
 
-def test_the_state_given_is_left_as_it_was(exact: UnitRunner) -> None:
-    _, state = exact.read(np.array([[BOS, 4, 5], [BOS, 6, 6]]), exact.start(2))
-    before = rows(state, np.arange(2))
-    exact.read(np.array([[6, 4], [6, 5]]), state)
+def test_the_state_given_is_left_as_it_was(exact: UnitModel) -> None:
+    _, state = exact.forward(np.array([[BOS, 4, 5], [BOS, 6, 6]]), exact.initial_state(2))
+    before = select_rows(state, np.arange(2))
+    exact.forward(np.array([[6, 4], [6, 5]]), state)
     for one, other in zip(before, state, strict=True):
         assert np.array_equal(one, other)
 
 
 @given(inventories)
 def test_a_node_is_a_beginning_and_its_range_all_units_that_begin_so(longer: set[tuple[int, ...]]) -> None:
-    units = Units(SIZE, sorted(longer, reverse=True))
+    units = UnitVocabulary(SIZE, sorted(longer, reverse=True))
     trie = Trie(units)
     spelled = [(id,) for id in range(SIZE)] + list(units.longer)
     node_of: dict[tuple[int, ...], int] = {(): ROOT}
@@ -162,8 +162,8 @@ def test_a_node_is_a_beginning_and_its_range_all_units_that_begin_so(longer: set
 
 @given(inventories)
 def test_units_are_the_same_after_a_folder(longer: set[tuple[int, ...]]) -> None:
-    units = Units(SIZE, sorted(longer))
-    again = Units.from_arrays(units.arrays())
+    units = UnitVocabulary(SIZE, sorted(longer))
+    again = UnitVocabulary.from_arrays(units.arrays())
     assert (again.characters, again.longer) == (units.characters, units.longer)
     assert units.widths.tolist() == [1] * SIZE + [len(unit) for unit in units.longer]
     assert units.size == len(units.widths)
@@ -197,8 +197,8 @@ def test_units_are_the_same_after_a_folder(longer: set[tuple[int, ...]]) -> None
 )
 def test_foreign_arrays_are_refused(network: gru_network.GRU, name: str, array: NDArray[np.generic] | None) -> None:
     exported = gru_network.export(network)
-    weights = {**exported.weights, **Units(SIZE, LONGER).arrays()}
-    assert load_runner("words", {}, Artifacts(weights)).vocabulary_size == SIZE
+    weights = {**exported.weights, **UnitVocabulary(SIZE, LONGER).arrays()}
+    assert load_model("words", {}, Artifacts(weights)).vocabulary_size == SIZE
     if array is None:
         del weights[name]
     else:
@@ -206,4 +206,4 @@ def test_foreign_arrays_are_refused(network: gru_network.GRU, name: str, array: 
     with pytest.raises(
         FolderError, match=r"^the words model's arrays do not fit \(.+\); copy the model folder again\.$"
     ):
-        load_runner("words", {}, Artifacts(weights))
+        load_model("words", {}, Artifacts(weights))

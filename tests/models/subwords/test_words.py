@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import kammil
 from kammil.language_model import Ids
 from kammil.models.subwords import words
-from kammil.models.subwords.pretokenize import Segmentation, pieces
+from kammil.models.subwords.pretokenize import Segmenter, pretokens
 from kammil.models.subwords.words import WordSettings
 from kammil.training.recipe import FamilyName
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
@@ -20,19 +20,19 @@ from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 some_text = st.text(st.sampled_from("كلم ة ـَ\u200d12.!_ \n\u0301aü\ud800ر"), max_size=40)
 
 
-def spelled(cut: Segmentation, units: Ids) -> list[tuple[int, ...]]:
+def spelled(cut: Segmenter, units: Ids) -> list[tuple[int, ...]]:
     """The character ids of each unit."""
     inventory = [(id,) for id in range(cut.units.characters)] + list(cut.units.longer)
     return [inventory[unit] for unit in units]
 
 
-def learn(texts: list[str], **settings: int) -> tuple[Segmentation, CharacterVocabulary]:
+def learn(texts: list[str], **settings: int) -> tuple[Segmenter, CharacterVocabulary]:
     vocabulary = CharacterVocabulary.from_texts(texts)
     encoded = [vocabulary.encode(text) for text in texts]
-    return words.segment(encoded, vocabulary, WordSettings.model_validate(settings)), vocabulary
+    return words.word_segmenter(encoded, vocabulary, WordSettings.model_validate(settings)), vocabulary
 
 
-def shown(cut: Segmentation, vocabulary: CharacterVocabulary, text: str) -> list[str]:
+def shown(cut: Segmenter, vocabulary: CharacterVocabulary, text: str) -> list[str]:
     return [vocabulary.decode(unit) for unit in spelled(cut, cut.encode(vocabulary.encode(text)))]
 
 
@@ -40,7 +40,7 @@ def shown(cut: Segmentation, vocabulary: CharacterVocabulary, text: str) -> list
 def test_pieces_joined_are_the_text(text: str) -> None:
     vocabulary = CharacterVocabulary(text[::2])
     ids = vocabulary.encode(text)
-    found = pieces(ids, vocabulary)
+    found = pretokens(ids, vocabulary)
     assert [id for piece in found for id in piece] == ids.tolist()
     assert all(found)
 
@@ -48,7 +48,7 @@ def test_pieces_joined_are_the_text(text: str) -> None:
 def test_a_piece_is_letters_or_digits_or_signs_with_the_space_before() -> None:
     text = "شو هالحكي!!  عَم 12:30\nيلا #بكرا_الصبح"
     vocabulary = CharacterVocabulary(text)
-    found = [vocabulary.decode(piece) for piece in pieces(vocabulary.encode(text), vocabulary)]
+    found = [vocabulary.decode(piece) for piece in pretokens(vocabulary.encode(text), vocabulary)]
     wanted = ["شو", " هالحكي", "!!", " ", " عَم", " 12", ":", "30", "\n", "يلا", " #", "بكرا", "_", "الصبح"]
     assert found == wanted
 

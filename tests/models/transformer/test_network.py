@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 
 from kammil.errors import OptionError
-from kammil.language_model import Ids, Runner
+from kammil.language_model import Ids, LanguageModel
 from kammil.models.registry import family, settings_of
 from kammil.models.transformer import model as transformer_model
 from kammil.models.transformer import network as transformer_network
-from kammil.models.transformer.model import TransformerRunner, TransformerSettings, llama_config
+from kammil.models.transformer.model import TransformerModel, TransformerSettings, llama_config
 from kammil.models.transformer.network import Transformer
 
 SIZE, WIDTH, HEADS = 12, 8, 2
@@ -33,9 +33,9 @@ def small(*, layers: int = 2, window: int = 1024) -> Transformer:
     return made
 
 
-def running(made: Transformer, **sizes: int) -> Runner:
+def running(made: Transformer, **sizes: int) -> LanguageModel:
     chosen = TransformerSettings(**{"width": WIDTH, "layers": 2, "heads": HEADS, **sizes})
-    return TransformerRunner(chosen, transformer_network.export(made).weights)
+    return TransformerModel(chosen, transformer_network.export(made).weights)
 
 
 def drawn(rows: int, time: int) -> Ids:
@@ -91,7 +91,7 @@ def test_both_sides_are_a_llama(window: int) -> None:
     expected = torch.log_softmax(torch.from_numpy(np.stack([llama(w, config, row) for row in ids])), -1).numpy()
     assert log_probabilities(made, ids) == pytest.approx(expected, abs=1e-4)
     runner = running(made, window=window)
-    assert runner.read(ids, runner.start(2))[0] == pytest.approx(expected, abs=1e-4)
+    assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
@@ -114,20 +114,20 @@ def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
 def test_what_left_the_window_changes_nothing() -> None:
     made = small(layers=1, window=4)
     runner, ids = running(made, layers=1, window=4), drawn(1, 12)
-    whole, end = runner.read(ids, runner.start(1), last=1)
-    alone, _ = runner.read(ids[:, -4:], runner.start(1), last=1)  # at other places, at the same distances
-    longer, _ = runner.read(ids[:, -5:], runner.start(1), last=1)
+    whole, end = runner.forward(ids, runner.initial_state(1), last=1)
+    alone, _ = runner.forward(ids[:, -4:], runner.initial_state(1), last=1)  # at other places, at the same distances
+    longer, _ = runner.forward(ids[:, -5:], runner.initial_state(1), last=1)
     assert whole == pytest.approx(alone, abs=1e-5)
     assert whole == pytest.approx(longer, abs=1e-5)
-    nearer, _ = runner.read(ids[:, -3:], runner.start(1), last=1)
+    nearer, _ = runner.forward(ids[:, -3:], runner.initial_state(1), last=1)
     assert np.abs(whole - nearer).max() > 1e-3
     assert [array.shape for array in end] == [(1, HEADS, 4, WIDTH // HEADS)] * 2
 
 
 def test_a_full_cache_is_stepped_as_it_is_read() -> None:
     runner, ids = running(small(window=5), window=5), drawn(2, 14)
-    whole, end = runner.read(ids, runner.start(2))
-    state = runner.start(2)
+    whole, end = runner.forward(ids, runner.initial_state(2))
+    state = runner.initial_state(2)
     for t in range(14):
         step, state = runner.step(ids[:, t], state)
         assert step == pytest.approx(whole[:, t], abs=1e-5)
@@ -138,10 +138,10 @@ def test_a_full_cache_is_stepped_as_it_is_read() -> None:
 @pytest.mark.parametrize("piece", [1, 4, 7, 20])
 def test_a_long_text_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     runner, ids = running(small()), drawn(2, 20)
-    whole, end = runner.read(ids, runner.start(2))
+    whole, end = runner.forward(ids, runner.initial_state(2))
     monkeypatch.setattr(transformer_model, "_PIECE", piece)
     for last in (1, 4, 5, 19, 20):
-        parts, state = runner.read(ids, runner.start(2), last=last)
+        parts, state = runner.forward(ids, runner.initial_state(2), last=last)
         assert parts == pytest.approx(whole[:, -last:], abs=1e-5)
         for one, other in zip(state, end, strict=True):
             assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
@@ -167,4 +167,4 @@ def test_the_smallest_sizes_run(values: dict[str, int]) -> None:
     torch.manual_seed(0)
     made = transformer_network.build(SIZE, TransformerSettings(**values)).eval()
     runner, ids = running(made, **{"layers": 3, **values}), drawn(2, 6)
-    assert runner.read(ids, runner.start(2))[0] == pytest.approx(log_probabilities(made, ids), abs=1e-5)
+    assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(log_probabilities(made, ids), abs=1e-5)

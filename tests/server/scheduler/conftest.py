@@ -23,7 +23,7 @@ def ids_of(model: Completer, prompt: str) -> Ids:
 
 
 def writing(model: Completer, prompt: str, options: Options, n: int = 1, seconds: float = 60, **more: Any) -> Writing:
-    guide = model.guide(options, n)
+    guide = model.constraints(options, n)
     return Writing(time.monotonic() + seconds, model, ids_of(model, prompt), guide, n, **more)
 
 

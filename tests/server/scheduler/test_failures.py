@@ -161,8 +161,8 @@ def test_a_failure_takes_nobody_with_it_whom_it_does_not_concern(
 
 @pytest.mark.parametrize("place", ["packed", "read", "suggested"])
 def test_states_that_cannot_be_aligned_fail_those_that_come(model: Completer, alone: Completer, place: str) -> None:
-    once = Once(model.runner.aligned, MemoryError())
-    model.runner.aligned = once  # pyright: ignore[reportAttributeAccessIssue]
+    once = Once(model.language_model.pad_states, MemoryError())
+    model.language_model.pad_states = once  # pyright: ignore[reportAttributeAccessIssue]
 
     async def work(engine: Engine) -> list[object]:
         first = asyncio.ensure_future(engine.ask(writing(model, PROMPTS[0], options(0) | LONG)))

@@ -231,15 +231,15 @@ def test_learning_stands_between_two_steps(folder_of: Callable[[str], Path]) -> 
 
 
 def test_a_model_that_gives_no_probabilities_fails_and_the_thread_lives(bundled: Completer) -> None:
-    class Broken(type(bundled.runner)):
+    class Broken(type(bundled.language_model)):
         """Says nothing."""
 
-        def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-            log_probabilities, state = super().read(ids, state, last=last)
+        def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+            log_probabilities, state = super().forward(ids, state, last=last)
             return np.full_like(log_probabilities, np.nan), state
 
     model = kammil.load()
-    model.runner.__class__ = Broken
+    model.language_model.__class__ = Broken
 
     async def work(engine: Engine) -> None:
         for _ in range(2):

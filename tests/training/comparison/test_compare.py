@@ -23,9 +23,9 @@ from kammil.errors import FolderError, OptionError
 from kammil.evaluation import plots
 from kammil.evaluation.keystrokes import simulate
 from kammil.evaluation.metrics import evaluate
-from kammil.evaluation.ranking import Standings
+from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
-from kammil.locks import held
+from kammil.locks import run_lock
 from kammil.training.comparison import report, rows
 from kammil.training.comparison import split as parts_
 from kammil.training.comparison.compare import compare
@@ -63,11 +63,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def standings(file: Path, folder: Path) -> Standings:
+def standings(file: Path, folder: Path) -> Ranking:
     return compare(file, out=folder, **TINY)
 
 
-def test_every_row_has_what_it_can_have(standings: Standings) -> None:
+def test_every_row_has_what_it_can_have(standings: Ranking) -> None:
     assert [row.name for row in standings.rows] == ["uniform", "unigram", "LZMA", "PPMd", "ceiling", "ngram", "gru"]
     has = {name: set(figures) for name, figures in standings.figures.items()}
     suggests = {TAKEN + name for name in HELP}  # small networks say nothing probable enough to be suggested
@@ -97,7 +97,7 @@ def test_every_row_has_what_it_can_have(standings: Standings) -> None:
     json.dumps(standings.to_dict(), allow_nan=False)
 
 
-def test_families_are_measured_as_evaluate_does(standings: Standings, file: Path, folder: Path) -> None:
+def test_families_are_measured_as_evaluate_does(standings: Ranking, file: Path, folder: Path) -> None:
     parts = gather(Recipe(), file)
     for name in ("ngram", "gru"):
         model = kammil.load(folder / name)
@@ -107,7 +107,7 @@ def test_families_are_measured_as_evaluate_does(standings: Standings, file: Path
     assert standings.figures["unigram"]["target_top1"] == made.baselines["unigram"].target_top1
 
 
-def test_families_are_typed_with_as_evaluate_does(standings: Standings, file: Path, folder: Path) -> None:
+def test_families_are_typed_with_as_evaluate_does(standings: Ranking, file: Path, folder: Path) -> None:
     parts = gather(Recipe(), file)
     assert len(parts.typed) == standings.data["typed_texts"] == len(parts.test)
     made = simulate(kammil.load(folder / "gru"), parts.typed)
@@ -127,7 +127,7 @@ def test_of_many_texts_the_seed_draws_those_that_are_typed(file: Path, monkeypat
     assert one.key() != other.key()
 
 
-def test_the_split_leaks_nothing(standings: Standings, file: Path) -> None:
+def test_the_split_leaks_nothing(standings: Ranking, file: Path) -> None:
     parts = gather(Recipe(), file)
     assert leaks([*parts.train, *parts.validation], parts.test).near == 0
     assert leaks(parts.train, parts.validation).near == 0
@@ -147,7 +147,7 @@ def test_given_files_are_taken_and_their_leaks_told(file: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize("name", ["ngram", "gru"])
 def test_the_split_lies_beside_the_models_and_their_cards_can_be_followed(
-    standings: Standings, file: Path, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    standings: Ranking, file: Path, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = gather(Recipe(), file)
     for part in ("train", "validation", "test"):
@@ -179,9 +179,7 @@ def forbidden(*_: object, **__: object) -> None:
     raise AssertionError("a finished row was made again")
 
 
-def test_finished_rows_are_kept(
-    standings: Standings, file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_finished_rows_are_kept(standings: Ranking, file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "train", forbidden)
     monkeypatch.setattr(rows, "scorecard", forbidden)
     monkeypatch.setattr(rows.compressors, "ppmd", forbidden)
@@ -314,7 +312,7 @@ def test_broken_rows_are_said(file: Path, tmp_path: Path, content: str) -> None:
 
 
 def test_what_is_not_installed_is_left_out_with_a_reason(
-    standings: Standings, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    standings: Ranking, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import sys
 
@@ -329,7 +327,7 @@ def test_what_is_not_installed_is_left_out_with_a_reason(
 # ---- what people see
 
 
-def test_tables_fit_a_terminal(standings: Standings) -> None:
+def test_tables_fit_a_terminal(standings: Ranking) -> None:
     for table in report.tables(standings):
         assert len({len(row) for row in table}) == 1
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
@@ -341,7 +339,7 @@ def test_tables_fit_a_terminal(standings: Standings) -> None:
     assert predicts[5][2] == "best"
 
 
-def test_the_page_holds_all_figures(standings: Standings) -> None:
+def test_the_page_holds_all_figures(standings: Ranking) -> None:
     page = report.markdown(standings)
     assert page.startswith("# Model families on texts.txt\n")
     for signature in standings.signatures.values():
@@ -352,7 +350,7 @@ def test_the_page_holds_all_figures(standings: Standings) -> None:
     assert "nan" not in page
 
 
-def test_the_figure_holds_curves_and_intervals(standings: Standings) -> None:
+def test_the_figure_holds_curves_and_intervals(standings: Ranking) -> None:
     figure = plots.comparison(standings)
     FigureCanvasAgg(figure).draw()
     left, right = figure.axes
@@ -368,6 +366,6 @@ def test_the_figure_holds_curves_and_intervals(standings: Standings) -> None:
 
 
 def test_a_comparison_is_made_by_one_program_at_a_time(file: Path, tmp_path: Path) -> None:
-    with held(tmp_path / "both"), pytest.raises(FolderError, match="both is being made by another program"):
+    with run_lock(tmp_path / "both"), pytest.raises(FolderError, match="both is being made by another program"):
         compare(file, out=tmp_path / "both", **COUNTED)
     assert not list(tmp_path.iterdir())

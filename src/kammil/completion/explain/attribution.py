@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.explain.display import plainly
-from kammil.decoding import normalised, temperature
+from kammil.completion.explain.display import expert_label
+from kammil.decoding import log_softmax, temperature
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import Explaining, Ids, LogProbabilities, positions_at_once
+from kammil.language_model import ExpertAttribution, Ids, LogProbabilities, max_positions
 from kammil.text import shortened
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -45,7 +45,7 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Credit:
+class Attribution:
     """What one expert of a blend was worth."""
 
     expert: str
@@ -56,7 +56,7 @@ class Credit:
 
 
 @dataclass(frozen=True)
-class Place:
+class CharacterScore:
     """One character of a text, or its end, as the model saw it coming."""
 
     text: str
@@ -69,7 +69,7 @@ class Place:
     """1 for the most probable; None for an unknown character, which no guess hits."""
     alternatives: tuple[Alternative, ...]
     """The most probable, best first; the true one is among them if it belongs there."""
-    credits: tuple[Credit, ...]
+    credits: tuple[Attribution, ...]
     """The experts that mattered most, best or worst; empty for a family that has none."""
 
 
@@ -83,7 +83,7 @@ class Explanation:
     """The text, as the model sees it."""
     bits_per_character: float | None
     """Mean of the characters, without the end of text; None for an empty text."""
-    places: tuple[Place, ...]
+    places: tuple[CharacterScore, ...]
     """One for each character of the text, then one for its end."""
 
     def __repr__(self) -> str:
@@ -99,7 +99,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class Tempered:
+class TemperatureSweep:
     """One distribution at several temperatures."""
 
     text: str
@@ -116,7 +116,7 @@ def explain(model: Completer, text: str, *, given: str = "", k: int = 3) -> Expl
 
     `OptionError` for a k below 1, `FolderError` for a model that gives no probabilities.
     """
-    before, seen = model.sides(text, given)
+    before, seen = model.split_prompt(text, given)
     return _explain(model, before, seen, k)
 
 
@@ -126,7 +126,7 @@ def explain_written(model: Completer, prompt: str, written: str, *, k: int = 3) 
     return _explain(model, model.normalise(prompt), written, k)
 
 
-def tempered(model: Completer, text: str, temperatures: Sequence[float], k: int = 8) -> Tempered:
+def temperature_sweep(model: Completer, text: str, temperatures: Sequence[float], k: int = 8) -> TemperatureSweep:
     """What may follow a text, the k most probable characters, at several temperatures; 0 leaves the best one alone.
 
     `OptionError` for a temperature below zero, none at all, or a k below 1.
@@ -145,15 +145,15 @@ def tempered(model: Completer, text: str, temperatures: Sequence[float], k: int 
     bits: list[float] = []
     for value in temperatures:
         if value:
-            p = np.exp(normalised(temperature(value)(row)))[0]  # (V,)
+            p = np.exp(log_softmax(temperature(value)(row)))[0]  # (V,)
         else:
             p = (np.arange(row.shape[1]) == row.argmax()).astype(np.float64)
         made.append(tuple(Alternative(model.vocabulary.piece(id), float(p[id])) for id in shown))
         bits.append(float(-(p[p > 0] * np.log2(p[p > 0])).sum()) + 0.0)
-    return Tempered(model.normalise(text), tuple(temperatures), tuple(made), tuple(bits))
+    return TemperatureSweep(model.normalise(text), tuple(temperatures), tuple(made), tuple(bits))
 
 
-def credits(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.floating]:
+def aumann_shapley(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.floating]:
     """Bits that each expert saved of the true ids (T,), (T, K), from what it adds to all scores, (T, K, V).
 
     Worked out as precisely as the scores are given: in single precision for a fraction of the time, 1e-5 bits off.
@@ -172,34 +172,38 @@ def credits(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.floatin
 def _explain(model: Completer, before: str, seen: str, k: int) -> Explanation:
     """Read both, of the second piece by piece."""
     _check(k)
-    runner, vocabulary = model.runner, model.vocabulary
+    runner, vocabulary = model.language_model, model.vocabulary
     lead = np.concatenate([[BOS], vocabulary.encode(before)])
     targets = np.append(vocabulary.encode(seen), EOS)
     inputs = np.concatenate([lead[-1:], targets[:-1]])
     characters = [*seen, ""]
-    names = [plainly(name) for name in runner.experts] if isinstance(runner, Explaining) else []
-    state = runner.start(1)
+    names = [expert_label(name) for name in runner.experts] if isinstance(runner, ExpertAttribution) else []
+    state = runner.initial_state(1)
     if len(lead) > 1:
-        _, state = runner.read(lead[None, :-1], state, last=1)
-    places: list[Place] = []
-    together = positions_at_once(_PIECE, runner.vocabulary_size * max(1, len(names)))
+        _, state = runner.forward(lead[None, :-1], state, last=1)
+    places: list[CharacterScore] = []
+    together = max_positions(_PIECE, runner.vocabulary_size * max(1, len(names)))
     for begin in range(0, len(targets), together):
         piece = slice(begin, begin + together)
         ids, true = inputs[None, piece], targets[piece]
-        shares: list[tuple[Credit, ...]] = [()] * len(true)
-        if isinstance(runner, Explaining):  # what is added tells all; to read as well would run the network twice
-            (added,), state = runner.contributions(ids, state)  # (T, K, V)
-            log_probabilities = normalised(added.sum(axis=1))  # (T, V)
-            shares = [_most(names, row) for row in credits(added, true)]
+        shares: list[tuple[Attribution, ...]] = [()] * len(true)
+        if isinstance(
+            runner, ExpertAttribution
+        ):  # what is added tells all; to read as well would run the network twice
+            (added,), state = runner.expert_scores(ids, state)  # (T, K, V)
+            log_probabilities = log_softmax(added.sum(axis=1))  # (T, V)
+            shares = [_most(names, row) for row in aumann_shapley(added, true)]
         else:
-            (log_probabilities,), state = runner.read(ids, state)
+            (log_probabilities,), state = runner.forward(ids, state)
         for text, id, row, share in zip(characters[piece], true, log_probabilities, shares, strict=True):
             places.append(_place(model, text, int(id), row, share, k))
     costs = [place.bits for place in places[:-1]]
     return Explanation(before, seen, sum(costs) / len(costs) if costs else None, tuple(places))
 
 
-def _place(model: Completer, text: str, id: int, row: LogProbabilities, share: tuple[Credit, ...], k: int) -> Place:
+def _place(
+    model: Completer, text: str, id: int, row: LogProbabilities, share: tuple[Attribution, ...], k: int
+) -> CharacterScore:
     """One character, from the log-probabilities (V,) of all."""
     vocabulary = model.vocabulary
     bits = float(-row[id]) / math.log(2) + (vocabulary.unknown_bits if id == UNK else 0)
@@ -207,7 +211,7 @@ def _place(model: Completer, text: str, id: int, row: LogProbabilities, share: t
         raise FolderError(NO_PROBABILITIES)
     rank = None if id == UNK else int((row > row[id]).sum()) + 1
     others = tuple(Alternative(vocabulary.piece(other), float(np.exp(row[other]))) for other in _best(row, k))
-    return Place(text, bits, 2.0**-bits, rank, others, share)
+    return CharacterScore(text, bits, 2.0**-bits, rank, others, share)
 
 
 def _best(row: NDArray[np.floating], k: int) -> list[int]:
@@ -219,10 +223,10 @@ def _best(row: NDArray[np.floating], k: int) -> list[int]:
     return order[(order != PAD) & (order != BOS)][:k].tolist()
 
 
-def _most(names: Sequence[str], saved: NDArray[np.floating]) -> tuple[Credit, ...]:
+def _most(names: Sequence[str], saved: NDArray[np.floating]) -> tuple[Attribution, ...]:
     """The experts with the largest credits, (K,), whichever way, and none that has none."""
     order: list[int] = np.argsort(-np.abs(saved), kind="stable")[:_CREDITED].tolist()
-    return tuple(Credit(names[i], float(saved[i])) for i in order if saved[i])
+    return tuple(Attribution(names[i], float(saved[i])) for i in order if saved[i])
 
 
 def _check(k: int) -> None:

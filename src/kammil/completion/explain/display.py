@@ -18,7 +18,7 @@ def level(bits: float) -> int:
     return min(max(int(bits), 0), LEVELS - 1)
 
 
-def plainly(expert: str) -> str:
+def expert_label(expert: str) -> str:
     """The name of an expert for people: what it looks at, and where if that is not the model's own texts."""
     source, _, kind = expert.rpartition(" ")
     if not source:
@@ -34,7 +34,7 @@ def plainly(expert: str) -> str:
     return what + where[source]
 
 
-def label(text: str) -> str:
+def visible_label(text: str) -> str:
     """A character by itself, or the end of text, so that it can be seen: never empty, and it moves nothing."""
     if not text:
         return "end"

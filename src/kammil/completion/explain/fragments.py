@@ -6,8 +6,8 @@ import base64
 from collections.abc import Sequence
 from html import escape
 
-from kammil.completion.explain.attribution import Explanation, Place
-from kammil.completion.explain.display import LIGHT, label, level
+from kammil.completion.explain.attribution import CharacterScore, Explanation
+from kammil.completion.explain.display import LIGHT, level, visible_label
 from kammil.text import visible, words
 
 _ROWS = 200
@@ -69,9 +69,9 @@ def heat_map(explanation: Explanation) -> str:
     )
 
 
-def _row(place: Place, *, alternatives: bool) -> list[str]:
+def _row(place: CharacterScore, *, alternatives: bool) -> list[str]:
     """One character, as a row."""
-    others = "  ".join(f"\u2068{label(o.text)}\u2069 {100 * o.probability:.0f} %" for o in place.alternatives)
+    others = "  ".join(f"\u2068{visible_label(o.text)}\u2069 {100 * o.probability:.0f} %" for o in place.alternatives)
     rank = "unknown" if place.rank is None else str(place.rank)
-    row = [label(place.text), f"{place.bits:.2f}", f"{100 * place.probability:.1f} %", rank]
+    row = [visible_label(place.text), f"{place.bits:.2f}", f"{100 * place.probability:.1f} %", rank]
     return [*row, others] if alternatives else row

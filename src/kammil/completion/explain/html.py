@@ -14,8 +14,8 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from kammil.completion.explain.attribution import Explanation, Place
-from kammil.completion.explain.display import DARK, LIGHT, label, level
+from kammil.completion.explain.attribution import CharacterScore, Explanation
+from kammil.completion.explain.display import DARK, LIGHT, level, visible_label
 from kammil.errors import FolderError
 from kammil.text import visible, words
 
@@ -82,17 +82,17 @@ def _text(explanation: Explanation) -> str:
     return "".join([*made, escape(visible(text[done:]))])
 
 
-def _row(place: Place) -> str:
+def _row(place: CharacterScore) -> str:
     """What is known of a character."""
     others = ", ".join(
-        f'<span class="one"><bdi>{escape(label(o.text))}</bdi> {100 * o.probability:.1f} %</span>'
+        f'<span class="one"><bdi>{escape(visible_label(o.text))}</bdi> {100 * o.probability:.1f} %</span>'
         for o in place.alternatives
     )
     saved = "; ".join(f"{escape(c.expert)} {c.bits:+.1f}".replace("-", "\N{MINUS SIGN}") for c in place.credits)
     rank = "unknown" if place.rank is None else str(place.rank)
     of = level(place.bits)
     return (
-        f'<tr data-level="{of}"><th scope="row"><bdi>{escape(label(place.text))}</bdi></th><td class="l{of}">'
+        f'<tr data-level="{of}"><th scope="row"><bdi>{escape(visible_label(place.text))}</bdi></th><td class="l{of}">'
         f"{place.bits:.2f}</td><td>{100 * place.probability:.1f}&nbsp;%</td><td>{rank}</td><td>{others}</td>"
         f"<td>{saved}</td></tr>"
     )

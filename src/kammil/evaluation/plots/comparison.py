@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kammil.evaluation.plots.canvas import blank
-from kammil.evaluation.ranking import RANKED_BY, Standings
+from kammil.evaluation.ranking import RANKED_BY, Ranking
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def comparison(standings: Standings) -> Figure:
+def comparison(standings: Ranking) -> Figure:
     """Two panels: how fast each family learns, and how well each row predicts the test texts in the end.
 
     Left: bits a character of the validation texts, the best so far, against seconds of training; a family that counts

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kammil.completion.explain.attribution import Explanation, Place, Tempered
-from kammil.completion.explain.display import LIGHT, label, level
+from kammil.completion.explain.attribution import CharacterScore, Explanation, TemperatureSweep
+from kammil.completion.explain.display import LIGHT, level, visible_label
 from kammil.errors import OptionError
 from kammil.evaluation.plots.canvas import blank
 from kammil.text import role, visible, words
@@ -55,12 +55,12 @@ def explained(explanation: Explanation) -> Figure:
     return figure
 
 
-def temperatures(made: Tempered) -> Figure:
+def temperatures(made: TemperatureSweep) -> Figure:
     """What may follow a text, one group of bars for each character, one bar for each temperature.
 
     `MissingExtraError` without matplotlib.
     """
-    shown = [label(alternative.text) for alternative in made.alternatives[0]]
+    shown = [visible_label(alternative.text) for alternative in made.alternatives[0]]
     figure = blank(max(5.0, 0.9 * len(shown)), 3.5)
     axes = figure.subplots()
     share = 0.8 / len(made.temperatures)
@@ -93,13 +93,13 @@ def _lines(text: str) -> list[tuple[int, int]]:
     return [*made, (begin, whole)]
 
 
-def _line(axes: Axes, text: str, places: Sequence[Place], begin: int, end: int) -> None:
+def _line(axes: Axes, text: str, places: Sequence[CharacterScore], begin: int, end: int) -> None:
     """One line: bars with each character by itself below, words as they are written above."""
     bits = [place.bits for place in places[begin:end]]
     axes.bar(range(begin, end), bits, 0.8, color=[LIGHT[level(b)] for b in bits], edgecolor="#555555", linewidth=0.6)
-    axes.set_xticks(range(begin, end), [label(p.text) for p in places[begin:end]], parse_math=False)
+    axes.set_xticks(range(begin, end), [visible_label(p.text) for p in places[begin:end]], parse_math=False)
     for tick, place in zip(axes.get_xticklabels(), places[begin:end], strict=True):
-        if len(label(place.text)) > 2:  # U+202E, or the end
+        if len(visible_label(place.text)) > 2:  # U+202E, or the end
             tick.set_rotation(90)
             tick.set_fontsize("x-small")
     for first, last in ((max(first, begin), min(last, end)) for first, last in words(text)):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kammil.engine.reference import log_softmax, softmax, visible
 from kammil.engine.weights import checked
-from kammil.language_model import Ids, LogProbabilities, Runner, State, read_in_pieces
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, read_in_pieces
 from kammil.models.gru.model import Recurrence
 from kammil.ngrams.features import Floats
 
@@ -25,7 +25,7 @@ _PIECE = 512
 """Ids read at a time: where each looks at each, 4096 at once would take 64 times the memory of 512."""
 
 
-class AttentionRunner(Runner):
+class AttentionModel(LanguageModel):
     """Runs a GRU with attention from its weights; `KeyError` or `ValueError` for arrays that do not fit.
 
     Its states are h (B, H), and of each character in memory the key (B, S, A), the value (B, S, A) and its id (B, S).
@@ -52,17 +52,17 @@ class AttentionRunner(Runner):
         """V."""
         return self._size
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """A state of zeros, and a memory of no character."""
         nothing = np.zeros((batch, 0, self._attention), np.float32)
         return np.zeros((batch, self._gru.hidden), np.float32), nothing, nothing, np.zeros((batch, 0), np.int64)
 
-    def carried(self, length: int) -> int:
+    def state_size(self, length: int) -> int:
         """The state, and key, value and id of each character."""
         return self._gru.hidden + (2 * self._attention + 1) * min(length, WINDOW)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids, some at a time; see `Runner.read`."""
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        """Read ids, some at a time; see `LanguageModel.forward`."""
         return read_in_pieces(self._read, ids, state, last, _PIECE)
 
     def _read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
 from kammil.models.attention.model import TINY, WINDOW
-from kammil.models.gru.backprop import recur
+from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
 
 
@@ -50,7 +50,7 @@ class AttentionSettings(Settings):
     """Share of the numbers set to zero while learning, before the output; keys and questions stay whole."""
 
 
-class AttentiveGRU(nn.Module):
+class PointerGRU(nn.Module):
     """Embedding, one GRU layer, a memory of its states, a copy path: `forward(ids: (B, T)) -> logits (B, T, V)`."""
 
     def __init__(self, vocabulary_size: int, embedding: int, hidden: int, attention: int, dropout: float) -> None:
@@ -73,10 +73,10 @@ class AttentiveGRU(nn.Module):
 
         Padding stands after the text, where no state and no question can feel it.
         """
-        h = recur(self.gru, self.embedding, ids)  # (B, T, H)
+        h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         before = F.pad(h[:, :-1], (0, 0, 1, 0))  # (B, T, H)
         fit = self.query(h) @ self.key(before).mT / math.sqrt(self.key.out_features)  # (B, T, T)
-        weights = fit.masked_fill(~seen(ids.shape[1], WINDOW, ids.device), -math.inf).softmax(-1)  # (B, T, T)
+        weights = fit.masked_fill(~causal_mask(ids.shape[1], WINDOW, ids.device), -math.inf).softmax(-1)  # (B, T, T)
         y = torch.cat([h, weights @ self.value(h)], -1)  # (B, T, H + A)
         own = self.output(self.dropout(y)).log_softmax(-1)  # (B, T, V)
         copied = torch.zeros_like(own).scatter_add(2, ids[:, None].expand_as(weights), weights)  # (B, T, V)
@@ -84,17 +84,17 @@ class AttentiveGRU(nn.Module):
         return torch.logaddexp(F.logsigmoid(-gate) + own, F.logsigmoid(gate) + (copied + TINY).log())
 
 
-def seen(time: int, window: int, device: torch.device) -> Tensor:
+def causal_mask(time: int, window: int, device: torch.device) -> Tensor:
     """(T, T), true where the position of the row sees that of the column: itself and the window - 1 before it."""
     distance = torch.arange(time, device=device)[:, None] - torch.arange(time, device=device)  # (T, T)
     return (distance >= 0) & (distance < window)
 
 
-def build(vocabulary_size: int, settings: AttentionSettings) -> AttentiveGRU:
+def build(vocabulary_size: int, settings: AttentionSettings) -> PointerGRU:
     """A new network; PyTorch's global generator decides its weights."""
-    return AttentiveGRU(vocabulary_size, settings.embedding, settings.hidden, settings.attention, settings.dropout)
+    return PointerGRU(vocabulary_size, settings.embedding, settings.hidden, settings.attention, settings.dropout)
 
 
-def export(model: AttentiveGRU) -> Artifacts:
+def export(model: PointerGRU) -> Artifacts:
     """The weights as arrays."""
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})

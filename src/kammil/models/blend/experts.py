@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from kammil.language_model import Ids
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings
 from kammil.ngrams.compression import pack
-from kammil.ngrams.contexts import Contexts
-from kammil.ngrams.count_table import Counts, Index, Keys, Part, keys_of
-from kammil.ngrams.features import Evidence, evidence
-from kammil.ngrams.pruning import thresholds
-from kammil.ngrams.text_cache import History, columns
+from kammil.ngrams.contexts import ContextHasher
+from kammil.ngrams.count_table import Contribution, CountTable, Index, Keys, keys_of
+from kammil.ngrams.features import ExpertFeatures, expert_features
+from kammil.ngrams.pruning import count_cutoffs
+from kammil.ngrams.text_cache import TextCache, columns
 from kammil.progress import phase, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -30,7 +30,7 @@ _LARGE = 8
 """A group of more near-duplicates is counted once and kept, so that a greeting which everybody sends costs no time."""
 
 
-class Row(Protocol):
+class TextPiece(Protocol):
     """A piece of a text: the positions whose inputs are its ids but the last."""
 
     @property
@@ -64,7 +64,7 @@ class _Read:
         return slice(int(self.starts[text]), int(self.starts[text + 1]))
 
 
-class Experts:
+class NgramExperts:
     """The tables of a run, and the evidence they give about its texts.
 
     Args:
@@ -85,23 +85,23 @@ class Experts:
     ) -> None:
         """Count the texts."""
         self._in_word = in_word(vocabulary)
-        self._contexts = Contexts(settings.kinds, self._in_word)
+        self._contexts = ContextHasher(settings.kinds, self._in_word)
         self._columns = columns(settings.kinds, settings.history)
-        self._history = History(len(self._columns))
+        self._history = TextCache(len(self._columns))
         self._train, self._validation = self._read(train), self._read(validation)
         counted = {OWN: _count(self._train, settings.most)}
         if background:
             counted[BACKGROUND] = _count(self._read(background), settings.most, least=2)
         read = self._validation
-        least = thresholds(list(counted.values()), read.keys, read.followers, settings.megabytes)
+        least = count_cutoffs(list(counted.values()), read.keys, read.followers, settings.megabytes)
         self._least = dict(zip(counted, least, strict=True))
         # The gate must learn on what will be there. Of its own counts a text finds fewer than others will: what it
         # brought is taken out first, so the rare ones are dropped while reading, and from the folder.
         self._exported = {
-            prefix: Counts.merged([t.where(t.totals >= n) for t, n in zip(kinds, self._least[prefix], strict=True)])
+            prefix: CountTable.merged([t.where(t.totals >= n) for t, n in zip(kinds, self._least[prefix], strict=True)])
             for prefix, kinds in counted.items()
         }
-        self.tables = {**self._exported, OWN: Counts.merged(counted[OWN])}
+        self.tables = {**self._exported, OWN: CountTable.merged(counted[OWN])}
         # Every pass asks for the same contexts: looked up once.
         with phase("looking the texts up"):
             self._found, self._found_validation = (
@@ -111,14 +111,14 @@ class Experts:
         self._members: dict[int, list[int]] = {}
         for text, group in enumerate(self._kin):
             self._members.setdefault(group, []).append(text)
-        self._large: dict[int, Part] = {}
+        self._large: dict[int, Contribution] = {}
 
     @property
-    def number(self) -> int:
+    def count(self) -> int:
         """K."""
         return len(self._contexts.kinds) * len(self.tables) + len(self._columns)
 
-    def about(self, rows: Sequence[Row], width: int, *, learning: bool) -> Evidence:
+    def features(self, rows: Sequence[TextPiece], width: int, *, learning: bool) -> ExpertFeatures:
         """Evidence about a batch of `width` positions a row; about those beyond its end nothing is known.
 
         While learning, rows are of the training texts, and each is looked up in the counts of all texts that are no
@@ -134,18 +134,18 @@ class Experts:
             ids[i, :length], keys[i, :length] = row.ids[:-1], read.keys[begin : begin + length]
             for there, places in zip(given, found, strict=True):
                 there[i, :length] = places[begin : begin + length]
-        start = self._history.start(len(rows))
-        earlier, _ = self._history.read(ids, keys[..., self._columns], start, last=width)
+        start = self._history.initial_state(len(rows))
+        earlier, _ = self._history.look_up(ids, keys[..., self._columns], start, last=width)
         flat = [there.reshape(len(rows) * width, -1) for there in given]  # (P, K)
         if not learning:
             least = self._least.values()
             read_all = [t.read(f).at_least(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
-            return evidence([*read_all, earlier])
+            return expert_features([*read_all, earlier])
         own, *others = self.tables.values()
         first = own.read_without(flat[0], [self._brought(row.text) for row in rows])
         entries = [first.at_least(self._least[OWN])]
         entries += [table.read(there) for table, there in zip(others, flat[1:], strict=True)]
-        return evidence([*entries, earlier])
+        return expert_features([*entries, earlier])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """What the running side needs of it."""
@@ -154,13 +154,13 @@ class Experts:
             made |= pack(table, prefix)
         return made
 
-    def _brought(self, text: int) -> Part:
+    def _brought(self, text: int) -> Contribution:
         """What a text and its near-duplicates brought to their table; of a large group it is counted once."""
         group = self._kin[text]
         if group in self._large:
             return self._large[group]
         spans = [self._train.span(member) for member in self._members[group]]
-        brought = Part.of(
+        brought = Contribution.of(
             np.concatenate([self._found[0][span] for span in spans]),
             np.concatenate([self._train.followers[span] for span in spans]),
         )
@@ -178,17 +178,19 @@ class Experts:
             ids[:, 0] = BOS
             for row, i in enumerate(chosen):
                 ids[row, 1 : len(texts[i]) + 1] = texts[i]
-            hashes, _ = self._contexts.read(ids, self._contexts.start(len(chosen)))
+            hashes, _ = self._contexts.hash_contexts(ids, self._contexts.initial_state(len(chosen)))
             for row, i in enumerate(chosen):
                 keys[starts[i] : starts[i + 1]] = keys_of(hashes[row, : len(texts[i]) + 1])
         followers = np.concatenate([*(np.append(text, EOS) for text in texts), np.zeros(0, np.int64)])
         return _Read(keys, followers.astype(np.int64), starts)
 
 
-def _count(read: _Read, most: int, least: int = 1) -> list[Counts]:
+def _count(read: _Read, most: int, least: int = 1) -> list[CountTable]:
     """What was read, counted kind by kind."""
     kinds = range(read.keys.shape[1])
-    return [Counts.of([(read.keys[:, k], read.followers)], most=most, least=least) for k in tracked(kinds, "counting")]
+    return [
+        CountTable.of([(read.keys[:, k], read.followers)], most=most, least=least) for k in tracked(kinds, "counting")
+    ]
 
 
 def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:

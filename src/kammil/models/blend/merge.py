@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from kammil.engine import quantization
 from kammil.language_model import Artifacts
 from kammil.models.blend.experts import Arrays
-from kammil.models.blend.network import Blend
-from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, prefixes_of
-from kammil.ngrams.features import CLUES, FEATURES
+from kammil.models.blend.network import BlendNetwork
+from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
 _PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
 """What the names of the first member's weights begin with; those of the others have a prefix."""
 
 
-def build(vocabulary_size: int, settings: BlendSettings, experts: int) -> Blend:
+def build(vocabulary_size: int, settings: BlendSettings, experts: int) -> BlendNetwork:
     """A new network and gate; PyTorch's global generator decides the weights."""
-    return Blend(vocabulary_size, experts, settings)
+    return BlendNetwork(vocabulary_size, experts, settings)
 
 
-def inherit(network: Blend, settings: BlendSettings, weights: Arrays, theirs: BlendSettings) -> None:
+def inherit(network: BlendNetwork, settings: BlendSettings, weights: Arrays, theirs: BlendSettings) -> None:
     """Take over the gate of another blend whose own texts are the background now; in place.
 
     Its experts become those of the background, and those of the new texts begin as in a new gate. Nothing is taken
@@ -33,26 +33,26 @@ def inherit(network: Blend, settings: BlendSettings, weights: Arrays, theirs: Bl
     """
     kinds, cached = len(settings.kinds), len(settings.history)
     old = kinds + cached  # their experts
-    own = network.gate_out.out_features // FEATURES - old  # ours that are new
+    own = network.gate_out.out_features // SCORE_FEATURES - old  # ours that are new
     same = all(getattr(settings, n) == getattr(theirs, n) for n in ("kinds", "history", "gate", "networks", "hidden"))
-    if own != kinds or not same or weights["gate_out.bias"].shape != (FEATURES * old,):
+    if own != kinds or not same or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
         return
-    for member, prefix in zip(network.members, prefixes_of(settings.networks), strict=True):
+    for member, prefix in zip(network.members, member_prefixes(settings.networks), strict=True):
         inward, inward_bias, outward, outward_bias = (
             torch.from_numpy(weights[f"{prefix}{name}"].astype(np.float32))
             for name in ("gate_in.weight", "gate_in.bias", "gate_out.weight", "gate_out.bias")
         )
         with torch.no_grad():
-            state, clues = inward.split([settings.hidden, CLUES * old], dim=1)
-            new = torch.zeros(settings.gate, CLUES, own)
-            every = torch.cat([new, clues.reshape(settings.gate, CLUES, old)], dim=2)  # (G, CLUES, K)
+            state, clues = inward.split([settings.hidden, GATE_FEATURES * old], dim=1)
+            new = torch.zeros(settings.gate, GATE_FEATURES, own)
+            every = torch.cat([new, clues.reshape(settings.gate, GATE_FEATURES, old)], dim=2)  # (G, CLUES, K)
             member.gate_in.weight.copy_(torch.cat([state, every.flatten(1)], dim=1))
             member.gate_in.bias.copy_(inward_bias)
-            member.gate_out.weight[FEATURES * own :] = outward
-            member.gate_out.bias[FEATURES * own :] = outward_bias
+            member.gate_out.weight[SCORE_FEATURES * own :] = outward
+            member.gate_out.bias[SCORE_FEATURES * own :] = outward_bias
 
 
-def export(model: Blend) -> Artifacts:
+def export(model: BlendNetwork) -> Artifacts:
     """The weights in whole numbers and half precision, which changes no figure; the tables are added by the recipe."""
     weights = {name: value.detach().cpu().numpy().astype(np.float16) for name, value in model.state_dict().items()}
     return Artifacts(quantization.pack(weights, _large(len(model.members))))
@@ -60,7 +60,7 @@ def export(model: Blend) -> Artifacts:
 
 def _large(networks: int) -> list[str]:
     """The matrices that make up nearly all of the networks' weights."""
-    return [prefix + name for prefix in prefixes_of(networks) for name in _MATRICES]
+    return [prefix + name for prefix in member_prefixes(networks) for name in _MATRICES]
 
 
 def merge(settings: Sequence[BlendSettings], weights: Sequence[Arrays]) -> tuple[BlendSettings, Artifacts]:
@@ -70,7 +70,7 @@ def merge(settings: Sequence[BlendSettings], weights: Sequence[Arrays]) -> tuple
     """
     first, tables = settings[0], _tables(weights[0])
     made: dict[str, NDArray[np.generic]] = dict(tables)
-    places = iter(prefixes_of(sum(own.networks for own in settings)))
+    places = iter(member_prefixes(sum(own.networks for own in settings)))
     for own, arrays in zip(settings, weights, strict=True):
         if own.model_copy(update={"networks": first.networks, "dropout": first.dropout}) != first:
             raise ValueError("they are of different sizes")
@@ -78,7 +78,7 @@ def merge(settings: Sequence[BlendSettings], weights: Sequence[Arrays]) -> tuple
         if theirs.keys() != tables.keys() or not all(np.array_equal(tables[n], theirs[n]) for n in tables):
             raise ValueError("they count different texts")
         learnt = quantization.unpack(arrays)
-        for prefix in prefixes_of(own.networks):
+        for prefix in member_prefixes(own.networks):
             place = next(places)
             for name in learnt.keys() - tables.keys():
                 if name.startswith(prefix or _PARTS):

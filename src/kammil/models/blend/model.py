@@ -10,19 +10,28 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.build import library
-from kammil.engine.native import Compiled, suits
+from kammil.engine.build import load_native
+from kammil.engine.native import NativeEngine, suits
 from kammil.engine.quantization import unpack
 from kammil.engine.reference import ReferenceEngine
-from kammil.engine.weights import Gate, Layer, Panel, checked
-from kammil.language_model import Drawing, Explaining, Ids, Learner, LogProbabilities, Runner, State, read_in_pieces
-from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, prefixes_of
-from kammil.ngrams.adaptive import Learnt
-from kammil.ngrams.compression import Packed
-from kammil.ngrams.contexts import Contexts
-from kammil.ngrams.features import CLUES, FEATURES, Floats
-from kammil.ngrams.index import Ledger
-from kammil.ngrams.text_cache import History, columns
+from kammil.engine.weights import BlendWeights, GateWeights, GRUWeights, checked
+from kammil.language_model import (
+    AdaptiveModel,
+    BulkSampler,
+    ExpertAttribution,
+    Ids,
+    LanguageModel,
+    LogProbabilities,
+    State,
+    read_in_pieces,
+)
+from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
+from kammil.ngrams.adaptive import AdaptiveCounts
+from kammil.ngrams.compression import CompressedTable
+from kammil.ngrams.contexts import ContextHasher
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
+from kammil.ngrams.index import CountIndex
+from kammil.ngrams.text_cache import TextCache, columns
 
 _PIECE = 256
 """Positions worked on at a time: bounds the memory of a long read."""
@@ -30,7 +39,7 @@ _MOST = 1 << 26
 """Weights of the networks' states in the gates, as one matrix, of the largest blend that is opened."""
 
 
-class BlendRunner(Runner, Drawing, Learner, Explaining):
+class BlendModel(LanguageModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     """Adds to the network's scores what each expert has seen follow, weighted by the gate.
 
     Args:
@@ -45,28 +54,28 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
         """Unpack half-precision weights and fold the embedding into the input's share of the gates."""
         v = len(weights["output.bias"])
         checked(weights, {IN_WORD: (v,)})
-        self._contexts = contexts = Contexts(settings.kinds, weights[IN_WORD].astype(np.bool_))
+        self._contexts = contexts = ContextHasher(settings.kinds, weights[IN_WORD].astype(np.bool_))
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
         if not prefixes:
             raise ValueError("there is no table of counts")
         own = columns(settings.kinds, settings.history)
-        self._history = History(len(own))
+        self._history = TextCache(len(own))
         experts = len(settings.kinds) * len(prefixes) + len(own)
-        ledger = Ledger([Packed(weights, prefix) for prefix in prefixes], len(settings.kinds), experts)
-        self._learnt = learnt = Learnt(contexts)
+        ledger = CountIndex([CompressedTable(weights, prefix) for prefix in prefixes], len(settings.kinds), experts)
+        self._learnt = learnt = AdaptiveCounts(contexts)
         self._names = ["network", *(f"{p[:-1]} {kind}" for p in prefixes for kind in settings.kinds)]
         self._names += [f"this text {kind}" for kind in settings.history]
-        if ledger.largest >= v:
+        if ledger.largest_table >= v:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         self._size = v
         weights = unpack(weights)
         asked, gate_bias, gate = _gate(settings, weights, experts)
         layers, bias = _networks(settings, weights, v, asked, gate_bias)
-        panel = Panel(contexts, ledger, learnt, own, gate)
+        panel = BlendWeights(contexts, ledger, learnt, own, gate)
         self._width = settings.networks * settings.hidden
-        self._engine: ReferenceEngine | Compiled
-        if (code := library()) and suits(ledger):
-            self._engine = Compiled(code, layers, bias, v, panel)
+        self._engine: ReferenceEngine | NativeEngine
+        if (code := load_native()) and suits(ledger):
+            self._engine = NativeEngine(code, layers, bias, v, panel)
         else:
             self._engine = ReferenceEngine(layers, bias, v, panel)
 
@@ -75,30 +84,30 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
         """V."""
         return self._size
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """The networks' hidden states (B, M * H), all zero, and the states of contexts and history."""
         hidden = np.zeros((batch, self._width), np.float32)
-        return (hidden, *self._contexts.start(batch), *self._history.start(batch))
+        return (hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch))
 
-    def aligned(self, states: Sequence[State]) -> list[State]:
+    def pad_states(self, states: Sequence[State]) -> list[State]:
         """States whose histories are as long as the longest."""
-        histories = self._history.aligned([state[3:] for state in states])
+        histories = self._history.pad_states([state[3:] for state in states])
         return [(*state[:3], *history) for state, history in zip(states, histories, strict=True)]
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids (B, T), some at a time; see `Runner.read`."""
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        """Read ids (B, T), some at a time; see `LanguageModel.read`."""
         return read_in_pieces(self._engine.read, ids, state, last, _PIECE)
 
-    def draws(self, temperature: float) -> bool:
+    def can_sample(self, temperature: float) -> bool:
         """Where its code is compiled. Not the most probable continuation, which whoever types will ask for again: step
         by step it can be kept."""
-        return temperature > 0 and isinstance(self._engine, Compiled)
+        return temperature > 0 and isinstance(self._engine, NativeEngine)
 
-    def draw(
+    def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """See `Drawing.draw`."""
-        assert isinstance(self._engine, Compiled)
+        """See `BulkSampler.draw`."""
+        assert isinstance(self._engine, NativeEngine)
         return self._engine.draw(state, chances, temperature, refused)
 
     @property
@@ -106,7 +115,7 @@ class BlendRunner(Runner, Drawing, Learner, Explaining):
         """The networks as one, whose gates are one as well; then every kind of context in every table."""
         return tuple(self._names)
 
-    def contributions(self, ids: Ids, state: State) -> tuple[Floats, State]:
+    def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """See `Explaining.contributions`; the networks' share is their mean score."""
         added, later = self._engine.contributions(ids, state)
         return added.reshape(*ids.shape, -1, self._size), later
@@ -134,13 +143,13 @@ def _networks(
     size: int,
     asked: Sequence[Floats],
     asked_bias: Floats,
-) -> tuple[list[Layer], Floats]:
+) -> tuple[list[GRUWeights], Floats]:
     """The networks, from each of which its share of the mean scores is read and what its gate hears, (H, V + G); and
     the bias (V + M * G,) of both. The embedding is folded into what each id adds to a network's gates."""
     e, h = settings.embedding, settings.hidden
-    layers: list[Layer] = []
+    layers: list[GRUWeights] = []
     biases: list[Floats] = []
-    for number, prefix in enumerate(prefixes_of(settings.networks)):
+    for number, prefix in enumerate(member_prefixes(settings.networks)):
         shapes = {
             "embedding.weight": (size, e),
             "gru.weight_ih_l0": (3 * h, e),
@@ -153,7 +162,7 @@ def _networks(
         w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
         embedding, inward, recurrent, bias, recurrent_bias, output, output_bias = w.values()
         outward = np.concatenate([output.T / np.float32(settings.networks), asked[number]], axis=1)
-        layers.append(Layer(embedding @ inward.T + bias, recurrent.T, recurrent_bias, outward))
+        layers.append(GRUWeights(embedding @ inward.T + bias, recurrent.T, recurrent_bias, outward))
         biases.append(output_bias)
     mean = np.mean(biases, axis=0, dtype=np.float32)
     return layers, np.concatenate([mean, asked_bias])
@@ -161,7 +170,7 @@ def _networks(
 
 def _gate(
     settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], experts: int
-) -> tuple[list[Floats], Floats, Gate]:
+) -> tuple[list[Floats], Floats, GateWeights]:
     """The members' gates as one of M times the width: each hears its own network, and what they trust is averaged.
 
     Returns: of each network the weights of the hidden layer that hears it, (H, G); its bias (M * G,); and the rest.
@@ -174,12 +183,12 @@ def _gate(
     biases: list[Floats] = []
     outward: list[Floats] = []
     trusts: list[Floats] = []
-    for prefix in prefixes_of(m):
+    for prefix in member_prefixes(m):
         shapes = {
-            "gate_in.weight": (g, h + CLUES * experts),
+            "gate_in.weight": (g, h + GATE_FEATURES * experts),
             "gate_in.bias": (g,),
-            "gate_out.weight": (FEATURES * experts, g),
-            "gate_out.bias": (FEATURES * experts,),
+            "gate_out.weight": (SCORE_FEATURES * experts, g),
+            "gate_out.bias": (SCORE_FEATURES * experts,),
         }
         w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
         gate_in, bias, gate_out, trust = w.values()
@@ -188,5 +197,5 @@ def _gate(
         biases.append(bias)
         outward.append(gate_out.T / np.float32(m))
         trusts.append(trust / np.float32(m))
-    gate = Gate(np.concatenate(heard, axis=1), np.concatenate(outward), np.stack(trusts).sum(axis=0))
+    gate = GateWeights(np.concatenate(heard, axis=1), np.concatenate(outward), np.stack(trusts).sum(axis=0))
     return asked, np.concatenate(biases), gate

@@ -30,10 +30,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kammil.models.blend.parallel import Apart
+from kammil.models.blend.parallel import ParallelBackward
 from kammil.models.blend.settings import BlendSettings
-from kammil.models.gru.backprop import recur
-from kammil.ngrams.features import CLUES, FEATURES
+from kammil.models.gru.backprop import gru_forward
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 from kammil.vocabulary import PAD
 
 Taught = list[tuple[Tensor, float]]
@@ -42,7 +42,7 @@ _ALONE = 0.3
 """Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
 
 
-class Member(nn.Module):
+class GatedGRU(nn.Module):
     """A GRU and a gate over the experts: together they predict."""
 
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
@@ -52,8 +52,8 @@ class Member(nn.Module):
         self.gru = nn.GRU(settings.embedding, settings.hidden, batch_first=True)
         self.dropout = settings.dropout
         self.output = nn.Linear(settings.hidden, vocabulary_size)
-        self.gate_in = nn.Linear(settings.hidden + CLUES * experts, settings.gate)
-        self.gate_out = nn.Linear(settings.gate, FEATURES * experts)
+        self.gate_in = nn.Linear(settings.hidden + GATE_FEATURES * experts, settings.gate)
+        self.gate_out = nn.Linear(settings.gate, SCORE_FEATURES * experts)
         nn.init.zeros_(self.gate_out.weight)
         nn.init.constant_(self.gate_out.bias, 0.1)
 
@@ -68,7 +68,7 @@ class Member(nn.Module):
         chance: torch.Generator | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Logits of what follows each position, with the experts and without; `chance` decides what is dropped."""
-        h = recur(self.gru, self.embedding, ids)  # (B, T, H)
+        h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         if self.training and self.dropout:
             h = h * (torch.empty_like(h).bernoulli_(1 - self.dropout, generator=chance) / (1 - self.dropout))
         alone = self.output(h).float()  # (B, T, V)
@@ -89,13 +89,13 @@ class Member(nn.Module):
     def _heard(self, alone: Tensor, asked: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
         """Scores (B, T, V) with what the experts add to them, by what the gate was asked, (B, T, G)."""
         trust = self.gate_out(torch.relu(asked))  # (B, T, FEATURES * K)
-        experts = trust.shape[-1] // FEATURES
-        said = (trust.reshape(-1, FEATURES)[places] * features).sum(-1)  # (N,)
+        experts = trust.shape[-1] // SCORE_FEATURES
+        said = (trust.reshape(-1, SCORE_FEATURES)[places] * features).sum(-1)  # (N,)
         at = places // experts * alone.shape[-1] + followers  # (N,)
         return alone.reshape(-1).index_add(0, at, said).view(alone.shape)
 
 
-class Blend(Member):
+class BlendNetwork(GatedGRU):
     """Members that each learn by themselves and predict together: the mean of their log-probabilities.
 
     One loss for all of them would not do: networks that learn under it do not become different enough to gain.
@@ -104,12 +104,12 @@ class Blend(Member):
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
         """Set up the members; the first one is this module itself, so that its weights are named like a GRU's."""
         super().__init__(vocabulary_size, experts, settings)
-        self.others = nn.ModuleList(Member(vocabulary_size, experts, settings) for _ in range(settings.networks - 1))
+        self.others = nn.ModuleList(GatedGRU(vocabulary_size, experts, settings) for _ in range(settings.networks - 1))
 
     @property
-    def members(self) -> tuple[Member, ...]:
+    def members(self) -> tuple[GatedGRU, ...]:
         """All of them, M."""
-        return self, *cast(Iterable[Member], self.others)
+        return self, *cast(Iterable[GatedGRU], self.others)
 
     def forward(
         self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
@@ -139,5 +139,5 @@ class Blend(Member):
         ]
         if ids.device.type != "cpu" or not torch.is_grad_enabled():
             return [call() for call in calls]
-        made = Apart.run(self.output.bias, calls)
+        made = ParallelBackward.run(self.output.bias, calls)
         return list(zip(made[::2], made[1::2], strict=True))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 
-class Apart(torch.autograd.Function):
+class ParallelBackward(torch.autograd.Function):
     """Calls whose results depend on nothing in common, each with its backward pass in a thread of its own."""
 
     @classmethod

@@ -49,6 +49,6 @@ class BlendSettings(Settings):
         return named
 
 
-def prefixes_of(networks: int) -> list[str]:
+def member_prefixes(networks: int) -> list[str]:
     """What the names of each network's weights begin with; the first one is named like a GRU by itself."""
     return ["", *(f"others.{i}." for i in range(networks - 1))]

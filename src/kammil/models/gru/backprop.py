@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def recur(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
+def gru_forward(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
     """States (B, T, H) of a one-layer GRU with `batch_first` after each of ids (B, T), from a state of zeros."""
     if not torch.is_grad_enabled() or ids.device.type != "cpu":
         return gru(embedding(ids))[0]

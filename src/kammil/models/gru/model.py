@@ -16,11 +16,11 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.build import library
-from kammil.engine.native import Compiled
+from kammil.engine.build import load_native
+from kammil.engine.native import NativeEngine
 from kammil.engine.reference import ReferenceEngine, gru_step, log_softmax
-from kammil.engine.weights import Layer, checked
-from kammil.language_model import Drawing, Ids, LogProbabilities, Runner, State
+from kammil.engine.weights import GRUWeights, checked
+from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State
 from kammil.ngrams.features import Floats
 
 Weights = Mapping[str, NDArray[np.generic]]
@@ -43,7 +43,7 @@ def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
     return shapes_of(size, embedding, len(weights["gru.weight_ih_l0"]) // 3)
 
 
-class GRURunner(Runner, Drawing):
+class GRUModel(LanguageModel, BulkSampler):
     """Runs a GRU from its weights, in whole numbers.
 
     Args:
@@ -56,11 +56,11 @@ class GRURunner(Runner, Drawing):
         (size, _), (_, hidden) = shapes["embedding.weight"], shapes["gru.weight_hh_l0"]
         shapes |= {"output.weight": (size, hidden), "output.bias": (size,)}
         embedding, inward, recurrent, bias, recurrent_bias, output, output_bias = checked(weights, shapes).values()
-        layer = Layer(embedding @ inward.T + bias, recurrent.T, recurrent_bias, output.T)
+        layer = GRUWeights(embedding @ inward.T + bias, recurrent.T, recurrent_bias, output.T)
         self._size, self._hidden = size, hidden
-        self._engine: Compiled | ReferenceEngine
-        if code := library():
-            self._engine = Compiled(code, [layer], output_bias, size)
+        self._engine: NativeEngine | ReferenceEngine
+        if code := load_native():
+            self._engine = NativeEngine(code, [layer], output_bias, size)
         else:
             self._engine = ReferenceEngine([layer], output_bias, size)
 
@@ -69,32 +69,32 @@ class GRURunner(Runner, Drawing):
         """V."""
         return self._size
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """The hidden states (B, H), all zero."""
         return (np.zeros((batch, self._hidden), np.float32),)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """One call; see `Runner.read`."""
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        """One call; see `LanguageModel.forward`."""
         log_probabilities, (after, *_) = self._engine.read(ids, _whole(state), ids.shape[1] if last is None else last)
         return log_probabilities, (after,)
 
-    def draws(self, temperature: float) -> bool:
+    def can_sample(self, temperature: float) -> bool:
         """Where its code is compiled."""
         del temperature
-        return isinstance(self._engine, Compiled)
+        return isinstance(self._engine, NativeEngine)
 
-    def draw(
+    def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """One call; see `Drawing.draw`."""
-        assert isinstance(self._engine, Compiled)
+        """One call; see `BulkSampler.sample`."""
+        assert isinstance(self._engine, NativeEngine)
         ids, log_probabilities, (after, *_) = self._engine.draw(_whole(state), chances, temperature, refused)
         return ids, log_probabilities, (after,)
 
 
 def _whole(state: State) -> State:
     """The state as the engines of the blend know it."""
-    return (state[0], *Compiled.forgetful(len(state[0])))
+    return (state[0], *NativeEngine.forgetful(len(state[0])))
 
 
 class Recurrence:
@@ -124,7 +124,7 @@ class Recurrence:
         return states
 
 
-class SinglePrecisionGRU(Runner):
+class SinglePrecisionGRU(LanguageModel):
     """Runs a GRU from its weights as they are, as the families over units need it.
 
     Args:
@@ -145,12 +145,12 @@ class SinglePrecisionGRU(Runner):
         """V."""
         return len(self._bias)
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """The hidden states (B, H), all zero."""
         return (np.zeros((batch, self._gru.hidden), np.float32),)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """The states one after the other, then what follows the last of them; see `Runner.read`."""
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        """The states one after the other, then what follows the last of them; see `LanguageModel.forward`."""
         batch, time = ids.shape
         wanted = time if last is None else last
         states = self._gru.read(ids, state[0])

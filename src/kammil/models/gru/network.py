@@ -18,7 +18,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
-from kammil.models.gru.backprop import recur
+from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
 
 
@@ -47,7 +47,7 @@ class GRU(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Logits of what follows each position. Padding stands after the text, where no state can feel it."""
-        h = recur(self.gru, self.embedding, ids)  # (B, T, H)
+        h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         return self.output(self.dropout(h))  # (B, T, V)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.language_model import Artifacts, Ids, along
-from kammil.models.ngram.model import LONGEST, Keys, NGramRunner, NGramSettings, extended_keys
+from kammil.language_model import Artifacts, Ids, forward_in_pieces
+from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, extended_keys
 from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -35,7 +35,7 @@ def fit(
 
     Returns: settings with the order, and the counts.
     """
-    levels = _count(train, settings.order or LONGEST)
+    levels = _count(train, settings.order or MAX_ORDER)
     if settings.order is not None:
         return settings, _artifacts(levels, size, settings.order)
     judges: list[Ids] = []
@@ -43,21 +43,21 @@ def fit(
         if sum(map(len, judges)) < _JUDGES:
             judges.append(text)
     best, order = math.inf, 0
-    while order < LONGEST:
+    while order < MAX_ORDER:
         candidate = NGramSettings(order=order + 1)
-        bits = _bits(NGramRunner(candidate, _artifacts(levels, size, order + 1).weights), judges)
+        bits = _bits(NGramModel(candidate, _artifacts(levels, size, order + 1).weights), judges)
         if bits > best - _ENOUGH:
             break
         best, order = bits, order + 1
     return NGramSettings(order=order), _artifacts(levels, size, order)
 
 
-def _bits(runner: NGramRunner, texts: Sequence[Ids]) -> float:
+def _bits(runner: NGramModel, texts: Sequence[Ids]) -> float:
     """Bits a character and end of text."""
     total = 0.0
     for text in texts:
         targets = np.append(text, EOS)
-        for _, part, (rows,) in along(runner, np.concatenate([[BOS], text])[None]):
+        for _, part, (rows,) in forward_in_pieces(runner, np.concatenate([[BOS], text])[None]):
             total -= float(rows[np.arange(len(rows)), targets[part]].sum())
     return total / math.log(2) / sum(len(text) + 1 for text in texts)
 

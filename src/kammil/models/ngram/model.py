@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kammil.language_model import Ids, LogProbabilities, Runner, Settings, State, positions_at_once
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, Settings, State, max_positions
 from kammil.vocabulary import CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
-LONGEST = 8
+MAX_ORDER = 8
 """The longest order tried: on 300,000 characters nothing is gained beyond, and every order adds to the folder."""
 
 Keys = NDArray[np.uint64]
@@ -51,7 +51,7 @@ class _Order:
     """(F,): how often, or after how many different characters."""
 
 
-class NGramRunner(Runner):
+class NGramModel(LanguageModel):
     """The running side: looks the last K - 1 ids up in the counts.
 
     Args:
@@ -85,17 +85,17 @@ class NGramRunner(Runner):
         """V."""
         return self._size
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """The last K - 1 ids, (B, K - 1): none yet."""
         return (np.full((batch, self._order - 1), PAD, np.int64),)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Look up every context that is asked for."""
         known = np.concatenate([state[0].astype(np.int64), ids], axis=1)  # (B, K - 1 + T)
         wanted = ids.shape[1] if last is None else last
         keys = list(context_keys(known, wanted, self._order))  # (N,) each
         rows = np.empty((len(ids) * wanted, self._size), np.float32)
-        piece = positions_at_once(len(rows), self._size)
+        piece = max_positions(len(rows), self._size)
         for begin in range(0, len(rows), piece):
             part = slice(begin, begin + piece)
             p = np.tile(self._even, (len(rows[part]), 1))  # (N, V)

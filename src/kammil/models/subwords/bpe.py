@@ -22,8 +22,8 @@ from tokenizers import Tokenizer, models, trainers
 
 from kammil.language_model import Ids
 from kammil.models.gru.network import GRUSettings
-from kammil.models.subwords.pretokenize import Piece, Segmentation, common, pieces
-from kammil.models.subwords.trie import Units
+from kammil.models.subwords.pretokenize import Pretoken, Segmenter, most_common, pretokens
+from kammil.models.subwords.trie import UnitVocabulary
 from kammil.vocabulary import CharacterVocabulary
 
 _FIRST, _LAST = 0xF0000, 0x10FFFF
@@ -39,13 +39,13 @@ class SubwordSettings(GRUSettings):
     passes (3.25 each); with 1000 a text takes fewer steps."""
 
 
-def segment(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: SubwordSettings) -> Segmentation:
+def bpe_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: SubwordSettings) -> Segmenter:
     """Learn the joins from the pieces of the training texts."""
-    joinable = np.flatnonzero(common(texts, vocabulary.size))[: _LAST - _FIRST + 1].tolist()
+    joinable = np.flatnonzero(most_common(texts, vocabulary.size))[: _LAST - _FIRST + 1].tolist()
     stand_in = {id: chr(_FIRST + i) for i, id in enumerate(joinable)}
     back = {c: id for id, c in stand_in.items()}
 
-    def runs(piece: Piece) -> list[tuple[bool, Piece]]:
+    def runs(piece: Pretoken) -> list[tuple[bool, Pretoken]]:
         """A piece cut where a character begins or ends that must stay alone."""
         return [(joins, tuple(run)) for joins, run in groupby(piece, key=lambda id: id in stand_in)]
 
@@ -53,7 +53,7 @@ def segment(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: Sub
         return [
             "".join(stand_in[id] for id in run)
             for text in texts
-            for piece in pieces(text, vocabulary)
+            for piece in pretokens(text, vocabulary)
             for joins, run in runs(piece)
             if joins
         ]
@@ -70,7 +70,7 @@ def segment(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: Sub
     longer = sorted(unit for unit in spelled.values() if len(unit) > 1)
     numbers = {unit: vocabulary.size + i for i, unit in enumerate(longer)}
 
-    def cut(piece: Piece) -> list[int]:
+    def cut(piece: Pretoken) -> list[int]:
         found: list[int] = []
         for joins, run in runs(piece):
             if joins:
@@ -80,4 +80,4 @@ def segment(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: Sub
                 found += run
         return found
 
-    return Segmentation(Units(vocabulary.size, longer), vocabulary, cut)
+    return Segmenter(UnitVocabulary(vocabulary.size, longer), vocabulary, cut)

@@ -19,8 +19,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.language_model import Ids, LogProbabilities, Runner, State
-from kammil.models.subwords.trie import NONE, ROOT, Trie, Units
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
+from kammil.models.subwords.trie import NONE, ROOT, Trie, UnitVocabulary
 
 HYPOTHESES = 8
 """M. Bits a character and end of text of a model of words, on half of the validation tweets of the benchmark, by M: 2:
@@ -36,7 +36,7 @@ most 1.5e-6 bits a unit."""
 _Numbers = NDArray[np.float64]
 
 
-class UnitRunner(Runner):
+class UnitModel(LanguageModel):
     """Runs a network over units, one character at a time.
 
     The state holds for each row and hypothesis: its weight (B, M), 0 for none; its node in the tree of units (B, M);
@@ -53,8 +53,8 @@ class UnitRunner(Runner):
 
     def __init__(
         self,
-        network: Runner,
-        units: Units,
+        network: LanguageModel,
+        units: UnitVocabulary,
         *,
         hypotheses: int = HYPOTHESES,
         least_share: float = LEAST_SHARE,
@@ -62,7 +62,7 @@ class UnitRunner(Runner):
         """Build the tree."""
         if network.vocabulary_size != units.size:
             raise ValueError(f"{units.size} units, {network.vocabulary_size} outputs")
-        if any(array.size == 0 for array in network.start(1)):
+        if any(array.size == 0 for array in network.initial_state(1)):
             raise ValueError("the state of a network over units may not grow")
         if hypotheses < 2:
             raise ValueError("one hypothesis is at a new unit, so there must be another")
@@ -74,21 +74,21 @@ class UnitRunner(Runner):
         """V: of characters."""
         return self._units.characters
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """One hypothesis a row: at a new unit, whichever; the first id read is BOS, which is one by itself."""
         weights = np.zeros((batch, self._most))
         weights[:, 0] = 1
         nodes = np.full((batch, self._most), ROOT, np.int64)
         sums = np.zeros((batch, self._most, self._units.size + 1))
         sums[:, 0] = np.arange(self._units.size + 1) / self._units.size
-        own = self._network.start(batch * self._most)
+        own = self._network.initial_state(batch * self._most)
         return weights, nodes, sums, *(a.reshape(batch, self._most, *a.shape[1:]) for a in own)
 
-    def carried(self, length: int) -> int:
+    def state_size(self, length: int) -> int:
         """Mostly the cumulative unit probabilities of each hypothesis."""
-        return self._most * (self._units.size + 3 + self._network.carried(length))
+        return self._most * (self._units.size + 3 + self._network.state_size(length))
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read one character after the other."""
         wanted = ids.shape[1] if last is None else last
         beam = _Beam(self._network, self._trie, self._least, list(state))
@@ -105,7 +105,7 @@ class UnitRunner(Runner):
 class _Beam:
     """The hypotheses while texts are read; the arrays of the state, changed in place."""
 
-    def __init__(self, network: Runner, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
+    def __init__(self, network: LanguageModel, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
         self.network, self.trie, self.least = network, trie, least
         self.weights: _Numbers = arrays[0].astype(np.float64)  # copies, all four: no caller's array is changed
         self.nodes: Ids = arrays[1].astype(np.int64)

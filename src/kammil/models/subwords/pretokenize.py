@@ -13,23 +13,23 @@ import regex
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids
-from kammil.models.subwords.trie import Units
+from kammil.models.subwords.trie import UnitVocabulary
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
-Piece = tuple[int, ...]
+Pretoken = tuple[int, ...]
 """Character ids."""
 
 _PIECES = regex.compile(r" ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s")
 
 
-def pieces(ids: Ids, vocabulary: CharacterVocabulary) -> list[Piece]:
+def pretokens(ids: Ids, vocabulary: CharacterVocabulary) -> list[Pretoken]:
     """A text's pieces, in order; joined they are the text."""
     text = vocabulary.decode(ids)  # one character an id: no PAD, BOS or EOS stands in a text
     values = ids.tolist()
     return [tuple(values[match.start() : match.end()]) for match in _PIECES.finditer(text)]
 
 
-class Segmentation:
+class Segmenter:
     """A way to cut texts into units, made from the training texts.
 
     Args:
@@ -38,22 +38,24 @@ class Segmentation:
         cut: the unit ids of a piece.
     """
 
-    def __init__(self, units: Units, vocabulary: CharacterVocabulary, cut: Callable[[Piece], Sequence[int]]) -> None:
+    def __init__(
+        self, units: UnitVocabulary, vocabulary: CharacterVocabulary, cut: Callable[[Pretoken], Sequence[int]]
+    ) -> None:
         """Nothing is cut yet."""
         self.units, self._vocabulary, self._cut = units, vocabulary, cut
-        self._known: dict[Piece, Sequence[int]] = {}
+        self._known: dict[Pretoken, Sequence[int]] = {}
 
     def encode(self, ids: Ids) -> Ids:
         """Unit ids of a text of character ids; the same characters, in order."""
         found: list[int] = []
-        for piece in pieces(ids, self._vocabulary):
+        for piece in pretokens(ids, self._vocabulary):
             if piece not in self._known:
                 self._known[piece] = self._cut(piece)
             found += self._known[piece]
         return np.array(found, np.int64)
 
 
-def common(texts: Sequence[Ids], size: int) -> NDArray[np.bool_]:
+def most_common(texts: Sequence[Ids], size: int) -> NDArray[np.bool_]:
     """Which characters (V,) stand in two texts or more: only these may be part of a longer unit.
 
     A rarer one is taught as unknown half of the time, so it must stay a unit by itself; UNK is one anyway.

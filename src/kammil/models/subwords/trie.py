@@ -29,7 +29,7 @@ _MOST = 1 << 22
 """Ids of all longer units together at most: a foreign folder must not keep the machine busy."""
 
 
-class Units:
+class UnitVocabulary:
     """An inventory: ids 0 to V - 1 are the characters themselves, specials included, longer units follow.
 
     Every character is a unit, so that there is no text that units could not spell.
@@ -71,7 +71,7 @@ class Units:
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Units:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> UnitVocabulary:
         """Read what `arrays` wrote; `KeyError` or `ValueError` for anything else."""
         ids, offsets = _whole(arrays[IDS]), _whole(arrays[OFFSETS])
         (characters,) = _whole(arrays[CHARACTERS]).tolist()
@@ -90,7 +90,7 @@ class Trie:
     two cumulative sums. A unit that ends at a node stands first in that node's range.
     """
 
-    def __init__(self, units: Units) -> None:
+    def __init__(self, units: UnitVocabulary) -> None:
         """Build the nodes level by level; those of one level in the order of their characters."""
         spelled = [(id,) for id in range(units.characters)] + list(units.longer)
         order = sorted(range(units.size), key=spelled.__getitem__)

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from kammil.language_model import Ids
 from kammil.models.gru.network import GRUSettings
-from kammil.models.subwords.pretokenize import Piece, Segmentation, common, pieces
-from kammil.models.subwords.trie import Units
+from kammil.models.subwords.pretokenize import Pretoken, Segmenter, most_common, pretokens
+from kammil.models.subwords.trie import UnitVocabulary
 from kammil.vocabulary import CharacterVocabulary
 
 
@@ -35,14 +35,16 @@ class WordSettings(GRUSettings):
     """Units of two characters or more, at most: the most frequent are taken."""
 
 
-def segment(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: WordSettings) -> Segmentation:
+def word_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: WordSettings) -> Segmenter:
     """Choose the frequent words of the training texts, each with the space before it."""
-    in_texts = Counter(piece for text in texts for piece in set(pieces(text, vocabulary)))
-    whole = common(texts, vocabulary.size)
+    in_texts = Counter(piece for text in texts for piece in set(pretokens(text, vocabulary)))
+    whole = most_common(texts, vocabulary.size)
     enough = [(p, n) for p, n in in_texts.items() if n >= settings.word_texts and len(p) > 1 and whole[list(p)].all()]
     enough.sort(key=lambda pair: (-pair[1], pair[0]))
     words = sorted(piece for piece, _ in enough[: settings.most_words])
-    numbers: dict[Piece, int] = {word: vocabulary.size + i for i, word in enumerate(words)}
-    return Segmentation(
-        Units(vocabulary.size, words), vocabulary, lambda piece: [numbers[piece]] if piece in numbers else piece
+    numbers: dict[Pretoken, int] = {word: vocabulary.size + i for i, word in enumerate(words)}
+    return Segmenter(
+        UnitVocabulary(vocabulary.size, words),
+        vocabulary,
+        lambda piece: [numbers[piece]] if piece in numbers else piece,
     )

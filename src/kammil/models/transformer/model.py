@@ -21,7 +21,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from kammil.engine.reference import log_softmax, sigmoid, softmax, visible
 from kammil.engine.weights import checked
-from kammil.language_model import Ids, LogProbabilities, Runner, Settings, State, read_in_pieces
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, Settings, State, read_in_pieces
 from kammil.ngrams.features import Floats
 from kammil.vocabulary import BOS, EOS, PAD
 
@@ -69,7 +69,7 @@ class TransformerSettings(Settings):
         return -(-8 * self.width // 48) * 16
 
 
-class TransformerRunner(Runner):
+class TransformerModel(LanguageModel):
     """Runs a Transformer from its weights.
 
     Args:
@@ -107,16 +107,16 @@ class TransformerRunner(Runner):
         """V."""
         return self._size
 
-    def start(self, batch: int) -> State:
+    def initial_state(self, batch: int) -> State:
         """Keys and values of each layer, (B, N, S, K), of no character yet."""
         return (np.zeros((batch, self._heads, 0, self._each), np.float32),) * (2 * self._layers)
 
-    def carried(self, length: int) -> int:
+    def state_size(self, length: int) -> int:
         """Keys and values of all layers."""
         return 2 * self._layers * self._heads * self._each * min(length, self._window)
 
-    def read(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids, some at a time; see `Runner.read`."""
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        """Read ids, some at a time; see `LanguageModel.forward`."""
         return read_in_pieces(self._read, ids, state, last, _PIECE)
 
     def _read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
@@ -160,10 +160,10 @@ def _turned(x: Floats, turns: NDArray[np.complex64]) -> Floats:
 
 def _turns(places: int, size: int) -> NDArray[np.complex64]:
     """By what each pair turns at each place, as numbers on the unit circle: (places, K / 2)."""
-    return np.exp(1j * np.arange(places)[:, None] * speeds(size)).astype(np.complex64)
+    return np.exp(1j * np.arange(places)[:, None] * rotary_frequencies(size)).astype(np.complex64)
 
 
-def speeds(size: int) -> Floats:
+def rotary_frequencies(size: int) -> Floats:
     """Radians a position by which each of the K / 2 pairs of a head turns, (K / 2,): from 1 down to about 1 / theta."""
     return (THETA ** (-np.arange(0, size, 2, dtype=np.float64) / size)).astype(np.float32)
 

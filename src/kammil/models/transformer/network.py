@@ -32,8 +32,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from kammil.language_model import Artifacts
-from kammil.models.attention.network import seen
-from kammil.models.transformer.model import EPSILON, TransformerSettings, speeds
+from kammil.models.attention.network import causal_mask
+from kammil.models.transformer.model import EPSILON, TransformerSettings, rotary_frequencies
 from kammil.vocabulary import PAD
 
 
@@ -55,21 +55,23 @@ class Attention(nn.Module):
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, T, K)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
-        q, k = turned(q, cos, sin), turned(k, cos, sin)
+        q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
         if x.shape[1] <= self.window:
             found = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, N, T, K)
         else:
-            found = F.scaled_dot_product_attention(q, k, v, seen(x.shape[1], self.window, x.device))  # (B, N, T, K)
+            found = F.scaled_dot_product_attention(
+                q, k, v, causal_mask(x.shape[1], self.window, x.device)
+            )  # (B, N, T, K)
         return self.o_proj(found.transpose(1, 2).flatten(2))  # (B, T, D)
 
 
-def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Pairs (i, i + K / 2) of the last axis as points in a plane, turned about the origin."""
     a, b = x.chunk(2, -1)  # (..., T, K / 2) each
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)  # (..., T, K)
 
 
-class Gated(nn.Module):
+class SwiGLU(nn.Module):
     """The network that works on each position alone; (B, T, D) to (B, T, D)."""
 
     def __init__(self, width: int, inner: int) -> None:
@@ -93,7 +95,7 @@ class Block(nn.Module):
         self.input_layernorm = nn.RMSNorm(width, EPSILON)
         self.self_attn = Attention(width, heads, window)
         self.post_attention_layernorm = nn.RMSNorm(width, EPSILON)
-        self.mlp = Gated(width, inner)
+        self.mlp = SwiGLU(width, inner)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -102,7 +104,7 @@ class Block(nn.Module):
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
 
-class Trunk(nn.Module):
+class Decoder(nn.Module):
     """Characters to vectors: what transformers calls `LlamaModel`."""
 
     def __init__(self, vocabulary_size: int, settings: TransformerSettings) -> None:
@@ -114,7 +116,7 @@ class Trunk(nn.Module):
             Block(width, heads, settings.inner, settings.window, settings.dropout) for _ in range(settings.layers)
         )
         self.norm = nn.RMSNorm(width, EPSILON)
-        self.register_buffer("speeds", torch.from_numpy(speeds(width // heads)), persistent=False)
+        self.register_buffer("speeds", torch.from_numpy(rotary_frequencies(width // heads)), persistent=False)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(B, T) to (B, T, D)."""
@@ -132,7 +134,7 @@ class Transformer(nn.Module):
     def __init__(self, vocabulary_size: int, settings: TransformerSettings) -> None:
         """GPT-2's initial weights: small, smaller still where a block adds; the loss at birth is about ln V."""
         super().__init__()
-        self.model = Trunk(vocabulary_size, settings)
+        self.model = Decoder(vocabulary_size, settings)
         self.lm_head = nn.Linear(settings.width, vocabulary_size, bias=False)
         for name, weights in self.named_parameters():
             if weights.dim() > 1:

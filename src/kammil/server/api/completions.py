@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import Prefixes
-from kammil.decoding import FinishReason, Guide
+from kammil.completion.state_cache import StateCache
+from kammil.decoding import Constraints, FinishReason
 from kammil.decoding.options import Options
 from kammil.server.api import bodies
 from kammil.server.api.errors import ApiError
@@ -62,11 +62,11 @@ class Plan:
 
     served: Served
     prompts: tuple[Prompt, ...]
-    guide: Guide
+    guide: Constraints
     n: int
     top: int | None
     echo: bool
-    prefixes: Prefixes
+    prefixes: StateCache
     deadline: float
     id: str
     created: int
@@ -151,7 +151,7 @@ def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Serve
     return Plan(
         served,
         prompts,
-        served.model.guide(options, n, bias=_bias(request.logit_bias or {}, served.model.vocabulary)),
+        served.model.constraints(options, n, bias=_bias(request.logit_bias or {}, served.model.vocabulary)),
         n,
         request.logprobs,
         bool(request.echo),

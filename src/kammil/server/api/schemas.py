@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from kammil.completion.profile import LONGEST as LEARNT
-from kammil.decoding.options import WIDEST
+from kammil.completion.profile import MAX_CHARACTERS as LEARNT
+from kammil.decoding.options import MAX_BEAMS
 
 PROMPTS = 64
 """Prompts of one request at most."""
@@ -52,7 +52,7 @@ class CompletionRequest(Sent):
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = 1.0
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = 1.0
     n: Annotated[int, Field(ge=1, le=128)] | None = 1
-    best_of: Annotated[int, Field(ge=1, le=WIDEST)] | None = None
+    best_of: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = None
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 64, description="Same seed, same text.")
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
@@ -71,7 +71,7 @@ class CompletionRequest(Sent):
     min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
     typical_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
-    beams: Annotated[int, Field(ge=1, le=WIDEST)] | None = None
+    beams: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = None
     use_beam_search: bool | None = Field(
         default=False, description="As many beams as `best_of`, or `n`; vLLM's name for `beams`."
     )

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from kammil.completion.adaptation import CANNOT_LEARN
-from kammil.completion.profile import LONGEST as LEARNT
+from kammil.completion.profile import MAX_CHARACTERS as LEARNT
 from kammil.errors import OptionError
 from kammil.server.api import bodies, schemas
 from kammil.server.api.completions import LONGEST, SPECIAL
@@ -54,7 +54,7 @@ async def score(request: schemas.ScoreRequest, served: Served, settings: Serving
             f"but {settings.answer} is the most; ask for less at a time."
         )
         raise ApiError(400, message, param="top")
-    before, seen = await bodies.aside(len(given) + len(text), partial(model.sides, text, given))
+    before, seen = await bodies.aside(len(given) + len(text), partial(model.split_prompt, text, given))
     ids = np.concatenate([[BOS], model.vocabulary.encode(before + seen), [EOS]])
     call = Scoring(time.monotonic() + settings.seconds, model, ids, request.top)
     tokens = await served.engine.ask(call)

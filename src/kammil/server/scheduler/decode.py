@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.language_model import Ids, LogProbabilities, State, joined, rows
+from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.server.scheduler.prefill import Shapes, shapes
 from kammil.server.scheduler.replies import Answers
 from kammil.server.scheduler.requests import Writing
@@ -66,7 +66,7 @@ class Batches:
 
     def _packed(self, every: Sequence[Batch]) -> list[Batch]:
         """The same texts in as few batches as their states and the bound allow."""
-        states = self._model.runner.aligned([batch.state for batch in every])
+        states = self._model.language_model.pad_states([batch.state for batch in every])
         open_: dict[Shapes, list[Batch]] = {}
         full: list[list[Batch]] = []
         for batch, state in zip(every, states, strict=True):
@@ -83,7 +83,7 @@ class Batches:
             else Batch(
                 [writing for batch in group for writing in batch.writings],
                 np.concatenate([batch.log_probabilities for batch in group]),
-                joined([batch.state for batch in group]),
+                concat_states([batch.state for batch in group]),
             )
             for group in [*full, *open_.values()]
         ]
@@ -105,7 +105,7 @@ class Batches:
             kept = self._drop(batch)
             if not batch.writings:
                 return False
-            batch.log_probabilities, batch.state = self._model.runner.step(ids[kept], batch.state)
+            batch.log_probabilities, batch.state = self._model.language_model.step(ids[kept], batch.state)
             self.steps += 1
             self.rows += len(kept)
         except Exception as error:
@@ -134,9 +134,9 @@ class Batches:
             row += len(writing.live)
             if len(stay) < len(writing.live):
                 writing.live = [writing.live[i] for i in stay]
-                writing.memory = writing.memory.rows(np.array(stay, np.int64))
+                writing.memory = writing.memory.select(np.array(stay, np.int64))
         which = np.array(kept, np.int64)
         if len(which) < row:
             batch.writings = [writing for writing in batch.writings if writing.live]
-            batch.log_probabilities, batch.state = batch.log_probabilities[which], rows(batch.state, which)
+            batch.log_probabilities, batch.state = batch.log_probabilities[which], select_rows(batch.state, which)
         return which

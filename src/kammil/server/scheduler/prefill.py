@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import EVERY, Reading
-from kammil.language_model import State, joined, rows, rows_at_once
+from kammil.completion.state_cache import EVERY, Prefill
+from kammil.language_model import State, concat_states, max_rows, select_rows
 from kammil.server.scheduler.replies import Answers
 from kammil.server.scheduler.requests import Scanning, Scoring, Suggesting, Writing
 
@@ -28,7 +28,7 @@ class Waiting:
     """A call whose text is still being read."""
 
     call: Writing | Suggesting | Scoring
-    reading: Reading | Scanning
+    reading: Prefill | Scanning
     failed: bool = False
 
 
@@ -54,22 +54,24 @@ class Prompts:
         """Let all of them go."""
         self._waiting = []
 
-    def add(self, call: Writing | Suggesting | Scoring, reading: Reading | Scanning) -> None:
+    def add(self, call: Writing | Suggesting | Scoring, reading: Prefill | Scanning) -> None:
         """Take up a call whose text is to be read."""
         self._waiting.append(Waiting(call, reading))
 
-    def read(self) -> list[tuple[Writing | Suggesting | Scoring, Reading | Scanning]]:
+    def read(self) -> list[tuple[Writing | Suggesting | Scoring, Prefill | Scanning]]:
         """Read a piece of what waits; those that are read to their ends leave."""
         self._waiting = [one for one in self._waiting if self._answers.wanted(one.call)]
         for scanned, most in ((False, PROMPTS), (True, SCANNED)):
-            some = [one for one in self._waiting if isinstance(one.reading, Scanning) is scanned and one.reading.due]
+            some = [
+                one for one in self._waiting if isinstance(one.reading, Scanning) is scanned and one.reading.remaining
+            ]
             if not self._together:
                 some = some[:1]
             if some:
-                together = rows_at_once(self._model.runner, most, EVERY, each=EVERY if scanned else 1)
+                together = max_rows(self._model.language_model, most, EVERY, each=EVERY if scanned else 1)
                 self._read_pieces(some[:together], scanned=scanned)
-        ready = [one for one in self._waiting if not one.failed and not one.reading.due]
-        self._waiting = [one for one in self._waiting if not one.failed and one.reading.due]
+        ready = [one for one in self._waiting if not one.failed and not one.reading.remaining]
+        self._waiting = [one for one in self._waiting if not one.failed and one.reading.remaining]
         return [(one.call, one.reading) for one in ready]
 
     def _read_pieces(self, some: Sequence[Waiting], *, scanned: bool) -> None:
@@ -78,7 +80,7 @@ class Prompts:
         Texts of many lengths share their calls when each is read in pieces whose sizes are powers of two: 45 ids are
         32, 8, 4 and 1. A few texts are read sooner one by one.
         """
-        due = [one.reading.due for one in some]
+        due = [one.reading.remaining for one in some]
         sizes = set(due) if len(some) < MANY else {1 << bit for bit in range(max(due).bit_length())}
         for size in sorted(sizes, reverse=True):
             part = [one for one, n in zip(some, due, strict=True) if (n == size if len(some) < MANY else n & size)]
@@ -88,7 +90,9 @@ class Prompts:
         """Read so many ids of each of these, those whose states fit together in one call."""
         groups: dict[object, list[tuple[Waiting, State]]] = {}
         try:
-            states = self._model.runner.aligned([one.reading.state for one in some]) if len(some) > 1 else None
+            states = (
+                self._model.language_model.pad_states([one.reading.state for one in some]) if len(some) > 1 else None
+            )
             for i, one in enumerate(some):
                 state = states[i] if states is not None else one.reading.state
                 groups.setdefault(shapes(state), []).append((one, state))
@@ -97,17 +101,17 @@ class Prompts:
             return
         for group in groups.values():
             try:
-                ids = np.stack([one.reading.piece(size) for one, _ in group])  # (B, T)
-                state = joined([state for _, state in group])
-                read, state = self._model.runner.read(ids, state, last=None if scanned else 1)
+                ids = np.stack([one.reading.next_ids(size) for one, _ in group])  # (B, T)
+                state = concat_states([state for _, state in group])
+                read, state = self._model.language_model.forward(ids, state, last=None if scanned else 1)
             except Exception as error:
                 self._fail([one for one, _ in group], error)
                 continue
             for i, (one, _) in enumerate(group):
                 try:
                     # A copy: what is kept of one text must not hold on to what was read beside it.
-                    own = state if len(group) == 1 else rows(state, np.array([i]))
-                    one.reading.take(size, read[i] if len(group) == 1 else read[i].copy(), own)
+                    own = state if len(group) == 1 else select_rows(state, np.array([i]))
+                    one.reading.advance(size, read[i] if len(group) == 1 else read[i].copy(), own)
                 except Exception as error:
                     self._fail([one], error)
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import Phrase
-from kammil.completion.state_cache import EVERY, Prefixes
+from kammil.completion.state_cache import EVERY, StateCache
 from kammil.completion.suggestions import Suggestion
-from kammil.decoding import Draft, FinishReason, Guide, best
-from kammil.decoding.constraints import Memory
+from kammil.decoding import Constraints, FinishReason, Hypothesis, keep_best
+from kammil.decoding.constraints import ConstraintState
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
-from kammil.language_model import Ids, LogProbabilities, State, positions_at_once
+from kammil.language_model import Ids, LogProbabilities, State, max_positions
 from kammil.vocabulary import UNK
 
 Answer = TypeVar("Answer")
@@ -111,21 +111,21 @@ class Scanning:
         """(1, V): what may follow all of them."""
 
     @property
-    def known(self) -> tuple[LogProbabilities, State]:
+    def result(self) -> tuple[LogProbabilities, State]:
         """What may follow the whole text, once all of it is read, and the state there."""
         assert self.last is not None
         return self.last, self.state
 
     @property
-    def due(self) -> int:
+    def remaining(self) -> int:
         """How many ids are to be read next; 0 when all are read."""
         return min(self._every, len(self._ids) - self._read)
 
-    def piece(self, size: int) -> Ids:
+    def next_ids(self, size: int) -> Ids:
         """The next ids, (size,)."""
         return self._ids[self._read : self._read + size]
 
-    def take(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
+    def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
         """What follows each place of a piece, (size, V), and the state after it."""
         if not np.isfinite(log_probabilities.max(axis=-1)).all():
             raise FolderError(NO_PROBABILITIES)
@@ -157,12 +157,12 @@ class Writing(Call["list[Written]"]):
         deadline: float,
         model: Completer,
         ids: Ids,
-        guide: Guide,
+        guide: Constraints,
         n: int,
         *,
         top: int | None = None,
         echo: bool = False,
-        prefixes: Prefixes | None = None,
+        prefixes: StateCache | None = None,
         progress: Callable[[list[Piece]], None] | None = None,
     ) -> None:
         """Nothing read."""
@@ -170,17 +170,17 @@ class Writing(Call["list[Written]"]):
         self.ids, self.guide, self.n, self.top, self.progress = ids, guide, n, top, progress
         self.prefixes = model.prefixes if prefixes is None else prefixes
         options = guide.options
-        self.plain = guide.plain
-        self.jobs = [Job(options.seed, i, Draft(options)) for i in range(max(n, options.best_of))]
+        self.plain = guide.static_mask
+        self.jobs = [Job(options.seed, i, Hypothesis(options)) for i in range(max(n, options.best_of))]
         self.live = self.jobs.copy() if options.length else []
-        self.memory: Memory = guide.memory(len(self.jobs))
+        self.memory: ConstraintState = guide.initial_state(len(self.jobs))
         self.scanning: Scanning | None = None
         if echo and top is not None:
             unknown = model.vocabulary.unknown_bits * math.log(2)
-            every = positions_at_once(EVERY, model.vocabulary.size)
-            self.scanning = Scanning(ids, top, unknown, model.runner.start(1), every)
+            every = max_positions(EVERY, model.vocabulary.size)
+            self.scanning = Scanning(ids, top, unknown, model.language_model.initial_state(1), every)
 
-    def found(self, drafts: list[Draft]) -> None:
+    def found(self, drafts: list[Hypothesis]) -> None:
         """Take the texts that a search has found, best first."""
         seed = self.guide.options.seed
         self.jobs = [Job(seed, i, draft, decided=len(draft.bits)) for i, draft in enumerate(drafts)]
@@ -194,7 +194,7 @@ class Writing(Call["list[Written]"]):
         """The texts as they stand now, the best first where there were more than are wanted."""
         jobs = self.jobs
         if len(jobs) > self.n:
-            order = {id(draft): i for i, draft in enumerate(best([job.draft for job in jobs], self.n))}
+            order = {id(draft): i for i, draft in enumerate(keep_best([job.draft for job in jobs], self.n))}
             jobs = sorted((job for job in jobs if id(job.draft) in order), key=lambda job: order[id(job.draft)])
         return [job.written() for job in jobs]
 
@@ -205,7 +205,7 @@ class Job:
 
     seed: int
     index: int
-    draft: Draft
+    draft: Hypothesis
     tokens: list[Token] = field(default_factory=list[Token])
     decided: int = 0
     """Decisions so far: characters, and the end."""
@@ -281,7 +281,7 @@ class Suggesting(Call[tuple[list[Suggestion], Phrase | None]]):
     """
 
     def __init__(
-        self, deadline: float, prefixes: Prefixes, seen: str, ids: Ids, k: int, threshold: float, words: int = 0
+        self, deadline: float, prefixes: StateCache, seen: str, ids: Ids, k: int, threshold: float, words: int = 0
     ) -> None:
         """Nothing read."""
         super().__init__(deadline)
@@ -302,8 +302,8 @@ class Scoring(Call[list[Token]]):
     def __init__(self, deadline: float, model: Completer, ids: Ids, top: int) -> None:
         """Nothing read."""
         super().__init__(deadline)
-        unknown, every = model.vocabulary.unknown_bits * math.log(2), positions_at_once(EVERY, model.vocabulary.size)
-        self.scanning = Scanning(ids, top, unknown, model.runner.start(1), every)
+        unknown, every = model.vocabulary.unknown_bits * math.log(2), max_positions(EVERY, model.vocabulary.size)
+        self.scanning = Scanning(ids, top, unknown, model.language_model.initial_state(1), every)
 
 
 class Learning(Call[Answer]):

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.decoding import Decoding, filters, greedy, sample
-from kammil.decoding.filters import Rows
+from kammil.decoding import DecodingOptions, filters, greedy, sample
+from kammil.decoding.filters import LogWeights
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities
@@ -47,7 +47,7 @@ def choose(writings: Sequence[Writing], log_probabilities: LogProbabilities) -> 
         part = slice(places[0], begin)
         try:
             drafts = [job.draft for job in writing.live]
-            weighed, ends[part] = writing.guide.weigh(weights[part], drafts, writing.memory)
+            weighed, ends[part] = writing.guide.apply(weights[part], drafts, writing.memory)
             ids[part] = _drawn(weighed, writing.guide.options, writing.live)
             writing.memory = writing.guide.after(writing.memory, np.arange(len(places)), ids[part])
         except Exception as error:
@@ -58,7 +58,7 @@ def choose(writings: Sequence[Writing], log_probabilities: LogProbabilities) -> 
     return ids, failed
 
 
-def _choose_alike(group: Sequence[tuple[Writing, list[int]]], weights: Rows, ids: Ids, failed: Failed) -> None:
+def _choose_alike(group: Sequence[tuple[Writing, list[int]]], weights: LogWeights, ids: Ids, failed: Failed) -> None:
     """Choose for writings that are filtered alike, all at once; one by one where that fails."""
     rows = [row for _, places in group for row in places]
     jobs = [job for writing, _ in group for job in writing.live]
@@ -76,12 +76,12 @@ def _choose_alike(group: Sequence[tuple[Writing, list[int]]], weights: Rows, ids
             _choose_alike([one], weights, ids, failed)
 
 
-def _filtering(options: Decoding) -> tuple[object, ...]:
+def _filtering(options: DecodingOptions) -> tuple[object, ...]:
     """What decides how log-weights are filtered."""
     return options.temperature, options.top_k, options.top_p, options.min_p, options.typical_p
 
 
-def _drawn(weights: Rows, options: Decoding, jobs: Sequence[Job]) -> Ids:
+def _drawn(weights: LogWeights, options: DecodingOptions, jobs: Sequence[Job]) -> Ids:
     """One id for each row, (B,)."""
     for step in filters(options):
         weights = step(weights)

@@ -26,10 +26,10 @@ import numpy as np
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import phrase
-from kammil.completion.state_cache import EVERY, Reading
-from kammil.completion.suggestions import WIDTH, Search, spelled
-from kammil.decoding import Draft, searching
-from kammil.language_model import Ids, LogProbabilities, State, joined, rows, rows_at_once
+from kammil.completion.state_cache import EVERY, Prefill
+from kammil.completion.suggestions import MAX_STATES, WordSearch, to_suggestions
+from kammil.decoding import Hypothesis, beam_steps
+from kammil.language_model import Ids, LogProbabilities, State, concat_states, max_rows, select_rows
 from kammil.server.memory import give_back
 from kammil.server.scheduler.decode import Batch, Batches
 from kammil.server.scheduler.prefill import Prompts, shapes
@@ -76,8 +76,8 @@ class Searching:
     """A writing by beam search; see `decoding.searching`."""
 
     writing: Writing
-    steps: Generator[Callable[[], list[Draft]], None, list[Draft]]
-    so_far: Callable[[], list[Draft]] | None = None
+    steps: Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]
+    so_far: Callable[[], list[Hypothesis]] | None = None
     """Tells the best texts after the last step."""
 
 
@@ -98,7 +98,7 @@ class Engine:
         self._closing = self._ended = False
         self._answers = Answers()
         self._prompts = Prompts(model, self._answers, together=not self._alone)
-        self._batches = Batches(model, self._answers, rows_at_once(model.runner, rows, EVERY))
+        self._batches = Batches(model, self._answers, max_rows(model.language_model, rows, EVERY))
         self._searches: list[Searching] = []
         self._tidied, self._used = time.monotonic(), False
         self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)
@@ -230,11 +230,11 @@ class Engine:
                 case Scoring():
                     self._prompts.add(call, call.scanning)
                 case Suggesting():
-                    self._prompts.add(call, call.prefixes.reading(call.ids))
+                    self._prompts.add(call, call.prefixes.prefill(call.ids))
                 case Writing() if call.scanning is not None:
                     self._prompts.add(call, call.scanning)
                 case Writing() if call.live:
-                    self._prompts.add(call, call.prefixes.reading(call.ids))
+                    self._prompts.add(call, call.prefixes.prefill(call.ids))
                 case Writing():
                     self._finish(call)
                 case _:
@@ -252,10 +252,10 @@ class Engine:
                 match call, reading:
                     case Scoring(), Scanning():
                         self._answers.settle(call, reading.tokens)
-                    case Suggesting(), Reading():
-                        suggesting.append((call, *reading.known))
+                    case Suggesting(), Prefill():
+                        suggesting.append((call, *reading.result))
                     case Writing(), _:
-                        begun.extend(self._begun(call, *reading.known))
+                        begun.extend(self._begun(call, *reading.result))
                     case _:
                         raise TypeError("no such call waits")
             except Exception as error:
@@ -276,18 +276,21 @@ class Engine:
             return []
         many = len(call.live)
         if call.guide.options.beams > 1:
-            steps = searching(self.model.runner, call.guide, log_probabilities, state, call.n)
+            steps = beam_steps(self.model.language_model, call.guide, log_probabilities, state, call.n)
             self._searches.append(Searching(call, steps))
             return []
         if many > 1:
-            log_probabilities, state = log_probabilities.repeat(many, axis=0), rows(state, np.zeros(many, np.int64))
+            log_probabilities, state = (
+                log_probabilities.repeat(many, axis=0),
+                select_rows(state, np.zeros(many, np.int64)),
+            )
         return [Batch([call], log_probabilities, state)]
 
     def _suggest(self, some: Sequence[tuple[Suggesting, LogProbabilities, State]]) -> None:
         """Search for words after these prefixes, those that ask for the same together."""
         groups: dict[object, list[tuple[Suggesting, LogProbabilities, State]]] = {}
         try:
-            states = self.model.runner.aligned([state for _, _, state in some])
+            states = self.model.language_model.pad_states([state for _, _, state in some])
             for (call, log_probabilities, _), state in zip(some, states, strict=True):
                 alone = id(call) if self._alone else None
                 key = (call.k, call.threshold, alone, shapes(state))
@@ -298,12 +301,12 @@ class Engine:
         for group in groups.values():
             calls = [call for call, _, _ in group]
             try:
-                runner, k = self.model.runner, calls[0].k
-                search = Search(runner, self.model.letters, k, calls[0].threshold, max(WIDTH, k))
+                runner, k = self.model.language_model, calls[0].k
+                search = WordSearch(runner, self.model.character_classes, k, calls[0].threshold, max(MAX_STATES, k))
                 found = search.run(
                     [call.seen for call in calls],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
-                    joined([state for _, _, state in group]),
+                    concat_states([state for _, _, state in group]),
                 )
             except Exception as error:
                 self._answers.fail(calls, error)
@@ -321,9 +324,15 @@ class Engine:
             ghost = None
             if call.words:
                 ghost = phrase(
-                    model.runner, model.vocabulary, model.letters, call.seen, log_probabilities, state, words=call.words
+                    model.language_model,
+                    model.vocabulary,
+                    model.character_classes,
+                    call.seen,
+                    log_probabilities,
+                    state,
+                    words=call.words,
                 )
-            self._answers.settle(call, (spelled(model.vocabulary, call.seen, words), ghost))
+            self._answers.settle(call, (to_suggestions(model.vocabulary, call.seen, words), ghost))
         except Exception as error:
             self._answers.fail([call], error)
 

@@ -16,14 +16,14 @@ from typing import Any
 from kammil import files
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import text_overlap
-from kammil.evaluation.ranking import Standings, stand
-from kammil.locks import held
+from kammil.evaluation.ranking import Ranking, rank
+from kammil.locks import run_lock
 from kammil.models.registry import FAMILIES, family
-from kammil.progress import told
-from kammil.training.comparison.rows import entrant, rivals
+from kammil.progress import listening
+from kammil.training.comparison.rows import rivals, train_entrant
 from kammil.training.comparison.split import gather, write
-from kammil.training.comparison.store import Shelf
-from kammil.training.events import Event, unheard
+from kammil.training.comparison.store import ResultStore
+from kammil.training.events import Event, ignore
 from kammil.training.options import TrainingOptions
 from kammil.training.recipe import Recipe
 
@@ -45,10 +45,10 @@ def compare(
     validation: str | Path | None = None,
     test: str | Path | None = None,
     replace: bool = False,
-    listen: Callable[[Event], None] = unheard,
+    listen: Callable[[Event], None] = ignore,
     say: Say = _silent,
     **options: Any,
-) -> Standings:
+) -> Ranking:
     """Train, or take up, a model of each family, measure all on the test texts, and rank them.
 
     Args:
@@ -68,8 +68,8 @@ def compare(
     left_out: dict[str, str] = {}
     signatures = text_overlap.signatures()  # first of all: what is missing is said before hours of training
     recipes = _recipes(families, options | {"minutes": minutes}, left_out)
-    shelf = Shelf(Path(out))
-    with held(shelf.path), told(listen):
+    shelf = ResultStore(Path(out))
+    with run_lock(shelf.path), listening(listen):
         parts = gather(next(iter(recipes.values())), source, validation, test)
         makers = rivals(parts)
         keys = {name: parts.key() for name in makers}
@@ -79,7 +79,7 @@ def compare(
         shelf.open(keys, replace=replace)
         split_files = write(parts, shelf.path)
         for name, recipe in recipes.items():
-            makers[name] = entrant(shelf.path / name, recipe, parts, split_files, replace=replace, listen=listen)
+            makers[name] = train_entrant(shelf.path / name, recipe, parts, split_files, replace=replace, listen=listen)
         say(
             f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
             f"{parts.leaks.exact} of these stand in the training part, "
@@ -98,11 +98,11 @@ def compare(
                 left_out[name] = str(error)
                 say(f"{name}: left out: {error}")
         done = [name for name in makers if name in shelf.rows]
-        standings = stand([shelf.rows[name] for name in done], {name: shelf.columns[name] for name in done})
+        standings = rank([shelf.rows[name] for name in done], {name: shelf.columns[name] for name in done})
         standings = dataclasses.replace(
             standings, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
         )
-        files.put(shelf.path / RESULTS, json.dumps(standings.to_dict(), ensure_ascii=False, indent=2).encode())
+        files.write_atomic(shelf.path / RESULTS, json.dumps(standings.to_dict(), ensure_ascii=False, indent=2).encode())
         return standings
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kammil.data.audit import cautions
-from kammil.evaluation.bootstrap import LEAST, Figure
-from kammil.evaluation.ranking import RANKED_BY, Row, Standings
+from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
+from kammil.evaluation.ranking import RANKED_BY, Ranking, Row
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
 
 FIGURE = "comparison.png"
@@ -30,7 +30,7 @@ _BOUNDED = (RANKED_BY, _WHOLE, f"{KEYS}3", f"{KEYS}ghost")
 """Figures whose intervals find room there."""
 
 
-def tables(standings: Standings) -> list[list[list[str]]]:
+def tables(standings: Ranking) -> list[list[list[str]]]:
     """Tables for a terminal, headings first: how well each row predicts, what it writes and costs, and what it saves
     somebody who types. A row stands where it has figures."""
 
@@ -49,7 +49,7 @@ def tables(standings: Standings) -> list[list[list[str]]]:
     return [[head, *(line for line in rows if any(line[1:]))] for head, *rows in (predicts, writes, types)]
 
 
-def notes(standings: Standings) -> list[str]:
+def notes(standings: Ranking) -> list[str]:
     """What must be known to read the tables, a sentence each."""
     data = standings.data
     chosen = "; ".join(f"{row.name}: {row.note}" for row in standings.rows if row.note)
@@ -58,7 +58,7 @@ def notes(standings: Standings) -> list[str]:
     said = (
         f"{sizes}, {data['test_texts']:,} to test on; {data['minutes']:g} min of training each at most.",
         f"Of the test texts, {leaks} of a training text.",
-        f"In brackets 95 % intervals: bootstrap over texts, none for fewer than {LEAST}; differences are paired.",
+        f"In brackets 95 % intervals: bootstrap over texts, none for fewer than {MIN_TEXTS}; differences are paired.",
         "Per cent: top-1, top-3, words (next words written exactly), new (completions), keys (keystrokes saved).",
         "Taken: of the places with 1, 3 or 5 suggestions or ghost text, those where they held the right word.",
         f"{data['typed_texts']} of the test texts were typed; the ceiling is that of knowing every word.",
@@ -73,7 +73,7 @@ def notes(standings: Standings) -> list[str]:
     ]
 
 
-def markdown(standings: Standings) -> str:
+def markdown(standings: Ranking) -> str:
     """The content of `README.md`: all figures and all differences, with intervals."""
     costs = [["", *_COSTS]]
     costs += [[row.name, *(cell(row) for cell in _COSTS.values())] for row in standings.rows if row.family]
@@ -115,31 +115,31 @@ characters.
 """
 
 
-def _figures(standings: Standings, *names: str) -> str:
+def _figures(standings: Ranking, *names: str) -> str:
     """A table of figures with their intervals, of the rows that have any."""
     rows = [[row.name, *(_cell(standings, row, name, bounds=True) for name in names)] for row in standings.rows]
     return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
 
 
-def _differences(standings: Standings, *names: str) -> str:
+def _differences(standings: Ranking, *names: str) -> str:
     """The same, minus the best."""
     others = [row for row in standings.rows if row.name != standings.best]
     rows = [[row.name, *(difference(standings, row, name) for name in names)] for row in others]
     return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
 
 
-def difference(standings: Standings, row: Row, measure: str) -> str:
+def difference(standings: Ranking, row: Row, measure: str) -> str:
     """A row's figure minus that of the best, with its interval; "best" for the best itself."""
     if row.name == standings.best:
         return "best"
     return _shown(standings.differences[row.name].get(measure), measure, bounds=True, sign="+")
 
 
-def _cell(standings: Standings, row: Row, measure: str, *, bounds: bool = False) -> str:
+def _cell(standings: Ranking, row: Row, measure: str, *, bounds: bool = False) -> str:
     return _shown(standings.figures[row.name].get(measure), measure, bounds=bounds)
 
 
-def _shown(figure: Figure | None, measure: str, *, bounds: bool, sign: str = "") -> str:
+def _shown(figure: Interval | None, measure: str, *, bounds: bool, sign: str = "") -> str:
     """A figure as text, empty if there is none."""
     if figure is None:
         return ""

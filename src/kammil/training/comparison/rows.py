@@ -18,7 +18,7 @@ from kammil.evaluation.bootstrap import Array
 from kammil.evaluation.ranking import Row
 from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
 from kammil.text import RAW
-from kammil.training.comparison.split import Files, Parts
+from kammil.training.comparison.split import ComparisonSplit, Files
 from kammil.training.events import Event
 from kammil.training.recipe import Recipe
 from kammil.training.train import train
@@ -32,8 +32,8 @@ _DONE: dict[str, object] = {"column": None, "where": None, "encoding": "utf-8", 
 """What a recipe says of reading and clearing the texts, which was done once for all rows."""
 
 
-def entrant(
-    path: Path, recipe: Recipe, parts: Parts, files: Files, *, replace: bool, listen: Callable[[Event], None]
+def train_entrant(
+    path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files, *, replace: bool, listen: Callable[[Event], None]
 ) -> Callable[[], Made]:
     """How a family's row is made: train its model, or go on with it, and measure the folder.
 
@@ -59,7 +59,7 @@ def entrant(
     return make
 
 
-def _finished(path: Path, recipe: Recipe, parts: Parts, files: Files) -> bool:
+def _finished(path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files) -> bool:
     """Whether the folder holds the very model that this recipe makes: trained, but not yet measured."""
     try:
         training = folders.read(path).description.training
@@ -72,7 +72,7 @@ def _finished(path: Path, recipe: Recipe, parts: Parts, files: Files) -> bool:
     return theirs == ours and training["kammil"] == __version__ and data["sha256"] in sums
 
 
-def _family_row(path: Path, model: Completer, recipe: Recipe, parts: Parts) -> Row:
+def _family_row(path: Path, model: Completer, recipe: Recipe, parts: ComparisonSplit) -> Row:
     """What there is to say of a model beside its figures."""
     assert model.model is not None
     metrics, settings = model.model.metrics, model.model.description.settings
@@ -94,7 +94,7 @@ def _family_row(path: Path, model: Completer, recipe: Recipe, parts: Parts) -> R
     )
 
 
-def rivals(parts: Parts) -> dict[str, Callable[[], Made]]:
+def rivals(parts: ComparisonSplit) -> dict[str, Callable[[], Made]]:
     """How each row to compare with is made."""
     vocabulary = CharacterVocabulary.from_texts(parts.train, least=parts.least)
     spans = targets(parts.test)

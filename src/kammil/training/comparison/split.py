@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kammil import __version__, files
-from kammil.data.splits import Leaks, leaks, split
+from kammil.data.splits import Leakage, leaks, split
 from kammil.training import texts as training_texts
 from kammil.training.recipe import Recipe
 
@@ -25,7 +25,7 @@ _SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER
 
 
 @dataclass(frozen=True)
-class Parts:
+class ComparisonSplit:
     """Texts as the models see them."""
 
     train: tuple[str, ...]
@@ -35,7 +35,7 @@ class Parts:
     """Those of the test texts that are typed with a model's help."""
     source: str
     test_source: str
-    leaks: Leaks
+    leaks: Leakage
     """How many test texts are near-duplicates of training texts."""
     least: int
     """Characters that stand in fewer training texts are unknown."""
@@ -75,7 +75,7 @@ class Files:
     test: Path
 
 
-def write(parts: Parts, folder: Path) -> Files:
+def write(parts: ComparisonSplit, folder: Path) -> Files:
     """Leave the split beside the models: a text a line, or as .jsonl where a text has several lines.
 
     What stands there already stays as it is. `FolderError` where that cannot be.
@@ -87,17 +87,17 @@ def write(parts: Parts, folder: Path) -> Files:
         lines = texts[name] if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts[name]]
         content = "".join(f"{_SURROGATE.sub(_REPLACED, line)}\n" for line in lines).encode()
         if not path.exists() or path.read_bytes() != content:
-            files.put(path, content)
+            files.write_atomic(path, content)
     return Files(**paths)
 
 
 def gather(
     recipe: Recipe, source: str | Path, validation: str | Path | None = None, test: str | Path | None = None
-) -> Parts:
+) -> ComparisonSplit:
     """Read, normalise, split, and clear the training part of what must not be learnt; `DataError` for an empty part."""
-    texts, name, _ = training_texts.as_seen(recipe, source)
+    texts, name, _ = training_texts.load_normalised(recipe, source)
     given = {
-        part: training_texts.as_seen(recipe, file)[0]
+        part: training_texts.load_normalised(recipe, file)[0]
         for part, file in (("validation", validation), ("test", test))
         if file is not None
     }
@@ -107,10 +107,10 @@ def gather(
         made = split(texts, **({"validation": 0.0, "test": 0.0} | shares), seed=recipe.training.seed)
         held_out |= {name: [texts[i] for i in getattr(made, name)] for name in shares}
         left = [texts[i] for i in made.train]
-    cleared = training_texts.gather(recipe, left, held_out["validation"])
+    cleared = training_texts.prepare(recipe, left, held_out["validation"])
     tested = held_out["test"]
     some = np.random.default_rng(recipe.training.seed).permutation(len(tested))[:TYPED]
-    return Parts(
+    return ComparisonSplit(
         cleared.train,
         cleared.validation,
         tuple(tested),

@@ -27,7 +27,7 @@ _OLDER = (1, 2, 3)
 from before every space was counted: read, to be measured again."""
 
 
-class Shelf:
+class ResultStore:
     """The folder of a comparison: finished rows with their origin, and what each text added to their sums."""
 
     def __init__(self, path: Path) -> None:
@@ -102,4 +102,4 @@ class Shelf:
             for name, row in self.rows.items()
         }
         state = {"format": _FORMAT, "rows": entries}
-        files.put(self.path / ROWS, json.dumps(state, ensure_ascii=False, indent=1).encode())
+        files.write_atomic(self.path / ROWS, json.dumps(state, ensure_ascii=False, indent=1).encode())
