@@ -127,6 +127,8 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_many_texts_are_drawn_in_parts_like_few() -> None:
     above, below = texts(5000, seed=2)
+    (made,) = estimates([Statistic(np.stack([above, below], axis=1), quotient)])
+    assert made.resampled.shape == (2000,)
     figure = ratio(above, below)
     assert figure is not None
     spread = np.sqrt(((above - figure.value * below) ** 2).sum()) / below.sum()  # of a ratio, to first order
@@ -187,6 +189,8 @@ def test_an_interval_leaves_out_a_fortieth_on_either_side() -> None:
 def test_a_quotient_of_nothing_is_none() -> None:
     assert quotient(np.array([[1.0, 0.5], [3.0, 4.0], [1.0, 0.0]])) == pytest.approx([2, 0.75, np.nan], nan_ok=True)
     assert estimates([]) == [] and ratios([]) == []
+    (nothing,) = estimates([Statistic(np.zeros((0, 2)), quotient)])
+    assert np.isnan(nothing.value) and np.isnan(nothing.resampled).all()
 
 
 def test_statistics_of_several_widths_keep_their_columns() -> None:
