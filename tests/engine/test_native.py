@@ -306,7 +306,7 @@ def test_what_is_asked_for_must_be_there() -> None:
     _, state = runner.forward(np.array([[5, 6]]), runner.initial_state(1))
     for last in (-1, 2):
         with pytest.raises(ValueError, match="last is"):
-            runner._engine.read(np.array([[5]]), state, last)  # pyright: ignore[reportPrivateUsage]
+            runner._engine.forward(np.array([[5]]), state, last)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(ValueError, match="refused has the shape"):
         runner.sample(state, np.ones(2), temperature=1, refused=np.zeros(3))
     single: NDArray[Any] = np.full(3, 0.3, np.float32)

@@ -136,22 +136,22 @@ class NativeEngine:
         return {name: self._pointer(array, layout.Model.dtypes[name]) for name, array in arrays.items()}
 
     @staticmethod
-    def forgetful(batch: int) -> State:
+    def initial_state(batch: int) -> State:
         """The part of a state behind the hidden states, for a GRU alone: it is empty."""
         nothing = np.zeros((batch, 0), np.int64)
         return nothing, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), nothing
 
-    def read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
         return self._forward(ids, state, last, None)
 
-    def contributions(self, ids: Ids, state: State) -> tuple[Floats, State]:
+    def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """The networks' logits and what each expert adds to them, (P, 1 + E, V), and the state after ids (B, T)."""
         expert_scores = np.zeros((ids.size, 1 + self._experts, self._size), np.float32)
         _, after = self._forward(ids, state, ids.shape[1], expert_scores)
         return expert_scores, after
 
-    def draw(
+    def sample(
         self, state: State, chances: NDArray[np.float64], temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
         """Sample up to n ids in one call, and stop after an end of text; see `BulkSampler.sample`."""
