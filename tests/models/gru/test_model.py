@@ -30,7 +30,7 @@ def made(*, portable: bool = False) -> GRUModel:
 
 REFERENCE = made(portable=True)
 COMPILED = made()
-DRAWS = pytest.mark.skipif(not COMPILED.draws(1), reason="there was no C compiler when kammil was installed")
+DRAWS = pytest.mark.skipif(not COMPILED.can_sample(1), reason="there was no C compiler when kammil was installed")
 
 
 class Stepped(LanguageModel):
@@ -89,7 +89,7 @@ def test_its_engines_agree() -> None:
 
 
 def test_what_is_not_compiled_does_not_draw_by_itself() -> None:
-    assert not REFERENCE.draws(1)
+    assert not REFERENCE.can_sample(1)
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
