@@ -225,6 +225,7 @@ def test_a_search_that_is_stopped_knows_the_best_so_far() -> None:
 def test_a_ruined_model_is_said() -> None:
     model = tiny(["ab"])
     guide = Constraints(DecodingOptions(beams=2), model.vocabulary, NEVER, None)
-    nothing = np.full((1, model.vocabulary.size), np.nan, np.float32)
+    ruined = np.zeros((1, model.vocabulary.size), np.float32)
+    ruined[0, -1] = np.nan
     with pytest.raises(FolderError, match="the model gives no probabilities; copy the model folder again"):
-        beam_search(model.language_model, guide, nothing, model.language_model.initial_state(1), 1)
+        beam_search(model.language_model, guide, ruined, model.language_model.initial_state(1), 1)
