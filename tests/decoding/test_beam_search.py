@@ -229,3 +229,11 @@ def test_a_ruined_model_is_said() -> None:
     ruined[0, -1] = np.nan
     with pytest.raises(FolderError, match="the model gives no probabilities; copy the model folder again"):
         beam_search(model.language_model, guide, ruined, model.language_model.initial_state(1), 1)
+
+
+def test_an_end_that_was_no_choice_costs_nothing() -> None:
+    model = tiny(["ab"])
+    guide = Constraints(DecodingOptions(beams=2, forbid=tuple(LETTERS), min_length=1), model.vocabulary, NEVER, None)
+    said, state = model.language_model.step(np.array([BOS]), model.language_model.initial_state(1))
+    (made,) = beam_search(model.language_model, guide, said, state, 2)
+    assert (made.text, made.reason, made.end_bits) == ("", "end", 0.0)
