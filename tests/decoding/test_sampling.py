@@ -157,6 +157,21 @@ def test_the_best_of_many_is_the_most_probable(tiny: Completer, n: int, best_of:
     assert "".join(tiny.stream("a", best_of=best_of, temperature=1, length=4, seed=seed)) == made[0].text
 
 
+@pytest.mark.parametrize("options", [{"temperature": 0}, {"temperature": 0.7}, {"temperature": 1}, {"top_k": 2}])
+def test_a_text_is_the_same_among_many(tiny: Completer, options: dict[str, Any]) -> None:
+    """Also where one alone goes another way."""
+    for seed in range(5):
+        many = tiny.samples("a", 3, length=6, seed=seed, **options)
+        for n in (1, 2):
+            assert tiny.samples("a", n, length=6, seed=seed, **options) == many[:n]
+
+
+def test_nothing_is_drawn_where_nothing_is_asked_for(tiny: Completer) -> None:
+    made = tiny.samples("a", 2, length=0)
+    assert [(one.text, one.finish_reason, one.bits) for one in made] == [("", "length", ())] * 2
+    assert "".join(tiny.stream("a", length=0)) == ""
+
+
 def test_what_is_refused_wins_over_what_is_asked_for(tiny: Completer) -> None:
     made = tiny.complete("", min_length=4, length=4, forbid=list(LETTERS))
     assert (made.text, made.finish_reason, made.bits) == ("", "end", ())
