@@ -243,6 +243,7 @@ def test_of_many_texts_some_are_typed(model: Completer, texts: list[str]) -> Non
     some = [text[:10] for text in texts[:9]]
     assert simulate(model, some, most=3) == simulate(model, some[::3])
     assert simulate(model, some[:2], most=None) == simulate(model, some[:2])
+    assert simulate(model, [text + "  " for text in some[:2]]) == simulate(model, some[:2])  # as files are read
 
 
 def test_nothing_to_type(model: Completer) -> None:
