@@ -69,6 +69,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/duplicates.py
 	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/builds.py
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/families.py
 	$(BIN)/python benchmarks/load.py --soak 10
