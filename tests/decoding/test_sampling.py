@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.decoding import DecodingOptions
-from kammil.errors import OptionError
+from kammil.decoding import Constraints, DecodingOptions, sampling
+from kammil.errors import FolderError, OptionError
+from kammil.language_model import LanguageModel
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
@@ -155,6 +156,39 @@ def test_the_best_of_many_is_the_most_probable(tiny: Completer, n: int, best_of:
         one.text for one in tiny.samples("a", n, best_of=best_of, temperature=1, length=4, seed=seed)
     ]
     assert "".join(tiny.stream("a", best_of=best_of, temperature=1, length=4, seed=seed)) == made[0].text
+
+
+@pytest.mark.parametrize("options", [{"temperature": t} for t in (0, 0.7, 1, 2)] + [{"top_k": 2}])
+def test_a_text_is_the_same_among_many(tiny: Completer, options: dict[str, Any]) -> None:
+    """Also where one alone goes another way."""
+    for seed in range(5):
+        many = tiny.samples("a", 3, length=6, seed=seed, **options)
+        for n in (1, 2):
+            assert tiny.samples("a", n, length=6, seed=seed, **options) == many[:n]
+
+
+def test_of_many_texts_some_are_written_after_the_others(tiny: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = tiny.samples("a", 5, length=6)
+
+    def two(model: LanguageModel, rows: int, length: int) -> int:
+        return 2
+
+    monkeypatch.setattr(sampling, "max_rows", two)
+    assert tiny.samples("a", 5, length=6) == together
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_ruined_model_is_said(tiny: Completer, n: int) -> None:
+    rules = Constraints(DecodingOptions(), tiny.vocabulary, tiny.vocabulary.unwritable, None)
+    nothing = np.full((1, tiny.vocabulary.size), np.nan, np.float32)
+    with pytest.raises(FolderError, match="the model gives no probabilities; copy the model folder again"):
+        list(sampling.generate(tiny.language_model, rules, nothing, tiny.language_model.initial_state(1), n))
+
+
+def test_nothing_is_drawn_where_nothing_is_asked_for(tiny: Completer) -> None:
+    made = tiny.samples("a", 2, length=0)
+    assert [(one.text, one.finish_reason, one.bits) for one in made] == [("", "length", ())] * 2
+    assert "".join(tiny.stream("a", length=0)) == ""
 
 
 def test_what_is_refused_wins_over_what_is_asked_for(tiny: Completer) -> None:

@@ -46,6 +46,35 @@ def test_every_part_of_a_run_takes_time(texts: list[str], family: str) -> None:
     assert pace.reserve(data) > pace.judge * characters(data.validation)
 
 
+def test_a_pace_is_what_more_characters_took_more(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that takes so many seconds, and so many for each character."""
+
+    def takes(_recipe: Recipe, train: list[str], validation: list[str]) -> tuple[float, float, float]:
+        many, judged = characters(train), characters(validation)
+        return 0.5 + 0.01 * many, 1 + 0.02 * many, 2 + 0.5 * judged
+
+    monkeypatch.setattr(pacing, "_rehearsed", takes)
+    pace = measure(recipe(), texts, texts)
+    assert pace is not None
+    assert (pace.prepare, pace.finish, pace.judge, pace.fixed) == pytest.approx((0.01, 0.02, 0.5, 1 + 2))
+    data = prepare(recipe(), texts)
+    reserved = 3 + 0.02 * characters(data.train) + 0.5 * characters(data.validation)
+    assert pace.reserve(data) == pytest.approx(reserved)
+
+
+def test_a_clock_too_rough_to_tell_makes_no_run_free(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def takes(_recipe: Recipe, train: list[str], validation: list[str]) -> tuple[float, float, float]:
+        sizes.append(characters(train))
+        return 8.0, 0.0, 0.0
+
+    monkeypatch.setattr(pacing, "_rehearsed", takes)
+    pace = measure(recipe(), texts, texts)
+    assert pace is not None
+    assert (pace.prepare, pace.finish, pace.fixed) == pytest.approx((0.25 * 8 / max(sizes), 0, 0))
+
+
 def test_what_cannot_be_made_is_not_measured(few: list[str]) -> None:
     """The sentence comes from the run itself."""
     assert measure(recipe(device="mps"), few, few) is None
