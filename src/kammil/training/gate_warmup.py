@@ -42,7 +42,7 @@ class GateNetwork(Protocol):
 
 def learn(models: Sequence[GateNetwork], lessons: TrainingData, options: TrainingOptions) -> None:
     """One pass over texts drawn by the seed, on the processor, in place; several models learn from the same batches."""
-    evidence = lessons.evidence
+    evidence = lessons.extra_inputs
     if evidence is None:
         return
     generator = np.random.default_rng(np.random.SeedSequence([options.seed, 0x09E]))

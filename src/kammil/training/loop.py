@@ -300,7 +300,7 @@ class _Run:
 
     def _shown(self, made: Iterable[Batch], *, learning: bool) -> Iterator[tuple[Batch, Arrays]]:
         """Each batch with what the model is shown beside its ids; that of the next is made while one is learnt."""
-        evidence = self.lessons.evidence
+        evidence = self.lessons.extra_inputs
         if evidence is None:
             yield from ((batch, ()) for batch in made)
             return
