@@ -107,7 +107,7 @@ def split(
     where: _options.Where = None,
     encoding: _options.Encoding = "utf-8",
 ) -> None:
-    """Divide texts so that no near-duplicates stand on two sides; repeats of held-out texts are dropped."""
+    """Divide texts so that near-duplicates are never in two parts; repeats of held-out texts are dropped."""
     from kammil.data import splits
     from kammil.data.sources import texts as read
 

@@ -50,7 +50,7 @@ class EpochEnded:
     train_accuracy: float
     """Share of counted positions whose most probable id was the true one, measured likewise."""
     validation_bits: float
-    """Bits a counted position of the validation texts, unknown characters charged in full."""
+    """Bits a counted position of the validation texts, with the cost of naming unknown characters."""
     validation_accuracy: float
     """Share right on the validation texts."""
     learning_rate: float
