@@ -8,8 +8,8 @@ the marks BOS (begin) and EOS (end of sequence):
     targets   s    h    u    EOS      position t: the character that it must predict
 
 *Teacher forcing* is this: the inputs are the true characters, whatever the model would have predicted. So all
-positions of a text are computed in one pass, and each learns from a correct past. Its price is *exposure bias*: while it
-learns, the model never reads a mistake of its own, which it must do when it writes (see `decoding/sampling.py`).
+positions of a text are computed in one pass, and each learns from a correct past. Its price is *exposure bias*: while
+it learns, the model never reads a mistake of its own, which it must do when it writes (see `decoding/sampling.py`).
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -102,8 +102,8 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield every chunk once, in batches of `size`: by length without a generator, shuffled with one (for learning).
 
-    Learning shuffles chunks, then sorts within pools of 16 batches by length, so that there is little padding and the order
-    still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK with probability 1/2, so the model
+    Learning shuffles chunks, then sorts within pools of 16 batches by length, so that there is little padding and the
+    order still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK with probability 1/2, so the model
     learns where unknown characters turn up.
     """
     if generator is None:

@@ -1,13 +1,13 @@
 """The loss of teacher forcing: how improbable the model found the true next character, at every counted position.
 
-*Teacher forcing* (Williams & Zipser 1989) trains a model that predicts one character at a time, each from those before it
-(an *autoregressive* model): at each position it reads the true characters so far, never its own predictions, and is asked
-for the next true one. The loss is the negative log-likelihood of that character, -log p(target). It has no memory of
-wrong guesses, so all positions are computed at once; but when the model later reads its own text, it meets mistakes that
-it never met while it learned (*exposure bias*; Bengio et al. 2015, arXiv:1506.03099).
+An *autoregressive* model predicts one character at a time, each from the characters before it. *Teacher forcing*
+(Williams & Zipser 1989) trains it on true characters: at each position it reads those so far, never its own
+predictions, and is asked for the next one. The loss is the negative log-likelihood of that character, -log p(target).
+Since no input depends on a prediction, the losses of all positions are computed at once. But a model that writes reads
+its own text, with mistakes that it never met while it learned: *exposure bias* (Bengio et al. 2015, arXiv:1506.03099).
 
-The loss is a sum and a count, never a mean of batch means: batches hold different numbers of characters. Divided by
-ln 2, nats become bits; bits / characters is *bits per character*, the yes/no questions that a character costs on average.
+The loss is a sum and a count, never a mean of batch means: batches hold different numbers of characters. Nats divided by
+ln 2 are bits, and bits divided by characters are *bits per character*: the yes/no questions that one costs on average.
 
 Shapes: B batch, T time, V vocabulary, N counted positions.
 """
