@@ -102,9 +102,9 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield every chunk once, in batches of `size`: by length without a generator, shuffled with one (for learning).
 
-    Learning shuffles chunks, then sorts within pools of 16 batches by length, so that there is little padding and the
-    order still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK with probability 1/2, so the model
-    learns where unknown characters turn up.
+    Learning shuffles chunks, then sorts within pools of 16 batches by length, so that there is little padding and
+    the order still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK with probability 1/2,
+    so the model learns where unknown characters turn up.
     """
     if generator is None:
         order = np.argsort([len(row.ids) for row in rows], kind="stable")

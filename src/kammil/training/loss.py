@@ -6,8 +6,9 @@ predictions, and is asked for the next one. The loss is the negative log-likelih
 Since no input depends on a prediction, the losses of all positions are computed at once. But a model that writes reads
 its own text, with mistakes that it never met while it learned: *exposure bias* (Bengio et al. 2015, arXiv:1506.03099).
 
-The loss is a sum and a count, never a mean of batch means: batches hold different numbers of characters. Nats divided by
-ln 2 are bits, and bits divided by characters are *bits per character*: the yes/no questions that one costs on average.
+The loss is a sum and a count, never a mean of batch means: batches hold different numbers of characters. Nats divided
+by ln 2 are bits, and bits divided by characters are *bits per character*: the yes/no questions that each costs on
+average.
 
 Shapes: B batch, T time, V vocabulary, N counted positions.
 """

@@ -1,4 +1,4 @@
-"""How a network is trained; every default says why it has its value."""
+"""Options of the training loop. Every default says why it has its value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kammil.training.batches import Objective
 
 
 class TrainingOptions(BaseModel):
-    """Options of the one training loop; what was resolved is saved in the model folder."""
+    """Options of the training loop, as they are saved in the model folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
