@@ -22,8 +22,3 @@ def test_the_snippets_run_in_order(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "spain stay" in done.stdout
-
-
-def test_what_the_lesson_links_to_is_there() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", PAGE.read_text("utf-8")):
-        assert (PAGE.parent / target).exists(), target

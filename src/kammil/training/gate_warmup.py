@@ -2,7 +2,7 @@
 
 That takes a tenth of the time per character. Trained together from the start, the gate learns only as fast as the
 network: where texts have thousands of different characters, a minute of that ends behind an n-gram model
-(`docs/log.md#why-a-short-blend-loses`).
+(`docs/log.md#why-does-a-short-blend-lose`).
 
 Shapes: B batch, T time, V vocabulary.
 """
