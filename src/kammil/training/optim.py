@@ -33,7 +33,8 @@ def make_accelerator(device: str) -> Accelerator:
 def use_bfloat16(precision: str, device: torch.device) -> bool:
     """Decide whether matrix products take bfloat16 factors on this device, by the option `precision`.
 
-    `auto` says no for a processor without bfloat16 instructions, where they are slower than single precision.
+    `auto` says no for a processor without bfloat16 instructions, where they are slower than single precision
+    (docs/log.md#is-bfloat16-faster).
     """
     if precision != "auto" or device.type != "cpu":
         return precision == "bfloat16"

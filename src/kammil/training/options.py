@@ -15,9 +15,9 @@ class TrainingOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int | None = Field(default=None, ge=1, le=100_000)
-    """Passes over the training texts at most. None makes it about 3,700 steps, which brought the benchmark's 2,487
-    tweets to their best, in 3 to 12 passes: on 932 tweets 33 passes are best after 6, with 3.41 validation bits, and 9
-    passes end at 3.37."""
+    """Most passes over the training texts. None makes it about 3,700 steps, which brought the benchmark's 2,487 tweets
+    to their best, in 3 to 12 passes: on 932 tweets 33 passes are best after 6, with 3.41 validation bits, and 9 passes
+    end at 3.37 (docs/log.md#how-many-epochs)."""
     minutes: float | None = Field(default=None, gt=0)
     """Wall-clock budget of the whole run, from reading to the figures at its end; the schedule is fitted into it. Where
     it is too small to prepare and judge all texts in half of it, some are drawn by the seed. A budget, no duty: few
@@ -25,8 +25,8 @@ class TrainingOptions(BaseModel):
     objective: Objective = "text"
     """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
     batch_size: int = Field(default=8, ge=1, le=65_536)
-    """Texts a step. On the benchmark's validation tweets 16 is 0.04 bits behind at a like time, 32 more: so little text
-    wants many small steps."""
+    """Texts a step. On the benchmark's validation tweets 16 is 0.04 bits behind in equal time, 32 more: so little text
+    wants many small steps (docs/log.md#which-batch-size-learning-rate-and-dropout-for-the-gru)."""
     block: int = Field(default=512, ge=8, le=65_536)
     """Longest piece of a text learnt at once, in characters: bounds memory; a tweet is shorter."""
     learning_rate: float = Field(default=4e-3, gt=0, le=1)

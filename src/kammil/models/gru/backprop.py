@@ -1,6 +1,7 @@
 """A GRU layer over whole texts, with its backward pass written by hand: faster on a CPU than PyTorch's own.
 
-It computes what `network.textbook_gru` defines; values and gradients are tested to be equal to 1e-5.
+It computes what `network.textbook_gru` defines; values and gradients are tested to be equal to 1e-5. What it saves is
+measured in docs/log.md#is-a-backward-pass-written-by-hand-worth-its-lines.
 
 PyTorch's own pass adds up the gradient of the recurrent weights character by character, which is memory traffic of the
 size of the weights at each of them, and multiplies by weights that lie the other way round. Here states are columns,

@@ -18,7 +18,7 @@ from kammil.training.recipe import Recipe
 
 TYPED = 150
 """Most test texts that are typed, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU, 0.05 s with
-a blend, 0.3 s with subwords, and none should take a minute."""
+a blend, 0.3 s with subwords, and none should take a minute (docs/log.md#what-does-typing-cost-in-a-comparison)."""
 
 
 _SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER}"
