@@ -87,28 +87,28 @@ class Recipe(BaseModel):
     """SQL condition on the rows of a table."""
     encoding: str = "utf-8"
     model: str = "blend"
-    """Family. In three minutes of the benchmark's tweets the blend ends at 2.87 bits, a GRU alone at 3.14, and a blend
-    is ahead of it from the first seconds on."""
+    """Family of the model. In three minutes on the benchmark's tweets the blend ends at 2.87 bits, a GRU alone at 3.14,
+    and the blend is ahead from the first seconds on (docs/log.md#which-family-is-best-at-equal-time)."""
     raw: bool = False
-    """No text rule at all."""
+    """Apply no text rule at all."""
     rules: dict[str, bool] = Field(default_factory=dict[str, bool])
     """Text rules to switch off (or on), by name."""
     exclude: tuple[str, ...] = ()
-    """Files or data sets: texts that resemble theirs (`data.exclusion`) are not learnt from."""
+    """Files or data sets: texts that resemble theirs (`data.exclusion`) are left out of the training texts."""
     unique: bool = False
     """Learn from one text of each group of near-duplicates."""
     least: int = Field(default=1, ge=1)
     """Characters that stand in fewer training texts are unknown."""
     base: dict[str, Any] | str | None = None
-    """What to go on from: a model folder, or the recipe of a model that is trained first, with its `source` and
-    `validation`. A network takes over its weights; a blend also counts its texts, in a table of their own."""
+    """Model to start from: a model folder, or the recipe of a model that is trained first, with its `source` and
+    `validation`. A network starts with its weights; a blend also counts its texts, in separate tables."""
     members: tuple[dict[str, Any], ...] = Field(default=(), max_length=16)
-    """Recipes of blends that learn from the same texts, each by itself and from a base of its own, and become one:
-    their log-probabilities are averaged. What they do not say is as here."""
+    """Recipes of blends that are trained on the same texts, each apart and from its own base, and merged into one:
+    their log-probabilities are averaged. Options that a member does not name are those of this recipe."""
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Of the family."""
+    """Settings of the family."""
     training: TrainingOptions = TrainingOptions()
-    """Of the loop; `seed` also decides the split."""
+    """Options of the training loop; `seed` also decides the split."""
 
     @property
     def text_rules(self) -> TextRules:
