@@ -36,7 +36,6 @@ from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
 from kammil.models.gru.backprop import gru_forward
-from kammil.models.gru.onnx import graph
 from kammil.vocabulary import PAD
 
 
@@ -95,6 +94,5 @@ def build(vocabulary_size: int, settings: GRUSettings) -> GRU:
 
 
 def export(model: GRU) -> Artifacts:
-    """Return the weights as arrays, and the network as an ONNX graph."""
-    weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
-    return Artifacts(weights, graph("kammil-gru", weights))
+    """Return the weights as arrays."""
+    return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
