@@ -172,7 +172,7 @@ def seconds_to_plateau(train: Sequence[str], test: Sequence[str]) -> float:
 
     rare = np.array([vocabulary.encode(c)[0] for c in sorted(rare_characters(train))], np.int64)
     with contextlib.suppress(ReachedError):
-        fit(network, TrainingData(encoded, encoded[:8], rare, vocabulary.unknown_bits), options, listen=listen)
+        fit(network, TrainingData(encoded, encoded[:8], rare, vocabulary.unknown_bits), options, on_event=listen)
     return answer
 
 

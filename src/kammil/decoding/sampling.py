@@ -1,4 +1,16 @@
-"""Drawing texts: several at once, each with a generator of its own. Shapes: B batch, V vocabulary."""
+"""Autoregressive generation: predict, choose, append, read what was appended, and so on.
+
+An *autoregressive* model gives probabilities of the next character from all characters before it. To write a text, one
+character is drawn from these probabilities (or the most probable one is taken), appended, and read in its turn, so
+that the next prediction depends on it. While it learned, the model read the true characters instead (*teacher forcing*,
+see `training/loss.py`): its own mistakes are a kind of past that it never met. This difference is *exposure bias*, one
+reason why long generations drift or repeat themselves; temperature, filters and penalties work against it.
+
+Several texts are generated in one batch, each with a random generator of its own, so that a text does not depend on the
+others.
+
+Shapes: B batch, V vocabulary.
+"""
 
 from __future__ import annotations
 

@@ -173,13 +173,13 @@ class Run:
                     their_settings = chosen.settings.model_validate(theirs.description.settings)
                     chosen.inherit(network, settings, weights, their_settings)
             elif isinstance(chosen, Blended) and not checkpoint.exists() and not self.rehearsing:
-                gate_warmup.learn(cast("BlendNetwork", network).members, lessons, self.recipe.training)
+                gate_warmup.warm_up(cast("BlendNetwork", network).members, lessons, self.recipe.training)
             if not self.rehearsing:
                 history = fit(
                     network,
                     lessons,
                     self.recipe.training,
-                    listen=listen,
+                    on_event=listen,
                     checkpoint=checkpoint,
                     clock=self.clock,
                     reserve=self.reserve,

@@ -71,7 +71,7 @@ class PointerGRU(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Log-probabilities, which are logits too, of what follows each position.
 
-        Padding stands after the text, where no state and no question can feel it.
+        Padding comes after the text, so it changes no state and no query of the text.
         """
         h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         before = F.pad(h[:, :-1], (0, 0, 1, 0))  # (B, T, H)

@@ -27,7 +27,8 @@ from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 Arrays = Mapping[str, NDArray[np.generic]]
 _MARK = regex.compile(r"\p{M}")
 _LARGE = 8
-"""A group of more near-duplicates is counted once and kept, so that a greeting which everybody sends costs no time."""
+"""A larger group of near-duplicates is counted once and kept, so that a greeting which everybody sends costs no time
+(docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts)."""
 
 
 class TextPiece(Protocol):

@@ -36,8 +36,8 @@ from kammil.models.gru.backprop import gru_forward
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 from kammil.vocabulary import PAD
 
-Taught = list[tuple[Tensor, float]]
-"""Logits with the weight of their loss."""
+LossTerms = list[tuple[Tensor, float]]
+"""Logits (B, T, V) and weights: the training loss is the weighted sum of their losses."""
 _ALONE = 0.3
 """Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
 
@@ -75,12 +75,12 @@ class GatedGRU(nn.Module):
         seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
         return self._heard(alone, self.gate_in(seen), places, followers, features), alone
 
-    def opening(self) -> list[nn.Parameter]:
-        """What learns without the network: the gate, and how common characters are."""
+    def gate_parameters(self) -> list[nn.Parameter]:
+        """Return what is trained without the network (`gate_warmup`): the gate, and the bias of the characters."""
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
-    def opened(self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
-        """Logits (B, T, V) of how common characters are and of the experts, without the network."""
+    def forward_gate(self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
+        """Return logits (B, T, V) of the characters' bias and the experts, without the network."""
         alone = self.output.bias.expand(*ids.shape, -1).contiguous()
         weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, CLUES * K)
         asked = functional.linear(clues.view(*ids.shape, -1), weights, self.gate_in.bias)
@@ -113,19 +113,21 @@ class BlendNetwork(GatedGRU):
 
     def forward(
         self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
-    ) -> tuple[Tensor, Taught]:
-        """Logits (B, T, V) of what follows each position, and those that learn: of each member, and of its network.
+    ) -> tuple[Tensor, LossTerms]:
+        """Return logits (B, T, V) of what follows each position, and the logits and weights of the training loss.
+
+        These are of each member, and, as an auxiliary loss, of each member's network without its experts.
 
         Args:
             ids: (B, T).
             clues, places, followers, features: `Evidence` about the B * T positions, row by row.
         """
         made = self._predicted(ids, clues, places, followers, features)
-        taught = [(logits, 1.0) for logits, _ in made] + [(alone, _ALONE) for _, alone in made]
+        terms = [(logits, 1.0) for logits, _ in made] + [(alone, _ALONE) for _, alone in made]
         if len(made) == 1:
-            return made[0][0], taught
+            return made[0][0], terms
         with torch.no_grad():
-            return torch.stack([logits.log_softmax(-1) for logits, _ in made]).mean(0), taught
+            return torch.stack([logits.log_softmax(-1) for logits, _ in made]).mean(0), terms
 
     def _predicted(self, ids: Tensor, *evidence: Tensor) -> list[tuple[Tensor, Tensor]]:
         """What each member predicts. On a processor several learn in a thread each, forward and backward: nothing

@@ -25,7 +25,8 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, Settings
 from kammil.vocabulary import CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 MAX_ORDER = 8
-"""The longest order tried: on 300,000 characters nothing is gained beyond, and every order adds to the folder."""
+"""The longest order tried: on 300,000 characters nothing is gained beyond, and every order adds to the folder
+(docs/log.md#which-smoothing-and-which-order)."""
 
 Keys = NDArray[np.uint64]
 
