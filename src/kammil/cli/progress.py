@@ -9,10 +9,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from kammil.progress import Notice, PhaseProgress
-from kammil.training.events import CounterAhead, EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted
+from kammil.training.events import (
+    CounterAhead,
+    EpochEnded,
+    Event,
+    Interrupted,
+    MemberEvent,
+    TrainingProgress,
+    TrainingStarted,
+)
 
 QUIET = 10.0
 """Seconds without a line after which one says what is being done."""
@@ -26,6 +34,7 @@ class Listener:
     def __init__(self) -> None:
         """Start without a phase."""
         self.state: PhaseProgress | TrainingProgress | None = None
+        self.member = ""  # which of several networks that learn side by side told the state
         self.heard = time.monotonic()
 
     @property
@@ -41,11 +50,14 @@ class Listener:
 
     def __call__(self, event: Event) -> None:
         """Say what is worth a line; remember the rest."""
+        self.member = ""
+        if isinstance(event, MemberEvent):
+            self.member, event = f"member {event.member}: ", event.event
         if isinstance(event, PhaseProgress | TrainingProgress):
             self.state, self.heard = event, time.monotonic()
             self.moved()
         else:
-            self.say(line(event))
+            self.say(self.member + line(event))
 
     def moved(self) -> None:
         """Show how far it is."""
@@ -79,17 +91,16 @@ class Lines(Listener):
         now = time.monotonic()
         if self.state is None or now - self._spoke < QUIET:
             return
-        self.say(described(self.state, since=now - self.heard))
+        self.say(self.member + described(self.state, since=now - self.heard))
 
 
 class Bar(Listener):
     """For a terminal."""
 
     def __init__(self, bar: Progress) -> None:
-        """One bar for everything, one phase after the other."""
+        """One bar for everything, one phase after the other; members that learn side by side have one each."""
         super().__init__()
-        self._bar, self._task = bar, TaskID(0)
-        self._task = bar.add_task("", total=None, left="")
+        self._bar, self._tasks = bar, {"": bar.add_task("", total=None, left="")}
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -100,9 +111,13 @@ class Bar(Listener):
         event = self.state
         assert event is not None
         share = event.done if isinstance(event, PhaseProgress) else event.progress
+        if self.member not in self._tasks:
+            self._tasks[self.member] = self._bar.add_task("", total=None, left="")
+        for member, task in self._tasks.items():
+            self._bar.update(task, visible=bool(member) == bool(self.member))
         self._bar.update(
-            self._task,
-            description=label(event),
+            self._tasks[self.member],
+            description=self.member + label(event),
             total=1.0 if share else None,  # what cannot be told pulses
             completed=share,
             left=left(event.elapsed, share),

@@ -17,7 +17,7 @@ from kammil.cli.evaluating import print_evaluation
 from kammil.cli.progress import progress
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.evaluation import plots
-from kammil.locks import CHECKPOINT, waiting
+from kammil.locks import interrupted
 from kammil.training import train
 from kammil.training.recipe import Recipe
 
@@ -87,10 +87,10 @@ def assigned(assignments: Sequence[str]) -> dict[str, Any]:
 
 def kept(out: Path) -> str:
     """What there is of a training that was stopped, and how to go on with it."""
-    if (waiting(out) / CHECKPOINT).exists():
+    if interrupted(out):
         return f"the state after the last whole epoch of {out} is kept; go on with --resume"
     finished = sorted(path.name for path in _parts(out) if (path / folders.MODEL).exists())
-    begun = [path.name for path in _parts(out) if (waiting(path) / CHECKPOINT).exists()]
+    begun = [path.name for path in _parts(out) if interrupted(path)]
     if not finished and not begun:
         return f"there was nothing yet of {out} to keep; the same command begins anew"
     what = [*finished, *(f"the last whole epoch of {name}" for name in begun)]

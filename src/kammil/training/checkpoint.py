@@ -35,9 +35,9 @@ class Restored:
 class Checkpoint:
     """One file in a folder: `save` replaces it atomically, so a kill leaves the state of the last whole epoch."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the state in `folder`, which must exist when saving."""
-        self._file = folder / CHECKPOINT
+    def __init__(self, folder: Path, member: int = 0) -> None:
+        """Keep the state in `folder`, which must exist when saving; each of several members has a file of its own."""
+        self._file = folder / (f"{member + 1}-{CHECKPOINT}" if member else CHECKPOINT)
 
     def exists(self) -> bool:
         """Whether there is a state to go on from."""

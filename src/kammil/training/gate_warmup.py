@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ _SHARE = 0.1
 _BATCH = 16
 
 
+@runtime_checkable
 class GateNetwork(Protocol):
     """A model of which a part can learn before the rest."""
 

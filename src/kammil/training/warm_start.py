@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,8 +15,6 @@ from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 _BY_CHARACTER = ("embedding.weight", "output.weight", "output.bias")
 """Weights with one row for each character."""
-_MEMBER = re.compile(r"^others\.\d+\.")
-"""What the names of a further member's weights begin with."""
 
 
 def warm_start(
@@ -39,14 +36,13 @@ def warm_start(
     taken: dict[str, torch.Tensor] = {}
     for name in own.keys() & weights.keys():
         value = np.asarray(weights[name], np.float32)
-        plain = _MEMBER.sub("", name)
-        if plain in _BY_CHARACTER and len(value) == theirs.size:
+        if name in _BY_CHARACTER and len(value) == theirs.size:
             value = value[known]
-            if plain == "output.bias":
+            if name == "output.bias":
                 value[new | (np.arange(len(value)) == UNK)] -= math.log(1 + int(new.sum()))
         if value.shape == tuple(own[name].shape):
             taken[name] = torch.from_numpy(value.copy())
-        elif not plain.startswith("gate"):  # a gate belongs to the tables that it was trained with
+        elif not name.startswith("gate"):  # a gate belongs to the tables that it was trained with
             raise OptionError(
                 f"the base model's {name} has the shape {value.shape} and this model's {tuple(own[name].shape)}; "
                 "give both models the same sizes."

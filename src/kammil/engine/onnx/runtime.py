@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.errors import FolderError
-from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
+from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, State
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -74,7 +74,7 @@ def session(graph: bytes, *, few: bool = False) -> ort.InferenceSession:
         ) from error
 
 
-class OnnxModel(LanguageModel):
+class OnnxModel(SavedModel):
     """Runs a `step.onnx`. The graph reads any number of ids in one call, so a prompt costs one call, not T.
 
     Args:
@@ -107,6 +107,14 @@ class OnnxModel(LanguageModel):
         self._size = size
         self._states = {name: tuple(width) for name, width in zip(states, widths, strict=True)}
         self._grows = any(GROWING in width for width in widths)
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open the graph of a network."""
+        del settings
+        if artifacts.step is None:
+            raise FolderError("step.onnx is missing; copy the model folder again.")
+        return cls(artifacts.step)
 
     @property
     def vocabulary_size(self) -> int:

@@ -1,1 +1,26 @@
 """A GRU that attends to its own past and can copy from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kammil.models.family import Family, NetworkLearner
+
+if TYPE_CHECKING:
+    from kammil.engine.onnx.runtime import OnnxModel
+    from kammil.models.attention.network import AttentionSettings, PointerGRU
+
+
+def _learner() -> NetworkLearner[AttentionSettings, PointerGRU]:
+    from kammil.models.attention import network, onnx
+
+    return NetworkLearner(settings=network.AttentionSettings, build=network.build, export=onnx.export)
+
+
+def _model() -> type[OnnxModel]:
+    from kammil.engine.onnx.runtime import OnnxModel
+
+    return OnnxModel
+
+
+ATTENTION = Family("attention", _learner, _model)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ from kammil.engine.onnx.gru_graph import QuantisedGRU, gru_step, quantized_matmu
 from kammil.engine.onnx.protobuf import DOUBLE, FLOAT, WHOLE
 from kammil.engine.onnx.runtime import session
 from kammil.engine.weights import GRUWeights, checked, input_gates
-from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State
+from kammil.errors import FolderError
+from kammil.language_model import Artifacts, BulkSampler, Ids, LogProbabilities, SavedModel, State
 from kammil.ngrams.features import Floats
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ _SHARPEST = 1e30
 """One over the lowest temperature that is told from 0: log-probabilities differ by 1e-7 at least, or not at all."""
 
 
-class GRUModel(LanguageModel, BulkSampler):
+class GRUModel(SavedModel, BulkSampler):
     """Runs a GRU from its weights.
 
     Args:
@@ -62,6 +63,14 @@ class GRUModel(LanguageModel, BulkSampler):
         self._layer = GRUWeights(embedding @ inward.T + bias, recurrent.T, recurrent_bias, output.T)
         code = load_native()
         self._compiled = NativeEngine(code, [self._layer], self._bias, size) if code else None
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a GRU."""
+        del settings
+        if artifacts.step is None:  # it is what other engines run; a folder without it is not whole
+            raise FolderError("step.onnx is missing; copy the model folder again.")
+        return cls(artifacts.weights)
 
     @property
     def vocabulary_size(self) -> int:
