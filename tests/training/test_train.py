@@ -531,8 +531,8 @@ def test_an_interrupt_keeps_the_best_of_every_network(tmp_path: Path, few: list[
 
 def test_a_base_of_several_networks_is_gone_on_with(tmp_path: Path, few: list[str]) -> None:
     """Each network goes on from the one of the same place; of a base with fewer, from the first again."""
-    options = small(model="blend", epochs=1, learning_rate=1e-12, weight_decay=0)
-    train(few[:30], out=tmp_path / "base", networks=2, **options | {"learning_rate": 0.01})
+    train(few[:30], out=tmp_path / "base", **small(model="blend", epochs=1, networks=2))
+    options = small(model="blend", epochs=1, learning_rate=1e-12)
     base = unpack(folders.read(tmp_path / "base").artifacts.weights)
     for networks, from_ in ((1, [""]), (2, ["", "others.0."]), (3, ["", "others.0.", ""])):
         out = tmp_path / str(networks)
