@@ -1,7 +1,7 @@
 """The contract of every model family: one distribution over the next id, on two sides.
 
 The learning side is a `torch.nn.Module` with `forward(ids: (B, T)) -> logits (B, T, V)`, or, for a family that counts,
-a function from texts to counts. The running side is a `Runner`: no PyTorch, state in plain arrays. Both give, at
+a function from texts to counts. The running side is a `LanguageModel`: no PyTorch, state in plain arrays. Both give, at
 position t, the distribution of what follows ids[:, :t+1]; one test binds them for every family. A model never computes
 its loss, samples, prints, or picks an optimiser.
 
@@ -11,7 +11,7 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, final
 
@@ -44,8 +44,6 @@ class Artifacts:
 
     weights: Mapping[str, NDArray[np.generic]]
     """Named arrays, for `weights.safetensors`."""
-    step: bytes | None = None
-    """The exported network, for `step.onnx`; None for a family that runs on NumPy."""
 
 
 class LanguageModel(ABC):
@@ -182,6 +180,27 @@ def forward_in_pieces(runner: LanguageModel, ids: Ids) -> Iterator[tuple[slice, 
             part = slice(begin, min(begin + piece, time))
             log_probabilities, state = runner.forward(ids[some, part], state)
             yield some, part, log_probabilities
+
+
+def read_in_pieces(
+    read: Callable[[Ids, State, int], tuple[LogProbabilities, State]],
+    ids: Ids,
+    state: State,
+    last: int | None,
+    piece: int,
+) -> tuple[LogProbabilities, State]:
+    """Read ids (B, T), `piece` of them at a time, which bounds the memory of a long read; as `LanguageModel.forward`.
+
+    `read`: reads (ids, state, last) at once.
+    """
+    time = ids.shape[1]
+    first = 0 if last is None else time - last
+    made: list[LogProbabilities] = []
+    for begin in range(0, time, piece):
+        part = ids[:, begin : begin + piece]
+        out, state = read(part, state, max(0, begin + part.shape[1] - max(begin, first)))
+        made.append(out)
+    return made[0] if len(made) == 1 else np.concatenate(made, axis=1), state
 
 
 def concat_states(states: Sequence[State]) -> State:

@@ -357,7 +357,7 @@ def test_a_killed_run_goes_on_to_the_very_same_bytes(run: Run, file: Path, tmp_p
     whole = run("train", file, "--out", "whole", *options)
     assert whole.err.splitlines()[1].startswith("epoch 1:")
     assert whole.err.startswith("learning on cpu in ") and "with 1 thread\n" in whole.err
-    for name in ("weights.safetensors", "step.onnx", "model.json"):
+    for name in ("weights.safetensors", "model.json"):
         assert (tmp_path / "model" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
 
@@ -841,8 +841,6 @@ def test_no_model_folder(run: Run, command: list[str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["gone", "empty", "half", "noise"])
 def test_a_damaged_model_folder(run: Run, trained: Path, held_out: Path, tmp_path: Path, damage: str) -> None:
     names = ["model.json", "vocabulary.json", "weights.safetensors", "seen.safetensors", "baselines.safetensors"]
-    if (trained / "step.onnx").exists() and damage == "gone":  # a GRU does not run it: it is there for other engines
-        names.append("step.onnx")
     for name in names:
         shutil.rmtree(tmp_path / "model", ignore_errors=True)
         path = shutil.copytree(trained, tmp_path / "model") / name

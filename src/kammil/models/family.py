@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -170,7 +170,7 @@ class NetworkLearner(Learner[S], Generic[S, N]):
         units = cut.units
         task = NetworkTask(lambda: self.build(units.size, settings), train, validation, units.widths, bases=bases)
         artifacts = self.export(*descend(task))
-        return settings, replace(artifacts, weights={**artifacts.weights, **units.arrays()})
+        return settings, Artifacts({**artifacts.weights, **units.arrays()})
 
 
 class MergingLearner(Learner[S_co]):

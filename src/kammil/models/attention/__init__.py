@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from kammil.models.family import Family, NetworkLearner
 
 if TYPE_CHECKING:
-    from kammil.engine.onnx.runtime import OnnxModel
+    from kammil.models.attention.model import AttentionModel
     from kammil.models.attention.network import AttentionSettings, PointerGRU
 
 
 def _learner() -> NetworkLearner[AttentionSettings, PointerGRU]:
-    from kammil.models.attention import network, onnx
+    from kammil.models.attention import network
 
-    return NetworkLearner(settings=network.AttentionSettings, build=network.build, export=onnx.export)
+    return NetworkLearner(settings=network.AttentionSettings, build=network.build, export=network.export)
 
 
-def _model() -> type[OnnxModel]:
-    from kammil.engine.onnx.runtime import OnnxModel
+def _model() -> type[AttentionModel]:
+    from kammil.models.attention.model import AttentionModel
 
-    return OnnxModel
+    return AttentionModel
 
 
 ATTENTION = Family("attention", _learner, _model)

@@ -6,7 +6,7 @@ Members that learn under one loss do not become different enough to gain, so eac
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -69,8 +69,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
             bases=_members(unpack(texts.base.artifacts.weights)) if texts.base is not None else (),
             inherit=take_gate,
         )
-        artifacts = export(descend(task))
-        return settings, replace(artifacts, weights={**artifacts.weights, **experts.arrays()})
+        return settings, Artifacts({**export(descend(task)).weights, **experts.arrays()})
 
     def merge(
         self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]

@@ -22,8 +22,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.onnx.runtime import OnnxModel
-from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, State
+from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, SavedModel, State
+from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.models.subwords.trie import NONE, ROOT, Trie, UnitVocabulary
 
 HYPOTHESES = 8
@@ -57,7 +57,7 @@ class UnitModel(SavedModel):
 
     def __init__(
         self,
-        network: OnnxModel,
+        network: LanguageModel,
         units: UnitVocabulary,
         *,
         hypotheses: int = HYPOTHESES,
@@ -76,7 +76,8 @@ class UnitModel(SavedModel):
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
         """Open a network over units, and the units."""
-        return cls(OnnxModel.from_artifacts(settings, artifacts), UnitVocabulary.from_arrays(artifacts.weights))
+        del settings
+        return cls(SinglePrecisionGRU(artifacts.weights), UnitVocabulary.from_arrays(artifacts.weights))
 
     @property
     def vocabulary_size(self) -> int:
@@ -114,7 +115,7 @@ class UnitModel(SavedModel):
 class _Beam:
     """The hypotheses while texts are read; the arrays of the state, changed in place."""
 
-    def __init__(self, network: OnnxModel, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
+    def __init__(self, network: LanguageModel, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
         self.network, self.trie, self.least = network, trie, least
         self.weights: _Numbers = arrays[0].astype(np.float64)  # copies, all four: no caller's array is changed
         self.nodes: Ids = arrays[1].astype(np.int64)
