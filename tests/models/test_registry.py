@@ -19,7 +19,7 @@ from kammil.models.registry import FAMILIES
 sides = [name for name in sys.modules if name.startswith("kammil.models.") and name.count(".") > 2]
 assert not sides, sides
 for each in FAMILIES.values():
-    each.import_model()
+    each.model()
 assert not {"torch", "tokenizers"} & sys.modules.keys()
 """
     subprocess.run([sys.executable, "-c", code], check=True)

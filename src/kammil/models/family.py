@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -182,34 +183,45 @@ class MergingLearner(Learner[S_co]):
 
 
 @dataclass(frozen=True)
-class Family(Generic[S_co]):
-    """One family: name, learning side, running side."""
+class Family:
+    """One family. Its sides are named as entry points are, `module:object` within this package, and imported when they
+    are used."""
 
     name: str
-    import_learner: Callable[[], Learner[S_co]]
-    import_model: Callable[[], type[SavedModel]]
+    learning_side: str
+    """A `Learner`."""
+    running_side: str
+    """A `SavedModel`."""
     onnx: str | None = None
     """Why a model does not fit into one ONNX graph; None where it does."""
     network_part: bool = False
     """Whether its networks are a model by themselves, which can be exported alone."""
 
-    def learner(self) -> Learner[S_co]:
+    def learner(self) -> Learner[Settings]:
         """How it learns; `MissingExtraError` if that needs libraries that are not there."""
         try:
-            return self.import_learner()
+            found = resolve_name(f"kammil.models.{self.learning_side}")
         except ModuleNotFoundError as error:
             raise MissingExtraError(
                 f"the {self.name} family needs {error.name} to train; run: pip install 'kammil[train]'"
             ) from error
+        assert isinstance(found, Learner)
+        return found
+
+    def model(self) -> type[SavedModel]:
+        """The class of its running side."""
+        found = resolve_name(f"kammil.models.{self.running_side}")
+        assert issubclass(found, SavedModel)
+        return found
 
     def can(self, capability: type) -> bool:
         """Whether its running side has a capability: `AdaptiveModel`, `BulkSampler` or `ExpertAttribution`."""
-        return issubclass(self.import_model(), capability)
+        return issubclass(self.model(), capability)
 
     def open(self, settings: Mapping[str, Any], artifacts: Artifacts) -> SavedModel:
         """The running side of a saved model; `FolderError` if its settings or its arrays are not valid."""
         try:
-            return self.import_model().from_artifacts(settings, artifacts)
+            return self.model().from_artifacts(settings, artifacts)
         except ValidationError as error:
             first = error.errors()[0]
             setting, why = ".".join(str(part) for part in first["loc"]), first["msg"].lower()

@@ -6,21 +6,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import Artifacts, SavedModel, Settings
-from kammil.models.attention import ATTENTION
-from kammil.models.blend import BLEND
+from kammil.language_model import Artifacts, SavedModel
 from kammil.models.family import Family
-from kammil.models.gru import GRU
-from kammil.models.ngram import NGRAM
-from kammil.models.subwords import SUBWORDS, WORDS
-from kammil.models.transformer import TRANSFORMER
 
-_ALL: tuple[Family[Settings], ...] = (NGRAM, GRU, WORDS, SUBWORDS, ATTENTION, TRANSFORMER, BLEND)
-FAMILIES = {each.name: each for each in _ALL}
+_COUNTS = "it looks counts up, for which ONNX has no operator"
+_UNITS = "it adds up many ways to cut a text into units, for which ONNX has no operator"
+_ALL = (
+    Family("ngram", "ngram.counting:LEARNER", "ngram.model:NGramModel", onnx=_COUNTS),
+    Family("gru", "gru.network:LEARNER", "gru.model:GRUModel"),
+    Family("words", "subwords.words:LEARNER", "subwords.model:UnitModel", onnx=_UNITS),
+    Family("subwords", "subwords.bpe:LEARNER", "subwords.model:UnitModel", onnx=_UNITS),
+    Family("attention", "attention.network:LEARNER", "attention.model:AttentionModel"),
+    Family("transformer", "transformer.network:LEARNER", "transformer.model:TransformerModel"),
+    Family("blend", "blend.learner:LEARNER", "blend.model:BlendModel", onnx=_COUNTS, network_part=True),
+)
+FAMILIES = {family.name: family for family in _ALL}
 """In rising order of what they can express."""
 
 
-def family(name: str) -> Family[Settings]:
+def family(name: str) -> Family:
     """A family; `OptionError` for an unknown name."""
     if name not in FAMILIES:
         raise OptionError(f"model is {name!r}, but it must be one of {', '.join(FAMILIES)}.")

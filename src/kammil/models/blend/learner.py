@@ -160,3 +160,6 @@ def _packed(members: Sequence[Weights]) -> dict[str, NDArray[np.generic]]:
 def _tables(arrays: Weights) -> Weights:
     """What was counted, and which ids belong to words."""
     return {name: array for name, array in arrays.items() if name.startswith((OWN, BACKGROUND, IN_WORD))}
+
+
+LEARNER = BlendLearner()
