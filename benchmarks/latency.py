@@ -232,8 +232,8 @@ def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
     }
     if code := engine_build.load_native():
         kernel = native.NativeEngine(code, [layer], bias, size)
-        rest = {batch: kernel.forgetful(batch) for batch in BATCHES}
-        steps["compiled int8"] = 1, lambda ids, h: kernel.read(ids[:, None], (h, *rest[len(ids)]), 1)
+        rest = {batch: kernel.initial_state(batch) for batch in BATCHES}
+        steps["compiled int8"] = 1, lambda ids, h: kernel.forward(ids[:, None], (h, *rest[len(ids)]), 1)
     table: dict[str, Any] = {}
     for batch in BATCHES:
         ids, h = generator.integers(0, size, batch), drawn(batch, hidden)
@@ -287,7 +287,7 @@ def torch_step(layer: GRUWeights, bias: Floats, kind: torch.dtype) -> Callable[[
 def reference_step(layer: GRUWeights) -> Callable[[NDArray[np.int64], Floats], object]:
     """The same step in whole numbers, which stand there as floats."""
     gru = reference.QuantizedGRUs([layer])
-    return lambda ids, h: gru.read(ids[:, None], h, 1)
+    return lambda ids, h: gru.forward(ids[:, None], h, 1)
 
 
 _RESIDENT = """

@@ -20,7 +20,7 @@ from kammil.evaluation.suggestion_hits import suggestion_hits
 from kammil.language_model import ExpertAttribution, Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram.counting import fit
 from kammil.models.ngram.model import NGramModel, NGramSettings
-from kammil.server.scheduler import Engine, Scoring, Suggesting, Writing
+from kammil.server.scheduler import Generation, Scheduler, ScoreCall, SuggestCall
 from kammil.text import RAW
 from kammil.vocabulary import BOS, CharacterVocabulary
 
@@ -69,14 +69,14 @@ def counter() -> NGramModel:
     return NGramModel(settings, artifacts.weights)
 
 
-def served(model: Completer, make: Callable[[Completer], list[Scoring | Suggesting | Writing]]) -> None:
+def served(model: Completer, make: Callable[[Completer], list[ScoreCall | SuggestCall | Generation]]) -> None:
     async def main() -> None:
-        engine = Engine(model)
+        scheduler = Scheduler(model)
         try:
-            await asyncio.wait_for(asyncio.gather(*(engine.ask(call) for call in make(model))), 60)  # pyright: ignore[reportArgumentType]
+            await asyncio.wait_for(asyncio.gather(*(scheduler.run(call) for call in make(model))), 60)  # pyright: ignore[reportArgumentType]
         finally:
-            engine.close()
-            await asyncio.to_thread(engine.join, 30)
+            scheduler.close()
+            await asyncio.to_thread(scheduler.join, 30)
 
     asyncio.run(main())
 
@@ -96,12 +96,12 @@ ASKED: dict[str, Callable[[Completer], object]] = {
     "suggest": lambda model: model.suggest("شو", k=50, threshold=0.0),
     "samples": lambda model: model.samples("شو", 50, length=4),
     "served scores": lambda model: served(
-        model, lambda model: [Scoring(LATER, model, ids_of(" ".join(TEXTS)), 2) for _ in range(4)]
+        model, lambda model: [ScoreCall(LATER, model, ids_of(" ".join(TEXTS)), 2) for _ in range(4)]
     ),
     "served suggestions": lambda model: served(
         model,
         lambda model: [
-            Suggesting(LATER, model.prefixes, text[:i], ids_of(text[:i]), 3, 0.0)
+            SuggestCall(LATER, model.prefixes, text[:i], ids_of(text[:i]), 3, 0.0)
             for text in TEXTS[:4]
             for i in range(8)
         ],
@@ -109,7 +109,7 @@ ASKED: dict[str, Callable[[Completer], object]] = {
     "served texts": lambda model: served(
         model,
         lambda model: [
-            Writing(LATER, model, ids_of(text), model.constraints({"length": 4, "seed": i}, 1), 1)
+            Generation(LATER, model, ids_of(text), model.constraints({"length": 4, "seed": i}, 1), 1)
             for i, text in enumerate([*TEXTS, *TEXTS])
         ],
     ),

@@ -25,7 +25,7 @@ LogProbabilities = NDArray[np.float32]
 State = tuple[NDArray[np.generic], ...]
 """What a runner remembers of the ids read so far; axis 0 of every array is the batch."""
 
-SAID, CARRIED = 1 << 22, 1 << 24
+MAX_SCORES, MAX_STATE_NUMBERS = 1 << 22, 1 << 24
 """Numbers at once at most: of what is said of all positions, and of the states of all rows. A small folder may have a
 vocabulary of hundreds of thousands, or states of megabytes; one position of one row is read of any."""
 _MAX_POSITIONS = 4096
@@ -158,13 +158,13 @@ class ExpertAttribution(ABC):
 
 def max_positions(most: int, size: int) -> int:
     """How many of `most` positions may be worked on together, where something of so many numbers is made of each."""
-    return max(1, min(most, _MAX_POSITIONS, SAID // max(1, size)))
+    return max(1, min(most, _MAX_POSITIONS, MAX_SCORES // max(1, size)))
 
 
 def max_rows(runner: LanguageModel, most: int, length: int, *, each: int = 1) -> int:
     """How many of `most` texts of so many ids may be stepped together, where a text may become `each` rows."""
     said = max_positions(most, each * runner.vocabulary_size)
-    return max(1, min(said, CARRIED // max(1, each * runner.state_size(length))))
+    return max(1, min(said, MAX_STATE_NUMBERS // max(1, each * runner.state_size(length))))
 
 
 def forward_in_pieces(runner: LanguageModel, ids: Ids) -> Iterator[tuple[slice, slice, LogProbabilities]]:

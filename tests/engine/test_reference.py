@@ -64,7 +64,7 @@ def test_whole_numbers_step_as_pytorch_does_over_the_rounded_weights(networks: i
     engine = QuantizedGRUs(layers)
     generator = np.random.default_rng(1)
     ids, h = generator.integers(0, SIZE, (5, 1)), generator.uniform(-1, 1, (5, networks, HIDDEN)).astype(np.float32)
-    after, said = engine.read(ids, h.reshape(5, -1), 1)
+    after, said = engine.forward(ids, h.reshape(5, -1), 1)
     assert after.shape == (5, networks * HIDDEN) and said.shape == (networks, 5, ASKED)
     for m, layer in enumerate(layers):
         whole, scales = quantize_rows(layer.recurrent.T)
@@ -85,7 +85,7 @@ def test_whole_texts_are_read_nearly_as_by_pytorch(networks: int) -> None:
     embedding, grus = cells(networks)
     engine = QuantizedGRUs([layer_of(embedding, gru) for gru in grus])
     ids = np.random.default_rng(0).integers(0, SIZE, (5, 12))
-    after, _ = engine.read(ids, np.zeros((5, networks * HIDDEN), np.float32), 0)
+    after, _ = engine.forward(ids, np.zeros((5, networks * HIDDEN), np.float32), 0)
     ends = [gru(embedding[ids])[1][0].numpy() for gru in grus]
     assert after == pytest.approx(np.concatenate(ends, axis=1), abs=0.02)
 
@@ -95,14 +95,14 @@ def test_a_row_is_the_same_in_every_batch_and_step_by_step() -> None:
     engine = QuantizedGRUs([layer_of(embedding, gru) for gru in grus])
     ids = np.random.default_rng(0).integers(0, SIZE, (7, 6))
     start = np.random.default_rng(1).uniform(-1, 1, (7, 2 * HIDDEN)).astype(np.float32)
-    end, said = engine.read(ids, start, 6)
+    end, said = engine.forward(ids, start, 6)
     said = said.reshape(2, 7, 6, ASKED)
     for row in range(7):
-        alone, alone_said = engine.read(ids[row : row + 1], start[row : row + 1], 6)
+        alone, alone_said = engine.forward(ids[row : row + 1], start[row : row + 1], 6)
         assert (alone[0] == end[row]).all() and (alone_said == said[:, row]).all()
     state = start
     for t in range(6):
-        state, step = engine.read(ids[:, t : t + 1], state, 1)
+        state, step = engine.forward(ids[:, t : t + 1], state, 1)
         assert (step == said[:, :, t]).all()
     assert (state == end).all()
 
@@ -181,9 +181,9 @@ def started(panel: BlendWeights, networks: int) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize("networks", [1, 2])
 def test_scores_are_those_by_hand(networks: int) -> None:
     engine, layers, bias, panel, table = blend(networks)
-    ours, _ = engine.read(IDS, started(panel, networks), 7)
+    ours, _ = engine.forward(IDS, started(panel, networks), 7)
 
-    _, said = QuantizedGRUs(layers).read(IDS, np.zeros((2, networks * UNITS), np.float32), 7)  # (M, P, V + G)
+    _, said = QuantizedGRUs(layers).forward(IDS, np.zeros((2, networks * UNITS), np.float32), 7)  # (M, P, V + G)
     scores = said[..., :V].sum(0) + bias[:V]
     asked = np.concatenate(list(said[..., V:]), axis=1) + bias[V:]  # (P, M * G)
     hashes, _ = panel.contexts.hash_contexts(IDS, panel.contexts.initial_state(2))
@@ -200,8 +200,8 @@ def test_scores_are_those_by_hand(networks: int) -> None:
 
 def test_contributions_add_up() -> None:
     engine, _, _, panel, _ = blend()
-    ours, end = engine.read(IDS, started(panel, 2), 7)
-    parts, after = engine.contributions(IDS, started(panel, 2))
+    ours, end = engine.forward(IDS, started(panel, 2), 7)
+    parts, after = engine.expert_scores(IDS, started(panel, 2))
     assert parts.shape == (14, 5, V)
     assert log_softmax(parts.sum(axis=1)) == pytest.approx(ours.reshape(14, V), abs=1e-5)
     assert all(np.array_equal(one, other) for one, other in zip(after, end, strict=True))
@@ -210,8 +210,8 @@ def test_contributions_add_up() -> None:
 @pytest.mark.parametrize("last", [0, 1, 3])
 def test_only_the_last_positions_when_asked(last: int) -> None:
     engine, _, _, panel, _ = blend()
-    whole, end = engine.read(IDS, started(panel, 2), 7)
-    tail, after = engine.read(IDS, started(panel, 2), last)
+    whole, end = engine.forward(IDS, started(panel, 2), 7)
+    tail, after = engine.forward(IDS, started(panel, 2), last)
     assert tail.shape == (2, last, V)
     assert tail == pytest.approx(whole[:, 7 - last :], abs=1e-5)
     assert all(np.array_equal(one, other) for one, other in zip(after, end, strict=True))

@@ -1,4 +1,4 @@
-"""One request to an application in this process: a test decides when it is cut off, not a clock."""
+"""Requests to an application in this process, which a test can cancel at any moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 @dataclass
 class Answered:
-    """What an application sent."""
+    """The response of an application."""
 
     status: int
     headers: dict[str, str]
@@ -27,7 +27,7 @@ class Answered:
 async def ask(
     app: ASGIApp, method: str, target: str, body: object = None, headers: Mapping[str, str | bytes] | None = None
 ) -> Answered:
-    """One request; the body goes as JSON. Whatever the application raises is raised."""
+    """Send a request with a JSON body; exceptions of the application are raised here."""
     path, _, query = target.partition("?")
     given = {"host": "localhost", "content-type": "application/json", **(headers or {})}
     scope: Scope = {
@@ -50,7 +50,7 @@ async def ask(
 
     async def receive() -> Message:
         if not left:
-            await asyncio.Event().wait()  # who asked stays
+            await asyncio.Event().wait()  # the client stays connected
         return left.pop()
 
     async def send(message: Message) -> None:

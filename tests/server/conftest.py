@@ -1,7 +1,8 @@
-"""A server as people start it: a process of its own, on a free port."""
+"""A server in a process of its own, on a free port, as users start it."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -29,7 +30,7 @@ pytest.importorskip("prometheus_client")
 
 @dataclass
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -42,7 +43,7 @@ class Answer:
 
 @dataclass
 class Running:
-    """A server that runs."""
+    """A running server."""
 
     process: subprocess.Popen[str]
     port: int
@@ -62,7 +63,7 @@ class Running:
         headers: Mapping[str, str] | None = None,
         **named: str,
     ) -> Answer:
-        """One request; a body that is no bytes goes as JSON."""
+        """Send a request; a body that is not bytes is sent as JSON."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
         given = {"Content-Type": "application/json"} | {
             name.replace("_", "-"): value for name, value in (named | dict(headers or {})).items()
@@ -75,22 +76,22 @@ class Running:
             return Answer(error.code, dict(error.headers), error.read())
 
     def figure(self, name: str) -> float:
-        """One of /metrics, all labels together."""
+        """Read one of the metrics, summed over all labels."""
         text = self.ask("/metrics").body.decode()
         return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE))
 
 
 def until(true: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for something; fail if it never comes."""
+    """Wait until a condition is true; fail if that never happens."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "it never came"
+        assert time.monotonic() < end, "the condition never became true"
         time.sleep(0.02)
 
 
 @contextmanager
 def serving(folder: Path, *arguments: str | Path, **environment: str) -> Generator[Running]:
-    """A server, from when it is ready; it is stopped at the end, and must then end by itself."""
+    """Start a server and wait until it is ready; at the end it is told to stop, and must end by itself."""
     log = folder / "log"
     command = [sys.executable, "-m", "kammil", "serve", "--port", "0", *map(str, arguments)]
     with log.open("w") as file:
@@ -122,21 +123,33 @@ def serving(folder: Path, *arguments: str | Path, **environment: str) -> Generat
             assert process.wait(30) in (0, -signal.SIGTERM)
     finally:
         with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)  # its workers too
+            os.killpg(process.pid, signal.SIGKILL)  # with its workers
         process.wait()
         assert process.stdout is not None
-        assert process.stdout.read() == ""  # stdout is for results, and a server has none
+        assert process.stdout.read() == ""  # stdout is for results, which a server has none of
         process.stdout.close()
+
+
+@pytest.fixture(scope="package", autouse=True)
+def small_heap() -> Generator[None]:
+    """Keep pytest's own objects out of the garbage collections that follow the loading of a model, which would take
+    seconds each."""
+    gc.collect()
+    gc.freeze()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(gc, "unfreeze", lambda: None)
+        yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running]:
-    """The bundled model, served."""
+    """A server of the bundled model."""
     with serving(tmp_path_factory.mktemp("server")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def bundled() -> Completer:
-    """The same model, here."""
+    """The same model, in this process."""
     return kammil.load()

@@ -1,4 +1,4 @@
-"""What clients taught a model is what it knows, whoever is cut off, and no more than fits."""
+"""The list of learnt texts agrees with the model, whichever request is cancelled, and is bounded."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from kammil.completion.completer import Completer
 from kammil.server import learnt_texts
 from kammil.server.api.errors import ApiError
 from kammil.server.app import create
-from kammil.server.learnt_texts import Taught
-from kammil.server.scheduler import Engine
-from kammil.server.settings import Serving
+from kammil.server.learnt_texts import LearntTexts
+from kammil.server.scheduler import Scheduler
+from kammil.server.settings import ServerSettings
 
 TEXT = "قطايف بالجوز والقشطة"
 SESSIONS = st.sampled_from(["a", "b", None])
@@ -46,17 +46,17 @@ def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.Mo
     words = TEXT.split()
 
     class Clients(RuleBasedStateMachine):
-        """Sessions that teach one model, and what each of them has taught."""
+        """Sessions that teach one model, and the texts of each."""
 
         def __init__(self) -> None:
             super().__init__()
-            self.taught, self.known = Taught(model), dict[str | None, deque[str]]()
+            self.taught, self.known = LearntTexts(model), dict[str | None, deque[str]]()
 
         @rule(session=SESSIONS, text=st.sampled_from([*words, TEXT, " شـو "]))
         def learn(self, session: str | None, text: str) -> None:
             there = [one for texts in self.known.values() for one in texts]
             if len(there) == 4 or sum(len(model.normalise(one)) for one in [*there, text]) > 30:
-                with pytest.raises(ApiError, match="forgotten first") as refused:
+                with pytest.raises(ApiError, match="forget some first") as refused:
                     self.taught.learn(session, text)
                 assert refused.value.status == 400
                 return
@@ -76,7 +76,7 @@ def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.Mo
 
         def teardown(self) -> None:
             fresh = model.score(TEXT)
-            alone = Taught(model)
+            alone = LearntTexts(model)
             for session, n in self.taught.counts().items():
                 for _ in range(n):
                     assert self.taught.forget(session)
@@ -84,7 +84,7 @@ def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.Mo
             for texts in self.known.values():
                 for text in texts:
                     alone.learn(None, text)
-            assert model.score(TEXT) == fresh  # the same texts by another way
+            assert model.score(TEXT) == fresh  # the same texts, learnt in another order
             while alone.forget(None):
                 pass
 
@@ -96,8 +96,8 @@ def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.Mo
 
 @asynccontextmanager
 async def application(folder: Path, **options: object) -> AsyncGenerator[FastAPI]:
-    """An application that has opened its model."""
-    app = create(Serving.of(folders=[folder], **options))
+    """An application whose model is open."""
+    app = create(ServerSettings.of(folders=[folder], **options))
     async with app.router.lifespan_context(app):
         while (await ask(app, "GET", "/health")).status != 200:
             await asyncio.sleep(0.01)
@@ -117,7 +117,7 @@ async def surprise(app: FastAPI) -> float:
 
 
 class Held:
-    """Learning takes until it is let go on, so that the engine is at it."""
+    """Makes learning wait until it is let go on, so that the scheduler is busy."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self._go_on = threading.Event(), threading.Event()
@@ -144,7 +144,7 @@ async def cut_off(task: asyncio.Task[object]) -> None:
         await task
 
 
-def test_who_is_cut_off_while_teaching_can_have_it_forgotten(
+def test_a_text_whose_request_was_cancelled_can_be_forgotten(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(app: FastAPI) -> None:
@@ -161,7 +161,7 @@ def test_who_is_cut_off_while_teaching_can_have_it_forgotten(
     served(folder_of("blend"), work)
 
 
-def test_what_is_to_be_forgotten_is_also_when_who_asked_is_cut_off(
+def test_a_cancelled_request_to_forget_is_carried_out(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(app: FastAPI) -> None:
@@ -172,15 +172,15 @@ def test_what_is_to_be_forgotten_is_also_when_who_asked_is_cut_off(
         held = Held(monkeypatch)
         other = asyncio.create_task(ask(app, "POST", "/v1/learn", {"text": "سؤال", "session": "b"}))
         await held.at_it()
-        asked, submit = asyncio.Event(), Engine.submit
+        asked, submit = asyncio.Event(), Scheduler.submit
 
-        def heard(engine: Engine, call: Any) -> Any:
+        def heard(scheduler: Scheduler, call: Any) -> Any:
             asked.set()
-            return submit(engine, call)
+            return submit(scheduler, call)
 
-        monkeypatch.setattr(Engine, "submit", heard)
+        monkeypatch.setattr(Scheduler, "submit", heard)
         forgetting = asyncio.create_task(ask(app, "DELETE", "/v1/learn?session=a"))
-        await asked.wait()  # it is in the queue, behind what takes so long
+        await asked.wait()  # it is queued behind the slow update
         await cut_off(forgetting)
         held.let_go()
         assert (await other).json == {"learnt": 1}
@@ -192,7 +192,7 @@ def test_what_is_to_be_forgotten_is_also_when_who_asked_is_cut_off(
     served(folder_of("blend"), work)
 
 
-def test_what_is_forgotten_is_not_forgotten_again(folder_of: Callable[[str], Path]) -> None:
+def test_a_text_is_forgotten_once(folder_of: Callable[[str], Path]) -> None:
     async def work(app: FastAPI) -> None:
         never = await surprise(app)
         for session in ("a", "b", None):
@@ -200,7 +200,7 @@ def test_what_is_forgotten_is_not_forgotten_again(folder_of: Callable[[str], Pat
             assert (await ask(app, "POST", "/v1/learn", body)).json == {"learnt": 1}
         assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 1}
         assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 0}
-        assert (await ask(app, "DELETE", "/v1/learn")).json == {"forgotten": 2}  # all that was taught
+        assert (await ask(app, "DELETE", "/v1/learn")).json == {"forgotten": 2}  # the texts of all sessions
         assert (await ask(app, "DELETE", "/v1/learn")).json == {"forgotten": 0}
         assert await surprise(app) == never
 

@@ -1,4 +1,4 @@
-"""The stock lm-eval gives the bits of the model. It is not among our dependencies: it brings 400 MB of others."""
+"""lm-eval computes the bits of the model. It is no dependency of Kammil, since it brings 400 MB of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures count what was asked by the names that were given, and no client can add one."""
+"""Metrics count requests by known paths only, so no client can add a label."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ROUTES = ("/v1/suggest", "/")
 
 
 @given(st.lists(st.tuples(st.sampled_from(ROUTES) | st.text(max_size=12), st.sampled_from([200, 404])), max_size=20))
-def test_paths_of_clients_are_no_labels(asked: list[tuple[str, int]]) -> None:
+def test_unknown_paths_add_no_labels(asked: list[tuple[str, int]]) -> None:
     metrics = Metrics(ROUTES)
     for path, status in asked:
-        metrics.answered({"path": path}, status, 0.1)
-    page = metrics.page()[0].decode()
+        metrics.count_request({"path": path}, status, 0.1)
+    page = metrics.render()[0].decode()
     for name, some in (("requests", asked), ("errors", [one for one in asked if one[1] == 404])):
         found = dict(re.findall(rf'^kammil_{name}_total{{route="(.*)",status="\d+"}} (\S+)$', page, re.MULTILINE))
         wanted = {path if path in ROUTES else "other" for path, _ in some}

@@ -1,4 +1,4 @@
-"""Models of a server: opened once, replaced without a rest, and what their clients left is bounded."""
+"""Models of a server: opened once, replaced without remains, with a bounded number of sessions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from kammil.errors import FolderError
-from kammil.server import model_pool as registries
-from kammil.server.model_pool import Registry, Served
-from kammil.server.scheduler import Learning
-from kammil.server.settings import Serving
+from kammil.server import model_pool
+from kammil.server.model_pool import LoadedModel, ModelPool
+from kammil.server.scheduler import ModelUpdate
+from kammil.server.settings import ServerSettings
 from kammil.vocabulary import BOS
 
 
@@ -25,15 +25,15 @@ def folder(folder_of: Callable[[str], Path]) -> Path:
     return folder_of("ngram")
 
 
-def with_registry(folder: Path, work: Callable[[Registry], Awaitable[None]], **options: object) -> None:
-    """Work with a registry; at the end no thread of an engine is left."""
+def with_pool(folder: Path, work: Callable[[ModelPool], Awaitable[None]], **options: object) -> None:
+    """Use a pool; at the end no scheduler's thread is left."""
 
     async def main() -> None:
-        registry = Registry(Serving.of(folders=[folder], **options))
+        pool = ModelPool(ServerSettings.of(folders=[folder], **options))
         try:
-            await asyncio.wait_for(work(registry), 60)
+            await asyncio.wait_for(work(pool), 60)
         finally:
-            registry.close()
+            pool.close()
         await threads(0)
 
     others.update(threading.enumerate())
@@ -41,47 +41,45 @@ def with_registry(folder: Path, work: Callable[[Registry], Awaitable[None]], **o
 
 
 others: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
-"""Threads that ran before a test."""
+"""Threads that ran before the test."""
 
 
 async def threads(many: int) -> None:
-    """Wait until so many engines have a thread; fail if they never do."""
+    """Wait until so many schedulers have a thread; fail if that never happens."""
     end = time.monotonic() + 20
-    while (left := sum(one.name == "kammil-engine" for one in {*threading.enumerate()} - {*others})) != many:
-        assert time.monotonic() < end, f"{left} engines run in place of {many}"
+    while (left := sum(one.name == "kammil-scheduler" for one in {*threading.enumerate()} - {*others})) != many:
+        assert time.monotonic() < end, f"{left} schedulers run instead of {many}"
         await asyncio.sleep(0.01)
 
 
 def test_a_model_is_opened_once_for_all_who_ask(folder: Path) -> None:
-    async def work(registry: Registry) -> None:
-        found = await asyncio.gather(*(registry.open() for _ in range(5)))
+    async def work(pool: ModelPool) -> None:
+        found = await asyncio.gather(*(pool.open() for _ in range(5)))
         assert len(set(map(id, found))) == 1
         await threads(1)
 
-    with_registry(folder, work)
+    with_pool(folder, work)
 
 
 @pytest.mark.parametrize("signals", [1, 2, 5])
-def test_of_a_model_that_is_read_again_nothing_stays(folder: Path, signals: int) -> None:
-    async def work(registry: Registry) -> None:
-        old = await registry.open()
-        await asyncio.gather(*(registry.reload() for _ in range(signals)))
-        assert registry.served != [old] and len(registry.served) == 1
+def test_a_reload_leaves_nothing_of_the_old_model(folder: Path, signals: int) -> None:
+    async def work(pool: ModelPool) -> None:
+        old = await pool.open()
+        await asyncio.gather(*(pool.reload() for _ in range(signals)))
+        assert pool.loaded != [old] and len(pool.loaded) == 1
         await threads(1)
 
-    with_registry(folder, work)
+    with_pool(folder, work)
 
 
-def test_what_is_signalled_while_folders_are_read_has_them_read_once_more(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They may have changed since; any more signals by then ask for nothing else."""
+def test_a_reload_requested_during_a_reload_follows_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folders may have changed meanwhile; further signals until then ask for the same reload."""
     reading, go_on = asyncio.Event(), threading.Event()
     reads: list[Path] = []
 
-    async def work(registry: Registry) -> None:
-        await registry.open()
-        loop, load = asyncio.get_running_loop(), registries.load
+    async def work(pool: ModelPool) -> None:
+        await pool.open()
+        loop, load = asyncio.get_running_loop(), model_pool.load
 
         def slow(path: Path) -> object:
             reads.append(path)
@@ -89,39 +87,39 @@ def test_what_is_signalled_while_folders_are_read_has_them_read_once_more(
             go_on.wait(20)
             return load(path)
 
-        monkeypatch.setattr(registries, "load", slow)
-        first = asyncio.create_task(registry.reload())
+        monkeypatch.setattr(model_pool, "load", slow)
+        first = asyncio.create_task(pool.reload())
         await reading.wait()
-        later = [asyncio.create_task(registry.reload()) for _ in range(3)]
+        later = [asyncio.create_task(pool.reload()) for _ in range(3)]
         await asyncio.sleep(0)
         go_on.set()
         await asyncio.gather(first, *later)
         assert len(reads) == 2
 
-    with_registry(folder, work)
+    with_pool(folder, work)
 
 
 def test_a_model_that_is_being_opened_is_read_again_too(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def work(registry: Registry) -> None:
-        opening = asyncio.create_task(registry.open())
+    async def work(pool: ModelPool) -> None:
+        opening = asyncio.create_task(pool.open())
         await asyncio.sleep(0)
-        await registry.reload()
-        assert registry.served != [await opening] and len(registry.served) == 1
+        await pool.reload()
+        assert pool.loaded != [await opening] and len(pool.loaded) == 1
         await threads(1)
 
-    with_registry(folder, work)
+    with_pool(folder, work)
 
 
-def test_who_is_being_answered_keeps_the_model_until_then(folder: Path) -> None:
-    async def work(registry: Registry) -> None:
-        async with registry.use(None) as old:
-            await registry.reload()
-            assert registry.served != [old]
+def test_requests_at_work_keep_the_old_model(folder: Path) -> None:
+    async def work(pool: ModelPool) -> None:
+        async with pool.use(None) as old:
+            await pool.reload()
+            assert pool.loaded != [old]
             await threads(2)
-            assert await old.engine.ask(Learning(0, lambda: None)) is None  # its engine answers
+            assert await old.scheduler.run(ModelUpdate(0, lambda: None)) is None  # its scheduler answers
         await threads(1)
 
-    with_registry(folder, work)
+    with_pool(folder, work)
 
 
 @pytest.mark.parametrize("error", [FolderError("damaged"), MemoryError()])
@@ -131,42 +129,42 @@ def test_a_folder_that_cannot_be_read_changes_nothing(
     def fail(_path: Path) -> object:
         raise error
 
-    async def work(registry: Registry) -> None:
-        old = await registry.open()
+    async def work(pool: ModelPool) -> None:
+        old = await pool.open()
         with monkeypatch.context() as patched:
-            patched.setattr(registries, "load", fail)
-            await registry.reload()
-        assert registry.served == [old] and not old.retired
-        await registry.reload()
-        assert registry.served != [old]
+            patched.setattr(model_pool, "load", fail)
+            await pool.reload()
+        assert pool.loaded == [old] and not old.replaced
+        await pool.reload()
+        assert pool.loaded != [old]
 
-    with_registry(folder, work)
+    with_pool(folder, work)
 
 
-def test_sessions_heard_of_longest_ago_go_and_their_states_with_them(folder: Path) -> None:
-    def typed(served: Served, session: str) -> int:
-        prefixes = served.prefixes(session)
-        prefixes.decoder(np.array([BOS, 5, 6]))
-        return id(prefixes)
+def test_the_session_unused_for_longest_is_dropped_with_its_states(folder: Path) -> None:
+    def typed(loaded: LoadedModel, session: str) -> int:
+        state_cache = loaded.state_cache(session)
+        state_cache.decoder(np.array([BOS, 5, 6]))
+        return id(state_cache)
 
-    async def work(registry: Registry) -> None:
-        served = await registry.open()
-        first, second = served.prefixes("a"), served.prefixes("b")
-        assert typed(served, "a") == id(first) and typed(served, "b") == id(second)
-        assert served.prefixes("a") is first  # heard of again, so b is the older one now
-        served.prefixes("c")
-        assert served.prefixes("a") is first and len(first)
-        await served.engine.ask(Learning(0, lambda: None))  # what was asked of the engine before is done
+    async def work(pool: ModelPool) -> None:
+        loaded = await pool.open()
+        first, second = loaded.state_cache("a"), loaded.state_cache("b")
+        assert typed(loaded, "a") == id(first) and typed(loaded, "b") == id(second)
+        assert loaded.state_cache("a") is first  # used again, so b is now unused for longer
+        loaded.state_cache("c")
+        assert loaded.state_cache("a") is first and len(first)
+        await loaded.scheduler.run(ModelUpdate(0, lambda: None))  # earlier updates are done
         assert not len(second)
-        assert served.prefixes("b") is not second
-        assert served.prefixes(None) is served.model.prefixes
+        assert loaded.state_cache("b") is not second
+        assert loaded.state_cache(None) is loaded.completer.prefixes
 
-    with_registry(folder, work, sessions=2)
+    with_pool(folder, work, sessions=2)
 
 
-def test_without_sessions_all_share(folder: Path) -> None:
-    async def work(registry: Registry) -> None:
-        served = await registry.open()
-        assert served.prefixes("a") is served.prefixes("b") is served.model.prefixes
+def test_without_sessions_all_clients_share_one_cache(folder: Path) -> None:
+    async def work(pool: ModelPool) -> None:
+        loaded = await pool.open()
+        assert loaded.state_cache("a") is loaded.state_cache("b") is loaded.completer.prefixes
 
-    with_registry(folder, work, sessions=0)
+    with_pool(folder, work, sessions=0)

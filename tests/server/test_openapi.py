@@ -1,4 +1,4 @@
-"""Whatever fits the OpenAPI document, or just does not, is answered as the document says, and never with a failure."""
+"""Requests that fit the OpenAPI document, or nearly do, get the responses that it describes, and never a failure."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, settings
 from tests.server.conftest import Running
 
 from kammil.server.app import create
-from kammil.server.settings import Serving
+from kammil.server.settings import ServerSettings
 
 schemathesis = pytest.importorskip("schemathesis")
 from schemathesis.checks import not_a_server_error  # noqa: E402
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance  # noqa: E402
 
-schema = schemathesis.openapi.from_dict(create(Serving.of()).openapi())
+schema = schemathesis.openapi.from_dict(create(ServerSettings.of()).openapi())
 
 
 @schema.parametrize()
@@ -24,7 +24,7 @@ schema = schemathesis.openapi.from_dict(create(Serving.of()).openapi())
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
-def test_the_document_is_kept_to(case: Any, server: Running) -> None:
+def test_responses_are_those_of_the_document(case: Any, server: Running) -> None:
     case.call_and_validate(
         base_url=server.url,
         checks=[not_a_server_error, response_schema_conformance, content_type_conformance],

@@ -1,31 +1,58 @@
-"""What a server is started with decides who may teach it, and whether it warns."""
+"""The settings decide whether clients may teach the models, and whether the server warns."""
 
 from __future__ import annotations
 
 import pytest
 
-from kammil.server.settings import Serving
+from kammil.errors import OptionError
+from kammil.server.settings import _REASONS, VARIABLE, ServerSettings  # pyright: ignore[reportPrivateUsage]
 
 HERE = ["127.0.0.1", "127.8.9.1", "::1", "localhost"]
 ELSEWHERE = ["0.0.0.0", "::", "192.168.1.5", "8.8.8.8", "fe80::1", "localhost.example", "my-machine"]
 
 
 @pytest.mark.parametrize("host", HERE)
-def test_where_only_this_machine_reaches_it_clients_may_teach(host: str) -> None:
-    assert Serving.of(host=host).learns
-    assert not Serving.of(host=host, learn=False).learns
-    assert not Serving.of(host=host, workers=2).learns  # the other one would not know it
+def test_clients_may_teach_a_server_that_only_this_machine_reaches(host: str) -> None:
+    assert ServerSettings.of(host=host).learning_allowed
+    assert not ServerSettings.of(host=host, learn=False).learning_allowed
+    assert not ServerSettings.of(host=host, workers=2).learning_allowed  # the other worker would not know the text
 
 
 @pytest.mark.parametrize("host", ELSEWHERE)
-def test_where_others_reach_it_clients_may_teach_if_it_was_said(host: str) -> None:
-    assert not Serving.of(host=host).learns
-    assert not Serving.of(host=host, api_key="sesame").learns
-    assert Serving.of(host=host, learn=True).learns
+def test_clients_may_teach_a_server_that_others_reach_only_with_learn(host: str) -> None:
+    assert not ServerSettings.of(host=host).learning_allowed
+    assert not ServerSettings.of(host=host, api_key="sesame").learning_allowed
+    assert ServerSettings.of(host=host, learn=True).learning_allowed
 
 
-def test_who_listens_to_others_without_a_key_is_warned() -> None:
-    assert all(Serving.of(host=host).warning is None for host in HERE)
+def test_a_server_that_others_reach_warns_without_a_key() -> None:
+    assert all(ServerSettings.of(host=host).warning is None for host in HERE)
     for host in ELSEWHERE:
-        assert host in str(Serving.of(host=host).warning)
-        assert Serving.of(host=host, api_key="sesame").warning is None
+        assert host in str(ServerSettings.of(host=host).warning)
+        assert ServerSettings.of(host=host, api_key="sesame").warning is None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"port": 70000}, "port is 70000, but it must be a whole number from 0"),
+        ({"queue": 0}, "queue is 0"),
+        ({"timeout": float("inf")}, "timeout is inf"),
+        ({"max_body": 1}, "max_body is 1"),
+        ({"max_answer": "many"}, "max_answer is 'many'"),
+        ({"folders": ["a/model", "b/model"]}, "two models are called 'model'"),
+        ({"workers": 2, "learn": True}, "--workers 1"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_sentence(options: dict[str, object], said: str) -> None:
+    with pytest.raises(OptionError) as refused:
+        ServerSettings.of(**options)
+    assert said in str(refused.value) and str(refused.value).count(".") == 1
+
+
+def test_every_setting_has_a_reason_and_passes_to_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(_REASONS) == set(ServerSettings.model_fields)
+    monkeypatch.setenv(VARIABLE, "")
+    settings = ServerSettings.of(folders=["a", "b"], port=1, api_key="sesame", origins=["https://friend.example"])
+    settings.to_environment()
+    assert ServerSettings.from_environment() == settings

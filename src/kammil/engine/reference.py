@@ -109,7 +109,7 @@ class QuantizedGRUs:
             self._inward[network, :, : 2 * h], self._inward[network, :, 2 * h :] = gates[:, : 2 * h], new
             self._bias[network] = gates[:1, 2 * h :]  # the same for every id
 
-    def read(self, ids: Ids, state: Floats, last: int) -> tuple[Floats, Floats]:
+    def forward(self, ids: Ids, state: Floats, last: int) -> tuple[Floats, Floats]:
         """States (B, M * H) after ids (B, T), and what is read from the last ones, (M, P, A), text by text."""
         batch, time = ids.shape
         h = state.reshape(batch, self.networks, self.hidden).swapaxes(0, 1).astype(np.float32, copy=False)  # (M, B, H)
@@ -145,7 +145,7 @@ class ReferenceEngine:
             self._bias, heard = fold_absent_feature(bias, panel.gate, size)
             self._heard = heard.reshape(GATE_FEATURES * self._experts, -1)  # (K * GATE_FEATURES, M * G)
 
-    def read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
+    def forward(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
         hidden, scores, asked = self._step(ids, state, last)
         rest = state[1:]
@@ -155,7 +155,7 @@ class ReferenceEngine:
             np.add.at(scores.reshape(-1), which // self._experts * self._size + known.followers[0], added)
         return log_softmax(scores).reshape(len(ids), last, self._size), (hidden, *rest)
 
-    def contributions(self, ids: Ids, state: State) -> tuple[Floats, State]:
+    def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """What the networks say, and what each expert adds to it, (P, 1 + K, V), and the state after ids (B, T)."""
         assert self._panel is not None
         hidden, scores, asked = self._step(ids, state, ids.shape[1])
@@ -169,7 +169,7 @@ class ReferenceEngine:
 
     def _step(self, ids: Ids, state: State, last: int) -> tuple[Floats, Floats, Floats]:
         """The networks' states after ids, (B, M * H), their scores (P, V), and what their gates hear, (P, M * G)."""
-        hidden, said = self._networks.read(ids, np.asarray(state[0], np.float32), last)  # (M, P, V + G)
+        hidden, said = self._networks.forward(ids, np.asarray(state[0], np.float32), last)  # (M, P, V + G)
         scores = np.add.reduce(said[..., : self._size], 0) + self._bias[: self._size]
         asked = (
             said[..., self._size :].swapaxes(0, 1).reshape(len(scores), len(self._bias) - self._size)

@@ -1,4 +1,4 @@
-"""The routes."""
+"""The application and its routes."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from kammil.server import playground
 from kammil.server.api import completions, docs_page, errors, schemas, streaming, text_routes
 from kammil.server.api.errors import ApiError
 from kammil.server.metrics import Metrics
-from kammil.server.model_pool import Registry
-from kammil.server.security import Guard
-from kammil.server.settings import Serving
+from kammil.server.model_pool import ModelPool
+from kammil.server.security import SecurityMiddleware
+from kammil.server.settings import ServerSettings
 
 log = logging.getLogger("kammil.server")
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
+
+ModelName = Annotated[str | None, Query(max_length=1000, description="Name of a model; the first one by default.")]
 
 ROUTES = (
     "/v1/completions",
@@ -43,67 +45,67 @@ ROUTES = (
     "/docs",
     "/",
 )
-"""Those that are counted by name."""
-WRONG: dict[int | str, dict[str, Any]] = {
+"""Paths that metrics count by name; all others are counted together."""
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"model": schemas.ErrorResponse, "description": text}
     for status, text in {
-        400: "Something in the request is wrong.",
-        401: "The key is wrong or missing.",
-        403: "Not from here.",
-        404: "No such model.",
+        400: "The request is not valid.",
+        401: "The API key is wrong or missing.",
+        403: "Requests of this origin, or to this host name, are not allowed.",
+        404: "There is no model of that name.",
         413: "The body is too large.",
-        429: "Too many requests wait; see Retry-After.",
-        500: "The server failed.",
-        503: "The time for the request is over.",
+        429: "Too many requests are waiting; try again after Retry-After seconds.",
+        500: "The server failed; its log says why.",
+        503: "The request took too long, or its model is being opened.",
     }.items()
 }
 
-STREAMED: dict[int | str, dict[str, Any]] = {
+STREAM_RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "The completion; with `stream`, events whose data are pieces of it, then [DONE].",
+        "description": "The completion; with `stream`, server-sent events whose data are parts of it, then [DONE].",
         "content": {"text/event-stream": {"schema": {"type": "object", "properties": {"data": {"type": "string"}}}}},
     }
 }
 
 
-def create(settings: Serving) -> FastAPI:
-    """The application: nothing is opened before it starts."""
+def create(settings: ServerSettings) -> FastAPI:
+    """Create the application; it opens no model before it starts."""
     metrics = Metrics(ROUTES)
-    registry = Registry(settings, metrics.worked)
+    pool = ModelPool(settings, metrics.count_answered)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncGenerator[None]:
-        opening = asyncio.create_task(registry.open())
-        opening.add_done_callback(_say)
-        watching = asyncio.create_task(_watch(registry, metrics, workers=settings.workers > 1))
-        with _reloading(registry):
-            log.info("process %d serves %s", os.getpid(), ", ".join(registry.names))
+        opening = asyncio.create_task(pool.open())
+        opening.add_done_callback(_log_failure)
+        watching = asyncio.create_task(_supervise(pool, metrics, workers=settings.workers > 1))
+        with _reload_on_sighup(pool):
+            log.info("process %d serves %s", os.getpid(), ", ".join(pool.names))
             yield
         opening.cancel()
         watching.cancel()
-        registry.close()
+        pool.close()
 
     app = FastAPI(
         title="Kammil",
         version=version("kammil"),
-        description="Completes short texts. The routes under /v1 are those of OpenAI's API, and a few more.",
+        description="Completes short texts. /v1/completions and /v1/models are those of OpenAI's API.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
     )
-    app.state.registry = registry
+    app.state.pool = pool
     errors.install(app)
-    _completing(app, registry, settings)
-    _evaluating(app, registry)
-    _watching(app, registry, metrics)
-    page = _page(app)
-    app.add_middleware(Guard, settings=settings, metrics=metrics, page=page)
+    _add_model_routes(app, pool, settings)
+    _add_tokenizer_routes(app, pool)
+    _add_operator_routes(app, pool, metrics)
+    app.add_middleware(SecurityMiddleware, settings=settings, metrics=metrics, public=_add_playground(app))
     return app
 
 
 @contextmanager
-def _reloading(registry: Registry) -> Generator[None]:
-    """Read the folders again upon SIGHUP, where there is such a thing, and where signals come."""
+def _reload_on_sighup(pool: ModelPool) -> Generator[None]:
+    """Reload the models on SIGHUP, where that signal exists and this is the main thread, which alone receives
+    signals."""
     if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -111,7 +113,7 @@ def _reloading(registry: Registry) -> Generator[None]:
     running: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
-        task = asyncio.create_task(registry.reload())
+        task = asyncio.create_task(pool.reload())
         running.add(task)
         task.add_done_callback(running.discard)
 
@@ -122,138 +124,142 @@ def _reloading(registry: Registry) -> Generator[None]:
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-async def _watch(registry: Registry, metrics: Metrics, *, workers: bool) -> None:
-    """Look at the engines every second: another worker may be asked for the figures, and a model whose thread has ended
-    is opened anew.
+async def _supervise(pool: ModelPool, metrics: Metrics, *, workers: bool) -> None:
+    """Update the metrics every second, since another worker may be asked for them, and reopen models whose thread has
+    ended.
 
-    A worker whose supervisor has died ends as well: nobody could stop it any more.
+    A worker whose supervisor has died ends as well, since nothing could stop it any more.
     """
     parent = os.getppid()
     while True:
-        metrics.look(registry.served)
-        await registry.revive()
+        metrics.update(pool.loaded)
+        await pool.reopen_stopped()
         if workers and os.getppid() != parent:
             log.error("the supervisor has died, so this worker ends")
             signal.raise_signal(signal.SIGTERM)
         await asyncio.sleep(1)
 
 
-def _say(opening: asyncio.Task[Any]) -> None:
-    """Why a model did not open, in the log; requests for it are told the same."""
+def _log_failure(opening: asyncio.Task[Any]) -> None:
+    """Log why a model did not open; requests for it are told the same."""
     if not opening.cancelled() and (error := opening.exception()) is not None:
         log.error("%s", error)
 
 
-def _completing(app: FastAPI, registry: Registry, settings: Serving) -> None:
-    """What people's tools ask for."""
+def _add_model_routes(app: FastAPI, pool: ModelPool, settings: ServerSettings) -> None:
+    """Add the routes under `/v1`."""
 
-    @app.post("/v1/completions", response_model=schemas.CompletionResponse, responses=WRONG | STREAMED)
+    @app.post("/v1/completions", response_model=schemas.CompletionResponse, responses=ERROR_RESPONSES | STREAM_RESPONSE)
     async def complete(body: schemas.CompletionRequest, request: Request) -> Response:
-        """Complete a prompt."""
+        """Complete one prompt or several, as OpenAI's route of this name does."""
         async with AsyncExitStack() as stack:
-            served = await stack.enter_async_context(registry.use(body.model))
-            plan = await completions.plan(body, served, settings)
-            _prompted(settings, body.prompt)
+            loaded = await stack.enter_async_context(pool.use(body.model))
+            checked = await completions.check(body, loaded, settings)
+            _log_prompt(settings, body.prompt)
             if body.stream:
-                events = streaming.stream(plan, body.stream_options or schemas.StreamOptions(), stack.pop_all())
+                events = streaming.stream(checked, body.stream_options or schemas.StreamOptions(), stack.pop_all())
                 return EventSourceResponse(events, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-            return _json(await attended(request, completions.complete(plan)))
+            return _json_response(await while_connected(request, completions.complete(checked)))
 
-    @app.post("/v1/suggest", response_model=schemas.SuggestResponse, responses=WRONG)
+    @app.post("/v1/suggest", response_model=schemas.SuggestResponse, responses=ERROR_RESPONSES)
     async def suggest(body: schemas.SuggestRequest, request: Request) -> Response:
-        """Suggest the most probable next words, or endings of the word that is being typed."""
-        async with registry.use(body.model) as served:
-            _prompted(settings, body.prefix)
-            return _json(await attended(request, text_routes.suggest(body, served, settings)))
+        """Suggest the most probable next words, or endings of the word that is being typed; optionally ghost text."""
+        async with pool.use(body.model) as loaded:
+            _log_prompt(settings, body.prefix)
+            return _json_response(await while_connected(request, text_routes.suggest(body, loaded, settings)))
 
-    @app.post("/v1/score", response_model=schemas.ScoreResponse, responses=WRONG)
+    @app.post("/v1/score", response_model=schemas.ScoreResponse, responses=ERROR_RESPONSES)
     async def score(body: schemas.ScoreRequest, request: Request) -> Response:
-        """Score a text: the bits of each character, and what else was likely there."""
-        async with registry.use(body.model) as served:
-            _prompted(settings, body.text)
-            return _json(await attended(request, text_routes.score(body, served, settings)))
+        """Score a text: how many bits each character costs, and which characters were more likely in its place."""
+        async with pool.use(body.model) as loaded:
+            _log_prompt(settings, body.text)
+            return _json_response(await while_connected(request, text_routes.score(body, loaded, settings)))
 
-    @app.post("/v1/learn", response_model=schemas.LearnResponse, responses=WRONG)
+    @app.post("/v1/learn", response_model=schemas.LearnResponse, responses=ERROR_RESPONSES)
     async def learn(body: schemas.LearnRequest) -> Response:
-        """Teach the model a text, until it is forgotten or the server stops."""
-        async with registry.use(body.model) as served:
-            return _json(await text_routes.learn(body, served, settings))
+        """Teach the model a text. It knows the text until it is told to forget it, its folder is read again, or the
+        server stops; all clients benefit."""
+        async with pool.use(body.model) as loaded:
+            return _json_response(await text_routes.learn(body, loaded, settings))
 
-    @app.delete("/v1/learn", response_model=schemas.ForgetResponse, responses=WRONG)
+    @app.delete("/v1/learn", response_model=schemas.ForgetResponse, responses=ERROR_RESPONSES)
     async def forget(
-        model: Annotated[str | None, Query(max_length=1000)] = None,
-        session: Annotated[str | None, Query(max_length=200)] = None,
+        model: ModelName = None,
+        session: Annotated[
+            str | None, Query(max_length=200, description="Whose texts to forget; those of all clients by default.")
+        ] = None,
     ) -> Response:
-        """Forget what a session taught; without a session, all that any client taught."""
+        """Forget the texts that a session taught; without a session, the texts that any client taught."""
 
         async def work() -> schemas.ForgetResponse:
-            async with registry.use(model) as served:
-                return await text_routes.forget(session, served, settings)
+            async with pool.use(model) as loaded:
+                return await text_routes.forget(session, loaded, settings)
 
-        # What is to be forgotten is forgotten, whether or not somebody waits for the answer.
-        return _json(await asyncio.shield(asyncio.create_task(work())))
+        # Carried out to its end even if the client does not wait for the answer.
+        return _json_response(await asyncio.shield(asyncio.create_task(work())))
 
-    @app.get("/v1/models", response_model=schemas.ModelList, responses=WRONG)
+    @app.get("/v1/models", response_model=schemas.ModelList, responses=ERROR_RESPONSES)
     async def models() -> Response:
         """List the models of this server."""
-        return _json(schemas.ModelList(data=await asyncio.to_thread(registry.entries)))
+        return _json_response(schemas.ModelList(data=await asyncio.to_thread(pool.entries)))
 
-    @app.get("/v1/models/{model}", response_model=schemas.ModelEntry, responses=WRONG)
+    @app.get("/v1/models/{model}", response_model=schemas.ModelEntry, responses=ERROR_RESPONSES)
     async def model(model: str) -> Response:
         """Return one model."""
-        for entry in await asyncio.to_thread(registry.entries):
+        for entry in await asyncio.to_thread(pool.entries):
             if entry.id == model:
-                return _json(entry)
+                return _json_response(entry)
         raise ApiError(404, "there is no model of that name.", param="model", code="model_not_found")
 
 
-def _evaluating(app: FastAPI, registry: Registry) -> None:
-    """What evaluation harnesses ask for."""
+def _add_tokenizer_routes(app: FastAPI, pool: ModelPool) -> None:
+    """Add the routes that evaluation harnesses use."""
 
-    @app.get("/tokenizer_info", response_model=schemas.TokenizerInfo, responses=WRONG)
-    async def tokenizer_info(model: Annotated[str | None, Query(max_length=1000)] = None) -> Response:
-        """Describe the tokenizer, as evaluation harnesses ask for it."""
-        async with registry.use(model) as served:
-            return _json(text_routes.tokenizer_info(served))
+    @app.get("/tokenizer_info", response_model=schemas.TokenizerInfo, responses=ERROR_RESPONSES)
+    async def tokenizer_info(model: ModelName = None) -> Response:
+        """Return the names and numbers of the special tokens, and the size of the vocabulary."""
+        async with pool.use(model) as loaded:
+            return _json_response(text_routes.tokenizer_info(loaded))
 
-    @app.post("/tokenize", response_model=schemas.TokenizeResponse, responses=WRONG)
+    @app.post("/tokenize", response_model=schemas.TokenizeResponse, responses=ERROR_RESPONSES)
     async def tokenize(body: schemas.TokenizeRequest) -> Response:
-        """Convert a text, as the model sees it, to tokens."""
-        async with registry.use(body.model) as served:
-            return _json(await text_routes.tokenize(body, served))
+        """Normalise a text as the model does, and convert it to tokens."""
+        async with pool.use(body.model) as loaded:
+            return _json_response(await text_routes.tokenize(body, loaded))
 
-    @app.post("/detokenize", response_model=schemas.DetokenizeResponse, responses=WRONG)
+    @app.post("/detokenize", response_model=schemas.DetokenizeResponse, responses=ERROR_RESPONSES)
     async def detokenize(body: schemas.DetokenizeRequest) -> Response:
         """Convert tokens to text."""
-        async with registry.use(body.model) as served:
-            return _json(await text_routes.detokenize(body, served))
+        async with pool.use(body.model) as loaded:
+            return _json_response(await text_routes.detokenize(body, loaded))
 
 
-def _watching(app: FastAPI, registry: Registry, metrics: Metrics) -> None:
-    """What whoever runs a server asks for."""
+def _add_operator_routes(app: FastAPI, pool: ModelPool, metrics: Metrics) -> None:
+    """Add the routes that an operator uses."""
 
     @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
         """Return metrics for Prometheus: requests, errors, queue, tokens, times."""
-        metrics.look(registry.served)
-        content, media = await asyncio.to_thread(metrics.page)
+        metrics.update(pool.loaded)
+        content, media = await asyncio.to_thread(metrics.render)
         return Response(content, media_type=media)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> Response:
         """Describe all routes on one page."""
-        return HTMLResponse(docs_page.page(await asyncio.to_thread(app.openapi)), headers=dict(docs_page.HEADERS))
+        return HTMLResponse(docs_page.render(await asyncio.to_thread(app.openapi)), headers=dict(docs_page.HEADERS))
 
-    @app.get("/health", response_model=schemas.Health, responses={503: WRONG[503]})
+    @app.get("/health", response_model=schemas.Health, responses={503: ERROR_RESPONSES[503]})
     async def health() -> Response:
-        """Return 200 when requests are answered at once; 503 while the first model, or one that stopped, is opened."""
-        if not registry.ready:
+        """Return 200 if requests are answered at once, and 503 while the first model, or one that stopped, is being
+        opened."""
+        if not pool.ready:
             raise ApiError(503, "the model is being opened; try again in a second.", headers={"Retry-After": "1"})
-        return _json(schemas.Health())
+        return _json_response(schemas.Health())
 
 
-def _page(app: FastAPI) -> list[str]:
-    """The files of the playground; their paths."""
+def _add_playground(app: FastAPI) -> list[str]:
+    """Add the files of the playground; return their paths."""
 
     async def asset(request: Request) -> Response:
         found = playground.assets().get(request.url.path.removeprefix("/"))
@@ -266,22 +272,22 @@ def _page(app: FastAPI) -> list[str]:
     return [f"/{path}" for path in playground.assets()]
 
 
-def _prompted(settings: Serving, prompt: object) -> None:
-    """Leave a prompt in the log, if that was asked for."""
+def _log_prompt(settings: ServerSettings, prompt: object) -> None:
+    """Log a prompt, if the settings say so."""
     if settings.log_prompts:
         log.info("prompt: %r", prompt)
 
 
-def _json(answer: BaseModel | bytes) -> Response:
-    """Written by pydantic in one go, or written already; FastAPI would check it a second time."""
+def _json_response(answer: BaseModel | bytes) -> Response:
+    """Return a response with a JSON body. Pydantic writes it at once; FastAPI would validate it a second time."""
     body = answer if isinstance(answer, bytes) else answer.model_dump_json()
     return Response(body, media_type="application/json")
 
 
-async def attended(request: Request, work: Awaitable[Answer]) -> Answer:
-    """Do the work for as long as the client is there; `ApiError` for what goes wrong in it."""
+async def while_connected(request: Request, work: Awaitable[Result]) -> Result:
+    """Await the work while the client is connected; `ApiError` for anything that goes wrong."""
     doing = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
+    leaving = asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait((doing, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not doing.done():
@@ -290,8 +296,8 @@ async def attended(request: Request, work: Awaitable[Answer]) -> Answer:
     except (ApiError, KammilError):
         raise
     except Exception as error:
-        failed = errors.of(error)
-        if errors.is_news(error):
+        failed = errors.to_api_error(error)
+        if errors.should_log(error):
             log.error("a request failed", exc_info=error)
         raise failed from error
     finally:
@@ -302,7 +308,7 @@ async def attended(request: Request, work: Awaitable[Answer]) -> Answer:
             await leaving
 
 
-async def _left(request: Request) -> None:
-    """Returns when the client has."""
+async def _disconnected(request: Request) -> None:
+    """Wait until the client disconnects."""
     while (await request.receive())["type"] != "http.disconnect":
         pass

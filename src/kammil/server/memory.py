@@ -1,4 +1,4 @@
-"""Memory of the process."""
+"""Return free memory to the system."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import ctypes
 from contextlib import suppress
 
 
-def give_back() -> None:
-    """Give the system back what is free; takes a millisecond or two, and does nothing where memory is not the GNU
-    library's.
+def trim_heap() -> None:
+    """Return free memory of the heap to the system; takes a millisecond or two, and does nothing without the GNU C
+    library.
 
-    What a process keeps for good and what it needs for a moment lie side by side, so that the holes of the latter stay
-    with the process: after the tables of a model were unpacked 11 MB of 146, and some more every minute in a server.
+    Lasting and short-lived allocations lie side by side, so the gaps that the latter leave stay with the process: 11 of
+    146 MB after the tables of a model are unpacked, and more every minute in a server.
     """
     with suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -1,4 +1,4 @@
-"""The models of a server: those named when it was started, and no other; opened when they are first asked for."""
+"""Opens the models of a server, each when it is first used; only the folders that the settings name."""
 
 from __future__ import annotations
 
@@ -23,228 +23,230 @@ from kammil.language_model import AdaptiveModel
 from kammil.models.registry import FAMILIES
 from kammil.server.api import schemas
 from kammil.server.api.errors import ApiError
-from kammil.server.learnt_texts import Taught
-from kammil.server.scheduler import Call, Engine, Learning
-from kammil.server.settings import Serving, name_of
+from kammil.server.learnt_texts import LearntTexts
+from kammil.server.scheduler import EngineRequest, ModelUpdate, Scheduler
+from kammil.server.settings import ServerSettings, model_name
 
-SHARED = 64.0
-"""Megabytes of states that all clients without a session share."""
-EACH = 2.0
-"""Megabytes of states of one session: the last 170 characters that were typed, with the bundled model."""
-AGAIN = 30.0
-"""Seconds after which a stopped model that could not be opened anew is tried again, if nobody asks for it sooner."""
+SHARED_MEGABYTES = 64.0
+"""Megabytes of the state cache that all clients without a session share."""
+SESSION_MEGABYTES = 2.0
+"""Megabytes of one session's state cache: the last 170 characters that were typed, with the bundled model."""
+RETRY_SECONDS = 30.0
+"""Seconds until a stopped model that could not be reopened is tried again, unless a request tries it sooner."""
 
-Worked = Callable[["Served", Call[Any], int], None]
+OnAnswered = Callable[["LoadedModel", EngineRequest[Any], int], None]
 
 log = logging.getLogger("kammil.server")
 
 
-class Served:
-    """A model that is open, with its engine and what its clients have left.
+class LoadedModel:
+    """A model that is open, with its scheduler, the state caches of its sessions and the texts that clients taught it.
 
     Args:
-        name: what clients call it.
-        model: nobody else may use it.
-        settings: of the server.
-        worked: is told of every call that the engine has answered, and how many tokens were read for it.
+        name: the model's name for clients.
+        completer: the model; no other code may use it.
+        settings: those of the server.
+        on_answered: called after every request that the scheduler has answered, with the number of tokens read for it.
     """
 
-    def __init__(self, name: str, model: Completer, settings: Serving, worked: Worked) -> None:
-        """Start the engine."""
-        self._worked = worked
-        self.name, self.model = name, model
-        model.prefixes = StateCache(model.language_model, SHARED)
-        self.engine = Engine(model, rows=settings.rows)
-        self.learns = settings.learns and isinstance(model.language_model, AdaptiveModel)
-        self.taught = Taught(model)
-        self._most = settings.sessions
+    def __init__(self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered) -> None:
+        self._on_answered = on_answered
+        self.name, self.completer = name, completer
+        completer.prefixes = StateCache(completer.language_model, SHARED_MEGABYTES)
+        self.scheduler = Scheduler(completer, max_batch=settings.rows)
+        self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
+        self.learnt_texts = LearntTexts(completer)
+        self._max_sessions = settings.sessions
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
-        self.fingerprint = f"kammil-{version('kammil')}-{_digest(model)}"
-        """Another one whenever the same seed may give another text."""
-        self.users = 0
-        self.retired = False
-        model.character_classes  # noqa: B018  # made now, not by the first suggestion
+        self.fingerprint = f"kammil-{version('kammil')}-{_config_digest(completer)}"
+        """Changes whenever the same seed could give another text (OpenAI's `system_fingerprint`)."""
+        self.num_users = 0
+        self.replaced = False
+        completer.character_classes  # noqa: B018 # computed now, not by the first request for suggestions
 
-    def prefixes(self, session: str | None) -> StateCache:
-        """Where what a session typed is kept."""
-        if session is None or not self._most:
-            return self.model.prefixes
-        found = self._sessions.pop(session, None)
-        self._sessions[session] = found = StateCache(self.model.language_model, EACH) if found is None else found
-        while len(self._sessions) > self._most:
-            self._forget(self._sessions.popitem(last=False)[1])
-        return found
+    def state_cache(self, session: str | None) -> StateCache:
+        """Return the state cache of a session."""
+        if session is None or not self._max_sessions:
+            return self.completer.prefixes
+        cache = self._sessions.pop(session, None)
+        if cache is None:
+            cache = StateCache(self.completer.language_model, SESSION_MEGABYTES)
+        self._sessions[session] = cache  # the one used last
+        while len(self._sessions) > self._max_sessions:
+            self._clear_later(self._sessions.popitem(last=False)[1])
+        return cache
 
-    def _forget(self, prefixes: StateCache) -> None:
-        """Free states that nobody will ask for again; on the engine's thread, which may be at work with them."""
-        if not self.engine.alive:
-            prefixes.clear()
+    def _clear_later(self, state_cache: StateCache) -> None:
+        """Clear a cache that is no longer used, on the scheduler's thread, which may be working with it."""
+        if not self.scheduler.alive:
+            state_cache.clear()
             return
-        self.engine.submit(Learning(math.inf, prefixes.clear))
+        self.scheduler.submit(ModelUpdate(math.inf, state_cache.clear))
 
-    def worked(self, call: Call[Any], tokens: int) -> None:
-        """Count a call that the engine has answered."""
-        self._worked(self, call, tokens)
+    def count_answered(self, call: EngineRequest[Any], tokens: int) -> None:
+        """Report a request that the scheduler has answered."""
+        self._on_answered(self, call, tokens)
 
-    def release(self) -> None:
-        """End the engine of a model that was replaced, once nobody uses it."""
-        if self.retired and not self.users:
-            for prefixes in (self.model.prefixes, *self._sessions.values()):
-                self._forget(prefixes)
-            self.engine.close()
+    def close_if_unused(self) -> None:
+        """Close the scheduler of a model that was replaced, once no request uses it."""
+        if self.replaced and not self.num_users:
+            for state_cache in (self.completer.prefixes, *self._sessions.values()):
+                self._clear_later(state_cache)
+            self.scheduler.close()
 
 
-class Registry:
+class ModelPool:
     """Opens, finds and replaces models.
 
     Args:
-        settings: name the folders.
-        worked: see `Served`.
+        settings: those of the server.
+        on_answered: see `LoadedModel`.
     """
 
-    def __init__(self, settings: Serving, worked: Worked = lambda _served, _call, _tokens: None) -> None:
-        """Open nothing."""
-        self._worked = worked
+    def __init__(
+        self, settings: ServerSettings, on_answered: OnAnswered = lambda _loaded, _call, _tokens: None
+    ) -> None:
+        self._on_answered = on_answered
         self._settings = settings
-        self._folders = {name_of(folder): folder for folder in settings.folders}
-        self._open: dict[str, Served] = {}
-        self._opening: dict[str, asyncio.Task[Served]] = {}
-        self._revive_at = 0.0
-        self._reloading = asyncio.Lock()
-        self._stale = False
-        """Whether somebody has asked for a reading of the folders that has not begun."""
+        self._folders = {model_name(folder): folder for folder in settings.folders}
+        self._loaded: dict[str, LoadedModel] = {}
+        self._loading: dict[str, asyncio.Task[LoadedModel]] = {}
+        self._retry_at = 0.0
+        self._reload_lock = asyncio.Lock()
+        self._reload_requested = False
+        """Whether a reload was requested that has not begun."""
 
     @property
     def names(self) -> list[str]:
-        """Of all models; the first is the default."""
+        """Names of all models; the first is the default."""
         return list(self._folders)
 
     @property
     def ready(self) -> bool:
-        """Whether the first model is open, and the threads of all that are open run."""
-        return self.names[0] in self._open and all(served.engine.alive for served in self.served)
+        """Whether the first model is open, and the threads of all open models run."""
+        return self.names[0] in self._loaded and all(loaded.scheduler.alive for loaded in self.loaded)
 
     @property
-    def served(self) -> list[Served]:
-        """Models that are open."""
-        return list(self._open.values())
+    def loaded(self) -> list[LoadedModel]:
+        """The models that are open."""
+        return list(self._loaded.values())
 
     def entries(self) -> list[schemas.ModelEntry]:
-        """What is known of all models, without opening them."""
+        """Describe all models, without opening them."""
         return [_entry(name, folder, self._settings) for name, folder in self._folders.items()]
 
     @asynccontextmanager
-    async def use(self, name: str | None) -> AsyncGenerator[Served]:
-        """A model, for as long as the block lasts; `ApiError` if there is none of that name."""
-        served = await self.open(name)
-        served.users += 1
+    async def use(self, name: str | None) -> AsyncGenerator[LoadedModel]:
+        """Keep a model open for as long as the block lasts; `ApiError` if there is none of that name."""
+        loaded = await self.open(name)
+        loaded.num_users += 1
         try:
-            yield served
+            yield loaded
         finally:
-            served.users -= 1
-            served.release()
+            loaded.num_users -= 1
+            loaded.close_if_unused()
 
-    async def open(self, name: str | None = None) -> Served:
-        """Open a model, or find it open."""
+    async def open(self, name: str | None = None) -> LoadedModel:
+        """Return an open model, opening it first if necessary."""
         name = name or self.names[0]
         if name not in self._folders:
             known = ", ".join(self.names)
             raise ApiError(
                 404, f"there is no model of that name; there is: {known}.", param="model", code="model_not_found"
             )
-        if name in self._open and self._open[name].engine.alive:
-            return self._open[name]
-        if name not in self._opening:
-            self._opening[name] = asyncio.create_task(self._begin(name))
-        return await asyncio.shield(self._opening[name])
+        if name in self._loaded and self._loaded[name].scheduler.alive:
+            return self._loaded[name]
+        if name not in self._loading:
+            self._loading[name] = asyncio.create_task(self._open_new(name))
+        return await asyncio.shield(self._loading[name])
 
-    async def revive(self) -> None:
-        """Open models anew whose threads have ended; to be called now and then."""
-        for name, served in list(self._open.items()):
-            if served.engine.alive:
+    async def reopen_stopped(self) -> None:
+        """Reopen models whose threads have ended; to be called now and then."""
+        for name, loaded in list(self._loaded.items()):
+            if loaded.scheduler.alive:
                 continue
-            served.engine.bury()
-            if time.monotonic() < self._revive_at:
+            loaded.scheduler.fail_remaining()
+            if time.monotonic() < self._retry_at:
                 continue
             try:
                 await self.open(name)
-                log.info("opened %s anew", name)
+                log.info("reopened %s", name)
             except Exception as error:
-                self._revive_at = time.monotonic() + AGAIN
-                log.error("%s could not be opened anew: %s", name, error)
+                self._retry_at = time.monotonic() + RETRY_SECONDS
+                log.error("%s could not be reopened: %s", name, error)
 
     async def reload(self) -> None:
-        """Read the folders of all open models again; who is being answered keeps the old one until then.
+        """Read the folders of all open models again; requests at work keep the old model until they are answered.
 
-        One reading at a time: two at once would both replace the same model. Who asks meanwhile gets one more, since
-        the folders may have changed since they were read.
+        Reloads run one at a time, since two at once would both replace the same model. A reload that is requested while
+        another runs follows it, since the folders may have changed meanwhile.
         """
-        self._stale = True
-        async with self._reloading:
-            if not self._stale:  # they were read after this was asked for
+        self._reload_requested = True
+        async with self._reload_lock:
+            if not self._reload_requested:  # the folders were read after this request
                 return
-            self._stale = False
-            for name in [*self._open, *self._opening]:
+            self._reload_requested = False
+            for name in [*self._loaded, *self._loading]:
                 await self._replace(name)
 
     def close(self) -> None:
-        """End all engines."""
-        for served in self.served:
-            served.engine.close()
+        """Close all schedulers."""
+        for loaded in self.loaded:
+            loaded.scheduler.close()
 
-    async def _begin(self, name: str) -> Served:
+    async def _open_new(self, name: str) -> LoadedModel:
         """Open a model for the first time, or in the place of one whose thread has ended."""
         try:
-            stopped = self._open.get(name)
-            served = await self._load(name)
-            if stopped is not None:  # its thread has ended; what it was taught, the new one knows too
-                await asyncio.to_thread(served.taught.restore, stopped.taught)
-            self._open[name] = served
+            stopped = self._loaded.get(name)
+            loaded = await self._load(name)
+            if stopped is not None:  # its thread has ended; the new model learns the same texts
+                await asyncio.to_thread(loaded.learnt_texts.restore, stopped.learnt_texts)
+            self._loaded[name] = loaded
             if stopped is not None:
-                stopped.retired = True
-                stopped.release()
+                stopped.replaced = True
+                stopped.close_if_unused()
         finally:
-            del self._opening[name]
-        return served
+            del self._loading[name]
+        return loaded
 
     async def _replace(self, name: str) -> None:
-        """Put what a folder holds now in the place of a model; what goes wrong leaves it as it was."""
+        """Replace a model by what its folder holds now; if that fails, the model stays."""
         try:
             old = await self.open(name)
-            self._open[name] = await self._load(name)
+            self._loaded[name] = await self._load(name)
         except KammilError as error:
             log.error("%s stays as it was: %s", name, error)
         except Exception:
             log.exception("%s stays as it was", name)
         else:
-            old.retired = True
-            old.release()
+            old.replaced = True
+            old.close_if_unused()
             log.info("read %s again", name)
 
-    async def _load(self, name: str) -> Served:
-        """The model of a folder, with an engine of its own."""
+    async def _load(self, name: str) -> LoadedModel:
+        """Load a model and start its scheduler."""
         model = await asyncio.to_thread(load, self._folders[name])
-        served = Served(name, model, self._settings, self._worked)
-        # What lives as long as the server need not be looked through for garbage, 60 ms each time.
+        loaded = LoadedModel(name, model, self._settings, self._on_answered)
+        # The model lives as long as the server; searching it for garbage would take 60 ms each time.
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        return served
+        return loaded
 
 
-def _entry(name: str, folder: Path, settings: Serving) -> schemas.ModelEntry:
-    """What the small files of a folder say."""
+def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:
+    """Describe a model from the small files of its folder."""
     try:
         created = int((folders.locate(folder) / folders.MODEL).stat().st_mtime)
         description, metrics = folders.summary(folder)
-    except (OSError, KammilError):  # it has gone since, or is being replaced
+    except (OSError, KammilError):  # the folder was removed, or is being replaced
         created, description, metrics = 0, None, {}
     figures: dict[str, float | None] = {}
     model = metrics.get("validation", {}).get("model", {})
     for figure in ("bits_per_character", "top1", "target_top3"):
         figures[figure.removeprefix("target_")] = model.get(figure, {}).get("value")
     family = description.family if description is not None else ""
-    learns = settings.learns and family in FAMILIES and FAMILIES[family].can(AdaptiveModel)
+    learns = settings.learning_allowed and family in FAMILIES and FAMILIES[family].can(AdaptiveModel)
     card = schemas.Card(
         name=name,
         family=family,
@@ -257,8 +259,8 @@ def _entry(name: str, folder: Path, settings: Serving) -> schemas.ModelEntry:
     return schemas.ModelEntry(id=name, created=created, card=card)
 
 
-def _digest(model: Completer) -> str:
-    """Of what a model was made of, as far as its folder says."""
+def _config_digest(model: Completer) -> str:
+    """Hash a model's configuration; its weights follow from that."""
     if model.model is None:
         return "none"
     return hashlib.sha256(model.model.description.model_dump_json().encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""Start and supervise the server's processes; close connections over which nothing comes."""
+"""Start and supervise the server's processes; close connections that send no request."""
 
 from __future__ import annotations
 
@@ -22,33 +22,35 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from kammil.errors import OptionError
-from kammil.server.metrics import SHARED
-from kammil.server.settings import Serving
+from kammil.server.metrics import MULTIPROCESS_DIR
+from kammil.server.settings import ServerSettings
 
-SWITCH = 0.001
-"""Seconds after which the event loop takes over from an engine's thread, or the other way; Python's own 5 ms is as long
-as a whole completion takes."""
+SWITCH_SECONDS = 0.001
+"""Seconds after which the event loop and a scheduler's thread give way to each other. Python's default, 5 ms, is as
+long as a whole completion takes."""
+HEADER_SECONDS = 20.0
+"""Seconds from the opening of a connection to the end of its first request's head."""
 
 log = logging.getLogger("kammil.server")
 
 
-def run(settings: Serving) -> None:
-    """Serve until told to stop; `OptionError` where nobody may listen.
+def run(settings: ServerSettings) -> None:
+    """Serve until told to stop; `OptionError` if nothing can listen on the address.
 
-    SIGTERM and Ctrl-C let what is being answered come to its end; SIGHUP reads the model folders again.
+    SIGTERM and Ctrl-C let requests at work finish; SIGHUP reads the model folders again.
     """
     listening = listen(settings)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     config = uvicorn.Config(
         "kammil.server.run:application",
         factory=True,
-        http=Patient,
+        http=HeaderTimeoutProtocol,
         ws="none",
         workers=settings.workers,
-        log_config=_logging(),
+        log_config=_log_config(),
         access_log=settings.access_log,
         server_header=False,
-        timeout_graceful_shutdown=int(settings.seconds) + 5,
+        timeout_graceful_shutdown=int(settings.timeout) + 5,
         timeout_worker_healthcheck=15,
     )
     with tempfile.TemporaryDirectory(prefix="kammil-") as folder:
@@ -61,40 +63,42 @@ def run(settings: Serving) -> None:
             with contextlib.suppress(KeyboardInterrupt):
                 uvicorn.Server(config).run(sockets=[listening])
             return
-        os.environ[SHARED] = folder
+        os.environ[MULTIPROCESS_DIR] = folder
         listening.set_inheritable(True)
         Supervisor(config, sockets=[listening]).run()
 
 
 def application() -> Any:
-    """The application of one process, from the settings that `run` left; a worker calls this."""
+    """Build the application of one process from the settings that `run` passed; uvicorn calls this in every worker."""
     from kammil.server.app import create
 
-    sys.setswitchinterval(SWITCH)
-    return create(Serving.from_environment())
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return create(ServerSettings.from_environment())
 
 
 class Supervisor(Multiprocess):
-    """Starts workers, replaces those that die or hang, and passes SIGHUP on, upon which each reads its models again."""
+    """Starts workers, replaces those that die or hang, and passes SIGHUP on, on which each reads its models again."""
 
     def keep_subprocess_alive(self) -> None:
-        """Replace the dead, and take what they were doing out of the figures."""
+        """Replace dead workers, and remove their gauges from the metrics."""
         for process in self.processes:
-            process.ping = partial(_answers, process)
+            process.ping = partial(_responds, process)
             if not process.process.is_alive() and process.pid is not None:
-                mark_process_dead(process.pid, os.environ[SHARED])
+                mark_process_dead(process.pid, os.environ[MULTIPROCESS_DIR])
         super().keep_subprocess_alive()
 
     def handle_hup(self) -> None:
-        """Uvicorn would replace the workers one by one; their connections need not be closed for this."""
+        """Pass SIGHUP on. Uvicorn would restart the workers one by one, which would close their connections for
+        nothing."""
         for process in self.processes:
             if process.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGHUP)
 
 
-def _answers(process: Process, timeout: float = 5) -> bool:
-    """Whether a worker answers the supervisor. Uvicorn itself waits as long for one that dies as for one that hangs."""
+def _responds(process: Process, timeout: float = 5) -> bool:
+    """Whether a worker answers a ping. Uvicorn's own check waits the whole time-out for a worker that has died
+    meanwhile."""
     try:
         process.parent_conn.send(b"ping")
         wait([process.parent_conn, process.process.sentinel], timeout)
@@ -103,53 +107,50 @@ def _answers(process: Process, timeout: float = 5) -> bool:
         return False
 
 
-def listen(settings: Serving) -> socket.socket:
-    """A listening socket; uvicorn would leave with a traceback where it cannot have one."""
+def listen(settings: ServerSettings) -> socket.socket:
+    """Open a listening socket; `OptionError` where uvicorn would exit with a traceback."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # Named TCP: asyncio sends small pieces at once (TCP_NODELAY) on such sockets alone. On others the body of an answer
-    # waits 40 ms for the client to acknowledge its head.
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that name it. Otherwise the body of an
+    # answer waits 40 ms until the client has acknowledged the head.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((settings.host, settings.port))
-        made.listen(2048)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
     except OSError as error:
-        made.close()
+        listener.close()
         raise OptionError(
-            f"nobody can listen on {settings.host} port {settings.port} ({error.strerror or error}); "
+            f"cannot listen on {settings.host} port {settings.port} ({error.strerror or error}); "
             "give another --host or --port."
         ) from error
-    return made
+    return listener
 
 
-def _logging() -> dict[str, Any]:
-    """Uvicorn's log, all of it on stderr, and ours."""
-    made = copy.deepcopy(LOGGING_CONFIG)
-    made["handlers"]["access"]["stream"] = "ext://sys.stderr"
-    made["loggers"]["kammil"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
-    made["loggers"]["uvicorn.error"] = {"level": "WARNING"}
-    return made
+def _log_config() -> dict[str, Any]:
+    """Return uvicorn's log configuration, with everything on stderr, and Kammil's own logger."""
+    config = copy.deepcopy(LOGGING_CONFIG)
+    config["handlers"]["access"]["stream"] = "ext://sys.stderr"
+    config["loggers"]["kammil"] = {"handlers": ["default"], "level": "INFO", "propagate": False}
+    config["loggers"]["uvicorn.error"] = {"level": "WARNING"}
+    return config
 
-
-HEAD = 20.0
-"""Seconds from the opening of a connection to the end of its first request's head."""
 
 _Uvicorn = cast(Any, AutoHTTPProtocol)
 
 
-class Patient(_Uvicorn):
-    """Uvicorn's protocol, which waits only so long for the first request."""
+class HeaderTimeoutProtocol(_Uvicorn):
+    """Uvicorn's protocol, which closes a connection whose first request does not come in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Begin to wait."""
+        """Start the timer."""
         super().connection_made(transport)
-        self._waiting = self.loop.call_later(HEAD, self._give_up)
+        self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing to wait for any more."""
-        self._waiting.cancel()
+        """Stop the timer."""
+        self._timer.cancel()
         super().connection_lost(exc)
 
-    def _give_up(self) -> None:
+    def _close_if_idle(self) -> None:
         if self.cycle is None and not self.transport.is_closing():
             self.transport.close()

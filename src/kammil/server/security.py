@@ -1,8 +1,12 @@
-"""What stands before every route: who may ask, how much, and for how long.
+"""The middleware before all routes: checks host, origin and API key, bounds queue and time, and counts every request.
 
-A server on one's own machine can be reached by every page that the browser shows. A page of a foreign origin names
-itself, and is refused. One that has its own name point here (DNS rebinding) is of "our" origin, but asks under a name
-that is not ours, and is refused too.
+Any page that a browser shows can send requests to a server on the same machine. A page of another origin names its
+origin, and is refused. A page whose own name was made to point to this machine (DNS rebinding) counts as the same
+origin, but its requests carry a host name that is not this server's, and are refused too.
+
+Starlette's middlewares do not replace this. `TrustedHostMiddleware` compares with a list of names, and so cannot allow
+every IP address. `CORSMiddleware` only tells the browser which answers a page may read: a foreign page's POST would
+still reach the routes. So both checks would stay, and refusals would lose their JSON form and their advice.
 """
 
 from __future__ import annotations
@@ -14,8 +18,7 @@ import ipaddress
 import logging
 import socket
 import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,47 +26,40 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kammil.server.api import errors
 from kammil.server.api.errors import ApiError, busy
 from kammil.server.metrics import Metrics
-from kammil.server.settings import Serving
+from kammil.server.request_body import BODY_SECONDS, BodyReader, replay
+from kammil.server.settings import ServerSettings
 
-SLOW = 15.0
-"""Seconds in which a body must have come."""
-GRACE = 15.0
-"""Seconds beyond a request's time in which a slow client must have taken its answer."""
-DRAINED, DRAINING = 1 << 26, 1.0
-"""Bytes and seconds of a body that is too large which are still taken, and thrown away: a client that sends all before
-it reads would see a broken connection in place of the answer."""
-HELD = 64
-"""Largest bodies that may be on their way at once, all of them together."""
-OPEN = frozenset({"/health", "/docs", "/openapi.json"})
-"""Besides the page, what needs no key."""
+ANSWER_SECONDS = 15.0
+"""Seconds beyond a request's time in which a slow client must have received its answer."""
+PUBLIC_PATHS = frozenset({"/health", "/docs", "/openapi.json"})
+"""Paths that need no key, besides those of the page."""
 
 log = logging.getLogger("kammil.server")
 
 
-class Guard:
-    """Answers what must not reach the routes, and counts all the rest.
+class SecurityMiddleware:
+    """Refuses requests that must not reach the routes, passes the others on, and counts all of them.
 
     Args:
         app: the routes.
-        settings: of the server.
-        metrics: where requests are counted.
-        page: paths of the page's files, which need no key.
+        settings: those of the server.
+        metrics: counts the requests.
+        public: paths of the page's files, which need no key.
     """
 
-    def __init__(self, app: ASGIApp, settings: Serving, metrics: Metrics, page: Collection[str]) -> None:
-        """Nobody has asked."""
+    def __init__(self, app: ASGIApp, settings: ServerSettings, metrics: Metrics, public: Collection[str]) -> None:
         self._app, self._settings, self._metrics = app, settings, metrics
-        self._open = OPEN | set(page)
-        names = {"localhost", socket.gethostname().lower(), settings.host.lower()}
-        self._names = names | {name.lower() for name in settings.hosts}
+        self._public = PUBLIC_PATHS | set(public)
+        hosts = ("localhost", socket.gethostname(), settings.host, *settings.hosts)
+        self._hosts = {host.lower() for host in hosts}
         self._origins = {origin.rstrip("/").lower() for origin in settings.origins}
         self._key = _digest(settings.api_key.encode()) if settings.api_key else None
-        self._working = 0
-        self._held = 0
-        """Bytes of bodies that are on their way."""
+        self._bodies = BodyReader(settings.max_body)
+        self._active = 0
+        """Number of requests at work or waiting in the schedulers' queues."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; anything but HTTP goes its way."""
+        """Handle an HTTP request; anything else is passed on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -76,7 +72,7 @@ class Guard:
         else:
             extra += [(b"cross-origin-resource-policy", b"same-origin")]
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status, started
             if message["type"] == "http.response.start":
                 status, started = message["status"], True
@@ -84,38 +80,38 @@ class Guard:
                 message["headers"] = [*message["headers"], *(pair for pair in extra if pair[0] not in given)]
             await send(message)
 
+        async def refuse(error: ApiError) -> None:
+            await error.response()(scope, receive, send_with_headers)
+
         try:
-            async with asyncio.timeout(self._settings.seconds + SLOW + GRACE):
-                await self._admit(scope, headers, origin, receive, answer)
+            async with asyncio.timeout(self._settings.timeout + BODY_SECONDS + ANSWER_SECONDS):
+                await self._check(scope, headers, origin, receive, send_with_headers)
         except ApiError as error:
-            await error.response()(scope, receive, answer)
-        except TimeoutError:
-            log.warning("%s took too long, and was cut off", scope["path"])
+            await refuse(error)
+        except TimeoutError as error:
+            log.warning("%s took too long and was cut off", scope["path"])
             if not started:
-                await ApiError(503, "the time for this request is over.", code="timeout").response()(
-                    scope, receive, answer
-                )
+                await refuse(errors.to_api_error(error))
         except Exception as error:
             if started:
                 raise
             log.error("a request failed", exc_info=error)
-            await errors.of(error).response()(scope, receive, answer)
+            await refuse(errors.to_api_error(error))
         finally:
-            self._metrics.answered(scope, status, time.monotonic() - begun)
+            self._metrics.count_request(scope, status, time.monotonic() - begun)
 
-    async def _admit(self, scope: Scope, headers: dict[str, str], origin: str, receive: Receive, send: Send) -> None:
-        """Check a request and hand it on; `ApiError` if it is refused."""
+    async def _check(self, scope: Scope, headers: Mapping[str, str], origin: str, receive: Receive, send: Send) -> None:
+        """Check a request and pass it on; `ApiError` if it is refused."""
         host = headers.get("host", "")
-        if not self._ours(host):
-            raise ApiError(403, f"this server is not called {host[:100]!r}; name it with --allow-host.")
-        foreign = bool(origin) and origin not in self._origins and _split(origin).netloc != host.lower()
+        if not self._is_own_host(host):
+            raise ApiError(403, f"{host[:100]!r} is not a name of this server; add it with --allow-host.")
+        foreign = bool(origin) and origin not in self._origins and _parse_url(origin).netloc != host.lower()
         if foreign or (not origin and headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"):
-            raise ApiError(403, f"pages of {origin[:100]!r} may not ask here; name the origin with --allow-origin.")
+            raise ApiError(403, f"pages of {origin[:100]!r} are not allowed here; add the origin with --allow-origin.")
         if scope["method"] == "OPTIONS" and origin in self._origins and "access-control-request-method" in headers:
-            await self._preflight(send)
+            await _answer_preflight(send)
             return
-        path = scope["path"]
-        if self._key is not None and path not in self._open and not self._knows(headers.get("authorization", "")):
+        if self._key is not None and scope["path"] not in self._public and not self._has_key(headers):
             raise ApiError(
                 401,
                 "the API key is wrong or missing; send it as: Authorization: Bearer KEY",
@@ -125,21 +121,21 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        body = await self._body(headers, receive)
-        if self._working >= self._settings.waiting:
+        body = await self._bodies.read(headers, receive)
+        if self._active >= self._settings.queue:
             raise busy()
-        self._working += 1
+        self._active += 1
         try:
-            await self._app(scope, _replayed(body, receive), send)
+            await self._app(scope, replay(body, receive), send)
         finally:
-            self._working -= 1
+            self._active -= 1
 
-    def _ours(self, host: str) -> bool:
-        """Whether a header `Host` names this server: one of its names, or any address, which no name can point to."""
-        name = _split(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
+    def _is_own_host(self, host: str) -> bool:
+        """Whether a `Host` header names this server: one of its names, or any IP address, which no name points to."""
+        name = _parse_url(f"//{host}").hostname if host and "/" not in host and "@" not in host else None
         if name is None:
             return False
-        if name in self._names:
+        if name in self._hosts:
             return True
         try:
             ipaddress.ip_address(name)
@@ -147,93 +143,33 @@ class Guard:
             return False
         return True
 
-    def _knows(self, authorization: str) -> bool:
-        """Whether a client knows the key; it takes as long for a wrong one, however wrong."""
-        scheme, _, key = authorization.partition(" ")
+    def _has_key(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request carries the API key. Any wrong key takes the same time to compare."""
+        scheme, _, key = headers.get("authorization", "").partition(" ")
         assert self._key is not None
         return hmac.compare_digest(_digest(key.strip().encode("latin-1")), self._key) and scheme.lower() == "bearer"
 
-    async def _preflight(self, send: Send) -> None:
-        """Tell a browser what pages of an origin that may ask may send."""
-        headers = [
-            (b"access-control-allow-methods", b"GET, POST, DELETE"),
-            (b"access-control-allow-headers", b"authorization, content-type"),
-            (b"access-control-max-age", b"600"),
-            (b"content-length", b"0"),
-        ]
-        await send({"type": "http.response.start", "status": 204, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
 
-    async def _body(self, headers: dict[str, str], receive: Receive) -> bytes:
-        """The whole body; `ApiError` for one that is too large, or too slow."""
-        most = self._settings.body
-        length = headers.get("content-length", "0")
-        if length.isdigit() and int(length[:20]) > most:
-            if "expect" not in headers:  # else the client waits to be told
-                await _drain(receive)
-            raise _large(most)
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(SLOW):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise ApiError(499, "the client has left.")
-                    part = message.get("body", b"")
-                    parts.append(part)
-                    size += len(part)
-                    self._held += len(part)
-                    if size > most:
-                        await _drain(receive)
-                        raise _large(most)
-                    if self._held > HELD * most:
-                        raise busy()
-                    if not message.get("more_body", False):
-                        return b"".join(parts)
-        except TimeoutError as error:
-            raise ApiError(408, f"the body did not come within {SLOW:.0f} seconds.") from error
-        finally:
-            self._held -= size
+async def _answer_preflight(send: Send) -> None:
+    """Tell a browser which methods and headers pages of an allowed origin may use."""
+    headers = [
+        (b"access-control-allow-methods", b"GET, POST, DELETE"),
+        (b"access-control-allow-headers", b"authorization, content-type"),
+        (b"access-control-max-age", b"600"),
+        (b"content-length", b"0"),
+    ]
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
-async def _drain(receive: Receive) -> None:
-    """Throw away the rest of a body, as far as it is worth it."""
-    size = 0
-    with suppress(TimeoutError):
-        async with asyncio.timeout(DRAINING):
-            while size < DRAINED:
-                message = await receive()
-                if not message.get("more_body", False):
-                    return
-                size += len(message.get("body", b""))
-
-
-def _split(url: str) -> SplitResult:
-    """The parts of an address; none of one that cannot be, such as `http://[`."""
+def _parse_url(url: str) -> SplitResult:
+    """Split an address into its parts; they are empty if it is malformed, such as `http://[`."""
     try:
         return urlsplit(url)
     except ValueError:
         return urlsplit("")
 
 
-def _large(most: int) -> ApiError:
-    # What is left of the body may be unread, so the connection cannot be used again.
-    return ApiError(413, f"the body has more than {most} bytes; send less at a time.", headers={"Connection": "close"})
-
-
 def _digest(key: bytes) -> bytes:
-    """Of one length whatever the key's, so that comparing tells nothing of it."""
+    """Hash a key, so that all keys compared have the same length."""
     return hashlib.sha256(key).digest()
-
-
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The body that was read, and then whatever comes."""
-    left = [body]
-
-    async def replay() -> Message:
-        if left:
-            return {"type": "http.request", "body": left.pop(), "more_body": False}
-        return await receive()
-
-    return replay

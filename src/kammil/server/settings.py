@@ -1,4 +1,4 @@
-"""What a server is started with: checked, frozen, and handed to its workers as JSON."""
+"""The settings of a server: checked, frozen, and passed to its workers as JSON."""
 
 from __future__ import annotations
 
@@ -12,91 +12,91 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError
-from kammil.server.scheduler.scheduler import ROWS
+from kammil.server.scheduler.scheduler import MAX_BATCH
 
 VARIABLE = "KAMMIL_SERVING"
 """Environment variable in which workers find the settings."""
 PORT = 8000
-"""That of most servers with this API."""
+"""The port that most servers with an OpenAI-compatible API use."""
 
 
-class Serving(BaseModel):
-    """Which models are served, where, to whom, and how much one request may ask."""
+class ServerSettings(BaseModel):
+    """Which models are served, where, to whom, and how much one request may ask for."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folders: tuple[Path, ...] = (Path("levantine"),)
-    """Model folders or names of bundled models; nothing else is ever opened. The first answers who names none."""
+    """Model folders or names of bundled models; no other folder is ever opened. The first is the default model."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(default=PORT, ge=0, le=65_535)
-    """0 takes a free one."""
+    """Port to listen on; 0 takes a free one."""
     workers: int = Field(default=1, ge=1, le=64)
-    """Processes; each has the models to itself."""
+    """Number of processes; each opens the models for itself."""
     api_key: str | None = Field(default=None, min_length=1)
-    """Without it nobody may ask for anything but the page and /health."""
+    """Key that every request must carry, except for the page, `/docs` and `/health`; None asks for no key."""
     origins: tuple[str, ...] = ()
-    """Foreign origins whose pages may ask, such as `https://example.org`."""
+    """Foreign origins whose pages may send requests, such as `https://example.org`."""
     hosts: tuple[str, ...] = ()
-    """Names of this server, beside localhost, its address and the machine's name."""
-    rows: int = Field(default=ROWS, ge=1, le=1024)
-    """Texts stepped in one call at most; 1 switches micro-batching off."""
-    waiting: int = Field(default=256, ge=1, le=100_000)
-    """Requests at work or in the queue at most; one more is answered with 429."""
-    seconds: float = Field(default=30.0, gt=0, le=86_400, allow_inf_nan=False)
-    """Of one request at most; what is written by then is the answer."""
+    """Further host names under which the server answers, besides localhost, its address and the machine's name."""
+    rows: int = Field(default=MAX_BATCH, ge=1, le=1024)
+    """Most texts that are stepped in one call; 1 switches micro-batching off."""
+    queue: int = Field(default=256, ge=1, le=100_000)
+    """Most requests at work or waiting; a further one is answered with 429."""
+    timeout: float = Field(default=30.0, gt=0, le=86_400, allow_inf_nan=False)
+    """Seconds for one request; a completion that takes longer is cut off, other requests are answered with 503."""
     max_tokens: int = Field(default=2048, ge=1, le=100_000)
-    """Characters of one completion at most."""
-    body: int = Field(default=1 << 20, ge=1024, le=1 << 30)
-    """Bytes of a request at most; more is answered with 413."""
-    answer: int = Field(default=500_000, ge=1000, le=100_000_000)
-    """Tokens and alternatives of one answer at most: (echoed prompt + max_tokens) x n x (1 + logprobs)."""
+    """Most characters of one completion."""
+    max_body: int = Field(default=1 << 20, ge=1024, le=1 << 30)
+    """Most bytes of a request's body; a larger one is answered with 413."""
+    max_answer: int = Field(default=500_000, ge=1000, le=100_000_000)
+    """Most tokens and alternatives of one answer: (echoed prompt + max_tokens) x n x (1 + logprobs)."""
     sessions: int = Field(default=256, ge=0, le=100_000)
-    """Clients whose texts are kept apart at most, of each model; those heard of longest ago go first."""
+    """Most sessions per model that have a state cache of their own; the one unused for longest is dropped first."""
     learn: bool | None = None
-    """Whether clients may teach the models texts; None allows it where only this machine can reach the server."""
+    """Whether clients may teach the models texts; None allows it if only this machine can reach the server."""
     access_log: bool = True
-    """Whether every request leaves a line in the log: address, method, path, status."""
+    """Whether every request is logged: address, method, path, status."""
     log_prompts: bool = False
-    """Whether prompts may stand in the log."""
+    """Whether prompts are logged."""
 
     @classmethod
     def of(cls, **options: object) -> Self:
-        """Checked settings; `OptionError` with one sentence for the first that is wrong."""
+        """Check options, of which None means the default; `OptionError` with one sentence names the first that is
+        wrong."""
         try:
-            made = cls.model_validate({name: value for name, value in options.items() if value is not None})
+            settings = cls.model_validate({name: value for name, value in options.items() if value is not None})
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
-            option = _OPTIONS.get(name, name)
-            raise OptionError(f"{option} is {first['input']!r}, but it must be {_REASONS[name]}.") from error
-        names = [name_of(folder) for folder in made.folders]
+            raise OptionError(f"{name} is {first['input']!r}, but it must be {_REASONS[name]}.") from error
+        names = [model_name(folder) for folder in settings.folders]
         for name in names:
             if names.count(name) > 1:
                 raise OptionError(f"two models are called {name!r}; rename one of the folders.")
-        if made.workers > 1 and made.learn:
-            raise OptionError("what one worker learns the others do not know; give --workers 1 or leave --learn out.")
-        return made
+        if settings.workers > 1 and settings.learn:
+            raise OptionError("what one worker learns, the others do not know; give --workers 1 or leave --learn out.")
+        return settings
 
     @property
-    def learns(self) -> bool:
-        """Whether texts may be taught."""
-        return self.workers == 1 and (self.learn if self.learn is not None else _loopback(self.host))
+    def learning_allowed(self) -> bool:
+        """Whether clients may teach the models texts."""
+        return self.workers == 1 and (self.learn if self.learn is not None else _is_loopback(self.host))
 
     @property
     def warning(self) -> str | None:
-        """What whoever starts the server should hear of it; None if there is nothing."""
-        if self.api_key is not None or _loopback(self.host):
+        """Warning to log when the server starts; None if there is nothing to warn of."""
+        if self.api_key is not None or _is_loopback(self.host):
             return None
-        return f"whoever can reach {self.host} may ask, since no key is asked for; set one as KAMMIL_API_KEY."
+        return f"anyone who can reach {self.host} can use this server without a key; set one as KAMMIL_API_KEY."
 
     def to_environment(self) -> None:
-        """Leave the settings to processes that this one starts."""
+        """Pass the settings to the processes that this one starts."""
         os.environ[VARIABLE] = self.model_dump_json()
 
     @classmethod
     def from_environment(cls) -> Self:
-        """The settings that the parent left."""
+        """Read the settings that the parent process passed."""
         return cls.model_validate_json(os.environ[VARIABLE])
 
 
@@ -110,11 +110,11 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "origins": "a list of origins, such as https://example.org",
         "hosts": "a list of names",
         "rows": "a whole number from 1 to 1024",
-        "waiting": "a whole number of at least 1",
-        "seconds": "a number of seconds above 0, such as 30",
+        "queue": "a whole number of at least 1",
+        "timeout": "a number of seconds above 0, such as 30",
         "max_tokens": "a whole number from 1 to 100000",
-        "body": "a whole number of bytes from 1024 to 1073741824",
-        "answer": "a whole number from 1000 to 100000000",
+        "max_body": "a whole number of bytes from 1024 to 1073741824",
+        "max_answer": "a whole number from 1000 to 100000000",
         "sessions": "a whole number from 0 to 100000",
         "learn": "yes or no",
         "access_log": "yes or no",
@@ -122,18 +122,13 @@ _REASONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_OPTIONS: Mapping[str, str] = MappingProxyType(
-    {"waiting": "queue", "seconds": "timeout", "body": "max_body", "answer": "max_answer"}
-)
-"""What the command line calls a setting, where it is shorter there."""
 
-
-def name_of(folder: Path) -> str:
-    """What clients call the model of a folder: its last part."""
+def model_name(folder: Path) -> str:
+    """Return the name of a folder's model for clients: the last part of the path."""
     return folder.name or folder.resolve().name
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address."""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -1,4 +1,4 @@
-"""Large answers: the same JSON as of small ones, made beside the event loop, and bounded."""
+"""Large responses: the same JSON as pydantic writes, built off the event loop, and bounded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tests.server.conftest import Running, until
 from kammil.server.api import bodies
 from kammil.server.api.schemas import Choice, CompletionResponse, Logprobs
 from kammil.server.app import create
-from kammil.server.settings import Serving
+from kammil.server.settings import ServerSettings
 
-pytest.importorskip("openai")  # it brings the client that this needs
+pytest.importorskip("openai")  # it installs httpx, which TestClient needs
 from starlette.testclient import TestClient
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -36,14 +36,14 @@ def logprobs(tokens: Sequence[tuple[str, float | None, dict[str, float] | None, 
 
 
 @given(st.lists(st.tuples(TEXTS, st.lists(TOKENS, max_size=3)), max_size=3), TEXTS)
-def test_piece_by_piece_is_what_pydantic_writes(texts: list[tuple[str, list[Any]]], name: str) -> None:
+def test_chunks_make_the_json_that_pydantic_writes(texts: list[tuple[str, list[Any]]], name: str) -> None:
     choices = [Choice(text=text, index=i) for i, (text, _) in enumerate(texts)]
     made = [
-        bodies.choice(choice, *(bodies.lists(logprobs(part)) for part in parts))
+        bodies.choice_json(choice, *(bodies.logprobs_json(logprobs(part)) for part in parts))
         for choice, (_, parts) in zip(choices, texts, strict=True)
     ]
     whole = CompletionResponse(id=name, created=1, model=name, system_fingerprint="a", choices=[])
-    got = bodies.filled(whole, "choices", b",".join(made))
+    got = bodies.insert_items(whole, "choices", b",".join(made))
     for choice, (_, parts) in zip(choices, texts, strict=True):
         choice.logprobs = logprobs([token for part in parts for token in part]) if parts else None
     whole.choices = choices
@@ -51,16 +51,16 @@ def test_piece_by_piece_is_what_pydantic_writes(texts: list[tuple[str, list[Any]
 
 
 def test_a_long_list_is_written_whole() -> None:
-    many = [("ا", -1.5, {"ا": -1.5, "ب": -math.inf}, i) for i in range(3 * bodies.PIECE + 1)]
-    got = json.loads(bodies.choice(Choice(text="", index=0), bodies.lists(logprobs(many))))["logprobs"]
+    many = [("ا", -1.5, {"ا": -1.5, "ب": -math.inf}, i) for i in range(3 * bodies.CHUNK + 1)]
+    got = json.loads(bodies.choice_json(Choice(text="", index=0), bodies.logprobs_json(logprobs(many))))["logprobs"]
     assert got["text_offset"] == list(range(len(many)))
     assert got["top_logprobs"] == [{"ا": -1.5, "ب": None}] * len(many)
 
 
-def test_what_is_large_is_made_in_another_thread() -> None:
+def test_large_results_are_built_in_another_thread() -> None:
     async def main() -> tuple[int, int]:
-        return await bodies.aside(bodies.SMALL, threading.get_ident), await bodies.aside(
-            bodies.SMALL + 1, threading.get_ident
+        return await bodies.run_off_loop(bodies.MAX_INLINE, threading.get_ident), await bodies.run_off_loop(
+            bodies.MAX_INLINE + 1, threading.get_ident
         )
 
     small, large = asyncio.run(main())
@@ -84,12 +84,12 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
         return call
 
     calls: set[str] = set()
-    application = create(Serving.of(folders=(folder_of("ngram"),)))
+    application = create(ServerSettings.of(folders=(folder_of("ngram"),)))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
-        (served,) = application.state.registry.served
-        monkeypatch.setattr(served.model, "normalise", watched("normalise", served.model.normalise))
-        for name in ("lists", "items"):
+        (loaded,) = application.state.pool.loaded
+        monkeypatch.setattr(loaded.completer, "normalise", watched("normalise", loaded.completer.normalise))
+        for name in ("logprobs_json", "items_json"):
             monkeypatch.setattr(bodies, name, watched(name, getattr(bodies, name)))
         text = "شو حلو " * 800
         asked = {"prompt": text, "echo": True, "logprobs": 5, "max_tokens": 0, "n": 2}
@@ -103,7 +103,7 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
         ]
         for path, body in asks:
             assert client.post(path, json=body).status_code == 200
-    assert not on_the_loop and calls == {"normalise", "lists", "items"}
+    assert not on_the_loop and calls == {"normalise", "logprobs_json", "items_json"}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_event_loop_neither_reads_nor_writes_what_is_large(
         ("/v1/completions", {"prompt": "ا", "logprobs": 20, "n": 128, "max_tokens": 2000}, "logprobs"),
         ("/v1/completions", {"prompt": "ا" * 5000, "echo": True, "n": 128}, "n"),
         ("/v1/score", {"text": "ا" * 20_000, "given": "ا" * 4000, "top": 20}, "top"),
-        # As they are given: that they would be short once they are normalised is not waited for.
+        # The bound counts characters before normalisation, which would shorten these.
         ("/v1/completions", {"prompt": "ـ" * 100_001}, "prompt"),
         ("/v1/completions", {"prompt": ["ـ" * 50_000, "ـ" * 50_001]}, "prompt"),
         ("/tokenize", {"prompt": "ـ" * 100_001}, "prompt"),
@@ -127,11 +127,11 @@ def test_what_would_be_too_large_is_refused(server: Running, path: str, body: di
     got = server.ask(path, body)
     assert got.status == 400
     assert got.json["error"]["param"] == param
-    assert "500000 is the most" in got.json["error"]["message"] or "100000" in got.json["error"]["message"]
+    assert "at most 500000 are allowed" in got.json["error"]["message"] or "100000" in got.json["error"]["message"]
 
 
 def test_what_is_just_small_enough_is_answered() -> None:
-    application = create(Serving.of(answer=1000))
+    application = create(ServerSettings.of(max_answer=1000))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
         asked = {"prompt": "ا" * 90, "echo": True, "logprobs": 4, "n": 2, "max_tokens": 10}
@@ -139,7 +139,7 @@ def test_what_is_just_small_enough_is_answered() -> None:
         assert got.status_code == 200
         assert len(got.json()["choices"][0]["logprobs"]["tokens"]) == 100
         assert client.post("/v1/completions", json=asked | {"max_tokens": 11}).status_code == 400
-        # Without log-probabilities texts are bounded by themselves.
+        # Without log-probabilities, max_tokens bounds the texts already.
         assert client.post("/v1/completions", json={"prompt": "ا", "n": 101, "max_tokens": 10}).status_code == 200
         assert client.post("/v1/score", json={"text": "ا" * 200, "top": 4}).status_code == 200
         assert client.post("/v1/score", json={"text": "ا" * 201, "top": 4}).status_code == 400

@@ -1,4 +1,4 @@
-"""`/v1/completions`, asked by OpenAI's own client and by hand, of a real server process."""
+"""`/v1/completions` of a real server process, used with OpenAI's own client and without it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,6 @@ openai = pytest.importorskip("openai")
 PROMPTS = ["شو حلو", "مرحبا كيفك", "", "والله العظيم"]
 
 
-@pytest.fixture(scope="module")
-def client(server: Running) -> Any:
-    with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as made:
-        yield made
-
-
 def test_the_client_gets_the_text_of_the_model(client: Any, bundled: Completer) -> None:
     got = client.completions.create(model="levantine", prompt="شو حلو", max_tokens=30, temperature=0.7, seed=1)
     assert got.choices[0].text == bundled.complete("شو حلو", length=30, temperature=0.7, seed=1).text
@@ -36,21 +30,6 @@ def test_the_client_gets_the_text_of_the_model(client: Any, bundled: Completer) 
 def test_openais_defaults(client: Any, bundled: Completer) -> None:
     got = client.completions.create(model="levantine", prompt="شو", seed=3)
     assert got.choices[0].text == bundled.complete("شو", length=16, temperature=1, seed=3).text
-
-
-@pytest.mark.parametrize("n", [1, 3])
-def test_a_stream_is_the_same_text(client: Any, n: int) -> None:
-    asked: dict[str, Any] = {"model": "levantine", "prompt": PROMPTS[:2], "max_tokens": 25, "n": n, "seed": 7}
-    whole = client.completions.create(**asked)
-    texts, reasons, usage = [""] * (2 * n), [None] * (2 * n), None
-    for chunk in client.completions.create(**asked, stream=True, stream_options={"include_usage": True}):
-        usage = chunk.usage or usage
-        for choice in chunk.choices:
-            texts[choice.index] += choice.text
-            reasons[choice.index] = choice.finish_reason or reasons[choice.index]
-    assert texts == [choice.text for choice in whole.choices]
-    assert reasons == [choice.finish_reason for choice in whole.choices]
-    assert usage == whole.usage
 
 
 def test_many_at_once_get_what_each_gets_alone(server: Running, bundled: Completer) -> None:
@@ -138,7 +117,7 @@ def test_echo_scores_the_prompt(client: Any, bundled: Completer) -> None:
 
 
 def test_what_a_harness_asks_gives_the_bits_of_the_model(server: Running, bundled: Completer) -> None:
-    """The calls of lm-eval's `local-completions`: tokens from the server, each text scored after the first token."""
+    """The requests of lm-eval's `local-completions`: tokens from the server, each text scored after its first token."""
     info = server.ask("/tokenizer_info").json
     assert {"eos_token", "bos_token", "eos_token_id", "bos_token_id"} <= info.keys()
     texts = ["شو حلو الشعور", "كيفك ☃ اليوم"]
@@ -168,27 +147,6 @@ def test_a_text_that_the_model_ends_has_a_token_for_its_end(server: Running, bun
         assert got["usage"]["completion_tokens"] == 1
 
 
-def test_streamed_tokens_are_those_of_the_whole(client: Any) -> None:
-    asked: dict[str, Any] = {"model": "levantine", "prompt": [[70, 60], [BOS, 60, 70]], "max_tokens": 9, "seed": 7}
-    asked |= {"echo": True, "logprobs": 2, "stop": ["ا"], "n": 2}
-    whole = client.completions.create(**asked)
-    made: list[dict[str, list[Any]]] = [{} for _ in whole.choices]
-    for chunk in client.completions.create(**asked, stream=True):
-        for choice in chunk.choices:
-            for name, values in choice.logprobs.model_dump().items():
-                made[choice.index].setdefault(name, []).extend(values)
-    for streamed, choice in zip(made, whole.choices, strict=True):
-        wanted = choice.logprobs.model_dump()
-        assert streamed["tokens"] == wanted["tokens"]
-        assert streamed["text_offset"] == wanted["text_offset"]
-        # Rows of a batch add up in another order than a row alone: the last bit may differ.
-        assert streamed["token_logprobs"][0] == wanted["token_logprobs"][0]
-        assert streamed["token_logprobs"][1:] == pytest.approx(wanted["token_logprobs"][1:], abs=1e-5)
-        for top, other in zip(streamed["top_logprobs"], wanted["top_logprobs"], strict=True):
-            assert (top is None) == (other is None)
-            assert top is None or top == pytest.approx(other, abs=1e-5)
-
-
 def test_specials_within_a_prompt_of_tokens_are_unknown_characters(client: Any) -> None:
     def ask(prompt: list[int]) -> Any:
         asked: dict[str, Any] = {"model": "levantine", "prompt": prompt, "max_tokens": 8, "seed": 3}
@@ -201,30 +159,7 @@ def test_specials_within_a_prompt_of_tokens_are_unknown_characters(client: Any) 
         assert got.choices[0].logprobs.tokens[1] == "<|unknown|>"
     for first in (PAD, EOS):
         assert ask([first, 70]).choices == ask([UNK, 70]).choices
-    assert ask([BOS, 70]).choices[0].text == ask([70]).choices[0].text  # in front BOS is what it is
-
-
-def test_usage_comes_with_the_last_event_or_with_every_one(client: Any) -> None:
-    asked: dict[str, Any] = {"model": "levantine", "prompt": "شو حلو", "max_tokens": 30, "seed": 1, "stream": True}
-    for given, last, each in (
-        (None, False, False),
-        ({}, False, False),
-        ({"include_usage": None}, False, False),
-        ({"include_usage": False, "continuous_usage_stats": True}, False, False),
-        ({"include_usage": True}, True, False),
-        ({"include_usage": True, "continuous_usage_stats": True}, True, True),
-    ):
-        events = list(client.completions.create(**asked, **({} if given is None else {"stream_options": given})))
-        told = [event.usage for event in events if event.choices]
-        assert [usage is not None for usage in told] == [each] * len(told)
-        assert (not events[-1].choices) == last
-        if last:
-            usage = events[-1].usage
-            assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (6, 30, 36)
-        if each:
-            written = [usage.completion_tokens for usage in told]
-            assert written == sorted(written) and written[0] > 0 and written[-1] == 30
-            assert all(usage.total_tokens == 6 + usage.completion_tokens for usage in told)
+    assert ask([BOS, 70]).choices[0].text == ask([70]).choices[0].text  # at the start, BOS is BOS
 
 
 def test_beam_search_by_another_name(client: Any, bundled: Completer) -> None:

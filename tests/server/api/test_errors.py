@@ -1,4 +1,4 @@
-"""What clients are told when something fails here."""
+"""Errors: what clients are told when the server fails."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.server.conftest import until
 
 from kammil.server.api import errors
 from kammil.server.app import create
-from kammil.server.scheduler import EndedError, RoundError
-from kammil.server.settings import Serving
+from kammil.server.scheduler import RoundError, StoppedError
+from kammil.server.settings import ServerSettings
 
-pytest.importorskip("openai")  # it brings the client that this needs
+pytest.importorskip("openai")  # it installs httpx, which TestClient needs
 from starlette.testclient import TestClient
 
 
@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
     ("error", "status", "code", "retry", "news"),
     [
         (MemoryError(), 503, "out_of_memory", "1", True),
-        (EndedError(), 503, "model_stopped", "1", False),  # the engine has logged these two
+        (StoppedError(), 503, "model_stopped", "1", False),  # the scheduler has logged these two
         (RoundError(), 500, "internal_error", None, False),
         (TimeoutError(), 503, "timeout", None, False),
         (ZeroDivisionError(), 500, "internal_error", None, True),
@@ -33,10 +33,10 @@ from starlette.testclient import TestClient
 def test_a_failure_of_ours_is_one_sentence_and_a_word(
     error: Exception, status: int, code: str, retry: str | None, news: bool
 ) -> None:
-    told = errors.of(error)
+    told = errors.to_api_error(error)
     assert (told.status, told.code, (told.headers or {}).get("Retry-After")) == (status, code, retry)
     assert told.message.endswith(".") and len(told.message) < 120
-    assert errors.is_news(error) == news
+    assert errors.should_log(error) == news
 
 
 @pytest.mark.parametrize(("error", "code"), [(MemoryError, "out_of_memory"), (ArithmeticError, "internal_error")])
@@ -49,20 +49,20 @@ def test_a_round_that_fails_is_told_and_logged_once_and_the_next_one_works(
     code: str,
     stream: bool,
 ) -> None:
-    application = create(Serving.of(folders=(folder_of("ngram"),)))
+    application = create(ServerSettings.of(folders=(folder_of("ngram"),)))
     asked: dict[str, Any] = {"prompt": ["شو", "مرحبا"], "max_tokens": 20, "seed": 1, "stream": stream}
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
-        (served,) = application.state.registry.served
+        (loaded,) = application.state.pool.loaded
         before = client.post("/v1/completions", json=asked | {"stream": False}).json()["choices"]
-        real = served.engine._round
+        real = loaded.scheduler._round
 
         def fail(taken: Any) -> None:
             real(taken)
-            monkeypatch.setattr(served.engine, "_round", real)
+            monkeypatch.setattr(loaded.scheduler, "_round", real)
             raise error
 
-        monkeypatch.setattr(served.engine, "_round", fail)
+        monkeypatch.setattr(loaded.scheduler, "_round", fail)
         with caplog.at_level(logging.ERROR, "kammil.server"):
             got = client.post("/v1/completions", json=asked)
         if stream:

@@ -42,7 +42,7 @@ def test_an_empty_text_has_an_end_alone(server: Running) -> None:
 def test_tokens_there_and_back(server: Running, bundled: Completer) -> None:
     for name in ("prompt", "content"):
         got = server.ask("/tokenize", {name: "شـو  حلو"}).json
-        assert got["tokens"] == bundled.vocabulary.encode("شو حلو").tolist()  # as the model sees it
+        assert got["tokens"] == bundled.vocabulary.encode("شو حلو").tolist()  # after normalisation
         assert got["count"] == 6
     assert server.ask("/detokenize", {"tokens": got["tokens"]}).json["prompt"] == "شو حلو"
     assert server.ask("/tokenize", {}).status == 400
@@ -73,25 +73,3 @@ def test_what_was_learnt_is_suggested_until_it_is_forgotten(server: Running) -> 
     assert server.ask("/v1/learn?session=a", method="DELETE").json == {"forgotten": 3}
     assert probability() == before
     assert server.ask("/v1/learn", {"text": "  "}).status == 400
-
-
-def test_the_page_and_the_documentation_need_nothing_from_elsewhere(server: Running) -> None:
-    for path in ("/", "/docs"):
-        got = server.ask(path)
-        assert got.status == 200
-        assert b"http://" not in got.body and b"https://" not in got.body and b"//cdn" not in got.body
-        policy = got.headers["content-security-policy"]
-        assert policy.startswith("default-src 'self'" if path == "/" else "default-src 'none'")
-    assert "/v1/completions" in server.ask("/docs").body.decode()
-
-
-def test_figures(server: Running) -> None:
-    before = server.figure("kammil_requests_total"), server.figure("kammil_completion_tokens_total")
-    server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 7, "logit_bias": {"3": -100}})
-    server.ask("/v1/completions", {"model": "none"})
-    assert server.figure("kammil_requests_total") >= before[0] + 2
-    assert server.figure("kammil_completion_tokens_total") == before[1] + 7
-    text = server.ask("/metrics").body.decode()
-    for name in ("queue_size", "request_seconds_bucket", "token_seconds_bucket", "queue_seconds_bucket"):
-        assert f"kammil_{name}" in text
-    assert 'kammil_errors_total{route="/v1/completions",status="404"}' in text

@@ -18,7 +18,7 @@ from kammil.server.playground import HEADERS, assets
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 PATIENCE = 60
-"""Seconds until something that should come is given up: how fast the machine is decides nothing."""
+"""Seconds to wait for an expected change, so that no test depends on the speed of the machine."""
 expect.set_options(timeout=1000 * PATIENCE)
 ORIGIN = "http://playground.test/"
 ARGS = (
@@ -37,7 +37,7 @@ CARD = {
 
 
 class Api:
-    """Answers the page as the API does, and keeps what was asked; whatever else is asked for fails the test."""
+    """Answers the page as the API does, and records its requests; a request to any other server fails the test."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
@@ -46,20 +46,20 @@ class Api:
         self.foreign: list[str] = []
         self.held: list[Route] | None = None
         self.holding = "ghost"
-        """What is put there and not answered, where there is such a list: ghosts, or a path."""
+        """Which requests are put into `held`, if it is a list, and not answered: ghosts, or a path."""
         self.failing: tuple[int, str] | None = None
         self.key: str | None = None
 
     def of(self, path: str) -> list[Any]:
-        """The bodies that were sent to a path."""
+        """Return the bodies that were sent to a path."""
         return [body for to, body in self.asked if to == path]
 
     def ghosts_asked(self) -> list[str]:
-        """After what."""
+        """Return the prefixes for which ghost text was requested."""
         return [body["prefix"] for body in self.of("POST v1/suggest") if "phrase" in body]
 
     def written(self) -> list[Any]:
-        """Of completions, the ones side by side."""
+        """Return the requests for completions side by side."""
         return [body for body in self.of("POST v1/completions") if body.get("stream")]
 
     def __call__(self, route: Route) -> None:
@@ -86,7 +86,7 @@ class Api:
             self.answer(route, path, body)
 
     def answer(self, route: Route, path: str, body: Any) -> None:
-        """What a server with one model and one that cannot learn says."""
+        """Answer like a server with one model, and one that cannot learn."""
         if path == "v1/models":
             other = {**CARD, "name": "plain", "learns": False, "figures": {}}
             route.fulfill(json={"data": [{"id": "levantine", "card": CARD}, {"id": "plain", "card": other}]})
@@ -106,7 +106,7 @@ class Api:
 
 
 def scored(text: str) -> dict[str, Any]:
-    """One bit more for each character, and two alternatives; the last entry is the end of the text."""
+    """Score a text: each character costs one bit more than the last; the last entry is the end of the text."""
     places = [
         {"character": c, "bits": i % 9, "alternatives": [{"character": c, "probability": 2.0 ** -(i % 9)}, END]}
         for i, c in enumerate([*text, ""])
@@ -118,7 +118,7 @@ END = {"character": "", "probability": 0.01}
 
 
 def streamed(n: int) -> str:
-    """Texts of several choices, mingled, as server-sent events with a ping among them."""
+    """Stream the texts of several choices in turns, as server-sent events with comments between them."""
     made: list[str] = []
     for piece in ("ون ", "هون", "<b>"):
         for index in range(n):
@@ -148,56 +148,56 @@ def api() -> Api:
 
 
 class Playground:
-    """The page, opened."""
+    """An open page."""
 
     def __init__(self, page: Page) -> None:
         self.page, self.keyboard, self.mouse = page, page.keyboard, page.mouse
 
     def one(self, selector: str) -> Locator:
-        """What a CSS selector names."""
+        """Find an element by a CSS selector."""
         return self.page.locator(selector)
 
     def ask(self, script: str, argument: Any = None) -> Any:
-        """What a piece of JavaScript says."""
+        """Evaluate JavaScript in the page."""
         return self.page.evaluate(script, argument)
 
     def type(self, text: str) -> None:
-        """All at once: how fast the machine is decides nothing."""
+        """Insert a text at once, so that the speed of the machine does not matter."""
         self.one("#text").focus()
         self.keyboard.insert_text(text)
 
     def ghost(self) -> str:
-        """What is seen after the typed text."""
+        """Return the ghost that is visible after the typed text."""
         return self.ask(
             """() => document.querySelector(".ghosted") ? document.getElementById("mirror").textContent
               .slice(document.getElementById("text").value.length) : "" """
         )
 
     def has_ghost(self, wanted: str) -> None:
-        """Sooner or later this is the ghost."""
+        """Wait until this is the visible ghost."""
         self.until(lambda: self.ghost() == wanted)
 
     def until(self, true: Callable[[], bool]) -> None:
-        """Let the page work until something is so; fail if it never is."""
+        """Let the page run until a condition is true; fail if that never happens."""
         end = time.monotonic() + PATIENCE
         while not true():
             assert time.monotonic() < end, f"it never came; the ghost is {self.ghost()!r}"
             self.page.wait_for_timeout(20)
 
     def has_text(self, wanted: str) -> None:
-        """Sooner or later this is what is typed."""
+        """Wait until this is the typed text."""
         expect(self.one("#text")).to_have_value(wanted)
 
 
 @pytest.fixture(scope="module")
 def tabs(browser: Browser) -> dict[str, Page]:
-    """Pages by what they were opened with; to open one costs as much as a test."""
+    """Pages by their options; they are reused, since opening one takes as long as a test."""
     return {}
 
 
 @pytest.fixture
 def visit(browser: Browser, tabs: dict[str, Page], api: Api) -> Iterator[Callable[..., Playground]]:
-    """Open the page; afterwards nothing foreign was asked for, and the console is empty."""
+    """Open the page; at the end of the test, no other server was contacted, and the console is empty."""
     heard: list[str] = []
     used: list[Page] = []
 
@@ -234,7 +234,7 @@ def visit(browser: Browser, tabs: dict[str, Page], api: Api) -> Iterator[Callabl
         page.remove_listener("pageerror", failed)
         page.remove_listener("websocket", connected)
     assert api.foreign == []
-    # Chromium itself writes a line for every answer that is an error; those were asked for.
+    # Chromium writes a line for every response with an error status; those are expected.
     assert [line for line in heard if not line.startswith("Failed to load resource")] == []
 
 

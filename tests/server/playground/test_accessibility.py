@@ -1,4 +1,4 @@
-"""What outside checkers say of the page: axe-core's rules, and how far things move while it is opened."""
+"""Other programs' checks of the page: axe-core's rules, and how far things move while it opens."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_axe_finds_nothing(
 
 
 def violations(page: Playground, axe: str) -> list[tuple[str, list[Any]]]:
-    """The rules that are broken, and where."""
+    """Return the rules that are violated, and the elements."""
     page.ask(f"() => {{ {axe} }}")
     found = page.ask("() => axe.run(document, { resultTypes: ['violations'] })")
     return [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]]
@@ -85,7 +85,7 @@ def violations(page: Playground, axe: str) -> list[tuple[str, list[Any]]]:
 def test_nothing_moves_while_the_page_is_opened(
     visit: Callable[..., Playground], api: Api, locale: str, screen: dict[str, Any]
 ) -> None:
-    held = api.held = []  # the models come late, when all else stands there
+    held = api.held = []  # the models arrive after everything else
     api.holding = "v1/models"
     page = visit(locale, **screen)
     page.until(lambda: len(held) == 1)
@@ -117,7 +117,7 @@ def test_the_ring_around_the_text_is_whole(visit: Callable[..., Playground], scr
 
 
 def test_lighthouse_finds_nothing(server: Running, tmp_path: Path) -> None:
-    """As a phone, its own default: every rule of accessibility, and how far things move."""
+    """Lighthouse on its default, a phone: every rule of accessibility, and how far things move."""
     lighthouse = TOOLS / ".bin" / "lighthouse"
     if CHROMIUM is None or not lighthouse.exists() or not shutil.which("node"):
         pytest.skip("Lighthouse is not here, or no node or Chromium to run it: make check-page fetches it")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MID, LATIN = "شو حلو الشعور لما تك", "see you to"
 GHOSTS = {MID: "ون مع اصحابك كل", LATIN: "morrow at the"}
-"""What the model says."""
+"""The model's ghost text and suggestions."""
 
 
 @pytest.fixture(autouse=True)
@@ -32,18 +32,18 @@ def test_the_language_is_switched_and_remembered(visit: Callable[..., Playground
     expect(page.one("#compose-title")).to_have_text("نصّك")
     page.page.reload()
     expect(page.one("html")).to_have_attribute("lang", "ar")
-    # A text goes its own way, whatever the language of the page.
+    # A text has its own direction, whatever the language of the page.
     page.type(LATIN)
     assert page.one("#text").evaluate("(field) => field.matches(':dir(ltr)')")
 
 
 def test_both_languages_say_the_same(page: Playground) -> None:
-    said = page.ask("import('./messages.js').then((module) => module.PHRASES)")
+    said = page.ask("import('./messages.js').then((module) => module.MESSAGES)")
     assert said["ar"].keys() == said["en"].keys()
     for name, phrase in said["en"].items():
         assert set(re.findall(r"\{\w+\}", phrase)) == set(re.findall(r"\{\w+\}", said["ar"][name])), name
-        assert name == "other" or re.search("[ء-ي]", said["ar"][name])
-        assert name == "other" or not re.search("[ء-ي]", phrase)
+        assert name == "otherLanguage" or re.search("[ء-ي]", said["ar"][name])
+        assert name == "otherLanguage" or not re.search("[ء-ي]", phrase)
 
 
 def test_what_is_said_to_screen_readers(page: Playground) -> None:
@@ -54,7 +54,7 @@ def test_what_is_said_to_screen_readers(page: Playground) -> None:
     expect(page.one("#mirror")).to_have_attribute("aria-hidden", "true")
     page.keyboard.press("Tab")
     expect(live).to_have_text("أُضيف: ون مع اصحابك كل")
-    # Everything that can be worked has a name.
+    # Every control has a name.
     nameless = page.ask(
         """() => [...document.querySelectorAll("button, input, select, textarea")].filter((element) =>
           !element.hidden && !element.textContent.trim() && !element.labels?.length
@@ -118,7 +118,7 @@ def test_a_text_is_never_kept_in_the_browser(page: Playground) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_text_can_be_read(visit: Callable[..., Playground], scheme: str) -> None:
-    """WCAG's contrast of 4.5 between every ink and its paper, the ghost's too."""
+    """Every text colour, the ghost's included, has WCAG's contrast of 4.5 with its background."""
     page = visit(color_scheme=scheme)
     names = ["ink", "quiet", "ghost", "mark", "paper", "ground", "on-mark", "wrong", "wrong-tint", "tint"]
     colours = page.ask(
@@ -133,7 +133,7 @@ def test_all_text_can_be_read(visit: Callable[..., Playground], scheme: str) -> 
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast of two colours, as WCAG 2 defines it."""
+    """Return the contrast of two colours as WCAG 2 defines it."""
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 

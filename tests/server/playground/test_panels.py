@@ -1,4 +1,4 @@
-"""What stands around the text: suggestions, completions, colours, learning, the card."""
+"""The parts around the text: suggestions, completions, heat map, learning, the model's card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MID, LATIN = "شو حلو الشعور لما تك", "see you to"
 GHOSTS = {MID: "ون مع اصحابك كل", LATIN: "morrow at the"}
-"""What the model says."""
+"""The model's ghost text and suggestions."""
 SUGGESTIONS = [
     {"text": "تكون", "completion": "ون", "probability": 0.68},
     {"text": "تكوني", "completion": "وني", "probability": 0.06},
@@ -39,7 +39,7 @@ def test_chips_go_in_the_direction_of_the_text_and_are_used(visit: Callable[...,
     lefts = [place["x"] for place in places if place]
     assert lefts == sorted(lefts, reverse=True)
     assert page.ask("document.documentElement.dir") == "ltr"
-    # By keyboard: down to the first, leftwards to the next, and back into the text.
+    # By keyboard: down to the first, left to the next, and back into the text.
     page.keyboard.press("ArrowDown")
     expect(chips.nth(0)).to_be_focused()
     page.keyboard.press("ArrowLeft")
@@ -55,9 +55,9 @@ def test_chips_go_with_what_is_typed_since_they_were_asked_for(page: Playground,
     page.type(MID)
     chips = page.one("#chips button:visible")
     expect(chips).to_have_count(3)
-    api.held, api.holding = [], "v1/suggest"  # what is typed now is not answered
+    api.held, api.holding = [], "v1/suggest"  # requests from now on are not answered
     page.type("ون")
-    # The other two words are no more possible.
+    # The other two words no longer agree with the text.
     expect(chips).to_have_text([re.compile("^تكوني ")])
     chips.first.click()
     page.has_text(MID + "وني ")
@@ -73,8 +73,8 @@ def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:
     page.one("#write").press("Enter")
     cards = page.one("#completions li")
     expect(cards).to_have_count(3)
-    # Markup in a text is text.
-    # The third is cut by its length, in a word that is left out.
+    # Markup in a text is shown as text.
+    # The third is cut by its length within a word, which is left out.
     expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>", MID + "ون هون<b>", MID + "ون"])
     sent = api.written()[-1]
     assert (sent["prompt"], sent["n"], sent["max_tokens"], sent["temperature"]) == (MID, 3, 5, 0.7)
@@ -112,7 +112,7 @@ def test_the_heat_map_tells_of_each_character(page: Playground) -> None:
     for key, wanted in (("ArrowLeft", "و"), ("ArrowLeft", "فراغ"), ("ArrowRight", "و"), ("End", "نهاية النص")):
         page.keyboard.press(key)
         expect(detail.locator("p").first).to_contain_text(wanted)
-    # Pointing works as well, and each alternative is listed with its share.
+    # Pointing works too, and each alternative is listed with its probability.
     spot = page.ask(
         "() => { const r = new Range(); r.setStart(document.querySelector('#heat .word').firstChild, 0);"
         "r.setEnd(document.querySelector('#heat .word').firstChild, 1);"
@@ -136,7 +136,7 @@ def test_nothing_is_learnt_until_it_is_switched_on(page: Playground, api: Api) -
     page.one("#wipe").press("Enter")
     expect(page.one("#learnt")).to_have_text("مُحي ما تعلّمه.")
     assert len(api.of("DELETE v1/learn")) == 1
-    # Neither a reload nor another model finds it switched on.
+    # It is off after a reload, and with another model.
     page.page.reload()
     expect(page.one("#learn")).not_to_be_checked()
     expect(page.one("#learn")).to_be_enabled()
@@ -147,7 +147,7 @@ def test_nothing_is_learnt_until_it_is_switched_on(page: Playground, api: Api) -
 def test_the_card_shows_what_is_known(page: Playground) -> None:
     expect(page.one("#card")).to_contain_text("research use")
     expect(page.one("#card")).to_contain_text("٢٫٦٤")
-    expect(page.one("#card dt")).to_have_count(6)  # what is null is left out
+    expect(page.one("#card dt")).to_have_count(6)  # entries that are null are left out
 
 
 @pytest.mark.parametrize("locale", ["ar", "en"])

@@ -1,4 +1,4 @@
-"""The page with a real server behind it: what the other tests answer is what the API says."""
+"""The page with a real server, which answers like the `Api` of the other tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The space after an accepted word: typed by the page, and given up for what stands close to a word."""
+"""The space that the page types after an accepted word, and that gives way to signs that stand close to a word."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def answers(api: Api) -> None:
 
 @pytest.fixture(params=["chip", "word of the ghost"])
 def accepted(page: Playground, request: pytest.FixtureRequest) -> Playground:
-    """A word was accepted, in one of the two ways."""
+    """A page on which a word was accepted, in one of the two ways."""
     page.type(MID)
     if request.param == "chip":
         page.one("#chips button:visible").first.click()
@@ -63,7 +63,7 @@ def test_the_space_stays_before_anything_else(accepted: Playground) -> None:
 def test_a_space_out_of_habit_does_not_make_two(accepted: Playground) -> None:
     accepted.keyboard.press("Space")
     accepted.has_text(DONE + " ")
-    # It is the writer's now: in "word ،" the space is meant.
+    # It is an ordinary space now: in "word ،" the space is meant.
     accepted.keyboard.type("،")
     accepted.has_text(DONE + " ،")
 
@@ -78,7 +78,7 @@ def test_undo_goes_back_step_by_step(accepted: Playground) -> None:
     accepted.has_text(DONE + "،")
     accepted.keyboard.press("Control+z")
     accepted.has_text(DONE + " ")
-    accepted.keyboard.type("!")  # the caret is behind the space again, which is the page's still
+    accepted.keyboard.type("!")  # the caret is behind the space again, which is still the automatic one
     accepted.has_text(DONE + "!")
     accepted.keyboard.press("Control+z")
     accepted.keyboard.press("Control+z")
@@ -112,7 +112,7 @@ def test_elsewhere_in_the_text_nothing_gives_way(accepted: Playground) -> None:
 
 
 def test_what_an_on_screen_keyboard_composes_is_mended(accepted: Playground) -> None:
-    """Such text cannot be held back, only rewritten: here it comes as an untold change of the field's content."""
+    """Such input cannot be prevented, only replaced: here it changes the field without a `beforeinput` event."""
     accepted.ask(
         """() => { const field = document.getElementById("text"); field.addEventListener("beforeinput",
           (event) => event.stopImmediatePropagation(), { capture: true, once: true }) }"""
@@ -136,7 +136,7 @@ def test_the_page_and_the_simulator_have_one_rule(page: Playground) -> None:
           [all.map(givesWay), all.map(spaceAfter)])""",
         characters,
     )
-    # A browser may know an older or a newer Unicode, so a sign that was added lately may be told otherwise.
+    # A browser may have an older or a newer Unicode, so recently added signs may differ.
     differ = [c for c, g, s in zip(characters, gives, spaces, strict=True) if (g, s) != rule(c)]
     assert [unicodedata.name(c) for c in differ if unicodedata.ucd_3_2_0.category(c) != "Cn"] == []
     assert sum(gives) > 200
@@ -151,7 +151,7 @@ def rule(character: str) -> tuple[bool, str]:
     ["شو حلو", "شو حلو، كتير !", "شو (حلو) كتير.", "شو-حلو 😂", "شو  حلو", "see you, all of them."],
 )
 def test_keys_that_the_simulator_counts_write_the_text(page: Playground, api: Api, text: str) -> None:
-    """Take every word before its first letter, and press nothing but what is counted."""
+    """Accept every word before its first letter, and press only the keys that are counted."""
     whole = np.ones(len(text) + 1, np.bool_)
     begins = np.array([any(at == begin for begin, _ in words(text)) for at in range(len(text) + 1)], np.bool_)
     (counted,) = typed([text], [begins], [whole], [whole])[:, 0].tolist()

@@ -1,4 +1,4 @@
-"""Ghost, caret and keys."""
+"""Ghost text, caret and keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MID, LATIN = "شو حلو الشعور لما تك", "see you to"
 GHOSTS = {MID: "ون مع اصحابك كل", LATIN: "morrow at the"}
-"""What the model says."""
+"""The model's ghost text and suggestions."""
 SEAM = """([first, last]) => {
   const range = new Range(), node = document.getElementById("mirror").firstChild;
   range.setStart(node, first);
@@ -21,7 +21,7 @@ SEAM = """([first, last]) => {
   const { left, right, top, bottom } = range.getBoundingClientRect();
   return { left, right, top, bottom };
 }"""
-"""Where characters of the mirror stand."""
+"""The positions of characters in the mirror."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_a_ghost_appears_and_is_joined_to_the_typed_letters(page: Playground) ->
     page.type(MID)
     # The last word was cut by the length, so it is not offered.
     page.has_ghost("ون مع اصحابك كل")
-    # One text node: what the shaper sees is one word.
+    # One text node, so the letters are shaped as one word.
     assert page.ask("document.getElementById('mirror').firstChild.data") == MID + "ون مع اصحابك كل"
     joined = page.ask(SEAM, [len(MID) - 1, len(MID)])
     page.keyboard.press("Escape")
@@ -63,7 +63,7 @@ def test_text_and_mirror_break_their_lines_alike(visit: Callable[..., Playground
     field, mirror = page.one("#text"), page.one("#mirror")
     height = mirror.bounding_box()
     assert height is not None and height == field.bounding_box()
-    # The text area itself has nothing left to scroll: all of its text is seen.
+    # The text area has nothing to scroll: all of its text is visible.
     assert field.evaluate("(field) => field.scrollHeight - field.clientHeight") == 0
     assert field.evaluate("(field) => field.scrollWidth - field.clientWidth") == 0
     assert page.ask("document.documentElement.scrollWidth") <= 360
@@ -94,7 +94,7 @@ def test_control_and_the_arrow_onwards_accept_a_word(
     page.keyboard.press(f"Control+{forward}")
     page.has_text(text + first)
     page.has_ghost(rest)
-    # The other way the caret walks back, as it always does; the ghost hides, and is there again at the end.
+    # In the other direction the caret moves back as usual; the ghost is hidden until the caret is at the end again.
     page.keyboard.press(f"Control+{backward}")
     page.has_text(text + first)
     page.has_ghost("")
@@ -149,11 +149,12 @@ def test_an_input_method_is_left_alone(page: Playground) -> None:
 
 
 def test_the_ghost_law(page: Playground) -> None:
-    """Of `before` with its ghost, whatever is typed leaves the same whole text, or no ghost."""
+    """After any input, text and remaining ghost make the same whole text as before, or no ghost remains."""
     strings = ["", "ش", "شو", "شو ", "شو حلو", "a", "ab", "a\u064e", "👍", "👍🏽"]
     cases = [(b, a, g) for b in strings for a in strings for g in strings]
     left = page.ask(
-        "(cases) => import('./ghost.js').then(({ leftOver }) => cases.map((one) => leftOver(...one)))", cases
+        "(cases) => import('./ghost.js').then(({ remainingGhost }) => cases.map((one) => remainingGhost(...one)))",
+        cases,
     )
     for (before, after, ghost_), rest in zip(cases, left, strict=True):
         if after.startswith(before) and (before + ghost_).startswith(after):

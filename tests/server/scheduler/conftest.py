@@ -1,4 +1,4 @@
-"""An engine by itself, and calls for it."""
+"""A scheduler by itself, and requests for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from kammil.completion.completer import Completer
 from kammil.decoding.options import Options
 from kammil.language_model import Ids
-from kammil.server.scheduler import Engine, Suggesting, Writing
+from kammil.server.scheduler import Generation, Scheduler, SuggestCall
 from kammil.vocabulary import BOS
 
 T = TypeVar("T")
@@ -22,26 +22,28 @@ def ids_of(model: Completer, prompt: str) -> Ids:
     return np.concatenate([[BOS], model.vocabulary.encode(model.normalise(prompt))])
 
 
-def writing(model: Completer, prompt: str, options: Options, n: int = 1, seconds: float = 60, **more: Any) -> Writing:
-    guide = model.constraints(options, n)
-    return Writing(time.monotonic() + seconds, model, ids_of(model, prompt), guide, n, **more)
+def generate_call(
+    model: Completer, prompt: str, options: Options, n: int = 1, seconds: float = 60, **more: Any
+) -> Generation:
+    constraints = model.constraints(options, n)
+    return Generation(time.monotonic() + seconds, model, ids_of(model, prompt), constraints, n, **more)
 
 
-def run(model: Completer, work: Callable[[Engine], Coroutine[Any, Any, T]], **options: int) -> T:
-    """Work with an engine, which must then end by itself."""
+def run(model: Completer, work: Callable[[Scheduler], Coroutine[Any, Any, T]], **options: int) -> T:
+    """Use a scheduler, whose thread must then end by itself."""
 
     async def main() -> T:
-        engine = Engine(model, **options)
+        scheduler = Scheduler(model, **options)
         try:
-            return await asyncio.wait_for(work(engine), 120)
+            return await asyncio.wait_for(work(scheduler), 120)
         finally:
-            engine.close()
-            await asyncio.to_thread(engine.join, 30)
-            assert not engine._answers.due  # pyright: ignore[reportPrivateUsage]
+            scheduler.close()
+            await asyncio.to_thread(scheduler.join, 30)
+            assert not scheduler._replies.unanswered  # pyright: ignore[reportPrivateUsage]
 
     return asyncio.run(main())
 
 
-def suggesting(model: Completer, prefix: str, *, words: int = 0) -> Suggesting:
+def suggest_call(model: Completer, prefix: str, *, max_words: int = 0) -> SuggestCall:
     seen = model.normalise(prefix)
-    return Suggesting(time.monotonic() + 60, model.prefixes, seen, ids_of(model, prefix), 3, 0.01, words)
+    return SuggestCall(time.monotonic() + 60, model.prefixes, seen, ids_of(model, prefix), 3, 0.01, max_words)

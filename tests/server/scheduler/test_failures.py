@@ -1,4 +1,4 @@
-"""Whatever fails in a round: those whom it concerns are told, all others get their texts, and the thread goes on."""
+"""A failure in a round fails the requests that it concerns; all others get their texts, and the thread goes on."""
 
 from __future__ import annotations
 
@@ -15,31 +15,30 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from tests.server.scheduler.conftest import ids_of, run, suggesting, writing
+from tests.server.scheduler.conftest import generate_call, ids_of, run, suggest_call
 
 import kammil
 from kammil.completion.completer import Completer
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
-from kammil.server.scheduler import EndedError, Engine, RoundError, Scoring, Writing, Written, sample
-from kammil.server.scheduler.decode import Batch, Batches
-from kammil.server.scheduler.requests import Job
-from kammil.server.scheduler.scheduler import Engine as Thread
+from kammil.server.scheduler import GeneratedText, Generation, RoundError, Scheduler, ScoreCall, StoppedError, sample
+from kammil.server.scheduler.decode import Batch, DecodeBatches
+from kammil.server.scheduler.requests import TextSequence
 from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله"]
-LONG: Options = {"length": 3000, "min_length": 3000}
-"""Of a text that is still being written when others come."""
+LONG: Options = {"length": 1000, "min_length": 1000}
+"""Options of a text that is still being generated when other requests come."""
 SECONDS = 20
-"""Nobody waits longer for an answer here: a thread that has ended gives none."""
+"""Longest wait for a result, since a thread that has ended would give none."""
 
 
 class BrokenError(Exception):
-    """Nothing that anybody expects."""
+    """An error that no code expects."""
 
 
 class Once:
-    """Does what another does, but fails when it is called for the first time after it was armed."""
+    """Wraps a function; the first call after it is armed raises."""
 
     def __init__(self, real: Callable[..., Any], error: BaseException) -> None:
         self.real, self.error, self.armed, self.failed = real, error, False, 0
@@ -57,7 +56,7 @@ class Once:
 
 @pytest.fixture
 def model(folder_of: Callable[[str], Path]) -> Completer:
-    """Its states grow, so they have to be aligned; nobody else uses it."""
+    """A model whose states grow, so that they have to be aligned, for one test alone."""
     return kammil.load(folder_of("blend"))
 
 
@@ -70,22 +69,22 @@ def options(i: int) -> Options:
     return {"length": 30, "min_length": 30, "temperature": 0.9, "seed": i}
 
 
-async def crowd(engine: Engine, model: Completer) -> list[object]:
-    """What comes of writings, a search, suggestions and a score that come one after the other; errors too."""
+async def crowd(scheduler: Scheduler, model: Completer) -> list[object]:
+    """The results, or errors, of generations, a beam search, suggestions and a score that start one after the other."""
 
     async def one(i: int) -> object:
         await asyncio.sleep(0.002 * i)
         if i == 5:
-            found, _ = await engine.ask(suggesting(model, "شو حل", words=2))
+            found, _ = await scheduler.run(suggest_call(model, "شو حل", max_words=2))
             return [word.text for word in found]
         if i == 6:
-            found, _ = await engine.ask(suggesting(model, "مرحبا كي"))
+            found, _ = await scheduler.run(suggest_call(model, "مرحبا كي"))
             return [word.text for word in found]
         if i == 7:
-            scored = Scoring(time.monotonic() + 60, model, np.append(ids_of(model, PROMPTS[0]), EOS), 0)
-            return [token.id for token in await engine.ask(scored)]
+            scored = ScoreCall(time.monotonic() + 60, model, np.append(ids_of(model, PROMPTS[0]), EOS), 0)
+            return [token.id for token in await scheduler.run(scored)]
         asked: Options = options(i) if i != 8 else {"length": 6, "beams": 3}
-        return [text.text for text in await engine.ask(writing(model, PROMPTS[i % 5], asked, 1 + i % 2))]
+        return [text.text for text in await scheduler.run(generate_call(model, PROMPTS[i % 5], asked, 1 + i % 2))]
 
     some = (asyncio.wait_for(one(i), SECONDS) for i in range(9))
     return await asyncio.gather(*some, return_exceptions=True)
@@ -105,30 +104,30 @@ def wanted(alone: Completer) -> list[object]:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        ("decode", "Batches._packed"),
-        ("decode", "joined"),
-        ("decode", "choose"),
-        ("decode", "rows"),
-        ("prefill", "joined"),
-        ("prefill", "shapes"),
-        ("prefill", "Prompts.read"),
-        ("scheduler", "shapes"),
-        ("scheduler", "joined"),
-        ("scheduler", "rows"),
-        ("scheduler", "spelled"),
-        ("scheduler", "Engine._begun"),
-        ("scheduler", "Engine._count"),
-        ("scheduler", "Engine._suggest"),
+        ("decode", "DecodeBatches._merge"),
+        ("decode", "concat_states"),
+        ("decode", "sample_next"),
+        ("decode", "select_rows"),
+        ("prefill", "concat_states"),
+        ("prefill", "row_shapes"),
+        ("prefill", "PrefillQueue.step"),
+        ("scheduler", "row_shapes"),
+        ("scheduler", "concat_states"),
+        ("scheduler", "select_rows"),
+        ("scheduler", "to_suggestions"),
+        ("scheduler", "Scheduler._start_decoding"),
+        ("scheduler", "Scheduler._update_stats"),
+        ("scheduler", "Scheduler._suggest"),
         ("scheduler", "phrase"),
-        ("replies", "Answers.wanted"),
-        ("replies", "Answers.note"),
-        ("replies", "Answers.hand_out"),
-        ("requests", "Writing.written"),
-        ("requests", "Writing.found"),
-        ("requests", "Scanning.take"),
+        ("replies", "ReplyQueue.still_wanted"),
+        ("replies", "ReplyQueue.send_deltas"),
+        ("replies", "ReplyQueue.flush"),
+        ("requests", "Generation.texts"),
+        ("requests", "Generation.set_hypotheses"),
+        ("requests", "PromptScorer.advance"),
     ],
 )
-def test_a_failure_takes_nobody_with_it_whom_it_does_not_concern(
+def test_a_failure_fails_only_the_requests_that_it_concerns(
     model: Completer,
     alone: Completer,
     monkeypatch: pytest.MonkeyPatch,
@@ -143,16 +142,19 @@ def test_a_failure_takes_nobody_with_it_whom_it_does_not_concern(
     once = Once(getattr(owner, attribute), error())
     monkeypatch.setattr(owner, attribute, once)
 
-    async def work(engine: Engine) -> tuple[list[object], list[object]]:
+    async def work(scheduler: Scheduler) -> tuple[list[object], list[object]]:
         once.armed = True
-        during = await crowd(engine, model)
-        return during, await crowd(engine, model)
+        during = await crowd(scheduler, model)
+        return during, await crowd(scheduler, model)
 
     during, after = run(model, work)
     assert once.failed == 1
     assert after == wanted(alone)
     failed = [one for one in during if isinstance(one, Exception)]
-    assert failed or (module, name) == ("decode", "rows")  # where texts leave, those may be all there were
+    assert failed or (module, name) == (
+        "decode",
+        "select_rows",
+    )  # the batch may be empty then
     assert all(isinstance(one, error | RoundError) for one in failed)
     assert [one for one in during if not isinstance(one, Exception)] == [
         right for one, right in zip(during, wanted(alone), strict=True) if not isinstance(one, Exception)
@@ -160,23 +162,23 @@ def test_a_failure_takes_nobody_with_it_whom_it_does_not_concern(
 
 
 @pytest.mark.parametrize("place", ["packed", "read", "suggested"])
-def test_states_that_cannot_be_aligned_fail_those_that_come(model: Completer, alone: Completer, place: str) -> None:
+def test_states_that_cannot_be_aligned_fail_the_new_requests(model: Completer, alone: Completer, place: str) -> None:
     once = Once(model.language_model.pad_states, MemoryError())
     model.language_model.pad_states = once  # pyright: ignore[reportAttributeAccessIssue]
 
-    async def work(engine: Engine) -> list[object]:
-        first = asyncio.ensure_future(engine.ask(writing(model, PROMPTS[0], options(0) | LONG)))
-        while not engine.tally.live:
+    async def work(scheduler: Scheduler) -> list[object]:
+        first = asyncio.ensure_future(scheduler.run(generate_call(model, PROMPTS[0], options(0) | LONG)))
+        while not scheduler.stats.live:
             await asyncio.sleep(0.001)
         calls: list[Any] = []
         if place == "packed":
-            calls = [writing(model, PROMPTS[1], options(1))]
+            calls = [generate_call(model, PROMPTS[1], options(1))]
         elif place == "read":
-            calls = [writing(model, prompt, options(1)) for prompt in PROMPTS[1:4]]
+            calls = [generate_call(model, prompt, options(1)) for prompt in PROMPTS[1:4]]
         else:
-            calls = [suggesting(model, PROMPTS[1])]  # what it waits for is aligned with nothing, but is asked
+            calls = [suggest_call(model, PROMPTS[1])]  # aligned alone, with no other state
         once.armed = True
-        asked = [asyncio.wait_for(engine.ask(call), SECONDS) for call in calls]
+        asked = [asyncio.wait_for(scheduler.run(call), SECONDS) for call in calls]
         return [*await asyncio.gather(*asked, return_exceptions=True), (await first)[0].text]
 
     *failed, text = run(model, work)
@@ -185,119 +187,121 @@ def test_states_that_cannot_be_aligned_fail_those_that_come(model: Completer, al
 
 
 @pytest.mark.parametrize("least", [0, 30], ids=["chosen together", "chosen alone"])
-def test_what_cannot_be_chosen_for_one_text_fails_that_request_alone(
+def test_a_text_that_cannot_be_sampled_fails_its_request_alone(
     model: Completer, alone: Completer, monkeypatch: pytest.MonkeyPatch, least: int
 ) -> None:
-    real = sample._drawn  # pyright: ignore[reportPrivateUsage]
-    failing: list[Job] = []
+    real = sample._sample  # pyright: ignore[reportPrivateUsage]
+    failing: list[TextSequence] = []
 
-    def drawn(weights: Any, options: Any, jobs: Sequence[Job]) -> Any:
-        made = real(weights, options, jobs)  # so that all generators have gone on
-        if failing[0] in jobs and failing[0].decided == 3:
+    def drawn(weights: Any, options: Any, jobs: Sequence[TextSequence]) -> Any:
+        made = real(weights, options, jobs)  # advances all generators first
+        if failing[0] in jobs and failing[0].num_decisions == 3:
             raise BrokenError
         return made
 
-    monkeypatch.setattr(sample, "_drawn", drawn)
+    monkeypatch.setattr(sample, "_sample", drawn)
 
-    async def work(engine: Engine) -> list[object]:
-        calls = [writing(model, prompt, options(i) | {"min_length": least}) for i, prompt in enumerate(PROMPTS)]
-        failing.extend(calls[2].jobs)
-        asked = [asyncio.wait_for(engine.ask(call), SECONDS) for call in calls]
+    async def work(scheduler: Scheduler) -> list[object]:
+        calls = [generate_call(model, prompt, options(i) | {"min_length": least}) for i, prompt in enumerate(PROMPTS)]
+        failing.extend(calls[2].sequences)
+        asked = [asyncio.wait_for(scheduler.run(call), SECONDS) for call in calls]
         return await asyncio.gather(*asked, return_exceptions=True)
 
     answers = run(model, work)
     assert isinstance(answers[2], BrokenError)
     for i in (0, 1, 3, 4):
-        (written,) = cast(list[Written], answers[i])
+        (written,) = cast(list[GeneratedText], answers[i])
         assert written.text == alone.complete(PROMPTS[i], **(options(i) | {"min_length": least})).text
 
 
 def test_a_text_without_probabilities_fails_alone(
     model: Completer, alone: Completer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = Batches._step  # pyright: ignore[reportPrivateUsage]
+    real = DecodeBatches._step_batch  # pyright: ignore[reportPrivateUsage]
 
-    def step(self: Batches, batch: Batch) -> bool:
-        if len(batch.writings) == 5 and batch.writings[1].jobs[0].decided == 7:
+    def step(self: DecodeBatches, batch: Batch) -> bool:
+        if len(batch.generations) == 5 and batch.generations[1].sequences[0].num_decisions == 7:
             batch.log_probabilities[1] = np.nan
         return real(self, batch)
 
-    monkeypatch.setattr(Batches, "_step", step)
+    monkeypatch.setattr(DecodeBatches, "_step_batch", step)
 
-    async def work(engine: Engine) -> list[object]:
-        calls = [writing(model, prompt, options(i)) for i, prompt in enumerate(PROMPTS)]
-        asked = [asyncio.wait_for(engine.ask(call), SECONDS) for call in calls]
+    async def work(scheduler: Scheduler) -> list[object]:
+        calls = [generate_call(model, prompt, options(i)) for i, prompt in enumerate(PROMPTS)]
+        asked = [asyncio.wait_for(scheduler.run(call), SECONDS) for call in calls]
         return await asyncio.gather(*asked, return_exceptions=True)
 
     answers = run(model, work)
     assert isinstance(answers[1], FolderError)
     for i in (0, 2, 3, 4):
-        (written,) = cast(list[Written], answers[i])
+        (written,) = cast(list[GeneratedText], answers[i])
         assert written.text == alone.complete(PROMPTS[i], **options(i)).text
 
 
-def test_what_failed_is_let_go(model: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
-    once = Once(Thread._count, MemoryError())  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(Thread, "_count", once)
+def test_failed_requests_are_dropped(model: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+    once = Once(Scheduler._update_stats, MemoryError())  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(Scheduler, "_update_stats", once)
 
-    async def work(engine: Engine) -> tuple[list[weakref.ref[Writing]], list[int], int]:
-        calls = [writing(model, prompt, options(0) | LONG) for prompt in PROMPTS]
-        asked = [asyncio.ensure_future(engine.ask(call)) for call in calls]
-        while engine.tally.live < 5:
+    async def work(scheduler: Scheduler) -> tuple[list[weakref.ref[Generation]], list[int], int]:
+        calls = [generate_call(model, prompt, options(0) | LONG) for prompt in PROMPTS]
+        asked = [asyncio.ensure_future(scheduler.run(call)) for call in calls]
+        while scheduler.stats.live < 5:
             await asyncio.sleep(0.001)
         assert len(model.prefixes)
         once.armed = True
         got = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), SECONDS)
         assert [type(one) for one in got] == [MemoryError] * 5
         left = [weakref.ref(call) for call in calls]
-        while engine.tally.live:
+        while scheduler.stats.live:
             await asyncio.sleep(0.001)
-        return left, [engine.tally.live, engine.tally.waiting], len(model.prefixes)
+        return left, [scheduler.stats.live, scheduler.stats.waiting], len(model.prefixes)
 
     left, figures, states = run(model, work)
     gc.collect()
     assert [one() for one in left] == [None] * 5
     assert figures == [0, 0]
-    assert states == 0  # it is not known what of them is whole
+    assert states == 0  # they may be half written
 
 
 @pytest.mark.parametrize("error", [SystemExit, MemoryError])
-def test_nobody_waits_for_a_thread_that_has_ended(
+def test_no_request_waits_for_a_thread_that_has_ended(
     model: Completer, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
 ) -> None:
-    once = Once(Thread._count, error())  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(Thread, "_count", once)
-    if error is MemoryError:  # and what is done about it fails too
-        monkeypatch.setattr(Thread, "_abandon", Once(lambda *_: None, MemoryError()))
-        vars(Thread)["_abandon"].armed = True
+    once = Once(Scheduler._update_stats, error())  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(Scheduler, "_update_stats", once)
+    if error is MemoryError:  # the handling of the failure fails too
+        monkeypatch.setattr(Scheduler, "_fail_round", Once(lambda *_: None, MemoryError()))
+        vars(Scheduler)["_fail_round"].armed = True
 
     async def main() -> None:
-        engine = Engine(model)
-        asked = [asyncio.ensure_future(engine.ask(writing(model, prompt, options(0) | LONG))) for prompt in PROMPTS]
-        while engine.tally.live < 5:
+        scheduler = Scheduler(model)
+        asked = [
+            asyncio.ensure_future(scheduler.run(generate_call(model, prompt, options(0) | LONG))) for prompt in PROMPTS
+        ]
+        while scheduler.stats.live < 5:
             await asyncio.sleep(0.001)
-        assert engine.alive
+        assert scheduler.alive
         once.armed = True
         got = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), SECONDS)
-        assert [type(one) for one in got] == [EndedError] * 5
-        assert not engine.alive
-        with pytest.raises(EndedError):  # whoever comes later is told at once
-            await asyncio.wait_for(engine.ask(writing(model, "شو", options(1))), SECONDS)
-        await asyncio.to_thread(engine.join, SECONDS)
-        engine.bury()  # may be repeated
+        assert [type(one) for one in got] == [StoppedError] * 5
+        assert not scheduler.alive
+        with pytest.raises(StoppedError):  # later requests fail at once
+            await asyncio.wait_for(scheduler.run(generate_call(model, "شو", options(1))), SECONDS)
+        await asyncio.to_thread(scheduler.join, SECONDS)
+        scheduler.fail_remaining()  # a second time
 
     asyncio.run(main())
-    assert not [thread for thread in threading.enumerate() if thread.name == "kammil-engine" and thread.is_alive()]
+    assert not [thread for thread in threading.enumerate() if thread.name == "kammil-scheduler" and thread.is_alive()]
 
 
-def test_one_who_cannot_be_told_keeps_nobody_from_being_told(model: Completer, alone: Completer) -> None:
+def test_a_callback_that_fails_keeps_no_other_request_from_its_result(model: Completer, alone: Completer) -> None:
     def fail(_pieces: object) -> None:
         raise BrokenError
 
-    async def work(engine: Engine) -> list[list[Written]]:
-        calls = [writing(model, PROMPTS[0], options(0), progress=fail)]
-        calls += [writing(model, prompt, options(1)) for prompt in PROMPTS[1:]]
-        asked = [asyncio.wait_for(engine.ask(call), SECONDS) for call in calls]
+    async def work(scheduler: Scheduler) -> list[list[GeneratedText]]:
+        calls = [generate_call(model, PROMPTS[0], options(0), on_deltas=fail)]
+        calls += [generate_call(model, prompt, options(1)) for prompt in PROMPTS[1:]]
+        asked = [asyncio.wait_for(scheduler.run(call), SECONDS) for call in calls]
         return await asyncio.gather(*asked)
 
     texts = [written.text for (written,) in run(model, work)]

@@ -1,4 +1,4 @@
-"""Whoever else is in the batch, what is written is what `Completer` writes."""
+"""Whatever else is in the batch, the generated text is that of `Completer`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.server.scheduler.conftest import ids_of, run, writing
+from tests.server.scheduler.conftest import generate_call, ids_of, run
 
 import kammil
 from kammil.completion.completer import Completer
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.server.scheduler import Engine, Learning, Piece, Scoring, Suggesting, Written
+from kammil.server.scheduler import Delta, GeneratedText, ModelUpdate, Scheduler, ScoreCall, SuggestCall
 from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله على كل شي بس", "?!"]
@@ -39,22 +39,22 @@ OPTIONS: list[Options] = [
 
 @pytest.fixture(scope="module")
 def alone(trained: Path) -> Completer:
-    """The same model for nobody else."""
+    """The same model, outside the scheduler."""
     return kammil.load(trained)
 
 
 @pytest.mark.parametrize("rows", [64, 3, 1])
-def test_everybody_gets_the_text_that_they_would_get_alone(model: Completer, alone: Completer, rows: int) -> None:
+def test_every_request_gets_the_text_that_it_would_get_alone(model: Completer, alone: Completer, rows: int) -> None:
     calls = [(PROMPTS[i % 7], {"length": 9, "seed": i, **OPTIONS[i % 10]}, 1 + i % 3) for i in range(20)]
 
-    async def work(engine: Engine) -> list[list[Written]]:
-        async def one(i: int, prompt: str, options: Options, n: int) -> list[Written]:
-            await asyncio.sleep(0.002 * (i % 5))  # some come while others are being written
-            return await engine.ask(writing(model, prompt, options, n))
+    async def work(scheduler: Scheduler) -> list[list[GeneratedText]]:
+        async def one(i: int, prompt: str, options: Options, n: int) -> list[GeneratedText]:
+            await asyncio.sleep(0.002 * (i % 5))  # some start while others are being generated
+            return await scheduler.run(generate_call(model, prompt, options, n))
 
         return await asyncio.gather(*(one(i, *call) for i, call in enumerate(calls)))  # pyright: ignore[reportArgumentType]
 
-    for (prompt, options, n), written in zip(calls, run(model, work, rows=rows), strict=True):
+    for (prompt, options, n), written in zip(calls, run(model, work, max_batch=rows), strict=True):
         wanted = alone.samples(prompt, n, **options)  # pyright: ignore[reportArgumentType]
         assert [one.text for one in written] == [one.text for one in wanted]
         assert [one.finish_reason for one in written] == [one.finish_reason for one in wanted]
@@ -68,11 +68,11 @@ def test_everybody_gets_the_text_that_they_would_get_alone(model: Completer, alo
     )
 )
 @settings(max_examples=15)
-def test_any_company_will_do(bundled: Completer, calls: list[tuple[str, int, int, float]]) -> None:
-    async def work(engine: Engine) -> list[list[Written]]:
+def test_any_other_requests_leave_a_text_as_it_is(bundled: Completer, calls: list[tuple[str, int, int, float]]) -> None:
+    async def work(scheduler: Scheduler) -> list[list[GeneratedText]]:
         return await asyncio.gather(
             *(
-                engine.ask(writing(bundled, prompt, {"seed": seed, "length": length, "temperature": warmth}))
+                scheduler.run(generate_call(bundled, prompt, {"seed": seed, "length": length, "temperature": warmth}))
                 for prompt, seed, length, warmth in calls
             )
         )
@@ -84,12 +84,14 @@ def test_any_company_will_do(bundled: Completer, calls: list[tuple[str, int, int
     ]
 
 
-def test_pieces_make_the_text_and_are_whole_graphemes(bundled: Completer) -> None:
-    news: list[Piece] = []
+def test_deltas_make_the_text_and_are_whole_graphemes(bundled: Completer) -> None:
+    news: list[Delta] = []
 
-    async def work(engine: Engine) -> list[Written]:
-        call = writing(bundled, "شو", {"length": 40, "min_length": 40, "seed": 3}, 2, top=2, progress=news.extend)
-        return await engine.ask(call)
+    async def work(scheduler: Scheduler) -> list[GeneratedText]:
+        call = generate_call(
+            bundled, "شو", {"length": 40, "min_length": 40, "seed": 3}, 2, num_top=2, on_deltas=news.extend
+        )
+        return await scheduler.run(call)
 
     for index, written in enumerate(run(bundled, work)):
         own = [piece for piece in news if piece.index == index]
@@ -97,33 +99,33 @@ def test_pieces_make_the_text_and_are_whole_graphemes(bundled: Completer) -> Non
         assert [token for piece in own for token in piece.tokens] == list(written.tokens)
         assert [piece.finish_reason for piece in own][-1] == written.finish_reason
         assert all(piece.finish_reason is None for piece in own[:-1])
-        assert len(written.tokens) == written.decided == 40
+        assert len(written.tokens) == written.num_decisions == 40
 
 
-def test_who_leaves_frees_the_rows(bundled: Completer) -> None:
-    endless: Options = {"length": 90_000, "min_length": 90_000}  # no draw may end the text
+def test_a_cancelled_request_frees_its_rows(bundled: Completer) -> None:
+    endless: Options = {"length": 90_000, "min_length": 90_000}  # the end of the text is banned until then
 
-    async def work(engine: Engine) -> tuple[int, int]:
-        going = [asyncio.ensure_future(engine.ask(writing(bundled, "شو", endless, 4))) for _ in range(3)]
-        while engine.tally.live < 12:
+    async def work(scheduler: Scheduler) -> tuple[int, int]:
+        going = [asyncio.ensure_future(scheduler.run(generate_call(bundled, "شو", endless, 4))) for _ in range(3)]
+        while scheduler.stats.live < 12:
             await asyncio.sleep(0.001)
         for one in going:
             one.cancel()
         await asyncio.gather(*going, return_exceptions=True)
-        before = engine.tally.steps
-        while engine.tally.live:
+        before = scheduler.stats.steps
+        while scheduler.stats.live:
             await asyncio.sleep(0.0005)
-        return before, engine.tally.steps
+        return before, scheduler.stats.steps
 
     before, after = run(bundled, work)
-    assert after - before <= 2  # the step at hand, and none after the next look
+    assert after - before <= 2  # the current step and at most one more
 
 
-def test_time_that_is_over_ends_with_what_there_is(bundled: Completer) -> None:
-    async def work(engine: Engine) -> tuple[list[Written], list[Written]]:
-        late = writing(bundled, "شو حلو", {"length": 90_000, "min_length": 90_000, "seed": 5}, seconds=0.5)
-        never = writing(bundled, "شو", {"length": 10}, seconds=-1)
-        return await asyncio.gather(engine.ask(late), engine.ask(never))
+def test_a_deadline_ends_a_text_as_it_is(bundled: Completer) -> None:
+    async def work(scheduler: Scheduler) -> tuple[list[GeneratedText], list[GeneratedText]]:
+        late = generate_call(bundled, "شو حلو", {"length": 90_000, "min_length": 90_000, "seed": 5}, seconds=0.5)
+        never = generate_call(bundled, "شو", {"length": 10}, seconds=-1)
+        return await asyncio.gather(scheduler.run(late), scheduler.run(never))
 
     (written,), (nothing,) = run(bundled, work)
     assert written.finish_reason == "length"
@@ -133,25 +135,25 @@ def test_time_that_is_over_ends_with_what_there_is(bundled: Completer) -> None:
     assert nothing.text == ""
 
 
-def test_a_search_whose_time_is_over_gives_the_best_so_far(bundled: Completer) -> None:
-    async def work(engine: Engine) -> list[Written]:
+def test_a_deadline_ends_a_beam_search_with_its_best_texts(bundled: Completer) -> None:
+    async def work(scheduler: Scheduler) -> list[GeneratedText]:
         endless: Options = {"length": 90_000, "min_length": 90_000}
-        search = writing(bundled, "شو حلو", {**endless, "beams": 4}, 2, seconds=0.5)
-        others = writing(bundled, "شو", endless, 64, seconds=1)  # most of a round is theirs, as is the end of the time
-        return (await asyncio.gather(engine.ask(search), engine.ask(others)))[0]
+        search = generate_call(bundled, "شو حلو", {**endless, "beams": 4}, 2, seconds=0.5)
+        others = generate_call(bundled, "شو", endless, 64, seconds=1)  # most of a round is their work
+        return (await asyncio.gather(scheduler.run(search), scheduler.run(others)))[0]
 
     first, second = run(bundled, work)
-    # They may differ in what is not a whole grapheme yet.
+    # They may differ in an incomplete grapheme only.
     assert first.text and second.text
     assert {first.finish_reason, second.finish_reason} == {"length"}
 
 
 def test_a_short_text_does_not_wait_for_a_long_one(bundled: Completer) -> None:
-    async def work(engine: Engine) -> list[str]:
+    async def work(scheduler: Scheduler) -> list[str]:
         done: list[str] = []
 
         async def one(name: str, length: int, prompt: str = "شو") -> None:
-            await engine.ask(writing(bundled, prompt, {"length": length, "min_length": length}, 2))
+            await scheduler.run(generate_call(bundled, prompt, {"length": length, "min_length": length}, 2))
             done.append(name)
 
         long = [asyncio.ensure_future(one("long", 1_500)) for _ in range(3)]
@@ -162,18 +164,18 @@ def test_a_short_text_does_not_wait_for_a_long_one(bundled: Completer) -> None:
             task.cancel()
         return done
 
-    assert run(bundled, work, rows=4) == ["short"] * 4
+    assert run(bundled, work, max_batch=4) == ["short"] * 4
 
 
 @pytest.mark.parametrize("most", [0, 3])
 def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> None:
     prefixes = ["شو حل", "مرحبا ", "", "الحمد", "لا حول ولا "]
 
-    async def work(engine: Engine) -> list[Any]:
+    async def work(scheduler: Scheduler) -> list[Any]:
         return await asyncio.gather(
             *(
-                engine.ask(
-                    Suggesting(
+                scheduler.run(
+                    SuggestCall(
                         time.monotonic() + 60,
                         bundled.prefixes,
                         bundled.normalise(prefix),
@@ -200,10 +202,10 @@ def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> No
 
 
 def test_scores_are_those_of_the_model(model: Completer) -> None:
-    text = "شو حلو هالنهار يا زلمة ☃ " * 6  # longer than a piece, and a character that nobody knows
+    text = "شو حلو هالنهار يا زلمة ☃ " * 6  # longer than a piece, with an unknown character
 
-    async def work(engine: Engine) -> Any:
-        return await engine.ask(Scoring(time.monotonic() + 60, model, np.append(ids_of(model, text), EOS), 3))
+    async def work(scheduler: Scheduler) -> Any:
+        return await scheduler.run(ScoreCall(time.monotonic() + 60, model, np.append(ids_of(model, text), EOS), 3))
 
     tokens = run(model, work)
     bits = model.score(text).bits
@@ -211,19 +213,19 @@ def test_scores_are_those_of_the_model(model: Completer) -> None:
     assert all(len(token.top) == 3 and token.top == tuple(sorted(token.top, key=lambda t: -t[1])) for token in tokens)
 
 
-def test_learning_stands_between_two_steps(folder_of: Callable[[str], Path]) -> None:
+def test_updates_run_between_two_steps(folder_of: Callable[[str], Path]) -> None:
     model = kammil.load(folder_of("blend"))
 
-    async def work(engine: Engine) -> tuple[float, float, float]:
+    async def work(scheduler: Scheduler) -> tuple[float, float, float]:
         async def bits() -> float:
             ids = np.append(ids_of(model, "كلمة غريبة"), EOS)
-            found = await engine.ask(Scoring(time.monotonic() + 60, model, ids, 0))
+            found = await scheduler.run(ScoreCall(time.monotonic() + 60, model, ids, 0))
             return -sum(token.log_probability for token in found)
 
         before = await bits()
-        await engine.ask(Learning(time.monotonic() + 60, lambda: model.learn("كلمة غريبة")))
+        await scheduler.run(ModelUpdate(time.monotonic() + 60, lambda: model.learn("كلمة غريبة")))
         between = await bits()
-        await engine.ask(Learning(time.monotonic() + 60, lambda: model.forget("كلمة غريبة")))
+        await scheduler.run(ModelUpdate(time.monotonic() + 60, lambda: model.forget("كلمة غريبة")))
         return before, between, await bits()
 
     before, between, after = run(model, work)
@@ -232,7 +234,7 @@ def test_learning_stands_between_two_steps(folder_of: Callable[[str], Path]) -> 
 
 def test_a_model_that_gives_no_probabilities_fails_and_the_thread_lives(bundled: Completer) -> None:
     class Broken(type(bundled.language_model)):
-        """Says nothing."""
+        """Returns no probabilities."""
 
         def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
             log_probabilities, state = super().forward(ids, state, last=last)
@@ -241,9 +243,9 @@ def test_a_model_that_gives_no_probabilities_fails_and_the_thread_lives(bundled:
     model = kammil.load()
     model.language_model.__class__ = Broken
 
-    async def work(engine: Engine) -> None:
+    async def work(scheduler: Scheduler) -> None:
         for _ in range(2):
             with pytest.raises(FolderError, match="no probabilities"):
-                await engine.ask(writing(model, "شو", {"length": 5}))
+                await scheduler.run(generate_call(model, "شو", {"length": 5}))
 
     run(model, work)

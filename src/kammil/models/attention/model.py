@@ -75,7 +75,7 @@ class AttentionModel(SavedModel):
     def _read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
         """The states one after the other, then all last positions side by side."""
         batch, time = ids.shape
-        h = self._gru.read(ids, state[0])  # (B, 1 + T, H), the state before them in front
+        h = self._gru.forward(ids, state[0])  # (B, 1 + T, H), the state before them in front
         width = self._attention
         new_keys: Floats = (h[:, :-1].reshape(batch * time, -1) @ self._key).reshape(batch, time, width)
         new_values: Floats = (h[:, 1:].reshape(batch * time, -1) @ self._value).reshape(batch, time, width)

@@ -103,7 +103,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), some at a time; see `LanguageModel.read`."""
-        return read_in_pieces(self._engine.read, ids, state, last, _PIECE)
+        return read_in_pieces(self._engine.forward, ids, state, last, _PIECE)
 
     def can_sample(self, temperature: float) -> bool:
         """Where its code is compiled. Not the most probable continuation, which whoever types will ask for again: step
@@ -115,7 +115,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     ) -> tuple[Ids, LogProbabilities, State]:
         """See `BulkSampler.draw`."""
         assert isinstance(self._engine, NativeEngine)
-        return self._engine.draw(state, chances, temperature, refused)
+        return self._engine.sample(state, chances, temperature, refused)
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """See `Explaining.contributions`; the networks' share is their mean score."""
-        added, later = self._engine.contributions(ids, state)
+        added, later = self._engine.expert_scores(ids, state)
         return added.reshape(*ids.shape, -1, self._size), later
 
     def learn(self, ids: Ids) -> None:

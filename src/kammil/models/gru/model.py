@@ -82,7 +82,9 @@ class GRUModel(SavedModel, BulkSampler):
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """One call; see `LanguageModel.forward`."""
-        log_probabilities, (after, *_) = self._engine.read(ids, _whole(state), ids.shape[1] if last is None else last)
+        log_probabilities, (after, *_) = self._engine.forward(
+            ids, _whole(state), ids.shape[1] if last is None else last
+        )
         return log_probabilities, (after,)
 
     def can_sample(self, temperature: float) -> bool:
@@ -95,13 +97,13 @@ class GRUModel(SavedModel, BulkSampler):
     ) -> tuple[Ids, LogProbabilities, State]:
         """One call; see `BulkSampler.sample`."""
         assert isinstance(self._engine, NativeEngine)
-        ids, log_probabilities, (after, *_) = self._engine.draw(_whole(state), chances, temperature, refused)
+        ids, log_probabilities, (after, *_) = self._engine.sample(_whole(state), chances, temperature, refused)
         return ids, log_probabilities, (after,)
 
 
 def _whole(state: State) -> State:
     """The state as the engines of the blend know it."""
-    return (state[0], *NativeEngine.forgetful(len(state[0])))
+    return (state[0], *NativeEngine.initial_state(len(state[0])))
 
 
 class Recurrence:
@@ -120,7 +122,7 @@ class Recurrence:
         self._bias[:fixed] += recurrent_bias[:fixed]
         self._recurrent, self._recurrent_bias = np.ascontiguousarray(recurrent.T), recurrent_bias[fixed:]
 
-    def read(self, ids: Ids, h: NDArray[np.generic]) -> Floats:
+    def forward(self, ids: Ids, h: NDArray[np.generic]) -> Floats:
         """The state h (B, H), and those after each of ids (B, T): (B, 1 + T, H)."""
         batch, time = ids.shape
         states = np.empty((batch, 1 + time, self.hidden), np.float32)
@@ -160,6 +162,6 @@ class SinglePrecisionGRU(LanguageModel):
         """The states one after the other, then what follows the last of them; see `LanguageModel.forward`."""
         batch, time = ids.shape
         wanted = time if last is None else last
-        states = self._gru.read(ids, state[0])
+        states = self._gru.forward(ids, state[0])
         scores = states[:, 1 + time - wanted :].reshape(batch * wanted, self._gru.hidden) @ self._output + self._bias
         return log_softmax(scores).reshape(batch, wanted, self.vocabulary_size), (states[:, -1].copy(),)

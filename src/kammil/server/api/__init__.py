@@ -1,1 +1,1 @@
-"""The HTTP routes: what they take, what they return."""
+"""The HTTP API: what its routes take and return."""

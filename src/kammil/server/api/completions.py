@@ -1,4 +1,5 @@
-"""`POST /v1/completions`: from OpenAI's request to texts that are written together, and back."""
+"""`POST /v1/completions`: checks OpenAI's request, has the scheduler generate its texts, and writes OpenAI's
+response."""
 
 from __future__ import annotations
 
@@ -19,103 +20,110 @@ from kammil.decoding import Constraints, FinishReason
 from kammil.decoding.options import Options
 from kammil.server.api import bodies
 from kammil.server.api.errors import ApiError
-from kammil.server.api.schemas import PROMPTS as MOST
-from kammil.server.api.schemas import TEXTS, Choice, CompletionRequest, CompletionResponse, Logprobs, Usage
-from kammil.server.model_pool import Served
-from kammil.server.scheduler import Piece, Token, Writing, Written
-from kammil.server.settings import Serving
+from kammil.server.api.schemas import (
+    MAX_PROMPTS,
+    MAX_TEXTS,
+    Choice,
+    CompletionRequest,
+    CompletionResponse,
+    Logprobs,
+    Usage,
+)
+from kammil.server.model_pool import LoadedModel
+from kammil.server.scheduler import Delta, GeneratedText, Generation, TokenLogprobs
+from kammil.server.settings import ServerSettings
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
-SPECIAL = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
-"""What tokens that are no character are called. As text they are the characters of their names, nothing special."""
+SPECIAL_NAMES = {PAD: "<|pad|>", UNK: "<|unknown|>", BOS: "<|startoftext|>", EOS: "<|endoftext|>"}
+"""Names of the special tokens. In a text such a name is only its characters."""
 
 
-STOP: dict[FinishReason, Literal["stop", "length"]] = {"end": "stop", "stop": "stop", "length": "length"}
-"""Why a text ends, in OpenAI's words."""
-PING = 15.0
-"""Seconds of silence after which a stream says that it is still there."""
-LONGEST = 100_000
-"""Characters of all prompts of a request at most, as they are given and as the model sees them."""
+FINISH_REASONS: dict[FinishReason, Literal["stop", "length"]] = {"end": "stop", "stop": "stop", "length": "length"}
+"""OpenAI's names of the finish reasons."""
+PING_SECONDS = 15.0
+"""Seconds without an event after which a stream sends a comment to keep the connection open."""
+MAX_CHARACTERS = 100_000
+"""Most characters of all prompts of a request together, before and after normalisation."""
 
 Ids = NDArray[np.int64]
-Report = Callable[[list[Piece]], None]
+OnDeltas = Callable[[list[Delta]], None]
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt as the model reads it."""
+    """A prompt as the model reads it."""
 
     ids: Ids
-    """(T,), BOS in front."""
-    began: bool
-    """Whether the client sent BOS itself, so that it is one of its tokens."""
+    """(T,), starting with BOS."""
+    has_bos: bool
+    """Whether the client sent BOS itself, so that it counts as one of its tokens."""
 
     @property
-    def tokens(self) -> int:
-        """How many the client sent."""
-        return len(self.ids) - (not self.began)
+    def num_tokens(self) -> int:
+        """Number of tokens that the client sent."""
+        return len(self.ids) - (not self.has_bos)
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A request that was checked, and the model that answers."""
+class CheckedRequest:
+    """A request that was checked, and the model that answers it."""
 
-    served: Served
+    loaded: LoadedModel
     prompts: tuple[Prompt, ...]
-    guide: Constraints
+    constraints: Constraints
     n: int
-    top: int | None
+    num_top: int | None
     echo: bool
-    prefixes: StateCache
+    state_cache: StateCache
     deadline: float
     id: str
     created: int
-    size: int
-    """Tokens and alternatives of the answer at most, echoed prompts included."""
+    max_size: int
+    """Most tokens and alternatives that the response can hold, echoed prompts included."""
 
-    def writing(self, prompt: Prompt, progress: Report | None = None) -> Writing:
-        """The call for one prompt."""
-        return Writing(
+    def generation(self, prompt: Prompt, on_deltas: OnDeltas | None = None) -> Generation:
+        """Create the scheduler's request for one prompt."""
+        return Generation(
             self.deadline,
-            self.served.model,
+            self.loaded.completer,
             prompt.ids,
-            self.guide,
+            self.constraints,
             self.n,
-            top=self.top,
+            num_top=self.num_top,
             echo=self.echo,
-            prefixes=self.prefixes,
-            progress=progress,
+            state_cache=self.state_cache,
+            on_deltas=on_deltas,
         )
 
     def response(self, choices: list[Choice], usage: Usage | None) -> CompletionResponse:
-        """An answer, or a piece of one."""
+        """Build a response, or one event of a stream."""
         return CompletionResponse(
             id=self.id,
             created=self.created,
-            model=self.served.name,
-            system_fingerprint=self.served.fingerprint,
+            model=self.loaded.name,
+            system_fingerprint=self.loaded.fingerprint,
             choices=choices,
             usage=usage,
         )
 
 
-async def plan(request: CompletionRequest, served: Served, settings: Serving) -> Plan:
+async def check(request: CompletionRequest, loaded: LoadedModel, settings: ServerSettings) -> CheckedRequest:
     """Check a request against its model; `ApiError` or `OptionError` for the first thing that is wrong."""
     given = "" if request.prompt is None else request.prompt
-    length = _length(given)
-    if length > LONGEST:  # before anything is done with it
-        raise ApiError(400, f"the prompt has more than {LONGEST} characters; shorten it.", param="prompt")
-    prompts = tuple(await bodies.aside(length, partial(_prompts, given, served.model)))
-    return _plan(request, prompts, served, settings)
+    length = _num_characters(given)
+    if length > MAX_CHARACTERS:  # before any work on it
+        raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
+    prompts = tuple(await bodies.run_off_loop(length, partial(_prompts, given, loaded.completer)))
+    return _check_with_prompts(request, prompts, loaded, settings)
 
 
-def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Served, settings: Serving) -> Plan:
+def _check_with_prompts(
+    request: CompletionRequest, prompts: tuple[Prompt, ...], loaded: LoadedModel, settings: ServerSettings
+) -> CheckedRequest:
     if request.suffix:
-        raise ApiError(
-            400, "suffix is given, but no model here was trained to fill gaps; leave it out.", param="suffix"
-        )
+        raise ApiError(400, "suffix is given, but the models cannot fill gaps; leave it out.", param="suffix")
     if request.stream_options is not None and not request.stream:
-        message = "stream_options are given, but stream is not true; leave them out, or stream."
+        message = "stream_options are given, but stream is not true; leave them out or set stream."
         raise ApiError(400, message, param="stream_options")
     n = request.n or 1
     best_of = request.best_of or n
@@ -123,63 +131,66 @@ def _plan(request: CompletionRequest, prompts: tuple[Prompt, ...], served: Serve
         raise ApiError(400, f"best_of is {best_of}, but n is {n}; it must be at least n.", param="best_of")
     if request.stream and best_of > n:
         raise ApiError(
-            400, "best_of is above n, but what is best is known at the end only; do not stream.", param="best_of"
+            400, "best_of is above n, but which text is best is known only at the end; do not stream.", param="best_of"
         )
     beams = request.beams or (max(2, best_of) if request.use_beam_search else 1)
-    if request.use_beam_search:  # there best_of is how many beams there are
+    if request.use_beam_search:  # in vLLM's API, best_of is the number of beams
         best_of = n
     if beams > 1 and request.logprobs is not None:
-        raise ApiError(400, "logprobs are not given for beams; leave one of them out.", param="logprobs")
-    if len(prompts) * max(n, best_of, beams) > TEXTS:
-        raise ApiError(400, f"more than {TEXTS} texts are asked for; ask for fewer at a time.", param="n")
-    if sum(prompt.tokens for prompt in prompts) > LONGEST:
-        raise ApiError(400, f"the prompt has more than {LONGEST} characters; shorten it.", param="prompt")
+        raise ApiError(400, "logprobs are not available with beams; leave one of them out.", param="logprobs")
+    if len(prompts) * max(n, best_of, beams) > MAX_TEXTS:
+        raise ApiError(400, f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time.", param="n")
+    if sum(prompt.num_tokens for prompt in prompts) > MAX_CHARACTERS:
+        raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
     length = 16 if request.max_tokens is None else request.max_tokens
     if length > settings.max_tokens:
-        message = f"max_tokens is {length}, but this server writes {settings.max_tokens} characters at most."
+        message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
         raise ApiError(400, message, param="max_tokens")
-    size = _size(request, prompts, length, max(n, best_of))
-    if size > settings.answer:
+    size = _max_size(request, prompts, length, max(n, best_of))
+    if size > settings.max_answer:
         message = (
             f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
-            f"but {settings.answer} is the most; ask for less at a time."
+            f"but at most {settings.max_answer} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
-    options = _options(request, length, best_of if best_of > n else 1)
+    options = _decoding_options(request, length, best_of if best_of > n else 1)
     if request.use_beam_search:
         options["beams"] = beams
-    return Plan(
-        served,
+    completer = loaded.completer
+    return CheckedRequest(
+        loaded,
         prompts,
-        served.model.constraints(options, n, bias=_bias(request.logit_bias or {}, served.model.vocabulary)),
+        completer.constraints(options, n, bias=_logit_bias(request.logit_bias or {}, completer.vocabulary)),
         n,
         request.logprobs,
         bool(request.echo),
-        served.prefixes(request.session),
-        time.monotonic() + settings.seconds,
+        loaded.state_cache(request.session),
+        time.monotonic() + settings.timeout,
         f"cmpl-{secrets.token_hex(12)}",
         int(time.time()),
         size,
     )
 
 
-def _length(given: str | list[str] | list[int] | list[list[int]]) -> int:
-    """Characters of all prompts, as they are given."""
+def _num_characters(given: str | list[str] | list[int] | list[list[int]]) -> int:
+    """Count the characters of all prompts, before normalisation."""
     if isinstance(given, str):
         return len(given)
     return sum(1 if isinstance(one, int) else len(one) for one in given)
 
 
-def _size(request: CompletionRequest, prompts: Sequence[Prompt], length: int, n: int) -> int:
-    """Tokens and alternatives of the answer at most; texts by themselves are bounded already."""
+def _max_size(request: CompletionRequest, prompts: Sequence[Prompt], length: int, n: int) -> int:
+    """Return the most tokens and alternatives the response can hold; 0 if it holds only texts, which are bounded
+    already."""
     if request.logprobs is None and not request.echo:
         return 0
-    echoed = sum(prompt.tokens for prompt in prompts) if request.echo else 0
+    echoed = sum(prompt.num_tokens for prompt in prompts) if request.echo else 0
     return (echoed + len(prompts) * length) * n * (1 + (request.logprobs or 0))
 
 
-def _options(request: CompletionRequest, length: int, best_of: int) -> Options:
-    """What the fields mean to `Decoding`. With a preset only what was sent counts, else OpenAI's defaults."""
+def _decoding_options(request: CompletionRequest, length: int, best_of: int) -> Options:
+    """Convert the fields to decoding options. With a preset, only fields that were sent count; otherwise OpenAI's
+    defaults do."""
     given = request.model_fields_set if request.preset else CompletionRequest.model_fields.keys()
     options: dict[str, object] = {"length": length, "preset": request.preset}
     for name in (
@@ -193,11 +204,11 @@ def _options(request: CompletionRequest, length: int, best_of: int) -> Options:
         "beams",
     ):
         value = getattr(request, name) if name in given else None
-        if value is None and not request.preset:  # sent as null, which is the default too
+        if value is None and not request.preset:  # null means the default
             value = CompletionRequest.model_fields[name].default
         if value is not None:
             options[name] = value
-    if options.get("top_p") == 0:  # OpenAI allows it: the most probable one alone
+    if options.get("top_p") == 0:  # OpenAI allows 0: only the most probable character
         options["top_p"] = 1e-9
     if request.top_k is not None and request.top_k > 0:
         options["top_k"] = request.top_k
@@ -209,144 +220,145 @@ def _options(request: CompletionRequest, length: int, best_of: int) -> Options:
     return cast(Options, options)
 
 
-def _bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
-    """`logit_bias` by id."""
-    made: dict[int, float] = {}
+def _logit_bias(given: dict[str, float], vocabulary: CharacterVocabulary) -> dict[int, float]:
+    """Check `logit_bias`, and return it by id."""
+    biases: dict[int, float] = {}
     for name, value in given.items():
         if not (name.isascii() and name.isdigit() and len(name) < 10 and int(name) < vocabulary.size):
-            message = f"logit_bias names a token that is none; tokens are whole numbers below {vocabulary.size}."
+            message = f"logit_bias names a token that does not exist; tokens are whole numbers below {vocabulary.size}."
             raise ApiError(400, message, param="logit_bias")
-        made[int(name)] = value
-    return made
+        biases[int(name)] = value
+    return biases
 
 
 def _prompts(given: str | list[str] | list[int] | list[list[int]], model: Completer) -> list[Prompt]:
-    """Prompts as the model reads them: texts as they are normalised, tokens as they are."""
+    """Encode prompts: texts are normalised first, tokens are taken as they are."""
     match given:
         case str():
-            some: list[str | list[int]] = [given]
+            prompts: list[str | list[int]] = [given]
         case [int(), *_]:
-            some = [given]
+            prompts = [given]
         case _:
-            some = [*cast("list[str | list[int]]", given)]
-    if not 0 < len(some) <= MOST:
-        raise ApiError(400, f"there are {len(some)} prompts, but there must be 1 to {MOST}.", param="prompt")
-    return [_prompt(one, model) for one in some]
+            prompts = [*cast("list[str | list[int]]", given)]
+    if not 0 < len(prompts) <= MAX_PROMPTS:
+        raise ApiError(400, f"there are {len(prompts)} prompts, but there must be 1 to {MAX_PROMPTS}.", param="prompt")
+    return [_prompt(one, model) for one in prompts]
 
 
 def _prompt(given: str | list[int], model: Completer) -> Prompt:
     if isinstance(given, str):
-        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(model.normalise(given))]), began=False)
+        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(model.normalise(given))]), has_bos=False)
     ids = np.array(given, np.int64)
     wrong = ids[ids >= model.vocabulary.size]
     if len(wrong):
-        raise ApiError(400, f"token {int(wrong[0])} of the prompt is none of this model's.", param="prompt")
-    began = bool(len(ids)) and int(ids[0]) == BOS
-    characters = ids[1:] if began else ids
-    # Where no special stood while the model learnt, it is a character that nobody knows.
+        raise ApiError(400, f"token {int(wrong[0])} of the prompt does not exist in this model.", param="prompt")
+    has_bos = bool(len(ids)) and int(ids[0]) == BOS
+    characters = ids[1:] if has_bos else ids
+    # Inside a text the model has never seen special tokens, so they are unknown characters.
     characters = np.where(characters < SPECIALS, UNK, characters)
-    return Prompt(np.concatenate([[BOS], characters]), began=began)
+    return Prompt(np.concatenate([[BOS], characters]), has_bos=has_bos)
 
 
-async def complete(plan: Plan) -> bytes:
-    """Write all texts of a request; the answer as JSON."""
-    writings = [plan.writing(prompt) for prompt in plan.prompts]
+async def complete(checked: CheckedRequest) -> bytes:
+    """Generate all texts of a request; return the response as JSON."""
+    generations = [checked.generation(prompt) for prompt in checked.prompts]
     try:
-        for writing in writings:
-            plan.served.engine.submit(writing)
-        answers = await asyncio.gather(*(writing.answer for writing in writings))
+        for generation in generations:
+            checked.loaded.scheduler.submit(generation)
+        answers = await asyncio.gather(*(generation.future for generation in generations))
     finally:
-        for writing in writings:
-            writing.left = True
-    for writing, prompt in zip(writings, plan.prompts, strict=True):
-        plan.served.worked(writing, prompt.tokens)
-    return await bodies.aside(plan.size, partial(_body, plan, writings, answers))
+        for generation in generations:
+            generation.abandoned = True
+    for generation, prompt in zip(generations, checked.prompts, strict=True):
+        checked.loaded.count_answered(generation, prompt.num_tokens)
+    return await bodies.run_off_loop(checked.max_size, partial(_response_json, checked, generations, answers))
 
 
-def _body(plan: Plan, writings: Sequence[Writing], answers: Sequence[Sequence[Written]]) -> bytes:
-    """The answer as JSON."""
+def _response_json(
+    checked: CheckedRequest, generations: Sequence[Generation], answers: Sequence[Sequence[GeneratedText]]
+) -> bytes:
+    """Write the response as JSON."""
     choices: list[bytes] = []
-    decided = 0
-    for writing, texts in zip(writings, answers, strict=True):
-        start = Start(plan, writing)
-        for written in texts:
-            decided += written.decided
-            tokens = start.tokens
-            if plan.top is not None:
-                own = Tokens(plan.served.model.vocabulary, len(start.text))
-                own.add(written.tokens, len(start.text) + len(written.text))
-                tokens = (*tokens, bodies.lists(own.made))
-            reason = STOP[written.finish_reason]
-            made = Choice(text=start.text + written.text, index=len(choices), finish_reason=reason)
-            choices.append(bodies.choice(made, *tokens))
-    return bodies.filled(plan.response([], usage(plan, decided)), "choices", b",".join(choices))
+    num_decisions = 0
+    for generation, texts in zip(generations, answers, strict=True):
+        echo = EchoedPrompt(checked, generation)
+        for text in texts:
+            num_decisions += text.num_decisions
+            tokens = echo.logprobs
+            if checked.num_top is not None:
+                builder = LogprobsBuilder(checked.loaded.completer.vocabulary, len(echo.text))
+                builder.add(text.tokens, len(echo.text) + len(text.text))
+                tokens = (*tokens, bodies.logprobs_json(builder.logprobs))
+            reason = FINISH_REASONS[text.finish_reason]
+            choice = Choice(text=echo.text + text.text, index=len(choices), finish_reason=reason)
+            choices.append(bodies.choice_json(choice, *tokens))
+    return bodies.insert_items(checked.response([], usage(checked, num_decisions)), "choices", b",".join(choices))
 
 
-def usage(plan: Plan, decided: int) -> Usage:
-    """What was read and written."""
-    read = sum(prompt.tokens for prompt in plan.prompts)
-    return Usage(prompt_tokens=read, completion_tokens=decided, total_tokens=read + decided)
+def usage(checked: CheckedRequest, num_decisions: int) -> Usage:
+    """Count the tokens that were read and generated."""
+    read = sum(prompt.num_tokens for prompt in checked.prompts)
+    return Usage(prompt_tokens=read, completion_tokens=num_decisions, total_tokens=read + num_decisions)
 
 
-class Tokens:
-    """Tokens in OpenAI's shape, as they come.
+class LogprobsBuilder:
+    """Collects tokens in OpenAI's form.
 
     Args:
-        vocabulary: of the model.
-        begin: where the first of them stands.
+        vocabulary: the model's.
+        begin: offset of the first token in the text.
     """
 
     def __init__(self, vocabulary: CharacterVocabulary, begin: int) -> None:
-        """None yet."""
-        self._vocabulary, self._at = vocabulary, begin
-        self.made = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
+        self._vocabulary, self._offset = vocabulary, begin
+        self.logprobs = Logprobs(tokens=[], token_logprobs=[], top_logprobs=[], text_offset=[])
 
-    def add(self, tokens: Sequence[Token], end: int, *, unconditional: bool = False) -> None:
-        """Take some more; `end` is how long the text is, behind which nothing stands.
+    def add(self, tokens: Sequence[TokenLogprobs], end: int, *, unconditional: bool = False) -> None:
+        """Add tokens. `end` is the length of the text so far, which no offset exceeds.
 
-        Of an `unconditional` first token there is no log-probability.
+        The first token of an `unconditional` text has no log-probability.
         """
-        made = self.made
+        logprobs = self.logprobs
         for i, token in enumerate(tokens):
-            name = self.name(token.id)
-            made.tokens.append(name)
-            made.text_offset.append(min(self._at, end))
-            self._at += token.id not in SPECIAL or token.id == UNK
+            name = self.token_name(token.id)
+            logprobs.tokens.append(name)
+            logprobs.text_offset.append(min(self._offset, end))
+            self._offset += token.id not in SPECIAL_NAMES or token.id == UNK
             if unconditional and i == 0:
-                made.token_logprobs.append(None)
-                made.top_logprobs.append(None)
+                logprobs.token_logprobs.append(None)
+                logprobs.top_logprobs.append(None)
                 continue
-            made.token_logprobs.append(token.log_probability)
-            top = {self.name(id): value for id, value in token.top}
+            logprobs.token_logprobs.append(token.log_probability)
+            top = {self.token_name(id): value for id, value in token.top}
             top.setdefault(name, token.log_probability)
-            made.top_logprobs.append(top)
+            logprobs.top_logprobs.append(top)
 
-    def name(self, id: int) -> str:
-        """What a token is called."""
-        return SPECIAL.get(id) or self._vocabulary.piece(id)
+    def token_name(self, id: int) -> str:
+        """Return the name of a token."""
+        return SPECIAL_NAMES.get(id) or self._vocabulary.piece(id)
 
 
-class Start:
-    """What stands before every text of a prompt: nothing, or the prompt as the model sees it, with its tokens.
+class EchoedPrompt:
+    """What precedes every text of a prompt: nothing, or with `echo` the prompt after normalisation, with its tokens.
 
     Args:
-        plan: of the request.
-        writing: of the prompt, which is read.
+        checked: the request.
+        generation: the scheduler's request for the prompt, which has been read.
     """
 
-    def __init__(self, plan: Plan, writing: Writing) -> None:
-        """Write it once, however many texts follow."""
+    def __init__(self, checked: CheckedRequest, generation: Generation) -> None:
+        """Write the tokens as JSON once, however many texts follow."""
         self.text = ""
-        self.tokens: tuple[bodies.Lists, ...] = ()
-        if not plan.echo:
+        self.logprobs: tuple[bodies.LogprobsJson, ...] = ()
+        if not checked.echo:
             return
-        vocabulary = plan.served.model.vocabulary
-        self.text = vocabulary.decode(writing.ids)
-        if writing.scanning is None:
+        vocabulary = checked.loaded.completer.vocabulary
+        self.text = vocabulary.decode(generation.ids)
+        if generation.scorer is None:
             return
-        tokens = writing.scanning.tokens
-        if any(prompt.ids is writing.ids and prompt.began for prompt in plan.prompts):
-            tokens = [Token(BOS, 0.0, ()), *tokens]
-        made = Tokens(vocabulary, 0)
-        made.add(tokens, len(self.text), unconditional=True)
-        self.tokens = (bodies.lists(made.made),)
+        tokens = generation.scorer.tokens
+        if any(prompt.ids is generation.ids and prompt.has_bos for prompt in checked.prompts):
+            tokens = [TokenLogprobs(BOS, 0.0, ()), *tokens]
+        builder = LogprobsBuilder(vocabulary, 0)
+        builder.add(tokens, len(self.text), unconditional=True)
+        self.logprobs = (bodies.logprobs_json(builder.logprobs),)

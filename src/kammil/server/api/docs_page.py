@@ -1,4 +1,4 @@
-"""`/docs`: what may be asked, as one page without a script; FastAPI's own page loads one from elsewhere."""
+"""`/docs`: describes the API on one page without a script. FastAPI's own page loads a script from another server."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ th, td { text-align: start; vertical-align: top; padding: .2rem .6rem; }
 th, td { border-bottom: 1px solid #8886; } code { font-family: ui-monospace, monospace; }
 :root { color-scheme: light dark; }
 """
+_BOUNDS = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": "default-src 'none'; style-src 'sha256-"
     + base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -23,8 +24,8 @@ HEADERS: Mapping[str, str] = {
 }
 
 
-def page(api: Mapping[str, Any]) -> str:
-    """The page of an OpenAPI document."""
+def render(api: Mapping[str, Any]) -> str:
+    """Render an OpenAPI document as HTML."""
     info = api["info"]
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
@@ -39,7 +40,7 @@ def page(api: Mapping[str, Any]) -> str:
             body = route.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
             rows = _fields(schemas.get(str(body.get("$ref", "")).rpartition("/")[2], {}))
             for parameter in route.get("parameters", []):
-                rows.append((parameter["name"], _kind(parameter["schema"]), "", ""))
+                rows.append((parameter["name"], _type_name(parameter["schema"]), "", parameter.get("description", "")))
             if rows:
                 parts.append("<table><tr><th>field<th>type<th>default<th>")
                 parts += ["<tr>" + "".join(f"<td>{escape(cell)}" for cell in row) for row in rows]
@@ -48,12 +49,12 @@ def page(api: Mapping[str, Any]) -> str:
 
 
 def _fields(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Name, type, default and description of each."""
+    """Return name, type, default and description of each field."""
     required = schema.get("required", [])
     return [
         (
             name,
-            _kind(field),
+            _type_name(field),
             "required" if name in required else str(field.get("default", "")),
             str(field.get("description", "")),
         )
@@ -61,15 +62,13 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def _kind(schema: Mapping[str, Any]) -> str:
-    """A type in a few words, with its bounds."""
+def _type_name(schema: Mapping[str, Any]) -> str:
+    """Describe a type in a few words, with its bounds."""
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_kind(one) for one in schema["anyOf"] if one.get("type") != "null"))
+        return " or ".join(dict.fromkeys(_type_name(one) for one in schema["anyOf"] if one.get("type") != "null"))
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if schema.get("type") == "array":
-        return f"list of {_kind(schema.get('items', {}))}"
-    bounds = [
-        f"{schema[key]} {word}" for key, word in (("minimum", "at least"), ("maximum", "at most")) if key in schema
-    ]
-    return " ".join([str(schema.get("type", "anything")), *(f"({bound})" for bound in bounds)])
+        return f"list of {_type_name(schema.get('items', {}))}"
+    bounds = [f"{word} {schema[key]:g}" for key, word in _BOUNDS.items() if key in schema]
+    return ", ".join([str(schema.get("type", "anything")), *bounds])

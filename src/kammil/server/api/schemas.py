@@ -1,85 +1,107 @@
-"""What clients send and get: OpenAI's shapes, and those of the routes that OpenAI has not.
+"""Requests and responses: OpenAI's, and those of the routes that OpenAI's API does not have.
 
-A token is one unit of the model's vocabulary, a character. Unknown fields are ignored, as clients send extras.
+A token is one entry of the model's vocabulary, a character. Unknown fields of a request are ignored, since clients send
+their own.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
 from kammil.decoding.options import MAX_BEAMS
 
-PROMPTS = 64
-"""Prompts of one request at most."""
-TEXTS = 256
-"""Texts of one request at most, all prompts together."""
+MAX_PROMPTS = 64
+"""Most prompts of one request."""
+MAX_TEXTS = 256
+"""Most texts of one request, all prompts together."""
 
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Id = Annotated[int, Field(ge=0, lt=1 << 31, strict=True)]
-Model = Annotated[str | None, Field(description="Which model; the first one if it is left out.", max_length=1000)]
+Model = Annotated[str | None, Field(description="Name of a model; the first one by default.", max_length=1000)]
 Session = Annotated[
     str | None,
-    Field(description="Whatever names the client: what it typed is kept apart from what others did.", max_length=200),
+    Field(description="Any name for the client, which then has a state cache of its own.", max_length=200),
 ]
 
 
-class Sent(BaseModel):
-    """What clients send."""
+class ApiRequest(BaseModel):
+    """Any request."""
 
     model_config = ConfigDict(extra="ignore")
 
 
-class StreamOptions(Sent):
-    """What a stream tells beside text."""
+class StreamOptions(ApiRequest):
+    """What a stream reports besides text."""
 
-    include_usage: bool | None = False
+    include_usage: bool | None = Field(default=False, description="Report the usage in a last event.")
     continuous_usage_stats: bool | None = Field(
-        default=False, description="With `include_usage`: in every event what was written so far, as vLLM does."
+        default=False, description="With `include_usage`: report the usage so far in every event, as vLLM does."
     )
 
 
-class CompletionRequest(Sent):
+class CompletionRequest(ApiRequest):
     """`POST /v1/completions`."""
 
     model: Model = None
     prompt: str | list[str] | list[Id] | list[list[Id]] | None = Field(
-        default="", description="One text or several, or their tokens. Nothing: the model begins a text."
+        default="", description="One text or several, or their tokens. If it is empty, the model begins a text."
     )
-    max_tokens: Annotated[int, Field(ge=0)] | None = Field(default=16, description="Characters at most.")
-    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = 1.0
-    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = 1.0
-    n: Annotated[int, Field(ge=1, le=128)] | None = 1
-    best_of: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = None
-    stop: str | Annotated[list[str], Field(max_length=4)] | None = None
-    seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 64, description="Same seed, same text.")
-    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    echo: bool | None = False
-    stream: bool | None = False
-    stream_options: StreamOptions | None = Field(default=None, description="With `stream` alone.")
+    max_tokens: Annotated[int, Field(ge=0)] | None = Field(default=16, description="Most characters to generate.")
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(
+        default=1.0, description="0 always takes the most probable character; 1 samples the model as it is."
+    )
+    top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=1.0, description="Sample from the most probable characters that have this total probability."
+    )
+    n: Annotated[int, Field(ge=1, le=128)] | None = Field(default=1, description="Texts per prompt.")
+    best_of: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = Field(
+        default=None, description="Generate this many texts, and return the `n` most probable per character."
+    )
+    stop: str | Annotated[list[str], Field(max_length=4)] | None = Field(
+        default=None, description="Up to 4 strings; the text ends before the first of them."
+    )
+    seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 64, description="The same seed gives the same text.")
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
+        default=None, description="Report log-probabilities, with this many alternatives for each token."
+    )
+    echo: bool | None = Field(default=False, description="Put the prompt before each text.")
+    stream: bool | None = Field(default=False, description="Send the text in parts, as server-sent events.")
+    stream_options: StreamOptions | None = Field(default=None, description="Only with `stream`.")
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] | None = Field(
-        default=None, max_length=1024
+        default=None, max_length=1024, description="What to add to the log-probabilities of tokens."
     )
-    presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = 0.0
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = 0.0
-    suffix: str | None = Field(default=None, description="Not supported: no model here was trained to fill gaps.")
-    user: str | None = None
-    preset: str | None = Field(default=None, description="predictive, creative or exact; other fields win over it.")
-    top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: all.")
-    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    typical_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = None
-    beams: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = Field(
+        default=0.0, description="Subtracted from the log-probability of each character that was generated before."
+    )
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = Field(
+        default=0.0, description="Subtracted once for each time that the character was generated before."
+    )
+    suffix: str | None = Field(default=None, description="Not supported: the models cannot fill gaps.")
+    user: str | None = Field(default=None, description="Ignored.")
+    preset: str | None = Field(default=None, description="predictive, creative or exact; other fields override it.")
+    top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
+    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Least probability of a character, as a fraction of the highest."
+    )
+    typical_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Sample from the characters about as surprising as expected, up to this probability."
+    )
+    repetition_penalty: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = Field(
+        default=None, description="Factor for the log-probabilities of characters that were generated before."
+    )
+    beams: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = Field(
+        default=None, description="Above 1: search for the most probable text with this many beams; nothing is sampled."
+    )
     use_beam_search: bool | None = Field(
-        default=False, description="As many beams as `best_of`, or `n`; vLLM's name for `beams`."
+        default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
     session: Session = None
 
 
 class Logprobs(BaseModel):
-    """Every token with its natural log-probability, and the most probable ones at its place."""
+    """Every token with its natural log-probability and the most probable tokens in its place."""
 
     tokens: list[str]
     token_logprobs: list[float | None]
@@ -88,7 +110,7 @@ class Logprobs(BaseModel):
 
 
 class Choice(BaseModel):
-    """One text, or a piece of it."""
+    """One text, or, while streaming, the next part of it."""
 
     text: str
     index: int
@@ -97,7 +119,7 @@ class Choice(BaseModel):
 
 
 class Usage(BaseModel):
-    """Tokens that were read and written."""
+    """Numbers of tokens that were read and generated."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -105,7 +127,7 @@ class Usage(BaseModel):
 
 
 class CompletionResponse(BaseModel):
-    """The answer, or, while streaming, a piece of it."""
+    """The response, or, while streaming, one event of it."""
 
     id: str
     object: Literal["text_completion"] = "text_completion"
@@ -116,58 +138,58 @@ class CompletionResponse(BaseModel):
     usage: Usage | None = None
 
 
-class SuggestRequest(Sent):
+class SuggestRequest(ApiRequest):
     """`POST /v1/suggest`."""
 
-    prefix: str = Field(description="What was typed so far.")
-    k: int = Field(default=3, ge=1, le=32, description="Words at most.")
-    threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability.")
-    phrase: int = Field(default=0, ge=0, le=32, description="Words of the phrase at most, ghost text; 0 for none.")
+    prefix: str = Field(description="The text so far.")
+    k: int = Field(default=3, ge=1, le=32, description="Most words to suggest.")
+    threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word.")
+    phrase: int = Field(default=0, ge=0, le=32, description="Most words of ghost text; 0 for none.")
     model: Model = None
     session: Session = None
 
 
-class Suggested(BaseModel):
-    """A word that may come next."""
+class SuggestedWord(BaseModel):
+    """A suggested word."""
 
-    text: str = Field(description="The whole word as it would stand.")
-    completion: str = Field(description="What has to be appended to the prefix.")
+    text: str = Field(description="The whole word.")
+    completion: str = Field(description="What to append to the prefix.")
     probability: float
 
 
-class Phrased(BaseModel):
-    """Words that may come next, one after the other."""
+class GhostTextOut(BaseModel):
+    """Ghost text: several words that are likely to come next."""
 
-    completion: str = Field(description="What has to be appended to the prefix; empty if nothing is likely enough.")
+    completion: str = Field(description="What to append to the prefix; empty if nothing is likely enough.")
     probability: float
 
 
 class SuggestResponse(BaseModel):
-    """The most probable words, best first; within a word its endings before next words."""
+    """The most probable words, best first; within a word, its endings come before next words."""
 
     model: str
-    suggestions: list[Suggested]
-    phrase: Phrased | None = Field(default=None, description="If it was asked for.")
+    suggestions: list[SuggestedWord]
+    phrase: GhostTextOut | None = Field(default=None, description="Ghost text, if it was asked for.")
 
 
-class ScoreRequest(Sent):
+class ScoreRequest(ApiRequest):
     """`POST /v1/score`."""
 
-    text: str
-    given: str = Field(default="", description="What stands before it, and is not scored.")
-    top: int = Field(default=5, ge=0, le=20, description="Alternatives of each character.")
+    text: str = Field(description="Text to score.")
+    given: str = Field(default="", description="Text before it, which is not scored.")
+    top: int = Field(default=5, ge=0, le=20, description="Most alternatives to report for each character.")
     model: Model = None
 
 
 class Alternative(BaseModel):
-    """A character that might have stood there; empty for the end of text."""
+    """A character that was likely in this place; empty for the end of the text."""
 
     character: str
     probability: float
 
 
 class ScoredCharacter(BaseModel):
-    """One character of a text; the last one, empty, is its end."""
+    """One character of a text; the last one, which is empty, is the end of the text."""
 
     character: str
     bits: float
@@ -176,67 +198,67 @@ class ScoredCharacter(BaseModel):
 
 
 class ScoreResponse(BaseModel):
-    """How surprising each character is."""
+    """How surprising each character of a text is."""
 
     model: str
-    text: str = Field(description="As the model sees it.")
-    bits_per_character: float | None = Field(description="Without the end of text; null for an empty one.")
+    text: str = Field(description="The text after normalisation, as the model sees it.")
+    bits_per_character: float | None = Field(description="Mean without the end of the text; null for an empty text.")
     characters: list[ScoredCharacter]
 
 
-class LearnRequest(Sent):
+class LearnRequest(ApiRequest):
     """`POST /v1/learn`."""
 
-    text: str = Field(description=f"{LEARNT:,} characters at most.")
+    text: str = Field(description=f"At most {LEARNT:,} characters.")
     model: Model = None
     session: Session = None
 
 
 class LearnResponse(BaseModel):
-    """How many texts of this session the model knows now."""
+    """Number of texts of this session that the model knows now."""
 
     learnt: int
 
 
 class ForgetResponse(BaseModel):
-    """How many texts were forgotten."""
+    """Number of texts that were forgotten."""
 
     forgotten: int
 
 
-class TokenizeRequest(Sent):
+class TokenizeRequest(ApiRequest):
     """`POST /tokenize`."""
 
-    prompt: str | None = None
+    prompt: str | None = Field(default=None, description="Text to convert.")
     content: str | None = Field(default=None, description="Another name for `prompt`.")
-    add_special_tokens: bool = Field(default=False, description="Put the token before which nothing stands in front.")
+    add_special_tokens: bool = Field(default=False, description="Begin with the token for the start of a text.")
     model: Model = None
 
 
 class TokenizeResponse(BaseModel):
-    """Tokens of a text as the model sees it."""
+    """The tokens of a text."""
 
     tokens: list[int]
     count: int
     max_model_len: int
 
 
-class DetokenizeRequest(Sent):
+class DetokenizeRequest(ApiRequest):
     """`POST /detokenize`."""
 
-    tokens: list[Id] = Field(max_length=1 << 20)
+    tokens: list[Id] = Field(max_length=1 << 20, description="Tokens to convert.")
     model: Model = None
 
 
 class DetokenizeResponse(BaseModel):
-    """The text of some tokens."""
+    """The text of the tokens, under both names that clients use."""
 
     prompt: str
     content: str
 
 
 class TokenizerInfo(BaseModel):
-    """What an evaluation harness asks for."""
+    """The special tokens and the size of the vocabulary, as evaluation harnesses ask for them."""
 
     tokenizer_class: str = "CharacterVocabulary"
     bos_token: str
@@ -252,7 +274,7 @@ class TokenizerInfo(BaseModel):
 
 
 class Card(BaseModel):
-    """What is known of a model."""
+    """Description of a model."""
 
     name: str
     family: str
@@ -260,7 +282,7 @@ class Card(BaseModel):
     licence: str | None
     figures: dict[str, float | None]
     learns: bool
-    learning: Literal["shared"] | None = Field(description="`shared`: what one client teaches all others get.")
+    learning: Literal["shared"] | None = Field(description="`shared`: all clients get what one of them teaches.")
 
 
 class ModelEntry(BaseModel):
@@ -281,13 +303,13 @@ class ModelList(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether requests are answered."""
+    """Whether requests are answered at once."""
 
     status: Literal["ok"] = "ok"
 
 
 class ErrorDetail(BaseModel):
-    """OpenAI's shape of an error."""
+    """An error in the form of OpenAI's API."""
 
     message: str
     type: str
@@ -296,9 +318,6 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """What comes instead of an answer."""
+    """The response to a request that failed."""
 
     error: ErrorDetail
-
-
-Errors = dict[int | str, dict[str, Any]]

@@ -1,4 +1,4 @@
-"""Completions as server-sent events: pieces of whole graphemes, as soon as nothing can change them any more."""
+"""Completions as server-sent events: whole graphemes, sent as soon as no later character can change them."""
 
 from __future__ import annotations
 
@@ -12,130 +12,147 @@ from functools import cache, partial
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 
 from kammil.server.api import bodies, errors
-from kammil.server.api.completions import PING, STOP, Plan, Start, Tokens, usage
+from kammil.server.api.completions import (
+    FINISH_REASONS,
+    PING_SECONDS,
+    CheckedRequest,
+    EchoedPrompt,
+    LogprobsBuilder,
+    usage,
+)
 from kammil.server.api.schemas import Choice, StreamOptions, Usage
-from kammil.server.scheduler import Piece, Writing, Written
+from kammil.server.scheduler import Delta, GeneratedText, Generation
 
 log = logging.getLogger("kammil.server")
 
 DONE = format_sse_event(data_str="[DONE]")
 
-News = asyncio.Queue[tuple[int, list[Piece] | None]]
-"""Of which prompt, and what is new; None when all of its texts are there, or none will be."""
+Updates = asyncio.Queue[tuple[int, list[Delta] | None]]
+"""The number of a prompt and its new text; None once all of its texts are complete or have failed."""
 
 
-async def stream(plan: Plan, told: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
-    """Events of one request, the last of them `[DONE]`; the stack is closed at the end, however it comes."""
-    continuous = bool(told.include_usage and told.continuous_usage_stats)
-    news: News = asyncio.Queue()
-    writings: list[Writing] = []
+async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncExitStack) -> AsyncIterator[bytes]:
+    """Yield the events of a request, the last of them `[DONE]`; close the stack at the end, whatever happens."""
+    report_usage = bool(options.include_usage and options.continuous_usage_stats)
+    updates: Updates = asyncio.Queue()
+    generations: list[Generation] = []
     async with stack:
         try:
-            for i, prompt in enumerate(plan.prompts):
-                writing = plan.writing(prompt, partial(_report, news, i))
-                writing.answer.add_done_callback(partial(_finished, news, i))
-                plan.served.engine.submit(writing)
-                writings.append(writing)
-            async for event in _events(plan, writings, news, continuous=continuous):
+            for i, prompt in enumerate(checked.prompts):
+                generation = checked.generation(prompt, partial(_put_deltas, updates, i))
+                generation.future.add_done_callback(partial(_put_end, updates, i))
+                checked.loaded.scheduler.submit(generation)
+                generations.append(generation)
+            async for event in _events(checked, generations, updates, report_usage=report_usage):
                 yield event
-            if told.include_usage:
-                yield format_sse_event(data_str=plan.response([], _so_far(plan, writings)).model_dump_json())
+            if options.include_usage:
+                yield format_sse_event(
+                    data_str=checked.response([], _usage_so_far(checked, generations)).model_dump_json()
+                )
         except Exception as error:
-            failed = errors.of(error)
-            if errors.is_news(error):
+            failed = errors.to_api_error(error)
+            if errors.should_log(error):
                 log.error("a stream failed", exc_info=error)
             yield format_sse_event(data_str=json.dumps(failed.detail()))
         finally:
-            for writing, prompt in zip(writings, plan.prompts, strict=False):
-                writing.left = True
-                plan.served.worked(writing, prompt.tokens)
+            for generation, prompt in zip(generations, checked.prompts, strict=False):
+                generation.abandoned = True
+                checked.loaded.count_answered(generation, prompt.num_tokens)
         yield DONE
 
 
-def _so_far(plan: Plan, writings: list[Writing]) -> Usage:
-    """What was read and written until now."""
-    return usage(plan, sum(job.decided for writing in writings for job in writing.jobs))
+def _usage_so_far(checked: CheckedRequest, generations: list[Generation]) -> Usage:
+    """Count the tokens that were read and generated so far."""
+    return usage(
+        checked, sum(sequence.num_decisions for generation in generations for sequence in generation.sequences)
+    )
 
 
-async def _events(plan: Plan, writings: list[Writing], news: News, *, continuous: bool) -> AsyncIterator[bytes]:
-    """Pieces as they come, with what was written so far if that is wanted; what has come while the last event was being
-    sent goes in one. A ping in silence."""
-    starts = [cache(partial(Start, plan, writing)) for writing in writings]
-    texts = {i * plan.n + j: Text(plan, start) for i, start in enumerate(starts) for j in range(plan.n)}
-    left = len(writings)
-    while left:
+async def _events(
+    checked: CheckedRequest, generations: list[Generation], updates: Updates, *, report_usage: bool
+) -> AsyncIterator[bytes]:
+    """Yield new text as it comes; text that comes while an event is being sent goes into the next one. Yield a comment
+    after a while without text."""
+    echoes = [cache(partial(EchoedPrompt, checked, generation)) for generation in generations]
+    states = {i * checked.n + j: StreamState(checked, echo) for i, echo in enumerate(echoes) for j in range(checked.n)}
+    num_unfinished = len(generations)
+    while num_unfinished:
         try:
-            some = [await asyncio.wait_for(news.get(), PING)]
+            received = [await asyncio.wait_for(updates.get(), PING_SECONDS)]
         except TimeoutError:
             yield KEEPALIVE_COMMENT
             continue
-        while not news.empty():
-            some.append(news.get_nowait())
-        for i, pieces in some:
-            if pieces is not None:
-                for piece in pieces:
-                    texts[i * plan.n + piece.index].pieces.append(piece)
+        while not updates.empty():
+            received.append(updates.get_nowait())
+        for i, deltas in received:
+            if deltas is not None:
+                for delta in deltas:
+                    states[i * checked.n + delta.index].unsent.append(delta)
                 continue
-            left -= 1
-            for j, written in enumerate(writings[i].answer.result()):
-                texts[i * plan.n + j].end(written)
-        for index, text in texts.items():
-            if text.pieces:
-                told = _so_far(plan, writings) if continuous else None
-                yield await bodies.aside(
-                    plan.size if plan.echo and not text.begun else 0, partial(text.event, index, told)
+            num_unfinished -= 1
+            for j, written in enumerate(generations[i].future.result()):
+                states[i * checked.n + j].end(written)
+        for index, state in states.items():
+            if state.unsent:
+                usage_so_far = _usage_so_far(checked, generations) if report_usage else None
+                yield await bodies.run_off_loop(
+                    checked.max_size if checked.echo and not state.started else 0,
+                    partial(state.event, index, usage_so_far),
                 )
 
 
-class Text:
-    """One text of a stream.
+class StreamState:
+    """The state of one text of a stream.
 
     Args:
-        plan: of the request.
-        start: what stands before it; asked when the prompt is read.
+        checked: the request.
+        echo: returns what precedes the text; called once the prompt is read.
     """
 
-    def __init__(self, plan: Plan, start: Callable[[], Start]) -> None:
-        """Nothing has come."""
-        self._plan, self._start = plan, start
-        self.pieces: list[Piece] = []
-        """What has come and was not sent."""
-        self.begun = False
-        """The first event has been made."""
-        self._sent = 0
-        """Characters sent, those of the prompt included."""
+    def __init__(self, checked: CheckedRequest, echo: Callable[[], EchoedPrompt]) -> None:
+        self._checked, self._echo = checked, echo
+        self.unsent: list[Delta] = []
+        """New text that has not been sent."""
+        self.started = False
+        """Whether the first event has been built."""
+        self._num_sent = 0
+        """Number of characters sent, those of the echoed prompt included."""
         self._ended = False
 
-    def end(self, written: Written) -> None:
-        """All has come; where time ran out nothing has said so yet."""
-        if not self._ended and not any(piece.finish_reason for piece in self.pieces):
-            self.pieces.append(Piece(0, "", (), written.finish_reason))
+    def end(self, written: GeneratedText) -> None:
+        """Note that the text is complete. A text that ran out of time has had no finish reason yet."""
+        if not self._ended and not any(delta.finish_reason for delta in self.unsent):
+            self.unsent.append(Delta(0, "", (), written.finish_reason))
 
-    def event(self, index: int, told: Usage | None) -> bytes:
-        """What is new, the prompt first if it is echoed."""
-        pieces, self.pieces = self.pieces, []
-        made = Choice(text="".join(piece.text for piece in pieces), index=index)
-        tokens: tuple[bodies.Lists, ...] = ()
-        if not self.begun:
-            self.begun = True
-            start = self._start()
-            made.text, tokens = start.text + made.text, start.tokens
-        self._sent += len(made.text)
-        if self._plan.top is not None:
-            fresh = Tokens(self._plan.served.model.vocabulary, self._sent - sum(len(p.text) for p in pieces))
-            for piece in pieces:
-                fresh.add(piece.tokens, self._sent)
-            tokens = (*tokens, bodies.lists(fresh.made))
-        reason = pieces[-1].finish_reason
+    def event(self, index: int, usage_so_far: Usage | None) -> bytes:
+        """Build an event of the new text, which begins with the prompt if it is echoed."""
+        deltas, self.unsent = self.unsent, []
+        choice = Choice(text="".join(delta.text for delta in deltas), index=index)
+        tokens: tuple[bodies.LogprobsJson, ...] = ()
+        if not self.started:
+            self.started = True
+            echo = self._echo()
+            choice.text, tokens = echo.text + choice.text, echo.logprobs
+        self._num_sent += len(choice.text)
+        if self._checked.num_top is not None:
+            builder = LogprobsBuilder(
+                self._checked.loaded.completer.vocabulary, self._num_sent - sum(len(p.text) for p in deltas)
+            )
+            for delta in deltas:
+                builder.add(delta.tokens, self._num_sent)
+            tokens = (*tokens, bodies.logprobs_json(builder.logprobs))
+        reason = deltas[-1].finish_reason
         if reason is not None:
-            made.finish_reason, self._ended = STOP[reason], True
-        body = bodies.filled(self._plan.response([], told), "choices", bodies.choice(made, *tokens))
+            choice.finish_reason, self._ended = FINISH_REASONS[reason], True
+        body = bodies.insert_items(
+            self._checked.response([], usage_so_far), "choices", bodies.choice_json(choice, *tokens)
+        )
         return format_sse_event(data_str=body.decode())
 
 
-def _report(news: News, i: int, pieces: list[Piece]) -> None:
-    news.put_nowait((i, pieces))
+def _put_deltas(updates: Updates, i: int, deltas: list[Delta]) -> None:
+    updates.put_nowait((i, deltas))
 
 
-def _finished(news: News, i: int, _answer: asyncio.Future[list[Written]]) -> None:
-    news.put_nowait((i, None))
+def _put_end(updates: Updates, i: int, _answer: asyncio.Future[list[GeneratedText]]) -> None:
+    updates.put_nowait((i, None))

@@ -1,8 +1,7 @@
-"""The page on which people type: HTML, CSS and JavaScript modules as they are, no build step, nothing from elsewhere.
+"""The page to type on: HTML, CSS and JavaScript modules without a build step, all served from here.
 
-How letters are coloured is the business of
-`kammil.completion.explain.html`, which lends its script (`letters.js`) and its colours; when
-the space after an accepted word goes, that of `kammil.spacing` (`spacing.js`).
+`kammil.completion.explain.html` provides the script that colours letters (`letters.js`) and its colours;
+`kammil.spacing` provides the rule for the space after an accepted word (`spacing.js`).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _MEDIA = {
 
 HEADERS: Mapping[str, str] = MappingProxyType(
     {
-        # Scripts and styles from this server alone, none inside of the page, and no text may ever become markup.
+        # Scripts and styles come from this server only, none is inline, and no text can become markup.
         "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
         "X-Content-Type-Options": "nosniff",
@@ -33,7 +32,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
         "Cache-Control": "no-cache",
     }
 )
-"""To be sent with every file of the page."""
+"""HTTP headers of every file of the page."""
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,16 @@ class Asset:
 
     content: bytes
     media: str
-    """For the header `Content-Type`."""
+    """Value of the header `Content-Type`."""
 
 
 @cache
 def assets() -> Mapping[str, Asset]:
-    """All files by their path below the page's address; the page itself is ""."""
+    """Return all files by their paths below the address of the page, whose own path is ""."""
     found: dict[str, Asset] = {
         "letters.js": Asset(letters().encode(), _MEDIA["js"]),
         "levels.css": Asset(colours().encode(), _MEDIA["css"]),
-        "spacing.js": Asset(_spacing().encode(), _MEDIA["js"]),
+        "spacing.js": Asset(_spacing_module().encode(), _MEDIA["js"]),
     }
     for file in resources.files(__name__).iterdir():
         media = _MEDIA.get(file.name.rpartition(".")[2])
@@ -60,12 +59,12 @@ def assets() -> Mapping[str, Asset]:
     return MappingProxyType(found)
 
 
-def _spacing() -> str:
-    """The rule of `kammil.spacing` for the page."""
-    return f"""// The space after an accepted word: written by kammil.spacing, which says what it is.
+def _spacing_module() -> str:
+    """Write the rule of `kammil.spacing` as a JavaScript module."""
+    return f"""// The space after an accepted word. Written by kammil.server.playground from the rule in kammil.spacing.
 
-/** What is typed behind an accepted word. */
+/** Return the space that follows an accepted word, or nothing in a script without spaces. */
 export const spaceAfter = (word) => (/{spacing.UNSPACED}/u.test(word) ? "" : " ");
-/** Whether the space goes when this is typed right after it. */
+/** Whether the space is removed when this is typed right after it. */
 export const givesWay = (typed) => /{spacing.GIVES_WAY}/u.test(typed);
 """

@@ -1,73 +1,73 @@
 // Requests to this server and to no other; every path is relative to the page.
 
-import { visit } from "./storage.js";
+import { sessionName } from "./storage.js";
 
-/** What went wrong: `unreachable`, `busy`, `key` (one is asked for) or `refused`, and the server's own sentence. */
-export class Problem extends Error {
-  constructor(kind, message = "", wait = 0) {
+/** An error of a request: `unreachable`, `busy`, `key` (the server asks for one) or `refused`, with the server's message. */
+export class ApiError extends Error {
+  constructor(kind, message = "", retryAfter = 0) {
     super(message);
-    Object.assign(this, { kind, wait });
+    Object.assign(this, { kind, retryAfter });
   }
 }
 
 let key = "";
-/** Names this tab to the server, which keeps what it has read of a text, and knows what it has to wipe. */
-export const session = visit();
+// Identifies this tab to the server, which caches the states of its text, and can forget what it taught.
+const session = sessionName();
 
-/** Send this key from now on. */
-export function unlock(secret) {
-  key = secret;
+/** Send this key with every request from now on. */
+export function setKey(value) {
+  key = value;
 }
 
-async function answer(method, path, body, signal) {
+async function request(method, path, body, signal) {
   const headers = { ...(body && { "Content-Type": "application/json" }), ...(key && { Authorization: "Bearer " + key }) };
   let response;
   try {
     response = await fetch(path, { method, headers, body: body && JSON.stringify(body), signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem("unreachable");
+    throw new ApiError("unreachable");
   }
   if (response.ok) return response;
   const message = (await response.json().catch(() => null))?.error?.message ?? String(response.status);
-  if (response.status === 401) throw new Problem("key", message);
+  if (response.status === 401) throw new ApiError("key", message);
   if (response.status === 429 || response.status === 503)
-    throw new Problem("busy", message, Number(response.headers.get("Retry-After")) || 1);
-  throw new Problem("refused", message);
+    throw new ApiError("busy", message, Number(response.headers.get("Retry-After")) || 1);
+  throw new ApiError("refused", message);
 }
 
-const json = async (...request) => (await answer(...request)).json();
+const requestJson = async (...parameters) => (await request(...parameters)).json();
 
-export const models = () => json("GET", "v1/models");
-export const suggest = (body, signal) => json("POST", "v1/suggest", { session, ...body }, signal);
-export const score = (body, signal) => json("POST", "v1/score", body, signal);
-export const learn = (body) => json("POST", "v1/learn", { session, ...body });
-export const wipe = (model) => json("DELETE", "v1/learn?" + new URLSearchParams({ session, model }));
+export const listModels = () => requestJson("GET", "v1/models");
+export const suggest = (body, signal) => requestJson("POST", "v1/suggest", { session, ...body }, signal);
+export const score = (body, signal) => requestJson("POST", "v1/score", body, signal);
+export const learn = (body) => requestJson("POST", "v1/learn", { session, ...body });
+export const forget = (model) => requestJson("DELETE", "v1/learn?" + new URLSearchParams({ session, model }));
 
-/** The choices of a completion as they are written: an asynchronous iterator. */
-export async function* stream(body, signal) {
-  const response = await answer("POST", "v1/completions", { ...body, stream: true }, signal);
-  let rest = "";
-  for await (const text of texts(response.body.getReader(), signal)) {
-    const lines = (rest + text).split(/\r?\n/);
-    rest = lines.pop();
+/** Yield the choices of a completion while it is generated. */
+export async function* streamCompletion(body, signal) {
+  const response = await request("POST", "v1/completions", { ...body, stream: true }, signal);
+  let incomplete = "";
+  for await (const text of decodeStream(response.body.getReader(), signal)) {
+    const lines = (incomplete + text).split(/\r?\n/);
+    incomplete = lines.pop();
     for (const line of lines) {
       if (!line.startsWith("data:")) continue;
       const data = line.slice(5).trim();
       if (data === "[DONE]") return;
       const event = JSON.parse(data);
-      if (event.error) throw new Problem("refused", event.error.message);
+      if (event.error) throw new ApiError("refused", event.error.message);
       yield* event.choices;
     }
   }
 }
 
-async function* texts(reader, signal) {
+async function* decodeStream(reader, signal) {
   const decoder = new TextDecoder();
   try {
     for (let part; !(part = await reader.read()).done; ) yield decoder.decode(part.value, { stream: true });
   } catch (error) {
     if (error.name === "AbortError" || signal?.aborted) throw error;
-    throw new Problem("unreachable");
+    throw new ApiError("unreachable");
   }
 }

@@ -1,102 +1,103 @@
-// Several completions side by side, shown while they are written.
+// Several completions side by side, shown while they are generated.
 
-import { Problem, stream } from "./api.js";
-import { say, spoken } from "./i18n.js";
-import { tail, wholeWords } from "./ghost.js";
+import { ApiError, streamCompletion } from "./api.js";
+import { message } from "./i18n.js";
+import { endOf, wholeWords } from "./ghost.js";
 
 /**
- * @param {{form: HTMLFormElement, list: HTMLElement, stop: HTMLElement}} parts
- * @param {{prompt(): string, options(): object, use(text: string): void, report(problem: Problem | null): void}} heard
+ * @param {{form: HTMLFormElement, list: HTMLElement, stop: HTMLElement}} elements
+ * @param {{prompt(): string, options(): object, use(text: string): void, report(error: ApiError | null): void}} handlers
  */
-export function writing({ form, list, stop }, heard) {
-  let running = new AbortController();
+export function createCompletions({ form, list, stop }, handlers) {
+  let latest = new AbortController();
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    running.abort();
-    const own = (running = new AbortController());
-    const prompt = heard.prompt();
-    const asked = heard.options();
-    const cards = Array.from({ length: asked.n }, () => card(prompt, heard.use));
-    list.replaceChildren(...cards.map((made) => made.item));
-    paint(cards);
+    latest.abort();
+    const controller = (latest = new AbortController());
+    const prompt = handlers.prompt();
+    const options = handlers.options();
+    const cards = Array.from({ length: options.n }, () => createCard(prompt, handlers.use));
+    list.replaceChildren(...cards.map((card) => card.item));
+    highlight(cards);
     stop.hidden = false;
     list.setAttribute("aria-busy", "true");
     try {
-      for await (const choice of stream({ prompt, ...asked }, own.signal)) {
-        cards[choice.index]?.write(choice.text, choice.finish_reason === "length");
-        paint(cards);
+      for await (const choice of streamCompletion({ prompt, ...options }, controller.signal)) {
+        cards[choice.index]?.append(choice.text, choice.finish_reason === "length");
+        highlight(cards);
       }
-      heard.report(null);
+      handlers.report(null);
     } catch (error) {
-      if (!own.signal.aborted) {
-        if (!(error instanceof Problem)) throw error;
-        heard.report(error);
+      if (!controller.signal.aborted) {
+        if (!(error instanceof ApiError)) throw error;
+        handlers.report(error);
       }
     } finally {
-      for (const made of cards) made.end();
-      if (own === running) {
+      for (const card of cards) card.finish();
+      if (controller === latest) {
         stop.hidden = true;
         list.removeAttribute("aria-busy");
-        paint(cards);
+        highlight(cards);
       }
     }
   });
-  stop.addEventListener("click", () => running.abort());
+  stop.addEventListener("click", () => latest.abort());
   return {
-    /** None are left. */
+    /** Remove all completions. */
     clear() {
-      running.abort();
+      latest.abort();
       list.replaceChildren();
     },
   };
 }
 
-/** Colour what was written; the letters of prompt and completion stay one run. */
-function paint(cards) {
-  if ("highlights" in CSS) CSS.highlights.set("written", new Highlight(...cards.map((made) => made.range())));
+/** Colour the generated text; prompt and completion stay one text node, so that their letters join. */
+function highlight(cards) {
+  if ("highlights" in CSS) CSS.highlights.set("written", new Highlight(...cards.map((card) => card.range())));
 }
 
-function card(prompt, use) {
-  const before = tail(prompt);
+function createCard(prompt, use) {
+  const context = endOf(prompt);
   const item = document.createElement("li");
-  const text = Object.assign(document.createElement("p"), { dir: "auto" });
-  const node = document.createTextNode(before);
+  const paragraph = Object.assign(document.createElement("p"), { dir: "auto" });
+  const node = document.createTextNode(context);
   const note = Object.assign(document.createElement("p"), { className: "quiet", hidden: true });
   const row = Object.assign(document.createElement("div"), { className: "row", hidden: true });
-  let written = "";
-  let cut = false; // by its length
-  const button = (name, act) => {
-    const made = Object.assign(document.createElement("button"), { type: "button", textContent: say(name) });
-    made.addEventListener("click", () => act(made));
-    row.append(made);
+  let completion = "";
+  let cut = false; // by the length limit
+  const addButton = (name, onClick) => {
+    const button = Object.assign(document.createElement("button"), { type: "button", textContent: message(name) });
+    button.addEventListener("click", () => onClick(button));
+    row.append(button);
   };
-  button("use", () => use(prompt + written));
-  button("copy", async (made) => {
-    await navigator.clipboard?.writeText(prompt + written);
-    made.textContent = say("copied");
-  });
-  if (!navigator.clipboard) row.lastChild.remove(); // none where the page did not come over a safe way
-  text.append(node);
-  item.append(text, note, row);
+  addButton("use", () => use(prompt + completion));
+  // There is no clipboard on a page without HTTPS that is not on this machine.
+  if (navigator.clipboard)
+    addButton("copy", async (button) => {
+      await navigator.clipboard.writeText(prompt + completion);
+      button.textContent = message("copied");
+    });
+  paragraph.append(node);
+  item.append(paragraph, note, row);
   return {
     item,
     range() {
       const range = new Range();
-      range.setStart(node, before.length);
+      range.setStart(node, context.length);
       range.setEnd(node, node.length);
       return range;
     },
-    write(piece, ended) {
-      written += piece;
-      cut ||= ended;
-      node.data = before + written;
+    append(text, isCut) {
+      completion += text;
+      cut ||= isCut;
+      node.data = context + completion;
     },
-    end() {
-      if (cut) node.data = before + (written = wholeWords(written));
-      row.hidden = written === "";
-      note.hidden = written !== "";
-      note.textContent = say("nothing");
+    finish() {
+      if (cut) node.data = context + (completion = wholeWords(completion));
+      row.hidden = completion === "";
+      note.hidden = completion !== "";
+      note.textContent = message("noCompletion");
     },
   };
 }

@@ -1,37 +1,37 @@
-// The latest question alone is answered: one waits until typing rests, aborts the one before, and drops stale answers.
+// Debounced requests: one is sent when typing pauses, aborts the one before, and stale answers are dropped.
 
-import { Problem } from "./api.js";
+import { ApiError } from "./api.js";
 
 /**
- * @param {number} wait milliseconds of rest before a question is asked
- * @param {(question: any, signal: AbortSignal) => Promise<any>} ask
- * @param {(answer: any, question: any) => void} take
- * @param {(problem: Problem | null) => void} report what went wrong, or null when it goes well again
+ * @param {number} delay milliseconds without a new question before the request is sent
+ * @param {(question: any, signal: AbortSignal) => Promise<any>} send
+ * @param {(answer: any, question: any) => void} onAnswer
+ * @param {(error: ApiError | null) => void} report called with an error, or with null after a success
  * @returns {{(question: any): void, cancel(): void}}
  */
-export function latest(wait, ask, take, report) {
+export function debounced(delay, send, onAnswer, report) {
   let timer = 0;
-  let running = new AbortController();
+  let latest = new AbortController();
   const cancel = () => {
     clearTimeout(timer);
-    running.abort();
+    latest.abort();
   };
-  const put = (question, delay) => {
+  const schedule = (question, milliseconds) => {
     cancel();
     timer = setTimeout(async () => {
-      const own = (running = new AbortController());
+      const controller = (latest = new AbortController());
       try {
-        const answer = await ask(question, own.signal);
-        if (own.signal.aborted) return;
+        const answer = await send(question, controller.signal);
+        if (controller.signal.aborted) return;
         report(null);
-        take(answer, question);
+        onAnswer(answer, question);
       } catch (error) {
-        if (own.signal.aborted) return;
-        if (!(error instanceof Problem)) throw error;
+        if (controller.signal.aborted) return;
+        if (!(error instanceof ApiError)) throw error;
         report(error);
-        if (error.kind === "busy") put(question, 1000 * error.wait);
+        if (error.kind === "busy") schedule(question, 1000 * error.retryAfter);
       }
-    }, delay);
+    }, milliseconds);
   };
-  return Object.assign((question) => put(question, wait), { cancel });
+  return Object.assign((question) => schedule(question, delay), { cancel });
 }

@@ -1,138 +1,143 @@
-// The text that is typed, and a ghost that goes on with it.
+// The text field, and the ghost text that continues it.
 //
-// A plain text area takes the typing: the browser's own caret, undo, dictation, spelling and input methods. While there
-// is a ghost a mirror of it is seen instead, in which the text and the ghost are one run, so that letters join across the
-// seam; the ghost is only coloured. The mirror draws the caret, because a letter that is joined is narrower than the
+// Typing goes into a plain text area: the browser's own caret, undo, dictation, spelling and input methods work. While
+// there is a ghost, a mirror of the field is visible instead. It holds text and ghost in one text node, so that letters
+// join across the seam; only the colour differs. The mirror draws the caret, because a joined letter is narrower than the
 // same letter at the end of a word. It also gives the text area its height.
 //
-// A word that is accepted gets a space, which is the page's own until something else is typed: it gives way to a comma.
+// An accepted word is followed by a space that the page has typed: an automatic space. It gives way to a comma that is
+// typed next; once anything else is typed, it is an ordinary space.
 
-import { direction } from "./i18n.js";
-import { directionOf, firstWord, leftOver } from "./ghost.js";
+import { pageDirection } from "./i18n.js";
+import { directionOf, firstWord, remainingGhost } from "./ghost.js";
 import { givesWay, spaceAfter } from "./spacing.js";
 
 /**
- * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} parts
- * @param {{typed(text: string, ghost: string): void, shown(ghost: string): void, accepted(part: string): void,
- *   dismissed(): void, down(): void}} heard
+ * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} elements
+ * @param {{onInput(text: string, ghost: string): void, onGhost(ghost: string): void, onAccept(part: string): void,
+ *   onDismiss(): void, onDown(): void}} handlers
  */
-export function editor({ field, mirror, caret }, heard) {
-  const seen = document.createTextNode("");
-  const tail = document.createElement("span"); // where a browser cannot colour a part of a text node
-  mirror.append(seen, tail);
-  const able = "highlights" in CSS;
-  const touch = matchMedia("(pointer: coarse)");
+export function createEditor({ field, mirror, caret }, handlers) {
+  const mirrorText = document.createTextNode("");
+  const mirrorGhost = document.createElement("span"); // for browsers that cannot colour a part of a text node
+  mirror.append(mirrorText, mirrorGhost);
+  const canHighlight = "highlights" in CSS;
+  const coarsePointer = matchMedia("(pointer: coarse)");
   let text = "";
   let ghost = "";
   let composing = false;
-  let told = "";
-  let spaced = ""; // the whole text when its last character was a space of ours
+  let reportedGhost = "";
+  let textWithSpace = ""; // the whole text if it ends with an automatic space
 
-  // An input method's letters are not typed yet; on-screen keyboards, though, compose every word.
-  const settled = () => !composing || touch.matches;
-  const atEnd = () => field.selectionStart === field.value.length && field.selectionEnd === field.value.length;
-  const visible = () => (settled() && atEnd() ? ghost : "");
-  const side = () => directionOf(text + ghost, direction());
+  // The letters of an input method are not typed yet. On-screen keyboards, though, compose every word.
+  const isTyped = () => !composing || coarsePointer.matches;
+  const caretAtEnd = () => field.selectionStart === field.value.length && field.selectionEnd === field.value.length;
+  const visibleGhost = () => (isTyped() && caretAtEnd() ? ghost : "");
+  const direction = () => directionOf(text + ghost, pageDirection());
 
   const render = () => {
-    const shown = visible();
-    field.dir = mirror.dir = /\p{L}/u.test(text) ? "auto" : direction();
+    const shown = visibleGhost();
+    field.dir = mirror.dir = /\p{L}/u.test(text) ? "auto" : pageDirection();
     field.parentElement.classList.toggle("ghosted", shown !== "");
-    seen.data = text + (able ? shown : "") + (!shown && /(^|\n)$/.test(text) ? "\u200b" : ""); // an empty line has height
-    tail.textContent = able ? "" : shown;
-    if (able) {
+    const lineFiller = !shown && /(^|\n)$/.test(text) ? "\u200b" : ""; // gives an empty line its height
+    mirrorText.data = text + (canHighlight ? shown : "") + lineFiller;
+    mirrorGhost.textContent = canHighlight ? "" : shown;
+    if (canHighlight) {
       const range = new Range();
-      range.setStart(seen, text.length);
-      range.setEnd(seen, text.length + shown.length);
+      range.setStart(mirrorText, text.length);
+      range.setEnd(mirrorText, text.length + shown.length);
       CSS.highlights.set("ghost", new Highlight(range));
     }
-    place(shown);
-    if (shown !== told) heard.shown((told = shown));
+    placeCaret(shown);
+    if (shown !== reportedGhost) handlers.onGhost((reportedGhost = shown));
   };
 
-  const place = (shown) => {
+  const placeCaret = (shown) => {
     caret.hidden = !shown || document.activeElement !== field;
     if (caret.hidden) return;
     const range = new Range();
-    range.setStart(seen, text.length);
-    const found = range.getClientRects();
-    const at = found[found.length - 1] ?? range.getBoundingClientRect();
-    const origin = field.parentElement.getBoundingClientRect();
-    caret.style.setProperty("left", `${at.left - origin.left - field.parentElement.clientLeft}px`);
-    caret.style.setProperty("top", `${at.top - origin.top - field.parentElement.clientTop}px`);
-    caret.style.setProperty("height", `${at.height}px`);
+    range.setStart(mirrorText, text.length);
+    const rectangles = range.getClientRects();
+    const position = rectangles[rectangles.length - 1] ?? range.getBoundingClientRect();
+    const frame = field.parentElement;
+    const origin = frame.getBoundingClientRect();
+    caret.style.setProperty("left", `${position.left - origin.left - frame.clientLeft}px`);
+    caret.style.setProperty("top", `${position.top - origin.top - frame.clientTop}px`);
+    caret.style.setProperty("height", `${position.height}px`);
     caret.getAnimations().forEach((blink) => (blink.currentTime = 0));
   };
 
-  const changed = () => {
-    ghost = leftOver(text, field.value, ghost);
+  const readField = () => {
+    ghost = remainingGhost(text, field.value, ghost);
     text = field.value;
-    if (text.length < spaced.length) spaced = ""; // deleted: a space that is typed now is the writer's
+    if (text.length < textWithSpace.length) textWithSpace = ""; // deleted: a space typed now is an ordinary one
     render();
-    if (settled()) heard.typed(text, ghost);
+    if (isTyped()) handlers.onInput(text, ghost);
   };
 
   const insert = (added) => {
     field.focus();
-    // The one way to write into a field that the browser's undo knows of.
+    // The only way to change a field that the browser's undo can take back.
     if (document.execCommand("insertText", false, added)) return;
     field.setRangeText(added, field.selectionStart, field.selectionEnd, "end");
-    changed();
+    readField();
   };
-  const end = () => field.setSelectionRange(field.value.length, field.value.length);
-  const write = (accepted) => {
-    const space = spaceAfter(accepted);
-    spaced = "";
-    insert(accepted + space); // at once, so that one undo takes both back
-    spaced = space ? field.value : "";
+  const moveToEnd = () => field.setSelectionRange(field.value.length, field.value.length);
+  const insertWord = (word) => {
+    const space = spaceAfter(word);
+    textWithSpace = "";
+    insert(word + space); // in one step, so that one undo takes both back
+    textWithSpace = space ? field.value : "";
   };
-  /** The space of ours at the end, if what is typed takes its place: chosen, so that it is written over. */
-  const yields = (typed) => {
-    if (!spaced || text !== spaced || !givesWay(typed)) return false;
-    if (typed === " ") spaced = ""; // the writer's now
+  /** Select the automatic space at the end if what is typed replaces it; return whether it does. */
+  const selectAutomaticSpace = (typed) => {
+    if (!textWithSpace || text !== textWithSpace || !givesWay(typed)) return false;
+    if (typed === " ") textWithSpace = ""; // an ordinary space from now on
     field.setSelectionRange(text.length - 1, field.value.length);
     return true;
   };
   const accept = (part) => {
-    if (!visible()) return;
+    if (!visibleGhost()) return;
     const accepted = part(ghost);
-    write(accepted);
-    heard.accepted(accepted);
+    insertWord(accepted);
+    handlers.onAccept(accepted);
   };
-  const all = () => accept((whole) => whole);
-  const word = () => accept(firstWord);
+  const acceptAll = () => accept((all) => all);
+  const acceptWord = () => accept(firstWord);
   const dismiss = () => {
     ghost = "";
-    heard.dismissed();
+    handlers.onDismiss();
     render();
   };
 
   field.addEventListener("keydown", (event) => {
     if (event.isComposing || event.keyCode === 229) return;
-    const forward = side() === "rtl" ? "ArrowLeft" : "ArrowRight";
-    const bare = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
+    const forward = direction() === "rtl" ? "ArrowLeft" : "ArrowRight";
+    const noModifier = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
     const byWord = !event.shiftKey && !event.metaKey && event.ctrlKey !== event.altKey;
-    let act = null;
-    if (visible() && event.key === "Tab" && bare) act = all;
-    if (visible() && event.key === forward && byWord) act = word;
-    if (visible() && event.key === "Escape") act = dismiss;
-    if (event.key === "ArrowDown" && bare && atEnd()) act = heard.down;
-    if (!act) return;
+    let action = null;
+    if (visibleGhost() && event.key === "Tab" && noModifier) action = acceptAll;
+    if (visibleGhost() && event.key === forward && byWord) action = acceptWord;
+    if (visibleGhost() && event.key === "Escape") action = dismiss;
+    if (event.key === "ArrowDown" && noModifier && caretAtEnd()) action = handlers.onDown;
+    if (!action) return;
     event.preventDefault();
-    act();
+    action();
   });
   field.addEventListener("beforeinput", (event) => {
     const typed = event.inputType === "insertLineBreak" ? "\n" : event.inputType.startsWith("insert") ? event.data : "";
-    if (!typed || !event.cancelable || !atEnd() || !yields(typed)) return;
+    if (!typed || !event.cancelable || !caretAtEnd() || !selectAutomaticSpace(typed)) return;
     event.preventDefault();
     insert(typed);
   });
   field.addEventListener("input", (event) => {
-    if (event.inputType?.startsWith("history") && field.value === spaced) end(); // undo chooses our space: not to be typed over
-    // What an on-screen keyboard composes cannot be held back: mended when it stands there.
+    // Undo selects the automatic space; move on, so that it is not typed over.
+    if (event.inputType?.startsWith("history") && field.value === textWithSpace) moveToEnd();
+    // Input from an on-screen keyboard cannot be prevented, so the space is replaced after it.
     const typed = field.value.slice(text.length);
-    if (event.isTrusted && settled() && typed && field.value.startsWith(text) && atEnd() && yields(typed)) insert(typed);
-    else changed();
+    const appended = event.isTrusted && isTyped() && typed && field.value.startsWith(text) && caretAtEnd();
+    if (appended && selectAutomaticSpace(typed)) insert(typed);
+    else readField();
   });
   field.addEventListener("compositionstart", () => {
     composing = true;
@@ -140,43 +145,43 @@ export function editor({ field, mirror, caret }, heard) {
   });
   field.addEventListener("compositionend", () => {
     composing = false;
-    changed();
+    readField();
   });
   for (const kind of ["focus", "blur"]) field.addEventListener(kind, render);
   document.addEventListener("selectionchange", render);
-  new ResizeObserver(() => place(visible())).observe(mirror);
+  new ResizeObserver(() => placeCaret(visibleGhost())).observe(mirror);
 
   return {
     get text() {
       return text;
     },
     get direction() {
-      return side();
+      return direction();
     },
-    all,
-    word,
+    acceptAll,
+    acceptWord,
     dismiss,
     render,
     focus: () => field.focus(),
-    /** Take a ghost that was asked for after `asked`, as far as it agrees with what was typed since. */
-    offer(asked, offered) {
-      const rest = leftOver(asked, text, offered);
-      // What is shown stays: a longer one may only go on with it.
+    /** Show a ghost that the server made after `prefix`, if it agrees with what was typed since. */
+    offerGhost(prefix, offered) {
+      const rest = remainingGhost(prefix, text, offered);
+      // What is visible stays: a new ghost may only extend it.
       if (!rest.startsWith(ghost)) return;
       ghost = rest;
       render();
     },
-    /** Accept a word at the end. */
-    append(word) {
+    /** Append a suggested word. */
+    appendWord(word) {
       field.focus();
-      end();
-      write(word);
+      moveToEnd();
+      insertWord(word);
     },
-    /** Write something else instead. */
-    replace(whole) {
+    /** Replace the whole text. */
+    replaceText(newText) {
       field.focus();
       field.select();
-      if (whole) insert(whole);
+      if (newText) insert(newText);
       else document.execCommand("delete");
     },
   };

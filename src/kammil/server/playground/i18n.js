@@ -1,63 +1,64 @@
-// The language of the page: remembered, switched without a reload, heard by whoever says something that changes.
+// The language of the page: stored, and changed without a reload; listeners update what they show.
 
-import { PHRASES } from "./messages.js";
-import { recall, remember } from "./storage.js";
+import { MESSAGES } from "./messages.js";
+import { load, store } from "./storage.js";
 
-const LOCALES = { ar: "ar-LB", en: "en" }; // ar-LB: with the digits that stand in Levantine print
-const first = () => (navigator.languages.some((tag) => tag.startsWith("ar")) ? "ar" : "en");
-const known = (code) => (code in PHRASES ? code : first());
+const LOCALES = { ar: "ar-LB", en: "en" }; // ar-LB has the digits that Levantine print uses
+const preferredLanguage = () => (navigator.languages.some((tag) => tag.startsWith("ar")) ? "ar" : "en");
 
-let code = known(recall("language"));
+const stored = load("language");
+let language = stored in MESSAGES ? stored : preferredLanguage();
 const listeners = [];
 
-/** A phrase in the language of the page. */
-export function say(name, values = {}) {
-  return PHRASES[code][name].replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
+/** Return a message in the language of the page. */
+export function message(name, values = {}) {
+  return MESSAGES[language][name].replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 }
 
-/** A number with so many digits after the point. */
-export function number(value, digits = 0) {
-  return new Intl.NumberFormat(LOCALES[code], { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+/** Format a number with a fixed number of decimals. */
+export function decimal(value, digits = 0) {
+  return new Intl.NumberFormat(LOCALES[language], { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
 }
 
-/** A number without thousands, such as a seed. */
-export function plain(value) {
-  return new Intl.NumberFormat(LOCALES[code], { useGrouping: false }).format(value);
+/** Format a number without thousands separators, such as a seed. */
+export function ungrouped(value) {
+  return new Intl.NumberFormat(LOCALES[language], { useGrouping: false }).format(value);
 }
 
-/** A probability. */
-export function share(value) {
+/** Format a probability. */
+export function percent(value) {
   const digits = value < 0.1 ? 1 : 0;
-  return new Intl.NumberFormat(LOCALES[code], { style: "percent", maximumFractionDigits: digits }).format(value);
+  return new Intl.NumberFormat(LOCALES[language], { style: "percent", maximumFractionDigits: digits }).format(value);
 }
 
-/** Call now, and whenever the language changes. */
-export function spoken(listener) {
+/** Call a listener now, and whenever the language changes. */
+export function onLanguage(listener) {
   listeners.push(listener);
   listener();
 }
 
-/** `rtl` or `ltr`: where a text without letters begins. */
-export function direction() {
-  return code === "ar" ? "rtl" : "ltr";
+/** Return `rtl` or `ltr`, the direction of the page and of a text without letters. */
+export function pageDirection() {
+  return language === "ar" ? "rtl" : "ltr";
 }
 
-/** Fill what `data-say` names in, and let the button switch. */
-export function language(button) {
-  spoken(() => {
-    document.documentElement.lang = code;
-    document.documentElement.dir = direction();
-    for (const element of document.querySelectorAll("[data-say]")) element.textContent = say(element.dataset.say);
-    for (const element of document.querySelectorAll("[data-say-label]"))
-      element.setAttribute("aria-label", say(element.dataset.sayLabel));
-    for (const element of document.querySelectorAll("[data-say-placeholder]"))
-      element.placeholder = say(element.dataset.sayPlaceholder);
-    button.textContent = say("other");
-    button.lang = code === "ar" ? "en" : "ar";
+/** Fill in the elements with `data-message`, and let the button change the language. */
+export function setUpLanguage(button) {
+  onLanguage(() => {
+    document.documentElement.lang = language;
+    document.documentElement.dir = pageDirection();
+    for (const element of document.querySelectorAll("[data-message]"))
+      element.textContent = message(element.dataset.message);
+    for (const element of document.querySelectorAll("[data-message-label]"))
+      element.setAttribute("aria-label", message(element.dataset.messageLabel));
+    for (const element of document.querySelectorAll("[data-message-placeholder]"))
+      element.placeholder = message(element.dataset.messagePlaceholder);
+    button.textContent = message("otherLanguage");
+    button.lang = language === "ar" ? "en" : "ar";
   });
   button.addEventListener("click", () => {
-    code = code === "ar" ? "en" : "ar";
-    remember("language", code);
+    language = language === "ar" ? "en" : "ar";
+    store("language", language);
     for (const listener of listeners) listener();
   });
 }

@@ -1,56 +1,57 @@
-// Texts that were finished, and whether the model learns them: not unless it is switched on, and never for good.
+// Finished texts, and whether the model learns them: only while it is switched on, and until it is told to forget.
 
-import { learn, wipe } from "./api.js";
-import { number, say, spoken } from "./i18n.js";
+import { forget, learn } from "./api.js";
+import { decimal, message, onLanguage } from "./i18n.js";
 
 /**
- * @param {{toggle: HTMLInputElement, status: HTMLElement, button: HTMLButtonElement, shared: HTMLElement, list: HTMLElement}} parts
- * @param {{model(): {id?: string, learns: boolean, shared: boolean}, reopen(text: string): void, guard(act: () => Promise<void>): void}} heard
+ * @param {{toggle: HTMLInputElement, status: HTMLElement, button: HTMLButtonElement, shared: HTMLElement, list: HTMLElement}} elements
+ * @param {{model(): {id?: string, learns: boolean, shared: boolean}, reopen(text: string): void,
+ *   reportErrors(action: () => Promise<void>): void}} handlers
  */
-export function learning({ toggle, status, button, shared, list }, heard) {
-  let learnt = 0;
-  let wiped = false;
-  const told = () => {
-    const able = heard.model().learns;
-    toggle.disabled = !able;
-    if (!able) toggle.checked = false;
-    button.disabled = !able;
-    shared.hidden = !(able && heard.model().shared);
-    const known = learnt ? say("learnt", { n: number(learnt) }) : wiped ? say("wiped") : "";
-    status.textContent = able ? known : say("cannotLearn");
+export function createLearning({ toggle, status, button, shared, list }, handlers) {
+  let numLearnt = 0;
+  let forgotten = false;
+  const render = () => {
+    const { learns, shared: isShared } = handlers.model();
+    toggle.disabled = !learns;
+    if (!learns) toggle.checked = false;
+    button.disabled = !learns;
+    shared.hidden = !(learns && isShared);
+    const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
+    status.textContent = learns ? progress : message("cannotLearn");
   };
   button.addEventListener("click", () =>
-    heard.guard(async () => {
-      await wipe(heard.model().id);
-      learnt = 0;
-      wiped = true;
-      told();
+    handlers.reportErrors(async () => {
+      await forget(handlers.model().id);
+      numLearnt = 0;
+      forgotten = true;
+      render();
     }),
   );
-  spoken(() => {
-    told();
-    for (const again of list.querySelectorAll("button")) again.textContent = say("reopen");
+  onLanguage(() => {
+    render();
+    for (const reopen of list.querySelectorAll("button")) reopen.textContent = message("reopen");
   });
 
   return {
-    /** Another model was chosen. */
-    changed() {
-      learnt = 0;
-      wiped = false;
-      told();
+    /** Begin again with another model. */
+    reset() {
+      numLearnt = 0;
+      forgotten = false;
+      render();
     },
-    /** A text is finished: keep it on the page, and learn it if that was switched on. */
+    /** List a finished text, and let the model learn it if that is switched on. */
     finish(text) {
       const item = document.createElement("li");
-      const again = Object.assign(document.createElement("button"), { type: "button", textContent: say("reopen") });
-      again.addEventListener("click", () => heard.reopen(text));
-      item.append(Object.assign(document.createElement("p"), { dir: "auto", textContent: text }), again);
+      const reopen = Object.assign(document.createElement("button"), { type: "button", textContent: message("reopen") });
+      reopen.addEventListener("click", () => handlers.reopen(text));
+      item.append(Object.assign(document.createElement("p"), { dir: "auto", textContent: text }), reopen);
       list.prepend(item);
       if (!toggle.checked) return;
-      heard.guard(async () => {
-        await learn({ text, model: heard.model().id });
-        learnt += 1;
-        told();
+      handlers.reportErrors(async () => {
+        await learn({ text, model: handlers.model().id });
+        numLearnt += 1;
+        render();
       });
     },
   };

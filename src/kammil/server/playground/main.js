@@ -1,59 +1,60 @@
-// The page: who hears whom.
+// The page: creates its parts and connects them.
 
-import { Problem, score, suggest, unlock } from "./api.js";
-import { chips } from "./suggestions.js";
-import { editor } from "./editor.js";
-import { direction, language, say, spoken } from "./i18n.js";
-import { latest } from "./debounce.js";
-import { learning } from "./learning.js";
-import { models } from "./models.js";
-import { options } from "./options.js";
+import { ApiError, score, setKey, suggest } from "./api.js";
+import { createCompletions } from "./completions.js";
+import { createEditor } from "./editor.js";
+import { createHeatMap } from "./heatmap.js";
+import { createLearning } from "./learning.js";
+import { createModelChooser } from "./models.js";
+import { createOptions } from "./options.js";
+import { createSuggestions } from "./suggestions.js";
+import { debounced } from "./debounce.js";
 import { directionOf } from "./ghost.js";
-import { surprise } from "./heatmap.js";
-import { writing } from "./completions.js";
+import { message, onLanguage, pageDirection, setUpLanguage } from "./i18n.js";
 
-const REST = { ghost: 100, chips: 60, live: 700 }; // milliseconds without a keystroke before something is asked, or said
-const GHOST = 8; // words at most
-const ENOUGH = 8; // of a ghost are left: no new one is asked for
+const DELAY = { ghost: 100, suggestions: 60, announcement: 700 }; // milliseconds without a keystroke
+const GHOST_WORDS = 8; // most words of a ghost
+const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is requested
 
 const $ = (id) => document.getElementById(id);
 
-// What went wrong last; said again when the language changes.
-let problem = null;
-let tried = false; // a key was given
-const told = () => {
-  const locked = problem?.kind === "key";
-  $("problem").hidden = !problem || (locked && !tried);
+// The last error, shown again when the language changes.
+let error = null;
+let keyTried = false;
+const renderError = () => {
+  const locked = error?.kind === "key";
+  $("problem").hidden = !error || (locked && !keyTried);
   $("problem").textContent = $("problem").hidden
     ? ""
-    : say(locked ? "wrongKey" : problem.kind, { message: problem.message });
+    : message(locked ? "wrongKey" : error.kind, { message: error.message });
   $("key").hidden = !locked;
 };
-const report = (found) => {
-  problem = found;
-  told();
+const report = (newError) => {
+  error = newError;
+  renderError();
 };
-const guard = async (act) => {
+const reportErrors = async (action) => {
   try {
-    await act();
+    await action();
     report(null);
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error;
-    report(error);
+  } catch (caught) {
+    if (!(caught instanceof ApiError)) throw caught;
+    report(caught);
   }
 };
 
-language($("language"));
-spoken(told);
-// The keys, with the arrow that goes on in the direction of the text.
-let forward = "";
-const tellKeys = () => {
-  const arrow = typing.direction === "rtl" ? "←" : "→";
-  if (forward === arrow) return;
-  forward = arrow;
+setUpLanguage($("language"));
+onLanguage(renderError);
+
+// The help on keys, with the arrow that points in the direction of the text.
+let forwardArrow = "";
+const renderKeys = () => {
+  const arrow = editor.direction === "rtl" ? "←" : "→";
+  if (forwardArrow === arrow) return;
+  forwardArrow = arrow;
   const keys = { tab: "Tab", word: "Ctrl+" + arrow, esc: "Esc", down: "↓" };
   const marked = Object.fromEntries(Object.keys(keys).map((name) => [name, `\0${name}\0`]));
-  const parts = say("keys", marked).split("\0");
+  const parts = message("keys", marked).split("\0");
   $("keys").replaceChildren(
     ...parts.map((part, i) => {
       if (i % 2 === 0) return part;
@@ -62,136 +63,143 @@ const tellKeys = () => {
   );
 };
 
-const model = models({ select: $("model"), card: $("card") }, () => {
-  learnt.changed();
-  forget();
-  ask();
+const model = createModelChooser({ select: $("model"), card: $("card") }, () => {
+  learning.reset();
+  clearResults();
+  requestAll();
 });
 
-const askGhost = latest(
-  REST.ghost,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST }, signal),
-  ({ phrase }, prefix) => typing.offer(prefix, phrase.completion),
+const requestGhost = debounced(
+  DELAY.ghost,
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS }, signal),
+  ({ phrase }, prefix) => editor.offerGhost(prefix, phrase.completion),
   report,
 );
-const askChips = latest(
-  REST.chips,
+const requestSuggestions = debounced(
+  DELAY.suggestions,
   (prefix, signal) => suggest({ model: model.id, prefix, k: 3 }, signal),
-  ({ suggestions }, prefix) =>
-    words.show(
-      prefix,
-      suggestions,
-      typing.text,
-      directionOf(prefix + (suggestions[0]?.completion ?? ""), direction()),
-    ),
+  ({ suggestions: received }, prefix) => {
+    const direction = directionOf(prefix + (received[0]?.completion ?? ""), pageDirection());
+    suggestions.show(prefix, received, editor.text, direction);
+  },
   report,
 );
+const announce = debounced(DELAY.announcement, async (text) => text, (text) => ($("live").textContent = text), () => {});
 
-const live = latest(REST.live, async (text) => text, (text) => ($("live").textContent = text), () => {});
-const typing = editor(
+const editor = createEditor(
   { field: $("text"), mirror: $("mirror"), caret: $("caret") },
   {
-    typed(text, ghost) {
-      const written = text.trim() !== "";
-      $("done").disabled = $("colour").disabled = !written;
-      if (!written) askGhost.cancel();
-      else if (ghost.length < ENOUGH) askGhost(text);
-      words.typed(text);
-      askChips(text);
-      tellKeys();
+    onInput(text, ghost) {
+      const hasText = text.trim() !== "";
+      $("done").disabled = $("colour").disabled = !hasText;
+      if (!hasText) requestGhost.cancel();
+      else if (ghost.length < ENOUGH_GHOST) requestGhost(text);
+      suggestions.update(text);
+      requestSuggestions(text);
+      renderKeys();
     },
-    shown(ghost) {
+    onGhost(ghost) {
       for (const id of ["accept", "accept-word", "dismiss"]) $(id).disabled = !ghost;
-      live(ghost && say("ghost", { text: ghost }));
+      announce(ghost && message("ghostText", { text: ghost }));
     },
-    accepted: (part) => ($("live").textContent = say("accepted", { text: part.trim() })),
-    dismissed: () => askGhost.cancel(),
-    down: () => words.enter(),
+    onAccept: (part) => ($("live").textContent = message("accepted", { text: part.trim() })),
+    onDismiss: () => requestGhost.cancel(),
+    onDown: () => suggestions.focus(),
   },
 );
-const words = chips($("chips"), {
-  use: (completion) => typing.append(completion),
-  leave: () => typing.focus(),
+const suggestions = createSuggestions($("chips"), {
+  use: (completion) => editor.appendWord(completion),
+  leave: () => editor.focus(),
 });
-spoken(() => {
-  typing.render();
-  forward = "";
-  tellKeys();
+onLanguage(() => {
+  editor.render();
+  forwardArrow = "";
+  renderKeys();
 });
 
-/** What a model said of a text, or will say, goes with the one or the other. */
-let scoring = new AbortController();
-function forget() {
-  scoring.abort();
+// Completions and heat map belong to one text and one model; they are cleared when either changes.
+let latestScore = new AbortController();
+function clearResults() {
+  latestScore.abort();
   completions.clear();
-  heat.clear();
+  heatMap.clear();
 }
 
-function ask() {
-  askChips(typing.text);
-  if (!typing.text.trim()) return;
-  typing.dismiss();
-  askGhost(typing.text);
+function requestAll() {
+  requestSuggestions(editor.text);
+  if (!editor.text.trim()) return;
+  editor.dismiss();
+  requestGhost(editor.text);
 }
 
-for (const [id, act] of [["accept", typing.all], ["accept-word", typing.word], ["dismiss", typing.dismiss]]) {
-  $(id).addEventListener("mousedown", (event) => event.preventDefault()); // the caret stays in the text
+for (const [id, action] of [
+  ["accept", editor.acceptAll],
+  ["accept-word", editor.acceptWord],
+  ["dismiss", editor.dismiss],
+]) {
+  $(id).addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
   $(id).addEventListener("click", () => {
-    act();
-    typing.focus();
+    action();
+    editor.focus();
   });
 }
 
-const chosen = options({ form: $("options"), presets: $("presets"), sliders: $("sliders"), reseed: $("reseed") });
-const completions = writing(
+const readOptions = createOptions({
+  form: $("options"),
+  presets: $("presets"),
+  sliders: $("sliders"),
+  reseed: $("reseed"),
+});
+const completions = createCompletions(
   { form: $("options"), list: $("completions"), stop: $("stop") },
   {
-    prompt: () => typing.text,
-    options: () => ({ model: model.id, ...chosen() }),
-    use: (text) => typing.replace(text),
+    prompt: () => editor.text,
+    options: () => ({ model: model.id, ...readOptions() }),
+    use: (text) => editor.replaceText(text),
     report,
   },
 );
 
-const heat = surprise({ heat: $("heat"), detail: $("detail"), mean: $("mean"), scale: $("scale") });
+const heatMap = createHeatMap({ heat: $("heat"), detail: $("detail"), mean: $("mean"), scale: $("scale") });
 $("colour").addEventListener("click", () =>
-  guard(async () => {
-    scoring.abort();
-    const own = (scoring = new AbortController());
+  reportErrors(async () => {
+    latestScore.abort();
+    const controller = (latestScore = new AbortController());
     try {
-      const said = await score({ model: model.id, text: typing.text, top: 5 }, own.signal);
-      if (!own.signal.aborted) heat.show(said);
-    } catch (error) {
-      if (!own.signal.aborted) throw error;
+      const result = await score({ model: model.id, text: editor.text, top: 5 }, controller.signal);
+      if (!controller.signal.aborted) heatMap.show(result);
+    } catch (caught) {
+      if (!controller.signal.aborted) throw caught;
     }
   }),
 );
 
-const learnt = learning(
+const learning = createLearning(
   { toggle: $("learn"), status: $("learnt"), button: $("wipe"), shared: $("shared"), list: $("written") },
-  { model: () => model, reopen: (text) => typing.replace(text), guard },
+  { model: () => model, reopen: (text) => editor.replaceText(text), reportErrors },
 );
 $("done").addEventListener("click", () => {
-  learnt.finish(typing.text.trimEnd()); // without the space after an accepted word
-  typing.replace("");
-  forget();
+  learning.finish(editor.text.trimEnd()); // without an automatic space at the end
+  editor.replaceText("");
+  clearResults();
 });
 
-const load = () =>
-  guard(async () => {
+const loadModels = () =>
+  reportErrors(async () => {
     try {
       await model.load();
-    } catch (error) {
-      if (error.kind === "busy" || error.kind === "unreachable") setTimeout(load, 1000 * (error.wait || 2));
-      throw error;
+    } catch (caught) {
+      if (caught.kind === "busy" || caught.kind === "unreachable")
+        setTimeout(loadModels, 1000 * (caught.retryAfter || 2));
+      throw caught;
     }
   });
 $("key").addEventListener("submit", async (event) => {
   event.preventDefault();
-  unlock($("secret").value);
-  tried = true;
-  await load();
-  if (!problem) typing.focus();
+  setKey($("secret").value);
+  keyTried = true;
+  await loadModels();
+  if (!error) editor.focus();
 });
-load();
-typing.focus();
+loadModels();
+editor.focus();

@@ -1,71 +1,70 @@
-// Which model answers, and what its card says.
+// The choice of a model, and what is known of it.
 
-import { models as all } from "./api.js";
-import { recall, remember } from "./storage.js";
-import { number, say, share, spoken } from "./i18n.js";
+import { listModels } from "./api.js";
+import { load, store } from "./storage.js";
+import { decimal, message, onLanguage, percent } from "./i18n.js";
 
-const WORDS = ["name", "family", "licence"];
+const TEXT_FIELDS = ["name", "family", "licence"];
 const FIGURES = {
-  bits_per_character: (v) => number(v, 2),
-  top1: share,
-  top3: share,
-  top5: share,
-  keystrokes_saved: share,
+  bits_per_character: (value) => decimal(value, 2),
+  top1: percent,
+  top3: percent,
 };
 
 /**
- * @param {{select: HTMLSelectElement, card: HTMLElement}} parts
- * @param {() => void} changed another model was chosen
+ * @param {{select: HTMLSelectElement, card: HTMLElement}} elements
+ * @param {() => void} onChange called when another model is chosen
  */
-export function models({ select, card }, changed) {
-  let known = [];
-  const chosen = () => known.find((model) => model.id === select.value);
-  const show = () => {
-    const about = chosen()?.card ?? {};
+export function createModelChooser({ select, card }, onChange) {
+  let models = [];
+  const chosen = () => models.find((model) => model.id === select.value);
+  const showCard = () => {
+    const description = chosen()?.card ?? {};
     const entries = [
-      ...WORDS.map((name) => [name, about[name]]),
-      ["parameters", Number.isFinite(about.parameters) ? number(about.parameters) : null],
-      ...Object.entries(FIGURES).map(([name, show]) => {
-        const value = about.figures?.[name];
-        return [name, Number.isFinite(value) ? show(value) : null];
+      ...TEXT_FIELDS.map((name) => [name, description[name]]),
+      ["parameters", Number.isFinite(description.parameters) ? decimal(description.parameters) : null],
+      ...Object.entries(FIGURES).map(([name, format]) => {
+        const value = description.figures?.[name];
+        return [name, Number.isFinite(value) ? format(value) : null];
       }),
     ];
-    card.replaceChildren(...entries.filter(([, value]) => value).flatMap(([name, value]) => entry(say(name), value)));
+    const shown = entries.filter(([, value]) => value);
+    card.replaceChildren(...shown.flatMap(([name, value]) => cardEntry(message(name), value)));
   };
   select.addEventListener("change", () => {
-    remember("model", select.value);
-    show();
-    changed();
+    store("model", select.value);
+    showCard();
+    onChange();
   });
-  spoken(show);
+  onLanguage(showCard);
 
   return {
     get id() {
       return select.value || undefined;
     },
-    /** Whether the chosen one can learn while it runs. */
+    /** Whether the chosen model can learn while it runs. */
     get learns() {
       return chosen()?.card?.learns === true;
     },
-    /** Whether others get what it learns here. */
+    /** Whether all clients get what it learns. */
     get shared() {
       return chosen()?.card?.learning === "shared";
     },
-    /** Ask the server which there are. */
+    /** Ask the server for its models. */
     async load() {
-      known = (await all()).data;
-      select.replaceChildren(...known.map(({ id }) => new Option(id, id)));
-      const before = recall("model");
-      if (known.some(({ id }) => id === before)) select.value = before;
-      show();
-      changed();
+      models = (await listModels()).data;
+      select.replaceChildren(...models.map(({ id }) => new Option(id, id)));
+      const stored = load("model");
+      if (models.some(({ id }) => id === stored)) select.value = stored;
+      showCard();
+      onChange();
     },
   };
 }
 
-function entry(name, value) {
+function cardEntry(name, value) {
   const term = Object.assign(document.createElement("dt"), { textContent: name });
-  const said = document.createElement("dd");
-  said.append(Object.assign(document.createElement("bdi"), { textContent: value }));
-  return [term, said];
+  const description = document.createElement("dd");
+  description.append(Object.assign(document.createElement("bdi"), { textContent: value }));
+  return [term, description];
 }

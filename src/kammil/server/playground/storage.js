@@ -1,32 +1,32 @@
-// What this browser remembers: the language, the model, the sliders. Never a text, never a key.
+// What this browser stores: the language, the model and the options. Never a text, never a key.
 
-const name = (key) => "kammil." + key;
+const prefixed = (key) => "kammil." + key;
 
-/** What was remembered; null for nothing, or where the browser remembers nothing. */
-export function recall(key) {
+/** Return a stored string; null if there is none, or if the browser stores nothing. */
+export function load(key) {
   try {
-    return localStorage.getItem(name(key));
+    return localStorage.getItem(prefixed(key));
   } catch {
     return null;
   }
 }
 
-/** Remember a string, where the browser does. */
-export function remember(key, value) {
+/** Store a string, if the browser allows it. */
+export function store(key, value) {
   try {
-    localStorage.setItem(name(key), value);
+    localStorage.setItem(prefixed(key), value);
   } catch {
-    // A private window may refuse; then the page begins afresh next time.
+    // A private window may refuse; then the next visit begins with the defaults.
   }
 }
 
-/** A name for this tab, made by chance; a reload keeps it. */
-export function visit() {
-  const made = [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, "0")).join("");
+/** Return a random name for this tab, which survives a reload. */
+export function sessionName() {
+  const random = [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, "0")).join("");
   try {
-    if (!sessionStorage.getItem(name("visit"))) sessionStorage.setItem(name("visit"), made);
-    return sessionStorage.getItem(name("visit"));
+    if (!sessionStorage.getItem(prefixed("visit"))) sessionStorage.setItem(prefixed("visit"), random);
+    return sessionStorage.getItem(prefixed("visit"));
   } catch {
-    return made;
+    return random;
   }
 }

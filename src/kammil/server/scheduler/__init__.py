@@ -1,35 +1,35 @@
-"""What runs a model for many callers at once: one thread a model, which never waits for the network.
+"""Runs a model for many clients at once: one thread per model, which never waits for the network.
 
-`calls` are what may be asked; `prompts` are read and `batches` of texts step, for which `choosing` takes the next
-characters; `answers` go back to the event loops; `batching` is the thread.
+`requests` are what a scheduler can do; `prefill` reads prompts; `decode` steps batches of texts, for which `sample`
+takes the next characters; `replies` go back to the event loops; `scheduler` is the thread.
 """
 
 from kammil.server.scheduler.requests import (
-    Call,
-    EndedError,
-    EngineError,
-    Learning,
-    Piece,
+    Delta,
+    EngineRequest,
+    GeneratedText,
+    Generation,
+    ModelUpdate,
     RoundError,
-    Scoring,
-    Suggesting,
-    Token,
-    Writing,
-    Written,
+    SchedulerError,
+    ScoreCall,
+    StoppedError,
+    SuggestCall,
+    TokenLogprobs,
 )
-from kammil.server.scheduler.scheduler import Engine
+from kammil.server.scheduler.scheduler import Scheduler
 
 __all__ = [
-    "Call",
-    "EndedError",
-    "Engine",
-    "EngineError",
-    "Learning",
-    "Piece",
+    "Delta",
+    "EngineRequest",
+    "GeneratedText",
+    "Generation",
+    "ModelUpdate",
     "RoundError",
-    "Scoring",
-    "Suggesting",
-    "Token",
-    "Writing",
-    "Written",
+    "Scheduler",
+    "SchedulerError",
+    "ScoreCall",
+    "StoppedError",
+    "SuggestCall",
+    "TokenLogprobs",
 ]

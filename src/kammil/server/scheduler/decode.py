@@ -1,4 +1,5 @@
-"""Texts that are being written, in as few batches as their states allow. Shapes: B batch, V vocabulary."""
+"""Texts that are being generated, in as few batches as the shapes of their states allow. Shapes: B batch, V
+vocabulary."""
 
 from __future__ import annotations
 
@@ -9,71 +10,70 @@ import numpy as np
 
 from kammil.completion.completer import Completer
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
-from kammil.server.scheduler.prefill import Shapes, shapes
-from kammil.server.scheduler.replies import Answers
-from kammil.server.scheduler.requests import Writing
-from kammil.server.scheduler.sample import choose
+from kammil.server.scheduler.prefill import RowShapes, row_shapes
+from kammil.server.scheduler.replies import ReplyQueue
+from kammil.server.scheduler.requests import Generation
+from kammil.server.scheduler.sample import sample_next
 
 
 @dataclass(eq=False)
 class Batch:
-    """Texts that step together."""
+    """Texts that are stepped in one call."""
 
-    writings: list[Writing]
+    generations: list[Generation]
     log_probabilities: LogProbabilities
-    """(B, V): of what may follow each live text of the writings, one after the other."""
+    """(B, V): log-probabilities of the next id of each live text, one generation after the other."""
     state: State
-    """Of the runner there, B rows."""
+    """The model's state after these texts, B rows."""
 
 
-class Batches:
-    """All of a model's.
+class DecodeBatches:
+    """All batches of a model.
 
     Args:
-        model: steps them.
-        answers: where texts and failures go.
-        most: texts in one batch at most.
+        completer: the model that steps them.
+        replies: takes new text, results and failures.
+        max_rows: most texts in one batch.
     """
 
-    def __init__(self, model: Completer, answers: Answers, most: int) -> None:
-        """Nothing is written."""
-        self._model, self._answers, self._most = model, answers, most
+    def __init__(self, completer: Completer, replies: ReplyQueue, max_batch: int) -> None:
+        self._completer, self._replies, self._max_batch = completer, replies, max_batch
         self._batches: list[Batch] = []
         self.steps = self.rows = 0
-        """Steps so far, and the rows of all of them."""
+        """Number of steps so far, and of rows in all of them."""
 
     def __len__(self) -> int:
-        """Batches that step."""
+        """Number of batches."""
         return len(self._batches)
 
     @property
     def live(self) -> int:
-        """Texts being written."""
+        """Number of texts being generated."""
         return sum(len(batch.log_probabilities) for batch in self._batches)
 
     def clear(self) -> None:
-        """Let all of them go."""
+        """Drop all batches."""
         self._batches = []
 
     def step(self, new: Sequence[Batch]) -> None:
-        """Take in texts, and write one more character of every one."""
+        """Add new batches, and generate one more character of every text."""
         if new:
             try:
-                self._batches = self._packed([*self._batches, *new])
-            except Exception as error:  # those that were there go on as they were
-                self._answers.fail([writing for batch in new for writing in batch.writings], error)
-        self._batches = [batch for batch in self._batches if self._step(batch)]
+                self._batches = self._merge([*self._batches, *new])
+            except Exception as error:  # the existing batches go on as they were
+                self._replies.fail([generation for batch in new for generation in batch.generations], error)
+        self._batches = [batch for batch in self._batches if self._step_batch(batch)]
 
-    def _packed(self, every: Sequence[Batch]) -> list[Batch]:
-        """The same texts in as few batches as their states and the bound allow."""
-        states = self._model.language_model.pad_states([batch.state for batch in every])
-        open_: dict[Shapes, list[Batch]] = {}
+    def _merge(self, every: Sequence[Batch]) -> list[Batch]:
+        """Merge batches into as few as the shapes of their states and the bound allow."""
+        states = self._completer.language_model.pad_states([batch.state for batch in every])
+        open_: dict[RowShapes, list[Batch]] = {}
         full: list[list[Batch]] = []
         for batch, state in zip(every, states, strict=True):
             batch.state = state
-            key = shapes(state)
+            key = row_shapes(state)
             group = open_.setdefault(key, [])
-            if group and sum(len(one.log_probabilities) for one in [*group, batch]) > self._most:
+            if group and sum(len(other.log_probabilities) for other in [*group, batch]) > self._max_batch:
                 full.append(group)
                 open_[key] = group = []
             group.append(batch)
@@ -81,62 +81,62 @@ class Batches:
             group[0]
             if len(group) == 1
             else Batch(
-                [writing for batch in group for writing in batch.writings],
+                [generation for batch in group for generation in batch.generations],
                 np.concatenate([batch.log_probabilities for batch in group]),
                 concat_states([batch.state for batch in group]),
             )
             for group in [*full, *open_.values()]
         ]
 
-    def _step(self, batch: Batch) -> bool:
-        """Write one more character of every text; whether there is more to write."""
+    def _step_batch(self, batch: Batch) -> bool:
+        """Generate one more character of every text of a batch; return whether any text goes on."""
         try:
-            wanted = [self._answers.wanted(writing) for writing in batch.writings]
+            wanted = [self._replies.still_wanted(generation) for generation in batch.generations]
             if not all(wanted):
-                self._drop(batch)
-            if not batch.writings:
+                self._drop_finished(batch)
+            if not batch.generations:
                 return False
-            ids, failed = choose(batch.writings, batch.log_probabilities)
-            for writing, error in failed.items():
-                self._answers.fail([writing], error)
-            for writing in batch.writings:
-                if not writing.settled:
-                    self._tell(writing)
-            kept = self._drop(batch)
-            if not batch.writings:
+            ids, failed = sample_next(batch.generations, batch.log_probabilities)
+            for generation, error in failed.items():
+                self._replies.fail([generation], error)
+            for generation in batch.generations:
+                if not generation.answered:
+                    self._send_news(generation)
+            kept = self._drop_finished(batch)
+            if not batch.generations:
                 return False
-            batch.log_probabilities, batch.state = self._model.language_model.step(ids[kept], batch.state)
+            batch.log_probabilities, batch.state = self._completer.language_model.step(ids[kept], batch.state)
             self.steps += 1
             self.rows += len(kept)
         except Exception as error:
-            self._answers.fail(batch.writings, error)
+            self._replies.fail(batch.generations, error)
             return False
         return True
 
-    def _tell(self, writing: Writing) -> None:
-        """Say what is new of a writing, and whether that is all."""
+    def _send_news(self, generation: Generation) -> None:
+        """Send what is new, and the result once all texts have ended."""
         try:
-            self._answers.note(writing)
-            if all(job.draft.reason is not None for job in writing.live):
-                self._answers.settle(writing, writing.written())
+            self._replies.send_deltas(generation)
+            if all(sequence.ended for sequence in generation.live):
+                self._replies.resolve(generation, generation.texts())
         except Exception as error:
-            self._answers.fail([writing], error)
+            self._replies.fail([generation], error)
 
-    def _drop(self, batch: Batch) -> Ids:
-        """Let the texts go that are finished, or that nobody wants; the rows that stay."""
-        if not any(w.settled or any(job.draft.reason is not None for job in w.live) for w in batch.writings):
-            return np.arange(len(batch.log_probabilities))  # most steps
+    def _drop_finished(self, batch: Batch) -> Ids:
+        """Drop the texts that have ended or that no client waits for; return the rows that stay."""
+        if not any(w.answered or any(sequence.ended for sequence in w.live) for w in batch.generations):
+            return np.arange(len(batch.log_probabilities))  # true of most steps
         kept: list[int] = []
         row = 0
-        for writing in batch.writings:
-            stay = [i for i, job in enumerate(writing.live) if job.draft.reason is None and not writing.settled]
+        for generation in batch.generations:
+            stay = [i for i, sequence in enumerate(generation.live) if not sequence.ended and not generation.answered]
             kept.extend(row + i for i in stay)
-            row += len(writing.live)
-            if len(stay) < len(writing.live):
-                writing.live = [writing.live[i] for i in stay]
-                writing.memory = writing.memory.select(np.array(stay, np.int64))
+            row += len(generation.live)
+            if len(stay) < len(generation.live):
+                generation.live = [generation.live[i] for i in stay]
+                generation.constraint_state = generation.constraint_state.select(np.array(stay, np.int64))
         which = np.array(kept, np.int64)
         if len(which) < row:
-            batch.writings = [writing for writing in batch.writings if writing.live]
+            batch.generations = [generation for generation in batch.generations if generation.live]
             batch.log_probabilities, batch.state = batch.log_probabilities[which], select_rows(batch.state, which)
         return which

@@ -1,4 +1,4 @@
-"""Prompts on their way into a model: a piece of each in a round, many in one call. Shapes: B batch, T time."""
+"""Reads prompts into a model: one piece of each prompt per round, many prompts per call. Shapes: B batch, T time."""
 
 from __future__ import annotations
 
@@ -10,118 +10,120 @@ import numpy as np
 from kammil.completion.completer import Completer
 from kammil.completion.state_cache import EVERY, Prefill
 from kammil.language_model import State, concat_states, max_rows, select_rows
-from kammil.server.scheduler.replies import Answers
-from kammil.server.scheduler.requests import Scanning, Scoring, Suggesting, Writing
+from kammil.server.scheduler.replies import ReplyQueue
+from kammil.server.scheduler.requests import Generation, PromptScorer, ScoreCall, SuggestCall
 
-PROMPTS = 32
-"""Prompts of which a piece is read in one round at most; those who write wait meanwhile."""
-SCANNED = 4
-"""The same of texts that are scored: there every place costs, not only the last."""
-MANY = 3
-"""Prompts that are read in pieces of common sizes; the calls for fewer would take longer than what is shared."""
+MAX_PROMPTS = 32
+"""Most prompts of which a piece is read in one round; texts that are being generated wait meanwhile."""
+MAX_SCORED = 4
+"""The same for texts to be scored, where every position costs, not only the last one."""
+MIN_TO_SPLIT = 3
+"""From this many prompts on, they are read in pieces of common sizes; for fewer, the additional calls cost more than
+they save."""
 
-Shapes = tuple[tuple[int, ...], ...]
+RowShapes = tuple[tuple[int, ...], ...]
 
 
 @dataclass(eq=False)
-class Waiting:
-    """A call whose text is still being read."""
+class PendingPrefill:
+    """A request whose prompt is being read."""
 
-    call: Writing | Suggesting | Scoring
-    reading: Prefill | Scanning
+    call: Generation | SuggestCall | ScoreCall
+    prefill: Prefill | PromptScorer
     failed: bool = False
 
 
-class Prompts:
-    """Those that are not yet read.
+class PrefillQueue:
+    """The requests whose prompts are not read to their ends.
 
     Args:
-        model: reads them.
-        answers: where failures go.
-        together: whether several may share a call.
+        completer: the model that reads them.
+        replies: takes failures.
+        batched: whether several prompts may share a call.
     """
 
-    def __init__(self, model: Completer, answers: Answers, *, together: bool) -> None:
-        """None waits."""
-        self._model, self._answers, self._together = model, answers, together
-        self._waiting: list[Waiting] = []
+    def __init__(self, completer: Completer, replies: ReplyQueue, *, batched: bool) -> None:
+        self._completer, self._replies, self._batched = completer, replies, batched
+        self._pending: list[PendingPrefill] = []
 
     def __len__(self) -> int:
-        """Calls whose text is being read."""
-        return len(self._waiting)
+        """Number of requests whose prompts are being read."""
+        return len(self._pending)
 
     def clear(self) -> None:
-        """Let all of them go."""
-        self._waiting = []
+        """Drop all requests."""
+        self._pending = []
 
-    def add(self, call: Writing | Suggesting | Scoring, reading: Prefill | Scanning) -> None:
-        """Take up a call whose text is to be read."""
-        self._waiting.append(Waiting(call, reading))
+    def add(self, call: Generation | SuggestCall | ScoreCall, prefill: Prefill | PromptScorer) -> None:
+        """Add a request whose prompt is to be read."""
+        self._pending.append(PendingPrefill(call, prefill))
 
-    def read(self) -> list[tuple[Writing | Suggesting | Scoring, Prefill | Scanning]]:
-        """Read a piece of what waits; those that are read to their ends leave."""
-        self._waiting = [one for one in self._waiting if self._answers.wanted(one.call)]
-        for scanned, most in ((False, PROMPTS), (True, SCANNED)):
-            some = [
-                one for one in self._waiting if isinstance(one.reading, Scanning) is scanned and one.reading.remaining
+    def step(self) -> list[tuple[Generation | SuggestCall | ScoreCall, Prefill | PromptScorer]]:
+        """Read a piece of each prompt; remove and return the requests whose prompts are read to their ends."""
+        self._pending = [prompt for prompt in self._pending if self._replies.still_wanted(prompt.call)]
+        for scored, most in ((False, MAX_PROMPTS), (True, MAX_SCORED)):
+            pending = [
+                prompt
+                for prompt in self._pending
+                if isinstance(prompt.prefill, PromptScorer) is scored and prompt.prefill.remaining
             ]
-            if not self._together:
-                some = some[:1]
-            if some:
-                together = max_rows(self._model.language_model, most, EVERY, each=EVERY if scanned else 1)
-                self._read_pieces(some[:together], scanned=scanned)
-        ready = [one for one in self._waiting if not one.failed and not one.reading.remaining]
-        self._waiting = [one for one in self._waiting if not one.failed and one.reading.remaining]
-        return [(one.call, one.reading) for one in ready]
+            if not self._batched:
+                pending = pending[:1]
+            if pending:
+                together = max_rows(self._completer.language_model, most, EVERY, each=EVERY if scored else 1)
+                self._step_group(pending[:together], scored=scored)
+        ready = [prompt for prompt in self._pending if not prompt.failed and not prompt.prefill.remaining]
+        self._pending = [prompt for prompt in self._pending if not prompt.failed and prompt.prefill.remaining]
+        return [(prompt.call, prompt.prefill) for prompt in ready]
 
-    def _read_pieces(self, some: Sequence[Waiting], *, scanned: bool) -> None:
-        """Read the next piece of each of these.
+    def _step_group(self, pending: Sequence[PendingPrefill], *, scored: bool) -> None:
+        """Read the next piece of each prompt.
 
-        Texts of many lengths share their calls when each is read in pieces whose sizes are powers of two: 45 ids are
-        32, 8, 4 and 1. A few texts are read sooner one by one.
+        Prompts of many lengths share calls when each is read in pieces whose sizes are powers of two: 45 ids are 32, 8,
+        4 and 1. A few prompts are read faster one by one.
         """
-        due = [one.reading.remaining for one in some]
-        sizes = set(due) if len(some) < MANY else {1 << bit for bit in range(max(due).bit_length())}
+        due = [prompt.prefill.remaining for prompt in pending]
+        split = len(pending) >= MIN_TO_SPLIT
+        sizes = {1 << bit for bit in range(max(due).bit_length())} if split else set(due)
         for size in sorted(sizes, reverse=True):
-            part = [one for one, n in zip(some, due, strict=True) if (n == size if len(some) < MANY else n & size)]
-            self._read_alike([one for one in part if not one.failed], size, scanned=scanned)
+            part = [prompt for prompt, n in zip(pending, due, strict=True) if (n & size if split else n == size)]
+            self._forward([prompt for prompt in part if not prompt.failed], size, scored=scored)
 
-    def _read_alike(self, some: Sequence[Waiting], size: int, *, scanned: bool) -> None:
-        """Read so many ids of each of these, those whose states fit together in one call."""
-        groups: dict[object, list[tuple[Waiting, State]]] = {}
+    def _forward(self, pending: Sequence[PendingPrefill], size: int, *, scored: bool) -> None:
+        """Read `size` ids of each prompt; prompts whose states have the same shapes share a call."""
+        groups: dict[object, list[tuple[PendingPrefill, State]]] = {}
         try:
-            states = (
-                self._model.language_model.pad_states([one.reading.state for one in some]) if len(some) > 1 else None
-            )
-            for i, one in enumerate(some):
-                state = states[i] if states is not None else one.reading.state
-                groups.setdefault(shapes(state), []).append((one, state))
+            states = [prompt.prefill.state for prompt in pending]
+            if len(pending) > 1:
+                states = self._completer.language_model.pad_states(states)
+            for prompt, state in zip(pending, states, strict=True):
+                groups.setdefault(row_shapes(state), []).append((prompt, state))
         except Exception as error:
-            self._fail(some, error)
+            self._fail(pending, error)
             return
         for group in groups.values():
             try:
-                ids = np.stack([one.reading.next_ids(size) for one, _ in group])  # (B, T)
+                ids = np.stack([prompt.prefill.next_ids(size) for prompt, _ in group])  # (B, T)
                 state = concat_states([state for _, state in group])
-                read, state = self._model.language_model.forward(ids, state, last=None if scanned else 1)
+                read, state = self._completer.language_model.forward(ids, state, last=None if scored else 1)
             except Exception as error:
-                self._fail([one for one, _ in group], error)
+                self._fail([prompt for prompt, _ in group], error)
                 continue
-            for i, (one, _) in enumerate(group):
+            for i, (prompt, _) in enumerate(group):
                 try:
-                    # A copy: what is kept of one text must not hold on to what was read beside it.
-                    own = state if len(group) == 1 else select_rows(state, np.array([i]))
-                    one.reading.advance(size, read[i] if len(group) == 1 else read[i].copy(), own)
+                    # A copy: what is cached of one text must not keep the arrays of the whole batch alive.
+                    own_state = state if len(group) == 1 else select_rows(state, np.array([i]))
+                    prompt.prefill.advance(size, read[i] if len(group) == 1 else read[i].copy(), own_state)
                 except Exception as error:
-                    self._fail([one], error)
+                    self._fail([prompt], error)
 
-    def _fail(self, some: Sequence[Waiting], error: Exception) -> None:
-        """Answer some of them with an error."""
-        for one in some:
-            one.failed = True
-        self._answers.fail([one.call for one in some], error)
+    def _fail(self, pending: Sequence[PendingPrefill], error: Exception) -> None:
+        """Answer requests with an error."""
+        for prompt in pending:
+            prompt.failed = True
+        self._replies.fail([prompt.call for prompt in pending], error)
 
 
-def shapes(state: State) -> Shapes:
-    """Of one row of a state."""
+def row_shapes(state: State) -> RowShapes:
+    """Return the shapes of one row of a state's arrays."""
     return tuple(array.shape[1:] for array in state)

@@ -1,4 +1,4 @@
-"""Answers on their way from an engine's thread to the event loops that wait for them."""
+"""Carries results from a scheduler's thread to the event loops that await them."""
 
 from __future__ import annotations
 
@@ -9,77 +9,77 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from kammil.server.scheduler.requests import Call, Writing
+from kammil.server.scheduler.requests import EngineRequest, Generation
 
 log = logging.getLogger("kammil.server")
 
 
-class Answers:
-    """What calls have come to in one round; the thread's alone."""
+class ReplyQueue:
+    """Collects the results of one round; used by the scheduler's thread alone."""
 
     def __init__(self) -> None:
-        """Nothing answered."""
-        self._out: list[tuple[Call[Any], Callable[[], None]]] = []
-        self.due: set[Call[Any]] = set()
-        """Calls that were taken up, and whose answer has not left."""
+        self._outgoing: list[tuple[EngineRequest[Any], Callable[[], None]]] = []
+        self.unanswered: set[EngineRequest[Any]] = set()
+        """Requests that were begun and whose results have not been sent."""
 
-    def take_up(self, calls: Iterable[Call[Any]]) -> None:
-        """Owe these calls an answer."""
-        self.due.update(calls)
+    def register(self, calls: Iterable[EngineRequest[Any]]) -> None:
+        """Note that these requests await a result."""
+        self.unanswered.update(calls)
 
-    def wanted(self, call: Call[Any]) -> bool:
-        """Whether a call is still to be worked on; one whose time is over is answered with what there is."""
-        if call.left:
-            call.settled = True
-            self.due.discard(call)
-        elif call.late and not call.settled:
-            if isinstance(call, Writing):
-                self.settle_writing(call)
+    def still_wanted(self, call: EngineRequest[Any]) -> bool:
+        """Whether to go on with a request. One that is past its deadline is answered now: a generation with the texts
+        so far, any other with `TimeoutError`."""
+        if call.abandoned:
+            call.answered = True
+            self.unanswered.discard(call)
+        elif call.timed_out and not call.answered:
+            if isinstance(call, Generation):
+                self.finish(call)
             else:
                 self.fail([call], TimeoutError())
-        return not call.settled
+        return not call.answered
 
-    def note(self, writing: Writing) -> None:
-        """Tell whoever follows a writing what is new."""
-        if writing.progress is not None and (pieces := writing.pieces()):
-            self._out.append((writing, partial(writing.progress, pieces)))
+    def send_deltas(self, generation: Generation) -> None:
+        """Send the new text of a generation to its callback, if it has one."""
+        if generation.on_deltas is not None and (deltas := generation.new_deltas()):
+            self._outgoing.append((generation, partial(generation.on_deltas, deltas)))
 
-    def settle_writing(self, writing: Writing) -> None:
-        """Answer a writing with its texts as they stand."""
+    def finish(self, generation: Generation) -> None:
+        """Answer a generation with the texts so far."""
         try:
-            self.settle(writing, writing.written())
+            self.resolve(generation, generation.texts())
         except Exception as error:
-            self.fail([writing], error)
+            self.fail([generation], error)
 
-    def settle(self, call: Call[Any], answer: object) -> None:
-        """Answer a call, with the other answers of this round."""
-        call.settled, call.finished = True, time.monotonic()
-        self._out.append((call, partial(call.settle, answer)))
+    def resolve(self, call: EngineRequest[Any], answer: object) -> None:
+        """Answer a request; the result leaves with the others of this round."""
+        call.answered, call.answered_at = True, time.monotonic()
+        self._outgoing.append((call, partial(call.resolve, answer)))
 
-    def fail(self, calls: Iterable[Call[Any]], error: Exception) -> None:
-        """Answer calls with an error."""
+    def fail(self, calls: Iterable[EngineRequest[Any]], error: Exception) -> None:
+        """Answer requests with an error."""
         for call in calls:
-            call.settled = True
-            self._out.append((call, partial(call.fail, error)))
+            call.answered = True
+            self._outgoing.append((call, partial(call.fail, error)))
 
-    def hand_out(self) -> None:
-        """Bring the answers of a round to their event loops, all in one go.
+    def flush(self) -> None:
+        """Send all results of a round to their event loops, in one call per loop.
 
-        What has not left when this fails is still there, and leaves the next time.
+        If this fails, what has not been sent yet is sent the next time.
         """
-        for loop in {call.loop for call, _ in self._out}:
-            some = [act for call, act in self._out if call.loop is loop]
-            done = [call for call, _ in self._out if call.loop is loop and call.settled]
-            rest = [pair for pair in self._out if pair[0].loop is not loop]
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(_all, some)
-            self._out = rest
-            self.due.difference_update(done)
+        for loop in {call.loop for call, _ in self._outgoing}:
+            actions = [action for call, action in self._outgoing if call.loop is loop]
+            done = [call for call, _ in self._outgoing if call.loop is loop and call.answered]
+            rest = [pair for pair in self._outgoing if pair[0].loop is not loop]
+            with suppress(RuntimeError):  # the loop is closed, so no client waits any more
+                loop.call_soon_threadsafe(_run_all, actions)
+            self._outgoing = rest
+            self.unanswered.difference_update(done)
 
 
-def _all(acts: Sequence[Callable[[], None]]) -> None:
-    for act in acts:
+def _run_all(actions: Sequence[Callable[[], None]]) -> None:
+    for action in actions:
         try:
-            act()
-        except Exception as error:  # the other answers leave all the same
-            log.error("an answer could not be given", exc_info=error)
+            action()
+        except Exception as error:  # the other results are sent all the same
+            log.error("a result could not be delivered", exc_info=error)

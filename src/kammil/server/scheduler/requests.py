@@ -1,4 +1,4 @@
-"""What may be asked of an engine, and where the answer goes. Shapes: T time, V vocabulary."""
+"""What a scheduler is asked to do, and where the result goes. Shapes: T time, V vocabulary."""
 
 from __future__ import annotations
 
@@ -26,297 +26,316 @@ from kammil.vocabulary import UNK
 
 Answer = TypeVar("Answer")
 
-
-class EngineError(Exception):
-    """An engine failed, whatever the call was; its log says why."""
-
-
-class RoundError(EngineError):
-    """A round failed, and with it all that it worked on."""
+_INDIVIDUAL_OPTIONS = frozenset({"length", "stop", "seed", "best_of", "beams"})
+"""Options in which generations may differ that are sampled together. Any other option keeps them apart, also one that
+is added to `DecodingOptions` later."""
 
 
-class EndedError(EngineError):
-    """The engine's thread has ended: nothing that is asked of it comes back."""
+class SchedulerError(Exception):
+    """A scheduler failed, whatever the request was; the log says why."""
+
+
+class RoundError(SchedulerError):
+    """A round failed, and with it every request that it worked on."""
+
+
+class StoppedError(SchedulerError):
+    """The scheduler's thread has ended, so no request will be answered."""
 
 
 @dataclass(frozen=True)
-class Token:
-    """One decision: a character that was written or read, or the end of a text."""
+class TokenLogprobs:
+    """The log-probability of one decision: a character that was generated or read, or the end of a text."""
 
     id: int
     log_probability: float
-    """Natural, under the unfiltered model; an unknown character is charged in full."""
+    """Natural logarithm, under the unfiltered model; an unknown character is charged in full."""
     top: tuple[tuple[int, float], ...]
-    """The most probable ids, best first, and their log-probabilities."""
+    """The most probable ids with their log-probabilities, best first."""
 
 
-class Call(Generic[Answer]):
-    """One thing asked of an engine. The engine's thread owns it; the loop's side reads `answer` and sets `left`.
+class EngineRequest(Generic[Answer]):
+    """A request to a scheduler. Its thread owns the request; the event loop awaits `future` and sets `abandoned`.
 
     Args:
-        deadline: of `time.monotonic`; what is not answered by then ends with what there is, or with `TimeoutError`.
+        deadline: time of `time.monotonic` at which an unfinished request ends: a generation with the text so far, any
+            other with `TimeoutError`.
     """
 
     def __init__(self, deadline: float) -> None:
-        """To be made on the event loop that waits for the answer."""
+        """Create it on the event loop that awaits the result."""
         self.loop = asyncio.get_running_loop()
-        self.answer: asyncio.Future[Answer] = self.loop.create_future()
+        self.future: asyncio.Future[Answer] = self.loop.create_future()
         self.deadline = deadline
-        self.left = False
-        """Nobody waits for it any more: its rows leave before the next step."""
-        self.settled = False
-        """It is answered, or nobody waits; the engine's thread alone sets it."""
-        self.arrived = time.monotonic()
-        self.begun: float | None = None
-        """When the engine took it up."""
-        self.finished: float | None = None
-        """When it was answered."""
+        self.abandoned = False
+        """The client has gone; the rows of the request are dropped before the next step."""
+        self.answered = False
+        """The request has its result or is abandoned; only the scheduler's thread sets this."""
+        self.submitted_at = time.monotonic()
+        self.started_at: float | None = None
+        """When the scheduler began to work on it."""
+        self.answered_at: float | None = None
+        """When the result was there."""
 
     @property
-    def late(self) -> bool:
-        """Whether its time is over."""
+    def timed_out(self) -> bool:
+        """Whether the deadline has passed."""
         return time.monotonic() > self.deadline
 
-    def settle(self, answer: Answer) -> None:
-        """Give the answer; on the loop's side."""
-        if not self.answer.done():
-            self.answer.set_result(answer)
+    def resolve(self, answer: Answer) -> None:
+        """Set the result, on the event loop."""
+        if not self.future.done():
+            self.future.set_result(answer)
 
     def fail(self, error: Exception) -> None:
-        """Give an error instead; on the loop's side."""
-        traceback.clear_frames(error.__traceback__)  # they hold the states of all that failed together
-        if not self.answer.done():
-            self.answer.set_exception(error)
-            self.answer.exception()  # looked at: that nobody waits any more is nothing to be warned of
+        """Set an exception instead of a result, on the event loop."""
+        traceback.clear_frames(error.__traceback__)  # the frames hold the states of all requests that failed together
+        if not self.future.done():
+            self.future.set_exception(error)
+            self.future.exception()  # retrieved here, so that asyncio does not warn when no client waits
 
 
-class Scanning:
-    """A text that is read for what the model thought of each of its characters, piece by piece.
+class PromptScorer:
+    """Scores each character of a text while it is read in pieces.
 
     Args:
-        ids: (T,), BOS in front.
-        top: how many of the most probable ids are wanted at each place.
-        unknown: natural logarithm of the choice among unknown characters.
-        state: of the runner before anything was read, one row.
-        every: ids of a piece at most.
+        completer: the model that reads.
+        ids: (T,), starting with BOS.
+        num_top: number of most probable ids to keep at each position.
     """
 
-    def __init__(self, ids: Ids, top: int, unknown: float, state: State, every: int = EVERY) -> None:
-        """Nothing read."""
-        self._ids, self._top, self._unknown, self.state = ids, top, unknown, state
-        self._read, self._every = 0, every
-        self.tokens: list[Token] = []
-        """Of the ids after BOS."""
+    def __init__(self, completer: Completer, ids: Ids, num_top: int) -> None:
+        self._ids, self._num_top, self._num_read = ids, num_top, 0
+        self._unknown_nats = completer.vocabulary.unknown_bits * math.log(2)
+        self._max_ids = max_positions(EVERY, completer.vocabulary.size)
+        self.state: State = completer.language_model.initial_state(1)
+        self.tokens: list[TokenLogprobs] = []
+        """One for each id after BOS."""
         self.last: LogProbabilities | None = None
-        """(1, V): what may follow all of them."""
+        """(1, V): log-probabilities of what follows the ids read so far."""
 
     @property
     def result(self) -> tuple[LogProbabilities, State]:
-        """What may follow the whole text, once all of it is read, and the state there."""
+        """Log-probabilities of what follows the whole text, and the state there, once all of it is read."""
         assert self.last is not None
         return self.last, self.state
 
     @property
     def remaining(self) -> int:
-        """How many ids are to be read next; 0 when all are read."""
-        return min(self._every, len(self._ids) - self._read)
+        """Number of ids to read next; 0 when all are read."""
+        return min(self._max_ids, len(self._ids) - self._num_read)
 
     def next_ids(self, size: int) -> Ids:
-        """The next ids, (size,)."""
-        return self._ids[self._read : self._read + size]
+        """Return the next ids, (size,)."""
+        return self._ids[self._num_read : self._num_read + size]
 
     def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
-        """What follows each place of a piece, (size, V), and the state after it."""
+        """Take the log-probabilities after each id of a piece, (size, V), and the state after it."""
         if not np.isfinite(log_probabilities.max(axis=-1)).all():
             raise FolderError(NO_PROBABILITIES)
-        self._read += size
-        true = self._ids[self._read - size + 1 : self._read + 1]
-        tops = best_ids(log_probabilities[: len(true)], self._top)
+        self._num_read += size
+        true = self._ids[self._num_read - size + 1 : self._num_read + 1]
+        tops = top_ids(log_probabilities[: len(true)], self._num_top)
         for row, id, top in zip(log_probabilities, true.tolist(), tops, strict=False):
-            self.tokens.append(Token(id, float(row[id]) - (self._unknown if id == UNK else 0), top))
+            self.tokens.append(TokenLogprobs(id, float(row[id]) - (self._unknown_nats if id == UNK else 0), top))
         self.state, self.last = state, log_probabilities[-1:]
 
 
-class Writing(Call["list[Written]"]):
-    """Texts to be written after one prompt.
+class Generation(EngineRequest["list[GeneratedText]"]):
+    """Generates one or several texts after one prompt.
 
     Args:
-        deadline: see `Call`.
-        model: writes.
-        ids: of the prompt, (T,), BOS in front.
-        guide: the rules.
-        n: texts wanted.
-        top: how many alternatives of every token are wanted; None for no tokens at all.
-        echo: whether the prompt's own tokens are wanted too.
-        prefixes: where what was read is kept; the model's own if None.
-        progress: is called on the event loop with what is new, whenever there is something; None to wait for the end.
+        deadline: see `EngineRequest`.
+        completer: the model that generates.
+        ids: the prompt, (T,), starting with BOS.
+        constraints: what may be generated.
+        n: number of texts wanted.
+        num_top: number of alternatives to report with every token; None reports no tokens at all.
+        echo: whether the prompt's own tokens are reported too.
+        state_cache: cache for the states after the prompt; None takes the completer's own.
+        on_deltas: called on the event loop whenever there is new text; None if only the end is of interest.
     """
 
     def __init__(
         self,
         deadline: float,
-        model: Completer,
+        completer: Completer,
         ids: Ids,
-        guide: Constraints,
+        constraints: Constraints,
         n: int,
         *,
-        top: int | None = None,
+        num_top: int | None = None,
         echo: bool = False,
-        prefixes: StateCache | None = None,
-        progress: Callable[[list[Piece]], None] | None = None,
+        state_cache: StateCache | None = None,
+        on_deltas: Callable[[list[Delta]], None] | None = None,
     ) -> None:
-        """Nothing read."""
         super().__init__(deadline)
-        self.ids, self.guide, self.n, self.top, self.progress = ids, guide, n, top, progress
-        self.prefixes = model.prefixes if prefixes is None else prefixes
-        options = guide.options
-        self.plain = guide.static_mask
-        self.jobs = [Job(options.seed, i, Hypothesis(options)) for i in range(max(n, options.best_of))]
-        self.live = self.jobs.copy() if options.length else []
-        self.memory: ConstraintState = guide.initial_state(len(self.jobs))
-        self.scanning: Scanning | None = None
-        if echo and top is not None:
-            unknown = model.vocabulary.unknown_bits * math.log(2)
-            every = max_positions(EVERY, model.vocabulary.size)
-            self.scanning = Scanning(ids, top, unknown, model.language_model.initial_state(1), every)
+        self.ids, self.constraints, self.n, self.num_top, self.on_deltas = ids, constraints, n, num_top, on_deltas
+        self.state_cache = completer.prefixes if state_cache is None else state_cache
+        options = constraints.options
+        self.static_mask = constraints.static_mask
+        self.sampling_options = tuple((name, value) for name, value in options if name not in _INDIVIDUAL_OPTIONS)
+        """Equal for generations whose texts are sampled alike, apart from the generator."""
+        self.sequences = [TextSequence(options.seed, i, Hypothesis(options)) for i in range(max(n, options.best_of))]
+        self.live = self.sequences.copy() if options.length else []
+        self.constraint_state: ConstraintState = constraints.initial_state(len(self.sequences))
+        self.scorer: PromptScorer | None = None
+        if echo and num_top is not None:
+            self.scorer = PromptScorer(completer, ids, num_top)
 
-    def found(self, drafts: list[Hypothesis]) -> None:
-        """Take the texts that a search has found, best first."""
-        seed = self.guide.options.seed
-        self.jobs = [Job(seed, i, draft, decided=len(draft.bits)) for i, draft in enumerate(drafts)]
+    def set_hypotheses(self, hypotheses: list[Hypothesis]) -> None:
+        """Replace the texts by the results of a beam search, best first."""
+        seed = self.constraints.options.seed
+        self.sequences = [
+            TextSequence(seed, i, hypothesis, num_decisions=len(hypothesis.bits))
+            for i, hypothesis in enumerate(hypotheses)
+        ]
         self.live = []
 
-    def pieces(self) -> list[Piece]:
-        """What has come since the last time."""
-        return [piece for job in self.live or self.jobs if (piece := job.piece()) is not None]
+    def new_deltas(self) -> list[Delta]:
+        """Return the new text and tokens of each sequence since the last call."""
+        return [delta for sequence in self.live or self.sequences if (delta := sequence.new_delta()) is not None]
 
-    def written(self) -> list[Written]:
-        """The texts as they stand now, the best first where there were more than are wanted."""
-        jobs = self.jobs
-        if len(jobs) > self.n:
-            order = {id(draft): i for i, draft in enumerate(keep_best([job.draft for job in jobs], self.n))}
-            jobs = sorted((job for job in jobs if id(job.draft) in order), key=lambda job: order[id(job.draft)])
-        return [job.written() for job in jobs]
+    def texts(self) -> list[GeneratedText]:
+        """Return the texts so far; if there are more than `n`, the best ones, best first."""
+        sequences = self.sequences
+        if len(sequences) > self.n:
+            owners = {id(sequence.hypothesis): sequence for sequence in sequences}
+            chosen = keep_best([sequence.hypothesis for sequence in sequences], self.n)
+            sequences = [owners[id(hypothesis)] for hypothesis in chosen]
+        return [sequence.generated_text() for sequence in sequences]
 
 
 @dataclass(eq=False, slots=True)
-class Job:
-    """One text of a writing."""
+class TextSequence:
+    """One text of a generation."""
 
     seed: int
     index: int
-    draft: Hypothesis
-    tokens: list[Token] = field(default_factory=list[Token])
-    decided: int = 0
-    """Decisions so far: characters, and the end."""
-    sent: int = 0
-    """Characters that have left."""
-    told: int = 0
-    """Tokens that have left."""
-    ended: bool = False
-    """Why the text ends has left."""
+    hypothesis: Hypothesis
+    tokens: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
+    num_decisions: int = 0
+    """Number of decisions so far: characters, and the end."""
+    num_sent: int = 0
+    """Number of characters already sent as deltas."""
+    num_tokens_sent: int = 0
+    """Number of tokens already sent as deltas."""
+    end_sent: bool = False
+    """Whether the finish reason has been sent."""
     generator: np.random.Generator = field(init=False)
 
     def __post_init__(self) -> None:
-        """Each text has a generator of its own, that of `decoding.draw`."""
-        self.rewind()
+        """Seed the generator of this text as `decoding.generate` does."""
+        self.reset_generator()
 
-    def rewind(self) -> None:
-        """Put the generator where the next decision begins, each of which draws one number."""
+    @property
+    def ended(self) -> bool:
+        """Whether the text is complete."""
+        return self.hypothesis.reason is not None
+
+    def reset_generator(self) -> None:
+        """Put the generator in the state before the next decision; each decision draws one number."""
         self.generator = np.random.default_rng([self.seed, self.index])
-        self.generator.random(self.decided)
+        self.generator.random(self.num_decisions)
 
-    def piece(self) -> Piece | None:
-        """What has come since the last time; None if nothing has."""
-        draft, begin = self.draft, self.sent
-        safe = draft.safe()
-        if self.ended or (draft.reason is None and safe == begin):
+    def new_delta(self) -> Delta | None:
+        """Return what is new since the last call; None if nothing is."""
+        hypothesis, begin = self.hypothesis, self.num_sent
+        num_safe = hypothesis.safe()
+        if self.end_sent or (hypothesis.reason is None and num_safe == begin):
             return None
-        told = len(self.tokens) if draft.reason is not None else safe
-        tokens = tuple(self.tokens[self.told : told])
-        self.sent, self.told, self.ended = safe, told, draft.reason is not None
-        return Piece(self.index, draft.text[begin:safe], tokens, draft.reason)
+        num_tokens = len(self.tokens) if hypothesis.reason is not None else num_safe
+        tokens = tuple(self.tokens[self.num_tokens_sent : num_tokens])
+        self.num_sent, self.num_tokens_sent, self.end_sent = num_safe, num_tokens, hypothesis.reason is not None
+        return Delta(self.index, hypothesis.text[begin:num_safe], tokens, hypothesis.reason)
 
-    def written(self) -> Written:
-        """The text as it stands now: whole graphemes, and nothing that may still be cut off."""
-        draft = self.draft
-        return Written(draft.text[: draft.safe()], draft.reason or "length", self.decided, tuple(self.tokens))
+    def generated_text(self) -> GeneratedText:
+        """Return the text so far: whole graphemes, without characters that a stop string may still cut off."""
+        hypothesis = self.hypothesis
+        return GeneratedText(
+            hypothesis.text[: hypothesis.safe()], hypothesis.reason or "length", self.num_decisions, tuple(self.tokens)
+        )
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some more of one text."""
+class Delta:
+    """New text and tokens of one sequence."""
 
     index: int
     text: str
-    """Whole graphemes that nothing to come can change."""
-    tokens: tuple[Token, ...]
+    """Whole graphemes, which no later character can change."""
+    tokens: tuple[TokenLogprobs, ...]
     finish_reason: FinishReason | None
 
 
 @dataclass(frozen=True)
-class Written:
-    """One text, as far as it came."""
+class GeneratedText:
+    """One generated text, complete or cut off."""
 
     text: str
     finish_reason: FinishReason
-    """`length` also for one that ran out of time."""
-    decided: int
-    """Decisions made: characters, and the end."""
-    tokens: tuple[Token, ...]
-    """One for each decision, those that were cut off the text too; empty unless asked for."""
+    """`length` also for a text that ran out of time."""
+    num_decisions: int
+    """Number of decisions: characters, and the end."""
+    tokens: tuple[TokenLogprobs, ...]
+    """One token for each decision, including those that a stop string cut off the text; empty unless they were asked
+    for."""
 
 
-class Suggesting(Call[tuple[list[Suggestion], Phrase | None]]):
-    """Words that may come next, and a phrase of them, if it may have words.
+class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
+    """Suggests the most probable next words, and optionally ghost text.
 
     Args:
-        deadline: see `Call`.
-        prefixes: where what was read is kept.
-        seen: the prefix as the model sees it.
-        ids: the same, (T,), BOS in front.
-        k: words at most.
-        threshold: least probability.
-        words: of the phrase at most; 0 for none.
+        deadline: see `EngineRequest`.
+        state_cache: cache for the states after the prefix.
+        prefix: the text so far, normalised.
+        ids: the ids of `prefix`, (T,), starting with BOS.
+        k: most words to suggest.
+        threshold: least probability of a word.
+        max_words: most words of the ghost text; 0 for none.
     """
 
     def __init__(
-        self, deadline: float, prefixes: StateCache, seen: str, ids: Ids, k: int, threshold: float, words: int = 0
+        self,
+        deadline: float,
+        state_cache: StateCache,
+        prefix: str,
+        ids: Ids,
+        k: int,
+        threshold: float,
+        max_words: int = 0,
     ) -> None:
-        """Nothing read."""
         super().__init__(deadline)
-        self.prefixes, self.seen, self.ids = prefixes, seen, ids
-        self.k, self.threshold, self.words = k, threshold, words
+        self.state_cache, self.prefix, self.ids = state_cache, prefix, ids
+        self.k, self.threshold, self.max_words = k, threshold, max_words
 
 
-class Scoring(Call[list[Token]]):
-    """What the model thinks of each character of a text, and of its end.
+class ScoreCall(EngineRequest[list[TokenLogprobs]]):
+    """Scores each character of a text, and its end.
 
     Args:
-        deadline: see `Call`.
-        model: reads it.
-        ids: of the text, BOS in front and the end behind, (T,).
-        top: alternatives wanted.
+        deadline: see `EngineRequest`.
+        completer: the model that scores.
+        ids: the text, (T,), starting with BOS and ending with EOS.
+        num_top: number of alternatives to report for each character.
     """
 
-    def __init__(self, deadline: float, model: Completer, ids: Ids, top: int) -> None:
-        """Nothing read."""
+    def __init__(self, deadline: float, completer: Completer, ids: Ids, num_top: int) -> None:
         super().__init__(deadline)
-        unknown, every = model.vocabulary.unknown_bits * math.log(2), max_positions(EVERY, model.vocabulary.size)
-        self.scanning = Scanning(ids, top, unknown, model.language_model.initial_state(1), every)
+        self.scorer = PromptScorer(completer, ids, num_top)
 
 
-class Learning(Call[Answer]):
-    """Something done to the model between two steps, such as learning a text."""
+class ModelUpdate(EngineRequest[Answer]):
+    """Changes the model between two steps, such as learning a text."""
 
-    def __init__(self, deadline: float, act: Callable[[], Answer]) -> None:
-        """`act` runs on the engine's thread; what it returns is the answer, or the `KammilError` that it raises."""
+    def __init__(self, deadline: float, action: Callable[[], Answer]) -> None:
+        """Run `action` on the scheduler's thread; its return value is the result, or the exception that it raises."""
         super().__init__(deadline)
-        self.act = act
+        self.action = action
 
 
-def best_ids(log_probabilities: NDArray[np.floating], k: int) -> list[tuple[tuple[int, float], ...]]:
-    """Of each row, (N, V), the k most probable ids, best first, and their log-probabilities."""
+def top_ids(log_probabilities: NDArray[np.floating], k: int) -> list[tuple[tuple[int, float], ...]]:
+    """Return for each row, (N, V), the k most probable ids with their log-probabilities, best first."""
     if k == 0:
         return [()] * len(log_probabilities)
     order = np.argsort(-log_probabilities, axis=-1, kind="stable")[:, :k]

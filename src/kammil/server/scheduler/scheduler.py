@@ -1,12 +1,13 @@
-"""The thread that runs one model for all its callers: what waits is taken up between two steps, and steps together.
+"""The thread that runs one model for all clients: new requests join between two steps, and all texts are stepped
+together.
 
-A round reads one piece of every prompt that is not yet read, answers those who want suggestions, and steps every text
-by one character. So a long text delays a short one by no more than its row in the batch costs, one that nobody waits
-for any more leaves within a round, and the event loop, which runs elsewhere, is always free to answer. What is written
-is what `Completer.complete` writes, whoever else is in the batch.
+A round reads one piece of every prompt, answers requests for suggestions, and generates one character of every text. So
+a long text delays a short one by no more than the cost of its row in the batch, an abandoned request leaves within one
+round, and the event loop, on another thread, can always answer. The texts are those that `Completer.complete`
+generates, whatever else is in the batch.
 
-What goes wrong with one call is its answer, and what goes wrong with many at once is the answer of these; the thread
-goes on. If it ends all the same, all that wait are told so at once.
+A failure of one request is the answer to that request, and a failure of a whole round the answer to all requests in it;
+the thread goes on. If the thread ends all the same, all waiting requests are answered with an error at once.
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -30,26 +31,26 @@ from kammil.completion.state_cache import EVERY, Prefill
 from kammil.completion.suggestions import MAX_STATES, WordSearch, to_suggestions
 from kammil.decoding import Hypothesis, beam_steps
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, max_rows, select_rows
-from kammil.server.memory import give_back
-from kammil.server.scheduler.decode import Batch, Batches
-from kammil.server.scheduler.prefill import Prompts, shapes
-from kammil.server.scheduler.replies import Answers
+from kammil.server.memory import trim_heap
+from kammil.server.scheduler.decode import Batch, DecodeBatches
+from kammil.server.scheduler.prefill import PrefillQueue, row_shapes
+from kammil.server.scheduler.replies import ReplyQueue
 from kammil.server.scheduler.requests import (
-    Call,
-    EndedError,
-    Learning,
+    EngineRequest,
+    Generation,
+    ModelUpdate,
+    PromptScorer,
     RoundError,
-    Scanning,
-    Scoring,
-    Suggesting,
-    Writing,
+    ScoreCall,
+    StoppedError,
+    SuggestCall,
 )
 
-ROWS = 64
-"""Rows stepped in one call at most: each costs less than the one before, but everybody waits for all of them. What is
-more makes a second batch, which takes turns with the first."""
-TIDY = 5.0
-"""Seconds after which memory that is free goes back to the system, while there is work and once after it."""
+MAX_BATCH = 64
+"""Most rows stepped in one call. Each further row costs less than the one before, but all texts wait for the whole
+call. Further texts make a second batch, which takes turns with the first."""
+TRIM_SECONDS = 5.0
+"""Seconds between two returns of free memory to the system, while there is work and once after it."""
 
 Answer = TypeVar("Answer")
 
@@ -57,90 +58,90 @@ log = logging.getLogger("kammil.server")
 
 
 @dataclass
-class Tally:
-    """What an engine has done, for whoever watches; written by its thread alone."""
+class SchedulerStats:
+    """Numbers for metrics, written by the scheduler's thread alone."""
 
     steps: int = 0
     rows: int = 0
-    """Rows of all steps."""
+    """Number of rows in all steps."""
     live: int = 0
-    """Texts being written now."""
+    """Number of texts being generated now."""
     waiting: int = 0
-    """Calls whose text is being read, or that nobody has looked at."""
-    told: tuple[int, int] = (0, 0)
-    """Steps and rows that were counted elsewhere; whoever watches writes it."""
+    """Number of requests whose prompts are being read, or that have not been begun."""
+    exported: tuple[int, int] = (0, 0)
+    """Steps and rows already added to the metrics; `Metrics` writes it."""
 
 
 @dataclass(eq=False)
-class Searching:
-    """A writing by beam search; see `decoding.searching`."""
+class RunningBeamSearch:
+    """A generation by beam search; see `decoding.beam_steps`."""
 
-    writing: Writing
+    generation: Generation
     steps: Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]
-    so_far: Callable[[], list[Hypothesis]] | None = None
-    """Tells the best texts after the last step."""
+    best_so_far: Callable[[], list[Hypothesis]] | None = None
+    """Returns the best texts after the last step."""
 
 
-class Engine:
+class Scheduler:
     """Runs a model on a thread of its own.
 
     Args:
-        model: nobody else may use it.
-        rows: texts stepped in one call at most; 1 for no micro-batching.
+        completer: the model; no other thread may use it.
+        max_rows: most texts stepped in one call; 1 switches micro-batching off.
     """
 
-    def __init__(self, model: Completer, *, rows: int = ROWS) -> None:
-        """Start the thread; it waits."""
-        self.model, self.tally = model, Tally()
-        self._alone = rows == 1
-        self._inbox: deque[Call[Any]] = deque()
+    def __init__(self, completer: Completer, *, max_batch: int = MAX_BATCH) -> None:
+        """Start the thread."""
+        self.completer, self.stats = completer, SchedulerStats()
+        self._unbatched = max_batch == 1
+        self._inbox: deque[EngineRequest[Any]] = deque()
         self._wake = threading.Condition()
-        self._closing = self._ended = False
-        self._answers = Answers()
-        self._prompts = Prompts(model, self._answers, together=not self._alone)
-        self._batches = Batches(model, self._answers, max_rows(model.language_model, rows, EVERY))
-        self._searches: list[Searching] = []
-        self._tidied, self._used = time.monotonic(), False
-        self._thread = threading.Thread(target=self._run, name="kammil-engine", daemon=True)
+        self._closing = self._stopped = False
+        self._replies = ReplyQueue()
+        self._prefills = PrefillQueue(completer, self._replies, batched=not self._unbatched)
+        self._batches = DecodeBatches(completer, self._replies, max_rows(completer.language_model, max_batch, EVERY))
+        self._searches: list[RunningBeamSearch] = []
+        self._trimmed_at, self._worked = time.monotonic(), False
+        self._thread = threading.Thread(target=self._main, name="kammil-scheduler", daemon=True)
         self._thread.start()
 
-    def submit(self, call: Call[Answer]) -> Call[Answer]:
-        """Take up a call; its `answer` comes on the loop that made it, where this is to be called."""
+    def submit(self, call: EngineRequest[Answer]) -> EngineRequest[Answer]:
+        """Queue a request, on the event loop that created it; its `future` gets the result there."""
         with self._wake:
-            if not self._ended:
+            if not self._stopped:
                 self._inbox.append(call)
                 self._wake.notify()
                 return call
-        call.fail(EndedError())
+        call.fail(StoppedError())
         return call
 
-    async def ask(self, call: Call[Answer]) -> Answer:
-        """Take up a call and wait for the answer; whoever stops waiting frees its rows."""
+    async def run(self, call: EngineRequest[Answer]) -> Answer:
+        """Queue a request and await its result; if the wait is cancelled, the request is abandoned."""
         self.submit(call)
         try:
-            return await call.answer
+            return await call.future
         finally:
-            call.left = True
+            call.abandoned = True
 
     @property
     def alive(self) -> bool:
         """Whether the thread runs."""
-        return self._thread.is_alive() and not self._ended
+        return self._thread.is_alive() and not self._stopped
 
-    def bury(self) -> None:
-        """Fail whatever an ended thread has left unanswered. The thread does it as its last act; anybody may repeat it
-        afterwards, in case that failed too."""
+    def fail_remaining(self) -> None:
+        """Fail all requests that an ended thread has left. The thread calls it last; it may be called again in case
+        that failed."""
         with self._wake:
-            self._ended = True
-            left = [*self._answers.due, *self._inbox]
+            self._stopped = True
+            left = [*self._replies.unanswered, *self._inbox]
             self._inbox.clear()
         for call in left:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                call.loop.call_soon_threadsafe(call.fail, EndedError())
-        self._let_go()
+            with suppress(RuntimeError):  # the loop is closed, so no client waits any more
+                call.loop.call_soon_threadsafe(call.fail, StoppedError())
+        self._drop_all()
 
     def close(self) -> None:
-        """Finish what was taken up, then end the thread; returns at once."""
+        """Finish the queued requests, then end the thread; returns at once."""
         with self._wake:
             self._closing = True
             self._wake.notify()
@@ -149,208 +150,210 @@ class Engine:
         """Wait until the thread has ended; `TimeoutError` if it does not."""
         self._thread.join(seconds)
         if self._thread.is_alive():
-            raise TimeoutError("the engine does not end")
+            raise TimeoutError("the scheduler does not end")
 
-    def _run(self) -> None:
-        """The thread: rounds, as long as there is something to do."""
+    def _main(self) -> None:
+        """Run rounds until the scheduler is closed."""
         try:
-            while self._turn():
+            while self._iterate():
                 pass
         except BaseException as error:
             log.critical("the thread of a model has ended", exc_info=error)
         finally:
-            self.bury()
+            self.fail_remaining()
 
-    def _turn(self) -> bool:
-        """Wait for something to do, and do a round of it; whether there may be more. A round that fails takes with it
-        what it worked on, and nothing else."""
+    def _iterate(self) -> bool:
+        """Wait for work and run one round; return whether to go on. A round that fails fails all requests that it
+        worked on."""
         try:
             with self._wake:
-                self._wake.wait_for(lambda: self._inbox or self._busy or self._closing, TIDY if self._used else None)
-                self._answers.take_up(self._inbox)
-                taken = list(self._inbox)
+                self._wake.wait_for(
+                    lambda: self._inbox or self._busy or self._closing, TRIM_SECONDS if self._worked else None
+                )
+                self._replies.register(self._inbox)
+                new_calls = list(self._inbox)
                 self._inbox.clear()
-                if self._closing and not (taken or self._busy):
+                if self._closing and not (new_calls or self._busy):
                     return False
-            if taken or self._busy:
-                self._round(taken)
-                self._used = True
-            if self._used and time.monotonic() >= self._tidied + TIDY:
-                give_back()
-                self._tidied, self._used = time.monotonic(), False
+            if new_calls or self._busy:
+                self._round(new_calls)
+                self._worked = True
+            if self._worked and time.monotonic() >= self._trimmed_at + TRIM_SECONDS:
+                trim_heap()
+                self._trimmed_at, self._worked = time.monotonic(), False
         except Exception as error:
-            log.error("a round failed, and with it all that it worked on", exc_info=error)
-            self._abandon(MemoryError() if isinstance(error, MemoryError) else RoundError())
+            log.error("a round failed, and with it every request that it worked on", exc_info=error)
+            self._fail_round(MemoryError() if isinstance(error, MemoryError) else RoundError())
         return True
 
-    def _abandon(self, error: Exception) -> None:
-        """Answer all calls at work with an error, and let go of what they held."""
-        calls = [call for call in self._answers.due if not call.settled]
-        self._let_go()
-        for prefixes in {call.prefixes for call in calls if isinstance(call, Writing | Suggesting)}:
-            prefixes.clear()  # who knows what of it is whole
-        self._answers.fail(calls, error)
-        self._count()
-        self._answers.hand_out()
+    def _fail_round(self, error: Exception) -> None:
+        """Answer all requests at work with an error, and drop what they hold."""
+        calls = [call for call in self._replies.unanswered if not call.answered]
+        self._drop_all()
+        for state_cache in {call.state_cache for call in calls if isinstance(call, Generation | SuggestCall)}:
+            state_cache.clear()  # a failure may have left its states half written
+        self._replies.fail(calls, error)
+        self._update_stats()
+        self._replies.flush()
 
-    def _let_go(self) -> None:
-        """Drop all that is at work."""
-        self._prompts.clear()
+    def _drop_all(self) -> None:
+        """Drop all requests at work."""
+        self._prefills.clear()
         self._batches.clear()
         self._searches = []
 
-    def _round(self, taken: Sequence[Call[Any]]) -> None:
-        """Take up calls, read a piece of every prompt, and write one more character of every text."""
-        for call in taken:
-            self._take_up(call)
-        self._batches.step(self._read())
-        self._searches = [one for one in self._searches if self._search(one)]
-        self._count()
-        self._answers.hand_out()
+    def _round(self, new_calls: Sequence[EngineRequest[Any]]) -> None:
+        """Begin the new requests, read a piece of every prompt, and generate one more character of every text."""
+        for call in new_calls:
+            self._start(call)
+        self._batches.step(self._prefill())
+        self._searches = [one for one in self._searches if self._step_search(one)]
+        self._update_stats()
+        self._replies.flush()
 
     @property
     def _busy(self) -> bool:
-        return bool(self._prompts or self._batches or self._searches)
+        return bool(self._prefills or self._batches or self._searches)
 
-    def _count(self) -> None:
-        """Say what was done."""
-        self.tally.steps, self.tally.rows = self._batches.steps, self._batches.rows
-        self.tally.live = self._batches.live
-        self.tally.waiting = len(self._prompts) + len(self._inbox)
+    def _update_stats(self) -> None:
+        """Publish the numbers of this round."""
+        self.stats.steps, self.stats.rows = self._batches.steps, self._batches.rows
+        self.stats.live = self._batches.live
+        self.stats.waiting = len(self._prefills) + len(self._inbox)
 
-    def _take_up(self, call: Call[Any]) -> None:
-        """Begin with a call."""
-        call.begun = time.monotonic()
-        if call.left and not self._answers.wanted(call):
+    def _start(self, call: EngineRequest[Any]) -> None:
+        """Begin a request."""
+        call.started_at = time.monotonic()
+        if call.abandoned and not self._replies.still_wanted(call):
             return
         try:
             match call:
-                case Learning():
-                    self._answers.settle(call, call.act())
-                case Scoring():
-                    self._prompts.add(call, call.scanning)
-                case Suggesting():
-                    self._prompts.add(call, call.prefixes.prefill(call.ids))
-                case Writing() if call.scanning is not None:
-                    self._prompts.add(call, call.scanning)
-                case Writing() if call.live:
-                    self._prompts.add(call, call.prefixes.prefill(call.ids))
-                case Writing():
+                case ModelUpdate():
+                    self._replies.resolve(call, call.action())
+                case ScoreCall():
+                    self._prefills.add(call, call.scorer)
+                case SuggestCall():
+                    self._prefills.add(call, call.state_cache.prefill(call.ids))
+                case Generation() if call.scorer is not None:
+                    self._prefills.add(call, call.scorer)
+                case Generation() if call.live:
+                    self._prefills.add(call, call.state_cache.prefill(call.ids))
+                case Generation():
                     self._finish(call)
                 case _:
-                    raise TypeError(f"no such call: {call}")
+                    raise TypeError(f"unknown request: {call}")
         except Exception as error:
-            self._answers.fail([call], error)
+            self._replies.fail([call], error)
 
-    def _read(self) -> list[Batch]:
-        """Read a piece of every prompt and answer what is answered by that; the writings whose prompts are read, each a
-        batch of its own."""
+    def _prefill(self) -> list[Batch]:
+        """Read a piece of every prompt, answer requests that need no more, and return a batch for each generation to
+        start."""
         begun: list[Batch] = []
-        suggesting: list[tuple[Suggesting, LogProbabilities, State]] = []
-        for call, reading in self._prompts.read():
+        prefixes: list[tuple[SuggestCall, LogProbabilities, State]] = []
+        for call, reading in self._prefills.step():
             try:
                 match call, reading:
-                    case Scoring(), Scanning():
-                        self._answers.settle(call, reading.tokens)
-                    case Suggesting(), Prefill():
-                        suggesting.append((call, *reading.result))
-                    case Writing(), _:
-                        begun.extend(self._begun(call, *reading.result))
+                    case ScoreCall(), PromptScorer():
+                        self._replies.resolve(call, reading.tokens)
+                    case SuggestCall(), Prefill():
+                        prefixes.append((call, *reading.result))
+                    case Generation(), _:
+                        begun.extend(self._start_decoding(call, *reading.result))
                     case _:
-                        raise TypeError("no such call waits")
+                        raise TypeError("unknown request")
             except Exception as error:
-                self._answers.fail([call], error)
-        if suggesting:
-            self._suggest(suggesting)
+                self._replies.fail([call], error)
+        if prefixes:
+            self._suggest(prefixes)
         return begun
 
-    def _finish(self, call: Writing) -> None:
-        """Answer with texts that are all there."""
-        self._answers.note(call)
-        self._answers.settle(call, call.written())
+    def _finish(self, call: Generation) -> None:
+        """Answer a generation whose texts are complete."""
+        self._replies.send_deltas(call)
+        self._replies.resolve(call, call.texts())
 
-    def _begun(self, call: Writing, log_probabilities: LogProbabilities, state: State) -> list[Batch]:
-        """A writing whose prompt is read, ready to step."""
+    def _start_decoding(self, call: Generation, log_probabilities: LogProbabilities, state: State) -> list[Batch]:
+        """Start to generate after a prompt that was read: return its batch, or register its beam search."""
         if not call.live:
             self._finish(call)
             return []
         many = len(call.live)
-        if call.guide.options.beams > 1:
-            steps = beam_steps(self.model.language_model, call.guide, log_probabilities, state, call.n)
-            self._searches.append(Searching(call, steps))
+        if call.constraints.options.beams > 1:
+            steps = beam_steps(self.completer.language_model, call.constraints, log_probabilities, state, call.n)
+            self._searches.append(RunningBeamSearch(call, steps))
             return []
         if many > 1:
-            log_probabilities, state = (
-                log_probabilities.repeat(many, axis=0),
-                select_rows(state, np.zeros(many, np.int64)),
-            )
+            log_probabilities = log_probabilities.repeat(many, axis=0)
+            state = select_rows(state, np.zeros(many, np.int64))
         return [Batch([call], log_probabilities, state)]
 
-    def _suggest(self, some: Sequence[tuple[Suggesting, LogProbabilities, State]]) -> None:
-        """Search for words after these prefixes, those that ask for the same together."""
-        groups: dict[object, list[tuple[Suggesting, LogProbabilities, State]]] = {}
+    def _suggest(self, prefixes: Sequence[tuple[SuggestCall, LogProbabilities, State]]) -> None:
+        """Search the next words after prefixes; requests with equal options share one search."""
+        groups: dict[object, list[tuple[SuggestCall, LogProbabilities, State]]] = {}
         try:
-            states = self.model.language_model.pad_states([state for _, _, state in some])
-            for (call, log_probabilities, _), state in zip(some, states, strict=True):
-                alone = id(call) if self._alone else None
-                key = (call.k, call.threshold, alone, shapes(state))
+            states = self.completer.language_model.pad_states([state for _, _, state in prefixes])
+            for (call, log_probabilities, _), state in zip(prefixes, states, strict=True):
+                alone = id(call) if self._unbatched else None
+                key = (call.k, call.threshold, alone, row_shapes(state))
                 groups.setdefault(key, []).append((call, log_probabilities, state))
         except Exception as error:
-            self._answers.fail([call for call, _, _ in some], error)
+            self._replies.fail([call for call, _, _ in prefixes], error)
             return
         for group in groups.values():
             calls = [call for call, _, _ in group]
             try:
-                runner, k = self.model.language_model, calls[0].k
-                search = WordSearch(runner, self.model.character_classes, k, calls[0].threshold, max(MAX_STATES, k))
+                runner, k = self.completer.language_model, calls[0].k
+                search = WordSearch(runner, self.completer.character_classes, k, calls[0].threshold, max(MAX_STATES, k))
                 found = search.run(
-                    [call.seen for call in calls],
+                    [call.prefix for call in calls],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
                     concat_states([state for _, _, state in group]),
                 )
             except Exception as error:
-                self._answers.fail(calls, error)
+                self._replies.fail(calls, error)
                 continue
             for (call, log_probabilities, state), words in zip(group, found, strict=True):
-                if not call.words or self._answers.wanted(call):  # since each phrase takes its time
-                    self._settle_words(call, words, log_probabilities, state)
+                if not call.max_words or self._replies.still_wanted(
+                    call
+                ):  # checked each time, since ghost text takes a while
+                    self._resolve_words(call, words, log_probabilities, state)
 
-    def _settle_words(
-        self, call: Suggesting, words: Sequence[tuple[Ids, float]], log_probabilities: LogProbabilities, state: State
+    def _resolve_words(
+        self, call: SuggestCall, words: Sequence[tuple[Ids, float]], log_probabilities: LogProbabilities, state: State
     ) -> None:
-        """Answer with words that were found, and with a phrase, if it was asked for."""
-        model = self.model
+        """Answer with the words that were found, and with ghost text if it was asked for."""
+        completer = self.completer
         try:
             ghost = None
-            if call.words:
+            if call.max_words:
                 ghost = phrase(
-                    model.language_model,
-                    model.vocabulary,
-                    model.character_classes,
-                    call.seen,
+                    completer.language_model,
+                    completer.vocabulary,
+                    completer.character_classes,
+                    call.prefix,
                     log_probabilities,
                     state,
-                    words=call.words,
+                    words=call.max_words,
                 )
-            self._answers.settle(call, (to_suggestions(model.vocabulary, call.seen, words), ghost))
+            self._replies.resolve(call, (to_suggestions(completer.vocabulary, call.prefix, words), ghost))
         except Exception as error:
-            self._answers.fail([call], error)
+            self._replies.fail([call], error)
 
-    def _search(self, search: Searching) -> bool:
-        """One more step of a beam search; whether there are more."""
-        writing = search.writing
+    def _step_search(self, search: RunningBeamSearch) -> bool:
+        """Run one step of a beam search; return whether there are more."""
+        generation = search.generation
         try:
-            if writing.late and search.so_far is not None:
-                writing.found(search.so_far())
-            if not self._answers.wanted(writing):
+            if generation.timed_out and search.best_so_far is not None:
+                generation.set_hypotheses(search.best_so_far())
+            if not self._replies.still_wanted(generation):
                 return False
             try:
-                search.so_far = next(search.steps)
+                search.best_so_far = next(search.steps)
             except StopIteration as end:
-                writing.found(end.value)
-                self._finish(writing)
+                generation.set_hypotheses(end.value)
+                self._finish(generation)
                 return False
         except Exception as error:
-            self._answers.fail([writing], error)
+            self._replies.fail([generation], error)
             return False
         return True

@@ -1,4 +1,4 @@
-"""Models whose thread has ended: each is missed at once, and opened anew."""
+"""The application: its pages and metrics, and how it reopens models whose threads have ended."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.conftest import until
+from tests.server.conftest import Running, until
 
 import kammil
 from kammil.server import model_pool
 from kammil.server.app import create
-from kammil.server.settings import Serving
+from kammil.server.settings import ServerSettings
 
-pytest.importorskip("openai")  # it brings the client that this needs
+pytest.importorskip("openai")  # it installs httpx, which TestClient needs
 from starlette.testclient import TestClient
 
 ASKED = {"prompt": "شو", "max_tokens": 20, "seed": 1}
 
 
-def test_a_model_that_stopped_is_opened_anew(folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_stopped_is_reopened(folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
     opened, may_open = threading.Event(), threading.Event()
     may_open.set()
 
@@ -31,37 +31,37 @@ def test_a_model_that_stopped_is_opened_anew(folder_of: Callable[[str], Path], m
         return kammil.load(folder)
 
     monkeypatch.setattr(model_pool, "load", load)
-    application = create(Serving.of(folders=(folder_of("blend"),)))
+    application = create(ServerSettings.of(folders=(folder_of("blend"),)))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
         text = client.post("/v1/completions", json=ASKED).json()["choices"][0]["text"]
         taught = {"text": "شو برطوشة", "session": "somebody"}
         assert client.post("/v1/learn", json=taught).json() == {"learnt": 1}
         knows = client.post("/v1/score", json={"text": "شو برطوشة"}).json()["bits_per_character"]
-        (served,) = application.state.registry.served
+        (loaded,) = application.state.pool.loaded
 
         def end(*_: object) -> None:
             raise SystemExit
 
         opened.clear()
         may_open.clear()
-        monkeypatch.setattr(served.engine, "_round", end)
-        got = client.post("/v1/completions", json=ASKED)  # not after its time is over, but at once
+        monkeypatch.setattr(loaded.scheduler, "_round", end)
+        got = client.post("/v1/completions", json=ASKED)  # at once, not after the time-out
         assert got.status_code == 503 and got.json()["error"]["code"] == "model_stopped"
         assert client.get("/health").status_code == 503
-        until(opened.is_set)  # though nobody asks
+        until(opened.is_set)  # without another request
         assert client.get("/health").status_code == 503
         may_open.set()
         until(lambda: client.get("/health").status_code == 200)
-        (anew,) = application.state.registry.served
-        assert anew is not served and anew.engine.alive
-        # It knows what the one before was taught.
+        (anew,) = application.state.pool.loaded
+        assert anew is not loaded and anew.scheduler.alive
+        # The new model knows what the old one was taught.
         assert client.post("/v1/score", json={"text": "شو برطوشة"}).json()["bits_per_character"] == knows
         assert client.delete("/v1/learn?session=somebody").json() == {"forgotten": 1}
         assert client.post("/v1/completions", json=ASKED).json()["choices"][0]["text"] == text
 
 
-def test_a_model_that_cannot_be_opened_anew_is_tried_again_when_asked_for(
+def test_a_model_that_could_not_be_reopened_is_tried_again_by_the_next_request(
     folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = threading.Event()
@@ -74,20 +74,42 @@ def test_a_model_that_cannot_be_opened_anew_is_tried_again_when_asked_for(
         return kammil.load(folder)
 
     monkeypatch.setattr(model_pool, "load", load)
-    application = create(Serving.of(folders=(folder_of("blend"),)))
+    application = create(ServerSettings.of(folders=(folder_of("blend"),)))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
         text = client.post("/v1/completions", json=ASKED).json()["choices"][0]["text"]
-        (served,) = application.state.registry.served
+        (loaded,) = application.state.pool.loaded
 
         def end(*_: object) -> None:
             raise SystemExit
 
         broken.set()
-        monkeypatch.setattr(served.engine, "_round", end)
+        monkeypatch.setattr(loaded.scheduler, "_round", end)
         assert client.post("/v1/completions", json=ASKED).status_code == 503
         until(lambda: True in tries)
         assert client.get("/health").status_code == 503
         broken.clear()
         assert client.post("/v1/completions", json=ASKED).json()["choices"][0]["text"] == text
         assert client.get("/health").status_code == 200
+
+
+def test_the_page_and_the_documentation_need_nothing_from_elsewhere(server: Running) -> None:
+    for path in ("/", "/docs"):
+        got = server.ask(path)
+        assert got.status == 200
+        assert b"http://" not in got.body and b"https://" not in got.body and b"//cdn" not in got.body
+        policy = got.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self'" if path == "/" else "default-src 'none'")
+    assert "/v1/completions" in server.ask("/docs").body.decode()
+
+
+def test_figures(server: Running) -> None:
+    before = server.figure("kammil_requests_total"), server.figure("kammil_completion_tokens_total")
+    server.ask("/v1/completions", {"prompt": "شو", "max_tokens": 7, "logit_bias": {"3": -100}})
+    server.ask("/v1/completions", {"model": "none"})
+    assert server.figure("kammil_requests_total") >= before[0] + 2
+    assert server.figure("kammil_completion_tokens_total") == before[1] + 7
+    text = server.ask("/metrics").body.decode()
+    for name in ("queue_size", "request_seconds_bucket", "token_seconds_bucket", "queue_seconds_bucket"):
+        assert f"kammil_{name}" in text
+    assert 'kammil_errors_total{route="/v1/completions",status="404"}' in text
