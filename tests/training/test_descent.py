@@ -10,6 +10,7 @@ import pytest
 
 from kammil.errors import OptionError
 from kammil.progress import Notice, note
+from kammil.training import descent
 from kammil.training.descent import seed_of, side_by_side
 from kammil.training.events import Event, MemberEvent
 
@@ -68,7 +69,18 @@ def test_an_interrupt_ends_every_call_early() -> None:
     assert heard.count("ended early") == 2
 
 
-def test_a_second_interrupt_ends_all() -> None:
+def test_a_listener_may_interrupt_at_every_event() -> None:
+    def listen(event: Event) -> None:
+        assert isinstance(event, MemberEvent)
+        if event.event != Notice("ended early"):
+            raise KeyboardInterrupt
+
+    assert side_by_side([endless, endless], listen) == ["kept", "kept"]
+
+
+def test_a_later_interrupt_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descent, "_AGAIN", 0.0)
+
     def stubborn(tell: Listener) -> None:
         while True:
             with suppress(KeyboardInterrupt):

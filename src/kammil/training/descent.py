@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
@@ -113,6 +114,10 @@ def seed_of(member: int, seed: int) -> int:
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0]) if member else seed
 
 
+_AGAIN = 1.0
+"""Seconds from which on an interrupt is a second one: a listener may raise it at every event that was told before."""
+
+
 class _AbortError(BaseException):
     """Ends a thread whose run has failed elsewhere."""
 
@@ -131,10 +136,10 @@ def side_by_side(calls: Sequence[Callable[[Listener], T]], listen: Listener) -> 
 
         def tell(event: Any) -> None:
             nonlocal heeded
-            told.put(MemberEvent(number + 1, len(calls), event))
             if heeded < len(stops):
                 heeded = len(stops)
                 raise stops[-1]
+            told.put(MemberEvent(number + 1, len(calls), event))
 
         try:
             with listening(tell):
@@ -146,14 +151,19 @@ def side_by_side(calls: Sequence[Callable[[Listener], T]], listen: Listener) -> 
     with ThreadPoolExecutor(len(calls)) as pool:
         running = [pool.submit(run, number, call) for number, call in enumerate(calls)]
         failed: BaseException | None = None
+        interrupted = 0.0
         while not told.empty() or not all(one.done() for one in running):
             try:
                 listen(told.get(timeout=0.2))
             except Empty:
                 continue
             except KeyboardInterrupt as error:
-                failed = error if stops else failed
-                stops.append(_AbortError if stops else KeyboardInterrupt)
+                if not stops:
+                    interrupted = time.monotonic()
+                    stops.append(KeyboardInterrupt)
+                elif time.monotonic() - interrupted > _AGAIN:
+                    failed = failed or error
+                    stops.append(_AbortError)
             except BaseException as error:
                 failed = failed or error
                 stops.append(_AbortError)
