@@ -53,10 +53,10 @@ def test_a_pace_is_what_more_characters_took_more(texts: list[str], monkeypatch:
         many, judged = characters(train), characters(validation)
         return 0.5 + 0.01 * many, 1 + 0.02 * many, 2 + 0.5 * judged
 
-    monkeypatch.setattr(pacing, "_rehearsed", takes)
+    monkeypatch.setattr(pacing, "_time_run", takes)
     pace = measure(recipe(), texts, texts)
     assert pace is not None
-    assert (pace.prepare, pace.finish, pace.judge, pace.fixed) == pytest.approx((0.01, 0.02, 0.5, 1 + 2))
+    assert (pace.prepare, pace.finish, pace.evaluate, pace.fixed) == pytest.approx((0.01, 0.02, 0.5, 1 + 2))
     data = prepare(recipe(), texts)
     reserved = 3 + 0.02 * characters(data.train) + 0.5 * characters(data.validation)
     assert pace.reserve(data) == pytest.approx(reserved)
@@ -69,7 +69,7 @@ def test_a_clock_too_rough_to_tell_makes_no_run_free(texts: list[str], monkeypat
         sizes.append(characters(train))
         return 8.0, 0.0, 0.0
 
-    monkeypatch.setattr(pacing, "_rehearsed", takes)
+    monkeypatch.setattr(pacing, "_time_run", takes)
     pace = measure(recipe(), texts, texts)
     assert pace is not None
     assert (pace.prepare, pace.finish, pace.fixed) == pytest.approx((0.25 * 8 / max(sizes), 0, 0))

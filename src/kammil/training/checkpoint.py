@@ -35,9 +35,9 @@ class Restored:
 class Checkpoint:
     """A safetensors file in a folder. `save` replaces it atomically: a kill leaves the state after the last epoch."""
 
-    def __init__(self, folder: Path) -> None:
-        """Name the folder, which must exist when the state is saved."""
-        self._file = folder / CHECKPOINT
+    def __init__(self, folder: Path, member: int = 0) -> None:
+        """Name the folder, which must exist when the state is saved; each of several members has a file of its own."""
+        self._file = folder / (f"{member + 1}-{CHECKPOINT}" if member else CHECKPOINT)
 
     def exists(self) -> bool:
         """Whether there is a state to resume from."""

@@ -83,7 +83,20 @@ class CounterAhead:
     """Whether the n-gram model was written in its place, as happens where no family was asked for."""
 
 
-Event = PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted | CounterAhead
+@dataclass(frozen=True)
+class MemberEvent:
+    """What one of several networks tells that learn side by side, to be the members of one model."""
+
+    member: int
+    """From 1."""
+    members: int
+    """How many there are."""
+    event: PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted
+
+
+Event = (
+    PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted | CounterAhead | MemberEvent
+)
 
 
 def ignore(event: Event) -> None:

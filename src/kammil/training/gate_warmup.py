@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ _SHARE = 0.1
 _BATCH = 16
 
 
+@runtime_checkable
 class GateNetwork(Protocol):
     """A network with a gate that can be trained without the rest."""
 

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from kammil.errors import OptionError
+from kammil.models.dropout import SeededDropout
 from kammil.progress import steps
 from kammil.training.batches import Arrays, Batch, TrainingData, batches, make_rows
 from kammil.training.checkpoint import Checkpoint
@@ -189,7 +190,11 @@ class _Run:
         """Train on every training text once; return true if the minutes ran out first."""
         epoch = len(self.history)
         seed = np.random.SeedSequence([self.options.seed, epoch])
-        torch.manual_seed(int(seed.generate_state(1)[0]))
+        dropped = int(seed.generate_state(1)[0])
+        torch.manual_seed(dropped)
+        for module in self.network.modules():
+            if isinstance(module, SeededDropout):
+                module.reseed(dropped)
         generator = np.random.default_rng(seed)
         shuffled = batches(self.train, self.options.batch_size, rare=self.data.rare, generator=generator)
         self.model.train()

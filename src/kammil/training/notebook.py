@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from kammil.progress import Notice, PhaseProgress
-from kammil.training.events import CounterAhead, EpochEnded, Event, Interrupted, TrainingProgress, ignore
+from kammil.training.events import CounterAhead, EpochEnded, Event, Interrupted, MemberEvent, TrainingProgress, ignore
 
 _EVERY = 0.2
 """Seconds between two updates of the bar."""
@@ -29,7 +29,7 @@ class TrainingDisplay:
         from IPython.display import HTML, display  # pyright: ignore[reportMissingImports]
 
         self._html: Callable[[str], object] = HTML
-        self._epochs: list[EpochEnded] = []
+        self._epochs: list[tuple[str, EpochEnded]] = []
         self._notes: list[str] = []
         self._updated = 0.0
         self._phase, self._share, self._elapsed = "reading", 0.0, 0.0
@@ -37,14 +37,16 @@ class TrainingDisplay:
 
     def __call__(self, event: Event) -> None:
         """Take in an event and update the cell: at once, but for progress, which is shown every 0.2 seconds."""
-        at_once = True
+        at_once, member = True, ""
+        if isinstance(event, MemberEvent):
+            member, event = f"member {event.member}, ", event.event
         if isinstance(event, TrainingProgress):
-            self._phase = f"epoch {event.epoch} of {event.epochs}, {event.train_bits:.3f} bits"
+            self._phase = f"{member}epoch {event.epoch} of {event.epochs}, {event.train_bits:.3f} bits"
             self._share, self._elapsed, at_once = event.progress, event.elapsed, False
         elif isinstance(event, EpochEnded):
-            self._epochs.append(event)
+            self._epochs.append((member, event))
         elif isinstance(event, Interrupted):
-            self._notes.append(f"ended early: the best of {event.epoch} epochs is kept")
+            self._notes.append(f"{member}ended early: the best of {event.epoch} epochs is kept")
         elif isinstance(event, CounterAhead):
             advice = "it is kept in its place" if event.published else "train it with model='ngram'"
             self._notes.append(
@@ -52,7 +54,7 @@ class TrainingDisplay:
                 f"{advice}"
             )
         elif isinstance(event, PhaseProgress):
-            self._phase, self._share, self._elapsed = event.phase, event.done, event.elapsed
+            self._phase, self._share, self._elapsed = member + event.phase, event.done, event.elapsed
             at_once = False
         elif isinstance(event, Notice):
             self._notes.append(event.sentence)
@@ -68,15 +70,15 @@ class TrainingDisplay:
             left = f", {int(seconds // 60)}:{int(seconds % 60):02} left"
         value = f' value="{self._share:.3f}"' if self._share else ""
         bar = f'<progress max="1"{value} aria-label="training"></progress> {escape(self._phase)}{left}'
-        rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(epoch))}</tr>" for epoch in self._epochs)
+        rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(*epoch))}</tr>" for epoch in self._epochs)
         heads = ("epoch", "training bits", "validation bits", "right", "seconds", "")
         head = "".join(f"<th>{head}</th>" for head in heads)
         notes = "".join(f"<div>{escape(sentence)}</div>" for sentence in self._notes)
         return f"<div>{bar}</div>{notes}" + (f"<table><tr>{head}</tr>{rows}</table>" if rows else "")
 
 
-def _cells(epoch: EpochEnded) -> list[str]:
+def _cells(member: str, epoch: EpochEnded) -> list[str]:
     """Format an epoch as the cells of a row."""
     bits = [f"{epoch.train_bits:.3f}", f"{epoch.validation_bits:.3f}"]
     right = f"{100 * epoch.validation_accuracy:.1f} %"
-    return [f"{epoch.epoch}", *bits, right, f"{epoch.elapsed:.0f}", "best" if epoch.best else ""]
+    return [f"{member}{epoch.epoch}", *bits, right, f"{epoch.elapsed:.0f}", "best" if epoch.best else ""]

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError
-from kammil.models.registry import Counting, family, settings_of
+from kammil.models.registry import family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
 from kammil.training.options import TrainingOptions
@@ -125,11 +125,10 @@ class Recipe(BaseModel):
         named = {name: value for name, value in options.items() if value is not None}
         chosen = str(named.get("model", cls.model_fields["model"].default))
         direct = cls.model_fields.keys() - {"settings", "training"}  # these two are built here, from flat names
-        names = [*direct, *TrainingOptions.model_fields, *family(chosen).settings.model_fields]
-        settings = _take(named, family(chosen).settings.model_fields)
-        suited = family(chosen)
-        preferred = {} if isinstance(suited, Counting) else suited.training
-        training = dict(preferred) | _take(named, TrainingOptions.model_fields)
+        learner = family(chosen).learner()
+        names = [*direct, *TrainingOptions.model_fields, *learner.settings.model_fields]
+        settings = _take(named, learner.settings.model_fields)
+        training = {**learner.training, **_take(named, TrainingOptions.model_fields)}
         unknown = sorted(named.keys() - direct)
         if unknown:
             near = difflib.get_close_matches(unknown[0], names, 1)
@@ -144,8 +143,7 @@ class Recipe(BaseModel):
         strange = sorted(recipe.rules.keys() - RAW.to_dict().keys())
         if strange:
             raise OptionError(f"there is no text rule {strange[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
-        resolved = settings_of(family(recipe.model), settings)
-        return recipe.model_copy(update={"settings": resolved.model_dump(mode="json")})
+        return recipe.model_copy(update={"settings": learner.check(settings).model_dump(mode="json")})
 
 
 def flags(recipe: Recipe) -> list[str]:

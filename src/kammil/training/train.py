@@ -11,7 +11,8 @@ from typing import Any, Unpack
 from kammil import model_folder as folders
 from kammil.errors import OptionError
 from kammil.locks import RUN, run_lock, waiting
-from kammil.models.registry import Blended, family
+from kammil.models.family import MergingLearner
+from kammil.models.registry import family
 from kammil.progress import listening
 from kammil.training import notebook
 from kammil.training.clock import Clock
@@ -156,8 +157,8 @@ def train_members(
 ) -> TrainResult:
     """Members that each learn by themselves, in `OUT-1`, `OUT-2`, ..., from bases of their own, put together as one."""
     common = {name: value for name, value in options.items() if name != "members"}
-    chosen = family(recipe.model)
-    if not isinstance(chosen, Blended):
+    learner = family(recipe.model).learner()
+    if not isinstance(learner, MergingLearner):
         raise OptionError(f"members are for the blend; a {recipe.model} has none.")
     models: list[folders.ModelFiles] = []
     for number, own in enumerate(recipe.members, 1):
@@ -171,9 +172,8 @@ def train_members(
             "the members know different characters; give them the same least, and bases of the same texts."
         )
     try:
-        settings, artifacts = chosen.merge(
-            [chosen.settings.model_validate(model.description.settings) for model in models],
-            [model.artifacts.weights for model in models],
+        settings, artifacts = learner.merge(
+            [model.description.settings for model in models], [model.artifacts.weights for model in models]
         )
     except ValueError as error:
         raise OptionError(f"the members do not fit together: {error}.") from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,8 +15,6 @@ from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
 _ROW_PER_CHARACTER = ("embedding.weight", "output.weight", "output.bias")
 """Weights with one row for each character."""
-_MEMBER = re.compile(r"^others\.\d+\.")
-"""Prefix of the weights of a blend's second and later members."""
 
 
 def warm_start(
@@ -40,14 +37,13 @@ def warm_start(
     copied: dict[str, torch.Tensor] = {}
     for name in initial.keys() & weights.keys():
         value = np.asarray(weights[name], np.float32)
-        parameter = _MEMBER.sub("", name)
-        if parameter in _ROW_PER_CHARACTER and len(value) == base_vocabulary.size:
+        if name in _ROW_PER_CHARACTER and len(value) == base_vocabulary.size:
             value = value[base_ids]
-            if parameter == "output.bias":
+            if name == "output.bias":
                 value[new | (np.arange(len(value)) == UNK)] -= math.log(1 + int(new.sum()))
         if value.shape == tuple(initial[name].shape):
             copied[name] = torch.from_numpy(value.copy())
-        elif not parameter.startswith("gate"):
+        elif not name.startswith("gate"):
             raise OptionError(
                 f"the base model's {name} has the shape {value.shape} and this model's {tuple(initial[name].shape)}; "
                 "give both models the same sizes."

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
 from kammil.models.attention.model import TINY, WINDOW
+from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
 
@@ -98,3 +99,6 @@ def build(vocabulary_size: int, settings: AttentionSettings) -> PointerGRU:
 def export(model: PointerGRU) -> Artifacts:
     """The weights as arrays."""
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
+
+
+LEARNER = NetworkLearner(settings=AttentionSettings, build=build, export=export)

@@ -35,6 +35,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
+from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
 
@@ -96,3 +97,6 @@ def build(vocabulary_size: int, settings: GRUSettings) -> GRU:
 def export(model: GRU) -> Artifacts:
     """Return the weights as arrays."""
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
+
+
+LEARNER = NetworkLearner(settings=GRUSettings, build=build, export=export)

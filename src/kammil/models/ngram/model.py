@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kammil.language_model import Ids, LanguageModel, LogProbabilities, Settings, State, max_positions
+from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, Settings, State, max_positions
 from kammil.vocabulary import CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 MAX_ORDER = 8
@@ -52,7 +53,7 @@ class _Order:
     """(F,): how often, or after how many different characters."""
 
 
-class NGramModel(LanguageModel):
+class NGramModel(SavedModel):
     """The running side: looks the last K - 1 ids up in the counts.
 
     Args:
@@ -80,6 +81,11 @@ class NGramModel(LanguageModel):
         ]
         self._even = np.zeros(self._size)
         self._even[EOS:] = self._even[UNK] = 1 / (self._size - 2)
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a counted model."""
+        return cls(NGramSettings.model_validate(settings), artifacts.weights)
 
     @property
     def vocabulary_size(self) -> int:

@@ -109,7 +109,7 @@ def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: 
     chosen = {}
     for name in dict.fromkeys(FAMILIES if names is None else names):
         try:
-            chosen[name] = family(name).settings.model_fields
+            chosen[name] = family(name).learner().settings.model_fields
         except MissingExtraError as error:
             if names is not None:
                 raise
