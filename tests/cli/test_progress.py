@@ -79,7 +79,7 @@ def test_without_a_terminal_one_line_in_ten_seconds(clock: Clock, capsys: pytest
     lines(UNDER_WAY)  # nine seconds after a line
     assert capsys.readouterr().err == ""
     clock.now = 47.0
-    lines.beat()  # one call takes long; it goes on from what was last heard
+    lines.show_progress()  # one call takes long; it goes on from what was last heard
     assert capsys.readouterr().err == "epoch 2/8, 3.250 bits: 25 %, 02:58 left\n"
 
 
@@ -94,7 +94,7 @@ def test_a_long_call_is_not_silent(monkeypatch: pytest.MonkeyPatch, capsys: pyte
             time.sleep(0.05)
             said += capsys.readouterr().err
     assert said.count("sorting: ") >= 3 and "s so far" in said
-    assert listen.doing == "sorting"
+    assert listen.activity == "sorting"
 
 
 def test_a_terminal_shows_the_phase_and_the_time_left() -> None:
@@ -115,8 +115,8 @@ def test_a_terminal_shows_the_phase_and_the_time_left() -> None:
 
 def test_what_is_being_done_is_known_when_it_is_stopped() -> None:
     with progress() as listen, listening(listen):
-        assert listen.doing == "at its beginning"
+        assert listen.activity == "at its beginning"
         list(tracked([1, 2], "counting"))
-        assert listen.doing == "counting"
+        assert listen.activity == "counting"
         listen(UNDER_WAY)
-        assert listen.doing == "learning, in epoch 2"
+        assert listen.activity == "learning, in epoch 2"

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. stdout carries the result, stderr everything else."""
+"""The command line: parse, call, print. Results go to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import os
 import sys
 from contextlib import suppress
 
-_STOPPED = 130
+_STOPPED = 130  # exit status after Ctrl-C: 128 + SIGINT
 
 
 def main() -> None:
-    """Entry point of `kammil`: runs a command; an error of ours is one sentence on stderr and exit status 2."""
+    """Run a command; a `KammilError` becomes one sentence on stderr and exit status 2."""
     from kammil.errors import KammilError
 
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:  # closed by whoever called, as in `kammil info model >&-`
+        if getattr(sys, name) is None:  # closed by the caller, as in `kammil info model >&-`
             setattr(sys, name, io.TextIOWrapper(io.FileIO(os.devnull, mode)))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -28,16 +28,16 @@ def main() -> None:
         print(f"kammil: {error}", file=sys.stderr)
         sys.exit(2)
     except SystemExit as end:
-        if end.code == _STOPPED:  # what typer makes of Ctrl-C, without a word
+        if end.code == _STOPPED:  # typer ends so after Ctrl-C, and prints nothing
             print("kammil: stopped.", file=sys.stderr)
         raise
-    except KeyboardInterrupt:  # before typer is there
+    except KeyboardInterrupt:  # before typer was imported
         print("kammil: stopped.", file=sys.stderr)
         sys.exit(_STOPPED)
-    except OSError as error:  # what only the system can know: a full disk behind stdout, a name that is too long
+    except OSError as error:  # a full disk behind stdout, a name that is too long
         if not isinstance(error, BrokenPipeError):
             where = f"{error.filename}: " if error.filename else ""
             print(f"kammil: {where}{error.strerror}; free some space or name another place.", file=sys.stderr)
-        with suppress(OSError):  # what could not be written is not tried again at exit
+        with suppress(OSError):  # else Python tries to write the rest once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141 if isinstance(error, BrokenPipeError) else 2)

@@ -1,4 +1,4 @@
-"""The program: all commands. What one needs is imported when it runs, so that `kammil --help` stays instant."""
+"""The program: all commands. What a command needs is imported when it runs, so that `kammil --help` stays instant."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from typing import Annotated
 import typer
 
 import kammil
-from kammil.cli import data, profiling
-from kammil.cli.asking import complete, evaluate, explain, info, suggest
-from kammil.cli.giving import export, serve
-from kammil.cli.making import compare, plot, train
+from kammil.cli import data, profile
+from kammil.cli.compare import compare
+from kammil.cli.complete import complete
+from kammil.cli.evaluate import evaluate, info
+from kammil.cli.explain import explain
+from kammil.cli.export import export
+from kammil.cli.plot import plot
+from kammil.cli.serve import serve
+from kammil.cli.suggest import suggest
+from kammil.cli.train import train
 
 app = typer.Typer(
     name="kammil",
@@ -20,16 +26,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-app.add_typer(data.app, name="data", help="Named data sets, and the audit of any file or split.")
-app.add_typer(profiling.app, name="profile", help="Texts of your own that --profile makes a model know.")
 
 
 def _version(value: bool) -> None:
     if value:
-        from kammil.engine import build as engine_build
+        from kammil.engine import build
 
         typer.echo(kammil.__version__)
-        typer.echo(engine_build.engine_name(), err=True)
+        typer.echo(build.engine_name(), err=True)
         raise typer.Exit
 
 
@@ -44,3 +48,5 @@ def common(
 
 for command in (train, complete, suggest, explain, evaluate, compare, export, serve, plot, info):
     app.command()(command)
+app.add_typer(data.app, name="data")
+app.add_typer(profile.app, name="profile")

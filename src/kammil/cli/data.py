@@ -1,51 +1,53 @@
-"""`kammil data`: named data sets, and the audit of any file or split."""
+"""`kammil data`: named data sets, the audit of texts, and their split."""
 
 from __future__ import annotations
 
-import json as json_
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli import _options
+from kammil.cli._options import Column, Encoding, Json, Where
+from kammil.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kammil.data.audit import Audit
 
-SHOWN = 100
-"""Graphemes of an example: what two lines of a terminal hold."""
+_EXAMPLE = 100
+"""Most graphemes of an example: two lines of a terminal."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")]
 
 
 @app.callback()
 def common() -> None:
-    """Named data sets, and the audit of any file or split."""
+    """Get named data sets; audit and split any texts."""
 
 
 @app.command("list")
-def list_(json: _options.Json = False) -> None:
-    """The data sets that Kammil knows by name, and whether they are on this machine."""
-    from kammil.cli._tables import print_table
+def list_(json: Json = False) -> None:
+    """List the named data sets, and whether they are on this machine."""
     from kammil.data.datasets import CATALOG, status
 
     if json:
-        entries = [
-            {
-                "name": d.name,
-                "description": d.description,
-                "licence": d.licence,
-                "citation": d.citation,
-                "files": [{"path": f.path, "url": f.url, "sha256": f.sha256} for f in d.files],
-                "status": status(d.name),
-            }
-            for d in CATALOG.values()
-        ]
-        typer.echo(json_.dumps(entries, ensure_ascii=False, indent=2))
+        print_json(
+            [
+                {
+                    "name": d.name,
+                    "description": d.description,
+                    "licence": d.licence,
+                    "citation": d.citation,
+                    "files": [{"path": f.path, "url": f.url, "sha256": f.sha256} for f in d.files],
+                    "status": status(d.name),
+                }
+                for d in CATALOG.values()
+            ]
+        )
         return
     rows = [["name", "here", "licence", "what it is"]]
     for d in CATALOG.values():
@@ -56,9 +58,10 @@ def list_(json: _options.Json = False) -> None:
 
 @app.command()
 def get(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names that `kammil data list` shows.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names that `kammil data list` shows.")],
 ) -> None:
-    """Download data sets into the cache: verified, resumable, never half-written. Prints where the files are."""
+    """Download data sets into the cache, and print where the files are. Files are verified; an interrupted download is
+    resumed, and leaves no half-written file."""
     from kammil.data.datasets import CATALOG, fetch
 
     for name in names:
@@ -69,16 +72,16 @@ def get(
 
 @app.command()
 def check(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")],
+    file: File,
     against: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Count what FILE shares with these training texts.")
+        str | None, typer.Option(metavar="FILE", help="Count the texts of FILE that are also in this training file.")
     ] = None,
-    column: _options.Column = None,
-    where: _options.Where = None,
-    encoding: _options.Encoding = "utf-8",
-    json: _options.Json = False,
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
+    json: Json = False,
 ) -> None:
-    """Audit texts: repeats, near-duplicates, leaks, damage, characters, lengths."""
+    """Audit texts: repeats, near-duplicates, leaks, damage, lengths."""
     from kammil.data.audit import audit
     from kammil.data.sources import rows
 
@@ -89,43 +92,42 @@ def check(
         training = [text for text in read.texts if text]
     result = audit(texts, training)
     if json:
-        typer.echo(json_.dumps(result.to_dict(), ensure_ascii=False, indent=2))
-    else:
-        for line in report(result, texts, against):
-            typer.echo(line)
+        print_json(result.to_dict())
+        return
+    for line in _report(result, texts, against):
+        typer.echo(line)
 
 
 @app.command()
 def split(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")],
+    file: File,
     *,
     out: Annotated[Path, typer.Option(help="The new folder for train, validation and test files.")],
     validation: Annotated[float, typer.Option(help="Share of the texts to validate with.")] = 0.0,
     test: Annotated[float, typer.Option(help="Share of the texts to test on.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Random seed of the choice.")] = 0,
-    column: _options.Column = None,
-    where: _options.Where = None,
-    encoding: _options.Encoding = "utf-8",
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
 ) -> None:
-    """Divide texts so that no near-duplicates stand on two sides; repeats of held-out texts are dropped."""
+    """Split texts so that no near-duplicates are in two parts. Repeats of held-out texts are dropped."""
     from kammil.data import splits
     from kammil.data.sources import texts as read
 
     texts = read(file, column=column, where=where, encoding=encoding)
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
-    chosen = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    for path in splits.write({name: [texts[i] for i in part] for name, part in chosen.items() if part}, out):
+    indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+    for path in splits.write({name: [texts[i] for i in part] for name, part in indices.items() if part}, out):
         typer.echo(path)
 
 
-def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:
-    """The audit in lines, for people."""
+def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:
+    """Return the audit as lines for people."""
+    from kammil.data.audit import cautions
+    from kammil.text import shortened, visible
 
     def share(n: int) -> str:
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"
-
-    from kammil.data.audit import cautions
-    from kammil.text import shortened, visible
 
     lengths, middle = audit.lengths, audit.lengths.median
     lines = [
@@ -143,12 +145,9 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
     ]
     if against is None:
         lines += cautions(audit.groups, lengths.mean)
-    for one, other in audit.examples:
-        lines += [
-            "near-duplicates, for example",
-            f"  row {one + 1}: {shortened(visible(texts[one]), SHOWN)}",
-            f"  row {other + 1}: {shortened(visible(texts[other]), SHOWN)}",
-        ]
+    for pair in audit.examples:
+        lines.append("near-duplicates, for example")
+        lines += [f"  row {row + 1}: {shortened(visible(texts[row]), _EXAMPLE)}" for row in pair]
     if audit.leaks is not None:
         leaks = audit.leaks
         lines += [
@@ -156,18 +155,17 @@ def report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]
             f"  same letters    {leaks.exact:,} of {leaks.total:,} ({100 * leaks.exact / max(1, leaks.total):.1f} %)",
             f"  near-duplicates {leaks.near:,} of {leaks.total:,} ({100 * leaks.near / max(1, leaks.total):.1f} %)",
         ]
-        verdict = "this part says nothing about new texts" if leaks.near else "no leak"
-        lines.append(f"  {verdict}")
+        lines.append("  this part says nothing about new texts" if leaks.near else "  no leak")
     return lines
 
 
 def _rows(rows: Sequence[int]) -> str:
-    """The first rows concerned, counted from 1."""
+    """Return the first of these rows, counted from 1."""
     if not rows:
         return ""
     return "  rows " + ", ".join(str(row + 1) for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
 
 
 def _visible(character: str) -> str:
-    """A character, or its code point where nothing would be seen."""
+    """Return a character, or its code point where a terminal would show nothing."""
     return character if character.isprintable() and not character.isspace() else f"U+{ord(character):04X}"

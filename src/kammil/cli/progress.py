@@ -1,4 +1,4 @@
-"""Show progress on stderr: a live bar on a terminal; elsewhere a line an epoch, and one in ten silent seconds."""
+"""Show progress on stderr: a live bar on a terminal; elsewhere a line per epoch, and one after ten silent seconds."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from kammil.progress import Notice, PhaseProgress
 from kammil.training.events import CounterAhead, EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted
 
 QUIET = 10.0
-"""Seconds without a line after which one says what is being done."""
+"""Seconds without a line after which a line names the current phase."""
 _TOO_EARLY = 0.005
-"""Share of the work below which no time left is estimated."""
+"""Share of the work from which on the time left is estimated."""
 
 
 class Listener:
-    """Keeps what is being done; called with every event."""
+    """Remembers the current phase; called with every event of reading, training and evaluating."""
 
     def __init__(self) -> None:
         """Start without a phase."""
-        self.state: PhaseProgress | TrainingProgress | None = None
-        self.heard = time.monotonic()
+        self.latest: PhaseProgress | TrainingProgress | None = None
+        self.latest_time = time.monotonic()
 
     @property
-    def doing(self) -> str:
-        """Name the phase of the last event, in a word or two."""
-        match self.state:
+    def activity(self) -> str:
+        """Name the current phase in a few words, to follow "it was"."""
+        match self.latest:
             case PhaseProgress(phase=phase):
                 return phase
             case TrainingProgress(epoch=epoch):
@@ -40,70 +40,67 @@ class Listener:
                 return "at its beginning"
 
     def __call__(self, event: Event) -> None:
-        """Say what is worth a line; remember the rest."""
+        """Show a step of progress; print any other event as a line."""
         if isinstance(event, PhaseProgress | TrainingProgress):
-            self.state, self.heard = event, time.monotonic()
-            self.moved()
+            self.latest, self.latest_time = event, time.monotonic()
+            self.show_progress()
         else:
-            self.say(line(event))
+            self.print_line(line(event))
 
-    def moved(self) -> None:
-        """Show how far it is."""
+    def show_progress(self) -> None:
+        """Show the progress of the latest event."""
+        raise NotImplementedError
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line."""
         raise NotImplementedError
 
 
 class Lines(Listener):
-    """For a pipe or a file. A thread of its own speaks up where one call takes long."""
+    """Prints lines, for a pipe or a file. A thread calls `show_progress` every second: one call may take long."""
 
     def __init__(self) -> None:
         """Start the clock of silent seconds."""
         super().__init__()
-        self._spoke = time.monotonic()
-        self._turn = threading.Lock()
+        self._printed = time.monotonic()
+        self._lock = threading.Lock()
 
-    def say(self, text: str) -> None:
-        """Print a line, whole: the thread prints too."""
-        with self._turn:
-            self._spoke = time.monotonic()
+    def print_line(self, text: str) -> None:
+        """Print a line; two threads print, so a lock keeps their lines apart."""
+        with self._lock:
+            self._printed = time.monotonic()
             print(text, file=sys.stderr, flush=True)
 
-    def moved(self) -> None:
-        """A line, if there was none for long."""
-        self.beat()
-
-    def beat(self) -> None:
-        """Say what is being done if nothing was said for long."""
+    def show_progress(self) -> None:
+        """Print the progress of the latest event, if no line was printed for `QUIET` seconds."""
         now = time.monotonic()
-        if self.state is None or now - self._spoke < QUIET:
+        if self.latest is None or now - self._printed < QUIET:
             return
-        self.say(described(self.state, since=now - self.heard))
+        self.print_line(described(self.latest, since=now - self.latest_time))
 
 
 class Bar(Listener):
-    """For a terminal."""
+    """Moves one bar through all phases, for a terminal."""
 
     def __init__(self, bar: Progress) -> None:
-        """One bar for everything, one phase after the other."""
+        """Add a task to a bar of rich, whose columns show the task's field `left`."""
         super().__init__()
         self._bar, self._task = bar, TaskID(0)
         self._task = bar.add_task("", total=None, left="")
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print a line above the bar."""
         self._bar.console.print(text, markup=False)
 
-    def moved(self) -> None:
-        """Draw how far it is."""
-        event = self.state
+    def show_progress(self) -> None:
+        """Move the bar to the progress of the latest event."""
+        event = self.latest
         assert event is not None
         share = event.done if isinstance(event, PhaseProgress) else event.progress
         self._bar.update(
             self._task,
             description=label(event),
-            total=1.0 if share else None,  # what cannot be told pulses
+            total=1.0 if share else None,  # the bar pulses while the share is unknown
             completed=share,
             left=left(event.elapsed, share),
         )
@@ -111,25 +108,25 @@ class Bar(Listener):
 
 @contextmanager
 def progress() -> Generator[Listener]:
-    """A listener that shows on stderr what is being done."""
+    """Yield a listener that shows on stderr what it is called with."""
     console = Console(stderr=True, highlight=False)
     if console.is_terminal:
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]}"))
         with Progress(*columns, console=console, transient=True) as bar:
             yield Bar(bar)
         return
-    lines, over = Lines(), threading.Event()
+    lines, finished = Lines(), threading.Event()
 
-    def beats() -> None:
-        while not over.wait(1.0):
-            lines.beat()
+    def show_every_second() -> None:
+        while not finished.wait(1.0):
+            lines.show_progress()
 
-    thread = threading.Thread(target=beats, daemon=True)
+    thread = threading.Thread(target=show_every_second, daemon=True)
     thread.start()
     try:
         yield lines
     finally:
-        over.set()
+        finished.set()
         thread.join()
 
 
@@ -141,31 +138,31 @@ def label(event: PhaseProgress | TrainingProgress) -> str:
 
 
 def described(event: PhaseProgress | TrainingProgress, since: float = 0.0) -> str:
-    """Name the phase, its share that is done, and the time left, `since` seconds after the event."""
+    """Return the phase, the share that is done, and the time left, `since` seconds after the event."""
     share = event.done if isinstance(event, PhaseProgress) else event.progress
-    remains = left(event.elapsed, share, since)
-    if not remains:
+    remaining = left(event.elapsed, share, since)
+    if not remaining:
         return f"{label(event)}: {event.elapsed + since:.0f} s so far"
-    return f"{label(event)}: {100 * share:.0f} %, {remains}"
+    return f"{label(event)}: {100 * share:.0f} %, {remaining}"
 
 
 def line(event: EpochEnded | Interrupted | TrainingStarted | Notice | CounterAhead) -> str:
-    """What is worth a line of its own."""
+    """Return the line that is printed for an event other than a step of progress."""
     match event:
         case Notice(sentence=sentence):
             return sentence
         case Interrupted(epoch=epoch):
             return "ended early: " + (f"the best of {epoch} epochs" if epoch > 1 else "epoch 1") + " is kept"
         case CounterAhead(model_bits=model_bits, counter_bits=counter_bits, published=published):
-            so = "so the counter is your model; " if published else ""
-            instead = "or --model blend to keep what was trained" if published else "or --model ngram"
+            consequence = "so the counter is your model; " if published else ""
+            alternative = "or --model blend to keep what was trained" if published else "or --model ngram"
             return (
                 f"a counter is ahead on the validation texts, {counter_bits:.3f} bits against {model_bits:.3f}: "
-                f"{so}give more minutes, {instead}"
+                f"{consequence}give more minutes, {alternative}"
             )
         case TrainingStarted(device=device, precision=precision, threads=threads):
-            with_ = f" with {threads} thread{'' if threads == 1 else 's'}" if threads is not None else ""
-            return f"learning on {device} in {precision}{with_}"
+            used = f" with {threads} thread{'' if threads == 1 else 's'}" if threads is not None else ""
+            return f"learning on {device} in {precision}{used}"
         case EpochEnded():
             return (
                 f"epoch {event.epoch}: train {event.train_bits:.3f} bits, validation {event.validation_bits:.3f} bits "
@@ -174,7 +171,10 @@ def line(event: EpochEnded | Interrupted | TrainingStarted | Notice | CounterAhe
 
 
 def left(elapsed: float, share: float, since: float = 0.0) -> str:
-    """What remains, by what it took so far; of a training an upper bound, since it may stop early."""
+    """Return the time left, `since` seconds after a share was done in so many seconds, or "" while it is too early.
+
+    For training this is an upper bound: it may stop early.
+    """
     if share < _TOO_EARLY:
         return ""
     seconds = max(0.0, elapsed * (1 - share) / share - since)

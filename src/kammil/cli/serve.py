@@ -1,4 +1,4 @@
-"""Commands that give models to other programs: what they are called with. What they need is imported when they run."""
+"""`kammil serve`."""
 
 from __future__ import annotations
 
@@ -8,31 +8,14 @@ from typing import Annotated
 import typer
 
 
-def export(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder, or a bundled model.")],
-    *,
-    format: Annotated[str, typer.Option(help="onnx: one file that ONNX Runtime runs by itself.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file.  [default: FOLDER's name and the format's ending]")
-    ] = None,
-    part: Annotated[str, typer.Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
-    replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names.")] = False,
-) -> None:
-    """Write a model in a format that other programs run, and beside it a short program that runs it."""
-    from kammil.cli import exporting
-
-    exporting.run(folder, format=format, out=out, part=part, replace=replace)
-
-
 def serve(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]...", help="Model folders, or bundled models.  [default: levantine]"),
+        typer.Argument(metavar="FOLDER", help="Model folders, or bundled models.  [default: levantine]"),
     ] = None,
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.")] = 8000,
-    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     api_key: Annotated[
         str | None,
         typer.Option(
@@ -46,6 +29,13 @@ def serve(
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Accept requests for this host name too. Repeatable.")
     ] = None,
+    learn: Annotated[
+        bool | None,
+        typer.Option(
+            "--learn/--no-learn", help="Allow clients to teach the model texts.  [default: yes on a loopback address]"
+        ),
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
     rows: Annotated[int, typer.Option(help="Most texts computed in one batch; 1 switches batching off.")] = 64,
     queue: Annotated[int, typer.Option(help="Most requests at work or waiting; further ones get 429.")] = 256,
     timeout: Annotated[
@@ -54,24 +44,27 @@ def serve(
     max_tokens: Annotated[int, typer.Option(help="Most characters of one completion.")] = 2048,
     max_body: Annotated[int, typer.Option(help="Most bytes of one request; larger ones get 413.")] = 1 << 20,
     max_answer: Annotated[
-        int, typer.Option(help="Tokens and alternatives of one answer at most: (prompt + max_tokens) x n x (1 + top).")
+        int, typer.Option(help="Most tokens and alternatives of one answer: (prompt + max_tokens) x n x (1 + top).")
     ] = 500_000,
-    sessions: Annotated[int, typer.Option(help="Clients per model whose typing state is kept.")] = 256,
-    learn: Annotated[
-        bool | None,
-        typer.Option(
-            "--learn/--no-learn", help="Allow clients to teach the model texts.  [default: yes on a loopback address]"
-        ),
-    ] = None,
+    sessions: Annotated[int, typer.Option(help="Most clients per model whose typing state is kept.")] = 256,
     access_log: Annotated[
         bool, typer.Option("--access-log/--no-access-log", help="Log every request on stderr.")
     ] = True,
     log_prompts: Annotated[bool, typer.Option("--log-prompts", help="Write prompts into the log.")] = False,
 ) -> None:
     """Serve models: a page to type on, and an OpenAI-compatible API."""
-    from kammil.cli import serving
+    from importlib.util import find_spec
 
-    serving.run(
+    from kammil.errors import MissingExtraError
+
+    missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(f"serving needs {missing[0]}; install it with: pip install 'kammil[serve]'")
+    from kammil import model_folder
+    from kammil.server import run
+    from kammil.server.settings import ServerSettings
+
+    settings = ServerSettings.of(
         folders=folders or None,
         host=host,
         port=port,
@@ -90,3 +83,6 @@ def serve(
         access_log=access_log,
         log_prompts=log_prompts,
     )
+    for folder in settings.folders:
+        model_folder.summary(folder)  # a damaged folder is refused before anything starts
+    run.run(settings)

@@ -1,0 +1,47 @@
+"""What commands print for people and for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+import typer
+
+
+def print_table(rows: Sequence[Sequence[str]], *, foot: str = "", numbers: bool = False, stderr: bool = False) -> None:
+    """Print rows, the first being the heading, on stdout, or stderr.
+
+    `numbers` aligns all but the first column to the right.
+    """
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(markup=False, highlight=False, stderr=stderr)
+    if not console.is_terminal:
+        console.width = 160
+    table = Table(box=SIMPLE, pad_edge=False, caption=foot or None, caption_justify="left")
+    for i, title in enumerate(rows[0]):
+        table.add_column(title, justify="right" if numbers and i else "left")
+    for row in rows[1:]:
+        table.add_row(*row)
+    console.print(table)
+
+
+def print_json(value: object, *, indent: int | None = 2) -> None:
+    """Print a value as JSON; without an indent on one line, where a command prints one value per prompt."""
+    import json
+
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+@contextmanager
+def optional_figure() -> Generator[None]:
+    """Turn the failure to draw or write a figure into a line on stderr: the results are complete without it."""
+    from kammil.errors import FolderError, MissingExtraError
+
+    try:
+        yield
+    except (MissingExtraError, FolderError) as error:
+        print(f"no figure: {error}", file=sys.stderr)

@@ -1,0 +1,119 @@
+"""`kammil compare`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from kammil.cli._options import Column, Encoding, Json, Raw, Seed, TrainingFile, Where, Without, training_options
+from kammil.cli._output import optional_figure, print_json, print_table
+
+
+def compare(
+    file: TrainingFile,
+    *,
+    minutes: Annotated[float, typer.Option(help="Wall-clock budget for each family.")],
+    families: Annotated[
+        list[str] | None, typer.Option(metavar="NAME,...", help="Families.  [default: all that can be trained here]")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of models and results; finished rows in it are kept.  [default: FILE's name-compare]"
+        ),
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="A file to validate with; without it, a leak-free tenth of FILE.")
+    ] = None,
+    test: Annotated[str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE.")] = None,
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
+    raw: Raw = False,
+    without: Without = None,
+    seed: Seed = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set an option for those families that have it. Repeatable."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace rows that were trained on other texts or with other options.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train every model family on one leak-free split and rank them. Each family gets the same time; compressors and
+    simple baselines are ranked beside them."""
+    from kammil import files
+    from kammil import model_folder as folders
+    from kammil.cli.progress import progress
+    from kammil.evaluation import plots
+    from kammil.training.comparison import compare as comparison
+    from kammil.training.comparison import report
+
+    options = training_options(
+        comparison.compare,
+        assignments=set_,
+        without=without,
+        flags={"column": column, "where": where, "encoding": encoding, "raw": raw or None, "seed": seed},
+    )
+    names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()]
+    target = out or Path(f"{Path(file).stem}-compare")
+    with _resumable_after_interrupt(), progress() as listen:
+        standings = comparison.compare(
+            file,
+            minutes=minutes,
+            out=target,
+            families=names or None,
+            validation=validation,
+            test=test,
+            replace=replace,
+            listen=listen,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+            **options,
+        )
+    files.write_atomic(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
+    with optional_figure():
+        plots.save(plots.comparison(standings), target / report.FIGURE)
+    if json:
+        print_json(standings.to_dict())
+        return
+    for table in report.tables(standings):
+        print_table(table, numbers=True)
+    for note in report.notes(standings):
+        typer.echo(note)
+    typer.echo(f"comparison: {target}")
+
+
+class _Stopped(BaseException):
+    """Ctrl-C, under a name that the training loop does not catch.
+
+    The loop takes a KeyboardInterrupt for "enough, keep the best so far", and half a training would be ranked among
+    complete ones. This one leaves the checkpoint, and the same command continues from it.
+    """
+
+
+@contextmanager
+def _resumable_after_interrupt() -> Generator[None]:
+    """Let Ctrl-C leave everything on the disk as it is."""
+    import signal
+    import threading
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise _Stopped
+
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+        yield
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except _Stopped:
+        print("what is done is kept; the same command goes on from there", file=sys.stderr)
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)

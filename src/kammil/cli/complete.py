@@ -1,0 +1,78 @@
+"""`kammil complete`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kammil.cli._options import BUNDLED, Json, Model, ProfileFile, open_profile, texts_or_stdin, with_decoding_flags
+from kammil.cli._output import print_json
+
+if TYPE_CHECKING:
+    from kammil.completion.completer import Completer
+    from kammil.completion.explain.attribution import Explanation
+
+
+@with_decoding_flags
+def complete(
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help="The prompt; without it, every line of stdin is a prompt.")
+    ] = None,
+    *,
+    model: Model = BUNDLED,
+    n: Annotated[int, typer.Option("-n", help="Number of completions.")] = 1,
+    decoding: dict[str, Any],
+    profile: ProfileFile = None,
+    show_probabilities: Annotated[
+        bool, typer.Option("--show-probabilities", help="Explain each completion on stderr (with --json, in it).")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Complete a text. Prints what comes after it, or, on a terminal, the whole text."""
+    from dataclasses import asdict
+
+    from kammil.cli.explain import print_explanation
+    from kammil.completion.completer import load
+
+    completer = load(model, profile=open_profile(profile))
+    for prompt in texts_or_stdin(None if text is None else [text]):
+        if json:
+            answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]
+            if show_probabilities:
+                for answer in answers:
+                    answer["places"] = asdict(_explain(completer, answer["prompt"], answer["text"]))["places"]
+            print_json(answers, indent=None)
+            continue
+        # A person at a terminal wants the whole text: Arabic letters join across the seam only if the prompt is there.
+        shown = prompt if sys.stdout.isatty() else ""
+        if n == 1:
+            written = [_stream(completer, prompt, decoding, shown)]
+        else:
+            written = [answer.text for answer in completer.samples(prompt, n, **decoding)]
+        for completion in written:
+            if n != 1:
+                typer.echo(shown + completion)
+            if show_probabilities:
+                print_explanation(_explain(completer, prompt, completion), stderr=True)
+
+
+def _stream(completer: Completer, prompt: str, decoding: dict[str, Any], shown: str) -> str:
+    """Print a completion while it is written, after what is shown of the prompt; returns it."""
+    pieces = completer.stream(prompt, **decoding)  # wrong options are refused before anything is printed
+    sys.stdout.write(shown)
+    written = ""
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+        written += piece
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+    return written
+
+
+def _explain(completer: Completer, prompt: str, completion: str) -> Explanation:
+    from kammil.completion.explain.attribution import explain_written  # most calls do without
+
+    return explain_written(completer, prompt, completion)

@@ -1,0 +1,156 @@
+"""`kammil evaluate` and `kammil info`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kammil.cli._options import Column, Encoding, Folder, Json, Where
+from kammil.cli._output import print_json, print_table
+
+if TYPE_CHECKING:
+    from kammil.evaluation.bootstrap import Interval
+    from kammil.evaluation.keystrokes import TypingReport, TypingSavings
+    from kammil.evaluation.metrics import Evaluation
+    from kammil.evaluation.samples import Sample
+
+
+def evaluate(
+    folder: Folder,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Texts the model has not seen, or a data set.")],
+    *,
+    samples: Annotated[
+        int, typer.Option(help="Number of texts to show with their completions, as in the notebook.")
+    ] = 5,
+    typing: Annotated[
+        bool,
+        typer.Option(
+            "--typing", help="Also simulate a writer who uses the suggestions: keystrokes saved, calibration."
+        ),
+    ] = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="With --typing: show no suggestion that is less probable than this.  [default: 0.01]",
+            show_default=False,
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --typing: draw the reliability diagram of the suggestions."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
+    json: Json = False,
+) -> None:
+    """Measure how good a model is on texts it has not seen. Prints figures and their intervals, beside those of
+    baselines, and samples."""
+    from kammil.cli.progress import progress
+    from kammil.completion.completer import load
+    from kammil.completion.suggestions import MIN_PROBABILITY, checked
+    from kammil.data import sources
+    from kammil.errors import OptionError
+    from kammil.evaluation import keystrokes, metrics, plots
+    from kammil.evaluation.model_card import cautions
+    from kammil.evaluation.samples import samples as write_samples
+    from kammil.progress import listening, phase
+
+    if not typing and (plot is not None or threshold is not None):
+        option = "--plot" if plot is not None else "--threshold"
+        raise OptionError(f"{option} is about suggestions; give --typing too.")
+    least = checked(MIN_PROBABILITY if threshold is None else threshold)
+    if plot is not None:
+        plots.ready()
+    model = load(folder)
+    typed = None
+    with progress() as listen, listening(listen):
+        texts = sources.texts(file, column=column, where=where, encoding=encoding)
+        with phase("evaluating", metrics.LOOPS):
+            evaluation = metrics.evaluate(model, texts)
+        written = [] if samples <= 0 else write_samples(model, texts, samples, seed=seed)
+        if typing:
+            with phase("typing", 4):  # lists and ghost text, with the model and with its baseline
+                typed = keystrokes.simulate(model, texts, threshold=least)
+    if typed is not None and plot is not None:
+        calibration = {folder.name: typed.model.calibration}
+        plots.save(plots.reliability(calibration, "Suggestions: as often right as said?"), plot)
+    if json:
+        result = evaluation.to_dict() | {"samples": [sample.to_dict() for sample in written]}
+        print_json(result | ({"typing": typed.to_dict()} if typed is not None else {}))
+        return
+    print_evaluation(evaluation, folder.name, cautions(model.model.description) if model.model is not None else ())
+    if typed is not None:
+        foot = f"{typed.texts:,} texts typed, words taken with a key; nothing below a probability of {least:g} is shown"
+        print_table(_typing_table(typed, folder.name), foot=foot, numbers=True)
+    for sample in written:
+        typer.echo("")
+        _print_sample(sample)
+
+
+def info(folder: Folder, json: Json = False) -> None:
+    """Print what is in a model folder: family, data, rules, figures."""
+    from kammil import model_folder
+
+    model = model_folder.read(folder)
+    if json:
+        print_json(model.description.model_dump(mode="json") | {"metrics": model.metrics})
+        return
+    typer.echo(model.card.rstrip())
+
+
+def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:
+    """Print the counts, the cautions about the training texts, then the table of figures."""
+    from kammil.data.bloom import RUN
+    from kammil.evaluation.bootstrap import MIN_TEXTS
+    from kammil.evaluation.model_card import table
+
+    typer.echo(
+        f"{evaluation.texts:,} texts, {evaluation.characters:,} characters; "
+        f"target: {evaluation.target_characters:,} characters after the middle of each text"
+    )
+    if evaluation.seen_texts:
+        stand = "stand in the training texts"
+        if evaluation.seen_by == "runs":
+            stand = f"are made of runs of {RUN} letters that {stand}, in one of them or in several"
+        typer.echo(f"{evaluation.seen_texts:,} of these texts {stand}: the figures measure recall there")
+    for caution in cautions:
+        typer.echo(caution)
+    foot = "95 % intervals in brackets: bootstrap over texts"
+    if evaluation.texts < MIN_TEXTS:
+        foot = f"no intervals: {MIN_TEXTS} texts are the fewest that one is made of"
+    print_table(table(evaluation, name), foot=foot, numbers=True)
+
+
+def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:
+    """A heading, then the keystrokes that each kind of help saves, the most that can be saved, and the calibration."""
+    from kammil.evaluation.model_card import show
+
+    helped = {name: typed.model, **typed.baselines}
+
+    def row(title: str, figure: Callable[[TypingSavings], Interval | None]) -> list[str]:
+        return [title, *(show(figure(each), percent=True) for each in helped.values())]
+
+    rows = [["typing", *helped]]
+    for length in typed.model.lists:
+        suggestions = f"{length} suggestion{'s' if length > 1 else ''}"
+        rows.append(row(f"keystrokes saved, {suggestions}", lambda each, k=length: each.lists[k].keystrokes))
+        rows.append(row("... lists taken, of those shown", lambda each, k=length: each.lists[k].precision))
+    rows.append(row("keystrokes saved, ghost text", lambda each: each.ghost.keystrokes))
+    rows.append(row("... taken, of those shown", lambda each: each.ghost.precision))
+    rows.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *[""] * len(typed.baselines)])
+    rows.append(row("calibration error, first suggestion", lambda each: each.calibration.error))
+    return rows
+
+
+def _print_sample(sample: Sample) -> None:
+    """Print a sample as the notebook does. Lines are in logical order: terminals order Arabic themselves."""
+    typer.echo(f"input        [{sample.input}]")
+    typer.echo(f"truth        [{sample.truth}]")
+    for written in sample.written:
+        label = "greedy" if written.temperature == 0 else f"T = {written.temperature}"
+        typer.echo(f"{label:<12} [{written.text}]  {written.novelty}")

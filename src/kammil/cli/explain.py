@@ -1,0 +1,126 @@
+"""`kammil explain`, and the table of `kammil complete --show-probabilities`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kammil.cli._options import Folder, Json, ProfileFile, open_profile
+from kammil.cli._output import print_json, print_table
+
+if TYPE_CHECKING:
+    from kammil.completion.explain.attribution import Explanation
+
+_LRM = "\N{LEFT-TO-RIGHT MARK}"
+"""Follows a letter in a table: in a terminal that orders Arabic, it keeps the figures after the letter in place."""
+_WIDE = 110
+"""Columns of a terminal that hold a row of the table; a narrower one shows only the expert that was believed most."""
+
+
+def explain(
+    folder: Folder,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text to explain.")],
+    *,
+    given: Annotated[str, typer.Option(metavar="TEXT", help="Text before TEXT, which is read but not explained.")] = "",
+    k: Annotated[int, typer.Option("-k", help="Number of alternatives to show for each character.")] = 3,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write one HTML page that needs no other file.")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw a figure into this file (png, svg or pdf).")
+    ] = None,
+    temperatures: Annotated[
+        str | None,
+        typer.Option(metavar="T,...", help="With --png: draw instead what may follow the text, at these temperatures."),
+    ] = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Show how surprising each character of a text is to a model. Also shows what else was likely, and which expert was
+    believed."""
+    from dataclasses import asdict
+
+    from kammil.completion.completer import load
+    from kammil.completion.explain import attribution
+    from kammil.errors import OptionError
+
+    if temperatures is not None and png is None:
+        raise OptionError("--temperatures is drawn into a figure; name its file with --png.")
+    values = _numbers(temperatures) if temperatures is not None else None
+    if png is not None:
+        from kammil.evaluation import plots
+
+        plots.ready()
+    model = load(folder, profile=open_profile(profile))
+    explanation = attribution.explain(model, text, given=given, k=k)
+    if png is not None:
+        from kammil.evaluation import plots
+
+        tempered = attribution.temperature_sweep(model, given + text, values) if values is not None else None
+        plots.save(plots.explained(explanation) if tempered is None else plots.temperatures(tempered), png)
+    if html is not None:
+        from kammil.completion.explain.html import save
+
+        save(explanation, folder.resolve().name, html)
+    if json:
+        print_json(asdict(explanation), indent=None)
+        return
+    for path in (png, html):
+        if path is not None:
+            typer.echo(path)
+    if png is None and html is None:
+        print_explanation(explanation)
+
+
+def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None:
+    """Print the text coloured word by word (the letters of a word join only within one colour), then the table."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from kammil.completion.explain.display import LEVELS, LIGHT, level, visible_label
+    from kammil.text import visible, words
+
+    console = Console(markup=False, highlight=False, stderr=stderr)
+    line = Text().append(visible(explanation.given), style="dim")
+    text, end_before = explanation.text, 0
+    for begin, end in words(text):
+        bits = sum(place.bits for place in explanation.places[begin:end]) / (end - begin)
+        line.append(visible(text[end_before:begin]))
+        line.append(visible(text[begin:end]), style=f"black on {LIGHT[level(bits)]}")
+        end_before = end
+    line.append(visible(text[end_before:]))
+    console.print(line, soft_wrap=True)
+    narrow = console.is_terminal and console.width < _WIDE
+    rows = [["", "bits", "", "probability", "rank", "what was likely", "believed: bits saved"]]
+    for place in explanation.places:
+        rows.append(
+            [
+                visible_label(place.text) + _LRM,
+                f"{place.bits:5.2f}",
+                "█" * min(round(place.bits), LEVELS),
+                f"{100 * place.probability:5.1f} %",
+                "unknown" if place.rank is None else str(place.rank),
+                ", ".join(f"{visible_label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
+                "; ".join(f"{c.expert} {c.bits:+.1f}" for c in place.credits[: 1 if narrow else None]),
+            ]
+        )
+    if not any(place.credits for place in explanation.places):
+        rows = [row[:-1] for row in rows]
+    if narrow:
+        short = {"probability": "chance", "believed: bits saved": "believed"}
+        rows = [[short.get(cell, cell) for cell in row[:2] + row[3:]] for row in rows]  # without the bars
+    mean = explanation.bits_per_character
+    foot = "" if mean is None else f"{mean:.2f} bits a character, without the end of text"
+    print_table(rows, foot=foot, stderr=stderr)
+
+
+def _numbers(listed: str) -> list[float]:
+    """Parse numbers like `0.5,1,1.5`."""
+    from kammil.errors import OptionError
+
+    try:
+        return [float(value) for value in listed.split(",")]
+    except ValueError as error:
+        raise OptionError(f"--temperatures {listed!r} is no list of numbers; write it like 0.5,1,1.5.") from error

@@ -1,0 +1,31 @@
+"""`kammil export`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from kammil.cli._options import Folder
+
+
+def export(
+    folder: Folder,
+    *,
+    format: Annotated[str, typer.Option(help="onnx: one file that ONNX Runtime runs by itself.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file.  [default: FOLDER's name and the format's ending]")
+    ] = None,
+    part: Annotated[str, typer.Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
+    replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names.")] = False,
+) -> None:
+    """Write a model as one file that other programs run. A short program that runs it is written beside it."""
+    from kammil import exporting
+
+    exported = exporting.export(folder, format, out, part=cast(exporting.Part, part), replace=replace)
+    if exported.warning is not None:
+        print(f"kammil: {exported.warning}", file=sys.stderr)
+    typer.echo(exported.file)
+    typer.echo(exported.example)

@@ -1,0 +1,22 @@
+"""`kammil plot`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kammil.cli._options import Folder
+
+
+def plot(
+    folder: Folder,
+    out: Annotated[Path | None, typer.Option(help="File to write.  [default: FOLDER/training.png]")] = None,
+) -> None:
+    """Draw the training curves of a model: loss and accuracy by epoch."""
+    from kammil.training import plot as figures
+
+    path = out or folder / "training.png"
+    figures.plot(folder, path)
+    typer.echo(path)

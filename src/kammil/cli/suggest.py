@@ -1,0 +1,48 @@
+"""`kammil suggest`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from kammil.cli._options import BUNDLED, Json, Model, ProfileFile, open_profile, texts_or_stdin
+from kammil.cli._output import print_json
+
+
+def suggest(
+    text: Annotated[
+        str | None,
+        typer.Argument(metavar="TEXT", help="The text typed so far; without it, every line of stdin is one."),
+    ] = None,
+    *,
+    model: Model = BUNDLED,
+    k: Annotated[int, typer.Option("-k", help="Most suggestions to print.")] = 3,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Print no suggestion that is less probable than this.  [default: 0.01]", show_default=False),
+    ] = None,
+    profile: ProfileFile = None,
+    json: Json = False,
+) -> None:
+    """Print the most probable next words, or ends of a begun word. One suggestion a line, the best first, on a terminal
+    with its probability; ends of a begun word come before the words after it. Prints nothing where no suggestion
+    reaches the threshold; an empty line parts the suggestions for two lines of stdin."""
+    from dataclasses import asdict
+
+    from kammil.completion.completer import load
+    from kammil.completion.suggestions import MIN_PROBABILITY, checked
+
+    least = checked(MIN_PROBABILITY if threshold is None else threshold)
+    completer = load(model, profile=open_profile(profile))
+    for i, prefix in enumerate(texts_or_stdin(None if text is None else [text])):
+        suggestions = completer.suggest(prefix, k, threshold=least)
+        if json:
+            print_json([asdict(suggestion) for suggestion in suggestions], indent=None)
+            continue
+        if i:
+            typer.echo("")
+        for suggestion in suggestions:
+            probability = f"{suggestion.probability:6.1%}  " if sys.stdout.isatty() else ""
+            typer.echo(probability + suggestion.text)

@@ -1,0 +1,120 @@
+"""`kammil train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kammil.cli._options import Column, Raw, Seed, TrainingFile, Where, Without, training_options
+from kammil.cli._output import optional_figure
+
+
+def train(
+    file: TrainingFile,
+    *,
+    out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Family: ngram, gru, words, subwords, attention, transformer or blend.  [default: blend]"),
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Most minutes for the whole command, from reading to the figures.")
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(
+            help="A second file to validate with; without it, a tenth of FILE that has no near-duplicate in the rest."
+        ),
+    ] = None,
+    column: Column = None,
+    where: Where = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None,
+    raw: Raw = False,
+    without: Without = None,
+    epochs: Annotated[int | None, typer.Option(help="Most passes over the texts.")] = None,
+    seed: Seed = None,
+    objective: Annotated[
+        str | None,
+        typer.Option(help="What the loss counts. text: every character; completion: only the 30 target characters."),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set any other option, such as hidden=320. Repeatable."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training; the result is identical.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an existing model of that name.")] = False,
+) -> None:
+    """Train a model on the texts of a file and write its folder."""
+    from kammil.cli.evaluate import print_evaluation
+    from kammil.cli.progress import progress
+    from kammil.evaluation import plots
+    from kammil.training import train as training
+    from kammil.training.recipe import Recipe
+
+    options = training_options(
+        training.train,
+        config=config,
+        assignments=set_,
+        without=without,
+        flags={
+            "column": column,
+            "where": where,
+            "encoding": encoding,
+            "model": model,
+            "raw": raw or None,
+            "minutes": minutes,
+            "epochs": epochs,
+            "seed": seed,
+            "objective": objective,
+        },
+    )
+    family = str(options.get("model", Recipe.model_fields["model"].default))
+    target = out or Path(f"{Path(file).stem}-{family}")
+    with progress() as listen:
+        try:
+            trained = training.train(
+                file, out=target, validation=validation, resume=resume, replace=replace, listen=listen, **options
+            )
+        except KeyboardInterrupt:
+            print(f"{what_is_kept(target)}; it was {listen.activity}", file=sys.stderr)
+            raise
+    print_evaluation(trained.evaluation, target.name, trained.cautions)
+    if trained.history or trained.members:
+        with optional_figure():
+            curves = plots.training_curves(trained.history, target.name, members=trained.members)
+            plots.save(curves, target / "training.png")
+    typer.echo(f"model: {target}")
+
+
+def what_is_kept(out: Path) -> str:
+    """Return the sentence on a training that was stopped: what is kept of it, and how to continue."""
+    from kammil.locks import CHECKPOINT, waiting
+    from kammil.model_folder import MODEL
+
+    if (waiting(out) / CHECKPOINT).exists():
+        return f"the state after the last whole epoch of {out} is kept; go on with --resume"
+    parts = _bases_and_members(out)
+    finished = [path.name for path in parts if (path / MODEL).exists()]
+    begun = [path.name for path in parts if (waiting(path) / CHECKPOINT).exists()]
+    if not finished and not begun:
+        return f"there was nothing yet of {out} to keep; the same command begins anew"
+    what = [*finished, *(f"the last whole epoch of {name}" for name in begun)]
+    return f"{' and '.join(what)} {'are' if len(what) > 1 else 'is'} kept; the same command goes on from there"
+
+
+def _bases_and_members(out: Path) -> list[Path]:
+    """List the bases and members of `out` that were finished or begun: `out-base`, `out-1`, `out-1-base`, ..."""
+    import re
+
+    names = {path.name for path in out.parent.glob("*")}
+    names |= {name[1 : -len(".training")] for name in names if name.startswith(".") and name.endswith(".training")}
+    part = re.compile(rf"{re.escape(out.name)}(-\d+)?(-base)*")
+    return [out.with_name(name) for name in sorted(names) if part.fullmatch(name) and name != out.name]

@@ -1,0 +1,96 @@
+"""`kammil data`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Run, refused
+
+
+def test_data_list(run: Run) -> None:
+    people = run("data", "list")
+    assert people.code == 0 and people.err == "" and "arsentd-lev" in people.out
+    entries = json.loads(run("data", "list", "--json").out)
+    assert "arsentd-lev" in {entry["name"] for entry in entries}
+    for entry in entries:
+        assert entry["licence"] and entry["citation"]
+        assert entry["status"].keys() == {f["path"] for f in entry["files"]}
+        assert set(entry["status"].values()) <= {"present", "absent", "corrupt"}
+
+
+def test_data_get(run: Run, data_dir: Path) -> None:
+    result = run("data", "get", "arsentd-lev")
+    assert result.code == 0
+    assert result.out == f"{data_dir / 'ArSenTD-LEV.tsv'}\n"
+    assert "research use" in result.err and "Cite: " in result.err
+    refused(run("data", "get", "arsentd"), "(did you mean 'arsentd-lev'?)")
+
+
+def test_data_check(run: Run, tmp_path: Path) -> None:
+    train = ["a text of some length that stands in both parts", "another one that does not", "ـ"]
+    held_out = [train[0].upper() + "!", train[1] + " but for a tail", "quite another thing", "twice", "twice"]
+    for name, part in (("train.txt", train), ("test.txt", held_out)):
+        (tmp_path / name).write_text("".join(f"{text}\n" for text in part), "utf-8")
+    found = json.loads(run("data", "check", "test.txt", "--against", "train.txt", "--json").out)
+    assert (found["texts"], found["exact_repeats"], found["near_repeats"]) == (5, 1, 1)
+    leaks = found["leaks"]
+    assert (leaks["exact"], leaks["near"], leaks["total"]) == (1, 2, 5)
+    assert (leaks["exact_rows"], leaks["near_rows"], leaks["near_sources"]) == ([0], [0, 1], [0, 1])
+    people = run("data", "check", "test.txt", "--against", "train.txt")
+    assert people.code == 0 and people.err == ""
+    assert "same letters    1 of 5 (20.0 %)" in people.out and "near-duplicates 2 of 5 (40.0 %)" in people.out
+    assert json.loads(run("data", "check", "train.txt", "--json").out)["leaks"] is None
+    refused(run("data", "check", "nowhere.txt"), "nowhere.txt does not exist")
+    refused(run("data", "check", "test.txt", "--against", "nowhere.txt"), "nowhere.txt does not exist")
+
+
+@pytest.mark.parametrize(
+    ("texts", "said"),
+    [
+        (["شو رأيك فيها اليوم", "ما في شي جديد بنوب", "بدي روح عالبيت هلق"] * 30, "Only 3 texts to learn from"),
+        ([chr(0x628 + i % 20) for i in range(200)], "The texts have 1.0 characters on average"),
+        ([f"{i} كلمة " * 300 for i in range(60)], "Kammil is made for short ones: cut them first"),
+    ],
+)
+def test_odd_texts_are_said_by_every_command(run: Run, tmp_path: Path, texts: list[str], said: str) -> None:
+    (tmp_path / "odd.txt").write_text("\n".join(texts), "utf-8")
+    assert any(said in line for line in run("data", "check", "odd.txt").out.splitlines())
+    if said.startswith("Only"):  # all alike and a few different ones: what is learnt is as many texts as there are
+        texts = texts[:3]
+        (tmp_path / "odd.txt").write_text("\n".join(texts), "utf-8")
+        said = "Only 2 texts to learn from"
+    trained = run("train", "odd.txt", "--model", "ngram", "--out", "odd")
+    assert said in trained.out
+    assert said in run("evaluate", "odd", "odd.txt", "--samples", 0).out
+    assert said in run("info", "odd").out
+
+
+def test_texts_that_are_all_alike_are_said(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "alike.txt").write_text("the very same text again\n" * 5000, "utf-8")
+    refused(
+        run("train", "alike.txt", "--model", "ngram"),
+        "the 5,000 texts of alike.txt are near-duplicates of one another, so none is left to validate with; add texts",
+    )
+
+
+def test_data_check_shortens_long_examples(run: Run, tmp_path: Path) -> None:
+    long = "👨‍👩‍👧" * 300 + "שלום"
+    (tmp_path / "long.txt").write_text(f"{long}\n{long}!\nother\n", "utf-8")
+    lines = run("data", "check", "long.txt").out.splitlines()
+    assert "  row 1: " + "👨‍👩‍👧" * 99 + "…" in lines
+    assert any(line.startswith("scripts") and "Hebrew" in line for line in lines)
+
+
+def test_data_split(run: Run, file: Path, tmp_path: Path) -> None:
+    result = run("data", "split", file, "--test", "0.2", "--validation", "0.1", "--out", "parts")
+    assert result.code == 0 and result.err == ""
+    paths = [Path(line) for line in result.out.splitlines()]
+    assert [path.name for path in paths] == ["train.txt", "validation.txt", "test.txt"]
+    train, _, test = (path.read_text("utf-8").splitlines() for path in paths)
+    assert set(train) | set(test) <= set(file.read_text("utf-8").splitlines())
+    leaks = json.loads(run("data", "check", paths[2], "--against", paths[0], "--json").out)["leaks"]
+    assert leaks["near"] == 0
+    refused(run("data", "split", file, "--out", "other", "--test", "1"), "1.0 for test leave nothing to train on")
+    assert not (tmp_path / "other").exists()

@@ -1,0 +1,99 @@
+"""`kammil evaluate` and `kammil info`."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import TABLE, Result, Run, refused
+
+import kammil
+from kammil.evaluation.keystrokes import simulate
+from kammil.evaluation.metrics import Evaluation
+
+
+def test_evaluate_for_people(run: Run, trained: Path, held_out: Path) -> None:
+    result = run("evaluate", trained, held_out, "--samples", 2)
+    assert result.code == 0 and result.err == ""
+    assert result.out.startswith("12 texts, ")
+    assert trained.name in result.out and "95 % intervals" in result.out
+    assert result.out.count("\ninput        [") == 2
+    for label in ("truth ", "greedy ", "T = 0.5", "T = 1.0", "T = 1.5"):
+        assert result.out.count(f"\n{label}") == 2
+
+
+def test_few_texts_are_shown_without_intervals(run: Run, counter: Path, tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("شو حلو الشعور\nيلا نطلع عالبحر\n", "utf-8")
+    out = run("evaluate", counter, "few.txt", "--samples", 0, "--typing").out
+    assert "no intervals: 10 texts are the fewest that one is made of" in out
+    assert not re.search(r"\d \(\d", out) and "95 %" not in out
+
+
+def test_evaluate_for_programs(run: Run, trained: Path, held_out: Path) -> None:
+    result = run("evaluate", trained, held_out, "--json", "--samples", 3)
+    assert result.code == 0 and result.err == ""
+    found = json.loads(result.out)
+    measured = kammil.evaluate(kammil.load(trained), held_out.read_text("utf-8").splitlines())
+    shown = found.pop("samples")
+    assert found == json.loads(json.dumps(measured.to_dict()))
+    assert set(found) == set(Evaluation.__dataclass_fields__)
+    assert set(found["model"]["target_bits_per_character"]) == {"value", "low", "high"}
+    assert len(shown) == 3 and set(shown[0]) == {"input", "truth", "written"}
+    assert [w["temperature"] for w in shown[0]["written"]] == [0, 0.5, 1, 1.5]
+    assert {w["novelty"] for sample in shown for w in sample["written"]} <= {"seen", "new"}
+    assert json.loads(run("evaluate", trained, held_out, "--json", "--samples", 0).out)["samples"] == []
+
+
+def test_evaluate_types(run: Run, counter: Path, held_out: Path, tmp_path: Path) -> None:
+    people = run("evaluate", counter, held_out, "--samples", 0, "--typing", "--plot", "reliability.png")
+    assert people.code == 0 and people.err == ""
+    for words in ("keystrokes saved, 3 suggestions", "ghost text", "every word known", "calibration error", "3-gram"):
+        assert words in people.out
+    assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+    result = run("evaluate", counter, held_out, "--samples", 0, "--typing", "--threshold", 0.02, "--json")
+    typed = simulate(kammil.load(counter), held_out.read_text("utf-8").splitlines(), threshold=0.02)
+    assert json.loads(result.out)["typing"] == json.loads(json.dumps(typed.to_dict()))
+    assert "typing" not in json.loads(run("evaluate", counter, held_out, "--samples", 0, "--json").out)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--plot", "a.png"], "--plot is about suggestions; give --typing too"),
+        (["--threshold", "0.1"], "--threshold is about suggestions; give --typing too"),
+        (["--typing", "--threshold", "-1"], "threshold is -1.0, but"),
+        (["--typing", "--plot", "a.txt"], "cannot write the figure a.txt"),
+        (["--typing", "--plot", "a.png", "--threshold", "1"], "suggests nothing on these texts"),
+    ],
+)
+def test_evaluate_says_what_is_wrong_with_typing(run: Run, counter: Path, options: list[str], message: str) -> None:
+    Path("few.txt").write_text("شو حلو\nيلا نطلع\n", "utf-8")
+    refused(run("evaluate", counter, "few.txt", *options), message)
+
+
+def test_evaluate_reads_a_column(run: Run, counter: Path, tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text(TABLE, "utf-8")
+    arguments = ["--column", "Tweet", "--where", "Country = 'jordan'", "--json"]
+    assert json.loads(run("evaluate", counter, "t.tsv", *arguments).out)["texts"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("", "is empty"), (b"\x00\x01", "binary"), ("ـ\n", "no text to evaluate on"), (None, "exist")],
+)
+def test_evaluate_says_what_is_wrong(run: Run, counter: Path, content: str | bytes | None, message: str) -> None:
+    if content is not None:
+        Path("t.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
+    refused(run("evaluate", counter, "t.txt"), message)
+
+
+def test_info(run: Run, trained: Path) -> None:
+    card = run("info", trained)
+    assert card == Result(0, (trained / "README.md").read_text("utf-8").rstrip() + "\n", "")
+    for_programs = run("info", trained, "--json")
+    assert for_programs.code == 0 and for_programs.err == ""
+    found = json.loads(for_programs.out)
+    assert found.pop("metrics") == json.loads((trained / "metrics.json").read_text("utf-8"))
+    assert found == json.loads((trained / "model.json").read_text("utf-8"))

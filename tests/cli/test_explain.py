@@ -1,0 +1,83 @@
+"""`kammil explain`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Result, Run, on_terminal, refused
+
+import kammil
+
+
+def test_explain_for_people(run: Run, trained: Path) -> None:
+    made = kammil.explain(kammil.load(trained), "شو رأيك", given="يلا ")
+    result = run("explain", trained, "شو رأيك", "--given", "يلا ")
+    assert result.code == 0 and result.err == ""
+    title, *lines = result.out.splitlines()
+    assert title == "يلا شو رأيك" and "\033" not in result.out
+    shown = [line for line in lines if "%" in line]
+    assert len(shown) == 8
+    for place, line in zip(made.places, shown, strict=True):
+        assert f"{place.bits:.2f}" in line
+    assert any(f"{made.bits_per_character:.2f} bits a character" in line for line in lines)
+    assert ("believed" in result.out) == any(place.credits for place in made.places)
+
+
+def test_explain_for_programs(run: Run, trained: Path) -> None:
+    made = kammil.explain(kammil.load(trained), "شو ☃", k=5)
+    result = run("explain", trained, "شو ☃", "-k", 5, "--json")
+    assert (result.code, result.err) == (0, "")
+    assert json.loads(result.out) == json.loads(json.dumps(asdict(made)))
+    assert json.loads(run("explain", trained, "", "--json").out)["bits_per_character"] is None
+
+
+def test_explain_into_files(run: Run, network: Path, tmp_path: Path) -> None:
+    result = run("explain", network, "شو رأيك", "--png", "a.png", "--html", "a.html")
+    assert result == Result(0, "a.png\na.html\n", "")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "a.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+    assert run("explain", network, "شو", "--temperatures", "0,0.5,1", "--png", "b.svg") == Result(0, "b.svg\n", "")
+    assert (tmp_path / "b.svg").read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\udcff", "\u202eabc\u2066", "a\x1b[31mb\x07\r\n", "🇱🇧👩‍👧\u2028", "[bold]$x$<b>"]
+)
+def test_any_text_is_explained_harmlessly(run: Run, raw_counter: Path, tmp_path: Path, text: str) -> None:
+    result = run("explain", raw_counter, "--html", "a.html", "--png", "a.png", "--", text)
+    assert (result.code, result.err) == (0, "")
+    result = run("explain", raw_counter, "--", text)
+    assert (result.code, result.err) == (0, "")
+    for out in (result.out, (tmp_path / "a.html").read_text("utf-8")):
+        odd = {c for c in out if not c.isprintable()} - set("\n\u200d\u200e\xa0")
+        assert not odd, odd
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["-k", "0"], "k is 0, but at least one"),
+        (["--temperatures", "1"], "name its file with --png"),
+        (["--temperatures", "warm", "--png", "a.png"], "'warm' is no list of numbers"),
+        (["--temperatures", "-1", "--png", "a.png"], "the temperature is -1.0"),
+        (["--png", "a.txt"], "cannot write the figure a.txt"),
+        (["--html", "missing/a.html"], "cannot write the page missing/a.html"),
+    ],
+)
+def test_explain_says_what_is_wrong(run: Run, counter: Path, tmp_path: Path, options: list[str], message: str) -> None:
+    refused(run("explain", counter, "شو", *options), message)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_person_sees_colours_word_by_word(counter: Path) -> None:
+    title = on_terminal("explain", counter, "شو رأيك").splitlines()[0]
+    assert "شو\033" in title and "رأيك\033" in title and title.count("\033[") >= 4
+
+
+def test_a_narrow_terminal_has_a_line_for_each_character() -> None:
+    shown = on_terminal("explain", "levantine", "شو حلو", COLUMNS="80", TERM="dumb")
+    rows = [line for line in shown.splitlines() if " %" in line]
+    assert len(rows) == len("شو حلو") + 1 and all("network" in row for row in rows)

@@ -1,0 +1,48 @@
+"""`kammil profile`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.cli.conftest import Result, Run, refused
+
+
+def test_a_profile_is_learnt_shown_used_forgotten_and_wiped(run: Run, folder_of: Callable[[str], Path]) -> None:
+    model, text = folder_of("blend"), "قطايف بالجوز"
+    refused(run("suggest", "قط", "--model", model, "--profile", "me"), "kammil profile learn me TEXT")
+    asked = ("suggest", "قط", "--model", model, "--json", "--threshold", "0.0001")
+    before = run(*asked)
+    assert run("profile", "learn", "me", text, text, "هلا\x1b[2J") == Result(0, "me: 3 texts\n", "")
+    assert run("profile", "learn", "me", stdin=f"{text}\r\n\n{text}\n".encode()) == Result(0, "me: 5 texts\n", "")
+    after = run(*asked, "--profile", "me")
+    assert after.out != before.out and "قطايف" in [word["text"] for word in json.loads(after.out)]
+    bits = [
+        sum(place["bits"] for place in json.loads(run("explain", model, text, "--json", *more).out)["places"])
+        for more in ((), ("--profile", "me"))
+    ]
+    assert bits[1] < bits[0]
+    assert run("profile", "show", "me").out == f"   4  {text}\n   1  هلا␛[2J\n"
+    shown = json.loads(run("profile", "show", "me", "--json").out)
+    assert shown == [{"text": text, "learnt": 4}, {"text": "هلا\x1b[2J", "learnt": 1}]
+    assert run("profile", "forget", "me", text, text, text, text) == Result(0, "me: 1 text\n", "")
+    refused(run("profile", "forget", "me", "هلا\x1b[2J", text), "was not learnt")
+    assert run("profile", "wipe", "me") == Result(0, "me: wiped\n", "")
+    for command in ("show", "wipe", "forget"):
+        refused(run("profile", command, "me"), "there is no profile at me")
+    assert run(*asked) == before
+
+
+def test_a_full_profile_says_that_the_oldest_went(run: Run) -> None:
+    result = run("profile", "learn", "me", stdin="".join(f"{n}\n" for n in range(2003)).encode())
+    assert result.code == 0 and result.out == "me: 2,000 texts\n"
+    assert result.err.endswith("so the 3 oldest went.\n") and result.err.count("\n") == 1
+
+
+def test_a_profile_needs_a_model_that_learns(run: Run, counter: Path) -> None:
+    run("profile", "learn", "me", "شو")
+    refused(run("complete", "شو", "--model", counter, "--profile", "me"), "train one with --model blend")
+    Path("me").write_text("a diary\n")
+    for command in ("learn", "forget", "show", "wipe"):
+        refused(run("profile", command, "me", *(["شو"] if command in ("learn", "forget") else [])), "is no profile")
