@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import Run, refused
 
 from kammil.server import run as server_run
-from kammil.server.settings import Serving
+from kammil.server.settings import ServerSettings
 
 FLAGS: dict[str, tuple[list[str], object]] = {
     "host": (["--host", "127.0.0.2"], "127.0.0.2"),
@@ -33,42 +33,44 @@ FLAGS: dict[str, tuple[list[str], object]] = {
     "access_log": (["--no-access-log"], False),
     "log_prompts": (["--log-prompts"], True),
 }
-"""Field of `Serving` -> a flag with a value, and the value."""
+"""Field of `ServerSettings` -> a flag with a value, and the value."""
 
 
 @pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[Serving]:
+def served(monkeypatch: pytest.MonkeyPatch) -> list[ServerSettings]:
     """The settings that a server would start with: what it does with them is tested where it runs."""
-    settings: list[Serving] = []
+    settings: list[ServerSettings] = []
     monkeypatch.setattr(server_run, "run", settings.append)
     monkeypatch.delenv("KAMMIL_API_KEY", raising=False)
     return settings
 
 
-def test_without_flags_the_settings_are_the_defaults(run: Run, served: list[Serving]) -> None:
+def test_without_flags_the_settings_are_the_defaults(run: Run, served: list[ServerSettings]) -> None:
     assert run("serve").code == 0
-    assert served == [Serving()]
+    assert served == [ServerSettings()]
 
 
-@pytest.mark.parametrize("field", Serving.model_fields)
-def test_every_setting_has_a_flag(run: Run, served: list[Serving], counter: Path, field: str) -> None:
+@pytest.mark.parametrize("field", ServerSettings.model_fields)
+def test_every_setting_has_a_flag(run: Run, served: list[ServerSettings], counter: Path, field: str) -> None:
     arguments, value = (
         FLAGS[field] if field != "folders" else (["levantine", str(counter)], (Path("levantine"), counter))
     )
     assert run("serve", *arguments).code == 0
     changed: dict[str, Any] = {field: value}
-    assert served == [Serving(**changed)]
+    assert served == [ServerSettings(**changed)]
 
 
 def test_the_key_may_come_from_the_environment(
-    run: Run, served: list[Serving], monkeypatch: pytest.MonkeyPatch
+    run: Run, served: list[ServerSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KAMMIL_API_KEY", "secret")
     assert run("serve").code == 0
     assert [settings.api_key for settings in served] == ["secret"]
 
 
-def test_a_damaged_folder_is_refused_before_anything_starts(run: Run, served: list[Serving], tmp_path: Path) -> None:
+def test_a_damaged_folder_is_refused_before_anything_starts(
+    run: Run, served: list[ServerSettings], tmp_path: Path
+) -> None:
     (tmp_path / "model").mkdir()
     refused(run("serve", "model"), "model.json")
     assert not served

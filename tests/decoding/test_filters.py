@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kammil import decoding
 from kammil.decoding import DecodingOptions, LogWeights
-from kammil.decoding.filters import Filter
+from kammil.decoding.filters import Filter, min_p, temperature, top_k, top_p, typical_p
 
 
 @st.composite
@@ -33,11 +33,11 @@ def test_every_filter_leaves_distributions_and_their_order(
     rows: LogWeights, k: int, p: float, share: float, t: float
 ) -> None:
     for apply in (
-        decoding.top_k(k),
-        decoding.top_p(p),
-        decoding.min_p(share),
-        decoding.typical_p(p),
-        decoding.temperature(t),
+        top_k(k),
+        top_p(p),
+        min_p(share),
+        typical_p(p),
+        temperature(t),
     ):
         before = rows.copy()
         after = decoding.log_softmax(apply(rows))
@@ -51,7 +51,7 @@ def test_every_filter_leaves_distributions_and_their_order(
 
 @given(distributions(), st.integers(1, 15))
 def test_top_k_keeps_exactly_k(rows: LogWeights, k: int) -> None:
-    after = decoding.top_k(k)(rows)
+    after = top_k(k)(rows)
     for row, ids in zip(rows, kept(after), strict=True):
         assert len(ids) == min(k, len(row))
         assert ids == set(sorted(range(len(row)), key=lambda i: (-row[i], i))[:k])
@@ -59,7 +59,7 @@ def test_top_k_keeps_exactly_k(rows: LogWeights, k: int) -> None:
 
 @given(distributions(), st.floats(0.01, 1))
 def test_top_p_keeps_the_smallest_sufficient_set(rows: LogWeights, p: float) -> None:
-    for row, ids in zip(rows, kept(decoding.top_p(p)(rows)), strict=True):
+    for row, ids in zip(rows, kept(top_p(p)(rows)), strict=True):
         ranked = sorted(range(len(row)), key=lambda i: (-row[i], i))
         assert ids == set(ranked[: len(ids)])
         mass = np.exp(row[ranked])
@@ -69,7 +69,7 @@ def test_top_p_keeps_the_smallest_sufficient_set(rows: LogWeights, p: float) -> 
 
 @given(distributions(), st.floats(0, 1))
 def test_min_p_keeps_what_has_its_share(rows: LogWeights, share: float) -> None:
-    for row, ids in zip(rows, kept(decoding.min_p(share)(rows)), strict=True):
+    for row, ids in zip(rows, kept(min_p(share)(rows)), strict=True):
         p = np.exp(row)
         for i, probability in enumerate(p):
             if abs(probability - share * p.max()) > 1e-12:
@@ -78,7 +78,7 @@ def test_min_p_keeps_what_has_its_share(rows: LogWeights, share: float) -> None:
 
 @given(distributions(), st.floats(0.01, 1))
 def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: LogWeights, mass: float) -> None:
-    for row, ids in zip(rows, kept(decoding.typical_p(mass)(rows)), strict=True):
+    for row, ids in zip(rows, kept(typical_p(mass)(rows)), strict=True):
         p = np.exp(row).tolist()
         entropy = -sum(q * math.log(q) for q in p)
         away = [abs(-math.log(q) - entropy) for q in p]
@@ -92,9 +92,9 @@ def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: LogWeights, mass: 
 
 def test_typical_p_drops_a_favourite() -> None:
     rows = np.log(np.array([[0.6, *[0.04] * 10]]))  # entropy 1.59 nats: 0.04 costs 3.2, 0.6 costs 0.51
-    assert 0 in kept(decoding.typical_p(0.3)(rows))[0]
+    assert 0 in kept(typical_p(0.3)(rows))[0]
     rows = np.log(np.array([[0.4, *[0.06] * 10]]))  # entropy 2.05 nats: 0.06 costs 2.8, 0.4 costs 0.92
-    assert 0 not in kept(decoding.typical_p(0.3)(rows))[0]
+    assert 0 not in kept(typical_p(0.3)(rows))[0]
 
 
 @given(distributions())
@@ -104,17 +104,17 @@ def test_greedy_takes_the_first_of_the_best(rows: LogWeights) -> None:
 
 def test_sampling_follows_the_distribution() -> None:
     rows = np.array([[np.log(0.5), -np.inf, np.log(0.2), np.log(0.3)]])
-    generator = np.random.default_rng(1)
-    drawn = np.bincount([decoding.sample(rows, [generator])[0] for _ in range(20_000)], minlength=4) / 20_000
+    chances = np.random.default_rng(1).random(20_000)
+    drawn = np.bincount(decoding.sample(rows.repeat(20_000, axis=0), chances), minlength=4) / 20_000
     # Three standard deviations of a share of 0.5 in 20,000 draws are 0.011.
     assert drawn == pytest.approx([0.5, 0, 0.2, 0.3], abs=0.011)
 
 
 @given(distributions(), st.integers(0, 2**32))
 def test_a_row_is_drawn_alike_in_any_batch(rows: LogWeights, seed: int) -> None:
-    together = decoding.sample(rows, [np.random.default_rng([seed, i]) for i in range(len(rows))])
-    alone = [decoding.sample(rows[i : i + 1], [np.random.default_rng([seed, i])])[0] for i in range(len(rows))]
-    assert together.tolist() == alone
+    chances = np.random.default_rng(seed).random(len(rows))
+    alone = [decoding.sample(rows[i : i + 1], chances[i : i + 1])[0] for i in range(len(rows))]
+    assert decoding.sample(rows, chances).tolist() == alone
 
 
 @given(distributions())
@@ -124,7 +124,7 @@ def test_forbidden_ids_are_never_left(rows: LogWeights) -> None:
     assert (after[:, 1:] == rows[:, 1:]).all()
 
 
-@pytest.mark.parametrize("apply", [decoding.top_p, decoding.typical_p])
+@pytest.mark.parametrize("apply", [top_p, typical_p])
 def test_a_set_that_reaches_the_share_exactly_is_enough(apply: Callable[[float], Filter]) -> None:
     """Of four alike, each has a quarter, and every sum of quarters is a number without rounding."""
     rows = np.zeros((2, 4))
@@ -136,7 +136,7 @@ def test_a_set_that_reaches_the_share_exactly_is_enough(apply: Callable[[float],
 
 @pytest.mark.parametrize(
     ("apply", "wanted"),
-    [(decoding.top_k(2), 2), (decoding.top_p(0.5), 20), (decoding.typical_p(0.5), 20), (decoding.min_p(0.9), 40)],
+    [(top_k(2), 2), (top_p(0.5), 20), (typical_p(0.5), 20), (min_p(0.9), 40)],
 )
 def test_of_equals_the_lower_ids_stay(apply: Filter, wanted: int) -> None:
     """Among more than sorting by insertion would keep in order by chance."""
@@ -148,14 +148,14 @@ def test_of_equals_the_lower_ids_stay(apply: Filter, wanted: int) -> None:
 def test_what_cannot_come_is_never_typical() -> None:
     rows = np.log(np.array([[0.5, 0.5, 1e-300, 1e-300]]))
     rows[0, 3] = -np.inf
-    assert kept(decoding.typical_p(1.0)(rows))[0] >= {0, 1}
-    assert 3 not in kept(decoding.typical_p(0.9)(rows))[0]
+    assert kept(typical_p(1.0)(rows))[0] >= {0, 1}
+    assert 3 not in kept(typical_p(0.9)(rows))[0]
 
 
 def test_what_has_the_share_of_the_best_exactly_stays() -> None:
     rows = np.array([[0.0, np.log(0.5), np.log(0.25)]])
-    assert kept(decoding.min_p(0.5)(rows)) == [{0, 1}]
-    assert kept(decoding.min_p(0.0)(rows)) == [{0, 1, 2}]
+    assert kept(min_p(0.5)(rows)) == [{0, 1}]
+    assert kept(min_p(0.0)(rows)) == [{0, 1, 2}]
 
 
 def test_temperature_zero_needs_no_filter() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_type_hints
 
 import pytest
 
 from kammil.decoding import PRESETS, DecodingOptions
+from kammil.decoding.options import Options
 from kammil.errors import OptionError
 
 
@@ -59,3 +61,18 @@ def test_a_preset_is_a_set_of_options_that_others_change(name: str) -> None:
 def test_no_preset_of_that_name() -> None:
     with pytest.raises(OptionError, match="preset is 'best', but it must be one of: predictive, creative, exact"):
         DecodingOptions.of(preset="best")
+
+
+def test_the_type_for_checkers_agrees_with_the_model() -> None:
+    fields = {name: field.annotation for name, field in DecodingOptions.model_fields.items()}
+    types = {name: Sequence[str] if type == tuple[str, ...] else type for name, type in fields.items()}
+    assert get_type_hints(Options) == {"preset": str | None, **types}
+
+
+@pytest.mark.parametrize("name", DecodingOptions.model_fields)
+def test_every_option_is_described_and_refuses_with_its_reason(name: str) -> None:
+    field = DecodingOptions.model_fields[name]
+    assert field.description and isinstance(field.json_schema_extra, dict)
+    with pytest.raises(OptionError) as caught:
+        DecodingOptions.of(**{name: "wrong"})
+    assert str(caught.value) == f"{name} is 'wrong', but {field.json_schema_extra['reason']}."

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import pytest
 
 from kammil.decoding import LogWeights
-from kammil.decoding.samplers import first_above, sample
-
-
-class Chance:
-    """A generator that gives one number, again and again."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    def random(self) -> float:
-        return self.value
+from kammil.decoding.samplers import sample
 
 
 def draw(row: LogWeights, chance: float) -> int:
-    """By either function, which must agree; in a batch as alone."""
-    generator = cast(np.random.Generator, Chance(chance))
-    alone = first_above(row, generator)
-    assert sample(np.stack([row, row]), [generator, generator]).tolist() == [alone, alone]
-    assert sample(np.stack([row, np.full_like(row, -1e6)]), [generator, generator])[0] == alone
+    """In a batch, and in one with a row too unlikely to be told apart from 0, which must agree with the row alone."""
+    (alone,) = sample(row[None], np.array([chance])).tolist()
+    chances = np.array([chance, chance])
+    assert sample(np.stack([row, row]), chances).tolist() == [alone, alone]
+    assert sample(np.stack([row, np.full_like(row, -1e6)]), chances)[0] == alone
     return alone
 
 
