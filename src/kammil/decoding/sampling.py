@@ -48,23 +48,22 @@ class SequenceGroup:
         self.live, self.generators = [self.live[row] for row in rows], [self.generators[row] for row in rows]
         self.state = self.state.select(np.array(rows, np.int64))
 
-    def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_]) -> None:
-        """Append to each text the character of its id, (B,), which has this log-probability under the model, (B,).
+    def append(self, decisions: Sequence[tuple[int, float, bool]]) -> None:
+        """Append to each text its decision: an id, its log-probability under the model, and whether the text had to
+        end since nothing may follow, which is no decision of the model and costs nothing.
 
-        `ends` says where nothing may follow, so that the end was no decision of the model and costs nothing;
-        `FolderError` elsewhere for a log-probability that is not finite.
+        `FolderError` for any other log-probability that is not finite.
         """
-        forced_left: Sequence[bool] = ()
+        forced_left: Sequence[bool] = [False] * len(decisions)
         if not self.constraints.static_mask:
+            ids = np.array([id for id, _, _ in decisions])
             self.state = self.constraints.after(self.state, np.arange(len(ids)), ids)
             forced_left = (self.constraints.missing(self.state.states) > 0).tolist()
-        chosen = zip(ids.tolist(), log_probabilities.tolist(), ends.tolist(), strict=True)
-        for row, (id, log_probability, end) in enumerate(chosen):
+        for text, (id, log_probability, end), due in zip(self.live, decisions, forced_left, strict=True):
             bits = 0.0 if end else log_probability / -math.log(2)
             if not math.isfinite(bits):  # there was no id to choose, or NaN
                 raise FolderError(NO_PROBABILITIES)
-            due = bool(forced_left) and forced_left[row]
-            self.live[row].add(self.constraints.piece(id), bits, due=due)
+            text.add(self.constraints.piece(id), bits, due=due)
 
 
 Batch = list[tuple[SequenceGroup, slice]]
@@ -100,10 +99,11 @@ def decode_step(
     for batch in batches.values():
         _choose(batch, log_probabilities, chances, ids, ends, failures)
     chosen = log_probabilities[np.arange(batch_size), ids]
+    decisions = [*zip(ids.tolist(), chosen.tolist(), ends.tolist(), strict=True)]
     for group, rows in zip(groups, slices, strict=True):
         if group not in failures:
             try:
-                group.append(ids[rows], chosen[rows], ends[rows])
+                group.append(decisions[rows])
             except Exception as error:
                 failures[group] = error
     return ids, chosen, failures
@@ -122,11 +122,11 @@ def _choose(
     constraints = group.constraints
     which = [*chain.from_iterable(range(at.start, at.stop) for _, at in batch)] if others else rows
     try:
-        weights = log_probabilities[which].astype(np.float64)
+        weights = log_probabilities[which]
         if constraints.static_mask:
-            weights += constraints.refused
+            weights = weights + constraints.refused  # in double precision
         else:
-            weights, ends[rows] = constraints.apply(weights, group.live, group.state)
+            weights, ends[rows] = constraints.apply(weights.astype(np.float64), group.live, group.state)
         for keep in constraints.filters:
             weights = keep(weights)
         ids[which] = sample(weights, chances[which]) if constraints.options.temperature else greedy(weights)
