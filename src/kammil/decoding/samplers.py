@@ -10,7 +10,7 @@ from kammil.decoding.filters import LogWeights
 
 def greedy(weights: LogWeights) -> NDArray[np.int64]:
     """Return the most probable id of each row, (B,); of equals, the lowest id."""
-    return weights.argmax(axis=-1).astype(np.int64)
+    return weights.argmax(axis=-1)
 
 
 def sample(weights: LogWeights, chances: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,31 +42,31 @@ class SequenceGroup:
         """Number of texts that have not ended."""
         return len(self.live)
 
+    def chances(self) -> list[float]:
+        """Draw the number by which each text is sampled; none at temperature 0."""
+        return [generator.random() for generator in self.generators] if self.constraints.options.temperature else []
+
     def select(self, rows: Sequence[int]) -> None:
         """Keep only these of the texts."""
         self.live, self.generators = [self.live[row] for row in rows], [self.generators[row] for row in rows]
         self.state = self.state.select(np.array(rows, np.int64))
 
-    def append(self, decisions: Sequence[tuple[int, float, bool]]) -> None:
-        """Append to each text its decision: an id, its log-probability under the model, and whether the text had to
-        end since nothing may follow, which is no decision of the model and costs nothing.
+    def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_] | None) -> None:
+        """Append to each text the character of its id, (B,), which has this log-probability under the model, (B,).
 
-        `FolderError` for any other log-probability that is not finite.
+        `ends` says where nothing may follow, so that the end was no decision of the model and costs nothing;
+        `FolderError` elsewhere for a log-probability that is not finite.
         """
-        forced_left: Sequence[bool] = [False] * len(decisions)
+        forced_left: list[bool] | None = None
         if not self.constraints.static_mask:
-            ids = np.array([id for id, _, _ in decisions])
             self.state = self.constraints.after(self.state, np.arange(len(ids)), ids)
             forced_left = (self.constraints.missing(self.state.states) > 0).tolist()
-        for text, (id, log_probability, end), due in zip(self.live, decisions, forced_left, strict=True):
-            bits = 0.0 if end else log_probability / -math.log(2)
+        for row, (id, log_probability) in enumerate(zip(ids.tolist(), log_probabilities.tolist(), strict=True)):
+            bits = 0.0 if ends is not None and ends[row] else log_probability / -math.log(2)
             if not math.isfinite(bits):  # there was no id to choose, or NaN
                 raise FolderError(NO_PROBABILITIES)
-            text.add(self.constraints.piece(id), bits, due=due)
-
-
-Batch = list[tuple[SequenceGroup, slice]]
-"""Groups, each with its rows, that go through the filters together."""
+            due = forced_left is not None and forced_left[row]
+            self.live[row].add(self.constraints.piece(id), bits, due=due)
 
 
 def decode_step(
@@ -80,61 +79,63 @@ def decode_step(
         log_probabilities: (B, V), of the next id of each text.
 
     Returns:
-        The ids, (B,), their log-probabilities, (B,), and why a group failed: its texts are not to be gone on with. A
+        The ids, (B,), their log-probabilities, (B,), and the error of each group that failed, whose rows mean nothing. A
         failure of one group, such as a model that gives it no probabilities, changes nothing for the others.
     """
-    batch_size = len(log_probabilities)
-    ids, ends, chances = np.zeros(batch_size, np.int64), np.zeros(batch_size, np.bool_), np.zeros(batch_size)
-    batches: dict[object, Batch] = {}
-    slices: list[slice] = []
+    failures: dict[SequenceGroup, Exception] = {}
+    if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
+        try:
+            ids, ends = _choose(groups[0], log_probabilities, groups[0].chances())
+            one = len(ids) == 1
+            chosen = log_probabilities[:, ids[0]] if one else log_probabilities[np.arange(len(ids)), ids]
+            groups[0].append(ids, chosen, ends)
+        except Exception as error:
+            empty = np.zeros(len(log_probabilities), np.int64)
+            return empty, log_probabilities[:, 0], {groups[0]: error}
+        return ids, chosen, failures
+    ids = np.zeros(len(log_probabilities), np.int64)
+    forced: dict[SequenceGroup, NDArray[np.bool_] | None] = {}
+    batches: dict[object, list[tuple[SequenceGroup, slice, list[float]]]] = {}
     begin = 0
     for group in groups:
         rows = slice(begin, begin + len(group))
-        slices.append(rows)
         begin = rows.stop
-        if group.constraints.options.temperature:
-            chances[rows] = [generator.random() for generator in group.generators]
-        batches.setdefault(group.constraints.batch_key, []).append((group, rows))
-    failures: dict[SequenceGroup, Exception] = {}
+        batches.setdefault(group.constraints.batch_key, []).append((group, rows, group.chances()))
     for batch in batches.values():
-        _choose(batch, log_probabilities, chances, ids, ends, failures)
-    chosen = log_probabilities[np.arange(batch_size), ids]
-    decisions = [*zip(ids.tolist(), chosen.tolist(), ends.tolist(), strict=True)]
-    for group, rows in zip(groups, slices, strict=True):
-        if group not in failures:
-            try:
-                group.append(decisions[rows])
-            except Exception as error:
-                failures[group] = error
+        try:
+            every = [row for _, rows, _ in batch for row in range(rows.start, rows.stop)]
+            first, chances = batch[0][0], [chance for _, _, own in batch for chance in own]
+            ids[every], forced[first] = _choose(first, log_probabilities[every], chances)
+        except Exception:  # of one of them, which fails by itself too
+            for group, rows, chances in batch:
+                try:
+                    ids[rows], forced[group] = _choose(group, log_probabilities[rows], chances)
+                except Exception as error:
+                    failures[group] = error
+    chosen = log_probabilities[np.arange(len(ids)), ids]
+    for batch in batches.values():
+        for group, rows, _ in batch:
+            if group not in failures:
+                try:
+                    group.append(ids[rows], chosen[rows], forced.get(group))
+                except Exception as error:
+                    failures[group] = error
     return ids, chosen, failures
 
 
 def _choose(
-    batch: Batch,
-    log_probabilities: LogProbabilities,
-    chances: NDArray[np.float64],
-    ids: Ids,
-    ends: NDArray[np.bool_],
-    failures: dict[SequenceGroup, Exception],
-) -> None:
-    """Write into `ids` and `ends` what the groups of a batch choose; if that fails, one group after the other."""
-    (group, rows), *others = batch
-    constraints = group.constraints
-    which = [*chain.from_iterable(range(at.start, at.stop) for _, at in batch)] if others else rows
-    try:
-        weights = log_probabilities[which]
-        if constraints.static_mask:
-            weights = weights + constraints.refused  # in double precision
-        else:
-            weights, ends[rows] = constraints.apply(weights.astype(np.float64), group.live, group.state)
-        for keep in constraints.filters:
-            weights = keep(weights)
-        ids[which] = sample(weights, chances[which]) if constraints.options.temperature else greedy(weights)
-    except Exception as error:
-        if not others:
-            failures[group] = error
-        for one in batch if others else ():
-            _choose([one], log_probabilities, chances, ids, ends, failures)
+    group: SequenceGroup, log_probabilities: LogProbabilities, chances: list[float]
+) -> tuple[Ids, NDArray[np.bool_] | None]:
+    """Return the ids chosen for the texts of a group, (B,), or of several with its mask and filters; and which texts must
+    end, (B,), or None for none."""
+    constraints, ends = group.constraints, None
+    if constraints.static_mask:
+        weights = log_probabilities + constraints.refused  # in double precision
+    else:
+        weights, ends = constraints.apply(log_probabilities.astype(np.float64), group.live, group.state)
+    for keep in constraints.filters:
+        weights = keep(weights)
+    return sample(weights, np.array(chances)) if chances else greedy(weights), ends
 
 
 def generate(
