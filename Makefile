@@ -10,7 +10,7 @@ help:
 	@echo "make test   set up, run the tests"
 	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages"
 	@echo "make check-page  set up, fetch axe-core and Lighthouse with npm, check the page with them in Chromium"
-	@echo "make mutate set up, change the code in small ways and list what no test notices (hours)"
+	@echo "make mutate MODULE=decoding/filters  set up, change a module in small ways, list what none of its tests notices"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
 
 $(READY): pyproject.toml hatch_build.py src/kammil/engine/kernel.c
@@ -48,10 +48,17 @@ $(PAGE_TOOLS): Makefile
 check-page: $(READY) $(PAGE_TOOLS)
 	$(BIN)/python -m pytest -rs tests/server/playground
 
-# `make mutate ONLY='kammil.decoding.filters*'` tries some; `.venv/bin/mutmut show NAME` shows one.
+# `make mutate MODULE=decoding/filters` changes a module in small ways and shows every change to the tests of its name:
+# a minute or two. What survives wants a test, or is no change that anybody could see; in build/mutate,
+# `mutmut show NAME` shows one. Tests that need a trained model share one, made by code without a change.
+MODULE ?= decoding/filters
+mutate: export KAMMIL_TEST_MODELS = $(CURDIR)/build/mutate/models
 mutate: $(READY)
-	$(BIN)/mutmut run $(ONLY)
-	$(BIN)/mutmut results
+	rm -rf build/mutate && mkdir -p build/mutate
+	cp -a src tests pyproject.toml README.md build/mutate
+	printf '\n[tool.mutmut]\nsource_paths = ["src"]\nonly_mutate = ["src/kammil/%s.py"]\n%s = ["tests/%s"]\n' '$(MODULE)' \
+	  pytest_add_cli_args_test_selection '$(dir $(MODULE))test_$(notdir $(MODULE)).py' >> build/mutate/pyproject.toml
+	cd build/mutate && $(CURDIR)/$(BIN)/mutmut run && $(CURDIR)/$(BIN)/mutmut results
 
 # Threads that spin while they wait slow both sides of a comparison down on a busy machine.
 bench: export OMP_WAIT_POLICY = PASSIVE
@@ -62,6 +69,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/duplicates.py
 	$(BIN)/python benchmarks/decoding.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/builds.py
 	$(BIN)/python benchmarks/networks.py
 	$(BIN)/python benchmarks/families.py
 	$(BIN)/python benchmarks/load.py --soak 10

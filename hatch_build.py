@@ -1,6 +1,6 @@
-"""Compiles `kernel.c` while the package is built, where there is a C compiler; without one it runs too, but slower.
+"""Compiles `kernel.c` while the package is built. Without a C compiler the package runs too, but slower.
 
-The compiler is `$CC`, else `cc`. Nothing of Python is compiled against, so that one build serves all its versions.
+The compiler is `$CC`, else `cc`. The code includes nothing of Python, so that one wheel serves all its versions.
 """
 
 from __future__ import annotations
@@ -21,67 +21,76 @@ from packaging.tags import platform_tags
 SOURCE = Path("src/kammil/engine/kernel.c")
 FLAGS = (
     *("-std=gnu11", "-O3", "-fPIC", "-shared", "-fvisibility=default"),
-    # What -ffast-math allows, but for how it changes the arithmetic of the whole process that loads the result.
+    # Parts of -ffast-math. All of it would also change the arithmetic of the process that loads the library.
     *("-fno-math-errno", "-fno-trapping-math", "-fno-signed-zeros", "-fassociative-math", "-ffinite-math-only"),
 )
+V2 = ("-mssse3", "-msse4.1")
 V3 = ("-mavx2", "-mfma", "-mf16c")
 V4 = (*V3, "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx512vnni")
-LEVELS: tuple[tuple[str, ...], ...] = ((), V3, V4)
-"""One build each for x86-64; the first runs everywhere, and tells which others can."""
+LEVELS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "x86_64": ((), V2, V3, V4),
+    "aarch64": ((), ("-march=armv8.2-a+dotprod",)),
+}
+"""The flags of the builds for each architecture, the later ones for newer processors. The first build runs on all of
+them, and tells which others can run. For any other architecture there is one build."""
 
 
 def platform_tag() -> str:
-    """Of the machine that is built for: not of many, since who compiles here does not know what others have."""
+    """The tag of this machine. No manylinux tag: whoever compiles here does not know what other machines have."""
     return next(tag for tag in platform_tags() if "manylinux" not in tag and "musllinux" not in tag)
 
 
-def compiled(root: Path) -> list[Path]:
-    """What was made, relative to `root`; `OSError` or `ValueError` where nothing could be."""
+def compile_builds(root: Path) -> list[Path]:
+    """Compile all builds and return their paths relative to `root`; `OSError` or `ValueError` if the first one fails.
+
+    Builds of before that are not replaced are deleted, since they may be of another source.
+    """
     compiler = shlex.split(os.environ.get("CC") or "cc")
     folder = root / SOURCE.parent
     old = set(folder.glob("_kernel_*.so"))
     flags = [*FLAGS, f"-DKAMMIL_SOURCE={crc32((root / SOURCE).read_bytes())}u"]
-    many = platform_tag().endswith("x86_64") and sys.platform != "win32"  # there GCC misaligns wide registers
-    made: list[Path] = []
+    machine = next((name for name in LEVELS if platform_tag().endswith(name)), "")
+    levels = LEVELS.get(machine, ((),)) if sys.platform != "win32" else ((),)  # there GCC misaligns wide registers
+    builds: list[Path] = []
     try:
-        _compile(root, compiler, flags, LEVELS if many else LEVELS[:1], made)
+        for level, level_flags in enumerate(levels):
+            path = SOURCE.with_name(f"_kernel_{level}.so")
+            if error := _compile(root, path, [*compiler, *flags, *level_flags]):
+                if level == 0:
+                    raise OSError(error)
+            else:
+                builds.append(path)
     finally:
-        for path in old - {root / path for path in made}:
-            path.unlink()  # of another source, maybe
-    return made
+        for path in old - {root / path for path in builds}:
+            path.unlink()
+    return builds
 
 
-def _compile(
-    root: Path, compiler: Sequence[str], flags: Sequence[str], levels: Sequence[Sequence[str]], made: list[Path]
-) -> None:
-    """Make a build for each level, and name those that could be made; `OSError` if the first could not."""
-    folder = root / SOURCE.parent
-    for level, more in enumerate(levels):
-        path = SOURCE.with_name(f"_kernel_{level}.so")
-        with tempfile.TemporaryDirectory(dir=folder) as made_in:
-            new = Path(made_in) / path.name
-            command = [*compiler, *flags, *more, str(root / SOURCE), "-o", str(new), "-lm"]
-            done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)  # no shell
-            if done.returncode == 0:
-                new.replace(root / path)  # whole, for a process that runs the one before
-                made.append(path)
-            elif level == 0:
-                raise OSError((done.stderr.strip().splitlines() or ["the C compiler failed"])[-1])
+def _compile(root: Path, path: Path, command: Sequence[str]) -> str | None:
+    """Compile one build and put it in place at once, since a process may be running the old one. Returns an error."""
+    with tempfile.TemporaryDirectory(dir=root / SOURCE.parent) as folder:
+        new = Path(folder) / path.name
+        command = [*command, str(root / SOURCE), "-o", str(new), "-lm"]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)  # no shell
+        if done.returncode != 0:
+            return (done.stderr.strip().splitlines() or ["the C compiler failed"])[-1]
+        new.replace(root / path)
+    return None
 
 
 class KernelHook(BuildHookInterface[Any]):
-    """Makes a wheel for one kind of machine where it holds compiled code, else one for all."""
+    """Makes a wheel for one kind of machine if there are builds, else one for all machines."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile, and name what was made."""
+        """Compile, and add the builds to the wheel."""
         del version
         try:
-            made = compiled(Path(self.root))
+            builds = compile_builds(Path(self.root))
         except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.app.display_warning(f"kernel.c was not compiled, so blends and GRUs will be slower: {error}")
             return
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform_tag()}"
-        build_data["artifacts"] += [str(path) for path in made]
+        build_data["artifacts"] += [str(path) for path in builds]

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
@@ -33,11 +32,7 @@ from kammil import model_folder
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import score_texts
 from kammil.engine import build as engine_build
-from kammil.engine import native
-from kammil.engine.onnx import gru_graph
-from kammil.engine.onnx.graph import GraphBuilder
-from kammil.engine.onnx.gru_graph import QuantisedGRU
-from kammil.engine.onnx.runtime import session
+from kammil.engine import native, reference
 from kammil.engine.weights import GRUWeights
 from kammil.language_model import select_rows
 from kammil.models.registry import Neural, family, load_model
@@ -73,7 +68,6 @@ def main() -> None:
             "processor": platform.processor() or platform.machine(),
             "cores_used": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "load_average": os.getloadavg()[0],
-            "onnxruntime": onnxruntime.__version__,
             "numpy": np.__version__,
             "torch": torch.__version__,
             "memory_gb_per_s": bandwidth,
@@ -233,13 +227,12 @@ def engines(hidden: int, size: int, bandwidth: float) -> dict[str, Any]:
         "numpy fp32": (4, lambda ids, h: numpy_step(layer, bias, ids, h)),
         "torch fp32": (4, torch_step(layer, bias, torch.float32)),
         "torch bf16": (2, torch_step(layer, bias, torch.bfloat16)),
-        "onnxruntime fp32": (4, onnx_step(layer, bias)),
-        "onnxruntime int8": (1, QuantisedGRU([layer], bias).step),
+        "numpy int8": (4, reference_step(layer)),
     }
     if code := engine_build.load_native():
         kernel = native.NativeEngine(code, [layer], bias, size)
-        rest = {batch: kernel.forgetful(batch) for batch in BATCHES}
-        steps["compiled int8"] = 1, lambda ids, h: kernel.read(ids[:, None], (h, *rest[len(ids)]), 1)
+        rest = {batch: kernel.initial_state(batch) for batch in BATCHES}
+        steps["compiled int8"] = 1, lambda ids, h: kernel.forward(ids[:, None], (h, *rest[len(ids)]), 1)
     table: dict[str, Any] = {}
     for batch in BATCHES:
         ids, h = generator.integers(0, size, batch), drawn(batch, hidden)
@@ -290,30 +283,10 @@ def torch_step(layer: GRUWeights, bias: Floats, kind: torch.dtype) -> Callable[[
     return step
 
 
-def onnx_step(layer: GRUWeights, bias: Floats) -> Callable[[NDArray[np.int64], Floats], object]:
-    """The same step in single precision on ONNX Runtime."""
-    g = GraphBuilder()
-    width, columns = layer.recurrent.shape[0], layer.output.shape[1]
-    both, third = g.whole(2 * width, width), g.whole(width, width)
-    x_gates, x_new = g.add_multi(2, "Split", "read", both, axis=-1)
-    product = g.add("Add", g.add("MatMul", "before", layer.recurrent), layer.bias)
-    h_gates, h_new = g.add_multi(2, "Split", product, both, axis=-1)
-    reset, update = g.add_multi(2, "Split", g.add("Sigmoid", g.add("Add", x_gates, h_gates)), third, axis=-1)
-    new = g.add("Tanh", g.add("Add", x_new, g.add("Mul", reset, h_new)))
-    g.add("Add", new, g.add("Mul", update, g.add("Sub", "before", new)), output="after")
-    g.add("Add", g.add("MatMul", "after", layer.output), bias, output="said")
-    number = np.float32
-    graph = g.write(
-        "step",
-        [("read", number, ["B", 3 * width]), ("before", number, ["B", width])],
-        [("after", number, ["B", width]), ("said", number, ["B", columns])],
-    )
-    opened = session(graph)
-
-    def step(ids: NDArray[np.int64], h: Floats) -> object:
-        return opened.run(None, {"read": layer.input[ids], "before": h})
-
-    return step
+def reference_step(layer: GRUWeights) -> Callable[[NDArray[np.int64], Floats], object]:
+    """The same step in whole numbers, which stand there as floats."""
+    gru = reference.QuantizedGRUs([layer])
+    return lambda ids, h: gru.forward(ids[:, None], h, 1)
 
 
 _RESIDENT = """
@@ -350,19 +323,31 @@ def process(*, portable: bool = False) -> dict[str, Any]:
     }
 
 
+class Product(reference.QuantizedProduct):
+    """The product in single precision."""
+
+    def __init__(self, weights: Sequence[Floats]) -> None:
+        """Keep the weights."""
+        self.matrices = np.stack(weights)
+
+    def __call__(self, x: Floats) -> Floats:
+        """(M, B, H) to (M, B, N)."""
+        return np.matmul(x, self.matrices)
+
+
 def bits(model: Completer) -> dict[str, float]:
     """Bits a character on lev30/validation, ends of texts excluded: as the model ships, and in single precision."""
     from kammil.data import sources
 
     texts = [model.normalise(text) for text in sources.texts("lev30/validation")]
     assert model.model is not None
-    description, rounded = model.model.description, gru_graph.quantized_matmul
+    description = model.model.description
     made = {"int8": model.language_model}
     if description.family == "blend":
-        gru_graph.quantized_matmul = lambda g, x, weights: g.add("MatMul", x, weights)
-        artifacts = model_folder.read(Path("levantine")).artifacts
+        artifacts, rounded = model_folder.read(Path("levantine")).artifacts, reference.QuantizedProduct
+        reference.QuantizedProduct = Product
         made["fp32"] = portable(lambda: load_model("blend", description.settings, artifacts))
-        gru_graph.quantized_matmul = rounded
+        reference.QuantizedProduct = rounded
     return {
         name: float(sum(t.bits[:-1].sum() for t in score_texts(runner, model.vocabulary, texts)) / sum(map(len, texts)))
         for name, runner in made.items()

@@ -52,12 +52,14 @@ contract test goes through all families; to the other rooms two families with on
 
 @pytest.fixture(scope="session")
 def folder_of(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Callable[[str], Path]:
-    """The model folder of a family, trained once on a part of the embedded corpus."""
+    """The model folder of a family, trained once on a part of the embedded corpus. `make mutate` keeps it."""
+    kept = os.environ.get("KAMMIL_TEST_MODELS")
 
     @cache
     def make(family: str) -> Path:
-        folder = tmp_path_factory.mktemp("models") / family
-        kammil.train(texts[:240], out=folder, model=cast(FamilyName, family), **TINY[family])
+        folder = (Path(kept) if kept else tmp_path_factory.mktemp("models")) / family
+        if not folder.exists():
+            kammil.train(texts[:240], out=folder, model=cast(FamilyName, family), **TINY[family])
         return folder
 
     return make

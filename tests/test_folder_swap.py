@@ -16,7 +16,7 @@ from kammil.errors import FolderError
 REPLACE = """
 import os, signal, sys
 from pathlib import Path
-from kammil import model_folder as folders, folder_swap as placing
+from kammil import files, model_folder as folders, folder_swap as placing
 sys.path.insert(0, {tests!r})
 
 def dies(*_, **__):
@@ -24,7 +24,7 @@ def dies(*_, **__):
 
 {fault}
 with folders.new(Path("model"), replace=True) as draft:
-    folders.put(draft / folders.MODEL, b'{{"format": 1, "family": "new"}}')
+    files.write_atomic(draft / folders.MODEL, b'{{"format": 1, "family": "new"}}')
 """
 """A program that replaces a model and is killed on the way."""
 

@@ -63,10 +63,10 @@ def test_as_many_as_fit_are_read_together() -> None:
     runner = Echo(100, 10)
     assert max_rows(runner, 64, 5) == 64
     assert max_rows(runner, 1 << 20, 5) == 4096
-    assert max_rows(runner, 4000, 5, each=100) == language_model.SAID // (100 * 100)
+    assert max_rows(runner, 4000, 5, each=100) == language_model.MAX_SCORES // (100 * 100)
     assert max_rows(Echo(10, 1 << 20), 64, 5) == 16
-    assert max_positions(7, language_model.SAID // 3) == 3
-    assert max_positions(7, language_model.SAID * 2) == 1
+    assert max_positions(7, language_model.MAX_SCORES // 3) == 3
+    assert max_positions(7, language_model.MAX_SCORES * 2) == 1
     assert max_positions(0, 5) == 1
     list(forward_in_pieces(runner, np.zeros((64, 200), np.int64)))
     assert runner.most == 4096 and runner.widest == 64

@@ -22,8 +22,8 @@ from kammil.training.train import train
 HOLD = """
 import sys, time
 from pathlib import Path
-from kammil.locks import held
-with held(Path(sys.argv[1])):
+from kammil.locks import run_lock
+with run_lock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(120)
 """

@@ -5,25 +5,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 import kammil
-from kammil import files, folder_swap
 from kammil import model_folder as folders
 from kammil.completion.scoring import score_texts
 from kammil.data.bloom import SeenTexts
@@ -93,7 +88,7 @@ FILES = [folders.MODEL, folders.VOCABULARY, folders.WEIGHTS, folders.SEEN, folde
 
 def files_of(folder: Path) -> list[str]:
     """Names of the files of this family."""
-    return [name for name in (*FILES, folders.STEP, folders.METRICS, folders.CARD) if (folder / name).exists()]
+    return [name for name in (*FILES, folders.METRICS, folders.CARD) if (folder / name).exists()]
 
 
 def test_arrays_come_back_however_they_lie_in_memory(tmp_path: Path) -> None:
@@ -110,7 +105,6 @@ def test_a_whole_folder_is_read(trained: Path) -> None:
     assert model.description.family == trained.name
     assert model.metrics["validation"]["texts"] > 0
     assert model.card.startswith(f"# {trained.name}")
-    assert (model.artifacts.step is None) == (trained.name in {"ngram", "blend"})
     assert sorted(path.name for path in trained.iterdir()) == sorted(files_of(trained))
 
 
@@ -137,8 +131,6 @@ def test_a_model_runs_without_what_is_only_told_of_it(copy: Path, name: str) -> 
 )
 def test_foreign_content_is_refused(bench: Path, content: bytes) -> None:
     for name in files_of(bench):
-        if name == folders.STEP and bench.name == "gru":
-            continue  # it is there for other engines
         if name != folders.CARD:
             with altered(bench, name, content):
                 refused(bench)
@@ -155,10 +147,7 @@ def test_a_truncated_file_is_refused(bench: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([name for name in files_of(bench) if name != folders.CARD]))
     whole = (bench / name).read_bytes()
     with altered(bench, name, whole[: data.draw(st.integers(0, len(whole) - 1))]):
-        if name == folders.STEP:  # a graph without its last bytes may still be a graph
-            works_or_is_refused(bench)
-        else:
-            refused(bench)
+        refused(bench)
 
 
 @given(st.data())
@@ -205,9 +194,9 @@ def change_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
         ("training", "long", "training"),
     ],
 )
-def test_wrong_descriptions_are_refused(copy: Path, key: str, value: object, match: str) -> None:
+def test_wrong_descriptions_are_refused(trained: Path, copy: Path, key: str, value: object, match: str) -> None:
     change_json(copy / folders.MODEL, lambda fields: fields.update({key: value}))
-    if key == "settings" and isinstance(value, dict) and (copy / folders.STEP).exists():
+    if key == "settings" and isinstance(value, dict) and trained.name in {"gru", "subwords"}:
         works_or_is_refused(copy)  # the settings of a network tell how it was made; running it needs none
     else:
         refused(copy, match=match)
@@ -218,8 +207,8 @@ def test_a_vocabulary_of_another_size_is_refused(copy: Path) -> None:
     refused(copy, match="vocabulary")
 
 
-def test_files_of_another_family_are_refused(copy: Path) -> None:
-    other = "gru" if (copy / folders.STEP).exists() is False else "ngram"
+def test_files_of_another_family_are_refused(trained: Path, copy: Path) -> None:
+    other = "gru" if trained.name in {"ngram", "blend"} else "ngram"
     change_json(copy / folders.MODEL, lambda fields: fields.update(family=other, settings={"order": 2}))
     refused(copy)
 
@@ -314,317 +303,7 @@ def test_what_is_no_folder_is_said(tmp_path: Path, name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-# ---- hostile graphs
-
-
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
-    """A folder with a graph."""
-    folder = tmp_path_factory.mktemp("network") / "words"  # a GRU by itself runs from its weights
-    kammil.train(texts[:60], out=folder, model="words", embedding=4, hidden=6, epochs=1, device="cpu")
-    return folder
-
-
-def graph_of(folder: Path) -> onnx.ModelProto:
-    return onnx.load_model_from_string((folder / folders.STEP).read_bytes())
-
-
-def refused_graph(folder: Path, graph: onnx.ModelProto, *, match: str = "step.onnx") -> None:
-    with altered(folder, folders.STEP, graph.SerializeToString()):
-        refused(folder, match=match)
-
-
-@pytest.mark.parametrize("place", ["secret.bin", "../here/secret.bin", "{}/secret.bin", "*/_ORT_MEM_ADDR_/*"])
-@pytest.mark.parametrize("inside", ["initializer", "attribute"])
-def test_a_graph_reads_no_file(
-    network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, inside: str
-) -> None:
-    here = tmp_path / "here"
-    here.mkdir()
-    monkeypatch.chdir(here)
-    graph = graph_of(network)
-    bias = next(value for value in graph.graph.initializer if value.name == "output_bias")
-    content = numpy_helper.to_array(bias).tobytes()
-    (here / "secret.bin").write_bytes(content)
-    bias.ClearField("raw_data")
-    bias.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", place.format(here)), ("length", str(len(content)))):
-        bias.external_data.add(key=key, value=value)
-    if inside == "attribute":
-        graph.graph.node.insert(0, helper.make_node("Constant", [], ["output_bias"], value=bias))
-        graph.graph.initializer.remove(bias)
-    refused_graph(network, graph, match="outside itself")
-
-
-def test_a_foreign_graph_is_refused(network: Path) -> None:
-    numbers = TensorProto.FLOAT
-    foreign = helper.make_model(
-        helper.make_graph(
-            [helper.make_node("Identity", ["x"], ["y"])],
-            "identity",
-            [helper.make_tensor_value_info("x", numbers, [1])],
-            [helper.make_tensor_value_info("y", numbers, [1])],
-        ),
-        opset_imports=[helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    refused_graph(network, foreign, match="not the graph of a Kammil model")
-
-
-def shapes_of(graph: onnx.ModelProto, name: str) -> Any:
-    """The dimensions of an input or output."""
-    for value in (*graph.graph.input, *graph.graph.output):
-        if value.name == name:
-            return value.type.tensor_type.shape.dim
-    raise AssertionError(name)
-
-
-def test_a_graph_of_another_vocabulary_is_refused(network: Path) -> None:
-    graph = graph_of(network)
-    for value in graph.graph.initializer:
-        if value.name in {"output", "output_bias"}:
-            array = numpy_helper.to_array(value)[..., :-1]
-            value.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(array), value.name))
-    shapes_of(graph, "log_probabilities")[2].dim_value -= 1
-    refused_graph(network, graph, match=r"\d+ units, \d+ outputs")
-
-
-@pytest.mark.parametrize(
-    ("name", "width"),
-    [*(("state_0", width) for width in ("H", 0, -1, 7, 1 << 40)), ("log_probabilities", 7), ("log_probabilities", 0)],
-)
-def test_a_graph_whose_sizes_do_not_fit_is_refused(network: Path, name: str, width: str | int) -> None:
-    graph = graph_of(network)
-    last = shapes_of(graph, name)[-1]
-    if isinstance(width, str):
-        last.dim_param = width
-    else:
-        last.dim_value = width
-    with altered(network, folders.STEP, graph.SerializeToString()), pytest.raises(FolderError) as caught:
-        kammil.load(network).complete("شو")
-    check_sentence(str(caught.value))
-
-
-def test_a_graph_that_gives_more_than_it_says_is_refused(network: Path) -> None:
-    graph = graph_of(network)
-    graph.graph.node[-1].output[0] = "half"
-    graph.graph.node.append(helper.make_node("Concat", ["half", "half"], ["log_probabilities"], axis=1))
-    with altered(network, folders.STEP, graph.SerializeToString()):
-        model = kammil.load(network)
-        with pytest.raises(FolderError, match="other shapes") as caught:
-            model.complete("شو")
-        check_sentence(str(caught.value))
-
-
-def test_a_graph_of_other_types_is_refused(network: Path) -> None:
-    graph = graph_of(network)
-    for value in graph.graph.input:
-        if value.name == "ids":
-            value.type.tensor_type.elem_type = TensorProto.INT32
-    refused_graph(network, graph)
-
-
-def test_a_graph_that_fails_while_running_says_so(network: Path) -> None:
-    graph = graph_of(network)
-    for value in graph.graph.initializer:
-        if value.name == "embedding":  # too few rows: reading a character points outside
-            value.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(value)[:4].copy(), "embedding"))
-    with altered(network, folders.STEP, graph.SerializeToString()):
-        model = kammil.load(network)
-        for call in (model.complete, model.score):
-            with pytest.raises(FolderError, match=r"step\.onnx cannot be run") as caught:
-                call("شو")
-            check_sentence(str(caught.value))
-
-
-@pytest.mark.parametrize("wrong", [b"\xff\xfe", b"\0" * 10])
-def test_a_refused_graph_prints_nothing(network: Path, capfd: pytest.CaptureFixture[str], wrong: bytes) -> None:
-    graph = (network / folders.STEP).read_bytes()
-    with altered(
-        network, folders.STEP, graph.replace(b"log_probabilities", wrong + b"log_probabilities"[len(wrong) :])
-    ):
-        refused(network)
-    captured = capfd.readouterr()
-    assert (captured.out, captured.err) == ("", "")
-
-
-# ---- writing
-
-
-def fill(folder: Path, mark: str = "new") -> None:
-    """Something that passes for a model folder."""
-    files.write_atomic(folder / folders.MODEL, json.dumps({"format": 1, "family": mark}).encode())
-
-
-def left_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
-
-
-def family_in(folder: Path) -> str:
-    return json.loads((folder / folders.MODEL).read_text("utf-8"))["family"]
-
-
-def test_a_folder_appears_when_it_is_whole(tmp_path: Path) -> None:
-    with folders.new(tmp_path / "a" / "model") as draft:
-        fill(draft)
-        assert not (tmp_path / "a" / "model").exists()
-    assert left_in(tmp_path / "a") == ["model"]
-    assert left_in(tmp_path / "a" / "model") == [folders.MODEL]
-    assert (tmp_path / "a" / "model").stat().st_mode & 0o777 == 0o755
-
-
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, FolderError, SystemExit])
-@pytest.mark.parametrize("replace", [False, True])
-def test_a_crash_leaves_what_was_there(tmp_path: Path, error: type[BaseException], replace: bool) -> None:
-    if replace:
-        with folders.new(tmp_path / "model") as draft:
-            fill(draft, "old")
-    with pytest.raises(error), folders.new(tmp_path / "model", replace=replace) as draft:
-        fill(draft)
-        raise error
-    assert left_in(tmp_path) == (["model"] if replace else [])
-    assert not replace or family_in(tmp_path / "model") == "old"
-
-
-def test_the_old_folder_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
-    with folders.new(tmp_path / "model") as draft:
-        fill(draft, "old")
-        files.write_atomic(draft / "extra", b"")
-    with folders.new(tmp_path / "model", replace=True) as draft:
-        fill(draft)
-        assert family_in(tmp_path / "model") == "old"
-    assert family_in(tmp_path / "model") == "new"
-    assert left_in(tmp_path) == ["model"]
-    assert left_in(tmp_path / "model") == [folders.MODEL]
-
-
-def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with folders.new(tmp_path / "model") as draft:
-        fill(draft, "old")
-    rename = Path.rename
-
-    def unable(one: Path, other: Path) -> bool:
-        return False
-
-    monkeypatch.setattr(folder_swap, "exchanged", unable)  # a system that cannot
-
-    def failing(path: Path, target: Path) -> Path:
-        if path.suffix == ".draft":
-            raise OSError(28, "No space left on device")
-        return rename(path, target)
-
-    with pytest.raises(FolderError, match="No space left"), folders.new(tmp_path / "model", replace=True) as draft:
-        fill(draft)
-        monkeypatch.setattr(Path, "rename", failing)
-    assert left_in(tmp_path) == ["model"]
-    assert family_in(tmp_path / "model") == "old"
-
-
-def test_a_model_is_not_overwritten_unless_asked(tmp_path: Path) -> None:
-    with folders.new(tmp_path / "model") as draft:
-        fill(draft, "old")
-    with pytest.raises(FolderError, match="--replace"), folders.new(tmp_path / "model"):
-        raise AssertionError("the block is not entered")
-    assert family_in(tmp_path / "model") == "old"
-
-
-@pytest.mark.parametrize("replace", [False, True])
-@pytest.mark.parametrize("kind", ["file", "folder", "foreign model.json", "broken model.json", "dangling link", "loop"])
-def test_what_is_no_model_is_never_overwritten(tmp_path: Path, kind: str, replace: bool) -> None:
-    path = tmp_path / "model"
-    match kind:
-        case "file":
-            path.write_text("mine")
-        case "dangling link":
-            path.symlink_to(tmp_path / "nowhere")
-        case "loop":
-            path.symlink_to(path)
-        case _:
-            path.mkdir()
-            (path / "notes.txt").write_text("mine")
-            if kind == "foreign model.json":
-                (path / folders.MODEL).write_text('{"layers": 3}')
-            if kind == "broken model.json":
-                (path / folders.MODEL).write_text('{"format": 1')
-    with pytest.raises(FolderError, match="no model folder") as caught, folders.new(path, replace=replace):
-        raise AssertionError("the block is not entered")
-    check_sentence(str(caught.value))
-    assert path.is_symlink() or (path if path.is_file() else path / "notes.txt").read_text() == "mine"
-
-
-def test_an_empty_folder_may_be_filled(tmp_path: Path) -> None:
-    (tmp_path / "model").mkdir()
-    with folders.new(tmp_path / "model") as draft:
-        fill(draft)
-    assert family_in(tmp_path / "model") == "new"
-
-
-@pytest.mark.parametrize("replace", [False, True])
-def test_what_appears_in_the_meantime_stays(tmp_path: Path, replace: bool) -> None:
-    path = tmp_path / "model"
-    with pytest.raises(FolderError, match="no model folder"), folders.new(path, replace=replace) as draft:
-        fill(draft)
-        path.mkdir()
-        (path / "notes.txt").write_text("mine")
-    assert left_in(tmp_path) == ["model"]
-    assert (path / "notes.txt").read_text() == "mine"
-
-
-def test_a_link_to_a_model_stays_a_link(tmp_path: Path) -> None:
-    with folders.new(tmp_path / "far" / "model") as draft:
-        fill(draft, "old")
-    (tmp_path / "link").symlink_to(tmp_path / "far" / "model")
-    with folders.new(tmp_path / "link", replace=True) as draft:
-        fill(draft)
-    assert (tmp_path / "link").is_symlink()
-    assert family_in(tmp_path / "far" / "model") == "new"
-    assert left_in(tmp_path / "far") == ["model"]
-
-
-@pytest.mark.parametrize("name", ["x" * 300, "\0", "\ud800", "file/model", "file/a/model"])
-def test_places_that_cannot_be_written(tmp_path: Path, name: str) -> None:
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(FolderError, match=r"cannot write|no model folder") as caught, folders.new(tmp_path / name):
-        raise AssertionError("the block is not entered")
-    assert "\n" not in str(caught.value)
-    assert left_in(tmp_path) == ["file"]
-
-
-def test_put_replaces_whole_files(tmp_path: Path) -> None:
-    files.write_atomic(tmp_path / "a", b"old")
-    files.write_atomic(tmp_path / "a", b"new")
-    assert (tmp_path / "a").read_bytes() == b"new"
-    assert left_in(tmp_path) == ["a"]
-    with pytest.raises(FolderError, match="cannot write"):
-        files.write_atomic(tmp_path / "missing" / "a", b"")
-
-
-FULL = """
-import resource, sys
-from pathlib import Path
-import kammil
-from kammil.data import readers as reading
-resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
-try:
-    kammil.train(reading.sample()[:60], out=Path(sys.argv[1]), model="ngram", replace=True)
-except kammil.KammilError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="file sizes cannot be limited there")
-@pytest.mark.parametrize("before", [False, True])
-def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, before: bool) -> None:
-    if before:
-        with folders.new(tmp_path / "model") as draft:
-            fill(draft, "old")
-    command = [sys.executable, "-W", "error", "-c", FULL, str(tmp_path / "model")]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "cannot write" in run.stdout
-    assert "File too large" in run.stdout
-    assert len(run.stdout.splitlines()) == 1
-    assert run.stderr == ""
-    assert left_in(tmp_path) == (["model"] if before else [])
-    assert not before or family_in(tmp_path / "model") == "old"
+def test_a_graph_of_an_earlier_version_is_not_opened(copy: Path) -> None:
+    expected = kammil.load(copy).complete("شو", seed=1)
+    (copy / "step.onnx").write_bytes(b"whatever")
+    assert kammil.load(copy).complete("شو", seed=1) == expected

@@ -1,7 +1,7 @@
 """The contract of every model family: one distribution over the next id, on two sides.
 
 The learning side is a `torch.nn.Module` with `forward(ids: (B, T)) -> logits (B, T, V)`, or, for a family that counts,
-a function from texts to counts. The running side is a `Runner`: no PyTorch, state in plain arrays. Both give, at
+a function from texts to counts. The running side is a `LanguageModel`: no PyTorch, state in plain arrays. Both give, at
 position t, the distribution of what follows ids[:, :t+1]; one test binds them for every family. A model never computes
 its loss, samples, prints, or picks an optimiser.
 
@@ -11,7 +11,7 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
@@ -25,7 +25,7 @@ LogProbabilities = NDArray[np.float32]
 State = tuple[NDArray[np.generic], ...]
 """What a runner remembers of the ids read so far; axis 0 of every array is the batch."""
 
-SAID, CARRIED = 1 << 22, 1 << 24
+MAX_SCORES, MAX_STATE_NUMBERS = 1 << 22, 1 << 24
 """Numbers at once at most: of what is said of all positions, and of the states of all rows. A small folder may have a
 vocabulary of hundreds of thousands, or states of megabytes; one position of one row is read of any."""
 _MAX_POSITIONS = 4096
@@ -44,8 +44,6 @@ class Artifacts:
 
     weights: Mapping[str, NDArray[np.generic]]
     """Named arrays, for `weights.safetensors`."""
-    step: bytes | None = None
-    """The exported network, for `step.onnx`; None for a family that runs on NumPy."""
 
 
 class LanguageModel(ABC):
@@ -151,13 +149,13 @@ class ExpertAttribution(ABC):
 
 def max_positions(most: int, size: int) -> int:
     """How many of `most` positions may be worked on together, where something of so many numbers is made of each."""
-    return max(1, min(most, _MAX_POSITIONS, SAID // max(1, size)))
+    return max(1, min(most, _MAX_POSITIONS, MAX_SCORES // max(1, size)))
 
 
 def max_rows(runner: LanguageModel, most: int, length: int, *, each: int = 1) -> int:
     """How many of `most` texts of so many ids may be stepped together, where a text may become `each` rows."""
     said = max_positions(most, each * runner.vocabulary_size)
-    return max(1, min(said, CARRIED // max(1, each * runner.state_size(length))))
+    return max(1, min(said, MAX_STATE_NUMBERS // max(1, each * runner.state_size(length))))
 
 
 def forward_in_pieces(runner: LanguageModel, ids: Ids) -> Iterator[tuple[slice, slice, LogProbabilities]]:
@@ -173,6 +171,27 @@ def forward_in_pieces(runner: LanguageModel, ids: Ids) -> Iterator[tuple[slice, 
             part = slice(begin, min(begin + piece, time))
             log_probabilities, state = runner.forward(ids[some, part], state)
             yield some, part, log_probabilities
+
+
+def read_in_pieces(
+    read: Callable[[Ids, State, int], tuple[LogProbabilities, State]],
+    ids: Ids,
+    state: State,
+    last: int | None,
+    piece: int,
+) -> tuple[LogProbabilities, State]:
+    """Read ids (B, T), `piece` of them at a time, which bounds the memory of a long read; as `LanguageModel.forward`.
+
+    `read`: reads (ids, state, last) at once.
+    """
+    time = ids.shape[1]
+    first = 0 if last is None else time - last
+    made: list[LogProbabilities] = []
+    for begin in range(0, time, piece):
+        part = ids[:, begin : begin + piece]
+        out, state = read(part, state, max(0, begin + part.shape[1] - max(begin, first)))
+        made.append(out)
+    return made[0] if len(made) == 1 else np.concatenate(made, axis=1), state
 
 
 def concat_states(states: Sequence[State]) -> State:

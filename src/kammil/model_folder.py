@@ -5,7 +5,6 @@
 | `model.json` | format number, family, settings, text rules, how it was trained |
 | `vocabulary.json` | the characters |
 | `weights.safetensors` | the arrays |
-| `step.onnx` | the running side, for families that have one |
 | `seen.safetensors` | which runs of letters stand in the training texts, as a Bloom filter |
 | `baselines.safetensors` | character counts and a short n-gram counter, to show beside every figure |
 | `metrics.json` | figures, and the training history |
@@ -42,7 +41,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 FORMAT = 1
 """Raised when a folder written by a newer Kammil could be misread by this one."""
 
-MODEL, VOCABULARY, WEIGHTS, STEP = "model.json", "vocabulary.json", "weights.safetensors", "step.onnx"
+MODEL, VOCABULARY, WEIGHTS = "model.json", "vocabulary.json", "weights.safetensors"
 SEEN, BASELINES = "seen.safetensors", "baselines.safetensors"
 METRICS, CARD = "metrics.json", "README.md"
 PRETRAINED = ("levantine",)
@@ -139,8 +138,6 @@ def write(
     put_arrays(folder / WEIGHTS, artifacts.weights)
     put_arrays(folder / SEEN, seen)
     put_arrays(folder / BASELINES, baselines)
-    if artifacts.step is not None:
-        write_atomic(folder / STEP, artifacts.step)
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
@@ -169,11 +166,10 @@ def read(folder: Path) -> ModelFiles:
     """Read and validate a folder; `FolderError` for anything that is not a whole model folder of a known format."""
     folder, description = _described(folder)
     vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY))
-    step = _bytes(folder, STEP) if (folder / STEP).exists() else None
     return ModelFiles(
         description,
         vocabulary,
-        Artifacts(_arrays(folder, WEIGHTS), step),
+        Artifacts(_arrays(folder, WEIGHTS)),
         _arrays(folder, SEEN),
         _arrays(folder, BASELINES),
         _json(folder, METRICS) if (folder / METRICS).exists() else {},

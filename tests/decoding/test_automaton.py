@@ -70,3 +70,9 @@ def test_a_model_of_the_forced_letters_alone() -> None:
     assert strings.allowed(np.zeros(1, np.int64), np.array([3])).tolist() == [[False, True, False]]
     assert strings.allowed(np.zeros(1, np.int64), np.array([4])).tolist() == [[False, True, True]]
     assert not StringAutomaton(["a"], [], ["", "a"]).allowed(np.zeros(1, np.int64), np.array([9])).any()
+
+
+def test_what_must_stand_apart_needs_a_character_between() -> None:
+    forbid, force = ["ba", "aab"], ["ab", "aa"]  # neither may follow the other, and "aab" holds both
+    assert StringAutomaton(forbid, force, ["", "a", "b", "c"]).missing(np.zeros(1, np.int64)).tolist() == [5]
+    assert StringAutomaton(forbid, force, ["", "a", "b"]).missing(np.zeros(1, np.int64))[0] > 1e9

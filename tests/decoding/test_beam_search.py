@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.decoding import DecodingOptions
-from kammil.errors import OptionError
+from kammil.decoding import Constraints, DecodingOptions
+from kammil.decoding.beam_search import _dealt, beam_search, beam_steps  # pyright: ignore[reportPrivateUsage]
+from kammil.decoding.constraints import ConstraintState
+from kammil.errors import FolderError, OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
-from kammil.vocabulary import EOS, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 LETTERS = "abc"
 
@@ -161,3 +164,67 @@ def test_a_penalty_counts_for_beams_too() -> None:
     model = tiny(["aaaaaaaa"] * 3 + ["aabb"])
     assert np.unique(list(model.complete("a", beams=4, length=4, min_length=4).text)).tolist() == ["a"]
     assert len(set(model.complete("a", beams=4, length=4, min_length=4, repetition_penalty=50).text)) > 1
+
+
+NEVER = (PAD, UNK, BOS)
+LETTER = dict(zip(LETTERS, range(SPECIALS, SPECIALS + len(LETTERS)), strict=True))
+
+
+def scored(*beams: dict[str, float]) -> NDArray[np.float64]:
+    """Scores (B, V) of some letters of each beam."""
+    scores = np.full((len(beams), SPECIALS + len(LETTERS)), -np.inf)
+    for row, beam in zip(scores, beams, strict=True):
+        for letter, score in beam.items():
+            row[LETTER[letter]] = score
+    return scores
+
+
+def dealt(guide: Constraints, memory: ConstraintState, scores: NDArray[np.float64]) -> list[tuple[int, str, bool]]:
+    """Beam, letter, and whether a forced string is missing then, in the order of the search."""
+    parents, ids, due = _dealt(scores, memory, guide)
+    return [(int(p), LETTERS[id - SPECIALS], bool(d)) for p, id, d in zip(parents, ids, due, strict=True)]
+
+
+def test_extensions_are_gone_through_by_their_scores() -> None:
+    guide = Constraints(DecodingOptions(), CharacterVocabulary(LETTERS), NEVER, None)
+    scores = scored({"c": -2.0, "b": -1.0}, {"b": -1.0, "a": -1.0})
+    order = [(0, "b", False), (1, "a", False), (1, "b", False), (0, "c", False)]  # of equals, the better beam
+    assert dealt(guide, guide.initial_state(2), scores) == order
+
+
+def test_beams_are_dealt_to_those_that_are_as_far_with_what_is_forced() -> None:
+    guide = Constraints(DecodingOptions(force=("ab",)), CharacterVocabulary(LETTERS), NEVER, None)
+    first = np.array([LETTER["c"], LETTER["a"]])
+    memory = guide.after(guide.initial_state(1), np.zeros(2, np.int64), first)  # "c" and "a"
+    scores = scored({"a": -1.0, "b": -2.0, "c": -3.0}, {"a": -1.5, "b": -9.0, "c": -2.5})
+    assert dealt(guide, memory, scores) == [
+        (0, "a", True),  # the best of those that miss one character
+        (0, "b", True),  # of those that miss two
+        (1, "b", False),  # of those that miss none
+        (1, "a", True),  # then all second best
+        (1, "c", True),
+        (0, "c", True),
+    ]
+
+
+def test_a_search_that_is_stopped_knows_the_best_so_far() -> None:
+    """Finished texts and those under way, by what each decision cost in the mean."""
+    model = tiny(["abcab", "acb", "bca", "a"])
+    options = DecodingOptions(beams=64, length=5)
+    guide = Constraints(options, model.vocabulary, NEVER, None)
+    said, state = model.language_model.step(np.array([BOS]), model.language_model.initial_state(1))
+    steps = beam_steps(model.language_model, guide, said, state, 9)
+    for length in (1, 2):
+        expected = all_texts(model, "", {"length": length})
+        best = next(steps)()
+        costs = [hypothesis.mean_bits for hypothesis in best]
+        assert costs == pytest.approx(sorted(-bits for bits in expected.values())[: len(costs)], abs=1e-4)
+        assert len(best) == min(9, len(expected)) == len({hypothesis.text for hypothesis in best})
+
+
+def test_a_ruined_model_is_said() -> None:
+    model = tiny(["ab"])
+    guide = Constraints(DecodingOptions(beams=2), model.vocabulary, NEVER, None)
+    nothing = np.full((1, model.vocabulary.size), np.nan, np.float32)
+    with pytest.raises(FolderError, match="the model gives no probabilities; copy the model folder again"):
+        beam_search(model.language_model, guide, nothing, model.language_model.initial_state(1), 1)

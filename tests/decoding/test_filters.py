@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,6 +48,43 @@ def test_every_filter_leaves_distributions_and_their_order(
             finite = np.isfinite(new)
             order = np.argsort(old[finite], kind="stable")
             assert (np.diff(new[finite][order]) >= -1e-9).all()
+
+
+@given(st.lists(st.lists(st.floats(-20, 0), min_size=3, max_size=3), min_size=1, max_size=3), st.data())
+def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataObject) -> None:
+    rows: LogWeights = decoding.log_softmax(np.array(logits))
+    counts = np.array([[data.draw(st.integers(0, 3)) for _ in row] for row in logits])
+    options = data.draw(
+        st.builds(
+            DecodingOptions,
+            repetition_penalty=st.sampled_from([1.0, 1.2, 0.5]),
+            presence_penalty=st.floats(-2, 2),
+            frequency_penalty=st.floats(-2, 2),
+        )
+    )
+    after = decoding.apply_penalties(rows, counts, options)
+    for row, count, new in zip(rows, counts, after, strict=True):
+        weights = [
+            math.exp(
+                logit * (options.repetition_penalty if c else 1)
+                - options.presence_penalty * bool(c)
+                - options.frequency_penalty * int(c)
+            )
+            for logit, c in zip(row.tolist(), count.tolist(), strict=True)
+        ]
+        assert np.exp(new) == pytest.approx([w / sum(weights) for w in weights], abs=1e-9)
+
+
+@given(distributions(), st.floats(0.1, 3))
+def test_temperature_is_a_power_of_probabilities(rows: LogWeights, t: float) -> None:
+    powers = np.exp(rows) ** (1 / t)
+    expected = powers / powers.sum(axis=-1, keepdims=True)
+    assert np.exp(decoding.log_softmax(temperature(t)(rows))) == pytest.approx(expected)
+
+
+def test_the_smallest_temperature_leaves_the_best_alone() -> None:
+    rows = np.log(np.array([[0.25, 0.5, 0.25], [0.4, 0.3, 0.3]]))
+    assert kept(temperature(5e-324)(rows)) == [{1}, {0}]
 
 
 @given(distributions(), st.integers(1, 15))
@@ -98,26 +136,6 @@ def test_typical_p_drops_a_favourite() -> None:
 
 
 @given(distributions())
-def test_greedy_takes_the_first_of_the_best(rows: LogWeights) -> None:
-    assert decoding.greedy(rows).tolist() == [row.tolist().index(max(row)) for row in rows]
-
-
-def test_sampling_follows_the_distribution() -> None:
-    rows = np.array([[np.log(0.5), -np.inf, np.log(0.2), np.log(0.3)]])
-    chances = np.random.default_rng(1).random(20_000)
-    drawn = np.bincount(decoding.sample(rows.repeat(20_000, axis=0), chances), minlength=4) / 20_000
-    # Three standard deviations of a share of 0.5 in 20,000 draws are 0.011.
-    assert drawn == pytest.approx([0.5, 0, 0.2, 0.3], abs=0.011)
-
-
-@given(distributions(), st.integers(0, 2**32))
-def test_a_row_is_drawn_alike_in_any_batch(rows: LogWeights, seed: int) -> None:
-    chances = np.random.default_rng(seed).random(len(rows))
-    alone = [decoding.sample(rows[i : i + 1], chances[i : i + 1])[0] for i in range(len(rows))]
-    assert decoding.sample(rows, chances).tolist() == alone
-
-
-@given(distributions())
 def test_forbidden_ids_are_never_left(rows: LogWeights) -> None:
     after = decoding.forbid([0], rows.shape[1])(rows)
     assert (after[:, 0] == -np.inf).all()
@@ -145,6 +163,23 @@ def test_of_equals_the_lower_ids_stay(apply: Filter, wanted: int) -> None:
     assert np.array_equal(apply(rows)[:, :wanted], rows[:, :wanted])
 
 
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.55, 0.8])
+def test_of_equals_among_others_the_lower_ids_stay(share: float) -> None:
+    """Three levels of 67 ids each, mixed: a sort that is not stable would mix them otherwise."""
+    row = decoding.log_softmax(np.random.default_rng(1).permuted(np.repeat([[0.0, 1.0, 2.0]], 67)[None]))[0]
+    p = np.exp(row)
+    away = np.abs(-row + (p * row).sum())
+    levels = np.round(away, 9)  # rounding parts no equals
+    for apply, order in (
+        (top_k(int(share * len(row))), np.lexsort((np.arange(len(row)), -row))),
+        (top_p(share), np.lexsort((np.arange(len(row)), -row))),
+        (typical_p(share), np.lexsort((np.arange(len(row)), levels))),
+    ):
+        ids = kept(apply(row[None]))[0]
+        assert ids == set(order[: len(ids)].tolist())
+        assert len(ids) < len(row)
+
+
 def test_what_cannot_come_is_never_typical() -> None:
     rows = np.log(np.array([[0.5, 0.5, 1e-300, 1e-300]]))
     rows[0, 3] = -np.inf
@@ -158,5 +193,48 @@ def test_what_has_the_share_of_the_best_exactly_stays() -> None:
     assert kept(min_p(0.0)(rows)) == [{0, 1, 2}]
 
 
-def test_temperature_zero_needs_no_filter() -> None:
+def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
+    rows = np.array([[0.0, np.log(3)], [-2000.0, -2000.0], [9000.0, -np.inf]])
+    assert np.exp(decoding.log_softmax(rows)) == pytest.approx(np.array([[0.25, 0.75], [0.5, 0.5], [1, 0]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "apply"),
+    [
+        ("temperature", 0.5, temperature(0.5)),
+        ("top_k", 2, top_k(2)),
+        ("top_p", 0.6, top_p(0.6)),
+        ("min_p", 0.3, min_p(0.3)),
+        ("typical_p", 0.4, typical_p(0.4)),
+    ],
+)
+def test_an_option_is_its_filter(name: str, value: Any, apply: Filter) -> None:
+    rows = np.log(np.array([[0.4, 0.3, 0.2, 0.1]]))
+    options: dict[str, Any] = {"temperature": 1, name: value}
+    [made] = decoding.filters(DecodingOptions.of(**options))
+    assert np.array_equal(made(rows), apply(rows))
+    assert not np.array_equal(made(rows), rows)
+
+
+def test_filters_follow_each_other_in_their_order() -> None:
+    """Heat makes even what top-p would have cut; of what top-k left, the nucleus is smaller."""
+    rows = np.log(np.array([[0.5, 0.2, 0.15, 0.1, 0.05]]))
+    options = DecodingOptions(temperature=2, top_k=4, top_p=0.6, min_p=0.6, typical_p=0.6)
+    expected = rows
+    for apply in (
+        temperature(2),
+        top_k(4),
+        top_p(0.6),
+        min_p(0.6),
+        typical_p(0.6),
+    ):
+        expected = apply(expected)
+    made = rows
+    for apply in decoding.filters(options):
+        made = apply(made)
+    assert np.array_equal(made, expected)
+
+
+def test_options_that_change_nothing_need_no_filter() -> None:
+    assert decoding.filters(DecodingOptions(temperature=1)) == []
     assert decoding.filters(DecodingOptions(temperature=0, top_k=3, top_p=0.5)) == []

@@ -7,8 +7,9 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from kammil.data.bloom import RUN
 from kammil.decoding import PRESETS, DecodingOptions
-from kammil.decoding.options import Options
+from kammil.decoding.options import MAX_BEAMS, MAX_FORCED, MAX_LENGTH, MAX_PATTERNS, Options
 from kammil.errors import OptionError
 
 
@@ -46,6 +47,59 @@ def test_options_out_of_range_get_one_sentence(options: dict[str, Any], name: st
     with pytest.raises(OptionError, match=rf"{name}.* is .*, but .*\.") as caught:
         DecodingOptions.of(**options)
     assert "\n" not in str(caught.value)
+    assert caught.value.option is not None and name.startswith(caught.value.option)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"length": 0},
+        {"length": MAX_LENGTH, "min_length": MAX_LENGTH},
+        {"length": 3, "min_length": 3},
+        {"temperature": 0},
+        {"top_k": 1},
+        {"top_p": 1, "typical_p": 1, "min_p": 1},
+        {"top_p": 1e-9, "typical_p": 1e-9, "min_p": 0},
+        {"repetition_penalty": 100, "presence_penalty": 2, "frequency_penalty": 2},
+        {"repetition_penalty": 1e-9, "presence_penalty": -2, "frequency_penalty": -2},
+        {"force": ["a"] * MAX_FORCED},
+        {"forbid": ["a" * (MAX_PATTERNS - 1)], "force": ["b"]},
+        {"no_copy": RUN},
+        {"no_copy": MAX_LENGTH},
+        {"beams": MAX_BEAMS},
+        {"best_of": MAX_BEAMS},
+        {"beams": 1, "best_of": 2},
+        {"beams": 2, "best_of": 1},
+        {"seed": 2**64 - 1},
+    ],
+)
+def test_the_bounds_themselves_are_allowed(options: dict[str, Any]) -> None:
+    DecodingOptions.of(**options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"length": MAX_LENGTH + 1},
+            f"length is {MAX_LENGTH + 1}, but it must be a whole number from 0 to ",
+        ),
+        ({"no_copy": MAX_LENGTH + 1}, f"no_copy is {MAX_LENGTH + 1}, but "),
+        ({"seed": 2**64}, f"seed is {2**64}, but it must be a whole number from 0 to {2**64 - 1}."),
+        (
+            {"forbid": ["a" * MAX_PATTERNS], "force": ["b"]},
+            f"forbid and force hold more than {MAX_PATTERNS} characters; ",
+        ),
+        ({"length": 3, "min_length": 4}, "min_length is 4, but length is 3; it must not be more."),
+        ({"beams": 2, "best_of": 2}, "best_of is 2, but beams draw nothing to choose from; leave one of them out."),
+        ({"top_l": 3}, "there is no option 'top_l'; did you mean 'top_p'?"),
+        ({"xyz": 3}, "there is no option 'xyz'; there are: length, min_length, temperature, "),
+    ],
+)
+def test_what_contradicts_itself_is_said(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        DecodingOptions.of(**options)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -59,8 +113,11 @@ def test_a_preset_is_a_set_of_options_that_others_change(name: str) -> None:
 
 
 def test_no_preset_of_that_name() -> None:
-    with pytest.raises(OptionError, match="preset is 'best', but it must be one of: predictive, creative, exact"):
+    with pytest.raises(
+        OptionError, match="preset is 'best', but it must be one of: predictive, creative, exact"
+    ) as caught:
         DecodingOptions.of(preset="best")
+    assert caught.value.option == "preset"
 
 
 def test_the_type_for_checkers_agrees_with_the_model() -> None:

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil import decoding
 from kammil.completion.completer import Completer
-from kammil.decoding import Constraints, DecodingOptions, Hypothesis, LogWeights, SequenceGroup, decode_step
+from kammil.decoding import Constraints, DecodingOptions, Hypothesis, SequenceGroup, decode_step
 from kammil.decoding.filters import FILTERS, Filter, filters
 from kammil.decoding.options import Options
 from kammil.errors import FolderError, OptionError
@@ -158,31 +157,6 @@ def test_the_best_of_many_is_the_most_probable(tiny: Completer, n: int, best_of:
         one.text for one in tiny.samples("a", n, best_of=best_of, temperature=1, length=4, seed=seed)
     ]
     assert "".join(tiny.stream("a", best_of=best_of, temperature=1, length=4, seed=seed)) == made[0].text
-
-
-@given(st.lists(st.lists(st.floats(-20, 0), min_size=3, max_size=3), min_size=1, max_size=3), st.data())
-def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataObject) -> None:
-    rows: LogWeights = decoding.log_softmax(np.array(logits))
-    counts = np.array([[data.draw(st.integers(0, 3)) for _ in row] for row in logits])
-    options = data.draw(
-        st.builds(
-            DecodingOptions,
-            repetition_penalty=st.sampled_from([1.0, 1.2, 0.5]),
-            presence_penalty=st.floats(-2, 2),
-            frequency_penalty=st.floats(-2, 2),
-        )
-    )
-    after = decoding.apply_penalties(rows, counts, options)
-    for row, count, new in zip(rows, counts, after, strict=True):
-        weights = [
-            math.exp(
-                logit * (options.repetition_penalty if c else 1)
-                - options.presence_penalty * bool(c)
-                - options.frequency_penalty * int(c)
-            )
-            for logit, c in zip(row.tolist(), count.tolist(), strict=True)
-        ]
-        assert np.exp(new) == pytest.approx([w / sum(weights) for w in weights], abs=1e-9)
 
 
 def test_what_is_refused_wins_over_what_is_asked_for(tiny: Completer) -> None:

@@ -1,4 +1,4 @@
-"""The compiled engine says what the portable one says, in every build; and what it draws is what it steps to."""
+"""The native engine computes what the reference engine does, in every build, and samples what its steps lead to."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.engine import build as engine_build
+from kammil.engine.layout import COLUMN_BLOCK, INPUT_GROUP, QuantizedMatrix
+from kammil.engine.quantization import WEIGHT_MAX
 from kammil.engine.weights import STATE_MAX
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.models.blend import model as blend_model
@@ -80,8 +82,8 @@ def made(number: int, arrays: dict[str, np.ndarray], code: ctypes.CDLL | None) -
 def codes() -> list[ctypes.CDLL]:
     """All that this machine can run."""
     assert LIBRARY is not None
-    paths = [engine_build.build(level) for level in range(LIBRARY.kammil_level() + 1)]
-    return [engine_build.opened(path) for path in paths if path.is_file()]
+    paths = [engine_build.build_path(level) for level in range(LIBRARY.kammil_best_level() + 1)]
+    return [engine_build.open_build(path) for path in paths if path.is_file()]
 
 
 def tied(hidden: NDArray[np.generic]) -> bool:
@@ -134,6 +136,27 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
 
 
 BUILDS = pytest.mark.parametrize("code", codes() if LIBRARY else [])
+
+
+@BUILDS
+@pytest.mark.parametrize(("inputs", "outputs"), [(4, 64), (72, 128), (1024, 64)])
+@pytest.mark.parametrize("extreme", [True, False])
+def test_products_are_exact(inputs: int, outputs: int, extreme: bool, code: ctypes.CDLL) -> None:
+    """Up to the largest sums, in every number of rows that are multiplied together."""
+    rng = np.random.default_rng(inputs)
+    weights = rng.integers(-WEIGHT_MAX, WEIGHT_MAX + 1, (outputs, inputs), np.int8)
+    x_q = rng.integers(1, 256, (4, inputs), np.uint8)
+    if extreme:
+        weights[:] = np.where(np.arange(outputs) % 2, WEIGHT_MAX, -WEIGHT_MAX)[:, None]
+        x_q[:] = np.array([1, 128, 254, 255])[:, None]
+    blocks = outputs // COLUMN_BLOCK, COLUMN_BLOCK, inputs // INPUT_GROUP, INPUT_GROUP
+    stored = np.ascontiguousarray(weights.reshape(blocks).swapaxes(1, 2))
+    zero_offsets = 128 * weights.sum(axis=1, dtype=np.int32)
+    matrix = QuantizedMatrix(stored.ctypes.data, 0, zero_offsets.ctypes.data, inputs, outputs)
+    for n in range(1, 5):
+        sums = np.full((n, outputs), -1, np.int32)
+        code.kammil_matmul(ctypes.addressof(matrix), x_q.ctypes.data, n, sums.ctypes.data)
+        assert (sums == x_q[:n].astype(np.int64) @ weights.T.astype(np.int64)).all()
 
 
 @BUILDS
@@ -190,7 +213,7 @@ def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int, learnt: i
 
 @BUILDS
 def test_threads_do_not_disturb_each_other(code: ctypes.CDLL) -> None:
-    """Of a model's room for what is in between, one call has the use at a time; the others take their own."""
+    """One call at a time uses the scratch memory that a model keeps; the others allocate their own."""
     runner = opened(0, code)
     ids = np.random.default_rng(3).integers(0, VOCABULARY.size, (8, 3, 60))
 
@@ -224,7 +247,7 @@ class Between:
             self.act()
             return real(*given)
 
-        return call if name in ("kammil_read", "kammil_draw") else real
+        return call if name in ("kammil_forward", "kammil_sample") else real
 
 
 @BUILDS
@@ -283,7 +306,7 @@ def test_what_is_asked_for_must_be_there() -> None:
     _, state = runner.forward(np.array([[5, 6]]), runner.initial_state(1))
     for last in (-1, 2):
         with pytest.raises(ValueError, match="last is"):
-            runner._engine.read(np.array([[5]]), state, last)  # pyright: ignore[reportPrivateUsage]
+            runner._engine.forward(np.array([[5]]), state, last)  # pyright: ignore[reportPrivateUsage]
     with pytest.raises(ValueError, match="refused has the shape"):
         runner.sample(state, np.ones(2), temperature=1, refused=np.zeros(3))
     single: NDArray[Any] = np.full(3, 0.3, np.float32)

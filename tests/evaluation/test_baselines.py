@@ -119,3 +119,12 @@ def test_the_uniform_row_pays_the_same_for_each_character(vocabulary: CharacterV
     bits = baselines.uniform(vocabulary, "ab?")
     even = baselines.uniform_bits(vocabulary.size)
     assert bits.tolist() == pytest.approx([even, even, even + vocabulary.unknown_bits, even])
+
+
+@pytest.mark.parametrize(
+    "counts", [np.zeros(EOS, np.int64), np.zeros((2, 9), np.int64), np.zeros(9), np.array([0, 0, 0, 5, -1, 3])]
+)
+def test_what_are_no_counts_of_ids_is_refused(counts: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="not whole numbers, one for each id"):
+        baselines.UnigramModel(counts)
+    assert baselines.UnigramModel(np.zeros(EOS + 1, np.int64)).vocabulary_size == EOS + 1

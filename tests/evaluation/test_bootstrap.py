@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.evaluation.bootstrap import MIN_TEXTS, Interval, Statistic, estimates, quotient, ratio, ratios
+from kammil.evaluation.bootstrap import (
+    MIN_TEXTS,
+    Array,
+    BootstrapEstimate,
+    Interval,
+    Statistic,
+    estimates,
+    quotient,
+    ratio,
+    ratios,
+)
 
 PAIRS = st.lists(st.tuples(st.floats(0, 1000), st.floats(1, 1000)), min_size=MIN_TEXTS, max_size=60)
 
@@ -115,6 +127,8 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
 
 def test_many_texts_are_drawn_in_parts_like_few() -> None:
     above, below = texts(5000, seed=2)
+    (made,) = estimates([Statistic(np.stack([above, below], axis=1), quotient)])
+    assert made.resampled.shape == (2000,)
     figure = ratio(above, below)
     assert figure is not None
     spread = np.sqrt(((above - figure.value * below) ** 2).sum()) / below.sum()  # of a ratio, to first order
@@ -162,3 +176,32 @@ def test_any_function_of_sums_has_an_interval() -> None:
     total = columns.sum(axis=0)
     assert made.value == pytest.approx(total[0] * total[1] - total[2])
     assert made.resampled.shape == (2000,)
+
+
+def test_an_interval_leaves_out_a_fortieth_on_either_side() -> None:
+    resampled = np.append(np.random.default_rng(1).permutation(1001) / 1000, np.nan)  # one without a value
+    made = BootstrapEstimate(0.5, resampled, MIN_TEXTS).figure()
+    assert made is not None
+    assert (made.value, made.low, made.high) == pytest.approx((0.5, 0.025, 0.975))
+    assert BootstrapEstimate(math.nan, resampled, MIN_TEXTS).figure() is None
+
+
+def test_a_quotient_of_nothing_is_none() -> None:
+    assert quotient(np.array([[1.0, 0.5], [3.0, 4.0], [1.0, 0.0]])) == pytest.approx([2, 0.75, np.nan], nan_ok=True)
+    assert estimates([]) == [] and ratios([]) == []
+    (nothing,) = estimates([Statistic(np.zeros((0, 2)), quotient)])
+    assert np.isnan(nothing.value) and np.isnan(nothing.resampled).all()
+
+
+def test_statistics_of_several_widths_keep_their_columns() -> None:
+    generator = np.random.default_rng(2)
+    one, two, three = (generator.random((20, k)) for k in (1, 2, 3))
+
+    def weighted(sums: Array) -> Array:
+        return sums @ np.arange(1.0, sums.shape[1] + 1)
+
+    together = estimates([Statistic(columns, weighted) for columns in (two, one, three)])
+    for made, columns in zip(together, (two, one, three), strict=True):
+        (alone,) = estimates([Statistic(columns, weighted)])
+        assert made.value == pytest.approx(float(weighted(columns.sum(axis=0, keepdims=True))[0]))
+        assert made.resampled == pytest.approx(alone.resampled)  # the same texts, whatever stands beside them

@@ -14,20 +14,23 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
 from numpy.typing import NDArray
 
 import kammil
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
-from kammil.engine.onnx.protobuf import metadata
-from kammil.engine.onnx.runtime import OnnxModel
 from kammil.engine.quantization import unpack
-from kammil.errors import FolderError, KammilError, OptionError
+from kammil.errors import FolderError, KammilError, MissingExtraError, OptionError
+from kammil.exporting import graphs
 from kammil.exporting.example import EXAMPLE
 from kammil.exporting.onnx import WHOLE
 from kammil.language_model import ExpertAttribution
+from kammil.models.gru import network as gru_network
+from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.models.registry import RUNNERS
 from kammil.text import TextRules
+from kammil.vocabulary import CharacterVocabulary
 
 FolderOf = Callable[[str], Path]
 PROMPTS = ["شو رأيك", "شو حلو ", "كيفك اليوم يا 🦊 ", ""]
@@ -67,18 +70,23 @@ def test_the_file_says_what_the_folder_says(folder_of: FolderOf, tmp_path: Path,
     about: dict[str, Any] = {
         p.key: p.value if p.key == "family" else json.loads(p.value) for p in content.metadata_props
     }
-    stored = folders.read(folder_of(family))
-    model = Completer(OnnxModel(stored.artifacts.step or b""), stored.vocabulary, TextRules(), stored)
+    model = kammil.load(folder_of(family))
     assert about["family"] == family and about["rules"] == TextRules().to_dict()
     assert [model.vocabulary.piece(id) for id in range(model.vocabulary.size)] == about["vocabulary"]
 
     specials: dict[str, int] = about["specials"]
     table: dict[str, int] = {c: id for id, c in enumerate(about["vocabulary"]) if c}
     read = [specials["bos"], *(table.get(c, specials["unk"]) for c in "شو رأيك نطلع بكرا؟ 🦊")]
-    expected, _ = model.language_model.forward(np.array([read]), model.language_model.initial_state(1))
+    runner = (
+        SinglePrecisionGRU(folders.read(folder_of(family)).artifacts.weights)
+        if family == "gru"
+        else model.language_model
+    )
+    expected, _ = runner.forward(np.array([read]), runner.initial_state(1))
     assert step_by_step(made.file, read) == pytest.approx(expected[0], abs=1e-5)
+    plain = Completer(runner, model.vocabulary, model.rules)
     for prompt in PROMPTS:
-        assert runs(made.example, prompt) == prompt + model.complete(prompt, temperature=0).text
+        assert runs(made.example, prompt) == prompt + plain.complete(prompt, temperature=0).text
 
 
 def test_the_networks_of_a_blend_are_what_their_weights_say(folder_of: FolderOf, tmp_path: Path) -> None:
@@ -100,7 +108,7 @@ def test_the_networks_of_a_blend_are_what_their_weights_say(folder_of: FolderOf,
     )  # (1, T, 1 + K, V)
     scores = added[0, :, 0].astype(np.float64)
     assert step_by_step(made.file, read) == pytest.approx(normalised(scores), abs=0.1)
-    greedy = Completer(OnnxModel(made.file.read_bytes()), model.vocabulary, model.rules)
+    greedy = Completer(SinglePrecisionGRU(weights), model.vocabulary, model.rules)
     for prompt in PROMPTS:
         assert runs(made.example, prompt) == prompt + greedy.complete(prompt, temperature=0).text
 
@@ -147,16 +155,41 @@ def test_every_wrong_request_is_one_sentence(folder_of: FolderOf, tmp_path: Path
     assert kammil.export(folder_of("gru"), out=tmp_path / "model.onnx", replace=True).file.exists()
 
 
-def test_a_foreign_graph_is_not_passed_on(folder_of: FolderOf, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
-    shutil.copytree(folder_of("gru"), folder)
-    step = (folder / "step.onnx").read_bytes()
-    (folder / "step.onnx").write_bytes(step + metadata({"vocabulary": "[]", "more": ""}))
-    with pytest.raises(FolderError, match="metadata of its own"):
+@pytest.mark.parametrize("prefixes", [[""], ["", "others.0.", "others.1."]])
+def test_members_are_averaged(prefixes: list[str]) -> None:
+    torch.manual_seed(0)
+    members = [
+        gru_network.build(20, gru_network.GRUSettings(embedding=4, hidden=hidden, dropout=0)) for hidden in (5, 6, 7)
+    ]
+    used = dict(zip(prefixes, members, strict=False))
+    weights = {p + name: value.detach().numpy() for p, m in used.items() for name, value in m.state_dict().items()}
+    ids = np.array([[2, 7, 8, 19], [2, 1, 4, 5]])
+    with torch.no_grad():
+        scores = torch.stack([member(torch.from_numpy(ids)) for member in used.values()]).mean(0)
+    session = onnxruntime.InferenceSession(graphs.gru("several", weights, prefixes).SerializeToString())
+    state = {f"state_{i}": np.zeros((2, 5 + i), np.float32) for i in range(len(prefixes))}
+    said = session.run(["log_probabilities"], {"ids": ids, "last": np.array([3]), **state})[0]
+    assert np.asarray(said) == pytest.approx(scores.log_softmax(-1).numpy()[:, -3:], abs=1e-5)
+
+
+def test_a_folder_of_two_models_is_not_passed_on(folder_of: FolderOf, tmp_path: Path) -> None:
+    folder = shutil.copytree(folder_of("gru"), tmp_path / "model")
+    other = CharacterVocabulary("abc")
+    (folder / "vocabulary.json").write_text(other.to_json(), "utf-8")
+    with pytest.raises(FolderError, match="are of two models"):
         kammil.export(folder, out=tmp_path / "model.onnx")
-    (folder / "step.onnx").unlink()
-    with pytest.raises(FolderError, match=r"step.onnx is missing"):
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(FolderError, match=r"weights.safetensors cannot be read"):
         kammil.export(folder, out=tmp_path / "model.onnx")
+
+
+def test_without_onnx_it_is_said_what_to_install(
+    folder_of: FolderOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtraError, match=r"needs onnx; run: pip install 'kammil\[train\]'$"):
+        kammil.export(folder_of("gru"), out=tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_page_shows_the_program_that_is_written() -> None:

@@ -14,6 +14,7 @@ import torch
 import kammil
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import score_texts
+from kammil.errors import FolderError
 from kammil.language_model import Artifacts, Ids, select_rows
 from kammil.models.blend import model as blend_model
 from kammil.models.gru import model as gru_model
@@ -164,12 +165,11 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
     torch.manual_seed(0)
     network = chosen.build(50, chosen.settings()).eval()
     artifacts = chosen.export(network)
-    assert artifacts.step is not None
     from kammil.models.registry import load_model
     from kammil.models.subwords.trie import UnitVocabulary
 
     if chosen.segment is not None:  # without longer units the running side is the network
-        artifacts = Artifacts({**artifacts.weights, **UnitVocabulary(50, []).arrays()}, artifacts.step)
+        artifacts = Artifacts({**artifacts.weights, **UnitVocabulary(50, []).arrays()})
     runner = load_model(name, {}, artifacts)
     ids = np.random.default_rng(0).integers(1, 50, (3, 17))
     with torch.no_grad():
@@ -177,6 +177,23 @@ def test_the_learning_side_and_the_running_side_agree(name: str) -> None:
     ours, _ = runner.forward(ids, runner.initial_state(3))
     near = 0.02 if name == "gru" else 1e-4  # it runs in whole numbers
     assert ours == pytest.approx(torch.log_softmax(logits, -1).numpy(), abs=near)
+
+
+@pytest.mark.parametrize("name", [name for name in FAMILIES if isinstance(family(name), Neural)])
+def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
+    from kammil.models.registry import load_model
+    from kammil.models.subwords.trie import UnitVocabulary
+
+    chosen = family(name)
+    assert isinstance(chosen, Neural)
+    arrays = chosen.export(chosen.build(50, chosen.settings())).weights
+    units = UnitVocabulary(50, []).arrays() if chosen.segment else {}
+    load_model(name, {}, Artifacts({**arrays, **units}))
+    for array, value in arrays.items():
+        rest = {other: kept for other, kept in arrays.items() if other != array}
+        for wrong in ({}, {array: value[:-1]}, {array: value[..., None]}, {array: np.full_like(value, np.nan)}):
+            with pytest.raises(FolderError, match=f"the {name} model's arrays do not fit"):
+                load_model(name, {}, Artifacts({**rest, **wrong, **units}))
 
 
 @pytest.mark.parametrize("name", [name for name in FAMILIES if isinstance(family(name), Neural)])

@@ -78,11 +78,9 @@ def test_an_unknown_kind_is_refused(kind: str) -> None:
 def test_one_text_by_itself_is_hashed_the_same(ids: list[int]) -> None:
     contexts = ContextHasher(KINDS, IN_WORD)
     hashes, end = contexts.hash_contexts(np.array([ids, ids[::-1]]), contexts.initial_state(2))  # (2, T, K)
-    recent, words = (array[0].tolist() for array in contexts.initial_state(1))
+    state = contexts.initial_state(1)
     for t, id in enumerate(ids):
-        now, words = contexts.read_one(id, recent, words)
-        recent = [*recent[1:], id]
-        assert (now == hashes[0, t]).all()
-    assert recent == end[0][0].tolist() and words == end[1][0].tolist()
-    alone, last = contexts.hash_contexts(np.array([ids]), contexts.initial_state(1))
-    assert (alone[0] == hashes[0]).all() and (last[1] == end[1][:1]).all()
+        now, state = contexts.hash_contexts(np.array([[id]]), state)
+        assert (now[0, 0] == hashes[0, t]).all()
+    for one, other in zip(state, end, strict=True):
+        assert (one == other[:1]).all()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.ngrams.count_table import Contribution, CountTable, Matches
+from kammil.ngrams.count_table import Contribution, CountTable, Matches, expand, keys_of, runs
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=60)
+POSITIONS = st.lists(st.tuples(st.integers(0, 2), st.integers(3, 5), st.integers(0, 4)), max_size=20)
+"""A context of each of two kinds, and what followed."""
 
 
 def table(pairs: list[tuple[int, int]], *, most: int = 9, least: int = 1) -> CountTable:
@@ -98,3 +101,118 @@ def test_rare_contexts_can_be_left_out(pairs: list[tuple[int, int]], least: int)
     totals = counted.read(np.arange(len(counted), dtype=np.int32)[:, None]).totals[:, 0]
     fewer = counted.where(totals >= least)
     assert spelled(entries.at_least(np.array([least]))) == spelled(fewer.read(fewer.find(asked)))
+
+
+@given(POSITIONS, POSITIONS, POSITIONS)
+def test_each_row_is_read_without_its_text_for_every_kind(
+    rest: list[tuple[int, int, int]], one: list[tuple[int, int, int]], other: list[tuple[int, int, int]]
+) -> None:
+    def counted(positions: list[tuple[int, int, int]]) -> CountTable:
+        return table([(context, follower) for *contexts, follower in positions for context in contexts])
+
+    whole = counted(rest + one + other)
+    asked = np.array([[0, 3], [1, 4], [2, 5]], np.uint32)
+    parts = [
+        Contribution.of(
+            whole.find(np.array([contexts for *contexts, _ in text], np.uint32).reshape(-1, 2)),
+            np.array([follower for *_, follower in text], np.int64),
+        )
+        for text in (one, other)
+    ]
+    totals, counts = spelled(whole.read_without(whole.find(np.concatenate([asked, asked])), parts))
+    for row, left in enumerate((rest + other, rest + one)):
+        fewer = counted(left)
+        expected = spelled(fewer.read(fewer.find(asked)))
+        assert totals[3 * row : 3 * row + 3] == expected[0]
+        assert {(p - 6 * row, i): n for (p, i), n in counts.items() if p // 6 == row} == expected[1]
+
+
+@pytest.mark.parametrize(
+    ("followers", "expected"),
+    [
+        ([0], ([[[5, 2]]], {(0, 1): 2, (0, 2): 3})),  # it had not been kept
+        ([2], ([[[5, 3]]], {(0, 1): 2, (0, 2): 2})),
+        ([1, 1], ([[[4, 2]]], {(0, 2): 3})),
+    ],
+)
+def test_what_was_not_kept_can_be_taken_out_too(followers: list[int], expected: object) -> None:
+    counted = table([(1, 0), (1, 1), (1, 1), (1, 2), (1, 2), (1, 2)], most=2)
+    found = counted.find(np.array([[1]], np.uint32))
+    part = Contribution.of(found.repeat(len(followers), axis=0), np.array(followers))
+    assert spelled(counted.read_without(found, [part])) == expected
+
+
+def test_contexts_of_two_kinds_may_have_one_key() -> None:
+    counted = table([(1, 2), (1, 2), (1, 3)])
+    found = counted.find(np.array([[1, 1], [1, 9]], np.uint32))
+    part = Contribution.of(found, np.array([2, 3]))
+    assert part.times.tolist() == [2, 1]
+    assert (np.diff(part.pairs) > 0).all()
+
+
+def test_of_the_commonest_equals_the_lower_ids_stay() -> None:
+    counted = table([(1, follower) for follower in (4, 3, 2, 1, 0)], most=2)
+    assert spelled(counted.read(counted.find(np.array([[1]], np.uint32)))) == ([[[5, 5]]], {(0, 0): 1, (0, 1): 1})
+
+
+def test_each_kind_has_its_own_least_count() -> None:
+    counted = table([(1, 0), (1, 1), (4, 2)])
+    entries = counted.read(counted.find(np.array([[1, 4], [4, 1], [7, 1]], np.uint32)))
+    assert spelled(entries.at_least(np.array([1, 2]))) == (
+        [[[2, 2], [0, 0]], [[1, 1], [2, 2]], [[0, 0], [2, 2]]],
+        {(0, 0): 1, (0, 1): 1, (2, 2): 1, (3, 0): 1, (3, 1): 1, (5, 0): 1, (5, 1): 1},
+    )
+
+
+def test_of_two_tables_the_first_is_found() -> None:
+    counted = CountTable.merged([table([(1, 2)]), table([(1, 3), (1, 3), (0, 4)])])
+    assert len(counted) == 3
+    assert spelled(counted.read(counted.find(np.array([[0], [1]], np.uint32))))[1] == {(0, 4): 1, (1, 2): 1}
+
+
+def test_a_table_of_nothing_knows_nothing() -> None:
+    counted = table([])
+    found = counted.find(np.array([[0, 7]], np.uint32))
+    assert found.tolist() == [[-1, -1]] and len(counted) == 0
+    assert spelled(counted.read(found)) == ([[[0, 0], [0, 0]]], {})
+    part = Contribution.of(found, np.array([3]))
+    assert spelled(counted.read_without(found, [part])) == ([[[0, 0], [0, 0]]], {})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"keys": [3, 1]},
+        {"keys": [1]},
+        {"keys": [[1, 3]]},
+        {"widths": [1, 1]},
+        {"widths": [3, 0]},
+        {"widths": [1]},
+        {"lost": [0]},
+        {"ids": [5, 6]},
+        {"counts": [1, 1]},
+        {"counts": [1, 0, 1]},
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(wrong: dict[str, list[int]]) -> None:
+    fitting = {"keys": [1, 3], "widths": [1, 2], "lost": [0, 4], "ids": [5, 5, 6], "counts": [1, 1, 1]}
+
+    def made(arrays: dict[str, list[int]]) -> CountTable:
+        return CountTable(*(np.array(arrays[name], np.uint32) for name in ("keys", "widths", "lost", "ids", "counts")))
+
+    assert len(made(fitting)) == 2 and made(fitting | {"keys": [3, 3]}).totals.tolist() == [1, 6]
+    with pytest.raises(ValueError, match="the counts of contexts"):
+        made(fitting | wrong)
+
+
+def test_what_was_never_seen_is_minus_one() -> None:
+    counted = table([(1, 0), (4, 0)])
+    assert counted.find(np.array([[0, 1, 2], [4, 5, 9]], np.uint32)).tolist() == [[-1, 0, -1], [1, -1, -1]]
+
+
+def test_ranges_and_runs() -> None:
+    assert expand(np.array([5, 0, 7]), np.array([2, 0, 3])).tolist() == [5, 6, 7, 8, 9]
+    assert expand(np.array([], np.int64), np.array([], np.int64)).tolist() == []
+    assert [part.tolist() for part in runs(np.array([2, 2, 5, 7, 7, 7]))] == [[0, 2, 3], [2, 1, 3]]
+    assert [part.tolist() for part in runs(np.array([], np.int64))] == [[], []]
+    assert keys_of(np.array([(7 << 32) + 9], np.uint64)).tolist() == [7]

@@ -66,28 +66,21 @@ def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> No
 
 @given(st.lists(TEXTS, min_size=1, max_size=3), st.sampled_from([1, 25]))
 def test_stepping_is_reading(texts: list[list[int]], repeat: int) -> None:
-    """Side by side, padded behind, and one by one; beyond the window too."""
+    """Side by side, padded behind; beyond the window too."""
     texts = [text * repeat for text in texts]
     history = TextCache(KINDS)
     width = max(map(len, texts))
     ids = np.array([text + [PAD] * (width - len(text)) for text in texts])
     keys = np.concatenate([np.pad(keyed(t), ((0, 0), (0, width - len(t)), (0, 0))) for t in texts])
     whole, end = history.look_up(ids, keys, history.initial_state(len(texts)), last=width)
-    together = history.initial_state(len(texts))
-    alone = [history.initial_state(1) for _ in texts]
+    state = history.initial_state(len(texts))
     for t in range(width):
-        (places, followed, counted), together = history.step(ids[:, t], keys[:, t], together)
-        position, kind = np.divmod(whole.flat_index, KINDS)
-        here = position % width == t
-        assert places.tolist() == (position[here] // width * KINDS + kind[here]).tolist()
-        assert followed.tolist() == whole.ids[here].tolist() and counted.tolist() == whole.counts[here].tolist()
-        for row in range(len(texts)):
-            followers, alone[row] = history.step_one(int(ids[row, t]), keys[row, t], alone[row])
-            mine = places // KINDS == row
-            spelled = {(k, i): n for k, counts in followers.items() for i, n in counts.items()}
-            said = zip((places[mine] % KINDS).tolist(), followed[mine].tolist(), counted[mine].tolist(), strict=True)
-            assert spelled == {(k, i): n for k, i, n in said}
-    for one, other in zip(together, end, strict=True):
+        step, state = history.look_up(ids[:, t : t + 1], keys[:, t : t + 1], state, last=1)
+        row, kind = np.divmod(step.flat_index, KINDS)
+        here = whole.flat_index // KINDS % width == t
+        assert ((row * width + t) * KINDS + kind).tolist() == whole.flat_index[here].tolist()
+        assert step.ids.tolist() == whole.ids[here].tolist() and step.counts.tolist() == whole.counts[here].tolist()
+    for one, other in zip(state, end, strict=True):
         assert (one == other).all()
 
 

@@ -102,6 +102,24 @@ def test_a_full_disk_leaves_the_last_state(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
+def test_a_folder_that_is_not_there_is_said(tmp_path: Path) -> None:
+    model, optimiser = network(0)
+    with pytest.raises(FolderError, match=r"cannot write .*: No such file or directory; free some space or name"):
+        Checkpoint(tmp_path / "missing").save(model, optimiser, weights(model), EVENTS)
+
+
+def test_weights_may_lie_in_memory_as_they_like(tmp_path: Path) -> None:
+    model = nn.Linear(5, 6, bias=False)
+    model.weight = nn.Parameter(torch.arange(30.0).reshape(5, 6).T)  # column by column
+    optimiser = AdamW(model.parameters(), lr=0.01)
+    model(torch.ones(2, 5)).square().sum().backward()
+    optimiser.step()
+    Checkpoint(tmp_path).save(model, optimiser, weights(model), EVENTS)
+    other = nn.Linear(5, 6, bias=False)
+    kept = Checkpoint(tmp_path).load(other, AdamW(other.parameters()))
+    assert equal(weights(other), weights(model)) and equal(kept.best, weights(model))
+
+
 def test_another_model_is_refused(tmp_path: Path) -> None:
     model, optimiser = network(0)
     learn(model, optimiser, 1)

@@ -43,6 +43,11 @@ def test_no_warm_up_begins_at_the_peak() -> None:
     assert warmup_then_cosine(0.25, warmup=0, floor=0) == pytest.approx((1 + math.cos(math.pi / 4)) / 2)
 
 
+@given(st.floats(0.01, 0.99), floors, st.floats(0, 0.99))
+def test_it_warms_up_along_a_line(warmup: float, floor: float, share: float) -> None:
+    assert warmup_then_cosine(share * warmup, warmup=warmup, floor=floor) == pytest.approx(max(floor, share))
+
+
 @given(st.floats(0.01, 0.99), floors, st.floats(0, 0.999))
 def test_it_makes_no_jump(warmup: float, floor: float, progress: float) -> None:
     one, other = (warmup_then_cosine(p, warmup=warmup, floor=floor) for p in (progress, progress + 1e-6))

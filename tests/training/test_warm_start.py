@@ -34,6 +34,20 @@ def test_new_characters_share_what_was_unknown() -> None:
     assert torch.allclose(unknown, unknown[:, :1].expand_as(unknown))
 
 
+def test_a_matrix_that_is_as_high_as_the_vocabulary_is_no_list_of_characters() -> None:
+    theirs, ours = CharacterVocabulary("بت"), CharacterVocabulary("اتب")
+    chosen = GRUSettings(embedding=6, hidden=2)
+    old, new = (build(vocabulary.size, chosen) for vocabulary in (theirs, ours))
+    weights = {name: value.numpy().copy() for name, value in old.state_dict().items()}
+    for value in weights.values():
+        value.flags.writeable = False  # as those of a file
+    by_character = ("embedding.weight", "output.weight", "output.bias")
+    assert any(len(value) == theirs.size for name, value in weights.items() if name not in by_character)
+    warm_start(new, ours, weights, theirs)
+    for name, value in new.state_dict().items():
+        assert name in by_character or np.array_equal(value.numpy(), weights[name])
+
+
 def test_another_size_is_refused() -> None:
     vocabulary = CharacterVocabulary("ab")
     old, new = (build(vocabulary.size, GRUSettings(embedding=6, hidden=h)) for h in (10, 12))

@@ -119,29 +119,25 @@ class Constraints:
         self, rows: LogWeights, drafts: Sequence[Hypothesis], memory: ConstraintState
     ) -> tuple[LogWeights, NDArray[np.bool_]]:
         """Log-weights (B, V) after penalties and refusals; and which texts must end, (B,), since nothing may follow."""
-        before = (rows if self.bias is None else log_softmax(rows + self.bias)) + self.refused
-        after = apply_penalties(before, memory.counts, self.options) if self.counting else before
+        after = (rows if self.bias is None else log_softmax(rows + self.bias)) + self.refused
+        # A model that gives no probabilities at all is no text's end: the caller will see its NaN.
+        possible = np.isfinite(after).any(axis=-1)
+        if self.counting:
+            after = apply_penalties(after, memory.counts, self.options)
         if self.strings is not None:
             room = np.array([self.options.length - len(draft.bits) for draft in drafts])
             allowed = self.strings.allowed(memory.states, room)
             allowed[:, EOS] = self.strings.missing(memory.states) == 0
             after = np.where(allowed, after, -np.inf)
         early = [len(draft.text) < self.options.min_length for draft in drafts]
-        if any(early):
-            after = after.copy()
-            after[early, EOS] = -np.inf
+        after[early, EOS] = -np.inf
         if self.copying is not None:
-            refused = [self.copying.refused_ids(draft.text) for draft in drafts]
-            if any(ids is not None for ids in refused):
-                after = after.copy()
-                for row, ids in zip(after, refused, strict=True):
-                    if ids is not None:
-                        row[ids] = -np.inf
-        # A model that gives no probabilities at all is no text's end: the caller will see its NaN.
-        ends = np.logical_and(np.isfinite(before).any(axis=-1), ~np.isfinite(after).any(axis=-1))
-        if ends.any():
-            after = after.copy()
-            after[ends, EOS] = 0
+            for row, draft in zip(after, drafts, strict=True):
+                refused = self.copying.refused_ids(draft.text)
+                if refused is not None:
+                    row[refused] = -np.inf
+        ends = np.logical_and(possible, ~np.isfinite(after).any(axis=-1))
+        after[ends, EOS] = 0
         return after, ends
 
     def piece(self, id: int) -> str | None:

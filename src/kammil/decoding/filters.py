@@ -99,7 +99,7 @@ def typical_p(mass: float) -> Filter:
         log_p = log_softmax(rows)
         p = np.exp(log_p)
         surprise = np.where(p > 0, -log_p, 0)
-        away = np.where(p > 0, np.abs(surprise - (p * surprise).sum(axis=-1, keepdims=True)), np.inf)
+        away = np.abs(surprise - (p * surprise).sum(axis=-1, keepdims=True))
         order = np.argsort(away, axis=-1, kind="stable")  # (B, V)
         nearest = np.take_along_axis(p, order, axis=-1)
         drop = nearest.cumsum(axis=-1) - nearest >= mass

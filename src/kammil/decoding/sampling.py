@@ -79,8 +79,8 @@ def decode_step(
         log_probabilities: (B, V), of the next id of each text.
 
     Returns:
-        The ids, (B,), their log-probabilities, (B,), and the error of each group that failed, whose rows mean nothing. A
-        failure of one group, such as a model that gives it no probabilities, changes nothing for the others.
+        The ids, (B,), their log-probabilities, (B,), and the error of each group that failed, whose rows mean nothing.
+        A failure of one group, such as a model that gives it no probabilities, changes nothing for the others.
     """
     failures: dict[SequenceGroup, Exception] = {}
     if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
@@ -126,7 +126,7 @@ def decode_step(
 def _choose(
     group: SequenceGroup, log_probabilities: LogProbabilities, chances: list[float]
 ) -> tuple[Ids, NDArray[np.bool_] | None]:
-    """Return the ids chosen for the texts of a group, (B,), or of several with its mask and filters; and which texts must
+    """Return the ids chosen for the texts of a group, (B,), or of several with its mask and filters; which texts must
     end, (B,), or None for none."""
     constraints, ends = group.constraints, None
     if constraints.static_mask:

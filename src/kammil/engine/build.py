@@ -1,60 +1,108 @@
-"""The builds of `kernel.c`, which a C compiler makes when the package is built: which of them runs on this machine.
+"""Finds the build of `kernel.c` that runs best on this machine. A C compiler makes the builds with the package.
 
-The first runs on every processor of its kind, and says which of the others can run here. Without any, the portable
-engine does the work.
+The first build runs on every processor of its kind, and tells which of the others can run here. Where there is none, or
+none that would be faster, the portable engine does the work.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from time import perf_counter
 from zlib import crc32
+
+import numpy as np
+
+from kammil.engine.layout import COLUMN_BLOCK, QuantizedMatrix, disagreement
 
 SOURCE = Path(__file__).with_name("kernel.c")
 PORTABLE = "KAMMIL_PORTABLE"
-"""Variable of the environment: not empty, and nothing compiled is used."""
+"""Environment variable: if it is not empty, no build is used."""
+_INPUTS, _OUTPUTS, _RUNS = 256, 768, 20
+"""The product that is measured: the recurrent one of a GRU of 256 units."""
 
 
 @lru_cache(1)
 def load_native() -> ctypes.CDLL | None:
-    """The best build that this machine can run; None where there is none, or where it is not wanted."""
-    if os.environ.get(PORTABLE) or not build(0).is_file():
-        return None
-    try:
-        plain = opened(build(0))
-        best = next(level for level in range(plain.kammil_level(), -1, -1) if build(level).is_file())
-        return opened(build(best)) if best else plain
-    except (OSError, AttributeError):  # made for another machine, or of another source
-        return None
+    """The best build that this machine can run; None where the portable engine is to be used."""
+    return _find()[0]
 
 
 def engine_name() -> str:
-    """Which engine runs blends and GRUs here, in a sentence."""
+    """Which engine runs blends and GRUs here and why, in a sentence."""
     if load_native():
         return "Blends and GRUs run in the compiled engine."
+    return f"Blends and GRUs run in the portable engine{_find()[1]}."
+
+
+def _find() -> tuple[ctypes.CDLL | None, str]:
+    """The best build, or none and the reason, as the end of a sentence."""
     if os.environ.get(PORTABLE):
-        return f"Blends and GRUs run in the portable engine, since {PORTABLE} is set; without it they may be faster."
-    return "Blends and GRUs run in the portable engine; install kammil where there is a C compiler to make them faster."
+        return None, f", since {PORTABLE} is set; without it they may be faster"
+    if not build_path(0).is_file():
+        return None, "; install kammil where there is a C compiler to make them faster"
+    try:
+        first = open_build(build_path(0))
+        best = next(level for level in range(first.kammil_best_level(), -1, -1) if build_path(level).is_file())
+        code = open_build(build_path(best)) if best else first
+    except (OSError, AttributeError) as error:  # made for another machine, or of another source
+        return None, f", since the build of {SOURCE.name} is of no use here ({error}); install kammil again"
+    if not code.kammil_vectorised() and not _beats_numpy(code):
+        return None, ", which is faster on this processor"
+    return code, ""
 
 
-def build(level: int) -> Path:
-    """The file of a build: the higher its level, the newer the processors that it needs."""
+def build_path(level: int) -> Path:
+    """The file of a build; a higher level needs newer processors."""
     return Path(__file__).with_name(f"_kernel_{level}.so")
 
 
-def opened(path: Path) -> ctypes.CDLL:
-    """Its code; `OSError` for a file that this machine cannot load, or that was not made of this very source."""
+def open_build(path: Path) -> ctypes.CDLL:
+    """Load a build; `OSError` if this machine cannot, or if it is of another source or disagrees with `layout`."""
     code = ctypes.CDLL(str(path))
-    code.kammil_source.restype = ctypes.c_uint32
-    if code.kammil_source() != crc32(SOURCE.read_bytes()):
-        raise OSError(f"{path} was made of another source")
-    number, place, message = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
-    code.kammil_close.argtypes = [place]
-    code.kammil_read.argtypes = [place, message, place, place, place]
-    code.kammil_draw.argtypes = [
-        *(place, message, number, place, ctypes.c_double, place, number),
-        *(place, place, place),
+    code.kammil_source_crc.restype = ctypes.c_uint32
+    if code.kammil_source_crc() != crc32(SOURCE.read_bytes()):
+        raise OSError(f"{path.name} was made of another source")
+    if different := disagreement(code):
+        raise OSError(f"in {path.name}, {different}")
+    number, pointer, message = ctypes.c_int64, ctypes.c_void_p, ctypes.c_char_p
+    code.kammil_free.argtypes = [pointer]
+    code.kammil_forward.argtypes = [pointer, message, pointer, pointer, pointer]
+    code.kammil_sample.argtypes = [
+        *(pointer, message, number, pointer, ctypes.c_double, pointer, number),
+        *(pointer, pointer, pointer),
     ]
+    code.kammil_matmul.argtypes = [pointer, pointer, number, pointer]
     return code
+
+
+def _beats_numpy(code: ctypes.CDLL) -> bool:
+    """Whether a build multiplies faster than NumPy, for processors that the code has no instructions for.
+
+    A product is most of a step. What the compiler makes of the plain loop may be slower than the portable engine, whose
+    products were written for more processors: on x86-64 without any chosen instructions it is, by half.
+    """
+    x_q = np.full(_INPUTS, 128, np.uint8)
+    weights, sums = np.zeros((_OUTPUTS // COLUMN_BLOCK, _INPUTS, COLUMN_BLOCK), np.int8), np.empty(_OUTPUTS, np.int32)
+    zero_offsets = np.zeros(_OUTPUTS, np.int32)
+    addresses = (array.ctypes.data for array in (weights, zero_offsets, zero_offsets))
+    matrix = QuantizedMatrix(*addresses, _INPUTS, _OUTPUTS)
+    x, dense = np.ones((1, _INPUTS), np.float32), np.ones((_INPUTS, _OUTPUTS), np.float32)
+
+    def multiply() -> None:
+        code.kammil_matmul(ctypes.addressof(matrix), x_q.ctypes.data, 1, sums.ctypes.data)
+
+    return _seconds(multiply) < _seconds(lambda: x @ dense)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """The shortest of some runs: whatever else the machine does makes them longer."""
+    times: list[float] = []
+    for _ in range(_RUNS):
+        begin = perf_counter()
+        call()
+        times.append(perf_counter() - begin)
+    return min(times)

@@ -1,18 +1,22 @@
-/* What a blend says next, for some texts: its contexts hashed, looked up, its networks stepped, and all of it mixed.
+/* Next-character log-probabilities of a blend for a batch of texts: hash contexts, look up counts, step the GRUs, mix.
 
-   The same as `reference.py` says with NumPy and ONNX Runtime, which is what it is tested against and what runs where
-   this was not built. A step for one text is some ninety small operations; there each costs a call. Here the time
-   goes into the weights, one byte each, and into some hundred places of the tables, which are asked for all at once.
+   `reference.py` computes the same in Python. It is what this file is tested against, and what runs where no build of
+   this file can. A step of one text is some ninety small operations, each of which costs a call there. Here the time
+   goes into reading the weights, one byte each, and into some hundred places of the tables, which are prefetched
+   together.
 
-   Built several times, for processors that can more and more; the lowest build tells which of them a machine can run.
-   Every row is worked out by itself, in the same order alone and among others; what is multiplied together with other
-   rows are whole numbers, whose sums are exact.
+   The file is compiled several times, each build for processors with more instructions than the one before. The first
+   build runs on all of them, and `kammil_best_level` tells which of the builds this processor can run.
 
-   Letters: B texts, T ids each, L of them (the last) asked for, P = B * L positions, V vocabulary, M networks of H
-   units, G a gate's width, D tables of K kinds of context, C kinds looked up in the text itself, E = D * K + C experts,
-   n what is remembered of each text. */
+   A row has the same bits alone and in a batch: it is computed by itself, always in the same order. Only products of
+   integers are computed for several rows together, and sums of integers are exact in any order.
+
+   Letters: B texts, T new ids of each, L of them (the last) whose log-probabilities are wanted, P = B * L positions,
+   V vocabulary, M networks of H units, G width of a network's gate, D tables of K context types, C context types that
+   are looked up in the text cache, E = D * K + C experts, N ids of each text that the cache remembers. */
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,140 +24,200 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#if defined(__linux__)
+#include <sys/auxv.h>
+#endif
+#endif
+
+/* Which instructions multiply integers. Each is tested against the plain loop, which KAMMIL_PLAIN chooses. */
+#if defined(KAMMIL_PLAIN)
+#elif defined(__AVX512VNNI__)
+#define KERNEL_AVX512
+#elif defined(__AVX2__)
+#define KERNEL_AVX2
+#elif defined(__SSSE3__)
+#define KERNEL_SSSE3
+#elif defined(__SSE2__)
+#define KERNEL_SSE2
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#define KERNEL_NEON
 #endif
 
 #if defined(__clang__)
-#define NOT_COPIED __attribute__((noinline))
+#define OUT_OF_LINE __attribute__((noinline))
 #else
-#define NOT_COPIED __attribute__((noinline, noclone))
+#define OUT_OF_LINE __attribute__((noinline, noclone))
 #endif
 #ifndef KAMMIL_SOURCE
 #define KAMMIL_SOURCE 0
 #endif
-#define CLUES 5
-#define WINDOW 256 /* characters of the text itself that are looked back at */
-#define PAD 0
-#define BLOCK 4   /* texts whose products are made together */
-#define COLUMNS 64 /* columns of a matrix that stand together */
-#define STEPS 127  /* largest whole number of what is carried, above and below its zero of 128 */
-#define SPARED (1 << 22) /* bytes kept for the next call at most */
-#define COMMON 256 /* counts below it have their logarithm in a table */
-#define LEVELS 2
-#define ASKED (4 + 3 * LEVELS) /* numbers before the arrays of a call */
+#define GATE_FEATURES 5           /* what a gate is told of an expert's match; see add_gate_features */
+#define SCORE_FEATURES 2          /* what an expert's scores are made of: log(1 + 10 count), and count / total */
+#define WINDOW 256                /* ids of the text that the cache looks back at */
+#define PAD 0                     /* the id of padding */
+#define WORD_STATE 4              /* numbers that word contexts are made of; see update_words */
+#define STATE_ZERO 128            /* the byte of a state of 0 */
+#define STATE_MAX 127             /* the byte of a state of 1 is STATE_ZERO + STATE_MAX */
+#define WEIGHT_MAX 63             /* largest weight: 255 * WEIGHT_MAX * 2, a pair of products, fits into 16 bits */
+#define ROW_BLOCK 4               /* rows that are multiplied together */
+#define COLUMN_BLOCK 64           /* outputs of a matrix whose weights are stored together */
+#define INPUT_GROUP 4             /* inputs of an output whose weights are stored together */
+#define LOG_TABLE_SIZE 256        /* smaller counts have their logarithm in a table */
+#define ADAPTIVE_TABLES 2         /* tables of what was learnt at run time */
+#define ID_BITS 16                /* of a pair, key << ID_BITS | id */
+#define MAX_KEPT_BYTES (1 << 22)  /* scratch memory kept between calls */
+#define MESSAGE_HEADER (4 + 3 * ADAPTIVE_TABLES) /* numbers before the arrays of a request */
+_Static_assert(2 * 255 * WEIGHT_MAX <= INT16_MAX, "pairs of products are added in 16 bits");
+
+/* A matrix of 8-bit weights. Outputs and inputs are padded with zeros to whole blocks and groups. */
+typedef struct {
+    const int8_t *weights;       /* (outputs / COLUMN_BLOCK, inputs / INPUT_GROUP, COLUMN_BLOCK, INPUT_GROUP) */
+    const float *scales;         /* (outputs,): what 1 in a sum of products is worth */
+    const int32_t *zero_offsets; /* (outputs,): what STATE_ZERO in all inputs adds to a sum */
+    int64_t inputs, outputs;
+} QuantizedMatrix;
+
+/* One GRU, PyTorch's variant: the reset gate is applied after the recurrent product. Gates: reset, update, new. */
+typedef struct {
+    QuantizedMatrix recurrent;   /* H to 3H */
+    QuantizedMatrix output;      /* H to V + G */
+    const uint16_t *input_gates; /* (V, 3H), half precision: what an id adds to the recurrent product, bias included */
+    const uint16_t *input_new;   /* (V, H), half precision: what an id adds to the new state outside the reset gate */
+} GRUWeights;
 
 typedef struct {
-    const int8_t *weights;  /* (columns / 64, inner / 4, 64, 4) */
-    const float *scales;    /* (columns,) */
-    const int32_t *offsets; /* (columns,): what the zero of 128 adds */
-    int64_t inner, columns; /* a multiple of 4, and of 64 */
-} Matrix;
-
-typedef struct {
-    Matrix recurrent;       /* H to 3H: reset, update, new */
-    Matrix outward;         /* H to V + G */
-    const uint16_t *gates; /* (V, 3H), in half precision: what an id adds to the recurrent product, bias included */
-    const uint16_t *new;   /* (V, H): what it adds to the new state beside that */
-} Network;
-
-typedef struct {
-    int64_t vocabulary, networks, hidden, gate, tables, kinds, columns, longest, window, larger, words;
-    int64_t calls;            /* how often it was asked, about */
-    const Network *network;
-    const float *bias;        /* (V + M * G,) */
-    const float *heard;       /* (E, CLUES, M * G) */
-    const float *trust;       /* (E, 2, M * G) */
-    const float *trust_bias;  /* (E, 2) */
-    const float *logs;        /* (COMMON,): log(1 + 10 count) */
-    const float *believed;    /* (K,): what is added for what was learnt, if a context was seen nowhere else */
-    const uint64_t *numbers;  /* (longest + 1, V): row 0 for words, row i for the i-th last id */
-    const uint64_t *salts;    /* (K,) */
-    const int64_t *recipe;    /* (K,): an order, or a kind of word below 0 */
-    const uint8_t *in_word;   /* (V,) */
-    const int64_t *column;    /* (C,): which kinds are looked up in the text */
-    const uint32_t *shifts, *firsts; /* (D * K,): of a key to its place in the index */
-    const uint32_t *index;    /* where a bucket of keys begins */
-    const uint32_t *keys;     /* of contexts */
-    const uint32_t *starts;   /* where a context's followers begin */
-    const uint16_t *lost;     /* occurrences whose followers were not kept */
-    const uint16_t *ids, *counts; /* followers; 0 for a count of more than 16 bits, */
-    const int64_t *larger_at, *larger_count; /* which stands here */
-    /* What was needed for the last call, for the next one: whoever takes it says that it is taken. */
-    void *spare;
-    int32_t *spare_ids;
-    float *spare_counts, *spare_own;
-    int64_t spare_bytes, spare_followers, taken;
+    int64_t vocabulary;          /* V */
+    int64_t networks;            /* M */
+    int64_t hidden;              /* H */
+    int64_t gate;                /* G */
+    int64_t tables;              /* D */
+    int64_t context_types;       /* K */
+    int64_t cache_types;         /* C */
+    int64_t max_order;           /* ids in the longest context of a fixed length */
+    int64_t bucket_size;         /* keys in the fullest bucket of the tables */
+    int64_t large_size;          /* counts of more than 16 bits */
+    int64_t uses_words;          /* whether some context type is made of words */
+    int64_t steps;               /* about how many steps there were */
+    const GRUWeights *gru;       /* (M,) */
+    const float *bias;           /* (V + M * G,): of the logits, and of the gates' hidden layers */
+    const float *feature_weights; /* (E, GATE_FEATURES, M * G): from features to the gates' hidden layers */
+    const float *score_weights;  /* (E, SCORE_FEATURES, M * G): from the gates' hidden layers to weights of scores */
+    const float *score_bias;     /* (E, SCORE_FEATURES) */
+    const float *log_table;      /* (LOG_TABLE_SIZE,): log(1 + 10 count) */
+    const float *adaptive_weights; /* (K,): of counts learnt at run time, added to the gate's weight of count / total */
+    const uint64_t *id_hashes;   /* (max_order + 1, V): row 0 of ids in words, row i of the i-th last id */
+    const uint64_t *salts;       /* (K,): what tells context types apart */
+    const int64_t *context_spec; /* (K,): how many ids a context has, or below 0 a ContextOfWords */
+    const uint8_t *in_word;      /* (V,): whether an id belongs to words */
+    const int64_t *cache_columns; /* (C,): which context types the cache is asked for */
+    const uint32_t *bucket_shifts, *bucket_offsets; /* (D * K,): bucket = (key >> shift) + offset */
+    const uint32_t *bucket_begins; /* (buckets,): where the keys of a bucket begin */
+    const uint32_t *table_keys;  /* (contexts,): sorted in each bucket */
+    const uint32_t *follower_begins; /* (contexts + 1,): where the followers of a context begin */
+    const uint16_t *pruned;      /* (contexts,): occurrences whose followers were not kept */
+    const uint16_t *follower_ids; /* (followers,) */
+    const uint16_t *follower_counts; /* (followers,): 0 for a count of more than 16 bits or of 1 that stands below */
+    const int64_t *large_positions; /* (large_size,): ascending, among the followers */
+    const int64_t *large_counts; /* (large_size,) */
+    /* Scratch memory kept between calls; `lock` says that a call is using it. */
+    void *kept_memory;           /* kept_bytes */
+    int32_t *kept_ids;           /* (kept_capacity,): as Matches.ids, */
+    float *kept_counts;          /* .counts, */
+    float *kept_adaptive_counts; /* .adaptive_counts */
+    int64_t kept_bytes, kept_capacity, lock;
 } Model;
 
-/* Counts that were learnt: addresses of pairs (size,), each a context's key << 16 | the id that followed it, ascending, and
-   of how often (size,), which may be below zero. */
+/* Counts learnt at run time. Addresses are numbers, since the whole struct arrives as numbers. */
 typedef struct {
-    int64_t pairs, counts, size;
-} Level;
+    int64_t pairs;  /* address of uint64_t (size,): key << ID_BITS | id, ascending */
+    int64_t counts; /* address of int32_t (size,): how often the id followed the context; may be below 0 */
+    int64_t size;
+} SortedCounts;
 
+/* What is asked for: new ids of some texts, and the state of these texts. */
 typedef struct {
-    int64_t batch, time, last, length; /* B, T, L, n */
-    Level levels[LEVELS];     /* what was learnt, laid over the first table: a pair may stand in several */
-    const int64_t *ids;       /* (B, T) */
-    const int64_t *recent;    /* (B, longest) */
-    const uint64_t *words;    /* (B, 4) */
-    const int64_t *line;      /* (B, n) */
-    const float *hidden;      /* (B, M * H) */
-    const uint32_t *marks;    /* (B, n, C) */
-} Call;
+    int64_t batch;               /* B */
+    int64_t time;                /* T */
+    int64_t last;                /* L */
+    int64_t length;              /* N */
+    SortedCounts adaptive[ADAPTIVE_TABLES]; /* added to the counts of the first table; a pair may be in both */
+    const int64_t *input_ids;    /* (B, T) */
+    const int64_t *recent_ids;   /* (B, max_order): the ids before */
+    const uint64_t *word_state;  /* (B, WORD_STATE) */
+    const int64_t *cached_ids;   /* (B, N) */
+    const float *hidden;         /* (B, M * H) */
+    const uint32_t *cached_keys; /* (B, N, C): the contexts that end with each of the cached ids */
+} Request;
 
-/* What is asked, as one piece of memory: sizes and levels, then the arrays, one after the other. */
-static Call opened(const Model *m, const char *message) {
-    Call c;
-    memcpy(&c, message, ASKED * sizeof(int64_t));
-    c.ids = (const int64_t *)message + ASKED;
-    c.recent = c.ids + c.batch * c.time;
-    c.words = (const uint64_t *)(c.recent + c.batch * m->longest);
-    c.line = (const int64_t *)(c.words + c.batch * 4);
-    c.hidden = (const float *)(c.line + c.batch * c.length);
-    c.marks = (const uint32_t *)(c.hidden + c.batch * m->networks * m->hidden);
-    return c;
+/* A request arrives in one piece of memory: sizes and adaptive counts, then its arrays in the order of the struct. */
+static Request parse_request(const Model *m, const char *message) {
+    Request q;
+    memcpy(&q, message, MESSAGE_HEADER * sizeof(int64_t));
+    q.input_ids = (const int64_t *)message + MESSAGE_HEADER;
+    q.recent_ids = q.input_ids + q.batch * q.time;
+    q.word_state = (const uint64_t *)(q.recent_ids + q.batch * m->max_order);
+    q.cached_ids = (const int64_t *)(q.word_state + q.batch * WORD_STATE);
+    q.hidden = (const float *)(q.cached_ids + q.batch * q.length);
+    q.cached_keys = (const uint32_t *)(q.hidden + q.batch * m->networks * m->hidden);
+    return q;
 }
 
-/* ---- hashes ------------------------------------------------------------------------------------------------------ */
+/* ---- hashes of contexts ------------------------------------------------------------------------------------------ */
 
-static const uint64_t ONE = 0x9E3779B97F4A7C15u, TWO = 0xC2B2AE3D27D4EB4Fu;
+/* Contexts that are made of the hashes of words: the word so far, and words before it. */
+typedef enum {
+    CONTEXT_W = -1,
+    CONTEXT_W1 = -2,  /* and the word before */
+    CONTEXT_W2 = -3,  /* and the two words before */
+    CONTEXT_W1S = -4, /* and the word before the one before, whatever stands between */
+} ContextOfWords;
 
-static inline uint64_t stir(uint64_t x) {
-    x = (x ^ x >> 33) * ONE;
-    x = (x ^ x >> 33) * TWO;
+static const uint64_t MIX_1 = 0x9E3779B97F4A7C15u, MIX_2 = 0xC2B2AE3D27D4EB4Fu;
+
+/* Spreads every bit of a number over all bits, as the finalizer of splitmix64 does. */
+static inline uint64_t mix_bits(uint64_t x) {
+    x = (x ^ x >> 33) * MIX_1;
+    x = (x ^ x >> 33) * MIX_2;
     return x ^ x >> 29;
 }
 
-/* The word so far, the one before, the one before that, and whether a word is under way, after one more id. */
-static void extend(const Model *m, int32_t id, uint64_t words[4]) {
-    if (!m->words) return;
+/* Updates hashes of the word so far, the word before and the one before that, and whether a word is under way. */
+static void update_words(const Model *m, int32_t id, uint64_t words[WORD_STATE]) {
+    if (!m->uses_words) return;
     const int inside = m->in_word[id];
     if (words[3] && !inside) words[2] = words[1], words[1] = words[0];
-    words[0] = stir((inside ? words[0] : 0) + m->numbers[id]);
+    words[0] = mix_bits((inside ? words[0] : 0) + m->id_hashes[id]);
     words[3] = inside;
 }
 
-/* Keys (K,) of the contexts after the id at line[0], before which stand the others; sums: room, (longest + 1,). */
-static void hash(const Model *m, const int32_t *line, const uint64_t words[4], uint64_t *sums, uint32_t *keys) {
-    uint64_t total = 0;
-    for (int64_t i = 1; i <= m->longest; i++) sums[i] = total += m->numbers[i * m->vocabulary + line[1 - i]];
-    const uint64_t both = stir(words[0] + ONE) + words[1];
-    for (int64_t k = 0; k < m->kinds; k++) {
+/* Computes the keys (K,) of the contexts that end with *id; the ids before it stand in front of it.
+
+   order_hashes: scratch, (max_order + 1,). */
+static void hash_contexts(const Model *m, const int32_t *id, const uint64_t words[WORD_STATE], uint64_t *order_hashes,
+                          uint32_t *keys) {
+    uint64_t hash = 0;
+    for (int64_t i = 1; i <= m->max_order; i++)
+        order_hashes[i] = hash += m->id_hashes[i * m->vocabulary + id[1 - i]];
+    const uint64_t two_words = mix_bits(words[0] + MIX_1) + words[1];
+    for (int64_t k = 0; k < m->context_types; k++) {
         uint64_t x;
-        switch (m->recipe[k]) {
-            case -1: x = words[0]; break;
-            case -2: x = both; break;
-            case -3: x = stir(both) + words[2]; break;
-            case -4: x = stir(words[0] + TWO) + words[2]; break;
-            default: x = sums[m->recipe[k]];
+        switch (m->context_spec[k]) {
+            case CONTEXT_W: x = words[0]; break;
+            case CONTEXT_W1: x = two_words; break;
+            case CONTEXT_W2: x = mix_bits(two_words) + words[2]; break;
+            case CONTEXT_W1S: x = mix_bits(words[0] + MIX_2) + words[2]; break;
+            default: x = order_hashes[m->context_spec[k]];
         }
-        keys[k] = stir(x + m->salts[k]) >> 32;
+        keys[k] = mix_bits(x + m->salts[k]) >> 32;
     }
 }
 
-/* ---- networks ---------------------------------------------------------------------------------------------------- */
+/* ---- GRUs -------------------------------------------------------------------------------------------------------- */
 
-static inline float exponential(float x) {
+/* exp(x) by Cephes' polynomial: 2^n e^r with |r| <= log(2) / 2. Compilers vectorise it; calls of expf they do not. */
+static inline float exp_poly(float x) {
     x = fminf(fmaxf(x, -87.f), 88.f);
     const float n = rintf(x * 1.44269504f);
     const float r = x - n * 0.693359375f + n * 2.12194440e-4f;
@@ -165,706 +229,883 @@ static inline float exponential(float x) {
     p = p * r + 5.0000001201e-1f;
     p = p * r * r + r + 1.f;
     const int32_t bits = ((int32_t)n + 127) << 23;
-    float two;
-    memcpy(&two, &bits, 4);
-    return p * two;
+    float power;
+    memcpy(&power, &bits, 4);
+    return p * power;
 }
 
-static inline float sigmoid(float x) { return 1.f / (1.f + exponential(-x)); }
+static inline float sigmoid(float x) { return 1.f / (1.f + exp_poly(-x)); }
 
-static void whole(const float *x, int64_t n, uint8_t *made) {
+/* x_q = round(STATE_MAX x) + STATE_ZERO, of x (n,) clipped to -1 and 1. */
+static void quantize(const float *x, int64_t n, uint8_t *x_q) {
     for (int64_t i = 0; i < n; i++) {
-        const float near = rintf(fminf(fmaxf(x[i], -1.f), 1.f) * STEPS);
-        made[i] = (uint8_t)((int32_t)near + 128);
+        const float rounded = rintf(fminf(fmaxf(x[i], -1.f), 1.f) * STATE_MAX);
+        x_q[i] = (uint8_t)((int32_t)rounded + STATE_ZERO);
     }
 }
 
-/* Sums (R, columns) of whole numbers x (R, inner) by weights; the last columns come first if told to go `back`. */
-static void product(const Matrix *w, int back, const uint8_t *x, int64_t rows, int32_t *sums) {
-    const int64_t groups = w->inner / 4;
-    for (int64_t i = 0; i < w->columns; i += COLUMNS) {
-        const int64_t c = back ? w->columns - COLUMNS - i : i;
-        const int8_t *at = w->weights + c * w->inner;
-#if defined(__AVX512VNNI__)
-#define TOGETHER(R)                                                                                         \
-    __m512i sum[R][4];                                                                                      \
-    for (int r = 0; r < R; r++)                                                                             \
-        for (int j = 0; j < 4; j++) sum[r][j] = _mm512_setzero_si512();                                     \
-    for (int64_t g = 0; g < groups; g++) {                                                                  \
-        __m512i column[4];                                                                                  \
-        for (int j = 0; j < 4; j++) column[j] = _mm512_loadu_si512(at + (g * COLUMNS + 16 * j) * 4);        \
-        for (int r = 0; r < R; r++) {                                                                       \
-            int32_t four;                                                                                   \
-            memcpy(&four, x + r * w->inner + 4 * g, 4);                                                     \
-            for (int j = 0; j < 4; j++)                                                                     \
-                sum[r][j] = _mm512_dpbusd_epi32(sum[r][j], _mm512_set1_epi32(four), column[j]);             \
-        }                                                                                                   \
-    }                                                                                                       \
-    for (int r = 0; r < R; r++)                                                                             \
-        for (int j = 0; j < 4; j++) _mm512_storeu_si512(sums + r * w->columns + c + 16 * j, sum[r][j]);
-        if (rows == BLOCK) {
-            TOGETHER(BLOCK)
-        } else {
-            const uint8_t *all = x;
-            int32_t *first = sums;
-            for (int64_t row = 0; row < rows; row++, x += w->inner, sums += w->columns) {
-                TOGETHER(1)
-            }
-            x = all, sums = first;
+/* The bytes of one group of inputs. The plain loop needs none. */
+__attribute__((unused)) static inline int32_t load_group(const uint8_t *x_q) {
+    int32_t group;
+    memcpy(&group, x_q, sizeof group);
+    return group;
+}
+
+/* Multiplies x_q (rows, inputs) by the block of outputs that begins with c: sums (rows, COLUMN_BLOCK), a row of which is
+   w->outputs behind the one before. All callers pass a constant number of rows, so that sums stay in registers. */
+static inline __attribute__((always_inline)) void block_matmul(const QuantizedMatrix *w, int64_t c, const uint8_t *x_q,
+                                                               int rows, int32_t *sums) {
+    const int64_t inputs = w->inputs;
+    const int8_t *weights = w->weights + c * inputs; /* (inputs / INPUT_GROUP, COLUMN_BLOCK, INPUT_GROUP) */
+    sums += c;
+#if defined(KERNEL_AVX512)
+    __m512i sum[ROW_BLOCK][4];
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < 4; j++) sum[r][j] = _mm512_setzero_si512();
+    for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+        __m512i column[4];
+        for (int j = 0; j < 4; j++) column[j] = _mm512_loadu_si512(weights + i * COLUMN_BLOCK + 64 * j);
+        for (int r = 0; r < rows; r++) {
+            const __m512i x = _mm512_set1_epi32(load_group(x_q + r * inputs + i));
+            for (int j = 0; j < 4; j++) sum[r][j] = _mm512_dpbusd_epi32(sum[r][j], x, column[j]);
         }
-#elif defined(__AVX2__)
-        for (int64_t r = 0; r < rows; r++) {
-            __m256i sum[8];
-            for (int j = 0; j < 8; j++) sum[j] = _mm256_setzero_si256();
-            for (int64_t g = 0; g < groups; g++) {
-                int32_t four;
-                memcpy(&four, x + r * w->inner + 4 * g, 4);
-                const __m256i same = _mm256_set1_epi32(four);
-                for (int j = 0; j < 8; j++) { /* 255 * 63 * 2 fits into 16 bits */
-                    const __m256i column = _mm256_loadu_si256((const __m256i *)(at + (g * COLUMNS + 8 * j) * 4));
-                    const __m256i pairs = _mm256_maddubs_epi16(same, column);
-                    sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+    for (int r = 0; r < rows; r++)
+        for (int j = 0; j < 4; j++) _mm512_storeu_si512(sums + r * w->outputs + 16 * j, sum[r][j]);
+#elif defined(KERNEL_AVX2)
+    for (int r = 0; r < rows; r++) {
+        __m256i sum[8];
+        for (int j = 0; j < 8; j++) sum[j] = _mm256_setzero_si256();
+        for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+            const __m256i x = _mm256_set1_epi32(load_group(x_q + r * inputs + i));
+            for (int j = 0; j < 8; j++) { /* pairs fit into 16 bits, see WEIGHT_MAX */
+                const __m256i column = _mm256_loadu_si256((const void *)(weights + i * COLUMN_BLOCK + 32 * j));
+                const __m256i pairs = _mm256_maddubs_epi16(x, column);
+                sum[j] = _mm256_add_epi32(sum[j], _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+            }
+        }
+        for (int j = 0; j < 8; j++) _mm256_storeu_si256((void *)(sums + r * w->outputs + 8 * j), sum[j]);
+    }
+#elif defined(KERNEL_SSSE3)
+    for (int r = 0; r < rows; r++)
+        for (int first = 0; first < COLUMN_BLOCK; first += 32) { /* as many sums as there are registers for */
+            __m128i sum[8];
+            for (int j = 0; j < 8; j++) sum[j] = _mm_setzero_si128();
+            for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+                const __m128i x = _mm_set1_epi32(load_group(x_q + r * inputs + i));
+                const int8_t *group = weights + i * COLUMN_BLOCK + first * INPUT_GROUP;
+                for (int j = 0; j < 8; j++) {
+                    const __m128i pairs = _mm_maddubs_epi16(x, _mm_loadu_si128((const void *)(group + 16 * j)));
+                    sum[j] = _mm_add_epi32(sum[j], _mm_madd_epi16(pairs, _mm_set1_epi16(1)));
                 }
             }
-            for (int j = 0; j < 8; j++)
-                _mm256_storeu_si256((__m256i *)(sums + r * w->columns + c + 8 * j), sum[j]);
+            for (int j = 0; j < 8; j++) _mm_storeu_si128((void *)(sums + r * w->outputs + first + 4 * j), sum[j]);
         }
-#else
-        for (int64_t r = 0; r < rows; r++) {
-            int32_t sum[COLUMNS] = {0};
-            for (int64_t g = 0; g < groups; g++) {
-                const uint8_t *four = x + r * w->inner + 4 * g;
-                const int8_t *column = at + g * COLUMNS * 4;
-                for (int j = 0; j < COLUMNS; j++)
-                    sum[j] += four[0] * column[4 * j] + four[1] * column[4 * j + 1] + four[2] * column[4 * j + 2]
-                              + four[3] * column[4 * j + 3];
+#elif defined(KERNEL_SSE2)
+    for (int r = 0; r < rows; r++)
+        for (int first = 0; first < COLUMN_BLOCK; first += 16) {
+            __m128i sum[4][2]; /* of four outputs: half sums of the first two, and of the last two */
+            for (int j = 0; j < 4; j++) sum[j][0] = sum[j][1] = _mm_setzero_si128();
+            for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+                const __m128i bytes = _mm_set1_epi32(load_group(x_q + r * inputs + i));
+                const __m128i x = _mm_unpacklo_epi8(bytes, _mm_setzero_si128());
+                const int8_t *group = weights + i * COLUMN_BLOCK + first * INPUT_GROUP;
+                for (int j = 0; j < 4; j++) { /* both are widened to 16 bits */
+                    const __m128i column = _mm_loadu_si128((const void *)(group + 16 * j));
+                    const __m128i low = _mm_srai_epi16(_mm_unpacklo_epi8(column, column), 8);
+                    const __m128i high = _mm_srai_epi16(_mm_unpackhi_epi8(column, column), 8);
+                    sum[j][0] = _mm_add_epi32(sum[j][0], _mm_madd_epi16(x, low));
+                    sum[j][1] = _mm_add_epi32(sum[j][1], _mm_madd_epi16(x, high));
+                }
             }
-            memcpy(sums + r * w->columns + c, sum, sizeof sum);
+            for (int j = 0; j < 4; j++) {
+                const __m128 low = _mm_castsi128_ps(sum[j][0]), high = _mm_castsi128_ps(sum[j][1]);
+                const __m128i even = _mm_castps_si128(_mm_shuffle_ps(low, high, _MM_SHUFFLE(2, 0, 2, 0)));
+                const __m128i odd = _mm_castps_si128(_mm_shuffle_ps(low, high, _MM_SHUFFLE(3, 1, 3, 1)));
+                _mm_storeu_si128((void *)(sums + r * w->outputs + first + 4 * j), _mm_add_epi32(even, odd));
+            }
         }
+#elif defined(KERNEL_NEON)
+    for (int r = 0; r < rows; r++) {
+        int32x4_t sum[16]; /* x - STATE_ZERO has a sign, as weights have; what it lacks is there before */
+        for (int j = 0; j < 16; j++) sum[j] = vld1q_s32(w->zero_offsets + c + 4 * j);
+        for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+            const uint32x4_t bytes = vdupq_n_u32((uint32_t)load_group(x_q + r * inputs + i));
+            const int8x16_t x = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(bytes), vdupq_n_u8(STATE_ZERO)));
+            for (int j = 0; j < 16; j++) {
+                const int8x16_t column = vld1q_s8(weights + i * COLUMN_BLOCK + 16 * j);
+#if defined(__ARM_FEATURE_DOTPROD)
+                sum[j] = vdotq_s32(sum[j], x, column);
+#else /* pairs fit into 16 bits */
+                const int16x8_t low = vmull_s8(vget_low_s8(x), vget_low_s8(column)), high = vmull_high_s8(x, column);
+                sum[j] = vpadalq_s16(sum[j], vpaddq_s16(low, high));
 #endif
+            }
+        }
+        for (int j = 0; j < 16; j++) vst1q_s32(sums + r * w->outputs + 4 * j, sum[j]);
+    }
+#else
+    for (int r = 0; r < rows; r++) {
+        int32_t sum[COLUMN_BLOCK] = {0};
+        for (int64_t i = 0; i < inputs; i += INPUT_GROUP) {
+            const uint8_t *x = x_q + r * inputs + i;
+            const int8_t *column = weights + i * COLUMN_BLOCK;
+            for (int j = 0; j < COLUMN_BLOCK; j++)
+                sum[j] += x[0] * column[4 * j] + x[1] * column[4 * j + 1] + x[2] * column[4 * j + 2]
+                          + x[3] * column[4 * j + 3];
+        }
+        memcpy(sums + r * w->outputs, sum, sizeof sum);
+    }
+#endif
+}
+
+/* Multiplies x_q (R, inputs), at most ROW_BLOCK rows, by a matrix: sums (R, outputs), the same on every processor.
+
+   With `backwards` the last outputs are computed first; see forward_networks. */
+static void quantized_matmul(const QuantizedMatrix *w, int backwards, const uint8_t *x_q, int64_t rows, int32_t *sums) {
+    for (int64_t i = 0; i < w->outputs; i += COLUMN_BLOCK) {
+        const int64_t c = backwards ? w->outputs - COLUMN_BLOCK - i : i;
+        if (rows == ROW_BLOCK) block_matmul(w, c, x_q, ROW_BLOCK, sums);
+        else
+            for (int64_t r = 0; r < rows; r++) block_matmul(w, c, x_q + r * w->inputs, 1, sums + r * w->outputs);
     }
 }
 
-/* Numbers in half precision as single ones; compilers do not find these instructions by themselves. */
-static void widened(const uint16_t *x, int64_t n, float *made) {
+/* Converts half precision to single; compilers do not find these instructions by themselves. */
+static void half_to_float(const uint16_t *x, int64_t n, float *y) {
     int64_t i = 0;
 #if defined(__AVX512F__)
-    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(made + i, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(x + i))));
+    for (; i + 16 <= n; i += 16) _mm512_storeu_ps(y + i, _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(x + i))));
 #elif defined(__F16C__)
-    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(made + i, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(x + i))));
+    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(y + i, _mm256_cvtph_ps(_mm_loadu_si128((const void *)(x + i))));
 #endif
     for (; i < n; i++) { /* the same bits further up, with an exponent that is 112 too small */
         const uint32_t bits = (uint32_t)(x[i] & 0x7FFF) << 13;
-        float size;
-        memcpy(&size, &bits, 4);
-        made[i] = (x[i] & 0x8000 ? -0x1p112f : 0x1p112f) * size;
+        float magnitude;
+        memcpy(&magnitude, &bits, 4);
+        y[i] = (x[i] & 0x8000 ? -0x1p112f : 0x1p112f) * magnitude;
     }
 }
 
-/* The next state of a GRU, (H,), in place, from the recurrent product and what the id adds.
+/* Replaces the state h (H,) of a GRU, as torch.nn.GRU computes it, from `sums` (3H,), the recurrent product of h:
+   r = sigmoid(W_r id + U_r h), z = sigmoid(W_z id + U_z h), n = tanh(W_n id + r * (U_n h)), h' = n + z * (h - n).
 
-   given: room, (4H,). */
-static NOT_COPIED void turn(const Model *m, const Network *net, int64_t id, const int32_t *sums, float *given, float *state) {
+   pre_activation: scratch, (4H,). */
+static OUT_OF_LINE void gru_step(const Model *m, const GRUWeights *w, int64_t id, const int32_t *sums,
+                                 float *pre_activation, float *state) {
     const int64_t h = m->hidden;
-    widened(net->gates + id * 3 * h, 3 * h, given);
-    widened(net->new + id * h, h, given + 3 * h);
+    half_to_float(w->input_gates + id * 3 * h, 3 * h, pre_activation);
+    half_to_float(w->input_new + id * h, h, pre_activation + 3 * h);
     for (int64_t i = 0; i < 3 * h; i++)
-        given[i] += net->recurrent.scales[i] * (float)(sums[i] - net->recurrent.offsets[i]);
-    const float *update = given + h, *heard = given + 2 * h, *new = given + 3 * h;
-    for (int64_t i = 0; i < h; i++) {
-        const float fresh = 2.f * sigmoid(2.f * (new[i] + sigmoid(given[i]) * heard[i])) - 1.f;
-        state[i] = fresh + sigmoid(update[i]) * (state[i] - fresh);
+        pre_activation[i] += w->recurrent.scales[i] * (float)(sums[i] - w->recurrent.zero_offsets[i]);
+    const float *reset = pre_activation, *update = reset + h, *recurrent_new = reset + 2 * h, *input_new = reset + 3 * h;
+    for (int64_t i = 0; i < h; i++) { /* tanh(x) = 2 sigmoid(2x) - 1 */
+        const float new = 2.f * sigmoid(2.f * (input_new[i] + sigmoid(reset[i]) * recurrent_new[i])) - 1.f;
+        state[i] = new + sigmoid(update[i]) * (state[i] - new);
     }
 }
 
 /* ---- experts ----------------------------------------------------------------------------------------------------- */
 
+/* A context that an expert has seen. */
 typedef struct {
-    int64_t expert, begin, width;
-    float total, believed;
-} Context;
+    int64_t expert;
+    int64_t begin, num_followers; /* its followers are begin ... begin + num_followers of Matches */
+    float total;                  /* how often it was seen */
+    float adaptive_weight;        /* of counts learnt at run time; 0 where none are among these */
+} Match;
 
+/* All that the experts know of one position. */
 typedef struct {
-    Context *contexts;
-    int64_t context, follower, room;
-    int32_t *ids;
-    float *counts, *own; /* how often each followed, and how often of that in what was learnt */
-} Known;
+    Match *matches;         /* (num_matches,); there is room for E */
+    int64_t num_matches, num_followers;
+    int64_t capacity;       /* followers that the arrays have room for */
+    int32_t *ids;           /* (num_followers,) */
+    float *counts;          /* (num_followers,): how often each followed */
+    float *adaptive_counts; /* (num_followers,): how many of these were learnt at run time; only set where some were */
+} Matches;
 
-static int grow(Known *k, int64_t more) {
-    if (k->follower + more <= k->room) return 0;
-    const int64_t room = 2 * (k->follower + more);
-    int32_t *ids = realloc(k->ids, room * sizeof *ids);
+/* Makes room for more followers. Returns 0, or -1 without memory. */
+static int reserve_followers(Matches *k, int64_t more) {
+    if (k->num_followers + more <= k->capacity) return 0;
+    const int64_t capacity = 2 * (k->num_followers + more);
+    int32_t *ids = realloc(k->ids, capacity * sizeof *ids);
     if (ids) k->ids = ids;
-    float *counts = realloc(k->counts, room * sizeof *counts);
+    float *counts = realloc(k->counts, capacity * sizeof *counts);
     if (counts) k->counts = counts;
-    float *own = realloc(k->own, room * sizeof *own);
-    if (own) k->own = own;
-    if (!ids || !counts || !own) return -1;
-    k->room = room;
+    float *adaptive_counts = realloc(k->adaptive_counts, capacity * sizeof *adaptive_counts);
+    if (adaptive_counts) k->adaptive_counts = adaptive_counts;
+    if (!ids || !counts || !adaptive_counts) return -1;
+    k->capacity = capacity;
     return 0;
 }
 
-static int64_t larger(const Model *m, int64_t at) {
-    int64_t low = 0, high = m->larger;
+/* The count of more than 16 bits at a position among the followers; 1 if there is none, as only hostile folders have. */
+static int64_t large_count(const Model *m, int64_t position) {
+    int64_t low = 0, high = m->large_size;
     while (low < high) {
         const int64_t middle = (low + high) / 2;
-        if (m->larger_at[middle] < at) low = middle + 1;
+        if (m->large_positions[middle] < position) low = middle + 1;
         else high = middle;
     }
-    return low < m->larger && m->larger_at[low] == at ? m->larger_count[low] : 1;
+    return low < m->large_size && m->large_positions[low] == position ? m->large_counts[low] : 1;
 }
 
-/* A context whose followers from `begin` on are there; tells the gate of it. */
-static void heard(const Model *m, Known *k, int64_t expert, int64_t begin, float lost, float believed, float *inner) {
-    const int64_t width = k->follower - begin, wide = m->networks * m->gate;
-    if (!width) return;
-    float total = lost, top = 0;
-    for (int64_t i = begin; i < k->follower; i++) {
+/* Adds a match whose followers are those from `begin` on, and its features to the gates' hidden layers (M * G,):
+   log(1 + total), log(1 + distinct), share of the commonest follower, seen at all, only one follower. */
+static void add_gate_features(const Model *m, Matches *k, int64_t expert, int64_t begin, float pruned,
+                              float adaptive_weight, float *gate_hidden) {
+    const int64_t num_followers = k->num_followers - begin, width = m->networks * m->gate;
+    if (!num_followers) return;
+    float total = pruned, max_count = 0;
+    for (int64_t i = begin; i < k->num_followers; i++) {
         total += k->counts[i];
-        top = fmaxf(top, k->counts[i]);
+        max_count = fmaxf(max_count, k->counts[i]);
     }
-    const float distinct = (float)width + lost;
-    const float clue[CLUES] = {logf(1.f + total), logf(1.f + distinct), top / total, 1.f, distinct == 1.f};
-    const float *weights = m->heard + expert * CLUES * wide;
-    for (int64_t g = 0; g < wide; g++)
-        inner[g] += clue[0] * weights[g] + clue[1] * weights[wide + g] + clue[2] * weights[2 * wide + g]
-                    + clue[3] * weights[3 * wide + g] + clue[4] * weights[4 * wide + g];
-    k->contexts[k->context++] = (Context){expert, begin, width, total, believed};
+    const float distinct = (float)num_followers + pruned;
+    const float x[GATE_FEATURES] = {logf(1.f + total), logf(1.f + distinct), max_count / total, 1.f, distinct == 1.f};
+    const float *w = m->feature_weights + expert * GATE_FEATURES * width;
+    for (int64_t g = 0; g < width; g++)
+        gate_hidden[g] += x[0] * w[g] + x[1] * w[width + g] + x[2] * w[2 * width + g] + x[3] * w[3 * width + g]
+                          + x[4] * w[4 * width + g];
+    k->matches[k->num_matches++] = (Match){expert, begin, num_followers, total, adaptive_weight};
 }
 
-/* Where the first of some ascending numbers stands that is not below this one; where they end if all are. */
-static int64_t lowest(const uint64_t *among, int64_t size, uint64_t one) {
-    const uint64_t *at = among;
-    while (size > 1) { /* without a branch that would be guessed */
+/* Where the first of ascending numbers is that is not below x; `size` if all are. */
+static int64_t lower_bound(const uint64_t *numbers, int64_t size, uint64_t x) {
+    const uint64_t *base = numbers;
+    while (size > 1) { /* without a branch, which the processor would have to guess */
         const int64_t half = size / 2;
-        at += at[half - 1] < one ? half : 0;
+        base += base[half - 1] < x ? half : 0;
         size -= half;
     }
-    return at - among + (size && *at < one);
+    return base - numbers + (size && *base < x);
 }
 
-/* Adds to the followers from `first` on what was learnt of a context; `where` is room for (V,), and zero. Returns
-   whether something was, or -1 without memory. */
-static int learnt(const Model *m, const Call *c, uint32_t key, int64_t first, int32_t *where, Known *k) {
-    const uint64_t from = (uint64_t)key << 16;
-    int64_t begin[LEVELS], end[LEVELS], more = 0;
-    for (int64_t l = 0; l < LEVELS; l++) {
-        const uint64_t *pairs = (const uint64_t *)(uintptr_t)c->levels[l].pairs;
-        const int64_t size = c->levels[l].size;
-        begin[l] = end[l] = lowest(pairs, size, from);
-        while (end[l] < size && pairs[end[l]] >> 16 == key) end[l]++;
-        more += end[l] - begin[l];
+/* Adds what was learnt of a context at run time to its followers, those from `begin` on. Followers whose count is then
+   0 or less go. Returns 1 if something was learnt of it, 0 if nothing was, -1 without memory.
+
+   slots: scratch, (V,), zero before and after: 1 + where an id is among the followers. */
+static int adaptive_lookup(const Model *m, const Request *q, uint32_t key, int64_t begin, int32_t *slots, Matches *k) {
+    const uint64_t first_pair = (uint64_t)key << ID_BITS;
+    int64_t pair_begin[ADAPTIVE_TABLES], pair_end[ADAPTIVE_TABLES], more = 0;
+    for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) {
+        const uint64_t *pairs = (const uint64_t *)(uintptr_t)q->adaptive[t].pairs;
+        const int64_t size = q->adaptive[t].size;
+        pair_begin[t] = pair_end[t] = lower_bound(pairs, size, first_pair);
+        while (pair_end[t] < size && pairs[pair_end[t]] >> ID_BITS == key) pair_end[t]++;
+        more += pair_end[t] - pair_begin[t];
     }
     if (!more) return 0;
-    if (grow(k, more)) return -1;
-    for (int64_t j = first; j < k->follower; j++) where[k->ids[j]] = (int32_t)(j - first) + 1, k->own[j] = 0;
-    for (int64_t l = 0; l < LEVELS; l++) {
-        const uint64_t *pairs = (const uint64_t *)(uintptr_t)c->levels[l].pairs;
-        const int32_t *counts = (const int32_t *)(uintptr_t)c->levels[l].counts;
-        for (int64_t i = begin[l]; i < end[l]; i++) {
-            const int32_t id = pairs[i] & 0xFFFF;
+    if (reserve_followers(k, more)) return -1;
+    for (int64_t j = begin; j < k->num_followers; j++)
+        slots[k->ids[j]] = (int32_t)(j - begin) + 1, k->adaptive_counts[j] = 0;
+    for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) {
+        const uint64_t *pairs = (const uint64_t *)(uintptr_t)q->adaptive[t].pairs;
+        const int32_t *counts = (const int32_t *)(uintptr_t)q->adaptive[t].counts;
+        for (int64_t i = pair_begin[t]; i < pair_end[t]; i++) {
+            const int32_t id = pairs[i] & ((1 << ID_BITS) - 1);
             if (id >= m->vocabulary) continue;
-            if (!where[id]) {
-                k->ids[k->follower] = id, k->own[k->follower] = 0, k->counts[k->follower++] = 0;
-                where[id] = (int32_t)(k->follower - first);
+            if (!slots[id]) {
+                k->ids[k->num_followers] = id;
+                k->adaptive_counts[k->num_followers] = 0, k->counts[k->num_followers++] = 0;
+                slots[id] = (int32_t)(k->num_followers - begin);
             }
-            k->counts[first + where[id] - 1] += (float)counts[i];
-            k->own[first + where[id] - 1] += (float)counts[i];
+            k->counts[begin + slots[id] - 1] += (float)counts[i];
+            k->adaptive_counts[begin + slots[id] - 1] += (float)counts[i];
         }
     }
-    int64_t kept = first;
-    for (int64_t j = first; j < k->follower; j++) {
-        where[k->ids[j]] = 0;
-        if (k->counts[j] > 0) k->ids[kept] = k->ids[j], k->own[kept] = k->own[j], k->counts[kept++] = k->counts[j];
+    int64_t end = begin;
+    for (int64_t j = begin; j < k->num_followers; j++) {
+        slots[k->ids[j]] = 0;
+        if (k->counts[j] > 0) {
+            k->ids[end] = k->ids[j], k->adaptive_counts[end] = k->adaptive_counts[j];
+            k->counts[end++] = k->counts[j];
+        }
     }
-    k->follower = kept;
+    k->num_followers = end;
     return 1;
 }
 
-/* What the tables, and what was learnt, say of a position; `places` is room for (3, D * K). */
-static int tables(const Model *m, const Call *c, const uint32_t *keys, uint32_t *places, int32_t *where, Known *k,
-                  float *inner) {
-    const int64_t n = m->tables * m->kinds;
-    int some = 0;
-    for (int64_t l = 0; l < LEVELS; l++) some |= c->levels[l].size > 0;
-    uint32_t *at = places, *begin = places + n, *width = places + 2 * n;
-    for (int64_t i = 0; i < n; i++) {
-        at[i] = (keys[i % m->kinds] >> m->shifts[i]) + m->firsts[i];
-        __builtin_prefetch(m->index + at[i]);
+/* Looks the contexts of a position up in all tables, keys (K,) in each, and in what was learnt at run time.
+
+   The tables are larger than any cache, so each stage prefetches for all contexts what the next stage reads.
+
+   lookups: scratch, (3, D * K). slots: see adaptive_lookup. */
+static int table_lookup(const Model *m, const Request *q, const uint32_t *keys, uint32_t *lookups, int32_t *slots,
+                        Matches *k, float *gate_hidden) {
+    const int64_t n = m->tables * m->context_types;
+    int any_learnt = 0;
+    for (int64_t t = 0; t < ADAPTIVE_TABLES; t++) any_learnt |= q->adaptive[t].size > 0;
+    uint32_t *at = lookups, *begin = lookups + n, *size = lookups + 2 * n;
+    for (int64_t i = 0; i < n; i++) { /* at = bucket */
+        at[i] = (keys[i % m->context_types] >> m->bucket_shifts[i]) + m->bucket_offsets[i];
+        __builtin_prefetch(m->bucket_begins + at[i]);
     }
-    for (int64_t i = 0; i < n; i++) {
-        at[i] = m->index[at[i]];
-        __builtin_prefetch(m->keys + at[i]);
-        __builtin_prefetch(m->keys + at[i] + m->window - 1);
+    for (int64_t i = 0; i < n; i++) { /* at = where its keys begin */
+        at[i] = m->bucket_begins[at[i]];
+        __builtin_prefetch(m->table_keys + at[i]);
+        __builtin_prefetch(m->table_keys + at[i] + m->bucket_size - 1);
     }
-    for (int64_t i = 0; i < n; i++) {
-        const uint32_t *among = m->keys + at[i], key = keys[i % m->kinds];
+    for (int64_t i = 0; i < n; i++) { /* at = where the key is; size = whether it is there */
+        const uint32_t *bucket = m->table_keys + at[i], key = keys[i % m->context_types];
         int64_t j = 0;
-        while (j < m->window && among[j] != key) j++;
-        width[i] = j < m->window;
-        at[i] += width[i] ? j : 0;
-        if (!width[i]) continue;
-        __builtin_prefetch(m->starts + at[i]);
-        __builtin_prefetch(m->lost + at[i]);
+        while (j < m->bucket_size && bucket[j] != key) j++;
+        size[i] = j < m->bucket_size;
+        at[i] += size[i] ? j : 0;
+        if (!size[i]) continue;
+        __builtin_prefetch(m->follower_begins + at[i]);
+        __builtin_prefetch(m->pruned + at[i]);
+    }
+    for (int64_t i = 0; i < n; i++) { /* begin, size = its followers */
+        if (!size[i]) continue;
+        begin[i] = m->follower_begins[at[i]];
+        size[i] = m->follower_begins[at[i] + 1] - begin[i];
+        __builtin_prefetch(m->follower_ids + begin[i]);
+        __builtin_prefetch(m->follower_counts + begin[i]);
     }
     for (int64_t i = 0; i < n; i++) {
-        if (!width[i]) continue;
-        begin[i] = m->starts[at[i]];
-        width[i] = m->starts[at[i] + 1] - begin[i];
-        __builtin_prefetch(m->ids + begin[i]);
-        __builtin_prefetch(m->counts + begin[i]);
-    }
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t first = k->follower;
-        if (grow(k, width[i])) return -1;
-        for (uint32_t j = 0; j < width[i]; j++) {
-            const int64_t from = (int64_t)begin[i] + j;
-            const int64_t count = m->counts[from] ? m->counts[from] : larger(m, from);
-            k->ids[k->follower] = m->ids[from];
-            k->counts[k->follower++] = (float)count;
+        const int64_t first = k->num_followers;
+        if (reserve_followers(k, size[i])) return -1;
+        for (uint32_t j = 0; j < size[i]; j++) {
+            const int64_t position = (int64_t)begin[i] + j;
+            const int64_t count = m->follower_counts[position] ? m->follower_counts[position] : large_count(m, position);
+            k->ids[k->num_followers] = m->follower_ids[position];
+            k->counts[k->num_followers++] = (float)count;
         }
-        const float lost = width[i] ? m->lost[at[i]] : 0;
-        const int taught = some && i < m->kinds ? learnt(m, c, keys[i], first, where, k) : 0;
-        if (taught < 0) return -1;
-        heard(m, k, i, first, lost, taught ? m->believed[i] : 0, inner);
+        const float pruned = size[i] ? m->pruned[at[i]] : 0;
+        const int learnt = any_learnt && i < m->context_types ? adaptive_lookup(m, q, keys[i], first, slots, k) : 0;
+        if (learnt < 0) return -1;
+        add_gate_features(m, k, i, first, pruned, learnt ? m->adaptive_weights[i] : 0, gate_hidden);
     }
     return 0;
 }
 
-/* What followed the same contexts earlier in the text: `at` is a position in marks (at + 1, C) and line. */
-static int itself(const Model *m, int64_t at, const uint32_t *marks, const int32_t *line, Known *k, float *inner) {
-    const int64_t n = m->columns, from = at > WINDOW ? at - WINDOW : 0;
-    const uint32_t *now = marks + at * n;
-    if (!n || line[at] == PAD) return 0;
-    for (int64_t kind = 0; kind < n; kind++) {
-        const int64_t first = k->follower;
-        if (grow(k, at - from)) return -1;
+/* Counts what followed the same contexts earlier in the text, at most WINDOW ids back: the cache model of Kuhn and De
+   Mori. `at` is the position among context_keys (at + 1, C) and ids. Returns 0, or -1 without memory. */
+static int text_cache_lookup(const Model *m, int64_t at, const uint32_t *context_keys, const int32_t *ids, Matches *k,
+                             float *gate_hidden) {
+    const int64_t n = m->cache_types, from = at > WINDOW ? at - WINDOW : 0;
+    const uint32_t *wanted = context_keys + at * n;
+    if (!n || ids[at] == PAD) return 0;
+    for (int64_t type = 0; type < n; type++) {
+        const int64_t first = k->num_followers;
+        if (reserve_followers(k, at - from)) return -1;
         for (int64_t j = from; j < at; j++) {
-            if (marks[j * n + kind] != now[kind] || line[j] == PAD) continue;
-            const int32_t id = line[j + 1];
+            if (context_keys[j * n + type] != wanted[type] || ids[j] == PAD) continue;
+            const int32_t id = ids[j + 1];
             int64_t i = first;
-            while (i < k->follower && k->ids[i] != id) i++;
-            if (i == k->follower) k->ids[k->follower] = id, k->counts[k->follower++] = 0;
+            while (i < k->num_followers && k->ids[i] != id) i++;
+            if (i == k->num_followers) k->ids[k->num_followers] = id, k->counts[k->num_followers++] = 0;
             k->counts[i] += 1.f;
         }
-        heard(m, k, m->tables * m->kinds + kind, first, 0, 0, inner);
+        add_gate_features(m, k, m->tables * m->context_types + type, first, 0, 0, gate_hidden);
     }
     return 0;
 }
 
-/* Adds what the experts say to the scores (V,), as much as the gate believes them. */
-static void mix(const Model *m, const Known *k, const float *inner, float *scores, float *parts) {
-    const int64_t wide = m->networks * m->gate, v = m->vocabulary;
-    if (parts) memcpy(parts, scores, v * sizeof *scores);
-    for (int64_t i = 0; i < k->context; i++) {
-        const Context context = k->contexts[i];
-        const float *often = m->trust + context.expert * 2 * wide, *share = often + wide;
+/* Adds each expert's scores to the logits (V,): w_1 log(1 + 10 count) + w_2 count / total, where the gate gives w.
+
+   expert_scores: (1 + E, V) of zeros, for the logits before and for what each expert adds; or NULL. */
+static void add_expert_scores(const Model *m, const Matches *k, const float *gate_hidden, float *logits,
+                              float *expert_scores) {
+    const int64_t width = m->networks * m->gate, v = m->vocabulary;
+    if (expert_scores) memcpy(expert_scores, logits, v * sizeof *logits);
+    for (int64_t i = 0; i < k->num_matches; i++) {
+        const Match match = k->matches[i];
+        const float *count_weights = m->score_weights + match.expert * SCORE_FEATURES * width;
+        const float *share_weights = count_weights + width;
         float by_count = 0, by_share = 0;
-        for (int64_t g = 0; g < wide; g++) by_count += inner[g] * often[g], by_share += inner[g] * share[g];
-        by_count += m->trust_bias[2 * context.expert];
-        by_share = (by_share + m->trust_bias[2 * context.expert + 1]) / context.total;
-        for (int64_t j = context.begin; j < context.begin + context.width; j++) {
+        for (int64_t g = 0; g < width; g++)
+            by_count += gate_hidden[g] * count_weights[g], by_share += gate_hidden[g] * share_weights[g];
+        by_count += m->score_bias[SCORE_FEATURES * match.expert];
+        by_share = (by_share + m->score_bias[SCORE_FEATURES * match.expert + 1]) / match.total;
+        for (int64_t j = match.begin; j < match.begin + match.num_followers; j++) {
             const float count = k->counts[j];
-            const float log = count < COMMON ? m->logs[(int)count] : logf(1.f + 10.f * count);
-            float added = by_count * log + by_share * count;
-            if (context.believed > 0) added += context.believed * k->own[j] / context.total;
-            scores[k->ids[j]] += added;
-            if (parts) parts[(1 + context.expert) * v + k->ids[j]] = added;
+            const float log = count < LOG_TABLE_SIZE ? m->log_table[(int)count] : logf(1.f + 10.f * count);
+            float score = by_count * log + by_share * count;
+            if (match.adaptive_weight > 0) score += match.adaptive_weight * k->adaptive_counts[j] / match.total;
+            logits[k->ids[j]] += score;
+            if (expert_scores) expert_scores[(1 + match.expert) * v + k->ids[j]] = score;
         }
     }
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------- */
+/* ---- scratch memory ---------------------------------------------------------------------------------------------- */
 
-/* Room for what is in between, in one piece. */
+/* Buffers of one call, all in one allocation; Matches' are apart, since they grow. */
 typedef struct {
-    void *all;
-    uint8_t *now, *kept; /* states of a network in whole numbers: (B, inner), (P, inner) */
-    int32_t *sums;       /* of a product, (BLOCK, columns) */
-    float *given;        /* (4H,) */
-    float *asked;        /* what the gate hears, (P, M * G) */
-    float *said;         /* by one network, (V + G,) */
-    float *scores, *inner; /* of one position, (V,) and (M * G,) */
-    int32_t *recent;     /* of one text, (longest + T,) */
-    int32_t *line;       /* (B, n + T) */
-    uint32_t *marks;     /* (B, n + T, C) */
-    uint32_t *here;      /* keys of one position, (K,) */
-    uint32_t *keys;      /* (P, K) */
-    uint64_t *orders;    /* (longest + 1,) */
-    uint32_t *places;    /* (3, D * K) */
-    int32_t *where;      /* (V,), zero */
-    float *shares;       /* of a text that is drawn, (V,) */
-    float *states;       /* its networks', (M * H,) */
-    double *row;         /* (V,) */
-    Known known;
+    void *memory;
+    uint8_t *state_q;        /* (B, inputs): states of one network, quantized */
+    uint8_t *output_q;       /* (P, inputs): those that logits are read from */
+    int32_t *sums;           /* (ROW_BLOCK, outputs): of a product */
+    float *pre_activation;   /* (4H,): of a GRU's gates */
+    float *gate_in;          /* (P, M * G): pre-activation of the gates' hidden layers, of the networks alone */
+    float *output;           /* (V + G,): what one network adds to logits and gate_in */
+    float *logits;           /* (V,): of one position */
+    float *gate_hidden;      /* (M * G,): of one position */
+    int32_t *text_ids;       /* (max_order + T,): recent and new ids of one text */
+    int32_t *ids;            /* (B, N + T): cached and new ids */
+    uint32_t *context_keys;  /* (B, N + T, C): of the contexts that end with each */
+    uint32_t *position_keys; /* (K,): of one position */
+    uint32_t *keys;          /* (P, K) */
+    uint64_t *order_hashes;  /* (max_order + 1,) */
+    uint32_t *lookups;       /* (3, D * K) */
+    int32_t *slots;          /* (V,): zero between calls */
+    float *log_probs;        /* (V,): while a text is sampled */
+    float *states;           /* (M * H,): while a text is sampled */
+    double *cumulative;      /* (V,): while a text is sampled */
+    Matches matches;
     int64_t bytes;
-    int lent;            /* it is the model's */
-} Room;
+    int kept; /* whether the memory is the model's, which keeps it for the next call */
+} Scratch;
 
-/* Every array begins where the widest registers like it to. */
-static int64_t padded(int64_t bytes) { return (bytes + 63) & ~(int64_t)63; }
+/* Every buffer begins where the widest registers load fastest. */
+static int64_t align64(int64_t bytes) { return (bytes + 63) & ~(int64_t)63; }
 
-static int64_t largest(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t max_int(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Room in one piece, that of the call before if nobody else has it: what comes and goes at every step leaves holes. */
-static int reserved(Room *room, Model *m, int64_t batch, int64_t time, int64_t length, int64_t positions) {
-    const int64_t inner = m->network[0].recurrent.inner, all = length + time, n = m->tables * m->kinds;
-    const int64_t columns = largest(m->network[0].recurrent.columns, m->network[0].outward.columns);
+/* Takes the memory that the model kept of the call before, unless another thread is using it or it is too small: memory
+   that comes and goes with every step would fragment the heap. Returns 0, or -1 without memory. */
+static int acquire_scratch(Scratch *s, Model *m, int64_t batch, int64_t time, int64_t length, int64_t positions) {
+    const int64_t inputs = m->gru[0].recurrent.inputs, all = length + time, n = m->tables * m->context_types;
+    const int64_t outputs = max_int(m->gru[0].recurrent.outputs, m->gru[0].output.outputs);
     const struct {
-        void *into;
+        void *pointer;
         int64_t bytes;
-    } parts[] = {
-        {&room->now, batch * inner},
-        {&room->kept, positions * inner},
-        {&room->sums, 4 * BLOCK * columns},
-        {&room->given, 4 * 4 * m->hidden},
-        {&room->asked, 4 * positions * m->networks * m->gate},
-        {&room->said, 4 * (m->vocabulary + m->gate)},
-        {&room->scores, 4 * m->vocabulary},
-        {&room->inner, 4 * m->networks * m->gate},
-        {&room->recent, 4 * (m->longest + time)},
-        {&room->line, 4 * batch * all},
-        {&room->marks, 4 * batch * all * m->columns},
-        {&room->here, 4 * m->kinds},
-        {&room->keys, 4 * positions * m->kinds},
-        {&room->orders, 8 * (m->longest + 1)},
-        {&room->places, 4 * 3 * n},
-        {&room->where, 4 * m->vocabulary},
-        {&room->known.contexts, (int64_t)sizeof(Context) * (n + m->columns)},
-        {&room->shares, 4 * m->vocabulary},
-        {&room->states, 4 * m->networks * m->hidden},
-        {&room->row, 8 * m->vocabulary},
+    } buffers[] = {
+        {&s->state_q, batch * inputs},
+        {&s->output_q, positions * inputs},
+        {&s->sums, 4 * ROW_BLOCK * outputs},
+        {&s->pre_activation, 4 * 4 * m->hidden},
+        {&s->gate_in, 4 * positions * m->networks * m->gate},
+        {&s->output, 4 * (m->vocabulary + m->gate)},
+        {&s->logits, 4 * m->vocabulary},
+        {&s->gate_hidden, 4 * m->networks * m->gate},
+        {&s->text_ids, 4 * (m->max_order + time)},
+        {&s->ids, 4 * batch * all},
+        {&s->context_keys, 4 * batch * all * m->cache_types},
+        {&s->position_keys, 4 * m->context_types},
+        {&s->keys, 4 * positions * m->context_types},
+        {&s->order_hashes, 8 * (m->max_order + 1)},
+        {&s->lookups, 4 * 3 * n},
+        {&s->slots, 4 * m->vocabulary},
+        {&s->matches.matches, (int64_t)sizeof(Match) * (n + m->cache_types)},
+        {&s->log_probs, 4 * m->vocabulary},
+        {&s->states, 4 * m->networks * m->hidden},
+        {&s->cumulative, 8 * m->vocabulary},
     };
     int64_t bytes = 64;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) bytes += padded(parts[i].bytes);
-    room->known = (Known){0};
-    room->bytes = bytes;
-    room->lent = !__atomic_exchange_n(&m->taken, 1, __ATOMIC_ACQUIRE);
-    if (room->lent && m->spare_bytes >= bytes) {
-        room->all = m->spare;
-        room->bytes = m->spare_bytes;
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) bytes += align64(buffers[i].bytes);
+    s->matches = (Matches){0};
+    s->bytes = bytes;
+    s->kept = !__atomic_exchange_n(&m->lock, 1, __ATOMIC_ACQUIRE);
+    if (s->kept && m->kept_bytes >= bytes) {
+        s->memory = m->kept_memory;
+        s->bytes = m->kept_bytes;
     } else {
-        if (room->lent) { /* with something over, since texts grow */
-            free(m->spare);
-            m->spare = NULL, m->spare_bytes = 0;
-            room->bytes += bytes / 2;
+        if (s->kept) { /* half as much again, since texts grow */
+            free(m->kept_memory);
+            m->kept_memory = NULL, m->kept_bytes = 0;
+            s->bytes += bytes / 2;
         }
-        room->all = malloc(room->bytes);
+        s->memory = malloc(s->bytes);
     }
-    if (room->lent) {
-        room->known.ids = m->spare_ids;
-        room->known.counts = m->spare_counts;
-        room->known.own = m->spare_own;
-        room->known.room = m->spare_followers;
+    if (s->kept) {
+        s->matches.ids = m->kept_ids;
+        s->matches.counts = m->kept_counts;
+        s->matches.adaptive_counts = m->kept_adaptive_counts;
+        s->matches.capacity = m->kept_capacity;
     }
-    if (!room->all) {
-        if (room->lent) __atomic_store_n(&m->taken, 0, __ATOMIC_RELEASE);
+    if (!s->memory) {
+        if (s->kept) __atomic_store_n(&m->lock, 0, __ATOMIC_RELEASE);
         return -1;
     }
-    char *next = (char *)(intptr_t)padded((int64_t)(intptr_t)room->all);
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        memcpy(parts[i].into, &next, sizeof next);
-        next += padded(parts[i].bytes);
+    char *next = (char *)(intptr_t)align64((int64_t)(intptr_t)s->memory);
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        memcpy(buffers[i].pointer, &next, sizeof next);
+        next += align64(buffers[i].bytes);
     }
-    memset(room->now, 128, batch * inner); /* what stands behind the units of a network is zero */
-    memset(room->kept, 128, positions * inner);
-    memset(room->where, 0, 4 * m->vocabulary);
+    memset(s->state_q, STATE_ZERO, batch * inputs); /* inputs beyond H are 0 */
+    memset(s->output_q, STATE_ZERO, positions * inputs);
+    memset(s->slots, 0, 4 * m->vocabulary);
     return 0;
 }
 
-static void given_back(Model *m, Room *room) {
-    const int much = 12 * room->known.room > SPARED;
-    if (!room->lent || much) {
-        free(room->known.ids);
-        free(room->known.counts);
-        free(room->known.own);
-        room->known = (Known){0};
+/* Gives the memory back to the model, or to the heap if it is large or was not the model's. */
+static void release_scratch(Model *m, Scratch *s) {
+    const int large = 12 * s->matches.capacity > MAX_KEPT_BYTES;
+    if (!s->kept || large) {
+        free(s->matches.ids);
+        free(s->matches.counts);
+        free(s->matches.adaptive_counts);
+        s->matches = (Matches){0};
     }
-    if (!room->lent || room->bytes > SPARED) {
-        free(room->all);
-        room->all = NULL;
-        room->bytes = 0;
+    if (!s->kept || s->bytes > MAX_KEPT_BYTES) {
+        free(s->memory);
+        s->memory = NULL;
+        s->bytes = 0;
     }
-    if (!room->lent) return;
-    m->spare = room->all;
-    m->spare_bytes = room->bytes;
-    m->spare_ids = room->known.ids;
-    m->spare_counts = room->known.counts;
-    m->spare_own = room->known.own;
-    m->spare_followers = room->known.room;
-    __atomic_store_n(&m->taken, 0, __ATOMIC_RELEASE);
+    if (!s->kept) return;
+    m->kept_memory = s->memory;
+    m->kept_bytes = s->bytes;
+    m->kept_ids = s->matches.ids;
+    m->kept_counts = s->matches.counts;
+    m->kept_adaptive_counts = s->matches.adaptive_counts;
+    m->kept_capacity = s->matches.capacity;
+    __atomic_store_n(&m->lock, 0, __ATOMIC_RELEASE);
 }
 
-/* Frees what was kept for the next call: there is none. */
-void kammil_close(Model *m) {
-    free(m->spare);
-    free(m->spare_ids);
-    free(m->spare_counts);
-    free(m->spare_own);
-    m->spare = NULL, m->spare_ids = NULL, m->spare_counts = m->spare_own = NULL;
-    m->spare_bytes = m->spare_followers = 0;
+/* Frees the kept scratch memory of a model that is used no more. */
+void kammil_free(Model *m) {
+    free(m->kept_memory);
+    free(m->kept_ids);
+    free(m->kept_counts);
+    free(m->kept_adaptive_counts);
+    m->kept_memory = NULL, m->kept_ids = NULL, m->kept_counts = m->kept_adaptive_counts = NULL;
+    m->kept_bytes = m->kept_capacity = 0;
 }
 
-/* Ids of a text, with what was read before: `recent` and its line; 0 if one of them is not in the vocabulary. */
-static int lines(const Model *m, const Call *c, int64_t b, int32_t *recent, int32_t *line) {
+/* ---- a call ------------------------------------------------------------------------------------------------------ */
+
+/* Copies the ids of a text to text_ids (max_order + T,) and ids (N + T,); returns 0 if one is not in the vocabulary. */
+static int load_ids(const Model *m, const Request *q, int64_t b, int32_t *text_ids, int32_t *ids) {
     const int64_t v = m->vocabulary;
-    for (int64_t i = 0; i < m->longest; i++) {
-        const int64_t id = c->recent[b * m->longest + i];
+    for (int64_t i = 0; i < m->max_order; i++) {
+        const int64_t id = q->recent_ids[b * m->max_order + i];
         if (id < 0 || id >= v) return 0;
-        recent[i] = (int32_t)id;
+        text_ids[i] = (int32_t)id;
     }
-    for (int64_t i = 0; i < c->time; i++) {
-        const int64_t id = c->ids[b * c->time + i];
+    for (int64_t i = 0; i < q->time; i++) {
+        const int64_t id = q->input_ids[b * q->time + i];
         if (id < 0 || id >= v) return 0;
-        recent[m->longest + i] = line[c->length + i] = (int32_t)id;
+        text_ids[m->max_order + i] = ids[q->length + i] = (int32_t)id;
     }
-    for (int64_t i = 0; i < c->length; i++) {
-        const int64_t id = c->line[b * c->length + i];
+    for (int64_t i = 0; i < q->length; i++) {
+        const int64_t id = q->cached_ids[b * q->length + i];
         if (id < 0 || id >= v) return 0;
-        line[i] = (int32_t)id;
+        ids[i] = (int32_t)id;
     }
     return 1;
 }
 
-/* y += x, by itself: multiplied and added in one go, a sum of two would depend on which comes first. */
-static NOT_COPIED void add(const float *x, int64_t n, float *y) {
+/* y += x. Out of line, so that the product x is rounded before: fused into the addition, the bits of y would depend on
+   where the compiler does that. */
+static OUT_OF_LINE void accumulate(const float *x, int64_t n, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] += x[i];
 }
 
-/* The next states of a network, in place, and what is read from those asked for, added to scores (P, V) and to what its
-   gate hears. Without ids, T = 0, what the states before them say. */
-static void network(const Model *m, const Call *c, int64_t i, int back, float *states, Room *room, float *scores) {
-    const Network *net = m->network + i;
-    const int64_t h = m->hidden, networks = m->networks, v = m->vocabulary, first = c->time - c->last;
-    const int64_t inner = net->recurrent.inner, positions = c->batch * c->last;
-    int32_t *sums = room->sums;
-    for (int64_t b = 0; b < c->batch; b++) whole(states + (b * networks + i) * h, h, room->now + b * inner);
-    for (int64_t t = 0; t < c->time; t++)
-        for (int64_t b = 0; b < c->batch; b += BLOCK) {
-            const int64_t rows = c->batch - b < BLOCK ? c->batch - b : BLOCK;
-            product(&net->recurrent, back, room->now + b * inner, rows, sums);
+/* Steps network i through the new ids, its states in place, and adds what it says at the last positions to logits
+   (P, V) and gate_in. Without new ids, T = 0, it says what it does in the states as they are. */
+static void gru_forward(const Model *m, const Request *q, int64_t i, int backwards, float *states, Scratch *s,
+                        float *logits) {
+    const GRUWeights *w = m->gru + i;
+    const int64_t h = m->hidden, networks = m->networks, v = m->vocabulary, first = q->time - q->last;
+    const int64_t inputs = w->recurrent.inputs, positions = q->batch * q->last;
+    int32_t *sums = s->sums;
+    for (int64_t b = 0; b < q->batch; b++) quantize(states + (b * networks + i) * h, h, s->state_q + b * inputs);
+    for (int64_t t = 0; t < q->time; t++)
+        for (int64_t b = 0; b < q->batch; b += ROW_BLOCK) {
+            const int64_t rows = q->batch - b < ROW_BLOCK ? q->batch - b : ROW_BLOCK;
+            quantized_matmul(&w->recurrent, backwards, s->state_q + b * inputs, rows, sums);
             for (int64_t r = 0; r < rows; r++) {
                 float *state = states + ((b + r) * networks + i) * h;
-                uint8_t *small = room->now + (b + r) * inner;
-                turn(m, net, c->ids[(b + r) * c->time + t], sums + r * net->recurrent.columns, room->given, state);
-                whole(state, h, small);
-                if (t >= first) memcpy(room->kept + ((b + r) * c->last + t - first) * inner, small, h);
+                uint8_t *state_q = s->state_q + (b + r) * inputs;
+                const int64_t id = q->input_ids[(b + r) * q->time + t];
+                gru_step(m, w, id, sums + r * w->recurrent.outputs, s->pre_activation, state);
+                quantize(state, h, state_q);
+                if (t >= first) memcpy(s->output_q + ((b + r) * q->last + t - first) * inputs, state_q, h);
             }
         }
-    if (!c->time) memcpy(room->kept, room->now, positions * inner);
-    const Matrix *out = &net->outward;
-    for (int64_t p = 0; p < positions; p += BLOCK) {
-        const int64_t rows = positions - p < BLOCK ? positions - p : BLOCK;
-        product(out, back, room->kept + p * inner, rows, sums);
+    if (!q->time) memcpy(s->output_q, s->state_q, positions * inputs);
+    const QuantizedMatrix *output = &w->output;
+    for (int64_t p = 0; p < positions; p += ROW_BLOCK) {
+        const int64_t rows = positions - p < ROW_BLOCK ? positions - p : ROW_BLOCK;
+        quantized_matmul(output, backwards, s->output_q + p * inputs, rows, sums);
         for (int64_t r = 0; r < rows; r++) {
-            float *score = scores + (p + r) * v, *ask = room->asked + ((p + r) * networks + i) * m->gate;
-            const int32_t *sum = sums + r * out->columns;
+            float *row = logits + (p + r) * v, *gate_in = s->gate_in + ((p + r) * networks + i) * m->gate;
+            const int32_t *sum = sums + r * output->outputs;
             for (int64_t j = 0; j < v + m->gate; j++)
-                room->said[j] = out->scales[j] * (float)(sum[j] - out->offsets[j]);
-            add(room->said, v, score);
-            add(room->said + v, m->gate, ask);
+                s->output[j] = output->scales[j] * (float)(sum[j] - output->zero_offsets[j]);
+            accumulate(s->output, v, row);
+            accumulate(s->output + v, m->gate, gate_in);
         }
     }
 }
 
-/* All networks, whose states change in place: scores (P, V) and `asked` are what they say, bias included.
+/* Steps all networks, whose states (B, M * H) change in place; logits (P, V) and gate_in (P, M * G) are what they say,
+   bias included.
 
-   The weights of two large networks are a little more than a near cache holds. Who goes through them from the first to
-   the last every time finds nothing left of them; who goes to and fro finds most. */
-static void step(Model *m, const Call *c, float *states, Room *room, float *scores) {
-    const int64_t v = m->vocabulary, wide = m->networks * m->gate, positions = c->batch * c->last;
-    const int back = __atomic_fetch_add(&m->calls, 1, __ATOMIC_RELAXED) & 1, swapped = back && m->networks <= 2; /* of two the sum is the same either way */
-    if (positions) memset(scores, 0, 4 * positions * v);
-    memset(room->asked, 0, 4 * positions * wide);
+   Every call goes through the weights in the other direction. Those of two large networks are a little more than the L2
+   cache holds: whoever starts at the beginning every time finds that the end has just replaced it. */
+static void forward_networks(Model *m, const Request *q, float *states, Scratch *s, float *logits) {
+    const int64_t v = m->vocabulary, width = m->networks * m->gate, positions = q->batch * q->last;
+    const int backwards = __atomic_fetch_add(&m->steps, 1, __ATOMIC_RELAXED) & 1;
+    const int last_first = backwards && m->networks <= 2; /* a + b = b + a, but sums of three depend on the order */
+    if (positions) memset(logits, 0, 4 * positions * v);
+    memset(s->gate_in, 0, 4 * positions * width);
     for (int64_t i = 0; i < m->networks; i++)
-        network(m, c, swapped ? m->networks - 1 - i : i, back, states, room, scores);
+        gru_forward(m, q, last_first ? m->networks - 1 - i : i, backwards, states, s, logits);
     for (int64_t p = 0; p < positions; p++) {
-        for (int64_t i = 0; i < v; i++) scores[p * v + i] += m->bias[i];
-        for (int64_t g = 0; g < wide; g++) room->asked[p * wide + g] += m->bias[v + g];
+        for (int64_t i = 0; i < v; i++) logits[p * v + i] += m->bias[i];
+        for (int64_t g = 0; g < width; g++) s->gate_in[p * width + g] += m->bias[v + g];
     }
 }
 
-/* Scores (V,) of a position become log-probabilities: what the experts know is added, as far as the gate believes it.
+/* Turns the networks' logits (V,) at position p into the blend's log-probabilities, in place: adds the experts' scores
+   as the gate weighs them, and normalises. Returns 0, or -1 without memory.
 
-   at: where the position is in marks and line of its text. Sums in single precision depend on their order, and that on
-   where numbers stand; so the work is done in one place, by one piece of code. */
-static NOT_COPIED int judged(const Model *m, const Call *c, int64_t p, int64_t at, const uint32_t *marks,
-                             const int32_t *line, Room *room, float *shares, float *parts) {
-    const int64_t v = m->vocabulary, wide = m->networks * m->gate;
-    float *scores = room->scores, *inner = room->inner;
-    Known *known = &room->known;
-    memcpy(scores, shares, 4 * v);
-    memcpy(inner, room->asked + p * wide, 4 * wide);
-    known->context = known->follower = 0;
-    if (tables(m, c, room->keys + p * m->kinds, room->places, room->where, known, inner)) return -1;
-    if (itself(m, at, marks, line, known, inner)) return -1;
-    for (int64_t g = 0; g < wide; g++) inner[g] = fmaxf(inner[g], 0.f);
-    mix(m, known, inner, scores, parts);
-    float top = scores[0], sum = 0;
-    for (int64_t i = 1; i < v; i++) top = fmaxf(top, scores[i]);
-    for (int64_t i = 0; i < v; i++) sum += exponential(scores[i] - top);
-    top += logf(sum);
-    for (int64_t i = 0; i < v; i++) shares[i] = scores[i] - top;
+   at: the position among context_keys and ids of its text. expert_scores: see add_expert_scores.
+   Out of line: sums in single precision depend on their order, so that one piece of code must do it for all callers,
+   with buffers that are always aligned alike. */
+static OUT_OF_LINE int mix_and_normalise(const Model *m, const Request *q, int64_t p, int64_t at,
+                                         const uint32_t *context_keys, const int32_t *ids, Scratch *s, float *log_probs,
+                                         float *expert_scores) {
+    const int64_t v = m->vocabulary, width = m->networks * m->gate;
+    float *logits = s->logits, *gate_hidden = s->gate_hidden;
+    Matches *k = &s->matches;
+    memcpy(logits, log_probs, 4 * v);
+    memcpy(gate_hidden, s->gate_in + p * width, 4 * width);
+    k->num_matches = k->num_followers = 0;
+    if (table_lookup(m, q, s->keys + p * m->context_types, s->lookups, s->slots, k, gate_hidden)) return -1;
+    if (text_cache_lookup(m, at, context_keys, ids, k, gate_hidden)) return -1;
+    for (int64_t g = 0; g < width; g++) gate_hidden[g] = fmaxf(gate_hidden[g], 0.f); /* ReLU */
+    add_expert_scores(m, k, gate_hidden, logits, expert_scores);
+    float max_logit = logits[0], sum = 0;
+    for (int64_t i = 1; i < v; i++) max_logit = fmaxf(max_logit, logits[i]);
+    for (int64_t i = 0; i < v; i++) sum += exp_poly(logits[i] - max_logit);
+    max_logit += logf(sum); /* log-sum-exp */
+    for (int64_t i = 0; i < v; i++) log_probs[i] = logits[i] - max_logit;
     return 0;
 }
 
-/* Contexts of all ids of a text: its marks, and keys where they are asked for; `recent` and line are complete. */
-static void contexts(const Model *m, const Call *c, int64_t b, uint64_t words[4], Room *room) {
-    const int64_t all = c->length + c->time, n = m->columns, first = c->time - c->last;
-    uint32_t *marks = room->marks + b * all * n;
-    memcpy(marks, c->marks + b * c->length * n, 4 * c->length * n);
-    memcpy(words, c->words + 4 * b, 4 * sizeof *words);
-    for (int64_t t = 0; t < c->time; t++) {
-        const int32_t *line = room->recent + m->longest + t;
-        extend(m, *line, words);
-        hash(m, line, words, room->orders, room->here);
-        for (int64_t k = 0; k < n; k++) marks[(c->length + t) * n + k] = room->here[m->column[k]];
-        if (t >= first) memcpy(room->keys + (b * c->last + t - first) * m->kinds, room->here, 4 * m->kinds);
+/* Hashes the contexts of all new ids of a text whose ids are loaded: its context_keys (N + T, C), and keys (L, K) where
+   log-probabilities are wanted. Updates words. */
+static void hash_text(const Model *m, const Request *q, int64_t b, uint64_t words[WORD_STATE], Scratch *s) {
+    const int64_t all = q->length + q->time, n = m->cache_types, first = q->time - q->last;
+    uint32_t *context_keys = s->context_keys + b * all * n;
+    memcpy(context_keys, q->cached_keys + b * q->length * n, 4 * q->length * n);
+    memcpy(words, q->word_state + WORD_STATE * b, WORD_STATE * sizeof *words);
+    for (int64_t t = 0; t < q->time; t++) {
+        const int32_t *id = s->text_ids + m->max_order + t;
+        update_words(m, *id, words);
+        hash_contexts(m, id, words, s->order_hashes, s->position_keys);
+        for (int64_t k = 0; k < n; k++)
+            context_keys[(q->length + t) * n + k] = s->position_keys[m->cache_columns[k]];
+        if (t >= first)
+            memcpy(s->keys + (b * q->last + t - first) * m->context_types, s->position_keys, 4 * m->context_types);
     }
 }
 
-/* A state, as one piece of memory: recent, words, line, hidden, marks, of at most the last WINDOW ids of each text. */
+/* The state of all texts after a call, in one piece of memory, its arrays in this order. */
 typedef struct {
-    int64_t *recent;
-    uint64_t *words;
-    int64_t *line;
-    float *hidden;
-    uint32_t *marks;
-    int64_t rest;
+    int64_t *recent_ids;   /* (B, max_order) */
+    uint64_t *word_state;  /* (B, WORD_STATE) */
+    int64_t *cached_ids;   /* (B, length) */
+    float *hidden;         /* (B, M * H) */
+    uint32_t *cached_keys; /* (B, length, C) */
+    int64_t length;        /* at most WINDOW */
 } State;
 
-static State written(const Model *m, char *into, int64_t batch, int64_t all) {
-    State s = {.rest = all < WINDOW ? all : WINDOW};
-    s.recent = (int64_t *)into;
-    s.words = (uint64_t *)(s.recent + batch * m->longest);
-    s.line = (int64_t *)(s.words + batch * 4);
-    s.hidden = (float *)(s.line + batch * s.rest);
-    s.marks = (uint32_t *)(s.hidden + batch * m->networks * m->hidden);
-    return s;
+/* Where the arrays of a state are, of texts of which `all` ids are known. */
+static State state_at(const Model *m, char *memory, int64_t batch, int64_t all) {
+    State after = {.length = all < WINDOW ? all : WINDOW};
+    after.recent_ids = (int64_t *)memory;
+    after.word_state = (uint64_t *)(after.recent_ids + batch * m->max_order);
+    after.cached_ids = (int64_t *)(after.word_state + batch * WORD_STATE);
+    after.hidden = (float *)(after.cached_ids + batch * after.length);
+    after.cached_keys = (uint32_t *)(after.hidden + batch * m->networks * m->hidden);
+    return after;
 }
 
-/* All of it but the networks' states, of a text that all these ids were read of; `time` of them since. */
-static void keep(const Model *m, const State *s, int64_t b, int64_t all, int64_t time, const uint64_t words[4],
-                 const int32_t *recent, const int32_t *line, const uint32_t *marks) {
-    const int64_t rest = s->rest, n = m->columns;
-    memcpy(s->words + 4 * b, words, 4 * sizeof *words);
-    memcpy(s->marks + b * rest * n, marks + (all - rest) * n, 4 * rest * n);
-    for (int64_t i = 0; i < rest; i++) s->line[b * rest + i] = line[all - rest + i];
-    for (int64_t i = 0; i < m->longest; i++) s->recent[b * m->longest + i] = recent[time + i];
+/* Writes the state of text b, but for `hidden`: of `all` ids (all,) and their context_keys, of which `time` are new. */
+static void write_state(const Model *m, const State *after, int64_t b, int64_t all, int64_t time,
+                        const uint64_t words[WORD_STATE], const int32_t *text_ids, const int32_t *ids,
+                        const uint32_t *context_keys) {
+    const int64_t length = after->length, n = m->cache_types;
+    memcpy(after->word_state + WORD_STATE * b, words, WORD_STATE * sizeof *words);
+    memcpy(after->cached_keys + b * length * n, context_keys + (all - length) * n, 4 * length * n);
+    for (int64_t i = 0; i < length; i++) after->cached_ids[b * length + i] = ids[all - length + i];
+    for (int64_t i = 0; i < m->max_order; i++) after->recent_ids[b * m->max_order + i] = text_ids[time + i];
 }
 
-/* Reads ids: log-probabilities at the last positions (P, V), and the state after them. Returns 0, or -1 without memory,
-   or -2 for an id that there is not.
+/* Reads new ids: log_probs (P, V) at the last positions, and the state after them. Returns 0, or -1 without memory, or
+   -2 for an id that is not in the vocabulary.
 
-   parts: (P, 1 + E, V) of zeros for what each expert adds to the scores, or nothing. */
-int kammil_read(Model *m, const char *message, char *after, float *shares, float *parts) {
-    const Call call = opened(m, message), *c = &call;
-    const int64_t all = c->length + c->time, positions = c->batch * c->last, n = m->columns;
-    const int64_t experts = m->tables * m->kinds + n;
-    const State made = written(m, after, c->batch, all);
-    Room room;
-    if (reserved(&room, m, c->batch, c->time, c->length, positions)) return -1;
+   expert_scores: (P, 1 + E, V) of zeros, for the networks' logits and what each expert adds to them; or NULL. */
+int kammil_forward(Model *m, const char *message, char *state, float *log_probs, float *expert_scores) {
+    const Request request = parse_request(m, message), *q = &request;
+    const int64_t all = q->length + q->time, positions = q->batch * q->last, n = m->cache_types;
+    const int64_t experts = m->tables * m->context_types + n;
+    const State after = state_at(m, state, q->batch, all);
+    Scratch s;
+    if (acquire_scratch(&s, m, q->batch, q->time, q->length, positions)) return -1;
     int failed = 0;
-    for (int64_t b = 0; b < c->batch && !failed; b++) {
-        uint64_t words[4];
-        if (lines(m, c, b, room.recent, room.line + b * all)) {
-            contexts(m, c, b, words, &room);
-            keep(m, &made, b, all, c->time, words, room.recent, room.line + b * all, room.marks + b * all * n);
+    for (int64_t b = 0; b < q->batch && !failed; b++) {
+        uint64_t words[WORD_STATE];
+        if (load_ids(m, q, b, s.text_ids, s.ids + b * all)) {
+            hash_text(m, q, b, words, &s);
+            write_state(m, &after, b, all, q->time, words, s.text_ids, s.ids + b * all, s.context_keys + b * all * n);
         } else failed = -2;
     }
-    if (!failed && c->batch) {
-        memcpy(made.hidden, c->hidden, 4 * c->batch * m->networks * m->hidden);
-        step(m, c, made.hidden, &room, shares);
+    if (!failed && q->batch) {
+        memcpy(after.hidden, q->hidden, 4 * q->batch * m->networks * m->hidden);
+        forward_networks(m, q, after.hidden, &s, log_probs);
     }
     for (int64_t p = 0; p < positions && !failed; p++) {
-        const int64_t b = p / c->last, at = all - c->last + p % c->last;
-        failed = judged(m, c, p, at, room.marks + b * all * n, room.line + b * all, &room,
-                        shares + p * m->vocabulary, parts ? parts + p * (1 + experts) * m->vocabulary : NULL);
+        const int64_t b = p / q->last, at = all - q->last + p % q->last;
+        failed = mix_and_normalise(m, q, p, at, s.context_keys + b * all * n, s.ids + b * all, &s,
+                                   log_probs + p * m->vocabulary,
+                                   expert_scores ? expert_scores + p * (1 + experts) * m->vocabulary : NULL);
     }
-    given_back(m, &room);
+    release_scratch(m, &s);
     return failed;
 }
 
-/* The id drawn from log-probabilities (V,): the first one where the shares summed up exceed this part of all.
+/* Samples an id from log_probs (V,) at a temperature by inverse transform: the first id whose cumulative probability is
+   more than `uniform`, a number in [0, 1); the most probable id at temperature 0. `forbidden` (V,) ids are never it.
 
-   row: room, (V,). */
-static int64_t drawn(const Model *m, const float *shares, const uint8_t *refused, double temperature, double chance,
-                     double *row) {
+   cumulative: scratch, (V,). */
+static int64_t sample_id(const Model *m, const float *log_probs, const uint8_t *forbidden, double temperature,
+                         double uniform, double *cumulative) {
     const int64_t v = m->vocabulary;
-    double top = -1e300, total = 0;
+    double max = -1e300, total = 0;
     int64_t best = 0;
     for (int64_t i = 0; i < v; i++)
-        if (!refused[i] && shares[i] > top) top = shares[i], best = i;
+        if (!forbidden[i] && log_probs[i] > max) max = log_probs[i], best = i;
     if (temperature == 0) return best;
-    const double below = temperature == 1 && top > -600 ? 0 : top; /* as small as that, nothing is told apart from 0 */
-    for (int64_t i = 0; i < v; i++) row[i] = total += refused[i] ? 0 : exp(fmax((shares[i] - below) / temperature, -1e3));
+    const double shift = temperature == 1 && max > -600 ? 0 : max; /* exp of less than -600 would be about 0 */
     for (int64_t i = 0; i < v; i++)
-        if (row[i] > chance * total) return i;
+        cumulative[i] = total += forbidden[i] ? 0 : exp(fmax((log_probs[i] - shift) / temperature, -1e3));
+    for (int64_t i = 0; i < v; i++)
+        if (cumulative[i] > uniform * total) return i;
     return v - 1;
 }
 
-/* Draws n ids after the state, each read before the next is drawn; stops after the id `end`.
+/* Samples up to n ids after the state of one text, and reads each before the next; stops after the id `end`.
 
-   The message is of one text that something was read of, without ids, T = 0. ids, paid: (n,), what was drawn, and its
-   log-probabilities. Returns how many it drew, or as `kammil_read` does. */
-int kammil_draw(Model *m, const char *message, int64_t n, const double *chances, double temperature,
-                const uint8_t *refused, int64_t end, char *after, int64_t *ids, float *paid) {
-    Call call = opened(m, message), *c = &call;
-    const int64_t length = c->length, columns = m->columns;
-    Room room;
-    if (reserved(&room, m, 1, n, length, 1)) return -1;
-    float *shares = room.shares, *states = room.states;
-    double *row = room.row;
+   The request has no new ids, T = 0, but some have been read before. uniforms: (n,). sampled, sampled_log_probs: (n,),
+   the ids and their log-probabilities. Returns how many it sampled, or fails as kammil_forward does. */
+int kammil_sample(Model *m, const char *message, int64_t n, const double *uniforms, double temperature,
+                  const uint8_t *forbidden, int64_t end, char *state, int64_t *sampled, float *sampled_log_probs) {
+    Request request = parse_request(m, message), *q = &request;
+    const int64_t length = q->length, cache_types = m->cache_types;
+    Scratch s;
+    if (acquire_scratch(&s, m, 1, n, length, 1)) return -1;
+    float *log_probs = s.log_probs, *states = s.states;
+    double *cumulative = s.cumulative;
     int64_t count = 0, failed = 0;
-    if ((columns && !length) || !lines(m, c, 0, room.recent, room.line)) failed = -2;
+    if ((cache_types && !length) || !load_ids(m, q, 0, s.text_ids, s.ids)) failed = -2;
     if (!failed) {
-        uint64_t words[4];
+        uint64_t words[WORD_STATE];
         int64_t id = 0;
-        contexts(m, c, 0, words, &room);
-        memcpy(states, c->hidden, 4 * m->networks * m->hidden);
-        hash(m, room.recent + m->longest - 1, words, room.orders, room.keys);
-        c->ids = &id;
+        hash_text(m, q, 0, words, &s);
+        memcpy(states, q->hidden, 4 * m->networks * m->hidden);
+        hash_contexts(m, s.text_ids + m->max_order - 1, words, s.order_hashes, s.keys);
+        q->input_ids = &id;
         while (!failed && count < n) {
-            step(m, c, states, &room, shares);
-            failed = judged(m, c, 0, length + count - 1, room.marks, room.line, &room, shares, NULL);
+            forward_networks(m, q, states, &s, log_probs);
+            failed = mix_and_normalise(m, q, 0, length + count - 1, s.context_keys, s.ids, &s, log_probs, NULL);
             if (failed) break;
-            ids[count] = id = drawn(m, shares, refused, temperature, chances[count], row);
-            paid[count] = shares[id];
-            room.recent[m->longest + count] = room.line[length + count] = (int32_t)id;
-            extend(m, (int32_t)id, words);
-            hash(m, room.recent + m->longest + count, words, room.orders, room.keys);
-            for (int64_t k = 0; k < columns; k++)
-                room.marks[(length + count) * columns + k] = room.keys[m->column[k]];
-            c->time = 1;
+            sampled[count] = id = sample_id(m, log_probs, forbidden, temperature, uniforms[count], cumulative);
+            sampled_log_probs[count] = log_probs[id];
+            s.text_ids[m->max_order + count] = s.ids[length + count] = (int32_t)id;
+            update_words(m, (int32_t)id, words);
+            hash_contexts(m, s.text_ids + m->max_order + count, words, s.order_hashes, s.keys);
+            for (int64_t k = 0; k < cache_types; k++)
+                s.context_keys[(length + count) * cache_types + k] = s.keys[m->cache_columns[k]];
+            q->time = 1;
             count++;
             if (id == end) break;
         }
-        const State made = written(m, after, 1, length + count);
-        keep(m, &made, 0, length + count, count, words, room.recent, room.line, room.marks);
-        c->last = 0;
-        if (!failed) step(m, c, states, &room, shares);
-        memcpy(made.hidden, states, 4 * m->networks * m->hidden);
+        const State after = state_at(m, state, 1, length + count);
+        write_state(m, &after, 0, length + count, count, words, s.text_ids, s.ids, s.context_keys);
+        q->last = 0; /* the last id is read too, but nothing is asked after it */
+        if (!failed) forward_networks(m, q, states, &s, log_probs);
+        memcpy(after.hidden, states, 4 * m->networks * m->hidden);
     }
-    given_back(m, &room);
+    release_scratch(m, &s);
     return failed ? (int)failed : (int)count;
 }
 
-/* The best build that this machine can run; see `hatch_build.py` for what each needs. */
-int kammil_level(void) {
+/* ---- the build --------------------------------------------------------------------------------------------------- */
+
+/* The best build that this processor can run; `hatch_build.py` says what each build needs. */
+int kammil_best_level(void) {
 #if defined(__x86_64__)
     unsigned a, b, c, d;
     __builtin_cpu_init();
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return 0;
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+    if (!__builtin_cpu_supports("ssse3") || !__builtin_cpu_supports("sse4.1")) return 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C)) return 1;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
         && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni"))
-        return 2;
+        return 3;
+    return 2;
+#elif defined(__aarch64__) && defined(__linux__)
+    return getauxval(AT_HWCAP) & HWCAP_ASIMDDP ? 1 : 0;
+#else
+    return 0;
+#endif
+}
+
+/* Whether this build multiplies with instructions that were chosen and measured for its kind of processor. */
+int kammil_vectorised(void) {
+#if defined(KERNEL_AVX512) || defined(KERNEL_AVX2) || defined(KERNEL_SSSE3) || defined(KERNEL_SSE2) || defined(KERNEL_NEON)
     return 1;
 #else
     return 0;
 #endif
 }
 
-/* Of what text it was made: whoever loads it can see that both speak of the same. */
-uint32_t kammil_source(void) { return KAMMIL_SOURCE; }
+/* Multiplies as a step does, for whoever measures or tests it; see quantized_matmul. */
+void kammil_matmul(const QuantizedMatrix *w, const uint8_t *x_q, int64_t rows, int32_t *sums) {
+    quantized_matmul(w, 0, x_q, rows, sums);
+}
+
+/* CRC-32 of this source, checked when the library is loaded. */
+uint32_t kammil_source_crc(void) { return KAMMIL_SOURCE; }
+
+/* What `layout.py` has to agree with, checked when the library is loaded. */
+typedef struct {
+    const char *name;
+    int64_t value;
+} LayoutEntry;
+
+#define CONSTANT(name) {#name, name}
+#define SIZE(type) {"sizeof " #type, sizeof(type)}
+#define FIELD(type, field) {#type "." #field, offsetof(type, field)}
+#define ARRAY(type, field) FIELD(type, field), {"*" #type "." #field, sizeof *((type *)0)->field}
+
+/* Shared constants, and sizes and offsets of the structs that cross the border; ends with an entry without a name. */
+const LayoutEntry *kammil_layout(void) {
+    static const LayoutEntry entries[] = {
+        CONSTANT(GATE_FEATURES), CONSTANT(SCORE_FEATURES), CONSTANT(WINDOW), CONSTANT(PAD), CONSTANT(WORD_STATE),
+        CONSTANT(STATE_ZERO), CONSTANT(STATE_MAX), CONSTANT(WEIGHT_MAX), CONSTANT(COLUMN_BLOCK), CONSTANT(INPUT_GROUP),
+        CONSTANT(LOG_TABLE_SIZE), CONSTANT(ADAPTIVE_TABLES), CONSTANT(ID_BITS), CONSTANT(MESSAGE_HEADER),
+        CONSTANT(CONTEXT_W), CONSTANT(CONTEXT_W1), CONSTANT(CONTEXT_W2), CONSTANT(CONTEXT_W1S),
+        SIZE(QuantizedMatrix), ARRAY(QuantizedMatrix, weights), ARRAY(QuantizedMatrix, scales),
+        ARRAY(QuantizedMatrix, zero_offsets), FIELD(QuantizedMatrix, inputs), FIELD(QuantizedMatrix, outputs),
+        SIZE(GRUWeights), FIELD(GRUWeights, recurrent), FIELD(GRUWeights, output), ARRAY(GRUWeights, input_gates),
+        ARRAY(GRUWeights, input_new),
+        SIZE(Model), FIELD(Model, vocabulary), FIELD(Model, networks), FIELD(Model, hidden), FIELD(Model, gate),
+        FIELD(Model, tables), FIELD(Model, context_types), FIELD(Model, cache_types), FIELD(Model, max_order),
+        FIELD(Model, bucket_size), FIELD(Model, large_size), FIELD(Model, uses_words), FIELD(Model, steps),
+        FIELD(Model, gru), ARRAY(Model, bias), ARRAY(Model, feature_weights), ARRAY(Model, score_weights),
+        ARRAY(Model, score_bias), ARRAY(Model, log_table), ARRAY(Model, adaptive_weights), ARRAY(Model, id_hashes),
+        ARRAY(Model, salts), ARRAY(Model, context_spec), ARRAY(Model, in_word), ARRAY(Model, cache_columns),
+        ARRAY(Model, bucket_shifts), ARRAY(Model, bucket_offsets), ARRAY(Model, bucket_begins),
+        ARRAY(Model, table_keys), ARRAY(Model, follower_begins), ARRAY(Model, pruned), ARRAY(Model, follower_ids),
+        ARRAY(Model, follower_counts), ARRAY(Model, large_positions), ARRAY(Model, large_counts),
+        FIELD(Model, kept_memory), FIELD(Model, kept_ids), FIELD(Model, kept_counts),
+        FIELD(Model, kept_adaptive_counts), FIELD(Model, kept_bytes), FIELD(Model, kept_capacity), FIELD(Model, lock),
+        SIZE(SortedCounts), FIELD(SortedCounts, pairs), FIELD(SortedCounts, counts), FIELD(SortedCounts, size),
+        FIELD(Request, batch), FIELD(Request, time), FIELD(Request, last), FIELD(Request, length),
+        FIELD(Request, adaptive), ARRAY(Request, input_ids), ARRAY(Request, recent_ids), ARRAY(Request, word_state),
+        ARRAY(Request, cached_ids), ARRAY(Request, hidden), ARRAY(Request, cached_keys), SIZE(Request),
+        SIZE(State), ARRAY(State, recent_ids), ARRAY(State, word_state), ARRAY(State, cached_ids), ARRAY(State, hidden),
+        ARRAY(State, cached_keys), FIELD(State, length),
+        {NULL, 0},
+    };
+    return entries;
+}

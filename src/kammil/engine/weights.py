@@ -5,7 +5,7 @@ Shapes: V vocabulary, E embedding, H hidden, K experts, G gate.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +26,11 @@ class GateWeights:
     """Whom to believe: what it hears from the networks is read from their states as scores are."""
 
     features: Floats
-    """(CLUES * K, G): of the clues, all of a kind together, as `features` gives them."""
+    """(GATE_FEATURES * K, G): of the clues, all of a kind together, as `features` gives them."""
     trust: Floats
-    """(G, K * FEATURES): what comes of the hidden layer, the features of an expert together."""
+    """(G, K * SCORE_FEATURES): what comes of the hidden layer, the features of an expert together."""
     bias: Floats
-    """(K * FEATURES,)."""
+    """(K * SCORE_FEATURES,)."""
 
     @property
     def experts(self) -> int:
@@ -54,9 +54,11 @@ class BlendWeights:
 
 
 def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Floats, Floats]:
-    """The bias of scores and gate, (V + G,), and the weights of clues by expert, (K, CLUES, G), so that those of one
-    stand together: an expert that knows nothing says one thing, always, which goes into the bias, and is taken back by
-    the clue of one that knows something."""
+    """The bias of scores and gate, (V + G,), and the gate's weights of clues by expert, (K, GATE_FEATURES, G).
+
+    An expert that knows nothing says one thing, always: that goes into the bias, and the clue of an expert that knows
+    something takes it back.
+    """
     heard = gate.features.reshape(GATE_FEATURES, gate.experts, -1).swapaxes(0, 1)
     bias = np.concatenate([bias[:size], bias[size:] + heard[:, _ABSENT].sum(axis=0)])
     return bias, heard * np.where(np.arange(GATE_FEATURES) == _ABSENT, np.float32(-1), np.float32(1))[:, None]
@@ -79,25 +81,6 @@ class GRUWeights:
     """(3H,): of the recurrent product."""
     output: Floats
     """(H, V + A): what is read from the new state; what the networks say is summed."""
-
-
-def num_experts(layers: Sequence[GRUWeights]) -> int:
-    """M * H."""
-    return sum(layer.recurrent.shape[0] for layer in layers)
-
-
-def tables(layers: Sequence[GRUWeights]) -> dict[str, NDArray[np.float16]]:
-    """What each id adds, by the name it is given to the graph with: as constants they would be in memory twice."""
-    return {
-        name: np.ascontiguousarray(table)
-        for i, layer in enumerate(layers)
-        for name, table in zip(array_names(i), input_gates(layer), strict=True)
-    }
-
-
-def array_names(network: int) -> tuple[str, str]:
-    """The names of the two arrays of a network's weights."""
-    return f"gates_{network}", f"new_{network}"
 
 
 def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.float16]]:

@@ -50,7 +50,7 @@ def _runs(text: str, n: int) -> Counter[str]:
 def chrf(sums: Array) -> Array:
     """chrF of summed counts, (R, 18) -> (R,), 0 to 100."""
     ours, theirs, both = sums.reshape(-1, _ORDER, 3).transpose(2, 0, 1)  # (R, 6) each
-    counted = (ours > 0) & (theirs > 0)
+    counted = ours > 0  # where the truth has none either, `_chrf` counts none
     orders = np.maximum(counted.sum(1), 1)
     precision = np.divide(both, ours, out=np.zeros_like(both), where=counted).sum(1) / orders  # (R,)
     recall = np.divide(both, theirs, out=np.zeros_like(both), where=counted).sum(1) / orders

@@ -1,7 +1,7 @@
 """One ONNX file that suffices: the graph of a network, and in its metadata the characters and the text rules.
 
 Inputs are `ids` (B, T), `last` (1,) and a state; outputs the log-probabilities of what follows the last positions,
-(B, last, V), and the new state: see `kammil.engine.onnx.runtime`. The metadata are strings, JSON but for the
+(B, last, V), and the new state: see `graphs`. The metadata are strings, JSON but for the
 first two:
 
 | name | holds |
@@ -18,18 +18,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from kammil import model_folder as folders
-from kammil.engine.onnx.protobuf import metadata
-from kammil.engine.onnx.runtime import OnnxModel, session
 from kammil.engine.quantization import unpack
-from kammil.errors import FolderError, OptionError
+from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.models.blend.settings import BlendSettings, member_prefixes
-from kammil.models.gru.onnx import graph
 from kammil.models.registry import load_model
+from kammil.models.transformer.model import TransformerSettings
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 FORMAT = "1"
 """Raised when a reader of the metadata could misread them."""
@@ -52,35 +55,46 @@ def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[b
     if part == "network":
         if family != "blend":
             raise OptionError(f"part is network, but only a blend has parts, and this is a model of family {family}.")
-        return _file(model, "blend network", _networks(model)), (
+        return _file(model, "blend network"), (
             "the counts of the blend are not in the file, so it predicts worse than the blend and learns no texts."
         )
     if family not in WHOLE:
         way_out = "export its network alone with --part network" if family == "blend" else "train one with --model gru"
         reason = _REFUSED.get(family, "this Kammil does not know it")
         raise OptionError(f"a model of family {family} does not fit into ONNX: {reason}; {way_out}.")
-    if model.artifacts.step is None:
-        raise FolderError("step.onnx is missing; copy the model folder again.")
-    return _file(model, family, model.artifacts.step), None
+    return _file(model, family), None
 
 
-def _networks(model: folders.ModelFiles) -> bytes:
-    """The graph of a blend's networks: what it says where no context was ever seen."""
-    settings = model.description.settings
-    load_model("blend", settings, model.artifacts)  # refuses arrays that do not fit, with its own sentence
-    weights = unpack(model.artifacts.weights)
-    return graph("kammil-blend-network", weights, member_prefixes(BlendSettings.model_validate(settings).networks))
+def _file(model: folders.ModelFiles, family: str) -> bytes:
+    """The graph of a model and its metadata, checked."""
+    try:
+        import onnx
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("an export to ONNX needs onnx; run: pip install 'kammil[train]'") from error
+
+    runner = load_model(model.description.family, model.description.settings, model.artifacts)
+    if runner.vocabulary_size != model.vocabulary.size:
+        raise FolderError("weights.safetensors and vocabulary.json are of two models; copy the model folder again.")
+    made = _graph(model)
+    onnx.helper.set_model_props(made, dict(_about(model, family)))
+    onnx.checker.check_model(made, full_check=True)
+    return made.SerializeToString()
 
 
-def _file(model: folders.ModelFiles, family: str, step: bytes) -> bytes:
-    """A graph and its metadata, opened to see that they are there."""
-    if OnnxModel(step).vocabulary_size != model.vocabulary.size:
-        raise FolderError("step.onnx and vocabulary.json are of two models; copy the model folder again.")
-    about = _about(model, family)
-    content = step + metadata(about)
-    if session(content).get_modelmeta().custom_metadata_map != about:
-        raise FolderError("step.onnx has metadata of its own, which no model of ours has; do not trust it.")
-    return content
+def _graph(model: folders.ModelFiles) -> ModelProto:
+    """The graph of a family that fits; of a blend that of its networks: what it says where no context was ever seen."""
+    from kammil.exporting import graphs
+
+    family, settings = model.description.family, model.description.settings
+    weights = {name: array.astype(np.float32, copy=False) for name, array in unpack(model.artifacts.weights).items()}
+    if family == "gru":
+        return graphs.gru("kammil-gru", weights)
+    if family == "attention":
+        return graphs.attention(weights)
+    if family == "transformer":
+        return graphs.transformer(TransformerSettings.model_validate(settings), weights)
+    members = member_prefixes(BlendSettings.model_validate(settings).networks)
+    return graphs.gru("kammil-blend-network", weights, members)
 
 
 def _about(model: folders.ModelFiles, family: str) -> Mapping[str, str]:

@@ -16,7 +16,6 @@ from kammil.language_model import Artifacts, Ids, LanguageModel, Settings
 if TYPE_CHECKING:
     from torch import nn
 
-    from kammil.engine.onnx.runtime import OnnxModel
     from kammil.models.blend.experts import NgramExperts
     from kammil.models.subwords.pretokenize import Segmenter
     from kammil.vocabulary import CharacterVocabulary
@@ -53,7 +52,7 @@ class Blended:
 
     settings: type[Settings]
     experts: Callable[..., NgramExperts]
-    """Counts the texts; see `blend.Experts`."""
+    """Counts the texts; see `blend.NgramExperts`."""
     build: Callable[[int, Any, int], nn.Module]
     """(V, settings, number of experts) -> a new network and gate."""
     export: Callable[[Any], Artifacts]
@@ -81,20 +80,18 @@ def _gru() -> Neural:
 
 def _attention() -> Neural:
     from kammil.models.attention import network as attention_network
-    from kammil.models.attention import onnx as attention_onnx
 
-    return Neural(attention_network.AttentionSettings, attention_network.build, attention_onnx.export)
+    return Neural(attention_network.AttentionSettings, attention_network.build, attention_network.export)
 
 
 def _transformer() -> Neural:
     from kammil.models.transformer import network as transformer_network
-    from kammil.models.transformer import onnx as transformer_onnx
 
     # In two epochs of the benchmark 3.53 bits with this rate, 3.65 with the loop's own.
     return Neural(
         transformer_network.TransformerSettings,
         transformer_network.build,
-        transformer_onnx.export,
+        transformer_network.export,
         training={"learning_rate": 2e-3},
     )
 
@@ -167,20 +164,22 @@ def settings_of(chosen: Family, values: dict[str, Any]) -> Settings:
         raise OptionError(f"{name} is {first['input']!r}, but: {first['msg'].lower()}.") from error
 
 
-def _open_network(_settings: Mapping[str, Any], artifacts: Artifacts) -> OnnxModel:
-    from kammil.engine.onnx.runtime import OnnxModel
-
-    if artifacts.step is None:
-        raise FolderError("step.onnx is missing; copy the model folder again.")
-    return OnnxModel(artifacts.step)
-
-
 def _open_gru(_settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
     from kammil.models.gru.model import GRUModel
 
-    if artifacts.step is None:  # it is what other engines run; a folder without it is not whole
-        raise FolderError("step.onnx is missing; copy the model folder again.")
     return GRUModel(artifacts.weights)
+
+
+def _open_attention(_settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.attention.model import AttentionModel
+
+    return AttentionModel(artifacts.weights)
+
+
+def _open_transformer(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.transformer.model import TransformerModel, TransformerSettings
+
+    return TransformerModel(TransformerSettings.model_validate(settings), artifacts.weights)
 
 
 def _open_ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
@@ -189,11 +188,12 @@ def _open_ngram(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageMo
     return NGramModel(NGramSettings.model_validate(settings), artifacts.weights)
 
 
-def _open_units(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+def _open_units(_settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
+    from kammil.models.gru.model import SinglePrecisionGRU
     from kammil.models.subwords.model import UnitModel
     from kammil.models.subwords.trie import UnitVocabulary
 
-    return UnitModel(_open_network(settings, artifacts), UnitVocabulary.from_arrays(artifacts.weights))
+    return UnitModel(SinglePrecisionGRU(artifacts.weights), UnitVocabulary.from_arrays(artifacts.weights))
 
 
 def _open_blend(settings: Mapping[str, Any], artifacts: Artifacts) -> LanguageModel:
@@ -208,8 +208,8 @@ RUNNERS: dict[str, Callable[[Mapping[str, Any], Artifacts], LanguageModel]] = {
     "gru": _open_gru,
     "words": _open_units,
     "subwords": _open_units,
-    "attention": _open_network,
-    "transformer": _open_network,
+    "attention": _open_attention,
+    "transformer": _open_transformer,
     "blend": _open_blend,
 }
 """The running side of each family."""

@@ -33,8 +33,9 @@ from kammil.ngrams.count_table import Index, Keys, expand, keys_of, runs
 from kammil.ngrams.index import IndexMatches
 from kammil.vocabulary import BOS, EOS, PAD
 
-_ID_BITS = 16
-_ID_MASK = (1 << _ID_BITS) - 1
+ID_BITS = 16
+"""Bits of an id in a pair, key << ID_BITS | id."""
+_ID_MASK = (1 << ID_BITS) - 1
 _MUCH = 1 << 17
 """Pairs that came last, from which on they join the others: some hundred texts. To put one more text among as many
 takes 0.6 ms, among those of a thousand texts 2.7."""
@@ -153,14 +154,14 @@ class AdaptiveCounts:
         if not added:
             return known
         places, widths, lost = known.contexts
-        pairs = np.concatenate([places.repeat(widths) << _ID_BITS | known.followers[0], *(pair for pair, _ in added)])
+        pairs = np.concatenate([places.repeat(widths) << ID_BITS | known.followers[0], *(pair for pair, _ in added)])
         counts = np.concatenate([known.followers[1], *(count for _, count in added)])
         own = counts.copy()  # of what was learnt
         own[: known.followers.shape[1]] = 0
         pairs, counts, own = _summed(pairs, counts, own)
         kept = counts > 0
         pairs, counts, own = pairs[kept], counts[kept], own[kept]
-        place = pairs >> _ID_BITS
+        place = pairs >> ID_BITS
         begins, lengths = runs(place)
         contexts = np.zeros((3, len(begins)), np.int64)
         contexts[0], contexts[1] = place[begins], lengths
@@ -173,7 +174,7 @@ class AdaptiveCounts:
     def _found(self, keys: Keys, experts: int) -> Iterator[tuple[Index, Index]]:
         """What followed the contexts of some positions, (P, K), (n,): place and id as one number, and how often. A
         place is position * experts + kind."""
-        kinds, least = keys.shape[1], keys.reshape(-1).astype(np.uint64) << np.uint64(_ID_BITS)
+        kinds, least = keys.shape[1], keys.reshape(-1).astype(np.uint64) << np.uint64(ID_BITS)
         for level in self.levels:
             begins = level.pairs.searchsorted(least)
             widths = level.pairs.searchsorted(least | np.uint64(_ID_MASK), side="right") - begins
@@ -182,7 +183,7 @@ class AdaptiveCounts:
                 taken = expand(begins[hits], widths[hits])
                 place = (hits // kinds * experts + hits % kinds).repeat(widths[hits])
                 ids = (level.pairs[taken] & np.uint64(_ID_MASK)).astype(np.int64)
-                yield place << _ID_BITS | ids, level.counts[taken].astype(np.int64)
+                yield place << ID_BITS | ids, level.counts[taken].astype(np.int64)
 
     def _pairs(self, texts: Sequence[Ids]) -> Pairs:
         """Contexts of texts of about one length with what followed each, (n,)."""
@@ -196,7 +197,7 @@ class AdaptiveCounts:
         hashes, _ = self._contexts.hash_contexts(read, self._contexts.initial_state(len(texts)))  # (B, T + 1, K)
         here = followers != PAD
         keys = keys_of(hashes[here]).astype(np.uint64)  # (P, K)
-        return (keys << np.uint64(_ID_BITS) | followers[here].astype(np.uint64)[:, None]).reshape(-1)
+        return (keys << np.uint64(ID_BITS) | followers[here].astype(np.uint64)[:, None]).reshape(-1)
 
 
 def _summed(pairs: Index, *counts: Index) -> tuple[Index, ...]:

@@ -13,7 +13,6 @@ Shapes: B batch, T time, K kinds, L longest order.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,6 @@ MAX_ORDER = 32
 
 _ONE, _TWO, _THREE = (np.uint64(n) for n in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9))
 _S33, _S29 = np.uint64(33), np.uint64(29)
-_ONE_, _TWO_, _MASK = int(_ONE), int(_TWO), (1 << 64) - 1
 
 
 def _stir(x: Hashes) -> Hashes:
@@ -40,14 +38,6 @@ def _stir(x: Hashes) -> Hashes:
     x *= _TWO
     x ^= x >> _S29
     return x
-
-
-def _stir_one(x: int) -> int:
-    """As `_stir`; of one number, whose bits beyond 64 do not count."""
-    x &= _MASK
-    x = (x ^ x >> 33) * _ONE_ & _MASK
-    x = (x ^ x >> 33) * _TWO_ & _MASK
-    return x ^ x >> 29
 
 
 class ContextHasher:
@@ -96,18 +86,7 @@ class ContextHasher:
             hashes[..., self._places] = numbers.cumsum(axis=-1)[..., self._ends]
         words = words.astype(np.uint64)
         if self._words:
-            along = np.empty((batch, time, 3), np.uint64)  # this word, the one before, and the one before that
-            if batch == 1:
-                word = words[0].tolist()
-                for t, id in enumerate(ids[0].tolist()):
-                    word = self._extend_one(word, id)
-                    along[0, t] = word[:3]
-                words = np.array([word], np.uint64)
-            else:
-                for t in range(time):
-                    words = self._extend(words, ids[:, t])
-                    along[:, t] = words[:, :3]
-            now, before, earlier = along[..., 0], along[..., 1], along[..., 2]
+            now, before, earlier, words = self._along_words(ids, words)
             both = _stir(now + _ONE) + before
             for k, name in self._words:
                 if name == "w":
@@ -118,61 +97,25 @@ class ContextHasher:
                     hashes[..., k] = _stir(both if name == "w2" else now + _TWO) + earlier
         return _stir(hashes + self.salts), (line[:, -self.longest :], words)
 
-    def read_one(self, id: int, recent: Sequence[int], words: Sequence[int]) -> tuple[Hashes, list[int]]:
-        """Hashes (K,) after one more id of one text: what `read` gives, in plain whole numbers up to the last step.
-
-        Args:
-            id: what is read.
-            recent: the ids before it, L - 1 at least.
-            words: of the state, (4,).
-
-        Returns: the hashes, and the words of the new state.
-        """
-        numbers = self._plain[0]
-        total = numbers[1][id]
-        sums = [total]
-        for n in range(2, self.longest + 1):
-            total += numbers[n][recent[1 - n]]
-            sums.append(total & _MASK)
-        words = self._extend_one(words, id) if self._words else list(words)
-        made: list[int] = []
-        for name, place in self.spec:
-            if place:
-                made.append(sums[place - 1])
-            elif name == "w":
-                made.append(words[0])
-            elif name == "w1":
-                made.append(_stir_one(words[0] + _ONE_) + words[1] & _MASK)
-            elif name == "w2":
-                made.append(_stir_one(_stir_one(words[0] + _ONE_) + words[1]) + words[2] & _MASK)
-            else:
-                made.append(_stir_one(words[0] + _TWO_) + words[2] & _MASK)
-        hashes = np.array(made, np.uint64)
-        hashes += self.salts
-        return _stir(hashes), words
-
-    @cached_property
-    def _plain(self) -> tuple[list[list[int]], list[bool]]:
-        """The random numbers, and which ids belong to words, as Python's own numbers."""
-        return self.numbers.tolist(), self.in_word.tolist()
-
-    def _extend_one(self, words: Sequence[int], id: int) -> list[int]:
-        """As `_extend`, for one text."""
-        (own, *_), in_word = self._plain
-        now, before, earlier, begun = words
-        inside = in_word[id]
-        if begun and not inside:
-            before, earlier = now, before
-        return [_stir_one((now if inside else 0) + own[id]), before, earlier, int(inside)]
-
-    def _extend(self, words: Hashes, ids: Ids) -> Hashes:
-        """The word state (B, 4) after one more id each, (B,)."""
-        inside = self.in_word[ids]
-        begun = words[:, 3] > 0
-        left = begun & ~inside  # a word just ended
-        new = words.copy()
-        new[left, 2], new[left, 1] = words[left, 1], words[left, 0]
-        # A word's hash begins with that of the character before it; between words the last character counts alone.
-        new[:, 0] = _stir(np.where(inside, words[:, 0], np.uint64(0)) + self.numbers[0][ids])
-        new[:, 3] = inside
-        return new
+    def _along_words(self, ids: Ids, words: Hashes) -> tuple[Hashes, Hashes, Hashes, Hashes]:
+        """Hashes after each of ids (B, T) of the word so far, the word before and the one before that, (B, T) each, and
+        the state (B, 4) after them; `words` is the state before."""
+        batch, time = ids.shape
+        inside, own = self.in_word[ids.T], self.numbers[0][ids.T]  # (T, B)
+        line = np.empty((time + 1, batch), np.uint64)
+        line[0] = words[:, 0]
+        for t in range(time):
+            # A word's hash begins with that of the character before it; between words the last character counts alone.
+            line[t + 1] = _stir(line[t] * inside[t] + own[t])
+        begun = np.concatenate([words[None, :, 3] > 0, inside[:-1]])
+        ended = begun & ~inside  # (T, B): a word just ended
+        count = ended.cumsum(axis=0)
+        past = np.empty((2 + int(count[-1].max(initial=0)) if time else 2, batch), np.uint64)  # words that ended
+        past[0], past[1] = words[:, 2], words[:, 1]
+        at, row = ended.nonzero()
+        past[1 + count[at, row], row] = line[at, row]
+        rows = np.arange(batch)
+        before, earlier = past[count + 1, rows], past[count, rows]  # (T, B)
+        if time:
+            words = np.stack([line[-1], before[-1], earlier[-1], inside[-1].astype(np.uint64)], axis=1)
+        return line[1:].T, before.T, earlier.T, words

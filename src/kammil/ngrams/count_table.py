@@ -220,7 +220,8 @@ class CountTable:
 def expand(begins: Index, widths: Index) -> Index:
     """The ranges [begin, begin + width), one after the other."""
     ends = np.cumsum(widths)
-    return np.repeat(begins - ends + widths, widths) + np.arange(int(ends[-1]) if len(ends) else 0)
+    firsts = np.repeat(begins - ends + widths, widths)
+    return firsts + np.arange(len(firsts))
 
 
 def _count(keys: Keys, ids: Ids, most: int, least: int) -> tuple[Keys, Index, Index, Ids, Index]:

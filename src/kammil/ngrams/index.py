@@ -9,7 +9,7 @@ Shapes: P positions, K kinds, D tables, C contexts of all tables, F followers, W
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Thread
 
@@ -49,13 +49,6 @@ class IndexMatches:
         followers = np.empty((2, len(ids)), np.int64)
         followers[0], followers[1] = ids, counts
         return cls(contexts, followers)
-
-    @classmethod
-    def at_first_position(cls, followers: Mapping[int, Mapping[int, int]], expert: int) -> IndexMatches:
-        """How often what followed at the only position, by kind of context; the first is expert number `expert`."""
-        contexts = [[expert + kind for kind in followers], [len(f) for f in followers.values()], [0] * len(followers)]
-        ids = [id for counts in followers.values() for id in counts]
-        return cls(np.array(contexts), np.array([ids, [n for counts in followers.values() for n in counts.values()]]))
 
     def extended(self, other: IndexMatches) -> IndexMatches:
         """These contexts, then others."""

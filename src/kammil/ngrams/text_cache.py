@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids, State
-from kammil.ngrams.count_table import Index, Keys, Matches, runs
+from kammil.ngrams.count_table import Keys, Matches, runs
 from kammil.vocabulary import PAD
 
 WINDOW = 256
@@ -59,7 +59,10 @@ class TextCache:
         row, position, earlier, kind = np.nonzero(same & may[..., None])  # (M,) each
         places = (row * last + position) * self._kinds + kind
         followers = line[row, begin + earlier + 1]
-        pairs, counts = np.unique(places << _ID_BITS | followers, return_counts=True)  # (N,)
+        pairs = places << _ID_BITS | followers
+        pairs.sort()
+        first, counts = runs(pairs)
+        pairs = pairs[first]  # (N,)
         place = pairs >> _ID_BITS
         size = batch * last * self._kinds
         totals, distinct = (
@@ -68,45 +71,6 @@ class TextCache:
         )
         entries = Matches(totals, distinct, place, pairs & ((1 << _ID_BITS) - 1), counts.astype(np.float32))
         return entries, new
-
-    def step(self, ids: Ids, keys: Keys, state: State) -> tuple[tuple[Index, Index, Index], State]:
-        """As `read` of one id each, (B,), with the keys after them, (B, K); of the entries their places, ids and counts
-        alone."""
-        marks, line = state  # (B, n, K), (B, n)
-        length = line.shape[1]
-        longer = np.concatenate([line, ids[:, None]], axis=1)  # (B, n + 1)
-        new = np.concatenate([marks, keys[:, None]], axis=1)[:, -WINDOW:], longer[:, -WINDOW:]
-        row, place = (marks == keys[:, None]).reshape(len(ids), -1).nonzero()  # (M,)
-        position, kind = np.divmod(place, self._kinds)
-        real = (longer[row, position] != PAD) & (longer[row, length] != PAD)
-        if not real.all():
-            row, position, kind = row[real], position[real], kind[real]
-        pairs = (row * self._kinds + kind) << _ID_BITS | longer[row, position + 1]
-        pairs.sort()
-        first, counts = runs(pairs)
-        pairs = pairs[first]
-        return (pairs >> _ID_BITS, pairs & ((1 << _ID_BITS) - 1), counts), new
-
-    def step_one(self, id: int, keys: Keys, state: State) -> tuple[dict[int, dict[int, int]], State]:
-        """As `step` for one text, (K,): how often what followed, by kind.
-
-        A handful of followers is known of a position, if any: to count them one by one takes half the time.
-        """
-        marks, line = state  # (1, n, K), (1, n)
-        length = line.shape[1]
-        new = (
-            np.concatenate([marks[:, -WINDOW + 1 :], keys[None, None]], axis=1),
-            np.concatenate([line[:, -WINDOW + 1 :], [[id]]], axis=1),
-        )
-        followers: dict[int, dict[int, int]] = {}
-        if length and id != PAD:
-            for place in (marks[0] == keys).reshape(-1).nonzero()[0].tolist():
-                position, kind = divmod(place, self._kinds)
-                if line[0, position] != PAD:
-                    follower = id if position + 1 == length else int(line[0, position + 1])
-                    counts = followers.setdefault(kind, {})
-                    counts[follower] = counts.get(follower, 0) + 1
-        return followers, new
 
     @staticmethod
     def pad_states(states: Sequence[State]) -> list[State]:

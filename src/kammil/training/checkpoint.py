@@ -47,7 +47,7 @@ class Checkpoint:
         self, model: nn.Module, optimiser: Optimizer, best: dict[str, Tensor], history: Sequence[EpochEnded]
     ) -> None:
         """Write the state after an epoch; `FolderError` if the disk takes no more, with the last state still there."""
-        tensors = {f"model.{k}": v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+        tensors = {f"model.{k}": v.cpu().contiguous() for k, v in model.state_dict().items()}
         tensors |= {f"best.{k}": v.cpu().contiguous() for k, v in best.items()}
         memory = cast(dict[int, dict[str, Tensor]], optimiser.state_dict()["state"])
         tensors |= {

@@ -190,9 +190,9 @@ class Run:
                 empty(self.out)
         artifacts = chosen.export(network.eval())
         if cut is not None:
-            artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()}, artifacts.step)
+            artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()})
         if experts is not None:
-            artifacts = Artifacts({**artifacts.weights, **experts.arrays()}, artifacts.step)
+            artifacts = Artifacts({**artifacts.weights, **experts.arrays()})
         return artifacts, history, used
 
     def _experts(self, chosen: Blended, settings: Any) -> NgramExperts:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kammil.language_model import Ids, LanguageModel
+from kammil.models.attention import model as attention_model
 from kammil.models.attention import network as attention_network
-from kammil.models.attention import onnx as attention_onnx
 from kammil.models.attention.network import AttentionSettings, PointerGRU
 from kammil.models.registry import Neural, family, load_model
 
@@ -31,7 +31,7 @@ def small(seed: int = 0) -> PointerGRU:
 
 
 def running(network: PointerGRU) -> LanguageModel:
-    return load_model("attention", {}, attention_onnx.export(network))
+    return load_model("attention", {}, attention_network.export(network))
 
 
 def drawn(rows: int, time: int) -> Ids:
@@ -69,7 +69,7 @@ def by_hand(network: PointerGRU, ids: Ids, window: int) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("window", [4096, 4])
 def test_both_sides_are_the_formula(monkeypatch: pytest.MonkeyPatch, window: int) -> None:
-    for side in (attention_network, attention_onnx):
+    for side in (attention_network, attention_model):
         monkeypatch.setattr(side, "WINDOW", window)
     network, ids = small(), drawn(3, 15)
     expected = np.log([by_hand(network, row, window) for row in ids])
@@ -81,7 +81,7 @@ def test_both_sides_are_the_formula(monkeypatch: pytest.MonkeyPatch, window: int
 
 
 def test_a_memory_that_is_full_is_stepped_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    for side in (attention_network, attention_onnx):
+    for side in (attention_network, attention_model):
         monkeypatch.setattr(side, "WINDOW", 5)
     runner, ids = running(small()), drawn(2, 14)
     whole, end = runner.forward(ids, runner.initial_state(2))

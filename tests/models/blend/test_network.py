@@ -161,9 +161,7 @@ def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[s
     for member in network.members:
         torch.nn.init.normal_(member.gate_out.weight, std=0.3)
     artifacts = export(network)
-    runner = load_model(
-        "blend", SETTINGS.model_dump(), Artifacts({**artifacts.weights, **made.arrays()}, artifacts.step)
-    )
+    runner = load_model("blend", SETTINGS.model_dump(), Artifacts({**artifacts.weights, **made.arrays()}))
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
     seen = made.features(rows, batch.inputs.shape[1], learning=False)

@@ -79,7 +79,7 @@ def test_the_same_texts_give_the_same_units_in_another_process() -> None:
         "from kammil.vocabulary import CharacterVocabulary\n"
         "texts = reading.sample()\n"
         "v = CharacterVocabulary.from_texts(texts)\n"
-        "print(subwords.segment([v.encode(t) for t in texts], v, subwords.SubwordSettings()).units.longer)\n"
+        "print(subwords.bpe_segmenter([v.encode(t) for t in texts], v, subwords.SubwordSettings()).units.longer)\n"
     )
     one, other = (
         subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout

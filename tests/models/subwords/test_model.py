@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from kammil.engine.onnx.runtime import OnnxModel
 from kammil.errors import FolderError
 from kammil.language_model import Artifacts, select_rows
 from kammil.models.gru import network as gru_network
+from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.models.registry import load_model
 from kammil.models.subwords.model import UnitModel
 from kammil.models.subwords.trie import CHARACTERS, IDS, NONE, OFFSETS, ROOT, Trie, UnitVocabulary
@@ -40,14 +40,12 @@ def network() -> gru_network.GRU:
 
 
 @pytest.fixture(scope="module")
-def step(network: gru_network.GRU) -> OnnxModel:
-    exported = gru_network.export(network).step
-    assert exported is not None
-    return OnnxModel(exported)
+def step(network: gru_network.GRU) -> SinglePrecisionGRU:
+    return SinglePrecisionGRU(gru_network.export(network).weights)
 
 
 @pytest.fixture(scope="module")
-def exact(step: OnnxModel) -> UnitModel:
+def exact(step: SinglePrecisionGRU) -> UnitModel:
     """With more hypotheses than there are ways to cut the texts of these tests."""
     return UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=64, least_share=0)
 
@@ -92,7 +90,7 @@ def test_equals_the_sum_over_all_ways_to_cut(network: gru_network.GRU, exact: Un
     least_share=st.sampled_from([0, 1e-5, 0.3]),
 )
 def test_few_hypotheses_give_a_distribution_all_the_same(
-    step: OnnxModel, texts: list[list[int]], hypotheses: int, least_share: float
+    step: SinglePrecisionGRU, texts: list[list[int]], hypotheses: int, least_share: float
 ) -> None:
     runner = UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=hypotheses, least_share=least_share)
     ids = np.array([[BOS, *text] for text in texts])
@@ -105,7 +103,7 @@ def test_few_hypotheses_give_a_distribution_all_the_same(
     assert ours[-1] == pytest.approx(alone[0], abs=1e-4)
 
 
-def test_more_hypotheses_come_closer(network: gru_network.GRU, step: OnnxModel) -> None:
+def test_more_hypotheses_come_closer(network: gru_network.GRU, step: SinglePrecisionGRU) -> None:
     generator = np.random.default_rng(0)
     texts = generator.integers(SPECIALS, SIZE, (20, 7))
     wanted = np.array([np.log(slow(network, tuple(map(int, text)))) for text in texts])
@@ -119,7 +117,7 @@ def test_more_hypotheses_come_closer(network: gru_network.GRU, step: OnnxModel) 
     assert far(2) > 10 * far(8) > 0
 
 
-def test_without_longer_units_it_is_the_network(step: OnnxModel) -> None:
+def test_without_longer_units_it_is_the_network(step: SinglePrecisionGRU) -> None:
     runner = UnitModel(step, UnitVocabulary(len(SPELLED), []))
     ids = np.random.default_rng(1).integers(1, len(SPELLED), (3, 9))
     ours, end = runner.forward(ids, runner.initial_state(3))
@@ -200,7 +198,7 @@ def test_units_are_the_same_after_a_folder(longer: set[tuple[int, ...]]) -> None
 def test_foreign_arrays_are_refused(network: gru_network.GRU, name: str, array: NDArray[np.generic] | None) -> None:
     exported = gru_network.export(network)
     weights = {**exported.weights, **UnitVocabulary(SIZE, LONGER).arrays()}
-    assert load_model("words", {}, Artifacts(weights, exported.step)).vocabulary_size == SIZE
+    assert load_model("words", {}, Artifacts(weights)).vocabulary_size == SIZE
     if array is None:
         del weights[name]
     else:
@@ -208,4 +206,4 @@ def test_foreign_arrays_are_refused(network: gru_network.GRU, name: str, array: 
     with pytest.raises(
         FolderError, match=r"^the words model's arrays do not fit \(.+\); copy the model folder again\.$"
     ):
-        load_model("words", {}, Artifacts(weights, exported.step))
+        load_model("words", {}, Artifacts(weights))

@@ -1,25 +1,22 @@
-"""The Llama layout by an independent reading of it, the cache, and what a cache of a stranger may not do."""
+"""The Llama layout by an independent reading of it, and the cache."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
 
-from kammil.engine.onnx import runtime
-from kammil.errors import FolderError, OptionError
-from kammil.language_model import Artifacts, Ids, LanguageModel
-from kammil.models.registry import family, load_model, settings_of
+from kammil.errors import OptionError
+from kammil.language_model import Ids, LanguageModel
+from kammil.models.registry import family, settings_of
+from kammil.models.transformer import model as transformer_model
 from kammil.models.transformer import network as transformer_network
-from kammil.models.transformer import onnx as transformer_onnx
-from kammil.models.transformer.network import Transformer, TransformerSettings
+from kammil.models.transformer.model import TransformerModel, TransformerSettings, llama_config
+from kammil.models.transformer.network import Transformer
 
 SIZE, WIDTH, HEADS = 12, 8, 2
 
@@ -36,8 +33,9 @@ def small(*, layers: int = 2, window: int = 1024) -> Transformer:
     return made
 
 
-def running(made: Transformer) -> LanguageModel:
-    return load_model("transformer", {}, transformer_onnx.export(made))
+def running(made: Transformer, **sizes: int) -> LanguageModel:
+    chosen = TransformerSettings(**{"width": WIDTH, "layers": 2, "heads": HEADS, **sizes})
+    return TransformerModel(chosen, transformer_network.export(made).weights)
 
 
 def drawn(rows: int, time: int) -> Ids:
@@ -88,17 +86,17 @@ def llama(w: dict[str, NDArray[np.float64]], config: dict[str, Any], ids: Ids) -
 @pytest.mark.parametrize("window", [1024, 4])
 def test_both_sides_are_a_llama(window: int) -> None:
     made, ids = small(window=window), drawn(2, 11)
-    config = transformer_onnx.llama_config(SIZE, TransformerSettings(width=WIDTH, layers=2, heads=HEADS, window=window))
+    config = llama_config(SIZE, TransformerSettings(width=WIDTH, layers=2, heads=HEADS, window=window))
     w = {name: value.double().numpy() for name, value in made.state_dict().items()}
     expected = torch.log_softmax(torch.from_numpy(np.stack([llama(w, config, row) for row in ids])), -1).numpy()
     assert log_probabilities(made, ids) == pytest.approx(expected, abs=1e-4)
-    runner = running(made)
+    runner = running(made, window=window)
     assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
     settings = TransformerSettings(width=WIDTH, layers=2, heads=HEADS)
-    inner = transformer_onnx.llama_config(SIZE, settings)["intermediate_size"]
+    inner = llama_config(SIZE, settings)["intermediate_size"]
     expected = {
         "model.embed_tokens.weight": (SIZE, WIDTH),
         "model.norm.weight": (WIDTH,),
@@ -110,12 +108,12 @@ def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
         expected |= {f"{layer}.mlp.{c}_proj.weight": (inner, WIDTH) for c in ("gate", "up")}
         expected |= {f"{layer}.mlp.down_proj.weight": (WIDTH, inner)}
         expected |= {f"{layer}.{c}_layernorm.weight": (WIDTH,) for c in ("input", "post_attention")}
-    assert {name: array.shape for name, array in transformer_onnx.export(small()).weights.items()} == expected
+    assert {name: array.shape for name, array in transformer_network.export(small()).weights.items()} == expected
 
 
 def test_what_left_the_window_changes_nothing() -> None:
     made = small(layers=1, window=4)
-    runner, ids = running(made), drawn(1, 12)
+    runner, ids = running(made, layers=1, window=4), drawn(1, 12)
     whole, end = runner.forward(ids, runner.initial_state(1), last=1)
     alone, _ = runner.forward(ids[:, -4:], runner.initial_state(1), last=1)  # at other places, at the same distances
     longer, _ = runner.forward(ids[:, -5:], runner.initial_state(1), last=1)
@@ -127,7 +125,7 @@ def test_what_left_the_window_changes_nothing() -> None:
 
 
 def test_a_full_cache_is_stepped_as_it_is_read() -> None:
-    runner, ids = running(small(window=5)), drawn(2, 14)
+    runner, ids = running(small(window=5), window=5), drawn(2, 14)
     whole, end = runner.forward(ids, runner.initial_state(2))
     state = runner.initial_state(2)
     for t in range(14):
@@ -141,7 +139,7 @@ def test_a_full_cache_is_stepped_as_it_is_read() -> None:
 def test_a_long_text_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     runner, ids = running(small()), drawn(2, 20)
     whole, end = runner.forward(ids, runner.initial_state(2))
-    monkeypatch.setattr(runtime, "_PIECE", piece)
+    monkeypatch.setattr(transformer_model, "_PIECE", piece)
     for last in (1, 4, 5, 19, 20):
         parts, state = runner.forward(ids, runner.initial_state(2), last=last)
         assert parts == pytest.approx(whole[:, -last:], abs=1e-5)
@@ -168,64 +166,5 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, int], name: str) -> 
 def test_the_smallest_sizes_run(values: dict[str, int]) -> None:
     torch.manual_seed(0)
     made = transformer_network.build(SIZE, TransformerSettings(**values)).eval()
-    runner, ids = running(made), drawn(2, 6)
+    runner, ids = running(made, **{"layers": 3, **values}), drawn(2, 6)
     assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(log_probabilities(made, ids), abs=1e-5)
-
-
-# ---- hostile caches
-
-
-def altered(change: Callable[[onnx.ModelProto], None]) -> LanguageModel:
-    """The runner of a graph that somebody changed."""
-    graph = onnx.load_model_from_string(transformer_onnx.export(small()).step or b"")
-    change(graph)
-    return load_model("transformer", {}, Artifacts({}, graph.SerializeToString()))
-
-
-def doubled(graph: onnx.ModelProto) -> None:
-    """One state remembers everything twice."""
-    for node in graph.graph.node:
-        if node.output[0] == "next_state_1":
-            node.output[0] = "kept"
-    graph.graph.node.append(helper.make_node("Concat", ["kept", "kept"], ["next_state_1"], axis=2))
-
-
-def forgetful(graph: onnx.ModelProto) -> None:
-    """One state forgets what the others keep."""
-    end = numpy_helper.from_array(np.array([-2]), "short")
-    graph.graph.initializer.append(end)
-    for node in graph.graph.node:
-        if node.output[0] == "next_state_1":
-            node.input[1] = "short"
-
-
-@pytest.mark.parametrize("change", [doubled, forgetful])
-def test_a_cache_of_another_length_is_refused(change: Callable[[onnx.ModelProto], None]) -> None:
-    runner = altered(change)
-    with pytest.raises(FolderError, match="other shapes"):
-        runner.forward(drawn(1, 5), runner.initial_state(1))
-
-
-@pytest.mark.parametrize("axis", [1, 3])
-def test_only_one_size_of_a_state_may_be_open(axis: int) -> None:
-    def opened(graph: onnx.ModelProto) -> None:
-        graph.graph.input[2].type.tensor_type.shape.dim[axis].dim_param = "S"
-
-    with pytest.raises(FolderError, match="open"):
-        altered(opened)
-
-
-def test_the_open_size_has_its_name() -> None:
-    def renamed(graph: onnx.ModelProto) -> None:
-        graph.graph.input[2].type.tensor_type.shape.dim[2].dim_param = "anything"
-
-    with pytest.raises(FolderError, match="open"):
-        altered(renamed)
-
-
-def test_a_cache_that_outgrows_every_model_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    runner = running(small())
-    monkeypatch.setattr(runtime, "LARGEST_STATE", 4 * 10 * WIDTH)  # keys and values of two layers, ten positions
-    _, state = runner.forward(drawn(3, 10), runner.initial_state(3))
-    with pytest.raises(FolderError, match="do not trust it"):
-        runner.step(drawn(3, 1)[:, 0], state)

@@ -31,14 +31,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from kammil.language_model import Settings
+from kammil.language_model import Artifacts, Settings
+from kammil.models.attention.model import TINY, WINDOW
 from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
-
-WINDOW = 4096
-"""Characters remembered at most: bounds the memory of an endless text. A tweet has 280."""
-TINY = 1e-30
-"""Stands in for the probability of copying a character that is not in memory: its logarithm must be a number."""
 
 
 class AttentionSettings(Settings):
@@ -97,3 +93,8 @@ def causal_mask(time: int, window: int, device: torch.device) -> Tensor:
 def build(vocabulary_size: int, settings: AttentionSettings) -> PointerGRU:
     """A new network; PyTorch's global generator decides its weights."""
     return PointerGRU(vocabulary_size, settings.embedding, settings.hidden, settings.attention, settings.dropout)
+
+
+def export(model: PointerGRU) -> Artifacts:
+    """The weights as arrays."""
+    return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})

@@ -14,7 +14,7 @@ from kammil.engine.build import load_native
 from kammil.engine.native import NativeEngine, suits
 from kammil.engine.quantization import unpack
 from kammil.engine.reference import ReferenceEngine
-from kammil.engine.weights import BlendWeights, GateWeights, GRUWeights, checked, num_experts
+from kammil.engine.weights import BlendWeights, GateWeights, GRUWeights, checked
 from kammil.language_model import (
     AdaptiveModel,
     BulkSampler,
@@ -23,6 +23,7 @@ from kammil.language_model import (
     LanguageModel,
     LogProbabilities,
     State,
+    read_in_pieces,
 )
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
 from kammil.ngrams.adaptive import AdaptiveCounts
@@ -71,7 +72,7 @@ class BlendModel(LanguageModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         asked, gate_bias, gate = _gate(settings, weights, experts)
         layers, bias = _networks(settings, weights, v, asked, gate_bias)
         panel = BlendWeights(contexts, ledger, learnt, own, gate)
-        self._width = num_experts(layers)
+        self._width = settings.networks * settings.hidden
         self._engine: ReferenceEngine | NativeEngine
         if (code := load_native()) and suits(ledger):
             self._engine = NativeEngine(code, layers, bias, v, panel)
@@ -94,15 +95,8 @@ class BlendModel(LanguageModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return [(*state[:3], *history) for state, history in zip(states, histories, strict=True)]
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids (B, T), some at a time; see `Runner.read`."""
-        time = ids.shape[1]
-        first = 0 if last is None else time - last
-        made: list[LogProbabilities] = []
-        for begin in range(0, time, _PIECE):
-            piece = ids[:, begin : begin + _PIECE]
-            out, state = self._engine.read(piece, state, max(0, begin + piece.shape[1] - max(begin, first)))
-            made.append(out)
-        return made[0] if len(made) == 1 else np.concatenate(made, axis=1), state
+        """Read ids (B, T), some at a time; see `LanguageModel.read`."""
+        return read_in_pieces(self._engine.forward, ids, state, last, _PIECE)
 
     def can_sample(self, temperature: float) -> bool:
         """Where its code is compiled. Not the most probable continuation, which whoever types will ask for again: step
@@ -112,9 +106,9 @@ class BlendModel(LanguageModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """See `Drawing.draw`."""
+        """See `BulkSampler.draw`."""
         assert isinstance(self._engine, NativeEngine)
-        return self._engine.draw(state, chances, temperature, refused)
+        return self._engine.sample(state, chances, temperature, refused)
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -123,7 +117,7 @@ class BlendModel(LanguageModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """See `Explaining.contributions`; the networks' share is their mean score."""
-        added, later = self._engine.contributions(ids, state)
+        added, later = self._engine.expert_scores(ids, state)
         return added.reshape(*ids.shape, -1, self._size), later
 
     def learn(self, ids: Ids) -> None:

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
 from kammil.models.gru.backprop import gru_forward
-from kammil.models.gru.onnx import graph
 from kammil.vocabulary import PAD
 
 
@@ -58,6 +57,5 @@ def build(vocabulary_size: int, settings: GRUSettings) -> GRU:
 
 
 def export(model: GRU) -> Artifacts:
-    """The weights as arrays, and the running side as an ONNX graph; see `gated`."""
-    weights = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
-    return Artifacts(weights, graph("kammil-gru", weights))
+    """The weights as arrays."""
+    return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})

@@ -19,7 +19,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.engine.onnx.runtime import OnnxModel
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.models.subwords.trie import NONE, ROOT, Trie, UnitVocabulary
 
@@ -54,7 +53,7 @@ class UnitModel(LanguageModel):
 
     def __init__(
         self,
-        network: OnnxModel,
+        network: LanguageModel,
         units: UnitVocabulary,
         *,
         hypotheses: int = HYPOTHESES,
@@ -106,7 +105,7 @@ class UnitModel(LanguageModel):
 class _Beam:
     """The hypotheses while texts are read; the arrays of the state, changed in place."""
 
-    def __init__(self, network: OnnxModel, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
+    def __init__(self, network: LanguageModel, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
         self.network, self.trie, self.least = network, trie, least
         self.weights: _Numbers = arrays[0].astype(np.float64)  # copies, all four: no caller's array is changed
         self.nodes: Ids = arrays[1].astype(np.int64)

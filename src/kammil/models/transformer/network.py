@@ -15,9 +15,7 @@ arXiv:1706.03762; causal and stacked for text as in GPT (Radford et al. 2018, 20
 The weights bear the names that `LlamaForCausalLM` of transformers gives them, so an export to that class, and to what
 reads its files, such as llama.cpp, is a copy of `weights.safetensors` beside the `config.json` of `llama_config`; only
 a tokenizer is missing there. (A text longer than the window is the exception: here each position sees the window before
-it, there all positions.) The running side keeps the keys and values of what it read (a key-value cache), so each new
-character costs one position, not all of them. Keys are kept unturned, and turned by their place in the cache: only
-distances matter, so the angles stay small however long the text is, and the oldest entries can be dropped.
+it, there all positions.)
 
 Left out: grouped heads and flash kernels, which save memory that a model of this size does not need; dropout on the
 attention itself; tied embeddings.
@@ -29,55 +27,14 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field, ValidationInfo, field_validator
 from torch import Tensor, nn
 
-from kammil.engine.onnx.runtime import LARGEST_STATE
-from kammil.language_model import Settings
+from kammil.language_model import Artifacts
 from kammil.models.attention.network import causal_mask
+from kammil.models.transformer.model import EPSILON, TransformerSettings, rotary_frequencies
 from kammil.vocabulary import PAD
-
-EPSILON, THETA = 1e-6, 10_000.0
-"""Llama's own: keeps the norm of a zero vector a number; the slowest turn takes about 2 pi 10,000 positions."""
-
-
-class TransformerSettings(Settings):
-    """Sizes of the network."""
-
-    width: int = Field(default=128, ge=2, le=4096)
-    """Numbers that stand for one position, D."""
-    layers: int = Field(default=3, ge=1, le=64)
-    """Blocks, L."""
-    heads: int = Field(default=4, ge=1, le=64, validate_default=True)
-    """Questions asked side by side in a block, N."""
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of what each half of a block adds that is set to zero while learning."""
-    window: int = Field(default=1024, ge=1, le=65_536, validate_default=True)
-    """Positions that one position sees, itself included: bounds the cache of an endless text."""
-
-    @field_validator("heads")
-    @classmethod
-    def _heads_share_the_width(cls, heads: int, info: ValidationInfo) -> int:
-        width = info.data.get("width", heads * 2)
-        if width % (2 * heads):
-            raise ValueError(f"each head takes an even share of the width, and {width} / {heads} is none")
-        return heads
-
-    @field_validator("window")
-    @classmethod
-    def _the_cache_is_bounded(cls, window: int, info: ValidationInfo) -> int:
-        most = LARGEST_STATE // (2 * info.data.get("layers", 1) * info.data.get("width", 1))
-        if window > most:
-            raise ValueError(f"with this width and these layers a text can keep {most} positions at most")
-        return window
-
-    @property
-    def inner(self) -> int:
-        """Width of the gated network, M: 8/3 D, rounded up to 16, so that its three matrices weigh as two of 4 D."""
-        return -(-8 * self.width // 48) * 16
 
 
 class Attention(nn.Module):
@@ -189,11 +146,11 @@ class Transformer(nn.Module):
         return self.lm_head(self.model(ids))  # (B, T, V)
 
 
-def rotary_frequencies(size: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """Radians a position by which each of the K / 2 pairs of a head turns, (K / 2,): from 1 down to about 1 / theta."""
-    return (THETA ** (-np.arange(0, size, 2, dtype=np.float64) / size)).astype(np.float32)
-
-
 def build(vocabulary_size: int, settings: TransformerSettings) -> Transformer:
     """A new network; PyTorch's global generator decides its weights."""
     return Transformer(vocabulary_size, settings)
+
+
+def export(model: Transformer) -> Artifacts:
+    """The weights, by their Llama names."""
+    return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})

@@ -1,0 +1,217 @@
+"""The reference by independent definitions: PyTorch's GRU over rounded weights, experts added by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from kammil.engine.quantization import quantize_rows
+from kammil.engine.reference import (
+    QuantizedGRUs,
+    QuantizedProduct,
+    ReferenceEngine,
+    gru_step,
+    log_softmax,
+    sigmoid,
+    softmax,
+    visible,
+)
+from kammil.engine.weights import STATE_MAX, BlendWeights, GateWeights, GRUWeights
+from kammil.ngrams.adaptive import AdaptiveCounts
+from kammil.ngrams.compression import CompressedTable, pack
+from kammil.ngrams.contexts import ContextHasher
+from kammil.ngrams.count_table import CountTable, keys_of
+from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, expert_features
+from kammil.ngrams.index import CountIndex
+from kammil.ngrams.text_cache import TextCache, columns
+
+SIZE, EMBEDDING, HIDDEN, ASKED = 30, 8, 24, 40
+
+
+def cells(networks: int) -> tuple[torch.Tensor, list[torch.nn.GRU]]:
+    torch.manual_seed(0)
+    grus = [torch.nn.GRU(EMBEDDING, HIDDEN, batch_first=True) for _ in range(networks)]
+    return torch.randn(SIZE, EMBEDDING), grus
+
+
+def layer_of(embedding: torch.Tensor, gru: torch.nn.GRU) -> GRUWeights:
+    w = {name.removesuffix("_l0"): value.detach() for name, value in gru.named_parameters()}
+    inward = embedding @ w["weight_ih"].T + w["bias_ih"]
+    outward = torch.randn(HIDDEN, ASKED)
+    parts = (inward, w["weight_hh"].T, w["bias_hh"], outward)
+    return GRUWeights(*(np.ascontiguousarray(part.numpy()) for part in parts))
+
+
+@torch.no_grad()
+def test_a_step_is_that_of_pytorch() -> None:
+    embedding, (gru,) = cells(1)
+    layer = layer_of(embedding, gru)
+    fixed = layer.bias.copy()
+    fixed[2 * HIDDEN :] = 0
+    ids, h = np.array([3, 5, 29]), np.random.default_rng(0).uniform(-1, 1, (3, HIDDEN)).astype(np.float32)
+    expected, _ = gru(embedding[ids][:, None], torch.from_numpy(h)[None])
+    ours = gru_step((layer.input + fixed)[ids], h @ layer.recurrent, layer.bias[2 * HIDDEN :], h)
+    assert ours == pytest.approx(expected[:, 0].numpy(), abs=1e-6)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("networks", [1, 3])
+def test_whole_numbers_step_as_pytorch_does_over_the_rounded_weights(networks: int) -> None:
+    """One step from any state: both round the state, and PyTorch multiplies by what the whole numbers are worth."""
+    embedding, grus = cells(networks)
+    layers = [layer_of(embedding, gru) for gru in grus]
+    engine = QuantizedGRUs(layers)
+    generator = np.random.default_rng(1)
+    ids, h = generator.integers(0, SIZE, (5, 1)), generator.uniform(-1, 1, (5, networks, HIDDEN)).astype(np.float32)
+    after, said = engine.forward(ids, h.reshape(5, -1), 1)
+    assert after.shape == (5, networks * HIDDEN) and said.shape == (networks, 5, ASKED)
+    for m, layer in enumerate(layers):
+        whole, scales = quantize_rows(layer.recurrent.T)
+        near = np.rint(h[:, m] * STATE_MAX) / STATE_MAX  # what is multiplied
+        x = layer.input[ids[:, 0]]
+        q = near @ (whole * scales[:, None]).T + layer.bias
+        r, z = (1 / (1 + np.exp(-(x + q)[:, part])) for part in (slice(0, HIDDEN), slice(HIDDEN, 2 * HIDDEN)))
+        new = np.tanh(x[:, 2 * HIDDEN :] + r * q[:, 2 * HIDDEN :])
+        ours = after.reshape(5, networks, HIDDEN)[:, m]
+        assert ours == pytest.approx((1 - z) * new + z * h[:, m], abs=1e-3)  # the table of ids is in half precision
+        whole, scales = quantize_rows(layer.output.T)
+        assert said[m] == pytest.approx(np.rint(ours * STATE_MAX) / STATE_MAX @ (whole * scales[:, None]).T, abs=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("networks", [1, 3])
+def test_whole_texts_are_read_nearly_as_by_pytorch(networks: int) -> None:
+    embedding, grus = cells(networks)
+    engine = QuantizedGRUs([layer_of(embedding, gru) for gru in grus])
+    ids = np.random.default_rng(0).integers(0, SIZE, (5, 12))
+    after, _ = engine.forward(ids, np.zeros((5, networks * HIDDEN), np.float32), 0)
+    ends = [gru(embedding[ids])[1][0].numpy() for gru in grus]
+    assert after == pytest.approx(np.concatenate(ends, axis=1), abs=0.02)
+
+
+def test_a_row_is_the_same_in_every_batch_and_step_by_step() -> None:
+    embedding, grus = cells(2)
+    engine = QuantizedGRUs([layer_of(embedding, gru) for gru in grus])
+    ids = np.random.default_rng(0).integers(0, SIZE, (7, 6))
+    start = np.random.default_rng(1).uniform(-1, 1, (7, 2 * HIDDEN)).astype(np.float32)
+    end, said = engine.forward(ids, start, 6)
+    said = said.reshape(2, 7, 6, ASKED)
+    for row in range(7):
+        alone, alone_said = engine.forward(ids[row : row + 1], start[row : row + 1], 6)
+        assert (alone[0] == end[row]).all() and (alone_said == said[:, row]).all()
+    state = start
+    for t in range(6):
+        state, step = engine.forward(ids[:, t : t + 1], state, 1)
+        assert (step == said[:, :, t]).all()
+    assert (state == end).all()
+
+
+@pytest.mark.parametrize("hidden", [2096, 2097, 4000])
+def test_sums_of_whole_numbers_are_exact(hidden: int) -> None:
+    """All weights at their largest: the sums are as large as they can be, and odd ones among them."""
+    weights = np.ones((hidden, 3), np.float32)
+    weights[: hidden // 2, 1] = -1
+    x = np.ones((1, 2, hidden), np.float32)
+    x[0, 1, 0] = 1 / STATE_MAX
+    product = QuantizedProduct([weights])(x)[0]
+    exact = np.rint(x[0] * STATE_MAX).astype(np.int64) @ np.rint(weights * 63).astype(np.int64)  # (2, 3)
+    worth = np.float32(1) / np.float32(63) / np.float32(STATE_MAX)
+    assert (product == exact.astype(np.float32) * worth).all()
+
+
+def test_shares() -> None:
+    x = np.array([[-200.0, 0, 200], [1, 2, 3]], np.float32)
+    assert sigmoid(x) == pytest.approx(np.array([[0, 0.5, 1], [0.731059, 0.880797, 0.952574]]), abs=1e-6)
+    assert np.exp(log_softmax(x)) == pytest.approx(softmax(x), abs=1e-6)
+    assert softmax(x).sum(-1) == pytest.approx(1)
+    mask = visible(2, 3, 2)
+    assert mask is not None and (mask == [[0, 0, -np.inf], [-np.inf, 0, 0]]).all()
+    assert visible(1, 3, 3) is None
+    assert softmax(x, mask)[0, 2] == softmax(x, mask)[1, 0] == 0
+
+
+# ---- a blend
+
+V, UNITS, GATE = 12, 6, 5
+KINDS, CACHED = ("o1", "o2", "w"), ("o1",)
+IN_WORD = np.arange(V) > 5
+
+
+def drawn(*shape: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(sum(shape) + seed).normal(0, 0.5, shape).astype(np.float32)
+
+
+def blend(networks: int = 2) -> tuple[ReferenceEngine, list[GRUWeights], Floats, BlendWeights, CountTable]:
+    contexts = ContextHasher(KINDS, IN_WORD)
+    texts = np.array([[2, 4, 5, 7, 8, 7, 3], [2, 7, 8, 9, 4, 5, 3]])
+    hashes, _ = contexts.hash_contexts(texts, contexts.initial_state(2))
+    keys = keys_of(hashes)[:, :-1].reshape(-1, 3)
+    followers = texts[:, 1:].reshape(-1)
+    table = CountTable.of([(keys[:, k], followers) for k in range(3)], most=8)
+    ledger = CountIndex([CompressedTable(pack(table, ""), "")], 3, 4)
+    experts = 4
+    gate = GateWeights(
+        drawn(GATE_FEATURES * experts, networks * GATE),
+        drawn(networks * GATE, SCORE_FEATURES * experts),
+        drawn(SCORE_FEATURES * experts),
+    )
+    layers = [
+        GRUWeights(
+            drawn(V, 3 * UNITS, seed=m),
+            drawn(UNITS, 3 * UNITS, seed=m),
+            drawn(3 * UNITS, seed=m),
+            drawn(UNITS, V + GATE, seed=m),
+        )
+        for m in range(networks)
+    ]
+    bias = drawn(V + networks * GATE)
+    panel = BlendWeights(contexts, ledger, AdaptiveCounts(contexts), columns(KINDS, CACHED), gate)
+    return ReferenceEngine(layers, bias, V, panel), layers, bias, panel, table
+
+
+IDS = np.array([[2, 4, 5, 7, 8, 4, 5], [2, 7, 9, 4, 5, 4, 5]])
+
+
+def started(panel: BlendWeights, networks: int) -> tuple[np.ndarray, ...]:
+    hidden = np.zeros((2, networks * UNITS), np.float32)
+    return (hidden, *panel.contexts.initial_state(2), *TextCache(1).initial_state(2))
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+def test_scores_are_those_by_hand(networks: int) -> None:
+    engine, layers, bias, panel, table = blend(networks)
+    ours, _ = engine.forward(IDS, started(panel, networks), 7)
+
+    _, said = QuantizedGRUs(layers).forward(IDS, np.zeros((2, networks * UNITS), np.float32), 7)  # (M, P, V + G)
+    scores = said[..., :V].sum(0) + bias[:V]
+    asked = np.concatenate(list(said[..., V:]), axis=1) + bias[V:]  # (P, M * G)
+    hashes, _ = panel.contexts.hash_contexts(IDS, panel.contexts.initial_state(2))
+    keys = keys_of(hashes)
+    cached, _ = TextCache(1).look_up(IDS, keys[..., panel.columns], TextCache(1).initial_state(2), last=7)
+    seen = expert_features([table.read(table.find(keys.reshape(14, 3))), cached])
+    inner = np.maximum(asked + seen.clues @ panel.gate.features, 0)
+    trust = (inner @ panel.gate.trust + panel.gate.bias).reshape(-1, SCORE_FEATURES)  # (P * K, SCORE_FEATURES)
+    plain = scores.copy()
+    np.add.at(scores, (seen.places // 4, seen.ids), (trust[seen.places] * seen.features).sum(axis=1))
+    assert ours.reshape(14, V) == pytest.approx(log_softmax(scores), abs=1e-4)
+    assert np.abs(log_softmax(plain) - log_softmax(scores)).max() > 0.1  # what is known was heard
+
+
+def test_contributions_add_up() -> None:
+    engine, _, _, panel, _ = blend()
+    ours, end = engine.forward(IDS, started(panel, 2), 7)
+    parts, after = engine.expert_scores(IDS, started(panel, 2))
+    assert parts.shape == (14, 5, V)
+    assert log_softmax(parts.sum(axis=1)) == pytest.approx(ours.reshape(14, V), abs=1e-5)
+    assert all(np.array_equal(one, other) for one, other in zip(after, end, strict=True))
+
+
+@pytest.mark.parametrize("last", [0, 1, 3])
+def test_only_the_last_positions_when_asked(last: int) -> None:
+    engine, _, _, panel, _ = blend()
+    whole, end = engine.forward(IDS, started(panel, 2), 7)
+    tail, after = engine.forward(IDS, started(panel, 2), last)
+    assert tail.shape == (2, last, V)
+    assert tail == pytest.approx(whole[:, 7 - last :], abs=1e-5)
+    assert all(np.array_equal(one, other) for one, other in zip(after, end, strict=True))

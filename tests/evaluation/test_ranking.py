@@ -1,0 +1,84 @@
+"""Ranking: the best family, and how far each row is from it, on the same texts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import astuple
+
+import numpy as np
+import pytest
+
+from kammil.evaluation.bootstrap import MIN_TEXTS, Array, quotient, ratio
+from kammil.evaluation.ranking import RANKED_BY, Row, rank
+from kammil.evaluation.scorecard import MEASURES
+
+OTHER = "next_word"
+
+
+def columns(seed: int, share: float, n: int = 2 * MIN_TEXTS) -> Array:
+    """Numerators and denominators (n, 2) of texts whose ratios lie around a share."""
+    generator = np.random.default_rng(seed)
+    below = generator.integers(10, 60, n).astype(np.float64)
+    return np.stack([below * (share + generator.normal(0, 0.01, n)), below], axis=1)
+
+
+ROWS = [Row("counter", family=True), Row("letters", family=False), Row("network", family=True, note="hidden 32")]
+
+
+def test_the_family_of_the_fewest_bits_is_the_best() -> None:
+    """Not what it is only compared with, however few bits that needs; nor the first row."""
+    bits = {"counter": columns(1, 3.0), "letters": columns(2, 1.0), "network": columns(3, 2.0)}
+    ranking = rank(ROWS, {name: {RANKED_BY: made} for name, made in bits.items()})
+    assert ranking.best == "network"
+    assert ranking.rows == tuple(ROWS)
+    assert {name: list(made) for name, made in ranking.differences.items()} == {
+        "counter": [RANKED_BY],
+        "letters": [RANKED_BY],
+        "network": [],
+    }
+    for name, made in bits.items():
+        figure = ratio(*made.T)
+        assert figure is not None
+        assert astuple(ranking.figures[name][RANKED_BY]) == pytest.approx(astuple(figure))
+
+
+def test_a_difference_is_that_row_less_the_best_text_by_text() -> None:
+    one, hard = columns(1, 2.0), np.random.default_rng(5).normal(0, 1, 2 * MIN_TEXTS)
+    one[:, 0] += hard
+    worse = one + [[0.5, 0.0]] * len(one)  # half a bit a text, without any doubt but for the lengths
+    made = rank(ROWS[::2], {"network": {RANKED_BY: one}, "counter": {RANKED_BY: worse}})
+    difference = made.differences["counter"][RANKED_BY]
+    expected = ratio(np.full(len(one), 0.5), one[:, 1])
+    assert expected is not None and difference.value == pytest.approx(expected.value)
+    assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_measures_may_be_missing_and_of_other_texts() -> None:
+    measured = {
+        "counter": {RANKED_BY: columns(1, 3.0), OTHER: columns(2, 0.4, n=MIN_TEXTS)},
+        "letters": {OTHER: np.zeros((MIN_TEXTS, 2))},  # nothing to divide by
+        "network": {RANKED_BY: columns(3, 2.0)},
+    }
+    ranking = rank(ROWS, measured)
+    assert MEASURES[OTHER].of is quotient
+    assert {name: sorted(made) for name, made in ranking.figures.items()} == {
+        "counter": sorted([RANKED_BY, OTHER]),
+        "letters": [],
+        "network": [RANKED_BY],
+    }
+    assert ranking.figures["counter"][OTHER] == ratio(*measured["counter"][OTHER].T)
+    assert list(ranking.differences["counter"]) == [RANKED_BY]  # the best has nothing to take away
+
+
+def test_a_ranking_can_be_written_down() -> None:
+    measured = {name: {RANKED_BY: columns(i, 2.0 + i)} for i, name in enumerate(("counter", "letters", "network"))}
+    written = json.loads(json.dumps(rank(ROWS, measured).to_dict()))
+    assert written["best"] == "counter"
+    assert [(row["name"], row["note"]) for row in written["rows"]] == [
+        ("counter", ""),
+        ("letters", ""),
+        ("network", "hidden 32"),
+    ]
+    figure = ratio(*measured["network"][RANKED_BY].T)
+    assert figure is not None and written["rows"][2]["figures"][RANKED_BY]["value"] == figure.value
+    assert [list(row["minus_best"]) for row in written["rows"]] == [[], [RANKED_BY], [RANKED_BY]]
