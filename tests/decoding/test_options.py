@@ -93,7 +93,7 @@ def test_the_bounds_themselves_are_allowed(options: dict[str, Any]) -> None:
         ({"length": 3, "min_length": 4}, "min_length is 4, but length is 3; it must not be more."),
         ({"beams": 2, "best_of": 2}, "best_of is 2, but beams draw nothing to choose from; leave one of them out."),
         ({"top_l": 3}, "there is no option 'top_l'; did you mean 'top_p'?"),
-        ({"xyz": 3}, "there is no option 'xyz'; there are: length, min_length, temperature, "),
+        ({"xyz": 3}, "there is no option 'xyz'; there are: length, temperature, seed, "),
     ],
 )
 def test_what_contradicts_itself_is_said(options: dict[str, Any], message: str) -> None:
