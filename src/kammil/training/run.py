@@ -252,6 +252,6 @@ def _shown(experts: NgramExperts) -> ExtraInputs:
 
     def show(batch: Batch, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
         seen = experts.features(batch.rows, batch.inputs.shape[1], learning=learning)
-        return seen.clues, seen.places, seen.ids, seen.features
+        return seen.gate, seen.places, seen.ids, seen.scores
 
     return show

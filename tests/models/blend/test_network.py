@@ -68,7 +68,7 @@ def spelled(evidence: ExpertFeatures) -> dict[tuple[int, int], list[float]]:
     """Features by place and id."""
     return {
         (int(p), int(i)): [round(float(x), 5) for x in f]
-        for p, i, f in zip(evidence.places, evidence.ids, evidence.features, strict=True)
+        for p, i, f in zip(evidence.places, evidence.ids, evidence.scores, strict=True)
     }
 
 
@@ -82,7 +82,7 @@ def test_a_text_is_looked_up_in_the_other_texts(vocabulary: CharacterVocabulary,
                 width = len(row.ids) - 1
                 seen, wanted = whole.features([row], width, learning=True), rest.features([row], width, learning=False)
                 assert spelled(seen) == spelled(wanted)
-                assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
+                assert seen.gate == pytest.approx(wanted.gate, abs=1e-6)
 
 
 def test_near_duplicates_are_left_out_together(vocabulary: CharacterVocabulary) -> None:
@@ -120,7 +120,7 @@ def test_a_group_of_any_size_is_left_out_whole(said: list[list[str]], sizes: lis
         asked = make_rows([vocabulary.encode(text) for text in group], objective="text", block=512)
         seen, wanted = made.features(own, width, learning=True), rest.features(asked, width, learning=False)
         assert spelled(seen) == spelled(wanted)
-        assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
+        assert seen.gate == pytest.approx(wanted.gate, abs=1e-6)
         again = made.features(own, width, learning=True)
         assert spelled(again) == spelled(seen)
 
@@ -133,7 +133,7 @@ def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabular
         """How often each kind of context was seen, in the texts' own counts, (P, K)."""
         made = experts(vocabulary, TEXTS * 2, chosen=SETTINGS.model_copy(update={"megabytes": megabytes}))
         seen = about(made, vocabulary, TEXTS * 2, learning=True)
-        return np.expm1(seen.clues.reshape(len(seen.clues), GATE_FEATURES, -1)[:, 0, :kinds]).round()
+        return np.expm1(seen.gate.reshape(len(seen.gate), GATE_FEATURES, -1)[:, 0, :kinds]).round()
 
     whole, small = totals(None), totals(0.001)
     least = [min((n for n in column if n > 0), default=np.inf) for column in small.T]
@@ -145,7 +145,7 @@ def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabular
 def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:
     seen = about(experts(vocabulary, TEXTS), vocabulary, TEXTS, learning=True)
     width = max(map(len, TEXTS)) + 1
-    clues = seen.clues.reshape(len(TEXTS), width, GATE_FEATURES, -1)
+    clues = seen.gate.reshape(len(TEXTS), width, GATE_FEATURES, -1)
     kinds = clues.shape[-1]
     for i, text in enumerate(TEXTS):
         assert (clues[i, len(text) + 1 :, [0, 1, 2, 4]] == 0).all()
@@ -167,7 +167,7 @@ def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[s
     seen = made.features(rows, batch.inputs.shape[1], learning=False)
     with torch.no_grad():
         logits, (*_, (alone, _)) = network(
-            *map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features))
+            *map(torch.from_numpy, (batch.inputs, seen.gate, seen.places, seen.ids, seen.scores))
         )
     ours, _ = runner.forward(batch.inputs, runner.initial_state(len(rows)))
     expected = torch.log_softmax(logits, -1).numpy()
@@ -194,7 +194,7 @@ def test_members_learn_as_if_each_were_alone(vocabulary: CharacterVocabulary) ->
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
     seen = made.features(rows, batch.inputs.shape[1], learning=True)
-    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
+    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.gate, seen.places, seen.ids, seen.scores)]
     targets = torch.from_numpy(np.ascontiguousarray(batch.targets))
 
     def gradients(network: BlendNetwork) -> dict[str, torch.Tensor]:
@@ -225,7 +225,7 @@ def test_threads_decide_nothing(vocabulary: CharacterVocabulary) -> None:
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
     seen = made.features(rows, batch.inputs.shape[1], learning=True)
-    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
+    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.gate, seen.places, seen.ids, seen.scores)]
 
     def learnt(seed: int) -> list[torch.Tensor]:
         torch.manual_seed(seed)
@@ -282,11 +282,11 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
     seen = new.features(rows, batch.inputs.shape[1], learning=False)
     # What the background says, as the old model would have heard it: the new texts' experts are left out.
     kept = seen.places % new.count >= kinds
-    clues = seen.clues.reshape(len(seen.clues), GATE_FEATURES, -1)[..., kinds:].reshape(len(seen.clues), -1)
+    clues = seen.gate.reshape(len(seen.gate), GATE_FEATURES, -1)[..., kinds:].reshape(len(seen.gate), -1)
     places = seen.places // new.count * old.count + seen.places % new.count - kinds
     with torch.no_grad():
-        ours, _ = after(*map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)))
-        heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.features[kept])
+        ours, _ = after(*map(torch.from_numpy, (batch.inputs, seen.gate, seen.places, seen.ids, seen.scores)))
+        heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.scores[kept])
         theirs, _ = before(*map(torch.from_numpy, heard))
     assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-4)
 
