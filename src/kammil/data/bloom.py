@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.data.shingles import key
+from kammil.data.shingles import exact_key
 from kammil.errors import FolderError
 from kammil.progress import tracked
 from kammil.text import fold
@@ -71,8 +71,8 @@ class BloomFilter:
 
 def _whole(texts: Sequence[str]) -> NDArray[np.uint32]:
     """A hash of what makes two texts one (`corpus.splitting.leaks`)."""
-    same = (fold(text, underscores=True) or key(text) for text in texts)
-    digests = b"".join(hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=4).digest() for t in same)
+    keys = (exact_key(text).encode("utf-8", "surrogatepass") for text in texts)
+    digests = b"".join(hashlib.blake2b(key, digest_size=4).digest() for key in keys)
     return np.frombuffer(digests, "<u4").astype(np.uint32)
 
 

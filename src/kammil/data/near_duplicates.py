@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.data.shingles import LOW, Ints, blocks, key, mix, ranges, repeated, shingles
+from kammil.data.shingles import LOW_MASK, Ints, blocks, key, mix, ranges, repeated, shingles
 from kammil.errors import OptionError
 from kammil.progress import tracked
 
@@ -177,7 +177,7 @@ def _levels(keys: list[str], rule: Rule) -> list[_Level]:
         common = int(np.searchsorted(-held, -cap))  # tokens below this number stand in more than cap items
         one, other = _pairs(entries, held, common, need, longer=rule.longer)
         levels.append(_Level(up, solid, one, other))
-        owner, token = entries >> 32, entries & LOW
+        owner, token = entries >> 32, entries & LOW_MASK
         owner, token = owner[token < common], token[token < common]
         cap *= 2
         if not np.any(np.bincount(owner, minlength=need.size) >= need):
@@ -208,7 +208,7 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) 
     They share what the one with the lower need asks for, or with `longer` the other one.
     Entries, (E,), are item << 32 | token, sorted: items ascend in need, an item's tokens from common to rare.
     """
-    item, token = entries >> 32, entries & LOW
+    item, token = entries >> 32, entries & LOW_MASK
     size = np.bincount(item, minlength=need.size)
     begin = np.cumsum(size) - size
     asks = (np.arange(item.size) - begin[item] >= need[item] - 1) & (token >= common)
@@ -227,7 +227,7 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) 
         width, asker = partners[block], item[asking[block]]
         one = np.repeat(asker, width)
         pair, times = np.unique(one << 32 | holder[ranges(after[block], width)], return_counts=True)
-        one, other = pair >> 32, pair & LOW
+        one, other = pair >> 32, pair & LOW_MASK
         bar = need[other if longer else one]
         near = times >= bar
         cut = (one == asker[0]) | (one == asker[-1])  # more of what they share may stand in another block

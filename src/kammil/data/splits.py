@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.data import near_duplicates
+from kammil.data.shingles import exact_key
 from kammil.errors import DataError, OptionError
-from kammil.text import fold
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
     """Count the held-out texts that training texts repeat, exactly and nearly (`near_duplicates.RULE`)."""
     source = near_duplicates.nearest_duplicates(held_out_texts, train_texts)
     near = np.flatnonzero(source >= 0).tolist()
-    known = {_same(text) for text in train_texts}
-    exact = [row for row in near if _same(held_out_texts[row]) in known]
+    known = {exact_key(text) for text in train_texts}
+    exact = [row for row in near if exact_key(held_out_texts[row]) in known]
     return Leakage(
         exact=len(exact),
         near=len(near),
@@ -117,11 +117,6 @@ def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
         near_rows=tuple(near),
         near_sources=tuple(source[near].tolist()),
     )
-
-
-def _same(text: str) -> str:
-    """What makes two texts one: letters, digits and underscores; the whole of a text that has none."""
-    return fold(text, underscores=True) or near_duplicates.key(text)
 
 
 def _fill(sizes: NDArray[np.int64], quota: int, most: int) -> list[int]:
