@@ -20,6 +20,8 @@ _LARGEST = 1 << 23
 """Bits of the largest filter: one mebibyte."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
+Novelty = Literal["seen", "new"]
+
 
 def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
     """The filter of the training texts, for `seen.safetensors`."""
@@ -65,8 +67,17 @@ class BloomFilter:
         A text shorter than a run is one run by itself, (N, 1); an empty one has none.
         """
         hashes = _hashes(_codes(letters))
-        one, other = _positions(hashes, len(self._bits))
-        return self._bits[one] & self._bits[other]
+        first, second = _positions(hashes, len(self._bits))
+        return self._bits[first] & self._bits[second]
+
+    def novelty(self, text: str, prompt: str = "") -> Novelty:
+        """Return `seen` if every run of `text` stands in the training texts; a short text is extended by its prompt."""
+        letters = fold(text)
+        if not letters:
+            return "new"
+        if len(letters) < RUN:
+            letters = (fold(prompt) + letters)[-RUN:]
+        return "seen" if self.contains([letters]).all() else "new"
 
 
 def _whole(texts: Sequence[str]) -> NDArray[np.uint32]:
@@ -99,21 +110,3 @@ def _positions(hashes: NDArray[np.uint64], size: int) -> list[NDArray[np.uint64]
     """Two bit positions of each hash; `size` is a power of two."""
     mask = np.uint64(size - 1)
     return [hashes & mask, (hashes >> np.uint64(32)) & mask]
-
-
-__all__ = ["RUN", "Novelty", "SeenTexts", "build"]
-
-Novelty = Literal["seen", "new"]
-
-
-class SeenTexts(BloomFilter):
-    """The filter of a model's training texts, as a judge."""
-
-    def is_memorised(self, text: str, prompt: str = "") -> Novelty:
-        """Whether every run of `text` stands in the training texts; a short text is lengthened from its prompt."""
-        letters = fold(text)
-        if not letters:
-            return "new"
-        if len(letters) < RUN:
-            letters = (fold(prompt) + letters)[-RUN:]
-        return "seen" if self.contains([letters]).all() else "new"
