@@ -1,4 +1,4 @@
-"""Seen or new: nothing seen is missed, and little new is taken for seen."""
+"""The Bloom filter misses no run of the training texts, and takes few new ones for seen."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Counts of texts that a blend learns while it runs, added to those of its own table.
 
 The experts know a text once it is counted: no training, no gradient. So a text that a person just wrote is counted
-like a training text, and subtracted again on demand. (Where the table keeps the commonest followers of a context only, or
-common contexts only, those of a learnt text are kept in full.)
+like a training text, and subtracted again on demand. (Where the table keeps the commonest followers of a context, or
+common contexts, only, those of a learnt text are kept in full.)
 
 Counting is not enough. A gate learns what one count is worth from texts of strangers (a text never sees its own counts
 while a blend learns), and where contexts are few, or rare ones are pruned, it never learns to trust a long one. But

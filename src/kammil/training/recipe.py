@@ -94,7 +94,7 @@ class Recipe(BaseModel):
     rules: dict[str, bool] = Field(default_factory=dict[str, bool])
     """Text rules to switch off (or on), by name."""
     exclude: tuple[str, ...] = ()
-    """Files or data sets: texts that resemble theirs (`corpus.exclusion`) are not learnt from."""
+    """Files or data sets: texts that resemble theirs (`data.exclusion`) are not learnt from."""
     unique: bool = False
     """Learn from one text only of each group of near-duplicates."""
     least: int = Field(default=1, ge=1)
