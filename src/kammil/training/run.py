@@ -23,7 +23,7 @@ from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines
 from kammil.evaluation.counter_check import FAMILY, better_counter
 from kammil.language_model import Artifacts
-from kammil.locks import RUN, empty, run_lock, waiting
+from kammil.locks import RUN, clear_training_folder, run_lock, training_folder
 from kammil.models.registry import Blended, Counting, Neural, family, load_model, settings_of
 from kammil.training.clock import Clock
 from kammil.training.events import CounterAhead, EpochEnded, Event, ignore
@@ -66,7 +66,7 @@ class Run:
         self.reserve = reserve
         self.rehearsing = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
-        self.waiting = waiting(out)
+        self.training_folder = training_folder(out)
         own = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
         theirs = base.model.vocabulary.characters if base is not None else ()
         self.vocabulary = CharacterVocabulary([*own, *theirs])
@@ -126,7 +126,7 @@ class Run:
             earlier=earlier,
             replace=replace,
         )
-        empty(self.out)
+        clear_training_folder(self.out)
         return trained
 
     def _learn(
@@ -155,7 +155,7 @@ class Run:
             None if cut is None else cut.units.widths,
             None if experts is None else _shown(experts),
         )
-        checkpoint = Checkpoint(self.waiting)
+        checkpoint = Checkpoint(self.training_folder)
         used = optim.used(self.recipe.training)
         history: tuple[EpochEnded, ...] = ()
         try:
@@ -187,7 +187,7 @@ class Run:
             self.learnt_at = time.monotonic()
         finally:
             if not checkpoint.exists():  # nothing to go on from
-                empty(self.out)
+                clear_training_folder(self.out)
         artifacts = chosen.export(network.eval())
         if cut is not None:
             artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()})
@@ -220,7 +220,7 @@ class Run:
 
     def _open_waiting(self, used: Mapping[str, str], *, going_on: bool, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
-        file = self.waiting / RUN
+        file = self.training_folder / RUN
         ours = self.recipe.model_dump(mode="json")
         ours |= ours.pop("training") | ours.pop("settings") | used
         ours["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
@@ -243,7 +243,7 @@ class Run:
                     "give the same, or --replace to begin anew."
                 )
             return
-        empty(self.out)
+        clear_training_folder(self.out)
         files.write_atomic(file, json.dumps(ours).encode())
 
 

@@ -11,7 +11,7 @@ from typing import Any, Unpack
 
 from kammil import model_folder as folders
 from kammil.errors import OptionError
-from kammil.locks import RUN, run_lock, waiting
+from kammil.locks import RUN, run_lock, training_folder
 from kammil.models.registry import Blended, family
 from kammil.progress import listening
 from kammil.training import notebook
@@ -82,7 +82,7 @@ def train(
 def _drawn(out: Path) -> Sequence[int] | None:
     """How many texts an interrupted run drew, which its minutes did not suffice for all of."""
     try:
-        training, validation = json.loads((waiting(out) / RUN).read_text("utf-8"))["drawn"]
+        training, validation = json.loads((training_folder(out) / RUN).read_text("utf-8"))["drawn"]
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return int(training), int(validation)
