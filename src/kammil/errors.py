@@ -20,7 +20,6 @@ class OptionError(KammilError):
     """
 
     def __init__(self, message: str, *, option: str | None = None) -> None:
-        """Set message and option."""
         super().__init__(message)
         self.option = option
 

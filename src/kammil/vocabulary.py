@@ -51,7 +51,6 @@ class CharacterVocabulary:
     """
 
     def __init__(self, characters: Iterable[str]) -> None:
-        """Build the tables in both directions."""
         self.characters: tuple[str, ...] = tuple(sorted(set(characters)))
         if any(len(c) != 1 for c in self.characters):
             raise ValueError("a character vocabulary holds single code points")

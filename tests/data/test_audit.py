@@ -62,9 +62,9 @@ def test_the_figures_agree_with_each_other_and_with_a_plain_count(texts: list[st
     assert found.exact_repeats <= found.folded_repeats <= found.near_repeats == found.texts - found.groups
     assert found.largest_group <= found.near_repeats + 1
     assert found.lengths.min <= found.lengths.low <= found.lengths.median <= found.lengths.high <= found.lengths.max
-    for first, other in found.examples:
-        assert first < other
-        assert near_duplicates.overlap(texts[first], texts[other]) >= near_duplicates.MIN_SHARE
+    for first, second in found.examples:
+        assert first < second
+        assert near_duplicates.overlap(texts[first], texts[second]) >= near_duplicates.MIN_SHARE
     assert len(found.examples) == min(3, sum(n > 1 for n in Counter(near_duplicates.groups(texts).tolist()).values()))
 
 

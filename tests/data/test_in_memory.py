@@ -132,8 +132,8 @@ def test_an_error_of_a_generator_is_its_own() -> None:
 def test_rows_without_a_text_are_counted_and_named() -> None:
     assert left_out(["a", "b"]) is None
     assert left_out(["a", ""]) == "1 row without a text is left out of 2: 1 (counted from 0)."
-    many = ["a", *[""] * 1999]
-    assert left_out(many) == "1,999 rows without a text are left out of 2,000: 1, 2, 3, 4, 5, ... (counted from 0)."
+    texts = ["a", *[""] * 1999]
+    assert left_out(texts) == "1,999 rows without a text are left out of 2,000: 1, 2, 3, 4, 5, ... (counted from 0)."
 
 
 def test_names() -> None:

@@ -206,23 +206,23 @@ def _examples(keys: Sequence[str], group: NDArray[np.int64]) -> tuple[tuple[int,
     """Return a pair from each group: its first text and the next near one that is no copy, else the next copy."""
     order = np.argsort(group, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(group))[:-1])
-    near: list[tuple[int, int]] = []
+    different: list[tuple[int, int]] = []
     copies: list[tuple[int, int]] = []
     for rows in members:
-        if len(near) == MAX_EXAMPLES:
+        if len(different) == MAX_EXAMPLES:
             break
         first: int = rows[0].item()
-        others: list[int] = rows[1:].tolist()
-        different = (
+        later: list[int] = rows[1:].tolist()
+        candidates = (
             row
-            for row in others
+            for row in later
             if keys[row] != keys[first] and near_duplicates.overlap(keys[first], keys[row]) >= near_duplicates.MIN_SHARE
         )
-        if (row := next(different, None)) is not None:
-            near.append((first, row))
-        elif others:
-            copies.append((first, others[0]))
-    return tuple((near + copies)[:MAX_EXAMPLES])
+        if (row := next(candidates, None)) is not None:
+            different.append((first, row))
+        elif later:
+            copies.append((first, later[0]))
+    return tuple((different + copies)[:MAX_EXAMPLES])
 
 
 def _lengths(texts: Sequence[str]) -> Lengths:

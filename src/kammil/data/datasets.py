@@ -175,8 +175,8 @@ def _dataset(name: str) -> Dataset:
 
 def _candidate_paths(file: File, folder: Path | None) -> list[Path]:
     """Return the paths where a file may be; the last one is the target of a download."""
-    given = os.environ.get("KAMMIL_DATA_DIR")
-    return [Path(root) / file.path for root in (given, folder or cache_folder()) if root]
+    shared = os.environ.get("KAMMIL_DATA_DIR")
+    return [Path(root) / file.path for root in (shared, folder or cache_folder()) if root]
 
 
 def _is_valid(path: Path, file: File) -> bool:

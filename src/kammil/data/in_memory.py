@@ -101,7 +101,6 @@ def _columns(source: object) -> dict[str, object] | None:
 
 
 def _choose_column(source: object, columns: Mapping[str, object], column: str | None) -> str:
-    """Return the name of the column of texts."""
     _check_column(columns, column)
     if column is not None or "text" in columns:
         return column or "text"

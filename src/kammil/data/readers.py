@@ -273,7 +273,6 @@ def _first_paragraph(error: BaseException) -> str:
 
 
 def _select(path: Path, frame: pl.DataFrame, where: str) -> pl.DataFrame:
-    """Return the rows that meet the condition."""
     import polars as pl
 
     # The quotes stay, what is between them goes.

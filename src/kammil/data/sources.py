@@ -80,9 +80,8 @@ def benchmark() -> Mapping[str, Any]:
 
 
 def _is_joint_name(name: str) -> bool:
-    """Return whether a name joins known names."""
-    known = {SAMPLE, *datasets.CATALOG, *(f"{BENCHMARK}/{part}" for part in PARTS)}
-    return SEPARATOR in name and all(part in known for part in name.split(SEPARATOR))
+    names = {SAMPLE, *datasets.CATALOG, *(f"{BENCHMARK}/{part}" for part in PARTS)}
+    return SEPARATOR in name and all(part in names for part in name.split(SEPARATOR))
 
 
 def _benchmark_part(name: str, where: str | None) -> TextColumn:
@@ -100,5 +99,4 @@ def _benchmark_part(name: str, where: str | None) -> TextColumn:
 
 
 def _joint_sha256(sums: Iterable[str]) -> str:
-    """Return one SHA-256 for several."""
     return hashlib.sha256(" ".join(sums).encode()).hexdigest()

@@ -106,16 +106,16 @@ def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
 def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
     """Count the held-out texts that training texts repeat, exactly and nearly (`near_duplicates.RULE`)."""
     source = near_duplicates.nearest_duplicates(held_out_texts, train_texts)
-    near = np.flatnonzero(source >= 0).tolist()
-    known = {exact_key(text) for text in train_texts}
-    exact = [row for row in near if exact_key(held_out_texts[row]) in known]
+    near_rows = np.flatnonzero(source >= 0).tolist()
+    train_keys = {exact_key(text) for text in train_texts}
+    exact = [row for row in near_rows if exact_key(held_out_texts[row]) in train_keys]
     return Leakage(
         exact=len(exact),
-        near=len(near),
+        near=len(near_rows),
         total=len(held_out_texts),
         exact_rows=tuple(exact),
-        near_rows=tuple(near),
-        near_sources=tuple(source[near].tolist()),
+        near_rows=tuple(near_rows),
+        near_sources=tuple(source[near_rows].tolist()),
     )
 
 

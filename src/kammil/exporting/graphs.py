@@ -45,7 +45,6 @@ class Graph:
     """Builds a graph node by node; each method returns the name of what it computes."""
 
     def __init__(self) -> None:
-        """Start an empty graph."""
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, NDArray[np.generic]] = {}
 

@@ -92,7 +92,6 @@ class AdaptiveCounts:
     """
 
     def __init__(self, contexts: ContextHasher) -> None:
-        """Start without a text."""
         self._contexts = contexts
         lengths = [_context_length(name) for name in contexts.context_types]
         self.beliefs = np.array([BELIEF * max(0, min(_MAX_BELIEF_LENGTH, n) - 4) for n in lengths], np.float32)
@@ -103,7 +102,7 @@ class AdaptiveCounts:
         """Base counts, and recent changes; a pair may be in both."""
 
     def __len__(self) -> int:
-        """Count the learnt texts, repeats included."""
+        """Return the number of learnt texts, repeats included."""
         return self._texts.total()
 
     def learn(self, texts: Sequence[Ids]) -> None:
@@ -137,22 +136,22 @@ class AdaptiveCounts:
             base, recent = base.add(recent.pairs, recent.counts), SortedCounts()
         self.levels = base, recent
 
-    def look_up(self, known: IndexMatches, keys: Keys, experts: int) -> IndexMatches:
+    def look_up(self, matches: IndexMatches, keys: Keys, experts: int) -> IndexMatches:
         """Return the matches of P positions, as if the learnt texts had been counted in the first table.
 
         Args:
-            known: matches of the tables at these positions; the experts of the first table come first.
+            matches: matches of the tables at these positions; the experts of the first table come first.
             keys: (P, K), of the contexts at these positions.
             experts: number of experts in all.
         """
         added = list(self._followers(keys, experts))
         if not added:
-            return known
-        places, widths, pruned = known.contexts
-        pairs = np.concatenate([places.repeat(widths) << ID_BITS | known.followers[0], *(pair for pair, _ in added)])
-        counts = np.concatenate([known.followers[1], *(count for _, count in added)])
+            return matches
+        places, widths, pruned = matches.contexts
+        pairs = np.concatenate([places.repeat(widths) << ID_BITS | matches.followers[0], *(pair for pair, _ in added)])
+        counts = np.concatenate([matches.followers[1], *(count for _, count in added)])
         learnt = counts.copy()
-        learnt[: known.followers.shape[1]] = 0
+        learnt[: matches.followers.shape[1]] = 0
         pairs, counts, learnt = _sum_equal(pairs, counts, learnt)
         kept = counts > 0
         pairs, counts, learnt = pairs[kept], counts[kept], learnt[kept]

@@ -52,7 +52,6 @@ class CompressedTable:
     """
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
-        """Check the sizes."""
         self._arrays, self._prefix = arrays, prefix
         sizes = arrays[prefix + _SIZES]
         if (

@@ -30,7 +30,7 @@ _S33, _S29 = np.uint64(33), np.uint64(29)
 
 
 def _mix64(x: Hashes) -> Hashes:
-    """A bijection of 64-bit numbers that spreads every bit (the finaliser of MurmurHash3, Appleby 2011)."""
+    """Apply a bijection of 64-bit numbers that spreads every bit (the finaliser of MurmurHash3, Appleby 2011)."""
     x = x ^ (x >> _S33)
     x *= _MIX_A
     x ^= x >> _S33

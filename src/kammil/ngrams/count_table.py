@@ -149,7 +149,7 @@ class CountTable:
         return (sums[self.starts[1:]] - sums[self.starts[:-1]] + self.pruned).astype(np.float32)
 
     def __len__(self) -> int:
-        """C."""
+        """Return the number of contexts, C."""
         return len(self.keys)
 
     def select(self, kept: NDArray[np.bool_]) -> CountTable:

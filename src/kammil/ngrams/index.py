@@ -103,7 +103,6 @@ class CountIndex:
     """
 
     def __init__(self, tables: Sequence[CompressedTable], kinds: int, experts: int) -> None:
-        """Unpack the tables into one and sort their keys into buckets."""
         self._experts, self._tables = experts, len(tables)
         self.table_experts = len(tables) * kinds  # experts that are tables
         contexts = [table.contexts for table in tables]

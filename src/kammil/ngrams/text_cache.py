@@ -30,7 +30,6 @@ class TextCache:
     """
 
     def __init__(self, kinds: int) -> None:
-        """Hold no text: the state does."""
         self._kinds = kinds
 
     def initial_state(self, batch: int) -> State:
