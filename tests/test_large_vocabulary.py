@@ -1,4 +1,4 @@
-"""A small folder may have hundreds of thousands of characters; no request to its model takes more memory for that."""
+"""A small folder may have hundreds of thousands of characters; no operation of its model takes more memory for that."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def ids_of(text: str) -> Ids:
 
 
 LATER = time.monotonic() + 3600
-REQUESTS: dict[str, Callable[[Completer], object]] = {
+OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "score": lambda model: model.score(" ".join(TEXTS)),
     "follow": lambda model: score_sides(model.language_model, VOCABULARY, TEXTS),
     "explain": lambda model: explain(model, " ".join(TEXTS)),
@@ -116,18 +116,18 @@ REQUESTS: dict[str, Callable[[Completer], object]] = {
 }
 
 
-@pytest.mark.parametrize("request", REQUESTS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("kind", [Watched, Experts])
-def test_what_is_said_at_once_is_bounded(request: str, kind: type[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every request keeps to a low `MAX_SCORES`."""
+def test_what_is_said_at_once_is_bounded(operation: str, kind: type[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation keeps to a low `MAX_SCORES`."""
     monkeypatch.setattr(language_model, "MAX_SCORES", BOUND)
     model = kind(counter())
-    REQUESTS[request](Completer(model, VOCABULARY, RAW))
+    OPERATIONS[operation](Completer(model, VOCABULARY, RAW))
     assert VOCABULARY.size <= model.max_scores <= BOUND
 
 
-@pytest.mark.parametrize("request", ["follow", "offers", "continuations", "samples", "served texts"])
-def test_states_that_are_carried_at_once_are_bounded(request: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("operation", ["follow", "offers", "continuations", "samples", "served texts"])
+def test_states_that_are_carried_at_once_are_bounded(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state may be larger than the scores: then fewer rows are stepped at once."""
     model = Watched(counter())
     monkeypatch.setattr(language_model, "MAX_STATE_NUMBERS", 24)
@@ -141,7 +141,7 @@ def test_states_that_are_carried_at_once_are_bounded(request: str, monkeypatch: 
         return real(self, ids, state, last=last)
 
     monkeypatch.setattr(Watched, "forward", forward)
-    REQUESTS[request](Completer(model, VOCABULARY, RAW))
+    OPERATIONS[operation](Completer(model, VOCABULARY, RAW))
     assert 1 < widest <= 12
 
 
