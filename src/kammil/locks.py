@@ -61,6 +61,11 @@ def run_lock(out: Path) -> Generator[None]:
             place.rmdir()
 
 
+def interrupted(out: Path) -> bool:
+    """Return whether an interrupted training of `out` can be resumed: a checkpoint is there, if of one member only."""
+    return any(training_folder(out).glob(f"*{CHECKPOINT}"))
+
+
 def clear_training_folder(out: Path) -> None:
     """Remove all files in the training folder but the lock and its holder's name."""
     for path in training_folder(out).iterdir():

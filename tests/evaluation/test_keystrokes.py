@@ -233,6 +233,16 @@ def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> No
     assert figures.ceiling is not None and figures.ceiling.value == pytest.approx(most[0] / most[1])
 
 
+def test_a_list_holds_the_most_probable_words(model: Completer, texts: list[str]) -> None:
+    some = chosen(model, texts)  # so sure that at some places there is one suggestion alone
+    made = write(model.language_model, model.vocabulary, some, 0.2)
+    for width, columns in made.lists.items():
+        offered = suggestion_hits(model.language_model, model.vocabulary, some, width, 0.2).texts
+        right: list[Flags] = [np.logical_or.reduce(of.right, axis=1) for of in offered]
+        shown: list[Flags] = [np.logical_or.reduce(of.probabilities > 0, axis=1) for of in offered]
+        assert columns.tolist() == typed(some, right, shown, [of.spaced for of in offered]).tolist()
+
+
 def test_a_model_that_stays_silent(model: Completer, texts: list[str]) -> None:
     made = simulate(model, texts[300:302], threshold=1).model
     assert made.lists[3].precision is None and made.calibration.error is None and made.calibration.bins == ()
@@ -243,6 +253,7 @@ def test_of_many_texts_some_are_typed(model: Completer, texts: list[str]) -> Non
     some = [text[:10] for text in texts[:9]]
     assert simulate(model, some, most=3) == simulate(model, some[::3])
     assert simulate(model, some[:2], most=None) == simulate(model, some[:2])
+    assert simulate(model, [text + "  " for text in some[:2]]) == simulate(model, some[:2])  # as files are read
 
 
 def test_nothing_to_type(model: Completer) -> None:

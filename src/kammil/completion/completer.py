@@ -56,7 +56,7 @@ class Score:
     text: str
     """The text as the model sees it."""
     bits: tuple[float, ...]
-    """One figure for each character of `text`, then one for its end; unknown characters charged in full."""
+    """One figure for each character of `text`, then one for its end; with the cost of naming an unknown one."""
 
     @property
     def bits_per_character(self) -> float:

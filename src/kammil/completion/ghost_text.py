@@ -19,7 +19,8 @@ from kammil.vocabulary import CharacterVocabulary
 MIN_GHOST_PROBABILITY = 0.1
 """Least probability of each word of a phrase. On lev30/validation, taken word by word, it saves 18.5 % of the
 keystrokes then (`evaluation.typing`), and 29 % of the phrases shown begin right: a greedy completion saves 18.0 %, and
-13 % are right. Shown wherever a word is more probable than 0.02, 20.3 and 16 %; from 0.2 on 16.5 and 40 %."""
+13 % are right. Shown wherever a word is more probable than 0.02, 20.3 and 16 %; from 0.2 on 16.5 and 40 %.
+All thresholds: docs/log.md#why-does-ghost-text-go-in-circles"""
 MAX_WORDS = 8
 """Of a phrase at most."""
 

@@ -37,7 +37,7 @@ from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 MIN_PROBABILITY = 0.01
 """Less probable ones are not suggested. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
 threshold of 0.002, 28.7 % with this one, 27.8 % with 0.02, 24.8 % with 0.05; the share of lists that are of use rises
-from 21 to 21, 22 and 29 %."""
+from 21 to 21, 22 and 29 % (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
 MAX_STATES = 12
 """Beginnings of one length at most. At 150 places of lev30/validation lists of three hold 99.3 % of the true ones' mass
 with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all with 24."""

@@ -24,6 +24,7 @@ from kammil.data.near_duplicates import RULE, Rule, groups, nearest_duplicates
 from kammil.data.shingles import loose_key
 
 QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
+"""Quotations in any spelling (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
 VERSION_RULE = Rule(share=0.5, longer=True)
 
 

@@ -42,7 +42,7 @@ class Metrics:
     """Figures of one predictor."""
 
     target_bits_per_character: Interval | None
-    """Bits of the target characters, per character, unknown ones charged in full."""
+    """Bits of the target characters, per character, with the cost of naming unknown ones."""
     target_top1: Interval | None
     """Share of target characters that were the most probable."""
     target_top3: Interval | None

@@ -65,7 +65,7 @@ def export(
         replace: whether files of these names may be replaced.
 
     Raises `OptionError` for a model that the format cannot hold, `FolderError` for a folder that cannot be read or a
-    file that cannot be written.
+    file that cannot be written, `MissingExtraError` without the package `onnx`.
     """
     if format not in FORMATS:
         raise OptionError(f"format is {format!r}, but it must be one of {', '.join(FORMATS)}.")

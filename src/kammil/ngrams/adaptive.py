@@ -47,7 +47,8 @@ BELIEF = 0.15
 """Score bonus for each character of a context beyond four, if all its occurrences are learnt. On three small blends and
 the bundled one, 22 of 22 words of a text that was learnt once are suggested when it is begun again, in place of 8.
 Sixty learnt texts cost similar texts by other people 0.009 and 0.016 bits in two of the small blends, save 0.003 in the
-third, and ten cost 0.009 at worst; the bundled model stays within 0.001."""
+third, and ten cost 0.009 at worst; the bundled model stays within 0.001.
+Measured before: docs/log.md#why-is-a-learnt-text-not-suggested"""
 _WORD_CONTEXT_LENGTHS = {"w1": 6, "w2": 10}
 """Characters of a context of words, about."""
 _MAX_BELIEF_LENGTH = 12

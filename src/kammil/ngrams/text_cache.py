@@ -18,7 +18,7 @@ from kammil.ngrams.count_table import Keys, Matches, runs
 from kammil.vocabulary import PAD
 
 WINDOW = 256
-"""Positions that are remembered; a tweet is shorter."""
+"""Positions that are remembered; a tweet is shorter (docs/log.md#what-is-the-texts-own-past-worth)."""
 _ID_BITS = 16
 
 
