@@ -35,7 +35,7 @@ import numpy as np
 import kammil
 from kammil.completion.completer import Completer, Completion
 from kammil.data import sources
-from kammil.data.bloom import SeenTexts
+from kammil.data.bloom import BloomFilter
 from kammil.decoding import PRESETS, DecodingOptions, LogWeights, log_softmax
 from kammil.decoding.options import Options
 from kammil.evaluation import text_overlap
@@ -160,7 +160,7 @@ def _truth(model: Completer, text: str) -> Completion:
 def _figures(model: Completer, texts: Sequence[str], made: Sequence[Sequence[Completion]]) -> dict[str, Any]:
     """Figure and 95 % interval over texts, by name."""
     assert model.model is not None
-    seen, known = SeenTexts(model.model.seen), _words()
+    seen, known = BloomFilter(model.model.seen), _words()
     pairs: dict[str, list[list[float]]] = {name: [] for name in COLUMNS if name not in {"chrf", "distinct"}}
     grams: list[np.ndarray[Any, np.dtype[np.float64]]] = []
     for text, drafts in zip(texts, made, strict=True):
@@ -175,7 +175,7 @@ def _figures(model: Completer, texts: Sequence[str], made: Sequence[Sequence[Com
             ("first", sum(_first(d.text) == _first(truth) for d in drafts), len(drafts)),
             ("real", sum(word in known for words in whole for word in words), sum(map(len, whole))),
             ("loops", sum(_loops(d.text) for d in drafts), sum(len(d.text) for d in drafts)),
-            ("seen", sum(seen.is_memorised(d.text, d.prompt) == "seen" for d in drafts), len(drafts)),
+            ("seen", sum(seen.novelty(d.text, d.prompt) == "seen" for d in drafts), len(drafts)),
             ("bits", sum(sum(d.bits) for d in drafts), sum(len(d.text) for d in drafts)),
         ):
             pairs[name].append([above, below])

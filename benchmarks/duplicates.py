@@ -1,5 +1,5 @@
 """Near-duplicate groups: seconds and memory up to a million texts, and what MinHash with LSH finds in their place; and
-what it costs to leave out of them what resembles a test (`corpus.exclusion`).
+what it costs to leave out of them what resembles a test (`data.exclusion`).
 
 Run: `python benchmarks/duplicates.py` (needs the data sets, downloaded or in KAMMIL_DATA_DIR; 3 minutes on one core,
 2 GB). The comparison needs `pip install datasketch` and is left out without it. Writes duplicates.json.
@@ -187,7 +187,7 @@ def _compare(size: int) -> list[dict[str, Any]]:
         for number, one in enumerate(hashes):
             for other in lsh.query(one):
                 candidates += 1
-                if len(shingles[number] & shingles[other]) >= near_duplicates.SHARE * min(
+                if len(shingles[number] & shingles[other]) >= near_duplicates.MIN_SHARE * min(
                     len(shingles[number]), len(shingles[other])
                 ):
                     root[_find(root, number)] = _find(root, other)

@@ -49,12 +49,12 @@ def test_any_prompt_is_answered(bundled: Completer, prompt: str, seed: int, temp
     phrase = bundled.phrase(prompt)
     phrase.added.encode()
     assert 0 < phrase.probability <= 1.0001 and phrase.added == phrase.added.rstrip(" ")
-    score, made = bundled.score(prompt), explain(bundled, prompt)
+    score, explanation = bundled.score(prompt), explain(bundled, prompt)
     score.text.encode()
     assert all(map(math.isfinite, score.bits))
-    assert [place.text for place in made.places] == [*score.text, ""]
-    assert [place.bits for place in made.places] == pytest.approx(score.bits, abs=1e-3)
-    "".join(other.text for place in made.places for other in place.alternatives).encode()
+    assert [place.text for place in explanation.places] == [*score.text, ""]
+    assert [place.bits for place in explanation.places] == pytest.approx(score.bits, abs=1e-3)
+    "".join(alternative.text for place in explanation.places for alternative in place.alternatives).encode()
 
 
 def test_a_long_prompt_is_answered(bundled: Completer) -> None:

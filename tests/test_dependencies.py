@@ -1,4 +1,4 @@
-"""What the package asks for is what it was written for."""
+"""Requirements of the package bound the libraries whose internals it uses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 INTERNAL = {"fastapi.sse": "fastapi", "uvicorn.supervisors": "uvicorn", "uvicorn.protocols": "uvicorn"}
-"""Modules that we use though their makers promise nothing of them, and the projects that they are of."""
+"""Modules that are no public API but are used all the same -> their projects."""
 
 
 def requirements() -> dict[str, Requirement]:
@@ -26,7 +26,7 @@ def extras(project: dict[str, dict[str, list[str]]], name: str) -> list[str]:
 
 
 def imported() -> set[str]:
-    """Modules that the package imports from."""
+    """Return the modules that the package imports."""
     found: set[str] = set()
     for path in (ROOT / "src").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -39,10 +39,10 @@ def imported() -> set[str]:
 
 @pytest.mark.parametrize("module", INTERNAL)
 def test_libraries_whose_internals_are_used_are_bounded_above(module: str) -> None:
-    wanted = requirements()[INTERNAL[module]].specifier
-    assert any(one.operator == "<" for one in wanted)
-    assert wanted.contains(version(INTERNAL[module]))
-    assert any(one == module or one.startswith(f"{module}.") for one in imported()), "it is used no more"
+    specifier = requirements()[INTERNAL[module]].specifier
+    assert any(bound.operator == "<" for bound in specifier)
+    assert specifier.contains(version(INTERNAL[module]))
+    assert any(name == module or name.startswith(f"{module}.") for name in imported()), "it is used no more"
 
 
 def test_no_private_module_of_a_library_is_used() -> None:

@@ -1,4 +1,4 @@
-"""A model stands under its name, whatever a kill leaves: children are killed between the steps."""
+"""There is a model under its name whatever a kill leaves: child processes are killed between the steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kammil.errors import FolderError
 REPLACE = """
 import os, signal, sys
 from pathlib import Path
-from kammil import files, model_folder as folders, folder_swap as placing
+from kammil import files, folder_swap, model_folder as folders
 sys.path.insert(0, {tests!r})
 
 def dies(*_, **__):
@@ -29,17 +29,17 @@ with folders.new(Path("model"), replace=True) as draft:
 """A program that replaces a model and is killed on the way."""
 
 BETWEEN = """
-placing.exchanged = lambda *_: False
+folder_swap.exchange = lambda *_: False
 rename = Path.rename
 Path.rename = lambda path, to: dies() if path.suffix == ".draft" else rename(path, to)
 """
-"""Between the two renames, on a system that cannot exchange folders."""
+"""Killed between the two renames, on a system that cannot exchange folders."""
 
-EXCHANGED = "import shutil; placing.shutil.rmtree = dies"
-"""When the new folder stands and the old one is to go."""
+EXCHANGED = "import shutil; folder_swap.shutil.rmtree = dies"
+"""Killed after the exchange, before the old folder is removed."""
 
-FILLED = "exchange = placing.place; placing.place = dies"
-"""When the draft is whole."""
+COMPLETE = "folder_swap.replace = dies"
+"""Killed when the draft is complete."""
 
 
 def model(place: Path, family: str) -> None:
@@ -52,7 +52,7 @@ def _family(place: Path) -> str:
 
 
 def killed(where: Path, fault: str) -> None:
-    """Replace `model` there in a program that is killed on the way."""
+    """Replace `model` in a program that is killed on the way."""
     code = REPLACE.format(tests=str(Path(__file__).parent), fault=fault)
     done = subprocess.run([sys.executable, "-c", code], cwd=where, capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -69,18 +69,18 @@ needs_exchange = pytest.mark.skipif(not sys.platform.startswith("linux"), reason
 def test_two_folders_change_places_in_one_step(tmp_path: Path) -> None:
     model(tmp_path / "a", "a")
     model(tmp_path / "b", "b")
-    assert folder_swap.exchanged(tmp_path / "a", tmp_path / "b")
+    assert folder_swap.exchange(tmp_path / "a", tmp_path / "b")
     assert (_family(tmp_path / "a"), _family(tmp_path / "b")) == ("b", "a")
 
 
 def test_what_is_not_there_is_not_exchanged(tmp_path: Path) -> None:
     model(tmp_path / "a", "a")
-    assert not folder_swap.exchanged(tmp_path / "a", tmp_path / "b")
+    assert not folder_swap.exchange(tmp_path / "a", tmp_path / "b")
     assert _family(tmp_path / "a") == "a"
 
 
 @needs_exchange
-@pytest.mark.parametrize(("fault", "stands"), [(FILLED, "old"), (EXCHANGED, "new")])
+@pytest.mark.parametrize(("fault", "stands"), [(COMPLETE, "old"), (EXCHANGED, "new")])
 def test_a_kill_leaves_a_whole_model_under_the_name(tmp_path: Path, fault: str, stands: str) -> None:
     model(tmp_path / "model", "old")
     killed(tmp_path, fault)
@@ -129,5 +129,5 @@ def test_only_what_was_left_of_this_very_model_goes(tmp_path: Path) -> None:
 def test_of_two_that_were_put_aside_none_is_chosen(tmp_path: Path) -> None:
     for name in (".model.aaaaaaaa.old", ".model.bbbbbbbb.old"):
         model(tmp_path / name, "x")
-    assert not folder_swap.put_back(tmp_path / "model")
+    assert not folder_swap.restore(tmp_path / "model")
     assert names(tmp_path) == [".model.aaaaaaaa.old", ".model.bbbbbbbb.old"]

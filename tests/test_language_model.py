@@ -1,4 +1,4 @@
-"""What is read at once is bounded in numbers, whatever the size of a vocabulary or of a state."""
+"""The numbers in memory at once are bounded, whatever the size of a vocabulary or of a state."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from kammil.language_model import (
 
 
 class Echo(LanguageModel):
-    """Says of each position which id it read and how many it had read; its state has so many numbers a row."""
+    """A model whose output is, at each position, the id and the number of ids before it."""
 
     def __init__(self, size: int, width: int = 1) -> None:
-        self.size, self.width, self.most, self.widest = size, width, 0, 0
+        self.size, self.width, self.max_positions, self.max_rows = size, width, 0, 0
 
     @property
     def vocabulary_size(self) -> int:
@@ -33,40 +33,40 @@ class Echo(LanguageModel):
         return (np.zeros((batch, self.width)),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        self.most, self.widest = max(self.most, ids.size), max(self.widest, len(ids))
+        self.max_positions, self.max_rows = max(self.max_positions, ids.size), max(self.max_rows, len(ids))
         before = state[0].astype(np.int64)[:, :1] + np.arange(ids.shape[1])
-        said = np.stack([ids, before], axis=2).astype(np.float32)
-        return said, (state[0].astype(np.int64) + ids.shape[1],)
+        output = np.stack([ids, before], axis=2).astype(np.float32)
+        return output, (state[0].astype(np.int64) + ids.shape[1],)
 
 
 @given(
     st.integers(0, 9), st.integers(1, 40), st.integers(2, 3000), st.integers(1, 500), st.sampled_from([64, 1000, 9999])
 )
 def test_whole_texts_are_read_once_and_in_order(batch: int, time: int, size: int, width: int, bound: int) -> None:
-    runner, ids = Echo(size, width), np.random.default_rng(0).integers(0, 99, (batch, time))
-    said, often = np.zeros((batch, time, 2)), np.zeros((batch, time), np.int64)
+    model, ids = Echo(size, width), np.random.default_rng(0).integers(0, 99, (batch, time))
+    output, reads = np.zeros((batch, time, 2)), np.zeros((batch, time), np.int64)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(language_model, "MAX_SCORES", bound)
         patch.setattr(language_model, "MAX_STATE_NUMBERS", bound)
-        for some, part, rows in forward_in_pieces(runner, ids):
-            said[some, part] = rows
-            often[some, part] += 1
-    assert (often == 1).all()
-    assert (said[..., 0] == ids).all()
-    assert (said[..., 1] == np.arange(time)).all()
+        for rows, positions, piece in forward_in_pieces(model, ids):
+            output[rows, positions] = piece
+            reads[rows, positions] += 1
+    assert (reads == 1).all()
+    assert (output[..., 0] == ids).all()
+    assert (output[..., 1] == np.arange(time)).all()
     if batch:
-        assert runner.most <= max(1, bound // size)
-        assert runner.widest <= max(1, bound // width)
+        assert model.max_positions <= max(1, bound // size)
+        assert model.max_rows <= max(1, bound // width)
 
 
 def test_as_many_as_fit_are_read_together() -> None:
-    runner = Echo(100, 10)
-    assert max_rows(runner, 64, 5) == 64
-    assert max_rows(runner, 1 << 20, 5) == 4096
-    assert max_rows(runner, 4000, 5, each=100) == language_model.MAX_SCORES // (100 * 100)
+    model = Echo(100, 10)
+    assert max_rows(model, 64, 5) == 64
+    assert max_rows(model, 1 << 20, 5) == 4096
+    assert max_rows(model, 4000, 5, each=100) == language_model.MAX_SCORES // (100 * 100)
     assert max_rows(Echo(10, 1 << 20), 64, 5) == 16
     assert max_positions(7, language_model.MAX_SCORES // 3) == 3
     assert max_positions(7, language_model.MAX_SCORES * 2) == 1
     assert max_positions(0, 5) == 1
-    list(forward_in_pieces(runner, np.zeros((64, 200), np.int64)))
-    assert runner.most == 4096 and runner.widest == 64
+    list(forward_in_pieces(model, np.zeros((64, 200), np.int64)))
+    assert model.max_positions == 4096 and model.max_rows == 64

@@ -1,4 +1,4 @@
-"""A small folder may name hundreds of thousands of characters: what is asked of its model takes no more memory."""
+"""A small folder may have hundreds of thousands of characters; no operation of its model takes more memory for that."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ BOUND = 20 * VOCABULARY.size
 
 
 class Watched(LanguageModel):
-    """Another runner; how many numbers it said at once at most."""
+    """A model that delegates to another one and records the most scores of one call."""
 
-    def __init__(self, runner: LanguageModel) -> None:
-        self.runner, self.most = runner, 0
+    def __init__(self, model: LanguageModel) -> None:
+        self.model, self.max_scores = model, 0
 
     @property
     def vocabulary_size(self) -> int:
-        return self.runner.vocabulary_size
+        return self.model.vocabulary_size
 
     def initial_state(self, batch: int) -> State:
-        return self.runner.initial_state(batch)
+        return self.model.initial_state(batch)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        said, state = self.runner.forward(ids, state, last=last)
-        self.most = max(self.most, said.size)
-        return said, state
+        log_probabilities, state = self.model.forward(ids, state, last=last)
+        self.max_scores = max(self.max_scores, log_probabilities.size)
+        return log_probabilities, state
 
 
 class Experts(Watched, ExpertAttribution):
-    """What it says comes from ten experts, nine of which say nothing."""
+    """A model whose scores are a sum over ten experts, nine of which are 0."""
 
     @property
     def experts(self) -> tuple[str, ...]:
         return tuple(f"counts o{n}" for n in range(1, 11))
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
-        said, state = self.runner.forward(ids, state)
+        log_probabilities, state = self.model.forward(ids, state)
         parts = np.zeros((*ids.shape, 10, VOCABULARY.size), np.float32)
-        parts[:, :, 0] = np.maximum(said, -99)
-        self.most = max(self.most, parts.size)
+        parts[:, :, 0] = np.maximum(log_probabilities, -99)
+        self.max_scores = max(self.max_scores, parts.size)
         return parts, state
 
 
@@ -86,7 +86,7 @@ def ids_of(text: str) -> Ids:
 
 
 LATER = time.monotonic() + 3600
-ASKED: dict[str, Callable[[Completer], object]] = {
+OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "score": lambda model: model.score(" ".join(TEXTS)),
     "follow": lambda model: score_sides(model.language_model, VOCABULARY, TEXTS),
     "explain": lambda model: explain(model, " ".join(TEXTS)),
@@ -116,20 +116,20 @@ ASKED: dict[str, Callable[[Completer], object]] = {
 }
 
 
-@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("kind", [Watched, Experts])
-def test_what_is_said_at_once_is_bounded(asked: str, kind: type[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if so few numbers were many."""
+def test_what_is_said_at_once_is_bounded(operation: str, kind: type[Watched], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation keeps to a low `MAX_SCORES`."""
     monkeypatch.setattr(language_model, "MAX_SCORES", BOUND)
-    runner = kind(counter())
-    ASKED[asked](Completer(runner, VOCABULARY, RAW))
-    assert VOCABULARY.size <= runner.most <= BOUND
+    model = kind(counter())
+    OPERATIONS[operation](Completer(model, VOCABULARY, RAW))
+    assert VOCABULARY.size <= model.max_scores <= BOUND
 
 
-@pytest.mark.parametrize("asked", ["follow", "offers", "continuations", "samples", "served texts"])
-def test_states_that_are_carried_at_once_are_bounded(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state may be larger than what is said: rows are fewer then."""
-    runner = Watched(counter())
+@pytest.mark.parametrize("operation", ["follow", "offers", "continuations", "samples", "served texts"])
+def test_states_that_are_carried_at_once_are_bounded(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state may be larger than the scores: then fewer rows are stepped at once."""
+    model = Watched(counter())
     monkeypatch.setattr(language_model, "MAX_STATE_NUMBERS", 24)
     monkeypatch.setattr(Watched, "state_size", lambda self, length: 2)  # pyright: ignore[reportUnknownLambdaType]
     widest = 0
@@ -141,19 +141,19 @@ def test_states_that_are_carried_at_once_are_bounded(asked: str, monkeypatch: py
         return real(self, ids, state, last=last)
 
     monkeypatch.setattr(Watched, "forward", forward)
-    ASKED[asked](Completer(runner, VOCABULARY, RAW))
+    OPERATIONS[operation](Completer(model, VOCABULARY, RAW))
     assert 1 < widest <= 12
 
 
 def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
-    """Of a counter whose folder takes kilobytes and names 300,000 characters."""
+    """A counter whose folder takes kilobytes and has 300,000 characters."""
     size = 300_000
     settings, artifacts = fit(ENCODED, (), size, NGramSettings(order=3))
-    runner = NGramModel(settings, artifacts.weights)
+    model = NGramModel(settings, artifacts.weights)
     text = " ".join(TEXTS)[:200]
     tracemalloc.start()
     try:
-        (trace,) = score_texts(runner, VOCABULARY, [text])
+        (trace,) = score_texts(model, VOCABULARY, [text])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -162,7 +162,7 @@ def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
 
 
 def test_a_bound_changes_nothing_but_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = score_sides(counter(), VOCABULARY, TEXTS)
+    unbounded = score_sides(counter(), VOCABULARY, TEXTS)
     monkeypatch.setattr(language_model, "MAX_SCORES", BOUND)
-    for one, other in zip(whole, score_sides(counter(), VOCABULARY, TEXTS), strict=True):
-        assert (one.bits == other.bits).all() and (one.ranks == other.ranks).all()
+    for free, bounded in zip(unbounded, score_sides(counter(), VOCABULARY, TEXTS), strict=True):
+        assert (free.bits == bounded.bits).all() and (free.ranks == bounded.ranks).all()

@@ -1,4 +1,4 @@
-"""The plug-in, as `llm` finds and calls it."""
+"""The plug-in as `llm` finds and calls it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ llm = pytest.importorskip("llm")
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """The model that `llm` knows by the name that we registered."""
+    """Return the model that `llm` finds under its registered name."""
     monkeypatch.setenv("LLM_USER_PATH", str(tmp_path))
     project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8"))["project"]
     module = import_module(project["entry-points"]["llm"]["kammil"])

@@ -1,4 +1,4 @@
-"""One program at a time makes a model; the others are refused at once, by name, and a kill frees it."""
+"""One program at a time trains a model; others are refused at once, by name, and a kill frees the lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from kammil.errors import FolderError, OptionError
-from kammil.locks import empty, run_lock, waiting
+from kammil.locks import clear_training_folder, run_lock, training_folder
 from kammil.training.train import train
 
 HOLD = """
@@ -31,7 +31,7 @@ with run_lock(Path(sys.argv[1])):
 
 @pytest.fixture
 def other(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another program that is making `model`."""
+    """Another program that holds the lock of `model`."""
     command = [sys.executable, "-c", HOLD, str(tmp_path / "model")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
         assert started.stdout is not None and started.stdout.readline() == "held\n"
@@ -49,21 +49,21 @@ def test_the_second_training_is_refused_at_once_by_name(
         with pytest.raises(FolderError, match=who):
             train(few, out=tmp_path / "model", model="ngram", **options)
         assert time.monotonic() - began < 30  # the other one holds it for two minutes
-    assert sorted(path.name for path in waiting(tmp_path / "model").iterdir()) == ["holder.json", "lock"]
+    assert sorted(path.name for path in training_folder(tmp_path / "model").iterdir()) == ["holder.json", "lock"]
 
 
 def test_a_kill_frees_it(tmp_path: Path, few: list[str], other: subprocess.Popen[str]) -> None:
     other.send_signal(signal.SIGKILL)
     other.wait()
-    assert json.loads((waiting(tmp_path / "model") / "holder.json").read_text())["process"] == other.pid
+    assert json.loads((training_folder(tmp_path / "model") / "holder.json").read_text())["process"] == other.pid
     train(few, out=tmp_path / "model", model="ngram")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_interrupted_is_told_from_alive(tmp_path: Path, few: list[str], other: subprocess.Popen[str]) -> None:
-    """The state of a run that waits says nothing of whether somebody is at it."""
-    (waiting(tmp_path / "model") / "checkpoint.safetensors").write_bytes(b"")
-    (waiting(tmp_path / "model") / "run.json").write_text("{}")
+    """A checkpoint does not tell whether a program is running."""
+    (training_folder(tmp_path / "model") / "checkpoint.safetensors").write_bytes(b"")
+    (training_folder(tmp_path / "model") / "run.json").write_text("{}")
     sizes: dict[str, Any] = {"model": "gru", "hidden": 8, "embedding": 8, "device": "cpu"}
     with pytest.raises(FolderError, match="another program"):
         train(few, out=tmp_path / "model", **sizes)
@@ -71,7 +71,10 @@ def test_interrupted_is_told_from_alive(tmp_path: Path, few: list[str], other: s
     other.wait()
     with pytest.raises(OptionError, match="an interrupted run waits"):
         train(few, out=tmp_path / "model", **sizes)
-    assert sorted(path.name for path in waiting(tmp_path / "model").iterdir()) == ["checkpoint.safetensors", "run.json"]
+    assert sorted(path.name for path in training_folder(tmp_path / "model").iterdir()) == [
+        "checkpoint.safetensors",
+        "run.json",
+    ]
 
 
 def test_one_process_cannot_hold_it_twice(tmp_path: Path) -> None:
@@ -80,7 +83,7 @@ def test_one_process_cannot_hold_it_twice(tmp_path: Path) -> None:
             raise AssertionError("the block is not entered")
         with run_lock(tmp_path / "another"):
             pass
-        assert (waiting(tmp_path / "model") / "lock").exists()
+        assert (training_folder(tmp_path / "model") / "lock").exists()
     with run_lock(tmp_path / "model"):
         pass
     assert not list(tmp_path.iterdir())
@@ -88,7 +91,7 @@ def test_one_process_cannot_hold_it_twice(tmp_path: Path) -> None:
 
 def test_who_holds_it_is_not_needed(tmp_path: Path) -> None:
     with run_lock(tmp_path / "model"):
-        (waiting(tmp_path / "model") / "holder.json").write_text("[")
+        (training_folder(tmp_path / "model") / "holder.json").write_text("[")
         with pytest.raises(FolderError, match=r"by another program; wait"), run_lock(tmp_path / "model"):
             raise AssertionError("the block is not entered")
 
@@ -100,10 +103,10 @@ def test_it_is_free_after_an_error(tmp_path: Path, error: type[BaseException]) -
     assert not list(tmp_path.iterdir())
 
 
-def test_what_waits_is_emptied_but_for_the_lock(tmp_path: Path) -> None:
+def test_the_training_folder_is_cleared_but_for_the_lock(tmp_path: Path) -> None:
     out = tmp_path / "model"
     with run_lock(out):
-        (waiting(out) / "checkpoint.part").write_text("x")
-        (waiting(out) / "more").mkdir()
-        empty(out)
-        assert sorted(path.name for path in waiting(out).iterdir()) == ["holder.json", "lock"]
+        (training_folder(out) / "checkpoint.part").write_text("x")
+        (training_folder(out) / "more").mkdir()
+        clear_training_folder(out)
+        assert sorted(path.name for path in training_folder(out).iterdir()) == ["holder.json", "lock"]

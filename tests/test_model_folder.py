@@ -1,4 +1,4 @@
-"""Model folders: whole or not there; and nothing but one sentence comes of a broken, foreign or hostile one."""
+"""Model folders are complete or absent; a broken, foreign or hostile one is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from safetensors.numpy import save as save_arrays
 import kammil
 from kammil import model_folder as folders
 from kammil.completion.scoring import score_texts
-from kammil.data.bloom import SeenTexts
+from kammil.data.bloom import BloomFilter
 from kammil.errors import FolderError, KammilError
 from kammil.evaluation import baselines
 
@@ -36,23 +36,23 @@ def copy(trained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def bench(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model folder that is broken and mended many times."""
+    """A model folder that is broken and repaired many times."""
     return shutil.copytree(trained, tmp_path_factory.mktemp("bench") / trained.name)
 
 
 @contextmanager
 def altered(folder: Path, name: str, content: bytes) -> Generator[None]:
-    """The folder with another content of one file, for a while."""
-    whole = (folder / name).read_bytes()
+    """Change the content of one file within the block."""
+    original = (folder / name).read_bytes()
     (folder / name).write_bytes(content)
     try:
         yield
     finally:
-        (folder / name).write_bytes(whole)
+        (folder / name).write_bytes(original)
 
 
 def refused(folder: Path, *, match: str = "[a-z]") -> None:
-    """Opening ends in one plain sentence."""
+    """Check that opening the folder raises one plain sentence."""
     with pytest.raises(FolderError, match=match) as caught:
         kammil.load(folder)
     check_sentence(str(caught.value))
@@ -65,17 +65,17 @@ def check_sentence(message: str) -> None:
 
 
 def works_or_is_refused(folder: Path) -> None:
-    """Whatever the folder holds: it opens, completes, scores and is compared, or says in one sentence why not."""
+    """Check that the folder opens, completes, scores and is compared, or raises one sentence."""
     try:
         model = kammil.load(folder)
-        made = model.complete("شو حلو", length=6, seed=1)
-        assert "".join(model.stream("شو حلو", length=6, seed=1)) == made.text
+        completion = model.complete("شو حلو", length=6, seed=1)
+        assert "".join(model.stream("شو حلو", length=6, seed=1)) == completion.text
         model.complete("\ud800", length=3, temperature=0)
         assert len(model.score("شو").bits) == 3
         assert model.model is not None
-        assert SeenTexts(model.model.seen).is_memorised(TEXTS[0]) in {"new", "seen"}
-        for runner in baselines.runners(model.model.baselines, model.vocabulary.size).values():
-            score_texts(runner, model.vocabulary, TEXTS)
+        assert BloomFilter(model.model.seen).novelty(TEXTS[0]) in {"new", "seen"}
+        for baseline in baselines.runners(model.model.baselines, model.vocabulary.size).values():
+            score_texts(baseline, model.vocabulary, TEXTS)
     except KammilError as error:
         check_sentence(str(error))
 
@@ -87,14 +87,14 @@ FILES = [folders.MODEL, folders.VOCABULARY, folders.WEIGHTS, folders.SEEN, folde
 
 
 def files_of(folder: Path) -> list[str]:
-    """Names of the files of this family."""
+    """Return the names of the files in the folder."""
     return [name for name in (*FILES, folders.METRICS, folders.CARD) if (folder / name).exists()]
 
 
 def test_arrays_come_back_however_they_lie_in_memory(tmp_path: Path) -> None:
-    whole = np.arange(24.0).reshape(4, 6)
-    arrays: dict[str, NDArray[np.float64]] = {"turned": whole.T, "chosen": whole[:, [3, 2]], "others": whole[:, ::2]}
-    folders.put_arrays(tmp_path / "arrays", arrays)
+    matrix = np.arange(24.0).reshape(4, 6)
+    arrays: dict[str, NDArray[np.float64]] = {"turned": matrix.T, "chosen": matrix[:, [3, 2]], "others": matrix[:, ::2]}
+    folders.write_arrays(tmp_path / "arrays", arrays)
     again = load_arrays((tmp_path / "arrays").read_bytes())
     assert {name: array.tolist() for name, array in again.items()} == {n: a.tolist() for n, a in arrays.items()}
 
@@ -145,8 +145,8 @@ def test_a_card_that_is_no_text_is_refused(bench: Path) -> None:
 @settings(max_examples=150)
 def test_a_truncated_file_is_refused(bench: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([name for name in files_of(bench) if name != folders.CARD]))
-    whole = (bench / name).read_bytes()
-    with altered(bench, name, whole[: data.draw(st.integers(0, len(whole) - 1))]):
+    original = (bench / name).read_bytes()
+    with altered(bench, name, original[: data.draw(st.integers(0, len(original) - 1))]):
         refused(bench)
 
 

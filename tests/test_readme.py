@@ -42,8 +42,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_commands_work_in_order(place: Path) -> None:
-    made = {path.name for path in place.iterdir()}
-    assert {"texts", "my-counter", "my-model"} <= made
+    paths = {path.name for path in place.iterdir()}
+    assert {"texts", "my-counter", "my-model"} <= paths
     assert (place / "my-model" / "training.png").stat().st_size > 10_000
 
 

@@ -1,4 +1,4 @@
-"""The space after an accepted word: what it gives way to."""
+"""The space after an accepted word, and the signs to which it gives way."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_space_that_the_text_has(after: str, free: bool) -> None:
 
 @given(st.text(" ،ab😂", max_size=4))
 def test_what_is_typed_behind_it_says_whether_it_stays(after: str) -> None:
-    """Type what the text has behind the word's space, if it has one: the space is there still, or it is not."""
+    """Type the rest of the text after the word's space, and see whether the space is still there."""
     screen = "ab "
     for i, character in enumerate(after[1:] if after.startswith(" ") else after):
         screen = (screen[:-1] if i == 0 and gives_way(character) else screen) + character

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from kammil.errors import FolderError
 from kammil.models.blend.experts import in_word
 from kammil.text import (
-    FAR,
     HANDLE,
+    MAX_OPEN_WORD,
     RAW,
     URL,
     TextRules,
@@ -136,7 +136,7 @@ def test_fold_holds_letters_marks_and_digits_only(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("مُحَمَّدٌ، كِتاب!", "محمد كتاب"),
         ("RT شوف https://t.co/a @x", "rt شوف"),
@@ -145,17 +145,17 @@ def test_fold_holds_letters_marks_and_digits_only(text: str) -> None:
         ("שָׁלוֹם", "שלום"),
     ],
 )
-def test_copies_of_one_text_fold_alike(one: str, other: str) -> None:
-    assert fold(one) == fold(other)
+def test_copies_of_one_text_fold_alike(first: str, second: str) -> None:
+    assert fold(first) == fold(second)
 
 
-@pytest.mark.parametrize(("one", "other"), [("कि", "की"), ("กิน", "กัน"), ("한국", "한글")])
-def test_different_words_of_other_scripts_stay_different(one: str, other: str) -> None:
-    assert fold(one) != fold(other)
+@pytest.mark.parametrize(("first", "second"), [("कि", "की"), ("กิน", "กัน"), ("한국", "한글")])
+def test_different_words_of_other_scripts_stay_different(first: str, second: str) -> None:
+    assert fold(first) != fold(second)
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("first", "second"),
     [
         ("أهلاً وسهلاً إلى آخره", "اهلا وسهلا الى اخره"),
         ("علي", "على"),
@@ -165,14 +165,14 @@ def test_different_words_of_other_scripts_stay_different(one: str, other: str) -
         ("هههههه", "هه" + "ه"),
     ],
 )
-def test_a_text_spelled_in_two_ways_folds_alike(one: str, other: str) -> None:
-    assert fold(one) != fold(other)
-    assert fold_spelling(one) == fold_spelling(other)
+def test_a_text_spelled_in_two_ways_folds_alike(first: str, second: str) -> None:
+    assert fold(first) != fold(second)
+    assert fold_spelling(first) == fold_spelling(second)
 
 
-@pytest.mark.parametrize(("one", "other"), [("الله", "اله"), ("1000", "10"), ("كتب", "كتاب"), ("बब", "ब")])
-def test_two_of_a_letter_are_spelling_and_digits_are_numbers(one: str, other: str) -> None:
-    assert fold_spelling(one) != fold_spelling(other)
+@pytest.mark.parametrize(("first", "second"), [("الله", "اله"), ("1000", "10"), ("كتب", "كتاب"), ("बब", "ब")])
+def test_two_of_a_letter_are_spelling_and_digits_are_numbers(first: str, second: str) -> None:
+    assert fold_spelling(first) != fold_spelling(second)
 
 
 @given(ANY)
@@ -214,13 +214,13 @@ def test_an_open_word_is_the_one_that_a_letter_would_go_on_with(text: str) -> No
 
 
 @given(ANY, ANY, ANY | WORDY)
-def test_an_open_word_is_looked_for_near_the_end_alone(one: str, other: str, text: str) -> None:
+def test_an_open_word_is_looked_for_near_the_end_alone(first: str, second: str, text: str) -> None:
     """So a key costs the same however long the word has become."""
     for filling in ("a", "\u064e", "\u200d"):
-        end = text + filling * FAR
-        assert open_word(one + end) == open_word(other + end)
-    assert open_word(text + "a" * FAR) == "a" * FAR
-    assert open_word("a" + "\u064e" * (FAR - 1)) == "a" + "\u064e" * (FAR - 1)
+        end = text + filling * MAX_OPEN_WORD
+        assert open_word(first + end) == open_word(second + end)
+    assert open_word(text + "a" * MAX_OPEN_WORD) == "a" * MAX_OPEN_WORD
+    assert open_word("a" + "\u064e" * (MAX_OPEN_WORD - 1)) == "a" + "\u064e" * (MAX_OPEN_WORD - 1)
 
 
 @pytest.mark.parametrize(
@@ -256,4 +256,4 @@ def test_what_is_shown_has_as_many_characters_and_moves_nothing(text: str) -> No
         unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
         for c in shown.replace("\u200d", "").replace("\u200c", "")
     )
-    assert all(one == other for one, other in zip(text, shown, strict=True) if one.isprintable())
+    assert all(first == second for first, second in zip(text, shown, strict=True) if first.isprintable())

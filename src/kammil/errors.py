@@ -16,11 +16,10 @@ class OptionError(KammilError):
 
     Args:
         message: the sentence.
-        option: the one to blame, where it is one of decoding.
+        option: name of the decoding option at fault, if it is one.
     """
 
     def __init__(self, message: str, *, option: str | None = None) -> None:
-        """Nothing is printed yet."""
         super().__init__(message)
         self.option = option
 

@@ -1,4 +1,4 @@
-"""Write files so that a reader never sees half of one."""
+"""Write files atomically, so that a reader never sees half of one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from pathlib import Path
 from kammil.errors import FolderError
 
 
-def explained(error: OSError | ValueError | RuntimeError) -> str:
-    """The reason alone: the path stands in our sentence already."""
+def reason(error: OSError | ValueError | RuntimeError) -> str:
+    """Return the reason of an error without the path, which our sentence names already."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
-    """Write a file whole: to a draft beside it, flushed to the disk, then renamed; `private`: for its owner alone."""
+    """Write a draft beside the file, flush it to the disk, and rename it; `private`: readable by its owner alone.
+
+    Raises `FolderError`, and removes the draft, where it cannot be written.
+    """
     draft = path.with_name(f".{path.name}.draft")
     try:
         if private:
@@ -26,9 +29,9 @@ def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise FolderError(f"cannot write {path}: {explained(error)}; free some space or name another place.") from error
+        raise FolderError(f"cannot write {path}: {reason(error)}; free some space or name another place.") from error
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file that is new, and that nobody else may read from its first moment on."""
+    """Create a file that only its owner may ever read."""
     return os.open(path, flags | os.O_EXCL, 0o600)

@@ -1,4 +1,4 @@
-"""Putting a folder where another one stands, and mending what a kill left between."""
+"""Replace a folder in one step, and repair what a kill left between steps."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
-_UNDONE = r"[a-z0-9_]{8}\.(draft|old)"
-"""How the names end of folders that were not finished, or were just replaced; what `tempfile.mkdtemp` makes."""
+_SUFFIX = r"[a-z0-9_]{8}\.(draft|old)"
+"""Ending of the names of unfinished and replaced folders, as `tempfile.mkdtemp` makes them."""
 
 
-def place(draft: Path, target: Path) -> None:
-    """Put a finished folder in its place; what was there goes only when the new one stands.
+def replace(draft: Path, target: Path) -> None:
+    """Move a finished folder to `target`; a folder there is removed only after that.
 
-    Where the system can, the two are exchanged in one step, so that a model stands under the name at every moment.
+    Where the system can, the two are exchanged in one step, so that there is a model at `target` at every moment.
     """
     if not target.exists():
         draft.rename(target)
         return
-    if exchanged(draft, target):
+    if exchange(draft, target):
         shutil.rmtree(draft, ignore_errors=True)
         return
     old = draft.with_suffix(".old")
@@ -36,20 +36,20 @@ def place(draft: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def exchanged(one: Path, other: Path) -> bool:
-    """Let two folders change places in one step; false where the system or the file system cannot."""
+def exchange(first: Path, second: Path) -> bool:
+    """Exchange two folders in one step; return false where the system or the file system cannot."""
     if not sys.platform.startswith("linux"):
         return False
     try:
-        exchange = ctypes.CDLL(None, use_errno=True).renameat2
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
     except (OSError, AttributeError):  # an older C library
         return False
-    return exchange(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0
+    return renameat2(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0
 
 
-def undone(target: Path) -> list[Path]:
-    """Folders beside `target` that a killed program left: drafts, and what it was about to replace."""
-    pattern = re.compile(rf"\.{re.escape(target.name)}\.{_UNDONE}")
+def leftovers(target: Path) -> list[Path]:
+    """Return the folders beside `target` that a killed program left: drafts, and the folder it was replacing."""
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.{_SUFFIX}")
     try:
         with os.scandir(target.parent) as entries:
             names = [e.name for e in entries if pattern.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
@@ -58,11 +58,11 @@ def undone(target: Path) -> list[Path]:
     return [target.parent / name for name in sorted(names)]
 
 
-def put_back(target: Path) -> bool:
-    """Whether nothing stands at `target` and what was to be replaced there is put back."""
+def restore(target: Path) -> bool:
+    """Move the folder that was being replaced back to `target` if nothing is there; return whether it was."""
     if os.path.lexists(target):
         return False
-    old = [path for path in undone(target) if path.suffix == ".old"]
+    old = [path for path in leftovers(target) if path.suffix == ".old"]
     if len(old) != 1:
         return False
     with suppress(OSError):
@@ -71,8 +71,8 @@ def put_back(target: Path) -> bool:
     return False
 
 
-def clear(target: Path) -> None:
-    """Put back what was to be replaced, and remove what else was left; only for who holds the lock of `target`."""
-    put_back(target)
-    for path in undone(target):
+def clean_up(target: Path) -> None:
+    """Restore the folder that was being replaced, and remove other leftovers; call it with the lock of `target`."""
+    restore(target)
+    for path in leftovers(target):
         shutil.rmtree(path, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The contract of every model family: one distribution over the next id, on two sides.
+"""The contract of every model family: a distribution over the next id, on a learning and a running side.
 
 The learning side is a `torch.nn.Module` with `forward(ids: (B, T)) -> logits (B, T, V)`, or, for a family that counts,
 a function from texts to counts. The running side is a `LanguageModel`: no PyTorch, state in plain arrays. Both give, at
@@ -23,24 +23,24 @@ Ids = NDArray[np.int64]
 LogProbabilities = NDArray[np.float32]
 
 State = tuple[NDArray[np.generic], ...]
-"""What a runner remembers of the ids read so far; axis 0 of every array is the batch."""
+"""State of a model after the ids read so far; axis 0 of every array is the batch."""
 
 MAX_SCORES, MAX_STATE_NUMBERS = 1 << 22, 1 << 24
-"""Numbers at once at most: of what is said of all positions, and of the states of all rows. A small folder may have a
-vocabulary of hundreds of thousands, or states of megabytes; one position of one row is read of any."""
+"""Most scores of all positions, and most numbers of the states of all rows, that are in memory at once. A small folder
+may have a vocabulary of hundreds of thousands, or states of megabytes; a single position of a row is always read."""
 _MAX_POSITIONS = 4096
-"""Positions at once at most: the ids themselves, and what is looked up for each, take memory as well."""
+"""Most positions at once: their ids and look-ups take memory as well."""
 
 
 class Settings(BaseModel):
-    """What defines an architecture: plain numbers, stored in `model.json`. Unknown keys are errors."""
+    """Base of the settings that define an architecture, stored in `model.json`. Unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """What a trained model leaves behind, apart from its settings: all that its running side needs."""
+    """Result of training that the running side of a model needs beside its settings."""
 
     weights: Mapping[str, NDArray[np.generic]]
     """Named arrays, for `weights.safetensors`."""
@@ -50,39 +50,39 @@ class LanguageModel(ABC):
     """The running side of a model."""
 
     version = 0
-    """Another number whenever the runner has come to say something else of what it has read already."""
+    """Changes whenever learning changes the predictions for texts that were read before."""
 
     @property
     @abstractmethod
     def vocabulary_size(self) -> int:
-        """V."""
+        """Number of ids, V."""
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:
-        """The state before anything was read, B rows. The first id to read is BOS."""
+        """Return the state of `batch` rows before any id. The first id to read is BOS."""
 
     @abstractmethod
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids (B, T), T >= 1; natural log-probabilities of the next id at the last `last` positions (all if None).
+        """Read ids (B, T), T >= 1; predict the next id at the last `last` positions, all if None.
 
-        Returns: log-probabilities (B, last, V) whose exponentials sum to one, and the state after ids[:, -1].
+        Returns: natural log-probabilities (B, last, V), whose exponentials sum to one; the state after ids[:, -1].
         """
 
     def state_size(self, length: int) -> int:
-        """Numbers of the state of one row after so many ids, about."""
+        """Return how many numbers the state of one row holds after `length` ids, about."""
         del length
         return sum(array.size for array in self.initial_state(1))
 
     def pad_states(self, states: Sequence[State]) -> Sequence[State]:
-        """The same states, so that those after texts of different lengths fit into one batch, as far as they can.
+        """Pad states after texts of different lengths to equal shapes, so that they fit into one batch.
 
-        A family whose states do not grow has nothing to do.
+        A family whose states do not grow returns them as they are.
         """
         return states
 
     @final
     def step(self, ids: Ids, state: State) -> tuple[LogProbabilities, State]:
-        """Read one id for each row, (B,); log-probabilities (B, V) of the next, and the new state."""
+        """Read one id for each row, (B,); return log-probabilities (B, V) of the next, and the new state."""
         log_probabilities, state = self.forward(ids[:, None], state, last=1)  # (B, 1, V)
         return log_probabilities[:, 0], state
 
@@ -97,27 +97,27 @@ class SavedModel(LanguageModel):
 
 
 class AdaptiveModel(ABC):
-    """A running side that learns texts while it runs, without training, and forgets them."""
+    """A model that learns texts while it runs, without training, and forgets them."""
 
     @abstractmethod
     def learn(self, ids: Ids) -> None:
-        """Take in a text, (T,), without specials; what the runner says next knows it."""
+        """Learn a text, (T,), without specials; the next prediction knows it."""
 
     def learn_all(self, texts: Sequence[Ids]) -> None:
-        """Take in many texts, as `learn` would one by one."""
+        """Learn many texts, as `learn` would one by one."""
         for ids in texts:
             self.learn(ids)
 
     @abstractmethod
     def forget(self, ids: Ids) -> bool:
-        """Undo one `learn` of the same ids; false for a text that was not learnt."""
+        """Undo one `learn` of the same ids; return false for a text that was not learnt."""
 
 
 class BulkSampler(ABC):
-    """A running side that draws what follows by itself, many ids in a call, where nothing but chance has a say."""
+    """A model that samples many ids in one call, by temperature and refused ids alone."""
 
     def can_sample(self, temperature: float) -> bool:
-        """Whether it does so now, rather than step by step."""
+        """Return whether `sample` is faster than stepping at this temperature."""
         del temperature
         return True
 
@@ -125,22 +125,21 @@ class BulkSampler(ABC):
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """Draw the id that follows, read it, draw the next, and so on: n of them.
+        """Sample the next id, read it, sample the next, and so on: n times.
 
         Args:
-            state: of one text, one row.
-            chances: (n,) between 0 and 1: draw i is the first id where the shares summed up exceed this part of all.
-            temperature: as in `decoding.Decoding`; at 0 the chances do not matter.
-            refused: (V,), 0 or minus infinity, added to every log-probability.
+            state: state of one text, one row.
+            chances: (n,), uniform in [0, 1): id i is the first at which the cumulative probability exceeds chance i.
+            temperature: as in `decoding.options`; at 0 the chances are not used.
+            refused: (V,), 0 or minus infinity, added to the log-probabilities.
 
         Returns: the ids (n,), their log-probabilities (n,) without refusals and temperature, and the state after them;
-        fewer where an end of text is the last of them.
-        Where there was nothing to choose, a refused id or NaN.
+        fewer than n if EOS was sampled. Where every id was refused, a refused id or NaN.
         """
 
 
 class ExpertAttribution(ABC):
-    """A running side whose scores are a sum over experts, and which can say what each of them adds."""
+    """A model whose scores are a sum over experts, and which returns the summands."""
 
     @property
     @abstractmethod
@@ -150,36 +149,36 @@ class ExpertAttribution(ABC):
 
     @abstractmethod
     def expert_scores(self, ids: Ids, state: State) -> tuple[NDArray[np.float32], State]:
-        """Read ids (B, T); what each expert adds to the score of each next id, (B, T, K, V), and the state after them.
+        """Read ids (B, T); return what each expert adds to the score of each next id, (B, T, K, V), and the new state.
 
-        Their sum over experts, normalised, is what `read` says. It takes K times the memory: give a piece at a time.
+        The log-softmax of their sum over experts is what `forward` returns. Takes K times its memory: read in pieces.
         """
 
 
-def max_positions(most: int, size: int) -> int:
-    """How many of `most` positions may be worked on together, where something of so many numbers is made of each."""
-    return max(1, min(most, _MAX_POSITIONS, MAX_SCORES // max(1, size)))
+def max_positions(count: int, size: int) -> int:
+    """Return how many of `count` positions may be computed at once, if each takes `size` numbers; at least 1."""
+    return max(1, min(count, _MAX_POSITIONS, MAX_SCORES // max(1, size)))
 
 
-def max_rows(runner: LanguageModel, most: int, length: int, *, each: int = 1) -> int:
-    """How many of `most` texts of so many ids may be stepped together, where a text may become `each` rows."""
-    said = max_positions(most, each * runner.vocabulary_size)
-    return max(1, min(said, MAX_STATE_NUMBERS // max(1, each * runner.state_size(length))))
+def max_rows(model: LanguageModel, count: int, length: int, *, each: int = 1) -> int:
+    """Return how many of `count` texts of `length` ids may be stepped at once, each of `each` rows; at least 1."""
+    positions = max_positions(count, each * model.vocabulary_size)
+    return max(1, min(positions, MAX_STATE_NUMBERS // max(1, each * model.state_size(length))))
 
 
-def forward_in_pieces(runner: LanguageModel, ids: Ids) -> Iterator[tuple[slice, slice, LogProbabilities]]:
-    """Read whole texts, (B, T), in bounded memory: which rows and which positions, and the log-probabilities there."""
+def forward_in_pieces(model: LanguageModel, ids: Ids) -> Iterator[tuple[slice, slice, LogProbabilities]]:
+    """Read texts (B, T) in bounded memory: yield rows, positions, and the log-probabilities there."""
     batch, time = ids.shape
-    together = max_rows(runner, batch, time)
-    for top in range(0, batch, together):
-        some = slice(top, min(top + together, batch))
-        many = some.stop - top
-        piece = max(1, max_positions(many * time, runner.vocabulary_size) // many)
-        state = runner.initial_state(many)
-        for begin in range(0, time, piece):
-            part = slice(begin, min(begin + piece, time))
-            log_probabilities, state = runner.forward(ids[some, part], state)
-            yield some, part, log_probabilities
+    height = max_rows(model, batch, time)
+    for top in range(0, batch, height):
+        rows = slice(top, min(top + height, batch))
+        size = rows.stop - top
+        width = max(1, max_positions(size * time, model.vocabulary_size) // size)
+        state = model.initial_state(size)
+        for begin in range(0, time, width):
+            positions = slice(begin, min(begin + width, time))
+            log_probabilities, state = model.forward(ids[rows, positions], state)
+            yield rows, positions, log_probabilities
 
 
 def read_in_pieces(
@@ -189,25 +188,25 @@ def read_in_pieces(
     last: int | None,
     piece: int,
 ) -> tuple[LogProbabilities, State]:
-    """Read ids (B, T), `piece` of them at a time, which bounds the memory of a long read; as `LanguageModel.forward`.
+    """Read ids (B, T) as `LanguageModel.forward` does, `piece` positions at a time, which bounds the memory.
 
-    `read`: reads (ids, state, last) at once.
+    `read(ids, state, last)` reads a piece.
     """
     time = ids.shape[1]
     first = 0 if last is None else time - last
-    made: list[LogProbabilities] = []
+    outputs: list[LogProbabilities] = []
     for begin in range(0, time, piece):
         part = ids[:, begin : begin + piece]
-        out, state = read(part, state, max(0, begin + part.shape[1] - max(begin, first)))
-        made.append(out)
-    return made[0] if len(made) == 1 else np.concatenate(made, axis=1), state
+        output, state = read(part, state, max(0, begin + part.shape[1] - max(begin, first)))
+        outputs.append(output)
+    return outputs[0] if len(outputs) == 1 else np.concatenate(outputs, axis=1), state
 
 
 def concat_states(states: Sequence[State]) -> State:
-    """Several states of equal shapes as one: their rows, one after the other."""
+    """Concatenate the rows of states of equal shapes."""
     return states[0] if len(states) == 1 else tuple(np.concatenate(arrays) for arrays in zip(*states, strict=True))
 
 
 def select_rows(state: State, which: Ids) -> State:
-    """The state of the chosen rows, in the order given: rows may repeat, so that one prompt feeds many samples."""
+    """Return the state of the chosen rows, in the given order; rows may repeat, so that one prompt has many samples."""
     return tuple(array[which] for array in state)

@@ -1,6 +1,6 @@
-"""A plug-in for `llm` (llm.datasette.io): `llm -m kammil "شو حلو"` writes on with the bundled model, here, no server.
+"""A plug-in for `llm` (llm.datasette.io): `llm -m kammil "شو حلو"` completes a text with the bundled model, locally.
 
-`-o folder my-model` takes another model folder. The answer is what follows the prompt, without the prompt.
+`-o folder my-model` chooses another model folder. The response is the completion without the prompt.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from kammil.decoding.options import PRESET, DecodingOptions, Options
 
 @llm.hookimpl
 def register_models(register: Callable[[llm.Model], None]) -> None:
-    """Tell `llm` of the model."""
+    """Register the model with `llm`."""
     register(Kammil())
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path) -> Completer:
+def _load(folder: Path) -> Completer:
     return load(folder)
 
 
@@ -33,14 +33,14 @@ def _field(option: str) -> Any:
 
 
 class Kammil(llm.Model):
-    """Any model folder, the bundled one unless told otherwise."""
+    """A model folder as a model of `llm`; the bundled one by default."""
 
     model_id = "kammil"
     can_stream = True
     supports_conversation = False
 
     class Options(llm.Options):  # pyright: ignore[reportIncompatibleVariableOverride]  # so llm asks for it
-        """Those of `kammil complete` that matter most; what is left out is the default there."""
+        """The main options of `kammil complete`, with the same defaults."""
 
         folder: str = Field(default="levantine", description="Model folder, or the name of a bundled model.")
         preset: str | None = Field(default=None, description=PRESET)
@@ -54,10 +54,10 @@ class Kammil(llm.Model):
     def execute(
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: llm.Conversation | None
     ) -> Iterator[str]:
-        """What follows the prompt, and nothing before it of a conversation; piece by piece where it may be streamed."""
+        """Yield the completion of the prompt, in pieces if streamed; earlier prompts of a conversation are not read."""
         del conversation
         given: dict[str, object] = prompt.options.model_dump(exclude_none=True)
-        model = _opened(Path(str(given.pop("folder"))))
+        model = _load(Path(str(given.pop("folder"))))
         if "stop" in given:
             given["stop"] = (given["stop"],)
         options: Options = given  # pyright: ignore[reportAssignmentType]  # llm has checked the types

@@ -1,4 +1,4 @@
-"""One program at a time writes a model: a lock of the system's, so that a kill frees it, and who holds it, by name."""
+"""A lock for each model that is being trained: the system frees it after a kill, and its file names the holder."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from typing import Any, cast
 
 from kammil import folder_swap
 from kammil.errors import FolderError
+from kammil.files import reason
 
 LOCK, HOLDER, RUN, CHECKPOINT = "lock", "holder.json", "run.json", "checkpoint.safetensors"
-"""Files in the folder that waits beside a model: the lock, who holds it, of which run it is, the state of an epoch."""
+"""Files in the training folder beside a model: the lock, its holder, the run, the state after an epoch."""
 
 
-def waiting(out: Path) -> Path:
-    """The folder beside a model in which its training keeps what an interruption must not lose, and its lock."""
+def training_folder(out: Path) -> Path:
+    """Return the folder beside a model that holds the lock of its training and the files to resume it from."""
     return out.with_name(f".{out.name}.training")
 
 
 @contextmanager
 def run_lock(out: Path) -> Generator[None]:
-    """Be the only program that makes the model `out`; what killed ones left is mended first.
+    """Hold the lock of the model `out`, and first remove what killed programs left.
 
-    `FolderError` at once, with the other one's name, where another one is at it; and where nothing can be written.
+    Raises `FolderError` at once, with the holder's name, if another program holds it, or if `out` cannot be written.
     """
-    from filelock import FileLock, Timeout  # only those who write pay for it
+    from filelock import FileLock, Timeout  # imported here, since only writers need it
 
-    place, made = waiting(out), False
+    place, created = training_folder(out), False
     try:
-        made = not place.exists()
+        created = not place.exists()
         place.mkdir(parents=True, exist_ok=True)
         lock = FileLock(place / LOCK, timeout=0)
         lock.acquire()
@@ -42,18 +43,17 @@ def run_lock(out: Path) -> Generator[None]:
             f"{out} is being made by another program{_holder(place)}; wait for it, or name another folder with --out."
         ) from error
     except (OSError, ValueError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        if made:
+        if created:
             with suppress(OSError, ValueError):
                 place.rmdir()
-        raise FolderError(f"cannot write {out}: {why}; name another place with --out.") from error
+        raise FolderError(f"cannot write {out}: {reason(error)}; name another place with --out.") from error
     try:
         with suppress(OSError):  # a full disk: the lock holds without a name
             (place / HOLDER).write_text(json.dumps({"process": os.getpid(), "host": socket.gethostname()}), "utf-8")
-        folder_swap.clear(Path(os.path.realpath(out)))
+        folder_swap.clean_up(Path(os.path.realpath(out)))
         yield
     finally:
-        _leave(place)
+        _remove_lock(place)
         lock.release()
         with suppress(OSError):
             if os.name == "nt" and not any(p.name != LOCK for p in place.iterdir()):
@@ -62,13 +62,13 @@ def run_lock(out: Path) -> Generator[None]:
 
 
 def interrupted(out: Path) -> bool:
-    """Whether a training of `out` waits to be gone on with: the state of an epoch is there, of a member at least."""
-    return any(waiting(out).glob(f"*{CHECKPOINT}"))
+    """Return whether an interrupted training of `out` can be resumed: a checkpoint is there, if of one member only."""
+    return any(training_folder(out).glob(f"*{CHECKPOINT}"))
 
 
-def empty(out: Path) -> None:
-    """Remove what waits, but not the lock that is held."""
-    for path in waiting(out).iterdir():
+def clear_training_folder(out: Path) -> None:
+    """Remove all files in the training folder but the lock and its holder's name."""
+    for path in training_folder(out).iterdir():
         if path.name in (LOCK, HOLDER):
             continue
         if path.is_dir() and not path.is_symlink():
@@ -77,11 +77,11 @@ def empty(out: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def mend(path: Path) -> bool:
-    """Whether a model that a killed program had put aside stands at `path` again; never while a living one is at it."""
+def recover(path: Path) -> bool:
+    """Restore a model that a killed program had moved aside, unless the lock is held; return whether it is there."""
     try:
         place = Path(os.path.realpath(path))
-        if os.path.lexists(place) or not folder_swap.undone(place):
+        if os.path.lexists(place) or not folder_swap.leftovers(place):
             return False
         with run_lock(path):
             return place.exists()
@@ -89,16 +89,16 @@ def mend(path: Path) -> bool:
         return False
 
 
-def _leave(place: Path) -> None:
-    """Take away the lock and its holder's name; on POSIX while it is held, so that nobody locks a file that is gone."""
+def _remove_lock(place: Path) -> None:
+    """Remove the lock and its holder's name; on POSIX while it is held, so that nobody locks a removed file."""
     for name in (HOLDER, LOCK):
         with suppress(OSError):
             (place / name).unlink()
 
 
 def _holder(place: Path) -> str:
-    """Who holds the lock, as far as it says so."""
+    """Return the lock's holder in brackets, or "" where its file cannot be read."""
     with suppress(OSError, ValueError, TypeError, KeyError):
-        said = cast(dict[str, Any], json.loads((place / HOLDER).read_text("utf-8")))
-        return f" (process {int(said['process'])} on {str(said['host'])[:80]!s})"
+        holder = cast(dict[str, Any], json.loads((place / HOLDER).read_text("utf-8")))
+        return f" (process {int(holder['process'])} on {str(holder['host'])[:80]})"
     return ""

@@ -1,4 +1,4 @@
-"""A model is one self-describing directory: versioned, no pickle, written atomically, safe to open.
+"""Model folders: self-describing, versioned, without pickle, written atomically, safe to open.
 
 | file | holds |
 |---|---|
@@ -32,22 +32,22 @@ from safetensors.numpy import save as save_arrays
 
 from kammil import folder_swap, locks
 from kammil.errors import FolderError
-from kammil.files import explained, write_atomic
+from kammil.files import reason, write_atomic
 from kammil.language_model import Artifacts
 from kammil.vocabulary import CharacterVocabulary
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
 FORMAT = 1
-"""Raised when a folder written by a newer Kammil could be misread by this one."""
+"""Format number; raised when an older Kammil would misread the folders of a newer one."""
 
 MODEL, VOCABULARY, WEIGHTS = "model.json", "vocabulary.json", "weights.safetensors"
 SEEN, BASELINES = "seen.safetensors", "baselines.safetensors"
 METRICS, CARD = "metrics.json", "README.md"
 PRETRAINED = ("levantine",)
-"""Models that come with the package, by name; the first one is taken where none is named."""
-_LARGEST = 2 << 30
-"""Bytes of the largest file that is opened: hostile folders must not fill the memory."""
+"""Names of the bundled models; the first is the default."""
+_MAX_FILE_BYTES = 2 << 30
+"""Most bytes of a file that is opened: a hostile folder must not fill the memory."""
 
 
 class ModelConfig(BaseModel):
@@ -58,16 +58,16 @@ class ModelConfig(BaseModel):
     format: int
     family: str
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Of the family; validated by it."""
+    """Settings of the family, which validates them."""
     rules: dict[str, bool] = Field(default_factory=dict[str, bool])
     """Text rules, by name."""
     training: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """What was resolved: options, seed, data and its SHA-256, versions."""
+    """Record of the training: options, seed, data and its SHA-256, versions."""
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Everything in a folder."""
+    """The content of a model folder."""
 
     description: ModelConfig
     vocabulary: CharacterVocabulary
@@ -80,44 +80,44 @@ class ModelFiles:
 
 @contextmanager
 def new(path: Path, *, replace: bool = False) -> Generator[Path]:
-    """A folder to fill, which becomes `path` when the block ends well and vanishes when it does not.
+    """Create a draft folder, which becomes `path` when the block succeeds and is removed when it fails.
 
-    Raises `FolderError` at once if `path` exists (and `replace` is false), or is not a model folder, or cannot be
-    written; and after a full disk, with nothing left behind. A link to a model folder stays a link.
+    Raises `FolderError` at once if `path` exists and `replace` is false, is not a model folder, or cannot be written;
+    and on a full disk, with nothing left behind. A link to a model folder stays a link.
     """
     check_free(path, replace=replace)
     try:
-        place = path.resolve()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".draft", dir=place.parent))
+        target = path.resolve()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".draft", dir=target.parent))
     except (OSError, ValueError) as error:
-        raise FolderError(f"cannot write {path}: {explained(error)}; name another place with --out.") from error
+        raise FolderError(f"cannot write {path}: {reason(error)}; name another place with --out.") from error
     try:
         yield draft
         draft.chmod(0o755)
-        check_free(path, replace=replace)  # again: somebody else may have written there in the meantime
-        folder_swap.place(draft, place)
+        check_free(path, replace=replace)  # again: another program may have written there in the meantime
+        folder_swap.replace(draft, target)
     except OSError as error:
-        raise FolderError(f"cannot write {path}: {explained(error)}; free some space or name another place.") from error
+        raise FolderError(f"cannot write {path}: {reason(error)}; free some space or name another place.") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def check_free(path: Path, *, replace: bool = False) -> None:
-    """`FolderError` if `path` is taken: by a model unless `replace`, by anything else always."""
+    """Raise `FolderError` if `path` exists: a model unless `replace`, anything else always."""
     try:
         if not path.exists() and not path.is_symlink():
             return
         empty = path.is_dir() and not any(path.iterdir())
     except OSError as error:
-        raise FolderError(f"cannot write {path}: {explained(error)}; name another place with --out.") from error
+        raise FolderError(f"cannot write {path}: {reason(error)}; name another place with --out.") from error
     if empty:
         return
     try:  # other programs have a model.json too, and --replace deletes the whole folder
-        ours = {"format", "family"} <= _json(path, MODEL).keys()
+        is_model = {"format", "family"} <= _json(path, MODEL).keys()
     except FolderError:
-        ours = False
-    if not ours:
+        is_model = False
+    if not is_model:
         raise FolderError(f"{path} exists and is no model folder; name another one with --out.")
     if not replace:
         raise FolderError(f"{path} holds a model already; give --replace to replace it, or another --out.")
@@ -132,12 +132,12 @@ def write(
     seen: Arrays,
     baselines: Arrays,
 ) -> None:
-    """Write all but the figures and the card into an existing folder."""
+    """Write all files but the metrics and the card into an existing folder."""
     write_atomic(folder / MODEL, description.model_dump_json(indent=2).encode())
     write_atomic(folder / VOCABULARY, vocabulary.to_json().encode())
-    put_arrays(folder / WEIGHTS, artifacts.weights)
-    put_arrays(folder / SEEN, seen)
-    put_arrays(folder / BASELINES, baselines)
+    write_arrays(folder / WEIGHTS, artifacts.weights)
+    write_arrays(folder / SEEN, seen)
+    write_arrays(folder / BASELINES, baselines)
 
 
 def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
@@ -145,26 +145,26 @@ def write_metrics(folder: Path, metrics: Mapping[str, Any]) -> None:
     write_atomic(folder / METRICS, json.dumps(metrics, ensure_ascii=False, indent=2, allow_nan=False).encode())
 
 
-def put_arrays(path: Path, arrays: Arrays) -> None:
-    """Write arrays as safetensors. Rows first: it takes the bytes as they lie in memory, whatever the order there."""
+def write_arrays(path: Path, arrays: Arrays) -> None:
+    """Write arrays as safetensors, made contiguous first: it would copy the bytes of others in their memory order."""
     write_atomic(path, save_arrays({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def locate(name: Path) -> Path:
-    """The folder of a bundled model of that name, unless there is a folder of that name."""
+    """Return the folder of the bundled model `name`, unless there is a folder of that name."""
     bundled = Path(__file__).parent / "pretrained" / name
     return bundled if str(name) in PRETRAINED and not name.exists() and bundled.is_dir() else name
 
 
 def summary(folder: Path) -> tuple[ModelConfig, Mapping[str, Any]]:
-    """What a model is, and its figures, without its arrays; `FolderError` as for `read`."""
-    folder, description = _described(folder)
+    """Return configuration and metrics of a model, without its arrays; raises `FolderError` as `read` does."""
+    folder, description = _read_config(folder)
     return description, _json(folder, METRICS) if (folder / METRICS).exists() else {}
 
 
 def read(folder: Path) -> ModelFiles:
-    """Read and validate a folder; `FolderError` for anything that is not a whole model folder of a known format."""
-    folder, description = _described(folder)
+    """Read and validate a folder; raises `FolderError` for anything but a complete model folder of a known format."""
+    folder, description = _read_config(folder)
     vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY))
     return ModelFiles(
         description,
@@ -177,22 +177,22 @@ def read(folder: Path) -> ModelFiles:
     )
 
 
-def _described(folder: Path) -> tuple[Path, ModelConfig]:
-    """Where a model is, and what it is."""
+def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
+    """Return the path of a model folder and its configuration."""
     try:
         folder = locate(folder)
-        there = folder.is_dir()
+        exists = folder.is_dir()
     except OSError as error:
-        raise FolderError(f"{folder} cannot be opened: {explained(error)}; name another model folder.") from error
+        raise FolderError(f"{folder} cannot be opened: {reason(error)}; name another model folder.") from error
     if folder.is_file():
         raise FolderError(f"{folder} is a file, not a model folder; train a model on it with: kammil train {folder}")
-    if not there and not locks.mend(folder):
+    if not exists and not locks.recover(folder):
         raise FolderError(f"there is no model folder at {folder}; train one with: kammil train FILE --out {folder}")
     raw = _json(folder, MODEL)
-    found = raw.get("format")
-    if found != FORMAT:
+    format = raw.get("format")
+    if format != FORMAT:
         raise FolderError(
-            f"{folder} has format {reprlib.repr(found)} and this Kammil reads format {FORMAT}; "
+            f"{folder} has format {reprlib.repr(format)} and this Kammil reads format {FORMAT}; "
             "train it anew or update Kammil."
         )
     try:
@@ -207,18 +207,18 @@ def _described(folder: Path) -> tuple[Path, ModelConfig]:
 
 
 def _bytes(folder: Path, name: str) -> bytes:
-    """A regular file inside the folder, no link out of it, of a bearable size."""
+    """Read a file that must be regular, inside the folder, and no larger than `_MAX_FILE_BYTES`."""
     path = folder / name
     try:
         if not path.resolve(strict=True).is_relative_to(folder.resolve()) or not path.is_file():
             raise FolderError(f"{path} is a link out of the folder or no file; copy the model folder again.")
-        if path.stat().st_size > _LARGEST:
+        if path.stat().st_size > _MAX_FILE_BYTES:
             raise FolderError(
-                f"{path} has more than {_LARGEST >> 30} GiB, which no model of ours has; do not trust it."
+                f"{path} has more than {_MAX_FILE_BYTES >> 30} GiB, which no model of ours has; do not trust it."
             )
         return path.read_bytes()
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
-        raise FolderError(f"{folder} is no whole model folder: {name} cannot be read ({explained(error)}).") from error
+        raise FolderError(f"{folder} is no whole model folder: {name} cannot be read ({reason(error)}).") from error
 
 
 def _text(folder: Path, name: str) -> str:

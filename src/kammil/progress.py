@@ -1,6 +1,6 @@
-"""How far work has come, told to whoever listens: one way for all phases, from reading to evaluating.
+"""Report the progress of any phase of work, from reading to evaluating, to a listener.
 
-A listener is set around the work; loops deep within say where they are, and cost next to nothing where nobody listens.
+A listener is set around the work; loops deep within report to it, at next to no cost where there is none.
 """
 
 from __future__ import annotations
@@ -14,35 +14,35 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_OFTEN = 0.1
-"""Seconds between two events of one loop: more often nobody can read."""
+_MIN_INTERVAL = 0.1
+"""Fewest seconds between two events of one loop: nobody can read faster."""
 
 
 @dataclass(frozen=True)
 class PhaseProgress:
-    """A phase other than learning goes on."""
+    """An event: a phase other than learning has progressed."""
 
     phase: str
-    """What is being done, such as `counting`."""
+    """Name of the phase, such as `counting`."""
     done: float
-    """Share of it; 0 also where it cannot be told."""
+    """Share of the phase that is done, 0 to 1; 0 also where it is unknown."""
     elapsed: float
     """Seconds of this phase so far."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that a person should know of the run, in one sentence."""
+    """An event: something that a person should know of the run, in one sentence."""
 
     sentence: str
 
 
-Heard = Callable[[PhaseProgress | Notice], None]
+Listener = Callable[[PhaseProgress | Notice], None]
 
 
 @dataclass
 class _Phase:
-    """A phase that is made of several loops, one after the other."""
+    """A phase of several loops, one after the other."""
 
     name: str
     loops: int
@@ -50,13 +50,13 @@ class _Phase:
     finished: int = 0
 
 
-_listener: ContextVar[Heard | None] = ContextVar("listener", default=None)
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 _phase: ContextVar[_Phase | None] = ContextVar("phase", default=None)
 
 
 @contextmanager
-def listening(listen: Heard) -> Generator[None]:
-    """Within, what is being done is told to `listen`."""
+def listening(listen: Listener) -> Generator[None]:
+    """Send the events of the block to `listen`."""
     token = _listener.set(listen)
     try:
         yield
@@ -65,14 +65,14 @@ def listening(listen: Heard) -> Generator[None]:
 
 
 def note(sentence: str) -> None:
-    """Tell something, if anybody listens."""
+    """Send a notice to the listener, if there is one."""
     if (listen := _listener.get()) is not None:
         listen(Notice(sentence))
 
 
 @contextmanager
 def phase(name: str, loops: int = 1) -> Generator[None]:
-    """A phase, which holds so many `tracked` loops; one within another is a part of it and not told by itself."""
+    """Report the block as a phase of `loops` `tracked` loops; a phase within another one is a part of that."""
     listen = _listener.get()
     if listen is None or _phase.get() is not None:
         yield
@@ -86,33 +86,28 @@ def phase(name: str, loops: int = 1) -> Generator[None]:
 
 
 def steps(name: str, total: int) -> Callable[[], None]:
-    """To be called at each of so many steps of a loop; `name` is that of the phase where there is none around."""
-    listen, around = _listener.get(), _phase.get()
+    """Return a function to call at each of the `total` steps of a loop; `name` names the phase if there is none."""
+    listen, current = _listener.get(), _phase.get() or _Phase(name, 1, time.monotonic())
     if listen is None or total < 1:
-        return _nothing
-    own = around or _Phase(name, 1, time.monotonic())
-    done, said = 0, 0.0
+        return lambda: None
+    done, reported = 0, 0.0
 
     def step() -> None:
-        nonlocal done, said
+        nonlocal done, reported
         now = time.monotonic()
-        if now - said >= _OFTEN:
-            said = now
-            share = (own.finished + min(1.0, done / total)) / own.loops
-            listen(PhaseProgress(own.name, min(1.0, share), now - own.began))
+        if now - reported >= _MIN_INTERVAL:
+            reported = now
+            share = (current.finished + min(1.0, done / total)) / current.loops
+            listen(PhaseProgress(current.name, min(1.0, share), now - current.began))
         done += 1
         if done == total:
-            own.finished += 1
+            current.finished += 1
 
     return step
 
 
-def _nothing() -> None:
-    pass
-
-
 def tracked(items: Collection[T], name: str) -> Iterator[T]:
-    """The items, and how far they are; `name` as in `steps`."""
+    """Yield the items and report the progress; `name` as in `steps`."""
     step = steps(name, len(items))
     for item in items:
         step()

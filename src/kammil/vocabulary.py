@@ -1,4 +1,4 @@
-"""Characters to ids and back. Nothing is unencodable, and no text can produce a special id."""
+"""Characters to ids and back. Every text can be encoded, and no text encodes to PAD, BOS or EOS."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 from kammil.errors import FolderError
 
 PAD = 0
-"""Fills rows of a batch; never a target, never produced, no character's id (a space is a character like any other)."""
+"""Padding of a batch; never a target, never produced, no character's id."""
 UNK = 1
-"""Stands for every character outside the vocabulary."""
+"""Id of every character outside the vocabulary."""
 BOS = 2
-"""Begins every text."""
+"""Id before the first character of every text."""
 EOS = 3
-"""Ends every text; producing it is how a model says that it has finished."""
+"""Id after the last character of every text; a model ends a text by producing it."""
 SPECIALS = 4
-"""Characters begin at this id."""
+"""Number of special ids; characters begin at this id."""
 
 CODE_POINTS = sys.maxunicode + 1
-"""1,114,112: what an unknown character may be."""
+"""Number of Unicode code points, 1,114,112: values of an unknown character."""
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -35,7 +35,7 @@ _TYPE = "characters"
 
 
 class _Ids(dict[str, int]):
-    """Ids of characters; one that is not covered has UNK."""
+    """Ids of characters; UNK for one that is not covered."""
 
     def __missing__(self, character: str) -> int:
         return UNK
@@ -51,7 +51,6 @@ class CharacterVocabulary:
     """
 
     def __init__(self, characters: Iterable[str]) -> None:
-        """Build the tables in both directions."""
         self.characters: tuple[str, ...] = tuple(sorted(set(characters)))
         if any(len(c) != 1 for c in self.characters):
             raise ValueError("a character vocabulary holds single code points")
@@ -59,7 +58,7 @@ class CharacterVocabulary:
 
     @classmethod
     def from_texts(cls, texts: Sequence[str], *, least: int = 1) -> CharacterVocabulary:
-        """The vocabulary that covers every character that stands in at least `least` of the texts."""
+        """Build the vocabulary of all characters that occur in at least `least` of the texts."""
         if least == 1:
             return cls(set("").union(*texts))
         counts = Counter(c for text in texts for c in set(text))
@@ -72,28 +71,28 @@ class CharacterVocabulary:
 
     @cached_property
     def unwritable(self) -> tuple[int, ...]:
-        """Ids that no completion holds: PAD, UNK, BOS, and lone surrogates, which no file could hold as text."""
+        """Ids that no completion may hold: PAD, UNK, BOS, and lone surrogates, which UTF-8 cannot encode."""
         surrogates = (id for id, c in enumerate(self.characters, SPECIALS) if "\ud800" <= c <= "\udfff")
         return (PAD, UNK, BOS, *surrogates)
 
     @property
     def unknown_bits(self) -> float:
-        """What an unknown character costs beside its UNK: the even choice among all code points not covered.
+        """Bits of an unknown character beyond those of UNK: a uniform choice among all code points not covered.
 
-        With it bits per character mean the same for any two vocabularies.
+        They make bits per character comparable between vocabularies.
         """
         return math.log2(CODE_POINTS - len(self.characters))
 
     def encode(self, text: str) -> NDArray[np.int64]:
-        """Ids of the characters of a text, shape (len(text),); UNK for a character that is not covered."""
+        """Return the ids of the characters of a text, (len(text),); UNK for a character that is not covered."""
         return np.fromiter(map(self._ids.__getitem__, text), np.int64, len(text))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of some ids. UNK shows as U+FFFD; PAD, BOS and EOS have no text. `ValueError` outside [0, V)."""
+        """Return the text of ids: U+FFFD for UNK, none for PAD, BOS and EOS. Raises `ValueError` outside [0, V)."""
         return "".join(self.piece(int(i)) for i in ids)
 
     def piece(self, id: int) -> str:
-        """The text of one id."""
+        """Return the text of one id, as `decode`."""
         if id >= SPECIALS and id < self.size:
             return self.characters[id - SPECIALS]
         if id == UNK:
@@ -108,12 +107,12 @@ class CharacterVocabulary:
         return tuple(self.piece(id) for id in range(self.size))
 
     def to_json(self) -> str:
-        """The content of `vocabulary.json`."""
+        """Return the content of `vocabulary.json`."""
         return json.dumps({"type": _TYPE, "characters": list(self.characters)}, ensure_ascii=True, indent=0)
 
     @classmethod
     def from_json(cls, content: str) -> CharacterVocabulary:
-        """Read `vocabulary.json`; `FolderError` if it is anything else than `to_json` writes."""
+        """Read `vocabulary.json`; raises `FolderError` for content that `to_json` cannot have written."""
         try:
             data: Any = json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -130,10 +129,10 @@ class CharacterVocabulary:
 
 
 def rare_characters(texts: Sequence[str]) -> frozenset[str]:
-    """Characters that stand in exactly one text.
+    """Return the characters that occur in exactly one text.
 
-    They are the best stand-in for characters yet unseen (Good 1953): learning to expect UNK in their place now and
-    then is what makes an unknown character cost a fair number of bits instead of a ruinous one.
+    They represent characters yet unseen (Good 1953): a model that sometimes reads UNK in their place learns a
+    probability of UNK, so that an unknown character costs a fair number of bits instead of a ruinous one.
     """
     counts = Counter(c for text in texts for c in set(text))
     return frozenset(c for c, n in counts.items() if n == 1)

@@ -1,4 +1,4 @@
-"""The audit: counted by hand on a few texts, by independent code on any, and as published on real tweets."""
+"""The audit against counts by hand, counts by independent code, and published counts of real tweets."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def test_the_figures_agree_with_each_other_and_with_a_plain_count(texts: list[st
     assert found.exact_repeats <= found.folded_repeats <= found.near_repeats == found.texts - found.groups
     assert found.largest_group <= found.near_repeats + 1
     assert found.lengths.min <= found.lengths.low <= found.lengths.median <= found.lengths.high <= found.lengths.max
-    for first, other in found.examples:
-        assert first < other
-        assert near_duplicates.overlap(texts[first], texts[other]) >= near_duplicates.SHARE
+    for first, second in found.examples:
+        assert first < second
+        assert near_duplicates.overlap(texts[first], texts[second]) >= near_duplicates.MIN_SHARE
     assert len(found.examples) == min(3, sum(n > 1 for n in Counter(near_duplicates.groups(texts).tolist()).values()))
 
 
@@ -150,7 +150,7 @@ def test_characters_belong_to_one_script(chars: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("texts", "length", "said"),
+    ("texts", "length", "expected"),
     [
         (50, 80.0, []),
         (49, 80.0, ["Only 49 texts to learn from: with fewer than 50, figures say little about new texts."]),
@@ -165,10 +165,10 @@ def test_characters_belong_to_one_script(chars: str, name: str) -> None:
         ),
     ],
 )
-def test_odd_texts_are_said(texts: int, length: float, said: list[str]) -> None:
+def test_few_texts_and_odd_lengths_bring_a_caution(texts: int, length: float, expected: list[str]) -> None:
     found = cautions(texts, length)
-    assert len(found) == len(said)
-    assert all(one.startswith(start) and one.endswith(".") for one, start in zip(found, said, strict=True))
+    assert len(found) == len(expected)
+    assert all(s.startswith(start) and s.endswith(".") for s, start in zip(found, expected, strict=True))
 
 
 def test_real_tweets_repeat_as_published(data_dir: Path) -> None:

@@ -1,4 +1,4 @@
-"""Seen or new: nothing seen is missed, and little new is taken for seen."""
+"""The Bloom filter misses no run of the training texts, and takes few new ones for seen."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.data import bloom
-from kammil.data.bloom import RUN, SeenTexts
+from kammil.data.bloom import RUN, BloomFilter
 from kammil.errors import FolderError
 from kammil.text import fold
 
@@ -16,78 +16,78 @@ LETTERS = "ابتثجحخدذرزسشصضطظعغفقكلمنهوي"
 
 
 @pytest.fixture(scope="module")
-def seen(texts: list[str]) -> SeenTexts:
-    return SeenTexts(bloom.build(texts[:300]))
+def seen(texts: list[str]) -> BloomFilter:
+    return BloomFilter(bloom.build(texts[:300]))
 
 
 @given(st.data())
-def test_every_part_of_a_training_text_is_seen(seen: SeenTexts, texts: list[str], data: st.DataObject) -> None:
+def test_every_part_of_a_training_text_is_seen(seen: BloomFilter, texts: list[str], data: st.DataObject) -> None:
     letters = fold(data.draw(st.sampled_from([text for text in texts[:300] if len(fold(text)) >= RUN])))
     begin = data.draw(st.integers(0, len(letters) - RUN))
     end = data.draw(st.integers(begin + RUN, len(letters)))
-    assert seen.is_memorised(letters[begin:end]) == "seen"
+    assert seen.novelty(letters[begin:end]) == "seen"
 
 
 @given(st.data())
-def test_what_is_not_a_letter_makes_no_difference(seen: SeenTexts, texts: list[str], data: st.DataObject) -> None:
+def test_what_is_not_a_letter_makes_no_difference(seen: BloomFilter, texts: list[str], data: st.DataObject) -> None:
     text = data.draw(st.sampled_from([text for text in texts[:300] if len(fold(text)) >= RUN]))
     noise = st.sampled_from(["", "", "", "ـ", " ", "!", "\u064e", "👍", "\u200f", "\n"])
     loud = "".join(letter + data.draw(noise) for letter in fold(text))
-    assert seen.is_memorised(loud) == seen.is_memorised(text) == "seen"
+    assert seen.novelty(loud) == seen.novelty(text) == "seen"
 
 
 def test_case_does_not_matter() -> None:
-    seen = SeenTexts(bloom.build(["The Quick brown fox"]))
-    assert seen.is_memorised("quick BROWN, Fox") == "seen"
-    assert seen.is_memorised("quick brown dog") == "new"
+    seen = BloomFilter(bloom.build(["The Quick brown fox"]))
+    assert seen.novelty("quick BROWN, Fox") == "seen"
+    assert seen.novelty("quick brown dog") == "new"
 
 
-def test_few_new_runs_are_taken_for_seen(seen: SeenTexts, texts: list[str]) -> None:
+def test_few_new_runs_are_taken_for_seen(seen: BloomFilter, texts: list[str]) -> None:
     generator = np.random.default_rng(1)
     known = "\n".join(fold(text) for text in texts[:300])
     drawn = ["".join(generator.choice(list(LETTERS), RUN)) for _ in range(4000)]
     new = [run for run in drawn if run not in known]
-    wrong = sum(seen.is_memorised(run) == "seen" for run in new)
+    wrong = sum(seen.novelty(run) == "seen" for run in new)
     # Two of at least 8 bits a run: (1 - exp(-1/4)) ** 2 is 4.9 %.
     assert 0 < wrong < 0.06 * len(new)
 
 
-def test_a_new_text_of_thirty_letters_is_new(seen: SeenTexts) -> None:
+def test_a_new_text_of_thirty_letters_is_new(seen: BloomFilter) -> None:
     generator = np.random.default_rng(2)
     drawn = ["".join(generator.choice(list(LETTERS), 30)) for _ in range(1000)]
-    assert all(seen.is_memorised(text) == "new" for text in drawn)
+    assert all(seen.novelty(text) == "new" for text in drawn)
 
 
 @given(st.lists(st.text(st.sampled_from(LETTERS), min_size=1, max_size=40), min_size=1, max_size=5), st.data())
 def test_a_filter_of_any_size_misses_nothing(trained: list[str], data: st.DataObject) -> None:
-    seen = SeenTexts(bloom.build(trained))
-    assert all(seen.is_memorised(text) == "seen" for text in trained)
+    seen = BloomFilter(bloom.build(trained))
+    assert all(seen.novelty(text) == "seen" for text in trained)
     text = data.draw(st.sampled_from(trained))
     if len(text) > RUN:
-        assert seen.is_memorised(text[1:]) == "seen"
+        assert seen.novelty(text[1:]) == "seen"
         # Half a copy is no copy: the runs across the seam are new, but for the chance of a Bloom filter.
-        assert SeenTexts(bloom.build(["x"])).is_memorised(text) == "new"
+        assert BloomFilter(bloom.build(["x"])).novelty(text) == "new"
 
 
 def test_a_short_completion_is_judged_with_its_prompt() -> None:
-    seen = SeenTexts(bloom.build(["شو حلو الشعور لما تنجح"]))
-    assert seen.is_memorised("لما تن", "شو حلو الشعور ") == "seen"
-    assert seen.is_memorised("لما تن", "شو حلو البحر ") == "new"
-    assert seen.is_memorised("لما تن") == "new"
-    assert seen.is_memorised("...", "شو حلو الشعور ") == "new"
-    assert seen.is_memorised("", "شو حلو الشعور ") == "new"
+    seen = BloomFilter(bloom.build(["شو حلو الشعور لما تنجح"]))
+    assert seen.novelty("لما تن", "شو حلو الشعور ") == "seen"
+    assert seen.novelty("لما تن", "شو حلو البحر ") == "new"
+    assert seen.novelty("لما تن") == "new"
+    assert seen.novelty("...", "شو حلو الشعور ") == "new"
+    assert seen.novelty("", "شو حلو الشعور ") == "new"
 
 
 @pytest.mark.parametrize("text", ["", "!!!", "👍👍", "https://t.co/abc"])
 def test_a_text_without_letters_is_new(text: str) -> None:
-    assert SeenTexts(bloom.build([text])).is_memorised(text) == "new"
+    assert BloomFilter(bloom.build([text])).novelty(text) == "new"
 
 
 @given(st.lists(st.text(st.characters(codec=None), max_size=30), max_size=4), st.text(st.characters(codec=None)))
 def test_any_text_can_be_judged(trained: list[str], text: str) -> None:
-    seen = SeenTexts(bloom.build(trained))
-    assert seen.is_memorised(text, text) in {"seen", "new"}
-    assert all(seen.is_memorised(known) == "seen" for known in trained if fold(known))
+    seen = BloomFilter(bloom.build(trained))
+    assert seen.novelty(text, text) in {"seen", "new"}
+    assert all(seen.novelty(known) == "seen" for known in trained if fold(known))
 
 
 def test_the_filter_is_small_and_holds_no_text(texts: list[str]) -> None:
@@ -103,6 +103,6 @@ def test_the_filter_is_small_and_holds_no_text(texts: list[str]) -> None:
 )
 def test_a_foreign_filter_is_refused(bits: np.ndarray) -> None:
     with pytest.raises(FolderError, match=r"seen\.safetensors"):
-        SeenTexts({"bits": bits})
+        BloomFilter({"bits": bits})
     with pytest.raises(FolderError, match=r"seen\.safetensors"):
-        SeenTexts({})
+        BloomFilter({})

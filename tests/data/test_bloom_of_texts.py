@@ -1,4 +1,4 @@
-"""Whole texts that stand in the training texts: counted as the audit counts them."""
+"""Exact copies of training texts are recognised as the audit counts them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ TEXTS = st.lists(
 
 @given(TEXTS, TEXTS)
 def test_a_text_stands_there_as_the_audit_says(training: list[str], held_out: list[str]) -> None:
-    found = np.flatnonzero(ExactTexts(build(training)).holds(held_out)).tolist()
+    found = np.flatnonzero(ExactTexts(build(training)).contains(held_out)).tolist()
     assert tuple(found) == leaks(training, held_out).exact_rows
 
 
 def test_a_short_text_within_a_longer_one_does_not_stand_there() -> None:
-    whole = ExactTexts(build(["شو حلو الشعور لما تنجح بعد تعب طويل"]))
-    assert whole.holds(["شو حلو الشعور لما", "شو حلو الشعور لما تنجح بعد تعب طويل؟"]).tolist() == [False, True]
+    texts = ExactTexts(build(["شو حلو الشعور لما تنجح بعد تعب طويل"]))
+    assert texts.contains(["شو حلو الشعور لما", "شو حلو الشعور لما تنجح بعد تعب طويل؟"]).tolist() == [False, True]
 
 
 def test_a_folder_from_before_keeps_no_texts() -> None:
     arrays = build(["a", "b"])
-    assert ExactTexts(arrays).kept
+    assert ExactTexts(arrays).available
     older = ExactTexts({"bits": arrays["bits"]})
-    assert not older.kept and not older.holds(["a"]).any()
+    assert not older.available and not older.contains(["a"]).any()
 
 
 @pytest.mark.parametrize("texts", [np.zeros(3, np.uint8), np.zeros((2, 2), np.uint32), np.zeros(8)])

@@ -26,7 +26,7 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @dataclass
 class Host:
-    """A real server on this machine, and how it behaves."""
+    """Behaviour of a real server on this machine."""
 
     address: str = ""
     content: bytes = CONTENT
@@ -83,7 +83,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def target(host: Host, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the only file of the data set "local" belongs."""
+    """Return the path of the only file of the data set "local"."""
     file = File("a/texts.txt", host.address, SHA256)
     monkeypatch.setitem(CATALOG, "local", Dataset("local", (file,), "CC0-1.0", "nobody", "numbered lines"))
     return cache / "a" / "texts.txt"

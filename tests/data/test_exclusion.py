@@ -1,4 +1,4 @@
-"""Which texts are left out because they resemble others."""
+"""Texts that resemble others are excluded."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.data import near_duplicates, sources
-from kammil.data.exclusion import SAME, SPELLED, resembling
+from kammil.data.exclusion import QUOTATION_RULE, VERSION_RULE, resembling
 from kammil.data.shingles import loose_key
 
-# Eight words of nonsense that share no run: what is built of them shares what it is built of.
+# Eight words of nonsense that share no run, so that two texts share exactly the words that both hold.
 WORDS = ("ابتثجحخد", "ذرزسشصضط", "ظعغفقكلم", "نهويبجدم", "تثخذزشضظ", "غقلنوحرس", "صطعفكمهي", "جذسطغكنو")
 FORMULA = "الحمد لله رب العالمين"
 
 
-def left_out(texts: list[str], among: list[str]) -> list[bool]:
+def excluded_texts(texts: list[str], among: list[str]) -> list[bool]:
     found: list[bool] = resembling(texts, among).tolist()
     return found
 
@@ -25,12 +25,12 @@ def left_out(texts: list[str], among: list[str]) -> list[bool]:
 @given(st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=12), st.integers(0, 12))
 def test_all_direct_pairs_go_and_whatever_is_their_version(texts: list[str], first: int) -> None:
     texts, among = texts[first:], texts[:first]
-    near = (near_duplicates.nearest_duplicates(texts, among) >= 0) | (
-        near_duplicates.nearest_duplicates(texts, among, SPELLED) >= 0
+    similar = (near_duplicates.nearest_duplicates(texts, among) >= 0) | (
+        near_duplicates.nearest_duplicates(texts, among, QUOTATION_RULE) >= 0
     )
-    version = near_duplicates.groups(texts, SAME).tolist()
-    going = {version[i] for i in range(len(texts)) if near[i]}
-    assert left_out(texts, among) == [one in going for one in version]
+    version = near_duplicates.groups(texts, VERSION_RULE).tolist()
+    excluded = {version[i] for i in range(len(texts)) if similar[i]}
+    assert excluded_texts(texts, among) == [number in excluded for number in version]
 
 
 def test_a_quotation_with_words_changed_is_found_in_any_spelling() -> None:
@@ -42,16 +42,18 @@ def test_a_quotation_with_words_changed_is_found_in_any_spelling() -> None:
         "الجاره القديمه خبرت مبارح لكل اهل الحارة انو "
         "الطريق الجديده بدا تصير جاهزه بعد العيد الكبييير وانو المختار حلف بعرس"
     )
-    assert near_duplicates.overlap(quoted, quoting) < near_duplicates.SHARE
-    assert left_out([quoting], [quoted]) == [True]
+    assert near_duplicates.overlap(quoted, quoting) < near_duplicates.MIN_SHARE
+    assert excluded_texts([quoting], [quoted]) == [True]
 
 
 def test_a_formula_in_two_texts_leaves_neither_out() -> None:
     first, second = f"{FORMULA} {WORDS[0]} {WORDS[1]}", f"{FORMULA} {WORDS[2]} {WORDS[3]}"
     shared = len(near_duplicates.shingles(loose_key(first), 8) & near_duplicates.shingles(loose_key(second), 8))
-    assert shared >= SPELLED.share * len(near_duplicates.shingles(loose_key(first), 8))  # 40 %, but not 16 of them
-    assert shared < SPELLED.least
-    assert left_out([second], [first]) == [False]
+    assert shared >= QUOTATION_RULE.share * len(
+        near_duplicates.shingles(loose_key(first), 8)
+    )  # 40 %, but not 16 of them
+    assert shared < QUOTATION_RULE.min_shared
+    assert excluded_texts([second], [first]) == [False]
 
 
 def test_a_version_of_what_goes_goes_and_what_shares_a_part_with_it_stays() -> None:
@@ -62,19 +64,19 @@ def test_a_version_of_what_goes_goes_and_what_shares_a_part_with_it_stays() -> N
     texts = [direct, version, part]
     assert near_duplicates.groups(texts).tolist() == [0, 0, 0]
     assert (near_duplicates.nearest_duplicates(texts, [test]) >= 0).tolist() == [True, False, False]
-    assert left_out(texts, [test]) == [True, True, False]
+    assert excluded_texts(texts, [test]) == [True, True, False]
 
 
 def test_a_chain_through_a_formula_ends_at_the_formula() -> None:
     test = f"{WORDS[0]} {WORDS[5]} {WORDS[6]} {FORMULA}"
     texts = [f"{FORMULA} 🌹", f"{FORMULA} {WORDS[1]} {WORDS[2]} {WORDS[3]} {WORDS[4]}"]
     assert near_duplicates.groups([test, *texts]).tolist() == [0, 0, 0]
-    assert left_out(texts, [test]) == [True, False]
+    assert excluded_texts(texts, [test]) == [True, False]
 
 
 def test_nothing_in_nothing_out() -> None:
-    assert left_out([], ["a"]) == left_out([], []) == []
-    assert left_out(["a", "b"], []) == [False, False]
+    assert excluded_texts([], ["a"]) == excluded_texts([], []) == []
+    assert excluded_texts(["a", "b"], []) == [False, False]
 
 
 @pytest.mark.parametrize(("row", "like"), [(642, 1291), (2509, 1829)])
@@ -85,4 +87,4 @@ def test_the_benchmark_holds_two_quotations_that_the_rule_of_splits_misses(data_
     texts = [tweets[i] for i in train]
     assert row in split["test"]
     assert (near_duplicates.nearest_duplicates(texts, [tweets[row]]) < 0).all()
-    assert [i for i, out in zip(train, left_out(texts, [tweets[row]]), strict=True) if out] == [like]
+    assert [i for i, out in zip(train, excluded_texts(texts, [tweets[row]]), strict=True) if out] == [like]

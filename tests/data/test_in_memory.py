@@ -1,4 +1,4 @@
-"""Texts handed over by a program: whatever holds them, and one sentence for whatever does not."""
+"""Texts that a program hands over are read from anything that holds them; anything else is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CELLS = st.none() | st.just(math.nan) | ANY
 
 
 class Hub:
-    """What `datasets.Dataset` does: names its columns, gives one by its name, and goes through rows as mappings."""
+    """The interface of `datasets.Dataset`: names of columns, a column by its name, rows as mappings."""
 
     def __init__(self, columns: dict[str, list[Any]]) -> None:
         self._columns = columns
@@ -42,7 +42,7 @@ def pandas(columns: dict[Any, list[Any]]) -> Any:
 
 
 def streamed(columns: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """What a streamed data set gives: rows, and no names beforehand."""
+    """Yield rows as a streamed data set does, without names of columns beforehand."""
     yield from Hub(columns)
 
 
@@ -76,8 +76,8 @@ def test_a_frame_has_a_column(frame: Callable[[dict[Any, list[Any]]], Any]) -> N
     assert "no column 'tweet' (did you mean 'Tweet'?); the columns are n, Tweet, Country" in sentence(
         frame(columns), "tweet"
     )
-    said = sentence(frame(columns))
-    assert "2 columns of text and none is called 'text'; choose one, such as column='Tweet'" in said
+    message = sentence(frame(columns))
+    assert "2 columns of text and none is called 'text'; choose one, such as column='Tweet'" in message
     assert from_python(frame({"n": [1], "Tweet": ["a"]})).texts == ("a",)
     assert from_python(frame({"text": ["a"], "Tweet": ["b"]})).texts == ("a",)
     assert "no column of text; the columns are n" in sentence(frame({"n": [1]}))
@@ -99,7 +99,7 @@ def test_the_missing_values_of_pandas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
         (3, "cannot be read from a int"),
         (None, "cannot be read from a NoneType"),
@@ -116,8 +116,8 @@ def test_the_missing_values_of_pandas() -> None:
         ([{"a": "x"}, 5], "row 1 of column 'a' (counted from 0) is 5"),
     ],
 )
-def test_anything_else_is_one_sentence(source: Any, said: str) -> None:
-    assert said in sentence(source)
+def test_anything_else_is_one_sentence(source: Any, message: str) -> None:
+    assert message in sentence(source)
 
 
 def test_an_error_of_a_generator_is_its_own() -> None:
@@ -132,8 +132,8 @@ def test_an_error_of_a_generator_is_its_own() -> None:
 def test_rows_without_a_text_are_counted_and_named() -> None:
     assert left_out(["a", "b"]) is None
     assert left_out(["a", ""]) == "1 row without a text is left out of 2: 1 (counted from 0)."
-    many = ["a", *[""] * 1999]
-    assert left_out(many) == "1,999 rows without a text are left out of 2,000: 1, 2, 3, 4, 5, ... (counted from 0)."
+    texts = ["a", *[""] * 1999]
+    assert left_out(texts) == "1,999 rows without a text are left out of 2,000: 1, 2, 3, 4, 5, ... (counted from 0)."
 
 
 def test_names() -> None:

@@ -57,11 +57,11 @@ def shingles(text: str, length: int) -> frozenset[str]:
     return frozenset(folded[i : i + length] for i in range(len(folded) - length + 1))
 
 
-def near(one: str, other: str, rule: Rule) -> bool:
-    first, second = (shingles(text, rule.shingle) for text in (one, other))
-    size = (max if rule.longer else min)(len(first), len(second))
-    shared = len(first & second)
-    return near_duplicates.key(one) == near_duplicates.key(other) or shared >= max(rule.share * size - 1e-9, rule.least)
+def near(first: str, second: str, rule: Rule) -> bool:
+    a, b = (shingles(text, rule.shingle) for text in (first, second))
+    size = (max if rule.longer else min)(len(a), len(b))
+    same_key = near_duplicates.key(first) == near_duplicates.key(second)
+    return same_key or len(a & b) >= max(rule.share * size - 1e-9, rule.min_shared)
 
 
 def brute_force(texts: Sequence[str], rule: Rule) -> list[int]:
@@ -82,10 +82,10 @@ def bodies(count: int, length: int) -> list[str]:
 
 @contextmanager
 def limits(tiny: bool) -> Generator[None]:
-    """The shipped limits, or such small ones that few texts meet all of them: levels, partitions and blocks."""
+    """Keep the shipped limits, or set such small ones that few texts need several levels, partitions and blocks."""
     with pytest.MonkeyPatch.context() as patch:
         if tiny:
-            patch.setattr(near_duplicates, "_CAP", 1)
+            patch.setattr(near_duplicates, "_FIRST_CAP", 1)
             patch.setattr(hashed, "_BLOCK", 40)
             patch.setattr(hashed, "_PARTITION", 30)
         yield
@@ -102,8 +102,8 @@ def test_groups_are_those_of_brute_force(tiny: bool, texts: list[str], rule: Rul
 @pytest.mark.parametrize("tiny", [False, True])
 @given(st.lists(st.text(alphabet="اب", min_size=3, max_size=9), max_size=40), st.integers(1, 4))
 def test_groups_are_those_of_brute_force_where_all_is_common(tiny: bool, texts: list[str], length: int) -> None:
-    for share, least, longer in product((0.3, 0.6, 0.9), (1, 3), (False, True)):
-        rule = Rule(length, share, least, longer=longer)
+    for share, min_shared, longer in product((0.3, 0.6, 0.9), (1, 3), (False, True)):
+        rule = Rule(length, share, min_shared, longer=longer)
         with limits(tiny):
             found = near_duplicates.groups(texts, rule).tolist()
         assert found == brute_force(texts, rule)
@@ -132,9 +132,9 @@ def test_the_order_of_texts_changes_no_group(texts: list[str], random: np.random
 
 @given(TEXTS)
 def test_overlap_is_what_the_rule_compares(texts: list[str]) -> None:
-    for one, other in combinations(texts, 2):
-        a, b = shingles(one, 15), shingles(other, 15)
-        assert near_duplicates.overlap(one, other) == len(a & b) / min(len(a), len(b))
+    for first, second in combinations(texts, 2):
+        a, b = shingles(first, 15), shingles(second, 15)
+        assert near_duplicates.overlap(first, second) == len(a & b) / min(len(a), len(b))
 
 
 def test_the_threshold_is_thirty_percent_of_the_shorter_text() -> None:
@@ -268,7 +268,7 @@ def test_the_fixed_benchmark_is_reproduced(data_dir: Path) -> None:
 
 
 def test_a_pair_whose_shared_runs_stand_in_two_blocks_is_not_missed() -> None:
-    """The share of the longer text asks for more than one block's part of what they have in common."""
+    """The share of the longer text requires more shared runs than one block holds."""
     creed, hello = "لا إله إلا الله وحده لا شريك له", "नमस्ते दुनिया, आप कैसे हैं आज"
     texts = [
         creed + "hahahahahahahahahahahaha",

@@ -212,11 +212,12 @@ def test_the_column_is_text_or_the_only_one_that_holds_text(tmp_path: Path) -> N
 def test_a_first_row_that_looks_like_a_text_is_not_taken_for_a_header_silently(tmp_path: Path, ending: str) -> None:
     lines = ["شو حلو الشعور لما تنجح", "كيفك اليوم يا زلمة", "ما في شي"]
     path = write(tmp_path, f"a{ending}", "\n".join(lines))
-    said = sentence(path)
+    message = sentence(path)
     assert (
-        "the first row of" in said and "looks like a text, not like names of columns: 'شو حلو الشعور لما تنجح'" in said
+        "the first row of" in message
+        and "looks like a text, not like names of columns: 'شو حلو الشعور لما تنجح'" in message
     )
-    assert "give --column 1 if it is one" in said
+    assert "give --column 1 if it is one" in message
     assert read(path, column="1") == lines
     assert read(path, column=lines[0]) == lines[1:]
     long = write(tmp_path, f"b{ending}", " ".join(["👨‍👩‍👧"] * 60) + "\nx y\n")

@@ -1,4 +1,4 @@
-"""Splits that do not leak, met as nearly as whole groups allow; and leaks counted in splits that do."""
+"""Splits that do not leak, met as nearly as groups allow; and leaks counted in splits that do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kammil.errors import DataError, OptionError
 
 
 def texts_of(sizes: list[int], seed: int) -> list[str]:
-    """Groups of the given sizes in random order; the texts of a group differ in punctuation, those of two in all."""
+    """Return groups of the given sizes in random order; texts of a group differ in punctuation only."""
     random = np.random.default_rng(seed)
     letters = np.array([chr(0x4E00 + i) for i in range(20_000)])
     bodies = ["".join(row) for row in random.choice(letters, (len(sizes), 20)).tolist()]

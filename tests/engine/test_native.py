@@ -115,7 +115,7 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
             encoded = [VOCABULARY.encode(text) for text in learnt]
             with pytest.MonkeyPatch.context() as patch:
                 if many:  # some in either level, and some in one that went in the other
-                    patch.setattr(learning, "_MUCH", 20)
+                    patch.setattr(learning, "_MAX_RECENT_PAIRS", 20)
                     runner.learn_all([*encoded, *encoded, VOCABULARY.encode("شو")])
                 for text in encoded:
                     runner.learn(text)
@@ -343,7 +343,9 @@ def test_counts_beyond_16_bits_are_what_they_are(code: ctypes.CDLL) -> None:
     table = unpack(weights(0), blend_settings.OWN)
     many = np.arange(len(table.counts))
     larger = np.where(many % 2, 1 << 17, 1) * (1 + many)
-    arrays = weights(0) | pack(CountTable(table.keys, table.widths, table.lost, table.ids, larger), blend_settings.OWN)
+    arrays = weights(0) | pack(
+        CountTable(table.keys, table.num_followers, table.pruned, table.ids, larger), blend_settings.OWN
+    )
     ours, theirs = (made(0, arrays, code) for code in (code, None))
     assert ours.can_sample(1)
     for text in TEXTS:
@@ -356,9 +358,9 @@ def test_counts_beyond_16_bits_are_what_they_are(code: ctypes.CDLL) -> None:
 @pytest.mark.parametrize("lost", [1, 300])
 def test_occurrences_whose_followers_were_not_kept_count(lost: int, code: ctypes.CDLL) -> None:
     table = unpack(weights(0), blend_settings.OWN)
-    lacking = np.full(table.lost.shape, lost)
+    lacking = np.full(table.pruned.shape, lost)
     arrays = weights(0) | pack(
-        CountTable(table.keys, table.widths, lacking, table.ids, table.counts), blend_settings.OWN
+        CountTable(table.keys, table.num_followers, lacking, table.ids, table.counts), blend_settings.OWN
     )
     ours, theirs = (made(0, arrays, code) for code in (code, None))
     assert ours.can_sample(1)
@@ -370,9 +372,11 @@ def test_occurrences_whose_followers_were_not_kept_count(lost: int, code: ctypes
 
 def test_a_number_lost_beyond_16_bits_is_left_to_the_portable_engine() -> None:
     table = unpack(weights(0), blend_settings.OWN)
-    lost = table.lost.astype(np.int64)
+    lost = table.pruned.astype(np.int64)
     lost[0] = 1 << 20
-    arrays = weights(0) | pack(CountTable(table.keys, table.widths, lost, table.ids, table.counts), blend_settings.OWN)
+    arrays = weights(0) | pack(
+        CountTable(table.keys, table.num_followers, lost, table.ids, table.counts), blend_settings.OWN
+    )
     assert made(0, arrays, LIBRARY).can_sample(1) is False
 
 

@@ -24,7 +24,7 @@ from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import CountTable, keys_of
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, expert_features
 from kammil.ngrams.index import CountIndex
-from kammil.ngrams.text_cache import TextCache, columns
+from kammil.ngrams.text_cache import TextCache, kind_columns
 
 SIZE, EMBEDDING, HIDDEN, ASKED = 30, 8, 24, 40
 
@@ -148,7 +148,7 @@ def blend(networks: int = 2) -> tuple[ReferenceEngine, list[GRUWeights], Floats,
     hashes, _ = contexts.hash_contexts(texts, contexts.initial_state(2))
     keys = keys_of(hashes)[:, :-1].reshape(-1, 3)
     followers = texts[:, 1:].reshape(-1)
-    table = CountTable.of([(keys[:, k], followers) for k in range(3)], most=8)
+    table = CountTable.of([(keys[:, k], followers) for k in range(3)], max_followers=8)
     ledger = CountIndex([CompressedTable(pack(table, ""), "")], 3, 4)
     experts = 4
     gate = GateWeights(
@@ -166,7 +166,7 @@ def blend(networks: int = 2) -> tuple[ReferenceEngine, list[GRUWeights], Floats,
         for m in range(networks)
     ]
     bias = drawn(V + networks * GATE)
-    panel = BlendWeights(contexts, ledger, AdaptiveCounts(contexts), columns(KINDS, CACHED), gate)
+    panel = BlendWeights(contexts, ledger, AdaptiveCounts(contexts), kind_columns(KINDS, CACHED), gate)
     return ReferenceEngine(layers, bias, V, panel), layers, bias, panel, table
 
 
@@ -190,10 +190,10 @@ def test_scores_are_those_by_hand(networks: int) -> None:
     keys = keys_of(hashes)
     cached, _ = TextCache(1).look_up(IDS, keys[..., panel.columns], TextCache(1).initial_state(2), last=7)
     seen = expert_features([table.read(table.find(keys.reshape(14, 3))), cached])
-    inner = np.maximum(asked + seen.clues @ panel.gate.features, 0)
+    inner = np.maximum(asked + seen.gate @ panel.gate.features, 0)
     trust = (inner @ panel.gate.trust + panel.gate.bias).reshape(-1, SCORE_FEATURES)  # (P * K, SCORE_FEATURES)
     plain = scores.copy()
-    np.add.at(scores, (seen.places // 4, seen.ids), (trust[seen.places] * seen.features).sum(axis=1))
+    np.add.at(scores, (seen.places // 4, seen.ids), (trust[seen.places] * seen.scores).sum(axis=1))
     assert ours.reshape(14, V) == pytest.approx(log_softmax(scores), abs=1e-4)
     assert np.abs(log_softmax(plain) - log_softmax(scores)).max() > 0.1  # what is known was heard
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kammil.completion.completer import Completer
-from kammil.data.bloom import SeenTexts
+from kammil.data.bloom import BloomFilter
 from kammil.evaluation.metrics import TARGET
 from kammil.evaluation.samples import TEMPERATURES, samples
 
@@ -22,13 +22,13 @@ def test_a_sample_is_a_text_cut_in_the_middle(model: Completer, texts: list[str]
 
 def test_what_is_written_is_what_the_model_completes(model: Completer, texts: list[str]) -> None:
     assert model.model is not None
-    seen = SeenTexts(model.model.seen)
+    seen = BloomFilter(model.model.seen)
     for sample in samples(model, texts[240:], 3, seed=7):
         assert [written.temperature for written in sample.written] == [0, 0.5, 1, 1.5] == list(TEMPERATURES)
         for written in sample.written:
             made = model.complete(sample.input, length=TARGET, temperature=written.temperature, seed=7)
             assert written.text == made.text
-            assert written.novelty == seen.is_memorised(written.text, sample.input)
+            assert written.novelty == seen.novelty(written.text, sample.input)
         json.dumps(sample.to_dict())
 
 

@@ -1,4 +1,4 @@
-"""One ONNX file says what the folder says, to a program that knows nothing of Kammil."""
+"""An exported ONNX file predicts what the model folder predicts, in a program without Kammil."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PROMPTS = ["شو رأيك", "شو حلو ", "كيفك اليوم يا 🦊 ", ""
 
 
 def runs(program: Path, text: str) -> str:
-    """What the program beside the file prints; our package cannot be imported in it."""
+    """Return what the program beside the file prints; it cannot import our package."""
     code = f"import sys; sys.modules['kammil'] = None; sys.argv[1:] = [{text!r}]; __file__ = {str(program)!r}\n"
     done = subprocess.run(
         [sys.executable, "-X", "utf8", "-c", code + program.read_text("utf-8")], capture_output=True, check=False
@@ -46,83 +46,83 @@ def runs(program: Path, text: str) -> str:
 
 
 def step_by_step(file: Path, read: list[int]) -> NDArray[np.float32]:
-    """Log-probabilities after each id, from the file alone, one id a call: (T, V)."""
+    """Return the log-probabilities after each id, (T, V), from the file alone, one id a call."""
     session = onnxruntime.InferenceSession(file)
     state = {
         i.name: np.zeros([n if isinstance(n, int) else int(n == "B") for n in i.shape], np.float32)
         for i in session.get_inputs()[2:]
     }
-    made: list[NDArray[np.float32]] = []
+    outputs: list[NDArray[np.float32]] = []
     for id in read:
-        said, *new = session.run(None, {"ids": np.array([[id]]), "last": np.array([1]), **state})
-        made.append(np.asarray(said)[0, 0])
+        output, *new = session.run(None, {"ids": np.array([[id]]), "last": np.array([1]), **state})
+        outputs.append(np.asarray(output)[0, 0])
         state = dict(zip(state, new, strict=True))
-    return np.stack(made)
+    return np.stack(outputs)
 
 
 @pytest.mark.parametrize("family", [name for name, each in FAMILIES.items() if each.onnx is None])
 def test_the_file_says_what_the_folder_says(folder_of: FolderOf, tmp_path: Path, family: str) -> None:
-    made = kammil.export(folder_of(family), out=tmp_path / "model.onnx")
-    assert made.warning is None
-    content = onnx.load(made.file)
+    export = kammil.export(folder_of(family), out=tmp_path / "model.onnx")
+    assert export.warning is None
+    content = onnx.load(export.file)
     onnx.checker.check_model(content, full_check=True)
-    about: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         p.key: p.value if p.key == "family" else json.loads(p.value) for p in content.metadata_props
     }
     model = kammil.load(folder_of(family))
-    assert about["family"] == family and about["rules"] == TextRules().to_dict()
-    assert [model.vocabulary.piece(id) for id in range(model.vocabulary.size)] == about["vocabulary"]
+    assert metadata["family"] == family and metadata["rules"] == TextRules().to_dict()
+    assert [model.vocabulary.piece(id) for id in range(model.vocabulary.size)] == metadata["vocabulary"]
 
-    specials: dict[str, int] = about["specials"]
-    table: dict[str, int] = {c: id for id, c in enumerate(about["vocabulary"]) if c}
+    specials: dict[str, int] = metadata["specials"]
+    table: dict[str, int] = {c: id for id, c in enumerate(metadata["vocabulary"]) if c}
     read = [specials["bos"], *(table.get(c, specials["unk"]) for c in "شو رأيك نطلع بكرا؟ 🦊")]
-    runner = (
+    language_model = (
         SinglePrecisionGRU(folders.read(folder_of(family)).artifacts.weights)
         if family == "gru"
         else model.language_model
     )
-    expected, _ = runner.forward(np.array([read]), runner.initial_state(1))
-    assert step_by_step(made.file, read) == pytest.approx(expected[0], abs=1e-5)
-    plain = Completer(runner, model.vocabulary, model.rules)
+    expected, _ = language_model.forward(np.array([read]), language_model.initial_state(1))
+    assert step_by_step(export.file, read) == pytest.approx(expected[0], abs=1e-5)
+    completer = Completer(language_model, model.vocabulary, model.rules)
     for prompt in PROMPTS:
-        assert runs(made.example, prompt) == prompt + plain.complete(prompt, temperature=0).text
+        assert runs(export.example, prompt) == prompt + completer.complete(prompt, temperature=0).text
 
 
 def test_the_networks_of_a_blend_are_what_their_weights_say(folder_of: FolderOf, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="--part network"):
         kammil.export(folder_of("blend"), out=tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
-    made = kammil.export(folder_of("blend"), out=tmp_path / "model.onnx", part="network")
-    assert made.warning is not None and "counts" in made.warning
-    content = onnx.load(made.file)
+    export = kammil.export(folder_of("blend"), out=tmp_path / "model.onnx", part="network")
+    assert export.warning is not None and "counts" in export.warning
+    content = onnx.load(export.file)
     onnx.checker.check_model(content, full_check=True)
     model = kammil.load(folder_of("blend"))
     read = [2, *model.vocabulary.encode("شو رأيك نطلع بكرا؟").tolist()]
     weights = {k: v.astype(np.float64) for k, v in unpack(folders.read(folder_of("blend")).artifacts.weights).items()}
-    assert step_by_step(made.file, read) == pytest.approx(gru(weights, read), abs=1e-5)
-    # The runner of a blend rounds its networks to whole numbers; else they are the same.
+    assert step_by_step(export.file, read) == pytest.approx(gru(weights, read), abs=1e-5)
+    # The networks of a blend are quantized in the folder; else they are the same.
     assert isinstance(model.language_model, ExpertAttribution)
     added, _ = model.language_model.expert_scores(
         np.array([read]), model.language_model.initial_state(1)
     )  # (1, T, 1 + K, V)
     scores = added[0, :, 0].astype(np.float64)
-    assert step_by_step(made.file, read) == pytest.approx(normalised(scores), abs=0.1)
+    assert step_by_step(export.file, read) == pytest.approx(normalised(scores), abs=0.1)
     greedy = Completer(SinglePrecisionGRU(weights), model.vocabulary, model.rules)
     for prompt in PROMPTS:
-        assert runs(made.example, prompt) == prompt + greedy.complete(prompt, temperature=0).text
+        assert runs(export.example, prompt) == prompt + greedy.complete(prompt, temperature=0).text
 
 
 def gru(w: dict[str, NDArray[np.float64]], read: list[int]) -> NDArray[np.float64]:
-    """The network, by the textbook and in double precision: (T, V)."""
+    """Compute the network as in the textbook, in double precision; return log-probabilities (T, V)."""
     h = np.zeros(w["gru.weight_hh_l0"].shape[1])
-    made: list[NDArray[np.float64]] = []
+    scores: list[NDArray[np.float64]] = []
     for id in read:
         xr, xz, xn = np.split(w["gru.weight_ih_l0"] @ w["embedding.weight"][id] + w["gru.bias_ih_l0"], 3)
         hr, hz, hn = np.split(w["gru.weight_hh_l0"] @ h + w["gru.bias_hh_l0"], 3)
         z = 1 / (1 + np.exp(-xz - hz))
         h = (1 - z) * np.tanh(xn + hn / (1 + np.exp(-xr - hr))) + z * h
-        made.append(w["output.weight"] @ h + w["output.bias"])
-    return normalised(np.stack(made))
+        scores.append(w["output.weight"] @ h + w["output.bias"])
+    return normalised(np.stack(scores))
 
 
 def normalised(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -167,8 +167,8 @@ def test_members_are_averaged(prefixes: list[str]) -> None:
         scores = torch.stack([member(torch.from_numpy(ids)) for member in used.values()]).mean(0)
     session = onnxruntime.InferenceSession(graphs.gru("several", weights, prefixes).SerializeToString())
     state = {f"state_{i}": np.zeros((2, 5 + i), np.float32) for i in range(len(prefixes))}
-    said = session.run(["log_probabilities"], {"ids": ids, "last": np.array([3]), **state})[0]
-    assert np.asarray(said) == pytest.approx(scores.log_softmax(-1).numpy()[:, -3:], abs=1e-5)
+    output = session.run(["log_probabilities"], {"ids": ids, "last": np.array([3]), **state})[0]
+    assert np.asarray(output) == pytest.approx(scores.log_softmax(-1).numpy()[:, -3:], abs=1e-5)
 
 
 def test_a_folder_of_two_models_is_not_passed_on(folder_of: FolderOf, tmp_path: Path) -> None:

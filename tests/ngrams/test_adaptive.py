@@ -1,4 +1,4 @@
-"""Texts learnt while running: as if they had been counted, and as if they had never been."""
+"""Learnt texts count as training texts do; forgotten texts leave nothing."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ VOCABULARY = CharacterVocabulary.from_texts(TEXTS)
 
 
 def counted(texts: list[str]) -> BlendModel:
-    """A blend with the counts of these texts, and the same weights for any."""
+    """Build a blend with the counts of these texts, and always the same weights."""
     encoded = [VOCABULARY.encode(text) for text in texts]
     held_out = [VOCABULARY.encode(TEXTS[0])]
     background = [VOCABULARY.encode(TEXTS[2])] * 2
-    made = NgramExperts(
+    experts = NgramExperts(
         encoded, held_out, kin=list(range(len(texts))), background=background, vocabulary=VOCABULARY, settings=SETTINGS
     )
     torch.manual_seed(0)
-    network = BlendNetwork(VOCABULARY.size, made.count, SETTINGS)
+    network = BlendNetwork(VOCABULARY.size, experts.count, SETTINGS)
     torch.nn.init.normal_(network.gate_out.weight, std=0.3)
-    return BlendModel(SETTINGS, {**export([network]).weights, **made.arrays()})
+    return BlendModel(SETTINGS, {**export([network]).weights, **experts.arrays()})
 
 
-def said(runner: BlendModel, ids: Ids) -> LogProbabilities:
-    return runner.forward(ids, runner.initial_state(len(ids)))[0]
+def log_probabilities(model: BlendModel, ids: Ids) -> LogProbabilities:
+    return model.forward(ids, model.initial_state(len(ids)))[0]
 
 
-def read(text: str) -> Ids:
+def inputs(text: str) -> Ids:
     return np.concatenate([[BOS], VOCABULARY.encode(text)])[None]
 
 
@@ -63,13 +63,13 @@ ENGINES = pytest.mark.parametrize("code", [None, *([load_native()] if load_nativ
 
 
 def learning_two(code: ctypes.CDLL | None) -> BlendModel:
-    """A blend that counts the first two texts, and has learnt the others."""
+    """Build a blend that counts the first two texts, and has learnt the others."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(blend_model, "load_native", lambda: code)
-        runner = counted(TEXTS[:2])
-    runner.learn(VOCABULARY.encode(TEXTS[2]))
-    runner.learn(VOCABULARY.encode(TEXTS[3]))
-    return runner
+        model = counted(TEXTS[:2])
+    model.learn(VOCABULARY.encode(TEXTS[2]))
+    model.learn(VOCABULARY.encode(TEXTS[3]))
+    return model
 
 
 @ENGINES
@@ -77,44 +77,42 @@ def learning_two(code: ctypes.CDLL | None) -> BlendModel:
 def test_a_learnt_text_is_as_if_it_had_been_counted(
     text: str, code: ctypes.CDLL | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for what is believed beyond that, which is looked at below."""
+    """Without the score bonus, which the next test checks."""
     monkeypatch.setattr(adaptive, "BELIEF", 0)
     learning = learning_two(code)
-    expected = said(counted(TEXTS), read(text))
-    assert said(learning, read(text)) == pytest.approx(expected, abs=1e-3)
-    assert np.abs(said(counted(TEXTS[:2]), read(text)) - expected).max() > 0.01
+    expected = log_probabilities(counted(TEXTS), inputs(text))
+    assert log_probabilities(learning, inputs(text)) == pytest.approx(expected, abs=1e-3)
+    assert np.abs(log_probabilities(counted(TEXTS[:2]), inputs(text)) - expected).max() > 0.01
     state = learning.initial_state(1)
-    for t, id in enumerate(read(text)[0]):  # stepping knows it as well
+    for t, id in enumerate(inputs(text)[0]):  # stepping knows it as well
         step, state = learning.step(np.array([id]), state)
         assert step == pytest.approx(expected[:, t], abs=1e-3)
 
 
 @ENGINES
 @pytest.mark.parametrize("text", TEXTS)
-def test_after_long_contexts_it_is_believed_as_far_as_others_do_not_know_them(
-    text: str, code: ctypes.CDLL | None
-) -> None:
-    """Of the kinds here the last five characters are long enough, by one, and two words, by two."""
-    learning, ids = learning_two(code), read(text)
+def test_long_contexts_get_a_bonus_in_proportion_to_the_learnt_share(text: str, code: ctypes.CDLL | None) -> None:
+    """Two context types here are longer than four characters: `o5` by one, `w1` by two."""
+    learning, ids = learning_two(code), inputs(text)
     (ours,), _ = learning.expert_scores(ids, learning.initial_state(1))  # (T, E, V)
     (plain,), _ = counted(TEXTS).expert_scores(ids, learning.initial_state(1))
-    beyond = dict(zip(learning.experts, (ours - plain).swapaxes(0, 1), strict=True))
+    bonus = dict(zip(learning.experts, (ours - plain).swapaxes(0, 1), strict=True))
     followers = {part: fives(part) for part in (tuple(TEXTS), tuple(TEXTS[2:]))}
-    line = [BOS] * 5 + ids[0].tolist()
+    padded = [BOS] * 5 + ids[0].tolist()
     for t in range(ids.shape[1]):
-        every, own = (followers[part][tuple(line[t + 1 : t + 6])] for part in followers)
+        every, learnt = (followers[part][tuple(padded[t + 1 : t + 6])] for part in followers)
         wanted = np.zeros(VOCABULARY.size)
-        for id, count in own.items():
+        for id, count in learnt.items():
             wanted[id] = adaptive.BELIEF * count / every.total()
-        assert beyond["counts o5"][t] == pytest.approx(wanted, abs=1e-4)
-    assert beyond["counts w1"].max() == pytest.approx(2 * adaptive.BELIEF, abs=1e-4) or text in TEXTS[:2]
+        assert bonus["counts o5"][t] == pytest.approx(wanted, abs=1e-4)
+    assert bonus["counts w1"].max() == pytest.approx(2 * adaptive.BELIEF, abs=1e-4) or text in TEXTS[:2]
     for name in learning.experts:
         if name not in ("counts o5", "counts w1", "network"):
-            assert beyond[name] == pytest.approx(0, abs=1e-4)
+            assert bonus[name] == pytest.approx(0, abs=1e-4)
 
 
 def fives(texts: Sequence[str]) -> defaultdict[tuple[int, ...], Counter[int]]:
-    """What followed any five characters, and how often."""
+    """Count what followed any five characters."""
     found: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
     for text in texts:
         line = [BOS] * 6 + VOCABULARY.encode(text).tolist() + [EOS]
@@ -124,9 +122,13 @@ def fives(texts: Sequence[str]) -> defaultdict[tuple[int, ...], Counter[int]]:
 
 
 def english() -> list[str]:
-    """Sentences of Python's own documentation."""
-    whole = " ".join(" ".join(topics[name].split()) for name in sorted(topics))
-    return [one for one in regex.split(r"(?<=[.!?]) ", whole) if regex.fullmatch(r"[A-Z][a-z ,'-]{30,120}\.", one)]
+    """Sentences of Python's documentation."""
+    text = " ".join(" ".join(topics[name].split()) for name in sorted(topics))
+    return [
+        sentence
+        for sentence in regex.split(r"(?<=[.!?]) ", text)
+        if regex.fullmatch(r"[A-Z][a-z ,'-]{30,120}\.", sentence)
+    ]
 
 
 ENGLISH = [
@@ -146,7 +148,7 @@ SMALL: dict[str, Any] = {"embedding": 24, "hidden": 48, "epochs": 3, "device": "
 def test_words_of_a_text_are_suggested_after_it_was_learnt_once(
     kind: str, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On any blend; three small ones are trained for it."""
+    """On the bundled blend, and on three small ones that are trained here."""
     folder = tmp_path / "model"
     if kind == "english":
         kammil.train(english()[:300], out=folder, **SMALL)
@@ -159,53 +161,53 @@ def test_words_of_a_text_are_suggested_after_it_was_learnt_once(
         kammil.train(english()[300:400], out=folder, base=base, megabytes=0.06, **SMALL)
     model = kammil.load() if kind == "bundled" else kammil.load(folder)
     for text, prefix, word in ARABIC if kind in ("arabic", "bundled") else ENGLISH:
-        assert word not in [one.text for one in model.suggest(prefix)]
+        assert word not in [suggestion.text for suggestion in model.suggest(prefix)]
         model.learn(text)
-        assert word in [one.text for one in model.suggest(prefix)]
+        assert word in [suggestion.text for suggestion in model.suggest(prefix)]
         model.forget(text)
-        assert word not in [one.text for one in model.suggest(prefix)]
+        assert word not in [suggestion.text for suggestion in model.suggest(prefix)]
 
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.sampled_from(TEXTS), max_size=6), st.randoms())
 def test_what_is_forgotten_was_never_there(texts: list[str], random: Random) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adaptive, "_MUCH", random.choice([50, 1 << 17]))  # what came last joins the others soon, or never
-        _forgotten(texts, random)
+        patch.setattr(adaptive, "_MAX_RECENT_PAIRS", random.choice([50, 1 << 17]))  # merged soon, or never
+        _learn_and_forget(texts, random)
 
 
-def _forgotten(texts: list[str], random: Random) -> None:
-    runner = counted(TEXTS[:2])
-    before = said(runner, read(TEXTS[3]))
+def _learn_and_forget(texts: list[str], random: Random) -> None:
+    model = counted(TEXTS[:2])
+    before = log_probabilities(model, inputs(TEXTS[3]))
     for text in texts:
-        runner.learn(VOCABULARY.encode(text))
-        runner.learn_all([VOCABULARY.encode(text)])
+        model.learn(VOCABULARY.encode(text))
+        model.learn_all([VOCABULARY.encode(text)])
     texts = texts * 2
     random.shuffle(texts)
-    assert all(runner.forget(VOCABULARY.encode(text)) for text in texts)
-    assert (said(runner, read(TEXTS[3])) == before).all()
-    assert not runner.forget(VOCABULARY.encode(TEXTS[0]))
+    assert all(model.forget(VOCABULARY.encode(text)) for text in texts)
+    assert (log_probabilities(model, inputs(TEXTS[3])) == before).all()
+    assert not model.forget(VOCABULARY.encode(TEXTS[0]))
 
 
 def test_nothing_is_left_of_what_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adaptive, "_MUCH", 50)
-    made = adaptive.AdaptiveCounts(ContextHasher(("o1", "w"), np.ones(VOCABULARY.size, np.bool_)))
+    monkeypatch.setattr(adaptive, "_MAX_RECENT_PAIRS", 50)
+    counts = adaptive.AdaptiveCounts(ContextHasher(("o1", "w"), np.ones(VOCABULARY.size, np.bool_)))
     texts = [VOCABULARY.encode(text) for text in TEXTS] * 20
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(made.learn, [[ids] for ids in texts]))
-        assert len(made) == 80
-        assert all(pool.map(made.forget, texts))
-    assert not made and not any(len(level.pairs) for level in made.levels)
+        list(pool.map(counts.learn, [[ids] for ids in texts]))
+        assert len(counts) == 80
+        assert all(pool.map(counts.forget, texts))
+    assert not counts and not any(len(level.pairs) for level in counts.levels)
 
 
 @pytest.mark.parametrize("id", [-1, VOCABULARY.size, 1 << 40])
 def test_ids_that_there_are_not_cannot_be_learnt(id: int) -> None:
-    runner = counted(TEXTS[:2])
-    before = said(runner, read(TEXTS[3]))
+    model = counted(TEXTS[:2])
+    before = log_probabilities(model, inputs(TEXTS[3]))
     with pytest.raises(IndexError):
-        runner.learn(np.array([5, id]))
-    assert not runner.forget(np.array([5, id]))
-    assert (said(runner, read(TEXTS[3])) == before).all()
+        model.learn(np.array([5, id]))
+    assert not model.forget(np.array([5, id]))
+    assert (log_probabilities(model, inputs(TEXTS[3])) == before).all()
 
 
 def test_the_very_next_suggestion_knows_it(folder_of: Callable[[str], Path]) -> None:

@@ -1,4 +1,4 @@
-"""Packed tables are the tables, and nothing else passes for one."""
+"""Packed tables unpack to the same tables; broken ones are refused."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hypothesis import strategies as st
 from kammil.ngrams.compression import pack, unpack
 from kammil.ngrams.count_table import CountTable
 
-FIELDS = ("keys", "widths", "lost", "ids", "counts")
+FIELDS = ("keys", "num_followers", "pruned", "ids", "counts")
 
 
-def table(pairs: list[tuple[int, int]], most: int = 2) -> CountTable:
+def table(pairs: list[tuple[int, int]], max_followers: int = 2) -> CountTable:
     keys, ids = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
-    return CountTable.of([(keys.astype(np.uint32), ids)], most=most)
+    return CountTable.of([(keys.astype(np.uint32), ids)], max_followers=max_followers)
 
 
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 7, 300, 2**31, 2**32 - 1]), st.integers(0, 2**16 - 1)), max_size=40))
 def test_packing_is_reversible(pairs: list[tuple[int, int]]) -> None:
-    one = table(pairs)
-    other = unpack(pack(one, "x."), "x.")
+    original = table(pairs)
+    unpacked = unpack(pack(original, "x."), "x.")
     for field in FIELDS:
-        assert (getattr(one, field) == getattr(other, field)).all()
+        assert (getattr(original, field) == getattr(unpacked, field)).all()
 
 
 def test_a_context_with_one_follower_takes_few_bytes() -> None:
@@ -35,7 +35,7 @@ def test_a_context_with_one_follower_takes_few_bytes() -> None:
     assert sum(array.nbytes for array in packed.values()) / 100_000 < 3.5  # 8 as plain arrays of keys and ids alone
 
 
-def squeezed(numbers: list[int]) -> np.ndarray:
+def compress(numbers: list[int]) -> np.ndarray:
     planes = np.array(numbers, "<u4").view(np.uint8).reshape(-1, 4).T
     return np.frombuffer(zlib.compress(planes.tobytes()), np.uint8)
 
@@ -43,12 +43,12 @@ def squeezed(numbers: list[int]) -> np.ndarray:
 @pytest.mark.parametrize(
     "change",
     [
-        {"gaps": squeezed([1])},  # another number than said
-        {"gaps": squeezed([2**32 - 1, 2])},  # keys beyond 32 bits
-        {"widths": squeezed([1, 2])},  # more followers than there are
-        {"widths": squeezed([0, 2])},
-        {"counts": squeezed([1, 0])},
-        {"ids": squeezed([1, 2, 3])},
+        {"gaps": compress([1])},  # another number than said
+        {"gaps": compress([2**32 - 1, 2])},  # keys beyond 32 bits
+        {"widths": compress([1, 2])},  # more followers than there are
+        {"widths": compress([0, 2])},
+        {"counts": compress([1, 0])},
+        {"ids": compress([1, 2, 3])},
         {"ids": np.frombuffer(b"no zlib at all", np.uint8)},
         {"ids": np.array([1, 2])},
         {"sizes": np.array([2, 3])},

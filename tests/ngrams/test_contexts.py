@@ -1,4 +1,4 @@
-"""Contexts as hashes: equal where the words say so, different elsewhere."""
+"""Hashes of contexts are equal exactly where the contexts are."""
 
 from __future__ import annotations
 
@@ -20,24 +20,29 @@ IDS = st.lists(st.integers(4, V - 1), min_size=1, max_size=30)
 
 
 def oracle(ids: list[int], kind: str) -> tuple[object, ...]:
-    """The context after some ids, spelled out."""
+    """Return the context after some ids as a tuple."""
     line = [BOS] * 8 + ids
     if kind[0] == "o":
         return tuple(line[-int(kind[1:]) :])
     words: list[tuple[int, ...]] = []
     before = -1
-    for inside, together in itertools.groupby(ids, key=lambda i: bool(IN_WORD[i])):
-        run = tuple(together)
+    for inside, run_ids in itertools.groupby(ids, key=lambda i: bool(IN_WORD[i])):
+        run = tuple(run_ids)
         if inside:
-            words.append((before, *run))  # a word is told from another by what stands before it too
+            words.append((before, *run))  # the id before a word belongs to the context
         else:
             before = run[-1]
     if IN_WORD[ids[-1]]:
-        *finished, now = words
+        *finished, current = words
     else:
-        finished, now = words, (ids[-1],)
-    one, two = ([None, None, *finished])[-1], ([None, None, *finished])[-2]
-    return {"w": (now,), "w1": (now, one), "w2": (now, one, two), "w1s": (now, two)}[kind]
+        finished, current = words, (ids[-1],)
+    earlier, previous = [None, None, *finished][-2:]
+    return {
+        "w": (current,),
+        "w1": (current, previous),
+        "w2": (current, previous, earlier),
+        "w1s": (current, earlier),
+    }[kind]
 
 
 @given(st.lists(IDS, min_size=1, max_size=12))
@@ -56,16 +61,16 @@ def test_hashes_are_equal_exactly_where_contexts_are(texts: list[list[int]]) -> 
 @given(IDS, st.integers(0, 30))
 def test_reading_in_two_parts_is_reading_at_once(ids: list[int], cut: int) -> None:
     contexts = ContextHasher(KINDS, IN_WORD)
-    line: Ids = np.array([ids, ids[::-1]])
-    whole, end = contexts.hash_contexts(line, contexts.initial_state(2))
+    batch: Ids = np.array([ids, ids[::-1]])
+    at_once, end = contexts.hash_contexts(batch, contexts.initial_state(2))
     cut = min(cut, len(ids))
     state, parts = contexts.initial_state(2), list[np.ndarray]()
-    for part in (line[:, :cut], line[:, cut:]):
+    for part in (batch[:, :cut], batch[:, cut:]):
         hashes, state = contexts.hash_contexts(part, state)
         parts.append(hashes)
-    assert (np.concatenate(parts, axis=1) == whole).all()
-    for one, other in zip(state, end, strict=True):
-        assert (one == other).all()
+    assert (np.concatenate(parts, axis=1) == at_once).all()
+    for in_parts, read in zip(state, end, strict=True):
+        assert (in_parts == read).all()
 
 
 @pytest.mark.parametrize("kind", ["o0", "o33", "x", "", "w3", "o"])
@@ -80,7 +85,7 @@ def test_one_text_by_itself_is_hashed_the_same(ids: list[int]) -> None:
     hashes, end = contexts.hash_contexts(np.array([ids, ids[::-1]]), contexts.initial_state(2))  # (2, T, K)
     state = contexts.initial_state(1)
     for t, id in enumerate(ids):
-        now, state = contexts.hash_contexts(np.array([[id]]), state)
-        assert (now[0, 0] == hashes[0, t]).all()
-    for one, other in zip(state, end, strict=True):
-        assert (one == other[:1]).all()
+        hashed, state = contexts.hash_contexts(np.array([[id]]), state)
+        assert (hashed[0, 0] == hashes[0, t]).all()
+    for stepped, read in zip(state, end, strict=True):
+        assert (stepped == read[:1]).all()

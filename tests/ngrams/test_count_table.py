@@ -13,21 +13,21 @@ from kammil.ngrams.count_table import Contribution, CountTable, Matches, expand,
 
 PAIRS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), max_size=60)
 POSITIONS = st.lists(st.tuples(st.integers(0, 2), st.integers(3, 5), st.integers(0, 4)), max_size=20)
-"""A context of each of two kinds, and what followed."""
+"""A context of each of two types, and what followed."""
 
 
-def table(pairs: list[tuple[int, int]], *, most: int = 9, least: int = 1) -> CountTable:
-    """Two kinds: contexts below 3, and the others."""
+def table(pairs: list[tuple[int, int]], *, max_followers: int = 9, min_count: int = 1) -> CountTable:
+    """A table of two context types: contexts below 3, and the others."""
     parts = [[p for p in pairs if (p[0] < 3) == low] for low in (True, False)]
     return CountTable.of(
         ((np.array([c for c, _ in part], np.uint32), np.array([f for _, f in part], np.int64)) for part in parts),
-        most=most,
-        least=least,
+        max_followers=max_followers,
+        min_count=min_count,
     )
 
 
-def spelled(entries: Matches) -> tuple[list[list[tuple[float, float]]], dict[tuple[int, int], float]]:
-    """Totals and distinct of every place, and count of every (place, id)."""
+def as_dict(entries: Matches) -> tuple[list[list[tuple[float, float]]], dict[tuple[int, int], float]]:
+    """Return totals and distinct of every context, and the count of every (context, id)."""
     ends = np.stack([entries.totals, entries.distinct], axis=-1).tolist()
     return ends, {
         (int(p), int(i)): float(c) for p, i, c in zip(entries.flat_index, entries.ids, entries.counts, strict=True)
@@ -41,7 +41,7 @@ def test_what_is_read_is_what_was_counted(pairs: list[tuple[int, int]], asked: l
     for context, follower in pairs:
         wanted[context][follower] += 1
     entries = counted.read(counted.find(np.array(asked, np.uint32)[:, None]))
-    totals, counts = spelled(entries)
+    totals, counts = as_dict(entries)
     assert totals == [[[wanted[c].total(), len(wanted[c])]] for c in asked]
     assert counts == {(p, f): n for p, c in enumerate(asked) for f, n in wanted[c].items()}
     assert (np.diff(entries.flat_index) >= 0).all()
@@ -51,22 +51,22 @@ def test_what_is_read_is_what_was_counted(pairs: list[tuple[int, int]], asked: l
 def test_reading_without_a_text_is_having_counted_the_rest(
     rest: list[tuple[int, int]], text: list[tuple[int, int]]
 ) -> None:
-    whole, other = table(rest + text), table(rest)
+    full, rest_alone = table(rest + text), table(rest)
     asked = np.arange(6, dtype=np.uint32)[:, None]
     contexts, followers = (np.array([p[i] for p in text], np.int64) for i in (0, 1))
-    part = Contribution.of(whole.find(contexts.astype(np.uint32)[:, None]), followers)
-    without = whole.read_without(whole.find(asked), [part])
-    assert spelled(without) == spelled(other.read(other.find(asked)))
+    part = Contribution.of(full.find(contexts.astype(np.uint32)[:, None]), followers)
+    without = full.read_without(full.find(asked), [part])
+    assert as_dict(without) == as_dict(rest_alone.read(rest_alone.find(asked)))
 
 
 def test_no_count_is_too_large_to_be_told_from_the_next() -> None:
-    """A cut-off one would show which followers a text has, by what is missing from the limit."""
+    """A capped count would show which followers a text has, by what is missing from the cap."""
     rest, text = [(1, 2)] * 70_000 + [(1, 3)] * 80_000, [(1, 2), (1, 2)]
-    whole, other = table(rest + text), table(rest)
-    found = whole.find(np.array([[1]], np.uint32))
-    without = whole.read_without(found, [Contribution.of(found.repeat(2, axis=0), np.array([2, 2]))])
-    assert spelled(without) == spelled(other.read(other.find(np.array([[1]], np.uint32))))
-    assert spelled(without)[1] == {(0, 2): 70_000, (0, 3): 80_000}
+    full, rest_alone = table(rest + text), table(rest)
+    found = full.find(np.array([[1]], np.uint32))
+    without = full.read_without(found, [Contribution.of(found.repeat(2, axis=0), np.array([2, 2]))])
+    assert as_dict(without) == as_dict(rest_alone.read(rest_alone.find(np.array([[1]], np.uint32))))
+    assert as_dict(without)[1] == {(0, 2): 70_000, (0, 3): 80_000}
 
 
 def test_another_row_keeps_its_counts() -> None:
@@ -75,54 +75,53 @@ def test_another_row_keeps_its_counts() -> None:
     entries = counted.read_without(
         found, [Contribution.of(found[:1], np.array([2])), Contribution.of(found[:0], np.array([], np.int64))]
     )
-    assert spelled(entries) == ([[[2, 2]], [[3, 2]]], {(0, 2): 1, (0, 3): 1, (1, 2): 2, (1, 3): 1})
+    assert as_dict(entries) == ([[[2, 2]], [[3, 2]]], {(0, 2): 1, (0, 3): 1, (1, 2): 2, (1, 3): 1})
 
 
 def test_what_a_text_lacks_and_nobody_counted_takes_nothing_away() -> None:
-    """Of two contexts with one key, the one that is found may never have had what the other's text takes out."""
+    """Two contexts with one key: the one that is found may never have had what the other's text subtracts."""
     counted = table([(1, 2)])
     found = counted.find(np.array([[1]], np.uint32))
     entries = counted.read_without(found, [Contribution.of(found.repeat(3, axis=0), np.array([3, 3, 4]))])
-    assert spelled(entries) == ([[[1, 1]]], {(0, 2): 1})
+    assert as_dict(entries) == ([[[1, 1]]], {(0, 2): 1})
 
 
 def test_only_the_commonest_followers_stay() -> None:
-    counted = table([(1, 0), (1, 1), (1, 1), (1, 2), (1, 2), (1, 2), (4, 0)], most=2, least=2)
+    counted = table([(1, 0), (1, 1), (1, 1), (1, 2), (1, 2), (1, 2), (4, 0)], max_followers=2, min_count=2)
     entries = counted.read(counted.find(np.array([[1], [4]], np.uint32)))
-    assert spelled(entries) == ([[[6, 3]], [[0, 0]]], {(0, 1): 2, (0, 2): 3})
+    assert as_dict(entries) == ([[[6, 3]], [[0, 0]]], {(0, 1): 2, (0, 2): 3})
 
 
 @given(PAIRS, st.integers(1, 4))
-def test_rare_contexts_can_be_left_out(pairs: list[tuple[int, int]], least: int) -> None:
-    """Of what is read, or of the table: the same."""
+def test_pruning_what_is_read_equals_pruning_the_table(pairs: list[tuple[int, int]], cutoff: int) -> None:
     counted = table(pairs)
     asked = np.arange(6, dtype=np.uint32)[:, None]
     entries = counted.read(counted.find(asked))
     totals = counted.read(np.arange(len(counted), dtype=np.int32)[:, None]).totals[:, 0]
-    fewer = counted.where(totals >= least)
-    assert spelled(entries.at_least(np.array([least]))) == spelled(fewer.read(fewer.find(asked)))
+    fewer = counted.select(totals >= cutoff)
+    assert as_dict(entries.prune(np.array([cutoff]))) == as_dict(fewer.read(fewer.find(asked)))
 
 
 @given(POSITIONS, POSITIONS, POSITIONS)
-def test_each_row_is_read_without_its_text_for_every_kind(
-    rest: list[tuple[int, int, int]], one: list[tuple[int, int, int]], other: list[tuple[int, int, int]]
+def test_each_row_is_read_without_its_text_for_every_context_type(
+    rest: list[tuple[int, int, int]], first: list[tuple[int, int, int]], second: list[tuple[int, int, int]]
 ) -> None:
     def counted(positions: list[tuple[int, int, int]]) -> CountTable:
         return table([(context, follower) for *contexts, follower in positions for context in contexts])
 
-    whole = counted(rest + one + other)
+    full = counted(rest + first + second)
     asked = np.array([[0, 3], [1, 4], [2, 5]], np.uint32)
     parts = [
         Contribution.of(
-            whole.find(np.array([contexts for *contexts, _ in text], np.uint32).reshape(-1, 2)),
+            full.find(np.array([contexts for *contexts, _ in text], np.uint32).reshape(-1, 2)),
             np.array([follower for *_, follower in text], np.int64),
         )
-        for text in (one, other)
+        for text in (first, second)
     ]
-    totals, counts = spelled(whole.read_without(whole.find(np.concatenate([asked, asked])), parts))
-    for row, left in enumerate((rest + other, rest + one)):
+    totals, counts = as_dict(full.read_without(full.find(np.concatenate([asked, asked])), parts))
+    for row, left in enumerate((rest + second, rest + first)):
         fewer = counted(left)
-        expected = spelled(fewer.read(fewer.find(asked)))
+        expected = as_dict(fewer.read(fewer.find(asked)))
         assert totals[3 * row : 3 * row + 3] == expected[0]
         assert {(p - 6 * row, i): n for (p, i), n in counts.items() if p // 6 == row} == expected[1]
 
@@ -130,53 +129,53 @@ def test_each_row_is_read_without_its_text_for_every_kind(
 @pytest.mark.parametrize(
     ("followers", "expected"),
     [
-        ([0], ([[[5, 2]]], {(0, 1): 2, (0, 2): 3})),  # it had not been kept
+        ([0], ([[[5, 2]]], {(0, 1): 2, (0, 2): 3})),  # it had been pruned
         ([2], ([[[5, 3]]], {(0, 1): 2, (0, 2): 2})),
         ([1, 1], ([[[4, 2]]], {(0, 2): 3})),
     ],
 )
-def test_what_was_not_kept_can_be_taken_out_too(followers: list[int], expected: object) -> None:
-    counted = table([(1, 0), (1, 1), (1, 1), (1, 2), (1, 2), (1, 2)], most=2)
+def test_pruned_followers_can_be_subtracted_too(followers: list[int], expected: object) -> None:
+    counted = table([(1, 0), (1, 1), (1, 1), (1, 2), (1, 2), (1, 2)], max_followers=2)
     found = counted.find(np.array([[1]], np.uint32))
     part = Contribution.of(found.repeat(len(followers), axis=0), np.array(followers))
-    assert spelled(counted.read_without(found, [part])) == expected
+    assert as_dict(counted.read_without(found, [part])) == expected
 
 
 def test_contexts_of_two_kinds_may_have_one_key() -> None:
     counted = table([(1, 2), (1, 2), (1, 3)])
     found = counted.find(np.array([[1, 1], [1, 9]], np.uint32))
     part = Contribution.of(found, np.array([2, 3]))
-    assert part.times.tolist() == [2, 1]
+    assert part.counts.tolist() == [2, 1]
     assert (np.diff(part.pairs) > 0).all()
 
 
 def test_of_the_commonest_equals_the_lower_ids_stay() -> None:
-    counted = table([(1, follower) for follower in (4, 3, 2, 1, 0)], most=2)
-    assert spelled(counted.read(counted.find(np.array([[1]], np.uint32)))) == ([[[5, 5]]], {(0, 0): 1, (0, 1): 1})
+    counted = table([(1, follower) for follower in (4, 3, 2, 1, 0)], max_followers=2)
+    assert as_dict(counted.read(counted.find(np.array([[1]], np.uint32)))) == ([[[5, 5]]], {(0, 0): 1, (0, 1): 1})
 
 
-def test_each_kind_has_its_own_least_count() -> None:
+def test_each_context_type_has_its_own_cutoff() -> None:
     counted = table([(1, 0), (1, 1), (4, 2)])
     entries = counted.read(counted.find(np.array([[1, 4], [4, 1], [7, 1]], np.uint32)))
-    assert spelled(entries.at_least(np.array([1, 2]))) == (
+    assert as_dict(entries.prune(np.array([1, 2]))) == (
         [[[2, 2], [0, 0]], [[1, 1], [2, 2]], [[0, 0], [2, 2]]],
         {(0, 0): 1, (0, 1): 1, (2, 2): 1, (3, 0): 1, (3, 1): 1, (5, 0): 1, (5, 1): 1},
     )
 
 
 def test_of_two_tables_the_first_is_found() -> None:
-    counted = CountTable.merged([table([(1, 2)]), table([(1, 3), (1, 3), (0, 4)])])
+    counted = CountTable.concat([table([(1, 2)]), table([(1, 3), (1, 3), (0, 4)])])
     assert len(counted) == 3
-    assert spelled(counted.read(counted.find(np.array([[0], [1]], np.uint32))))[1] == {(0, 4): 1, (1, 2): 1}
+    assert as_dict(counted.read(counted.find(np.array([[0], [1]], np.uint32))))[1] == {(0, 4): 1, (1, 2): 1}
 
 
 def test_a_table_of_nothing_knows_nothing() -> None:
     counted = table([])
     found = counted.find(np.array([[0, 7]], np.uint32))
     assert found.tolist() == [[-1, -1]] and len(counted) == 0
-    assert spelled(counted.read(found)) == ([[[0, 0], [0, 0]]], {})
+    assert as_dict(counted.read(found)) == ([[[0, 0], [0, 0]]], {})
     part = Contribution.of(found, np.array([3]))
-    assert spelled(counted.read_without(found, [part])) == ([[[0, 0], [0, 0]]], {})
+    assert as_dict(counted.read_without(found, [part])) == ([[[0, 0], [0, 0]]], {})
 
 
 @pytest.mark.parametrize(
@@ -185,24 +184,24 @@ def test_a_table_of_nothing_knows_nothing() -> None:
         {"keys": [3, 1]},
         {"keys": [1]},
         {"keys": [[1, 3]]},
-        {"widths": [1, 1]},
-        {"widths": [3, 0]},
-        {"widths": [1]},
-        {"lost": [0]},
+        {"num_followers": [1, 1]},
+        {"num_followers": [3, 0]},
+        {"num_followers": [1]},
+        {"pruned": [0]},
         {"ids": [5, 6]},
         {"counts": [1, 1]},
         {"counts": [1, 0, 1]},
     ],
 )
 def test_arrays_that_do_not_fit_are_refused(wrong: dict[str, list[int]]) -> None:
-    fitting = {"keys": [1, 3], "widths": [1, 2], "lost": [0, 4], "ids": [5, 5, 6], "counts": [1, 1, 1]}
+    fitting = {"keys": [1, 3], "num_followers": [1, 2], "pruned": [0, 4], "ids": [5, 5, 6], "counts": [1, 1, 1]}
 
-    def made(arrays: dict[str, list[int]]) -> CountTable:
-        return CountTable(*(np.array(arrays[name], np.uint32) for name in ("keys", "widths", "lost", "ids", "counts")))
+    def build(arrays: dict[str, list[int]]) -> CountTable:
+        return CountTable(*(np.array(arrays[name], np.uint32) for name in fitting))
 
-    assert len(made(fitting)) == 2 and made(fitting | {"keys": [3, 3]}).totals.tolist() == [1, 6]
+    assert len(build(fitting)) == 2 and build(fitting | {"keys": [3, 3]}).totals.tolist() == [1, 6]
     with pytest.raises(ValueError, match="the counts of contexts"):
-        made(fitting | wrong)
+        build(fitting | wrong)
 
 
 def test_what_was_never_seen_is_minus_one() -> None:

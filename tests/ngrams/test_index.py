@@ -1,4 +1,4 @@
-"""All tables in one: what each says by itself."""
+"""The index over all tables finds what each table finds."""
 
 from __future__ import annotations
 
@@ -19,74 +19,74 @@ PAIRS = st.lists(st.tuples(KEYS, st.integers(4, 9)), max_size=60)
 KINDS, EXPERTS = 3, 8
 
 
-def table(pairs: list[tuple[int, int]], most: int = 4) -> CountTable:
+def table(pairs: list[tuple[int, int]], max_followers: int = 4) -> CountTable:
     keys, ids = (np.array([p[i] for p in pairs], np.int64) for i in (0, 1))
-    return CountTable.of([(keys.astype(np.uint32), ids)], most=most)
+    return CountTable.of([(keys.astype(np.uint32), ids)], max_followers=max_followers)
 
 
-def ledger(tables: list[CountTable]) -> CountIndex:
-    return CountIndex([CompressedTable(pack(one, ""), "") for one in tables], KINDS, EXPERTS)
+def index(tables: list[CountTable]) -> CountIndex:
+    return CountIndex([CompressedTable(pack(table, ""), "") for table in tables], KINDS, EXPERTS)
 
 
-def spelled(known: IndexMatches) -> dict[int, tuple[int, list[tuple[int, float]]]]:
-    """Occurrences lost, and followers with counts, by place."""
+def as_dict(known: IndexMatches) -> dict[int, tuple[int, list[tuple[int, float]]]]:
+    """Return pruned occurrences, and followers with counts, by context."""
     entries = list(zip(*known.followers.tolist(), strict=True))
-    made: dict[int, tuple[int, list[tuple[int, float]]]] = {}
-    for place, width, lost in zip(*known.contexts.tolist(), strict=True):
-        made[place], entries = (lost, sorted(entries[:width])), entries[width:]
-    assert not entries and len(made) == known.contexts.shape[1]
-    return made
+    contexts: dict[int, tuple[int, list[tuple[int, float]]]] = {}
+    for place, width, pruned in zip(*known.contexts.tolist(), strict=True):
+        contexts[place], entries = (pruned, sorted(entries[:width])), entries[width:]
+    assert not entries and len(contexts) == known.contexts.shape[1]
+    return contexts
 
 
 def expected(tables: list[CountTable], keys: np.ndarray) -> dict[int, tuple[int, list[tuple[int, float]]]]:
-    """The same, table by table, by binary search."""
+    """As `as_dict`, looked up table by table by binary search."""
     found: dict[int, tuple[int, list[tuple[int, float]]]] = {}
-    for number, one in enumerate(tables):
-        for place, at in enumerate(one.find(keys).reshape(-1).tolist()):
+    for number, counted in enumerate(tables):
+        for place, at in enumerate(counted.find(keys).reshape(-1).tolist()):
             if at >= 0:
-                part = slice(int(one.starts[at]), int(one.starts[at + 1]))
-                entries = zip(one.ids[part].tolist(), one.counts[part].tolist(), strict=True)
+                part = slice(int(counted.starts[at]), int(counted.starts[at + 1]))
+                entries = zip(counted.ids[part].tolist(), counted.counts[part].tolist(), strict=True)
                 position, kind = divmod(place, KINDS)
-                found[position * EXPERTS + number * KINDS + kind] = (int(one.lost[at]), sorted(entries))
+                found[position * EXPERTS + number * KINDS + kind] = (int(counted.pruned[at]), sorted(entries))
     return found
 
 
 @given(PAIRS, PAIRS, ASKED)
 def test_it_finds_what_each_table_finds(
-    one: list[tuple[int, int]], two: list[tuple[int, int]], asked: list[tuple[int, ...]]
+    first: list[tuple[int, int]], second: list[tuple[int, int]], asked: list[tuple[int, ...]]
 ) -> None:
     keys = np.array(asked, np.uint32)
-    for tables in ([table(one)], [table(one), table(two)], [table([]), table(two)]):
-        assert spelled(ledger(tables).look_up(keys)) == expected(tables, keys)
+    for tables in ([table(first)], [table(first), table(second)], [table([]), table(second)]):
+        assert as_dict(index(tables).look_up(keys)) == expected(tables, keys)
 
 
 def test_of_equal_keys_the_first_one_is_found() -> None:
-    tables = [CountTable.merged([table([(k, 4) for k in range(0, 2**32, 2**24)]), table([(2**24, 5), (2**25, 6)])])]
+    tables = [CountTable.concat([table([(k, 4) for k in range(0, 2**32, 2**24)]), table([(2**24, 5), (2**25, 6)])])]
     keys = np.array([[0, 2**24, 2**25]], np.uint32)
-    read = ledger(tables).look_up(keys)
-    assert spelled(read) == {0: (0, [(4, 1)]), 1: (0, [(4, 1)]), 2: (0, [(4, 1)])}
+    read = index(tables).look_up(keys)
+    assert as_dict(read) == {0: (0, [(4, 1)]), 1: (0, [(4, 1)]), 2: (0, [(4, 1)])}
 
 
 @given(PAIRS, ASKED)
 def test_entries_of_one_table_are_known_the_same(pairs: list[tuple[int, int]], asked: list[tuple[int, ...]]) -> None:
-    one, keys = table(pairs, most=9), np.array(asked, np.uint32)
-    read = one.read(one.find(keys))
+    counted, keys = table(pairs, max_followers=9), np.array(asked, np.uint32)
+    read = counted.read(counted.find(keys))
     known = IndexMatches.of(read.flat_index, read.ids, read.counts.astype(np.int64), keys.shape[1], 0, EXPERTS)
-    assert spelled(known) == expected([one], keys)
+    assert as_dict(known) == expected([counted], keys)
 
 
 def test_keys_that_are_no_hashes_are_refused() -> None:
     with pytest.raises(ValueError, match="no hashes"):
-        ledger([table([(k, 4) for k in range(1000)])])
+        index([table([(k, 4) for k in range(1000)])])
 
 
 @given(st.lists(st.sampled_from([1, 255, 256, 65_535, 65_536, 131_072, 2**32 - 1]), min_size=1, max_size=9))
-def test_large_counts_are_whole(counts: list[int]) -> None:
+def test_large_counts_are_exact(counts: list[int]) -> None:
     ids, key = np.arange(4, 4 + len(counts)), np.array([7], np.uint32)
-    one = CountTable(key, np.array([len(counts)]), np.array([70_000]), ids, np.array(counts))
-    both = ledger([one, one])
-    assert spelled(both.look_up(key.repeat(KINDS)[None])) == expected([one, one], key.repeat(KINDS)[None])
-    assert spelled(both.look_up(key.repeat(KINDS)[None])) == expected([one, one], key.repeat(KINDS)[None])
+    counted = CountTable(key, np.array([len(counts)]), np.array([70_000]), ids, np.array(counts))
+    both = index([counted, counted])
+    assert as_dict(both.look_up(key.repeat(KINDS)[None])) == expected([counted, counted], key.repeat(KINDS)[None])
+    assert as_dict(both.look_up(key.repeat(KINDS)[None])) == expected([counted, counted], key.repeat(KINDS)[None])
 
 
 @pytest.mark.parametrize("field", ["counts", "ids", "gaps", "widths", "lost"])
@@ -97,6 +97,6 @@ def test_a_broken_field_is_refused_wherever_it_is_unpacked(field: str) -> None:
 
 
 def test_a_count_of_nothing_is_refused() -> None:
-    packed = pack(table([(1, 5)]), "")  # nothing of it was lost
+    packed = pack(table([(1, 5)]), "")  # nothing of it was pruned
     with pytest.raises(ValueError, match="never followed"):
         CountIndex([CompressedTable(packed | {"counts": packed["lost"]}, "")], KINDS, EXPERTS)

@@ -29,7 +29,7 @@ def lessons(texts: list[str]) -> tuple[TrainingData, list[BlendNetwork]]:
 
     def extra_inputs(batch: Batch, *, learning: bool) -> Arrays:
         seen = made.features(batch.rows, batch.inputs.shape[1], learning=learning)
-        return seen.clues, seen.places, seen.ids, seen.features
+        return seen.gate, seen.places, seen.ids, seen.scores
 
     torch.manual_seed(0)
     return (

@@ -54,7 +54,7 @@ class Suggestion:
     """A word that may come next, or may be what the word at hand becomes."""
 
     text: str
-    """The whole word as it would stand; of one beyond `text.FAR` characters the end."""
+    """The whole word as it would stand; of one beyond `text.MAX_OPEN_WORD` characters the end."""
     added: str
     """What has to be appended to the prefix: the word, its ending, or a space and the word."""
     probability: float

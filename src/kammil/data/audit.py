@@ -1,4 +1,4 @@
-"""What is in a data set before anything is learnt from it: rows, repeats, lengths, characters, leaks."""
+"""Audit a data set before anything is learnt from it: rows, repeats, lengths, characters, leaks."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from kammil.data import near_duplicates
 from kammil.data.splits import Leakage, leaks
 from kammil.errors import DataError
 
-FEW = 50
-"""Texts below which a model's figures say so: a tenth of them, which validates, is not five."""
-SHORT, LONG = 4.0, 2000.0
-"""Characters of a text on average below which it is hardly a word, and above which it is no post but a chapter."""
-EXAMPLES = 3
+MIN_TEXTS = 50
+"""Fewer texts than these bring a caution: a tenth of them, for validation, is less than five."""
+MIN_MEAN_LENGTH, MAX_MEAN_LENGTH = 4.0, 2000.0
+"""Mean characters of a text: hardly a word below, a chapter rather than a post above."""
+MAX_EXAMPLES = 3
 """Pairs shown: enough to see what kind of repeats they are."""
 
 SCRIPTS = (
     *("Arabic", "Latin", "Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "kana", "Hangul"),
     *("digits", "emoji", "punctuation", "space", "other"),
 )
-"""What a character is counted as: symbols as punctuation, other scripts and invisible characters as other."""
+"""Classes of characters: symbols count as punctuation, other scripts and invisible characters as other."""
 
 # Vowel points belong to no script, so Arabic ones are known by their block.
 _SCRIPT = regex.compile(
@@ -55,7 +55,7 @@ _ACCENTED = regex.compile("[À-ÿ]{4,}")
 
 @dataclass(frozen=True)
 class Character:
-    """One entry of the inventory."""
+    """A character of the data set."""
 
     char: str
     name: str
@@ -69,21 +69,21 @@ class Lengths:
 
     min: int
     low: float
-    """5 % of the texts are shorter or as short."""
+    """5th percentile."""
     median: float
     mean: float
     high: float
-    """95 % of the texts are shorter or as long."""
+    """95th percentile."""
     max: int
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The state of a list of texts. Rows are indices into it."""
+    """The audit of a list of texts. Rows are indices into it."""
 
     texts: int
     empty: int
-    """Texts with nothing to be seen in them."""
+    """Texts without a visible character."""
     empty_rows: tuple[int, ...]
     broken: int
     """Texts with damage: U+FFFD, lone surrogates, control characters, or letters read in a wrong encoding."""
@@ -95,11 +95,11 @@ class Audit:
     near_repeats: int
     """Texts in one near-duplicate group with an earlier one; the folded ones included."""
     groups: int
-    """Near-duplicate groups, single texts included: what the data set is worth in different texts."""
+    """Near-duplicate groups, single texts included: the number of different texts."""
     largest_group: int
     """Texts in the largest group."""
     examples: tuple[tuple[int, int], ...]
-    """Up to `EXAMPLES` pairs of near-duplicates, each from another group, folded repeats last."""
+    """Up to `MAX_EXAMPLES` pairs of near-duplicates, each from another group, folded repeats last."""
     lengths: Lengths
     characters: int
     """Characters (code points) of all texts."""
@@ -111,15 +111,15 @@ class Audit:
     lonely: tuple[str, ...]
     """Characters that stand in one text only, in order of code points: a model cannot learn and test them."""
     leaks: Leakage | None
-    """The texts as held-out part, measured against a training part."""
+    """Leaks of these texts, as a held-out part, from a training part; None without one."""
 
     def to_dict(self) -> dict[str, object]:
-        """All fields as plain values, for JSON."""
+        """Return all fields as plain values, for JSON."""
         return asdict(self)
 
 
 def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
-    """Take stock of `texts`; with `against`, the training texts, count how many of `texts` leak from there.
+    """Audit `texts`; with `against`, the training texts, count how many of `texts` leak from there.
 
     Raises `DataError` where there is no text at all.
     """
@@ -156,25 +156,29 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
             for char, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         ),
         scripts={name: count / max(total, 1) for name, count in scripts.items()},
-        lonely=tuple(sorted(char for char, seen in appearances.items() if seen == 1)),
+        lonely=tuple(sorted(char for char, texts_with in appearances.items() if texts_with == 1)),
         leaks=None if against is None else leaks(against, texts),
     )
 
 
 def cautions(texts: int, length: float) -> list[str]:
-    """What is to be said of texts to learn from that are few, or of an odd mean length; a sentence each."""
-    made: list[str] = []
-    if texts < FEW:
-        many = f"{texts} text{'' if texts == 1 else 's'}"
-        made.append(f"Only {many} to learn from: with fewer than {FEW}, figures say little about new texts.")
-    if length < SHORT:
-        made.append(f"The texts have {length:.1f} characters on average: there is hardly anything in them to complete.")
-    if length > LONG:
-        made.append(
+    """Return a sentence of caution for too few training texts, and for a mean length that is too small or large."""
+    sentences: list[str] = []
+    if texts < MIN_TEXTS:
+        plural = "" if texts == 1 else "s"
+        sentences.append(
+            f"Only {texts} text{plural} to learn from: with fewer than {MIN_TEXTS}, figures say little about new texts."
+        )
+    if length < MIN_MEAN_LENGTH:
+        sentences.append(
+            f"The texts have {length:.1f} characters on average: there is hardly anything in them to complete."
+        )
+    if length > MAX_MEAN_LENGTH:
+        sentences.append(
             f"The texts have {length:,.0f} characters on average, and Kammil is made for short ones: cut them first, "
             "such as a paragraph a line."
         )
-    return made
+    return sentences
 
 
 def is_broken(text: str) -> bool:
@@ -193,32 +197,32 @@ def is_broken(text: str) -> bool:
 
 
 def script(char: str) -> str:
-    """The one of `SCRIPTS` that a character is counted as."""
+    """Return the one of `SCRIPTS` that a character is counted as."""
     match = _SCRIPT.match(char)
     return match.lastgroup if match and match.lastgroup else "other"
 
 
 def _examples(keys: Sequence[str], group: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
-    """One pair from a group: its first text and the next that is near to it and, if there is one, no copy."""
+    """Return a pair from each group: its first text and the next near one that is no copy, else the next copy."""
     order = np.argsort(group, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(group))[:-1])
-    near: list[tuple[int, int]] = []
+    different: list[tuple[int, int]] = []
     copies: list[tuple[int, int]] = []
     for rows in members:
-        if len(near) == EXAMPLES:
+        if len(different) == MAX_EXAMPLES:
             break
         first: int = rows[0].item()
-        others: list[int] = rows[1:].tolist()
-        different = (
+        later: list[int] = rows[1:].tolist()
+        candidates = (
             row
-            for row in others
-            if keys[row] != keys[first] and near_duplicates.overlap(keys[first], keys[row]) >= near_duplicates.SHARE
+            for row in later
+            if keys[row] != keys[first] and near_duplicates.overlap(keys[first], keys[row]) >= near_duplicates.MIN_SHARE
         )
-        if (row := next(different, None)) is not None:
-            near.append((first, row))
-        elif others:
-            copies.append((first, others[0]))
-    return tuple((near + copies)[:EXAMPLES])
+        if (row := next(candidates, None)) is not None:
+            different.append((first, row))
+        elif later:
+            copies.append((first, later[0]))
+    return tuple((different + copies)[:MAX_EXAMPLES])
 
 
 def _lengths(texts: Sequence[str]) -> Lengths:

@@ -1,7 +1,7 @@
-"""Data sets by name: where they are, how to know that they are whole, and whose they are.
+"""Named data sets: addresses, checksums, licences, and their download.
 
-A file counts only if its SHA-256 fits. It is looked for in `KAMMIL_DATA_DIR`, a folder that is never written to, then
-in the user's cache (`KAMMIL_CACHE_DIR` names another), and is downloaded into the cache last.
+A file is valid only if its SHA-256 is right. It is looked for in `KAMMIL_DATA_DIR`, a folder that is never written to,
+then in the user's cache (`KAMMIL_CACHE_DIR` names another), and is downloaded into the cache otherwise.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Literal
 from kammil.data import readers
 from kammil.errors import DataError
 
-_TIMEOUT = 30.0  # seconds to connect, and between two pieces of an answer
-_PIECE = 1 << 14  # bytes; a connection that breaks off loses the piece under way
+_TIMEOUT = 30.0  # seconds to connect, and between two chunks of a response
+_CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
 _GITHUB = "https://raw.githubusercontent.com/"
 _SHAMI = _GITHUB + "GU-CLASP/shami-corpus/897e088f3352bcf964d98ebc650a5a192fe2d1a5/Data/"
 _ARSARCASM = _GITHUB + "iabufarha/ArSarcasm-v2/eb85513e133cfc67e30aca4968fadbe2594fcb42/ArSarcasm-v2/"
@@ -32,7 +32,7 @@ class File:
     """One file of a data set."""
 
     path: str
-    """Under the cache folder or `KAMMIL_DATA_DIR`."""
+    """Path relative to the cache folder or `KAMMIL_DATA_DIR`."""
     url: str
     sha256: str
     """64 hexadecimal digits."""
@@ -40,7 +40,7 @@ class File:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named data set: files of one kind, read one after the other."""
+    """A named data set: files of one format, read one after the other."""
 
     name: str
     files: tuple[File, ...]
@@ -48,7 +48,7 @@ class Dataset:
     citation: str
     description: str
     column: str | None = None
-    """For `readers.read`: the column of texts; None for text files; "2" is the second column without a header."""
+    """Column of texts, as for `readers.read`: None for text files; "2" is the second column without a header."""
 
 
 CATALOG = {
@@ -139,22 +139,22 @@ CATALOG = {
 
 
 def cache_folder() -> Path:
-    """Where downloads go: `KAMMIL_CACHE_DIR`, else the usual place for caches on this system."""
+    """Return the folder of downloads: `KAMMIL_CACHE_DIR`, else the system's usual place for caches."""
     import pooch
 
     return Path(os.environ.get("KAMMIL_CACHE_DIR") or pooch.os_cache("kammil"))
 
 
 def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
-    """For each file of a data set, by its path: whole somewhere, nowhere, or there with other bytes."""
-    return {file.path: _status(file, folder) for file in _named(name).files}
+    """Return the status of each file of a data set, by its path; `corrupt`: it is there with a wrong SHA-256."""
+    return {file.path: _status(file, folder) for file in _dataset(name).files}
 
 
 def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
-    """The files of a data set on this machine, in order, each with the right SHA-256; downloads what is missing.
+    """Return the paths of the files of a data set, in order, each with the right SHA-256; download missing ones.
 
-    A file appears under its name only when it is whole. A download that is cut off leaves `<name>.part`, and the next
-    call goes on where it ended.
+    A file appears under its name only when it is complete. A download that is cut off leaves `<name>.part`, and the
+    next call resumes it.
 
     Args:
         name: A name in `CATALOG`.
@@ -163,43 +163,43 @@ def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
     Raises:
         DataError: The name is unknown, the address cannot be reached or gives other bytes, or the disk is full.
     """
-    return [_fetched(file, folder) for file in _named(name).files]
+    return [_fetch_file(file, folder) for file in _dataset(name).files]
 
 
-def _named(name: str) -> Dataset:
+def _dataset(name: str) -> Dataset:
     if name not in CATALOG:
         hint = readers.nearest(name, CATALOG)
         raise DataError(f"there is no data set {name!r}{hint}; the known ones are {', '.join(CATALOG)}")
     return CATALOG[name]
 
 
-def _places(file: File, folder: Path | None) -> list[Path]:
-    """Where a file may stand; the last place is the one to download to."""
-    given = os.environ.get("KAMMIL_DATA_DIR")
-    return [Path(root) / file.path for root in (given, folder or cache_folder()) if root]
+def _candidate_paths(file: File, folder: Path | None) -> list[Path]:
+    """Return the paths where a file may be; the last one is the target of a download."""
+    shared = os.environ.get("KAMMIL_DATA_DIR")
+    return [Path(root) / file.path for root in (shared, folder or cache_folder()) if root]
 
 
-def _sound(path: Path, file: File) -> bool:
+def _is_valid(path: Path, file: File) -> bool:
     import pooch
 
     return path.is_file() and pooch.file_hash(str(path)) == file.sha256
 
 
 def _status(file: File, folder: Path | None) -> Status:
-    places = _places(file, folder)
-    if any(_sound(path, file) for path in places):
+    paths = _candidate_paths(file, folder)
+    if any(_is_valid(path, file) for path in paths):
         return "present"
-    return "corrupt" if any(path.exists() for path in places) else "absent"
+    return "corrupt" if any(path.exists() for path in paths) else "absent"
 
 
-def _fetched(file: File, folder: Path | None) -> Path:
+def _fetch_file(file: File, folder: Path | None) -> Path:
     import pooch
     import requests
 
-    places = _places(file, folder)
-    if sound := next((path for path in places if _sound(path, file)), None):
-        return sound
-    target = places[-1]
+    paths = _candidate_paths(file, folder)
+    if valid := next((path for path in paths if _is_valid(path, file)), None):
+        return valid
+    target = paths[-1]
     part = target.with_name(f"{target.name}.part")
 
     # pooch calls it with the address and the file to write, checks the sum once more, and moves the file.
@@ -224,7 +224,7 @@ def _fetched(file: File, folder: Path | None) -> Path:
 
 
 def _download(url: str, sha256: str, part: Path) -> None:
-    """Complete the part; one that turns out wrong after going on from earlier bytes is started over."""
+    """Complete a partial download; start over where resuming it gave a wrong checksum."""
     import pooch
 
     while True:
@@ -241,7 +241,7 @@ def _download(url: str, sha256: str, part: Path) -> None:
 
 
 def _receive(url: str, part: Path) -> bool:
-    """Append what is missing, or write all of it if the server cannot do that; True if earlier bytes were kept."""
+    """Append the missing bytes, or write all if the server supports no ranges; return whether bytes were kept."""
     import requests
 
     start = part.stat().st_size if part.exists() else 0
@@ -250,11 +250,11 @@ def _receive(url: str, part: Path) -> bool:
     with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
         partial = response.status_code == requests.codes.partial
         if response.status_code == requests.codes.requested_range_not_satisfiable:
-            return True  # the part is whole, or longer than the file: its checksum tells
+            return True  # the part is complete, or longer than the file: its checksum tells
         response.raise_for_status()
         with part.open("ab" if partial else "wb") as out:
-            for piece in response.iter_content(_PIECE):
-                out.write(piece)
+            for chunk in response.iter_content(_CHUNK):
+                out.write(chunk)
     return partial
 
 

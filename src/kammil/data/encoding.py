@@ -1,4 +1,4 @@
-"""Bytes to characters: what kind of file it is, which encoding it has, and which byte says otherwise."""
+"""Decode files: check the kind of a file, guess its encoding, and name the byte that does not fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TextIO
 from kammil.errors import DataError
 
 ENDINGS = (".txt", ".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-"""What is read, in upper or lower case."""
+"""Endings of files that are read, in upper or lower case."""
 
 _SIGNATURES = {
     b"PAR1": "a Parquet file",
@@ -25,7 +25,7 @@ _SAMPLE = 1 << 16  # bytes looked at to guess an encoding: some ten thousand let
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of a file whose ending and content agree; `DataError` with one sentence otherwise."""
+    """Return the bytes of a file; raises `DataError` where its ending and content do not agree, or it has none."""
     ending = path.suffix.lower()
     try:
         if path.is_dir():
@@ -47,7 +47,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(path: Path, data: bytes, encoding: str, newline: str) -> TextIO:
-    """The text as a stream, decoded piece by piece: the whole never stands in memory as one string."""
+    """Return the text as a stream, decoded piece by piece, so that it is never in memory as one string.
+
+    Raises `DataError` for an unknown encoding, for binary content, and for UTF-8 where another encoding is given.
+    """
     try:
         name = codecs.lookup(encoding).name.removesuffix("-sig")
         codec = "utf-8-sig" if name == "utf-8" else name
@@ -57,20 +60,20 @@ def decode(path: Path, data: bytes, encoding: str, newline: str) -> TextIO:
     if name.startswith(("utf-16", "utf-32")):
         return stream
     if (at := data.find(0)) >= 0:
-        wide = _wide(data)
-        advice = f"try --encoding {wide}" if wide else "it is binary, not text"
-        raise DataError(f"{path} has a NUL byte at position {at} (line {_line(data, at)}); {advice}")
-    if name != "utf-8" and not data.isascii() and _first_bad(data, "utf-8") is None:
+        guess = _guess_utf16_or_32(data)
+        advice = f"try --encoding {guess}" if guess else "it is binary, not text"
+        raise DataError(f"{path} has a NUL byte at position {at} (line {_line_number(data, at)}); {advice}")
+    if name != "utf-8" and not data.isascii() and _first_undecodable(data, "utf-8") is None:
         raise DataError(f"{path} is UTF-8, not {encoding}; leave --encoding out")
     return stream
 
 
-def _line(data: bytes, at: int) -> int:
+def _line_number(data: bytes, at: int) -> int:
     return data.count(b"\n", 0, at) + 1
 
 
-def _first_bad(data: bytes, encoding: str) -> int | None:
-    """The position of the first byte that the encoding does not allow, counted from 0."""
+def _first_undecodable(data: bytes, encoding: str) -> int | None:
+    """Return the position of the first byte that the encoding does not allow, counted from 0."""
     try:
         data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -81,24 +84,24 @@ def _first_bad(data: bytes, encoding: str) -> int | None:
 
 
 def undecodable(path: Path, data: bytes, encoding: str) -> str:
-    """The sentence about the first byte that the encoding does not allow, with the likely way out."""
-    at = _first_bad(data, encoding) or 0
-    around = data[max(0, at - _SAMPLE) : at + _SAMPLE]
-    text = around.decode(errors="replace")
-    if _first_bad(data, "utf-8") is None:
+    """Return a sentence on the first byte that the encoding does not allow, with the likely encoding."""
+    at = _first_undecodable(data, encoding) or 0
+    sample = data[max(0, at - _SAMPLE) : at + _SAMPLE]
+    text = sample.decode(errors="replace")
+    if _first_undecodable(data, "utf-8") is None:
         advice = "it is UTF-8, so leave --encoding out"
     elif text.count("\N{REPLACEMENT CHARACTER}") * 10 < sum(character > "\x7f" for character in text):
         advice = "all around it is UTF-8, so repair that line"
-    elif guess := _wide(data) or _narrow(around):
+    elif guess := _guess_utf16_or_32(data) or _guess_single_byte(sample):
         advice = f"try --encoding {guess}"
     else:
         advice = "save it as UTF-8 or name its encoding with --encoding"
     name = "UTF-8" if codecs.lookup(encoding).name == "utf-8" else encoding
-    return f"{path} is not {name}: byte 0x{data[at]:02X} at position {at} (line {_line(data, at)}); {advice}"
+    return f"{path} is not {name}: byte 0x{data[at]:02X} at position {at} (line {_line_number(data, at)}); {advice}"
 
 
-def _wide(data: bytes) -> str | None:
-    """The UTF-16 or UTF-32 that a byte-order mark or the places of the NUL bytes speak for, or None."""
+def _guess_utf16_or_32(data: bytes) -> str | None:
+    """Guess UTF-16 or UTF-32 from a byte-order mark or the positions of NUL bytes; None for neither."""
     marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
     if marked := next((name for mark, name in marks.items() if data.startswith(mark)), None):
         return marked
@@ -110,16 +113,16 @@ def _wide(data: bytes) -> str | None:
     return name if min(even, odd) * 20 < max(even, odd) and readable > 0.95 * len(text) else None
 
 
-def _narrow(around: bytes) -> str | None:
-    """The likeliest encoding with one byte a character, or None."""
-    runs: list[bytes] = re.findall(rb"[\x80-\xff]+", around)
+def _guess_single_byte(sample: bytes) -> str | None:
+    """Guess an encoding with one byte a character; None where no guess is likely."""
+    runs: list[bytes] = re.findall(rb"[\x80-\xff]+", sample)
     high = b"".join(runs)
     # Arabic words are runs of high bytes; an accented letter or a curly quote stands alone among ASCII.
     arabic = len(high) >= 2 * len(runs)
     script = "ARABIC" if arabic else "LATIN"
     best, best_share = None, 0.6  # of the high bytes must be letters of the script, or common signs
     for name in ("windows-1256", "iso-8859-6") if arabic else ("windows-1252", "latin-1"):
-        if _first_bad(high, name) is None:
+        if _first_undecodable(high, name) is None:
             text = high.decode(name)
             letters = sum(c.isalpha() and unicodedata.name(c).startswith(script) for c in text)
             share = (letters + sum(c in "‘’“”–—…•€« »" for c in text)) / max(1, len(text))

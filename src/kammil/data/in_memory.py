@@ -1,7 +1,7 @@
-"""Texts that a program hands over: lists, Series, arrays, generators, and frames or data sets with a column of them.
+"""Read texts that a program hands over: lists, Series, arrays, generators, and columns of frames or data sets.
 
-Nothing is imported for it. A frame is known by what it can do: name its columns, and give one by its name. So pandas,
-polars, pyarrow and Hugging Face's `datasets` are all read, whichever of them is there.
+Frames are recognised by duck typing: they name their columns and return one by its name. So those of pandas, polars,
+pyarrow and Hugging Face's `datasets` are read, and none of these packages is imported.
 """
 
 from __future__ import annotations
@@ -21,49 +21,51 @@ Texts = str | PathLike[str] | Iterable[object]
 """A file's or data set's name; or the texts themselves, or a frame that holds them in a column."""
 
 _MISSING = ("NAType", "NaTType")
-"""What pandas calls the types of its missing values; comparing those gives neither true nor false."""
-_NAMED = 5
-"""Rows named in a sentence."""
+"""Types of missing values in pandas; comparing those gives neither true nor false."""
+_MAX_NAMED = 5
+"""Most rows or keys named in a sentence."""
 
 
 @dataclass(frozen=True)
 class TextsInMemory:
-    """What was handed over."""
+    """The texts that a program handed over."""
 
     texts: tuple[str, ...]
-    """One for each row, stripped of white space at both ends; "" where a row holds none."""
+    """The text of each row, stripped of white space at both ends; "" where a row holds none."""
     name: str
-    """What a model's card calls them."""
+    """Description of the source, for the model card."""
 
 
 def is_named(source: Texts) -> bool:
-    """Whether a source is the name of a file or data set."""
+    """Return whether a source is the name of a file or data set."""
     return isinstance(source, str | PathLike)
 
 
 def from_python(source: Iterable[object], *, column: str | None = None) -> TextsInMemory:
-    """Read texts that were handed over; `DataError` with one sentence for anything that holds none.
+    """Read the texts of a source; raises `DataError` for a source that holds none.
 
-    A frame has a `column`: None takes "text", else the only one that holds text. So have rows that are mappings, such
-    as a streamed data set gives. Missing values (None, NaN, NA) and white space are rows without a text.
+    `column` chooses one of a frame, or of rows that are mappings, such as a streamed data set yields; None takes
+    "text", else the only column of text. Missing values (None, NaN, NA) and white space are rows without a text.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         raise DataError("the texts are bytes; decode them first, such as source.decode('utf-8').splitlines().")
     if isinstance(source, set | frozenset):
         raise DataError("the texts are a set, which has no order, so no run could be repeated; give a sorted list.")
     if isinstance(source, Mapping):
-        parts = ", ".join(repr(name) for name in list(cast(Mapping[object, object], source))[:_NAMED]) or "none"
-        raise DataError(f"the texts are a {_kind(source)} with the keys {parts}; give what stands under one of them.")
+        parts = ", ".join(repr(name) for name in list(cast(Mapping[object, object], source))[:_MAX_NAMED]) or "none"
+        raise DataError(
+            f"the texts are a {_type_name(source)} with the keys {parts}; give what stands under one of them."
+        )
     if hasattr(source, "collect") and not hasattr(source, "__iter__"):
-        raise DataError(f"the {_kind(source)} is not computed yet; give what its collect() returns.")
+        raise DataError(f"the {_type_name(source)} is not computed yet; give what its collect() returns.")
     columns = _columns(source)
     if columns is not None:
-        column = _chosen(source, columns, column)
+        column = _choose_column(source, columns, column)
         rows = _values(cast(Any, source)[columns[column]])
     else:
         rows = _values(source)
         if any(isinstance(row, Mapping) for row in rows):
-            column, rows = _of_mappings(rows, column)
+            column, rows = _read_mappings(rows, column)
         else:
             column = None
     place = "the source" if column is None else f"column {column!r}"
@@ -75,98 +77,97 @@ def from_python(source: Iterable[object], *, column: str | None = None) -> Texts
 
 
 def left_out(texts: Sequence[str]) -> str | None:
-    """How many rows hold no text, and which, in one sentence; None where all do."""
+    """Say in one sentence how many rows hold no text, and which; None where all hold one."""
     blank = [i for i, text in enumerate(texts) if not text]
     if not blank:
         return None
-    which = ", ".join(map(str, blank[:_NAMED])) + (", ..." if len(blank) > _NAMED else "")
+    which = ", ".join(map(str, blank[:_MAX_NAMED])) + (", ..." if len(blank) > _MAX_NAMED else "")
     rows = "row without a text is" if len(blank) == 1 else "rows without a text are"
     return f"{len(blank):,} {rows} left out of {len(texts):,}: {which} (counted from 0)."
 
 
 def _columns(source: object) -> dict[str, object] | None:
-    """The columns of a frame: each name as a string, and as the frame has it; None for anything that is no frame."""
+    """Return the columns of a frame, name as a string -> name as the frame has it; None for anything else."""
     for attribute in ("column_names", "columns"):  # datasets, pyarrow; pandas, polars
         names: object = getattr(source, attribute, None)
         if isinstance(names, Iterable) and not isinstance(names, str) and hasattr(source, "__getitem__"):
             listed = list(cast(Iterable[object], names))
             columns = {str(name): name for name in listed}
             if len(columns) < len(listed):
-                twice = next(name for name in columns if sum(str(other) == name for other in listed) > 1)
-                raise DataError(f"several columns of the {_kind(source)} are called {twice!r}; rename them.")
+                twice = next(name for name in columns if sum(str(key) == name for key in listed) > 1)
+                raise DataError(f"several columns of the {_type_name(source)} are called {twice!r}; rename them.")
             return columns
     return None
 
 
-def _chosen(source: object, columns: Mapping[str, object], column: str | None) -> str:
-    """The name of the column of texts."""
-    _known(columns, column)
+def _choose_column(source: object, columns: Mapping[str, object], column: str | None) -> str:
+    _check_column(columns, column)
     if column is not None or "text" in columns:
         return column or "text"
-    textual = [name for name, own in columns.items() if _is_text(cast(Any, source)[own])]
-    return _only(textual, columns, f"the {_kind(source)}")
+    textual = [name for name, key in columns.items() if _is_text(cast(Any, source)[key])]
+    return _only_column(textual, columns, f"the {_type_name(source)}")
 
 
-def _of_mappings(rows: list[object], column: str | None) -> tuple[str, list[object]]:
-    """The column of texts of rows that are mappings, and what each row has there."""
+def _read_mappings(rows: list[object], column: str | None) -> tuple[str, list[object]]:
+    """Return the name of the column of texts of rows that are mappings, and its value in each row."""
     maps = [cast(Mapping[object, object], row) for row in rows if isinstance(row, Mapping)]
     names = list(dict.fromkeys(str(name) for row in maps for name in row))
-    _known(names, column)
+    _check_column(names, column)
     if column is None:
         textual = [n for n in names if any(isinstance(row.get(n), str) for row in maps)]
-        column = "text" if "text" in names else _only(textual, names, "the rows")
+        column = "text" if "text" in names else _only_column(textual, names, "the rows")
     return column, [cast(Mapping[object, object], row).get(column) if isinstance(row, Mapping) else row for row in rows]
 
 
-def _known(names: Collection[str], column: str | None) -> None:
+def _check_column(names: Collection[str], column: str | None) -> None:
     if column is not None and column not in names:
-        raise DataError(f"there is no column {column!r}{nearest(column, names)}; the columns are {_listed(names)}.")
+        raise DataError(f"there is no column {column!r}{nearest(column, names)}; the columns are {_join_names(names)}.")
 
 
-def _only(textual: list[str], names: Collection[str], what: str) -> str:
-    """The one column that holds text."""
+def _only_column(textual: list[str], names: Collection[str], source: str) -> str:
+    """Return the only column of text; raises `DataError` where there are none or several."""
     if not textual:
-        raise DataError(f"{what} has no column of text; the columns are {_listed(names)}.")
+        raise DataError(f"{source} has no column of text; the columns are {_join_names(names)}.")
     if len(textual) > 1:
         raise DataError(
-            f"{what} has {len(textual)} columns of text and none is called 'text'; "
-            f"choose one, such as column={textual[0]!r}: {_listed(textual)}."
+            f"{source} has {len(textual)} columns of text and none is called 'text'; "
+            f"choose one, such as column={textual[0]!r}: {_join_names(textual)}."
         )
     return textual[0]
 
 
-def _listed(names: Collection[str]) -> str:
+def _join_names(names: Collection[str]) -> str:
     return ", ".join(shortened(name) for name in list(names)[:20]) or "none"
 
 
 def _values(column: object) -> list[object]:
-    """All values: those of pyarrow, pandas and polars know how to become Python's."""
+    """Return all values as Python objects; columns of pyarrow, pandas and polars convert themselves."""
     for method in ("to_pylist", "to_list"):
-        if callable(make := getattr(column, method, None)):
-            return cast(list[object], make())
+        if callable(convert := getattr(column, method, None)):
+            return cast(list[object], convert())
     try:
         values = iter(cast(Iterable[object], column))
     except TypeError:
         raise DataError(
-            f"texts cannot be read from a {_kind(column)}; give a file's name, a list of strings, or a frame."
+            f"texts cannot be read from a {_type_name(column)}; give a file's name, a list of strings, or a frame."
         ) from None
     return list(values)
 
 
 def _is_text(column: object) -> bool:
-    """Whether the first value that is there is a string."""
+    """Return whether the first value that is not missing is a string."""
     return isinstance(next((value for value in _values(column) if not _is_missing(value)), None), str)
 
 
 def _text(value: object, position: int, place: str, *, choose: bool) -> str:
-    """The text of one row, "" where there is none."""
+    """Return the text of one row, "" where it is missing."""
     if isinstance(value, str):
         return value.strip()
     if _is_missing(value):
         return ""
     shown = shortened(repr(value))
-    way = "choose a column of text, or turn it into strings" if choose else "give strings alone"
-    raise DataError(f"row {position} of {place} (counted from 0) is {' '.join(shown.split())}, no text; {way}.")
+    advice = "choose a column of text, or turn it into strings" if choose else "give strings alone"
+    raise DataError(f"row {position} of {place} (counted from 0) is {' '.join(shown.split())}, no text; {advice}.")
 
 
 def _is_missing(value: object) -> bool:
@@ -174,6 +175,5 @@ def _is_missing(value: object) -> bool:
     return value is None or not_a_number or type(value).__name__ in _MISSING
 
 
-def _kind(source: object) -> str:
-    """A type as its library calls it."""
+def _type_name(source: object) -> str:
     return type(source).__name__

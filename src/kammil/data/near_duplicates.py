@@ -1,6 +1,6 @@
-"""Near-duplicate texts: which texts say the same thing, so that none is both learnt from and tested on.
+"""Find near-duplicate texts, so that none is both learnt from and tested on.
 
-Two texts are near-duplicates when they share at least `SHARE` of the distinct `SHINGLE`-character runs of the
+Two texts are near-duplicates when they share at least `MIN_SHARE` of the distinct `SHINGLE`-character runs of the
 one that has fewer (containment), after `kammil.text.fold`. The count is exact. MinHash with LSH
 (datasketch, rensa) finds pairs of high *Jaccard* similarity; a containment of 0.3 is a Jaccard of 0.18 for texts
 of one length and 0.05 where one is five times the other. On 100,000 texts LSH with 128 permutations, set to a
@@ -17,9 +17,8 @@ How it stays near-linear. An index maps every shingle that stands in two texts o
   not 200 million pairs.
 
 Nothing is sampled or cut off: data that defies both (very many texts, each another mixture of the same common
-phrases) costs time, never accuracy: 50,000 mixtures of 5 out of 30 phrases take 2 minutes. The one bet is on
-64-bit hashes: the chance that any two of 10^8 different shingles agree is below 0.0003, and such an accident would
-change one count by one.
+phrases) costs time, never accuracy: 50,000 mixtures of 5 out of 30 phrases take 2 minutes. Only hashes can collide: the
+chance that any two of 10^8 different shingles agree is below 0.0003, and a collision changes one count by one.
 """
 
 from __future__ import annotations
@@ -30,35 +29,37 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.data.shingles import LOW, Ints, blocks, key, mix, ranges, repeated, shingles
+from kammil.data.shingles import LOW_MASK, Ints, blocks, key, mix, ranges, repeated, shingles
 from kammil.errors import OptionError
 from kammil.progress import tracked
 
 SHINGLE = 15
-"""Characters in a row, without spaces: three Arabic words or so, longer than most of what everybody says."""
-SHARE = 0.3
-"""A repost cut to a third still counts; two long texts with one greeting in common do not."""
+"""Characters of a shingle, without spaces: three Arabic words or so, longer than most common formulas."""
+MIN_SHARE = 0.3
+"""Share of the smaller text: a repost cut to a third counts; two long texts with one greeting in common do not."""
 
-_CAP = 16  # texts a shingle may stand in to be compared pair by pair at the first level
+_FIRST_CAP = 16  # most texts of a shingle that are compared pair by pair at the first level
 
 _Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When two texts are near-duplicates: they share so much of the shingles of one of them, or their key."""
+    """The rule by which two texts are near-duplicates: equal keys, or a share of the shingles of one of them."""
 
     shingle: int = SHINGLE
-    share: float = SHARE
-    least: int = 1
-    """Shingles that two texts with different keys must share at least."""
+    """Characters of a shingle."""
+    share: float = MIN_SHARE
+    """Share of its shingles, above 0 and at most 1."""
+    min_shared: int = 1
+    """Fewest shingles that two texts with different keys must share."""
     key: Callable[[str], str] = key
-    """What is compared of a text; see `shingles.key`."""
+    """Gives what is compared of a text; see `shingles.key`."""
     longer: bool = False
-    """The share is that of the text with more shingles, not of the one with fewer."""
+    """Whether the share is that of the text with more shingles, not of the one with fewer."""
 
     def __post_init__(self) -> None:
-        """Check; `OptionError` for a shingle below 1 or a share outside (0, 1]."""
+        """Check the numbers; raises `OptionError` for a shingle below 1 or a share outside (0, 1]."""
         if self.shingle < 1:
             raise OptionError(f"A shingle of {self.shingle} characters is too short; give 1 or more.")
         if not 0 < self.share <= 1:
@@ -69,14 +70,14 @@ RULE = Rule()
 """The rule of splits, audits and counts."""
 
 
-def overlap(one: str, other: str, *, shingle: int = SHINGLE) -> float:
-    """Share of the distinct shingles of the text with fewer that stand in the other too, 0 to 1; exact."""
-    first, second = (shingles(key(text), shingle) for text in (one, other))
-    return len(first & second) / min(len(first), len(second))
+def overlap(first: str, second: str, *, shingle: int = SHINGLE) -> float:
+    """Return the share, 0 to 1, of the distinct shingles of the text with fewer that are also in the other; exact."""
+    a, b = (shingles(key(text), shingle) for text in (first, second))
+    return len(a & b) / min(len(a), len(b))
 
 
 def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
-    """The near-duplicate group of every text, (N,), numbered 0, 1, ... in order of first appearance.
+    """Return the near-duplicate group of every text, (N,), numbered 0, 1, ... in order of first appearance.
 
     Groups are the connected components of the near-duplicate pairs. Texts whose fold is shorter than a
     shingle match only texts with the same fold; texts without letters or digits match only exact copies,
@@ -89,28 +90,28 @@ def groups(texts: Sequence[str], rule: Rule = RULE) -> Ints:
         first = np.zeros(level.solid.size, np.int64)
         first[level.up[level.up >= 0]] = firsts[-1][level.up >= 0]
         firsts.append(first)
-    ones: list[Ints] = []
-    others: list[Ints] = []
+    lefts: list[Ints] = []
+    rights: list[Ints] = []
     above = np.zeros(0, np.bool_)  # items of the level above whose members all belong together
     for depth in reversed(range(len(levels))):
         level, first, below = levels[depth], firsts[depth + 1], firsts[depth]
         together = level.solid.copy()
-        together[level.one] = together[level.other] = True
+        together[level.left] = together[level.right] = True
         if depth + 1 < len(levels):
             rising = levels[depth + 1].up
             together |= (rising >= 0) & above[rising]
         member = np.flatnonzero((level.up >= 0) & together[level.up])
-        ones += [first[level.one], below[member]]
-        others += [first[level.other], first[level.up[member]]]
+        lefts += [first[level.left], below[member]]
+        rights += [first[level.right], first[level.up[member]]]
         above = together
-    root = _components(len(keys), np.concatenate([*ones, *others]), np.concatenate([*others, *ones]))
+    root = _components(len(keys), np.concatenate([*lefts, *rights]), np.concatenate([*rights, *lefts]))
     # A component's root is its smallest unit, and units are numbered in order of first appearance.
     number = np.cumsum(root == np.arange(root.size)) - 1
     return number[root][unit]
 
 
 def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = RULE) -> Ints:
-    """For every text, (N,), the index in `among` of one near-duplicate of it, or -1 where there is none.
+    """Return for every text, (N,), the index in `among` of a near-duplicate of it, or -1 where there is none.
 
     A copy (equal `key`) is preferred, the first one. Direct pairs only: a text that resembles nothing in
     `among` gets -1, even if it resembles another text that does.
@@ -129,43 +130,45 @@ def nearest_duplicates(texts: Sequence[str], among: Sequence[str], rule: Rule = 
     for depth in reversed(range(len(levels))):
         level, source, above = levels[depth], sources[depth + 1], found
         found = np.where(level.solid, source, -1)
-        for one, other in ((level.one, level.other), (level.other, level.one)):
-            match = source[other] >= 0
-            found[one[match]] = source[other[match]]
+        for left, right in ((level.left, level.right), (level.right, level.left)):
+            match = source[right] >= 0
+            found[left[match]] = source[right[match]]
         if depth + 1 < len(levels):
             rising = levels[depth + 1].up
             found = np.where((found < 0) & (rising >= 0), above[rising], found)
-    near = np.where(copy >= 0, copy, found[levels[0].up])
-    return near[unit[len(among) :]]
+    nearest = np.where(copy >= 0, copy, found[levels[0].up])
+    return nearest[unit[len(among) :]]
 
 
 @dataclass(frozen=True)
 class _Level:
-    """Items that stand for all their members: two near items are near in every pair of their members."""
+    """Items that represent all their members: if two items are near, so is every pair of their members."""
 
-    up: Ints  # (members,) the item of each member, an item of the level below, or -1 for none
-    solid: _Bools  # (items,) the members of an item are near-duplicates of each other
-    one: Ints  # (pairs,) near-duplicate items, one side ...
-    other: Ints  # ... and the other
+    up: Ints  # (members,) the item of each member, which is an item of the level below; -1 for none
+    solid: _Bools  # (items,) whether the members of an item are near-duplicates of each other
+    left: Ints  # (pairs,) first items of the near pairs ...
+    right: Ints  # ... and second items
 
 
 def _units(texts: Sequence[str], rule: Rule) -> tuple[list[str], Ints]:
-    """The distinct keys in order of first appearance, and for each text the number of its key."""
+    """Return the distinct keys in order of first appearance, and for each text the number of its key."""
     number: dict[str, int] = {}
-    read = tracked(texts, "looking for near-duplicates")
-    unit = np.fromiter((number.setdefault(rule.key(text), len(number)) for text in read), np.int64, len(texts))
+    keys = map(rule.key, tracked(texts, "looking for near-duplicates"))
+    unit = np.fromiter((number.setdefault(key, len(number)) for key in keys), np.int64, len(texts))
     return list(number), unit
 
 
 def _levels(keys: list[str], rule: Rule) -> list[_Level]:
-    """All near-duplicate pairs of distinct keys, as pairs of items; the first level's items are the keys."""
+    """Find all near-duplicate pairs of distinct keys, as pairs of items; the first level's items are the keys."""
     owner, token, size = repeated(keys, rule.shingle)
-    need = np.maximum(np.ceil(rule.share * size - 1e-9), max(rule.least, 1)).astype(np.int64)  # 0.56 * 25 must be 14
+    need = np.maximum(np.ceil(rule.share * size - 1e-9), max(rule.min_shared, 1)).astype(
+        np.int64
+    )  # 0.56 * 25 must be 14
     solid = np.zeros(len(keys), np.bool_)
     rank = np.argsort(np.argsort(need, kind="stable"), kind="stable")  # items stand in order of need
     up, owner, need = rank, rank[owner], np.sort(need)
     levels: list[_Level] = []
-    cap = _CAP
+    cap = _FIRST_CAP
     while True:
         # Tokens are numbered from the commonest to the rarest; those left in one item only are of no use.
         held = np.bincount(token)
@@ -175,9 +178,9 @@ def _levels(keys: list[str], rule: Rule) -> list[_Level]:
         entries = np.sort((owner << 32 | place[token])[held[token] > 1])
         held = held[order]
         common = int(np.searchsorted(-held, -cap))  # tokens below this number stand in more than cap items
-        one, other = _pairs(entries, held, common, need, longer=rule.longer)
-        levels.append(_Level(up, solid, one, other))
-        owner, token = entries >> 32, entries & LOW
+        left, right = _pairs(entries, held, common, need, longer=rule.longer)
+        levels.append(_Level(up, solid, left, right))
+        owner, token = entries >> 32, entries & LOW_MASK
         owner, token = owner[token < common], token[token < common]
         cap *= 2
         if not np.any(np.bincount(owner, minlength=need.size) >= need):
@@ -186,7 +189,7 @@ def _levels(keys: list[str], rule: Rule) -> list[_Level]:
 
 
 def _merge(owner: Ints, token: Ints, need: Ints) -> tuple[Ints, _Bools, Ints, Ints, Ints]:
-    """Items with the same tokens and need become one: (up, solid, owner, token, need) of the new items."""
+    """Merge items with the same tokens and need; return up, solid, owner, token and need of the new items."""
     present, begin, size = np.unique(owner, return_index=True, return_counts=True)
     signature = np.add.reduceat(mix(token), begin) + mix(~need[present])
     _, sample, item = np.unique(signature, return_index=True, return_inverse=True)
@@ -203,12 +206,12 @@ def _merge(owner: Ints, token: Ints, need: Ints) -> tuple[Ints, _Bools, Ints, In
 
 
 def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) -> tuple[Ints, Ints]:
-    """Near pairs of items, lower need first, that share a token numbered `common` or above.
+    """Find the near pairs of items, lower need first, that share a token numbered `common` or above.
 
-    They share what the one with the lower need asks for, or with `longer` the other one.
+    A pair is near if it shares as many tokens as the lower need, or with `longer` the higher one.
     Entries, (E,), are item << 32 | token, sorted: items ascend in need, an item's tokens from common to rare.
     """
-    item, token = entries >> 32, entries & LOW
+    item, token = entries >> 32, entries & LOW_MASK
     size = np.bincount(item, minlength=need.size)
     begin = np.cumsum(size) - size
     asks = (np.arange(item.size) - begin[item] >= need[item] - 1) & (token >= common)
@@ -220,38 +223,38 @@ def _pairs(entries: Ints, held: Ints, common: int, need: Ints, *, longer: bool) 
     asking = np.flatnonzero(asks)
     after = place[asking] + 1  # its partners of equal or higher need stand behind it among the token's holders
     partners = np.cumsum(held)[token[asking]] - after
-    ones: list[Ints] = []
-    others: list[Ints] = []
+    lefts: list[Ints] = []
+    rights: list[Ints] = []
     # Askers stand in order of items, so a pair's shared tokens are listed together (but at a block's edge).
     for block in blocks(partners):
         width, asker = partners[block], item[asking[block]]
-        one = np.repeat(asker, width)
-        pair, times = np.unique(one << 32 | holder[ranges(after[block], width)], return_counts=True)
-        one, other = pair >> 32, pair & LOW
-        bar = need[other if longer else one]
-        near = times >= bar
-        cut = (one == asker[0]) | (one == asker[-1])  # more of what they share may stand in another block
-        open_ = np.flatnonzero(~near & (cut | (times + unasked[one] >= bar)))
-        for part in blocks(size[one[open_]]):
+        left = np.repeat(asker, width)
+        pair, times = np.unique(left << 32 | holder[ranges(after[block], width)], return_counts=True)
+        left, right = pair >> 32, pair & LOW_MASK
+        required = need[right if longer else left]
+        is_near = times >= required
+        cut = (left == asker[0]) | (left == asker[-1])  # they may share more in another block
+        open_ = np.flatnonzero(~is_near & (cut | (times + unasked[left] >= required)))
+        for part in blocks(size[left[open_]]):
             ask = open_[part]
-            width = size[one[ask]]
-            wanted = np.repeat(other[ask] << 32, width) | token[ranges(begin[one[ask]], width)]
+            width = size[left[ask]]
+            wanted = np.repeat(right[ask] << 32, width) | token[ranges(begin[left[ask]], width)]
             spot = np.minimum(np.searchsorted(entries, wanted), entries.size - 1)
             shared = np.add.reduceat(entries[spot] == wanted, np.cumsum(width) - width, dtype=np.int64)
-            near[ask] = shared >= bar[ask]
-        ones.append(one[near])
-        others.append(other[near])
-    return np.concatenate([np.zeros(0, np.int64), *ones]), np.concatenate([np.zeros(0, np.int64), *others])
+            is_near[ask] = shared >= required[ask]
+        lefts.append(left[is_near])
+        rights.append(right[is_near])
+    return np.concatenate([np.zeros(0, np.int64), *lefts]), np.concatenate([np.zeros(0, np.int64), *rights])
 
 
-def _components(count: int, one: Ints, other: Ints) -> Ints:
-    """The smallest node of each node's connected component, (count,), by hooking and pointer jumping."""
+def _components(count: int, left: Ints, right: Ints) -> Ints:
+    """Return the smallest node of each node's connected component, (count,), by hooking and pointer jumping."""
     root = np.arange(count)
-    while one.size:
-        a, b = root[one], root[other]
+    while left.size:
+        a, b = root[left], root[right]
         np.minimum.at(root, np.maximum(a, b), np.minimum(a, b))
         while np.any(root != (up := root[root])):
             root = up
-        open_ = root[one] != root[other]
-        one, other = one[open_], other[open_]
+        open_ = root[left] != root[right]
+        left, right = left[open_], right[open_]
     return root

@@ -1,7 +1,7 @@
-"""Files to texts: .txt, .tsv, .csv, .jsonl and .parquet; one column, one condition, one encoding.
+"""Read the texts of .txt, .tsv, .csv, .jsonl and .parquet files: one column, one condition, one encoding.
 
 The standard library checks the syntax of CSV and JSON, because it follows the rules to the letter and can
-name the line that breaks them; polars then gets clean bytes, holds the columns and evaluates the condition.
+name the line that breaks them; polars then reads clean bytes, holds the columns and evaluates the condition.
 polars alone, on 9,869 small tables of random cells with stray quotes, refused 14 % although they are well
 formed and read 3 % that are not; and it writes a NUL for half of a JSON surrogate pair.
 """
@@ -40,31 +40,31 @@ _SQL_REFUSED = re.compile(r"\b(?:select|from|table|values|with)\b|--|/\*|[\w&]'|
 
 
 class NoRowsError(DataError):
-    """A condition that is sound but selects no row."""
+    """A valid condition that selects no row."""
 
 
 @dataclass(frozen=True)
 class TextColumn:
-    """The selected rows of one file, in file order."""
+    """The texts of the selected rows of a file, in file order."""
 
     texts: tuple[str, ...]
-    """One for each row, stripped of white space at both ends; a blank or missing cell is ""."""
+    """The text of each row, stripped of white space at both ends; "" for a blank or missing cell."""
     path: Path
     column: str | None
     """The column that was read; None for a .txt file."""
     sha256: str
-    """Of the whole file, as 64 hexadecimal digits."""
+    """SHA-256 of the file, 64 hexadecimal digits."""
 
     @property
     def blank(self) -> int:
-        """How many of the texts are blank."""
+        """Number of blank texts."""
         return self.texts.count("")
 
 
 def read(
     path: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8"
 ) -> list[str]:
-    """The texts of `read_rows` that are not blank."""
+    """Return the texts of `read_rows` that are not blank."""
     return [text for text in read_rows(path, column=column, where=where, encoding=encoding).texts if text]
 
 
@@ -108,19 +108,19 @@ def read_rows(
 
 
 def sample_rows() -> TextColumn:
-    """The embedded corpus: Levantine short texts, to try things out without a file or a network."""
+    """Return the embedded corpus: Levantine short texts, to try things out without a file or a network."""
     with resources.as_file(resources.files("kammil.data").joinpath("sample.txt")) as path:
         return read_rows(path)
 
 
 def sample() -> list[str]:
-    """The texts of the embedded corpus."""
+    """Return the texts of the embedded corpus."""
     return list(sample_rows().texts)
 
 
 def nearest(name: str, names: Collection[str]) -> str:
-    """The hint ` (did you mean 'Tweet'?)` for a message, or "" if no name is close; case is ignored."""
-    folded = {other.casefold(): other for other in names}
+    """Return the hint ` (did you mean 'Tweet'?)` for a message, or "" if no name is close; case is ignored."""
+    folded = {candidate.casefold(): candidate for candidate in names}
     close = difflib.get_close_matches(name.casefold(), folded, n=1)
     return f" (did you mean {folded[close[0]]!r}?)" if close else ""
 
@@ -128,7 +128,7 @@ def nearest(name: str, names: Collection[str]) -> str:
 def _from_table(
     path: Path, data: bytes, column: str | None, where: str | None, encoding: str
 ) -> tuple[str, tuple[str, ...]]:
-    """The name of the column that was read and its texts, one for each selected row."""
+    """Return the name of the column that was read and its texts, one for each selected row."""
     try:
         import polars as pl
     except ImportError:
@@ -143,10 +143,10 @@ def _from_table(
         else:
             frame = pl.read_ndjson(_clean_json(path, data, encoding), infer_schema_length=None)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path} is not a sound {ending} file ({_brief(error)}); repair it") from None
-    named = column is not None
-    column = _choose(path, frame, column)
-    if ending in (".tsv", ".csv") and not named and looks_like_a_text(column, frame[column].cast(pl.String).to_list()):
+        raise DataError(f"{path} is not a sound {ending} file ({_first_paragraph(error)}); repair it") from None
+    chosen = column is not None
+    column = _choose_column(path, frame, column)
+    if ending in (".tsv", ".csv") and not chosen and looks_like_a_text(column, frame[column].cast(pl.String).to_list()):
         number = frame.columns.index(column) + 1
         raise DataError(
             f"the first row of {path} looks like a text, not like names of columns: '{visible(shortened(column))}'; "
@@ -159,10 +159,10 @@ def _from_table(
 
 
 def _clean_csv(path: Path, data: bytes, column: str | None, encoding: str) -> io.BytesIO:
-    """The table as well-formed CSV in UTF-8 with a header.
+    """Return the table as well-formed CSV in UTF-8 with a header.
 
-    A .tsv comes in two dialects: with CSV quoting, and without any. The one in which all rows are equally
-    wide wins, quoting first. pandas, which always assumes quoting, loses 1,889 of ATSAD's 58,751 tweets.
+    A .tsv has one of two dialects: with CSV quoting, and without any. The first one in which all rows are equally
+    wide is chosen, quoting before none. pandas, which always assumes quoting, loses 1,889 of ATSAD's 58,751 tweets.
     """
     tab = path.suffix.lower() == ".tsv"
     dialects = ((True, False), (False, False), (True, True), (False, True)) if tab else ((True, True),)
@@ -182,7 +182,7 @@ def _clean_csv(path: Path, data: bytes, column: str | None, encoding: str) -> io
 
 
 def _copy_rows(lines: TextIO, out: TextIO, column: str | None, delimiter: str, *, quoting: bool, ragged: bool) -> str:
-    """Copy all rows; returns what is wrong with the first bad one, or "". `ragged` allows short rows."""
+    """Copy all rows; return what is wrong with the first bad one, or "". `ragged` allows short rows."""
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quotes, strict=True)
     writer = csv.writer(out)
@@ -193,8 +193,8 @@ def _copy_rows(lines: TextIO, out: TextIO, column: str | None, delimiter: str, *
                 width = len(row)
                 if column is not None and column not in row and re.fullmatch("[0-9]+", column):
                     writer.writerow(range(1, width + 1))
-                elif width == 1 and (other := re.search("[\t;,|]", row[0])):
-                    return f"line 1: one column, but {other[0]!r} in its name; separate cells with {delimiter!r}"
+                elif width == 1 and (separator := re.search("[\t;,|]", row[0])):
+                    return f"line 1: one column, but {separator[0]!r} in its name; separate cells with {delimiter!r}"
             if len(row) > width or (len(row) < width and not ragged):
                 return (
                     f"line {reader.line_num}: a row of {len(row)} cells, where the first row has {width}; "
@@ -207,9 +207,9 @@ def _copy_rows(lines: TextIO, out: TextIO, column: str | None, delimiter: str, *
 
 
 def _as_numbers(column: pl.Series) -> pl.Series:
-    """A column of strings as numbers, if every cell is one; so that `score > 5` compares numbers.
+    """Convert a column of strings to numbers, if every cell is one; so that `score > 5` compares numbers.
 
-    polars would infer true and false too, but then the `TRUE` that stands in the file is no longer 'TRUE'.
+    polars would infer true and false too, but then a `TRUE` in the file no longer equals 'TRUE'.
     """
     import polars as pl
 
@@ -221,7 +221,7 @@ def _as_numbers(column: pl.Series) -> pl.Series:
 
 
 def _clean_json(path: Path, data: bytes, encoding: str) -> io.BytesIO:
-    """One object a line, checked, in UTF-8; half of a surrogate pair becomes U+FFFD."""
+    """Return one checked object a line, in UTF-8; half of a surrogate pair becomes U+FFFD."""
     out = io.BytesIO()
     for number, line in enumerate(decode(path, data, encoding, "\n"), start=1):
         if not line.strip():
@@ -242,8 +242,8 @@ def _clean_json(path: Path, data: bytes, encoding: str) -> io.BytesIO:
     return out
 
 
-def _choose(path: Path, frame: pl.DataFrame, column: str | None) -> str:
-    """The name of the column of texts."""
+def _choose_column(path: Path, frame: pl.DataFrame, column: str | None) -> str:
+    """Return the name of the column of texts; raises `DataError` where none can be chosen."""
     import polars as pl
 
     # Null: nothing but blanks, which `read_rows` reports.
@@ -267,13 +267,12 @@ def _choose(path: Path, frame: pl.DataFrame, column: str | None) -> str:
     return column
 
 
-def _brief(error: BaseException) -> str:
-    """The first statement of a message of polars, on one line."""
+def _first_paragraph(error: BaseException) -> str:
+    """Return the first paragraph of a message of polars, on one line."""
     return " ".join(str(error).split("\n\n")[0].split())[:200]
 
 
 def _select(path: Path, frame: pl.DataFrame, where: str) -> pl.DataFrame:
-    """The rows that meet the condition."""
     import polars as pl
 
     # The quotes stay, what is between them goes.
@@ -295,7 +294,7 @@ def _select(path: Path, frame: pl.DataFrame, where: str) -> pl.DataFrame:
             raise DataError(f"--where {where!r} gives {gives}, not true or false; compare it with a value")
         selected = frame.filter(condition)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        problem = _brief(error)
+        problem = _first_paragraph(error)
         raise DataError(f"--where {where!r} is not a condition that {path} can meet: {problem}") from None
     if selected.is_empty():
         raise NoRowsError(f"--where {where!r} selects none of the {len(frame):,} rows of {path}; loosen it")

@@ -1,7 +1,7 @@
-"""Runs of characters of texts, hashed: what near-duplicates are found by.
+"""Hashed shingles of texts, by which near-duplicates are found.
 
-A text is matched by its key, the fold (see `kammil.text.fold`); a shingle is a run of so many characters of it. They
-are 64-bit hashes: the chance that any two of 10^8 different ones agree is below 0.0003.
+A text is matched by its key, the fold (see `kammil.text.fold`); a shingle is a run of n characters of the key, as a
+64-bit hash: the chance that any two of 10^8 different ones agree is below 0.0003.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from kammil.progress import tracked
 from kammil.text import TextRules, fold, fold_spelling
 
-LOW = (1 << 32) - 1
-"""Two numbers below 2^32 are sorted as one, owner << 32 | token or the like; this is the lower one."""
+LOW_MASK = (1 << 32) - 1
+"""Mask of the lower of two numbers below 2^32 that are sorted as one, such as owner << 32 | token."""
 _BLOCK = 1 << 22  # characters hashed, pairs listed or shingles looked up at a time: some 100 MB of arrays
 _PARTITION = 1 << 24  # shingles sorted at a time: about 0.5 GB of arrays
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
@@ -26,30 +26,38 @@ Hashes = NDArray[np.uint64]
 
 
 def key(text: str) -> str:
-    """What copies of one text have in common: the fold or, where that is empty, the text without white space.
+    """Return what copies of a text have in common: the fold or, where that is empty, the text without white space.
 
-    The second kind (emoji only, a bare link) begins with a space, which no fold contains; a blank text, one
-    with nothing to be seen in it, is a single space.
+    The second kind (emoji only, a bare link) begins with a space, which no fold contains; the key of a blank or
+    invisible text is a single space.
     """
     return fold(text) or " " + "".join(_AS_SEEN.normalise(text).split())
 
 
 def loose_key(text: str) -> str:
-    """As `key`, by `kammil.text.fold_spelling`: what copies have in common that are spelled differently."""
+    """Return what copies of a text in different spellings have in common (`kammil.text.fold_spelling`, else `key`)."""
     return fold_spelling(text) or key(text)
 
 
+def exact_key(text: str) -> str:
+    """Return what exact copies of a text have in common: letters, digits and underscores, else `key`."""
+    return fold(text, underscores=True) or key(text)
+
+
 def shingles(folded: str, shingle: int) -> set[str]:
-    """Distinct runs of a folded text; a short text and a text without letters are one run, themselves."""
+    """Return the distinct shingles of a key; a short key, and that of a text without letters, is one shingle."""
     if folded.startswith(" "):
         return {folded}
     return {folded[start : start + shingle] for start in range(max(len(folded) - shingle, 0) + 1)}
 
 
 def repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
-    """(owner, token) of the shingles that two keys or more hold, once a key, and each key's distinct count.
+    """Find the shingles that at least two keys hold.
 
-    One range of hashes after another, so that memory holds what repeats and one range of the rest.
+    Hashes are sorted range by range, so that memory holds the repeated ones and one range of the others.
+
+    Returns: owner (index of a key) and token (number of a shingle), once for each pair of both; and the number of
+    distinct shingles of each key.
     """
     long = np.array([len(k) >= shingle and not k.startswith(" ") for k in keys], np.bool_)
     size = np.where(long, np.array([len(k) - shingle + 1 for k in keys], np.int64), 1)
@@ -62,22 +70,22 @@ def repeated(keys: list[str], shingle: int) -> tuple[Ints, Ints, Ints]:
         order = np.argsort(value)
         value = value[order]
         token = np.concatenate([[0], np.cumsum(value[1:] != value[:-1])])[: value.size]
-        repeated = np.bincount(token)[token] > 1
-        entry = np.sort(token[repeated] << 32 | owner[order][repeated])
-        again = np.concatenate([[False], entry[1:] == entry[:-1]])[: entry.size]
-        size -= np.bincount(entry[again] & LOW, minlength=len(keys))
-        entry = entry[~again]
+        common = np.bincount(token)[token] > 1
+        entry = np.sort(token[common] << 32 | owner[order][common])
+        repeats = np.concatenate([[False], entry[1:] == entry[:-1]])[: entry.size]
+        size -= np.bincount(entry[repeats] & LOW_MASK, minlength=len(keys))
+        entry = entry[~repeats]
         token = entry >> 32
         entry = entry[np.bincount(token)[token] > 1]
         _, token = np.unique(entry >> 32, return_inverse=True)
-        owners.append(entry & LOW)
+        owners.append(entry & LOW_MASK)
         tokens.append(token + first)
         first += int(token.max(initial=-1)) + 1
     return np.concatenate(owners), np.concatenate(tokens), size
 
 
 def _hashes(keys: list[str], which: Ints, shingle: int, part: int, parts: int) -> tuple[Ints, Hashes]:
-    """(owner, hash) of the shingles of the keys numbered `which` whose hash lies in range `part` of `parts`.
+    """Return owner and hash of the shingles of the keys numbered `which` whose hash lies in range `part` of `parts`.
 
     The hash of c[0] c[1] ... is the sum of mix(c[i]) * BASE^i modulo 2^64, which is a difference of
     running sums, shifted down.
@@ -94,14 +102,14 @@ def _hashes(keys: list[str], which: Ints, shingle: int, part: int, parts: int) -
         width = length[block] - shingle + 1
         start = ranges(np.cumsum(length[block]) - length[block], width)
         value = (sums[start + shingle] - sums[start]) * back[start]
-        mine = (value >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32) == part
-        owners.append(np.repeat(which[block], width)[mine])
-        values.append(value[mine])
+        in_part = (value >> np.uint64(32)) * np.uint64(parts) >> np.uint64(32) == part
+        owners.append(np.repeat(which[block], width)[in_part])
+        values.append(value[in_part])
     return np.concatenate(owners), np.concatenate(values)
 
 
 def mix(numbers: NDArray[np.integer]) -> Hashes:
-    """SplitMix64 (Steele et al. 2014): numbers to 64 well-mixed bits, the same in every process."""
+    """Hash numbers to 64 bits by SplitMix64 (Steele et al. 2014); the same in every process."""
     z = numbers.astype(np.uint64) * np.uint64(_BASE) + np.uint64(_BASE)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -109,7 +117,7 @@ def mix(numbers: NDArray[np.integer]) -> Hashes:
 
 
 def blocks(width: Ints) -> Iterator[slice]:
-    """Consecutive slices whose widths sum to at most `_BLOCK`, or hold one element."""
+    """Yield consecutive slices whose widths sum to at most `_BLOCK`, or which hold one element."""
     ends = np.cumsum(width)
     start = 0
     while start < width.size:
@@ -120,5 +128,5 @@ def blocks(width: Ints) -> Iterator[slice]:
 
 
 def ranges(start: Ints, width: Ints) -> Ints:
-    """start[0], start[0] + 1, ... (width[0] numbers), then start[1], ... : (sum of widths,)."""
+    """Concatenate the ranges [start, start + width)."""
     return np.repeat(start - np.cumsum(width) + width, width) + np.arange(int(width.sum()))

@@ -1,4 +1,4 @@
-"""What a user may name where texts are wanted: a file, a data set or a part of one, several, or the embedded corpus."""
+"""Read the texts of a source by name: a file, a data set or a part of one, several, or the embedded corpus."""
 
 from __future__ import annotations
 
@@ -19,81 +19,84 @@ SAMPLE = "sample"
 BENCHMARK = "lev30"
 """A fixed leak-free split of `arsentd-lev`: `lev30/train`, `lev30/train_other`, `lev30/validation`, `lev30/test`."""
 PARTS = ("train", "train_other", "validation", "test")
-JOINT = "+"
-"""Between the names of several data sets or parts: they are read one after the other."""
+SEPARATOR = "+"
+"""Separator of the names of several data sets or parts, which are read one after the other."""
 
 
 def rows(
     source: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8"
 ) -> TextColumn:
-    """All selected rows of a file; or of a data set such as `arsentd-lev`, downloaded if it is not there.
+    """Return all selected rows of a file; or of a data set such as `arsentd-lev`, which is downloaded if it is missing.
 
     `sample` is the embedded corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of
-    that name wins over a data set. Raises as `readers.read_rows` and `datasets.fetch` do.
+    that name has precedence over a data set. Raises as `readers.read_rows` and `datasets.fetch` do.
     """
     name = str(source)
     if Path(source).exists():
         return readers.read_rows(source, column=column, where=where, encoding=encoding)
-    if _several(name):
-        read = [rows(part, column=column, where=where) for part in name.split(JOINT)]
+    if _is_joint_name(name):
+        read = [rows(part, column=column, where=where) for part in name.split(SEPARATOR)]
         return TextColumn(
-            tuple(text for part in read for text in part.texts), Path(name), column, _sum(p.sha256 for p in read)
+            tuple(text for part in read for text in part.texts),
+            Path(name),
+            column,
+            _joint_sha256(p.sha256 for p in read),
         )
     if name == SAMPLE:
         return readers.sample_rows()
     if name.startswith(f"{BENCHMARK}/"):
-        return _part(name, where)
+        return _benchmark_part(name, where)
     if name not in datasets.CATALOG:
         return readers.read_rows(source, column=column, where=where, encoding=encoding)
     column = column or datasets.CATALOG[name].column
     texts: list[str] = []
-    nothing: readers.NoRowsError | None = None
+    no_rows: readers.NoRowsError | None = None
     sums: list[str] = []
     for path in datasets.fetch(name):
         try:
-            one = readers.read_rows(path, column=column, where=where)
+            read = readers.read_rows(path, column=column, where=where)
         except readers.NoRowsError as error:
-            nothing = error
+            no_rows = error
             continue
-        texts += one.texts
-        sums.append(one.sha256)
-    if nothing is not None and not texts:
-        raise nothing
-    return TextColumn(tuple(texts), Path(name), column, _sum(sums))
+        texts += read.texts
+        sums.append(read.sha256)
+    if no_rows is not None and not texts:
+        raise no_rows
+    return TextColumn(tuple(texts), Path(name), column, _joint_sha256(sums))
 
 
 def texts(
     source: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8"
 ) -> list[str]:
-    """The texts of a file or data set, stripped, blank rows left out."""
+    """Return the texts of a file or data set, stripped, without blank rows."""
     read = rows(source, column=column, where=where, encoding=encoding)
-    return [text for text in (row.strip() for row in read.texts) if text]
+    return [text for text in map(str.strip, read.texts) if text]
 
 
 @cache
 def benchmark() -> Mapping[str, Any]:
-    """The benchmark's split: the data set, the rule by which it was made, and the row numbers of each part."""
+    """Return the benchmark's split: the data set, the rule of the split, and the row numbers of each part."""
     return cast(dict[str, Any], json.loads(resources.files("kammil.data").joinpath("lev30.json").read_text("utf-8")))
 
 
-def _several(name: str) -> bool:
-    """Whether a name joins names that are known one by one."""
-    known = {SAMPLE, *datasets.CATALOG, *(f"{BENCHMARK}/{part}" for part in PARTS)}
-    return JOINT in name and all(part in known for part in name.split(JOINT))
+def _is_joint_name(name: str) -> bool:
+    names = {SAMPLE, *datasets.CATALOG, *(f"{BENCHMARK}/{part}" for part in PARTS)}
+    return SEPARATOR in name and all(part in names for part in name.split(SEPARATOR))
 
 
-def _part(name: str, where: str | None) -> TextColumn:
-    """The rows of one part of the benchmark, in the order in which the split lists them."""
+def _benchmark_part(name: str, where: str | None) -> TextColumn:
+    """Return the rows of one part of the benchmark, in the order of the split."""
     part = name.partition("/")[2]
     if part not in PARTS:
         raise DataError(f"{name} is no part of the benchmark; its parts are {', '.join(PARTS)}.")
     if where is not None:
         raise DataError(f"{name} is a fixed list of rows, from which --where cannot choose; leave it out.")
     split = benchmark()
-    whole = rows(split["dataset"])
-    return TextColumn(tuple(whole.texts[i] for i in split[part]), Path(name), whole.column, _sum([whole.sha256, name]))
+    read = rows(split["dataset"])
+    return TextColumn(
+        tuple(read.texts[i] for i in split[part]), Path(name), read.column, _joint_sha256([read.sha256, name])
+    )
 
 
-def _sum(sums: Iterable[str]) -> str:
-    """One SHA-256 for several."""
+def _joint_sha256(sums: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(sums).encode()).hexdigest()

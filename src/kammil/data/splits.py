@@ -1,4 +1,4 @@
-"""Leak-free splits: near-duplicate groups stay on one side; and the count of what leaks in other splits."""
+"""Leak-free splits, which keep near-duplicate groups on one side; and the leaks of other splits, counted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.data import near_duplicates
+from kammil.data.shingles import exact_key
 from kammil.errors import DataError, OptionError
-from kammil.text import fold
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Leakage:
-    """Held-out texts that a model may know by heart from its training part."""
+    """Held-out texts that a model may have memorised from its training part."""
 
     exact: int
     """Held-out texts that a training text repeats, but for links, handles, case, points and punctuation."""
@@ -46,8 +46,8 @@ class Leakage:
 def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Split:
     """Divide texts into train, validation and test so that near-duplicates are never in two parts.
 
-    `validation` and `test` are shares of the texts, repeats included, met as nearly as whole groups allow: off
-    by at most half the smallest group left in training; a part that is asked for gets at least one group.
+    `validation` and `test` are shares of the texts, repeats included, met as nearly as groups allow: off by at most
+    half the smallest group left in training; a part with a share gets at least one group.
     Groups are drawn at random as `seed` decides, those that would fill more than a tenth of a part only where
     nothing else does. Training keeps all texts of its groups; validation and test keep the first text of each,
     so that no text counts twice in a figure, and drop its repeats.
@@ -70,10 +70,10 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
     left = np.random.default_rng(seed).permutation(size.size)
     drawn: list[tuple[int, ...]] = []
     _, first = np.unique(group, return_index=True)
-    for share, later in ((test, 1 + (validation > 0)), (validation, 1)):
+    for share, parts_left in ((test, 1 + (validation > 0)), (validation, 1)):
         chosen = np.zeros(left.size, np.bool_)
         if share > 0:
-            chosen[_fill(size[left], round(share * len(texts)), left.size - later)] = True
+            chosen[_fill(size[left], round(share * len(texts)), left.size - parts_left)] = True
         drawn.append(tuple(np.sort(first[left[chosen]]).tolist()))
         left = left[~chosen]
     train = tuple(np.flatnonzero(np.isin(group, left)).tolist())
@@ -106,42 +106,37 @@ def write(parts: Mapping[str, Sequence[str]], folder: Path) -> list[Path]:
 def leaks(train_texts: Sequence[str], held_out_texts: Sequence[str]) -> Leakage:
     """Count the held-out texts that training texts repeat, exactly and nearly (`near_duplicates.RULE`)."""
     source = near_duplicates.nearest_duplicates(held_out_texts, train_texts)
-    near = np.flatnonzero(source >= 0).tolist()
-    known = {_same(text) for text in train_texts}
-    exact = [row for row in near if _same(held_out_texts[row]) in known]
+    near_rows = np.flatnonzero(source >= 0).tolist()
+    train_keys = {exact_key(text) for text in train_texts}
+    exact = [row for row in near_rows if exact_key(held_out_texts[row]) in train_keys]
     return Leakage(
         exact=len(exact),
-        near=len(near),
+        near=len(near_rows),
         total=len(held_out_texts),
         exact_rows=tuple(exact),
-        near_rows=tuple(near),
-        near_sources=tuple(source[near].tolist()),
+        near_rows=tuple(near_rows),
+        near_sources=tuple(source[near_rows].tolist()),
     )
 
 
-def _same(text: str) -> str:
-    """What makes two texts one: letters, digits and underscores; the whole of a text that has none."""
-    return fold(text, underscores=True) or near_duplicates.key(text)
+def _fill(sizes: NDArray[np.int64], quota: int, max_chosen: int) -> list[int]:
+    """Choose one to `max_chosen` sizes, in order while they fit, that sum to nearly `quota`; return their positions.
 
-
-def _fill(sizes: NDArray[np.int64], quota: int, most: int) -> list[int]:
-    """Positions of one to `most` sizes, taken in order while they fit, that sum to nearly `quota`.
-
-    What is left over is less than any size not taken; the smallest goes in too where that comes nearer. Large
+    The rest of the quota is less than any size not chosen; the smallest is chosen too where that comes nearer. Large
     sizes come last: one phrase in 2,000 tweets would spend 2,000 texts on a single line of the figure.
     """
-    taken: list[int] = []
-    room = quota
+    chosen: list[int] = []
+    left = quota
     for position in np.argsort(sizes > quota / 10, kind="stable").tolist():
         size = int(sizes[position])
-        if room == 0 or len(taken) == most:
+        if left == 0 or len(chosen) == max_chosen:
             break
-        if size <= room:
-            taken.append(position)
-            room -= size
-    rest = np.delete(np.arange(sizes.size), taken)
-    if len(taken) < most:
+        if size <= left:
+            chosen.append(position)
+            left -= size
+    rest = np.delete(np.arange(sizes.size), chosen)
+    if len(chosen) < max_chosen:
         smallest = int(rest[np.argmin(sizes[rest])])
-        if not taken or sizes[smallest] - room < room:
-            taken.append(smallest)
-    return taken
+        if not chosen or sizes[smallest] - left < left:
+            chosen.append(smallest)
+    return chosen

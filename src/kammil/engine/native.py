@@ -74,7 +74,8 @@ class NativeEngine:
         self._code, self._adaptive = code, blend.adaptive if blend else None
         self._size, self._width = size, sum(len(layer.recurrent) for layer in layers)
         self._cache_types = len(blend.columns) if blend else 0
-        context_types, self._max_order = (len(blend.contexts.kinds), blend.contexts.longest) if blend else (0, 0)
+        context_types = len(blend.contexts.context_types) if blend else 0
+        self._max_order = blend.contexts.longest if blend else 0
         self._experts = blend.gate.experts if blend else 0
         self._arrays: list[NDArray[Any]] = []
         pointers = self._blend_pointers(bias, size, blend) if blend else {"bias": self._pointer(bias, np.float32)}
@@ -98,7 +99,7 @@ class NativeEngine:
             max_order=self._max_order,
             bucket_size=blend.index.arrays.window if blend else 0,
             large_size=len(blend.index.arrays.larger[0]) if blend else 0,
-            uses_words=blend is not None and any(name in WORD_KINDS for name in blend.contexts.kinds),
+            uses_words=blend is not None and any(name in WORD_KINDS for name in blend.contexts.context_types),
             gru=self._networks,
             **pointers,
         )
@@ -116,7 +117,7 @@ class NativeEngine:
             "score_weights": gate.trust.T,
             "score_bias": gate.bias,
             "log_table": np.log1p(10 * np.arange(LOG_TABLE_SIZE)),
-            "adaptive_weights": blend.adaptive.believed,
+            "adaptive_weights": blend.adaptive.beliefs,
             "id_hashes": contexts.numbers,
             "salts": contexts.salts,
             "context_spec": [order or CONTEXT_OF_WORDS[name] for name, order in contexts.spec],

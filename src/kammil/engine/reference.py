@@ -207,7 +207,7 @@ class ReferenceEngine:
         totals = np.add.reduceat(counts, begins) + lost.astype(np.float32)  # (n,)
         distinct = (widths + lost).astype(np.float32)
         clues = np.zeros((len(asked) * self._experts, GATE_FEATURES), np.float32)
-        rows = np.empty((len(places), GATE_FEATURES), np.float32)  # in the order of `ExpertFeatures.clues`
+        rows = np.empty((len(places), GATE_FEATURES), np.float32)  # in the order of `ExpertFeatures.gate`
         rows[:, 0], rows[:, 1] = np.log1p(totals), np.log1p(distinct)
         rows[:, 2] = np.maximum.reduceat(counts, begins) / totals
         rows[:, 3], rows[:, 4] = 1, distinct == 1
@@ -218,4 +218,4 @@ class ReferenceEngine:
         trust[:, 1] /= totals
         each = trust.repeat(widths, axis=0)  # (N, SCORE_FEATURES)
         added = each[:, 0] * np.log1p(counts * np.float32(10)) + each[:, 1] * counts
-        return places.repeat(widths), added if known.beyond is None else added + known.beyond
+        return places.repeat(widths), added if known.score_bonus is None else added + known.score_bonus

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores, score_texts
 from kammil.data import in_memory, sources
-from kammil.data.bloom import ExactTexts, SeenTexts
+from kammil.data.bloom import BloomFilter, ExactTexts
 from kammil.errors import DataError
 from kammil.evaluation.baselines import runners
 from kammil.evaluation.bootstrap import Array, Interval, ratio, ratios
@@ -99,7 +99,7 @@ def evaluate(
     rivals = runners(arrays, model.vocabulary.size) if model.model is not None else {}
     arrays_seen = model.model.seen if model.model is not None else None
     whole = ExactTexts(arrays_seen if arrays_seen is not None else {})
-    by_runs = SeenTexts(arrays_seen) if arrays_seen is not None and not whole.kept else None
+    by_runs = BloomFilter(arrays_seen) if arrays_seen is not None and not whole.available else None
     others = {name: figures(runner, model.vocabulary, seen_as, target) for name, runner in rivals.items()}
     if others and model.vocabulary.characters:
         others = {"most frequent": _always_one(arrays["unigram"], model, seen_as, target)} | others
@@ -108,9 +108,9 @@ def evaluate(
         characters=sum(map(len, seen_as)),
         target_characters=sum(len(text[half(text) :][:target]) for text in seen_as),
         unknown_characters=sum(int((model.vocabulary.encode(text) == UNK).sum()) for text in seen_as),
-        seen_texts=int(whole.holds(seen_as).sum())
+        seen_texts=int(whole.contains(seen_as).sum())
         if by_runs is None
-        else sum(by_runs.is_memorised(text) == "seen" for text in seen_as),
+        else sum(by_runs.novelty(text) == "seen" for text in seen_as),
         seen_by="texts" if by_runs is None else "runs",
         model=figures(model.language_model, model.vocabulary, seen_as, target),
         baselines=others,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kammil.completion.completer import Completer
-from kammil.data.bloom import Novelty, SeenTexts
+from kammil.data.bloom import BloomFilter, Novelty
 from kammil.evaluation.metrics import TARGET, half
 from kammil.progress import tracked
 
@@ -40,7 +40,7 @@ class Sample:
 
 def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) -> list[Sample]:
     """`n` texts spread evenly over the file, fewer if it has fewer, each with its completions."""
-    seen = SeenTexts(model.model.seen) if model.model is not None else None
+    seen = BloomFilter(model.model.seen) if model.model is not None else None
     some = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
     n = min(n, len(some))
     chosen = [some[i * len(some) // n] for i in range(n)]
@@ -50,6 +50,6 @@ def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) ->
         written: list[SampledText] = []
         for temperature in TEMPERATURES:
             answer = model.complete(prompt, length=TARGET, temperature=temperature, seed=seed).text
-            written.append(SampledText(temperature, answer, seen.is_memorised(answer, prompt) if seen else "new"))
+            written.append(SampledText(temperature, answer, seen.novelty(answer, prompt) if seen else "new"))
         made.append(Sample(prompt, text[half(text) :][:TARGET], tuple(written)))
     return made

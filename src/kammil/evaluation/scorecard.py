@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.data.bloom import SeenTexts
+from kammil.data.bloom import BloomFilter
 from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Array, quotient
 from kammil.evaluation.greedy import continuations, greedy_predictions, next_word
@@ -111,8 +111,8 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
     made["chrf"] = text_overlap.chrf_columns(answers, truth)
     made["bleu"] = text_overlap.bleu_columns(answers, truth)
     if model.model is not None:
-        seen = SeenTexts(model.model.seen)
-        judged = [seen.is_memorised(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
+        seen = BloomFilter(model.model.seen)
+        judged = [seen.novelty(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
         made["new"] = np.array([[verdict == "new", 1] for verdict in judged], np.float64)
     helped = write(runner, vocabulary, typed)
     for name, writing in {**{str(w): each for w, each in helped.lists.items()}, "ghost": helped.ghost}.items():

@@ -1,7 +1,7 @@
-"""A model in a format that other programs run: `kammil.export("my-model", format="onnx")`.
+"""Export models to formats that other programs run: `kammil.export("my-model", format="onnx")`.
 
-What is written is checked, and says the same as the model folder. A model that a format cannot hold
-exactly is refused with the reason, or, where a part of it is a model by itself, that part is written when asked for.
+An exported file is checked, and predicts the same as the model folder. A model that a format cannot hold exactly is
+refused with the reason; a part of it that is a model by itself can be exported alone.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ Part = Literal["all", "network"]
 
 @dataclass(frozen=True)
 class Export:
-    """What was written."""
+    """The files that an export wrote."""
 
     file: Path
-    """The model."""
+    """The exported model."""
     example: Path
-    """A short program beside it that completes text with it."""
+    """A short program beside the model that completes text with it."""
     warning: str | None = None
-    """What is not in it, as one sentence; None where nothing is missing."""
+    """One sentence on what is not in the file; None where nothing is missing."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """One format."""
+    """A format of exported models."""
 
     ending: str
-    """Of the file's name."""
+    """Ending of a file's name, with its dot."""
     write: Callable[[folders.ModelFiles, Part], tuple[bytes, str | None]]
-    """(model, part) -> the file's bytes and what is not in it; `OptionError` for a model that does not fit."""
+    """(model, part) -> content of the file, `Export.warning`; raises `OptionError` for a model that does not fit."""
 
 
 FORMATS: dict[str, Format] = {"onnx": Format(".onnx", onnx.write)}

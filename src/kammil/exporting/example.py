@@ -1,4 +1,4 @@
-"""The program beside an exported file: it needs NumPy and ONNX Runtime, nothing of ours."""
+"""The program beside an exported file, which needs NumPy and ONNX Runtime but not Kammil."""
 
 from __future__ import annotations
 
@@ -22,4 +22,4 @@ while read != [special["eos"]] and len(text) < most:
     text += pieces[read[0]]
 sys.stdout.buffer.write((text + "\\n").encode())
 '''
-"""Goes on with a text with the ONNX file of its own name."""
+"""Source of a program that completes a text with the ONNX file of the program's name."""

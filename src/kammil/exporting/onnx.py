@@ -1,8 +1,7 @@
-"""One ONNX file that suffices: the graph of a network, and in its metadata the characters and the text rules.
+"""Write a model as one ONNX file: the graph of a network, and in its metadata the characters and the text rules.
 
-Inputs are `ids` (B, T), `last` (1,) and a state; outputs the log-probabilities of what follows the last positions,
-(B, last, V), and the new state: see `graphs`. The metadata are strings, JSON but for the
-first two:
+Inputs are `ids` (B, T), `last` (1,) and a state; outputs are the log-probabilities of the next ids at the last
+positions, (B, last, V), and the new state: see `graphs`. The metadata are strings, JSON but for the first two:
 
 | name | holds |
 |---|---|
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 FORMAT = "1"
-"""Raised when a reader of the metadata could misread them."""
+"""Number of the metadata's format; raised when an older reader would misread them."""
 
 
 def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
@@ -57,23 +56,23 @@ def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[b
 
 
 def _file(model: folders.ModelFiles, family: str) -> bytes:
-    """The graph of a model and its metadata, checked."""
+    """Return the graph of a model with its metadata, checked and serialised."""
     try:
         import onnx
     except ModuleNotFoundError as error:
         raise MissingExtraError("an export to ONNX needs onnx; run: pip install 'kammil[train]'") from error
 
-    runner = load_model(model.description.family, model.description.settings, model.artifacts)
-    if runner.vocabulary_size != model.vocabulary.size:
+    language_model = load_model(model.description.family, model.description.settings, model.artifacts)
+    if language_model.vocabulary_size != model.vocabulary.size:
         raise FolderError("weights.safetensors and vocabulary.json are of two models; copy the model folder again.")
-    made = _graph(model)
-    onnx.helper.set_model_props(made, dict(_about(model, family)))
-    onnx.checker.check_model(made, full_check=True)
-    return made.SerializeToString()
+    graph = _graph(model)
+    onnx.helper.set_model_props(graph, dict(_metadata(model, family)))
+    onnx.checker.check_model(graph, full_check=True)
+    return graph.SerializeToString()
 
 
 def _graph(model: folders.ModelFiles) -> ModelProto:
-    """The graph of a family that fits; of a blend that of its networks: what it says where no context was ever seen."""
+    """Return the graph of an exportable family; for a blend, that of its networks without the counts."""
     from kammil.exporting import graphs
 
     family, settings = model.description.family, model.description.settings
@@ -88,8 +87,7 @@ def _graph(model: folders.ModelFiles) -> ModelProto:
     return graphs.gru("kammil-blend-network", weights, members)
 
 
-def _about(model: folders.ModelFiles, family: str) -> Mapping[str, str]:
-    """The metadata."""
+def _metadata(model: folders.ModelFiles, family: str) -> Mapping[str, str]:
     vocabulary = model.vocabulary
     return {
         "kammil": FORMAT,

@@ -1,7 +1,6 @@
-"""What counts say about positions of texts, as numbers that a gate and a sum can use.
+"""Features of counts: for each position those that a gate weighs experts by, for each follower those of its score.
 
-Each pair of a table and a kind of context is an *expert*. For a position it gives numbers on how much it knows (the
-gate decides by them whom to believe), and for each character that it saw follow, two features of how often.
+Each pair of a table and a context type is an *expert*.
 
 Shapes: P positions, K experts, N entries.
 """
@@ -17,30 +16,30 @@ from numpy.typing import NDArray
 from kammil.ngrams.count_table import Index, Matches
 
 GATE_FEATURES = 5
-"""Numbers for the gate from each expert."""
+"""Features of an expert for the gate."""
 SCORE_FEATURES = 2
-"""Numbers about each entry: log(1 + 10 count) and the share of its context."""
+"""Features of an entry for its score: log(1 + 10 count), and count / total of its context."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class ExpertFeatures:
-    """What the experts know of some positions."""
+    """Features of all experts at some positions."""
 
-    clues: Floats
-    """(P, CLUES * K): for every expert log(1 + total), log(1 + distinct followers), share of the commonest follower,
-    whether the context was never seen, and whether one id alone has followed it."""
+    gate: Floats
+    """(P, GATE_FEATURES * K): log(1 + total) of every expert, then of every expert log(1 + distinct followers), the
+    share of the commonest follower, whether the context was never seen, and whether it had one follower only."""
     places: Index
-    """(N,): position * K + expert."""
+    """(N,): position * K + expert of each entry."""
     ids: Index
-    """(N,)."""
-    features: Floats
-    """(N, FEATURES)."""
+    """(N,): the follower."""
+    scores: Floats
+    """(N, SCORE_FEATURES): features of each follower."""
 
 
 def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
-    """The evidence of some tables about the same positions; the experts of the first table come first."""
+    """Compute the features of several tables at the same positions; the experts of the first table come first."""
     widths = [table.totals.shape[1] for table in tables]
     begins = np.cumsum([0, *widths])
     totals = np.concatenate([table.totals for table in tables], axis=1)  # (P, K)
@@ -55,7 +54,7 @@ def expert_features(tables: Sequence[Matches]) -> ExpertFeatures:
     top = np.zeros(flat.shape, np.float32)
     np.maximum.at(top, places, share)
     absent, single = totals == 0, distinct == 1
-    clues = np.concatenate(
+    gate = np.concatenate(
         [np.log1p(totals), np.log1p(distinct), top.reshape(totals.shape), absent, single], axis=1, dtype=np.float32
     )
-    return ExpertFeatures(clues, places, ids, np.stack([np.log1p(10 * counts), share], axis=1))  # (N, 2)
+    return ExpertFeatures(gate, places, ids, np.stack([np.log1p(10 * counts), share], axis=1))  # (N, 2)

@@ -1,10 +1,10 @@
-"""Which rare contexts a table can do without: those that help least for the bytes that they take.
+"""Count cutoffs: drop the rare contexts that help least for the bytes that they take.
 
-Contexts of one kind that were seen equally often are kept or dropped together, so that what is kept can be said in one
-number a kind, and a gate can be trained on exactly what will be there. How much they help is counted on validation
-texts: how often such a context stood there, followed by a character that it had seen follow.
+Contexts of one type that were seen equally often are kept or dropped together, so that one number a type says what is
+kept, and a gate can be trained on exactly that. How much they help is counted on validation texts: how often such a
+context occurs there with a follower that the table knows.
 
-Shapes: K kinds, P positions.
+Shapes: K context types, P positions.
 """
 
 from __future__ import annotations
@@ -20,55 +20,58 @@ from kammil.ngrams.count_table import CountTable, Keys, Rows
 
 _CONTEXT, _FOLLOWER = 2.3, 0.95
 """Bytes that a context and a follower take when packed, measured on the tables of the bundled model."""
-_MOST = 16
-"""Contexts seen as often are never dropped."""
+_MAX_COUNT = 16
+"""Contexts seen as often, or more, are never dropped."""
 
 
 @dataclass
 class _Level:
-    """Contexts of one kind that were seen equally often."""
+    """Contexts of one type that were seen equally often."""
 
-    helped: int
+    hits: int
     bytes: float
 
 
 def count_cutoffs(
     tables: Sequence[Sequence[CountTable]], keys: Keys, followers: Ids, megabytes: float | None
 ) -> list[NDArray[np.int64]]:
-    """For each table, how often a context of each kind must have been seen to be kept, (K,); all ones without a budget.
+    """Return for each table how often a context of each type must be seen to be kept, (K,); ones without a budget.
 
     Args:
-        tables: for each table, one for each kind, in the order of the kinds.
-        keys: (P, K): of the positions of validation texts.
-        followers: (P,): what followed there.
-        megabytes: size of all tables, packed.
+        tables: each table as K tables, one for each context type.
+        keys: (P, K): contexts at the positions of validation texts.
+        followers: (P,): ids that followed them.
+        megabytes: most megabytes of all tables, packed.
     """
-    least = [np.ones(len(kinds), np.int64) for kinds in tables]
+    cutoffs = [np.ones(len(kinds), np.int64) for kinds in tables]
     if megabytes is None:
-        return least
+        return cutoffs
     levels = {
         (i, k): _levels(table, keys[:, k], followers) for i, kinds in enumerate(tables) for k, table in enumerate(kinds)
     }
     size = sum(level.bytes for kind in levels.values() for level in kind)
     while size > megabytes * 1e6:
         worth = {
-            place: kind[0].helped / max(kind[0].bytes, 1) for place, kind in levels.items() if len(kind) > 1
+            place: kind[0].hits / max(kind[0].bytes, 1) for place, kind in levels.items() if len(kind) > 1
         }  # of the rarest contexts that are left
         if not worth:
             break
         i, k = place = min(worth, key=lambda p: worth[p])
         size -= levels[place].pop(0).bytes
-        least[i][k] += 1
-    return least
+        cutoffs[i][k] += 1
+    return cutoffs
 
 
 def _levels(table: CountTable, keys: Keys, followers: Ids) -> list[_Level]:
-    """The contexts of one kind by how often they were seen: 1, 2, ... times, and more."""
-    seen = np.minimum(table.totals.astype(np.int64), _MOST)
-    contexts = np.bincount(seen, minlength=_MOST + 1)
-    kept = np.bincount(seen, table.widths, _MOST + 1)
-    found: Rows = table.find(keys[:, None])
-    entries = table.read(found)
-    right = entries.ids == followers[entries.flat_index]
-    helped = np.bincount(seen[found[entries.flat_index[right], 0]], minlength=_MOST + 1)
-    return [_Level(int(helped[n]), float(_CONTEXT * contexts[n] + _FOLLOWER * kept[n])) for n in range(1, _MOST + 1)]
+    """Group the contexts of one type by how often they were seen: 1, 2, ..., `_MAX_COUNT` times or more."""
+    times_seen = np.minimum(table.totals.astype(np.int64), _MAX_COUNT)
+    contexts = np.bincount(times_seen, minlength=_MAX_COUNT + 1)
+    num_followers = np.bincount(times_seen, table.num_followers, _MAX_COUNT + 1)
+    rows: Rows = table.find(keys[:, None])
+    entries = table.read(rows)
+    is_hit = entries.ids == followers[entries.flat_index]
+    hits = np.bincount(times_seen[rows[entries.flat_index[is_hit], 0]], minlength=_MAX_COUNT + 1)
+    return [
+        _Level(int(hits[n]), float(_CONTEXT * contexts[n] + _FOLLOWER * num_followers[n]))
+        for n in range(1, _MAX_COUNT + 1)
+    ]

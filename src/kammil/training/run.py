@@ -17,7 +17,7 @@ from kammil.data import bloom
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines
 from kammil.evaluation.counter_check import FAMILY, better_counter
-from kammil.locks import RUN, empty, interrupted, run_lock, waiting
+from kammil.locks import RUN, clear_training_folder, interrupted, run_lock, training_folder
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
 from kammil.training.clock import Clock
@@ -61,7 +61,7 @@ class Run:
         self.reserve = reserve
         self.rehearsing = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
-        self.waiting = waiting(out)
+        self.training_folder = training_folder(out)
         self.used: Mapping[str, str] | None = None
         self.histories: list[tuple[EpochEnded, ...]] = []
         self.learnt_at: float | None = None
@@ -125,7 +125,7 @@ class Run:
             members=[[asdict(event) for event in epochs] for epochs in histories] if len(histories) > 1 else (),
             replace=replace,
         )
-        empty(self.out)
+        clear_training_folder(self.out)
         return trained
 
     def _descend(
@@ -139,7 +139,7 @@ class Run:
             raise MissingExtraError(f"training needs {error.name}; run: pip install 'kammil[train]'") from error
         options = self.recipe.training
         data = descent.training_data(task, self.texts)
-        states = [Checkpoint(self.waiting, member) for member in range(task.count)]
+        states = [Checkpoint(self.training_folder, member) for member in range(task.count)]
         self.used = optim.used(options)
         try:
             self._open_waiting(self.used, going_on=interrupted(self.out), resume=resume, replace=replace)
@@ -150,13 +150,13 @@ class Run:
                 )
         finally:
             if not interrupted(self.out):  # nothing to go on from
-                empty(self.out)
+                clear_training_folder(self.out)
         self.learnt_at = time.monotonic()
         return [network.eval() for network in networks]
 
     def _open_waiting(self, used: Mapping[str, str], *, going_on: bool, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
-        file = self.waiting / RUN
+        file = self.training_folder / RUN
         ours = self.recipe.model_dump(mode="json")
         ours |= ours.pop("training") | ours.pop("settings") | used
         ours["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
@@ -179,5 +179,5 @@ class Run:
                     "give the same, or --replace to begin anew."
                 )
             return
-        empty(self.out)
+        clear_training_folder(self.out)
         files.write_atomic(file, json.dumps(ours).encode())

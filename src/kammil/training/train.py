@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 from kammil import model_folder as folders
 from kammil.errors import OptionError
-from kammil.locks import RUN, run_lock, waiting
+from kammil.locks import RUN, run_lock, training_folder
 from kammil.models.family import MergingLearner
 from kammil.models.registry import family
 from kammil.progress import listening
@@ -79,7 +79,7 @@ def train(
 def _drawn_texts(out: Path) -> Sequence[int] | None:
     """Return how many training and validation texts an interrupted run had drawn; None if it had time for all."""
     try:
-        training, validation = json.loads((waiting(out) / RUN).read_text("utf-8"))["drawn"]
+        training, validation = json.loads((training_folder(out) / RUN).read_text("utf-8"))["drawn"]
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return int(training), int(validation)

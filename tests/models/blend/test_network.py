@@ -67,7 +67,7 @@ def spelled(evidence: ExpertFeatures) -> dict[tuple[int, int], list[float]]:
     """Features by place and id."""
     return {
         (int(p), int(i)): [round(float(x), 5) for x in f]
-        for p, i, f in zip(evidence.places, evidence.ids, evidence.features, strict=True)
+        for p, i, f in zip(evidence.places, evidence.ids, evidence.scores, strict=True)
     }
 
 
@@ -81,7 +81,7 @@ def test_a_text_is_looked_up_in_the_other_texts(vocabulary: CharacterVocabulary,
                 width = len(row.ids) - 1
                 seen, wanted = whole.features([row], width, learning=True), rest.features([row], width, learning=False)
                 assert spelled(seen) == spelled(wanted)
-                assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
+                assert seen.gate == pytest.approx(wanted.gate, abs=1e-6)
 
 
 def test_near_duplicates_are_left_out_together(vocabulary: CharacterVocabulary) -> None:
@@ -119,7 +119,7 @@ def test_a_group_of_any_size_is_left_out_whole(said: list[list[str]], sizes: lis
         asked = make_rows([vocabulary.encode(text) for text in group], objective="text", block=512)
         seen, wanted = made.features(own, width, learning=True), rest.features(asked, width, learning=False)
         assert spelled(seen) == spelled(wanted)
-        assert seen.clues == pytest.approx(wanted.clues, abs=1e-6)
+        assert seen.gate == pytest.approx(wanted.gate, abs=1e-6)
         again = made.features(own, width, learning=True)
         assert spelled(again) == spelled(seen)
 
@@ -132,7 +132,7 @@ def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabular
         """How often each kind of context was seen, in the texts' own counts, (P, K)."""
         made = experts(vocabulary, TEXTS * 2, chosen=SETTINGS.model_copy(update={"megabytes": megabytes}))
         seen = about(made, vocabulary, TEXTS * 2, learning=True)
-        return np.expm1(seen.clues.reshape(len(seen.clues), GATE_FEATURES, -1)[:, 0, :kinds]).round()
+        return np.expm1(seen.gate.reshape(len(seen.gate), GATE_FEATURES, -1)[:, 0, :kinds]).round()
 
     whole, small = totals(None), totals(0.001)
     least = [min((n for n in column if n > 0), default=np.inf) for column in small.T]
@@ -144,7 +144,7 @@ def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabular
 def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:
     seen = about(experts(vocabulary, TEXTS), vocabulary, TEXTS, learning=True)
     width = max(map(len, TEXTS)) + 1
-    clues = seen.clues.reshape(len(TEXTS), width, GATE_FEATURES, -1)
+    clues = seen.gate.reshape(len(TEXTS), width, GATE_FEATURES, -1)
     kinds = clues.shape[-1]
     for i, text in enumerate(TEXTS):
         assert (clues[i, len(text) + 1 :, [0, 1, 2, 4]] == 0).all()
@@ -172,7 +172,7 @@ def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[s
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
     seen = made.features(rows, batch.inputs.shape[1], learning=False)
-    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
+    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.gate, seen.places, seen.ids, seen.scores)]
     with torch.no_grad():
         outputs = [network(*shown) for network in networks]
     with_experts, alone = (
@@ -234,11 +234,11 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
     seen = new.features(rows, batch.inputs.shape[1], learning=False)
     # What the background says, as the old model would have heard it: the new texts' experts are left out.
     kept = seen.places % new.count >= kinds
-    clues = seen.clues.reshape(len(seen.clues), GATE_FEATURES, -1)[..., kinds:].reshape(len(seen.clues), -1)
+    clues = seen.gate.reshape(len(seen.gate), GATE_FEATURES, -1)[..., kinds:].reshape(len(seen.gate), -1)
     places = seen.places // new.count * old.count + seen.places % new.count - kinds
     with torch.no_grad():
-        ours, _ = after(*map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)))
-        heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.features[kept])
+        ours, _ = after(*map(torch.from_numpy, (batch.inputs, seen.gate, seen.places, seen.ids, seen.scores)))
+        heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.scores[kept])
         theirs, _ = before(*map(torch.from_numpy, heard))
     assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-4)
 

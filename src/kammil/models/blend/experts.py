@@ -20,7 +20,7 @@ from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import Contribution, CountTable, Index, Keys, keys_of
 from kammil.ngrams.features import ExpertFeatures, expert_features
 from kammil.ngrams.pruning import count_cutoffs
-from kammil.ngrams.text_cache import TextCache, columns
+from kammil.ngrams.text_cache import TextCache, kind_columns
 from kammil.progress import phase, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -67,7 +67,7 @@ class NgramExperts:
         """Count the texts."""
         self._in_word = in_word(vocabulary)
         self._contexts = ContextHasher(settings.kinds, self._in_word)
-        self._columns = columns(settings.kinds, settings.history)
+        self._columns = kind_columns(settings.kinds, settings.history)
         self._history = TextCache(len(self._columns))
         self._train, self._validation = self._read(train), self._read(validation)
         counted = {OWN: _count(self._train, settings.most)}
@@ -79,10 +79,12 @@ class NgramExperts:
         # The gate must learn on what will be there. Of its own counts a text finds fewer than others will: what it
         # brought is taken out first, so the rare ones are dropped while reading, and from the folder.
         self._exported = {
-            prefix: CountTable.merged([t.where(t.totals >= n) for t, n in zip(kinds, self._least[prefix], strict=True)])
+            prefix: CountTable.concat(
+                [t.select(t.totals >= n) for t, n in zip(kinds, self._least[prefix], strict=True)]
+            )
             for prefix, kinds in counted.items()
         }
-        self.tables = {**self._exported, OWN: CountTable.merged(counted[OWN])}
+        self.tables = {**self._exported, OWN: CountTable.concat(counted[OWN])}
         # Every pass asks for the same contexts: looked up once.
         with phase("looking the texts up"):
             self._found, self._found_validation = (
@@ -97,7 +99,7 @@ class NgramExperts:
     @property
     def count(self) -> int:
         """K."""
-        return len(self._contexts.kinds) * len(self.tables) + len(self._columns)
+        return len(self._contexts.context_types) * len(self.tables) + len(self._columns)
 
     def features(self, rows: Sequence[TextPiece], width: int, *, learning: bool) -> ExpertFeatures:
         """Evidence about a batch of `width` positions a row; about those beyond its end nothing is known.
@@ -106,7 +108,7 @@ class NgramExperts:
         near-duplicates of its own; else rows are of the validation texts.
         """
         read, found = (self._train, self._found) if learning else (self._validation, self._found_validation)
-        experts = len(self._contexts.kinds)
+        experts = len(self._contexts.context_types)
         keys = np.zeros((len(rows), width, experts), np.uint32)
         given = [np.full((len(rows), width, experts), -1, np.int32) for _ in found]  # nowhere, beyond a text's end
         ids = np.full((len(rows), width), PAD, np.int64)
@@ -120,11 +122,11 @@ class NgramExperts:
         flat = [there.reshape(len(rows) * width, -1) for there in given]  # (P, K)
         if not learning:
             least = self._least.values()
-            read_all = [t.read(f).at_least(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
+            read_all = [t.read(f).prune(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
             return expert_features([*read_all, earlier])
         own, *others = self.tables.values()
         first = own.read_without(flat[0], [self._brought(row.text) for row in rows])
-        entries = [first.at_least(self._least[OWN])]
+        entries = [first.prune(self._least[OWN])]
         entries += [table.read(there) for table, there in zip(others, flat[1:], strict=True)]
         return expert_features([*entries, earlier])
 
@@ -152,7 +154,7 @@ class NgramExperts:
     def _read(self, texts: Sequence[Ids]) -> _Read:
         """Hash texts, those of like length together."""
         starts = np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts], dtype=np.int64)])
-        keys = np.empty((int(starts[-1]), len(self._contexts.kinds)), np.uint32)
+        keys = np.empty((int(starts[-1]), len(self._contexts.context_types)), np.uint32)
         order = np.argsort([len(text) for text in texts], kind="stable")
         for chosen in tracked(np.array_split(order, max(1, len(order) // 256)), "reading the texts for counting"):
             ids = np.full((len(chosen), max((len(texts[i]) for i in chosen), default=0) + 1), PAD, np.int64)
@@ -170,7 +172,8 @@ def _count(read: _Read, most: int, least: int = 1) -> list[CountTable]:
     """What was read, counted kind by kind."""
     kinds = range(read.keys.shape[1])
     return [
-        CountTable.of([(read.keys[:, k], read.followers)], most=most, least=least) for k in tracked(kinds, "counting")
+        CountTable.of([(read.keys[:, k], read.followers)], max_followers=most, min_count=least)
+        for k in tracked(kinds, "counting")
     ]
 
 

@@ -54,7 +54,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
         def features(rows: Sequence[TextPiece], width: int, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
             """In the order in which the network takes them."""
             seen = experts.features(rows, width, learning=learning)
-            return seen.clues, seen.places, seen.ids, seen.features
+            return seen.gate, seen.places, seen.ids, seen.scores
 
         def take_gate(network: BlendNetwork, weights: Weights) -> None:
             if texts.base is not None and "gate_out.bias" in weights:

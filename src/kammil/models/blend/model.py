@@ -33,7 +33,7 @@ from kammil.ngrams.compression import CompressedTable
 from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
 from kammil.ngrams.index import CountIndex
-from kammil.ngrams.text_cache import TextCache, columns
+from kammil.ngrams.text_cache import TextCache, kind_columns
 
 _PIECE = 256
 """Positions worked on at a time: bounds the memory of a long read."""
@@ -60,14 +60,14 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
         if not prefixes:
             raise ValueError("there is no table of counts")
-        own = columns(settings.kinds, settings.history)
+        own = kind_columns(settings.kinds, settings.history)
         self._history = TextCache(len(own))
         experts = len(settings.kinds) * len(prefixes) + len(own)
         ledger = CountIndex([CompressedTable(weights, prefix) for prefix in prefixes], len(settings.kinds), experts)
         self._learnt = learnt = AdaptiveCounts(contexts)
         self._names = ["network", *(f"{p[:-1]} {kind}" for p in prefixes for kind in settings.kinds)]
         self._names += [f"this text {kind}" for kind in settings.history]
-        if ledger.largest_table >= v:
+        if ledger.max_id >= v:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         self._size = v
         weights = unpack(weights)

@@ -95,7 +95,7 @@ class ResultStore:
     def _write(self) -> None:
         """Write the sums first: then every row that `rows.json` names has its sums, even after a power failure."""
         sums = {f"{name}/{measure}": a for name, columns in self.columns.items() for measure, a in columns.items()}
-        folders.put_arrays(self.path / SUMS, sums)
+        folders.write_arrays(self.path / SUMS, sums)
         entries = {
             name: {"row": asdict(row), "key": self._keys[name], "measures": list(self.columns[name])}
             for name, row in self.rows.items()
