@@ -147,7 +147,7 @@ def publish(
             | ({"members": [list(one) for one in members]} if members else {}),
         )
         name = printable(out.name)
-        text = model_card.model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
+        text = model_card.model_card(name, folders.read(draft), evaluation, command=_again(recipe, data, name))
         files.write_atomic(draft / folders.CARD, text.encode())
     return TrainResult(
         out,
@@ -169,7 +169,7 @@ def _again(recipe: Recipe, data: Dataset, name: str) -> str:
     changed = {k: v for k, v in flat.items() if k not in ("training", "settings", "base", "members") and v != usual[k]}
     options = "".join(f", {k}={v!r}" for k, v in ({"model": recipe.model} | changed).items())
     validation = ", validation=validation_texts" if not data.cut else ""
-    return f"kammil.train(texts{validation}{options}, out={name + '-again'!r})"
+    return f"kammil.train(texts{validation}{options}, out={name + '-command'!r})"
 
 
 def seconds_in_all(model: folders.ModelFiles) -> float:

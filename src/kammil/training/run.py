@@ -98,7 +98,7 @@ class Run:
             runner = load_model(name, settings.model_dump(), artifacts)
             rival = better_counter(runner, self.vocabulary, self.train, self.data.validation)
             if rival is not None:
-                listen(CounterAhead(rival.behind, rival.bits, published=anything))
+                listen(CounterAhead(rival.model_bits, rival.bits, published=anything))
             if rival is not None and anything:
                 name, settings, artifacts = FAMILY, rival.settings, rival.artifacts
         texts = [*self.data.train, *(self.base.texts if self.base is not None else ())]
