@@ -101,7 +101,7 @@ ASKED: dict[str, Callable[[Completer], object]] = {
     "served suggestions": lambda model: served(
         model,
         lambda model: [
-            SuggestCall(LATER, model.prefixes, text[:i], ids_of(text[:i]), 3, 0.0)
+            SuggestCall(LATER, model.state_cache, text[:i], ids_of(text[:i]), 3, 0.0)
             for text in TEXTS[:4]
             for i in range(8)
         ],
