@@ -30,7 +30,7 @@ MIN_SHARE = 1e-5
 _BOUNDARY = 1e-9
 """Least weight of the best hypothesis at a new unit: only there may the text end, or any character follow."""
 _EVEN = 1e-6
-"""Weight of a uniform distribution that is mixed into every distribution over units: smaller probabilities would be
+"""Weight of the uniform distribution in a mixture with every distribution over units: smaller probabilities would be
 lost in cumulative sums. It costs at most 1.5e-6 bits a unit."""
 
 _Numbers = NDArray[np.float64]
@@ -40,7 +40,7 @@ class UnitModel(LanguageModel):
     """Runs a network over units, one character at a time.
 
     The state holds for each row and hypothesis: its weight (B, M), 0 for none; its node in the trie of units (B, M);
-    the cumulative unit probabilities after its complete units (B, M, U + 1); the state of the network there (B, M, ...).
+    the cumulative unit probabilities after its complete units (B, M, U + 1); the network's own state there (B, M, ...).
 
     Args:
         network: over the units.
@@ -125,11 +125,9 @@ class _Beam:
         row, slot = np.nonzero((self.weights > 0) & (self.nodes != ROOT))  # (K,)
         node = self.nodes[row, slot]
         share = self.weights[row, slot] / self._mass(row, slot, trie.below[node], trie.stop[node])
-        num_children = trie.children[node + 1] - trie.children[node]
-        row, slot, share = (np.repeat(a, num_children) for a in (row, slot, share))  # (children of all K,)
-        child = np.arange(len(row)) + np.repeat(
-            trie.children[node] - (num_children.cumsum() - num_children), num_children
-        )
+        counts = trie.children[node + 1] - trie.children[node]
+        row, slot, share = (np.repeat(a, counts) for a in (row, slot, share))  # (children of all K,)
+        child = np.arange(len(row)) + np.repeat(trie.children[node] - (counts.cumsum() - counts), counts)
         mass = share * self._mass(row, slot, trie.first[child], trie.stop[child])
         np.add.at(p, (row, trie.characters[child]), mass)
         return p

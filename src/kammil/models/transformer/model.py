@@ -95,12 +95,12 @@ class TransformerModel(LanguageModel):
         for name in (f"model.layers.{i}" for i in range(settings.layers)):
             q, k, v, o = (w[f"{name}.self_attn.{part}_proj.weight"] for part in "qkvo")
             qkv_weights = np.concatenate([q[order] * np.float32(self._head_size**-0.5), k[order], v])  # (3D, D)
-            up_weights = np.concatenate([w[f"{name}.mlp.gate_proj.weight"], w[f"{name}.mlp.up_proj.weight"]])  # (2M, D)
+            gate_up = np.concatenate([w[f"{name}.mlp.gate_proj.weight"], w[f"{name}.mlp.up_proj.weight"]])  # (2M, D)
             self._blocks.append(
                 (
                     _after_norm(w[f"{name}.input_layernorm.weight"], qkv_weights),
                     np.ascontiguousarray(o.T),
-                    _after_norm(w[f"{name}.post_attention_layernorm.weight"], up_weights),
+                    _after_norm(w[f"{name}.post_attention_layernorm.weight"], gate_up),
                     np.ascontiguousarray(w[f"{name}.mlp.down_proj.weight"].T),
                 )
             )
@@ -133,7 +133,7 @@ class TransformerModel(LanguageModel):
         mask = visible(time, total, self._window)
         new_state: list[Floats] = []
         x: Floats = self._embedding[ids.reshape(-1)]  # (B * T, D)
-        for (qkv_weights, o, up_weights, down), *cache in zip(self._blocks, state[::2], state[1::2], strict=True):
+        for (qkv_weights, o, gate_up, down), *cache in zip(self._blocks, state[::2], state[1::2], strict=True):
             qkv = (_norm(x) @ qkv_weights).reshape(batch, time, 3, self._heads, self._head_size)
             q, *new = qkv.transpose(2, 0, 3, 1, 4)  # (B, N, T, K) each
             k, v = (np.concatenate(pair, axis=2, dtype=np.float32) for pair in zip(cache, new, strict=True))
@@ -141,7 +141,7 @@ class TransformerModel(LanguageModel):
             scores = _rotate(q, rotations[-time:]) @ _rotate(k, rotations).swapaxes(2, 3)  # (B, N, T, S + T)
             attended: Floats = softmax(scores, mask) @ v  # (B, N, T, K)
             x += attended.swapaxes(1, 2).reshape(x.shape) @ o
-            gate, up = np.split(_norm(x) @ up_weights, 2, axis=1)  # (B * T, M) each
+            gate, up = np.split(_norm(x) @ gate_up, 2, axis=1)  # (B * T, M) each
             x += (gate * sigmoid(gate) * up) @ down
         tail = x.reshape(batch, time, x.shape[1])[:, time - last :].reshape(batch * last, x.shape[1])
         return log_softmax(_norm(tail) @ self._output).reshape(batch, last, self._size), tuple(new_state)
