@@ -42,6 +42,7 @@ from kammil.errors import DataError
 from kammil.evaluation.baselines import load_baselines
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient, ratio
 from kammil.evaluation.calibration import Calibration, calibration
+from kammil.evaluation.metrics import normalised_texts
 from kammil.evaluation.suggestion_hits import SuggestedTexts, suggestion_hits, word_ends
 from kammil.language_model import LanguageModel
 from kammil.spacing import gives_way, space_after, stays
@@ -116,7 +117,7 @@ def simulate(
 
     Raises: `DataError` without any text.
     """
-    normalised = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+    normalised = normalised_texts(model, texts)
     if not normalised:
         raise DataError("there is no text to type; name a file that has some.")
     if max_texts is not None and len(normalised) > max_texts:

@@ -92,7 +92,7 @@ def evaluate(
         rows = cast(Sequence[str], texts)  # unchanged: for a model of raw texts, white space counts
     else:
         rows = in_memory.from_python(texts, column=column).texts
-    normalised = [text for text in (model.normalise(text).rstrip() for text in rows) if text]
+    normalised = normalised_texts(model, rows)
     if not normalised:
         raise DataError("there is no text to evaluate on; name a file that has some.")
     arrays = model.model.baselines if model.model is not None else {}
@@ -120,6 +120,11 @@ def evaluate(
         model=compute_metrics(model.language_model, model.vocabulary, normalised, target),
         baselines=baseline_metrics,
     )
+
+
+def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
+    """Normalise texts as the model sees them and strip white space from their ends; empty texts are left out."""
+    return [text for text in (model.normalise(text).rstrip() for text in texts) if text]
 
 
 def half(text: str) -> int:

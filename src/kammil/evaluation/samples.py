@@ -8,7 +8,7 @@ from typing import Any
 
 from kammil.completion.completer import Completer
 from kammil.data.bloom import Novelty, SeenTexts
-from kammil.evaluation.metrics import TARGET, half
+from kammil.evaluation.metrics import TARGET, half, normalised_texts
 from kammil.progress import tracked
 
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
@@ -41,7 +41,7 @@ class Sample:
 def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) -> list[Sample]:
     """Complete `n` texts spread evenly over `texts`, or all if there are fewer."""
     seen = SeenTexts(model.model.seen) if model.model is not None else None
-    normalised = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+    normalised = normalised_texts(model, texts)
     n = min(n, len(normalised))
     chosen = [normalised[i * len(normalised) // n] for i in range(n)]
     completed: list[Sample] = []

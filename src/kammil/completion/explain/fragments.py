@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 from kammil.completion.explain.attribution import CharacterScore, Explanation
@@ -39,21 +39,27 @@ def picture(png: bytes, what: str) -> str:
     return f'<img style="max-width: 100%" alt="{escape(what)}" src="data:image/png;base64,{data}">'
 
 
+def mark_words(explanation: Explanation, attributes: Callable[[float], str]) -> str:
+    """Format a text with each word in a `span`, whose attributes depend on the mean bits of the word."""
+    text, done, parts = explanation.text, 0, list[str]()
+    for begin, end in words(text):
+        bits = sum(place.bits for place in explanation.places[begin:end]) / (end - begin)
+        parts.append(escape(visible(text[done:begin])))
+        parts.append(f"<span {attributes(bits)}>{escape(visible(text[begin:end]))}</span>")
+        done = end
+    return "".join([*parts, escape(visible(text[done:]))])
+
+
 def heat_map(explanation: Explanation) -> str:
     """Format a text in its own direction, each word coloured by its mean bits, and below it a table of all characters.
 
     Letters are black on the light colours, whatever the theme of the notebook.
     """
-    text, done, parts = explanation.text, 0, list[str]()
-    for begin, end in words(text):
-        bits = sum(place.bits for place in explanation.places[begin:end]) / (end - begin)
-        parts.append(escape(visible(text[done:begin])))
-        shade = f"background: {LIGHT[level(bits)]}; color: #111; border-radius: .2em"
-        parts.append(
-            f'<span title="{bits:.2f} bits a character" style="{shade}">{escape(visible(text[begin:end]))}</span>'
-        )
-        done = end
-    parts.append(escape(visible(text[done:])))
+
+    def attributes(bits: float) -> str:
+        style = f"background: {LIGHT[level(bits)]}; color: #111; border-radius: .2em"
+        return f'title="{bits:.2f} bits a character" style="{style}"'
+
     given = escape(visible(explanation.given))
     mean_bits = explanation.bits_per_character
     mean = "" if mean_bits is None else f"<p>{mean_bits:.2f} bits a character</p>"
@@ -64,7 +70,7 @@ def heat_map(explanation: Explanation) -> str:
     rest = f"<p>... and {hidden:,} more</p>" if hidden > 0 else ""
     return (
         f'<div><p dir="auto" style="font-size: 1.5em; line-height: 2; white-space: pre-wrap; text-align: start">'
-        f'<span style="opacity: .6">{given}</span>{"".join(parts)}</p>{mean}'
+        f'<span style="opacity: .6">{given}</span>{mark_words(explanation, attributes)}</p>{mean}'
         f"<details><summary>every character</summary>{table(rows)}{rest}</details></div>"
     )
 

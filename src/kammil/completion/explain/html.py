@@ -16,8 +16,9 @@ from pathlib import Path
 
 from kammil.completion.explain.attribution import CharacterScore, Explanation
 from kammil.completion.explain.display import DARK, LIGHT, level, visible_label
+from kammil.completion.explain.fragments import mark_words
 from kammil.errors import FolderError
-from kammil.text import visible, words
+from kammil.text import visible
 
 
 def page(explanation: Explanation, name: str) -> str:
@@ -36,7 +37,7 @@ def page(explanation: Explanation, name: str) -> str:
             f'<span class="l{n}">{n}{"+" if n == len(LIGHT) - 1 else ""}</span>' for n in range(len(LIGHT))
         ),
         "GIVEN": escape(visible(explanation.given)),
-        "TEXT": _text(explanation),
+        "TEXT": mark_words(explanation, lambda bits: f'class="word l{level(bits)}"'),
         "ROWS": "\n".join(_row(place) for place in explanation.places),
         "SCRIPT": script,
     }
@@ -69,17 +70,6 @@ def colours() -> str:
 def letters() -> str:
     """Return the JavaScript module that colours a text whose letters stay joined; see `letters.js`."""
     return _resource("letters.js")
-
-
-def _text(explanation: Explanation) -> str:
-    """Format the text, its words marked with the level of their mean bits."""
-    text, done, parts = explanation.text, 0, list[str]()
-    for begin, end in words(text):
-        bits = sum(place.bits for place in explanation.places[begin:end]) / (end - begin)
-        parts.append(escape(visible(text[done:begin])))
-        parts.append(f'<span class="word l{level(bits)}">{escape(visible(text[begin:end]))}</span>')
-        done = end
-    return "".join([*parts, escape(visible(text[done:]))])
 
 
 def _row(place: CharacterScore) -> str:
