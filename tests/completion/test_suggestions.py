@@ -204,7 +204,9 @@ def test_a_phrase_is_the_best_word_and_then_the_best_word(
             assert rare or open_word(there) in used
 
 
-@pytest.mark.parametrize(("options", "said"), [({"words": 0}, "words is 0"), ({"threshold": 2.0}, "threshold is 2.0")])
+@pytest.mark.parametrize(
+    ("options", "message"), [({"words": 0}, "words is 0"), ({"threshold": 2.0}, "threshold is 2.0")]
+)
 def test_a_phrase_that_cannot_be(options: dict[str, float], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         counter(["ab"]).phrase("a", **options)  # pyright: ignore[reportArgumentType]

@@ -101,7 +101,7 @@ def test_a_name_breaks_no_table(trained: Path, evaluation: Evaluation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "based", "said"),
+    ("metrics", "based", "sentence"),
     [
         ({"training_seconds": 12.34}, False, "trained in 12.3 s"),
         ({"training_seconds": 232.0}, True, "the last stage of its training took 232.0 s"),
