@@ -35,7 +35,8 @@ from kammil.engine import build as engine_build
 from kammil.engine import native, reference
 from kammil.engine.weights import GRUWeights
 from kammil.language_model import select_rows
-from kammil.models.registry import Neural, family, load_model
+from kammil.models.family import NetworkLearner
+from kammil.models.registry import family, load_model
 from kammil.text import RAW
 from kammil.vocabulary import CharacterVocabulary
 from notebook import TARGET, NotebookRNN
@@ -183,8 +184,8 @@ def against_notebook() -> dict[str, Any]:
     """The GRU family at the notebook's size beside the notebook's `generate`: 30 characters after 65."""
     texts = [f"{text:<65}"[:65] for text in (kammil_sample()[:20])]
     vocabulary = CharacterVocabulary.from_texts(texts)
-    gru = family("gru")
-    assert isinstance(gru, Neural)
+    gru = family("gru").learner()
+    assert isinstance(gru, NetworkLearner)
     torch.manual_seed(0)
     artifacts = gru.export(gru.build(vocabulary.size, gru.settings()))
     model = Completer(load_model("gru", gru.settings().model_dump(), artifacts), vocabulary, RAW)

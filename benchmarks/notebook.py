@@ -32,7 +32,8 @@ import kammil
 from kammil.completion.completer import Completer
 from kammil.data import sources
 from kammil.data.splits import leaks
-from kammil.models.registry import Neural, family
+from kammil.models.family import NetworkLearner
+from kammil.models.registry import family
 from kammil.training.batches import TrainingData, make_rows, pad
 from kammil.training.events import Event, TrainingProgress
 from kammil.training.loop import fit
@@ -145,8 +146,8 @@ def seconds_to_plateau(train: Sequence[str], test: Sequence[str]) -> float:
     batch = pad(make_rows([vocabulary.encode(t) for t in test], objective="completion", block=512))
     judged = batch.counted.copy()
     judged &= batch.targets != 3
-    gru = family("gru")
-    assert isinstance(gru, Neural)
+    gru = family("gru").learner()
+    assert isinstance(gru, NetworkLearner)
     options = TrainingOptions()
     torch.manual_seed(options.seed)
     network = gru.build(vocabulary.size, gru.settings())
@@ -172,7 +173,7 @@ def seconds_to_plateau(train: Sequence[str], test: Sequence[str]) -> float:
 
     rare = np.array([vocabulary.encode(c)[0] for c in sorted(rare_characters(train))], np.int64)
     with contextlib.suppress(ReachedError):
-        fit(network, TrainingData(encoded, encoded[:8], rare, vocabulary.unknown_bits), options, listen=listen)
+        fit(network, TrainingData(encoded, encoded[:8], rare, vocabulary.unknown_bits), options, on_event=listen)
     return answer
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import final
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,15 @@ class LanguageModel(ABC):
         """Read one id for each row, (B,); log-probabilities (B, V) of the next, and the new state."""
         log_probabilities, state = self.forward(ids[:, None], state, last=1)  # (B, 1, V)
         return log_probabilities[:, 0], state
+
+
+class SavedModel(LanguageModel):
+    """The running side of a family, made of what its learning side left behind."""
+
+    @classmethod
+    @abstractmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a model; `ValidationError`, `KeyError` or `ValueError` for settings or arrays that do not fit."""
 
 
 class AdaptiveModel(ABC):

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import llm
 from pydantic import Field
 
 from kammil.completion.completer import Completer, load
-from kammil.decoding.options import Options
+from kammil.decoding.options import PRESET, DecodingOptions, Options
 
 
 @llm.hookimpl
@@ -27,6 +28,10 @@ def _opened(folder: Path) -> Completer:
     return load(folder)
 
 
+def _field(option: str) -> Any:
+    return Field(default=None, description=DecodingOptions.model_fields[option].description)
+
+
 class Kammil(llm.Model):
     """Any model folder, the bundled one unless told otherwise."""
 
@@ -38,13 +43,13 @@ class Kammil(llm.Model):
         """Those of `kammil complete` that matter most; what is left out is the default there."""
 
         folder: str = Field(default="levantine", description="Model folder, or the name of a bundled model.")
-        preset: str | None = Field(default=None, description="predictive, creative or exact; the others win over it.")
-        length: int | None = Field(default=None, description="Characters at most.")
-        temperature: float | None = Field(default=None, description="0: always the most probable.")
-        top_k: int | None = Field(default=None, description="Keep exactly the k most probable.")
-        top_p: float | None = Field(default=None, description="Keep the most probable that hold this much probability.")
-        stop: str | None = Field(default=None, description="End before this string.")
-        seed: int | None = Field(default=None, description="Same seed, same text.")
+        preset: str | None = Field(default=None, description=PRESET)
+        length: int | None = _field("length")
+        temperature: float | None = _field("temperature")
+        top_k: int | None = _field("top_k")
+        top_p: float | None = _field("top_p")
+        stop: str | None = _field("stop")
+        seed: int | None = _field("seed")
 
     def execute(
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: llm.Conversation | None

@@ -61,6 +61,11 @@ def run_lock(out: Path) -> Generator[None]:
             place.rmdir()
 
 
+def interrupted(out: Path) -> bool:
+    """Whether a training of `out` waits to be gone on with: the state of an epoch is there, of a member at least."""
+    return any(waiting(out).glob(f"*{CHECKPOINT}"))
+
+
 def empty(out: Path) -> None:
     """Remove what waits, but not the lock that is held."""
     for path in waiting(out).iterdir():

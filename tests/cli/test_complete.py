@@ -12,13 +12,13 @@ import pytest
 from tests.cli.conftest import Result, Run, on_terminal, process, refused
 
 import kammil
-from kammil.cli._options import DECODING_FLAGS
+from kammil.cli._options import decoding_flags
 from kammil.decoding import PRESETS, DecodingOptions
 from kammil.decoding.options import Options
 
 
 def test_every_decoding_option_has_a_flag() -> None:
-    assert set(DECODING_FLAGS) == {"preset", *DecodingOptions.model_fields} == set(Options.__annotations__)
+    assert [flag.name for flag in decoding_flags()] == ["preset", *DecodingOptions.model_fields]
 
 
 def test_complete_prints_what_follows_and_nothing_else(run: Run, trained: Path, texts: list[str]) -> None:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from kammil.cli import progress as module
 from kammil.cli.progress import Bar, Lines, described, left, line, progress
 from kammil.progress import Notice, PhaseProgress, listening, tracked
-from kammil.training.events import EpochEnded, Interrupted, TrainingProgress, TrainingStarted
+from kammil.training.events import EpochEnded, Interrupted, MemberEvent, TrainingProgress, TrainingStarted
 
 UNDER_WAY = TrainingProgress(2, 5, 10, 8, 3.25, 60.0, 0.25)
 
@@ -120,3 +120,22 @@ def test_what_is_being_done_is_known_when_it_is_stopped() -> None:
         assert listen.activity == "counting"
         listen(UNDER_WAY)
         assert listen.activity == "learning, in epoch 2"
+
+
+def test_members_that_learn_side_by_side_are_told_apart(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = EpochEnded(1, 3.0, 0.4, 3.25, 0.5, 0.001, 20.0, True)
+    lines = Lines()
+    lines(MemberEvent(2, 2, ended))
+    clock.now = 20.0
+    lines(MemberEvent(1, 2, UNDER_WAY))
+    shown = capsys.readouterr().err.splitlines()
+    assert shown == [f"member 2: {line(ended)}", f"member 1: {described(UNDER_WAY)}"]
+    with Progress(TextColumn("{task.description}"), console=Console(file=io.StringIO())) as made:
+        bar = Bar(made)
+        for member in (1, 2):
+            bar(MemberEvent(member, 2, UNDER_WAY))
+        assert [task.description for task in made.tasks if task.visible] == [
+            f"member {member}: epoch 2/8, 3.250 bits" for member in (1, 2)
+        ]
+        bar(PhaseProgress("evaluating", 0.5, 1.0))
+        assert [task.description for task in made.tasks if task.visible] == ["evaluating"]

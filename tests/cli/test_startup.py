@@ -166,8 +166,9 @@ def test_a_part_of_the_extra_is_not_enough(
     shelf: Path, tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "accelerate", None)  # as if it were not installed
-    for module in ("kammil.training.loop", "kammil.training.optim"):  # loaded by an earlier test
-        monkeypatch.delitem(sys.modules, module, raising=False)
+    for module in ("descent", "loop", "optim"):  # loaded by an earlier test
+        monkeypatch.delitem(sys.modules, f"kammil.training.{module}", raising=False)
+        monkeypatch.delattr(f"kammil.training.{module}", raising=False)
     with pytest.raises(kammil.KammilError, match=r"training needs accelerate; run: pip install 'kammil\[train\]'"):
         kammil.train(texts[:60], out=tmp_path / "model", hidden=8, epochs=1)
     assert not list(tmp_path.iterdir())

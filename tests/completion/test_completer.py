@@ -18,9 +18,10 @@ from kammil.completion.completer import Completer, Completion
 from kammil.decoding import DecodingOptions
 from kammil.decoding.options import Options
 from kammil.errors import FolderError, OptionError
+from kammil.models.family import NetworkLearner
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
-from kammil.models.registry import Neural, family, load_model
+from kammil.models.registry import family, load_model
 from kammil.text import RAW, TextRules, fold
 from kammil.vocabulary import BOS, CODE_POINTS, EOS, PAD, CharacterVocabulary
 
@@ -412,8 +413,8 @@ def test_bits_per_character_leave_the_end_out(model: Completer) -> None:
 
 def even_network(size: int) -> Completer:
     """An untrained network over a, b, c, ..."""
-    chosen = family("gru")
-    assert isinstance(chosen, Neural)
+    chosen = family("gru").learner()
+    assert isinstance(chosen, NetworkLearner)
     torch.manual_seed(1)
     network = chosen.build(size, chosen.settings(**{"embedding": 4, "hidden": 5})).eval()
     for weights in network.parameters():
@@ -455,8 +456,8 @@ def specials(model: Completer, text: str) -> float:
 
 @pytest.mark.parametrize("bias", [[np.nan] * 6, [0, 0, 0, np.nan, 0, 0], [0, np.inf, 0, 0, 0, 0], [-np.inf] * 6])
 def test_a_model_without_probabilities_is_refused(bias: list[float]) -> None:
-    chosen = family("attention")
-    assert isinstance(chosen, Neural)
+    chosen = family("attention").learner()
+    assert isinstance(chosen, NetworkLearner)
     network = chosen.build(6, chosen.settings(**{"embedding": 4, "hidden": 5})).eval()
     network.get_submodule("output").get_parameter("bias").data = torch.tensor(bias, dtype=torch.float32)
     model = Completer(load_model("attention", {}, chosen.export(network)), CharacterVocabulary("ab"), RAW)

@@ -225,6 +225,15 @@ def test_a_search_that_is_stopped_knows_the_best_so_far() -> None:
 def test_a_ruined_model_is_said() -> None:
     model = tiny(["ab"])
     guide = Constraints(DecodingOptions(beams=2), model.vocabulary, NEVER, None)
-    nothing = np.full((1, model.vocabulary.size), np.nan, np.float32)
+    ruined = np.zeros((1, model.vocabulary.size), np.float32)
+    ruined[0, -1] = np.nan
     with pytest.raises(FolderError, match="the model gives no probabilities; copy the model folder again"):
-        beam_search(model.language_model, guide, nothing, model.language_model.initial_state(1), 1)
+        beam_search(model.language_model, guide, ruined, model.language_model.initial_state(1), 1)
+
+
+def test_an_end_that_was_no_choice_costs_nothing() -> None:
+    model = tiny(["ab"])
+    guide = Constraints(DecodingOptions(beams=2, forbid=tuple(LETTERS), min_length=1), model.vocabulary, NEVER, None)
+    said, state = model.language_model.step(np.array([BOS]), model.language_model.initial_state(1))
+    (made,) = beam_search(model.language_model, guide, said, state, 2)
+    assert (made.text, made.reason, made.end_bits) == ("", "end", 0.0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kammil import decoding
 from kammil.decoding import DecodingOptions, LogWeights
-from kammil.decoding.filters import Filter
+from kammil.decoding.filters import Filter, min_p, temperature, top_k, top_p, typical_p
 
 
 @st.composite
@@ -34,11 +34,11 @@ def test_every_filter_leaves_distributions_and_their_order(
     rows: LogWeights, k: int, p: float, share: float, t: float
 ) -> None:
     for apply in (
-        decoding.top_k(k),
-        decoding.top_p(p),
-        decoding.min_p(share),
-        decoding.typical_p(p),
-        decoding.temperature(t),
+        top_k(k),
+        top_p(p),
+        min_p(share),
+        typical_p(p),
+        temperature(t),
     ):
         before = rows.copy()
         after = decoding.log_softmax(apply(rows))
@@ -79,17 +79,17 @@ def test_penalties_by_their_definition(logits: list[list[float]], data: st.DataO
 def test_temperature_is_a_power_of_probabilities(rows: LogWeights, t: float) -> None:
     powers = np.exp(rows) ** (1 / t)
     expected = powers / powers.sum(axis=-1, keepdims=True)
-    assert np.exp(decoding.log_softmax(decoding.temperature(t)(rows))) == pytest.approx(expected)
+    assert np.exp(decoding.log_softmax(temperature(t)(rows))) == pytest.approx(expected)
 
 
 def test_the_smallest_temperature_leaves_the_best_alone() -> None:
     rows = np.log(np.array([[0.25, 0.5, 0.25], [0.4, 0.3, 0.3]]))
-    assert kept(decoding.temperature(5e-324)(rows)) == [{1}, {0}]
+    assert kept(temperature(5e-324)(rows)) == [{1}, {0}]
 
 
 @given(distributions(), st.integers(1, 15))
 def test_top_k_keeps_exactly_k(rows: LogWeights, k: int) -> None:
-    after = decoding.top_k(k)(rows)
+    after = top_k(k)(rows)
     for row, ids in zip(rows, kept(after), strict=True):
         assert len(ids) == min(k, len(row))
         assert ids == set(sorted(range(len(row)), key=lambda i: (-row[i], i))[:k])
@@ -97,7 +97,7 @@ def test_top_k_keeps_exactly_k(rows: LogWeights, k: int) -> None:
 
 @given(distributions(), st.floats(0.01, 1))
 def test_top_p_keeps_the_smallest_sufficient_set(rows: LogWeights, p: float) -> None:
-    for row, ids in zip(rows, kept(decoding.top_p(p)(rows)), strict=True):
+    for row, ids in zip(rows, kept(top_p(p)(rows)), strict=True):
         ranked = sorted(range(len(row)), key=lambda i: (-row[i], i))
         assert ids == set(ranked[: len(ids)])
         mass = np.exp(row[ranked])
@@ -107,7 +107,7 @@ def test_top_p_keeps_the_smallest_sufficient_set(rows: LogWeights, p: float) -> 
 
 @given(distributions(), st.floats(0, 1))
 def test_min_p_keeps_what_has_its_share(rows: LogWeights, share: float) -> None:
-    for row, ids in zip(rows, kept(decoding.min_p(share)(rows)), strict=True):
+    for row, ids in zip(rows, kept(min_p(share)(rows)), strict=True):
         p = np.exp(row)
         for i, probability in enumerate(p):
             if abs(probability - share * p.max()) > 1e-12:
@@ -116,7 +116,7 @@ def test_min_p_keeps_what_has_its_share(rows: LogWeights, share: float) -> None:
 
 @given(distributions(), st.floats(0.01, 1))
 def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: LogWeights, mass: float) -> None:
-    for row, ids in zip(rows, kept(decoding.typical_p(mass)(rows)), strict=True):
+    for row, ids in zip(rows, kept(typical_p(mass)(rows)), strict=True):
         p = np.exp(row).tolist()
         entropy = -sum(q * math.log(q) for q in p)
         away = [abs(-math.log(q) - entropy) for q in p]
@@ -130,9 +130,9 @@ def test_typical_p_keeps_what_is_nearest_to_the_entropy(rows: LogWeights, mass: 
 
 def test_typical_p_drops_a_favourite() -> None:
     rows = np.log(np.array([[0.6, *[0.04] * 10]]))  # entropy 1.59 nats: 0.04 costs 3.2, 0.6 costs 0.51
-    assert 0 in kept(decoding.typical_p(0.3)(rows))[0]
+    assert 0 in kept(typical_p(0.3)(rows))[0]
     rows = np.log(np.array([[0.4, *[0.06] * 10]]))  # entropy 2.05 nats: 0.06 costs 2.8, 0.4 costs 0.92
-    assert 0 not in kept(decoding.typical_p(0.3)(rows))[0]
+    assert 0 not in kept(typical_p(0.3)(rows))[0]
 
 
 @given(distributions())
@@ -142,7 +142,7 @@ def test_forbidden_ids_are_never_left(rows: LogWeights) -> None:
     assert (after[:, 1:] == rows[:, 1:]).all()
 
 
-@pytest.mark.parametrize("apply", [decoding.top_p, decoding.typical_p])
+@pytest.mark.parametrize("apply", [top_p, typical_p])
 def test_a_set_that_reaches_the_share_exactly_is_enough(apply: Callable[[float], Filter]) -> None:
     """Of four alike, each has a quarter, and every sum of quarters is a number without rounding."""
     rows = np.zeros((2, 4))
@@ -154,7 +154,7 @@ def test_a_set_that_reaches_the_share_exactly_is_enough(apply: Callable[[float],
 
 @pytest.mark.parametrize(
     ("apply", "wanted"),
-    [(decoding.top_k(2), 2), (decoding.top_p(0.5), 20), (decoding.typical_p(0.5), 20), (decoding.min_p(0.9), 40)],
+    [(top_k(2), 2), (top_p(0.5), 20), (typical_p(0.5), 20), (min_p(0.9), 40)],
 )
 def test_of_equals_the_lower_ids_stay(apply: Filter, wanted: int) -> None:
     """Among more than sorting by insertion would keep in order by chance."""
@@ -171,9 +171,9 @@ def test_of_equals_among_others_the_lower_ids_stay(share: float) -> None:
     away = np.abs(-row + (p * row).sum())
     levels = np.round(away, 9)  # rounding parts no equals
     for apply, order in (
-        (decoding.top_k(int(share * len(row))), np.lexsort((np.arange(len(row)), -row))),
-        (decoding.top_p(share), np.lexsort((np.arange(len(row)), -row))),
-        (decoding.typical_p(share), np.lexsort((np.arange(len(row)), levels))),
+        (top_k(int(share * len(row))), np.lexsort((np.arange(len(row)), -row))),
+        (top_p(share), np.lexsort((np.arange(len(row)), -row))),
+        (typical_p(share), np.lexsort((np.arange(len(row)), levels))),
     ):
         ids = kept(apply(row[None]))[0]
         assert ids == set(order[: len(ids)].tolist())
@@ -183,14 +183,14 @@ def test_of_equals_among_others_the_lower_ids_stay(share: float) -> None:
 def test_what_cannot_come_is_never_typical() -> None:
     rows = np.log(np.array([[0.5, 0.5, 1e-300, 1e-300]]))
     rows[0, 3] = -np.inf
-    assert kept(decoding.typical_p(1.0)(rows))[0] >= {0, 1}
-    assert 3 not in kept(decoding.typical_p(0.9)(rows))[0]
+    assert kept(typical_p(1.0)(rows))[0] >= {0, 1}
+    assert 3 not in kept(typical_p(0.9)(rows))[0]
 
 
 def test_what_has_the_share_of_the_best_exactly_stays() -> None:
     rows = np.array([[0.0, np.log(0.5), np.log(0.25)]])
-    assert kept(decoding.min_p(0.5)(rows)) == [{0, 1}]
-    assert kept(decoding.min_p(0.0)(rows)) == [{0, 1, 2}]
+    assert kept(min_p(0.5)(rows)) == [{0, 1}]
+    assert kept(min_p(0.0)(rows)) == [{0, 1, 2}]
 
 
 def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
@@ -201,11 +201,11 @@ def test_rows_of_different_heights_are_normalised_one_by_one() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "apply"),
     [
-        ("temperature", 0.5, decoding.temperature(0.5)),
-        ("top_k", 2, decoding.top_k(2)),
-        ("top_p", 0.6, decoding.top_p(0.6)),
-        ("min_p", 0.3, decoding.min_p(0.3)),
-        ("typical_p", 0.4, decoding.typical_p(0.4)),
+        ("temperature", 0.5, temperature(0.5)),
+        ("top_k", 2, top_k(2)),
+        ("top_p", 0.6, top_p(0.6)),
+        ("min_p", 0.3, min_p(0.3)),
+        ("typical_p", 0.4, typical_p(0.4)),
     ],
 )
 def test_an_option_is_its_filter(name: str, value: Any, apply: Filter) -> None:
@@ -222,11 +222,11 @@ def test_filters_follow_each_other_in_their_order() -> None:
     options = DecodingOptions(temperature=2, top_k=4, top_p=0.6, min_p=0.6, typical_p=0.6)
     expected = rows
     for apply in (
-        decoding.temperature(2),
-        decoding.top_k(4),
-        decoding.top_p(0.6),
-        decoding.min_p(0.6),
-        decoding.typical_p(0.6),
+        temperature(2),
+        top_k(4),
+        top_p(0.6),
+        min_p(0.6),
+        typical_p(0.6),
     ):
         expected = apply(expected)
     made = rows

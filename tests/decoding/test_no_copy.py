@@ -128,3 +128,12 @@ def test_a_filter_that_is_half_full_still_lets_most_pass() -> None:
     # q ** (k - 10) with q = 0.55 ** 2.
     assert 0.03 < refusals[12] < 0.12
     assert refusals[16] < 0.004
+
+
+def test_a_mark_that_completes_a_copy_is_refused() -> None:
+    """The letter that it joins belongs to no copy yet, and what stands before that is as long as may be."""
+    letters, pieces = "abcdfghijklmn", ["", *"abcdfghijklmn", "하", "\u11ab"]
+    filter = NoCopy(RUN + 1, BloomFilter(bloom.build([letters + "한"])), pieces)
+    assert filter.refused_ids(letters) is None  # a syllable without its end is no copy
+    mask = filter.refused_ids(letters + "하")
+    assert mask is not None and np.flatnonzero(mask).tolist() == [len(pieces) - 1]

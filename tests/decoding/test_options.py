@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_type_hints
 
 import pytest
 
 from kammil.data.bloom import RUN
 from kammil.decoding import PRESETS, DecodingOptions
-from kammil.decoding.options import MAX_BEAMS, MAX_FORCED, MAX_LENGTH, MAX_PATTERNS
+from kammil.decoding.options import MAX_BEAMS, MAX_FORCED, MAX_LENGTH, MAX_PATTERNS, Options
 from kammil.errors import OptionError
 
 
@@ -92,7 +93,7 @@ def test_the_bounds_themselves_are_allowed(options: dict[str, Any]) -> None:
         ({"length": 3, "min_length": 4}, "min_length is 4, but length is 3; it must not be more."),
         ({"beams": 2, "best_of": 2}, "best_of is 2, but beams draw nothing to choose from; leave one of them out."),
         ({"top_l": 3}, "there is no option 'top_l'; did you mean 'top_p'?"),
-        ({"xyz": 3}, "there is no option 'xyz'; there are: length, min_length, temperature, "),
+        ({"xyz": 3}, "there is no option 'xyz'; there are: length, temperature, seed, "),
     ],
 )
 def test_what_contradicts_itself_is_said(options: dict[str, Any], message: str) -> None:
@@ -117,3 +118,18 @@ def test_no_preset_of_that_name() -> None:
     ) as caught:
         DecodingOptions.of(preset="best")
     assert caught.value.option == "preset"
+
+
+def test_the_type_for_checkers_agrees_with_the_model() -> None:
+    fields = {name: field.annotation for name, field in DecodingOptions.model_fields.items()}
+    types = {name: Sequence[str] if type == tuple[str, ...] else type for name, type in fields.items()}
+    assert get_type_hints(Options) == {"preset": str | None, **types}
+
+
+@pytest.mark.parametrize("name", DecodingOptions.model_fields)
+def test_every_option_is_described_and_refuses_with_its_reason(name: str) -> None:
+    field = DecodingOptions.model_fields[name]
+    assert field.description and isinstance(field.json_schema_extra, dict)
+    with pytest.raises(OptionError) as caught:
+        DecodingOptions.of(**{name: "wrong"})
+    assert str(caught.value) == f"{name} is 'wrong', but {field.json_schema_extra['reason']}."

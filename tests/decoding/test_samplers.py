@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.decoding import LogWeights, log_softmax
-from kammil.decoding.samplers import first_above, greedy, sample
+from kammil.decoding.samplers import greedy, sample
 
 
 @st.composite
@@ -21,23 +19,13 @@ def distributions(draw: st.DrawFn) -> LogWeights:
     return log_softmax(np.array(rows, np.float64))
 
 
-class Chance:
-    """A generator that gives one number, again and again."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    def random(self) -> float:
-        return self.value
-
-
 def draw(row: LogWeights, chance: float) -> int:
-    """By either function, which must agree; in a batch as alone."""
-    generator = cast(np.random.Generator, Chance(chance))
-    alone = first_above(row, generator)
-    assert sample(np.stack([row, row]), [generator, generator]).tolist() == [alone, alone]
-    beside = np.full_like(row, -1e6)  # all of it too small to be told from 0
-    assert sample(np.stack([row, beside]), [generator, generator]).tolist() == [alone, first_above(beside, generator)]
+    """Alone as in a batch, also beside a row that is too small to be told from 0."""
+    (alone,) = sample(row[None], np.array([chance])).tolist()
+    beside, chances = np.full_like(row, -1e6), np.array([chance, chance])
+    assert sample(np.stack([row, row]), chances).tolist() == [alone, alone]
+    (least,) = sample(beside[None], np.array([chance])).tolist()
+    assert sample(np.stack([row, beside]), chances).tolist() == [alone, least]
     return alone
 
 
@@ -72,14 +60,14 @@ def test_greedy_takes_the_first_of_the_best(rows: LogWeights) -> None:
 
 def test_sampling_follows_the_distribution() -> None:
     rows = np.array([[np.log(0.5), -np.inf, np.log(0.2), np.log(0.3)]])
-    generator = np.random.default_rng(1)
-    drawn = np.bincount([sample(rows, [generator])[0] for _ in range(20_000)], minlength=4) / 20_000
+    chances = np.random.default_rng(1).random(20_000)
+    drawn = np.bincount(sample(rows.repeat(20_000, axis=0), chances), minlength=4) / 20_000
     # Three standard deviations of a share of 0.5 in 20,000 draws are 0.011.
     assert drawn == pytest.approx([0.5, 0, 0.2, 0.3], abs=0.011)
 
 
 @given(distributions(), st.integers(0, 2**32))
 def test_a_row_is_drawn_alike_in_any_batch(rows: LogWeights, seed: int) -> None:
-    together = sample(rows, [np.random.default_rng([seed, i]) for i in range(len(rows))])
-    alone = [sample(rows[i : i + 1], [np.random.default_rng([seed, i])])[0] for i in range(len(rows))]
-    assert together.tolist() == alone
+    chances = np.random.default_rng(seed).random(len(rows))
+    alone = [sample(rows[i : i + 1], chances[i : i + 1])[0] for i in range(len(rows))]
+    assert sample(rows, chances).tolist() == alone

@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.decoding import DecodingOptions
-from kammil.errors import OptionError
+from kammil.decoding import Constraints, DecodingOptions, Hypothesis, SequenceGroup, decode_step, sampling
+from kammil.decoding.filters import FILTERS, Filter, filters
+from kammil.decoding.options import Options
+from kammil.errors import FolderError, OptionError
+from kammil.language_model import LanguageModel
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
@@ -157,6 +160,39 @@ def test_the_best_of_many_is_the_most_probable(tiny: Completer, n: int, best_of:
     assert "".join(tiny.stream("a", best_of=best_of, temperature=1, length=4, seed=seed)) == made[0].text
 
 
+@pytest.mark.parametrize("options", [{"temperature": t} for t in (0, 0.7, 1, 2)] + [{"top_k": 2}])
+def test_a_text_is_the_same_among_many(tiny: Completer, options: dict[str, Any]) -> None:
+    """Also where one alone goes another way."""
+    for seed in range(5):
+        many = tiny.samples("a", 3, length=6, seed=seed, **options)
+        for n in (1, 2):
+            assert tiny.samples("a", n, length=6, seed=seed, **options) == many[:n]
+
+
+def test_of_many_texts_some_are_written_after_the_others(tiny: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = tiny.samples("a", 5, length=6)
+
+    def two(model: LanguageModel, rows: int, length: int) -> int:
+        return 2
+
+    monkeypatch.setattr(sampling, "max_rows", two)
+    assert tiny.samples("a", 5, length=6) == together
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_ruined_model_is_said(tiny: Completer, n: int) -> None:
+    rules = Constraints(DecodingOptions(), tiny.vocabulary, tiny.vocabulary.unwritable, None)
+    nothing = np.full((1, tiny.vocabulary.size), np.nan, np.float32)
+    with pytest.raises(FolderError, match="the model gives no probabilities; copy the model folder again"):
+        list(sampling.generate(tiny.language_model, rules, nothing, tiny.language_model.initial_state(1), n))
+
+
+def test_nothing_is_drawn_where_nothing_is_asked_for(tiny: Completer) -> None:
+    made = tiny.samples("a", 2, length=0)
+    assert [(one.text, one.finish_reason, one.bits) for one in made] == [("", "length", ())] * 2
+    assert "".join(tiny.stream("a", length=0)) == ""
+
+
 def test_what_is_refused_wins_over_what_is_asked_for(tiny: Completer) -> None:
     made = tiny.complete("", min_length=4, length=4, forbid=list(LETTERS))
     assert (made.text, made.finish_reason, made.bits) == ("", "end", ())
@@ -189,3 +225,75 @@ def test_options_that_contradict_each_other(tiny: Completer, asked: dict[str, An
             call("", **asked)
         assert str(caught.value).startswith(message)
         assert "\n" not in str(caught.value)
+
+
+OPTIONS: list[Options] = [
+    {},
+    {"temperature": 0.7},
+    {"temperature": 0.7, "seed": 5},
+    {"temperature": 0.7, "top_k": 2},
+    {"temperature": 0.7, "top_p": 0.5},
+    {"temperature": 0.7, "min_p": 0.2},
+    {"temperature": 0.7, "typical_p": 0.3},
+    {"temperature": 0.0},
+    {"forbid": ("a",)},
+    {"presence_penalty": 1.0, "min_length": 3},
+]
+"""Each pair differs in one thing that decides what is sampled."""
+
+
+def groups(model: Completer) -> list[SequenceGroup]:
+    calls = [model.constraints(options, 1) for options in OPTIONS]
+    return [SequenceGroup(call, [Hypothesis(call.options) for _ in range(1 + i % 3)]) for i, call in enumerate(calls)]
+
+
+def test_groups_get_together_what_each_gets_alone(tiny: Completer) -> None:
+    together, single, rng = groups(tiny), groups(tiny), np.random.default_rng(0)
+    for _ in range(6):
+        rows = sum(map(len, together))
+        scores: Any = np.log(rng.dirichlet(np.full(tiny.vocabulary.size, 0.5), rows)).astype(np.float32)
+        ids, chosen, failures = decode_step(together, scores)
+        begin, wanted = 0, list[int]()
+        for group in single:
+            wanted += decode_step([group], scores[begin : begin + len(group)])[0].tolist()
+            begin += len(group)
+        assert not failures and ids.tolist() == wanted
+        assert (chosen == scores[np.arange(rows), ids]).all()
+        for group in (*together, *single):
+            group.select([row for row, text in enumerate(group.live) if text.reason is None])
+        assert [group.live for group in together] == [group.live for group in single]
+
+
+@pytest.mark.parametrize("broken", [0, 1, 9])
+def test_a_row_without_probabilities_fails_its_group_alone(tiny: Completer, broken: int) -> None:
+    some = groups(tiny)
+    scores = np.full((sum(map(len, some)), tiny.vocabulary.size), -8.0, np.float32)
+    begin = sum(map(len, some[:broken]))
+    scores[begin : begin + len(some[broken])] = np.nan
+    _, _, failures = decode_step(some, scores)
+    assert [*failures] == [some[broken]] and isinstance(failures[some[broken]], FolderError)
+    assert [text.bits == [] and text.reason is None for group in some for text in group.live] == [
+        i == broken for i, group in enumerate(some) for _ in group.live
+    ]
+
+
+class WithOnly(DecodingOptions):
+    """The options with one more, which keeps one id alone."""
+
+    only: int | None = None
+
+
+def test_a_filter_that_is_added_is_seen_everywhere(tiny: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def only(id: int) -> Filter:
+        return lambda rows: np.where(np.arange(rows.shape[1]) == id, rows, -np.inf)
+
+    monkeypatch.setitem(FILTERS, "only", only)
+    plain, first, second = (
+        Constraints(options, tiny.vocabulary, tiny.vocabulary.unwritable, None)
+        for options in (WithOnly(), WithOnly(only=4), WithOnly(only=5))
+    )
+    assert [len(filters(call.options)) for call in (plain, first, second)] == [1, 2, 2]
+    assert [call.only_temperature for call in (plain, first, second)] == [True, False, False]
+    some = [SequenceGroup(call, [Hypothesis(call.options)]) for call in (plain, first, second, first)]
+    ids, _, failures = decode_step(some, np.log(np.full((4, tiny.vocabulary.size), 1 / 7, np.float32)))
+    assert not failures and ids.tolist()[1:] == [4, 5, 4]  # calls that share a pass of the filters do not mix

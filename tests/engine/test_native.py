@@ -25,8 +25,9 @@ from kammil.language_model import Ids, LogProbabilities, State, concat_states, s
 from kammil.models.blend import model as blend_model
 from kammil.models.blend import settings as blend_settings
 from kammil.models.blend.experts import NgramExperts
-from kammil.models.blend.merge import build, export
+from kammil.models.blend.learner import export
 from kammil.models.blend.model import BlendModel
+from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.settings import BlendSettings, Kind
 from kammil.ngrams import adaptive as learning
 from kammil.ngrams.compression import pack, unpack
@@ -62,11 +63,11 @@ def weights(number: int, background: bool = True) -> dict[str, np.ndarray]:
         settings=chosen,
     )
     torch.manual_seed(number)
-    network = build(VOCABULARY.size, chosen, made.count)
-    for member in network.members:
+    networks = [BlendNetwork(VOCABULARY.size, made.count, chosen) for _ in range(chosen.networks)]
+    for member in networks:
         torch.nn.init.normal_(member.gate_out.weight, std=0.3)
         torch.nn.init.normal_(member.output.weight, std=0.5)
-    return {**export(network).weights, **made.arrays()}
+    return {**export(networks).weights, **made.arrays()}
 
 
 def opened(number: int, code: ctypes.CDLL | None, background: bool = True) -> BlendModel:

@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.evaluation.greedy import GreedyPredictions, continuations, greedy_predictions, next_word_counts
+from kammil.evaluation.greedy import (
+    GreedyPredictions,
+    completed_from,
+    continuations,
+    greedy_predictions,
+    next_word_counts,
+)
 from kammil.evaluation.metrics import half
 from kammil.evaluation.scorecard import targets
+from kammil.models.ngram import counting as ngram_counting
+from kammil.models.ngram import model as ngram_model
 from kammil.text import words
+from kammil.vocabulary import CharacterVocabulary
 
 
 def chosen(model: Completer, texts: list[str]) -> list[str]:
@@ -64,3 +73,21 @@ def test_a_word_must_also_end() -> None:
     ):
         assert next_word_counts([prediction], [text], [slice(2, 5)]).tolist() == [[expected, 1]]
     assert next_word_counts([prediction], [text], [slice(0, 3)]).tolist() == [[0, 0]]  # the first word follows nothing
+
+
+def test_choices_are_those_after_the_true_characters() -> None:
+    vocabulary = CharacterVocabulary("abc ")
+    chosen = ngram_model.NGramSettings(order=3)
+    _, artifacts = ngram_counting.fit([vocabulary.encode("abc abc abc")], (), vocabulary.size, chosen)
+    counter = ngram_model.NGramModel(chosen, artifacts.weights)
+    (prediction,) = greedy_predictions(counter, vocabulary, ["abca"])
+    # It would write a, b, c, a space, and then b: the a in place of the space is wrong, and the b goes on.
+    assert prediction.right.tolist() == [True, True, True, False]
+    assert prediction.ends.tolist() == [False, False, False, True, False]
+
+
+def test_a_word_is_finished_from_behind_its_last_wrong_choice() -> None:
+    right = np.array([False, True, True, False, True, True])
+    prediction = GreedyPredictions(right, np.ones(7, np.bool_))
+    assert [completed_from(prediction, *word) for word in ((0, 3), (1, 3), (2, 6), (2, 4))] == [1, 1, 4, 4]
+    assert completed_from(GreedyPredictions(right, np.zeros(7, np.bool_)), 1, 3) == 3  # the word would go on

@@ -237,6 +237,16 @@ def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> No
     assert report.ceiling is not None and report.ceiling.value == pytest.approx(oracle[0] / oracle[1])
 
 
+def test_a_list_holds_the_most_probable_words(model: Completer, texts: list[str]) -> None:
+    sample = chosen(model, texts)  # so sure that at some places there is one suggestion alone
+    runs = type_with_help(model.language_model, model.vocabulary, sample, 0.2)
+    for width, columns in runs.lists.items():
+        suggested = suggestion_hits(model.language_model, model.vocabulary, sample, width, 0.2).texts
+        right: list[Flags] = [np.logical_or.reduce(hits.right, axis=1) for hits in suggested]
+        shown: list[Flags] = [np.logical_or.reduce(hits.probabilities > 0, axis=1) for hits in suggested]
+        assert columns.tolist() == type_texts(sample, right, shown, [hits.spaced for hits in suggested]).tolist()
+
+
 def test_a_model_that_stays_silent(model: Completer, texts: list[str]) -> None:
     savings = simulate(model, texts[300:302], threshold=1).model
     assert savings.lists[3].precision is None and savings.calibration.error is None and savings.calibration.bins == ()
@@ -247,6 +257,7 @@ def test_of_many_texts_some_are_typed(model: Completer, texts: list[str]) -> Non
     sample = [text[:10] for text in texts[:9]]
     assert simulate(model, sample, max_texts=3) == simulate(model, sample[::3])
     assert simulate(model, sample[:2], max_texts=None) == simulate(model, sample[:2])
+    assert simulate(model, [text + "  " for text in sample[:2]]) == simulate(model, sample[:2])  # as files are read
 
 
 def test_nothing_to_type(model: Completer) -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from kammil.completion.completer import Completer
 from kammil.errors import DataError
 from kammil.evaluation import baselines
-from kammil.evaluation.bootstrap import Interval
+from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
 from kammil.evaluation.metrics import TARGET, Metrics, compute_metrics, evaluate, score_in_batches
 from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, State
 from kammil.model_folder import ModelConfig, ModelFiles
@@ -263,6 +263,7 @@ def test_figures_that_can_be_counted_on_fingers() -> None:
     model = shipped(["abcdefgh"], lambda vocabulary, _: Reciter(vocabulary))
     right, wrong = math.log2(1 / (0.5 + 0.5 / 12)), math.log2(12 / 0.5)
     evaluation = evaluate(model, ["abcx", "abdd"], target=2)
+    assert evaluate(model, ["abcx ", "abdd  ", " "], target=2) == evaluation  # as files are read
     metrics = evaluation.model
     # Right are a, b, c of the first text and a, b, d of the second; both ends are not.
     assert values(metrics, "top1", "target_top1", "free_running") == pytest.approx([6 / 10, 2 / 4, 2 / 4])
@@ -300,8 +301,10 @@ def test_a_ruined_model_still_has_figures() -> None:
             return rows * np.float32(1e6), state
 
     vocabulary = CharacterVocabulary("ab")
-    evaluation = compute_metrics(Ruined(vocabulary), vocabulary, ["ba"], 30)
-    json.dumps(evaluation.perplexity.value if evaluation.perplexity else None, allow_nan=False)
+    metrics = compute_metrics(Ruined(vocabulary), vocabulary, ["ba"], 30)
+    json.dumps(metrics.perplexity.value if metrics.perplexity else None, allow_nan=False)
+    bounds = compute_metrics(Ruined(vocabulary), vocabulary, ["ba"] * MIN_TEXTS, 30).perplexity
+    assert bounds is not None and (bounds.low, bounds.value, bounds.high) == (2.0**1023,) * 3
 
 
 def test_a_model_from_no_folder_has_no_baselines() -> None:

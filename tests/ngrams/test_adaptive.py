@@ -24,8 +24,9 @@ from kammil.errors import OptionError
 from kammil.language_model import Ids, LogProbabilities
 from kammil.models.blend import model as blend_model
 from kammil.models.blend.experts import NgramExperts
-from kammil.models.blend.merge import build, export
+from kammil.models.blend.learner import export
 from kammil.models.blend.model import BlendModel
+from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.settings import BlendSettings
 from kammil.ngrams import adaptive
 from kammil.ngrams.contexts import ContextHasher
@@ -45,9 +46,9 @@ def counted(texts: list[str]) -> BlendModel:
         encoded, held_out, kin=list(range(len(texts))), background=background, vocabulary=VOCABULARY, settings=SETTINGS
     )
     torch.manual_seed(0)
-    network = build(VOCABULARY.size, SETTINGS, made.count)
+    network = BlendNetwork(VOCABULARY.size, made.count, SETTINGS)
     torch.nn.init.normal_(network.gate_out.weight, std=0.3)
-    return BlendModel(SETTINGS, {**export(network).weights, **made.arrays()})
+    return BlendModel(SETTINGS, {**export([network]).weights, **made.arrays()})
 
 
 def said(runner: BlendModel, ids: Ids) -> LogProbabilities:

@@ -1,4 +1,4 @@
-"""What a model learns before the rest of it."""
+"""The gate of a blend is trained before its network."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from kammil.models.blend.experts import NgramExperts
-from kammil.models.blend.merge import build
 from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.settings import BlendSettings
 from kammil.training import gate_warmup
@@ -19,23 +18,23 @@ from kammil.vocabulary import CharacterVocabulary
 OPTIONS = TrainingOptions(epochs=1, learning_rate=0.01, threads=1, device="cpu")
 
 
-def lessons(texts: list[str]) -> tuple[TrainingData, BlendNetwork]:
-    """Three quarters of the texts to learn from, and a new blend of two members."""
-    settings = BlendSettings(embedding=8, hidden=16, networks=2, gate=8)
+def lessons(texts: list[str]) -> tuple[TrainingData, list[BlendNetwork]]:
+    """Three quarters of the texts to learn from, and two new members of a blend."""
+    settings = BlendSettings(embedding=8, hidden=16, gate=8)
     vocabulary = CharacterVocabulary.from_texts(texts)
     encoded = [vocabulary.encode(text) for text in texts]
     part = len(texts) * 3 // 4
     train, held_out = encoded[:part], encoded[part:]
     made = NgramExperts(train, held_out, kin=range(part), background=[], vocabulary=vocabulary, settings=settings)
 
-    def evidence(batch: Batch, *, learning: bool) -> Arrays:
+    def extra_inputs(batch: Batch, *, learning: bool) -> Arrays:
         seen = made.features(batch.rows, batch.inputs.shape[1], learning=learning)
         return seen.clues, seen.places, seen.ids, seen.features
 
     torch.manual_seed(0)
     return (
-        TrainingData(train, held_out, np.zeros(0, np.int64), vocabulary.unknown_bits, evidence=evidence),
-        build(vocabulary.size, settings, made.count),
+        TrainingData(train, held_out, np.zeros(0, np.int64), vocabulary.unknown_bits, extra_inputs=extra_inputs),
+        [BlendNetwork(vocabulary.size, made.count, settings) for _ in range(2)],
     )
 
 
@@ -46,30 +45,31 @@ def bits(network: BlendNetwork, given: TrainingData) -> float:
 
 
 def test_gate_and_frequencies_learn_and_the_network_does_not(few: list[str]) -> None:
-    given, network = lessons(few)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    at_birth = bits(network, given)
-    network.load_state_dict(before)
-    gate_warmup.learn(network.members, given, OPTIONS)
-    moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
-    names = {"output.bias", "gate_in.weight", "gate_in.bias", "gate_out.weight", "gate_out.bias"}
-    assert moved == names | {f"others.0.{name}" for name in names}
-    assert bits(network, given) < at_birth - 0.2  # in three steps
+    given, networks = lessons(few)
+    before = [{name: value.clone() for name, value in network.state_dict().items()} for network in networks]
+    at_birth = [bits(network, given) for network in networks]
+    for network, weights in zip(networks, before, strict=True):
+        network.load_state_dict(weights)
+    gate_warmup.warm_up(networks, given, OPTIONS)
+    for network, weights, born in zip(networks, before, at_birth, strict=True):
+        moved = {name for name, value in network.state_dict().items() if not torch.equal(value, weights[name])}
+        assert moved == {"output.bias", "gate_in.weight", "gate_in.bias", "gate_out.weight", "gate_out.bias"}
+        assert bits(network, given) < born - 0.2  # in three steps
 
 
 def test_one_seed_gives_one_opening(few: list[str]) -> None:
     made = [lessons(few) for _ in range(2)]
-    for given, network in made:
-        gate_warmup.learn(network.members, given, OPTIONS)
-    one, other = (network.state_dict() for _, network in made)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    for given, networks in made:
+        gate_warmup.warm_up(networks, given, OPTIONS)
+    for one, other in zip(*(networks for _, networks in made), strict=True):
+        assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
 
 
 def test_few_minutes_are_not_spent_on_it(few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    given, network = lessons(few)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
+    given, networks = lessons(few)
+    before = networks[0].output.bias.clone()
     now = iter([0.0, 5.0, 7.0])  # begins; a tenth of a minute is 6 seconds; the second step is beyond
     monkeypatch.setattr(gate_warmup.time, "monotonic", lambda: next(now))
-    gate_warmup.learn(network.members, given, OPTIONS.model_copy(update={"minutes": 1.0}))
-    assert not torch.equal(network.output.bias, before["output.bias"])
+    gate_warmup.warm_up(networks, given, OPTIONS.model_copy(update={"minutes": 1.0}))
+    assert not torch.equal(networks[0].output.bias, before)
     assert next(now, None) is None

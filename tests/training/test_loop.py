@@ -43,7 +43,7 @@ def same_threads() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def lessons() -> TrainingData:
+def data() -> TrainingData:
     """Texts of a chain in which each id has two likely followers; the validation part holds unknown ids too."""
     generator = np.random.default_rng(5)
 
@@ -105,19 +105,19 @@ class KilledError(Exception):
     """Stands for the end of the process: nothing in the loop handles it."""
 
 
-def test_half_precision_learns_as_well(lessons: TrainingData) -> None:
+def test_half_precision_learns_as_well(data: TrainingData) -> None:
     """Its weights are others, its figures are not, and it repeats itself to the bit."""
     made = [(network(), p) for p in ("float32", "bfloat16", "bfloat16")]
-    whole, half, again = (fit(model, lessons, options(precision=p)) for model, p in made)
+    whole, half, again = (fit(model, data, options(precision=p)) for model, p in made)
     assert timeless(half) == timeless(again)
     assert not equal(weights(made[0][0]), weights(made[1][0])) and equal(weights(made[1][0]), weights(made[2][0]))
     assert whole[-1].validation_bits < whole[0].validation_bits
     assert half[-1].validation_bits == pytest.approx(whole[-1].validation_bits, abs=0.02)
 
 
-def test_the_first_epoch_is_validated_on_the_way(lessons: TrainingData) -> None:
+def test_the_first_epoch_is_validated_on_the_way(data: TrainingData) -> None:
     """And looking changes nothing: the weights are those of a run that never looked."""
-    first, *later = fit(network(), lessons, options())
+    first, *later = fit(network(), data, options())
     assert len(first.early) == len({math.ceil(5 / part) for part in (16, 8, 4, 2)}) == 3
     seconds = [at for at, _ in first.early]
     assert seconds == sorted(seconds) and seconds[-1] <= first.elapsed
@@ -128,12 +128,12 @@ def test_the_first_epoch_is_validated_on_the_way(lessons: TrainingData) -> None:
 # ---- seeds
 
 
-def test_one_seed_gives_one_model_to_the_bit(lessons: TrainingData) -> None:
+def test_one_seed_gives_one_model_to_the_bit(data: TrainingData) -> None:
     runs: list[tuple[Weights, list[EpochEnded]]] = []
     for seed in (3, 3, 4):
         model = network()
         torch.rand(7 * seed)  # what others draw in between is no matter
-        history = fit(model, lessons, options(seed=seed))
+        history = fit(model, data, options(seed=seed))
         runs.append((weights(model), timeless(history)))
     assert equal(runs[0][0], runs[1][0])
     assert runs[0][1] == runs[1][1]
@@ -145,7 +145,7 @@ def test_one_seed_gives_one_model_to_the_bit(lessons: TrainingData) -> None:
 
 @pytest.mark.parametrize("objective", ["text", "completion"])
 @pytest.mark.parametrize("block", [8, 512])
-def test_the_figures_are_those_of_the_definition(lessons: TrainingData, objective: str, block: int) -> None:
+def test_the_figures_are_those_of_the_definition(data: TrainingData, objective: str, block: int) -> None:
     """Bits by the formula, text by text, of a model that stays as it is; the loop pads, batches and cuts."""
     model = network(dropout=0).eval()
     start = weights(model)
@@ -165,24 +165,24 @@ def test_the_figures_are_those_of_the_definition(lessons: TrainingData, objectiv
                 count += 1
         return bits / count, right / count
 
-    plain = TrainingData(lessons.train, lessons.validation, np.zeros(0, np.int64), UNKNOWN_BITS)
+    plain = TrainingData(data.train, data.validation, np.zeros(0, np.int64), UNKNOWN_BITS)
     still = options(epochs=1, learning_rate=1e-30, weight_decay=0, objective=objective, block=block)
     (event,) = fit(model, plain, still)
     assert equal(weights(model), start)
-    assert (event.train_bits, event.train_accuracy) == pytest.approx(measured(lessons.train), rel=1e-5)
-    assert (event.validation_bits, event.validation_accuracy) == pytest.approx(measured(lessons.validation), rel=1e-5)
+    assert (event.train_bits, event.train_accuracy) == pytest.approx(measured(data.train), rel=1e-5)
+    assert (event.validation_bits, event.validation_accuracy) == pytest.approx(measured(data.validation), rel=1e-5)
 
 
-def test_validation_is_without_dropout(lessons: TrainingData) -> None:
+def test_validation_is_without_dropout(data: TrainingData) -> None:
     still = options(epochs=2, learning_rate=1e-30, weight_decay=0)
-    bits = [event.validation_bits for p in (0.0, 0.9) for event in fit(network(dropout=p), lessons, still)]
+    bits = [event.validation_bits for p in (0.0, 0.9) for event in fit(network(dropout=p), data, still)]
     assert bits == [bits[0]] * 4
 
 
 @pytest.mark.parametrize("clip", [0.05, 1e9])
-def test_it_is_the_textbook_loop(lessons: TrainingData, clip: float) -> None:
+def test_it_is_the_textbook_loop(data: TrainingData, clip: float) -> None:
     """All texts in one batch, against the same thing written down again: mean loss, clipping, AdamW, schedule."""
-    plain = dataclasses.replace(lessons, rare=np.zeros(0, np.int64))
+    plain = dataclasses.replace(data, rare=np.zeros(0, np.int64))
     how = options(epochs=12, batch_size=64, gradient_clip=clip, weight_decay=0.7, warmup=0.25, floor=0.1)
     # In double precision: Adam divides small gradients by themselves, and their rounding with it.
     model, reference = network(dropout=0).double(), network(dropout=0).double()
@@ -214,19 +214,19 @@ def test_it_is_the_textbook_loop(lessons: TrainingData, clip: float) -> None:
         assert value.numpy() == pytest.approx(kept[name].numpy(), abs=1e-9)
 
 
-def test_it_learns_what_there_is_to_learn(lessons: TrainingData) -> None:
-    known = [text for text in lessons.validation if UNK not in text]
+def test_it_learns_what_there_is_to_learn(data: TrainingData) -> None:
+    known = [text for text in data.validation if UNK not in text]
     model = network(dropout=0)
-    history = fit(model, dataclasses.replace(lessons, validation=known), options(epochs=30))
+    history = fit(model, dataclasses.replace(data, validation=known), options(epochs=30))
     # One bit a step, three at the start, and some for the end of text, which comes in one of 31 places.
     assert history[0].validation_bits > history[-1].validation_bits
     assert 1.0 < history[-1].validation_bits < 1.5
 
 
-def test_events_come_in_order(lessons: TrainingData) -> None:
+def test_events_come_in_order(data: TrainingData) -> None:
     heard: list[Event] = []
-    history = fit(network(), lessons, options(epochs=3), listen=heard.append)
-    steps = math.ceil(len(lessons.train) / 8)
+    history = fit(network(), data, options(epochs=3), on_event=heard.append)
+    steps = math.ceil(len(data.train) / 8)
     places = [(e.epoch, e.step if isinstance(e, TrainingProgress) else steps + 1) for e in ended_or_under_way(heard)]
     assert places == [(epoch, step) for epoch in (1, 2, 3) for step in range(1, steps + 2)]
     assert tuple(e for e in heard if isinstance(e, EpochEnded)) == history
@@ -241,8 +241,8 @@ def test_events_come_in_order(lessons: TrainingData) -> None:
 # ---- early stopping
 
 
-def test_the_best_weights_are_kept_and_patience_ends_the_run(lessons: TrainingData) -> None:
-    few = dataclasses.replace(lessons, train=lessons.train[:3])  # soon learnt by heart
+def test_the_best_weights_are_kept_and_patience_ends_the_run(data: TrainingData) -> None:
+    few = dataclasses.replace(data, train=data.train[:3])  # soon learnt by heart
     model = network(dropout=0)
     seen: list[Weights] = []
 
@@ -250,7 +250,7 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(lessons: TrainingDa
         if isinstance(event, EpochEnded):
             seen.append(weights(model))
 
-    history = fit(model, few, options(epochs=500, patience=3, learning_rate=0.3), listen=listen)
+    history = fit(model, few, options(epochs=500, patience=3, learning_rate=0.3), on_event=listen)
     bits = [event.validation_bits for event in history]
     best = bits.index(min(bits))
     assert len(history) == best + 1 + 3 < 500
@@ -263,17 +263,17 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(lessons: TrainingDa
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(1, 2), (1, 0), (2, 1), (3, 5), (4, 0)])
-def test_a_killed_run_goes_on_to_the_same_weights(lessons: TrainingData, tmp_path: Path, epoch: int, step: int) -> None:
+def test_a_killed_run_goes_on_to_the_same_weights(data: TrainingData, tmp_path: Path, epoch: int, step: int) -> None:
     whole = network()
-    history = fit(whole, lessons, options())
+    history = fit(whole, data, options())
     with pytest.raises(KilledError):
-        fit(network(), lessons, options(), listen=stop_at(epoch, step, KilledError), checkpoint=Checkpoint(tmp_path))
+        fit(network(), data, options(), on_event=stop_at(epoch, step, KilledError), checkpoint=Checkpoint(tmp_path))
     finished = epoch if step == 0 else epoch - 1
     assert Checkpoint(tmp_path).exists() == (finished > 0)
     # What was initialised is overwritten, unless nothing was kept.
     model = network(seed=1 if finished else 0)
     heard: list[Event] = []
-    resumed = fit(model, lessons, options(), checkpoint=Checkpoint(tmp_path), listen=heard.append)
+    resumed = fit(model, data, options(), checkpoint=Checkpoint(tmp_path), on_event=heard.append)
     assert equal(weights(model), weights(whole))
     assert timeless(resumed) == timeless(history)
     assert [e.epoch for e in heard if isinstance(e, EpochEnded)] == [*range(finished + 1, 5)]
@@ -281,8 +281,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(lessons: TrainingData, tmp_pat
     assert times == sorted(times)
 
 
-def test_a_run_that_ended_early_ends_early_again(lessons: TrainingData, tmp_path: Path) -> None:
-    few = dataclasses.replace(lessons, train=lessons.train[:3])
+def test_a_run_that_ended_early_ends_early_again(data: TrainingData, tmp_path: Path) -> None:
+    few = dataclasses.replace(data, train=data.train[:3])
     how = options(epochs=500, patience=2, learning_rate=0.3)
     model = network()
     history = fit(model, few, how, checkpoint=Checkpoint(tmp_path))
@@ -291,25 +291,25 @@ def test_a_run_that_ended_early_ends_early_again(lessons: TrainingData, tmp_path
     assert equal(weights(again), weights(model))
 
 
-def test_a_checkpoint_of_another_network_is_refused(lessons: TrainingData, tmp_path: Path) -> None:
-    fit(network(), lessons, options(epochs=1), checkpoint=Checkpoint(tmp_path))
+def test_a_checkpoint_of_another_network_is_refused(data: TrainingData, tmp_path: Path) -> None:
+    fit(network(), data, options(epochs=1), checkpoint=Checkpoint(tmp_path))
     other = nn.Sequential(nn.Embedding(SIZE, 9), nn.Linear(9, SIZE))
     with pytest.raises(FolderError, match="does not fit this training run"):
-        fit(other, lessons, options(epochs=1), checkpoint=Checkpoint(tmp_path))
+        fit(other, data, options(epochs=1), checkpoint=Checkpoint(tmp_path))
 
 
-def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(lessons: TrainingData, tmp_path: Path) -> None:
+def test_an_interrupt_in_the_first_epoch_keeps_the_weights_of_the_moment(data: TrainingData, tmp_path: Path) -> None:
     model = network()
-    history = fit(model, lessons, options(), listen=stop_at(1, 2, KeyboardInterrupt), checkpoint=Checkpoint(tmp_path))
+    history = fit(model, data, options(), on_event=stop_at(1, 2, KeyboardInterrupt), checkpoint=Checkpoint(tmp_path))
     assert [event.epoch for event in history] == [1]
     assert Checkpoint(tmp_path).exists()
     assert not equal(weights(model), weights(network()))
 
 
 @pytest.mark.parametrize(("epoch", "step", "kept"), [(1, 0, 1), (3, 1, 2), (3, 0, 3)])
-def test_an_interrupt_later_keeps_the_best_whole_epoch(lessons: TrainingData, epoch: int, step: int, kept: int) -> None:
+def test_an_interrupt_later_keeps_the_best_whole_epoch(data: TrainingData, epoch: int, step: int, kept: int) -> None:
     model, whole = network(), network()
-    history = fit(model, lessons, options(), listen=stop_at(epoch, step, KeyboardInterrupt))
+    history = fit(model, data, options(), on_event=stop_at(epoch, step, KeyboardInterrupt))
     assert len(history) == kept
     reference: list[Weights] = []
 
@@ -317,7 +317,7 @@ def test_an_interrupt_later_keeps_the_best_whole_epoch(lessons: TrainingData, ep
         if isinstance(event, EpochEnded) and event.best:
             reference.append(weights(whole))
 
-    full = fit(whole, lessons, options(), listen=listen)
+    full = fit(whole, data, options(), on_event=listen)
     assert timeless(history) == timeless(full[:kept])
     best = sum(event.best for event in full[:kept])
     assert equal(weights(model), reference[best - 1])
@@ -334,9 +334,9 @@ class Unlucky(nn.Module):
         raise KeyboardInterrupt
 
 
-def test_an_interrupt_before_the_first_step_leaves_nothing(lessons: TrainingData, tmp_path: Path) -> None:
+def test_an_interrupt_before_the_first_step_leaves_nothing(data: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        fit(Unlucky(), lessons, options(), checkpoint=Checkpoint(tmp_path))
+        fit(Unlucky(), data, options(), checkpoint=Checkpoint(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
@@ -355,14 +355,14 @@ class Exploding(nn.Module):
         return self.inner(ids) * (math.nan if self.calls < 0 else 1.0)
 
 
-def test_a_loss_that_is_no_number_is_said_in_one_sentence(lessons: TrainingData) -> None:
+def test_a_loss_that_is_no_number_is_said_in_one_sentence(data: TrainingData) -> None:
     with pytest.raises(OptionError, match=r"learning_rate 0\.05 the loss is no number any more; give a lower one"):
-        fit(Exploding(0), lessons, options())
+        fit(Exploding(0), data, options())
 
 
-def test_a_loss_that_becomes_no_number_ends_the_run_with_what_was_good(lessons: TrainingData, tmp_path: Path) -> None:
+def test_a_loss_that_becomes_no_number_ends_the_run_with_what_was_good(data: TrainingData, tmp_path: Path) -> None:
     model = Exploding(20)  # epochs are of 5 steps and 2 batches of validation
-    history = fit(model, lessons, options(epochs=9), checkpoint=Checkpoint(tmp_path))
+    history = fit(model, data, options(epochs=9), checkpoint=Checkpoint(tmp_path))
     assert len(history) == 2
     assert all(math.isfinite(event.validation_bits) for event in history)
     assert all(value.isfinite().all() for value in weights(model).values())
@@ -382,11 +382,11 @@ class Clock:
         return self.now
 
 
-def test_minutes_stretch_the_schedule_and_end_the_run(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_minutes_stretch_the_schedule_and_end_the_run(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
     heard: list[Event] = []
     how = options(epochs=10_000, minutes=5, patience=10_000, warmup=0.2, floor=0.01)
-    history = fit(network(), lessons, how, listen=heard.append)
+    history = fit(network(), data, how, on_event=heard.append)
     assert 300 <= history[-1].elapsed <= 310  # a few more readings of the clock
     progress = [event.progress for event in heard if isinstance(event, TrainingProgress)]
     assert progress == sorted(progress)
@@ -399,30 +399,30 @@ def test_minutes_stretch_the_schedule_and_end_the_run(lessons: TrainingData, mon
     assert 0.1 < peak / len(rates) < 0.3
 
 
-def test_epochs_end_a_run_before_its_minutes(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_epochs_end_a_run_before_its_minutes(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(0.001).monotonic))
-    assert len(fit(network(), lessons, options(epochs=2, minutes=60))) == 2
+    assert len(fit(network(), data, options(epochs=2, minutes=60))) == 2
 
 
-def test_the_least_minutes_are_one_step(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_minutes_are_one_step(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(100.0).monotonic))
     heard: list[Event] = []
     model = network()
-    history = fit(model, lessons, options(minutes=0.001), listen=heard.append)
+    history = fit(model, data, options(minutes=0.001), on_event=heard.append)
     assert [type(event) for event in heard] == [TrainingStarted, TrainingProgress, EpochEnded]
     assert len(history) == 1
     assert not equal(weights(model), weights(network()))
 
 
 def test_minutes_of_a_resumed_run_go_on_counting(
-    lessons: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = options(epochs=10_000, minutes=5, patience=10_000)
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
     with pytest.raises(KilledError):
-        fit(network(), lessons, how, listen=stop_at(6, 2, KilledError), checkpoint=Checkpoint(tmp_path))
+        fit(network(), data, how, on_event=stop_at(6, 2, KilledError), checkpoint=Checkpoint(tmp_path))
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
-    history = fit(network(), lessons, how, checkpoint=Checkpoint(tmp_path))
+    history = fit(network(), data, how, checkpoint=Checkpoint(tmp_path))
     assert 300 <= history[-1].elapsed <= 310
     assert [event.epoch for event in history] == list(range(1, len(history) + 1))
 
@@ -430,32 +430,32 @@ def test_minutes_of_a_resumed_run_go_on_counting(
 # ---- devices
 
 
-def test_runs_on_several_devices_in_one_process(lessons: TrainingData) -> None:
+def test_runs_on_several_devices_in_one_process(data: TrainingData) -> None:
     for device in ("cpu", "auto", "cpu"):
         model = network()
-        fit(model, lessons, options(epochs=1, device=device))
+        fit(model, data, options(epochs=1, device=device))
         assert device == "auto" or {value.device.type for value in model.state_dict().values()} == {"cpu"}
 
 
-def test_a_device_that_was_used_before_does_not_stick(lessons: TrainingData) -> None:
+def test_a_device_that_was_used_before_does_not_stick(data: TrainingData) -> None:
     # accelerate keeps the first device of a process for all that follow; `meta` stands for an accelerator here.
     vars(Accelerator().state)["device"] = torch.device("meta")
     model = network()
-    fit(model, lessons, options(epochs=1, device="cpu"))
+    fit(model, data, options(epochs=1, device="cpu"))
     assert {value.device.type for value in model.state_dict().values()} == {"cpu"}
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_said_in_one_sentence(lessons: TrainingData, device: str) -> None:
+def test_a_device_that_is_not_there_is_said_in_one_sentence(data: TrainingData, device: str) -> None:
     found = torch.accelerator.current_accelerator(check_available=True)
     if found is not None and found.type == device:
         pytest.skip(f"this machine has {device}")
     with pytest.raises(OptionError, match=f"device is '{device}', but this machine has"):
-        fit(network(), lessons, options(device=device))
+        fit(network(), data, options(device=device))
 
 
 @pytest.mark.parametrize("error", [None, KilledError])
-def test_threads_are_those_of_training_alone(lessons: TrainingData, error: type[BaseException] | None) -> None:
+def test_threads_are_those_of_training_alone(data: TrainingData, error: type[BaseException] | None) -> None:
     torch.set_num_threads(2)
     seen: list[int] = []
 
@@ -465,14 +465,14 @@ def test_threads_are_those_of_training_alone(lessons: TrainingData, error: type[
             raise error
 
     with pytest.raises(error) if error is not None else nullcontext():
-        fit(network(), lessons, options(epochs=1, threads=1), listen=listen)
+        fit(network(), data, options(epochs=1, threads=1), on_event=listen)
     assert set(seen) == {1}
     assert torch.get_num_threads() == 2
 
 
-def test_where_it_learns_is_told_first(lessons: TrainingData) -> None:
+def test_where_it_learns_is_told_first(data: TrainingData) -> None:
     heard: list[Event] = []
-    fit(network(), lessons, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), listen=heard.append)
+    fit(network(), data, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), on_event=heard.append)
     assert heard[0] == TrainingStarted("cpu", "bfloat16", 1)
     assert not any(isinstance(event, TrainingStarted) for event in heard[1:])
 
@@ -489,18 +489,18 @@ def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
 
 
 def test_what_came_before_and_what_comes_after_is_inside_the_minutes(
-    lessons: TrainingData, monkeypatch: pytest.MonkeyPatch
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time = clocked(monkeypatch, 1.0)
     whole = clock.Clock(5.0)
     time.now += 100  # counting
-    fit(network(), lessons, options(epochs=10_000, minutes=5, patience=10_000), clock=whole, reserve=60.0)
+    fit(network(), data, options(epochs=10_000, minutes=5, patience=10_000), clock=whole, reserve=60.0)
     assert 215 < whole.elapsed <= 245
 
 
-def test_a_long_validation_is_inside_the_minutes(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_validation_is_inside_the_minutes(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of a second, and so many validation texts that to judge by all of them takes ten minutes."""
-    many = dataclasses.replace(lessons, validation=list(lessons.validation) * 400)
+    many = dataclasses.replace(data, validation=list(data.validation) * 400)
     clocked(monkeypatch, 1.0)
     whole = clock.Clock(5.0)
     judged: list[int] = []
@@ -516,12 +516,12 @@ def test_a_long_validation_is_inside_the_minutes(lessons: TrainingData, monkeypa
     assert 250 < whole.elapsed < 330
 
 
-def test_no_time_at_all_is_one_step(lessons: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_time_at_all_is_one_step(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     time = clocked(monkeypatch, 0.0)
     whole = clock.Clock(1.0)
     time.now, time.tick = 500.0, 1.0
     heard: list[Event] = []
-    history = fit(network(), lessons, options(minutes=1), listen=heard.append, clock=whole, reserve=30.0)
+    history = fit(network(), data, options(minutes=1), on_event=heard.append, clock=whole, reserve=30.0)
     assert len(history) == 1 and sum(isinstance(event, TrainingProgress) for event in heard) == 1
 
 

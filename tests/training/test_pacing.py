@@ -41,9 +41,38 @@ def test_every_part_of_a_run_takes_time(texts: list[str], family: str) -> None:
     sizes = {"embedding": 8, "hidden": 16} if family != "ngram" else {}
     pace = measure(Recipe.of({"model": family, "minutes": 1.0, **sizes}), texts, texts)
     assert pace is not None
-    assert min(pace.prepare, pace.finish, pace.judge) > 0 and pace.fixed >= 0
+    assert min(pace.prepare, pace.finish, pace.evaluate) > 0 and pace.fixed >= 0
     data = prepare(Recipe.of({}), texts)
-    assert pace.reserve(data) > pace.judge * characters(data.validation)
+    assert pace.reserve(data) > pace.evaluate * characters(data.validation)
+
+
+def test_a_pace_is_what_more_characters_took_more(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that takes so many seconds, and so many for each character."""
+
+    def takes(_recipe: Recipe, train: list[str], validation: list[str]) -> tuple[float, float, float]:
+        many, judged = characters(train), characters(validation)
+        return 0.5 + 0.01 * many, 1 + 0.02 * many, 2 + 0.5 * judged
+
+    monkeypatch.setattr(pacing, "_time_run", takes)
+    pace = measure(recipe(), texts, texts)
+    assert pace is not None
+    assert (pace.prepare, pace.finish, pace.evaluate, pace.fixed) == pytest.approx((0.01, 0.02, 0.5, 1 + 2))
+    data = prepare(recipe(), texts)
+    reserved = 3 + 0.02 * characters(data.train) + 0.5 * characters(data.validation)
+    assert pace.reserve(data) == pytest.approx(reserved)
+
+
+def test_a_clock_too_rough_to_tell_makes_no_run_free(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def takes(_recipe: Recipe, train: list[str], validation: list[str]) -> tuple[float, float, float]:
+        sizes.append(characters(train))
+        return 8.0, 0.0, 0.0
+
+    monkeypatch.setattr(pacing, "_time_run", takes)
+    pace = measure(recipe(), texts, texts)
+    assert pace is not None
+    assert (pace.prepare, pace.finish, pace.fixed) == pytest.approx((0.25 * 8 / max(sizes), 0, 0))
 
 
 def test_what_cannot_be_made_is_not_measured(few: list[str]) -> None:
@@ -57,34 +86,34 @@ def test_one_text_is_enough(few: list[str]) -> None:
 
 def test_without_minutes_nothing_is_measured(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = paced(monkeypatch, Pace(1, 1, 1))
-    fitting = TextFit(recipe(minutes=None), Clock(None))
-    assert fitting.texts(list(texts), None) == texts and fitting.judges(list(texts)) == texts
+    budget = TextFit(recipe(minutes=None), Clock(None))
+    assert budget.texts(list(texts), None) == texts and budget.validation(list(texts)) == texts
     assert not asked
 
 
 def test_what_there_is_time_for_is_all(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     paced(monkeypatch, Pace(1e-9, 1e-9, 1e-9))
-    assert prepare(recipe(), texts, fitting=TextFit(recipe(), Clock(1.0))) == prepare(recipe(), texts)
+    assert prepare(recipe(), texts, budget=TextFit(recipe(), Clock(1.0))) == prepare(recipe(), texts)
 
 
 @pytest.mark.parametrize("with_file", [False, True])
-@pytest.mark.parametrize("slow", ["prepare", "finish", "judge"])
+@pytest.mark.parametrize("slow", ["prepare", "finish", "evaluate"])
 def test_what_is_drawn_fits_into_half_of_the_time(
     texts: list[str], monkeypatch: pytest.MonkeyPatch, slow: str, with_file: bool
 ) -> None:
-    pace = Pace(**({"prepare": 1e-5, "finish": 1e-5, "judge": 1e-5} | {slow: 0.004}))
+    pace = Pace(**({"prepare": 1e-5, "finish": 1e-5, "evaluate": 1e-5} | {slow: 0.004}))
     paced(monkeypatch, pace)
     validation = texts[-200:] if with_file else None
     source = texts[:-200] if with_file else texts
-    data = prepare(recipe(), source, validation, fitting=TextFit(recipe(), Clock(1.0)))
+    data = prepare(recipe(), source, validation, budget=TextFit(recipe(), Clock(1.0)))
     whole = prepare(recipe(), source, validation)
     trained, judged = characters(data.train), characters(data.validation)
-    seconds = (pace.prepare + pace.finish) * trained + pace.judge * judged
+    seconds = (pace.prepare + pace.finish) * trained + pace.evaluate * judged
     assert 12 < seconds < 33  # texts differ in length
     assert data.drawn is not None and data.drawn[1] == len(data.validation)
     assert set(data.train) <= set(whole.train + whole.validation)
     assert data.sha256 == whole.sha256  # of what was given
-    again = prepare(recipe(), source, validation, fitting=TextFit(recipe(), Clock(1.0), data.drawn))
+    again = prepare(recipe(), source, validation, budget=TextFit(recipe(), Clock(1.0), data.drawn))
     assert again == data  # an interrupted run learns from the very same texts
 
 

@@ -16,10 +16,11 @@ import torch
 import kammil
 from kammil import model_folder as folders
 from kammil.data import readers
+from kammil.engine.quantization import unpack
 from kammil.errors import DataError, FolderError, KammilError, OptionError
 from kammil.progress import PhaseProgress
 from kammil.text import RAW, TextRules
-from kammil.training.events import CounterAhead, EpochEnded, Event, TrainingProgress
+from kammil.training.events import CounterAhead, EpochEnded, Event, MemberEvent, TrainingProgress
 from kammil.training.optim import used
 from kammil.training.options import TrainingOptions
 from kammil.training.recipe import Recipe
@@ -474,6 +475,71 @@ def test_what_the_base_has_read_in_other_spelling_is_not_counted_beside_the_own_
     base = small(source=str(file), validation=str(other))
     trained = train(few[:30], validation=few[30:], out=tmp_path / "model", **small(model="blend", base=base))
     assert "background.ids" not in folders.read(trained.folder).artifacts.weights
+
+
+def test_networks_learn_side_by_side_each_by_itself(tmp_path: Path, few: list[str]) -> None:
+    """The first member of two is the model of one network of the same seed, and the second is another one."""
+    heard: list[Event] = []
+    options = small(model="blend", dropout=0.4)
+    for networks in (1, 2):
+        train(few, out=tmp_path / str(networks), listen=heard.append, networks=networks, **options)
+    one, two = (folders.read(tmp_path / name) for name in ("1", "2"))
+    assert two.description.settings == one.description.settings | {"networks": 2}
+    assert two.metrics["history"] == [] and len(two.metrics["members"]) == 2
+    alone, together = (unpack(model.artifacts.weights) for model in (one, two))
+    assert all((alone[name] == together[name]).all() for name in alone)
+    others = {name: array for name, array in together.items() if name.startswith("others.0.")}
+    assert others.keys() == {f"others.0.{name}" for name in alone if name.startswith(("emb", "gru", "output", "gate"))}
+    assert not any((array == together[name.removeprefix("others.0.")]).all() for name, array in others.items())
+    epochs = [
+        (e.member, e.event.epoch) for e in heard if isinstance(e, MemberEvent) and isinstance(e.event, EpochEnded)
+    ]
+    assert sorted(epochs) == [(member, epoch) for member in (1, 2) for epoch in (1, 2, 3)]
+    assert kammil.load(tmp_path / "2").complete("شو", length=5).text
+
+
+def stop_member(member: int, epoch: int, error: type[BaseException]) -> Callable[[Event], None]:
+    def listen(event: Event) -> None:
+        if isinstance(event, MemberEvent) and event.member == member:
+            stop_in(epoch, error)(event.event)
+
+    return listen
+
+
+def test_networks_that_were_killed_go_on_each_from_its_own_epoch(tmp_path: Path, few: list[str]) -> None:
+    options = small(model="blend", networks=2, dropout=0.4)
+    with pytest.raises(KilledError):
+        train(few, out=tmp_path / "model", listen=stop_member(2, 2, KilledError), **options)
+    states = sorted(path.name for path in (tmp_path / ".model.training").glob("*.safetensors"))
+    assert "2-checkpoint.safetensors" in states
+    with pytest.raises(OptionError, match="go on with --resume"):
+        train(few, out=tmp_path / "model", **options)
+    train(few, out=tmp_path / "model", resume=True, **options)
+    train(few, out=tmp_path / "whole", **options)
+    one, whole = (unpack(folders.read(tmp_path / name).artifacts.weights) for name in ("model", "whole"))
+    assert one.keys() == whole.keys() and all((one[name] == whole[name]).all() for name in one)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
+
+
+def test_an_interrupt_keeps_the_best_of_every_network(tmp_path: Path, few: list[str]) -> None:
+    options = small(model="blend", networks=2, epochs=500, patience=500)
+    trained = train(few, out=tmp_path / "model", listen=stop_member(1, 3, KeyboardInterrupt), **options)
+    assert all(2 <= len(epochs) < 500 for epochs in trained.members)
+    assert kammil.load(trained.folder).complete("ش", length=4).text is not None
+
+
+def test_a_base_of_several_networks_is_gone_on_with(tmp_path: Path, few: list[str]) -> None:
+    """Each network goes on from the one of the same place; of a base with fewer, from the first again."""
+    train(few[:30], out=tmp_path / "base", **small(model="blend", epochs=1, networks=2))
+    options = small(model="blend", epochs=1, learning_rate=1e-12)
+    base = unpack(folders.read(tmp_path / "base").artifacts.weights)
+    for networks, from_ in ((1, [""]), (2, ["", "others.0."]), (3, ["", "others.0.", ""])):
+        out = tmp_path / str(networks)
+        train(few[30:], out=out, networks=networks, base=str(tmp_path / "base"), **options)
+        made = unpack(folders.read(out).artifacts.weights)
+        for prefix, theirs in zip(["", "others.0.", "others.1."], from_, strict=False):
+            name = "gru.bias_hh_l0"
+            assert made[prefix + name] == pytest.approx(base[theirs + name], abs=1e-3)
 
 
 def test_members_learn_by_themselves_and_become_one(tmp_path: Path, few: list[str]) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
+import typer.main
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
@@ -129,88 +131,45 @@ def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
 
 # ---- decoding
 
-DECODING_FLAGS: dict[str, object] = {
-    "length": Annotated[int | None, typer.Option(help="Most characters to write.  [default: 30]")],
-    "temperature": Annotated[
-        float | None,
-        typer.Option(
-            help="0: always the most probable character; 1: as the model says; above: bolder.  [default: 0.7]"
-        ),
-    ],
-    "preset": Annotated[
-        str | None, typer.Option(help="Options for a purpose: predictive, creative or exact; flags win over it.")
-    ],
-    "seed": Annotated[
-        int | None, typer.Option(help="Random seed; the same seed gives the same completion.  [default: 0]")
-    ],
-    "stop": Annotated[list[str] | None, typer.Option(help="Stop before this string. Repeatable.")],
-    "min_length": Annotated[int | None, typer.Option(help="Fewest characters to write.  [default: 0]")],
-    "top_k": Annotated[int | None, typer.Option(help="Choose among the k most probable characters only.")],
-    "top_p": Annotated[
-        float | None,
-        typer.Option(
-            help="Choose among the most probable characters that hold this share of the probability.  [default: 1]"
-        ),
-    ],
-    "min_p": Annotated[
-        float | None,
-        typer.Option(
-            help="Choose among characters with at least this share of the best one's probability.  [default: 0]"
-        ),
-    ],
-    "typical_p": Annotated[
-        float | None,
-        typer.Option(help="Choose among characters that are about as surprising as the model expects.  [default: 1]"),
-    ],
-    "repetition_penalty": Annotated[
-        float | None,
-        typer.Option(help="Multiply the log-probability of characters that were written before.  [default: 1]"),
-    ],
-    "presence_penalty": Annotated[
-        float | None,
-        typer.Option(
-            help="Subtract this from the log-probability of characters that were written before.  [default: 0]"
-        ),
-    ],
-    "frequency_penalty": Annotated[
-        float | None,
-        typer.Option(help="Subtract this for each time that a character was written before.  [default: 0]"),
-    ],
-    "forbid": Annotated[list[str] | None, typer.Option(help="Never write this string. Repeatable.")],
-    "force": Annotated[list[str] | None, typer.Option(help="Write this string somewhere. Repeatable.")],
-    "no_copy": Annotated[
-        int | None,
-        typer.Option(metavar="K", help="Copy at most K letters in a row from the training texts; 12 or more."),
-    ],
-    "beams": Annotated[
-        int | None,
-        typer.Option(help="Beam search: follow this many candidates and keep the most probable text.  [default: 1]"),
-    ],
-    "best_of": Annotated[
-        int | None, typer.Option(help="Draw this many completions and keep the most probable.  [default: 1]")
-    ],
-}
-"""Name of an option of `kammil.decoding.Options` -> type and help of its flag, in the order of --help."""
 
+class DecodingCommand(typer.core.TyperCommand):
+    """A command with a flag for every decoding option, before `--profile`; `obj` of its context is a dict of those
+    that were given, so that the others are left to the preset, then to the defaults.
 
-def with_decoding_flags(command: Callable[..., None]) -> Callable[..., None]:
-    """Put one flag per decoding option in the place of the parameter `decoding` of a command.
-
-    The command gets a dict of those that were given; the others are left to the preset, then to the defaults.
+    The flags are made when the command runs: `DecodingOptions` needs NumPy, for which `kammil --help` would wait.
     """
-    parameters: list[inspect.Parameter] = []
-    for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        if parameter.name == "decoding":
-            parameters += [parameter.replace(name=n, annotation=a, default=None) for n, a in DECODING_FLAGS.items()]
-        else:
-            parameters.append(parameter)
 
-    @wraps(command)
-    def run(**arguments: Any) -> None:
-        values = {name: arguments.pop(name) for name in DECODING_FLAGS}
-        command(**arguments, decoding={name: value for name, value in values.items() if value not in (None, [])})
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return all parameters, those of decoding among them."""
+        names = [param.name for param in self.params]
+        if "temperature" not in names:
+            at = names.index("profile")
+            self.params[at:at] = decoding_flags()
+        return super().get_params(ctx)
 
-    # What typer reads: a wrapper's own signature and annotations.
-    setattr(run, "__signature__", inspect.Signature(parameters))  # noqa: B010
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return run
+    def invoke(self, ctx: Any) -> object:
+        """Run the command."""
+        values = {flag.name: ctx.params.pop(flag.name) for flag in decoding_flags()}
+        ctx.obj = {name: value for name, value in values.items() if value not in (None, (), [])}
+        return super().invoke(ctx)
+
+
+def decoding_flags() -> list[Any]:
+    """Return a parameter for every field of `DecodingOptions`, and for the preset; None for those not given."""
+    from kammil.decoding.options import PRESET, DecodingOptions
+
+    types: dict[str, object] = {"preset": Annotated[str | None, typer.Option(help=PRESET)]}
+    for name, field in DecodingOptions.model_fields.items():
+        repeatable = field.annotation == tuple[str, ...]
+        shown = "" if field.default in (None, ()) else f"  [default: {field.default:g}]"
+        text = f"{field.description}{' Repeatable.' if repeatable else shown}"
+        types[name] = Annotated[list[str] | None if repeatable else field.annotation | None, typer.Option(help=text)]  # pyright: ignore[reportOptionalOperand]
+
+    def command(**_: Any) -> None: ...
+
+    parameter = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY, default=None)
+    setattr(command, "__signature__", inspect.Signature([parameter(n, annotation=a) for n, a in types.items()]))  # noqa: B010
+    command.__annotations__ = types
+    app = typer.Typer(add_completion=False)
+    app.command(add_help_option=False)(command)
+    return typer.main.get_command(app).params

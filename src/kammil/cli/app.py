@@ -8,6 +8,7 @@ import typer
 
 import kammil
 from kammil.cli import data, profile
+from kammil.cli._options import DecodingCommand
 from kammil.cli.compare import compare
 from kammil.cli.complete import complete
 from kammil.cli.evaluate import evaluate, info
@@ -47,6 +48,6 @@ def common(
 
 
 for command in (train, complete, suggest, explain, evaluate, compare, export, serve, plot, info):
-    app.command()(command)
+    app.command(cls=DecodingCommand if command is complete else None)(command)
 app.add_typer(data.app, name="data")
 app.add_typer(profile.app, name="profile")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kammil.cli._options import BUNDLED, Json, Model, ProfileFile, open_profile, texts_or_stdin, with_decoding_flags
+from kammil.cli._options import BUNDLED, Json, Model, ProfileFile, open_profile, texts_or_stdin
 from kammil.cli._output import print_json
 
 if TYPE_CHECKING:
@@ -15,15 +15,14 @@ if TYPE_CHECKING:
     from kammil.completion.explain.attribution import Explanation
 
 
-@with_decoding_flags
 def complete(
+    context: typer.Context,
     text: Annotated[
         str | None, typer.Argument(metavar="TEXT", help="The prompt; without it, every line of stdin is a prompt.")
     ] = None,
     *,
     model: Model = BUNDLED,
     n: Annotated[int, typer.Option("-n", help="Number of completions.")] = 1,
-    decoding: dict[str, Any],
     profile: ProfileFile = None,
     show_probabilities: Annotated[
         bool, typer.Option("--show-probabilities", help="Explain each completion on stderr (with --json, in it).")
@@ -36,6 +35,7 @@ def complete(
     from kammil.cli.explain import print_explanation
     from kammil.completion.completer import load
 
+    decoding: dict[str, Any] = context.obj
     completer = load(model, profile=open_profile(profile))
     for prompt in texts_or_stdin(None if text is None else [text]):
         if json:

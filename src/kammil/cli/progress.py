@@ -9,10 +9,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from kammil.progress import Notice, PhaseProgress
-from kammil.training.events import CounterAhead, EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted
+from kammil.training.events import (
+    CounterAhead,
+    EpochEnded,
+    Event,
+    Interrupted,
+    MemberEvent,
+    TrainingProgress,
+    TrainingStarted,
+)
 
 QUIET = 10.0
 """Seconds without a line after which a line names the current phase."""
@@ -27,6 +35,7 @@ class Listener:
         """Start without a phase."""
         self.latest: PhaseProgress | TrainingProgress | None = None
         self.latest_time = time.monotonic()
+        self.member = ""  # which of several networks that learn side by side told the latest event
 
     @property
     def activity(self) -> str:
@@ -41,11 +50,14 @@ class Listener:
 
     def __call__(self, event: Event) -> None:
         """Show a step of progress; print any other event as a line."""
+        self.member = ""
+        if isinstance(event, MemberEvent):
+            self.member, event = f"member {event.member}: ", event.event
         if isinstance(event, PhaseProgress | TrainingProgress):
             self.latest, self.latest_time = event, time.monotonic()
             self.show_progress()
         else:
-            self.print_line(line(event))
+            self.print_line(self.member + line(event))
 
     def show_progress(self) -> None:
         """Show the progress of the latest event."""
@@ -76,17 +88,16 @@ class Lines(Listener):
         now = time.monotonic()
         if self.latest is None or now - self._printed < QUIET:
             return
-        self.print_line(described(self.latest, since=now - self.latest_time))
+        self.print_line(self.member + described(self.latest, since=now - self.latest_time))
 
 
 class Bar(Listener):
-    """Moves one bar through all phases, for a terminal."""
+    """Moves one bar through all phases, for a terminal; members that learn side by side have one each."""
 
     def __init__(self, bar: Progress) -> None:
         """Add a task to a bar of rich, whose columns show the task's field `left`."""
         super().__init__()
-        self._bar, self._task = bar, TaskID(0)
-        self._task = bar.add_task("", total=None, left="")
+        self._bar, self._tasks = bar, {"": bar.add_task("", total=None, left="")}
 
     def print_line(self, text: str) -> None:
         """Print a line above the bar."""
@@ -97,9 +108,13 @@ class Bar(Listener):
         event = self.latest
         assert event is not None
         share = event.done if isinstance(event, PhaseProgress) else event.progress
+        if self.member not in self._tasks:
+            self._tasks[self.member] = self._bar.add_task("", total=None, left="")
+        for member, task in self._tasks.items():
+            self._bar.update(task, visible=bool(member) == bool(self.member))
         self._bar.update(
-            self._task,
-            description=label(event),
+            self._tasks[self.member],
+            description=self.member + label(event),
             total=1.0 if share else None,  # the bar pulses while the share is unknown
             completed=share,
             left=left(event.elapsed, share),

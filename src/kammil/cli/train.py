@@ -96,14 +96,14 @@ def train(
 
 def what_is_kept(out: Path) -> str:
     """Return the sentence on a training that was stopped: what is kept of it, and how to continue."""
-    from kammil.locks import CHECKPOINT, waiting
+    from kammil.locks import interrupted
     from kammil.model_folder import MODEL
 
-    if (waiting(out) / CHECKPOINT).exists():
+    if interrupted(out):
         return f"the state after the last whole epoch of {out} is kept; go on with --resume"
     parts = _bases_and_members(out)
     finished = [path.name for path in parts if (path / MODEL).exists()]
-    begun = [path.name for path in parts if (waiting(path) / CHECKPOINT).exists()]
+    begun = [path.name for path in parts if interrupted(path)]
     if not finished and not begun:
         return f"there was nothing yet of {out} to keep; the same command begins anew"
     what = [*finished, *(f"the last whole epoch of {name}" for name in begun)]

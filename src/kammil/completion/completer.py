@@ -56,7 +56,7 @@ class Score:
     text: str
     """The text as the model sees it."""
     bits: tuple[float, ...]
-    """Bits of each character of `text`, then of its end; unknown characters charged in full."""
+    """Bits of each character of `text`, then of its end; with the cost of naming unknown characters."""
 
     @property
     def bits_per_character(self) -> float:

@@ -19,7 +19,8 @@ from kammil.vocabulary import CharacterVocabulary
 MIN_GHOST_PROBABILITY = 0.1
 """Least probability of each word of ghost text. On lev30/validation, accepted word by word, it then saves 18.5 % of the
 keystrokes (`evaluation.keystrokes`), and 29 % of the phrases shown begin right; with a greedy completion it is 18.0 and
-13 %, with a threshold of 0.02 20.3 and 16 %, with 0.2 16.5 and 40 %."""
+13 %, with a threshold of 0.02 20.3 and 16 %, with 0.2 16.5 and 40 %.
+All thresholds: docs/log.md#why-does-ghost-text-go-in-circles"""
 MAX_WORDS = 8
 """Most words of ghost text."""
 

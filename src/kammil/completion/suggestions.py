@@ -37,7 +37,7 @@ from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 MIN_PROBABILITY = 0.01
 """Least probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
 threshold of 0.002, 28.7 % with this one, 27.8 % with 0.02, 24.8 % with 0.05; the share of useful lists rises from 21 to
-21, 22 and 29 %."""
+21, 22 and 29 % (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
 MAX_STATES = 12
 """Most beginnings of one length. At 150 positions of lev30/validation lists of three hold 99.3 % of the probability of
 the true ones with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all with 24."""

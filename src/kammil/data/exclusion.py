@@ -24,7 +24,7 @@ from kammil.data.near_duplicates import RULE, Rule, groups, nearest_duplicates
 from kammil.data.shingles import loose_key
 
 SPELLED = Rule(shingle=8, share=0.4, least=16, key=loose_key)
-"""Quotations, whatever their spelling."""
+"""Quotations in any spelling (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
 SAME = Rule(share=0.5, longer=True)
 """Two versions of one text."""
 

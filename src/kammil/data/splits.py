@@ -44,7 +44,7 @@ class Leakage:
 
 
 def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, seed: int = 0) -> Split:
-    """Divide texts into train, validation and test so that no near-duplicate group stands on two sides.
+    """Divide texts into train, validation and test so that near-duplicates are never in two parts.
 
     `validation` and `test` are shares of the texts, repeats included, met as nearly as whole groups allow: off
     by at most half the smallest group left in training; a part that is asked for gets at least one group.

@@ -13,16 +13,11 @@ from kammil.decoding.filters import (
     filters,
     forbid,
     log_softmax,
-    min_p,
-    temperature,
-    top_k,
-    top_p,
-    typical_p,
 )
 from kammil.decoding.hypothesis import FinishReason, Hypothesis
 from kammil.decoding.options import PRESETS, DecodingOptions
 from kammil.decoding.samplers import greedy, sample
-from kammil.decoding.sampling import generate, keep_best
+from kammil.decoding.sampling import SequenceGroup, decode_step, generate, keep_best
 
 __all__ = [
     "PRESETS",
@@ -31,19 +26,16 @@ __all__ = [
     "FinishReason",
     "Hypothesis",
     "LogWeights",
+    "SequenceGroup",
     "apply_penalties",
     "beam_search",
     "beam_steps",
+    "decode_step",
     "filters",
     "forbid",
     "generate",
     "greedy",
     "keep_best",
     "log_softmax",
-    "min_p",
     "sample",
-    "temperature",
-    "top_k",
-    "top_p",
-    "typical_p",
 ]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kammil.data.bloom import BloomFilter
 from kammil.decoding.automaton import StringAutomaton
-from kammil.decoding.filters import LogWeights, apply_penalties, log_softmax
+from kammil.decoding.filters import LogWeights, active, apply_penalties, filters, log_softmax
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.no_copy import NoCopy
 from kammil.decoding.options import DecodingOptions
@@ -83,16 +83,16 @@ class Constraints:
                 )
             self.copying = NoCopy(options.no_copy, runs, self.pieces)
 
-    @property
-    def static_mask(self) -> bool:
-        """Whether `weigh` only adds `refused`, which is the same for all calls of a model."""
-        return not (self.bias is not None or self.counting or self.strings or self.copying or self.options.min_length)
-
-    @property
-    def only_temperature(self) -> bool:
-        """Whether nothing but `refused` and the temperature decides what may be written: chance may take many steps."""
-        o = self.options
-        return self.static_mask and not (o.top_k is not None or o.top_p < 1 or o.min_p > 0 or o.typical_p < 1)
+        self.filters = filters(options)
+        self.static_mask = not (
+            self.bias is not None or self.counting or self.strings or self.copying or options.min_length
+        )
+        """Whether `apply` only adds `refused`, which is the same for all calls of a model."""
+        on = active(options)
+        self.only_temperature = self.static_mask and not on
+        """Whether nothing but `refused` and the temperature decides: a model may sample many characters at once."""
+        self.batch_key = (options.temperature, on) if self.static_mask else self
+        """Equal for calls of one model whose texts may go through `filters` together."""
 
     def initial_state(self, batch: int) -> ConstraintState:
         """That of texts of which nothing is written yet."""

@@ -8,6 +8,7 @@ compares. Shapes: B batch, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,25 +111,28 @@ def typical_p(mass: float) -> Filter:
     return apply
 
 
-def filters(options: DecodingOptions) -> list[Filter]:
-    """The filters that the options ask for, in their order: temperature, top-k, top-p, min-p, typical-p.
+FILTERS: dict[str, Callable[[Any], Filter]] = {"top_k": top_k, "top_p": top_p, "min_p": min_p, "typical_p": typical_p}
+"""Option -> what makes its filter of its value, in the order in which they apply; the option's default switches it off.
 
-    None at temperature 0.
+All that depends on which filters there are reads this dict (through `active`)."""
+
+
+def active(options: DecodingOptions) -> tuple[tuple[str, object], ...]:
+    """Return names and values of the filters that are switched on; none at temperature 0, where they change nothing.
+
+    Texts for which these and the temperature are equal can go through the filters together.
     """
-    made: list[Filter] = []
     if options.temperature == 0:
-        return made
-    if options.temperature != 1:
-        made.append(temperature(options.temperature))
-    if options.top_k is not None:
-        made.append(top_k(options.top_k))
-    if options.top_p < 1:
-        made.append(top_p(options.top_p))
-    if options.min_p > 0:
-        made.append(min_p(options.min_p))
-    if options.typical_p < 1:
-        made.append(typical_p(options.typical_p))
-    return made
+        return ()
+    fields = type(options).model_fields
+    values = ((name, getattr(options, name)) for name in FILTERS)
+    return tuple((name, value) for name, value in values if value != fields[name].default)
+
+
+def filters(options: DecodingOptions) -> list[Filter]:
+    """Return the filters in the order in which they apply: the temperature, then those of `FILTERS` that are on."""
+    heat = [temperature(options.temperature)] if options.temperature not in (0, 1) else []
+    return heat + [FILTERS[name](value) for name, value in active(options)]
 
 
 def log_softmax(rows: LogWeights) -> LogWeights:

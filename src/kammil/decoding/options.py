@@ -22,50 +22,136 @@ MAX_PATTERNS = 20_000
 """Characters of all forbidden and forced strings together at most."""
 
 
-class DecodingOptions(BaseModel):
-    """How a completion is found: by drawing, or, with beams, by searching.
+def _option(default: Any, description: str, *, reason: str, **bounds: Any) -> Any:
+    """Return a field of `DecodingOptions`.
 
-    Strings (`stop`, `forbid`, `force`) are matched code point by code point on what is written, never across the seam
-    with the prompt. Penalties count what is written too. What is refused (`forbid`, `no_copy`) wins over what is asked
-    for (`min_length`, `force`): where nothing may follow any more, the text ends.
+    Args:
+        default: its default.
+        description: one sentence, for `kammil complete --help`, the API's document and plug-ins.
+        reason: what a wrong value is told, after "but".
+        bounds: those of `pydantic.Field`.
+    """
+    return Field(default=default, description=description, json_schema_extra={"reason": reason}, **bounds)
+
+
+class DecodingOptions(BaseModel):
+    """How a text is decoded: by sampling, or, with beams, by searching.
+
+    Flags, fields of the API and the reasons of errors are made of these fields; `Options` says the same to type
+    checkers. A filter of the probabilities needs a function in `filters.FILTERS` besides; its default switches it off.
+
+    Strings (`stop`, `forbid`, `force`) are matched code point by code point on the generated text, never across the
+    seam with the prompt. Penalties count the generated text too. What is refused (`forbid`, `no_copy`) wins over what
+    is asked for (`min_length`, `force`): where no character may follow, the text ends.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    length: int = Field(default=30, ge=0, le=MAX_LENGTH)
-    """Characters (code points) at most; the notebook's task asks for 30."""
-    min_length: int = Field(default=0, ge=0, le=MAX_LENGTH)
-    """Characters at least: before, the model cannot end its text, and no stop string counts."""
-    temperature: float = Field(default=0.7, ge=0, allow_inf_nan=False)
-    """0 takes the most probable character always; 1 samples the model as it is; above 1 flattens it."""
-    top_k: int | None = Field(default=None, ge=1)
-    """Keep exactly the k most probable."""
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    """Keep the smallest set of most probable ones that holds at least this much probability (nucleus)."""
-    min_p: float = Field(default=0.0, ge=0, le=1)
-    """Keep what has at least this share of the most probable one's probability."""
-    typical_p: float = Field(default=1.0, gt=0, le=1)
-    """Keep what is about as surprising as expected, until it holds this much probability (locally typical)."""
-    repetition_penalty: float = Field(default=1.0, gt=0, le=100, allow_inf_nan=False)
-    """Log-probabilities of characters that were written are multiplied by this: above 1 they become rarer."""
-    presence_penalty: float = Field(default=0.0, ge=-2, le=2, allow_inf_nan=False)
-    """Taken from the log-probability of every character that was written."""
-    frequency_penalty: float = Field(default=0.0, ge=-2, le=2, allow_inf_nan=False)
-    """Taken from the log-probability of a character as often as it was written."""
-    stop: tuple[str, ...] = ()
-    """End before the first of these strings."""
-    forbid: tuple[str, ...] = ()
-    """Strings that are never written."""
-    force: tuple[str, ...] = Field(default=(), max_length=MAX_FORCED)
-    """Strings that the completion contains, in any order, wherever they fit best; they may overlap."""
-    no_copy: int | None = Field(default=None, ge=RUN, le=MAX_LENGTH)
-    """Letters in a row, as `text.fold` counts them, that may be those of a training text; one more is refused."""
-    beams: int = Field(default=1, ge=1, le=MAX_BEAMS)
-    """Above 1: search for the most probable text with this many at a time; nothing is drawn."""
-    best_of: int = Field(default=1, ge=1, le=MAX_BEAMS)
-    """Draw this many, and give those with the highest log-probability per character."""
-    seed: int = Field(default=0, ge=0, lt=2**64)
-    """Same seed, same model, same prompt: same completion."""
+    length: int = _option(  # the notebook's task asks for 30
+        30, "Most characters to write.", reason=f"it must be a whole number from 0 to {MAX_LENGTH}", ge=0, le=MAX_LENGTH
+    )
+    temperature: float = _option(
+        0.7,
+        "0: always the most probable character; 1: as the model says; above: bolder.",
+        reason="it must be 0 (always the most probable) or more, such as 0.7",
+        ge=0,
+        allow_inf_nan=False,
+    )
+    seed: int = _option(
+        0,
+        "Random seed; the same seed gives the same completion.",
+        reason=f"it must be a whole number from 0 to {2**64 - 1}",
+        ge=0,
+        lt=2**64,
+    )
+    stop: tuple[str, ...] = _option((), "Stop before this string.", reason="it must be a list of strings")
+    min_length: int = _option(  # before, the model cannot end its text, and no stop string counts
+        0,
+        "Fewest characters to write.",
+        reason=f"it must be a whole number from 0 to {MAX_LENGTH}",
+        ge=0,
+        le=MAX_LENGTH,
+    )
+    top_k: int | None = _option(
+        None,
+        "Choose among the k most probable characters only.",
+        reason="it must be a whole number of at least 1",
+        ge=1,
+    )
+    top_p: float = _option(
+        1.0,
+        "Choose among the most probable characters that hold this share of the probability.",
+        reason="it must be above 0 and at most 1, such as 0.9",
+        gt=0,
+        le=1,
+    )
+    min_p: float = _option(
+        0.0,
+        "Choose among characters with at least this share of the best one's probability.",
+        reason="it must be between 0 and 1, such as 0.05",
+        ge=0,
+        le=1,
+    )
+    typical_p: float = _option(
+        1.0,
+        "Choose among characters that are about as surprising as the model expects, up to this share of the "
+        "probability.",
+        reason="it must be above 0 and at most 1, such as 0.5",
+        gt=0,
+        le=1,
+    )
+    repetition_penalty: float = _option(
+        1.0,
+        "Multiply the log-probability of characters that were written before.",
+        reason="it must be above 0 and at most 100, such as 1.2",
+        gt=0,
+        le=100,
+        allow_inf_nan=False,
+    )
+    presence_penalty: float = _option(
+        0.0,
+        "Subtract this from the log-probability of characters that were written before.",
+        reason="it must be from -2 to 2, such as 0.5",
+        ge=-2,
+        le=2,
+        allow_inf_nan=False,
+    )
+    frequency_penalty: float = _option(
+        0.0,
+        "Subtract this for each time that a character was written before.",
+        reason="it must be from -2 to 2, such as 0.2",
+        ge=-2,
+        le=2,
+        allow_inf_nan=False,
+    )
+    forbid: tuple[str, ...] = _option((), "Never write this string.", reason="it must be a list of strings")
+    force: tuple[str, ...] = _option(  # in any order, wherever they fit best; they may overlap
+        (),
+        "Write this string somewhere.",
+        reason=f"it must be a list of at most {MAX_FORCED} strings",
+        max_length=MAX_FORCED,
+    )
+    no_copy: int | None = _option(  # letters as `text.fold` counts them
+        None,
+        f"Copy at most this many letters in a row from the training texts; {RUN} or more.",
+        reason=f"it must be a whole number of at least {RUN}: shorter runs of the training texts are not kept",
+        ge=RUN,
+        le=MAX_LENGTH,
+    )
+    beams: int = _option(
+        1,
+        "Beam search: follow this many candidates and keep the most probable text.",
+        reason=f"it must be a whole number from 1 to {MAX_BEAMS}",
+        ge=1,
+        le=MAX_BEAMS,
+    )
+    best_of: int = _option(  # per character
+        1,
+        "Draw this many completions and keep the most probable.",
+        reason=f"it must be a whole number from 1 to {MAX_BEAMS}",
+        ge=1,
+        le=MAX_BEAMS,
+    )
 
     @classmethod
     def of(cls, preset: str | None = None, **options: object) -> Self:
@@ -79,7 +165,8 @@ class DecodingOptions(BaseModel):
                 near = difflib.get_close_matches(name, cls.model_fields, 1)
                 hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(cls.model_fields)}."
                 raise OptionError(f"there is no option {name!r}; {hint}", option=name) from error
-            reason = _REASONS.get(name, first["msg"])
+            extra = cls.model_fields[name].json_schema_extra if name in cls.model_fields else None
+            reason = extra["reason"] if isinstance(extra, dict) else first["msg"]
             raise OptionError(f"{name} is {first['input']!r}, but {reason}.", option=name) from error
         for kind, name in (("stop", "stop"), ("forbidden", "forbid"), ("forced", "force")):
             if not all(getattr(made, name)):
@@ -97,26 +184,6 @@ class DecodingOptions(BaseModel):
             )
         return made
 
-
-_REASONS = {
-    "length": f"it must be a whole number from 0 to {MAX_LENGTH}",
-    "min_length": f"it must be a whole number from 0 to {MAX_LENGTH}",
-    "temperature": "it must be 0 (always the most probable) or more, such as 0.7",
-    "top_k": "it must be a whole number of at least 1",
-    "top_p": "it must be above 0 and at most 1, such as 0.9",
-    "min_p": "it must be between 0 and 1, such as 0.05",
-    "typical_p": "it must be above 0 and at most 1, such as 0.5",
-    "repetition_penalty": "it must be above 0 and at most 100, such as 1.2",
-    "presence_penalty": "it must be from -2 to 2, such as 0.5",
-    "frequency_penalty": "it must be from -2 to 2, such as 0.2",
-    "stop": "it must be a list of strings",
-    "forbid": "it must be a list of strings",
-    "force": f"it must be a list of at most {MAX_FORCED} strings",
-    "no_copy": f"it must be a whole number of at least {RUN}: shorter runs of the training texts are not kept",
-    "beams": f"it must be a whole number from 1 to {MAX_BEAMS}",
-    "best_of": f"it must be a whole number from 1 to {MAX_BEAMS}",
-    "seed": f"it must be a whole number from 0 to {2**64 - 1}",
-}
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -146,13 +213,19 @@ def _preset(name: str | None) -> Mapping[str, Any]:
     return PRESETS[name]
 
 
+PRESET = f"Options for a purpose: {', '.join(PRESETS)}; other options win over it."
+"""Description of the option `preset`, which `DecodingOptions.of` resolves."""
+
+
 class Options(TypedDict, total=False):
-    """The options of `Decoding`, by keyword, and the name of a preset that the others change."""
+    """The fields of `DecodingOptions` for type checkers, which no generated type could tell them, and a preset."""
 
     preset: str | None
     length: int
-    min_length: int
     temperature: float
+    seed: int
+    stop: Sequence[str]
+    min_length: int
     top_k: int | None
     top_p: float
     min_p: float
@@ -160,10 +233,8 @@ class Options(TypedDict, total=False):
     repetition_penalty: float
     presence_penalty: float
     frequency_penalty: float
-    stop: Sequence[str]
     forbid: Sequence[str]
     force: Sequence[str]
     no_copy: int | None
     beams: int
     best_of: int
-    seed: int

@@ -1,8 +1,6 @@
-"""Choosers: from log-weights to one id for each row. Shapes: B batch, V vocabulary."""
+"""Samplers: log-weights to one id for each row. Shapes: B batch, V vocabulary."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,26 +8,22 @@ from numpy.typing import NDArray
 from kammil.decoding.filters import LogWeights
 
 
-def greedy(rows: LogWeights) -> NDArray[np.int64]:
-    """The most probable id of each row, (B,); of equals, the lowest id."""
-    return rows.argmax(axis=-1).astype(np.int64)
+def greedy(weights: LogWeights) -> NDArray[np.int64]:
+    """Return the most probable id of each row, (B,); of equals, the lowest id."""
+    return weights.argmax(axis=-1)
 
 
-def sample(rows: LogWeights, generators: Sequence[np.random.Generator]) -> NDArray[np.int64]:
-    """One id for each row, (B,), drawn with that row's own generator, so that a row is the same in any batch."""
-    sums = np.exp(rows).cumsum(axis=-1)  # (B, V)
-    if not (sums[:, -1] > 0).all():
-        return np.array([_at(row, own, g) for row, own, g in zip(rows, sums, generators, strict=True)])
-    chances = np.array([generator.random() for generator in generators]) * sums[:, -1]
-    return np.minimum((sums <= chances[:, None]).sum(axis=-1), rows.shape[1] - 1)  # as `_at`, for all at once
+def sample(weights: LogWeights, chances: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return for each row, (B, V), the first id up to which the probabilities sum to more than its chance, (B,) in
+    [0, 1), so that an id is drawn with its probability, and a row is drawn alike in any batch."""
+    sums = np.exp(weights).cumsum(axis=-1)  # (B, V)
+    if len(sums) == 1 or not (sums[:, -1] > 0).all():
+        drawn = (_sample_row(row, own, c) for row, own, c in zip(weights, sums, chances.tolist(), strict=True))
+        return np.fromiter(drawn, np.int64, len(sums))
+    return np.minimum((sums <= (chances * sums[:, -1])[:, None]).sum(axis=-1), weights.shape[1] - 1)
 
 
-def first_above(row: LogWeights, generator: np.random.Generator) -> int:
-    """The id drawn from one row, (V,)."""
-    return _at(row, np.exp(row).cumsum(), generator)
-
-
-def _at(row: LogWeights, cumulative: LogWeights, generator: np.random.Generator) -> int:
+def _sample_row(row: LogWeights, cumulative: LogWeights, chance: float) -> int:
     if not cumulative[-1] > 0:  # all of them too unlikely to be told apart from 0
         cumulative = np.exp(row - row.max()).cumsum()
-    return min(int(cumulative.searchsorted(generator.random() * cumulative[-1], side="right")), len(row) - 1)
+    return min(int(cumulative.searchsorted(chance * cumulative[-1], side="right")), len(row) - 1)

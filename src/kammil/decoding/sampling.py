@@ -1,151 +1,230 @@
-"""Drawing texts: several at once, each with a generator of its own. Shapes: B batch, V vocabulary."""
+"""Autoregressive generation: predict, choose, append, read what was appended, and so on.
+
+An *autoregressive* model gives probabilities of the next character from all characters before it. To write a text, one
+character is drawn from these probabilities (or the most probable one is taken), appended, and read in its turn, so
+that the next prediction depends on it. While it learned, the model read the true characters instead (*teacher forcing*,
+see `training/loss.py`): its own mistakes are a kind of past that it never met. This difference is *exposure bias*, one
+reason why long generations drift or repeat themselves; temperature, filters and penalties work against it.
+
+Several texts are generated in one batch, each with a random generator of its own, so that a text does not depend on the
+others.
+
+Shapes: B batch, V vocabulary.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kammil.decoding.constraints import Constraints
-from kammil.decoding.filters import filters
 from kammil.decoding.hypothesis import Hypothesis
-from kammil.decoding.samplers import first_above, greedy, sample
+from kammil.decoding.samplers import greedy, sample
 from kammil.errors import FolderError
 from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 
 Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
-"""As `Runner.step`."""
+"""As `LanguageModel.step`."""
 
-_AT_ONCE = 32
-"""Characters that a runner draws in one call at most: the one who reads along waits for them."""
+_BULK = 32
+"""Most characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
 NO_PROBABILITIES = "the model gives no probabilities; copy the model folder again."
 
 
+class SequenceGroup:
+    """Texts of one call that are sampled together, with one generator each.
+
+    Args:
+        constraints: what all of them may become.
+        hypotheses: the texts.
+        first: index of the first one in its call: text i depends on the seed and on i alone, not on how many there are.
+    """
+
+    def __init__(self, constraints: Constraints, hypotheses: Sequence[Hypothesis], first: int = 0) -> None:
+        seed = constraints.options.seed
+        self.constraints, self.live = constraints, list(hypotheses)
+        """The texts that have not ended."""
+        self.generators = [np.random.default_rng([seed, first + i]) for i in range(len(hypotheses))]
+        self.state = constraints.initial_state(len(hypotheses))
+
+    def __len__(self) -> int:
+        """Number of texts that have not ended."""
+        return len(self.live)
+
+    def chances(self) -> list[float]:
+        """Draw the number by which each text is sampled; none at temperature 0."""
+        return [generator.random() for generator in self.generators] if self.constraints.options.temperature else []
+
+    def select(self, rows: Sequence[int]) -> None:
+        """Keep only these of the texts."""
+        self.live, self.generators = [self.live[row] for row in rows], [self.generators[row] for row in rows]
+        self.state = self.state.select(np.array(rows, np.int64))
+
+    def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_] | None) -> None:
+        """Append to each text the character of its id, (B,), which has this log-probability under the model, (B,).
+
+        `ends` says where nothing may follow, so that the end was no decision of the model and costs nothing;
+        `FolderError` elsewhere for a log-probability that is not finite.
+        """
+        forced_left: list[bool] | None = None
+        if not self.constraints.static_mask:
+            self.state = self.constraints.after(self.state, np.arange(len(ids)), ids)
+            forced_left = (self.constraints.missing(self.state.states) > 0).tolist()
+        for row, (id, log_probability) in enumerate(zip(ids.tolist(), log_probabilities.tolist(), strict=True)):
+            bits = 0.0 if ends is not None and ends[row] else log_probability / -math.log(2)
+            if not math.isfinite(bits):  # there was no id to choose, or NaN
+                raise FolderError(NO_PROBABILITIES)
+            due = forced_left is not None and forced_left[row]
+            self.live[row].add(self.constraints.piece(id), bits, due=due)
+
+
+def decode_step(
+    groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities
+) -> tuple[Ids, LogProbabilities, dict[SequenceGroup, Exception]]:
+    """Choose the next character of every text, and append it.
+
+    Args:
+        groups: of one model; their live texts are the rows, one group after the other.
+        log_probabilities: (B, V), of the next id of each text.
+
+    Returns:
+        The ids, (B,), their log-probabilities, (B,), and the error of each group that failed, whose rows mean nothing.
+        A failure of one group, such as a model that gives it no probabilities, changes nothing for the others.
+    """
+    failures: dict[SequenceGroup, Exception] = {}
+    if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
+        try:
+            ids, ends = _choose(groups[0], log_probabilities, groups[0].chances())
+            one = len(ids) == 1
+            chosen = log_probabilities[:, ids[0]] if one else log_probabilities[np.arange(len(ids)), ids]
+            groups[0].append(ids, chosen, ends)
+        except Exception as error:
+            empty = np.zeros(len(log_probabilities), np.int64)
+            return empty, log_probabilities[:, 0], {groups[0]: error}
+        return ids, chosen, failures
+    ids = np.zeros(len(log_probabilities), np.int64)
+    forced: dict[SequenceGroup, NDArray[np.bool_] | None] = {}
+    batches: dict[object, list[tuple[SequenceGroup, slice, list[float]]]] = {}
+    begin = 0
+    for group in groups:
+        rows = slice(begin, begin + len(group))
+        begin = rows.stop
+        batches.setdefault(group.constraints.batch_key, []).append((group, rows, group.chances()))
+    for batch in batches.values():
+        try:
+            every = [row for _, rows, _ in batch for row in range(rows.start, rows.stop)]
+            first, chances = batch[0][0], [chance for _, _, own in batch for chance in own]
+            ids[every], forced[first] = _choose(first, log_probabilities[every], chances)
+        except Exception:  # of one of them, which fails by itself too
+            for group, rows, chances in batch:
+                try:
+                    ids[rows], forced[group] = _choose(group, log_probabilities[rows], chances)
+                except Exception as error:
+                    failures[group] = error
+    chosen = log_probabilities[np.arange(len(ids)), ids]
+    for batch in batches.values():
+        for group, rows, _ in batch:
+            if group not in failures:
+                try:
+                    group.append(ids[rows], chosen[rows], forced.get(group))
+                except Exception as error:
+                    failures[group] = error
+    return ids, chosen, failures
+
+
+def _choose(
+    group: SequenceGroup, log_probabilities: LogProbabilities, chances: list[float]
+) -> tuple[Ids, NDArray[np.bool_] | None]:
+    """Return the ids chosen for the texts of a group, (B,), or of several with its mask and filters; which texts must
+    end, (B,), or None for none."""
+    constraints, ends = group.constraints, None
+    if constraints.static_mask:
+        weights = log_probabilities + constraints.refused  # in double precision
+    else:
+        weights, ends = constraints.apply(log_probabilities.astype(np.float64), group.live, group.state)
+    for keep in constraints.filters:
+        weights = keep(weights)
+    return sample(weights, np.array(chances)) if chances else greedy(weights), ends
+
+
 def generate(
-    runner: LanguageModel,
-    guide: Constraints,
+    model: LanguageModel,
+    constraints: Constraints,
     log_probabilities: LogProbabilities,
     state: State,
     n: int,
     *,
     step: Step | None = None,
 ) -> Iterator[list[Hypothesis]]:
-    """The drafts of n texts after every step, or after as many as the runner draws at once; the last ones are finished.
-
-    Of many texts some are written after the others, where all together would take much memory.
+    """Yield n texts after every step, or after every `_BULK` characters of a `BulkSampler`; the last ones are complete.
 
     Args:
-        runner: the model.
-        guide: the rules, and the options.
-        log_probabilities: of what may come first, (1, V).
-        state: of the model there, one row.
-        n: how many.
-        step: what steps one text in place of the runner; not asked where the runner draws by itself.
-
-    Draft i depends on the seed and on i alone, not on n.
+        model: the model.
+        constraints: what may be written, and the options.
+        log_probabilities: (1, V), of the first character.
+        state: the model's state there, one row.
+        n: number of texts; where all together would take much memory, some are written after the others.
+        step: called in place of `model.step`; not where the model samples many characters at once.
     """
-    options, step = guide.options, step or runner.step
-    drafts = [Hypothesis(options) for _ in range(n)]
+    options = constraints.options
+    hypotheses = [Hypothesis(options) for _ in range(n)]
     if options.length == 0:
-        yield drafts
+        yield hypotheses
         return
-    if n == 1 and guide.only_temperature:
-        if isinstance(runner, BulkSampler) and runner.can_sample(options.temperature):
-            yield from _drawn(runner, guide, state, drafts[0])
-        else:
-            yield from _alone(step, guide, log_probabilities, state, drafts[0])
+    only_one = n == 1 and constraints.only_temperature
+    if only_one and isinstance(model, BulkSampler) and model.can_sample(options.temperature):
+        yield from _sample_in_bulk(model, constraints, state, hypotheses[0])
         return
-    together = max_rows(runner, n, options.length)
+    together = max_rows(model, n, options.length)
     for begin in range(0, n, together):
-        live = list(range(begin, min(n, begin + together)))
-        yield from _several(step, guide, log_probabilities, state, drafts, live)
+        group = SequenceGroup(constraints, hypotheses[begin : begin + together], begin)
+        for _ in _sample_group(step or model.step, group, log_probabilities, state):
+            yield hypotheses
 
 
-def _several(
-    step: Step,
-    guide: Constraints,
-    log_probabilities: LogProbabilities,
-    state: State,
-    drafts: list[Hypothesis],
-    live: list[int],
-) -> Iterator[list[Hypothesis]]:
-    """As `draw` for some of the texts, stepped together."""
-    options, n = guide.options, len(live)
-    narrow = filters(options)
-    generators = {i: np.random.default_rng([options.seed, i]) for i in live}
-    memory = guide.initial_state(n)
-    if n > 1:
-        log_probabilities, state = log_probabilities.repeat(n, axis=0), select_rows(state, np.zeros(n, np.int64))
+def _sample_group(
+    step: Step, group: SequenceGroup, log_probabilities: LogProbabilities, state: State
+) -> Iterator[None]:
+    """Step a group until all of its texts have ended."""
+    if len(group) > 1:
+        log_probabilities = log_probabilities.repeat(len(group), axis=0)
+        state = select_rows(state, np.zeros(len(group), np.int64))
     while True:
-        choices, ends = guide.apply(log_probabilities.astype(np.float64), [drafts[i] for i in live], memory)
-        for one in narrow:
-            choices = one(choices)
-        ids = greedy(choices) if options.temperature == 0 else sample(choices, [generators[i] for i in live])
-        memory = guide.after(memory, np.arange(len(live)), ids)
-        due = guide.missing(memory.states) > 0
-        for row, (i, id) in enumerate(zip(live, ids.tolist(), strict=True)):
-            bits = -float(log_probabilities[row, id]) / math.log(2)
-            if ends[row]:
-                bits = 0.0  # no decision of the model's
-            elif not math.isfinite(bits):  # there was nothing to choose, or NaN
-                raise FolderError(NO_PROBABILITIES)
-            drafts[i].add(guide.piece(id), bits, due=bool(due[row]))
-        yield drafts
-        keep = np.array([row for row, i in enumerate(live) if drafts[i].reason is None], np.int64)
-        if len(keep) == 0:
+        ids, _, failures = decode_step([group], log_probabilities)
+        for error in failures.values():
+            raise error
+        yield
+        kept = [row for row, hypothesis in enumerate(group.live) if hypothesis.reason is None]
+        if not kept:
             return
-        if len(keep) < len(live):
-            live = [live[row] for row in keep.tolist()]
-            ids, state, memory = ids[keep], select_rows(state, keep), memory.select(keep)
+        if len(kept) < len(ids):
+            ids, state = ids[kept], select_rows(state, np.array(kept))
+            group.select(kept)
         log_probabilities, state = step(ids, state)  # (live, V)
 
 
-def _alone(
-    step: Step, guide: Constraints, log_probabilities: LogProbabilities, state: State, draft: Hypothesis
+def _sample_in_bulk(
+    model: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
 ) -> Iterator[list[Hypothesis]]:
-    """As `draw` for one text, the same one, where temperature and chance decide alone: what a person waits for most.
-
-    The same arithmetic on one row in place, without what several rows and other options need.
-    """
-    value, refused = guide.options.temperature, guide.refused
-    generator = np.random.default_rng([guide.options.seed, 0])
-    row = np.empty(len(refused))
-    while True:
-        said = log_probabilities[0]
-        np.add(said, refused, out=row)
-        if value not in (0, 1):
-            row -= row.max()
-            with np.errstate(over="ignore"):
-                row /= value
-        id = int(row.argmax()) if value == 0 else first_above(row, generator)
-        bits = -float(said[id]) / math.log(2)
-        if not math.isfinite(bits):
-            raise FolderError(NO_PROBABILITIES)
-        draft.add(guide.piece(id), bits)
-        yield [draft]
-        if draft.reason is not None:
-            return
-        log_probabilities, state = step(np.array([id]), state)  # (1, V)
-
-
-def _drawn(runner: BulkSampler, guide: Constraints, state: State, draft: Hypothesis) -> Iterator[list[Hypothesis]]:
-    """As `draw` for one text, the same one, where the runner draws many characters at once: a draft after all these."""
-    options, refused = guide.options, guide.refused
+    """Yield the text that `decode_step` would give, after every `_BULK` characters."""
+    options, refused = constraints.options, constraints.refused
     generator = np.random.default_rng([options.seed, 0])
-    while draft.reason is None:
-        chances = generator.random(min(_AT_ONCE, options.length - len(draft.text)))
-        ids, paid, state = runner.sample(state, chances, temperature=options.temperature, refused=refused)
-        bits = paid.astype(np.float64) / -math.log(2) - refused[ids]
+    while hypothesis.reason is None:
+        chances = generator.random(min(_BULK, options.length - len(hypothesis.text)))
+        ids, log_probabilities, state = model.sample(state, chances, temperature=options.temperature, refused=refused)
+        bits = log_probabilities.astype(np.float64) / -math.log(2) - refused[ids]
         for id, cost in zip(ids.tolist(), bits.tolist(), strict=True):
             if not math.isfinite(cost):
                 raise FolderError(NO_PROBABILITIES)
-            draft.add(guide.piece(id), cost)
-            if draft.reason is not None:
+            hypothesis.add(constraints.piece(id), cost)
+            if hypothesis.reason is not None:
                 break
-        yield [draft]
+        yield [hypothesis]
 
 
-def keep_best(drafts: list[Hypothesis], n: int) -> list[Hypothesis]:
-    """The n finished drafts with the most probability per character, best first; of equals, the first drawn."""
-    return sorted(drafts, key=lambda draft: draft.mean_bits)[:n]
+def keep_best(hypotheses: list[Hypothesis], n: int) -> list[Hypothesis]:
+    """Return the n texts with the fewest bits per character, best first; of equals, the first one sampled."""
+    return sorted(hypotheses, key=lambda hypothesis: hypothesis.mean_bits)[:n]

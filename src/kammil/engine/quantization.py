@@ -20,7 +20,7 @@ Arrays = Mapping[str, NDArray[np.generic]]
 
 WEIGHT_MAX = 63
 """Largest whole number. 7 bits, not 8: processors without VNNI add pairs of products in 16 bits, which 255 * 63 * 2
-fits and 255 * 127 * 2 does not."""
+fits and 255 * 127 * 2 does not (docs/log.md#do-eight-bit-weights-pay)."""
 _ROWS = 128
 """Rows rounded at a time: what is in between needs little memory."""
 _WHOLE, _SCALES, _SHAPE = ".whole", ".scales", ".shape"

@@ -23,7 +23,8 @@ RESAMPLES = 2000
 """Enough for the second digit of a 2.5 % quantile; the seed is fixed, so that a report is reproducible."""
 MIN_TEXTS = 10
 """Fewest texts for an interval. Simulated on 4,000 sets of texts whose difficulty is Beta(4, 6), 95 % intervals over 3
-texts cover the truth in 76 % of the cases, over 5 in 83 %, over 10 in 89 %, over 60 in 94 %."""
+texts cover the truth in 76 % of the cases, over 5 in 83 %, over 10 in 89 %, over 60 in 94 %
+(docs/log.md#how-many-texts-make-an-interval)."""
 _MAX_DRAWS = 1 << 18
 """Most random numbers drawn in one call: bounds the memory for many texts, and few texts need no loop."""
 

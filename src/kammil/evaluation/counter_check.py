@@ -46,6 +46,6 @@ def better_counter(
 
 
 def _bits(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:
-    """Return the bits per character and end of text, unknown characters charged in full."""
+    """Return the bits per character and end of text, with the cost of naming unknown characters."""
     scores = score_in_batches(model, vocabulary, texts)
     return sum(float(score.bits.sum()) for score in scores) / sum(len(score.bits) for score in scores)

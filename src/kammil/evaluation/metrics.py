@@ -42,7 +42,7 @@ class Metrics:
     """Metrics of one predictor, each with its interval; None where it has no value."""
 
     target_bits_per_character: Interval | None
-    """Mean bits of the target characters, unknown ones charged in full."""
+    """Mean bits of the target characters, with the cost of naming unknown ones."""
     target_top1: Interval | None
     """Share of target characters that were the most probable."""
     target_top3: Interval | None

@@ -98,7 +98,8 @@ A text-completion model made with Kammil {training["kammil"]}: family **{model.d
 
 On the validation texts, measured on the running side in this folder, {bounds}. What was
 kept of the training was chosen on these very texts, so expect a little less on new ones: `kammil evaluate {name} FILE`
-tells. The target is the 30 characters after the middle of each text; unknown characters are charged in full.
+tells. The target is the 30 characters after the middle of each text; an unknown character costs
+what it takes to name it among all others.
 
 {warnings}{figures}
 

@@ -1,6 +1,6 @@
 """A model in a format that other programs run: `kammil.export("my-model", format="onnx")`.
 
-What is written is checked by opening it, and says the same as the model folder. A model that a format cannot hold
+What is written is checked, and says the same as the model folder. A model that a format cannot hold
 exactly is refused with the reason, or, where a part of it is a model by itself, that part is written when asked for.
 """
 
@@ -65,7 +65,7 @@ def export(
         replace: whether files of these names may be replaced.
 
     Raises `OptionError` for a model that the format cannot hold, `FolderError` for a folder that cannot be read or a
-    file that cannot be written.
+    file that cannot be written, `MissingExtraError` without the package `onnx`.
     """
     if format not in FORMATS:
         raise OptionError(f"format is {format!r}, but it must be one of {', '.join(FORMATS)}.")

@@ -26,7 +26,7 @@ from kammil import model_folder as folders
 from kammil.engine.quantization import unpack
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.models.blend.settings import BlendSettings, member_prefixes
-from kammil.models.registry import load_model
+from kammil.models.registry import FAMILIES, load_model
 from kammil.models.transformer.model import TransformerSettings
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
@@ -37,32 +37,23 @@ if TYPE_CHECKING:
 FORMAT = "1"
 """Raised when a reader of the metadata could misread them."""
 
-WHOLE = ("gru", "attention", "transformer")
-"""Families whose graph is the whole model."""
-
-_REFUSED = {
-    "ngram": "it looks counts up, for which ONNX has no operator",
-    "words": "it adds up many ways to cut a text into units, for which ONNX has no operator",
-    "subwords": "it adds up many ways to cut a text into units, for which ONNX has no operator",
-    "blend": "it looks counts up, for which ONNX has no operator",
-}
-"""Why the other families do not fit."""
-
 
 def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
     """The file of a model, and what is not in it; `OptionError` for a family that does not fit."""
-    family = model.description.family
+    name = model.description.family
+    family = FAMILIES.get(name)
+    has_part = family is not None and family.network_part
     if part == "network":
-        if family != "blend":
-            raise OptionError(f"part is network, but only a blend has parts, and this is a model of family {family}.")
+        if not has_part:
+            raise OptionError(f"part is network, but only a blend has parts, and this is a model of family {name}.")
         return _file(model, "blend network"), (
             "the counts of the blend are not in the file, so it predicts worse than the blend and learns no texts."
         )
-    if family not in WHOLE:
-        way_out = "export its network alone with --part network" if family == "blend" else "train one with --model gru"
-        reason = _REFUSED.get(family, "this Kammil does not know it")
-        raise OptionError(f"a model of family {family} does not fit into ONNX: {reason}; {way_out}.")
-    return _file(model, family), None
+    reason = "this Kammil does not know it" if family is None else family.onnx
+    if reason is not None:
+        way_out = "export its network alone with --part network" if has_part else "train one with --model gru"
+        raise OptionError(f"a model of family {name} does not fit into ONNX: {reason}; {way_out}.")
+    return _file(model, name), None
 
 
 def _file(model: folders.ModelFiles, family: str) -> bytes:

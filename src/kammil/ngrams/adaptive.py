@@ -48,7 +48,8 @@ BELIEF = 0.15
 """Added to a score for each character of a context beyond four, if the context was learnt and is known from nowhere
 else. On three small blends and the bundled one, words of a text that was learnt once are suggested when it is begun
 again, 22 of 22 in place of 8. Sixty learnt texts bring others of their kind, by other people, 0.009 and 0.016 bits more
-in two of the small ones, 0.003 less in the third, and ten cost 0.009 at worst; the bundled model stays within 0.001."""
+in two of the small ones, 0.003 less in the third, and ten cost 0.009 at worst; the bundled model stays within 0.001.
+Measured before: docs/log.md#why-is-a-learnt-text-not-suggested"""
 _AS_LONG_AS = {"w1": 6, "w2": 10}
 """Characters that kinds of words stand for."""
 _LONGEST = 12

@@ -19,7 +19,7 @@ from kammil.ngrams.count_table import Keys, Matches, runs
 from kammil.vocabulary import PAD
 
 WINDOW = 256
-"""Characters looked back at; a tweet is shorter."""
+"""Characters looked back at; a tweet is shorter (docs/log.md#what-is-the-texts-own-past-worth)."""
 _ID_BITS = 16
 
 

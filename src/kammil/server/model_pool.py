@@ -20,6 +20,7 @@ from kammil.completion.completer import Completer, load
 from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
 from kammil.language_model import AdaptiveModel
+from kammil.models.registry import FAMILIES
 from kammil.server.api import schemas
 from kammil.server.api.errors import ApiError
 from kammil.server.learnt_texts import LearntTexts
@@ -245,7 +246,7 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
     for figure in ("bits_per_character", "top1", "target_top3"):
         figures[figure.removeprefix("target_")] = model.get(figure, {}).get("value")
     family = description.family if description is not None else ""
-    learns = settings.learning_allowed and family == "blend"
+    learns = settings.learning_allowed and family in FAMILIES and FAMILIES[family].can(AdaptiveModel)
     card = schemas.Card(
         name=name,
         family=family,

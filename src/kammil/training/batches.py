@@ -1,6 +1,17 @@
-"""Texts to padded batches: BOS and characters in, characters and EOS out, one text a row.
+"""Turn texts into padded batches whose targets are the inputs shifted by one: the data side of teacher forcing.
 
-Shapes: B batch, T time.
+A language model is *autoregressive*: it predicts one character at a time, each from all characters before it. To learn
+that, it needs for every position the characters before it and the one that follows. Both come from one text, between
+the marks BOS (begin) and EOS (end of sequence):
+
+    inputs    BOS  s    h    u        position t: the last character that the model has read
+    targets   s    h    u    EOS      position t: the character that it must predict
+
+*Teacher forcing* is this: the inputs are the true characters, whatever the model would have predicted. So all
+positions of a text are computed in one pass, and each learns from a correct past. Its price is *exposure bias*: while
+it learns, the model never reads a mistake of its own, which it must do when it writes (see `decoding/sampling.py`).
+
+Shapes: B batch, T time, V vocabulary.
 """
 
 from __future__ import annotations
@@ -17,47 +28,48 @@ from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 Objective = Literal["text", "completion"]
 TARGET_LENGTH = 30
-"""Characters that a completion is judged by, from the middle of the text on: the notebook's task."""
+"""Length in characters of a judged completion, which begins in the middle of a text: the notebook's task."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A piece of a text to learn from."""
+    """A piece of a text, at most a block long: one row of a batch."""
 
     ids: Ids
-    """(T + 1,): each id but the last is an input, each but the first a target."""
+    """(T + 1,): all ids but the last are inputs, all but the first are targets."""
     first: int
-    """First target position that counts."""
+    """First target position that enters the loss."""
     stop: int
-    """One past the last target position that counts."""
+    """One past the last target position that enters the loss."""
     text: int = 0
-    """Number of the text."""
+    """Index of the text that the chunk was cut from."""
     begin: int = 0
-    """Position of the text at which the piece begins."""
+    """Position in the text at which the chunk begins."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One padded batch; padding stands at the end of each row, where a causal model cannot see it."""
+    """One padded batch. Padding ends each row, so a causal model reads it after every position that counts."""
 
     inputs: Ids
     """(B, T): BOS, then the characters."""
     targets: Ids
-    """(B, T): the characters, then EOS: what follows each input."""
+    """(B, T): the characters, then EOS; each target follows the input at its position."""
     counted: NDArray[np.bool_]
     """(B, T): positions that enter the loss."""
     rows: tuple[Chunk, ...]
-    """What the batch was made of."""
+    """The chunks behind the rows, B of them."""
 
 
 def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> list[Chunk]:
-    """Rows of at most `block` targets each; every counted target of every text is in exactly one row.
+    """Cut texts into chunks of at most `block` targets; every counted target of every text is in exactly one chunk.
 
     Texts longer than a block are cut into consecutive blocks, each beginning with the id before it. With
-    `objective="completion"` only the 30 characters after the middle of a text count (as many as it has, and its end).
-    `widths` gives the characters of each id where ids are units, (V,): then the units that begin among these count.
+    `objective="completion"` only the 30 characters after the middle of a text count (or as many as it has, and its
+    end). `widths` (V,) holds the characters of each id where ids are words or subwords: those that begin within the 30
+    characters count.
     """
-    made: list[Chunk] = []
+    chunks: list[Chunk] = []
     for number, text in enumerate(texts):
         ids = np.concatenate([[BOS], text, [EOS]])
         first, stop = 0, len(text) + 1
@@ -70,12 +82,12 @@ def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths:
             piece = ids[begin : begin + block + 1]
             counted = (max(0, first - begin), min(stop - begin, len(piece) - 1))
             if counted[0] < counted[1]:
-                made.append(Chunk(piece, *counted, text=number, begin=begin))
-    return made
+                chunks.append(Chunk(piece, *counted, text=number, begin=begin))
+    return chunks
 
 
 def pad(rows: Sequence[Chunk]) -> Batch:
-    """The rows as one batch."""
+    """Pad chunks to the longest and return them as one batch, inputs and targets shifted by one."""
     width = max(len(row.ids) for row in rows)
     ids = np.full((len(rows), width), PAD, np.int64)
     counted = np.zeros((len(rows), width - 1), np.bool_)
@@ -88,11 +100,11 @@ def pad(rows: Sequence[Chunk]) -> Batch:
 def batches(
     rows: Sequence[Chunk], size: int, *, rare: Ids | None = None, generator: np.random.Generator | None = None
 ) -> Iterator[Batch]:
-    """All rows once, `size` at a time. In order without a generator; with one, shuffled for learning.
+    """Yield every chunk once, in batches of `size`: by length without a generator, shuffled with one (for learning).
 
-    Learning shuffles rows, then sorts within pools of 16 batches by length, so that little is padded and the order
-    still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK half of the time: the model learns
-    where unknown characters turn up.
+    Learning shuffles chunks, then sorts within pools of 16 batches by length, so that there is little padding and
+    the order still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK with probability 1/2,
+    so the model learns where unknown characters turn up.
     """
     if generator is None:
         order = np.argsort([len(row.ids) for row in rows], kind="stable")
@@ -108,12 +120,12 @@ def batches(
     for group in groups:
         batch = pad([rows[i] for i in group])
         if generator is not None and rare is not None and len(rare):
-            batch = _hide(batch, rare, generator)
+            batch = _replace_rare(batch, rare, generator)
         yield batch
 
 
-def _hide(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
-    """The batch with half of its rare characters turned into UNK, the same ones in inputs and targets."""
+def _replace_rare(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
+    """Replace each rare id by UNK with probability 1/2, in inputs and targets alike."""
     ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
     ids[np.isin(ids, rare) & (generator.random(ids.shape) < 0.5)] = UNK
     return Batch(ids[:, :-1], ids[:, 1:], batch.counted, batch.rows)
@@ -123,28 +135,30 @@ Arrays = tuple[NDArray[np.generic], ...]
 
 
 class ExtraInputs(Protocol):
-    """Arrays for a model's `forward`, beside the ids."""
+    """Computes the arguments of a model's `forward` beyond the ids, such as the matches of a blend's n-gram tables."""
 
     def __call__(self, batch: Batch, *, learning: bool) -> Arrays:
-        """Of a batch of training texts (`learning`) or of validation texts."""
+        """Return the arrays of a batch of training texts (`learning`) or of validation texts."""
         ...
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a network learns from and is judged by while it learns."""
+    """The encoded texts that a network learns from, and those that it is validated on."""
 
     train: Sequence[Ids]
-    """Encoded texts, specials left out."""
+    """Training texts as ids, without BOS and EOS."""
     validation: Sequence[Ids]
-    """Encoded texts that share no near-duplicate with the training texts."""
+    """Validation texts as ids; no near-duplicate of a training text is among them."""
     rare: Ids
-    """Ids of characters that stand in one training text only: taught as unknown half of the time."""
+    """Ids of characters that only one training text has; half of their occurrences are replaced by UNK."""
     unknown_bits: float
-    """What an unknown character costs beside its UNK."""
+    """Cost of spelling out an unknown character, in bits, beside the cost of predicting UNK."""
     widths: Ids | None = None
-    """Characters of each id, (V,), where ids are units; None where each is one character. Bits are per character and
-    end of text either way. Those of units are the bits of one way to cut the texts, so an upper bound: what the running
-    side needs is less. The accuracy is that of ids."""
-    evidence: ExtraInputs | None = None
-    """What a model is shown beside the ids."""
+    """Characters of each id, (V,), where ids are words or subwords; None where each id is one character.
+
+    Losses are bits per character (and end of text) either way. For words and subwords they are the bits of one
+    segmentation, an upper bound: the running model sums over segmentations. Accuracy is that of ids.
+    """
+    extra_inputs: ExtraInputs | None = None
+    """Computes what the model reads beside the ids; None for a model that reads ids alone."""

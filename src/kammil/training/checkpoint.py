@@ -1,9 +1,8 @@
-"""The state of an interrupted run: weights, optimiser memory, best weights, history. No pickle; replaced atomically."""
+"""The state of training after an epoch, on disk: weights, optimiser state, best weights, history. No pickle."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from kammil import files
 from kammil.errors import FolderError
 from kammil.locks import CHECKPOINT
 from kammil.training.events import EpochEnded
@@ -24,53 +24,42 @@ _META = "history"
 
 @dataclass(frozen=True)
 class Restored:
-    """What a checkpoint brings back apart from what it restores in place."""
+    """The part of a checkpoint that is returned; weights and optimiser state are restored in place."""
 
     best: dict[str, Tensor]
     """Weights of the best epoch."""
     history: tuple[EpochEnded, ...]
-    """One event for each epoch that was finished."""
+    """One event for each finished epoch."""
 
 
 class Checkpoint:
-    """One file in a folder: `save` replaces it atomically, so a kill leaves the state of the last whole epoch."""
+    """A safetensors file in a folder. `save` replaces it atomically: a kill leaves the state after the last epoch."""
 
-    def __init__(self, folder: Path) -> None:
-        """Keep the state in `folder`, which must exist when saving."""
-        self._file = folder / CHECKPOINT
+    def __init__(self, folder: Path, member: int = 0) -> None:
+        """Name the folder, which must exist when the state is saved; each of several members has a file of its own."""
+        self._file = folder / (f"{member + 1}-{CHECKPOINT}" if member else CHECKPOINT)
 
     def exists(self) -> bool:
-        """Whether there is a state to go on from."""
+        """Whether there is a state to resume from."""
         return self._file.exists()
 
     def save(
         self, model: nn.Module, optimiser: Optimizer, best: dict[str, Tensor], history: Sequence[EpochEnded]
     ) -> None:
-        """Write the state after an epoch; `FolderError` if the disk takes no more, with the last state still there."""
+        """Write the state after an epoch; `FolderError`, with the last state still there, if the disk is full."""
         tensors = {f"model.{k}": v.cpu().contiguous() for k, v in model.state_dict().items()}
         tensors |= {f"best.{k}": v.cpu().contiguous() for k, v in best.items()}
-        memory = cast(dict[int, dict[str, Tensor]], optimiser.state_dict()["state"])
+        per_parameter = cast(dict[int, dict[str, Tensor]], optimiser.state_dict()["state"])
         tensors |= {
             f"optimiser.{i}.{k}": torch.as_tensor(v).cpu().contiguous()
-            for i, entry in memory.items()
+            for i, entry in per_parameter.items()
             for k, v in entry.items()
         }
         content = save(tensors, {_META: json.dumps([asdict(event) for event in history])})
-        part = self._file.with_suffix(".part")
-        try:
-            with part.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._file)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise FolderError(
-                f"cannot write {self._file}: {error.strerror}; free some space or name another place."
-            ) from error
+        files.write_atomic(self._file, content)
 
     def load(self, model: nn.Module, optimiser: Optimizer) -> Restored:
-        """Put the state back into the model and the optimiser; `FolderError` if it belongs to another model."""
+        """Restore the model and the optimiser; `FolderError` if the state is damaged or of another model."""
         try:
             content = self._file.read_bytes()
             tensors = load(content)
@@ -93,11 +82,11 @@ class Checkpoint:
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose name begins with a prefix, without it."""
+    """Return the tensors whose names begin with a prefix, without it in their names."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _event(fields: dict[str, Any]) -> EpochEnded:
-    """An epoch as it was written; JSON knows no tuples."""
+    """Rebuild an event from JSON, which has lists in place of tuples."""
     fields["early"] = tuple((seconds, bits) for seconds, bits in fields.get("early", ()))
     return EpochEnded(**fields)

@@ -1,4 +1,4 @@
-"""The time that a run may take, from the beginning of its command."""
+"""Measure how much of a run's time is left, from the beginning of its command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Goes from the moment it is made; `minutes` None sets no bound."""
+    """A timer that starts when it is constructed; `minutes` None sets no limit."""
 
     def __init__(self, minutes: float | None) -> None:
         """Start."""
@@ -17,17 +17,17 @@ class Clock:
 
     @property
     def elapsed(self) -> float:
-        """Seconds so far."""
+        """Seconds since the start, without those in `stopped`."""
         return time.monotonic() - self._started
 
     @property
     def left(self) -> float:
-        """Seconds until the time is up, 0 at least; infinite without a bound."""
+        """Seconds until the limit, at least 0; infinite without a limit."""
         return float("inf") if self.seconds is None else max(0.0, self.seconds - self.elapsed)
 
     @contextmanager
     def stopped(self) -> Generator[None]:
-        """Within, it stands still: what is done has a time of its own."""
+        """Pause the timer within the block: a base that is trained there has a time limit of its own."""
         before = time.monotonic()
         try:
             yield

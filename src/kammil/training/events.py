@@ -1,4 +1,4 @@
-"""What the loop tells its listeners; progress bars, logs, plots and histories are made of these."""
+"""The events of training, from which progress bars, logs, plots and histories are made."""
 
 from __future__ import annotations
 
@@ -9,30 +9,30 @@ from kammil.progress import Notice, PhaseProgress
 
 @dataclass(frozen=True)
 class TrainingStarted:
-    """Training begins, or goes on."""
+    """Training begins, or is resumed."""
 
     device: str
-    """Where."""
+    """`cpu`, `cuda` or `mps`."""
     precision: str
-    """Of the factors of products."""
+    """Precision of the factors of matrix products, `float32` or `bfloat16`."""
     threads: int | None
-    """On a processor, how many."""
+    """CPU threads; None on another device."""
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """One step was taken."""
+    """One step of gradient descent has ended."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     step: int
-    """Within the epoch, from 1."""
+    """Number of the step within the epoch, from 1."""
     steps: int
     """Steps in an epoch."""
     epochs: int
-    """Epochs at most."""
+    """Most epochs of the run."""
     train_bits: float
-    """Bits a position, mean of this epoch so far, with dropout."""
+    """Bits per character of this epoch so far, with dropout."""
     elapsed: float
     """Seconds of training so far."""
     progress: float
@@ -44,45 +44,59 @@ class EpochEnded:
     """One pass over the training texts has ended and the model was validated."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     train_bits: float
-    """Bits a counted position over the epoch, measured while learning: with dropout, weights still moving."""
+    """Bits per character over the epoch, measured during training: with dropout, and weights that change."""
     train_accuracy: float
-    """Share of counted positions whose most probable id was the true one, measured likewise."""
+    """Share of counted positions whose most probable id was the true one, measured during training."""
     validation_bits: float
-    """Bits a counted position of the validation texts, unknown characters charged in full."""
+    """Bits per character of the validation texts, with the cost of naming unknown characters."""
     validation_accuracy: float
-    """Share right on the validation texts."""
+    """Share of counted positions of the validation texts whose most probable id was the true one."""
     learning_rate: float
-    """At the last step."""
+    """Learning rate of the last step."""
     elapsed: float
     """Seconds of training so far, validation included."""
     best: bool
     """Whether no earlier epoch had fewer validation bits."""
     early: tuple[tuple[float, float], ...] = ()
-    """Seconds and validation bits on the way, in the first epoch only: where most is learnt."""
+    """Seconds and validation bits within the first epoch, in which most is learnt; empty for later epochs."""
 
 
 @dataclass(frozen=True)
 class Interrupted:
-    """Training was ended early by Ctrl-C; the best so far is kept."""
+    """Training was ended early by Ctrl-C; the best weights so far are kept."""
 
     epoch: int
-    """The last one after which the model was validated."""
+    """Number of the last epoch that was validated."""
 
 
 @dataclass(frozen=True)
 class CounterAhead:
-    """After the last epoch a counter of the same texts, which takes seconds, is ahead on the validation texts."""
+    """An n-gram model of the same texts, counted in seconds, is ahead of the trained model on validation."""
 
     model_bits: float
-    """Bits a character and end of text of what was trained."""
+    """Bits per character and end of text of the trained model."""
     counter_bits: float
+    """Bits per character and end of text of the n-gram model."""
     published: bool
-    """Whether the counter is the model now: where no family was asked for."""
+    """Whether the n-gram model was written in its place, as happens where no family was asked for."""
 
 
-Event = PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted | CounterAhead
+@dataclass(frozen=True)
+class MemberEvent:
+    """What one of several networks tells that learn side by side, to be the members of one model."""
+
+    member: int
+    """From 1."""
+    members: int
+    """How many there are."""
+    event: PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted
+
+
+Event = (
+    PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted | CounterAhead | MemberEvent
+)
 
 
 def ignore(event: Event) -> None:

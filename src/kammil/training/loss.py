@@ -1,8 +1,16 @@
-"""Teacher forcing's loss: at every counted position, how surprised the model was by the true next character.
+"""The loss of teacher forcing: how improbable the model found the true next character, at every counted position.
 
-Always sums and counts, never a mean of batch means: batches hold different numbers of characters.
+An *autoregressive* model predicts one character at a time, each from the characters before it. *Teacher forcing*
+(Williams & Zipser 1989) trains it on true characters: at each position it reads those so far, never its own
+predictions, and is asked for the next one. The loss is the negative log-likelihood of that character, -log p(target).
+Since no input depends on a prediction, the losses of all positions are computed at once. But a model that writes reads
+its own text, with mistakes that it never met while it learned: *exposure bias* (Bengio et al. 2015, arXiv:1506.03099).
 
-Shapes: B batch, T time, V vocabulary.
+The loss is a sum and a count, never a mean of batch means: batches hold different numbers of characters. Nats divided
+by ln 2 are bits, and bits divided by characters are *bits per character*: the yes/no questions that each costs on
+average.
+
+Shapes: B batch, T time, V vocabulary, N counted positions.
 """
 
 from __future__ import annotations
@@ -16,7 +24,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LossSums:
-    """Sums over the counted positions; they add up over batches."""
+    """Sums over counted positions, so that those of several batches may be added."""
 
     nats: Tensor
     """Summed negative log-likelihood in nats, scalar, with gradient."""
@@ -27,14 +35,14 @@ class LossSums:
 
 
 def teacher_forced(logits: Tensor, targets: Tensor, counted: Tensor) -> LossSums:
-    """Totals of logits (B, T, V) against targets (B, T) where `counted` (B, T) is true.
+    """Sum the loss of logits (B, T, V) against targets (B, T) over the positions where `counted` (B, T) is true.
 
-    Position t of the logits was computed from the true characters up to t and is asked for the one after: targets are
-    the inputs shifted by one. Uncounted positions are taken out before the softmax, so padding costs nothing.
+    The logits at position t were computed from the true characters up to t; the target there is the next one, because
+    targets are the inputs shifted by one. Positions that do not count, such as padding, are dropped before the softmax.
     """
-    kept = logits[counted]  # (N, V)
-    answers = targets[counted]  # (N,)
-    nats = F.cross_entropy(kept, answers, reduction="sum")
+    predicted = logits[counted]  # (N, V)
+    true = targets[counted]  # (N,)
+    nats = F.cross_entropy(predicted, true, reduction="sum")
     with torch.no_grad():
-        correct = int((kept.argmax(-1) == answers).sum())
-    return LossSums(nats, answers.numel(), correct)
+        correct = int((predicted.argmax(-1) == true).sum())
+    return LossSums(nats, true.numel(), correct)

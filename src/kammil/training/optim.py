@@ -1,4 +1,4 @@
-"""Where a network is trained, and the optimiser that changes its weights."""
+"""The device and precision of training, the optimiser, and the schedule of its learning rate."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from kammil.training.options import TrainingOptions
 
 
 def make_accelerator(device: str) -> Accelerator:
-    """An accelerator on a device; `OptionError` if the machine has none of that kind."""
+    """Return an accelerator for a device; `OptionError` if this machine has no such device."""
     found = torch.accelerator.current_accelerator(check_available=True)
-    here = found.type if found is not None else "cpu"
-    if device not in ("auto", "cpu", here):
-        raise OptionError(f"device is {device!r}, but this machine has {here!r}; leave it out to take what there is.")
-    wanted = here if device == "auto" else device
+    available = found.type if found is not None else "cpu"
+    if device not in ("auto", "cpu", available):
+        raise OptionError(
+            f"device is {device!r}, but this machine has {available!r}; leave it out to take what there is."
+        )
+    wanted = available if device == "auto" else device
     if is_initialized() and AcceleratorState().device.type != wanted:
         # accelerate remembers the first device of a process and refuses another; a notebook may well want both.
         vars(AcceleratorState()).clear()
@@ -29,29 +31,30 @@ def make_accelerator(device: str) -> Accelerator:
 
 
 def use_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether factors of products are bfloat16 there.
+    """Decide whether matrix products take bfloat16 factors on this device, by the option `precision`.
 
-    On a processor that does not multiply such numbers by itself, they would be slower than single precision.
+    `auto` says no for a processor without bfloat16 instructions, where they are slower than single precision
+    (docs/log.md#is-bfloat16-faster).
     """
     if precision != "auto" or device.type != "cpu":
         return precision == "bfloat16"
-    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def precision(*, halves: bool) -> str:
-    """The option's name for it."""
-    return "bfloat16" if halves else "float32"
+def precision(*, bfloat16: bool) -> str:
+    """Return the value of the option `precision` that names what is used."""
+    return "bfloat16" if bfloat16 else "float32"
 
 
 def used(options: TrainingOptions) -> dict[str, str]:
-    """What `device` and `precision` come to here, where they are `auto`; `OptionError` as `accelerator` does."""
+    """Resolve `device` and `precision` on this machine; `OptionError` as `make_accelerator` raises it."""
     device = make_accelerator(options.device).device
-    return {"device": device.type, "precision": precision(halves=use_bfloat16(options.precision, device))}
+    return {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
 
 
 def make_adamw(model: nn.Module, options: TrainingOptions) -> AdamW:
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) that decays matrices and spares vectors."""
+    """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with weight decay of matrices but not of vectors."""
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() <= 1]
     groups = [
@@ -62,14 +65,14 @@ def make_adamw(model: nn.Module, options: TrainingOptions) -> AdamW:
 
 
 def warmup_then_cosine(progress: float, *, warmup: float, floor: float) -> float:
-    """Factor on the peak learning rate, in [floor, 1], at `progress` in [0, 1] of the whole run.
+    """Return the factor on the peak learning rate, in [floor, 1], at `progress` in [0, 1] of the whole run.
 
-    Linear from near 0 over the first `warmup` share, then half a cosine down to `floor` (Loshchilov & Hutter 2017,
-    arXiv:1608.03983, without restarts). Progress, not steps, so that the same curve serves a run that is bounded by
-    epochs and one that is bounded by minutes.
+    It is linear from near 0 over the first `warmup` share, then half a cosine down to `floor` (Loshchilov & Hutter
+    2017, arXiv:1608.03983, without restarts). It takes progress, not steps, so that the same curve serves runs bounded
+    by epochs and by minutes.
     """
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:
         return max(floor, progress / warmup)
-    fallen = (progress - warmup) / max(1e-9, 1 - warmup)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * fallen))
+    decayed = (progress - warmup) / max(1e-9, 1 - warmup)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * decayed))

@@ -1,4 +1,4 @@
-"""How a network is trained; every default says why it has its value."""
+"""Options of the training loop. Every default says why it has its value."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from kammil.training.batches import Objective
 
 
 class TrainingOptions(BaseModel):
-    """Options of the one training loop; what was resolved is saved in the model folder."""
+    """Options of the training loop, as they are saved in the model folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int | None = Field(default=None, ge=1, le=100_000)
-    """Passes over the training texts at most. None makes it about 3,700 steps, which brought the benchmark's 2,487
-    tweets to their best, in 3 to 12 passes: on 932 tweets 33 passes are best after 6, with 3.41 validation bits, and 9
-    passes end at 3.37."""
+    """Most passes over the training texts. None makes it about 3,700 steps, which brought the benchmark's 2,487 tweets
+    to their best, in 3 to 12 passes: on 932 tweets 33 passes are best after 6, with 3.41 validation bits, and 9 passes
+    end at 3.37 (docs/log.md#how-many-epochs)."""
     minutes: float | None = Field(default=None, gt=0)
-    """Wall-clock budget of the whole run, from reading to the figures at its end; the schedule is fitted into it. Where
-    it is too small to prepare and judge all texts in half of it, some are drawn by the seed. A budget, no duty: few
-    texts are learnt sooner. A base, and a member, has its own."""
+    """Wall-clock limit of the whole run, from reading to the figures at its end; the schedule is fitted into it. Where
+    half of it is too short to prepare and evaluate all texts, some are drawn by the seed. A run on few texts may end
+    sooner. A base, and each member, has a limit of its own."""
     objective: Objective = "text"
     """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
     batch_size: int = Field(default=8, ge=1, le=65_536)
-    """Texts a step. On the benchmark's validation tweets 16 is 0.04 bits behind at a like time, 32 more: so little text
-    wants many small steps."""
+    """Texts a step. On the benchmark's validation tweets 16 is 0.04 bits behind in equal time, 32 more: so little text
+    wants many small steps (docs/log.md#which-batch-size-learning-rate-and-dropout-for-the-gru)."""
     block: int = Field(default=512, ge=8, le=65_536)
     """Longest piece of a text learnt at once, in characters: bounds memory; a tweet is shorter."""
     learning_rate: float = Field(default=4e-3, gt=0, le=1)
@@ -38,16 +38,16 @@ class TrainingOptions(BaseModel):
     floor: float = Field(default=0.01, ge=0, le=1)
     """Learning rate at the end, as a share of the peak."""
     gradient_clip: float = Field(default=1.0, gt=0)
-    """Longest gradient (2-norm)."""
+    """Largest 2-norm of the gradient; a longer one is scaled down."""
     patience: int = Field(default=8, ge=1)
-    """Epochs without a better validation figure after which training stops."""
+    """Training stops after so many epochs without fewer validation bits."""
     seed: int = Field(default=0, ge=0, lt=2**32)
-    """Decides initial weights, order of texts, and dropout."""
+    """Random seed of the initial weights, the order of texts, and dropout."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where to train; `auto` takes an accelerator if there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the factors of products while learning; sums, weights and validation are in single precision. `auto` takes
-    bfloat16 where the processor multiplies such numbers by itself: a pass of a GRU takes
-    half the time (`benchmarks/networks.py`), and ends as well."""
+    """Precision of the factors of matrix products in training; sums, weights and validation are in single precision.
+    `auto` takes bfloat16 where the processor has instructions for it: an epoch of a GRU takes half the time
+    (`benchmarks/networks.py`) and ends with as few bits."""
     threads: int | None = Field(default=None, ge=1)
-    """CPU threads; None leaves it to PyTorch."""
+    """CPU threads of training; None leaves the number to PyTorch."""

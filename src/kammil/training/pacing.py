@@ -1,7 +1,7 @@
-"""What fits into the minutes of a run: a small part of its texts is prepared, exported and judged, and timed.
+"""Choose how many texts fit into the minutes of a run, by timing a run on a small sample of them.
 
-Preparing (groups, counts), finishing (packing, baselines) and judging take a time that grows with the characters, so a
-small part tells what the whole will take on this very machine.
+Preparing (near-duplicates, counts), finishing (compression, baselines) and evaluating take time in proportion to the
+characters, so a sample tells how long all texts will take on this machine.
 """
 
 from __future__ import annotations
@@ -17,100 +17,108 @@ import numpy as np
 from kammil.errors import KammilError
 from kammil.progress import listening, note, phase
 from kammil.training.clock import Clock
+from kammil.training.events import ignore
 from kammil.training.recipe import Recipe
 from kammil.training.run import Run
 from kammil.training.texts import HELD_OUT, Dataset, prepare
 
-_LEAST_SLOPE = 0.25
-_LEAST = 20
-"""Texts that are used in any case: fewer cannot be split."""
+_MIN_SLOPE = 0.25
+"""Seconds per character are at least this share of all seconds / all characters: clocks are rough."""
+_MIN_TEXTS = 20
+"""Texts that are always kept: fewer cannot be split."""
 SHARE = 0.5
-"""Of the time, for everything but learning, at most: half of it is left to learn from fewer texts."""
-_TEXTS, _JUDGES, _LENGTH = 400, 40, 300
-"""Texts of the small part, and validation texts, and their characters at most: a second or two."""
+"""Largest share of the time for everything but training; where it is too little for all texts, fewer are used."""
+_SAMPLE_TEXTS, _SAMPLE_VALIDATION, _SAMPLE_LENGTH = 400, 40, 300
+"""Training texts of the sample, its validation texts, and their most characters: a second or two of work."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds a character, and those that a run takes however few its texts are."""
+    """Seconds per character of each part of a run."""
 
     prepare: float
-    """Of the training texts, before learning."""
+    """Seconds per character of the training texts, before training."""
     finish: float
-    """Of the training texts, after it."""
-    judge: float
-    """Of the validation texts, after it."""
+    """Seconds per character of the training texts, after training."""
+    evaluate: float
+    """Seconds per character of the validation texts, after training."""
     fixed: float = 0.0
+    """Seconds after training that do not depend on the texts."""
 
     def reserve(self, data: Dataset) -> float:
-        """Seconds from the end of learning to a finished folder."""
-        return self.fixed + self.finish * characters(data.train) + self.judge * characters(data.validation)
+        """Return the seconds from the end of training to a finished folder."""
+        return self.fixed + self.finish * characters(data.train) + self.evaluate * characters(data.validation)
 
 
 def measure(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -> Pace | None:
-    """The pace of a recipe on such texts; None where they are too few to tell."""
-    few, judges = _part(texts, _TEXTS), _part(validation, _JUDGES)
-    fewer, fewer_judges = few[:16], judges[:4]
+    """Measure the pace of a recipe on a sample of the texts; None where they are too few."""
+    many, many_validation = _sample(texts, _SAMPLE_TEXTS), _sample(validation, _SAMPLE_VALIDATION)
+    few, few_validation = many[:16], many_validation[:4]
     plain = recipe.model_copy(update={"base": None, "members": (), "exclude": (), "raw": True, "rules": {}})
     try:
-        with phase("timing a small part"), listening(_unheard):
-            _rehearsed(plain, fewer, fewer_judges)  # what is done for the first time in a process takes longer
-            least = _rehearsed(plain, fewer, fewer_judges)
-            more = _rehearsed(plain, few, judges)
+        with phase("timing a small part"), listening(ignore):
+            _time_run(plain, few, few_validation)  # a warm-up: the first run of a process takes longer
+            short = _time_run(plain, few, few_validation)
+            long = _time_run(plain, many, many_validation)
     except KammilError:
         return None
-    sizes = [(characters(fewer), characters(few))] * 2 + [(characters(fewer_judges), characters(judges))]
-    paces = [_slope(*size, *times) for size, *times in zip(sizes, least, more, strict=True)]
-    fixed = sum(max(0.0, t - pace * n) for (n, _), t, pace in zip(sizes[1:], least[1:], paces[1:], strict=True))
+    sizes = [(characters(few), characters(many))] * 2 + [(characters(few_validation), characters(many_validation))]
+    paces = [_slope(*size, *times) for size, *times in zip(sizes, short, long, strict=True)]
+    fixed = sum(max(0.0, t - pace * n) for (n, _), t, pace in zip(sizes[1:], short[1:], paces[1:], strict=True))
     return Pace(*paces, fixed=fixed)
 
 
 def _slope(few: int, many: int, short: float, long: float) -> float:
-    """Seconds a character: what more characters took more, and some of the whole at least, for clocks are rough."""
-    return max((long - short) / max(1, many - few), _LEAST_SLOPE * long / many)
+    """Return seconds per character from the times of few and of many characters."""
+    return max((long - short) / max(1, many - few), _MIN_SLOPE * long / many)
 
 
-def _rehearsed(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -> tuple[float, float, float]:
-    """Seconds to prepare, to finish and to judge these texts."""
+def _time_run(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -> tuple[float, float, float]:
+    """Return the seconds to prepare, to finish and to evaluate, of a run without training."""
     with tempfile.TemporaryDirectory() as place:
         began = time.monotonic()
         run = Run(recipe, prepare(recipe, texts, validation), Path(place) / "rehearsal", None)
-        learnt, made = run.rehearse()
-        return learnt - began, made - learnt, time.monotonic() - made
+        prepared, finished = run.rehearse()
+        return prepared - began, finished - prepared, time.monotonic() - finished
 
 
 class TextFit:
-    """As many texts of a run as fit into its time."""
+    """Draws as many texts as fit into the time of a run."""
 
     def __init__(self, recipe: Recipe, clock: Clock, drawn: Sequence[int] | None = None) -> None:
-        """Nothing is measured yet; `drawn`: how many texts an interrupted run drew, of all and for validation."""
+        """Bind recipe and clock; `drawn`: numbers of training and validation texts of an interrupted run."""
         self.pace: Pace | None = None
         self._recipe, self._clock, self._drawn = recipe, clock, drawn
-        self._room = float("inf")
+        self._seconds = float("inf")
 
     def texts(self, texts: list[str], validation: list[str] | None) -> list[str]:
-        """The texts, or some of them, drawn by the seed. Measures first: `validation` are those of a file, if any."""
+        """Measure the pace, then return all texts or as many as there is time for, drawn by the seed.
+
+        `validation` holds the texts of a validation file; None where a part of `texts` will validate.
+        """
         if self._clock.seconds is None:
             return texts
         self.pace = measure(self._recipe, texts, validation or texts)
         if self.pace is None or self._drawn is not None:
-            return texts if self._drawn is None else self._some(texts, self._drawn[0], "texts")
-        self._room = SHARE * self._clock.left
-        judging = self.pace.judge * (HELD_OUT * characters(texts) if validation is None else characters(validation))
+            return texts if self._drawn is None else self._draw(texts, self._drawn[0], "texts")
+        self._seconds = SHARE * self._clock.left
+        evaluating = self.pace.evaluate * (
+            HELD_OUT * characters(texts) if validation is None else characters(validation)
+        )
         seconds = (self.pace.prepare + self.pace.finish) * characters(texts)
-        room = self._room - min(judging, self._room / 2)
-        return self._some(texts, max(_LEAST, int(len(texts) * min(1.0, room / seconds))), "texts")
+        available = self._seconds - min(evaluating, self._seconds / 2)
+        return self._draw(texts, max(_MIN_TEXTS, int(len(texts) * min(1.0, available / seconds))), "texts")
 
-    def judges(self, validation: list[str]) -> list[str]:
-        """The validation texts, or some of them, drawn by the seed."""
+    def validation(self, validation: list[str]) -> list[str]:
+        """Return all validation texts or as many as there is time for, drawn by the seed."""
         if self._drawn is not None:
-            return self._some(validation, self._drawn[1], "validation texts")
+            return self._draw(validation, self._drawn[1], "validation texts")
         if self.pace is None:
             return validation
-        share = min(1.0, self._room / 2 / (self.pace.judge * characters(validation)))
-        return self._some(validation, max(_LEAST, int(len(validation) * share)), "validation texts")
+        share = min(1.0, self._seconds / 2 / (self.pace.evaluate * characters(validation)))
+        return self._draw(validation, max(_MIN_TEXTS, int(len(validation) * share)), "validation texts")
 
-    def _some(self, texts: list[str], number: int, what: str) -> list[str]:
+    def _draw(self, texts: list[str], number: int, what: str) -> list[str]:
         if number >= len(texts):
             return texts
         chosen = np.random.default_rng(self._recipe.training.seed).permutation(len(texts))[:number]
@@ -121,16 +129,12 @@ class TextFit:
         return [texts[i] for i in sorted(chosen.tolist())]
 
 
-def _part(texts: Sequence[str], most: int) -> list[str]:
-    """Some of the texts, spread evenly, cut to a bearable length."""
-    number = min(most, len(texts))
-    return [texts[i * len(texts) // number][:_LENGTH] for i in range(number)]
+def _sample(texts: Sequence[str], size: int) -> list[str]:
+    """Take texts at even distances, cut to `_SAMPLE_LENGTH` characters."""
+    number = min(size, len(texts))
+    return [texts[i * len(texts) // number][:_SAMPLE_LENGTH] for i in range(number)]
 
 
 def characters(texts: Sequence[str]) -> int:
-    """Of all of them; 1 at least."""
+    """Count the characters of all texts; at least 1."""
     return max(1, sum(map(len, texts)))
-
-
-def _unheard(event: object) -> None:
-    del event

@@ -1,4 +1,4 @@
-"""The figure of whatever there is: a model's training, an explained text, a comparison."""
+"""Draw the figure of a model's training, an explained text, a temperature sweep or a comparison."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class Finished(Protocol):
-    """A finished run, such as `kammil.train` returns."""
+class TrainedRun(Protocol):
+    """A finished run, as `kammil.train` returns it."""
 
     @property
     def folder(self) -> Path:
-        """The model."""
+        """Folder of the model."""
         ...
 
     @property
     def history(self) -> Sequence[Mapping[str, Any]]:
-        """One mapping an epoch."""
+        """Epochs, as mappings of their figures."""
         ...
 
     @property
     def members(self) -> Sequence[Sequence[Mapping[str, Any]]]:
-        """The histories of members that were put together."""
+        """Histories of the members of a blend that was merged from several models."""
         ...
 
 
 def plot(
-    what: str | PathLike[str] | Completer | Finished | Explanation | TemperatureSweep | Ranking,
+    what: str | PathLike[str] | Completer | TrainedRun | Explanation | TemperatureSweep | Ranking,
     out: str | PathLike[str] | None = None,
 ) -> Figure:
-    """Draw something, and write it to a file if one is named; a notebook shows what is returned.
+    """Draw a figure, write it to a file if one is named, and return it (a notebook shows it).
 
     Args:
         what: a model's folder, a model, or what `kammil.train` returned: its training curves; what `kammil.explain`
@@ -63,8 +63,8 @@ def plot(
     elif isinstance(what, Ranking):
         figure = comparison(what)
     elif isinstance(what, str | PathLike):
-        own, *members = histories(Path(what))
-        figure = training_curves(own, Path(what).resolve().name, members=members)
+        history, *members = histories(Path(what))
+        figure = training_curves(history, Path(what).resolve().name, members=members)
     elif isinstance(what, Completer):
         if what.model is None:
             raise OptionError(
@@ -72,7 +72,7 @@ def plot(
             )
         metrics: Mapping[str, Any] = what.model.metrics
         figure = training_curves(metrics.get("history", []), what.name, members=metrics.get("members", []))
-    elif isinstance(what, Finished):  # pyright: ignore[reportUnnecessaryIsInstance]
+    elif isinstance(what, TrainedRun):  # pyright: ignore[reportUnnecessaryIsInstance]
         figure = training_curves(what.history, what.folder.resolve().name, members=what.members)
     else:
         raise OptionError(f"there is no figure of a {type(what).__name__}; give a model's folder or an explanation.")
@@ -82,13 +82,12 @@ def plot(
 
 
 def histories(folder: Path) -> list[list[dict[str, Any]]]:
-    """The epochs of a model's training, then those of its members, checked; `FolderError` where they
-    are none of ours."""
+    """Return the epochs of a model's training, then those of its members; `FolderError` if they are malformed."""
     metrics = folders.read(folder).metrics
     try:
         return [
-            [asdict(EpochEnded(**epoch)) for epoch in one]
-            for one in (metrics.get("history", []), *metrics.get("members", []))
+            [asdict(EpochEnded(**epoch)) for epoch in history]
+            for history in (metrics.get("history", []), *metrics.get("members", []))
         ]
     except TypeError as error:
         raise FolderError(f"{folder / folders.METRICS} holds no training history; copy the folder again.") from error

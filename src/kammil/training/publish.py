@@ -1,4 +1,4 @@
-"""A finished folder: what it says of how it was made, and how it is written and judged."""
+"""Write the folder of a finished model, evaluate it, and describe how it was made."""
 
 from __future__ import annotations
 
@@ -39,48 +39,49 @@ class TrainResult:
     evaluation: Evaluation
     """On the validation texts."""
     history: tuple[dict[str, Any], ...]
-    """One mapping an epoch; empty for a family that counts, and for members that were put together."""
+    """One mapping per epoch; empty for an n-gram model and for a blend that was merged from several models."""
     cautions: tuple[str, ...] = ()
-    """What must be known of the training texts before the figures are believed, a sentence each."""
+    """Sentences on the training texts that one should know before trusting the figures."""
     members: tuple[tuple[dict[str, Any], ...], ...] = ()
-    """The histories of members that were put together."""
+    """Histories of the models that a blend was merged from."""
 
     def __repr__(self) -> str:
-        """Where the model is, and how good."""
+        """Name the folder and the bits per character on validation."""
         bits = self.evaluation.model.bits_per_character_with_end
         figure = "" if bits is None else f": {bits.value:.3f} bits a character"
         return f"<TrainResult {self.folder}{figure} on {self.evaluation.texts:,} validation texts>"
 
     def _repr_html_(self) -> str:
-        """Figures and training curves, for a notebook."""
+        """Format figures and training curves for a notebook."""
         name = printable(self.folder.name)
-        made = table(model_card.table(self.evaluation, name)) + sentences(self.cautions)
+        figures = table(model_card.table(self.evaluation, name)) + sentences(self.cautions)
         if not self.history and not self.members:
-            return made
+            return figures
         try:
             curves = training_curves(self.history, name, members=self.members)
-            return made + picture(png(curves), "bits and accuracy by epoch")
+            return figures + picture(png(curves), "bits and accuracy by epoch")
         except KammilError:  # no matplotlib, no curves; the figures are whole without them
-            return made
+            return figures
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What was learnt."""
+    """A trained model, before it is written."""
 
     family: str
     settings: Settings
     vocabulary: CharacterVocabulary
     artifacts: Artifacts
     seen: Mapping[str, NDArray[np.generic]]
-    """Which runs of letters stand in the texts."""
+    """Bloom filter of the 12-letter runs of the training texts, as arrays."""
     baselines: Mapping[str, NDArray[np.generic]]
+    """Character counts and a 3-gram model of the training texts, as arrays."""
     used: Mapping[str, str] | None = None
-    """The device and the precision of training."""
+    """Device and precision of training; None for an n-gram model."""
 
 
 def data_summary(data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What a folder says of the texts that it was made from; `base`: what that of its base says of its own."""
+    """Describe the texts of a model for its folder; `base` is the same description of its base's texts."""
     return {
         "source": data.source,
         "sha256": data.sha256,
@@ -96,19 +97,19 @@ def data_summary(data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any
 
 
 def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> bool:
-    """Whether a folder holds what this recipe makes of these texts."""
+    """Whether a folder holds a finished model of this recipe and these texts."""
     try:
         found = folders.read(folder).description.training
         # An option that is younger than the folder has its default there.
-        there = found | {"recipe": Recipe.model_validate(found["recipe"]).model_dump(mode="json")}
+        stored = found | {"recipe": Recipe.model_validate(found["recipe"]).model_dump(mode="json")}
     except (KammilError, ValidationError, KeyError):
         return False
-    there.pop("used", None)  # the same recipe, wherever it was followed
-    return there == json.loads(json.dumps(_training(recipe, data, base)))
+    stored.pop("used", None)  # the device and precision that were used are no part of the recipe
+    return stored == json.loads(json.dumps(_training(recipe, data, base)))
 
 
 def publish(
-    made: TrainedModel,
+    model: TrainedModel,
     recipe: Recipe,
     data: Dataset,
     base: Mapping[str, Any] | None,
@@ -120,19 +121,28 @@ def publish(
     members: Sequence[Sequence[dict[str, Any]]] = (),
     replace: bool,
 ) -> TrainResult:
-    """Write the folder, evaluate what was written as it will be run, and add the figures and the card.
+    """Write a model's folder, evaluate the model as it will be run from there, and add its figures and its card.
 
-    `earlier`: seconds in which what it goes on from was trained; `members`: the histories of what it is made of.
+    Args:
+        model: the trained model.
+        recipe, data: what it was trained by and on.
+        base: description of the base's texts, if there is a base.
+        out: the folder; it appears whole or not at all.
+        history: the epochs of training.
+        seconds: time of training.
+        earlier: seconds of training of its base, or of what its members went on from.
+        members: histories of the models that it was merged from.
+        replace: replace a model folder of that name.
     """
     with folders.new(out, replace=replace) as draft:
         description = folders.ModelConfig(
             format=folders.FORMAT,
-            family=made.family,
-            settings=made.settings.model_dump(),
+            family=model.family,
+            settings=model.settings.model_dump(),
             rules=recipe.text_rules.to_dict(),
-            training=_training(recipe, data, base) | ({"used": dict(made.used)} if made.used else {}),
+            training=_training(recipe, data, base) | ({"used": dict(model.used)} if model.used else {}),
         )
-        folders.write(draft, description, made.vocabulary, made.artifacts, seen=made.seen, baselines=made.baselines)
+        folders.write(draft, description, model.vocabulary, model.artifacts, seen=model.seen, baselines=model.baselines)
         with phase("evaluating", LOOPS):
             evaluation = evaluate(load(draft), data.validation)
         folders.write_metrics(
@@ -141,10 +151,10 @@ def publish(
                 "validation": evaluation.to_dict(),
                 "training_seconds": round(seconds, 2),
                 "training_seconds_in_all": round(seconds + earlier, 2),
-                "parameters": _parameters(unpack(made.artifacts.weights)),
+                "parameters": _parameters(unpack(model.artifacts.weights)),
                 "history": [asdict(event) for event in history],
             }
-            | ({"members": [list(one) for one in members]} if members else {}),
+            | ({"members": [list(epochs) for epochs in members]} if members else {}),
         )
         name = printable(out.name)
         text = model_card.model_card(name, folders.read(draft), evaluation, command=_again(recipe, data, name))
@@ -159,21 +169,23 @@ def publish(
 
 
 def _again(recipe: Recipe, data: Dataset, name: str) -> str:
-    """The command, or the line of Python, that makes a model like this one, but for a base and members."""
+    """Return the command or line of Python that repeats this training, except for a base and members."""
     if data.arguments is not None:
         config = ["--config", "FILE"] if recipe.base is not None or recipe.members else []
         return shlex.join(["kammil", "train", *data.arguments, *flags(recipe), *config, "--out", f"{name}-again"])
-    usual = Recipe.of({"model": recipe.model}).model_dump()
+    defaults = Recipe.of({"model": recipe.model}).model_dump()
     flat = recipe.model_dump() | recipe.training.model_dump() | recipe.settings
-    usual |= usual["training"] | usual["settings"]
-    changed = {k: v for k, v in flat.items() if k not in ("training", "settings", "base", "members") and v != usual[k]}
+    defaults |= defaults["training"] | defaults["settings"]
+    changed = {
+        k: v for k, v in flat.items() if k not in ("training", "settings", "base", "members") and v != defaults[k]
+    }
     options = "".join(f", {k}={v!r}" for k, v in ({"model": recipe.model} | changed).items())
-    validation = ", validation=validation_texts" if not data.cut else ""
-    return f"kammil.train(texts{validation}{options}, out={name + '-command'!r})"
+    validation = ", validation=validation_texts" if not data.validation_split_off else ""
+    return f"kammil.train(texts{validation}{options}, out={name + '-again'!r})"
 
 
 def seconds_in_all(model: folders.ModelFiles) -> float:
-    """Of its training and, where its folder knows, of all that it goes on from."""
+    """Return the seconds of a model's training, with those of its base where its folder has them."""
     metrics = model.metrics
     return float(metrics.get("training_seconds_in_all", metrics.get("training_seconds", 0.0)))
 
@@ -183,7 +195,7 @@ def _training(recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> 
 
 
 def _parameters(weights: Mapping[str, NDArray[np.generic]]) -> int:
-    """Weights and counts; of packed tables, the contexts and followers in them."""
+    """Count weights and counts; of compressed tables, the contexts and followers in them."""
     packed = {name for name in weights if name.endswith(".sizes")}
     plain = sum(int(a.size) for name, a in weights.items() if name not in packed and a.dtype != np.uint8)
     return plain + sum(int(n) for name in packed for n in weights[name].tolist())

@@ -1,4 +1,4 @@
-"""All that decides what a model becomes, from defaults, a TOML file and flags."""
+"""The recipe of a model: all options of reading, training and its family, from defaults, a TOML file and flags."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kammil.errors import OptionError
-from kammil.models.registry import Counting, family, settings_of
+from kammil.models.registry import family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
 from kammil.training.options import TrainingOptions
 
 READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique")
-"""The options that decide which texts are learnt, and how they are seen."""
+"""Options that decide which texts are learnt and how they are normalised."""
 
 
 _FLAGS = ("minutes", "epochs", "objective", "seed")
-"""Options of the training loop that `kammil train` has flags for."""
+"""Options of the training loop that are flags of `kammil train`; others are given with `--set`."""
 
 
 FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "blend"]
@@ -77,7 +77,7 @@ class Options(TypedDict, total=False):
 
 
 class Recipe(BaseModel):
-    """All that decides what a model becomes; what was resolved is saved in the folder."""
+    """All options that decide what a model becomes, as they are saved in its folder."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -87,50 +87,49 @@ class Recipe(BaseModel):
     """SQL condition on the rows of a table."""
     encoding: str = "utf-8"
     model: str = "blend"
-    """Family. In three minutes of the benchmark's tweets the blend ends at 2.87 bits, a GRU alone at 3.14, and a blend
-    is ahead of it from the first seconds on."""
+    """Family of the model. In three minutes on the benchmark's tweets the blend ends at 2.87 bits, a GRU alone at 3.14,
+    and the blend is ahead from the first seconds on (docs/log.md#which-family-is-best-at-equal-time)."""
     raw: bool = False
-    """No text rule at all."""
+    """Apply no text rule at all."""
     rules: dict[str, bool] = Field(default_factory=dict[str, bool])
     """Text rules to switch off (or on), by name."""
     exclude: tuple[str, ...] = ()
-    """Files or data sets: texts that resemble theirs (`corpus.exclusion`) are not learnt from."""
+    """Files or data sets: texts that resemble theirs (`data.exclusion`) are left out of the training texts."""
     unique: bool = False
-    """Learn from one text only of each group of near-duplicates."""
+    """Learn from one text of each group of near-duplicates."""
     least: int = Field(default=1, ge=1)
     """Characters that stand in fewer training texts are unknown."""
     base: dict[str, Any] | str | None = None
-    """What to go on from: a model folder, or the recipe of a model that is trained first, with its `source` and
-    `validation`. A network takes over its weights; a blend also counts its texts, in a table of their own."""
+    """Model to start from: a model folder, or the recipe of a model that is trained first, with its `source` and
+    `validation`. A network starts with its weights; a blend also counts its texts, in separate tables."""
     members: tuple[dict[str, Any], ...] = Field(default=(), max_length=16)
-    """Recipes of blends that learn from the same texts, each by itself and from a base of its own, and become one:
-    their log-probabilities are averaged. What they do not say is as here."""
+    """Recipes of blends that are trained on the same texts, each apart and from its own base, and merged into one:
+    their log-probabilities are averaged. Options that a member does not name are those of this recipe."""
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Of the family."""
+    """Settings of the family."""
     training: TrainingOptions = TrainingOptions()
-    """Of the loop; `seed` also decides the split."""
+    """Options of the training loop; `seed` also decides the split."""
 
     @property
     def text_rules(self) -> TextRules:
-        """The rules that apply."""
+        """The text rules that apply."""
         return RAW if self.raw else TextRules.from_dict(self.rules)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Recipe:
-        """A recipe from flat options, as a command line or a TOML file gives them.
+        """Build a recipe from flat options, as a command line or a TOML file gives them.
 
-        A name is an option of the recipe, of the training loop, or of the family; `OptionError` for any other, and for
-        a value out of range.
+        Each name is an option of the recipe, of the training loop or of the family; None leaves its default. Raises
+        `OptionError` for an unknown name and for a value out of range.
         """
         named = {name: value for name, value in options.items() if value is not None}
         chosen = str(named.get("model", cls.model_fields["model"].default))
-        own = cls.model_fields.keys() - {"settings", "training"}  # these two are made here, of flat names
-        names = [*own, *TrainingOptions.model_fields, *family(chosen).settings.model_fields]
-        settings = _take(named, family(chosen).settings.model_fields)
-        suited = family(chosen)
-        preferred = {} if isinstance(suited, Counting) else suited.training
-        training = dict(preferred) | _take(named, TrainingOptions.model_fields)
-        unknown = sorted(named.keys() - own)
+        direct = cls.model_fields.keys() - {"settings", "training"}  # these two are built here, from flat names
+        learner = family(chosen).learner()
+        names = [*direct, *TrainingOptions.model_fields, *learner.settings.model_fields]
+        settings = _take(named, learner.settings.model_fields)
+        training = {**learner.training, **_take(named, TrainingOptions.model_fields)}
+        unknown = sorted(named.keys() - direct)
         if unknown:
             near = difflib.get_close_matches(unknown[0], names, 1)
             hint = f"did you mean {near[0]!r}?" if near else f"the {chosen} family has no such setting."
@@ -144,39 +143,38 @@ class Recipe(BaseModel):
         strange = sorted(recipe.rules.keys() - RAW.to_dict().keys())
         if strange:
             raise OptionError(f"there is no text rule {strange[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
-        resolved = settings_of(family(recipe.model), settings)
-        return recipe.model_copy(update={"settings": resolved.model_dump(mode="json")})
+        return recipe.model_copy(update={"settings": learner.check(settings).model_dump(mode="json")})
 
 
 def flags(recipe: Recipe) -> list[str]:
-    """What a command line gives `kammil train` for this recipe, beside texts and a folder: all that is no default.
+    """Return the arguments of `kammil train` for this recipe, beside texts and a folder: all that is not a default.
 
-    A base and members are tables of their own, for which a command line has no room: they are left out.
+    A base and members are left out: they are tables, which only a TOML file can hold.
     """
-    made = ["--model", recipe.model]
-    usual = Recipe.of({"model": recipe.model})
+    arguments = ["--model", recipe.model]
+    defaults = Recipe.of({"model": recipe.model})
     for name in ("column", "where", "encoding"):
-        if getattr(recipe, name) != getattr(usual, name):
-            made += [f"--{name}", str(getattr(recipe, name))]
-    made += ["--raw"] if recipe.raw else []
+        if getattr(recipe, name) != getattr(defaults, name):
+            arguments += [f"--{name}", str(getattr(recipe, name))]
+    arguments += ["--raw"] if recipe.raw else []
     for rule, on in recipe.rules.items():
-        made += [] if on else ["--without", rule]
-    own = {name: getattr(recipe, name) for name in ("exclude", "unique", "least")}
-    for name, value in {**own, **recipe.training.model_dump(), **recipe.settings}.items():
-        default = usual.settings[name] if name in recipe.settings else getattr(usual.training, name, None)
-        default = getattr(usual, name) if name in own else default
+        arguments += [] if on else ["--without", rule]
+    reading = {name: getattr(recipe, name) for name in ("exclude", "unique", "least")}
+    for name, value in {**reading, **recipe.training.model_dump(), **recipe.settings}.items():
+        default = defaults.settings[name] if name in recipe.settings else getattr(defaults.training, name, None)
+        default = getattr(defaults, name) if name in reading else default
         if value == default or value is None:
             continue
-        made += [f"--{name}", str(value)] if name in _FLAGS else ["--set", f"{name}={_toml(value)}"]
-    return made
+        arguments += [f"--{name}", str(value)] if name in _FLAGS else ["--set", f"{name}={_toml(value)}"]
+    return arguments
 
 
 def _toml(value: object) -> str:
-    """A value as TOML reads it; a string that could be nothing else may go without its quotes."""
+    """Format a value as TOML reads it; a string that can be read as nothing else goes without quotes."""
     bare = isinstance(value, str) and value.isidentifier() and value not in ("true", "false", "inf", "nan")
     return str(value) if bare else json.dumps(value)
 
 
 def _take(values: dict[str, Any], names: Mapping[str, object]) -> dict[str, Any]:
-    """Move the named values out of `values`."""
+    """Remove the named values from `values` and return them."""
     return {name: values.pop(name) for name in list(values) if name in names}

@@ -6,36 +6,31 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kammil import files
 from kammil import model_folder as folders
 from kammil.data import bloom
-from kammil.data.exclusion import resembling
-from kammil.data.near_duplicates import groups
-from kammil.engine.quantization import unpack
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines
 from kammil.evaluation.counter_check import FAMILY, better_counter
-from kammil.language_model import Artifacts
-from kammil.locks import RUN, empty, run_lock, waiting
-from kammil.models.registry import Blended, Counting, Neural, family, load_model, settings_of
+from kammil.locks import RUN, empty, interrupted, run_lock, waiting
+from kammil.models.family import NetworkTask, TrainingTexts
+from kammil.models.registry import family, load_model
 from kammil.training.clock import Clock
 from kammil.training.events import CounterAhead, EpochEnded, Event, ignore
 from kammil.training.publish import TrainedModel, TrainResult, publish, seconds_in_all
 from kammil.training.recipe import Recipe
 from kammil.training.texts import Dataset
-from kammil.vocabulary import CharacterVocabulary, rare_characters
+from kammil.vocabulary import CharacterVocabulary
 
 if TYPE_CHECKING:
-    from kammil.models.blend.experts import NgramExperts
-    from kammil.models.blend.network import BlendNetwork
-    from kammil.training.batches import Batch, ExtraInputs
+    from torch import nn
+
+N = TypeVar("N", bound="nn.Module")
 
 
 @dataclass(frozen=True)
@@ -67,156 +62,97 @@ class Run:
         self.rehearsing = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
         self.waiting = waiting(out)
+        self.used: Mapping[str, str] | None = None
+        self.histories: list[tuple[EpochEnded, ...]] = []
+        self.learnt_at: float | None = None
         own = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
         theirs = base.model.vocabulary.characters if base is not None else ()
-        self.vocabulary = CharacterVocabulary([*own, *theirs])
-        self.train = [self.vocabulary.encode(text) for text in data.train]
-        self.validation = [self.vocabulary.encode(text) for text in data.validation]
+        vocabulary = CharacterVocabulary([*own, *theirs])
+        train, validation = ([vocabulary.encode(text) for text in part] for part in (data.train, data.validation))
+        self.texts = TrainingTexts(
+            data.train,
+            train,
+            validation,
+            vocabulary,
+            base.model if base is not None else None,
+            base.texts if base is not None else (),
+        )
 
     def rehearse(self) -> tuple[float, float]:
         """Do all but learn; the times at which learning would have ended, and at which there was a model to judge."""
         self.rehearsing = True
         with run_lock(self.out):
             self.make(resume=False, replace=False, listen=ignore)
+        assert self.learnt_at is not None
         return self.learnt_at, self.made_at
 
     def make(
         self, *, resume: bool, replace: bool, listen: Callable[[Event], None], anything: bool = False
     ) -> TrainResult:
         """Train and write the folder; of `anything` that is asked for, a counter may be it, where it is ahead."""
-        chosen = family(self.recipe.model)
-        settings = settings_of(chosen, self.recipe.settings)
-        history: tuple[EpochEnded, ...] = ()
-        used: dict[str, str] | None = None
-        if not isinstance(chosen, Counting):
-            artifacts, history, used = self._learn(chosen, settings, resume=resume, replace=replace, listen=listen)
-        else:
-            settings, artifacts = chosen.fit(self.train, self.validation, self.vocabulary.size, settings)
-        self.learnt_at = time.monotonic()
-        name = self.recipe.model
-        if isinstance(chosen, Blended) and self.base is None:
+        name, texts, base = self.recipe.model, self.texts, self.base
+        learner = family(name).learner()
+        descend = partial(self._descend, resume=resume, replace=replace, listen=listen)
+        settings, artifacts = learner.fit(self.recipe.settings, texts, descend)
+        self.learnt_at = self.learnt_at or time.monotonic()
+        if learner.beats_counters and base is None:
             runner = load_model(name, settings.model_dump(), artifacts)
-            rival = better_counter(runner, self.vocabulary, self.train, self.data.validation)
+            rival = better_counter(runner, texts.vocabulary, texts.train, self.data.validation)
             if rival is not None:
                 listen(CounterAhead(rival.model_bits, rival.bits, published=anything))
             if rival is not None and anything:
                 name, settings, artifacts = FAMILY, rival.settings, rival.artifacts
-        texts = [*self.data.train, *(self.base.texts if self.base is not None else ())]
         made = TrainedModel(
             name,
             settings,
-            self.vocabulary,
+            texts.vocabulary,
             artifacts,
-            bloom.build(texts),
-            baselines.count(self.train, self.vocabulary.size),
-            used,
+            bloom.build([*texts.texts, *texts.base_texts]),
+            baselines.count(texts.train, texts.vocabulary.size),
+            self.used,
         )
         self.made_at = time.monotonic()
-        seconds = history[-1].elapsed if history else self.clock.elapsed
-        base = self.base.model.description.training["data"] if self.base is not None else None
-        earlier = seconds_in_all(self.base.model) if self.base is not None else 0.0
+        histories = self.histories
         trained = publish(
             made,
             self.recipe,
             self.data,
-            base,
+            base.model.description.training["data"] if base is not None else None,
             self.out,
-            history=history,
-            seconds=seconds,
-            earlier=earlier,
+            history=histories[0] if len(histories) == 1 else (),
+            seconds=max((epochs[-1].elapsed for epochs in histories if epochs), default=self.clock.elapsed),
+            earlier=seconds_in_all(base.model) if base is not None else 0.0,
+            members=[[asdict(event) for event in epochs] for epochs in histories] if len(histories) > 1 else (),
             replace=replace,
         )
         empty(self.out)
         return trained
 
-    def _learn(
-        self, chosen: Neural | Blended, settings: Any, *, resume: bool, replace: bool, listen: Callable[[Event], None]
-    ) -> tuple[Artifacts, tuple[EpochEnded, ...], dict[str, str]]:
-        """The one training loop, resumable."""
+    def _descend(
+        self, task: NetworkTask[N], *, resume: bool, replace: bool, listen: Callable[[Event], None]
+    ) -> list[N]:
+        """Gradient descent, resumable; see `GradientDescent`."""
         try:
-            import torch
-
-            from kammil.training import gate_warmup, optim
-            from kammil.training.batches import TrainingData
+            from kammil.training import descent, optim
             from kammil.training.checkpoint import Checkpoint
-            from kammil.training.loop import fit
-            from kammil.training.warm_start import warm_start
         except ModuleNotFoundError as error:
             raise MissingExtraError(f"training needs {error.name}; run: pip install 'kammil[train]'") from error
-        rare = rare_characters(self.data.train)
-        segment = chosen.segment if isinstance(chosen, Neural) else None
-        cut = segment(self.train, self.vocabulary, settings) if segment is not None else None
-        experts = self._experts(chosen, settings) if isinstance(chosen, Blended) else None
-        lessons = TrainingData(
-            self.train if cut is None else [cut.encode(ids) for ids in self.train],
-            self.validation if cut is None else [cut.encode(ids) for ids in self.validation],
-            np.array([int(self.vocabulary.encode(c)[0]) for c in sorted(rare)], np.int64),
-            self.vocabulary.unknown_bits,
-            None if cut is None else cut.units.widths,
-            None if experts is None else _shown(experts),
-        )
-        checkpoint = Checkpoint(self.waiting)
-        used = optim.used(self.recipe.training)
-        history: tuple[EpochEnded, ...] = ()
+        options = self.recipe.training
+        data = descent.training_data(task, self.texts)
+        states = [Checkpoint(self.waiting, member) for member in range(task.count)]
+        self.used = optim.used(options)
         try:
-            self._open_waiting(used, going_on=checkpoint.exists(), resume=resume, replace=replace)
-            torch.manual_seed(self.recipe.training.seed)
-            if isinstance(chosen, Blended):
-                network = chosen.build(self.vocabulary.size, settings, experts.count if experts is not None else 0)
-            else:
-                network = chosen.build(self.vocabulary.size if cut is None else cut.units.size, settings)
-            if self.base is not None:
-                theirs = self.base.model
-                weights = unpack(theirs.artifacts.weights)
-                warm_start(network, self.vocabulary, weights, theirs.vocabulary)
-                if isinstance(chosen, Blended) and theirs.description.family == self.recipe.model:
-                    their_settings = chosen.settings.model_validate(theirs.description.settings)
-                    chosen.inherit(network, settings, weights, their_settings)
-            elif isinstance(chosen, Blended) and not checkpoint.exists() and not self.rehearsing:
-                gate_warmup.learn(cast("BlendNetwork", network).members, lessons, self.recipe.training)
+            self._open_waiting(self.used, going_on=interrupted(self.out), resume=resume, replace=replace)
+            networks = descent.new_networks(task, self.texts, data, states, options, opening=not self.rehearsing)
             if not self.rehearsing:
-                history = fit(
-                    network,
-                    lessons,
-                    self.recipe.training,
-                    listen=listen,
-                    checkpoint=checkpoint,
-                    clock=self.clock,
-                    reserve=self.reserve,
+                self.histories = descent.fit_networks(
+                    networks, data, options, states, listen=listen, clock=self.clock, reserve=self.reserve
                 )
-            self.learnt_at = time.monotonic()
         finally:
-            if not checkpoint.exists():  # nothing to go on from
+            if not interrupted(self.out):  # nothing to go on from
                 empty(self.out)
-        artifacts = chosen.export(network.eval())
-        if cut is not None:
-            artifacts = Artifacts({**artifacts.weights, **cut.units.arrays()})
-        if experts is not None:
-            artifacts = Artifacts({**artifacts.weights, **experts.arrays()})
-        return artifacts, history, used
-
-    def _experts(self, chosen: Blended, settings: Any) -> NgramExperts:
-        """The tables of counts; near-duplicates are told apart from what a text can be predicted by."""
-        return chosen.experts(
-            self.train,
-            self.validation,
-            kin=groups(self.data.train).tolist(),
-            background=[self.vocabulary.encode(text) for text in self._background()],
-            vocabulary=self.vocabulary,
-            settings=settings,
-        )
-
-    def _background(self) -> list[str]:
-        """The base's texts that are counted beside the own ones: none that resembles these.
-
-        A text is left out of its own counts while it is learnt. A copy of it in the background would tell all, and the
-        gate would believe nothing else: 0.9 bits while learning, 40 on texts that are new.
-        """
-        texts = self.base.texts if self.base is not None else ()
-        own = set(self.data.train)
-        new = [text for text in texts if text not in own]
-        known = resembling(new, list(self.data.train))
-        return [text for text, out in zip(new, known, strict=True) if not out]
+        self.learnt_at = time.monotonic()
+        return [network.eval() for network in networks]
 
     def _open_waiting(self, used: Mapping[str, str], *, going_on: bool, resume: bool, replace: bool) -> None:
         """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
@@ -245,13 +181,3 @@ class Run:
             return
         empty(self.out)
         files.write_atomic(file, json.dumps(ours).encode())
-
-
-def _shown(experts: NgramExperts) -> ExtraInputs:
-    """The evidence of a batch as arrays, in the order in which the blend takes them."""
-
-    def show(batch: Batch, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
-        seen = experts.features(batch.rows, batch.inputs.shape[1], learning=learning)
-        return seen.clues, seen.places, seen.ids, seen.features
-
-    return show

@@ -1,4 +1,4 @@
-"""The texts of a run, as the model sees them: read, normalised, cleared of what must not be learnt, and split."""
+"""Prepare the texts of a run: read, normalise, drop what must not be learnt, and split."""
 
 from __future__ import annotations
 
@@ -21,72 +21,75 @@ from kammil.progress import phase, tracked
 from kammil.training.recipe import Recipe
 
 HELD_OUT = 0.1
-"""Share of the texts that validates, where no validation file is named."""
+"""Share of the texts to validate with where no validation file is named."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The texts of a run, as the model sees them."""
+    """The normalised texts of a run, and where they came from."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     source: str
-    """Name of the file, or what else the texts came from."""
+    """Name of the file or data set, or of the kind of object that a program handed over."""
     sha256: str
-    """Of the training file's bytes, or of the texts."""
+    """Hash of the training file's bytes, or of the texts where there is no file."""
     validation_source: str
     leaks: Leakage
-    """How many validation texts are near-duplicates of training texts."""
+    """Validation texts that repeat or resemble training texts."""
     excluded: int = 0
-    """Texts left out because they resemble those that the recipe excludes."""
+    """Number of texts left out because they resemble those that the recipe excludes."""
     repeated: int = 0
-    """Texts left out because they resemble an earlier one."""
+    """Number of texts left out because they resemble an earlier one."""
     arguments: tuple[str, ...] | None = None
-    """What a command line reads the same texts by; None for texts that a program handed over."""
-    cut: bool = True
-    """Whether the validation texts are a part of the same source."""
+    """Command-line arguments that read the same texts; None for texts that a program handed over."""
+    validation_split_off: bool = True
+    """Whether the validation texts were split off from the same source."""
     drawn: tuple[int, int] | None = None
-    """How many texts, and validation texts, were drawn where the minutes were too few for all."""
+    """Numbers of texts and validation texts that were drawn where the minutes were too few for all; else None."""
 
 
 Source = in_memory.Texts
 
 
 def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
-    """`OptionError` for an option of reading that nothing here can use."""
-    others = (*recipe.exclude, *(() if validation is None else (validation,)))
-    if recipe.where is not None and not any(map(in_memory.is_named, (source, *others))):
+    """Raise `OptionError` for a condition `where` without a file to apply it to."""
+    further = (*recipe.exclude, *(() if validation is None else (validation,)))
+    if recipe.where is not None and not any(map(in_memory.is_named, (source, *further))):
         raise OptionError(f"where is {recipe.where!r}, but it is for files; choose the rows before you give them.")
 
 
 class TextBudget(Protocol):
-    """Chooses as many texts as there is time for."""
+    """Chooses as many texts as a run has time for."""
 
     def texts(self, texts: list[str], validation: list[str] | None) -> list[str]:
-        """Of all texts, where those of a validation file are given or not."""
+        """Return some of the texts; `validation` holds those of a validation file, if there is one."""
         ...
 
-    def judges(self, validation: list[str]) -> list[str]:
-        """Of the validation texts."""
+    def validation(self, validation: list[str]) -> list[str]:
+        """Return some of the validation texts."""
         ...
 
 
 def prepare(
-    recipe: Recipe, source: Source, validation: Source | None = None, *, fitting: TextBudget | None = None
+    recipe: Recipe, source: Source, validation: Source | None = None, *, budget: TextBudget | None = None
 ) -> Dataset:
-    """Read, normalise and split; `DataError` where nothing is left to learn from or to validate with."""
+    """Read, normalise and split the texts; `DataError` if none are left to train on or to validate with.
+
+    `budget` draws some of the texts where the time is too short for all.
+    """
     texts, name, sha256 = load_normalised(recipe, source)
-    judges, judges_name = None, ""
+    held_out, held_out_name = None, ""
     if validation is not None:
-        judges, judges_name, _ = load_normalised(recipe, validation)
-    known = len(texts)
-    if fitting is not None:
-        texts = fitting.texts(texts, judges)
-    left_out = known - len(texts)
+        held_out, held_out_name, _ = load_normalised(recipe, validation)
+    before = len(texts)
+    if budget is not None:
+        texts = budget.texts(texts, held_out)
+    undrawn = before - len(texts)
     read = len(texts)
-    for other in recipe.exclude:
-        known = resembling(texts, load_normalised(recipe, other)[0])
-        texts = [text for text, out in zip(texts, known, strict=True) if not out]
+    for source_to_exclude in recipe.exclude:
+        similar = resembling(texts, load_normalised(recipe, source_to_exclude)[0])
+        texts = [text for text, drop in zip(texts, similar, strict=True) if not drop]
     excluded = read - len(texts)
     if recipe.unique:
         _, first = np.unique(groups(texts), return_index=True)
@@ -94,22 +97,22 @@ def prepare(
     repeated = read - excluded - len(texts)
     if not texts:
         raise DataError(f"all {read} texts of {name} resemble texts that exclude names; name other ones.")
-    if judges is None:
+    if held_out is None:
         try:
             parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
         except DataError:
             alike = f"the {len(texts):,} texts of {name} are near-duplicates of one another"
-            what = alike if len(texts) > 1 else f"{name} holds one text"
+            reason = alike if len(texts) > 1 else f"{name} holds one text"
             raise DataError(
-                f"{what}, so none is left to validate with; add texts that differ, or name others to validate with."
+                f"{reason}, so none is left to validate with; add texts that differ, or name others to validate with."
             ) from None
         train, held_out = [texts[i] for i in parts.train], [texts[i] for i in parts.validation]
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:
-        train, held_out, held_out_name = texts, judges, judges_name
-    known = len(held_out)
-    if fitting is not None:
-        held_out = fitting.judges(held_out)
+        train = texts
+    in_full = len(held_out)
+    if budget is not None:
+        held_out = budget.validation(held_out)
     named = in_memory.is_named(source) and (validation is None or in_memory.is_named(validation))
     return Dataset(
         tuple(train),
@@ -120,38 +123,38 @@ def prepare(
         leaks(train, held_out),
         excluded,
         repeated,
-        ((name,) if validation is None else (name, "--validation", judges_name)) if named else None,
+        ((name,) if validation is None else (name, "--validation", held_out_name)) if named else None,
         validation is None,
-        (read, len(held_out)) if left_out or known > len(held_out) else None,
+        (read, len(held_out)) if undrawn or in_full > len(held_out) else None,
     )
 
 
 def load_normalised(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
-    """Texts as the model sees them, a name, and the SHA-256 of what they came from."""
+    """ "Read and normalise texts; return them, the name of their source, and its SHA-256."""
     if isinstance(source, str | PathLike):
         place = source if isinstance(source, str) else Path(source)
         with phase(f"reading {name_of(place)}"):
             read = sources.rows(place, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
         raw, name, sha256 = list(read.texts), name_of(place), read.sha256
     else:
-        handed = in_memory.from_python(source, column=recipe.column)
-        raw, name = list(handed.texts), handed.name
+        given = in_memory.from_python(source, column=recipe.column)
+        raw, name = list(given.texts), given.name
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
     rules = recipe.text_rules
     rows = [rules.normalise(text.strip()).strip() for text in tracked(raw, "normalising")]
     texts = [text for text in rows if text]
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
-    if not in_memory.is_named(source) and (said := in_memory.left_out(rows)):
-        warnings.warn(said, stacklevel=4)  # the line that called `train`
+    if not in_memory.is_named(source) and (warning := in_memory.left_out(rows)):
+        warnings.warn(warning, stacklevel=4)  # the line that called `train`
     return texts, name, sha256
 
 
 def name_of(source: str | Path) -> str:
-    """A file's name; of anything else (a data set, a part, several of them) all that was given."""
+    """Return the name of a file without its folders; of data sets, the text that names them."""
     return printable(Path(source).name if Path(source).exists() else str(source))
 
 
 def printable(name: str) -> str:
-    """A file name as it can be written: names may hold bytes that are no UTF-8."""
+    """Return a file name with bytes that are not UTF-8 replaced."""
     return name.encode("utf-8", "replace").decode()

@@ -1,9 +1,8 @@
-"""From texts to a finished model folder, and all that is trained on the way to it: bases, and members."""
+"""Train a model from texts to a finished folder, with the bases and members that its recipe names."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +11,8 @@ from typing import Any, Unpack
 from kammil import model_folder as folders
 from kammil.errors import OptionError
 from kammil.locks import RUN, run_lock, waiting
-from kammil.models.registry import Blended, family
+from kammil.models.family import MergingLearner
+from kammil.models.registry import family
 from kammil.progress import listening
 from kammil.training import notebook
 from kammil.training.clock import Clock
@@ -53,34 +53,31 @@ def train(
     Returns: what was measured; open the model with `kammil.load(out)`. Raises `KammilError` with one sentence for
     wrong input.
     """
-    # PyTorch's threads wait for each other by spinning. Beside other busy programs that makes a step six times as slow
-    # (1360 ms instead of 223 on two cores); asleep they lose nothing. Read when PyTorch is loaded, so not later.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given: dict[str, Any] = {**options}
-    recipe, heard = Recipe.of(given), notebook.listener() if listen is None else listen
+    recipe, on_event = Recipe.of(given), notebook.listener() if listen is None else listen
     clock = Clock(recipe.training.minutes)
     target = Path(out)
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     check(recipe, source, validation)
     folders.check_free(target, replace=replace)
-    with run_lock(target), listening(heard):
+    with run_lock(target), listening(on_event):
         folders.check_free(target, replace=replace)  # again: what a kill left may have been put back
         if recipe.members:
             data = prepare(recipe, source, validation)
-            return train_members(recipe, given, data, target, replace=replace, listen=heard)
-        fitting = TextFit(recipe, clock, _drawn(target) if resume else None)
-        data = prepare(recipe, source, validation, fitting=fitting)
+            return train_members(recipe, given, data, target, replace=replace, listen=on_event)
+        budget = TextFit(recipe, clock, _drawn_texts(target) if resume else None)
+        data = prepare(recipe, source, validation, budget=budget)
         with clock.stopped():
-            base = _base(recipe, target, replace=replace, listen=heard)
-        reserve = fitting.pace.reserve(data) if fitting.pace is not None else 0.0
+            base = _base(recipe, target, replace=replace, listen=on_event)
+        reserve = budget.pace.reserve(data) if budget.pace is not None else 0.0
         run = Run(recipe, data, target, base, clock=clock, reserve=reserve)
         anything = given.get("model") is None and base is None
-        return run.make(resume=resume, replace=replace, listen=heard, anything=anything)
+        return run.make(resume=resume, replace=replace, listen=on_event, anything=anything)
 
 
-def _drawn(out: Path) -> Sequence[int] | None:
-    """How many texts an interrupted run drew, which its minutes did not suffice for all of."""
+def _drawn_texts(out: Path) -> Sequence[int] | None:
+    """Return how many training and validation texts an interrupted run had drawn; None if it had time for all."""
     try:
         training, validation = json.loads((waiting(out) / RUN).read_text("utf-8"))["drawn"]
     except (OSError, ValueError, TypeError, KeyError):
@@ -89,30 +86,30 @@ def _drawn(out: Path) -> Sequence[int] | None:
 
 
 def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> ParentModel | None:
-    """The model named as base, or the one that the recipe trains first, beside the new folder: `OUT-base`."""
+    """Open the base that the recipe names, or train it first, in the folder `OUT-base`; None without a base."""
     if recipe.base is None:
         return None
     if isinstance(recipe.base, str):
         return ParentModel(folders.read(Path(recipe.base)), ())
-    own, source, validation = _of_base(recipe.base)
-    data = _texts(own, source, validation)
+    base, source, validation = _base_recipe(recipe.base)
+    data = _base_texts(base, source, validation)
     return ParentModel(
-        train_or_reuse(own, data, out.with_name(f"{out.name}-base"), replace=replace, listen=listen), data.train
+        train_or_reuse(base, data, out.with_name(f"{out.name}-base"), replace=replace, listen=listen), data.train
     )
 
 
 def train_or_reuse(
     recipe: Recipe, data: Dataset, place: Path, *, replace: bool, listen: Listener
 ) -> folders.ModelFiles:
-    """A model that another one is made of.
+    """Train a base or a member in the folder `place`, or open the one that is there, and return it.
 
-    It stays where it is. A finished one of the same recipe and texts is taken as it is, whatever became of its own
-    base; an interrupted one is gone on with.
+    A finished model of the same recipe and texts is reused, even if its own base is gone, and an interrupted one is
+    resumed. The folder is kept, so that a second run need not train it again.
     """
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
     with run_lock(place):
-        if not is_up_to_date(place, recipe, data, _about_base(recipe)):
+        if not is_up_to_date(place, recipe, data, _base_summary(recipe)):
             base = _base(recipe, place, replace=replace, listen=listen)
             clock = Clock(recipe.training.minutes)
             pace = measure(recipe, data.train, data.validation) if clock.seconds is not None else None
@@ -123,36 +120,36 @@ def train_or_reuse(
         return folders.read(place)
 
 
-def _about_base(recipe: Recipe) -> Mapping[str, Any] | None:
-    """What the folder of the base says, or will say, of its texts."""
+def _base_summary(recipe: Recipe) -> Mapping[str, Any] | None:
+    """Return the description of a base's texts as its folder has it, or will have it."""
     if recipe.base is None:
         return None
     if isinstance(recipe.base, str):
         return folders.summary(Path(recipe.base))[0].training["data"]
-    own, source, validation = _of_base(recipe.base)
-    return data_summary(_texts(own, source, validation), _about_base(own))
+    base, source, validation = _base_recipe(recipe.base)
+    return data_summary(_base_texts(base, source, validation), _base_summary(base))
 
 
-def _of_base(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
-    """The recipe of a base, its texts, and those it is validated with."""
-    own = dict(options)
-    if "source" not in own:
+def _base_recipe(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
+    """Return the recipe of a base, its training texts, and its validation texts, from the table that describes it."""
+    flat = dict(options)
+    if "source" not in flat:
         raise OptionError("base names no source; give the texts to train it on, such as source = 'shami+atsad'.")
-    source, validation = own.pop("source"), own.pop("validation", None)
-    return Recipe.of(own), source, validation
+    source, validation = flat.pop("source"), flat.pop("validation", None)
+    return Recipe.of(flat), source, validation
 
 
 @lru_cache(maxsize=2)
-def _read(recipe: str, source: str, validation: str | None) -> Dataset:
-    """Most bases of one recipe are of the same texts, and to find near-duplicates among them takes a minute."""
+def _prepared(recipe: str, source: str, validation: str | None) -> Dataset:
+    """Prepare texts once: most bases of one recipe share them, and finding their near-duplicates takes a minute."""
     return prepare(Recipe.model_validate_json(recipe), source, validation)
 
 
-def _texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
-    """The texts of a base."""
+def _base_texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
+    """Prepare the texts of a base; of a recipe, only what decides on the texts is part of the cache's key."""
     seed = recipe.training.seed if validation is None else 0
-    deciding = Recipe.of({"seed": seed} | {name: getattr(recipe, name) for name in READING})
-    return _read(deciding.model_dump_json(), source, validation)
+    reading = Recipe.of({"seed": seed} | {name: getattr(recipe, name) for name in READING})
+    return _prepared(reading.model_dump_json(), source, validation)
 
 
 def train_members(
@@ -160,8 +157,8 @@ def train_members(
 ) -> TrainResult:
     """Members that each learn by themselves, in `OUT-1`, `OUT-2`, ..., from bases of their own, put together as one."""
     common = {name: value for name, value in options.items() if name != "members"}
-    chosen = family(recipe.model)
-    if not isinstance(chosen, Blended):
+    learner = family(recipe.model).learner()
+    if not isinstance(learner, MergingLearner):
         raise OptionError(f"members are for the blend; a {recipe.model} has none.")
     models: list[folders.ModelFiles] = []
     for number, own in enumerate(recipe.members, 1):
@@ -175,9 +172,8 @@ def train_members(
             "the members know different characters; give them the same least, and bases of the same texts."
         )
     try:
-        settings, artifacts = chosen.merge(
-            [chosen.settings.model_validate(model.description.settings) for model in models],
-            [model.artifacts.weights for model in models],
+        settings, artifacts = learner.merge(
+            [model.description.settings for model in models], [model.artifacts.weights for model in models]
         )
     except ValueError as error:
         raise OptionError(f"the members do not fit together: {error}.") from error

@@ -1,9 +1,8 @@
-"""Going on from a trained network: its weights, moved to another vocabulary."""
+"""Initialise a network with the weights of a trained one that has another vocabulary."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,43 +13,41 @@ from torch import nn
 from kammil.errors import OptionError
 from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 
-_BY_CHARACTER = ("embedding.weight", "output.weight", "output.bias")
+_ROW_PER_CHARACTER = ("embedding.weight", "output.weight", "output.bias")
 """Weights with one row for each character."""
-_MEMBER = re.compile(r"^others\.\d+\.")
-"""What the names of a further member's weights begin with."""
 
 
 def warm_start(
     network: nn.Module,
     vocabulary: CharacterVocabulary,
     weights: Mapping[str, NDArray[np.generic]],
-    theirs: CharacterVocabulary,
+    base_vocabulary: CharacterVocabulary,
 ) -> None:
-    """Copy all weights of the same name into a network of the same sizes.
+    """Copy the base's weights of the same names into a network of the same sizes, row by row for each character.
 
-    A character that the other vocabulary has not begins as what its network takes for an unknown one; such characters
-    share that one's probability evenly. `OptionError` where sizes differ or nothing fits.
+    A character that the base's vocabulary lacks gets the weights of UNK there; all such characters and UNK share the
+    probability that UNK had, evenly. A blend's gate is copied only where its shape is the same, for it belongs to the
+    n-gram tables that it was trained with. Raises `OptionError` where other shapes differ or no weights fit.
     """
-    known = np.array(
-        [i if i < SPECIALS else int(theirs.encode(vocabulary.piece(i))[0]) for i in range(vocabulary.size)]
-    )
-    new = (known == UNK) & (np.arange(vocabulary.size) != UNK)
-    own = network.state_dict()
-    taken: dict[str, torch.Tensor] = {}
-    for name in own.keys() & weights.keys():
+    base_ids = np.array(
+        [i if i < SPECIALS else int(base_vocabulary.encode(vocabulary.piece(i))[0]) for i in range(vocabulary.size)]
+    )  # (V,): id of each character in the base's vocabulary
+    new = (base_ids == UNK) & (np.arange(vocabulary.size) != UNK)
+    initial = network.state_dict()
+    copied: dict[str, torch.Tensor] = {}
+    for name in initial.keys() & weights.keys():
         value = np.asarray(weights[name], np.float32)
-        plain = _MEMBER.sub("", name)
-        if plain in _BY_CHARACTER and len(value) == theirs.size:
-            value = value[known]
-            if plain == "output.bias":
+        if name in _ROW_PER_CHARACTER and len(value) == base_vocabulary.size:
+            value = value[base_ids]
+            if name == "output.bias":
                 value[new | (np.arange(len(value)) == UNK)] -= math.log(1 + int(new.sum()))
-        if value.shape == tuple(own[name].shape):
-            taken[name] = torch.from_numpy(value.copy())
-        elif not plain.startswith("gate"):  # a gate belongs to the tables that it was trained with
+        if value.shape == tuple(initial[name].shape):
+            copied[name] = torch.from_numpy(value.copy())
+        elif not name.startswith("gate"):
             raise OptionError(
-                f"the base model's {name} has the shape {value.shape} and this model's {tuple(own[name].shape)}; "
+                f"the base model's {name} has the shape {value.shape} and this model's {tuple(initial[name].shape)}; "
                 "give both models the same sizes."
             )
-    if "output.weight" not in taken:
+    if "output.weight" not in copied:
         raise OptionError("the base model's network has other parts than this one; name one of the same family.")
-    network.load_state_dict(taken, strict=False)
+    network.load_state_dict(copied, strict=False)

@@ -15,7 +15,8 @@ from kammil.language_model import Ids, LanguageModel
 from kammil.models.attention import model as attention_model
 from kammil.models.attention import network as attention_network
 from kammil.models.attention.network import AttentionSettings, PointerGRU
-from kammil.models.registry import Neural, family, load_model
+from kammil.models.family import NetworkLearner
+from kammil.models.registry import family, load_model
 
 SIZE = 12
 
@@ -127,8 +128,8 @@ def echoes(generator: np.random.Generator, rows: int, length: int) -> Tensor:
 
 def echo_bits(name: str, **settings: Any) -> float:
     """Bits a symbol that a family pays for the second half of unseen echoes, its first two symbols left out."""
-    chosen = family(name)
-    assert isinstance(chosen, Neural)
+    chosen = family(name).learner()
+    assert isinstance(chosen, NetworkLearner)
     torch.manual_seed(0)
     network = chosen.build(44, chosen.settings(**settings))
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-2)

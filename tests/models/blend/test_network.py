@@ -12,19 +12,18 @@ from hypothesis import strategies as st
 
 from kammil.language_model import Artifacts
 from kammil.models.blend.experts import NgramExperts, in_word
-from kammil.models.blend.merge import build, export, inherit, merge
+from kammil.models.blend.learner import BlendLearner, export, inherit
 from kammil.models.blend.model import BlendModel
 from kammil.models.blend.network import BlendNetwork
-from kammil.models.blend.settings import BlendSettings, member_prefixes
+from kammil.models.blend.settings import BlendSettings
 from kammil.models.registry import load_model
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, ExpertFeatures
 from kammil.training.batches import make_rows, pad
 from kammil.training.warm_start import warm_start
 from kammil.vocabulary import BOS, PAD, UNK, CharacterVocabulary
 
-SETTINGS = BlendSettings(
-    embedding=8, hidden=16, networks=2, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w")
-)
+SETTINGS = BlendSettings(embedding=8, hidden=16, gate=8, kinds=("o1", "o2", "o5", "w", "w1"), history=("o2", "w"))
+TWO = SETTINGS.model_copy(update={"networks": 2})
 TEXTS = [
     "شو رأيك نطلع بكرا عالبحر؟",
     "شو رأيك نطلع بكرا عالجبل",
@@ -153,26 +152,36 @@ def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:
         assert places.max() <= len(text)
 
 
-@pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])
-def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[str]) -> None:
-    made = experts(vocabulary, TEXTS[:4], background=background)
+def members(vocabulary: CharacterVocabulary, made: NgramExperts, count: int = 2) -> list[BlendNetwork]:
+    """Networks that hear the experts, each with weights of its own."""
     torch.manual_seed(0)
-    network = build(vocabulary.size, SETTINGS, made.count).eval()
-    for member in network.members:
-        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
-    artifacts = export(network)
-    runner = load_model("blend", SETTINGS.model_dump(), Artifacts({**artifacts.weights, **made.arrays()}))
+    networks = [BlendNetwork(vocabulary.size, made.count, SETTINGS).eval() for _ in range(count)]
+    for network in networks:
+        torch.nn.init.normal_(network.gate_out.weight, std=0.3)
+    return networks
+
+
+@pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[str], count: int) -> None:
+    """What members say together is the mean of their log-probabilities, normalised."""
+    made = experts(vocabulary, TEXTS[:4], background=background)
+    networks = members(vocabulary, made, count)
+    settings = SETTINGS.model_copy(update={"networks": count})
+    runner = load_model("blend", settings.model_dump(), Artifacts({**export(networks).weights, **made.arrays()}))
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
     seen = made.features(rows, batch.inputs.shape[1], learning=False)
+    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
     with torch.no_grad():
-        logits, (*_, (alone, _)) = network(
-            *map(torch.from_numpy, (batch.inputs, seen.clues, seen.places, seen.ids, seen.features))
-        )
+        outputs = [network(*shown) for network in networks]
+    with_experts, alone = (
+        torch.stack([part.log_softmax(-1) for part in parts]).mean(0).log_softmax(-1).numpy()
+        for parts in ([logits for logits, _ in outputs], [taught[1][0] for _, taught in outputs])
+    )
     ours, _ = runner.forward(batch.inputs, runner.initial_state(len(rows)))
-    expected = torch.log_softmax(logits, -1).numpy()
-    assert np.abs(expected - torch.log_softmax(alone, -1).numpy())[batch.counted].max() > 0.1  # the counts were heard
-    assert ours[batch.counted] == pytest.approx(expected[batch.counted], abs=0.02)  # half precision
+    assert np.abs(with_experts - alone)[batch.counted].max() > 0.1  # the counts were heard
+    assert ours[batch.counted] == pytest.approx(with_experts[batch.counted], abs=0.02)  # half precision
 
 
 def test_the_loss_at_birth_is_about_that_of_an_even_choice(vocabulary: CharacterVocabulary) -> None:
@@ -183,61 +192,9 @@ def test_the_loss_at_birth_is_about_that_of_an_even_choice(vocabulary: Character
     clues = torch.zeros(8 * 30, GATE_FEATURES * 5)
     with torch.no_grad():
         logits, taught = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
-    one, other = (alone.log_softmax(-1) for alone, _ in taught[2:])
-    assert torch.allclose(logits, (one + other) / 2, atol=1e-6)  # experts that know nothing add nothing
+    assert torch.equal(logits, taught[1][0])  # experts that know nothing add nothing
     nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
     assert float(nats) == pytest.approx(math.log(vocabulary.size), abs=0.15)
-
-
-def test_members_learn_as_if_each_were_alone(vocabulary: CharacterVocabulary) -> None:
-    made = experts(vocabulary, TEXTS)
-    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
-    batch = pad(rows)
-    seen = made.features(rows, batch.inputs.shape[1], learning=True)
-    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
-    targets = torch.from_numpy(np.ascontiguousarray(batch.targets))
-
-    def gradients(network: BlendNetwork) -> dict[str, torch.Tensor]:
-        _, taught = network(*shown)
-        loss = sum(weight * torch.nn.functional.cross_entropy(logits.mT, targets) for logits, weight in taught)
-        network.zero_grad()
-        torch.as_tensor(loss).backward()
-        return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
-
-    torch.manual_seed(0)
-    both = build(vocabulary.size, SETTINGS, made.count).eval()
-    alone = build(vocabulary.size, SETTINGS.model_copy(update={"networks": 1}), made.count).eval()
-    together = gradients(both)
-    for number, member in enumerate(both.members):
-        alone.load_state_dict({name: value for name, value in member.state_dict().items() if "others" not in name})
-        prefix = member_prefixes(2)[number]
-        for name, gradient in gradients(alone).items():
-            torch.testing.assert_close(together[prefix + name], gradient)
-
-
-def test_threads_decide_nothing(vocabulary: CharacterVocabulary) -> None:
-    """Members learn in threads of their own; what is dropped depends on the seed alone, and is not the same for all."""
-    made = experts(vocabulary, TEXTS)
-    torch.manual_seed(0)
-    network = build(vocabulary.size, SETTINGS.model_copy(update={"dropout": 0.5}), made.count).train()
-    for other in network.others:
-        other.load_state_dict({name: v for name, v in network.state_dict().items() if "others" not in name})
-    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
-    batch = pad(rows)
-    seen = made.features(rows, batch.inputs.shape[1], learning=True)
-    shown = [torch.from_numpy(a) for a in (batch.inputs, seen.clues, seen.places, seen.ids, seen.features)]
-
-    def learnt(seed: int) -> list[torch.Tensor]:
-        torch.manual_seed(seed)
-        _, taught = network(*shown)
-        network.zero_grad()
-        torch.stack([logits.square().mean() for logits, _ in taught]).sum().backward()
-        return [taught[0][0], taught[1][0], *(p.grad for p in network.parameters() if p.grad is not None)]
-
-    first = learnt(1)
-    assert all(torch.equal(a, b) for a, b in zip(first, learnt(1), strict=True))
-    assert not torch.equal(first[0], first[1])
-    assert not torch.equal(first[0], learnt(2)[0])
 
 
 def test_words_are_letters_digits_marks_and_underscores() -> None:
@@ -250,8 +207,7 @@ def test_words_are_letters_digits_marks_and_underscores() -> None:
 @pytest.mark.parametrize("broken", ["output.bias", "gate_in.weight", "in_word", "counts.ids"])
 def test_arrays_that_do_not_fit_are_refused(vocabulary: CharacterVocabulary, broken: str) -> None:
     made = experts(vocabulary, TEXTS)
-    torch.manual_seed(0)
-    weights = {**export(build(vocabulary.size, SETTINGS, made.count)).weights, **made.arrays()}
+    weights = {**export(members(vocabulary, made, 1)).weights, **made.arrays()}
     BlendModel(SETTINGS, weights)
     wrong = np.concatenate([weights[broken], weights[broken]]).astype(weights[broken].dtype)
     if broken == "counts.ids":
@@ -263,20 +219,16 @@ def test_arrays_that_do_not_fit_are_refused(vocabulary: CharacterVocabulary, bro
 def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -> None:
     """The other one's texts are the background now, and of its own texts the new one knows nothing yet."""
     old = experts(vocabulary, TEXTS)
-    torch.manual_seed(0)
-    before = build(vocabulary.size, SETTINGS, old.count).eval()
-    for member in before.members:
-        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
+    (before,) = members(vocabulary, old, 1)
     weights = {name: value.numpy() for name, value in before.state_dict().items()}
     new = experts(vocabulary, [""], background=[text for text in TEXTS for _ in range(2)])
-    after = build(vocabulary.size, SETTINGS, new.count).eval()
+    after = BlendNetwork(vocabulary.size, new.count, SETTINGS).eval()
     warm_start(after, vocabulary, weights, vocabulary)
-    inherit(after, SETTINGS, weights, SETTINGS)
+    inherit(after, SETTINGS, weights, SETTINGS.model_copy(update={"networks": 3}))
     kinds = new.count - old.count
     with torch.no_grad():  # its own experts silenced
-        for member in after.members:
-            member.gate_out.bias[: SCORE_FEATURES * kinds] = 0
-            assert not member.gate_out.weight[: SCORE_FEATURES * kinds].any()
+        after.gate_out.bias[: SCORE_FEATURES * kinds] = 0
+        assert not after.gate_out.weight[: SCORE_FEATURES * kinds].any()
     rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
     batch = pad(rows)
     seen = new.features(rows, batch.inputs.shape[1], learning=False)
@@ -295,10 +247,7 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
 def test_one_text_alone_is_stepped_as_many_are_read(vocabulary: CharacterVocabulary, background: list[str]) -> None:
     """One row has a way of its own: nearly the same arithmetic, in another order."""
     made = experts(vocabulary, TEXTS[:4], background=background)
-    torch.manual_seed(0)
-    network = build(vocabulary.size, SETTINGS, made.count)
-    torch.nn.init.normal_(network.gate_out.weight, std=0.3)
-    runner = BlendModel(SETTINGS, {**export(network).weights, **made.arrays()})
+    runner = BlendModel(TWO, {**export(members(vocabulary, made)).weights, **made.arrays()})
     drawn = np.random.default_rng(0).integers(4, 12, (1, 300))  # few ids, so that much comes back; beyond the window
     for ids in (*(vocabulary.encode(text)[None] for text in TEXTS), drawn):
         whole, end = runner.forward(ids, runner.initial_state(1))
@@ -312,8 +261,7 @@ def test_one_text_alone_is_stepped_as_many_are_read(vocabulary: CharacterVocabul
 
 def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> None:
     made = experts(vocabulary, TEXTS)
-    torch.manual_seed(0)
-    weights = {**export(build(vocabulary.size, SETTINGS, made.count)).weights, **made.arrays()}
+    weights = {**export(members(vocabulary, made, 1)).weights, **made.arrays()}
     runner = BlendModel(SETTINGS, weights)
     ids = np.random.default_rng(0).integers(4, vocabulary.size, (2, 600))
     whole, end = runner.forward(ids, runner.initial_state(2))
@@ -326,11 +274,7 @@ def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> Non
 @pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])
 def test_experts_and_network_make_up_the_model(vocabulary: CharacterVocabulary, background: list[str]) -> None:
     made = experts(vocabulary, TEXTS[:4], background=background)
-    torch.manual_seed(0)
-    network = build(vocabulary.size, SETTINGS, made.count).eval()
-    for member in network.members:
-        torch.nn.init.normal_(member.gate_out.weight, std=0.3)
-    runner = BlendModel(SETTINGS, {**export(network).weights, **made.arrays()})
+    runner = BlendModel(TWO, {**export(members(vocabulary, made)).weights, **made.arrays()})
     assert len(runner.experts) == made.count + 1
     ids = np.stack([np.concatenate([[BOS], vocabulary.encode(text)])[:18] for text in TEXTS])
     state = runner.initial_state(len(ids))
@@ -360,14 +304,12 @@ def test_blends_put_together_say_the_mean_of_what_they_say(vocabulary: Character
     made = experts(vocabulary, TEXTS)
     alone = [SETTINGS.model_copy(update={"networks": n, "dropout": n / 10}) for n in (1, 2)]
     arrays: list[dict[str, np.ndarray]] = []
-    for seed, own in enumerate(alone):
-        torch.manual_seed(seed)
-        network = build(vocabulary.size, own, made.count)
-        for member in network.members:
-            torch.nn.init.normal_(member.gate_out.weight, std=0.3)
-            torch.nn.init.normal_(member.output.weight)
-        arrays.append({**export(network).weights, **made.arrays()})
-    settings, artifacts = merge(alone, arrays)
+    for own in alone:
+        networks = members(vocabulary, made, own.networks)
+        for network in networks:
+            torch.nn.init.normal_(network.output.weight)
+        arrays.append({**export(networks).weights, **made.arrays()})
+    settings, artifacts = BlendLearner().merge([own.model_dump() for own in alone], arrays)
     assert settings == SETTINGS.model_copy(update={"networks": 3, "dropout": 0.1})
     ids = np.array([[BOS, *vocabulary.encode(TEXTS[0])]])
     one, two = (
@@ -394,8 +336,8 @@ def test_blends_that_do_not_fit_are_not_put_together(
     settings = [SETTINGS, SETTINGS.model_copy(update=other)]
     counted = [experts(vocabulary, some) for some in (TEXTS, texts)]
     arrays = [
-        {**export(build(vocabulary.size, own, made.count)).weights, **made.arrays()}
+        {**export([BlendNetwork(vocabulary.size, made.count, own)]).weights, **made.arrays()}
         for own, made in zip(settings, counted, strict=True)
     ]
     with pytest.raises(ValueError, match=why):
-        merge(settings, arrays)
+        BlendLearner().merge([own.model_dump() for own in settings], arrays)

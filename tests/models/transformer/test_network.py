@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kammil.errors import OptionError
 from kammil.language_model import Ids, LanguageModel
-from kammil.models.registry import family, settings_of
+from kammil.models.registry import family
 from kammil.models.transformer import model as transformer_model
 from kammil.models.transformer import network as transformer_network
 from kammil.models.transformer.model import TransformerModel, TransformerSettings, llama_config
@@ -159,7 +159,7 @@ def test_a_long_text_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch, piece: i
 )
 def test_sizes_that_cannot_be_are_refused(values: dict[str, int], name: str) -> None:
     with pytest.raises(OptionError, match=f"^{name} is [0-9]+, but: "):
-        settings_of(family("transformer"), values)
+        family("transformer").learner().check(values)
 
 
 @pytest.mark.parametrize("values", [{"width": 2, "heads": 1, "layers": 1}, {"width": 64, "heads": 8, "window": 1}])

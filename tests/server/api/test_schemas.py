@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from kammil.decoding import DecodingOptions
 from kammil.server.api import schemas
 from kammil.server.api.schemas import ApiRequest
 
@@ -23,7 +24,12 @@ LEAST: dict[type[ApiRequest], dict[str, Any]] = {
 
 
 def test_every_request_is_listed_here() -> None:
-    assert set(LEAST) == set(ApiRequest.__subclasses__())
+    assert {request.__name__ for request in LEAST} == {request.__name__ for request in ApiRequest.__subclasses__()}
+
+
+def test_every_decoding_option_is_a_field_or_left_out_on_purpose() -> None:
+    left_out = DecodingOptions.model_fields.keys() - schemas.CompletionRequest.model_fields.keys()
+    assert left_out == {"length", "min_length", "forbid", "force", "no_copy"}
 
 
 @pytest.mark.parametrize("request_type", LEAST, ids=lambda t: t.__name__)

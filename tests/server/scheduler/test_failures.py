@@ -8,7 +8,7 @@ import importlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -19,11 +19,11 @@ from tests.server.scheduler.conftest import generate_call, ids_of, run, suggest_
 
 import kammil
 from kammil.completion.completer import Completer
+from kammil.decoding import sampling
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
-from kammil.server.scheduler import GeneratedText, Generation, RoundError, Scheduler, ScoreCall, StoppedError, sample
+from kammil.server.scheduler import GeneratedText, Generation, RoundError, Scheduler, ScoreCall, StoppedError
 from kammil.server.scheduler.decode import Batch, DecodeBatches
-from kammil.server.scheduler.requests import TextSequence
 from kammil.vocabulary import EOS
 
 PROMPTS = ["شو حلو", "مرحبا كيفك اليوم يا", "والله ", "hello", "الحمدلله"]
@@ -106,7 +106,7 @@ def wanted(alone: Completer) -> list[object]:
     [
         ("decode", "DecodeBatches._merge"),
         ("decode", "concat_states"),
-        ("decode", "sample_next"),
+        ("decode", "decode_step"),
         ("decode", "select_rows"),
         ("prefill", "concat_states"),
         ("prefill", "row_shapes"),
@@ -190,20 +190,18 @@ def test_states_that_cannot_be_aligned_fail_the_new_requests(model: Completer, a
 def test_a_text_that_cannot_be_sampled_fails_its_request_alone(
     model: Completer, alone: Completer, monkeypatch: pytest.MonkeyPatch, least: int
 ) -> None:
-    real = sample._sample  # pyright: ignore[reportPrivateUsage]
-    failing: list[TextSequence] = []
+    real = sampling.sample
+    fourth = np.random.default_rng([2, 0]).random(4)[3]  # of the text with seed 2
 
-    def drawn(weights: Any, options: Any, jobs: Sequence[TextSequence]) -> Any:
-        made = real(weights, options, jobs)  # advances all generators first
-        if failing[0] in jobs and failing[0].num_decisions == 3:
+    def drawn(weights: Any, chances: Any) -> Any:
+        if fourth in chances:
             raise BrokenError
-        return made
+        return real(weights, chances)
 
-    monkeypatch.setattr(sample, "_sample", drawn)
+    monkeypatch.setattr(sampling, "sample", drawn)
 
     async def work(scheduler: Scheduler) -> list[object]:
         calls = [generate_call(model, prompt, options(i) | {"min_length": least}) for i, prompt in enumerate(PROMPTS)]
-        failing.extend(calls[2].sequences)
         asked = [asyncio.wait_for(scheduler.run(call), SECONDS) for call in calls]
         return await asyncio.gather(*asked, return_exceptions=True)
 

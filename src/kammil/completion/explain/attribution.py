@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.completion.explain.display import expert_label
-from kammil.decoding import log_softmax, temperature
+from kammil.decoding.filters import log_softmax, temperature
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import ExpertAttribution, Ids, LogProbabilities, max_positions
@@ -63,7 +63,7 @@ class CharacterScore:
     text: str
     """The character; empty for the end of text."""
     bits: float
-    """Its bits; an unknown character is charged in full."""
+    """Its bits, with the cost of naming an unknown character."""
     probability: float
     """2 to the power of -bits."""
     rank: int | None

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.engine.reference import log_softmax, softmax, visible
 from kammil.engine.weights import checked
-from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, read_in_pieces
+from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, State, read_in_pieces
 from kammil.models.gru.model import Recurrence
 from kammil.ngrams.features import Floats
 
@@ -25,7 +26,7 @@ _PIECE = 512
 """Most ids read at a time: attention takes quadratic memory, for 4096 ids 64 times as much as for 512."""
 
 
-class AttentionModel(LanguageModel):
+class AttentionModel(SavedModel):
     """Runs a GRU with attention from its weights; `KeyError` or `ValueError` for arrays that do not fit.
 
     The state is h, (B, H), and for each character in memory its key, (B, S, A), value, (B, S, A), and id, (B, S).
@@ -45,6 +46,12 @@ class AttentionModel(LanguageModel):
         self._key, self._value = np.ascontiguousarray(key.T), np.ascontiguousarray(value.T)
         self._outward = np.ascontiguousarray(np.concatenate([output, gate]).T)  # (H + A, V + 1)
         self._bias = np.concatenate([output_bias, gate_bias])
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a GRU with attention."""
+        del settings
+        return cls(artifacts.weights)
 
     @property
     def vocabulary_size(self) -> int:

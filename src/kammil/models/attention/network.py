@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
 from kammil.models.attention.model import TINY, WINDOW
+from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
 
@@ -71,7 +72,7 @@ class PointerGRU(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Return the log-probabilities of what follows each position (log-probabilities are logits too).
 
-        Padding comes after the text, so no state and no query depends on it.
+        Padding comes after the text, so it changes no state and no query of the text.
         """
         h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         before = F.pad(h[:, :-1], (0, 0, 1, 0))  # (B, T, H)
@@ -98,3 +99,6 @@ def build(vocabulary_size: int, settings: AttentionSettings) -> PointerGRU:
 def export(model: PointerGRU) -> Artifacts:
     """Return the weights as arrays."""
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
+
+
+LEARNER = NetworkLearner(settings=AttentionSettings, build=build, export=export)

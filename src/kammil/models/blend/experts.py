@@ -5,9 +5,8 @@ Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts, N entries
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import regex
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from kammil.language_model import Ids
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings
+from kammil.models.family import TextPiece
 from kammil.ngrams.compression import pack
 from kammil.ngrams.contexts import ContextHasher
 from kammil.ngrams.count_table import Contribution, CountTable, Index, Keys, keys_of
@@ -24,29 +24,10 @@ from kammil.ngrams.text_cache import TextCache, columns
 from kammil.progress import phase, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
-Arrays = Mapping[str, NDArray[np.generic]]
 _MARK = regex.compile(r"\p{M}")
 _LARGE = 8
-"""A group of more near-duplicates is counted once and kept, so that a greeting which everybody sends costs no time."""
-
-
-class TextPiece(Protocol):
-    """A piece of a text: the positions whose inputs are its ids but the last."""
-
-    @property
-    def text(self) -> int:
-        """Number of the text."""
-        ...
-
-    @property
-    def begin(self) -> int:
-        """First position of the text that is in the piece."""
-        ...
-
-    @property
-    def ids(self) -> Ids:
-        """(T + 1,)."""
-        ...
+"""A larger group of near-duplicates is counted once and kept, so that a greeting which everybody sends costs no time
+(docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts)."""
 
 
 @dataclass(frozen=True)

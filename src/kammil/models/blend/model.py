@@ -6,6 +6,7 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K expe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,12 @@ from kammil.engine.reference import ReferenceEngine
 from kammil.engine.weights import BlendWeights, GateWeights, GRUWeights, checked
 from kammil.language_model import (
     AdaptiveModel,
+    Artifacts,
     BulkSampler,
     ExpertAttribution,
     Ids,
-    LanguageModel,
     LogProbabilities,
+    SavedModel,
     State,
     read_in_pieces,
 )
@@ -39,7 +41,7 @@ _MOST = 1 << 26
 """Weights of the networks' states in the gates, as one matrix, of the largest blend that is opened."""
 
 
-class BlendModel(LanguageModel, BulkSampler, AdaptiveModel, ExpertAttribution):
+class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     """Adds to the network's scores what each expert has seen follow, weighted by the gate.
 
     Args:
@@ -78,6 +80,11 @@ class BlendModel(LanguageModel, BulkSampler, AdaptiveModel, ExpertAttribution):
             self._engine = NativeEngine(code, layers, bias, v, panel)
         else:
             self._engine = ReferenceEngine(layers, bias, v, panel)
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a blend."""
+        return cls(BlendSettings.model_validate(settings), artifacts.weights)
 
     @property
     def vocabulary_size(self) -> int:

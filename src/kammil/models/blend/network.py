@@ -22,27 +22,23 @@ Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, K experts,
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from functools import partial
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kammil.models.blend.parallel import ParallelBackward
 from kammil.models.blend.settings import BlendSettings
+from kammil.models.dropout import SeededDropout
 from kammil.models.gru.backprop import gru_forward
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 from kammil.vocabulary import PAD
 
-Taught = list[tuple[Tensor, float]]
-"""Logits with the weight of their loss."""
+LossTerms = list[tuple[Tensor, float]]
+"""Logits (B, T, V) and weights: the training loss is the weighted sum of their losses."""
 _ALONE = 0.3
 """Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
 
 
-class GatedGRU(nn.Module):
+class BlendNetwork(nn.Module):
     """A GRU and a gate over the experts: together they predict."""
 
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
@@ -50,37 +46,34 @@ class GatedGRU(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, settings.embedding, padding_idx=PAD)
         self.gru = nn.GRU(settings.embedding, settings.hidden, batch_first=True)
-        self.dropout = settings.dropout
+        self.dropout = SeededDropout(settings.dropout)
         self.output = nn.Linear(settings.hidden, vocabulary_size)
         self.gate_in = nn.Linear(settings.hidden + GATE_FEATURES * experts, settings.gate)
         self.gate_out = nn.Linear(settings.gate, SCORE_FEATURES * experts)
         nn.init.zeros_(self.gate_out.weight)
         nn.init.constant_(self.gate_out.bias, 0.1)
 
-    def predict(
-        self,
-        ids: Tensor,
-        clues: Tensor,
-        places: Tensor,
-        followers: Tensor,
-        features: Tensor,
-        *,
-        chance: torch.Generator | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of what follows each position, with the experts and without; `chance` decides what is dropped."""
-        h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
-        if self.training and self.dropout:
-            h = h * (torch.empty_like(h).bernoulli_(1 - self.dropout, generator=chance) / (1 - self.dropout))
+    def forward(
+        self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
+    ) -> tuple[Tensor, LossTerms]:
+        """Logits (B, T, V) of what follows each position, and those that learn: these, and the network's by itself.
+
+        Args:
+            ids: (B, T).
+            clues, places, followers, features: `ExpertFeatures` of the B * T positions, row by row.
+        """
+        h = self.dropout(gru_forward(self.gru, self.embedding, ids))  # (B, T, H)
         alone = self.output(h).float()  # (B, T, V)
         seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
-        return self._heard(alone, self.gate_in(seen), places, followers, features), alone
+        logits = self._heard(alone, self.gate_in(seen), places, followers, features)
+        return logits, [(logits, 1.0), (alone, _ALONE)]
 
-    def opening(self) -> list[nn.Parameter]:
-        """What learns without the network: the gate, and how common characters are."""
+    def gate_parameters(self) -> list[nn.Parameter]:
+        """Return what is trained without the network (`gate_warmup`): the gate, and the bias of the characters."""
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
-    def opened(self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
-        """Logits (B, T, V) of how common characters are and of the experts, without the network."""
+    def forward_gate(self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
+        """Return logits (B, T, V) of the characters' bias and the experts, without the network."""
         alone = self.output.bias.expand(*ids.shape, -1).contiguous()
         weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, CLUES * K)
         asked = functional.linear(clues.view(*ids.shape, -1), weights, self.gate_in.bias)
@@ -93,51 +86,3 @@ class GatedGRU(nn.Module):
         said = (trust.reshape(-1, SCORE_FEATURES)[places] * features).sum(-1)  # (N,)
         at = places // experts * alone.shape[-1] + followers  # (N,)
         return alone.reshape(-1).index_add(0, at, said).view(alone.shape)
-
-
-class BlendNetwork(GatedGRU):
-    """Members that each learn by themselves and predict together: the mean of their log-probabilities.
-
-    One loss for all of them would not do: networks that learn under it do not become different enough to gain.
-    """
-
-    def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
-        """Set up the members; the first one is this module itself, so that its weights are named like a GRU's."""
-        super().__init__(vocabulary_size, experts, settings)
-        self.others = nn.ModuleList(GatedGRU(vocabulary_size, experts, settings) for _ in range(settings.networks - 1))
-
-    @property
-    def members(self) -> tuple[GatedGRU, ...]:
-        """All of them, M."""
-        return self, *cast(Iterable[GatedGRU], self.others)
-
-    def forward(
-        self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
-    ) -> tuple[Tensor, Taught]:
-        """Logits (B, T, V) of what follows each position, and those that learn: of each member, and of its network.
-
-        Args:
-            ids: (B, T).
-            clues, places, followers, features: `Evidence` about the B * T positions, row by row.
-        """
-        made = self._predicted(ids, clues, places, followers, features)
-        taught = [(logits, 1.0) for logits, _ in made] + [(alone, _ALONE) for _, alone in made]
-        if len(made) == 1:
-            return made[0][0], taught
-        with torch.no_grad():
-            return torch.stack([logits.log_softmax(-1) for logits, _ in made]).mean(0), taught
-
-    def _predicted(self, ids: Tensor, *evidence: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """What each member predicts. On a processor several learn in a thread each, forward and backward: nothing
-        that one does needs another."""
-        if len(self.members) == 1:
-            return [self.predict(ids, *evidence)]
-        seeds = torch.randint(1 << 62, (len(self.members),)).tolist()  # so that no thread waits for another's chance
-        calls = [
-            partial(member.predict, ids, *evidence, chance=torch.Generator(ids.device).manual_seed(seed))
-            for member, seed in zip(self.members, seeds, strict=True)
-        ]
-        if ids.device.type != "cpu" or not torch.is_grad_enabled():
-            return [call() for call in calls]
-        made = ParallelBackward.run(self.output.bias, calls)
-        return list(zip(made[::2], made[1::2], strict=True))

@@ -1,4 +1,7 @@
-"""A GRU layer's pass over whole texts, with its backward pass written by hand: faster on a CPU than PyTorch's own.
+"""A GRU layer over whole texts, with its backward pass written by hand: faster on a CPU than PyTorch's own.
+
+It computes what `network.textbook_gru` defines; values and gradients are tested to be equal to 1e-5. What it saves is
+measured in docs/log.md#is-a-backward-pass-written-by-hand-worth-its-lines.
 
 PyTorch's own pass adds up the gradient of the recurrent weights character by character, which is memory traffic of the
 size of the weights at each of them, and multiplies by weights that lie the other way round. Here states are columns,
@@ -27,7 +30,10 @@ from torch import Tensor, nn
 
 
 def gru_forward(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
-    """States (B, T, H) of a one-layer GRU with `batch_first` after each of ids (B, T), from a state of zeros."""
+    """Return the states (B, T, H) of a one-layer GRU with `batch_first` after each of ids (B, T), from a zero state.
+
+    The same as `textbook_gru(gru, embedding(ids))`.
+    """
     if not torch.is_grad_enabled() or ids.device.type != "cpu":
         return gru(embedding(ids))[0]
     inward, recurrent, bias_in, bias = (

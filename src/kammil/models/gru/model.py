@@ -12,6 +12,7 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden, n ids drawn.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from kammil.engine.build import load_native
 from kammil.engine.native import NativeEngine
 from kammil.engine.reference import ReferenceEngine, gru_step, log_softmax
 from kammil.engine.weights import GRUWeights, checked
-from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State
+from kammil.language_model import Artifacts, BulkSampler, Ids, LanguageModel, LogProbabilities, SavedModel, State
 from kammil.ngrams.features import Floats
 
 Weights = Mapping[str, NDArray[np.generic]]
@@ -43,7 +44,7 @@ def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
     return shapes_of(size, embedding, len(weights["gru.weight_ih_l0"]) // 3)
 
 
-class GRUModel(LanguageModel, BulkSampler):
+class GRUModel(SavedModel, BulkSampler):
     """Runs a GRU from its weights, in whole numbers.
 
     Args:
@@ -63,6 +64,12 @@ class GRUModel(LanguageModel, BulkSampler):
             self._engine = NativeEngine(code, [layer], output_bias, size)
         else:
             self._engine = ReferenceEngine([layer], output_bias, size)
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a GRU."""
+        del settings
+        return cls(artifacts.weights)
 
     @property
     def vocabulary_size(self) -> int:

@@ -1,11 +1,25 @@
-"""A gated recurrent network over characters: the notebook's model, with the decoder fed.
+"""A gated recurrent unit (GRU) over characters: the notebook's model, whose decoder reads every character it writes.
 
 The idea: a hidden vector h is carried from character to character. At each step the network reads one character
-and decides, number by number, how much of h to keep and how much to replace (Cho et al. 2014, "Learning Phrase
-Representations using RNN Encoder-Decoder", arXiv:1406.1078); a linear layer then turns h into one score for each
-character that could come next. Prompt and completion are one sequence, so there is no separate encoder and decoder:
-the state after the prompt is where the completion starts, and every character that is produced, or, while learning,
-the true one (teacher forcing), is read before the next one is scored.
+and decides, number by number, how much of h to keep and how much to replace; a linear layer then turns h into one
+score (logit) for each character that could come next. Prompt and completion are one sequence, so there is no separate
+encoder and decoder: the state after the prompt is where the completion starts.
+
+`textbook_gru` below defines the recurrence (Cho et al. 2014, "Learning Phrase Representations using RNN
+Encoder-Decoder", arXiv:1406.1078, with the reset gate after the product as in cuDNN and PyTorch). For a character's
+embedding x and the state h before it:
+
+    r  = sigmoid(W_ir x + b_ir + W_hr h + b_hr)           reset gate: how much of the past the candidate sees
+    z  = sigmoid(W_iz x + b_iz + W_hz h + b_hz)           update gate: how much of the state is kept
+    n  = tanh(W_in x + b_in + r * (W_hn h + b_hn))        candidate: the new content
+    h' = (1 - z) * n + z * h                              the next state
+
+Learning uses `backprop.gru_forward`, the same function with a backward pass written by hand: values and gradients are
+tested to be equal to those of `textbook_gru` and of `torch.nn.GRU`. The weights lie in a `torch.nn.GRU`, so their names
+in a model folder are PyTorch's.
+
+While learning, the network reads the true characters (teacher forcing, see `training/loss.py`); while completing, those
+that it wrote itself (see `decoding/sampling.py`).
 
 Left out: several layers and bigger sizes (tiny data over-fit first), attention (a family of its own).
 
@@ -14,10 +28,14 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden.
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
+from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
 
@@ -31,14 +49,31 @@ class GRUSettings(Settings):
     """Numbers carried from step to step, H."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
     """Share of the hidden numbers set to zero while learning, before the output. Dropping embeddings as well costs
-    about 0.06 bits a character at the same time: characters are few, and each must be read."""
+    about 0.06 bits per character in the same time: characters are few, and each must be read."""
+
+
+def textbook_gru(gru: nn.GRU, x: Tensor) -> Tensor:
+    """Return the states (B, T, H) of a one-layer GRU after each embedding of x (B, T, E); the first state is zero."""
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    w_x, w_h, b_x, b_h = (cast(Tensor, getattr(gru, name)) for name in names)  # rows: those of r, of z, of n
+    h = x.new_zeros(len(x), gru.hidden_size)  # (B, H)
+    states: list[Tensor] = []
+    for x_t in x.unbind(1):  # (B, E)
+        x_r, x_z, x_n = (x_t @ w_x.T + b_x).chunk(3, -1)  # (B, H) each
+        h_r, h_z, h_n = (h @ w_h.T + b_h).chunk(3, -1)  # (B, H) each
+        r = torch.sigmoid(x_r + h_r)
+        z = torch.sigmoid(x_z + h_z)
+        n = torch.tanh(x_n + r * h_n)
+        h = (1 - z) * n + z * h
+        states.append(h)
+    return torch.stack(states, 1)
 
 
 class GRU(nn.Module):
     """Embedding, one GRU layer, linear output: `forward(ids: (B, T)) -> logits (B, T, V)`."""
 
     def __init__(self, vocabulary_size: int, embedding: int, hidden: int, dropout: float) -> None:
-        """Set up the layers with PyTorch's own initial weights; the loss at birth is about ln V."""
+        """Set up the layers with PyTorch's own initial weights; the untrained loss is about ln V nats a character."""
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding, padding_idx=PAD)
         self.gru = nn.GRU(embedding, hidden, batch_first=True)
@@ -46,16 +81,22 @@ class GRU(nn.Module):
         self.output = nn.Linear(hidden, vocabulary_size)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Logits of what follows each position. Padding stands after the text, where no state can feel it."""
+        """Return the logits of the id that follows each position.
+
+        Padding comes after the text, so it changes no state of the text.
+        """
         h = gru_forward(self.gru, self.embedding, ids)  # (B, T, H)
         return self.output(self.dropout(h))  # (B, T, V)
 
 
 def build(vocabulary_size: int, settings: GRUSettings) -> GRU:
-    """A new network; PyTorch's global generator decides its weights."""
+    """Build a network with random weights from PyTorch's global generator."""
     return GRU(vocabulary_size, settings.embedding, settings.hidden, settings.dropout)
 
 
 def export(model: GRU) -> Artifacts:
-    """The weights as arrays."""
+    """Return the weights as arrays."""
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
+
+
+LEARNER = NetworkLearner(settings=GRUSettings, build=build, export=export)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
+from kammil.models.family import CountingLearner
 from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, extend_keys
 from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
@@ -172,3 +173,6 @@ def _expected_unknown(texts: Sequence[Ids]) -> int:
     """
     in_texts = np.bincount(np.concatenate([np.unique(text) for text in texts]))
     return max(1, int((in_texts == 1).sum()) // 2)
+
+
+LEARNER = CountingLearner(settings=NGramSettings, count=fit)

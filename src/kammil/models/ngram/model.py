@@ -16,16 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from kammil.language_model import Ids, LanguageModel, LogProbabilities, Settings, State, max_positions
+from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, Settings, State, max_positions
 from kammil.vocabulary import CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 MAX_ORDER = 8
-"""Longest order tried: on 300,000 characters nothing is gained beyond, and every order enlarges the folder."""
+"""Longest order tried: on 300,000 characters nothing is gained beyond, and every order enlarges the folder
+(docs/log.md#which-smoothing-and-which-order)."""
 
 Keys = NDArray[np.uint64]
 
@@ -51,7 +53,7 @@ class _Order:
     """(F,): how often the follower occurred, or after how many different characters."""
 
 
-class NGramModel(LanguageModel):
+class NGramModel(SavedModel):
     """N-gram model: looks up the last K - 1 ids in the counts.
 
     Args:
@@ -79,6 +81,11 @@ class NGramModel(LanguageModel):
         ]
         self._even = np.zeros(self._size)
         self._even[EOS:] = self._even[UNK] = 1 / (self._size - 2)
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a counted model."""
+        return cls(NGramSettings.model_validate(settings), artifacts.weights)
 
     @property
     def vocabulary_size(self) -> int:

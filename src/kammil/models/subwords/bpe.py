@@ -21,7 +21,8 @@ from pydantic import Field
 from tokenizers import Tokenizer, models, trainers
 
 from kammil.language_model import Ids
-from kammil.models.gru.network import GRUSettings
+from kammil.models.family import NetworkLearner
+from kammil.models.gru.network import GRUSettings, build, export
 from kammil.models.subwords.pretokenize import Pretoken, Segmenter, joinable_characters, pretokens
 from kammil.models.subwords.trie import UnitVocabulary
 from kammil.vocabulary import CharacterVocabulary
@@ -81,3 +82,6 @@ def bpe_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, setting
         return units
 
     return Segmenter(UnitVocabulary(vocabulary.size, longer), vocabulary, cut)
+
+
+LEARNER = NetworkLearner(settings=SubwordSettings, build=build, export=export, segment=bpe_segmenter)

@@ -16,10 +16,14 @@ Shapes: B batch, T time, V vocabulary, U units, M hypotheses, K network steps.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
+from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, SavedModel, State
+from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.models.subwords.trie import NONE, ROOT, Trie, UnitVocabulary
 
 HYPOTHESES = 8
@@ -36,7 +40,7 @@ lost in cumulative sums. It costs at most 1.5e-6 bits a unit."""
 _Numbers = NDArray[np.float64]
 
 
-class UnitModel(LanguageModel):
+class UnitModel(SavedModel):
     """Runs a network over units, one character at a time.
 
     The state holds for each row and hypothesis: its weight (B, M), 0 for none; its node in the trie of units (B, M);
@@ -67,6 +71,12 @@ class UnitModel(LanguageModel):
             raise ValueError("one hypothesis is at a new unit, so there must be another")
         self._network, self._units, self._trie = network, units, Trie(units)
         self._max_hypotheses, self._min_share = hypotheses, min_share
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a network over units, and the units."""
+        del settings
+        return cls(SinglePrecisionGRU(artifacts.weights), UnitVocabulary.from_arrays(artifacts.weights))
 
     @property
     def vocabulary_size(self) -> int:

@@ -19,7 +19,8 @@ from collections.abc import Sequence
 from pydantic import Field
 
 from kammil.language_model import Ids
-from kammil.models.gru.network import GRUSettings
+from kammil.models.family import NetworkLearner
+from kammil.models.gru.network import GRUSettings, build, export
 from kammil.models.subwords.pretokenize import Pretoken, Segmenter, joinable_characters, pretokens
 from kammil.models.subwords.trie import UnitVocabulary
 from kammil.vocabulary import CharacterVocabulary
@@ -50,3 +51,6 @@ def word_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settin
         vocabulary,
         lambda piece: [numbers[piece]] if piece in numbers else piece,
     )
+
+
+LEARNER = NetworkLearner(settings=WordSettings, build=build, export=export, segment=word_segmenter)

@@ -13,7 +13,7 @@ Shapes: B batch, T time, S characters in cache, V vocabulary, D width, L layers,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from kammil.engine.reference import log_softmax, sigmoid, softmax, visible
 from kammil.engine.weights import checked
-from kammil.language_model import Ids, LanguageModel, LogProbabilities, Settings, State, read_in_pieces
+from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, Settings, State, read_in_pieces
 from kammil.ngrams.features import Floats
 from kammil.vocabulary import BOS, EOS, PAD
 
@@ -73,7 +73,7 @@ class TransformerSettings(Settings):
         return -(-8 * self.width // 48) * 16
 
 
-class TransformerModel(LanguageModel):
+class TransformerModel(SavedModel):
     """Runs a Transformer from its weights.
 
     Args:
@@ -105,6 +105,11 @@ class TransformerModel(LanguageModel):
                 )
             )
         self._rotations = _rotations(0, self._head_size)
+
+    @classmethod
+    def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
+        """Open a Transformer."""
+        return cls(TransformerSettings.model_validate(settings), artifacts.weights)
 
     @property
     def vocabulary_size(self) -> int:

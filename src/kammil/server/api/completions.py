@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kammil.completion.completer import Completer
 from kammil.completion.state_cache import StateCache
 from kammil.decoding import Constraints, FinishReason
-from kammil.decoding.options import Options
+from kammil.decoding.options import DecodingOptions, Options
 from kammil.server.api import bodies
 from kammil.server.api.errors import ApiError
 from kammil.server.api.schemas import (
@@ -44,6 +44,9 @@ PING_SECONDS = 15.0
 """Seconds without an event after which a stream sends a comment to keep the connection open."""
 MAX_CHARACTERS = 100_000
 """Most characters of all prompts of a request together, before and after normalisation."""
+
+_SAME_MEANING = DecodingOptions.model_fields.keys() - {"top_k", "stop", "seed", "best_of"}
+"""Decoding options whose values are those of the field of the same name."""
 
 Ids = NDArray[np.int64]
 OnDeltas = Callable[[list[Delta]], None]
@@ -133,7 +136,9 @@ def _check_with_prompts(
         raise ApiError(
             400, "best_of is above n, but which text is best is known only at the end; do not stream.", param="best_of"
         )
-    beams = request.beams or (max(2, best_of) if request.use_beam_search else 1)
+    length = 16 if request.max_tokens is None else request.max_tokens
+    options = _decoding_options(request, length)
+    beams = options.get("beams") or (max(2, best_of) if request.use_beam_search else 1)
     if request.use_beam_search:  # in vLLM's API, best_of is the number of beams
         best_of = n
     if beams > 1 and request.logprobs is not None:
@@ -142,7 +147,6 @@ def _check_with_prompts(
         raise ApiError(400, f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time.", param="n")
     if sum(prompt.num_tokens for prompt in prompts) > MAX_CHARACTERS:
         raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
-    length = 16 if request.max_tokens is None else request.max_tokens
     if length > settings.max_tokens:
         message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
         raise ApiError(400, message, param="max_tokens")
@@ -153,7 +157,8 @@ def _check_with_prompts(
             f"but at most {settings.max_answer} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
-    options = _decoding_options(request, length, best_of if best_of > n else 1)
+    if best_of > n:
+        options["best_of"] = best_of
     if request.use_beam_search:
         options["beams"] = beams
     completer = loaded.completer
@@ -188,21 +193,12 @@ def _max_size(request: CompletionRequest, prompts: Sequence[Prompt], length: int
     return (echoed + len(prompts) * length) * n * (1 + (request.logprobs or 0))
 
 
-def _decoding_options(request: CompletionRequest, length: int, best_of: int) -> Options:
+def _decoding_options(request: CompletionRequest, length: int) -> Options:
     """Convert the fields to decoding options. With a preset, only fields that were sent count; otherwise OpenAI's
     defaults do."""
     given = request.model_fields_set if request.preset else CompletionRequest.model_fields.keys()
     options: dict[str, object] = {"length": length, "preset": request.preset}
-    for name in (
-        "temperature",
-        "top_p",
-        "min_p",
-        "typical_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "repetition_penalty",
-        "beams",
-    ):
+    for name in _SAME_MEANING & CompletionRequest.model_fields.keys():
         value = getattr(request, name) if name in given else None
         if value is None and not request.preset:  # null means the default
             value = CompletionRequest.model_fields[name].default
@@ -212,8 +208,6 @@ def _decoding_options(request: CompletionRequest, length: int, best_of: int) -> 
         options["top_p"] = 1e-9
     if request.top_k is not None and request.top_k > 0:
         options["top_k"] = request.top_k
-    if best_of > 1:
-        options["best_of"] = best_of
     if request.stop:
         options["stop"] = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop)
     options["seed"] = secrets.randbits(32) if request.seed is None else request.seed % (1 << 64)

@@ -6,12 +6,12 @@ their own.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
-from kammil.decoding.options import MAX_BEAMS
+from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions
 
 MAX_PROMPTS = 64
 """Most prompts of one request."""
@@ -41,28 +41,50 @@ class StreamOptions(ApiRequest):
     )
 
 
+Request = TypeVar("Request", bound=ApiRequest)
+_NOT_SERVED = ("length", "min_length", "forbid", "force", "no_copy")
+"""Decoding options that requests cannot set; `length` is `max_tokens` there."""
+
+
+def _with_decoding_options(request: type[Request]) -> type[Request]:
+    """Add a field for each decoding option that the request does not declare itself, null by default."""
+    fields: dict[str, Any] = {
+        name: (Annotated[(field.annotation, *field.metadata)] | None, Field(None, description=field.description))  # pyright: ignore[reportOperatorIssue]
+        for name, field in DecodingOptions.model_fields.items()
+        if name not in request.model_fields and name not in _NOT_SERVED
+    }
+    return create_model(
+        request.__name__, __base__=request, __doc__=request.__doc__, __module__=request.__module__, **fields
+    )
+
+
+def _described(option: str) -> str | None:
+    return DecodingOptions.model_fields[option].description
+
+
+@_with_decoding_options
 class CompletionRequest(ApiRequest):
     """`POST /v1/completions`."""
+
+    # Decoding options are declared here where OpenAI or vLLM allow other values than `DecodingOptions` does.
 
     model: Model = None
     prompt: str | list[str] | list[Id] | list[list[Id]] | None = Field(
         default="", description="One text or several, or their tokens. If it is empty, the model begins a text."
     )
-    max_tokens: Annotated[int, Field(ge=0)] | None = Field(default=16, description="Most characters to generate.")
+    max_tokens: Annotated[int, Field(ge=0)] | None = Field(default=16, description=_described("length"))
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(
-        default=1.0, description="0 always takes the most probable character; 1 samples the model as it is."
+        default=1.0, description=_described("temperature")
     )
     top_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
-        default=1.0, description="Sample from the most probable characters that have this total probability."
+        default=1.0, description=_described("top_p")
     )
     n: Annotated[int, Field(ge=1, le=128)] | None = Field(default=1, description="Texts per prompt.")
-    best_of: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = Field(
-        default=None, description="Generate this many texts, and return the `n` most probable per character."
-    )
+    best_of: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = Field(default=None, description=_described("best_of"))
     stop: str | Annotated[list[str], Field(max_length=4)] | None = Field(
         default=None, description="Up to 4 strings; the text ends before the first of them."
     )
-    seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 64, description="The same seed gives the same text.")
+    seed: int | None = Field(default=None, ge=-(1 << 63), lt=1 << 64, description=_described("seed"))
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = Field(
         default=None, description="Report log-probabilities, with this many alternatives for each token."
     )
@@ -72,28 +94,10 @@ class CompletionRequest(ApiRequest):
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] | None = Field(
         default=None, max_length=1024, description="What to add to the log-probabilities of tokens."
     )
-    presence_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = Field(
-        default=0.0, description="Subtracted from the log-probability of each character that was generated before."
-    )
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)] | None = Field(
-        default=0.0, description="Subtracted once for each time that the character was generated before."
-    )
     suffix: str | None = Field(default=None, description="Not supported: the models cannot fill gaps.")
     user: str | None = Field(default=None, description="Ignored.")
-    preset: str | None = Field(default=None, description="predictive, creative or exact; other fields override it.")
+    preset: str | None = Field(default=None, description=PRESET)
     top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
-    min_p: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
-        default=None, description="Least probability of a character, as a fraction of the highest."
-    )
-    typical_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = Field(
-        default=None, description="Sample from the characters about as surprising as expected, up to this probability."
-    )
-    repetition_penalty: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] | None = Field(
-        default=None, description="Factor for the log-probabilities of characters that were generated before."
-    )
-    beams: Annotated[int, Field(ge=1, le=MAX_BEAMS)] | None = Field(
-        default=None, description="Above 1: search for the most probable text with this many beams; nothing is sampled."
-    )
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
+from kammil.decoding import decode_step
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, select_rows
 from kammil.server.scheduler.prefill import RowShapes, row_shapes
 from kammil.server.scheduler.replies import ReplyQueue
 from kammil.server.scheduler.requests import Generation
-from kammil.server.scheduler.sample import sample_next
 
 
 @dataclass(eq=False)
@@ -33,7 +33,7 @@ class DecodeBatches:
     Args:
         completer: the model that steps them.
         replies: takes new text, results and failures.
-        max_rows: most texts in one batch.
+        max_batch: most texts in one batch.
     """
 
     def __init__(self, completer: Completer, replies: ReplyQueue, max_batch: int) -> None:
@@ -96,12 +96,20 @@ class DecodeBatches:
                 self._drop_finished(batch)
             if not batch.generations:
                 return False
-            ids, failed = sample_next(batch.generations, batch.log_probabilities)
-            for generation, error in failed.items():
-                self._replies.fail([generation], error)
+            groups = [generation.group for generation in batch.generations]
+            ids, chosen, failures = decode_step(groups, batch.log_probabilities)
+            begin = 0
             for generation in batch.generations:
-                if not generation.answered:
+                rows = slice(begin, begin + len(generation.live))
+                begin = rows.stop
+                if (error := failures.get(generation.group)) is not None:
+                    self._replies.fail([generation], error)
+                    continue
+                try:
+                    generation.append(ids[rows], batch.log_probabilities[rows], chosen[rows])
                     self._send_news(generation)
+                except Exception as error:
+                    self._replies.fail([generation], error)
             kept = self._drop_finished(batch)
             if not batch.generations:
                 return False
@@ -115,12 +123,9 @@ class DecodeBatches:
 
     def _send_news(self, generation: Generation) -> None:
         """Send what is new, and the result once all texts have ended."""
-        try:
-            self._replies.send_deltas(generation)
-            if all(sequence.ended for sequence in generation.live):
-                self._replies.resolve(generation, generation.texts())
-        except Exception as error:
-            self._replies.fail([generation], error)
+        self._replies.send_deltas(generation)
+        if all(sequence.ended for sequence in generation.live):
+            self._replies.resolve(generation, generation.texts())
 
     def _drop_finished(self, batch: Batch) -> Ids:
         """Drop the texts that have ended or that no client waits for; return the rows that stay."""
@@ -133,8 +138,7 @@ class DecodeBatches:
             kept.extend(row + i for i in stay)
             row += len(generation.live)
             if len(stay) < len(generation.live):
-                generation.live = [generation.live[i] for i in stay]
-                generation.constraint_state = generation.constraint_state.select(np.array(stay, np.int64))
+                generation.keep(stay)
         which = np.array(kept, np.int64)
         if len(which) < row:
             batch.generations = [generation for generation in batch.generations if generation.live]

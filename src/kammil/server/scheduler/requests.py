@@ -18,17 +18,12 @@ from kammil.completion.ghost_text import Phrase
 from kammil.completion.state_cache import STRIDE, StateCache
 from kammil.completion.suggestions import Suggestion
 from kammil.decoding import Constraints, FinishReason, Hypothesis, keep_best
-from kammil.decoding.constraints import ConstraintState
-from kammil.decoding.sampling import NO_PROBABILITIES
+from kammil.decoding.sampling import NO_PROBABILITIES, SequenceGroup
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities, State, max_positions
 from kammil.vocabulary import UNK
 
 Answer = TypeVar("Answer")
-
-_INDIVIDUAL_OPTIONS = frozenset({"length", "stop", "seed", "best_of", "beams"})
-"""Options in which generations may differ that are sampled together. Any other option keeps them apart, also one that
-is added to `DecodingOptions` later."""
 
 
 class SchedulerError(Exception):
@@ -173,24 +168,34 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.ids, self.constraints, self.n, self.num_top, self.on_deltas = ids, constraints, n, num_top, on_deltas
         self.state_cache = completer.state_cache if state_cache is None else state_cache
         options = constraints.options
-        self.static_mask = constraints.static_mask
-        self.sampling_options = tuple((name, value) for name, value in options if name not in _INDIVIDUAL_OPTIONS)
-        """Equal for generations whose texts are sampled alike, apart from the generator."""
-        self.sequences = [TextSequence(options.seed, i, Hypothesis(options)) for i in range(max(n, options.best_of))]
+        self.sequences = [TextSequence(i, Hypothesis(options)) for i in range(max(n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []
-        self.constraint_state: ConstraintState = constraints.initial_state(len(self.sequences))
+        self.group = SequenceGroup(constraints, [sequence.hypothesis for sequence in self.live])
+        """What is sampled for the live texts, in their order."""
         self.scorer: PromptScorer | None = None
         if echo and num_top is not None:
             self.scorer = PromptScorer(completer, ids, num_top)
 
     def set_hypotheses(self, hypotheses: list[Hypothesis]) -> None:
         """Replace the texts by the results of a beam search, best first."""
-        seed = self.constraints.options.seed
         self.sequences = [
-            TextSequence(seed, i, hypothesis, num_decisions=len(hypothesis.bits))
-            for i, hypothesis in enumerate(hypotheses)
+            TextSequence(i, hypothesis, num_decisions=len(hypothesis.bits)) for i, hypothesis in enumerate(hypotheses)
         ]
         self.live = []
+
+    def append(self, ids: Ids, log_probabilities: LogProbabilities, chosen: LogProbabilities) -> None:
+        """Record a decision of each live text: its id, (B,), which has the log-probability `chosen`, (B,), among the
+        `log_probabilities`, (B, V)."""
+        tops = top_ids(log_probabilities, self.num_top) if self.num_top is not None else None
+        for i, sequence in enumerate(self.live):
+            sequence.num_decisions += 1
+            if tops is not None:
+                sequence.tokens.append(TokenLogprobs(int(ids[i]), float(chosen[i]), tops[i]))
+
+    def keep(self, rows: list[int]) -> None:
+        """Keep only these of the live texts."""
+        self.live = [self.live[row] for row in rows]
+        self.group.select(rows)
 
     def new_deltas(self) -> list[Delta]:
         """Return the new text and tokens of each sequence since the last call."""
@@ -210,7 +215,6 @@ class Generation(EngineRequest["list[GeneratedText]"]):
 class TextSequence:
     """One text of a generation."""
 
-    seed: int
     index: int
     hypothesis: Hypothesis
     tokens: list[TokenLogprobs] = field(default_factory=list[TokenLogprobs])
@@ -222,21 +226,11 @@ class TextSequence:
     """Number of tokens already sent as deltas."""
     end_sent: bool = False
     """Whether the finish reason has been sent."""
-    generator: np.random.Generator = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Seed the generator of this text as `decoding.generate` does."""
-        self.reset_generator()
 
     @property
     def ended(self) -> bool:
         """Whether the text is complete."""
         return self.hypothesis.reason is not None
-
-    def reset_generator(self) -> None:
-        """Put the generator in the state before the next decision; each decision draws one number."""
-        self.generator = np.random.default_rng([self.seed, self.index])
-        self.generator.random(self.num_decisions)
 
     def new_delta(self) -> Delta | None:
         """Return what is new since the last call; None if nothing is."""

@@ -1,1 +1,1 @@
-"""Every family on one leak-free split with equal time, beside what it must beat; a folder that can be gone on with."""
+"""Compare all families on one leak-free split with equal training time, in a folder that can be resumed."""

@@ -1,14 +1,13 @@
-"""Every family on one leak-free split with equal time, beside what it must beat.
+"""Compare all families on one leak-free split with equal training time, beside baselines and compressors.
 
 A comparison is a folder: the split, a model folder for each family, the finished rows (`store`), and in the end
-`results.json`. A second call makes only what is missing, and goes on with an interrupted training.
+`results.json`. A second call adds only the rows that are missing, and resumes an interrupted training.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from kammil.evaluation.ranking import Ranking, rank
 from kammil.locks import run_lock
 from kammil.models.registry import FAMILIES, family
 from kammil.progress import listening
-from kammil.training.comparison.rows import rivals, train_entrant
+from kammil.training.comparison.rows import baseline_rows, family_row
 from kammil.training.comparison.split import gather, write
 from kammil.training.comparison.store import ResultStore
 from kammil.training.events import Event, ignore
@@ -49,7 +48,7 @@ def compare(
     say: Say = _silent,
     **options: Any,
 ) -> Ranking:
-    """Train, or take up, a model of each family, measure all on the test texts, and rank them.
+    """Train or reuse a model of each family, measure all on the test texts, and rank them.
 
     Args:
         source: a file of texts, or a data set's name.
@@ -57,61 +56,60 @@ def compare(
         out: the folder of the comparison; finished rows in it are kept.
         families: names; None takes all that can be trained here, and says what is left out.
         validation, test: files; for what is not given, a leak-free tenth of `source`.
-        replace: make rows anew that were made from something else, instead of refusing.
+        replace: make rows again that other texts or options made, instead of refusing.
         listen: called with the events of training.
-        say: called with a line on what is being done.
+        say: called with a line of text on each step.
         options: of `Recipe`, `TrainingOptions` and the families' settings; a setting goes to the families that have it.
 
     Raises `KammilError` with one sentence; rows that were finished by then are kept.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as `train` does
     left_out: dict[str, str] = {}
     signatures = text_overlap.signatures()  # first of all: what is missing is said before hours of training
     recipes = _recipes(families, options | {"minutes": minutes}, left_out)
-    shelf = ResultStore(Path(out))
-    with run_lock(shelf.path), listening(listen):
+    store = ResultStore(Path(out))
+    with run_lock(store.path), listening(listen):
         parts = gather(next(iter(recipes.values())), source, validation, test)
-        makers = rivals(parts)
+        makers = baseline_rows(parts)
         keys = {name: parts.key() for name in makers}
         for name, recipe in recipes.items():
-            ours = recipe.model_dump(mode="json")
-            keys[name] = parts.key() | ours.pop("training") | ours.pop("settings") | ours
-        shelf.open(keys, replace=replace)
-        split_files = write(parts, shelf.path)
+            options_of = recipe.model_dump(mode="json")
+            keys[name] = parts.key() | options_of.pop("training") | options_of.pop("settings") | options_of
+        store.open(keys, replace=replace)
+        split_files = write(parts, store.path)
         for name, recipe in recipes.items():
-            makers[name] = train_entrant(shelf.path / name, recipe, parts, split_files, replace=replace, listen=listen)
+            makers[name] = family_row(store.path / name, recipe, parts, split_files, replace=replace, listen=listen)
         say(
             f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
             f"{parts.leaks.exact} of these stand in the training part, "
             f"{parts.leaks.near} are near-duplicates of its texts"
         )
         for name, make in makers.items():
-            if name in shelf.rows:
+            if name in store.rows:
                 say(f"{name}: done before")
                 continue
             say(f"{name}: at work")
             try:
-                shelf.add(keys[name], *make())
+                store.add(keys[name], *make())
             except MissingExtraError as error:
                 if name in recipes:
                     raise
                 left_out[name] = str(error)
                 say(f"{name}: left out: {error}")
-        done = [name for name in makers if name in shelf.rows]
-        standings = rank([shelf.rows[name] for name in done], {name: shelf.columns[name] for name in done})
-        standings = dataclasses.replace(
-            standings, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
+        done = [name for name in makers if name in store.rows]
+        ranking = rank([store.rows[name] for name in done], {name: store.columns[name] for name in done})
+        ranking = dataclasses.replace(
+            ranking, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
         )
-        files.write_atomic(shelf.path / RESULTS, json.dumps(standings.to_dict(), ensure_ascii=False, indent=2).encode())
-        return standings
+        files.write_atomic(store.path / RESULTS, json.dumps(ranking.to_dict(), ensure_ascii=False, indent=2).encode())
+        return ranking
 
 
 def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Recipe]:
-    """A recipe for each family; a setting goes to those that have it, and one that none has is an error."""
+    """Return a recipe for each family. A setting goes to the families that have it; one that none has is an error."""
     chosen = {}
     for name in dict.fromkeys(FAMILIES if names is None else names):
         try:
-            chosen[name] = family(name).settings.model_fields
+            chosen[name] = family(name).learner().settings.model_fields
         except MissingExtraError as error:
             if names is not None:
                 raise
@@ -124,11 +122,11 @@ def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: 
     ):
         if option in options:
             raise OptionError(f"{option} is no option of a comparison; {instead}.")
-    somewhere = {setting for fields in chosen.values() for setting in fields}
+    all_settings = {setting for fields in chosen.values() for setting in fields}
     common = Recipe.model_fields.keys() | TrainingOptions.model_fields.keys()
     return {
         name: Recipe.of(
-            {k: v for k, v in options.items() if k in common or k in fields or k not in somewhere} | {"model": name}
+            {k: v for k, v in options.items() if k in common or k in fields or k not in all_settings} | {"model": name}
         )
         for name, fields in chosen.items()
     }

@@ -1,4 +1,4 @@
-"""A comparison in words: tables for people, and the folder's `README.md`. Nothing is computed here."""
+"""Format a comparison: tables for a terminal, and the folder's `README.md`. Nothing is computed here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COSTS: dict[str, Callable[[Row], str]] = {
     "training": lambda row: "" if row.training_seconds is None else f"{row.training_seconds:.1f} s",
     "complete": lambda row: "" if row.completion_seconds is None else f"{1000 * row.completion_seconds:.1f} ms",
 }
-"""What a model costs: heading -> cell."""
+"""Columns of a model's costs: heading -> cell."""
 
 
 _WHOLE = "bits_per_character_with_end"
@@ -25,37 +25,37 @@ _PREDICTS = (RANKED_BY, _WHOLE, "target_top1", "target_top3")
 _WRITES = ("next_word", "chrf", "bleu", "new")
 _TYPES = tuple(prefix + name for name in HELP for prefix in (KEYS, TAKEN))
 _SHOWN = (f"{KEYS}1", f"{KEYS}3", f"{TAKEN}3", f"{KEYS}5", f"{KEYS}ghost", f"{TAKEN}ghost")
-"""Those of typing that find room in a terminal."""
+"""Measures of typing that fit into a terminal."""
 _BOUNDED = (RANKED_BY, _WHOLE, f"{KEYS}3", f"{KEYS}ghost")
-"""Figures whose intervals find room there."""
+"""Measures whose intervals fit into a terminal."""
 
 
-def tables(standings: Ranking) -> list[list[list[str]]]:
-    """Tables for a terminal, headings first: how well each row predicts, what it writes and costs, and what it saves
-    somebody who types. A row stands where it has figures."""
+def tables(ranking: Ranking) -> list[list[list[str]]]:
+    """Return three tables for a terminal, headings first: how well each row predicts, what it writes and costs, and the
+    keystrokes that it saves. A row is in the tables that it has figures for."""
 
     def row(of: Row, names: Sequence[str]) -> list[str]:
-        return [of.name, *(_cell(standings, of, name, bounds=name in _BOUNDED) for name in names)]
+        return [of.name, *(_cell(ranking, of, name, bounds=name in _BOUNDED) for name in names)]
 
     predicts = [["", *_titles(*_PREDICTS)]]
     writes = [["", *_titles(*_WRITES), *_COSTS]]
     types = [["", *_titles(*_SHOWN)]]
-    for each in standings.rows:
+    for each in ranking.rows:
         predicts.append(row(each, _PREDICTS))
-        predicts[-1].insert(2, difference(standings, each, RANKED_BY))
+        predicts[-1].insert(2, difference(ranking, each, RANKED_BY))
         writes.append([*row(each, _WRITES), *(cell(each) for cell in _COSTS.values())])
         types.append(row(each, _SHOWN))
     predicts[0].insert(2, "minus the best")
     return [[head, *(line for line in rows if any(line[1:]))] for head, *rows in (predicts, writes, types)]
 
 
-def notes(standings: Ranking) -> list[str]:
-    """What must be known to read the tables, a sentence each."""
-    data = standings.data
-    chosen = "; ".join(f"{row.name}: {row.note}" for row in standings.rows if row.note)
+def notes(ranking: Ranking) -> list[str]:
+    """Return the sentences that explain the tables."""
+    data = ranking.data
+    chosen = "; ".join(f"{row.name}: {row.note}" for row in ranking.rows if row.note)
     sizes = f"{data['training_texts']:,} training texts, {data['validation_texts']:,} to choose by"
     leaks = f"{data['test_exact_leaks']} stand in the training part and {data['test_near_leaks']} are near-duplicates"
-    said = (
+    explanations = (
         f"{sizes}, {data['test_texts']:,} to test on; {data['minutes']:g} min of training each at most.",
         f"Of the test texts, {leaks} of a training text.",
         f"In brackets 95 % intervals: bootstrap over texts, none for fewer than {MIN_TEXTS}; differences are paired.",
@@ -66,37 +66,37 @@ def notes(standings: Ranking) -> list[str]:
     )
     return [
         *cautions(data["training_texts"], data["training_characters"] / data["training_texts"]),
-        *said,
+        *explanations,
         *([f"Chosen on validation: {chosen}."] if chosen else []),
-        *(f"{name} {signature}" for name, signature in standings.signatures.items()),
-        *(f"Left out: {name}, {reason}" for name, reason in standings.left_out.items()),
+        *(f"{name} {signature}" for name, signature in ranking.signatures.items()),
+        *(f"Left out: {name}, {reason}" for name, reason in ranking.left_out.items()),
     ]
 
 
-def markdown(standings: Ranking) -> str:
-    """The content of `README.md`: all figures and all differences, with intervals."""
+def markdown(ranking: Ranking) -> str:
+    """Return the content of `README.md`: all figures and all differences from the best, with intervals."""
     costs = [["", *_COSTS]]
-    costs += [[row.name, *(cell(row) for cell in _COSTS.values())] for row in standings.rows if row.family]
+    costs += [[row.name, *(cell(row) for cell in _COSTS.values())] for row in ranking.rows if row.family]
     meanings = "\n".join(f"- **{measure.title}**: {measure.meaning}" for measure in MEASURES.values())
-    said = "\n".join(f"- {note}" for note in notes(standings))
-    return f"""# Model families on {standings.data["source"]}
+    sentences = "\n".join(f"- {note}" for note in notes(ranking))
+    return f"""# Model families on {ranking.data["source"]}
 
-One split, equal time; the best is **{standings.best}**. The texts are in this folder, `train`, `validation` and `test`,
+One split, equal time; the best is **{ranking.best}**. The texts are in this folder, `train`, `validation` and `test`,
 each model in one of its own: its card says how it is made again.
 
-{_figures(standings, *_PREDICTS, *_WRITES)}
+{_figures(ranking, *_PREDICTS, *_WRITES)}
 
 ![Bits per character against seconds of training, and final figures]({FIGURE})
 
 ## Typing with their help
 
-{_figures(standings, *_TYPES)}
+{_figures(ranking, *_TYPES)}
 
 ## Minus the best
 
-{_differences(standings, *_PREDICTS, *_WRITES)}
+{_differences(ranking, *_PREDICTS, *_WRITES)}
 
-{_differences(standings, *_TYPES)}
+{_differences(ranking, *_TYPES)}
 
 ## What they cost
 
@@ -111,36 +111,36 @@ characters.
 
 ## Notes
 
-{said}
+{sentences}
 """
 
 
-def _figures(standings: Ranking, *names: str) -> str:
-    """A table of figures with their intervals, of the rows that have any."""
-    rows = [[row.name, *(_cell(standings, row, name, bounds=True) for name in names)] for row in standings.rows]
+def _figures(ranking: Ranking, *names: str) -> str:
+    """Return a table of figures with their intervals, of the rows that have any."""
+    rows = [[row.name, *(_cell(ranking, row, name, bounds=True) for name in names)] for row in ranking.rows]
     return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
 
 
-def _differences(standings: Ranking, *names: str) -> str:
-    """The same, minus the best."""
-    others = [row for row in standings.rows if row.name != standings.best]
-    rows = [[row.name, *(difference(standings, row, name) for name in names)] for row in others]
+def _differences(ranking: Ranking, *names: str) -> str:
+    """Return a table of differences from the best row, with their intervals."""
+    others = [row for row in ranking.rows if row.name != ranking.best]
+    rows = [[row.name, *(difference(ranking, row, name) for name in names)] for row in others]
     return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
 
 
-def difference(standings: Ranking, row: Row, measure: str) -> str:
-    """A row's figure minus that of the best, with its interval; "best" for the best itself."""
-    if row.name == standings.best:
+def difference(ranking: Ranking, row: Row, measure: str) -> str:
+    """Format a row's figure minus the best row's, with its interval; "best" for the best row itself."""
+    if row.name == ranking.best:
         return "best"
-    return _shown(standings.differences[row.name].get(measure), measure, bounds=True, sign="+")
+    return _formatted(ranking.differences[row.name].get(measure), measure, bounds=True, sign="+")
 
 
-def _cell(standings: Ranking, row: Row, measure: str, *, bounds: bool = False) -> str:
-    return _shown(standings.figures[row.name].get(measure), measure, bounds=bounds)
+def _cell(ranking: Ranking, row: Row, measure: str, *, bounds: bool = False) -> str:
+    return _formatted(ranking.figures[row.name].get(measure), measure, bounds=bounds)
 
 
-def _shown(figure: Interval | None, measure: str, *, bounds: bool, sign: str = "") -> str:
-    """A figure as text, empty if there is none."""
+def _formatted(figure: Interval | None, measure: str, *, bounds: bool, sign: str = "") -> str:
+    """Format a figure; an empty text if there is none."""
     if figure is None:
         return ""
     scale, digits = MEASURES[measure].scale, MEASURES[measure].digits
@@ -156,7 +156,7 @@ def _titles(*measures: str) -> list[str]:
 
 
 def _size(count: int) -> str:
-    """Bytes, as people say them."""
+    """Format a number of bytes in kB or MB."""
     return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 

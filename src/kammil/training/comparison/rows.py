@@ -1,4 +1,4 @@
-"""How each row of a comparison is made: a family's model, trained and measured, or one of what models must beat."""
+"""Make the rows of a comparison: a family's model, trained and measured, or a baseline."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from kammil.training.recipe import Recipe
 from kammil.training.train import train
 from kammil.vocabulary import CharacterVocabulary
 
-Made = tuple[Row, Mapping[str, Array]]
-"""A row, and what each test text adds to the sums of its measures."""
+MeasuredRow = tuple[Row, Mapping[str, Array]]
+"""A row, and for each measure what each test text adds to its sums."""
 
 
-_DONE: dict[str, object] = {"column": None, "where": None, "encoding": "utf-8", "exclude": (), "unique": False}
-"""What a recipe says of reading and clearing the texts, which was done once for all rows."""
+_READ_ONCE: dict[str, object] = {"column": None, "where": None, "encoding": "utf-8", "exclude": (), "unique": False}
+"""Defaults of the options for reading texts, which are read and cleared of near-duplicates once for all rows."""
 
 
-def train_entrant(
+def family_row(
     path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files, *, replace: bool, listen: Callable[[Event], None]
-) -> Callable[[], Made]:
-    """How a family's row is made: train its model, or go on with it, and measure the folder.
+) -> Callable[[], MeasuredRow]:
+    """Return the function that makes a family's row: it trains the model, or resumes it, and measures its folder.
 
-    It learns from the files of the split, which will be there when this is called: so its card says how to make it.
+    Training reads the files of the split, so that the model's card names a command that repeats it.
     """
-    own = recipe.model_dump(exclude={"training", "settings", *_DONE})
-    options = own | recipe.training.model_dump() | recipe.settings
+    options = recipe.model_dump(exclude={"training", "settings", *_READ_ONCE})
+    options |= recipe.training.model_dump() | recipe.settings
 
-    def make() -> Made:
+    def make() -> MeasuredRow:
         if not _finished(path, recipe, parts, files):
             train(
                 files.train,
@@ -60,20 +60,21 @@ def train_entrant(
 
 
 def _finished(path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files) -> bool:
-    """Whether the folder holds the very model that this recipe makes: trained, but not yet measured."""
+    """Whether the folder holds a finished model of this recipe and these texts, trained but not yet measured."""
     try:
         training = folders.read(path).description.training
-        theirs, data = training["recipe"], training["data"]
+        found, data = training["recipe"], training["data"]
     except (FolderError, KeyError):
         return False
-    ours = recipe.model_copy(update=_DONE).model_dump(mode="json")
-    # Those of an earlier version learnt from the texts as they were in memory.
-    sums = [hashlib.sha256(made).hexdigest() for made in (files.train.read_bytes(), json.dumps(parts.train).encode())]
-    return theirs == ours and training["kammil"] == __version__ and data["sha256"] in sums
+    wanted = recipe.model_copy(update=_READ_ONCE).model_dump(mode="json")
+    # Models of an earlier version were trained on the texts in memory, hashed as JSON.
+    contents = (files.train.read_bytes(), json.dumps(parts.train).encode())
+    hashes = [hashlib.sha256(content).hexdigest() for content in contents]
+    return found == wanted and training["kammil"] == __version__ and data["sha256"] in hashes
 
 
 def _family_row(path: Path, model: Completer, recipe: Recipe, parts: ComparisonSplit) -> Row:
-    """What there is to say of a model beside its figures."""
+    """Describe a trained model: its sizes, times, chosen settings and training curve."""
     assert model.model is not None
     metrics, settings = model.model.metrics, model.model.description.settings
     chosen = {k: v for k, v in settings.items() if recipe.settings.get(k) is None and v is not None}
@@ -94,33 +95,33 @@ def _family_row(path: Path, model: Completer, recipe: Recipe, parts: ComparisonS
     )
 
 
-def rivals(parts: ComparisonSplit) -> dict[str, Callable[[], Made]]:
-    """How each row to compare with is made."""
+def baseline_rows(parts: ComparisonSplit) -> dict[str, Callable[[], MeasuredRow]]:
+    """Return the functions that make the rows of baselines, compressors and the ceiling of typing."""
     vocabulary = CharacterVocabulary.from_texts(parts.train, least=parts.least)
     spans = targets(parts.test)
 
-    def uniform() -> Made:
+    def uniform() -> MeasuredRow:
         bits = [baselines.uniform(vocabulary, text) for text in parts.test]
         target = np.array([b[span].sum() for b, span in zip(bits, spans, strict=True)])
         return Row("uniform", family=False), bits_only(parts.test, target, np.array([b.sum() for b in bits]))
 
-    def unigram() -> Made:
+    def unigram() -> MeasuredRow:
         counted = baselines.count([vocabulary.encode(text) for text in parts.train], vocabulary.size)
         runner = baselines.load_baselines(counted, vocabulary.size)["unigram"]
         model = Completer(runner, vocabulary, RAW)
         return Row("unigram", family=False, parameters=vocabulary.size), scorecard(model, parts.test, parts.typed)
 
-    def lzma() -> Made:
+    def lzma() -> MeasuredRow:
         bits = compressors.lzma_bits(parts.train, parts.test)
         whole = np.array([[bits, sum(len(text) + 1 for text in parts.test)]], np.float64)
         return Row("LZMA", family=False), {"bits_per_character_with_end": whole}
 
-    def ppmd() -> Made:
+    def ppmd() -> MeasuredRow:
         weighed = compressors.ppmd(parts.train, parts.validation, parts.test, spans)
         columns = bits_only(parts.test, weighed.target_bits, weighed.bits_with_end)
         return Row("PPMd", family=False, note=f"order {weighed.order} bytes"), columns
 
-    def every_word_known() -> Made:
+    def every_word_known() -> MeasuredRow:
         return Row("ceiling", family=False), ceiling(parts.typed)
 
     return {"uniform": uniform, "unigram": unigram, "LZMA": lzma, "PPMd": ppmd, "ceiling": every_word_known}

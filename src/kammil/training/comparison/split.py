@@ -17,8 +17,8 @@ from kammil.training import texts as training_texts
 from kammil.training.recipe import Recipe
 
 TYPED = 150
-"""Test texts that are typed at most, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU, 0.05 s with
-a blend, 0.3 s with subwords, and none should take a minute."""
+"""Most test texts that are typed, drawn by the seed: a tweet takes 0.02 s of processor time with a GRU, 0.05 s with
+a blend, 0.3 s with subwords, and none should take a minute (docs/log.md#what-does-typing-cost-in-a-comparison)."""
 
 
 _SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER}"
@@ -26,22 +26,22 @@ _SURROGATE, _REPLACED = re.compile("[\ud800-\udfff]"), "\N{REPLACEMENT CHARACTER
 
 @dataclass(frozen=True)
 class ComparisonSplit:
-    """Texts as the models see them."""
+    """The normalised texts of the three parts, the same for all rows."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
     typed: tuple[str, ...]
-    """Those of the test texts that are typed with a model's help."""
+    """Test texts that a simulated user types with a model's suggestions."""
     source: str
     test_source: str
     leaks: Leakage
     """How many test texts are near-duplicates of training texts."""
     least: int
-    """Characters that stand in fewer training texts are unknown."""
+    """Fewest training texts that a character of the vocabulary must be in; others are unknown."""
 
     def key(self) -> dict[str, Any]:
-        """What a row's figures depend on beside its own options."""
+        """Return what the figures of every row depend on: version and hashes of the texts."""
         parts = {"training": self.train, "validation": self.validation, "test": self.test, "typed": self.typed}
         sums = {
             f"SHA-256 of the {n} texts": hashlib.sha256(json.dumps(t).encode()).hexdigest()[:16]
@@ -50,7 +50,7 @@ class ComparisonSplit:
         return {"Kammil": __version__, "least": self.least} | sums
 
     def to_dict(self) -> dict[str, Any]:
-        """For people: where the texts are from, how many, and what leaks."""
+        """Describe the split for people: the sources, the sizes, and the near-duplicates across parts."""
         return {
             "source": self.source,
             "test": self.test_source,
@@ -68,7 +68,7 @@ class ComparisonSplit:
 
 @dataclass(frozen=True)
 class Files:
-    """The split on the disk: what each model learns from, and may be trained on again."""
+    """The files of the split, on which each model is trained and may be trained again."""
 
     train: Path
     validation: Path
@@ -76,9 +76,9 @@ class Files:
 
 
 def write(parts: ComparisonSplit, folder: Path) -> Files:
-    """Leave the split beside the models: a text a line, or as .jsonl where a text has several lines.
+    """Write the split beside the models: one text per line, or .jsonl if a text has several lines.
 
-    What stands there already stays as it is. `FolderError` where that cannot be.
+    Files that are already right stay untouched. `FolderError` where they cannot be written.
     """
     texts = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     plain = not any(re.search("[\n\r]", text) for part in texts.values() for text in part)
@@ -94,7 +94,10 @@ def write(parts: ComparisonSplit, folder: Path) -> Files:
 def gather(
     recipe: Recipe, source: str | Path, validation: str | Path | None = None, test: str | Path | None = None
 ) -> ComparisonSplit:
-    """Read, normalise, split, and clear the training part of what must not be learnt; `DataError` for an empty part."""
+    """Read and normalise the texts, split them, and drop from training what resembles other parts or `exclude`.
+
+    `DataError` if a part is empty.
+    """
     texts, name, _ = training_texts.load_normalised(recipe, source)
     given = {
         part: training_texts.load_normalised(recipe, file)[0]
@@ -102,21 +105,21 @@ def gather(
         if file is not None
     }
     shares = {name: training_texts.HELD_OUT for name in ("validation", "test") if name not in given}
-    held_out, left = dict(given), texts
+    held_out, remaining = dict(given), texts
     if shares:
-        made = split(texts, **({"validation": 0.0, "test": 0.0} | shares), seed=recipe.training.seed)
-        held_out |= {name: [texts[i] for i in getattr(made, name)] for name in shares}
-        left = [texts[i] for i in made.train]
-    cleared = training_texts.prepare(recipe, left, held_out["validation"])
-    tested = held_out["test"]
-    some = np.random.default_rng(recipe.training.seed).permutation(len(tested))[:TYPED]
+        drawn = split(texts, **({"validation": 0.0, "test": 0.0} | shares), seed=recipe.training.seed)
+        held_out |= {name: [texts[i] for i in getattr(drawn, name)] for name in shares}
+        remaining = [texts[i] for i in drawn.train]
+    cleared = training_texts.prepare(recipe, remaining, held_out["validation"])
+    test_texts = held_out["test"]
+    typed = np.random.default_rng(recipe.training.seed).permutation(len(test_texts))[:TYPED]
     return ComparisonSplit(
         cleared.train,
         cleared.validation,
-        tuple(tested),
-        tuple(tested[i] for i in sorted(some.tolist())),
+        tuple(test_texts),
+        tuple(test_texts[i] for i in sorted(typed.tolist())),
         name,
-        f"{len(tested)} texts of the same file" if test is None else training_texts.name_of(test),
-        leaks(cleared.train, tested),
+        f"{len(test_texts)} texts of the same file" if test is None else training_texts.name_of(test),
+        leaks(cleared.train, test_texts),
         recipe.least,
     )

@@ -1,6 +1,7 @@
-"""What a comparison has finished so far, on disk: `rows.json` and `rows.safetensors`.
+"""Store the finished rows of a comparison on disk: `rows.json` and `rows.safetensors`.
 
-A row says what it was made from, so a second call makes only what is missing, and refuses to mix origins.
+Each row is stored with the texts and options that it was made from (its key), so that a second call makes only the
+missing rows and refuses to mix rows of different keys.
 """
 
 from __future__ import annotations
@@ -23,15 +24,14 @@ from kammil.evaluation.ranking import Row
 ROWS, SUMS = "rows.json", "rows.safetensors"
 _FORMAT = 4
 _OLDER = (1, 2, 3)
-"""Formats of rows from before keystrokes were measured by `evaluation.typing`, from before ghost text was a phrase, and
-from before every space was counted: read, to be measured again."""
+"""Formats whose rows lack figures or measured them differently; their models are kept, and measured again."""
 
 
 class ResultStore:
-    """The folder of a comparison: finished rows with their origin, and what each text added to their sums."""
+    """The folder of a comparison: finished rows with their keys, and what each text added to their sums."""
 
     def __init__(self, path: Path) -> None:
-        """Nothing is read or written yet."""
+        """Name the folder; `open` reads it."""
         self.path = path
         self.rows: dict[str, Row] = {}
         self.columns: dict[str, dict[str, Array]] = {}
@@ -39,23 +39,22 @@ class ResultStore:
         self._format = _FORMAT
 
     def open(self, keys: Mapping[str, Mapping[str, Any]], *, replace: bool) -> None:
-        """Read what is finished; `OptionError` for a row of another origin than its key says, unless `replace`.
+        """Read the finished rows; `OptionError` for a row whose stored key differs from its key now.
 
-        With `replace` such rows are forgotten, to be made anew. Rows of an older version are forgotten too, once it is
-        known that they were made from the same: their models are not, so nothing is trained again. `FolderError` if
-        the folder is something else.
+        With `replace` such rows are dropped instead, to be made again. Rows of an older format whose keys agree are
+        dropped too, but their models stay, so nothing is trained again. `FolderError` if the folder is no comparison.
         """
         self._read()
         for name in list(self.rows):
-            wanted, made = keys.get(name), self._keys[name]
-            compared = [k for k in wanted or {} if self._format == _FORMAT or k in made]
-            other = [k for k in compared if made.get(k) != (wanted or {})[k]]
-            if not other:
+            wanted, stored = keys.get(name, {}), self._keys[name]
+            compared = [k for k in wanted if self._format == _FORMAT or k in stored]
+            different = [k for k in compared if stored.get(k) != wanted[k]]
+            if not different:
                 continue
             if not replace:
                 raise OptionError(
-                    f"the row {name} in {self.path} has another {other[0]} ({made.get(other[0])!r} then, "
-                    f"{(wanted or {})[other[0]]!r} now); give --replace to make it anew, or another --out."
+                    f"the row {name} in {self.path} has another {different[0]} ({stored.get(different[0])!r} then, "
+                    f"{wanted[different[0]]!r} now); give --replace to make it anew, or another --out."
                 )
             del self.rows[name], self.columns[name], self._keys[name]
         if self._format != _FORMAT:
@@ -67,7 +66,7 @@ class ResultStore:
         self._write()
 
     def add(self, key: Mapping[str, Any], row: Row, columns: Mapping[str, Array]) -> None:
-        """Keep a finished row."""
+        """Store a finished row."""
         self.rows[row.name], self.columns[row.name], self._keys[row.name] = row, dict(columns), dict(key)
         self._write()
 
@@ -94,7 +93,7 @@ class ResultStore:
             ) from error
 
     def _write(self) -> None:
-        """Sums first: a row that `rows.json` names has its sums, whenever the power fails."""
+        """Write the sums first: then every row that `rows.json` names has its sums, even after a power failure."""
         sums = {f"{name}/{measure}": a for name, columns in self.columns.items() for measure, a in columns.items()}
         folders.put_arrays(self.path / SUMS, sums)
         entries = {

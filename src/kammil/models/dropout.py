@@ -1,0 +1,34 @@
+"""Dropout with a random generator of its own, so that networks which learn in threads do not share one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class SeededDropout(nn.Module):
+    """Dropout (Srivastava et al. 2014) whose masks depend on the last `reseed` alone.
+
+    PyTorch's own takes its masks from the generator of the process: of two networks that learn at the same time, the
+    threads' order would decide which gets which.
+    """
+
+    def __init__(self, rate: float) -> None:
+        """Set numbers to zero with this probability."""
+        super().__init__()
+        self.rate = rate
+        self._seed = 0
+        self._generator: torch.Generator | None = None
+
+    def reseed(self, seed: int) -> None:
+        """Begin the masks anew."""
+        self._seed, self._generator = seed, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The numbers that are kept, scaled so that their sum stays the same on average."""
+        if not self.training or not self.rate:
+            return x
+        if self._generator is None:
+            self._generator = torch.Generator(x.device).manual_seed(self._seed)
+        kept = 1 - self.rate
+        return x * (torch.empty_like(x).bernoulli_(kept, generator=self._generator) / kept)
