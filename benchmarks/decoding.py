@@ -184,7 +184,7 @@ def _figures(model: Completer, texts: Sequence[str], made: Sequence[Sequence[Com
     chrf = Statistic(np.array(grams), text_overlap.chrf)
     figures: dict[str, Any] = {}
     for name, estimate in zip([*pairs, "chrf"], estimates([*columns, chrf]), strict=True):
-        figure, scale = estimate.figure(), 1 if name in {"chrf", "bits"} else 100
+        figure, scale = estimate.interval(), 1 if name in {"chrf", "bits"} else 100
         if figure is not None:
             figures[name] = [
                 None if value is None else round(scale * value, 3) for value in (figure.value, figure.low, figure.high)

@@ -22,7 +22,7 @@ import numpy as np
 import kammil
 from kammil.completion.scoring import TokenScores, score_texts
 from kammil.data import sources
-from kammil.evaluation.metrics import TARGET, Metrics, sums
+from kammil.evaluation.metrics import TARGET, Metrics, metric_sums, normalised_texts
 from kammil.language_model import AdaptiveModel
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -94,7 +94,7 @@ def _trained(name: str, results: dict[str, Any]) -> dict[str, Any]:
 
 def _online(model: kammil.Completer, texts: list[str]) -> dict[str, tuple[float, float, float]]:
     """The test texts in the order of the file, each learnt once it has been predicted, as a compressor does."""
-    seen = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+    seen = normalised_texts(model, texts)
     traces: list[TokenScores] = []
     for text in seen:
         traces += score_texts(model.language_model, model.vocabulary, [text])
@@ -102,7 +102,7 @@ def _online(model: kammil.Completer, texts: list[str]) -> dict[str, tuple[float,
     for text in seen:
         model.forget(text)
     nothing = [np.zeros(0, np.int64)] * len(seen)  # no completion is written here
-    figures = _flat(sums(traces, nothing, model.vocabulary, seen, TARGET).figures())
+    figures = _flat(metric_sums(traces, nothing, model.vocabulary, seen, TARGET).metrics())
     del figures["free_running"]
     return figures
 

@@ -42,12 +42,12 @@ def test_the_notebook_is_beaten_by_completions_that_read_their_prompt(
     prompts = [text[:20] for text in texts[:2]]
     data = notebook.Notebook(texts[:40])
     network = notebook.NotebookRNN(len(data.ids) + 1)
-    before = len(model.prefixes)
+    before = len(model.state_cache)
     theirs, ours = notebook.time_completions(network, data, model, prompts)
     torch.set_num_threads(threads)
     assert len(theirs) == 6
     assert len(ours) <= 6
-    assert len(model.prefixes) == before  # whatever it had read would be known to the next completion
+    assert len(model.state_cache) == before  # whatever it had read would be known to the next completion
 
 
 def test_every_model_of_the_benchmark_has_a_row() -> None:

@@ -15,7 +15,7 @@ from kammil.completion.completer import Completer
 from kammil.completion.explain.attribution import explain
 from kammil.completion.scoring import score_texts
 from kammil.evaluation.greedy import continuations, greedy_predictions
-from kammil.evaluation.metrics import score_sides
+from kammil.evaluation.metrics import score_in_batches
 from kammil.evaluation.suggestion_hits import suggestion_hits
 from kammil.language_model import ExpertAttribution, Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram.counting import fit
@@ -88,7 +88,7 @@ def ids_of(text: str) -> Ids:
 LATER = time.monotonic() + 3600
 OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "score": lambda model: model.score(" ".join(TEXTS)),
-    "follow": lambda model: score_sides(model.language_model, VOCABULARY, TEXTS),
+    "follow": lambda model: score_in_batches(model.language_model, VOCABULARY, TEXTS),
     "explain": lambda model: explain(model, " ".join(TEXTS)),
     "guesses": lambda model: greedy_predictions(model.language_model, VOCABULARY, TEXTS),
     "continuations": lambda model: continuations(model.language_model, VOCABULARY, ["شو "] * 50, 4),
@@ -101,7 +101,7 @@ OPERATIONS: dict[str, Callable[[Completer], object]] = {
     "served suggestions": lambda model: served(
         model,
         lambda model: [
-            SuggestCall(LATER, model.prefixes, text[:i], ids_of(text[:i]), 3, 0.0)
+            SuggestCall(LATER, model.state_cache, text[:i], ids_of(text[:i]), 3, 0.0)
             for text in TEXTS[:4]
             for i in range(8)
         ],
@@ -162,7 +162,7 @@ def test_a_long_text_takes_no_more_memory_than_a_short_one() -> None:
 
 
 def test_a_bound_changes_nothing_but_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    unbounded = score_sides(counter(), VOCABULARY, TEXTS)
+    whole = score_in_batches(counter(), VOCABULARY, TEXTS)
     monkeypatch.setattr(language_model, "MAX_SCORES", BOUND)
-    for free, bounded in zip(unbounded, score_sides(counter(), VOCABULARY, TEXTS), strict=True):
-        assert (free.bits == bounded.bits).all() and (free.ranks == bounded.ranks).all()
+    for alone, bounded in zip(whole, score_in_batches(counter(), VOCABULARY, TEXTS), strict=True):
+        assert (alone.bits == bounded.bits).all() and (alone.ranks == bounded.ranks).all()

@@ -74,8 +74,8 @@ def works_or_is_refused(folder: Path) -> None:
         assert len(model.score("شو").bits) == 3
         assert model.model is not None
         assert BloomFilter(model.model.seen).novelty(TEXTS[0]) in {"new", "seen"}
-        for baseline in baselines.runners(model.model.baselines, model.vocabulary.size).values():
-            score_texts(baseline, model.vocabulary, TEXTS)
+        for runner in baselines.load_baselines(model.model.baselines, model.vocabulary.size).values():
+            score_texts(runner, model.vocabulary, TEXTS)
     except KammilError as error:
         check_sentence(str(error))
 

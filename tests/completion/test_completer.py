@@ -57,27 +57,27 @@ def babbler() -> Completer:
 
 
 @st.composite
-def options(draw: st.DrawFn, letters: str) -> Options:
+def options(draw: st.DrawFn, alphabet: str) -> Options:
     """Any options; stop strings of one to three of these letters."""
-    made = Options(
+    values = Options(
         length=draw(st.integers(0, 40)),
         temperature=draw(st.sampled_from([0.0, 1e-310, 0.3, 0.7, 1.0, 2.0, 1e300])),
         top_k=draw(st.none() | st.integers(1, 6)),
         top_p=draw(st.sampled_from([1.0, 0.9, 0.4, 1e-9])),
         min_p=draw(st.sampled_from([0.0, 0.0, 0.05, 1.0])),
-        stop=tuple(draw(st.lists(st.text(st.sampled_from(letters), min_size=1, max_size=3), max_size=4))),
+        stop=tuple(draw(st.lists(st.text(st.sampled_from(alphabet), min_size=1, max_size=3), max_size=4))),
         typical_p=draw(st.sampled_from([1.0, 1.0, 0.5, 1e-9])),
         seed=draw(st.integers(0, 2**64 - 1)),
     )
-    chosen = draw(st.sets(st.sampled_from(sorted(made))))
-    return cast(Options, {name: value for name, value in made.items() if name in chosen})
+    chosen = draw(st.sets(st.sampled_from(sorted(values))))
+    return cast(Options, {name: value for name, value in values.items() if name in chosen})
 
 
 @st.composite
-def rules(draw: st.DrawFn, letters: str) -> Options:
+def rules(draw: st.DrawFn, alphabet: str) -> Options:
     """Options that say what may be written, and how it is found; on top of any others."""
-    strings = st.lists(st.text(st.sampled_from(letters), min_size=1, max_size=3), max_size=2).map(tuple)
-    made = Options(
+    strings = st.lists(st.text(st.sampled_from(alphabet), min_size=1, max_size=3), max_size=2).map(tuple)
+    values = Options(
         min_length=draw(st.integers(0, 12)),
         repetition_penalty=draw(st.sampled_from([1.0, 1.2, 0.8])),
         presence_penalty=draw(st.sampled_from([0.0, 1.0, -2.0])),
@@ -87,8 +87,8 @@ def rules(draw: st.DrawFn, letters: str) -> Options:
         beams=draw(st.sampled_from([1, 1, 2, 5])),
         best_of=draw(st.sampled_from([1, 1, 3])),
     )
-    chosen = draw(st.sets(st.sampled_from(sorted(made)), min_size=1))
-    return cast(Options, draw(options(letters)) | {name: value for name, value in made.items() if name in chosen})
+    chosen = draw(st.sets(st.sampled_from(sorted(values)), min_size=1))
+    return cast(Options, draw(options(alphabet)) | {name: value for name, value in values.items() if name in chosen})
 
 
 def boundaries(text: str) -> set[int]:
@@ -100,52 +100,52 @@ def check_writing(model: Completer, prompt: str, asked: Options) -> None:
     """What holds for every completion."""
     try:
         decoding = DecodingOptions.of(**asked)
-        made = model.complete(prompt, **asked)
+        completion = model.complete(prompt, **asked)
     except OptionError as error:
         assert str(error).startswith(("force is", "min_length is", "best_of is"))
         with pytest.raises(OptionError):
             model.stream(prompt, **asked)
         return
     pieces = list(model.stream(prompt, **asked))
-    assert "".join(pieces) == made.text
+    assert "".join(pieces) == completion.text
     assert all(pieces)
-    assert set(itertools.accumulate(map(len, pieces))) <= boundaries(made.text)
-    assert made.prompt == prompt
-    made.text.encode("utf-8")
-    assert set(made.text) <= set(model.vocabulary.characters)
-    assert len(made.text) <= decoding.length
-    assert len(made.bits) == len(made.text)
-    assert all(math.isfinite(bits) and bits >= -1e-6 for bits in made.bits)
+    assert set(itertools.accumulate(map(len, pieces))) <= boundaries(completion.text)
+    assert completion.prompt == prompt
+    completion.text.encode("utf-8")
+    assert set(completion.text) <= set(model.vocabulary.characters)
+    assert len(completion.text) <= decoding.length
+    assert len(completion.bits) == len(completion.text)
+    assert all(math.isfinite(bits) and bits >= -1e-6 for bits in completion.bits)
     # Where all is forbidden that may follow, a text ends before its time; else it holds what was asked for.
     if not decoding.forbid:
-        assert len(made.text) >= decoding.min_length
-    assert all(string in made.text for string in decoding.force)
-    assert not [string for string in decoding.forbid if string in made.text]
-    floor = max([decoding.min_length, *(made.text.find(string) + len(string) for string in decoding.force)])
-    assert not [stop for stop in decoding.stop if stop in made.text[floor:]]
-    assert made.finish_reason in ({"length", "end", "stop"} if decoding.stop else {"length", "end"})
-    assert model.complete(prompt, **asked) == made
+        assert len(completion.text) >= decoding.min_length
+    assert all(string in completion.text for string in decoding.force)
+    assert not [string for string in decoding.forbid if string in completion.text]
+    floor = max([decoding.min_length, *(completion.text.find(string) + len(string) for string in decoding.force)])
+    assert not [stop for stop in decoding.stop if stop in completion.text[floor:]]
+    assert completion.finish_reason in ({"length", "end", "stop"} if decoding.stop else {"length", "end"})
+    assert model.complete(prompt, **asked) == completion
     if decoding.best_of == decoding.beams == 1 and not decoding.force:
-        check_against_no_stop(model, made, decoding)
+        check_against_no_stop(model, completion, decoding)
 
 
-def check_against_no_stop(model: Completer, made: Completion, decoding: DecodingOptions) -> None:
+def check_against_no_stop(model: Completer, completion: Completion, decoding: DecodingOptions) -> None:
     """With stop strings a model writes what it writes without them, up to the first one that is whole."""
     # Ten more, so that no grapheme is cut where the shorter text ends.
     longer = decoding.model_copy(update={"stop": (), "length": decoding.length + 10}).model_dump()
-    free = model.complete(made.prompt, **longer).text[: decoding.length]
+    free = model.complete(completion.prompt, **longer).text[: decoding.length]
     found = [(free.find(stop, decoding.min_length), stop) for stop in decoding.stop]
     ends = [(at + len(stop), at) for at, stop in found if at >= 0]
     if ends:
         first = min(end for end, _ in ends)
-        assert made.finish_reason == "stop"
-        assert made.text == free[: min(at for end, at in ends if end == first)]
+        assert completion.finish_reason == "stop"
+        assert completion.text == free[: min(at for end, at in ends if end == first)]
     else:
-        assert made.finish_reason != "stop"
+        assert completion.finish_reason != "stop"
         # A last grapheme that the length cuts is left out.
-        assert free.startswith(made.text)
-        assert len(regex.findall(r"\X", free[len(made.text) :])) <= 1
-        assert free == made.text or made.finish_reason == "length"
+        assert free.startswith(completion.text)
+        assert len(regex.findall(r"\X", free[len(completion.text) :])) <= 1
+        assert free == completion.text or completion.finish_reason == "length"
 
 
 # ---- writing
@@ -187,8 +187,8 @@ def test_every_model_keeps_to_the_rules(model: Completer, prompt: str, asked: Op
 def test_no_copy_needs_a_filter_and_copies_no_more(model: Completer, texts: list[str]) -> None:
     known = [fold(model.normalise(text)) for text in texts[:240]]
     for text in texts[:3]:
-        letters = fold(model.complete(text[:10], temperature=0, length=40, no_copy=12).text)
-        assert not [i for i in range(len(letters) - 12) if any(letters[i : i + 13] in one for one in known)]
+        written = fold(model.complete(text[:10], temperature=0, length=40, no_copy=12).text)
+        assert not [i for i in range(len(written) - 12) if any(written[i : i + 13] in seen for seen in known)]
 
 
 @given(st.integers(0, 10_000), st.lists(st.tuples(st.integers(0, 30), st.integers(1, 4)), min_size=1, max_size=3))
@@ -227,9 +227,9 @@ def test_a_prompt_of_ten_thousand_characters(model: Completer, unit: str) -> Non
 )
 def test_a_stop_string_ends_the_text_before_it(text: str, stop: list[str], expected: str) -> None:
     model = reciter(text)
-    made = model.complete("", temperature=0, stop=stop)
-    assert made.text == expected
-    assert made.finish_reason == ("end" if expected == text else "stop")
+    completion = model.complete("", temperature=0, stop=stop)
+    assert completion.text == expected
+    assert completion.finish_reason == ("end" if expected == text else "stop")
     assert "".join(model.stream("", temperature=0, stop=stop)) == expected
 
 
@@ -253,16 +253,16 @@ def test_a_stream_brings_one_grapheme_at_a_time(text: str, pieces: list[str]) ->
     [("a👨\u200d👩b", 3, "a"), ("a👨\u200d👩b", 2, "a👨"), ("a🇱🇧", 2, "a"), ("🇱🇧🇸🇾", 3, "🇱🇧"), ("🇱🇧", 1, "")],
 )
 def test_a_cut_grapheme_is_left_out(text: str, length: int, expected: str) -> None:
-    made = reciter(text).complete("", temperature=0, length=length)
-    assert (made.text, made.finish_reason) == (expected, "length")
-    assert len(made.bits) == len(expected)
+    completion = reciter(text).complete("", temperature=0, length=length)
+    assert (completion.text, completion.finish_reason) == (expected, "length")
+    assert len(completion.bits) == len(expected)
 
 
 def test_finish_reasons(model: Completer) -> None:
     assert model.complete("شو", length=0) == Completion("شو", "", "length", ())
     assert list(model.stream("شو", length=0)) == []
-    one = model.complete("شو", length=1, temperature=0)
-    assert (len(one.text), one.finish_reason) == (1, "length")
+    shortest = model.complete("شو", length=1, temperature=0)
+    assert (len(shortest.text), shortest.finish_reason) == (1, "length")
     assert reciter("abc").complete("", temperature=0, length=3).finish_reason == "length"
     assert reciter("abc").complete("", temperature=0, length=4).finish_reason == "end"
     long = model.complete("شو", length=2000, temperature=1.5, seed=3)
@@ -284,16 +284,16 @@ def test_greedy_is_the_plain_loop(model: Completer) -> None:
         text += model.vocabulary.characters[best - EOS - 1]
         bits.append(-float(log_probabilities[0, best]) / math.log(2))
         log_probabilities, state = model.language_model.step(np.array([best]), state)
-    made = model.complete(prompt, length=60, temperature=0)
-    assert made.text == text
-    assert made.bits == pytest.approx(bits, abs=1e-4)
+    completion = model.complete(prompt, length=60, temperature=0)
+    assert completion.text == text
+    assert completion.bits == pytest.approx(bits, abs=1e-4)
 
 
 def test_the_bits_are_those_of_the_score(model: Completer) -> None:
     prompt = model.normalise("شو حلو ال")
-    made = model.complete(prompt, length=25, temperature=1, seed=4)
+    completion = model.complete(prompt, length=25, temperature=1, seed=4)
     raw = Completer(model.language_model, model.vocabulary, RAW)  # what is written need not be normalised
-    assert made.bits == pytest.approx(raw.score(made.text, given=prompt).bits[:-1], abs=1e-3)
+    assert completion.bits == pytest.approx(raw.score(completion.text, given=prompt).bits[:-1], abs=1e-3)
 
 
 def test_special_ids_and_lone_surrogates_are_never_written() -> None:
@@ -335,8 +335,8 @@ def test_earlier_calls_change_nothing(model: Completer, prompts: list[str], data
 
 
 def test_two_streams_do_not_mix(model: Completer) -> None:
-    one, other = model.stream("شو حلو", seed=1), model.stream("مرحبا ", seed=2)
-    mixed = list(itertools.zip_longest(one, other, fillvalue=""))
+    training_text, other = model.stream("شو حلو", seed=1), model.stream("مرحبا ", seed=2)
+    mixed = list(itertools.zip_longest(training_text, other, fillvalue=""))
     assert "".join(a for a, _ in mixed) == model.complete("شو حلو", seed=1).text
     assert "".join(b for _, b in mixed) == model.complete("مرحبا ", seed=2).text
 
@@ -387,12 +387,12 @@ def test_wrong_options_are_said_before_anything_is_written(model: Completer, wro
 
 @given(PROMPTS | st.text(st.sampled_from("شو حلكم"), max_size=40), st.integers(0, 40))
 def test_a_text_costs_the_sum_of_its_parts(model: Completer, text: str, at: int) -> None:
-    whole = model.normalise(text)
-    a, b = whole[:at], whole[at:]
+    normalised = model.normalise(text)
+    a, b = normalised[:at], normalised[at:]
     assume(model.normalise(a) == a)
     given_a = model.score(b, given=a)
     assert given_a.text == b
-    assert model.score(whole).bits == pytest.approx([*model.score(a).bits[:-1], *given_a.bits], abs=1e-3)
+    assert model.score(normalised).bits == pytest.approx([*model.score(a).bits[:-1], *given_a.bits], abs=1e-3)
 
 
 @given(PROMPTS)
@@ -427,13 +427,13 @@ def even_network(size: int) -> Completer:
 def test_all_texts_together_have_probability_one(name: str) -> None:
     model = counter(["ab", "aab", "", "bbbab"], order=3) if name == "ngram" else even_network(6)
     # "?" stands for any of the code points that are not covered, each of which costs the same.
-    others = CODE_POINTS - 2
+    uncovered = CODE_POINTS - 2
     complete, longer, impossible = 0.0, 0.0, 0.0
     for length in range(5):
         for letters in itertools.product("ab?", repeat=length):
             bits = model.score("".join(letters)).bits
             unknown = letters.count("?")
-            before = 2 ** -math.fsum(bits[:-1]) * others**unknown
+            before = 2 ** -math.fsum(bits[:-1]) * uncovered**unknown
             complete += before * 2 ** -bits[-1]
             if length == 4:
                 longer += before * (1 - 2 ** -bits[-1])

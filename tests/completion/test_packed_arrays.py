@@ -20,8 +20,8 @@ from kammil.completion.state_cache import PackedArrays
         max_size=5,
     )
 )
-def test_what_is_packed_comes_back_as_it_was(some: list[NDArray[np.generic]]) -> None:
-    given_ = [array.swapaxes(1, 2) for array in some]  # not in the order of memory
-    for one, other in zip(given_, PackedArrays.of(given_).arrays(), strict=True):
-        assert one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
-        assert other.flags.aligned and not other.flags.writeable
+def test_what_is_packed_comes_back_as_it_was(contiguous: list[NDArray[np.generic]]) -> None:
+    originals = [array.swapaxes(1, 2) for array in contiguous]  # not in the order of memory
+    for array, copy in zip(originals, PackedArrays.of(originals).arrays(), strict=True):
+        assert array.dtype == copy.dtype and array.shape == copy.shape and array.tobytes() == copy.tobytes()
+        assert copy.flags.aligned and not copy.flags.writeable

@@ -28,8 +28,8 @@ TEXTS = st.text(st.sampled_from('شو رأيك\u0301\u2028\x85\n\r\t"\\\ud800�
 def test_what_is_kept_is_what_was_learnt_and_not_forgotten(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(profiles, "TEXTS", 5)
-    monkeypatch.setattr(profiles, "CHARACTERS", 12)
+    monkeypatch.setattr(profiles, "MAX_TEXTS", 5)
+    monkeypatch.setattr(profiles, "MAX_TOTAL_CHARACTERS", 12)
 
     class Programs(RuleBasedStateMachine):
         """Two programs with one file, and what the file must hold."""
@@ -130,20 +130,20 @@ for i in range(0, 30, 10): p.forget(f"{{sys.argv[2]}} {{i}}")
 """
     with ExitStack() as stack:
         running = [stack.enter_context(program(code, path, name)) for name in "abc"]
-        for one in running:
-            tell(one)
-        assert [one.wait() for one in running] == [0, 0, 0]
+        for process in running:
+            tell(process)
+        assert [process.wait() for process in running] == [0, 0, 0]
     for name in "abc":  # and each in its own order
-        mine = [text for text in Profile(path).texts if text.startswith(name)]
-        assert mine == [f"{name} {i}" for i in range(30) if i % 10]
+        own_text = [text for text in Profile(path).texts if text.startswith(name)]
+        assert own_text == [f"{name} {i}" for i in range(30) if i % 10]
 
 
 def program(code: str, path: Path, *arguments: str) -> subprocess.Popen[str]:
     """A program that has begun, and says so by a line."""
     command = [sys.executable, "-c", code, str(path), *arguments]
-    made = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert made.stdout is not None and made.stdout.readline() == "ready\n"
-    return made
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    return process
 
 
 def tell(program: subprocess.Popen[str]) -> None:
@@ -154,7 +154,7 @@ def tell(program: subprocess.Popen[str]) -> None:
 
 
 def test_while_a_program_reads_and_writes_no_other_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiles, "_PATIENCE", 0.01)
+    monkeypatch.setattr(profiles, "_LOCK_SECONDS", 0.01)
     done: list[str] = []
 
     def alone(profile: Profile, act: str) -> None:
@@ -263,7 +263,7 @@ def test_what_people_edit_is_read(tmp_path: Path) -> None:
 
 
 def test_the_file_stays_short_and_long_texts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiles, "TEXTS", 3)
+    monkeypatch.setattr(profiles, "MAX_TEXTS", 3)
     profile = Profile(tmp_path / "me.jsonl")
     assert sum(profile.learn(str(n)) for n in range(40)) == 37
     assert profile.texts == ("37", "38", "39")
@@ -293,14 +293,14 @@ def test_a_model_follows_the_profile(folder_of: FolderOf, tmp_path: Path) -> Non
     assert sum(bits(model)) < sum(never)
     assert session.complete(temperature=0, length=1).bits != first
     once = bits(model)
-    other = kammil.load(folder_of("blend"), profile=str(path))  # as any program that opens it later
-    assert bits(other) == once
-    other.learn(text)
-    assert sum(bits(other)) < sum(once) and bits(model) == bits(other)
+    reopened = kammil.load(folder_of("blend"), profile=str(path))  # as any program that opens it later
+    assert bits(reopened) == once
+    reopened.learn(text)
+    assert sum(bits(reopened)) < sum(once) and bits(model) == bits(reopened)
     model.forget("قطايف بالجـوز والقشطة")  # the model sees it as the same text
-    assert bits(model) == bits(other) == once
+    assert bits(model) == bits(reopened) == once
     Profile(path).wipe()
-    assert bits(model) == bits(other) == never
+    assert bits(model) == bits(reopened) == never
     assert session.complete(temperature=0, length=1).bits == first
     with pytest.raises(OptionError, match="was not learnt"):
         model.forget(text)

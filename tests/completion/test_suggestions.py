@@ -49,26 +49,26 @@ def continuations(model: Completer, prefix: str, length: int) -> dict[str, float
 
     UNK shows as a letter of no text.
     """
-    made: dict[str, float] = {}
+    probabilities: dict[str, float] = {}
     ids = np.array([[BOS, *model.vocabulary.encode(prefix)]])
-    read, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)  # (1, 1, V)
-    log_probabilities, level = read[:, 0], [("", 1.0)]
+    scores, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)  # (1, 1, V)
+    log_probabilities, level = scores[:, 0], [("", 1.0)]
     pieces = {UNK: STRANGE} | dict(enumerate(model.vocabulary.characters, SPECIALS))
     for depth in range(length):
         along = [math.exp(row[EOS]) for row in log_probabilities]
-        made |= {text + "$": p * end for (text, p), end in zip(level, along, strict=True)}
+        probabilities |= {text + "$": p * end for (text, p), end in zip(level, along, strict=True)}
         level = [
             (text + piece, p * math.exp(row[id]))
             for (text, p), row in zip(level, log_probabilities, strict=True)
             for id, piece in pieces.items()
         ]
         if depth + 1 < length:
-            many = len(level) // len(pieces)
-            parents = np.arange(many).repeat(len(pieces))
+            num_texts = len(level) // len(pieces)
+            parents = np.arange(num_texts).repeat(len(pieces))
             log_probabilities, state = model.language_model.step(
-                np.array([*pieces] * many), select_rows(state, parents)
+                np.array([*pieces] * num_texts), select_rows(state, parents)
             )
-    return made | dict(level)
+    return probabilities | dict(level)
 
 
 def enumerated(model: Completer, prefix: str, length: int) -> tuple[dict[str, float], dict[str, float]]:
@@ -176,35 +176,39 @@ def test_a_phrase_is_the_best_word_and_then_the_best_word(
 ) -> None:
     model = counter(texts)
     prefix = model.normalise(prefix)
-    made = model.phrase(prefix, words=most, threshold=threshold)
-    whole = prefix + made.added
-    assert made.probability == pytest.approx(probability(model, prefix, made.added) if made.added else 1, rel=1e-3)
+    phrase = model.phrase(prefix, words=most, threshold=threshold)
+    shown = prefix + phrase.added
+    assert phrase.probability == pytest.approx(
+        probability(model, prefix, phrase.added) if phrase.added else 1, rel=1e-3
+    )
     first = model.suggest(prefix, 1, threshold=threshold)
-    new = [end for _, end in words(whole) if end > len(prefix)]
-    assert len(new) <= most and (new[-1:] == [len(whole)] or not new)
+    new = [end for _, end in words(shown) if end > len(prefix)]
+    assert len(new) <= most and (new[-1:] == [len(shown)] or not new)
     before = prefix.removesuffix(open_word(prefix)).rstrip()
-    said = [open_word(prefix), open_word(before)]
+    used = [open_word(prefix), open_word(before)]
     paid = 1.0
     for i, end in enumerate(new):
         at = new[i - 1] + 1 if i else len(prefix)
-        added = model.suggest(whole[:at], 1, threshold=0.0)[0].added if i else first[0].added
-        assert whole[at:end] == added
-        assert open_word(whole[:end]) not in said
-        said.append(open_word(whole[:end]))
-        paid, earlier = probability(model, prefix, whole[len(prefix) : end]), paid
+        added = model.suggest(shown[:at], 1, threshold=0.0)[0].added if i else first[0].added
+        assert shown[at:end] == added
+        assert open_word(shown[:end]) not in used
+        used.append(open_word(shown[:end]))
+        paid, earlier = probability(model, prefix, shown[len(prefix) : end]), paid
         assert paid / earlier >= threshold * (1 - 1e-3)
     spaced = " " in model.vocabulary.characters
     if len(new) < most and (spaced or not new):  # what would come next is there already, or not likely enough
-        more = model.suggest(whole + " ", 1, threshold=0.0) if new else first
-        for one in more:
-            there = whole + " " * bool(new) + one.added
+        more = model.suggest(shown + " ", 1, threshold=0.0) if new else first
+        for suggestion in more:
+            there = shown + " " * bool(new) + suggestion.added
             rare = probability(model, prefix, there[len(prefix) :]) / paid <= threshold * (1 + 1e-3)
-            assert rare or open_word(there) in said
+            assert rare or open_word(there) in used
 
 
-@pytest.mark.parametrize(("options", "said"), [({"words": 0}, "words is 0"), ({"threshold": 2.0}, "threshold is 2.0")])
-def test_a_phrase_that_cannot_be(options: dict[str, float], said: str) -> None:
-    with pytest.raises(OptionError, match=said):
+@pytest.mark.parametrize(
+    ("options", "message"), [({"words": 0}, "words is 0"), ({"threshold": 2.0}, "threshold is 2.0")]
+)
+def test_a_phrase_that_cannot_be(options: dict[str, float], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
         counter(["ab"]).phrase("a", **options)  # pyright: ignore[reportArgumentType]
 
 
@@ -212,7 +216,7 @@ def test_a_phrase_that_cannot_be(options: dict[str, float], said: str) -> None:
 
 
 def probability(model: Completer, prefix: str, text: str) -> float:
-    """Of what is added and then closed, read in one go."""
+    """Return the probability of a text and of the end of a word after it, read in one call."""
     seen = model.vocabulary.encode(model.normalise(prefix))
     ids = model.vocabulary.encode(text)
     read, _ = model.language_model.forward(
@@ -344,19 +348,19 @@ def test_a_model_without_probabilities() -> None:
 
 def test_what_ids_are_to_words() -> None:
     vocabulary = CharacterVocabulary("aش٣_\u064e\u200c\u200d🏽 ,#👩\ud800")
-    letters = CharacterClasses.of(vocabulary)
+    classes = CharacterClasses.of(vocabulary)
     named = {c: i for i, c in enumerate(vocabulary.characters, SPECIALS)}
 
     def chosen(flags: object) -> set[str]:
         on = np.flatnonzero(np.asarray(flags))
         return {"EOS" if i == EOS else vocabulary.piece(i) for i in on.tolist()}
 
-    assert chosen(letters.begin) == set("aش٣_")
-    assert chosen(letters.continues) == set("aش٣_\u064e\u200c\u200d")
-    assert chosen(letters.words) == set("aش٣_\u064e")
-    assert chosen(letters.close) == {"EOS", *" ,#👩\ud800"}
-    assert letters.space == named[" "]
-    assert not letters.close[[PAD, UNK, BOS]].any()
+    assert chosen(classes.begin) == set("aش٣_")
+    assert chosen(classes.continues) == set("aش٣_\u064e\u200c\u200d")
+    assert chosen(classes.words) == set("aش٣_\u064e")
+    assert chosen(classes.close) == {"EOS", *" ,#👩\ud800"}
+    assert classes.space == named[" "]
+    assert not classes.close[[PAD, UNK, BOS]].any()
     assert CharacterClasses.of(CharacterVocabulary("a")).space is None
 
 

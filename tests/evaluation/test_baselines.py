@@ -11,7 +11,7 @@ import pytest
 from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError
 from kammil.evaluation import baselines
-from kammil.evaluation.metrics import figures
+from kammil.evaluation.metrics import compute_metrics
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
@@ -27,55 +27,55 @@ def vocabulary() -> CharacterVocabulary:
 
 
 @pytest.fixture
-def runners(vocabulary: CharacterVocabulary) -> dict[str, LanguageModel]:
+def models(vocabulary: CharacterVocabulary) -> dict[str, LanguageModel]:
     counted = baselines.count([vocabulary.encode(text) for text in TRAIN], vocabulary.size)
-    return baselines.runners(counted, vocabulary.size)
+    return baselines.load_baselines(counted, vocabulary.size)
 
 
-def test_unigram_bits_are_the_cross_entropy(vocabulary: CharacterVocabulary, runners: dict[str, LanguageModel]) -> None:
+def test_unigram_bits_are_the_cross_entropy(vocabulary: CharacterVocabulary, models: dict[str, LanguageModel]) -> None:
     counts = Counter([*"".join(TRAIN), *["end"] * len(TRAIN)])
     kinds = [*vocabulary.characters, "end", "unknown"]
     p = {kind: (counts[kind] + 1) / (counts.total() + len(kinds)) for kind in kinds}
     expected = 0.0
     for text in TEST:
         for character in text:
-            known = character in vocabulary.characters
-            expected -= math.log2(p[character if known else "unknown"]) - (0 if known else vocabulary.unknown_bits)
+            covered = character in vocabulary.characters
+            expected -= math.log2(p[character if covered else "unknown"]) - (0 if covered else vocabulary.unknown_bits)
         expected -= math.log2(p["end"])
-    traces = score_texts(runners["unigram"], vocabulary, TEST)
+    traces = score_texts(models["unigram"], vocabulary, TEST)
     assert sum(float(trace.bits.sum()) for trace in traces) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ["unigram", f"{baselines.ORDER}-gram"])
 def test_baselines_are_distributions_over_what_a_text_can_hold(
-    vocabulary: CharacterVocabulary, runners: dict[str, LanguageModel], name: str
+    vocabulary: CharacterVocabulary, models: dict[str, LanguageModel], name: str
 ) -> None:
-    runner = runners[name]
-    assert runner.vocabulary_size == vocabulary.size
+    model = models[name]
+    assert model.vocabulary_size == vocabulary.size
     ids = np.array([[BOS, *vocabulary.encode("ab?")], [BOS, *vocabulary.encode("c a")]])
-    rows, state = runner.forward(ids, runner.initial_state(2))
+    rows, state = model.forward(ids, model.initial_state(2))
     p = np.exp(rows.astype(np.float64))
     assert p.shape == (2, 4, vocabulary.size)
     assert p.sum(-1) == pytest.approx(1, abs=1e-6)
     assert (p[..., [PAD, BOS]] == 0).all()
     assert (p[..., [UNK, *range(EOS, vocabulary.size)]] > 0).all()
-    tail, _ = runner.forward(ids, runner.initial_state(2), last=1)
+    tail, _ = model.forward(ids, model.initial_state(2), last=1)
     assert tail[:, 0] == pytest.approx(rows[:, -1])
-    assert runner.step(ids[:, 0], state)[0].shape == (2, vocabulary.size)
+    assert model.step(ids[:, 0], state)[0].shape == (2, vocabulary.size)
 
 
-def test_the_ngram_baseline_is_the_family(vocabulary: CharacterVocabulary, runners: dict[str, LanguageModel]) -> None:
+def test_the_ngram_baseline_is_the_family(vocabulary: CharacterVocabulary, models: dict[str, LanguageModel]) -> None:
     encoded = [vocabulary.encode(text) for text in TRAIN]
     settings, artifacts = ngram_counting.fit(
         encoded, (), vocabulary.size, ngram_model.NGramSettings(order=baselines.ORDER)
     )
     family = ngram_model.NGramModel(settings, artifacts.weights)
-    for one, other in zip(
-        score_texts(runners[f"{baselines.ORDER}-gram"], vocabulary, TEST),
+    for baseline, counter in zip(
+        score_texts(models[f"{baselines.ORDER}-gram"], vocabulary, TEST),
         score_texts(family, vocabulary, TEST),
         strict=True,
     ):
-        assert one.bits == pytest.approx(other.bits)
+        assert baseline.bits == pytest.approx(counter.bits)
 
 
 class Even(LanguageModel):
@@ -96,23 +96,31 @@ class Even(LanguageModel):
 def test_an_even_choice_costs_the_logarithm_of_the_vocabulary(vocabulary: CharacterVocabulary) -> None:
     expected = baselines.uniform_bits(vocabulary.size)
     assert expected == 3.0
-    made = figures(Even(), vocabulary, ["ab", "cab a"] * 5, 30)
-    for figure in (made.bits_per_character, made.bits_per_character_with_end, made.target_bits_per_character):
-        assert figure is not None
-        assert (figure.value, figure.low, figure.high) == pytest.approx((expected,) * 3)
-    assert made.perplexity is not None
-    assert made.perplexity.value == pytest.approx(vocabulary.size)
+    metrics = compute_metrics(Even(), vocabulary, ["ab", "cab a"] * 5, 30)
+    for interval in (
+        metrics.bits_per_character,
+        metrics.bits_per_character_with_end,
+        metrics.target_bits_per_character,
+    ):
+        assert interval is not None
+        assert (interval.value, interval.low, interval.high) == pytest.approx((expected,) * 3)
+    assert metrics.perplexity is not None
+    assert metrics.perplexity.value == pytest.approx(vocabulary.size)
 
 
 def test_foreign_arrays_are_said_in_one_sentence(vocabulary: CharacterVocabulary) -> None:
     counted = baselines.count([vocabulary.encode(text) for text in TRAIN], vocabulary.size)
     with pytest.raises(FolderError, match="another model"):
-        baselines.runners(counted, vocabulary.size + 1)
+        baselines.load_baselines(counted, vocabulary.size + 1)
     for name in counted:
-        rest = {key: value for key, value in counted.items() if key != name}
-        for wrong in (rest, rest | {name: counted[name][:0]}, rest | {name: counted[name].astype(np.float64)}):
+        remaining = {key: value for key, value in counted.items() if key != name}
+        for wrong in (
+            remaining,
+            remaining | {name: counted[name][:0]},
+            remaining | {name: counted[name].astype(np.float64)},
+        ):
             with pytest.raises(FolderError, match=r"baselines\.safetensors"):
-                baselines.runners(wrong, vocabulary.size)
+                baselines.load_baselines(wrong, vocabulary.size)
 
 
 def test_the_uniform_row_pays_the_same_for_each_character(vocabulary: CharacterVocabulary) -> None:

@@ -9,35 +9,37 @@ from hypothesis import strategies as st
 
 from kammil.evaluation.calibration import BINS, calibration
 
-SAID = st.lists(
+PREDICTIONS = st.lists(
     st.lists(st.tuples(st.floats(0.001, 1), st.booleans()), max_size=8).map(lambda pairs: pairs), min_size=1, max_size=6
 )
 
 
-@given(SAID)
+@given(PREDICTIONS)
 def test_the_error_is_the_mean_distance_in_bins(texts: list[list[tuple[float, bool]]]) -> None:
-    made = calibration([np.array([p for p, _ in t]) for t in texts], [np.array([r for _, r in t], bool) for t in texts])
+    calibrated = calibration(
+        [np.array([p for p, _ in t]) for t in texts], [np.array([r for _, r in t], bool) for t in texts]
+    )
     pairs = [pair for text in texts for pair in text]
     if not pairs:
-        assert made.error is None and made.bins == ()
+        assert calibrated.error is None and calibrated.bins == ()
         return
     total, bins = 0.0, []
     for b in range(BINS):
         inside = [(p, r) for p, r in pairs if min(int(p * BINS), BINS - 1) == b]
         if inside:
-            said, right = (sum(column) / len(inside) for column in zip(*inside, strict=True))
-            bins.append((len(inside), said, right))
-            total += len(inside) * abs(said - right)
-    assert made.error is not None
-    assert made.error.value == pytest.approx(total / len(pairs))
-    assert [(b.suggestions, b.probability, b.right) for b in made.bins] == [pytest.approx(b) for b in bins]
+            predicted, right = (sum(column) / len(inside) for column in zip(*inside, strict=True))
+            bins.append((len(inside), predicted, right))
+            total += len(inside) * abs(predicted - right)
+    assert calibrated.error is not None
+    assert calibrated.error.value == pytest.approx(total / len(pairs))
+    assert [(b.suggestions, b.probability, b.right) for b in calibrated.bins] == [pytest.approx(b) for b in bins]
 
 
 def test_who_knows_and_who_boasts() -> None:
     generator = np.random.default_rng(0)
-    said = [generator.random(500) for _ in range(20)]
-    knows = calibration(said, [generator.random(500) < p for p in said])
-    boasts = calibration(said, [generator.random(500) < p / 2 for p in said])
+    predicted = [generator.random(500) for _ in range(20)]
+    knows = calibration(predicted, [generator.random(500) < p for p in predicted])
+    boasts = calibration(predicted, [generator.random(500) < p / 2 for p in predicted])
     assert knows.error is not None and knows.error.value < 0.02
     error = boasts.error
     assert error is not None and error.low is not None and error.high is not None

@@ -7,7 +7,7 @@ import pytest
 
 from kammil.evaluation import counter_check
 from kammil.evaluation.baselines import UnigramModel
-from kammil.evaluation.metrics import figures
+from kammil.evaluation.metrics import compute_metrics
 from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import CharacterVocabulary
 
@@ -18,13 +18,13 @@ def test_a_counter_is_ahead_of_character_frequencies_and_not_of_itself() -> None
     vocabulary = CharacterVocabulary.from_texts(TEXTS)
     train = [vocabulary.encode(text) for text in TEXTS]
     frequencies = UnigramModel(np.bincount(np.concatenate(train), minlength=vocabulary.size))
-    found = counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5])
-    assert found is not None
-    assert found.bits < found.behind
-    measured = figures(frequencies, vocabulary, TEXTS[:5], 30).bits_per_character_with_end
-    assert measured is not None and found.behind == pytest.approx(measured.value)
+    better = counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5])
+    assert better is not None
+    assert better.bits < better.model_bits
+    measured = compute_metrics(frequencies, vocabulary, TEXTS[:5], 30).bits_per_character_with_end
+    assert measured is not None and better.model_bits == pytest.approx(measured.value)
     itself = ngram_model.NGramModel(
-        ngram_model.NGramSettings.model_validate(found.settings.model_dump()), found.artifacts.weights
+        ngram_model.NGramSettings.model_validate(better.settings.model_dump()), better.artifacts.weights
     )
     assert counter_check.better_counter(itself, vocabulary, train, TEXTS[:5]) is None
 
@@ -33,8 +33,8 @@ def test_of_more_text_than_is_counted_in_seconds_nothing_is_counted(monkeypatch:
     vocabulary = CharacterVocabulary.from_texts(TEXTS)
     train = [vocabulary.encode(text) for text in TEXTS]
     frequencies = UnigramModel(np.bincount(np.concatenate(train), minlength=vocabulary.size))
-    many = sum(map(len, train))
-    monkeypatch.setattr(counter_check, "_CHARACTERS", many)
+    num_characters = sum(map(len, train))
+    monkeypatch.setattr(counter_check, "_MAX_CHARACTERS", num_characters)
     assert counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5]) is not None
-    monkeypatch.setattr(counter_check, "_CHARACTERS", many - 1)
+    monkeypatch.setattr(counter_check, "_MAX_CHARACTERS", num_characters - 1)
     assert counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5]) is None

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.evaluation.greedy import GreedyPredictions, completed_from, continuations, greedy_predictions, next_word
+from kammil.evaluation.greedy import (
+    GreedyPredictions,
+    completed_from,
+    continuations,
+    greedy_predictions,
+    next_word_counts,
+)
 from kammil.evaluation.metrics import half
 from kammil.evaluation.scorecard import targets
 from kammil.models.ngram import counting as ngram_counting
@@ -16,8 +22,8 @@ from kammil.vocabulary import CharacterVocabulary
 
 def chosen(model: Completer, texts: list[str]) -> list[str]:
     """Held-out texts and training texts, which have more words that are guessed, and odd ones."""
-    some = [*texts[:2], *texts[250:252], "ش", "شو حلو 漢", "شو   في", "شو في "]
-    return [model.rules.normalise(text) for text in some]
+    sample = [*texts[:2], *texts[250:252], "ش", "شو حلو 漢", "شو   في", "شو في "]
+    return [model.rules.normalise(text) for text in sample]
 
 
 def ghost(model: Completer, prompt: str) -> str:
@@ -33,11 +39,13 @@ def next_word_of(before: str, after: str, *, ended: bool = True) -> str:
 
 
 def test_next_words_are_those_that_complete_writes(model: Completer, texts: list[str]) -> None:
-    some = chosen(model, texts)
-    made = next_word(greedy_predictions(model.language_model, model.vocabulary, some), some, targets(some))
-    for (right, asked), text in zip(made.tolist(), some, strict=True):
+    sample = chosen(model, texts)
+    counts = next_word_counts(
+        greedy_predictions(model.language_model, model.vocabulary, sample), sample, targets(sample)
+    )
+    for (right, num_words), text in zip(counts.tolist(), sample, strict=True):
         begins = [a for a, _ in words(text) if a > 0 and half(text) <= a < half(text) + 30]
-        assert asked == len(begins)
+        assert num_words == len(begins)
         assert right == sum(ghost(model, text[:a]) == next_word_of(text[:a], text[a:]) for a in begins)
 
 
@@ -49,19 +57,22 @@ def test_continuations_are_what_complete_writes(model: Completer, texts: list[st
 
 
 def test_batches_change_no_guess(model: Completer, texts: list[str]) -> None:
-    together = greedy_predictions(model.language_model, model.vocabulary, texts[:66])
-    for text, guess in zip(texts[:66:11], together[::11], strict=True):
+    batched = greedy_predictions(model.language_model, model.vocabulary, texts[:66])
+    for text, prediction in zip(texts[:66:11], batched[::11], strict=True):
         (alone,) = greedy_predictions(model.language_model, model.vocabulary, [text])
-        assert guess.right.tolist() == alone.right.tolist()
-        assert guess.ends.tolist() == alone.ends.tolist()
+        assert prediction.right.tolist() == alone.right.tolist()
+        assert prediction.ends.tolist() == alone.ends.tolist()
 
 
 def test_a_word_must_also_end() -> None:
     text = "ab cd"
     right, ends = np.ones(5, np.bool_), np.array([c == " " for c in text] + [True])
-    for guess, expected in ((GreedyPredictions(right, ends), 1), (GreedyPredictions(right, np.zeros(6, np.bool_)), 0)):
-        assert next_word([guess], [text], [slice(2, 5)]).tolist() == [[expected, 1]]
-    assert next_word([guess], [text], [slice(0, 3)]).tolist() == [[0, 0]]  # the first word follows nothing
+    for prediction, expected in (
+        (GreedyPredictions(right, ends), 1),
+        (GreedyPredictions(right, np.zeros(6, np.bool_)), 0),
+    ):
+        assert next_word_counts([prediction], [text], [slice(2, 5)]).tolist() == [[expected, 1]]
+    assert next_word_counts([prediction], [text], [slice(0, 3)]).tolist() == [[0, 0]]  # the first word follows nothing
 
 
 def test_choices_are_those_after_the_true_characters() -> None:
@@ -69,14 +80,14 @@ def test_choices_are_those_after_the_true_characters() -> None:
     chosen = ngram_model.NGramSettings(order=3)
     _, artifacts = ngram_counting.fit([vocabulary.encode("abc abc abc")], (), vocabulary.size, chosen)
     counter = ngram_model.NGramModel(chosen, artifacts.weights)
-    (made,) = greedy_predictions(counter, vocabulary, ["abca"])
+    (prediction,) = greedy_predictions(counter, vocabulary, ["abca"])
     # It would write a, b, c, a space, and then b: the a in place of the space is wrong, and the b goes on.
-    assert made.right.tolist() == [True, True, True, False]
-    assert made.ends.tolist() == [False, False, False, True, False]
+    assert prediction.right.tolist() == [True, True, True, False]
+    assert prediction.ends.tolist() == [False, False, False, True, False]
 
 
 def test_a_word_is_finished_from_behind_its_last_wrong_choice() -> None:
     right = np.array([False, True, True, False, True, True])
-    made = GreedyPredictions(right, np.ones(7, np.bool_))
-    assert [completed_from(made, *word) for word in ((0, 3), (1, 3), (2, 6), (2, 4))] == [1, 1, 4, 4]
+    prediction = GreedyPredictions(right, np.ones(7, np.bool_))
+    assert [completed_from(prediction, *word) for word in ((0, 3), (1, 3), (2, 6), (2, 4))] == [1, 1, 4, 4]
     assert completed_from(GreedyPredictions(right, np.zeros(7, np.bool_)), 1, 3) == 3  # the word would go on

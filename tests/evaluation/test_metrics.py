@@ -20,7 +20,7 @@ from kammil.completion.completer import Completer
 from kammil.errors import DataError
 from kammil.evaluation import baselines
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
-from kammil.evaluation.metrics import TARGET, Metrics, evaluate, figures, score_sides
+from kammil.evaluation.metrics import TARGET, Metrics, compute_metrics, evaluate, score_in_batches
 from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, State
 from kammil.model_folder import ModelConfig, ModelFiles
 from kammil.models.ngram import counting as ngram_counting
@@ -76,7 +76,7 @@ def slow(model: Completer, texts: list[str]) -> dict[str, float]:
         for k in (1, 3, 5):
             totals[str(k)] += sum(rank(rows[i], ids[i]) < k for i in span)
         written = greedy(model, text[:half], len(span))
-        totals["hits"] += sum(one == other for one, other in zip(written, text[half:], strict=False))
+        totals["hits"] += sum(a == b for a, b in zip(written, text[half:], strict=False))
     ended = (totals["bits"] + totals["end bits"]) / (totals["characters"] + len(texts))
     return {
         "target_bits_per_character": totals["target bits"] / totals["target"],
@@ -91,42 +91,44 @@ def slow(model: Completer, texts: list[str]) -> dict[str, float]:
     }
 
 
-def check(made: Metrics, expected: dict[str, float]) -> None:
+def check(metrics: Metrics, expected: dict[str, float]) -> None:
     for name, value in expected.items():
-        figure = getattr(made, name)
-        assert isinstance(figure, Interval)
-        assert figure.value == pytest.approx(value, rel=1e-4), name
-        assert figure.low is not None and figure.high is not None
-        assert figure.low <= figure.value * (1 + 1e-9), name
-        assert figure.value <= figure.high * (1 + 1e-9), name
+        interval = getattr(metrics, name)
+        assert isinstance(interval, Interval)
+        assert interval.value == pytest.approx(value, rel=1e-4), name
+        assert interval.low is not None and interval.high is not None
+        assert interval.low <= interval.value * (1 + 1e-9), name
+        assert interval.value <= interval.high * (1 + 1e-9), name
 
 
 def test_all_figures_are_those_of_the_definitions(model: Completer, texts: list[str]) -> None:
     chosen = [*texts[240:250], *ODD]
-    made = evaluate(model, chosen)
-    seen_as = [text for text in (model.normalise(text).rstrip() for text in chosen) if text]
-    check(made.model, slow(model, seen_as))
-    assert made.texts == len(seen_as) == 16
-    assert made.characters == sum(map(len, seen_as))
-    assert made.target_characters == sum(min(TARGET, len(text) - len(text) // 2) for text in seen_as)
+    evaluation = evaluate(model, chosen)
+    normalised = [text for text in (model.normalise(text).rstrip() for text in chosen) if text]
+    check(evaluation.model, slow(model, normalised))
+    assert evaluation.texts == len(normalised) == 16
+    assert evaluation.characters == sum(map(len, normalised))
+    assert evaluation.target_characters == sum(min(TARGET, len(text) - len(text) // 2) for text in normalised)
     known = set(model.vocabulary.characters)
-    assert made.unknown_characters == sum(c not in known for text in seen_as for c in text) >= 2
+    assert evaluation.unknown_characters == sum(c not in known for text in normalised for c in text) >= 2
 
 
 def test_a_figure_is_a_ratio_of_sums(model: Completer) -> None:
     short, long = "شو", "شو حلو الشعور لما تنجح بعد تعب طويل"
-    made = evaluate(model, [short, long]).model
+    evaluation = evaluate(model, [short, long]).model
     bits = [sum(model.score(text).bits[:-1]) for text in (short, long)]
-    assert made.bits_per_character is not None
-    assert made.bits_per_character.value == pytest.approx(sum(bits) / (len(short) + len(long)), rel=1e-5)
-    assert made.bits_per_character.value != pytest.approx((bits[0] / len(short) + bits[1] / len(long)) / 2, rel=1e-3)
+    assert evaluation.bits_per_character is not None
+    assert evaluation.bits_per_character.value == pytest.approx(sum(bits) / (len(short) + len(long)), rel=1e-5)
+    assert evaluation.bits_per_character.value != pytest.approx(
+        (bits[0] / len(short) + bits[1] / len(long)) / 2, rel=1e-3
+    )
 
 
 def test_one_text_leaves_no_interval(model: Completer) -> None:
-    made = evaluate(model, ["شو حلو"]).model
+    evaluation = evaluate(model, ["شو حلو"]).model
     for name in slow(model, ["شو حلو"]):
-        figure = getattr(made, name)
-        assert figure.low is None and figure.high is None
+        interval = getattr(evaluation, name)
+        assert interval.low is None and interval.high is None
 
 
 @given(st.lists(st.text(st.characters(codec=None), max_size=20), max_size=4), st.integers(1, 40))
@@ -136,14 +138,14 @@ def test_any_texts_can_be_evaluated(model: Completer, chosen: list[str], target:
         with pytest.raises(DataError, match="no text to evaluate"):
             evaluate(model, chosen, target=target)
         return
-    made = evaluate(model, chosen, target=target)
-    assert 0 <= made.seen_texts <= made.texts
-    for one in (made.model, *made.baselines.values()):
+    evaluation = evaluate(model, chosen, target=target)
+    assert 0 <= evaluation.seen_texts <= evaluation.texts
+    for metrics in (evaluation.model, *evaluation.baselines.values()):
         for name in ("target_top1", "free_running", "top1"):
-            figure = getattr(one, name)
-            assert 0 <= figure.value <= 1
-            assert figure.low is figure.high is None
-    json.dumps(made.to_dict(), allow_nan=False)
+            interval = getattr(metrics, name)
+            assert 0 <= interval.value <= 1
+            assert interval.low is interval.high is None
+    json.dumps(evaluation.to_dict(), allow_nan=False)
 
 
 @pytest.mark.parametrize("nothing", [[], [""], ["  ", "\u200b\n"]])
@@ -164,24 +166,24 @@ def test_texts_come_as_they_come_to_training(model: Completer, texts: list[str],
 
 
 def test_more_guesses_hit_more(model: Completer, texts: list[str]) -> None:
-    made = evaluate(model, texts[240:260])
-    for one in (made.model, made.baselines["unigram"], made.baselines["3-gram"]):
-        assert one.target_top1 is not None
-        assert one.target_top3 is not None
-        assert one.target_top5 is not None
-        assert one.target_top1.value <= one.target_top3.value <= one.target_top5.value
+    evaluation = evaluate(model, texts[240:260])
+    for metrics in (evaluation.model, evaluation.baselines["unigram"], evaluation.baselines["3-gram"]):
+        assert metrics.target_top1 is not None
+        assert metrics.target_top3 is not None
+        assert metrics.target_top5 is not None
+        assert metrics.target_top1.value <= metrics.target_top3.value <= metrics.target_top5.value
 
 
 def test_batches_change_no_trace(model: Completer, texts: list[str]) -> None:
     chosen = [text for text in (model.normalise(text).rstrip() for text in texts[:150]) if text]
-    together = score_sides(model.language_model, model.vocabulary, chosen)
-    for text, trace in zip(chosen[::10], together[::10], strict=True):
+    batched = score_in_batches(model.language_model, model.vocabulary, chosen)
+    for text, trace in zip(chosen[::10], batched[::10], strict=True):
         assert trace.bits == pytest.approx(model.score(text).bits, abs=1e-3)
 
 
 def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> None:
-    made = evaluate(model, texts[:240])
-    assert made.seen_texts >= 0.85 * made.texts  # a tenth was held out of the training
+    evaluation = evaluate(model, texts[:240])
+    assert evaluation.seen_texts >= 0.85 * evaluation.texts  # a tenth was held out of the training
     assert evaluate(model, ["قرأت كتابا غريبا عن الحيتان الزرقاء في المحيط"]).seen_texts == 0
     longest = max((model.normalise(text) for text in texts[:200]), key=len)
     part = evaluate(model, [longest[: len(longest) // 2]])  # all its runs stand there, and it is no training text
@@ -189,23 +191,23 @@ def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> No
     assert model.model is not None
     older = copy(model)
     older.model = replace(model.model, seen={"bits": model.model.seen["bits"]})
-    again = evaluate(older, [longest[: len(longest) // 2]])
-    assert again.seen_by == "runs" and again.seen_texts in (0, 1)  # 0: the longest was held out
-    assert replace(again, seen_by="texts", seen_texts=0) == part
+    by_runs = evaluate(older, [longest[: len(longest) // 2]])
+    assert by_runs.seen_by == "runs" and by_runs.seen_texts in (0, 1)  # 0: the longest was held out
+    assert replace(by_runs, seen_by="texts", seen_texts=0) == part
 
 
 # ---- models made by hand
 
 
 def shipped(
-    train: list[str], runner: Callable[[CharacterVocabulary, Artifacts], LanguageModel] | None = None
+    train: list[str], build: Callable[[CharacterVocabulary, Artifacts], LanguageModel] | None = None
 ) -> Completer:
     """A raw counter of these texts with its baselines, as it would come from a folder."""
     vocabulary = CharacterVocabulary.from_texts(train)
     encoded = [vocabulary.encode(text) for text in train]
     chosen = ngram_model.NGramSettings(order=2)
     _, artifacts = ngram_counting.fit(encoded, (), vocabulary.size, chosen)
-    model = ModelFiles(
+    files = ModelFiles(
         ModelConfig(format=1, family="ngram"),
         vocabulary,
         artifacts,
@@ -214,25 +216,25 @@ def shipped(
         metrics=dict[str, Any](),
         card="",
     )
-    made = runner(vocabulary, artifacts) if runner else ngram_model.NGramModel(chosen, artifacts.weights)
-    return Completer(made, vocabulary, RAW, model)
+    language_model = build(vocabulary, artifacts) if build else ngram_model.NGramModel(chosen, artifacts.weights)
+    return Completer(language_model, vocabulary, RAW, files)
 
 
-def values(one: Metrics, *names: str) -> list[float]:
-    return [getattr(one, name).value for name in names]
+def values(metrics: Metrics, *names: str) -> list[float]:
+    return [getattr(metrics, name).value for name in names]
 
 
 def test_the_most_frequent_character() -> None:
-    made = evaluate(shipped(["aab", "ab b"]), ["aaab", "b"], target=2).baselines["most frequent"]
+    evaluation = evaluate(shipped(["aab", "ab b"]), ["aaab", "b"], target=2).baselines["most frequent"]
     # a and b are equally frequent: the first is answered. Targets: "ab", "b".
-    assert values(made, "target_top1", "free_running", "top1") == pytest.approx([1 / 3, 1 / 3, 3 / 7])
-    assert made.bits_per_character is None
+    assert values(evaluation, "target_top1", "free_running", "top1") == pytest.approx([1 / 3, 1 / 3, 3 / 7])
+    assert evaluation.bits_per_character is None
 
 
 def test_the_most_frequent_character_is_a_character() -> None:
     # The end of text is more frequent than any character, and has no letters to count.
-    made = evaluate(shipped(["a", "b", "c", "b"]), ["b", "a", "b"]).baselines["most frequent"]
-    assert values(made, "target_top1", "top1") == pytest.approx([2 / 3, 2 / 6])
+    evaluation = evaluate(shipped(["a", "b", "c", "b"]), ["b", "a", "b"]).baselines["most frequent"]
+    assert values(evaluation, "target_top1", "top1") == pytest.approx([2 / 3, 2 / 6])
 
 
 class Reciter(LanguageModel):
@@ -251,40 +253,45 @@ class Reciter(LanguageModel):
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         position = state[0].astype(np.int64) + np.arange(ids.shape[1])  # (B, T)
-        said = self._says[np.minimum(position, len(self._says) - 1)]
+        favourites = self._says[np.minimum(position, len(self._says) - 1)]
         p = np.full((*ids.shape, self._size), 0.5 / self._size, np.float32)
-        p[np.arange(len(ids))[:, None], np.arange(ids.shape[1]), said] += 0.5
+        p[np.arange(len(ids))[:, None], np.arange(ids.shape[1]), favourites] += 0.5
         return np.log(p)[:, -(last or ids.shape[1]) :], (state[0].astype(np.int64) + ids.shape[1],)
 
 
 def test_figures_that_can_be_counted_on_fingers() -> None:
     model = shipped(["abcdefgh"], lambda vocabulary, _: Reciter(vocabulary))
     right, wrong = math.log2(1 / (0.5 + 0.5 / 12)), math.log2(12 / 0.5)
-    made = evaluate(model, ["abcx", "abdd"], target=2)
-    assert evaluate(model, ["abcx ", "abdd  ", " "], target=2) == made  # as files are read
-    one = made.model
+    evaluation = evaluate(model, ["abcx", "abdd"], target=2)
+    assert evaluate(model, ["abcx ", "abdd  ", " "], target=2) == evaluation  # as files are read
+    metrics = evaluation.model
     # Right are a, b, c of the first text and a, b, d of the second; both ends are not.
-    assert values(one, "top1", "target_top1", "free_running") == pytest.approx([6 / 10, 2 / 4, 2 / 4])
+    assert values(metrics, "top1", "target_top1", "free_running") == pytest.approx([6 / 10, 2 / 4, 2 / 4])
     unknown = wrong + model.vocabulary.unknown_bits
-    assert values(one, "bits_per_character") == pytest.approx([(6 * right + wrong + unknown) / 8], rel=1e-5)
-    assert values(one, "target_bits_per_character") == pytest.approx([(2 * right + wrong + unknown) / 4], rel=1e-5)
-    assert (made.unknown_characters, made.target_characters, made.characters, made.texts) == (1, 4, 8, 2)
+    assert values(metrics, "bits_per_character") == pytest.approx([(6 * right + wrong + unknown) / 8], rel=1e-5)
+    assert values(metrics, "target_bits_per_character") == pytest.approx([(2 * right + wrong + unknown) / 4], rel=1e-5)
+    assert (evaluation.unknown_characters, evaluation.target_characters, evaluation.characters, evaluation.texts) == (
+        1,
+        4,
+        8,
+        2,
+    )
 
 
 def test_nothing_is_right_after_the_end() -> None:
     vocabulary = CharacterVocabulary("abc")
     a, b, c = vocabulary.encode("abc").tolist()
     # After the first half it says a, then that the text has ended, and then what would be right.
-    made = figures(Reciter(vocabulary, [a, b, c, a, EOS, c, EOS]), vocabulary, ["abcabc"], 30)
-    assert values(made, "free_running", "target_top1", "top1") == pytest.approx([1 / 3, 2 / 3, 6 / 7])
+    evaluation = compute_metrics(Reciter(vocabulary, [a, b, c, a, EOS, c, EOS]), vocabulary, ["abcabc"], 30)
+    assert values(evaluation, "free_running", "target_top1", "top1") == pytest.approx([1 / 3, 2 / 3, 6 / 7])
 
 
 def test_an_unknown_character_is_never_guessed() -> None:
     vocabulary = CharacterVocabulary("abc")
     a = int(vocabulary.encode("a")[0])
-    made = figures(Reciter(vocabulary, [a, UNK, UNK, UNK]), vocabulary, ["a???"], 30)
+    evaluation = compute_metrics(Reciter(vocabulary, [a, UNK, UNK, UNK]), vocabulary, ["a???"], 30)
     names = ("target_top1", "target_top3", "target_top5", "free_running", "top1")
-    assert values(made, *names) == pytest.approx([0, 0, 0, 0, 1 / 5])
+    assert values(evaluation, *names) == pytest.approx([0, 0, 0, 0, 1 / 5])
 
 
 def test_a_ruined_model_still_has_figures() -> None:
@@ -294,9 +301,9 @@ def test_a_ruined_model_still_has_figures() -> None:
             return rows * np.float32(1e6), state
 
     vocabulary = CharacterVocabulary("ab")
-    made = figures(Ruined(vocabulary), vocabulary, ["ba"], 30)
-    json.dumps(made.perplexity.value if made.perplexity else None, allow_nan=False)
-    bounds = figures(Ruined(vocabulary), vocabulary, ["ba"] * MIN_TEXTS, 30).perplexity
+    metrics = compute_metrics(Ruined(vocabulary), vocabulary, ["ba"], 30)
+    json.dumps(metrics.perplexity.value if metrics.perplexity else None, allow_nan=False)
+    bounds = compute_metrics(Ruined(vocabulary), vocabulary, ["ba"] * MIN_TEXTS, 30).perplexity
     assert bounds is not None and (bounds.low, bounds.value, bounds.high) == (2.0**1023,) * 3
 
 

@@ -39,11 +39,11 @@ def test_the_table_holds_the_model_and_its_rivals(evaluation: Evaluation) -> Non
     assert heading == ["", "mine", "most frequent", "unigram", "3-gram"]
     assert all(len(row) == len(heading) for row in rows)
     for (field, title, share), row in zip(ROWS, rows, strict=True):
-        figure = getattr(evaluation.model, field)
-        assert row[:2] == [title, show(figure, percent=share)]
+        interval = getattr(evaluation.model, field)
+        assert row[:2] == [title, show(interval, percent=share)]
         for name, cell in zip(heading[2:], row[2:], strict=True):
-            other = getattr(evaluation.baselines[name], field)
-            assert cell == show(other, percent=share).partition(" (")[0]
+            baseline = getattr(evaluation.baselines[name], field)
+            assert cell == show(baseline, percent=share).partition(" (")[0]
 
 
 def card_of(trained: Path, evaluation: Evaluation, name: str = "mine", **recipe: Any) -> str:
@@ -51,14 +51,14 @@ def card_of(trained: Path, evaluation: Evaluation, name: str = "mine", **recipe:
     training = model.description.training
     changed = training | {"recipe": training["recipe"] | recipe}
     described = model.description.model_copy(update={"training": changed})
-    return model_card(name, dataclasses.replace(model, description=described), evaluation, again="kammil train FILE")
+    return model_card(name, dataclasses.replace(model, description=described), evaluation, command="kammil train FILE")
 
 
 def test_the_card_names_the_data_the_rules_and_the_figures(trained: Path, evaluation: Evaluation) -> None:
     card = card_of(trained, evaluation)
     described = folders.read(trained).description
     data = described.training["data"]
-    for said in (
+    for sentence in (
         "# mine\n",
         f"family **{trained.name}**",
         f"{data['texts']:,} texts, {data['characters']:,} characters",
@@ -67,7 +67,7 @@ def test_the_card_names_the_data_the_rules_and_the_figures(trained: Path, evalua
         "| bits per character, target | " + show(evaluation.model.target_bits_per_character),
         "licence",
     ):
-        assert said in card
+        assert sentence in card
     assert "None" not in card
     assert folders.read(trained).card.startswith(f"# {trained.name}\n")
 
@@ -76,14 +76,21 @@ def test_the_card_names_all_that_decides_what_is_read(trained: Path, evaluation:
     card = card_of(trained, evaluation, column="Tweet", where="Country = 'lebanon'", encoding="cp1256", raw=True)
     reproduce = card.partition("## Reproduce")[2]
     assert "\nkammil train FILE\n" in reproduce
-    for said in ("column Tweet", "where Country = 'lebanon'", "encoding cp1256", "raw True", "seed 0", "batch_size"):
-        assert said in reproduce
+    for sentence in (
+        "column Tweet",
+        "where Country = 'lebanon'",
+        "encoding cp1256",
+        "raw True",
+        "seed 0",
+        "batch_size",
+    ):
+        assert sentence in reproduce
 
 
 def test_a_raw_model_says_so(trained: Path, evaluation: Evaluation) -> None:
     model = folders.read(trained)
     described = model.description.model_copy(update={"rules": dict.fromkeys(model.description.rules, False)})
-    card = model_card("raw", dataclasses.replace(model, description=described), evaluation, again="")
+    card = model_card("raw", dataclasses.replace(model, description=described), evaluation, command="")
     assert "What the model sees: the raw text" in card
 
 
@@ -94,7 +101,7 @@ def test_a_name_breaks_no_table(trained: Path, evaluation: Evaluation) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metrics", "based", "said"),
+    ("metrics", "based", "sentence"),
     [
         ({"training_seconds": 12.34}, False, "trained in 12.3 s"),
         ({"training_seconds": 232.0}, True, "the last stage of its training took 232.0 s"),
@@ -105,5 +112,5 @@ def test_a_name_breaks_no_table(trained: Path, evaluation: Evaluation) -> None:
         ),
     ],
 )
-def test_how_long_it_was_trained(metrics: dict[str, float], based: bool, said: str) -> None:
-    assert card._trained(metrics, based=based) == said  # pyright: ignore[reportPrivateUsage]
+def test_how_long_it_was_trained(metrics: dict[str, float], based: bool, sentence: str) -> None:
+    assert card._training_time(metrics, based=based) == sentence  # pyright: ignore[reportPrivateUsage]

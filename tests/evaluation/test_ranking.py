@@ -28,27 +28,27 @@ ROWS = [Row("counter", family=True), Row("letters", family=False), Row("network"
 def test_the_family_of_the_fewest_bits_is_the_best() -> None:
     """Not what it is only compared with, however few bits that needs; nor the first row."""
     bits = {"counter": columns(1, 3.0), "letters": columns(2, 1.0), "network": columns(3, 2.0)}
-    ranking = rank(ROWS, {name: {RANKED_BY: made} for name, made in bits.items()})
+    ranking = rank(ROWS, {name: {RANKED_BY: summed} for name, summed in bits.items()})
     assert ranking.best == "network"
     assert ranking.rows == tuple(ROWS)
-    assert {name: list(made) for name, made in ranking.differences.items()} == {
+    assert {name: list(summed) for name, summed in ranking.differences.items()} == {
         "counter": [RANKED_BY],
         "letters": [RANKED_BY],
         "network": [],
     }
-    for name, made in bits.items():
-        figure = ratio(*made.T)
-        assert figure is not None
-        assert astuple(ranking.figures[name][RANKED_BY]) == pytest.approx(astuple(figure))
+    for name, summed in bits.items():
+        interval = ratio(*summed.T)
+        assert interval is not None
+        assert astuple(ranking.figures[name][RANKED_BY]) == pytest.approx(astuple(interval))
 
 
 def test_a_difference_is_that_row_less_the_best_text_by_text() -> None:
-    one, hard = columns(1, 2.0), np.random.default_rng(5).normal(0, 1, 2 * MIN_TEXTS)
-    one[:, 0] += hard
-    worse = one + [[0.5, 0.0]] * len(one)  # half a bit a text, without any doubt but for the lengths
-    made = rank(ROWS[::2], {"network": {RANKED_BY: one}, "counter": {RANKED_BY: worse}})
-    difference = made.differences["counter"][RANKED_BY]
-    expected = ratio(np.full(len(one), 0.5), one[:, 1])
+    best, difficulty = columns(1, 2.0), np.random.default_rng(5).normal(0, 1, 2 * MIN_TEXTS)
+    best[:, 0] += difficulty
+    worse = best + [[0.5, 0.0]] * len(best)  # half a bit a text, without any doubt but for the lengths
+    ranking = rank(ROWS[::2], {"network": {RANKED_BY: best}, "counter": {RANKED_BY: worse}})
+    difference = ranking.differences["counter"][RANKED_BY]
+    expected = ratio(np.full(len(best), 0.5), best[:, 1])
     assert expected is not None and difference.value == pytest.approx(expected.value)
     assert (difference.low, difference.high) == pytest.approx((expected.low, expected.high))
 
@@ -61,7 +61,7 @@ def test_measures_may_be_missing_and_of_other_texts() -> None:
     }
     ranking = rank(ROWS, measured)
     assert MEASURES[OTHER].of is quotient
-    assert {name: sorted(made) for name, made in ranking.figures.items()} == {
+    assert {name: sorted(intervals) for name, intervals in ranking.figures.items()} == {
         "counter": sorted([RANKED_BY, OTHER]),
         "letters": [],
         "network": [RANKED_BY],
@@ -79,6 +79,6 @@ def test_a_ranking_can_be_written_down() -> None:
         ("letters", ""),
         ("network", "hidden 32"),
     ]
-    figure = ratio(*measured["network"][RANKED_BY].T)
-    assert figure is not None and written["rows"][2]["figures"][RANKED_BY]["value"] == figure.value
+    interval = ratio(*measured["network"][RANKED_BY].T)
+    assert interval is not None and written["rows"][2]["figures"][RANKED_BY]["value"] == interval.value
     assert [list(row["minus_best"]) for row in written["rows"]] == [[], [RANKED_BY], [RANKED_BY]]

@@ -15,9 +15,9 @@ from kammil.evaluation.samples import TEMPERATURES, samples
 def test_a_sample_is_a_text_cut_in_the_middle(model: Completer, texts: list[str]) -> None:
     for sample in samples(model, texts[240:], 5):
         (text,) = [t for t in texts if model.normalise(t).startswith(sample.input + sample.truth)][:1]
-        seen_as = model.normalise(text).rstrip()
-        assert sample.input == seen_as[: len(seen_as) // 2]
-        assert sample.truth == seen_as[len(seen_as) // 2 :][:TARGET]
+        normalised = model.normalise(text).rstrip()
+        assert sample.input == normalised[: len(normalised) // 2]
+        assert sample.truth == normalised[len(normalised) // 2 :][:TARGET]
 
 
 def test_what_is_written_is_what_the_model_completes(model: Completer, texts: list[str]) -> None:
@@ -26,8 +26,8 @@ def test_what_is_written_is_what_the_model_completes(model: Completer, texts: li
     for sample in samples(model, texts[240:], 3, seed=7):
         assert [written.temperature for written in sample.written] == [0, 0.5, 1, 1.5] == list(TEMPERATURES)
         for written in sample.written:
-            made = model.complete(sample.input, length=TARGET, temperature=written.temperature, seed=7)
-            assert written.text == made.text
+            completion = model.complete(sample.input, length=TARGET, temperature=written.temperature, seed=7)
+            assert written.text == completion.text
             assert written.novelty == seen.novelty(written.text, sample.input)
         json.dumps(sample.to_dict())
 
@@ -35,11 +35,11 @@ def test_what_is_written_is_what_the_model_completes(model: Completer, texts: li
 @pytest.mark.parametrize("n", [-1, 0, 1, 3, 7, 50])
 def test_texts_are_spread_evenly_and_none_comes_twice(model: Completer, n: int) -> None:
     texts = [f"{letter} شو حلو" for letter in "ابتثجحخ"]
-    made = [sample.input[0] for sample in samples(model, texts, n)]
-    assert made == sorted(set(made))
-    assert len(made) == min(max(n, 0), len(texts))
+    initials = [sample.input[0] for sample in samples(model, texts, n)]
+    assert initials == sorted(set(initials))
+    assert len(initials) == min(max(n, 0), len(texts))
     if n == 3:
-        assert made == ["ا", "ت", "ج"]
+        assert initials == ["ا", "ت", "ج"]
 
 
 def test_texts_without_a_character_are_left_out(model: Completer) -> None:
@@ -50,10 +50,10 @@ def test_texts_without_a_character_are_left_out(model: Completer) -> None:
 
 
 def test_the_seed_decides(model: Completer) -> None:
-    one = samples(model, ["شو حلو الشعور"], 1, seed=1)
-    assert one == samples(model, ["شو حلو الشعور"], 1, seed=1)
-    drawn = {samples(model, ["شو حلو الشعور"], 1, seed=seed)[0].written[3].text for seed in range(5)}
-    assert len(drawn) > 1
+    first = samples(model, ["شو حلو الشعور"], 1, seed=1)
+    assert first == samples(model, ["شو حلو الشعور"], 1, seed=1)
+    variants = {samples(model, ["شو حلو الشعور"], 1, seed=seed)[0].written[3].text for seed in range(5)}
+    assert len(variants) > 1
 
 
 def test_without_a_folder_nothing_is_known_to_be_seen(model: Completer) -> None:

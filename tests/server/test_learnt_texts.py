@@ -40,8 +40,8 @@ def bits(model: Completer) -> tuple[float, ...]:
 
 
 def test_the_model_knows_what_is_listed(model: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learnt_texts, "TEXTS", 4)
-    monkeypatch.setattr(learnt_texts, "CHARACTERS", 30)
+    monkeypatch.setattr(learnt_texts, "MAX_TEXTS", 4)
+    monkeypatch.setattr(learnt_texts, "MAX_TOTAL_CHARACTERS", 30)
     never = bits(model)
     words = TEXT.split()
 
@@ -218,6 +218,6 @@ def test_texts_and_characters_are_bounded(folder_of: Callable[[str], Path], monk
         await ask(app, "DELETE", "/v1/learn")
         assert await taught_so_far(app, "شو", 4) == [200, 200, 200, 400]
 
-    monkeypatch.setattr(learnt_texts, "TEXTS", 3)
-    monkeypatch.setattr(learnt_texts, "CHARACTERS", 8_100)
+    monkeypatch.setattr(learnt_texts, "MAX_TEXTS", 3)
+    monkeypatch.setattr(learnt_texts, "MAX_TOTAL_CHARACTERS", 8_100)
     served(folder_of("blend"), work)

@@ -157,7 +157,7 @@ def test_the_session_unused_for_longest_is_dropped_with_its_states(folder: Path)
         await loaded.scheduler.run(ModelUpdate(0, lambda: None))  # earlier updates are done
         assert not len(second)
         assert loaded.state_cache("b") is not second
-        assert loaded.state_cache(None) is loaded.completer.prefixes
+        assert loaded.state_cache(None) is loaded.completer.state_cache
 
     with_pool(folder, work, sessions=2)
 
@@ -165,6 +165,6 @@ def test_the_session_unused_for_longest_is_dropped_with_its_states(folder: Path)
 def test_without_sessions_all_clients_share_one_cache(folder: Path) -> None:
     async def work(pool: ModelPool) -> None:
         loaded = await pool.open()
-        assert loaded.state_cache("a") is loaded.state_cache("b") is loaded.completer.prefixes
+        assert loaded.state_cache("a") is loaded.state_cache("b") is loaded.completer.state_cache
 
     with_pool(folder, work, sessions=0)

@@ -52,7 +52,7 @@ def evaluate(
     baselines, and samples."""
     from kammil.cli.progress import progress
     from kammil.completion.completer import load
-    from kammil.completion.suggestions import MIN_PROBABILITY, checked
+    from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
     from kammil.data import sources
     from kammil.errors import OptionError
     from kammil.evaluation import keystrokes, metrics, plots
@@ -63,7 +63,7 @@ def evaluate(
     if not typing and (plot is not None or threshold is not None):
         option = "--plot" if plot is not None else "--threshold"
         raise OptionError(f"{option} is about suggestions; give --typing too.")
-    least = checked(MIN_PROBABILITY if threshold is None else threshold)
+    least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
     if plot is not None:
         plots.ready()
     model = load(folder)

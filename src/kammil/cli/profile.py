@@ -32,12 +32,12 @@ def common() -> None:
 def learn(file: File, texts: Texts = None) -> None:
     """Add texts; a text that is added twice counts twice. Beyond 2,000 texts, or 400,000 characters, the oldest are
     removed."""
-    from kammil.completion.profile import CHARACTERS, TEXTS, Profile
+    from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS, Profile
 
     profile = Profile(file)
     removed = profile.learn(*_not_empty(texts))
     if removed:
-        most = f"{TEXTS:,} texts of {CHARACTERS:,} characters in all"
+        most = f"{MAX_TEXTS:,} texts of {MAX_TOTAL_CHARACTERS:,} characters in all"
         print(f"kammil: a profile keeps {most} at most, so the {removed:,} oldest went.", file=sys.stderr)
     _print_size(profile)
 

@@ -32,9 +32,9 @@ def suggest(
     from dataclasses import asdict
 
     from kammil.completion.completer import load
-    from kammil.completion.suggestions import MIN_PROBABILITY, checked
+    from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
 
-    least = checked(MIN_PROBABILITY if threshold is None else threshold)
+    least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
     completer = load(model, profile=open_profile(profile))
     for i, prefix in enumerate(texts_or_stdin(None if text is None else [text])):
         suggestions = completer.suggest(prefix, k, threshold=least)

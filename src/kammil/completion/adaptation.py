@@ -1,5 +1,4 @@
-"""What a running side has learnt of its user: texts taken in while it runs, or those of a profile, followed as it
-changes."""
+"""Adaptation of a model to its user: it learns texts while it runs, or keeps up with the texts of a profile."""
 
 from __future__ import annotations
 
@@ -16,69 +15,68 @@ CANNOT_LEARN = "this model cannot learn while it runs; train one with --model bl
 
 
 class Adaptation:
-    """Teaches a running side.
+    """Teaches a language model the texts of its user.
 
     Args:
-        runner: learns, if it is of a kind that can.
-        encode: makes ids of a text, as the model sees it.
-        profile: where learnt texts are kept, and come from; None to keep them no longer than the runner.
+        model: the language model; only an `AdaptiveModel` can learn.
+        encode: converts a text to ids, as the model sees it.
+        profile: keeps the learnt texts in a file; None keeps them as long as the model lives.
 
-    `OptionError` for a profile and a runner that cannot learn.
+    Raises: `OptionError` for a profile with a model that cannot learn.
     """
 
-    def __init__(self, runner: LanguageModel, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
-        """Learn the profile."""
-        self._runner, self._encode, self._profile = runner, encode, profile
+    def __init__(self, model: LanguageModel, encode: Callable[[str], Ids], profile: Profile | None = None) -> None:
+        self._model, self._encode, self._profile = model, encode, profile
         self._version = -1
-        self._known: Counter[str] = Counter()  # texts of the profile that the runner knows
+        self._synced: Counter[str] = Counter()  # texts of the profile that the model has learnt
         if profile is not None:
-            self._learner()
-            self.follow()
+            self._adaptive_model()
+            self.sync_profile()
 
-    def follow(self) -> None:
-        """Bring the runner to what the profile holds now: any program may have changed it."""
+    def sync_profile(self) -> None:
+        """Learn and forget texts until the model knows those of the profile: any program may have changed it."""
         if self._profile is None:
             return
         self._profile.refresh()
         if self._profile.version == self._version:
             return
         wanted = Counter(self._profile.texts)
-        learner = self._learner()
-        for text in (self._known - wanted).elements():
-            learner.forget(self._encode(text))
-        new = [self._encode(text) for text in (wanted - self._known).elements()]
-        learner.learn_all([ids for ids in new if len(ids)])  # a text may be nothing to the rules of a model
-        self._known, self._version = wanted, self._profile.version
+        model = self._adaptive_model()
+        for text in (self._synced - wanted).elements():
+            model.forget(self._encode(text))
+        new = [self._encode(text) for text in (wanted - self._synced).elements()]
+        model.learn_all([ids for ids in new if len(ids)])  # the text rules of a model may leave nothing of a text
+        self._synced, self._version = wanted, self._profile.version
 
     def learn(self, text: str) -> None:
-        """Take in a text; `OptionError` for an empty one, or a runner that cannot learn."""
+        """Learn a text; `OptionError` for an empty one, or a model that cannot learn."""
         ids = self._encode(text)
         if not len(ids):
             raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
-        learner = self._learner()
+        model = self._adaptive_model()
         if self._profile is None:
-            learner.learn(ids)
+            model.learn(ids)
             return
         self._profile.learn(text)
-        self.follow()
+        self.sync_profile()
 
     def forget(self, text: str) -> None:
-        """Undo one `learn` of a text that the model sees as the same; `OptionError` if there is none."""
-        ids, learner = self._encode(text), self._learner()
+        """Undo one `learn` of a text with the same ids; `OptionError` if there was none."""
+        ids, model = self._encode(text), self._adaptive_model()
         if self._profile is None:
-            found = learner.forget(ids)
+            found = model.forget(ids)
         else:
-            same = (t for t in reversed(self._profile.texts) if np.array_equal(self._encode(t), ids))
-            kept = next(same, None)
-            found = kept is not None
-            if kept is not None:
-                self._profile.forget(kept)
-                self.follow()
+            candidates = (t for t in reversed(self._profile.texts) if np.array_equal(self._encode(t), ids))
+            matching = next(candidates, None)
+            found = matching is not None
+            if matching is not None:
+                self._profile.forget(matching)
+                self.sync_profile()
         if not found:
             raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
 
-    def _learner(self) -> AdaptiveModel:
-        """The running side, where it can learn."""
-        if not isinstance(self._runner, AdaptiveModel):
+    def _adaptive_model(self) -> AdaptiveModel:
+        """Return the model; `OptionError` if it cannot learn."""
+        if not isinstance(self._model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
-        return self._runner
+        return self._model

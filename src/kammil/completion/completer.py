@@ -1,4 +1,4 @@
-"""Prompt to completion: `Completer` holds a model ready to run; no PyTorch.
+"""`Completer`: a model ready to complete, suggest and score text; it needs no PyTorch.
 
 Shapes: B batch, T time, V vocabulary.
 """
@@ -20,7 +20,7 @@ from kammil.completion import ghost_text, suggestions
 from kammil.completion.adaptation import Adaptation
 from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
-from kammil.completion.state_cache import MEGABYTES, CachedDecoder, StateCache
+from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
 from kammil.completion.suggestions import CharacterClasses, Suggestion
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
@@ -37,37 +37,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model wrote after a prompt."""
+    """A text that a model wrote after a prompt."""
 
     prompt: str
     """The prompt as it was given."""
     text: str
-    """What follows it, whole graphemes."""
+    """The continuation, in whole graphemes."""
     finish_reason: FinishReason
-    """`length`: as long as asked; `end`: the model ended its text; `stop`: a stop string came up."""
+    """`length`: as long as asked for; `end`: the model ended its text; `stop`: a stop string was written."""
     bits: tuple[float, ...]
-    """What each character of `text` cost under the unfiltered model, in bits."""
+    """Bits of each character of `text` under the unfiltered model."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How surprised a model is by a text."""
+    """The bits that a model needs for a text: how surprised it is by each character."""
 
     text: str
     """The text as the model sees it."""
     bits: tuple[float, ...]
-    """One figure for each character of `text`, then one for its end; with the cost of naming an unknown one."""
+    """Bits of each character of `text`, then of its end; with the cost of naming unknown characters."""
 
     @property
     def bits_per_character(self) -> float:
-        """Mean bits of the characters, without the end of text; NaN for an empty text."""
+        """Return the mean bits of the characters, without the end of text; NaN for an empty text."""
         return sum(self.bits[:-1]) / len(self.text) if self.text else math.nan
 
 
 class Completer:
     """A model ready to complete text. Open one with `kammil.load(folder)`.
 
-    It keeps the states along the last prompts: of a prompt that begins like one of them only the rest is read.
+    It caches the states along the last prompts: of a prompt that begins like one of them only the rest is read.
+
+    Args:
+        runner: the language model.
+        vocabulary: of the language model.
+        rules: normalise every text before the model reads it.
+        model: the folder that it came from.
+        profile: texts of the user; the model learns them, and what it learns is kept there.
+
+    Raises: `OptionError` for a profile with a model that cannot learn.
     """
 
     def __init__(
@@ -78,32 +87,28 @@ class Completer:
         model: folders.ModelFiles | None = None,
         profile: Profile | None = None,
     ) -> None:
-        """Bind a running side to its vocabulary and text rules; `model` is the folder it came from.
-
-        With a profile it knows the texts there, and what it learns is kept there; `OptionError` if it cannot learn.
-        """
-        self._runner, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
+        self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
-        self.prefixes = StateCache(runner)
+        self.state_cache = StateCache(runner)
 
     @property
     def name(self) -> str:
-        """What the folder's card calls it; empty for a model from no folder."""
+        """Return the name in the folder's model card; empty for a model from no folder."""
         card = self.model.card if self.model is not None else ""
         return card.partition("\n")[0].removeprefix("# ")
 
     def __repr__(self) -> str:
-        """Name, family, and what it learnt from."""
+        """Return name, family and training texts in one line."""
         return "<" + ", ".join(["Completer" + f" {self.name}".rstrip(), *self._facts().values()]) + ">"
 
     def _repr_html_(self) -> str:
-        """The same as a table, for a notebook."""
-        from kammil.completion.explain.fragments import table  # rooms to the right: this is a door
+        """Return the facts of `repr` as an HTML table, for a notebook."""
+        from kammil.completion.explain.fragments import table  # a cycle at import time
 
         return table([["model", self.name], *([name, fact] for name, fact in self._facts().items())])
 
     def _facts(self) -> dict[str, str]:
-        """What there is to say of it in a word or two each."""
+        """Return short facts about the model: heading -> fact."""
         facts = {"characters": f"{len(self.vocabulary.characters):,} characters known"}
         if self.model is None:
             return facts
@@ -120,61 +125,63 @@ class Completer:
 
     @property
     def language_model(self) -> LanguageModel:
-        """The running side; it knows what the profile holds at this moment."""
-        self._adaptation.follow()
-        return self._runner
+        """Return the language model, after it has learnt the present texts of the profile."""
+        self._adaptation.sync_profile()
+        return self._language_model
 
-    def session(self, *, megabytes: float = MEGABYTES) -> Session:
-        """A text that is being typed, with states of its own: see `Session`."""
-        from kammil.completion.session import Session  # one room to the right: this is a door, nothing here needs it
+    def session(self, *, megabytes: float = MAX_MEGABYTES) -> Session:
+        """Open a session for a text that is being typed, with a cache of its own; see `Session`."""
+        from kammil.completion.session import Session  # a cycle at import time
 
         return Session(self, megabytes=megabytes)
 
-    def with_own_cache(self, megabytes: float = MEGABYTES) -> Self:
-        """The same model with states of its own, of so many megabytes at most; nothing was read."""
-        other = copy(self)
-        other.prefixes = StateCache(self._runner, megabytes)
-        return other
+    def with_own_cache(self, megabytes: float = MAX_MEGABYTES) -> Self:
+        """Return the same model with an empty cache of its own, of at most so many megabytes."""
+        completer = copy(self)
+        completer.state_cache = StateCache(self._language_model, megabytes)
+        return completer
 
     def after(self, text: str) -> tuple[LogProbabilities, State]:
-        """What may follow a text, (1, V), and the state of the runner there, one row; neither may be changed."""
+        """Read a text; returns the log-probabilities of what follows, (1, V), and the state there, one row.
+
+        Both are shared with the cache and read-only.
+        """
         return self._read(self.normalise(text)).result
 
     @cached_property
     def runs(self) -> BloomFilter | None:
-        """Which runs of letters stand in the training texts; None for a model from no folder."""
+        """Return the letter runs of the training texts; None for a model from no folder."""
         return BloomFilter(self.model.seen) if self.model is not None else None
 
     def normalise(self, text: str) -> str:
-        """The text as the model sees it; the text itself for a model trained with `--raw`."""
+        """Normalise a text by the rules of the model; a model trained with `--raw` leaves it unchanged."""
         return self.rules.normalise(text)
 
     def complete(self, prompt: str, **options: Unpack[Options]) -> Completion:
-        """What the model writes after `prompt`. Any text is accepted; unknown characters are read as UNK.
+        """Complete a prompt. Any text is accepted; unknown characters are read as UNK.
 
-        Options: see `Decoding`; `OptionError` for one out of range.
+        Options: see `DecodingOptions`; `OptionError` for one out of range.
         """
         return self.samples(prompt, 1, **options)[0]
 
     def samples(self, prompt: str, n: int, **options: Unpack[Options]) -> list[Completion]:
-        """`n` completions of one prompt, stepped together; the first is that of `complete`.
+        """Write `n` completions of one prompt in one batch; the first is that of `complete`.
 
-        With beams they are the `n` best texts, all different; fewer where the model can write no more.
+        With beams they are the `n` best texts, all different; fewer if the model can write no more.
         """
-        *_, drafts = self._write(prompt, self.constraints(options, n), n)
-        return [Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)])) for d in drafts]
+        *_, hypotheses = self._write(prompt, self.constraints(options, n), n)
+        return [Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)])) for d in hypotheses]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
-        """The text of `complete`, piece by piece: whole graphemes that nothing to come can change.
+        """Stream the text of `complete` in pieces: whole graphemes that no later character can change.
 
-        With beams or `best_of` nothing is certain before the end: the text comes in one piece.
+        With beams or `best_of` no text is final before the end, so it comes in one piece.
         """
-        guide = self.constraints(options, 1)  # here, so that a wrong option is reported before the first piece
-        return self._pieces(prompt, guide)
+        constraints = self.constraints(options, 1)  # not in the generator: report wrong options now
+        return self._pieces(prompt, constraints)
 
     def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestions.MIN_PROBABILITY) -> list[Suggestion]:
-        """At most `k` words that may come next, or what the word at hand may become, most probable first; the latter
-        before the former, where there are both.
+        """Suggest at most `k` words: endings of the current word, then next words, each group most probable first.
 
         None is less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold
         that is no probability.
@@ -193,27 +200,32 @@ class Completer:
     def phrase(
         self, prefix: str, *, words: int = ghost_text.MAX_WORDS, threshold: float = ghost_text.MIN_GHOST_PROBABILITY
     ) -> ghost_text.Phrase:
-        """The most probable words that may come next, one after the other: ghost text.
+        """Predict ghost text: the most probable next word, then the most probable one after it, and so on.
 
-        At most `words`, each of them no less probable than `threshold` given what stands before it, and none twice; so
-        it may be empty. `OptionError` for fewer words than one, or a threshold that is no probability.
+        At most `words`, each at least as probable as `threshold` given the text before it, and none twice; so it may be
+        empty. `OptionError` for fewer words than one, or a threshold that is no probability.
         """
         seen = self.normalise(prefix)
-        known = self._read(seen).result
         return ghost_text.phrase(
-            self.language_model, self.vocabulary, self.character_classes, seen, *known, words=words, threshold=threshold
+            self.language_model,
+            self.vocabulary,
+            self.character_classes,
+            seen,
+            *self._read(seen).result,
+            words=words,
+            threshold=threshold,
         )
 
     @cached_property
     def character_classes(self) -> CharacterClasses:
-        """What the ids of the vocabulary are to words."""
+        """Return the classes of the ids of the vocabulary: which characters are part of words."""
         return CharacterClasses.of(self.vocabulary)
 
     def learn(self, text: str) -> None:
-        """Take in a text that the user wrote: the very next suggestion knows it. Nothing is trained or sent; it is
-        saved in the profile, if there is one, and nowhere else.
+        """Learn a text that the user wrote: all sessions of this model know it from the next suggestion on.
 
-        All sessions of this model know it. `OptionError` for a family that cannot, or a text without characters.
+        No weight changes, and nothing is sent: the text is saved in the profile, if there is one, and nowhere else.
+        `OptionError` for a family that cannot learn, or a text without characters.
         """
         self._adaptation.learn(text)
 
@@ -222,30 +234,30 @@ class Completer:
         self._adaptation.forget(text)
 
     def score(self, text: str, given: str = "") -> Score:
-        """How surprising each character of `text` is after `given`, and then its end."""
+        """Score each character of `text` after `given`, and its end, in bits."""
         before, seen = self.split_prompt(text, given)
-        trace = score_texts(self.language_model, self.vocabulary, [before + seen])[0]
-        return Score(seen, tuple(float(b) for b in trace.bits[len(before) :]))
+        scores = score_texts(self.language_model, self.vocabulary, [before + seen])[0]
+        return Score(seen, tuple(float(b) for b in scores.bits[len(before) :]))
 
     def split_prompt(self, text: str, given: str) -> tuple[str, str]:
-        """What the model sees of `given`, and of `text` after it."""
+        """Normalise `given`, and `text` as it stands after it."""
         before = self.normalise(given)
-        whole = self.normalise(given + text)
-        # A rule may join the two at the seam (an accent composes); then each side is taken by itself.
-        return before, whole[len(before) :] if whole.startswith(before) else self.normalise(text)
+        both = self.normalise(given + text)
+        # A rule may join the two at the seam (an accent composes); then each is normalised by itself.
+        return before, both[len(before) :] if both.startswith(before) else self.normalise(text)
 
-    def _pieces(self, prompt: str, guide: Constraints) -> Iterator[str]:
+    def _pieces(self, prompt: str, constraints: Constraints) -> Iterator[str]:
         sent = 0
-        for (draft,) in self._write(prompt, guide, 1):
-            safe = draft.safe()
+        for (hypothesis,) in self._write(prompt, constraints, 1):
+            safe = hypothesis.safe()
             if safe > sent:
-                yield draft.text[sent:safe]
+                yield hypothesis.text[sent:safe]
                 sent = safe
 
     def constraints(self, options: Options, n: int, *, bias: Mapping[int, float] | None = None) -> Constraints:
-        """The rules of a call for n completions, and what is added to the log-probabilities of some ids.
+        """Return the constraints of a call for n completions; `bias` is added to the log-probabilities of some ids.
 
-        `OptionError` before anything is read.
+        `OptionError` for options that do not fit together, before anything is read.
         """
         decoding = DecodingOptions.of(**options)
         if n < 1:
@@ -257,40 +269,40 @@ class Completer:
         runs = self.runs if decoding.no_copy is not None else None
         return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias)
 
-    def _write(self, prompt: str, guide: Constraints, n: int) -> Iterator[list[Hypothesis]]:
-        """The drafts of n completions after every step, or the finished ones alone; the last ones are finished."""
-        options = guide.options
-        walk = self._read(self.normalise(prompt))
-        log_probabilities, state = walk.result
+    def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
+        """Yield the hypotheses of n completions after every step, or only when they are finished."""
+        options = constraints.options
+        decoder = self._read(self.normalise(prompt))
+        log_probabilities, state = decoder.result
         if options.beams > 1:
-            yield beam_search(self.language_model, guide, log_probabilities, state, n)
+            yield beam_search(self.language_model, constraints, log_probabilities, state, n)
         elif options.best_of > 1:
-            *_, drafts = generate(self.language_model, guide, log_probabilities, state, options.best_of)
-            yield keep_best(drafts, n)
-        elif n == 1 and options.temperature == 0:  # it may well be asked for again, one character later
-            yield from generate(self.language_model, guide, log_probabilities, state, n, step=walk.step)
+            *_, hypotheses = generate(self.language_model, constraints, log_probabilities, state, options.best_of)
+            yield keep_best(hypotheses, n)
+        elif n == 1 and options.temperature == 0:  # cached: the next keystroke may well ask for the rest of it
+            yield from generate(self.language_model, constraints, log_probabilities, state, n, step=decoder.step)
         else:
-            yield from generate(self.language_model, guide, log_probabilities, state, n)
+            yield from generate(self.language_model, constraints, log_probabilities, state, n)
 
     def _read(self, seen: str) -> CachedDecoder:
-        """Read a text as the model sees it; what was read before is not read again."""
-        self._adaptation.follow()
-        return self.prefixes.decoder(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
+        """Read a normalised text, from the longest prefix that is cached."""
+        self._adaptation.sync_profile()
+        return self.state_cache.decoder(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
 
 
 def load(path: str | Path = folders.PRETRAINED[0], *, profile: str | Path | Profile | None = None) -> Completer:
-    """Open a model folder, or the bundled model; `FolderError` if it is none, truncated, or of another format.
+    """Open a model folder, or the bundled model; `FolderError` for another folder, a truncated one, another format.
 
-    With a profile, or its file, the model knows the texts there, also those that are added while it runs, and keeps
-    what it learns there. `DataError` for a file that is no profile, `OptionError` for a model that cannot learn.
+    With a profile, or the path of one, the model knows its texts, also those that are added later, and keeps there what
+    it learns. `DataError` for a file that is no profile, `OptionError` for a model that cannot learn.
     """
     model = folders.read(Path(path))
-    runner = load_model(model.description.family, model.description.settings, model.artifacts)
-    if runner.vocabulary_size != model.vocabulary.size:
+    loaded = load_model(model.description.family, model.description.settings, model.artifacts)
+    if loaded.vocabulary_size != model.vocabulary.size:
         raise FolderError(
-            f"{path} has {model.vocabulary.size} vocabulary entries, {runner.vocabulary_size} outputs; copy it again."
+            f"{path} has {model.vocabulary.size} vocabulary entries, {loaded.vocabulary_size} outputs; copy it again."
         )
-    # The runner has what it needs of the arrays; the arrays as they were packed are not kept beside it.
+    # The language model has unpacked what it needs of the arrays; the packed ones would only take memory.
     model = replace(model, artifacts=Artifacts({}))
-    kept = Profile(profile) if isinstance(profile, str | Path) else profile
-    return Completer(runner, model.vocabulary, TextRules.from_dict(model.description.rules), model, kept)
+    opened = Profile(profile) if isinstance(profile, str | Path) else profile
+    return Completer(loaded, model.vocabulary, TextRules.from_dict(model.description.rules), model, opened)

@@ -1,7 +1,7 @@
 """Ghost text: the most probable word, then the most probable one after that, and so on, while each is likely enough.
 
-Going on with the most probable character (a greedy completion) is not that: it has no word in view, falls into circles,
-and is as sure of them as of anything.
+A greedy completion (the most probable character, again and again) is no substitute: it does not look for words, falls
+into loops, and gives loops a high probability.
 """
 
 from __future__ import annotations
@@ -10,35 +10,35 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kammil.completion.suggestions import CharacterClasses, WordSearch, checked
+from kammil.completion.suggestions import CharacterClasses, WordSearch, check_threshold
 from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import open_word
 from kammil.vocabulary import CharacterVocabulary
 
 MIN_GHOST_PROBABILITY = 0.1
-"""Least probability of each word of a phrase. On lev30/validation, taken word by word, it saves 18.5 % of the
-keystrokes then (`evaluation.typing`), and 29 % of the phrases shown begin right: a greedy completion saves 18.0 %, and
-13 % are right. Shown wherever a word is more probable than 0.02, 20.3 and 16 %; from 0.2 on 16.5 and 40 %.
+"""Least probability of each word of ghost text. On lev30/validation, accepted word by word, it then saves 18.5 % of the
+keystrokes (`evaluation.keystrokes`), and 29 % of the phrases shown begin right; with a greedy completion it is 18.0 and
+13 %, with a threshold of 0.02 20.3 and 16 %, with 0.2 16.5 and 40 %.
 All thresholds: docs/log.md#why-does-ghost-text-go-in-circles"""
 MAX_WORDS = 8
-"""Of a phrase at most."""
+"""Most words of ghost text."""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """Words that may come next, one after the other."""
+    """Ghost text: the words that are likely to come next."""
 
     added: str
-    """What has to be appended to the prefix; empty if nothing is likely enough."""
+    """Text to append to the prefix; empty if nothing is likely enough."""
     probability: float
-    """That exactly these words come next."""
+    """Probability that exactly these words come next."""
 
 
 def phrase(
-    runner: LanguageModel,
+    model: LanguageModel,
     vocabulary: CharacterVocabulary,
-    letters: CharacterClasses,
+    classes: CharacterClasses,
     prefix: str,
     log_probabilities: LogProbabilities,
     state: State,
@@ -46,38 +46,40 @@ def phrase(
     words: int = MAX_WORDS,
     threshold: float = MIN_GHOST_PROBABILITY,
 ) -> Phrase:
-    """The most probable word after a prefix, and those after it, as far as each is at least so probable given the rest.
+    """Predict the most probable word after a prefix, then the most probable one after it, and so on.
+
+    Ghost text ends before a word that it already has: people rarely write a word twice.
 
     Args:
-        runner, vocabulary, letters, prefix, log_probabilities, state: as for `suggestion.suggest`.
-        words: how many at most.
-        threshold: least probability of each, those before it given.
+        model, vocabulary, classes, prefix, log_probabilities, state: as for `suggestions.suggest`.
+        words: most words.
+        threshold: least probability of each word, given the text before it.
 
-    A word that is there already ends it: what people write goes on with something else. Raises: `OptionError` for
-    fewer words than one, or a threshold that is no probability.
+    Raises: `OptionError` for fewer words than one, or a threshold that is no probability.
     """
     if words < 1:
         raise OptionError(f"words is {words}, but a phrase has at least one.")
-    least, space, begun = checked(threshold), letters.space, open_word(prefix)
-    said = {begun, open_word(prefix.removesuffix(begun).rstrip())}
-    added, probability, share = "", 1.0, 1.0
+    minimum, space, open_part = check_threshold(threshold), classes.space, open_word(prefix)
+    used = {open_part, open_word(prefix.removesuffix(open_part).rstrip())}
+    added, probability, space_share = "", 1.0, 1.0
     for _ in range(words):
-        (found,) = WordSearch(runner, letters, 1, least / share).run([prefix + added], log_probabilities, state)
+        (found,) = WordSearch(model, classes, 1, minimum / space_share).run([prefix + added], log_probabilities, state)
         if not found:
             break
-        ids, chance = found[0]
+        ids, word_probability = found[0]
         piece = vocabulary.decode(ids)
         word = open_word(prefix + added + piece)
-        if word in said:
+        if word in used:
             break
-        said.add(word)
-        added, probability = added + piece, probability * share * chance
-        read, state = runner.forward(ids[None], state, last=1)  # (1, 1, V)
-        after = np.exp(read[0, -1].astype(np.float64))
-        closed = float(after @ letters.close)
-        share = float(after[space]) / closed if space is not None and closed > 0 else 0.0  # of all that may close it
-        if share < least or share == 0:
+        used.add(word)
+        added, probability = added + piece, probability * space_share * word_probability
+        scores, state = model.forward(ids[None], state, last=1)  # (1, 1, V)
+        following = np.exp(scores[0, -1].astype(np.float64))
+        closing = float(following @ classes.close)
+        # The share of the space among all characters that may end the word.
+        space_share = float(following[space]) / closing if space is not None and closing > 0 else 0.0
+        if space_share < minimum or space_share == 0:
             break
-        log_probabilities, state = runner.step(np.array([space]), state)
+        log_probabilities, state = model.step(np.array([space]), state)
         added += " "
     return Phrase(added.rstrip(" "), probability)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +14,21 @@ from kammil.errors import FolderError
 from kammil.language_model import LanguageModel, forward_in_pieces
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
-if TYPE_CHECKING:
-    pass
-
 
 @dataclass(frozen=True)
 class TokenScores:
-    """What a model thought of a text, teacher-forced: one entry for each character, then one for the end of text."""
+    """Teacher-forced scores of a text: one entry for each character, then one for the end of text."""
 
     bits: NDArray[np.float64]
-    """(T + 1,): surprise; unknown characters pay their UNK and the choice among all that are not covered."""
+    """(T + 1,): surprise; an unknown character pays for UNK and for a uniform choice among all that are not covered."""
     ranks: NDArray[np.int64]
-    """(T + 1,): how many ids were more probable than the true one; V for an unknown character, which no guess hits."""
+    """(T + 1,): how many ids were more probable than the true one; V for an unknown character, which is never right."""
 
 
-def score_texts(runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
-    """Read texts, already normalised, on the running side, as many together as memory is to hold.
+def score_texts(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> list[TokenScores]:
+    """Score normalised texts, as many in one batch as the bound on memory allows.
 
-    Raises `FolderError` if the model gives some text no probability, which no sound model does.
+    Raises: `FolderError` if the model gives some text no probability, which no sound model does.
     """
     encoded = [vocabulary.encode(text) for text in texts]
     width = max((len(ids) for ids in encoded), default=0) + 1
@@ -42,7 +38,7 @@ def score_texts(runner: LanguageModel, vocabulary: CharacterVocabulary, texts: S
         inputs[i, : len(ids) + 1] = [BOS, *ids]
         targets[i, : len(ids) + 1] = [*ids, EOS]
     bits, ranks = np.zeros(inputs.shape), np.zeros(inputs.shape, np.int64)
-    for rows, part, log_probabilities in forward_in_pieces(runner, inputs):  # (some, some, V)
+    for rows, part, log_probabilities in forward_in_pieces(model, inputs):  # (some, some, V)
         true = np.take_along_axis(log_probabilities, targets[rows, part, None], -1)  # (some, some, 1)
         bits[rows, part] = -true[..., 0] / math.log(2)
         ranks[rows, part] = (log_probabilities > true).sum(-1)

@@ -1,8 +1,8 @@
-"""A text while it is being typed: every keystroke costs what it changed.
+"""A session: one text while it is being typed. The cost of a keystroke depends on what it changed, not on the text.
 
 ```python
 session = model.session()
-session.update("شو حل")                 # the whole text so far, whatever was typed, deleted or jumped to
+session.update("شو حل")                 # the whole text so far, after any edit
 session.complete(length=30).text
 session.suggest(k=3)
 session.phrase().added                  # ghost text
@@ -16,50 +16,49 @@ from typing import Unpack
 
 from kammil.completion.completer import Completer, Completion
 from kammil.completion.ghost_text import MAX_WORDS, MIN_GHOST_PROBABILITY, Phrase
-from kammil.completion.state_cache import MEGABYTES
+from kammil.completion.state_cache import MAX_MEGABYTES
 from kammil.completion.suggestions import MIN_PROBABILITY, Suggestion
 from kammil.decoding.options import Options
 
 
 class Session:
-    """One person's text on a model that others may use as well.
+    """One text that is being typed, with a state cache of its own.
 
     Args:
-        model: completes; it is shared, what was typed is not.
-        megabytes: of states that are kept along the text at most.
+        model: may be shared by any number of sessions; none sees the text of another.
+        megabytes: bound of the state cache.
     """
 
-    def __init__(self, model: Completer, *, megabytes: float = MEGABYTES) -> None:
-        """Nothing typed."""
+    def __init__(self, model: Completer, *, megabytes: float = MAX_MEGABYTES) -> None:
         self._model = model.with_own_cache(megabytes)
         self._text = ""
 
     @property
     def text(self) -> str:
-        """The text so far, as it was given."""
+        """Return the text so far, as it was given."""
         return self._text
 
     def update(self, text: str) -> None:
-        """Take the whole text typed so far, and read what is new of it."""
+        """Set the whole text typed so far, and read what is new of it."""
         self._text = text
         self._model.after(text)
 
     def complete(self, **options: Unpack[Options]) -> Completion:
-        """What may follow the text; see `Completer.complete`."""
+        """Complete the text; see `Completer.complete`."""
         return self._model.complete(self._text, **options)
 
     def samples(self, n: int, **options: Unpack[Options]) -> list[Completion]:
-        """`n` of them; see `Completer.samples`."""
+        """Write `n` completions of the text; see `Completer.samples`."""
         return self._model.samples(self._text, n, **options)
 
     def stream(self, **options: Unpack[Options]) -> Iterator[str]:
-        """The text of `complete`, piece by piece; see `Completer.stream`."""
+        """Stream the text of `complete` in pieces; see `Completer.stream`."""
         return self._model.stream(self._text, **options)
 
     def suggest(self, k: int = 3, *, threshold: float = MIN_PROBABILITY) -> list[Suggestion]:
-        """Words that may come next, or what the word at hand may become; see `Completer.suggest`."""
+        """Suggest endings of the current word, or next words; see `Completer.suggest`."""
         return self._model.suggest(self._text, k, threshold=threshold)
 
     def phrase(self, *, words: int = MAX_WORDS, threshold: float = MIN_GHOST_PROBABILITY) -> Phrase:
-        """The most probable words that may come next, one after the other; see `Completer.phrase`."""
+        """Predict ghost text after the text; see `Completer.phrase`."""
         return self._model.phrase(self._text, words=words, threshold=threshold)

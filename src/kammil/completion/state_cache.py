@@ -1,7 +1,9 @@
-"""States along texts that were read before, as a radix tree bounded in bytes.
+"""A cache of the states along texts that were read before: a radix tree bounded in bytes.
 
-If the user types what the model predicted, the states are there already, and the next prediction needs one more step. A
-state is one block of bytes: several arrays in one allocation do not fragment the heap.
+If the user types what the model predicted, the states are cached already, and the next prediction needs one more step.
+A state is packed into one block of bytes: several arrays in one allocation do not fragment the heap.
+
+A *stop* is a node of the tree with a state.
 """
 
 from __future__ import annotations
@@ -17,188 +19,187 @@ from numpy.typing import NDArray
 
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State
 
-_ALIGNED = 8
-"""Bytes that every array begins at a multiple of."""
+_ALIGNMENT = 8
+"""Alignment of the arrays, in bytes."""
 
-Form = tuple[np.dtype[Any], tuple[int, ...], int]
-"""Of an array: its numbers, its shape, and where it begins."""
-Forms = tuple[Form, ...]
+ArrayLayout = tuple[np.dtype[Any], tuple[int, ...], int]
+"""Data type, shape and offset of an array."""
+ArrayLayouts = tuple[ArrayLayout, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PackedArrays:
-    """A copy of some arrays."""
+    """Copies of several arrays in one allocation."""
 
     data: bytes
-    forms: Forms
+    layouts: ArrayLayouts
 
     @classmethod
     def of(cls, arrays: Sequence[NDArray[np.generic]]) -> Self:
-        """Copy them."""
-        forms: list[Form] = []
+        """Copy arrays."""
+        layouts: list[ArrayLayout] = []
         parts: list[bytes] = []
         at = 0
         for array in arrays:
             parts.append(array.tobytes())
-            forms.append((array.dtype, array.shape, at))
+            layouts.append((array.dtype, array.shape, at))
             at += len(parts[-1])
-            if rest := at % _ALIGNED:
-                parts.append(bytes(_ALIGNED - rest))
-                at += _ALIGNED - rest
-        return cls(b"".join(parts), _shared(tuple(forms)))
+            if rest := at % _ALIGNMENT:
+                parts.append(bytes(_ALIGNMENT - rest))
+                at += _ALIGNMENT - rest
+        return cls(b"".join(parts), _interned(tuple(layouts)))
 
     def arrays(self) -> tuple[NDArray[np.generic], ...]:
-        """The same arrays, which cannot be written to."""
-        return tuple(np.ndarray(shape, dtype, self.data, at) for dtype, shape, at in self.forms)
+        """Return the arrays, read-only, without a copy."""
+        return tuple(np.ndarray(shape, dtype, self.data, at) for dtype, shape, at in self.layouts)
 
 
 @lru_cache(1024)
-def _shared(forms: Forms) -> Forms:
-    """The same for all states after texts of a length: a kilobyte each."""
-    return forms
+def _interned(layouts: ArrayLayouts) -> ArrayLayouts:
+    """Return one object for equal layouts: texts of one length have the same, and each takes a kilobyte."""
+    return layouts
 
 
-EVERY = 64
-"""A state is kept every so many characters of a text that comes at once, and at its end; a rest of half as many more
-comes in the same call. To read such a piece takes the bundled model some milliseconds: nobody notices."""
-NEAR = 16
-"""Where a text was shortened, a state is kept at each of the last so many characters: somebody is taking some back."""
-MEGABYTES = 16.0
-"""Of states and the tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text, and fewer
-of a transformer, whose states grow on."""
-WRITTEN = 1 / 256
-"""Share of the bound that a state may take to be kept at each character that is written: a transformer's, which grow,
-would drive out what was typed."""
-_NODE, CHARACTER = 600, 4
-"""Bytes of a stop, beside the numbers of its state, and of a character on the way to it."""
+STRIDE = 64
+"""Characters between the states that are kept of a text that comes at once; its end has one too. A remainder of up to
+half as many is read in the same call. The bundled model reads such a piece in a few milliseconds."""
+NEAR_END = 16
+"""Number of characters at the end of a shortened text that each get a state: the user is deleting them one by one."""
+MAX_MEGABYTES = 16.0
+"""Bound of the states and the tree: some 1,500 stops of the bundled model after 70 characters, 900 of a long text, and
+fewer of a transformer, whose states grow with the text."""
+MAX_STEP_SHARE = 1 / 256
+"""Largest share of the bound that a state may take to be kept after each generated character: the states of a
+transformer, which grow, would drive out those of the typed text."""
+_NODE_BYTES, CHARACTER_BYTES = 600, 4
+"""Bytes of a stop without the numbers of its state, and of each character of its label."""
 
 Label = str
-"""Ids from one stop to the next, each as the character of that number: two or four bytes an id, compared at once."""
+"""Ids from a node to a child, each as the code point of that number: two or four bytes an id, fast to compare."""
 Result = tuple[LogProbabilities, State]
-"""What may follow a text, (1, V), and the state of the runner there, one row."""
+"""Log-probabilities of what follows a text, (1, V), and the state of the model there, one row."""
 
 
 @dataclass(eq=False, slots=True)
 class TrieNode:
-    """A stop, or where texts part."""
+    """A node of the tree: a stop, or a position where texts diverge."""
 
     parent: TrieNode | None
-    """None for the root, and for what has left the tree."""
+    """None for the root, and for nodes that were removed."""
     label: Label
     children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
-    """By the first character on the way to them."""
+    """Children by the first character of their labels."""
     block: PackedArrays | None = None
-    """What is known there: the log-probabilities, and the arrays of the state."""
+    """The result at a stop: the log-probabilities, and the arrays of the state."""
 
 
 class StateCache:
-    """States of a runner after the texts that it has read.
+    """The states of a language model after the texts that it has read.
 
     Args:
-        runner: reads them.
-        megabytes: of states and tree at most; the last one is always kept.
+        model: reads the texts.
+        megabytes: bound of states and tree; the last state is always kept.
     """
 
-    def __init__(self, runner: LanguageModel, megabytes: float = MEGABYTES) -> None:
-        """Nothing read."""
-        self._runner, self._most, self.root = runner, megabytes * 1e6, TrieNode(None, "")
+    def __init__(self, model: LanguageModel, megabytes: float = MAX_MEGABYTES) -> None:
+        self._model, self._max_bytes, self.root = model, megabytes * 1e6, TrieNode(None, "")
         self.clear()
 
     def clear(self) -> None:
-        """Forget all states."""
-        self._version = self._runner.version
+        """Drop all states."""
+        self._version = self._model.version
         nodes = [self.root]
-        while nodes:  # by hand: a tree that was frozen (`gc.freeze`) is never found to be garbage
+        while nodes:  # cut all cycles: in a frozen tree (`gc.freeze`) the collector never finds them
             node = nodes.pop()
             nodes += node.children.values()
             node.parent, node.children, node.block = None, {}, None
         self.root = TrieNode(None, "")
-        self._kept: OrderedDict[TrieNode, int] = OrderedDict()  # bytes of each state, the one used longest ago first
+        self._kept: OrderedDict[TrieNode, int] = OrderedDict()  # bytes of each stop, least recently used first
         self._bytes = 0
 
     def __len__(self) -> int:
-        """States kept."""
+        """Return the number of stops."""
         return len(self._kept)
 
     @property
     def bytes(self) -> int:
-        """Of all states kept."""
+        """Return the bytes of all stops."""
         return self._bytes
 
     def decoder(self, ids: Ids) -> CachedDecoder:
-        """Read ids (T,), T >= 1, with BOS in front, and stand behind them."""
-        reading = self.prefill(ids)
-        while size := reading.remaining:
-            read, state = self._runner.forward(reading.next_ids(size)[None], reading.state, last=1)  # (1, 1, V)
-            reading.advance(size, read[:, 0], state)
-        return CachedDecoder(self, reading)
+        """Read ids (T,), T >= 1, BOS first; returns a decoder that goes on from there."""
+        prefill = self.prefill(ids)
+        while size := prefill.remaining:
+            read, state = self._model.forward(prefill.next_ids(size)[None], prefill.state, last=1)  # (1, 1, V)
+            prefill.advance(size, read[:, 0], state)
+        return CachedDecoder(self, prefill)
 
     def prefill(self, ids: Ids) -> Prefill:
-        """Ids (T,), T >= 1, with BOS in front, to be read piece by piece, from where they are known."""
-        if self._version != self._runner.version:  # it has learnt, or forgotten: what it said before is not true now
+        """Begin to read ids (T,), T >= 1, BOS first, piece by piece, from the longest cached prefix."""
+        if self._version != self._model.version:  # it has learnt or forgotten texts: the states are out of date
             self.clear()
         node, path = self.root, _label(ids)
-        found, depth, at = node, 0, 0
+        deepest, depth, at = node, 0, 0
         while below := node.children.get(path[at]) if at < len(path) else None:
-            alike = _alike(below.label, path[at : at + len(below.label)])
-            at += alike
-            if alike < len(below.label):
+            common = _common_length(below.label, path[at : at + len(below.label)])
+            at += common
+            if common < len(below.label):
                 break
             node = below
             if node.block is not None:
-                found, depth = node, at
-        known = None
-        if found.block is not None:
-            self._kept.move_to_end(found)
-            known = _known(found.block)
-        state = self._runner.initial_state(1) if known is None else known[1]
-        return Prefill(self, found, depth, path, state, known, shortened=at == len(path))
+                deepest, depth = node, at
+        result = None
+        if deepest.block is not None:
+            self._kept.move_to_end(deepest)
+            result = _unpack(deepest.block)
+        state = self._model.initial_state(1) if result is None else result[1]
+        return Prefill(self, deepest, depth, path, state, result, shortened=at == len(path))
 
     def step(self, node: TrieNode, label: Label, state: State) -> tuple[TrieNode, Label, Result]:
-        """Go on from a node by a label, whose last id is not read yet; `state` is before that.
+        """Read the last id of a label that begins at a node; `state` is the one before that id.
 
-        Returns: where that leads, the node and what lies beyond it, and what is known there.
+        Returns: the last stop on the way, the label from there on, and the result.
         """
-        current = self._version == self._runner.version  # else it has learnt, or forgotten
+        current = self._version == self._model.version
         below = self._find(node, label) if current else None
         if below is not None and below.block is not None:
             self._kept.move_to_end(below)
-            return below, "", _known(below.block)
-        known = self._runner.step(_ids(label[-1:]), state)
-        if current and _bytes(known) <= self._most * WRITTEN:
-            return self.store(node, label, known), "", known
-        return node, label, known
+            return below, "", _unpack(below.block)
+        result = self._model.step(_ids(label[-1:]), state)
+        if current and _bytes(result) <= self._max_bytes * MAX_STEP_SHARE:
+            return self.store(node, label, result), "", result
+        return node, label, result
 
-    def store(self, node: TrieNode, label: Label, known: Result) -> TrieNode:
-        """Remember what is known by a label from a node, and forget the oldest beyond the bound; where it is kept."""
-        block = PackedArrays.of((known[0], *known[1]))  # before anything else: there may be no room for it
-        made = self._below(node, label)
-        made.block = block
-        self._bytes -= self._kept.pop(made, 0)  # two readings of one text, side by side
-        self._kept[made] = size = len(block.data) + _NODE + CHARACTER * len(made.label)
+    def store(self, node: TrieNode, label: Label, result: Result) -> TrieNode:
+        """Store the result at the end of a label from a node, drop the oldest beyond the bound; returns the stop."""
+        block = PackedArrays.of((result[0], *result[1]))  # first, so that a MemoryError leaves the tree as it was
+        stored = self._insert(node, label)
+        stored.block = block
+        self._bytes -= self._kept.pop(stored, 0)  # not 0 if two prefills of one text run side by side
+        self._kept[stored] = size = len(block.data) + _NODE_BYTES + CHARACTER_BYTES * len(stored.label)
         self._bytes += size
-        while self._bytes > self._most and len(self._kept) > 1:
+        while self._bytes > self._max_bytes and len(self._kept) > 1:
             old, size = self._kept.popitem(last=False)
             self._bytes -= size
             old.block = None
             self._prune(old)
-        return made
+        return stored
 
     def _prune(self, node: TrieNode) -> None:
-        """Take a node out of the tree that is no stop any more, unless texts part there; and so on to the root."""
+        """Remove a node without a state unless texts diverge there; then its parent likewise, up to the root."""
         while (parent := node.parent) is not None and node.block is None and len(node.children) < 2:
             parent.children.pop(node.label[0], None)
             for below in node.children.values():
                 below.parent, below.label = parent, node.label + below.label
                 parent.children[node.label[0]] = below
                 if below in self._kept:
-                    self._kept[below] += CHARACTER * len(node.label)
-                    self._bytes += CHARACTER * len(node.label)
+                    self._kept[below] += CHARACTER_BYTES * len(node.label)
+                    self._bytes += CHARACTER_BYTES * len(node.label)
             node.parent, node.children = None, {}
             node = parent
 
     def _find(self, node: TrieNode, label: Label) -> TrieNode | None:
-        """The stop by a label from a node, if there is one."""
+        """Return the stop at the end of a label from a node, or None."""
         while label:
             below = node.children.get(label[0])
             if below is None or below.label != label[: len(below.label)]:
@@ -206,130 +207,129 @@ class StateCache:
             node, label = below, label[len(below.label) :]
         return node if node in self._kept else None
 
-    def _below(self, node: TrieNode, label: Label) -> TrieNode:
-        """The node by a label from another; it is made if it is not there."""
+    def _insert(self, node: TrieNode, label: Label) -> TrieNode:
+        """Return the node at the end of a label from a node; create it if needed."""
         while label:
             below = node.children.get(label[0])
             if below is None:
                 below = node.children[label[0]] = TrieNode(node, label)
                 return below
-            alike = _alike(below.label, label)
-            if alike < len(below.label):
-                middle = node.children[label[0]] = TrieNode(node, label[:alike])
-                middle.children[below.label[alike]] = below
-                below.parent, below.label = middle, below.label[alike:]
+            common = _common_length(below.label, label)
+            if common < len(below.label):
+                middle = node.children[label[0]] = TrieNode(node, label[:common])
+                middle.children[below.label[common]] = below
+                below.parent, below.label = middle, below.label[common:]
                 below = middle
-            node, label = below, label[alike:]
+            node, label = below, label[common:]
         return node
 
 
 @dataclass(eq=False)
 class Prefill:
-    """A text on its way into the tree: `due` says how much is to be read next, `take` what came of it."""
+    """A text that is being read into the cache: read `next_ids(remaining)`, or fewer, then call `advance`."""
 
-    prefixes: StateCache
+    state_cache: StateCache
     node: TrieNode
     """The last stop."""
     depth: int
-    """Characters read."""
+    """Number of ids read."""
     path: Label
     state: State
-    """Of the runner after them; one row."""
+    """State of the model after them; one row."""
     last: Result | None
-    """What is known there; None before the first."""
+    """The result after them; None before the first id."""
     shortened: bool
     """Whether the text is the beginning of one that was read before."""
     stop: int = field(init=False)
-    """Characters up to the last stop."""
+    """Number of ids up to the last stop."""
     goal: int = field(init=False)
-    """Characters up to the next one."""
+    """Number of ids up to the next stop."""
 
     def __post_init__(self) -> None:
-        """It begins at a stop."""
-        self._stopped()
+        """Begin at a stop."""
+        self._plan_stop()
 
     @property
     def remaining(self) -> int:
-        """How many ids are to be read next, up to where a state is kept; 0 when all are read."""
+        """Return how many ids to read up to the next stop; 0 when all are read."""
         return self.goal - self.depth
 
-    def _stopped(self) -> None:
-        """Stand at a stop, and say where the next one is."""
+    def _plan_stop(self) -> None:
+        """Make the present position the last stop, and choose the next."""
         left = len(self.path) - self.depth
-        size = min(left, EVERY - self.depth % EVERY) if left > 3 * EVERY // 2 else left
+        size = min(left, STRIDE - self.depth % STRIDE) if left > 3 * STRIDE // 2 else left
         if self.shortened and left:
-            size = min(size, left - NEAR) if left > NEAR else 1
+            size = min(size, left - NEAR_END) if left > NEAR_END else 1
         self.stop, self.goal = self.depth, self.depth + size
 
     def next_ids(self, size: int) -> Ids:
-        """The next ids, (size,)."""
+        """Return the next ids, (size,)."""
         return _ids(self.path[self.depth : self.depth + size])
 
     def advance(self, size: int, log_probabilities: LogProbabilities, state: State) -> None:
-        """What may follow the next so many ids, `due` at most, as (1, V), and the state after them."""
+        """Take the results of reading `size` ids, at most `remaining`: log-probabilities (1, V), and the state."""
         self.depth, self.state, self.last = self.depth + size, state, (log_probabilities, state)
         if self.depth == self.goal:
-            self.node = self.prefixes.store(self.node, self.path[self.stop : self.depth], self.last)
-            self._stopped()
+            self.node = self.state_cache.store(self.node, self.path[self.stop : self.depth], self.last)
+            self._plan_stop()
 
     @property
     def result(self) -> Result:
-        """What is known of the whole text, once all of it is read."""
+        """Return the result of the whole text, once all of it is read."""
         assert self.last is not None
         return self.last
 
 
 class CachedDecoder:
-    """On from a text that was read, one character at a time: what was written before is not written again.
+    """Decodes one character at a time after a text, and finds the states of what it decoded before in the cache.
 
     Args:
-        prefixes: where it is kept.
-        reading: of the text, all of it read.
+        state_cache: keeps the states.
+        prefill: of the text, all of it read.
     """
 
-    def __init__(self, prefixes: StateCache, reading: Prefill) -> None:
-        """Stand where the text ends."""
-        self._prefixes, self._node = prefixes, reading.node
-        self._beyond: Label = ""
-        self.result = reading.result
+    def __init__(self, state_cache: StateCache, prefill: Prefill) -> None:
+        self._state_cache, self._node = state_cache, prefill.node
+        self._unstored: Label = ""
+        self.result = prefill.result
 
     def step(self, ids: Ids, state: State) -> Result:
-        """As the runner's, for one row: the state is the one after what was stepped before."""
-        label = self._beyond + chr(int(ids[0]))
-        self._node, self._beyond, known = self._prefixes.step(self._node, label, state)
-        return known
+        """Step one row, as `LanguageModel.step` does; `state` must be the one of the last step."""
+        label = self._unstored + chr(int(ids[0]))
+        self._node, self._unstored, result = self._state_cache.step(self._node, label, state)
+        return result
 
 
 def _label(ids: Ids) -> Label:
-    """Ids (T,) as characters."""
+    """Convert ids (T,) to a label."""
     return ids.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def _ids(label: Label) -> Ids:
-    """The ids again, (T,)."""
+    """Convert a label to ids, (T,)."""
     return np.frombuffer(label.encode("utf-32-le", "surrogatepass"), "<u4").astype(np.int64)
 
 
-def _alike(one: Label, other: Label) -> int:
-    """How many characters both begin with."""
-    if one == other:  # most are
-        return len(one)
-    least, most = 0, min(len(one), len(other))
-    while least < most:  # halves, compared as a whole: one by one takes 4 ms where texts part after 100,000
+def _common_length(a: Label, b: Label) -> int:
+    """Return the length of the common prefix of two labels."""
+    if a == b:  # the usual case
+        return len(a)
+    least, most = 0, min(len(a), len(b))
+    while least < most:  # bisection: a loop over characters takes 4 ms for a common prefix of 100,000
         middle = (least + most + 1) // 2
-        if one[least:middle] == other[least:middle]:
+        if a[least:middle] == b[least:middle]:
             least = middle
         else:
             most = middle - 1
     return least
 
 
-def _known(block: PackedArrays) -> Result:
-    """What is kept in a block of a stop."""
+def _unpack(block: PackedArrays) -> Result:
+    """Return the result that a block holds."""
     log_probabilities, *state = block.arrays()
     return cast(LogProbabilities, log_probabilities), tuple(state)
 
 
-def _bytes(known: Result) -> int:
-    log_probabilities, state = known
+def _bytes(result: Result) -> int:
+    log_probabilities, state = result
     return log_probabilities.nbytes + sum(array.nbytes for array in state)

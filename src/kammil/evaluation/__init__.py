@@ -1,1 +1,1 @@
-"""How good a model is, said honestly: figures of the running side that ships, with intervals, beside baselines."""
+"""Measure how good a model is: metrics of the model that ships, with confidence intervals, beside baselines."""

@@ -19,19 +19,21 @@ from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import EOS, UNK, CharacterVocabulary
 
 ORDER = 3
-"""Characters that the n-gram baseline looks at, the next one included: it stays below a few hundred kilobytes."""
+"""Order of the n-gram baseline, the next character included: it stays below a few hundred kilobytes."""
 
 _NGRAM = "ngram."
 
 
 class UnigramModel(LanguageModel):
-    """The same distribution everywhere: how often each id occurs."""
+    """A unigram model: the same distribution at every position.
+
+    Args:
+        counts: (V,), how often each id occurs. Add-one smoothing covers what a text can hold: characters, UNK, the end.
+
+    Raises: `ValueError` for anything but one row of whole numbers from 0 on, one for each id.
+    """
 
     def __init__(self, counts: NDArray[np.generic]) -> None:
-        """Counts (V,), add-one smoothed over what a text can hold: characters, UNK and the end.
-
-        `ValueError` for anything but a row of whole numbers from 0 on, one for each id.
-        """
         smooth = counts.astype(np.float64)
         if counts.ndim != 1 or counts.dtype.kind not in "iu" or len(counts) <= EOS or (smooth < 0).any():
             raise ValueError("the counts are not whole numbers, one for each id")
@@ -42,21 +44,21 @@ class UnigramModel(LanguageModel):
 
     @property
     def vocabulary_size(self) -> int:
-        """V."""
+        """Return V, the number of ids."""
         return len(self._row)
 
     def initial_state(self, batch: int) -> State:
-        """Nothing to remember, for B rows."""
+        """Return an empty state for B rows: no context is used."""
         return (np.zeros((batch, 0)),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """The one row, (B, last, V)."""
+        """Return the same log-probabilities at every position, (B, last, V)."""
         shape = (*ids.shape[:1], ids.shape[1] if last is None else last, len(self._row))
         return np.broadcast_to(self._row, shape), state
 
 
 def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
-    """The arrays of the baselines, for `baselines.safetensors`: encoded texts in, V ids."""
+    """Count the baselines from encoded texts over V = `size` ids; returns the arrays of `baselines.safetensors`."""
     unigram = np.zeros(size, np.int64)
     for ids in texts:
         np.add.at(unigram, ids, 1)
@@ -66,28 +68,28 @@ def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
     return arrays | {_NGRAM + name: value for name, value in artifacts.weights.items()}
 
 
-def runners(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, LanguageModel]:
-    """The baselines of V ids, ready to be evaluated like any model; `FolderError` for foreign arrays."""
+def load_baselines(arrays: Mapping[str, NDArray[np.generic]], size: int) -> dict[str, LanguageModel]:
+    """Load the baselines from their arrays as language models over V = `size` ids; `FolderError` if they do not fit."""
     weights = {k.removeprefix(_NGRAM): v for k, v in arrays.items() if k.startswith(_NGRAM)}
     try:
-        made: dict[str, LanguageModel] = {
+        models: dict[str, LanguageModel] = {
             "unigram": UnigramModel(arrays["unigram"]),
             f"{ORDER}-gram": ngram_model.NGramModel(ngram_model.NGramSettings(order=ORDER), weights),
         }
     except (KeyError, ValueError) as error:
         raise FolderError(f"baselines.safetensors does not fit ({error}); copy the model folder again.") from error
-    if any(runner.vocabulary_size != size for runner in made.values()):
+    if any(model.vocabulary_size != size for model in models.values()):
         raise FolderError("baselines.safetensors is that of another model; copy the model folder again.")
-    return made
+    return models
 
 
 def uniform_bits(size: int) -> float:
-    """Bits of a character when all V ids are equally likely: where a network begins."""
+    """Return log2 V, the bits of a character when all V ids are equally likely: an untrained network needs as many."""
     return math.log2(size)
 
 
 def uniform(vocabulary: CharacterVocabulary, text: str) -> NDArray[np.float64]:
-    """Bits of each character of a text and of its end, (T + 1,), when all ids are equally likely."""
+    """Return the bits of each character of a text and of its end, (T + 1,), when all ids are equally likely."""
     bits = np.full(len(text) + 1, uniform_bits(vocabulary.size))
     bits[:-1][vocabulary.encode(text) == UNK] += vocabulary.unknown_bits
     return bits

@@ -1,6 +1,7 @@
-"""Whether a counter, which is had in seconds, knows validation texts better than the model that took minutes.
+"""Check whether an n-gram model, which is trained in seconds, predicts validation texts better than a trained model.
 
-A network that had little time for many different characters can be behind. Who asked for no family gets the better one.
+A network that had little time for many different characters can be worse. If the user chose no family, the better of
+the two models is published.
 """
 
 from __future__ import annotations
@@ -8,43 +9,43 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kammil.evaluation.metrics import score_sides
+from kammil.evaluation.metrics import score_in_batches
 from kammil.language_model import Artifacts, Ids, LanguageModel, Settings
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import CharacterVocabulary
 
 FAMILY = "ngram"
-_CHARACTERS = 2_000_000
-"""Of training texts, at most: more are not counted in seconds, and a run that long was not meant to be short."""
+_MAX_CHARACTERS = 2_000_000
+"""Most training characters to count: more would take minutes, and a run on so many was not meant to be short."""
 
 
 @dataclass(frozen=True)
 class BetterCounter:
-    """A counter that is ahead."""
+    """An n-gram model that predicts the validation texts better."""
 
     settings: Settings
     artifacts: Artifacts
     bits: float
-    """On the validation texts, per character and end of text."""
-    behind: float
-    """Those of the model that it was compared with."""
+    """Its bits per character and end of text on the validation texts."""
+    model_bits: float
+    """Bits of the model that it was compared with."""
 
 
 def better_counter(
-    runner: LanguageModel, vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Sequence[str]
+    model: LanguageModel, vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Sequence[str]
 ) -> BetterCounter | None:
-    """The counter of these texts, if it needs fewer bits for the validation texts than the running side does."""
-    if sum(map(len, train)) > _CHARACTERS:
+    """Train an n-gram model; return it if it needs fewer bits for the validation texts than `model` does, else None."""
+    if sum(map(len, train)) > _MAX_CHARACTERS:
         return None
     encoded = [vocabulary.encode(text) for text in validation]
     settings, artifacts = ngram_counting.fit(train, encoded, vocabulary.size, ngram_model.NGramSettings())
-    theirs = _bits(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
-    ours = _bits(runner, vocabulary, validation)
-    return BetterCounter(settings, artifacts, theirs, ours) if theirs < ours else None
+    counter_bits = _bits(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
+    model_bits = _bits(model, vocabulary, validation)
+    return BetterCounter(settings, artifacts, counter_bits, model_bits) if counter_bits < model_bits else None
 
 
-def _bits(runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:
-    """Per character and end of text, unknown characters charged in full."""
-    traces = score_sides(runner, vocabulary, texts)
-    return sum(float(trace.bits.sum()) for trace in traces) / sum(len(trace.bits) for trace in traces)
+def _bits(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:
+    """Return the bits per character and end of text, with the cost of naming unknown characters."""
+    scores = score_in_batches(model, vocabulary, texts)
+    return sum(float(score.bits.sum()) for score in scores) / sum(len(score.bits) for score in scores)

@@ -11,13 +11,13 @@ from kammil.evaluation.metrics import Evaluation
 from kammil.model_folder import ModelConfig, ModelFiles
 
 
-def show(figure: Interval | None, *, percent: bool = False) -> str:
-    """A figure with its interval, if it has one, as text; empty if there is none."""
-    if figure is None or figure.low is None or figure.high is None:
-        return _value(figure, percent=percent)
+def show(interval: Interval | None, *, percent: bool = False) -> str:
+    """Format a value with its interval, if it has one; an empty string for None."""
+    if interval is None or interval.low is None or interval.high is None:
+        return _value(interval, percent=percent)
     if percent:
-        return f"{100 * figure.value:.1f} % ({100 * figure.low:.1f}-{100 * figure.high:.1f})"
-    return f"{figure.value:.3f} ({figure.low:.3f}-{figure.high:.3f})"
+        return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f}-{100 * interval.high:.1f})"
+    return f"{interval.value:.3f} ({interval.low:.3f}-{interval.high:.3f})"
 
 
 ROWS: tuple[tuple[str, str, bool], ...] = (
@@ -31,27 +31,26 @@ ROWS: tuple[tuple[str, str, bool], ...] = (
     ("perplexity", "perplexity", False),
     ("top1", "characters right, whole texts", True),
 )
-"""Field of `Figures`, heading, whether it is a share."""
+"""Rows of the table: field of `Metrics`, heading, whether the value is a share."""
 
 
 def table(evaluation: Evaluation, name: str) -> list[list[str]]:
-    """A heading, then one row for each figure: the model with its interval, and the baselines."""
+    """Tabulate an evaluation: a heading, then one row a metric with the model, its interval, and the baselines."""
     rows = [["", name, *evaluation.baselines]]
     for field, title, share in ROWS:
-        others = [_value(getattr(figures, field), percent=share) for figures in evaluation.baselines.values()]
-        rows.append([title, show(getattr(evaluation.model, field), percent=share), *others])
+        baselines = [_value(getattr(baseline, field), percent=share) for baseline in evaluation.baselines.values()]
+        rows.append([title, show(getattr(evaluation.model, field), percent=share), *baselines])
     return rows
 
 
-def _value(figure: Interval | None, *, percent: bool) -> str:
-    """A figure without its interval."""
-    if figure is None:
+def _value(interval: Interval | None, *, percent: bool) -> str:
+    if interval is None:
         return ""
-    return f"{100 * figure.value:.1f} %" if percent else f"{figure.value:.3f}"
+    return f"{100 * interval.value:.1f} %" if percent else f"{interval.value:.3f}"
 
 
 def cautions(description: ModelConfig) -> list[str]:
-    """What must be known of a model's training texts before its figures are believed, a sentence each."""
+    """List warnings about a model's training texts that limit what its metrics mean, one sentence each."""
     data: dict[str, Any] | None = description.training.get("data")
     if data is None:
         return []
@@ -61,8 +60,8 @@ def cautions(description: ModelConfig) -> list[str]:
     return audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
 
 
-def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, again: str) -> str:
-    """The content of `README.md` in a model folder; `again` is the command that makes such a model."""
+def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command: str) -> str:
+    """Write the `README.md` of a model folder; `command` is the command line that trains such a model."""
     training = model.description.training
     data: dict[str, Any] = training["data"]
     recipe: dict[str, Any] = training["recipe"]
@@ -76,15 +75,15 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, again: s
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
     options = ", ".join(f"{k} {v}" for k, v in (read | resolved).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
-    doubts = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
-    base = _base(data.get("base"))
+    warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
+    base = _base_line(data.get("base"))
     bounds = (
         "with 95 % bootstrap intervals over texts" if evaluation.texts >= MIN_TEXTS else "too few texts for intervals"
     )
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
-{model.metrics["parameters"]:,} parameters, {_trained(model.metrics, based=data.get("base") is not None)}.
+{model.metrics["parameters"]:,} parameters, {_training_time(model.metrics, based=data.get("base") is not None)}.
 
 ## Data
 
@@ -102,7 +101,7 @@ kept of the training was chosen on these very texts, so expect a little less on 
 tells. The target is the 30 characters after the middle of each text; an unknown character costs
 what it takes to name it among all others.
 
-{doubts}{figures}
+{warnings}{figures}
 
 ## Use and limits
 
@@ -114,15 +113,15 @@ unkind; it knows no facts; do not publish what it writes as somebody's words.
 Where the texts are, with Kammil {training["kammil"]}:
 
 ```
-{again}
+{command}
 ```
 
 All that was resolved: {options}.
 """
 
 
-def _trained(metrics: Mapping[str, Any], *, based: bool) -> str:
-    """How long it was trained; what it goes on from took a time of its own, which older folders do not know."""
+def _training_time(metrics: Mapping[str, Any], *, based: bool) -> str:
+    """Describe how long the training took; older folders do not record the time of the base model."""
     seconds = float(metrics["training_seconds"])
     if not based:
         return f"trained in {seconds:.1f} s"
@@ -131,8 +130,8 @@ def _trained(metrics: Mapping[str, Any], *, based: bool) -> str:
     return f"the last stage of its training took {seconds:.1f} s{after}"
 
 
-def _base(data: dict[str, Any] | None) -> str:
-    """What the model went on from, as a line of the list; the seconds of its own training are not in those above."""
+def _base_line(data: dict[str, Any] | None) -> str:
+    """Describe the base model as a list item; empty without one."""
     if data is None:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""From what was measured of each model to a table: figures with intervals, and paired differences against the best."""
+"""Rank models: metrics with intervals, and paired differences from the best model."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from kammil.evaluation.bootstrap import BootstrapEstimate, Interval, Statistic, 
 from kammil.evaluation.scorecard import MEASURES, Columns
 
 RANKED_BY = "target_bits_per_character"
-"""The measure that decides which row is the best: the whole distribution counts, not only its peak."""
+"""The measure that decides which model is the best: it depends on the whole distribution, not only on its peak."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table, apart from what was measured on the test texts."""
+    """One row of the table, without its measures on the test texts."""
 
     name: str
     family: bool
-    """A family of models, which can be the best; else something to compare with."""
+    """Whether the row is a model family, which can be the best; otherwise it is a reference, such as a compressor."""
     note: str = ""
-    """What was chosen on validation."""
+    """Settings that were chosen on validation texts."""
     parameters: int | None = None
     folder_bytes: int | None = None
     training_seconds: float | None = None
     completion_seconds: float | None = None
     curve: tuple[tuple[float, float], ...] = ()
-    """Seconds of training, and bits a character of the validation texts then."""
+    """Learning curve: seconds of training, and bits a character on the validation texts."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,21 @@ class Ranking:
 
     rows: tuple[Row, ...]
     best: str
-    """The family with the fewest target bits a character."""
+    """Name of the family with the fewest target bits a character."""
     figures: Mapping[str, Mapping[str, Interval]]
-    """Row -> measure -> figure; a measure that a row cannot have is missing. Bounds are None where too few single texts
-    are known."""
+    """Row -> measure -> value; a measure that a row cannot have is missing. Bounds are None where the values of too few
+    single texts are known."""
     differences: Mapping[str, Mapping[str, Interval]]
-    """Row -> measure -> figure of the row minus that of the best, paired."""
+    """Row -> measure -> value of the row minus value of the best, paired."""
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """What was compared on."""
+    """Description of the texts."""
     signatures: Mapping[str, str] = field(default_factory=dict[str, str])
-    """sacrebleu's, of chrF and BLEU."""
+    """sacrebleu's signatures of chrF and BLEU."""
     left_out: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Row -> why it is missing."""
+    """Row that is missing -> reason."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Builtins only, for JSON."""
+        """Convert to builtins, for JSON."""
         return {
             "data": dict(self.data),
             "best": self.best,
@@ -59,8 +59,8 @@ class Ranking:
             "rows": [
                 asdict(row)
                 | {
-                    "figures": {name: asdict(figure) for name, figure in self.figures[row.name].items()},
-                    "minus_best": {name: asdict(figure) for name, figure in self.differences[row.name].items()},
+                    "figures": {name: asdict(interval) for name, interval in self.figures[row.name].items()},
+                    "minus_best": {name: asdict(interval) for name, interval in self.differences[row.name].items()},
                 }
                 for row in self.rows
             ],
@@ -68,34 +68,34 @@ class Ranking:
 
 
 def rank(rows: Sequence[Row], columns: Mapping[str, Columns]) -> Ranking:
-    """Figures and differences of rows; at least one of them is a family that was measured.
+    """Estimate the measures of rows and their differences from the best; one row at least is a family with measures.
 
     Args:
         rows: in the order to be shown.
-        columns: for each row, what each text adds to the sums of each measure; all rows on the same texts, which need
-            not be those of another measure.
+        columns: row -> measure -> summands of each text. One measure is taken on the same texts for all rows; another
+            measure may be taken on other texts.
     """
     keys = [(row.name, measure) for row in rows for measure in MEASURES if measure in columns[row.name]]
     statistics = [Statistic(columns[name][measure], MEASURES[measure].of) for name, measure in keys]
     texts = {len(statistic.columns) for statistic in statistics}
-    found: dict[tuple[str, str], BootstrapEstimate] = {}
-    for many in texts:  # what is known of the same texts, one by one, shares its resamples
-        chosen = [i for i, s in enumerate(statistics) if len(s.columns) == many]
-        made = estimates([statistics[i] for i in chosen])
-        found |= {keys[i]: estimate for i, estimate in zip(chosen, made, strict=True)}
-    best = min((row.name for row in rows if row.family), key=lambda name: found[name, RANKED_BY].value)
+    all_estimates: dict[tuple[str, str], BootstrapEstimate] = {}
+    for num_texts in texts:  # statistics over the same texts share their resamples
+        indices = [i for i, s in enumerate(statistics) if len(s.columns) == num_texts]
+        resampled = estimates([statistics[i] for i in indices])
+        all_estimates |= {keys[i]: estimate for i, estimate in zip(indices, resampled, strict=True)}
+    best = min((row.name for row in rows if row.family), key=lambda name: all_estimates[name, RANKED_BY].value)
     figures: dict[str, dict[str, Interval]] = {row.name: {} for row in rows}
     differences: dict[str, dict[str, Interval]] = {row.name: {} for row in rows}
     for name, measure in keys:
-        one, other = found[name, measure], found.get((best, measure))
-        _put(figures[name], measure, one)
-        if other is not None and name != best:
-            _put(differences[name], measure, one.minus(other))
+        row_estimate, best_estimate = all_estimates[name, measure], all_estimates.get((best, measure))
+        _add_interval(figures[name], measure, row_estimate)
+        if best_estimate is not None and name != best:
+            _add_interval(differences[name], measure, row_estimate.minus(best_estimate))
     return Ranking(tuple(rows), best, figures, differences)
 
 
-def _put(into: dict[str, Interval], measure: str, estimate: BootstrapEstimate) -> None:
-    """Add the figure of an estimate if it has one."""
-    figure = estimate.figure()
-    if figure is not None:
-        into[measure] = figure
+def _add_interval(into: dict[str, Interval], measure: str, estimate: BootstrapEstimate) -> None:
+    """Add the interval of an estimate if it has one."""
+    interval = estimate.interval()
+    if interval is not None:
+        into[measure] = interval

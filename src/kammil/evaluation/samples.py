@@ -1,4 +1,4 @@
-"""Completions beside the truth, as the notebook shows them: greedy and at three temperatures, each seen or new."""
+"""Sample completions beside the truth, as in the notebook: greedy and at three temperatures, each memorised or new."""
 
 from __future__ import annotations
 
@@ -8,48 +8,48 @@ from typing import Any
 
 from kammil.completion.completer import Completer
 from kammil.data.bloom import BloomFilter, Novelty
-from kammil.evaluation.metrics import TARGET, half
+from kammil.evaluation.metrics import TARGET, half, normalised_texts
 from kammil.progress import tracked
 
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
-"""Greedy, and the notebook's three."""
+"""Temperatures of the completions: 0 is greedy, the others are the notebook's."""
 
 
 @dataclass(frozen=True)
 class SampledText:
-    """One completion of a sample."""
+    """One completion at one temperature."""
 
     temperature: float
     text: str
     novelty: Novelty
-    """`seen` if its letters stand in the training texts in one piece."""
+    """`seen` if its letters occur in the training texts in one piece."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A held-out text, its first half completed."""
+    """A held-out text, and completions of its first half."""
 
     input: str
     truth: str
     written: tuple[SampledText, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Builtins only, for JSON."""
+        """Convert to builtins, for JSON."""
         return asdict(self)
 
 
 def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) -> list[Sample]:
-    """`n` texts spread evenly over the file, fewer if it has fewer, each with its completions."""
+    """Complete `n` texts spread evenly over `texts`, or all if there are fewer."""
     seen = BloomFilter(model.model.seen) if model.model is not None else None
-    some = [text for text in (model.normalise(text).rstrip() for text in texts) if text]
-    n = min(n, len(some))
-    chosen = [some[i * len(some) // n] for i in range(n)]
-    made: list[Sample] = []
+    normalised = normalised_texts(model, texts)
+    n = min(n, len(normalised))
+    chosen = [normalised[i * len(normalised) // n] for i in range(n)]
+    completed: list[Sample] = []
     for text in tracked(chosen, "completing samples"):
         prompt = text[: half(text)]
         written: list[SampledText] = []
         for temperature in TEMPERATURES:
             answer = model.complete(prompt, length=TARGET, temperature=temperature, seed=seed).text
             written.append(SampledText(temperature, answer, seen.novelty(answer, prompt) if seen else "new"))
-        made.append(Sample(prompt, text[half(text) :][:TARGET], tuple(written)))
-    return made
+        completed.append(Sample(prompt, text[half(text) :][:TARGET], tuple(written)))
+    return completed

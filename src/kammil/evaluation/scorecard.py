@@ -1,7 +1,7 @@
-"""All that is measured of a model for a comparison, as sums over texts.
+"""All measures of a model for a comparison, as sums over texts.
 
-Sums, not figures: two models that were measured on different days can still be compared text by text, and the
-intervals of all figures come from the same resamples (`intervals`).
+Sums, not ratios: two models that were measured on different days can still be compared text by text, and the intervals
+of all measures come from the same resamples (`bootstrap`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from kammil.completion.completer import Completer
 from kammil.data.bloom import BloomFilter
 from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Array, quotient
-from kammil.evaluation.greedy import continuations, greedy_predictions, next_word
-from kammil.evaluation.keystrokes import every_word_known, keystrokes_saved, precision, write
-from kammil.evaluation.metrics import TARGET, half, score_sides, sums
+from kammil.evaluation.greedy import continuations, greedy_predictions, next_word_counts
+from kammil.evaluation.keystrokes import keystrokes_saved, precision, type_with_help, type_with_oracle
+from kammil.evaluation.metrics import TARGET, half, metric_sums, score_in_batches
 
-TIMED = 40
-"""Completions that are timed, each by itself: their median says what one keystroke's answer takes."""
+NUM_TIMED = 40
+"""Number of completions that are timed, one by one; the median is the latency of one keystroke."""
 
 
 @dataclass(frozen=True)
@@ -32,34 +32,34 @@ class Measure:
     title: str
     meaning: str
     of: Callable[[Array], Array]
-    """Sums (R, K) -> values (R,)."""
+    """Function of sums, (R, K) -> (R,)."""
     scale: float = 1.0
-    """What it is shown as: 100 makes a share per cent."""
+    """Factor for display: 100 turns a share into per cent."""
     digits: int = 1
     best: Callable[..., float] | None = max
-    """Which value is better; None where neither is."""
+    """Chooses the best of some values; None where no value is better than another."""
 
 
 KEYS, TAKEN = "keystrokes_saved_", "suggestions_taken_"
-"""What the names of the measures of typing begin with; the kind of help follows."""
+"""Prefixes of the names of the typing measures; the kind of help follows."""
 HELP = {
     "1": "the most probable word",
     "3": "the 3 most probable words",
     "5": "the 5 most probable words",
     "ghost": "ghost text",
 }
-"""What a writer may have before them: W suggestions, or ghost text; see `typing`."""
+"""Kinds of help for the simulated writer: lists of W suggestions, or ghost text; see `keystrokes`."""
 
 
 def _typing() -> dict[str, Measure]:
-    """What each kind of help saves, and how much of it is of use."""
-    made: dict[str, Measure] = {}
-    for name, what in HELP.items():
-        saved = f"keystrokes saved with {what} to take, as soon as the right word is there, %"
-        made[KEYS + name] = Measure(f"keys {name}", saved, quotient, 100)
-        taken = f"of the places with {what} to take, those where it was the right word, %"
-        made[TAKEN + name] = Measure(f"taken {name}", taken, quotient, 100)
-    return made
+    """Return the measures of each kind of help: keystrokes saved, and precision."""
+    measures: dict[str, Measure] = {}
+    for name, help_shown in HELP.items():
+        saved = f"keystrokes saved with {help_shown} to take, as soon as the right word is there, %"
+        measures[KEYS + name] = Measure(f"keys {name}", saved, quotient, 100)
+        meaning = f"of the places with {help_shown} to take, those where it was the right word, %"
+        measures[TAKEN + name] = Measure(f"taken {name}", meaning, quotient, 100)
+    return measures
 
 
 MEASURES: dict[str, Measure] = {
@@ -81,53 +81,54 @@ MEASURES: dict[str, Measure] = {
     ),
     **_typing(),
 }
-"""Name -> column, in the order shown."""
+"""Name -> measure, in the order shown."""
 
 Columns = Mapping[str, Array]
-"""Measure -> (N, K): what each text adds to the sums. (1, K) for what is known of all texts together only."""
+"""Measure -> (N, K): the summands of each text; (1, K) where only the sums over all texts are known."""
 
 
 def targets(texts: Sequence[str], length: int = TARGET) -> list[slice]:
-    """Where the target of each text stands."""
+    """Return the span of the target in each text."""
     return [slice(half(text), min(len(text), half(text) + length)) for text in texts]
 
 
 def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> dict[str, Array]:
-    """Measure a running side on texts as the model sees them, none empty; (N, K) for each of `MEASURES`.
+    """Measure a model on texts as it sees them, none empty; (N, K) for each of `MEASURES`.
 
-    Typing takes longest by far, so `typed` may be some of the texts. `new` is left out for a model from no folder.
+    Simulated typing takes longest by far, so `typed` may be fewer of the texts. A model without a folder has no measure
+    `new`.
     """
-    runner, vocabulary, spans = model.language_model, model.vocabulary, targets(texts)
+    language_model, vocabulary, spans = model.language_model, model.vocabulary, targets(texts)
     prompts = [text[: span.start] for text, span in zip(texts, spans, strict=True)]
-    written = continuations(runner, vocabulary, prompts, TARGET)
-    known = sums(score_sides(runner, vocabulary, texts), written, vocabulary, texts, TARGET)
-    made = {
-        name: np.stack(known.pair(name), axis=1)
+    written = continuations(language_model, vocabulary, prompts, TARGET)
+    text_sums = metric_sums(score_in_batches(language_model, vocabulary, texts), written, vocabulary, texts, TARGET)
+    columns = {
+        name: np.stack(text_sums.pair(name), axis=1)
         for name in ("target_bits_per_character", "bits_per_character_with_end", "target_top1", "target_top3")
     }
-    made["next_word"] = next_word(greedy_predictions(runner, vocabulary, texts), texts, spans)
+    columns["next_word"] = next_word_counts(greedy_predictions(language_model, vocabulary, texts), texts, spans)
     answers = [vocabulary.decode(ids) for ids in written]
     truth = [text[span] for text, span in zip(texts, spans, strict=True)]
-    made["chrf"] = text_overlap.chrf_columns(answers, truth)
-    made["bleu"] = text_overlap.bleu_columns(answers, truth)
+    columns["chrf"] = text_overlap.chrf_columns(answers, truth)
+    columns["bleu"] = text_overlap.bleu_columns(answers, truth)
     if model.model is not None:
         seen = BloomFilter(model.model.seen)
-        judged = [seen.novelty(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
-        made["new"] = np.array([[verdict == "new", 1] for verdict in judged], np.float64)
-    helped = write(runner, vocabulary, typed)
-    for name, writing in {**{str(w): each for w, each in helped.lists.items()}, "ghost": helped.ghost}.items():
-        made[KEYS + name], made[TAKEN + name] = keystrokes_saved(writing), precision(writing)
-    return made
+        verdicts = [seen.novelty(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
+        columns["new"] = np.array([[verdict == "new", 1] for verdict in verdicts], np.float64)
+    runs = type_with_help(language_model, vocabulary, typed)
+    for name, writing in {**{str(w): run for w, run in runs.lists.items()}, "ghost": runs.ghost}.items():
+        columns[KEYS + name], columns[TAKEN + name] = keystrokes_saved(writing), precision(writing)
+    return columns
 
 
 def ceiling(typed: Sequence[str]) -> dict[str, Array]:
-    """The columns of keystrokes saved of what knows every word before its first letter: no help saves more."""
-    saved = keystrokes_saved(every_word_known(typed))
+    """Return the keystrokes saved by an oracle that knows every word before its first letter, as columns."""
+    saved = keystrokes_saved(type_with_oracle(typed))
     return {KEYS + name: saved for name in HELP}
 
 
 def bits_only(texts: Sequence[str], target_bits: Array, bits_with_end: Array) -> dict[str, Array]:
-    """The columns of something that gives bits for each text, (N,) each, and completes nothing."""
+    """Return the columns of a predictor that only gives bits for each text, (N,) each, and completes nothing."""
     lengths = np.array(
         [[span.stop - span.start, len(text) + 1] for text, span in zip(texts, targets(texts), strict=True)]
     )
@@ -138,11 +139,11 @@ def bits_only(texts: Sequence[str], target_bits: Array, bits_with_end: Array) ->
 
 
 def completion_seconds(model: Completer, texts: Sequence[str]) -> float:
-    """Median time of one completion of 30 characters of a text's first half, as `kammil complete` makes it."""
-    chosen = [texts[i * len(texts) // TIMED] for i in range(TIMED)]  # fewer texts come again
-    taken: list[float] = []
+    """Return the median seconds of one completion of 30 characters after a text's first half, with default options."""
+    chosen = [texts[i * len(texts) // NUM_TIMED] for i in range(NUM_TIMED)]  # fewer texts are repeated
+    seconds: list[float] = []
     for text in chosen:
         started = time.perf_counter()
         model.complete(text[: half(text)], length=TARGET)
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)

@@ -1,8 +1,8 @@
-"""What is suggested at every place of held-out texts, and whether it is what the writer goes on to write.
+"""Suggestions at every position of held-out texts, and whether each is what the writer writes next.
 
-A *place* is before a character, or after the last one. What the writer writes next is, at every place, the text up to
-the end of the next word: what is left of the word at hand, or what stands before the next one and that one. After the
-last word there is nothing that a suggestion could be right about.
+A *position* is before a character, or after the last one. The target at a position is the text up to the end of the
+next word: the rest of the current word, or what stands before the next word and that word. After the last word no
+suggestion can be right.
 
 Shapes: T characters, k suggestions, B texts in a batch, V vocabulary.
 """
@@ -22,42 +22,42 @@ from kammil.spacing import space_after, stays
 from kammil.text import words
 from kammil.vocabulary import BOS, CharacterVocabulary
 
-_BATCH = 16
-"""Texts searched together at most. From 32 to 64 rows on, a step of more costs as much more; and a row of a model of
-units may take a hundred kilobytes and more."""
+_MAX_BATCH = 16
+"""Most texts searched in one batch. From 32 to 64 rows on, the time of a step is proportional to the rows; and a row of
+a model of units may take a hundred kilobytes and more."""
 
 
 @dataclass(frozen=True)
 class SuggestionHits:
-    """The suggestions at each of the T + 1 places of a text."""
+    """The suggestions at each of the T + 1 positions of a text."""
 
     probabilities: NDArray[np.float64]
-    """(T + 1, k), in the order of `Search.run`; 0 where there is none."""
+    """(T + 1, k): probabilities of the suggestions, in the order of `WordSearch.run`; 0 where there is none."""
     right: NDArray[np.bool_]
-    """(T + 1, k): it is what stands there, up to the end of the next word."""
+    """(T + 1, k): whether the suggestion is the text up to the end of the next word."""
     spaced: NDArray[np.bool_]
-    """(T + 1,): at the end of a word, whether anything is suggested behind the space that the page typed after it and
-    that the text does not go on with (`spacing`); False elsewhere."""
+    """(T + 1,): at the end of a word, whether anything is suggested behind the space that the interface types after it,
+    where the text has no such space (`spacing`); False elsewhere."""
 
 
 @dataclass(frozen=True)
 class SuggestedTexts:
-    """The offers of all texts, and what they cost."""
+    """The suggestions of all texts, and the cost of the search."""
 
     texts: list[SuggestionHits]
     steps: float
-    """Steps of the runner that a search takes, in the mean."""
+    """Mean number of model steps of a search."""
     proven: float
-    """Share of the places whose list is certainly that of the most probable words."""
+    """Share of the positions whose list is proven to be the most probable words."""
 
 
 def suggestion_hits(
-    runner: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], k: int, threshold: float
+    model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], k: int, threshold: float
 ) -> SuggestedTexts:
-    """The `k` best suggestions, none below `threshold`, at all places of texts as the model sees them."""
-    letters = CharacterClasses.of(vocabulary)
-    search, beyond = WordSearch(runner, letters, k, threshold), WordSearch(runner, letters, 1, threshold)
-    made = [
+    """Search the `k` best suggestions, none below `threshold`, at all positions of texts as the model sees them."""
+    classes = CharacterClasses.of(vocabulary)
+    search, search_after_space = WordSearch(model, classes, k, threshold), WordSearch(model, classes, 1, threshold)
+    hits = [
         SuggestionHits(np.zeros((n, k)), np.zeros((n, k), np.bool_), np.zeros(n, np.bool_))
         for n in (len(t) + 1 for t in texts)
     ]
@@ -66,41 +66,43 @@ def suggestion_hits(
     ends = [word_ends(text) for text in texts]
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     longest = max(map(len, texts), default=0) + 1
-    together = max_rows(runner, _BATCH, longest)
-    step = steps("typing", sum(len(texts[i]) + 1 for i in order[::together]))
-    for begin in range(0, len(order), together):
-        live = order[begin : begin + together]  # the longest first, so that those that go on stand first
-        log_probabilities, state = runner.step(np.full(len(live), BOS), runner.initial_state(len(live)))
+    batch_size = max_rows(model, _MAX_BATCH, longest)
+    step = steps("typing", sum(len(texts[i]) + 1 for i in order[::batch_size]))
+    for begin in range(0, len(order), batch_size):
+        live = order[begin : begin + batch_size]  # the longest first, so that the unfinished texts are the first rows
+        log_probabilities, state = model.step(np.full(len(live), BOS), model.initial_state(len(live)))
         for t in range(len(texts[live[0]]) + 1):
-            going = [i for i in live if len(texts[i]) >= t]
+            unfinished = [i for i in live if len(texts[i]) >= t]
             step()
             if t > 0:
-                ids = np.array([encoded[i][t - 1] for i in going])
-                log_probabilities, state = runner.step(ids, select_rows(state, np.arange(len(going))))
-            live = going
+                ids = np.array([encoded[i][t - 1] for i in unfinished])
+                log_probabilities, state = model.step(ids, select_rows(state, np.arange(len(unfinished))))
+            live = unfinished
             lists = search.run([texts[i][:t] for i in live], log_probabilities, state)
-            for i, found in zip(live, lists, strict=True):
-                next_ = texts[i][t : ends[i][t]]
-                for j, (ids, p) in enumerate(found):
-                    made[i].probabilities[t, j] = p
-                    made[i].right[t, j] = bool(next_) and vocabulary.decode(ids) == next_
-            left = [row for row, i in enumerate(live) if _space_is_left(texts[i], t, ends[i])]
-            if left:
-                after, state_after = runner.step(np.full(len(left), space), select_rows(state, np.array(left)))
-                lists = beyond.run([texts[live[row]][:t] + " " for row in left], after, state_after)
-                for row, found in zip(left, lists, strict=True):
-                    made[live[row]].spaced[t] = bool(found)
+            for i, suggestions in zip(live, lists, strict=True):
+                target = texts[i][t : ends[i][t]]
+                for j, (ids, p) in enumerate(suggestions):
+                    hits[i].probabilities[t, j] = p
+                    hits[i].right[t, j] = bool(target) and vocabulary.decode(ids) == target
+            after_word = [row for row, i in enumerate(live) if _space_is_left(texts[i], t, ends[i])]
+            if after_word:
+                after, state_after = model.step(
+                    np.full(len(after_word), space), select_rows(state, np.array(after_word))
+                )
+                lists = search_after_space.run([texts[live[row]][:t] + " " for row in after_word], after, state_after)
+                for row, suggestions in zip(after_word, lists, strict=True):
+                    hits[live[row]].spaced[t] = bool(suggestions)
     places = sum(len(text) + 1 for text in texts)
-    return SuggestedTexts(made, search.steps / max(1, places), search.optimal / max(1, places))
+    return SuggestedTexts(hits, search.steps / max(1, places), search.optimal / max(1, places))
 
 
 def _space_is_left(text: str, t: int, ends: NDArray[np.int64]) -> bool:
-    """Whether a word ends at a place, and the page's space behind it is not the text's."""
+    """Return whether a word ends at position t, and the space that the interface types there is not in the text."""
     return t > 0 and int(ends[t - 1]) == t and bool(space_after(text[:t])) and not stays(text, t)
 
 
 def word_ends(text: str) -> NDArray[np.int64]:
-    """For each of the T + 1 places, where the next word ends, (T + 1,); the place itself where none comes."""
+    """Return for each of the T + 1 positions the end of the next word, (T + 1,); the position itself without any."""
     ends = np.arange(len(text) + 1)
     done = 0
     for _, end in words(text):

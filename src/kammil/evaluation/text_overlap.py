@@ -1,9 +1,9 @@
-"""chrF and BLEU of completions against what was truly written: how much of it they share, wherever it stands.
+"""chrF and BLEU of completions against the true texts: the overlap of their n-grams, wherever those stand.
 
-sacrebleu (Post 2018) computes both; its signatures name the exact variants. Its scores of a whole test set are made of
-counts summed over texts. Those counts, text by text, are what `columns` gives, so that intervals and paired
-differences come from the same resamples as everything else's. BLEU's are sacrebleu's own; for chrF (Popović 2015) it
-gives none away, so they are counted here, and a test holds the sum of them to sacrebleu's score.
+sacrebleu (Post 2018) computes both; its signatures name the exact variants. Its score of a test set is a function of
+counts summed over texts. `chrf_columns` and `bleu_columns` return these counts text by text, so that intervals and
+paired differences come from the same resamples as those of all measures. The counts of BLEU are sacrebleu's own; those
+of chrF (Popović 2015) it does not expose, so they are counted here, and a test compares the result with sacrebleu's.
 
 Shapes: N texts, R resamples.
 """
@@ -23,44 +23,43 @@ if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
 
 _ORDER, _BETA = 6, 2
-"""Longest run of characters in chrF, and how many times recall weighs as much as precision: sacrebleu's defaults."""
+"""Longest n-gram of characters in chrF, and the weight of recall against precision: sacrebleu's defaults."""
 _WORDS = 4
-"""Longest run of words in BLEU."""
+"""Longest n-gram of words in BLEU."""
 
 
 def chrf_columns(written: Sequence[str], true: Sequence[str]) -> Array:
-    """Runs of 1 to 6 characters, white space left out: in the completion, in the truth, in both; (N, 18)."""
+    """Count n-grams of 1 to 6 characters, without white space: in the completion, in the truth, in both; (N, 18)."""
     return np.array([_chrf(w, t) for w, t in zip(written, true, strict=True)], np.float64).reshape(-1, 3 * _ORDER)
 
 
 def _chrf(written: str, true: str) -> list[int]:
     counts: list[int] = []
     for n in range(1, _ORDER + 1):
-        ours, theirs = _runs(written, n), _runs(true, n)
-        counts += [ours.total() if theirs else 0, theirs.total(), (ours & theirs).total()]
+        written_runs, true_runs = _runs(written, n), _runs(true, n)
+        counts += [written_runs.total() if true_runs else 0, true_runs.total(), (written_runs & true_runs).total()]
     return counts
 
 
 def _runs(text: str, n: int) -> Counter[str]:
-    """Every run of n characters."""
     joined = "".join(text.split())
     return Counter(joined[i : i + n] for i in range(len(joined) - n + 1))
 
 
 def chrf(sums: Array) -> Array:
-    """chrF of summed counts, (R, 18) -> (R,), 0 to 100."""
-    ours, theirs, both = sums.reshape(-1, _ORDER, 3).transpose(2, 0, 1)  # (R, 6) each
-    counted = ours > 0  # where the truth has none either, `_chrf` counts none
-    orders = np.maximum(counted.sum(1), 1)
-    precision = np.divide(both, ours, out=np.zeros_like(both), where=counted).sum(1) / orders  # (R,)
-    recall = np.divide(both, theirs, out=np.zeros_like(both), where=counted).sum(1) / orders
+    """Compute chrF, 0 to 100, from summed counts, (R, 18) -> (R,)."""
+    written, true, shared = sums.reshape(-1, _ORDER, 3).transpose(2, 0, 1)  # (R, 6) each
+    present = written > 0  # where the truth has none either, `_chrf` counts none
+    orders = np.maximum(present.sum(1), 1)
+    precision = np.divide(shared, written, out=np.zeros_like(shared), where=present).sum(1) / orders  # (R,)
+    recall = np.divide(shared, true, out=np.zeros_like(shared), where=present).sum(1) / orders
     weighted = _BETA**2 * precision + recall
     above = (1 + _BETA**2) * precision * recall
     return 100 * np.divide(above, weighted, out=np.zeros_like(above), where=weighted > 0)
 
 
 def bleu_columns(written: Sequence[str], true: Sequence[str]) -> Array:
-    """Runs of 1 to 4 words in both, and in the completion; words of the completion, and of the truth; (N, 10)."""
+    """Count n-grams of 1 to 4 words in both and in the completion, and words of the completion and truth; (N, 10)."""
     metric = _bleu(sentences=True)
     scores = [metric.sentence_score(w, [t]) for w, t in zip(written, true, strict=True)]
     rows = [[*s.counts, *s.totals, s.sys_len, s.ref_len] for s in scores]
@@ -68,7 +67,7 @@ def bleu_columns(written: Sequence[str], true: Sequence[str]) -> Array:
 
 
 def bleu(sums: Array) -> Array:
-    """BLEU of summed counts, (R, 10) -> (R,), 0 to 100, smoothed as sacrebleu does."""
+    """Compute BLEU, 0 to 100, smoothed as sacrebleu does, from summed counts, (R, 10) -> (R,)."""
     metric, values = _bleu(), list[float]()
     for row in sums.astype(np.int64).tolist():
         *counts, sys_len, ref_len = row
@@ -80,18 +79,18 @@ def bleu(sums: Array) -> Array:
 
 
 def signatures() -> dict[str, str]:
-    """sacrebleu's names of the two variants, to be printed beside every such figure; `MissingExtraError` without it."""
+    """Return sacrebleu's signatures of both variants, to be printed beside scores; `MissingExtraError` without it."""
     words = _bleu()
     from sacrebleu.metrics.chrf import CHRF
 
     metrics = {"chrF": CHRF(char_order=_ORDER, beta=_BETA), "BLEU": words}
     for metric in metrics.values():
-        metric.corpus_score(["a"], [["a"]])  # it knows its signature only after it was used
+        metric.corpus_score(["a"], [["a"]])  # the signature is complete only after a first score
     return {name: str(metric.get_signature()) for name, metric in metrics.items()}
 
 
 def _bleu(*, sentences: bool = False) -> BLEU:
-    """BLEU over international tokenisation: the default one splits Latin punctuation only."""
+    """Return BLEU with international tokenisation: the default splits Latin punctuation only."""
     try:
         from sacrebleu.metrics.bleu import BLEU
     except ModuleNotFoundError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from kammil.completion.completer import Completer
-from kammil.completion.profile import CHARACTERS, TEXTS
+from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS
 from kammil.server.api.errors import ApiError
 
 Session = str | None
@@ -31,8 +31,8 @@ class LearntTexts:
         """Teach the model a text and return the number of texts of this session; `ApiError` if no more fit."""
         size = len(self._completer.normalise(text))
         sizes = [size for texts in self._texts.values() for _, size in texts]
-        if len(sizes) >= TEXTS or sum(sizes) + size > CHARACTERS:
-            most = f"{TEXTS:,} texts of {CHARACTERS:,} characters in all"
+        if len(sizes) >= MAX_TEXTS or sum(sizes) + size > MAX_TOTAL_CHARACTERS:
+            most = f"{MAX_TEXTS:,} texts of {MAX_TOTAL_CHARACTERS:,} characters in all"
             raise ApiError(400, f"this server learns {most} at most; let it forget some first.", param="text")
         self._completer.learn(text)
         known = self._texts.setdefault(session, deque())

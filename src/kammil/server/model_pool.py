@@ -52,7 +52,7 @@ class LoadedModel:
     def __init__(self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered) -> None:
         self._on_answered = on_answered
         self.name, self.completer = name, completer
-        completer.prefixes = StateCache(completer.language_model, SHARED_MEGABYTES)
+        completer.state_cache = StateCache(completer.language_model, SHARED_MEGABYTES)
         self.scheduler = Scheduler(completer, max_batch=settings.rows)
         self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
         self.learnt_texts = LearntTexts(completer)
@@ -67,7 +67,7 @@ class LoadedModel:
     def state_cache(self, session: str | None) -> StateCache:
         """Return the state cache of a session."""
         if session is None or not self._max_sessions:
-            return self.completer.prefixes
+            return self.completer.state_cache
         cache = self._sessions.pop(session, None)
         if cache is None:
             cache = StateCache(self.completer.language_model, SESSION_MEGABYTES)
@@ -90,7 +90,7 @@ class LoadedModel:
     def close_if_unused(self) -> None:
         """Close the scheduler of a model that was replaced, once no request uses it."""
         if self.replaced and not self.num_users:
-            for state_cache in (self.completer.prefixes, *self._sessions.values()):
+            for state_cache in (self.completer.state_cache, *self._sessions.values()):
                 self._clear_later(state_cache)
             self.scheduler.close()
 

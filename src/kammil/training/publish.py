@@ -157,7 +157,7 @@ def publish(
             | ({"members": [list(epochs) for epochs in members]} if members else {}),
         )
         name = printable(out.name)
-        text = model_card.model_card(name, folders.read(draft), evaluation, again=_again(recipe, data, name))
+        text = model_card.model_card(name, folders.read(draft), evaluation, command=_again(recipe, data, name))
         files.write_atomic(draft / folders.CARD, text.encode())
     return TrainResult(
         out,

@@ -99,7 +99,7 @@ class Run:
             runner = load_model(name, settings.model_dump(), artifacts)
             rival = better_counter(runner, texts.vocabulary, texts.train, self.data.validation)
             if rival is not None:
-                listen(CounterAhead(rival.behind, rival.bits, published=anything))
+                listen(CounterAhead(rival.model_bits, rival.bits, published=anything))
             if rival is not None and anything:
                 name, settings, artifacts = FAMILY, rival.settings, rival.artifacts
         made = TrainedModel(

@@ -32,43 +32,43 @@ def blend(folder_of: Callable[[str], Path]) -> Completer:
 @settings(max_examples=20)
 @given(text=TEXTS, before=TEXTS, k=st.integers(1, 400))
 def test_a_text_costs_what_its_score_says(model: Completer, text: str, before: str, k: int) -> None:
-    made, score = explain(model, text, given=before, k=k), model.score(text, before)
-    assert made.text == score.text
-    assert [place.text for place in made.places] == [*score.text, ""]
-    assert [place.bits for place in made.places] == pytest.approx(score.bits, abs=1e-3)
-    if made.text:
-        assert made.bits_per_character == pytest.approx(score.bits_per_character, abs=1e-3)
+    explanation, score = explain(model, text, given=before, k=k), model.score(text, before)
+    assert explanation.text == score.text
+    assert [place.text for place in explanation.places] == [*score.text, ""]
+    assert [place.bits for place in explanation.places] == pytest.approx(score.bits, abs=1e-3)
+    if explanation.text:
+        assert explanation.bits_per_character == pytest.approx(score.bits_per_character, abs=1e-3)
     else:
-        assert made.bits_per_character is None
-    for place in made.places:
+        assert explanation.bits_per_character is None
+    for place in explanation.places:
         assert place.probability == pytest.approx(2**-place.bits)
-        said = [other.probability for other in place.alternatives]
-        assert said == sorted(said, reverse=True)
-        assert len(said) == min(k, model.vocabulary.size - 2) and sum(said) <= 1.0001
+        probabilities = [alternative.probability for alternative in place.alternatives]
+        assert probabilities == sorted(probabilities, reverse=True)
+        assert len(probabilities) == min(k, model.vocabulary.size - 2) and sum(probabilities) <= 1.0001
         if place.rank is None:
             assert place.text not in model.vocabulary.characters
         elif place.rank <= k:
             # Where the last alternative is as probable, either of the two may be named.
             same = pytest.approx(place.probability, rel=1e-4)
-            assert said[-1] == same or any(
-                other.text == place.text and other.probability == same for other in place.alternatives
+            assert probabilities[-1] == same or any(
+                alternative.text == place.text and alternative.probability == same for alternative in place.alternatives
             )
         assert bool(place.credits) == isinstance(model.language_model, ExpertAttribution)
 
 
 def test_ranks_are_those_of_the_evaluation(model: Completer, texts: list[str]) -> None:
     text = model.normalise(" ".join(texts[300:304]) + "☃")
-    (trace,) = score_texts(model.language_model, model.vocabulary, [text])
+    (scores,) = score_texts(model.language_model, model.vocabulary, [text])
     ranks = [model.vocabulary.size if p.rank is None else p.rank - 1 for p in explain(model, text).places]
-    assert np.abs(np.array(ranks) - trace.ranks).max() <= 1  # equals may part by a last bit
+    assert np.abs(np.array(ranks) - scores.ranks).max() <= 1  # equals may part by a last bit
 
 
 def test_a_completion_costs_what_it_says(model: Completer) -> None:
     for seed in range(3):
-        done = model.complete("شو رأيك ", seed=seed, temperature=1.2)
-        made = explain_written(model, done.prompt, done.text)
-        assert made.text == done.text and made.given == "شو رأيك "
-        assert [place.bits for place in made.places[:-1]] == pytest.approx(done.bits, abs=1e-3)
+        completion = model.complete("شو رأيك ", seed=seed, temperature=1.2)
+        explanation = explain_written(model, completion.prompt, completion.text)
+        assert explanation.text == completion.text and explanation.given == "شو رأيك "
+        assert [place.bits for place in explanation.places[:-1]] == pytest.approx(completion.bits, abs=1e-3)
 
 
 def test_what_experts_saved_and_what_was_paid_is_an_even_choice(blend: Completer, texts: list[str]) -> None:
@@ -76,14 +76,14 @@ def test_what_experts_saved_and_what_was_paid_is_an_even_choice(blend: Completer
     blend.learn("شو رأيك نطلع")
     try:
         ids = blend.vocabulary.encode(blend.normalise(texts[0] + "☃"))
-        runner = blend.language_model
-        added, _ = runner.expert_scores(ids[None], runner.initial_state(1))
-        log_probabilities, _ = runner.forward(ids[None], runner.initial_state(1))
+        language_model = blend.language_model
+        contributions, _ = language_model.expert_scores(ids[None], language_model.initial_state(1))
+        log_probabilities, _ = language_model.forward(ids[None], language_model.initial_state(1))
     finally:
         blend.forget("شو رأيك نطلع")
     true = np.append(ids[1:], EOS)
     paid = -log_probabilities[0, np.arange(len(ids)), true] / math.log(2)
-    assert aumann_shapley(added[0], true).sum(axis=1) + paid == pytest.approx(
+    assert aumann_shapley(contributions[0], true).sum(axis=1) + paid == pytest.approx(
         math.log2(blend.vocabulary.size), abs=1e-3
     )
     assert UNK in true
@@ -102,39 +102,39 @@ def scores(draw: st.DrawFn) -> np.ndarray[tuple[int, int, int], np.dtype[np.floa
 def test_credits_are_what_small_steps_add_up_to(parts: np.ndarray, data: st.DataObject) -> None:  # pyright: ignore[reportMissingTypeArgument]
     time, _, size = parts.shape
     true = np.array(data.draw(st.lists(st.integers(0, size - 1), min_size=time, max_size=time)))
-    found = aumann_shapley(parts, true)
+    saved = aumann_shapley(parts, true)
     steps = 2000
-    wanted = np.zeros(found.shape)
+    wanted = np.zeros(saved.shape)
     for step in range(steps):
         total = (step + 0.5) / steps * parts.sum(axis=1)
         p = np.exp(total - total.max(axis=1, keepdims=True))
         p /= p.sum(axis=1, keepdims=True)
         for t in range(time):
             wanted[t] += (parts[t][:, true[t]] - parts[t] @ p[t]) / steps
-    assert found == pytest.approx(wanted / math.log(2), abs=2e-3)
+    assert saved == pytest.approx(wanted / math.log(2), abs=2e-3)
 
 
 def test_equal_experts_are_credited_alike_and_silent_ones_not_at_all() -> None:
-    one = np.array([1.0, 4.0, 0.0])
-    found = aumann_shapley(np.stack([one, one, np.full(3, 7.0), 0 * one])[None], np.array([1]))[0]
-    assert found[0] == pytest.approx(found[1]) and found[0] > 0.5
-    assert found[2:] == pytest.approx(0)
+    expert = np.array([1.0, 4.0, 0.0])
+    saved = aumann_shapley(np.stack([expert, expert, np.full(3, 7.0), 0 * expert])[None], np.array([1]))[0]
+    assert saved[0] == pytest.approx(saved[1]) and saved[0] > 0.5
+    assert saved[2:] == pytest.approx(0)
 
 
 def test_a_given_text_is_known_and_not_explained(model: Completer) -> None:
-    whole, part = explain(model, "شو رأيك نطلع"), explain(model, "نطلع", given="شو رأيك ")
-    assert [p.bits for p in part.places] == pytest.approx([p.bits for p in whole.places[8:]], abs=1e-3)
+    full, part = explain(model, "شو رأيك نطلع"), explain(model, "نطلع", given="شو رأيك ")
+    assert [p.bits for p in part.places] == pytest.approx([p.bits for p in full.places[8:]], abs=1e-3)
 
 
 def test_long_texts_come_in_pieces(blend: Completer, texts: list[str]) -> None:
     text = " ".join(texts[:6])
-    made = explain(blend, text, k=1)
-    assert len(made.places) > 200
-    again = explain(blend, made.text[150:], given=made.text[:150], k=1)
-    for one, other in zip(made.places[150:], again.places, strict=True):
-        assert one.bits == pytest.approx(other.bits, abs=1e-3)
-        assert {c.expert: c.bits for c in one.credits} == pytest.approx(
-            {c.expert: c.bits for c in other.credits}, abs=1e-2
+    full = explain(blend, text, k=1)
+    assert len(full.places) > 200
+    second_part = explain(blend, full.text[150:], given=full.text[:150], k=1)
+    for expected, place in zip(full.places[150:], second_part.places, strict=True):
+        assert expected.bits == pytest.approx(place.bits, abs=1e-3)
+        assert {c.expert: c.bits for c in expected.credits} == pytest.approx(
+            {c.expert: c.bits for c in place.credits}, abs=1e-2
         )
 
 
@@ -151,21 +151,21 @@ def test_experts_have_plain_names(blend: Completer) -> None:
 def test_the_most_probable_come_first_and_of_equals_the_lower(model: Completer, text: str, k: int) -> None:
     row = model.after(text)[0][0]
     order = [id for id in np.argsort(-row, kind="stable").tolist() if id not in (PAD, BOS)]
-    (made,) = temperature_sweep(model, text, [1], k).alternatives
-    assert [a.text for a in made] == [model.vocabulary.piece(id) for id in order[:k]]
+    (alternatives,) = temperature_sweep(model, text, [1], k).alternatives
+    assert [a.text for a in alternatives] == [model.vocabulary.piece(id) for id in order[:k]]
 
 
 @settings(max_examples=20)
 @given(values=st.lists(st.floats(0, 10), min_size=1, max_size=4), k=st.integers(1, 20))
 def test_temperatures(model: Completer, values: list[float], k: int) -> None:
-    made = temperature_sweep(model, "شو رأي", [0, 1, *sorted(values)], k)
-    best, own, *others = made.alternatives
+    sweep = temperature_sweep(model, "شو رأي", [0, 1, *sorted(values)], k)
+    best, unscaled, *scaled = sweep.alternatives
     assert [a.probability for a in best] == [1, *[0] * (k - 1)]
-    assert own == pytest.approx(own) and [a.text for a in own] == [a.text for a in best]
+    assert [a.text for a in unscaled] == [a.text for a in best]
     row, _ = model.after("شو رأي")
-    assert own[0].probability == pytest.approx(float(np.exp(row.max())), rel=1e-4)
-    assert made.bits[0] == 0 and list(made.bits[2:]) == sorted(made.bits[2:])
-    assert all(sum(a.probability for a in other) <= 1.0001 for other in others)
+    assert unscaled[0].probability == pytest.approx(float(np.exp(row.max())), rel=1e-4)
+    assert sweep.bits[0] == 0 and list(sweep.bits[2:]) == sorted(sweep.bits[2:])
+    assert all(sum(a.probability for a in alternatives) <= 1.0001 for alternatives in scaled)
 
 
 @pytest.mark.parametrize("values", [[], [-1.0], [math.nan], [math.inf]])

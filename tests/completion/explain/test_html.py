@@ -26,16 +26,16 @@ TEXTS = st.text(st.sampled_from("<>&\"'@S T\u202e\0\u200cشوم\u064e👨"), max
 )
 
 
-class Read(HTMLParser):
-    """A page as a browser takes it."""
+class ParsedPage(HTMLParser):
+    """A page parsed as a browser parses it: tags, attributes, and the text of each element by id or tag."""
 
     def __init__(self, content: str) -> None:
         super().__init__()
         self.open: list[tuple[str, dict[str, str | None]]] = []
         self.tags: list[str] = []
         self.attributes: list[tuple[str, str | None]] = []
-        self.of: dict[str, str] = {}
-        self.word: list[str] = []
+        self.text_of: dict[str, str] = {}
+        self.words: list[str] = []
         self.feed(content)
         self.close()
         assert not self.open
@@ -46,7 +46,7 @@ class Read(HTMLParser):
         if tag not in VOID:
             self.open.append((tag, dict(attrs)))
             if tag == "span" and "word" in (dict(attrs).get("class") or ""):
-                self.word.append("")
+                self.words.append("")
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop()[0] == tag
@@ -54,12 +54,12 @@ class Read(HTMLParser):
     def handle_data(self, data: str) -> None:
         for tag, attributes in self.open:
             key = attributes.get("id") or tag
-            self.of[key] = self.of.get(key, "") + data
+            self.text_of[key] = self.text_of.get(key, "") + data
         if self.open and "word" in (self.open[-1][1].get("class") or ""):
-            self.word[-1] += data
+            self.words[-1] += data
 
 
-def made(text: str, before: str = "") -> Explanation:
+def explanation_of(text: str, before: str = "") -> Explanation:
     return Explanation(
         before,
         text,
@@ -71,29 +71,29 @@ def made(text: str, before: str = "") -> Explanation:
 @settings(max_examples=40)
 @given(text=TEXTS, before=TEXTS, name=TEXTS)
 def test_a_text_is_text(text: str, before: str, name: str) -> None:
-    found = Read(page(made(text, before), name))
-    plain = Read(page(made("a" * len(text)), "a"))
-    assert [tag for tag in found.tags if tag != "span"] == [tag for tag in plain.tags if tag != "span"]
-    assert found.of.get("text", "") == visible(text)
-    assert found.of.get("rows", "").count("%") == len(text) + 1
+    document = ParsedPage(page(explanation_of(text, before), name))
+    plain = ParsedPage(page(explanation_of("a" * len(text)), "a"))
+    assert [tag for tag in document.tags if tag != "span"] == [tag for tag in plain.tags if tag != "span"]
+    assert document.text_of.get("text", "") == visible(text)
+    assert document.text_of.get("rows", "").count("%") == len(text) + 1
     # No markup inside of a word, or its letters would not join.
-    assert found.word == [visible(text[begin:end]) for begin, end in words(text)]
+    assert document.words == [visible(text[begin:end]) for begin, end in words(text)]
 
 
 def test_nothing_comes_from_elsewhere_and_one_script_may_run() -> None:
-    content = page(made("شو رأيك"), "mine")
-    found = Read(content)
-    assert not {name for name, _ in found.attributes} & {"src", "href", "srcset", "onclick", "style", "action"}
+    content = page(explanation_of("شو رأيك"), "mine")
+    document = ParsedPage(content)
+    assert not {name for name, _ in document.attributes} & {"src", "href", "srcset", "onclick", "style", "action"}
     assert "://" not in content and "url(" not in content and "@import" not in content
-    policy = next(value for name, value in found.attributes if name == "content" and value and "script-src" in value)
+    policy = next(value for name, value in document.attributes if name == "content" and value and "script-src" in value)
     for kind in ("script", "style"):
-        digest = base64.b64encode(hashlib.sha256(found.of[kind].encode()).digest()).decode()
+        digest = base64.b64encode(hashlib.sha256(document.text_of[kind].encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}'" in policy
     assert policy.startswith("default-src 'none'")
 
 
 def test_light_and_dark_and_both_directions() -> None:
-    content = page(made("شو رأيك"), "mine")
+    content = page(explanation_of("شو رأيك"), "mine")
     assert content.count('dir="auto"') == 2
     assert "prefers-color-scheme: dark" in content and "::highlight(l7)" in content
     assert content.count("innerHTML") == 0
@@ -101,9 +101,9 @@ def test_light_and_dark_and_both_directions() -> None:
 
 def test_everything_that_is_known_stands_in_the_table(folder_of: Callable[[str], Path]) -> None:
     model: Completer = kammil.load(folder_of("blend"))
-    found = explain(model, "شو رأيك", k=2)
-    rows = re.findall(r"<tr data-level.*?</tr>", page(found, "mine"))
-    for place, row in zip(found.places, rows, strict=True):
+    explanation = explain(model, "شو رأيك", k=2)
+    rows = re.findall(r"<tr data-level.*?</tr>", page(explanation, "mine"))
+    for place, row in zip(explanation.places, rows, strict=True):
         assert f"{place.bits:.2f}" in row
         assert all(credit.expert in row for credit in place.credits)
         assert row.count("<bdi>") == 3
@@ -112,5 +112,5 @@ def test_everything_that_is_known_stands_in_the_table(folder_of: Callable[[str],
 @pytest.mark.parametrize("name", ["missing/a.html", "x" * 300, "a\0"])
 def test_a_page_that_cannot_be_written_is_said(tmp_path: Path, name: str) -> None:
     with pytest.raises(FolderError, match=r"cannot write the page .*; name another file\.$"):
-        save(made("شو"), "mine", tmp_path / name)
+        save(explanation_of("شو"), "mine", tmp_path / name)
     assert not list(tmp_path.iterdir())

@@ -54,15 +54,15 @@ def by_hand(network: PointerGRU, ids: Ids, window: int) -> NDArray[np.float64]:
     w = {name: value.double().numpy() for name, value in network.state_dict().items()}
     rows: list[NDArray[np.float64]] = []
     for t in range(len(ids)):
-        near = range(max(0, t - window + 1), t + 1)
-        question = w["query.weight"] @ h[t]
-        fit = np.array([math.exp(question @ (w["key.weight"] @ before[j]) / math.sqrt(3)) for j in near])
+        window_range = range(max(0, t - window + 1), t + 1)
+        query = w["query.weight"] @ h[t]
+        fit = np.array([math.exp(query @ (w["key.weight"] @ before[j]) / math.sqrt(3)) for j in window_range])
         fit /= fit.sum()
-        y = np.concatenate([h[t], sum(a * (w["value.weight"] @ h[j]) for a, j in zip(fit, near, strict=True))])
-        own = np.exp(w["output.weight"] @ y + w["output.bias"])
+        y = np.concatenate([h[t], sum(a * (w["value.weight"] @ h[j]) for a, j in zip(fit, window_range, strict=True))])
+        generated = np.exp(w["output.weight"] @ y + w["output.bias"])
         gate = 1 / (1 + math.exp(-(w["gate.weight"] @ y + w["gate.bias"]).item()))
-        row = (1 - gate) * own / own.sum()
-        for a, j in zip(fit, near, strict=True):
+        row = (1 - gate) * generated / generated.sum()
+        for a, j in zip(fit, window_range, strict=True):
             row[ids[j]] += gate * a
         rows.append(row)
     return np.array(rows)
@@ -75,23 +75,23 @@ def test_both_sides_are_the_formula(monkeypatch: pytest.MonkeyPatch, window: int
     network, ids = small(), drawn(3, 15)
     expected = np.log([by_hand(network, row, window) for row in ids])
     assert log_probabilities(network, ids) == pytest.approx(expected, abs=1e-4)
-    runner = running(network)
-    ours, end = runner.forward(ids, runner.initial_state(3))
-    assert ours == pytest.approx(expected, abs=1e-4)
+    model = running(network)
+    scores, end = model.forward(ids, model.initial_state(3))
+    assert scores == pytest.approx(expected, abs=1e-4)
     assert [array.shape[1:] for array in end[1:]] == [(min(window, 15), 3), (min(window, 15), 3), (min(window, 15),)]
 
 
 def test_a_memory_that_is_full_is_stepped_as_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for side in (attention_network, attention_model):
         monkeypatch.setattr(side, "WINDOW", 5)
-    runner, ids = running(small()), drawn(2, 14)
-    whole, end = runner.forward(ids, runner.initial_state(2))
-    state = runner.initial_state(2)
+    model, ids = running(small()), drawn(2, 14)
+    full, end = model.forward(ids, model.initial_state(2))
+    state = model.initial_state(2)
     for t in range(14):
-        step, state = runner.step(ids[:, t], state)
-        assert step == pytest.approx(whole[:, t], abs=1e-5)
-    for one, other in zip(state, end, strict=True):
-        assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+        step, state = model.step(ids[:, t], state)
+        assert step == pytest.approx(full[:, t], abs=1e-5)
+    for stepped, parallel in zip(state, end, strict=True):
+        assert stepped.astype(np.float64) == pytest.approx(parallel.astype(np.float64), abs=1e-5)
     assert state[3].tolist() == ids[:, -5:].tolist()
 
 
@@ -102,12 +102,12 @@ def test_with_the_gate_open_and_nothing_asked_a_copy_is_the_count_of_the_charact
         network.gate.weight.zero_()
         network.gate.bias.fill_(60.0)
     ids = drawn(1, 20)
-    runner = running(network)
-    for ours in (log_probabilities(network, ids), runner.forward(ids, runner.initial_state(1))[0]):
+    model = running(network)
+    for scores in (log_probabilities(network, ids), model.forward(ids, model.initial_state(1))[0]):
         for t in range(20):
             counts = np.bincount(ids[0, : t + 1], minlength=SIZE) / (t + 1)
-            assert np.exp(ours[0, t].astype(np.float64)) == pytest.approx(counts, abs=1e-5)
-        assert np.isfinite(ours).all()  # also what was never there
+            assert np.exp(scores[0, t].astype(np.float64)) == pytest.approx(counts, abs=1e-5)
+        assert np.isfinite(scores).all()  # also what was never there
 
 
 def test_a_gate_that_is_shut_or_open_has_gradients() -> None:

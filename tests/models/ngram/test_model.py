@@ -25,7 +25,7 @@ def slow(texts: Sequence[Ids], order: int, history: list[int]) -> list[float]:
     p = [0.0] * SIZE
     for id in [UNK, *range(EOS, SIZE)]:
         p[id] = 1 / (SIZE - 2)
-    known = [PAD] * (order - 1) + history
+    history = [PAD] * (order - 1) + history
     for k in range(order):
         if k == order - 1:
             counts = Counter(pairs)
@@ -44,11 +44,11 @@ def slow(texts: Sequence[Ids], order: int, history: list[int]) -> list[float]:
         followers: dict[tuple[int, ...], dict[int, int]] = defaultdict(dict)
         for (context, follower), count in counts.items():
             followers[context][follower] = count
-        context = tuple(known[len(known) - k :]) if k else ()
+        context = tuple(history[len(history) - k :]) if k else ()
         if context in followers:
             total = sum(followers[context].values())
-            left = sum(discounts[min(c, 3)] for c in followers[context].values()) / total
-            p = [left * q for q in p]
+            backoff = sum(discounts[min(c, 3)] for c in followers[context].values()) / total
+            p = [backoff * q for q in p]
             for follower, count in followers[context].items():
                 p[follower] += (count - discounts[min(count, 3)]) / total
     return p
@@ -61,9 +61,9 @@ TEXTS = st.lists(st.lists(st.integers(SPECIALS, SIZE - 1), max_size=12), min_siz
 def test_equals_the_definition(texts: list[list[int]], order: int, history: list[int]) -> None:
     encoded = [np.array(text, np.int64) for text in texts]
     settings, artifacts = ngram_counting.fit(encoded, (), SIZE, ngram_model.NGramSettings(order=order))
-    runner = ngram_model.NGramModel(settings, artifacts.weights)
+    model = ngram_model.NGramModel(settings, artifacts.weights)
     ids = np.array([[BOS, *history]], np.int64)
-    log_probabilities, _ = runner.forward(ids, runner.initial_state(1), last=1)
+    log_probabilities, _ = model.forward(ids, model.initial_state(1), last=1)
     assert np.exp(log_probabilities[0, 0]) == pytest.approx(slow(encoded, order, [BOS, *history]), abs=1e-6)
 
 
@@ -98,9 +98,9 @@ def test_counts_are_those_of_a_plain_count_however_many_are_sorted_at_once(texts
         for at in range(order, len(line)):
             for k in range(order):
                 followed[k][(tuple(line[at - k : at]), line[at])] += 1
-    for at_once in (3, 1 << 24):
+    for max_sorted in (3, 1 << 24):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ngram_counting, "_AT_ONCE", at_once)
+            patch.setattr(ngram_counting, "_MAX_SORTED", max_sorted)
             levels = ngram_counting._count(encoded, order)  # pyright: ignore[reportPrivateUsage]
         for k, level in enumerate(levels):
             assert (level.keys[1:] > level.keys[:-1]).all()
@@ -109,12 +109,12 @@ def test_counts_are_those_of_a_plain_count_however_many_are_sorted_at_once(texts
             contexts: dict[tuple[int, ...], list[int]] = {}
             for (context, _), times in followed[k].items():
                 contexts.setdefault(context, []).append(times)
-            ours = sorted(
+            counted = sorted(
                 sorted(level.occurrences[b : b + w].tolist())
                 for b, w in zip(level.offsets[:-1].tolist(), widths.tolist(), strict=True)
             )
             if not unknown:
-                assert ours == sorted(sorted(times) for times in contexts.values())
+                assert counted == sorted(sorted(times) for times in contexts.values())
                 longer: Counter[tuple[tuple[int, ...], int]] = Counter()
                 if k + 1 < order:
                     for context, follower in followed[k + 1]:

@@ -81,9 +81,9 @@ def test_the_same_texts_give_the_same_units_in_another_process() -> None:
         "v = CharacterVocabulary.from_texts(texts)\n"
         "print(subwords.bpe_segmenter([v.encode(t) for t in texts], v, subwords.SubwordSettings()).units.longer)\n"
     )
-    one, other = (
+    first, second = (
         subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True).stdout
         for _ in range(2)
     )
-    assert one == other
-    assert len(one) > 1000
+    assert first == second
+    assert len(first) > 1000

@@ -32,11 +32,11 @@ inventories = st.sets(st.lists(st.integers(SPECIALS, SIZE - 1), min_size=2, max_
 def network() -> gru_network.GRU:
     """Over all units; its weights are large, so that its choices are far from even."""
     torch.manual_seed(0)
-    made = gru_network.build(len(SPELLED), gru_network.GRUSettings(embedding=8, hidden=16)).eval()
+    gru = gru_network.build(len(SPELLED), gru_network.GRUSettings(embedding=8, hidden=16)).eval()
     with torch.no_grad():
-        for weights in made.parameters():
+        for weights in gru.parameters():
             weights.mul_(4)
-    return made
+    return gru
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def step(network: gru_network.GRU) -> SinglePrecisionGRU:
 @pytest.fixture(scope="module")
 def exact(step: SinglePrecisionGRU) -> UnitModel:
     """With more hypotheses than there are ways to cut the texts of these tests."""
-    return UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=64, least_share=0)
+    return UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=64, min_share=0)
 
 
 @cache
@@ -76,10 +76,10 @@ def slow(network: gru_network.GRU, text: tuple[int, ...]) -> float:
 
 @given(text=typed)
 def test_equals_the_sum_over_all_ways_to_cut(network: gru_network.GRU, exact: UnitModel, text: list[int]) -> None:
-    ours, _ = exact.forward(np.array([[BOS, *text]]), exact.initial_state(1), last=1)
+    scores, _ = exact.forward(np.array([[BOS, *text]]), exact.initial_state(1), last=1)
     given = slow(network, tuple(text))
     wanted = [slow(network, (*text, id)) / given for id in range(SIZE)]
-    assert np.exp(ours[0, 0]) == pytest.approx(np.array(wanted), abs=1e-5, rel=1e-3)
+    assert np.exp(scores[0, 0]) == pytest.approx(np.array(wanted), abs=1e-5, rel=1e-3)
 
 
 @given(
@@ -87,20 +87,20 @@ def test_equals_the_sum_over_all_ways_to_cut(network: gru_network.GRU, exact: Un
         lambda length: st.lists(st.lists(st.integers(1, SIZE - 1), min_size=length, max_size=length), min_size=1)
     ),
     hypotheses=st.integers(2, 5),
-    least_share=st.sampled_from([0, 1e-5, 0.3]),
+    min_share=st.sampled_from([0, 1e-5, 0.3]),
 )
 def test_few_hypotheses_give_a_distribution_all_the_same(
-    step: SinglePrecisionGRU, texts: list[list[int]], hypotheses: int, least_share: float
+    step: SinglePrecisionGRU, texts: list[list[int]], hypotheses: int, min_share: float
 ) -> None:
-    runner = UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=hypotheses, least_share=least_share)
+    model = UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=hypotheses, min_share=min_share)
     ids = np.array([[BOS, *text] for text in texts])
-    ours, end = runner.forward(ids, runner.initial_state(len(ids)))
-    assert np.exp(ours.astype(np.float64)).sum(-1) == pytest.approx(1, abs=1e-5)
+    scores, end = model.forward(ids, model.initial_state(len(ids)))
+    assert np.exp(scores.astype(np.float64)).sum(-1) == pytest.approx(1, abs=1e-5)
     # Whatever was dropped, each text may end here, and go on with anything.
-    assert np.isfinite(ours[..., [UNK, *range(EOS, SIZE)]]).all()
+    assert np.isfinite(scores[..., [UNK, *range(EOS, SIZE)]]).all()
     assert end[0].sum(-1) == pytest.approx(1)
-    alone, _ = runner.forward(ids[-1:], runner.initial_state(1))
-    assert ours[-1] == pytest.approx(alone[0], abs=1e-4)
+    alone, _ = model.forward(ids[-1:], model.initial_state(1))
+    assert scores[-1] == pytest.approx(alone[0], abs=1e-4)
 
 
 def test_more_hypotheses_come_closer(network: gru_network.GRU, step: SinglePrecisionGRU) -> None:
@@ -109,30 +109,30 @@ def test_more_hypotheses_come_closer(network: gru_network.GRU, step: SinglePreci
     wanted = np.array([np.log(slow(network, tuple(map(int, text)))) for text in texts])
 
     def far(hypotheses: int) -> float:
-        runner = UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=hypotheses, least_share=0)
-        read, _ = runner.forward(np.insert(texts, 0, BOS, axis=1), runner.initial_state(20))
-        ours = np.take_along_axis(read[:, :-1], texts[:, :, None], -1).sum((1, 2))
-        return float(np.abs(ours - wanted).mean())
+        model = UnitModel(step, UnitVocabulary(SIZE, LONGER), hypotheses=hypotheses, min_share=0)
+        read, _ = model.forward(np.insert(texts, 0, BOS, axis=1), model.initial_state(20))
+        scores = np.take_along_axis(read[:, :-1], texts[:, :, None], -1).sum((1, 2))
+        return float(np.abs(scores - wanted).mean())
 
     assert far(2) > 10 * far(8) > 0
 
 
 def test_without_longer_units_it_is_the_network(step: SinglePrecisionGRU) -> None:
-    runner = UnitModel(step, UnitVocabulary(len(SPELLED), []))
+    model = UnitModel(step, UnitVocabulary(len(SPELLED), []))
     ids = np.random.default_rng(1).integers(1, len(SPELLED), (3, 9))
-    ours, end = runner.forward(ids, runner.initial_state(3))
-    theirs, own = step.forward(ids, step.initial_state(3))
-    assert np.exp(ours) == pytest.approx(np.exp(theirs), abs=1e-5)
+    scores, end = model.forward(ids, model.initial_state(3))
+    unit_scores, unit_state = step.forward(ids, step.initial_state(3))
+    assert np.exp(scores) == pytest.approx(np.exp(unit_scores), abs=1e-5)
     alive = end[0].argmax(-1)
-    assert end[3][np.arange(3), alive] == pytest.approx(own[0], abs=1e-5)
+    assert end[3][np.arange(3), alive] == pytest.approx(unit_state[0], abs=1e-5)
 
 
 def test_the_state_given_is_left_as_it_was(exact: UnitModel) -> None:
     _, state = exact.forward(np.array([[BOS, 4, 5], [BOS, 6, 6]]), exact.initial_state(2))
     before = select_rows(state, np.arange(2))
     exact.forward(np.array([[6, 4], [6, 5]]), state)
-    for one, other in zip(before, state, strict=True):
-        assert np.array_equal(one, other)
+    for array, copied in zip(before, state, strict=True):
+        assert np.array_equal(array, copied)
 
 
 @given(inventories)
@@ -150,9 +150,9 @@ def test_a_node_is_a_beginning_and_its_range_all_units_that_begin_so(longer: set
         assert trie.characters[node] == beginning[-1]
         below = {u for u, s in enumerate(spelled) if s[: len(beginning)] == beginning}
         assert set(trie.order[trie.first[node] : trie.stop[node]].tolist()) == below
-        whole = spelled.index(beginning) if beginning in spelled else NONE
-        assert trie.unit[node] == whole
-        assert set(trie.order[trie.below[node] : trie.stop[node]].tolist()) == below - {whole}
+        unit = spelled.index(beginning) if beginning in spelled else NONE
+        assert trie.unit[node] == unit
+        assert set(trie.order[trie.below[node] : trie.stop[node]].tolist()) == below - {unit}
     assert sorted(node_of.values()) == list(range(len(trie.first)))
     for beginning, node in node_of.items():
         for character in range(SIZE):

@@ -24,18 +24,18 @@ SIZE, WIDTH, HEADS = 12, 8, 2
 def small(*, layers: int = 2, window: int = 1024) -> Transformer:
     """A network whose weights are big enough to show every mistake."""
     torch.manual_seed(0)
-    made = transformer_network.build(
+    network = transformer_network.build(
         SIZE, TransformerSettings(width=WIDTH, layers=layers, heads=HEADS, window=window)
     ).eval()
     with torch.no_grad():
-        for weights in made.parameters():
+        for weights in network.parameters():
             weights.normal_(std=0.6)
-    return made
+    return network
 
 
-def running(made: Transformer, **sizes: int) -> LanguageModel:
+def running(network: Transformer, **sizes: int) -> LanguageModel:
     chosen = TransformerSettings(**{"width": WIDTH, "layers": 2, "heads": HEADS, **sizes})
-    return TransformerModel(chosen, transformer_network.export(made).weights)
+    return TransformerModel(chosen, transformer_network.export(network).weights)
 
 
 def drawn(rows: int, time: int) -> Ids:
@@ -43,8 +43,8 @@ def drawn(rows: int, time: int) -> Ids:
 
 
 @torch.no_grad()
-def log_probabilities(made: Transformer, ids: Ids) -> NDArray[np.float32]:
-    return made(torch.from_numpy(ids)).log_softmax(-1).numpy()
+def log_probabilities(network: Transformer, ids: Ids) -> NDArray[np.float32]:
+    return network(torch.from_numpy(ids)).log_softmax(-1).numpy()
 
 
 def llama(w: dict[str, NDArray[np.float64]], config: dict[str, Any], ids: Ids) -> NDArray[np.float64]:
@@ -85,13 +85,13 @@ def llama(w: dict[str, NDArray[np.float64]], config: dict[str, Any], ids: Ids) -
 
 @pytest.mark.parametrize("window", [1024, 4])
 def test_both_sides_are_a_llama(window: int) -> None:
-    made, ids = small(window=window), drawn(2, 11)
+    network, ids = small(window=window), drawn(2, 11)
     config = llama_config(SIZE, TransformerSettings(width=WIDTH, layers=2, heads=HEADS, window=window))
-    w = {name: value.double().numpy() for name, value in made.state_dict().items()}
+    w = {name: value.double().numpy() for name, value in network.state_dict().items()}
     expected = torch.log_softmax(torch.from_numpy(np.stack([llama(w, config, row) for row in ids])), -1).numpy()
-    assert log_probabilities(made, ids) == pytest.approx(expected, abs=1e-4)
-    runner = running(made, window=window)
-    assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(expected, abs=1e-4)
+    assert log_probabilities(network, ids) == pytest.approx(expected, abs=1e-4)
+    model = running(network, window=window)
+    assert model.forward(ids, model.initial_state(2))[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
@@ -112,39 +112,39 @@ def test_the_weights_have_the_names_and_shapes_of_a_llama() -> None:
 
 
 def test_what_left_the_window_changes_nothing() -> None:
-    made = small(layers=1, window=4)
-    runner, ids = running(made, layers=1, window=4), drawn(1, 12)
-    whole, end = runner.forward(ids, runner.initial_state(1), last=1)
-    alone, _ = runner.forward(ids[:, -4:], runner.initial_state(1), last=1)  # at other places, at the same distances
-    longer, _ = runner.forward(ids[:, -5:], runner.initial_state(1), last=1)
-    assert whole == pytest.approx(alone, abs=1e-5)
-    assert whole == pytest.approx(longer, abs=1e-5)
-    nearer, _ = runner.forward(ids[:, -3:], runner.initial_state(1), last=1)
-    assert np.abs(whole - nearer).max() > 1e-3
+    network = small(layers=1, window=4)
+    model, ids = running(network, layers=1, window=4), drawn(1, 12)
+    full, end = model.forward(ids, model.initial_state(1), last=1)
+    alone, _ = model.forward(ids[:, -4:], model.initial_state(1), last=1)  # at other places, at the same distances
+    longer, _ = model.forward(ids[:, -5:], model.initial_state(1), last=1)
+    assert full == pytest.approx(alone, abs=1e-5)
+    assert full == pytest.approx(longer, abs=1e-5)
+    nearer, _ = model.forward(ids[:, -3:], model.initial_state(1), last=1)
+    assert np.abs(full - nearer).max() > 1e-3
     assert [array.shape for array in end] == [(1, HEADS, 4, WIDTH // HEADS)] * 2
 
 
 def test_a_full_cache_is_stepped_as_it_is_read() -> None:
-    runner, ids = running(small(window=5), window=5), drawn(2, 14)
-    whole, end = runner.forward(ids, runner.initial_state(2))
-    state = runner.initial_state(2)
+    model, ids = running(small(window=5), window=5), drawn(2, 14)
+    full, end = model.forward(ids, model.initial_state(2))
+    state = model.initial_state(2)
     for t in range(14):
-        step, state = runner.step(ids[:, t], state)
-        assert step == pytest.approx(whole[:, t], abs=1e-5)
-    for one, other in zip(state, end, strict=True):
-        assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+        step, state = model.step(ids[:, t], state)
+        assert step == pytest.approx(full[:, t], abs=1e-5)
+    for stepped, parallel in zip(state, end, strict=True):
+        assert stepped.astype(np.float64) == pytest.approx(parallel.astype(np.float64), abs=1e-5)
 
 
 @pytest.mark.parametrize("piece", [1, 4, 7, 20])
 def test_a_long_text_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
-    runner, ids = running(small()), drawn(2, 20)
-    whole, end = runner.forward(ids, runner.initial_state(2))
+    model, ids = running(small()), drawn(2, 20)
+    full, end = model.forward(ids, model.initial_state(2))
     monkeypatch.setattr(transformer_model, "_PIECE", piece)
     for last in (1, 4, 5, 19, 20):
-        parts, state = runner.forward(ids, runner.initial_state(2), last=last)
-        assert parts == pytest.approx(whole[:, -last:], abs=1e-5)
-        for one, other in zip(state, end, strict=True):
-            assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
+        parts, state = model.forward(ids, model.initial_state(2), last=last)
+        assert parts == pytest.approx(full[:, -last:], abs=1e-5)
+        for stepped, parallel in zip(state, end, strict=True):
+            assert stepped.astype(np.float64) == pytest.approx(parallel.astype(np.float64), abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,6 @@ def test_sizes_that_cannot_be_are_refused(values: dict[str, int], name: str) -> 
 @pytest.mark.parametrize("values", [{"width": 2, "heads": 1, "layers": 1}, {"width": 64, "heads": 8, "window": 1}])
 def test_the_smallest_sizes_run(values: dict[str, int]) -> None:
     torch.manual_seed(0)
-    made = transformer_network.build(SIZE, TransformerSettings(**values)).eval()
-    runner, ids = running(made, **{"layers": 3, **values}), drawn(2, 6)
-    assert runner.forward(ids, runner.initial_state(2))[0] == pytest.approx(log_probabilities(made, ids), abs=1e-5)
+    network = transformer_network.build(SIZE, TransformerSettings(**values)).eval()
+    model, ids = running(network, **{"layers": 3, **values}), drawn(2, 6)
+    assert model.forward(ids, model.initial_state(2))[0] == pytest.approx(log_probabilities(network, ids), abs=1e-5)

@@ -46,4 +46,4 @@ def run(model: Completer, work: Callable[[Scheduler], Coroutine[Any, Any, T]], *
 
 def suggest_call(model: Completer, prefix: str, *, max_words: int = 0) -> SuggestCall:
     seen = model.normalise(prefix)
-    return SuggestCall(time.monotonic() + 60, model.prefixes, seen, ids_of(model, prefix), 3, 0.01, max_words)
+    return SuggestCall(time.monotonic() + 60, model.state_cache, seen, ids_of(model, prefix), 3, 0.01, max_words)

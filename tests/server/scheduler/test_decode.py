@@ -24,7 +24,7 @@ def model(folder_of: Callable[[str], Path]) -> Completer:
 
 
 def batch(model: Completer, call: Generation) -> Batch:
-    log_probabilities, state = model.prefixes.decoder(call.ids).result
+    log_probabilities, state = model.state_cache.decoder(call.ids).result
     n = len(call.live)
     return Batch([call], log_probabilities.repeat(n, axis=0), select_rows(state, np.zeros(n, np.int64)))
 

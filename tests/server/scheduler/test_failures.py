@@ -245,14 +245,14 @@ def test_failed_requests_are_dropped(model: Completer, monkeypatch: pytest.Monke
         asked = [asyncio.ensure_future(scheduler.run(call)) for call in calls]
         while scheduler.stats.live < 5:
             await asyncio.sleep(0.001)
-        assert len(model.prefixes)
+        assert len(model.state_cache)
         once.armed = True
         got = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), SECONDS)
         assert [type(one) for one in got] == [MemoryError] * 5
         left = [weakref.ref(call) for call in calls]
         while scheduler.stats.live:
             await asyncio.sleep(0.001)
-        return left, [scheduler.stats.live, scheduler.stats.waiting], len(model.prefixes)
+        return left, [scheduler.stats.live, scheduler.stats.waiting], len(model.state_cache)
 
     left, figures, states = run(model, work)
     gc.collect()

@@ -29,7 +29,7 @@ def model(folder_of: Callable[[str], Path]) -> Completer:
 @pytest.mark.parametrize("n", [1, MIN_TO_SPLIT - 1, MIN_TO_SPLIT, len(PROMPTS)])
 def test_together_is_one_by_one(model: Completer, n: int, batched: bool) -> None:
     async def main() -> None:
-        model.prefixes.clear()
+        model.state_cache.clear()
         queue = PrefillQueue(model, ReplyQueue(), batched=batched)
         calls = [
             suggest_call(model, prompt) if i % 2 else generate_call(model, prompt, {"length": 1})

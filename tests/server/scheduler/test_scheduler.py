@@ -177,7 +177,7 @@ def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> No
                 scheduler.run(
                     SuggestCall(
                         time.monotonic() + 60,
-                        bundled.prefixes,
+                        bundled.state_cache,
                         bundled.normalise(prefix),
                         ids_of(bundled, prefix),
                         3,

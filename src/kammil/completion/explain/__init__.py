@@ -1,1 +1,1 @@
-"""What each character of a text cost, what else was likely, and which expert knew."""
+"""Explain the bits of each character of a text: likely alternatives, and the experts that contributed."""

@@ -1,4 +1,4 @@
-"""How an explanation is shown: levels of surprise, their colours, labels of characters and of experts."""
+"""Display of explanations: levels of surprise, their colours, labels of characters and experts."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import unicodedata
 from kammil.text import role, visible
 
 LEVELS = 8
-"""How many colours there are: one for each whole bit, the last one for 7 bits and more."""
+"""Number of colours: one for each whole bit, the last one for 7 bits and more."""
 LIGHT = ("#ffffff", "#fff5d6", "#ffe9ad", "#ffd98a", "#ffc27a", "#ffa873", "#fb8d72", "#f27274")
 DARK = ("#1b1b1d", "#2e2a1c", "#42361a", "#57401b", "#6d461f", "#844727", "#994432", "#ad3f41")
-"""Backgrounds by level, on which black, or white, can be read."""
+"""Background colours by level: black text is readable on `LIGHT`, white on `DARK`."""
 
 
 def level(bits: float) -> int:
-    """Which of the `LEVELS` colours shows so many bits."""
+    """Return the level of so many bits, from 0 to `LEVELS` - 1."""
     return min(max(int(bits), 0), LEVELS - 1)
 
 
 def expert_label(expert: str) -> str:
-    """The name of an expert for people: what it looks at, and where if that is not the model's own texts."""
+    """Describe an expert in plain words: its context, and its source unless that is the model's own texts."""
     source, _, kind = expert.rpartition(" ")
     if not source:
         return kind
@@ -35,7 +35,7 @@ def expert_label(expert: str) -> str:
 
 
 def visible_label(text: str) -> str:
-    """A character by itself, or the end of text, so that it can be seen: never empty, and it moves nothing."""
+    """Make a single character, or the end of text, visible: never empty, and without effect on the text direction."""
     if not text:
         return "end"
     if text == " ":

@@ -1,23 +1,23 @@
-"""Pieces of HTML that a notebook shows: with their styles in them, no script, and readable in light and dark."""
+"""HTML fragments for notebooks: with inline styles, without scripts, readable in light and dark themes."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 
 from kammil.completion.explain.attribution import CharacterScore, Explanation
 from kammil.completion.explain.display import LIGHT, level, visible_label
 from kammil.text import visible, words
 
-_ROWS = 200
-"""Characters of a text that get a row: a notebook keeps what it shows."""
+_MAX_ROWS = 200
+"""Most characters of a text that get a row: a notebook file stores its output."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """A table; the first row is the heading, the first column names the rows."""
+    """Format a table; the first row is the heading, the first column names the rows."""
     heading, *lines = rows
-    made = "".join(f'<th style="text-align: start">{escape(visible(cell))}</th>' for cell in heading)
+    head = "".join(f'<th style="text-align: start">{escape(visible(cell))}</th>' for cell in heading)
     body = "".join(
         "<tr>"
         f'<th scope="row" style="text-align: start; font-weight: normal">{escape(visible(line[0]))}</th>'
@@ -25,53 +25,59 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         + "</tr>"
         for line in lines
     )
-    return f"<table><thead><tr>{made}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def sentences(said: Sequence[str]) -> str:
-    """Paragraphs."""
-    return "".join(f"<p>{escape(visible(sentence))}</p>" for sentence in said)
+def sentences(texts: Sequence[str]) -> str:
+    """Format each text as a paragraph."""
+    return "".join(f"<p>{escape(visible(sentence))}</p>" for sentence in texts)
 
 
 def picture(png: bytes, what: str) -> str:
-    """A picture, and what it shows for whom cannot see it."""
+    """Embed a PNG picture; `what` is its alternative text."""
     data = base64.b64encode(png).decode()
     return f'<img style="max-width: 100%" alt="{escape(what)}" src="data:image/png;base64,{data}">'
 
 
-def heat_map(explanation: Explanation) -> str:
-    """A text in its own direction, each word whole and coloured by its bits, and below a table of all characters.
-
-    Letters are black on the light colours, whatever the notebook's own are.
-    """
-    text, done, made = explanation.text, 0, list[str]()
+def mark_words(explanation: Explanation, attributes: Callable[[float], str]) -> str:
+    """Format a text with each word in a `span`, whose attributes depend on the mean bits of the word."""
+    text, done, parts = explanation.text, 0, list[str]()
     for begin, end in words(text):
         bits = sum(place.bits for place in explanation.places[begin:end]) / (end - begin)
-        made.append(escape(visible(text[done:begin])))
-        shade = f"background: {LIGHT[level(bits)]}; color: #111; border-radius: .2em"
-        made.append(
-            f'<span title="{bits:.2f} bits a character" style="{shade}">{escape(visible(text[begin:end]))}</span>'
-        )
+        parts.append(escape(visible(text[done:begin])))
+        parts.append(f"<span {attributes(bits)}>{escape(visible(text[begin:end]))}</span>")
         done = end
-    made.append(escape(visible(text[done:])))
+    return "".join([*parts, escape(visible(text[done:]))])
+
+
+def heat_map(explanation: Explanation) -> str:
+    """Format a text in its own direction, each word coloured by its mean bits, and below it a table of all characters.
+
+    Letters are black on the light colours, whatever the theme of the notebook.
+    """
+
+    def attributes(bits: float) -> str:
+        style = f"background: {LIGHT[level(bits)]}; color: #111; border-radius: .2em"
+        return f'title="{bits:.2f} bits a character" style="{style}"'
+
     given = escape(visible(explanation.given))
-    each = explanation.bits_per_character
-    mean = "" if each is None else f"<p>{each:.2f} bits a character</p>"
-    most = max((len(place.alternatives) for place in explanation.places), default=0)
-    rows = [["", "bits", "probability", "rank", *([f"{most} most likely"] if most else [])]]
-    rows += [_row(place, alternatives=bool(most)) for place in explanation.places[:_ROWS]]
-    more = len(explanation.places) - _ROWS
-    rest = f"<p>... and {more:,} more</p>" if more > 0 else ""
+    mean_bits = explanation.bits_per_character
+    mean = "" if mean_bits is None else f"<p>{mean_bits:.2f} bits a character</p>"
+    num_alternatives = max((len(place.alternatives) for place in explanation.places), default=0)
+    rows = [["", "bits", "probability", "rank", *([f"{num_alternatives} most likely"] if num_alternatives else [])]]
+    rows += [_row(place, alternatives=bool(num_alternatives)) for place in explanation.places[:_MAX_ROWS]]
+    hidden = len(explanation.places) - _MAX_ROWS
+    rest = f"<p>... and {hidden:,} more</p>" if hidden > 0 else ""
     return (
         f'<div><p dir="auto" style="font-size: 1.5em; line-height: 2; white-space: pre-wrap; text-align: start">'
-        f'<span style="opacity: .6">{given}</span>{"".join(made)}</p>{mean}'
+        f'<span style="opacity: .6">{given}</span>{mark_words(explanation, attributes)}</p>{mean}'
         f"<details><summary>every character</summary>{table(rows)}{rest}</details></div>"
     )
 
 
 def _row(place: CharacterScore, *, alternatives: bool) -> list[str]:
-    """One character, as a row."""
-    others = "  ".join(f"\u2068{visible_label(o.text)}\u2069 {100 * o.probability:.0f} %" for o in place.alternatives)
+    """Format one character as a row of the table."""
+    likely = "  ".join(f"\u2068{visible_label(o.text)}\u2069 {100 * o.probability:.0f} %" for o in place.alternatives)
     rank = "unknown" if place.rank is None else str(place.rank)
     row = [visible_label(place.text), f"{place.bits:.2f}", f"{100 * place.probability:.1f} %", rank]
-    return [*row, others] if alternatives else row
+    return [*row, likely] if alternatives else row

@@ -1,9 +1,9 @@
-"""An explanation as one HTML file that needs nothing else: to be opened, sent, put anywhere.
+"""An explanation as one HTML file without external resources.
 
-Letters of a word are never parted by markup, which would break how Arabic joins: the script lays colours over the text
-with the CSS Custom Highlight API (W3C), a browser without it, or without scripts, colours whole words. All that is
-known of a character stands in one row of a table, which needs no script; the script only finds the row of the character
-that is pointed at, or reached with the arrow keys. A policy in the page lets this one script run and nothing else.
+Markup never separates the letters of a word, which would break how Arabic joins: the script lays colours over the text
+with the CSS Custom Highlight API (W3C); a browser without it, or without scripts, colours whole words. Everything about
+a character stands in one row of a table, which needs no script; the script only finds the row of the character under
+the pointer, or reached with the arrow keys. A content security policy in the page allows this one script only.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from pathlib import Path
 
 from kammil.completion.explain.attribution import CharacterScore, Explanation
 from kammil.completion.explain.display import DARK, LIGHT, level, visible_label
+from kammil.completion.explain.fragments import mark_words
 from kammil.errors import FolderError
-from kammil.text import visible, words
+from kammil.text import visible
 
 
 def page(explanation: Explanation, name: str) -> str:
-    """The file's content; `name` is that of the model."""
-    style = colours() + _part("style.css")
-    script = letters() + _part("script.js")
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'"
-    each = explanation.bits_per_character
-    mean = "" if each is None else f"{each:.2f} bits a character"
+    """Build the content of the file; `name` is that of the model."""
+    style = colours() + _resource("style.css")
+    script = letters() + _resource("script.js")
+    policy = f"default-src 'none'; style-src '{_csp_hash(style)}'; script-src '{_csp_hash(script)}'; base-uri 'none'"
+    mean_bits = explanation.bits_per_character
+    mean = "" if mean_bits is None else f"{mean_bits:.2f} bits a character"
     values = {
         "POLICY": escape(policy),
         "STYLE": style,
@@ -36,17 +37,17 @@ def page(explanation: Explanation, name: str) -> str:
             f'<span class="l{n}">{n}{"+" if n == len(LIGHT) - 1 else ""}</span>' for n in range(len(LIGHT))
         ),
         "GIVEN": escape(visible(explanation.given)),
-        "TEXT": _text(explanation),
+        "TEXT": mark_words(explanation, lambda bits: f'class="word l{level(bits)}"'),
         "ROWS": "\n".join(_row(place) for place in explanation.places),
         "SCRIPT": script,
     }
-    # Split first: what is filled in may itself look like a place to fill in.
-    pieces = _part("page.html").rstrip("\n").split("@@")
+    # Split before filling in: a value may itself look like a placeholder.
+    pieces = _resource("page.html").rstrip("\n").split("@@")
     return "".join(values[piece] if i % 2 else piece for i, piece in enumerate(pieces)) + "\n"
 
 
 def save(explanation: Explanation, name: str, path: Path) -> None:
-    """Write the file; `FolderError` where that cannot be."""
+    """Write the file; `FolderError` if that fails."""
     try:
         path.write_text(page(explanation, name), "utf-8")
     except (OSError, ValueError) as error:
@@ -55,7 +56,7 @@ def save(explanation: Explanation, name: str, path: Path) -> None:
 
 
 def colours() -> str:
-    """Style rules for all levels of surprise, light and dark, by class and by highlight."""
+    """Return the style rules of all levels of surprise, light and dark, by class and by highlight."""
 
     def rules(shades: tuple[str, ...]) -> str:
         return "".join(
@@ -67,41 +68,31 @@ def colours() -> str:
 
 
 def letters() -> str:
-    """A module of JavaScript: colours over a text whose letters stay joined; see `letters.js`."""
-    return _part("letters.js")
-
-
-def _text(explanation: Explanation) -> str:
-    """The text, its words marked with the level of their mean."""
-    text, done, made = explanation.text, 0, list[str]()
-    for begin, end in words(text):
-        bits = sum(place.bits for place in explanation.places[begin:end]) / (end - begin)
-        made.append(escape(visible(text[done:begin])))
-        made.append(f'<span class="word l{level(bits)}">{escape(visible(text[begin:end]))}</span>')
-        done = end
-    return "".join([*made, escape(visible(text[done:]))])
+    """Return the JavaScript module that colours a text whose letters stay joined; see `letters.js`."""
+    return _resource("letters.js")
 
 
 def _row(place: CharacterScore) -> str:
-    """What is known of a character."""
-    others = ", ".join(
+    """Format one character as a row of the table."""
+    alternatives = ", ".join(
         f'<span class="one"><bdi>{escape(visible_label(o.text))}</bdi> {100 * o.probability:.1f} %</span>'
         for o in place.alternatives
     )
     saved = "; ".join(f"{escape(c.expert)} {c.bits:+.1f}".replace("-", "\N{MINUS SIGN}") for c in place.credits)
     rank = "unknown" if place.rank is None else str(place.rank)
-    of = level(place.bits)
+    shade = level(place.bits)
     return (
-        f'<tr data-level="{of}"><th scope="row"><bdi>{escape(visible_label(place.text))}</bdi></th><td class="l{of}">'
-        f"{place.bits:.2f}</td><td>{100 * place.probability:.1f}&nbsp;%</td><td>{rank}</td><td>{others}</td>"
+        f'<tr data-level="{shade}"><th scope="row"><bdi>{escape(visible_label(place.text))}</bdi></th>'
+        f'<td class="l{shade}">{place.bits:.2f}</td>'
+        f"<td>{100 * place.probability:.1f}&nbsp;%</td><td>{rank}</td><td>{alternatives}</td>"
         f"<td>{saved}</td></tr>"
     )
 
 
-def _part(name: str) -> str:
+def _resource(name: str) -> str:
     return resources.files("kammil.completion.explain").joinpath(name).read_text("utf-8")
 
 
-def _hash(content: str) -> str:
-    """By which a policy names a script or a style that stands in the page."""
+def _csp_hash(content: str) -> str:
+    """Return the hash by which a content security policy allows an inline script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

@@ -1,4 +1,4 @@
-"""Results to figures; nothing is computed here. matplotlib >= 3.11 shapes and orders Arabic itself."""
+"""Plots of results; nothing is computed here. matplotlib >= 3.11 shapes and orders Arabic itself."""
 
 from kammil.evaluation.plots.calibration import reliability
 from kammil.evaluation.plots.canvas import png, ready, save

@@ -1,4 +1,4 @@
-"""How far the probabilities of suggestions can be believed."""
+"""Plot of the calibration of suggestions."""
 
 from __future__ import annotations
 
@@ -17,27 +17,29 @@ if TYPE_CHECKING:
 
 
 def reliability(models: Mapping[str, Calibration], title: str) -> Figure:
-    """A reliability diagram: how often suggestions were right against how probable they were said to be.
+    """Draw a reliability diagram: the share of suggestions that were right, by their probability.
 
-    Below, how many there are of each probability. `FolderError` without any suggestion, `MissingExtraError` without
+    Below it stands a histogram of the probabilities. `FolderError` without any suggestion, `MissingExtraError` without
     matplotlib.
     """
     title = title.encode("utf-8", "replace").decode()
-    drawn = {name: found for name, found in models.items() if found.error is not None}
-    if not drawn:
+    shown = {name: calibration for name, calibration in models.items() if calibration.error is not None}
+    if not shown:
         raise FolderError(f"{title} suggests nothing on these texts, so there is nothing to draw; lower --threshold.")
     figure = blank(5.5, 7.0)
     above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     above.plot([0, 1], [0, 1], ":", color="grey", label="as often as said")
     edges = np.linspace(0, 1, BINS + 1)
-    for i, (name, found) in enumerate(drawn.items()):
-        said = np.array([bin.probability for bin in found.bins])
-        many = np.array([bin.suggestions for bin in found.bins])
-        right = np.array([bin.right for bin in found.bins])
-        error = found.error.value if found.error is not None else np.nan
-        above.plot(said, right, "o-", color=f"C{i}", markersize=4, label=f"{named(name)}, error {100 * error:.1f} %")
+    for i, (name, calibration) in enumerate(shown.items()):
+        predicted = np.array([bin.probability for bin in calibration.bins])
+        sizes = np.array([bin.suggestions for bin in calibration.bins])
+        right = np.array([bin.right for bin in calibration.bins])
+        error = calibration.error.value if calibration.error is not None else np.nan
+        above.plot(
+            predicted, right, "o-", color=f"C{i}", markersize=4, label=f"{named(name)}, error {100 * error:.1f} %"
+        )
         counts = np.zeros(BINS)
-        counts[np.minimum((said * BINS).astype(np.int64), BINS - 1)] = many
+        counts[np.minimum((predicted * BINS).astype(np.int64), BINS - 1)] = sizes
         below.stairs(counts, edges, color=f"C{i}", fill=i == 0, alpha=0.6)
     above.set_ylabel("share that was right")
     above.set_ylim(-0.02, 1.02)

@@ -1,4 +1,4 @@
-"""An empty figure, and a figure written to a file; names as they may stand in one."""
+"""Create empty figures, save figures to files, and prepare names for legends."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def blank(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches, independent of any window system."""
+    """Create an empty figure of this size in inches, independent of any window system."""
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
         raise MissingExtraError("figures need matplotlib; run: pip install 'kammil[train]'") from error
 
     class Shown(Figure):
-        """A figure that a notebook shows, whether or not its own way to show figures is at work."""
+        """A figure that a notebook shows even without matplotlib's inline backend."""
 
         def _repr_png_(self) -> bytes:
             return png(self)
@@ -30,7 +30,7 @@ def blank(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure; the ending decides the format (png, svg, pdf), and none means png."""
+    """Write a figure to a file; its ending decides the format (png, svg, pdf), none means png. Raises `FolderError`."""
     try:
         _write(figure, path, path.suffix[1:].lower() or "png", dpi=150)
     except (OSError, ValueError) as error:
@@ -39,7 +39,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def png(figure: Figure) -> bytes:
-    """A figure as a notebook shows it."""
+    """Render a figure as PNG, at the resolution of a notebook."""
     out = io.BytesIO()
     _write(figure, out, "png", dpi=100)
     return out.getvalue()
@@ -47,17 +47,17 @@ def png(figure: Figure) -> bytes:
 
 def _write(figure: Figure, to: Path | io.BytesIO, form: str, *, dpi: int) -> None:
     with warnings.catch_warnings():
-        # A letter that no font at hand has shows as a box, which says it.
+        # A letter that no installed font has is drawn as a box, which shows the problem well enough.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure.savefig(to, dpi=dpi, format=form)
 
 
 def ready() -> None:
-    """`MissingExtraError` without matplotlib: to be said before long work, not after it."""
+    """Check that matplotlib is installed, before long work rather than after it; raises `MissingExtraError`."""
     blank(1.0, 1.0)
 
 
 def named(name: str) -> str:
-    """A name for a legend: not wider than half the figure, and dollars are no formula."""
+    """Shorten a name for a legend to half the width of a figure, and escape dollars, which would begin a formula."""
     short = name if len(name) <= 16 else name[:15] + "\N{HORIZONTAL ELLIPSIS}"
     return short.encode("utf-8", "replace").decode().replace("$", r"\$")

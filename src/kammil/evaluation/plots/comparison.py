@@ -1,4 +1,4 @@
-"""A comparison of families: how fast, and how well."""
+"""Plot of a comparison of families: learning curves and final bits."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def comparison(standings: Ranking) -> Figure:
-    """Two panels: how fast each family learns, and how well each row predicts the test texts in the end.
+def comparison(ranking: Ranking) -> Figure:
+    """Draw two panels: how fast each family learns, and how well each row predicts the test texts in the end.
 
-    Left: bits a character of the validation texts, the best so far, against seconds of training; a family that counts
-    is one point. Right: bits a character of the target with 95 % intervals; what pays more than twice the best, as an
-    even choice does, would leave the others no room. `MissingExtraError` without matplotlib.
+    Left: bits a character on the validation texts, the best so far, against seconds of training; a family that counts
+    is one point. Right: bits a character of the target with 95 % intervals. Rows with more than twice the bits of the
+    best, such as a uniform guess, are left out: they would squeeze the others. `MissingExtraError` without matplotlib.
     """
-    figure = blank(11.0, max(4.0, 1.2 + 0.3 * len(standings.rows)))
+    figure = blank(11.0, max(4.0, 1.2 + 0.3 * len(ranking.rows)))
     from matplotlib.ticker import LogLocator, NullLocator
 
-    shown = {row.name: standings.figures[row.name].get(RANKED_BY) for row in standings.rows}
-    scale = 2 * min(found.value for found in shown.values() if found is not None)
-    ranked = [(name, found) for name, found in shown.items() if found is not None and found.value <= scale]
+    shown = {row.name: ranking.figures[row.name].get(RANKED_BY) for row in ranking.rows}
+    scale = 2 * min(interval.value for interval in shown.values() if interval is not None)
+    ranked = [(name, interval) for name, interval in shown.items() if interval is not None and interval.value <= scale]
     left, right = figure.subplots(1, 2)
-    colours = {row.name: f"C{i % 10}" for i, row in enumerate(row for row in standings.rows if row.family)}
-    for row in standings.rows:
+    colours = {row.name: f"C{i % 10}" for i, row in enumerate(row for row in ranking.rows if row.family)}
+    for row in ranking.rows:
         if row.curve:
             seconds, bits = np.array(row.curve).T
             so_far = np.minimum.accumulate(bits)
@@ -44,11 +44,11 @@ def comparison(standings: Ranking) -> Figure:
     left.grid(visible=True, which="both", alpha=0.3)
     left.legend()
     ranked.sort(key=lambda pair: -pair[1].value)
-    for place, (name, found) in enumerate(ranked):
-        low, high = (found.value if bound is None else bound for bound in (found.low, found.high))
-        sides = [[found.value - low], [high - found.value]] if found.low is not None else None
-        right.errorbar([found.value], [place], xerr=sides, fmt="o", color=colours.get(name, "black"), capsize=3)
-        right.annotate(f"{found.value:.2f}", (high, place), (6, 0), textcoords="offset points", va="center")
+    for place, (name, interval) in enumerate(ranked):
+        low, high = (interval.value if bound is None else bound for bound in (interval.low, interval.high))
+        sides = [[interval.value - low], [high - interval.value]] if interval.low is not None else None
+        right.errorbar([interval.value], [place], xerr=sides, fmt="o", color=colours.get(name, "black"), capsize=3)
+        right.annotate(f"{interval.value:.2f}", (high, place), (6, 0), textcoords="offset points", va="center")
     right.set_yticks(range(len(ranked)), [name for name, _ in ranked])
     right.set_xlabel("bits per character of the target, test; 95 % intervals")
     right.set_title("How well")

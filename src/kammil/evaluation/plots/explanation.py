@@ -1,4 +1,4 @@
-"""An explained text, and one distribution at several temperatures."""
+"""Plots of an explained text, and of one distribution at several temperatures."""
 
 from __future__ import annotations
 
@@ -18,23 +18,25 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LINE = 40
-"""Characters in a line of an explained text, about: lines break between words."""
-_LONGEST = 2000
-"""Characters of a text that is drawn: 50 lines, four screens high."""
+_LINE_LENGTH = 40
+"""Most characters in a line of an explained text; lines break between words."""
+_MAX_CHARACTERS = 2000
+"""Most characters of a text that is drawn: 50 lines, four screens high."""
 
 
 def explained(explanation: Explanation) -> Figure:
-    """A text, its words coloured by bits, and below a bar for each character, in reading order.
+    """Draw a text, its words coloured by bits, and below them a bar for each character, in reading order.
 
     A text whose first letter is written from right to left begins at the right. `OptionError` for more than 2,000
     characters, `MissingExtraError` without matplotlib.
     """
     text = explanation.text
-    if len(text) > _LONGEST:
-        raise OptionError(f"the text has {len(text):,} characters, and a figure holds {_LONGEST:,}; draw a part of it.")
+    if len(text) > _MAX_CHARACTERS:
+        raise OptionError(
+            f"the text has {len(text):,} characters, and a figure holds {_MAX_CHARACTERS:,}; draw a part of it."
+        )
     lines = _lines(text)
-    width = min(max(end - begin for begin, end in lines), _LINE) + 1
+    width = min(max(end - begin for begin, end in lines), _LINE_LENGTH) + 1
     figure = blank(1.2 + 0.24 * max(width, 12), 0.5 + 1.7 * len(lines))
     highest = max([8.0, *(place.bits for place in explanation.places)])
     panels = figure.subplots(len(lines), 1, squeeze=False)[:, 0]
@@ -49,52 +51,52 @@ def explained(explanation: Explanation) -> Figure:
             axes.invert_xaxis()
             axes.yaxis.tick_right()
             axes.yaxis.set_label_position("right")
-    each = explanation.bits_per_character
-    title = "" if each is None else f"{each:.2f} bits a character"
+    mean_bits = explanation.bits_per_character
+    title = "" if mean_bits is None else f"{mean_bits:.2f} bits a character"
     figure.suptitle(title, fontsize="medium")
     return figure
 
 
-def temperatures(made: TemperatureSweep) -> Figure:
-    """What may follow a text, one group of bars for each character, one bar for each temperature.
+def temperatures(sweep: TemperatureSweep) -> Figure:
+    """Draw what may follow a text: one group of bars for each character, one bar for each temperature.
 
     `MissingExtraError` without matplotlib.
     """
-    shown = [visible_label(alternative.text) for alternative in made.alternatives[0]]
+    shown = [visible_label(alternative.text) for alternative in sweep.alternatives[0]]
     figure = blank(max(5.0, 0.9 * len(shown)), 3.5)
     axes = figure.subplots()
-    share = 0.8 / len(made.temperatures)
-    for i, (value, row, bits) in enumerate(zip(made.temperatures, made.alternatives, made.bits, strict=True)):
-        places = np.arange(len(row)) - 0.4 + share * (i + 0.5)
+    bar_width = 0.8 / len(sweep.temperatures)
+    for i, (value, row, bits) in enumerate(zip(sweep.temperatures, sweep.alternatives, sweep.bits, strict=True)):
+        places = np.arange(len(row)) - 0.4 + bar_width * (i + 0.5)
         heights = [100 * alternative.probability for alternative in row]
-        axes.bar(places, heights, share, label=f"T = {value:g}: {bits:.1f} bits of choice")
+        axes.bar(places, heights, bar_width, label=f"T = {value:g}: {bits:.1f} bits of choice")
     axes.set_xticks(range(len(shown)), shown, parse_math=False, fontsize="large")
     axes.set_ylabel("probability, %")
     axes.grid(visible=True, axis="y", alpha=0.3)
     axes.legend()
     # The end of a long text is what decides; a line of its own keeps Arabic apart from English.
-    tail = visible(made.text[-_LINE:])
+    tail = visible(sweep.text[-_LINE_LENGTH:])
     axes.set_title(f"What may follow\n{tail}" if tail.strip() else "How a text may begin", parse_math=False)
     return figure
 
 
 def _lines(text: str) -> list[tuple[int, int]]:
-    """Where each line of a text begins and ends, broken behind spaces, or anywhere in a longer word.
+    """Break a text into lines, (begin, end) each, behind spaces, or anywhere in a longer word.
 
     The last one holds one position more: the end of the text.
     """
-    made: list[tuple[int, int]] = []
-    begin, whole = 0, len(text) + 1
-    while whole - begin > _LINE:
-        space = text.rfind(" ", begin, begin + _LINE)
-        end = space + 1 if space > begin else begin + _LINE
-        made.append((begin, end))
+    lines: list[tuple[int, int]] = []
+    begin, end_of_text = 0, len(text) + 1
+    while end_of_text - begin > _LINE_LENGTH:
+        space = text.rfind(" ", begin, begin + _LINE_LENGTH)
+        end = space + 1 if space > begin else begin + _LINE_LENGTH
+        lines.append((begin, end))
         begin = end
-    return [*made, (begin, whole)]
+    return [*lines, (begin, end_of_text)]
 
 
 def _line(axes: Axes, text: str, places: Sequence[CharacterScore], begin: int, end: int) -> None:
-    """One line: bars with each character by itself below, words as they are written above."""
+    """Draw one line: bars with each character by itself below them, and the words above."""
     bits = [place.bits for place in places[begin:end]]
     axes.bar(range(begin, end), bits, 0.8, color=[LIGHT[level(b)] for b in bits], edgecolor="#555555", linewidth=0.6)
     axes.set_xticks(range(begin, end), [visible_label(p.text) for p in places[begin:end]], parse_math=False)
@@ -109,12 +111,12 @@ def _line(axes: Axes, text: str, places: Sequence[CharacterScore], begin: int, e
 
 
 def _word(axes: Axes, word: str, middle: float, characters: int, shade: str) -> None:
-    """A word above its bars, small enough to stay above them."""
+    """Write a word above its bars, in a size that is no wider than they are."""
     # A bar is 0.24 inches wide and a letter 0.14 at 16 points, but for the widest: W, and signs that are phrases.
-    wide = sum(
+    em_widths = sum(
         1.6 if unicodedata.east_asian_width(c) in "WF" or c in "WM﷽ﷺ" else 0.9 for c in word if role(c) != "mark"
     )
-    size = min(16.0, 16.0 * 1.5 * characters / max(wide, 1))
+    size = min(16.0, 16.0 * 1.5 * characters / max(em_widths, 1))
     axes.annotate(
         word,
         (middle, 1),
@@ -130,6 +132,6 @@ def _word(axes: Axes, word: str, middle: float, characters: int, shade: str) -> 
 
 
 def _from_right(text: str) -> bool:
-    """Whether the first letter that has a direction is written from right to left (as UAX 9 finds a paragraph's)."""
+    """Return whether the first letter with a direction is written from right to left (rules P2 and P3 of UAX 9)."""
     strong = (unicodedata.bidirectional(c) for c in text)
     return next((direction != "L" for direction in strong if direction in ("L", "R", "AL")), False)

@@ -1,4 +1,4 @@
-"""Training curves: the notebook's two panels."""
+"""Plot of training curves, in the notebook's two panels."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ _COLUMNS = ("epoch", "train_bits", "validation_bits", "train_accuracy", "validat
 def training_curves(
     history: Sequence[Mapping[str, Any]], title: str, *, members: Sequence[Sequence[Mapping[str, Any]]] = ()
 ) -> Figure:
-    """The notebook's two panels: loss and accuracy by epoch, training and validation.
+    """Draw the notebook's two panels: loss and accuracy by epoch, for training and validation texts.
 
     Args:
         history: one mapping an epoch, as in `metrics.json`.
-        members: those of models that were put together, in place of one of its own.
-        title: stands above; any script, in several lines if it is long.
+        members: histories of the members of a merged model, which has no history of its own.
+        title: of the figure; any script, in several lines if it is long.
 
     Raises: `FolderError` without an epoch or for a foreign history, `MissingExtraError` without matplotlib.
     """
     title = title.encode("utf-8", "replace").decode()  # a folder's name may hold bytes that are no text
-    histories = [one for one in (history, *members) if one]
+    histories = [epochs for epochs in (history, *members) if epochs]
     if not histories:
         raise FolderError(
             f"{title} keeps no history of its training (a model that counts has no epochs), so there are no curves; "
             "try a model of family gru."
         )
     try:
-        drawn = [_columns(one) for one in histories]
+        curves = [_columns(epochs) for epochs in histories]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FolderError(
             f"the training history of {title} is not one of ours; copy the model folder again."
@@ -48,16 +48,16 @@ def training_curves(
         (left, "bits", 1.0, "bits per character"),
         (right, "accuracy", 100.0, "characters right, %"),
     ):
-        for number, columns in enumerate(drawn, 1):
-            which = f", member {number}" if len(drawn) > 1 else ""
+        for number, columns in enumerate(curves, 1):
+            which = f", member {number}" if len(curves) > 1 else ""
             for part, style in (("train", "o-"), ("validation", "s-")):
                 values = [scale * value for value in columns[f"{part}_{field}"]]
                 name = "training (with dropout)" if part == "train" else "validation"
                 axes.plot(columns["epoch"], values, style, label=name + which, markersize=3)
-            axes.axvline(_kept(columns), color="grey", linewidth=0.8, linestyle=":", label=_label(columns, which))
+            axes.axvline(_best_epoch(columns), color="grey", linewidth=0.8, linestyle=":", label=_label(columns, which))
         axes.set_xlabel("epoch")
         axes.set_ylabel(named)
-        first, last = min(c["epoch"][0] for c in drawn), max(c["epoch"][-1] for c in drawn)
+        first, last = min(c["epoch"][0] for c in curves), max(c["epoch"][-1] for c in curves)
         axes.set_xlim(first - 0.5, last + 0.5)  # room, also around a single epoch
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(visible=True, alpha=0.3)
@@ -70,18 +70,18 @@ def training_curves(
 
 
 def _columns(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """The figures of all epochs, by name; `ValueError` and kin for what is no history of ours."""
+    """Return the columns of a history by name; `KeyError`, `TypeError`, `ValueError` or `OverflowError` if foreign."""
     columns = {name: [float(entry[name]) for entry in history] for name in _COLUMNS}
     if not np.isfinite(list(columns.values())).all():
         raise ValueError("a figure is no number")
     return columns
 
 
-def _kept(columns: Mapping[str, Sequence[float]]) -> float:
-    """The epoch whose weights were kept."""
+def _best_epoch(columns: Mapping[str, Sequence[float]]) -> float:
+    """Return the epoch whose weights were kept."""
     epochs = columns["epoch"]
     return max((epoch for epoch, best in zip(epochs, columns["best"], strict=True) if best), default=epochs[-1])
 
 
 def _label(columns: Mapping[str, Sequence[float]], which: str) -> str:
-    return f"kept: epoch {_kept(columns):.0f}{which}"
+    return f"kept: epoch {_best_epoch(columns):.0f}{which}"

@@ -1,4 +1,4 @@
-"""The running side of the GRU with attention, in NumPy: `network` tells the idea.
+"""Forward pass of the GRU with attention in NumPy; `network` explains the architecture.
 
 Shapes: B batch, T time, S characters in memory, V vocabulary, E embedding, H hidden, A attention, P = B * last.
 """
@@ -19,21 +19,20 @@ from kammil.models.gru.model import Recurrence
 from kammil.ngrams.features import Floats
 
 WINDOW = 4096
-"""Characters remembered at most: bounds the memory of an endless text. A tweet has 280."""
+"""Most characters in memory: bounds the state of an endless text. A tweet has 280."""
 TINY = 1e-30
-"""Stands in for the probability of copying a character that is not in memory: its logarithm must be a number."""
+"""Added to the probability of copying: for a character that is not in memory its logarithm must be finite."""
 _PIECE = 512
-"""Ids read at a time: where each looks at each, 4096 at once would take 64 times the memory of 512."""
+"""Most ids read at a time: attention takes quadratic memory, for 4096 ids 64 times as much as for 512."""
 
 
 class AttentionModel(SavedModel):
     """Runs a GRU with attention from its weights; `KeyError` or `ValueError` for arrays that do not fit.
 
-    Its states are h (B, H), and of each character in memory the key (B, S, A), the value (B, S, A) and its id (B, S).
+    The state is h, (B, H), and for each character in memory its key, (B, S, A), value, (B, S, A), and id, (B, S).
     """
 
     def __init__(self, weights: Mapping[str, NDArray[np.generic]]) -> None:
-        """Lay the matrices out as they are multiplied."""
         self._gru = Recurrence(weights)
         hidden, size = self._gru.hidden, self._gru.vocabulary_size
         attention = len(weights["key.weight"])
@@ -56,24 +55,24 @@ class AttentionModel(SavedModel):
 
     @property
     def vocabulary_size(self) -> int:
-        """V."""
+        """Return V, the number of ids."""
         return self._size
 
     def initial_state(self, batch: int) -> State:
-        """A state of zeros, and a memory of no character."""
+        """Return h of zeros, and an empty memory."""
         nothing = np.zeros((batch, 0, self._attention), np.float32)
         return np.zeros((batch, self._gru.hidden), np.float32), nothing, nothing, np.zeros((batch, 0), np.int64)
 
     def state_size(self, length: int) -> int:
-        """The state, and key, value and id of each character."""
+        """Return the numbers of h, and of key, value and id of each character in memory."""
         return self._gru.hidden + (2 * self._attention + 1) * min(length, WINDOW)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids, some at a time; see `LanguageModel.forward`."""
+        """Read ids in pieces; see `LanguageModel.forward`."""
         return read_in_pieces(self._read, ids, state, last, _PIECE)
 
     def _read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        """The states one after the other, then all last positions side by side."""
+        """Step the GRU over all ids, then attend from all last positions in parallel."""
         batch, time = ids.shape
         h = self._gru.forward(ids, state[0])  # (B, 1 + T, H), the state before them in front
         width = self._attention
@@ -83,17 +82,19 @@ class AttentionModel(SavedModel):
         values = np.concatenate([state[2], new_values], axis=1, dtype=np.float32)  # (B, S + T, A)
         read = np.concatenate([state[3], ids], axis=1, dtype=np.int64)  # (B, S + T)
 
-        now = h[:, 1 + time - last :]  # (B, last, H)
-        query = np.matmul(now.reshape(batch * last, self._gru.hidden), self._query)
+        current = h[:, 1 + time - last :]  # (B, last, H)
+        query = np.matmul(current.reshape(batch * last, self._gru.hidden), self._query)
         fit = np.matmul(query.reshape(batch, last, width), keys.swapaxes(1, 2))  # (B, last, S + T)
-        shares = softmax(fit, visible(last, read.shape[1], WINDOW))
-        y = np.concatenate([now, shares @ values], axis=2).reshape(batch * last, self._gru.hidden + width)  # (P, H + A)
-        said = y @ self._outward + self._bias  # (P, V + 1)
-        own, gate = log_softmax(said[:, :-1]), said[:, -1:]
+        weights = softmax(fit, visible(last, read.shape[1], WINDOW))
+        y = np.concatenate([current, weights @ values], axis=2).reshape(
+            batch * last, self._gru.hidden + width
+        )  # (P, H + A)
+        scores = y @ self._outward + self._bias  # (P, V + 1)
+        generated, gate = log_softmax(scores[:, :-1]), scores[:, -1:]
         place = np.arange(batch * last).reshape(batch, last, 1) * self._size + read[:, None]  # (B, last, S + T)
-        copied = np.bincount(place.reshape(-1), shares.reshape(-1), batch * last * self._size).reshape(own.shape)
+        copied = np.bincount(place.reshape(-1), weights.reshape(-1), batch * last * self._size).reshape(generated.shape)
         copied = np.log(copied + TINY).astype(np.float32)  # (P, V)
-        mixed = np.logaddexp(own + _log_sigmoid(-gate), copied + _log_sigmoid(gate))
+        mixed = np.logaddexp(generated + _log_sigmoid(-gate), copied + _log_sigmoid(gate))
         memory = (array[:, -WINDOW:] for array in (keys, values, read))
         return mixed.reshape(batch, last, self._size), (h[:, -1].copy(), *memory)
 

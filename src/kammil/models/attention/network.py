@@ -42,20 +42,20 @@ class AttentionSettings(Settings):
     """Sizes of the network; embedding and hidden are those of the plain GRU, to compare with it."""
 
     embedding: int = Field(default=128, ge=1, le=4096)
-    """Numbers that stand for one character, E."""
+    """Size of the embedding of a character, E."""
     hidden: int = Field(default=256, ge=1, le=8192)
-    """Numbers carried from step to step, H."""
+    """Size of the state of the GRU, H."""
     attention: int = Field(default=64, ge=1, le=1024)
-    """Numbers of a question, a key and a value, A."""
+    """Size of queries, keys and values, A."""
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    """Share of the numbers set to zero while learning, before the output; keys and questions stay whole."""
+    """Dropout rate before the output, in training; keys and queries have none."""
 
 
 class PointerGRU(nn.Module):
-    """Embedding, one GRU layer, a memory of its states, a copy path: `forward(ids: (B, T)) -> logits (B, T, V)`."""
+    """A GRU with attention over its past states and a pointer to copy characters: ids (B, T) to logits (B, T, V)."""
 
     def __init__(self, vocabulary_size: int, embedding: int, hidden: int, attention: int, dropout: float) -> None:
-        """Set up the layers with PyTorch's own initial weights, but for two; the loss at birth is about ln V."""
+        """Initialise the layers as PyTorch does, except for key and gate; the initial loss is about ln V."""
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding, padding_idx=PAD)
         self.gru = nn.GRU(embedding, hidden, batch_first=True)
@@ -66,11 +66,11 @@ class PointerGRU(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden + attention, vocabulary_size)
         with torch.no_grad():
-            self.key.weight.copy_(self.query.weight)  # from birth a state finds the states that are like it
+            self.key.weight.copy_(self.query.weight)  # so attention begins with the similarity of states
             self.gate.bias.fill_(-2.5)  # a copy is a bad guess before the keys mean anything: 8 % is 0.1 bits
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Log-probabilities, which are logits too, of what follows each position.
+        """Return the log-probabilities of what follows each position (log-probabilities are logits too).
 
         Padding comes after the text, so it changes no state and no query of the text.
         """
@@ -79,25 +79,25 @@ class PointerGRU(nn.Module):
         fit = self.query(h) @ self.key(before).mT / math.sqrt(self.key.out_features)  # (B, T, T)
         weights = fit.masked_fill(~causal_mask(ids.shape[1], WINDOW, ids.device), -math.inf).softmax(-1)  # (B, T, T)
         y = torch.cat([h, weights @ self.value(h)], -1)  # (B, T, H + A)
-        own = self.output(self.dropout(y)).log_softmax(-1)  # (B, T, V)
-        copied = torch.zeros_like(own).scatter_add(2, ids[:, None].expand_as(weights), weights)  # (B, T, V)
+        generated = self.output(self.dropout(y)).log_softmax(-1)  # (B, T, V)
+        copied = torch.zeros_like(generated).scatter_add(2, ids[:, None].expand_as(weights), weights)  # (B, T, V)
         gate = self.gate(y)  # (B, T, 1)
-        return torch.logaddexp(F.logsigmoid(-gate) + own, F.logsigmoid(gate) + (copied + TINY).log())
+        return torch.logaddexp(F.logsigmoid(-gate) + generated, F.logsigmoid(gate) + (copied + TINY).log())
 
 
 def causal_mask(time: int, window: int, device: torch.device) -> Tensor:
-    """(T, T), true where the position of the row sees that of the column: itself and the window - 1 before it."""
+    """Return a mask (T, T), true where the row's position attends to the column's: itself and window - 1 before it."""
     distance = torch.arange(time, device=device)[:, None] - torch.arange(time, device=device)  # (T, T)
     return (distance >= 0) & (distance < window)
 
 
 def build(vocabulary_size: int, settings: AttentionSettings) -> PointerGRU:
-    """A new network; PyTorch's global generator decides its weights."""
+    """Create a network; its weights are drawn from PyTorch's global generator."""
     return PointerGRU(vocabulary_size, settings.embedding, settings.hidden, settings.attention, settings.dropout)
 
 
 def export(model: PointerGRU) -> Artifacts:
-    """The weights as arrays."""
+    """Return the weights as arrays."""
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
 
 

@@ -11,26 +11,26 @@ from numpy.typing import NDArray
 
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
 from kammil.models.family import CountingLearner
-from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, extended_keys
+from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, extend_keys
 from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
-_ENOUGH = 0.01
-"""Bits a character that a longer order must bring to be chosen."""
-_AT_ONCE = 1 << 24
-"""Places that are sorted at once: a gigabyte."""
-_JUDGES = 20_000
-"""Validation characters that choose the order: they settle the second digit, and more would take seconds."""
+_MIN_GAIN = 0.01
+"""Least gain in bits a character for which a longer order is chosen."""
+_MAX_SORTED = 1 << 24
+"""Most positions that are sorted at once: a gigabyte."""
+_MAX_VALIDATION_CHARACTERS = 20_000
+"""Most validation characters that choose the order: they settle the second digit, and more would take seconds."""
 
 
 def fit(
     train: Sequence[Ids], validation: Sequence[Ids], size: int, settings: NGramSettings
 ) -> tuple[NGramSettings, Artifacts]:
-    """Count the training texts; without a set order, the shortest that is nearly the best on validation is taken.
+    """Count the training texts. Without a set order, choose the shortest that is nearly the best on validation texts.
 
     Args:
         train: encoded texts, specials left out.
-        validation: likewise; not looked at when the order is set.
+        validation: encoded texts; ignored when the order is set.
         size: V.
         settings: the order, or None.
 
@@ -39,67 +39,67 @@ def fit(
     levels = _count(train, settings.order or MAX_ORDER)
     if settings.order is not None:
         return settings, _artifacts(levels, size, settings.order)
-    judges: list[Ids] = []
+    sample: list[Ids] = []
     for text in validation:
-        if sum(map(len, judges)) < _JUDGES:
-            judges.append(text)
+        if sum(map(len, sample)) < _MAX_VALIDATION_CHARACTERS:
+            sample.append(text)
     best, order = math.inf, 0
     while order < MAX_ORDER:
         candidate = NGramSettings(order=order + 1)
-        bits = _bits(NGramModel(candidate, _artifacts(levels, size, order + 1).weights), judges)
-        if bits > best - _ENOUGH:
+        bits = _bits(NGramModel(candidate, _artifacts(levels, size, order + 1).weights), sample)
+        if bits > best - _MIN_GAIN:
             break
         best, order = bits, order + 1
     return NGramSettings(order=order), _artifacts(levels, size, order)
 
 
-def _bits(runner: NGramModel, texts: Sequence[Ids]) -> float:
-    """Bits a character and end of text."""
+def _bits(model: NGramModel, texts: Sequence[Ids]) -> float:
+    """Return the bits per character and end of text."""
     total = 0.0
     for text in texts:
         targets = np.append(text, EOS)
-        for _, part, (rows,) in forward_in_pieces(runner, np.concatenate([[BOS], text])[None]):
+        for _, part, (rows,) in forward_in_pieces(model, np.concatenate([[BOS], text])[None]):
             total -= float(rows[np.arange(len(rows)), targets[part]].sum())
     return total / math.log(2) / sum(len(text) + 1 for text in texts)
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """Both counts of one context length."""
+    """The two kinds of counts of one context length."""
 
     keys: Keys
     offsets: NDArray[np.int64]
     ids: NDArray[np.int32]
     occurrences: NDArray[np.int32]
-    """(F,): how often the follower stood there: for the longest context of a model."""
+    """(F,): how often the follower occurred: used for the longest contexts of a model."""
     preceded: NDArray[np.int32]
-    """(F,): after how many different longer contexts: for all shorter ones."""
+    """(F,): after how many different longer contexts it occurred: used for all shorter contexts."""
 
 
 def _count(texts: Sequence[Ids], order: int) -> list[_Counts]:
-    """Followers of every context of 0 to order - 1 characters.
+    """Count the followers of every context of 0 to order - 1 characters.
 
-    Only the longest contexts are counted place by place, a part of them after another, which bounds the memory of
-    sorting. What was counted is then counted by the contexts that are one character shorter, and so on: far fewer.
+    Only the longest contexts are counted position by position, in parts, which bounds the memory of sorting. The pairs
+    found are then merged by the contexts that are one character shorter, and so on: far fewer.
     """
     stream, at = _stream(texts, order)  # (S,), (N,)
     occurrences = preceded = np.ones(len(at), np.int32)
     levels: list[_Counts] = []
     for k in tracked(range(order - 1, -1, -1), "counting"):
-        at, occurrences, preceded, keys = _distinct(stream, at, occurrences, preceded, k)
-        ids, counted, before = stream[at], occurrences, preceded
+        at, occurrences, preceded, keys = _distinct_pairs(stream, at, occurrences, preceded, k)
+        ids, counted, contexts = stream[at], occurrences, preceded
         begins = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
         if k == 0:
             place, rare = int(np.searchsorted(ids, UNK)), _expected_unknown(texts)
             keys, ids = np.insert(keys, place, keys[0]), np.insert(ids, place, UNK)
-            counted, before = np.insert(counted, place, rare), np.insert(before, place, rare)
-        levels.append(_Counts(keys[begins], np.append(begins, len(keys)), ids, counted, before))
-        preceded = np.ones(len(at), np.int32)  # each pair stands for one longer context of those to come
+            counted, contexts = np.insert(counted, place, rare), np.insert(contexts, place, rare)
+        levels.append(_Counts(keys[begins], np.append(begins, len(keys)), ids, counted, contexts))
+        preceded = np.ones(len(at), np.int32)  # for the next level each pair is one longer context
     return levels[::-1]
 
 
 def _stream(texts: Sequence[Ids], order: int) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
-    """All texts, (S,), before each as many PAD as an order needs and BOS, after each EOS; and where targets stand."""
+    """Join all texts, (S,), each as order - 1 PAD, BOS, text, EOS; returns the stream and the positions of targets."""
     lengths = np.array([len(text) for text in texts], np.int64) + order + 1
     starts = lengths.cumsum() - lengths
     stream = np.full(int(lengths.sum()), PAD, np.int32)
@@ -113,19 +113,19 @@ def _stream(texts: Sequence[Ids], order: int) -> tuple[NDArray[np.int32], NDArra
     return stream, at.astype(np.int32) if len(stream) < 1 << 31 else at
 
 
-def _distinct(
+def _distinct_pairs(
     stream: NDArray[np.int32],
     at: NDArray[np.integer],
     occurrences: NDArray[np.int32],
     preceded: NDArray[np.int32],
     k: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], Keys]:
-    """One place for each pair of a context of k characters and its follower, sorted, with the sums of both counts."""
-    parts = min(256, max(1, len(at) // _AT_ONCE))
+    """Merge equal pairs of a context of k characters and its follower: one position each, sorted, and summed counts."""
+    parts = min(256, max(1, len(at) // _MAX_SORTED))
     key = _keys_at(stream, at, k)
-    # Of sorted keys, so that the parts one after another are sorted too.
+    # By the highest bits of the keys, so that the sorted parts are sorted as a whole.
     part = (key >> np.uint64(56)).astype(np.uint16) * np.uint16(parts) >> np.uint16(8) if parts > 1 else None
-    made: list[tuple[NDArray[np.generic], ...]] = []
+    columns: list[tuple[NDArray[np.generic], ...]] = []
     for number in range(parts):
         chosen = np.flatnonzero(part == number) if part is not None else np.arange(len(at))
         if not len(chosen):
@@ -134,7 +134,7 @@ def _distinct(
         by_pair = np.lexsort((ids, keys))
         keys, ids, chosen = keys[by_pair], ids[by_pair], chosen[by_pair]
         firsts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])))
-        made.append(
+        columns.append(
             (
                 at[chosen[firsts]],
                 np.add.reduceat(occurrences[chosen], firsts),
@@ -142,20 +142,20 @@ def _distinct(
                 keys[firsts],
             )
         )
-    place, counted, before, keys = (np.concatenate(column) for column in zip(*made, strict=True))
-    return place, counted, before, keys  # pyright: ignore[reportReturnType]
+    place, counted, contexts, keys = (np.concatenate(column) for column in zip(*columns, strict=True))
+    return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
 
 
 def _keys_at(stream: NDArray[np.int32], at: NDArray[np.integer], k: int) -> Keys:
-    """Keys (N,) of the k ids before each place, as `context_keys` makes them."""
+    """Return the keys (N,) of the k ids before each position, as `context_keys` does."""
     key = np.zeros(len(at), np.uint64)
     for back in range(1, k + 1):
-        key = extended_keys(key, stream[at - back].astype(np.uint64))
+        key = extend_keys(key, stream[at - back].astype(np.uint64))
     return key
 
 
 def _artifacts(levels: Sequence[_Counts], size: int, order: int) -> Artifacts:
-    """The arrays of a model of this order, in the smallest types that hold them."""
+    """Return the arrays of a model of this order, in the smallest types that hold them."""
     weights: dict[str, NDArray[np.generic]] = {"size": np.array([size], np.int64)}
     for k, level in enumerate(levels[:order]):
         counts = level.occurrences if k == order - 1 else level.preceded
@@ -167,9 +167,9 @@ def _artifacts(levels: Sequence[_Counts], size: int, order: int) -> Artifacts:
 
 
 def _expected_unknown(texts: Sequence[Ids]) -> int:
-    """How often UNK is counted: half as often as there are characters that only one text has.
+    """Return the count of UNK: half the number of characters that only one text has.
 
-    As many new characters are to be expected as there were rare ones (Good 1953); a rare one may also come back.
+    As many new characters are to be expected as there were rare ones (Good 1953); but a rare one may occur again.
     """
     in_texts = np.bincount(np.concatenate([np.unique(text) for text in texts]))
     return max(1, int((in_texts == 1).sum()) // 2)

@@ -1,12 +1,12 @@
-"""Counting: how often did each character follow the last few? Interpolated modified Kneser-Ney.
+"""N-gram model: how often did each character follow the last few? Interpolated modified Kneser-Ney smoothing.
 
-The idea: the estimate after a context of k characters is what was counted there, a little discounted; what the
-discount frees goes to the estimate after the k - 1 last characters, and so on down to an even choice. Below the longest
+The idea: the estimate after a context of k characters is the relative frequency there, a little discounted; the freed
+probability goes to the estimate after the last k - 1 characters, and so on down to a uniform choice. Below the longest
 context a character is not counted by how often it occurred but by after how many different characters it did: the
 rest of the count is already explained by the longer context. (Kneser & Ney 1995; Chen & Goodman 1999, "An empirical
 study of smoothing techniques", section 3: three discounts for each order, from the counts of counts.)
 
-What was left out: tuning the discounts on validation, and pruning. Witten-Bell smoothing in its place costs 0.14 bits a
+Left out: tuning the discounts on validation texts, and pruning. Witten-Bell smoothing instead costs 0.14 bits a
 character at its best order on the tweets of the benchmark, plain counts below the longest context cost 0.13.
 
 Shapes: B batch, T time, V vocabulary, N = B * T positions, K order.
@@ -26,54 +26,54 @@ from kammil.language_model import Artifacts, Ids, LogProbabilities, SavedModel, 
 from kammil.vocabulary import CODE_POINTS, EOS, PAD, SPECIALS, UNK
 
 MAX_ORDER = 8
-"""The longest order tried: on 300,000 characters nothing is gained beyond, and every order adds to the folder
+"""Longest order tried: on 300,000 characters nothing is gained beyond, and every order enlarges the folder
 (docs/log.md#which-smoothing-and-which-order)."""
 
 Keys = NDArray[np.uint64]
 
 
 class NGramSettings(Settings):
-    """How far a counter looks."""
+    """Settings of an n-gram model."""
 
     order: int | None = Field(default=None, ge=1, le=16)
-    """Characters looked at, the next one included; None lets the validation texts choose."""
+    """Order K, the next character included; None lets the validation texts choose."""
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What followed each context of one length; contexts sorted by key."""
+    """Counts of the followers of each context of one length; contexts are sorted by key."""
 
     keys: Keys
-    """(C,): hash of each context. 64 bits: a million contexts collide with a chance of one in 10 million."""
+    """(C,): 64-bit hash of each context; a million contexts collide with a probability of one in 10 million."""
     offsets: NDArray[np.int64]
-    """(C + 1,): where the followers of each context begin."""
+    """(C + 1,): first follower of each context, and the end."""
     ids: NDArray[np.generic]
     """(F,): followers."""
     counts: NDArray[np.generic]
-    """(F,): how often, or after how many different characters."""
+    """(F,): how often the follower occurred, or after how many different characters."""
 
 
 class NGramModel(SavedModel):
-    """The running side: looks the last K - 1 ids up in the counts.
+    """N-gram model: looks up the last K - 1 ids in the counts.
 
     Args:
         settings: with the order chosen.
-        weights: `keys.k`, `offsets.k`, `ids.k`, `counts.k` for each context length k, and `size`, as `fit` makes them.
+        weights: `keys.k`, `offsets.k`, `ids.k`, `counts.k` for each context length k, and `size`, as `fit` returns
+            them; `KeyError` or `ValueError` for arrays that do not fit.
     """
 
     def __init__(self, settings: NGramSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
-        """Turn counts into shares and backed-off mass."""
         if settings.order is None:
             raise ValueError("the order of a counted model must be set")
-        self._size = _whole_number(weights["size"])
+        self._size = _vocabulary_size(weights["size"])
         self._order = settings.order
         self._levels = [
             _Level(
                 _Order(
-                    _whole(weights[f"keys.{k}"]).astype(np.uint64),
-                    _whole(weights[f"offsets.{k}"]).astype(np.int64),
-                    _whole(weights[f"ids.{k}"]),
-                    _whole(weights[f"counts.{k}"]),
+                    _whole_numbers(weights[f"keys.{k}"]).astype(np.uint64),
+                    _whole_numbers(weights[f"offsets.{k}"]).astype(np.int64),
+                    _whole_numbers(weights[f"ids.{k}"]),
+                    _whole_numbers(weights[f"counts.{k}"]),
                 ),
                 self._size,
             )
@@ -89,18 +89,18 @@ class NGramModel(SavedModel):
 
     @property
     def vocabulary_size(self) -> int:
-        """V."""
+        """Return V, the number of ids."""
         return self._size
 
     def initial_state(self, batch: int) -> State:
-        """The last K - 1 ids, (B, K - 1): none yet."""
+        """Return the last K - 1 ids, (B, K - 1): all PAD."""
         return (np.full((batch, self._order - 1), PAD, np.int64),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Look up every context that is asked for."""
-        known = np.concatenate([state[0].astype(np.int64), ids], axis=1)  # (B, K - 1 + T)
+        """Look up the contexts of the last positions; see `LanguageModel.forward`."""
+        history = np.concatenate([state[0].astype(np.int64), ids], axis=1)  # (B, K - 1 + T)
         wanted = ids.shape[1] if last is None else last
-        keys = list(context_keys(known, wanted, self._order))  # (N,) each
+        keys = list(context_keys(history, wanted, self._order))  # (N,) each
         rows = np.empty((len(ids) * wanted, self._size), np.float32)
         piece = max_positions(len(rows), self._size)
         for begin in range(0, len(rows), piece):
@@ -110,17 +110,19 @@ class NGramModel(SavedModel):
                 level.refine(p, contexts[part])
             with np.errstate(divide="ignore"):
                 rows[part] = np.log(p, out=p)
-        return rows.reshape(len(ids), wanted, self._size), (known[:, known.shape[1] - self._order + 1 :],)
+        return rows.reshape(len(ids), wanted, self._size), (history[:, history.shape[1] - self._order + 1 :],)
 
 
 class _Level:
-    """One context length, ready to be looked up: the share of each follower, and the mass left for shorter contexts."""
+    """Smoothed probabilities of one context length: of each follower, and the mass for shorter contexts."""
 
     def __init__(self, order: _Order, size: int) -> None:
         offsets, ids, counts = order.offsets, order.ids.astype(np.int64), order.counts.astype(np.float64)
         n = len(ids)
-        sound = len(order.keys) > 0 and len(offsets) == len(order.keys) + 1 and offsets[0] == 0 and offsets[-1] == n
-        if not sound or ((offsets < 0) | (offsets > n)).any() or (np.diff(offsets) < 1).any():
+        consistent = (
+            len(order.keys) > 0 and len(offsets) == len(order.keys) + 1 and offsets[0] == 0 and offsets[-1] == n
+        )
+        if not consistent or ((offsets < 0) | (offsets > n)).any() or (np.diff(offsets) < 1).any():
             raise ValueError("the counts are not consistent")
         if len(counts) != n or ((ids < UNK) | (ids >= size)).any() or (counts < 1).any():
             raise ValueError("the counts are not consistent")
@@ -128,55 +130,55 @@ class _Level:
         starts = offsets[:-1]
         totals = np.add.reduceat(counts, starts)  # (C,)
         self.keys, self.offsets, self.ids = order.keys, offsets, ids
-        self.shares = (counts - discount) / np.repeat(totals, np.diff(offsets))  # (F,)
-        self.left = np.add.reduceat(discount, starts) / totals  # (C,)
+        self.probabilities = (counts - discount) / np.repeat(totals, np.diff(offsets))  # (F,)
+        self.backoff = np.add.reduceat(discount, starts) / totals  # (C,)
 
     def refine(self, p: NDArray[np.float64], keys: Keys) -> None:
-        """Turn estimates (N, V) after shorter contexts into those after the contexts of these keys, in place."""
-        at = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
-        found = np.flatnonzero(self.keys[at] == keys)
-        at = at[found]
-        p[found] *= self.left[at, None]
-        lengths = self.offsets[at + 1] - self.offsets[at]
-        begins = np.repeat(self.offsets[at] - (lengths.cumsum() - lengths), lengths)
-        which = begins + np.arange(len(begins))
-        p[np.repeat(found, lengths), self.ids[which]] += self.shares[which]
+        """Interpolate estimates (N, V) after shorter contexts with those after the contexts of these keys, in place."""
+        index = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        rows = np.flatnonzero(self.keys[index] == keys)
+        index = index[rows]
+        p[rows] *= self.backoff[index, None]
+        lengths = self.offsets[index + 1] - self.offsets[index]
+        begins = np.repeat(self.offsets[index] - (lengths.cumsum() - lengths), lengths)
+        followers = begins + np.arange(len(begins))
+        p[np.repeat(rows, lengths), self.ids[followers]] += self.probabilities[followers]
 
 
-def _whole(array: NDArray[np.generic]) -> NDArray[np.generic]:
-    """A row of whole numbers; `ValueError` for anything else."""
+def _whole_numbers(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Check that an array is one row of whole numbers; raises `ValueError`."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError("the counts are not whole numbers")
     return array
 
 
-def _whole_number(array: NDArray[np.generic]) -> int:
-    """V; `ValueError` if it is none that a vocabulary could have."""
-    (size,) = _whole(array).tolist()
+def _vocabulary_size(array: NDArray[np.generic]) -> int:
+    """Return V; `ValueError` if no vocabulary could have that size."""
+    (size,) = _whole_numbers(array).tolist()
     if not EOS < size <= SPECIALS + CODE_POINTS:
         raise ValueError(f"{size} is no size of a vocabulary")
     return int(size)
 
 
-def context_keys(known: Ids, last: int, order: int) -> Iterator[Keys]:
-    """Keys (B * last,) of the contexts of 0 to order - 1 ids that end at each of the last positions of known (B, S)."""
-    end = known.shape[1]
-    key = np.zeros((len(known), last), np.uint64)
+def context_keys(history: Ids, last: int, order: int) -> Iterator[Keys]:
+    """Yield the keys (B * last,) of contexts of 0 to order - 1 ids that end at the last positions of history (B, S)."""
+    end = history.shape[1]
+    key = np.zeros((len(history), last), np.uint64)
     for k in range(order):
         yield key.ravel()
         if k + 1 < order:
-            older = known[:, end - last - k : end - k].astype(np.uint64)
-            key = extended_keys(key, older)
+            older = history[:, end - last - k : end - k].astype(np.uint64)
+            key = extend_keys(key, older)
 
 
-def extended_keys(key: Keys, older: NDArray[np.uint64]) -> Keys:
-    """Keys of contexts that reach one character further back."""
+def extend_keys(key: Keys, older: NDArray[np.uint64]) -> Keys:
+    """Return the keys of contexts that reach one character further back."""
     key = (key ^ (older + np.uint64(1))) * np.uint64(0x9E3779B97F4A7C15)
     return key ^ (key >> np.uint64(32))
 
 
 def discounts(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Discounts of counts 0 (none), 1, 2, and 3 or more, (4,), by Chen & Goodman's formula, kept within (0, count)."""
+    """Return the discounts of counts 0, 1, 2, and 3 or more, (4,), by Chen & Goodman's formula, within (0, count)."""
     n = np.array([0.0] + [(counts == c).sum() for c in (1, 2, 3, 4)])
     if not n[1:].all():  # too little text for counts of counts
         return np.array([0.0, 0.5, 0.75, 0.75])

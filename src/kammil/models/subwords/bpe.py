@@ -1,12 +1,12 @@
 """Subwords: byte-pair encoding (BPE), learnt from the user's own texts.
 
-The idea: begin with characters, join the pair of neighbours that is most frequent into one unit, and again, as often as
-there are units wanted (Sennrich, Haddow & Birch 2016, "Neural machine translation of rare words with subword units",
+The idea: begin with characters, merge the most frequent pair of neighbours into one unit, and repeat until there are
+enough units (Sennrich, Haddow & Birch 2016, "Neural machine translation of rare words with subword units",
 arXiv:1508.07909). Frequent words become one unit, rare ones a few; no list of words is needed, and beginnings such as
-"وال" are found by themselves. Here a pair is one of characters, not of bytes: half of an Arabic letter means nothing.
+"وال" are found automatically. Pairs are of characters, not of bytes: half of an Arabic letter means nothing.
 
-The network is that of `gru.py`, over units; its running side gives characters (`units.py`), summed over all ways to cut
-what was read, so it needs neither the joins nor the library.
+The network is that of `models/gru`, over units; `UnitModel` turns its output into characters, summed over all
+segmentations of what was read, so it needs neither the merges nor the library.
 
 Left out: bytes (the vocabulary covers the texts' characters, and UNK the rest).
 """
@@ -23,36 +23,36 @@ from tokenizers import Tokenizer, models, trainers
 from kammil.language_model import Ids
 from kammil.models.family import NetworkLearner
 from kammil.models.gru.network import GRUSettings, build, export
-from kammil.models.subwords.pretokenize import Pretoken, Segmenter, most_common, pretokens
+from kammil.models.subwords.pretokenize import Pretoken, Segmenter, joinable_characters, pretokens
 from kammil.models.subwords.trie import UnitVocabulary
 from kammil.vocabulary import CharacterVocabulary
 
 _FIRST, _LAST = 0xF0000, 0x10FFFF
-"""Code points that stand for characters while joins are learnt: planes for private use, free of lone surrogates, which
-the library cannot take. There are more of them than any texts have characters."""
+"""Code points that stand for characters while merges are learnt: planes for private use, without lone surrogates, which
+the library rejects. There are more of them than any texts have characters."""
 
 
 class SubwordSettings(GRUSettings):
-    """Sizes of the network, and how many subwords there are."""
+    """Sizes of the network, and the number of subwords."""
 
     subwords: int = Field(default=1000, ge=0, le=1 << 18)
-    """Units of two characters or more, at most. On the benchmark's validation tweets 300 need as many bits after three
+    """Most units of two characters or more. On the benchmark's validation tweets 300 give the same bits after three
     passes (3.25 each); with 1000 a text takes fewer steps."""
 
 
 def bpe_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, settings: SubwordSettings) -> Segmenter:
-    """Learn the joins from the pieces of the training texts."""
-    joinable = np.flatnonzero(most_common(texts, vocabulary.size))[: _LAST - _FIRST + 1].tolist()
-    stand_in = {id: chr(_FIRST + i) for i, id in enumerate(joinable)}
-    back = {c: id for id, c in stand_in.items()}
+    """Learn BPE merges from the pretokens of the training texts."""
+    joinable = np.flatnonzero(joinable_characters(texts, vocabulary.size))[: _LAST - _FIRST + 1].tolist()
+    code_points = {id: chr(_FIRST + i) for i, id in enumerate(joinable)}
+    character_ids = {c: id for id, c in code_points.items()}
 
     def runs(piece: Pretoken) -> list[tuple[bool, Pretoken]]:
-        """A piece cut where a character begins or ends that must stay alone."""
-        return [(joins, tuple(run)) for joins, run in groupby(piece, key=lambda id: id in stand_in)]
+        """Split a pretoken around characters that must not be merged."""
+        return [(joins, tuple(run)) for joins, run in groupby(piece, key=lambda id: id in code_points)]
 
-    def seen() -> list[str]:
+    def joinable_runs() -> list[str]:
         return [
-            "".join(stand_in[id] for id in run)
+            "".join(code_points[id] for id in run)
             for text in texts
             for piece in pretokens(text, vocabulary)
             for joins, run in runs(piece)
@@ -64,22 +64,22 @@ def bpe_segmenter(texts: Sequence[Ids], vocabulary: CharacterVocabulary, setting
         vocab_size=len(joinable) + settings.subwords,
         show_progress=False,
         min_frequency=2,
-        initial_alphabet=list(back),
+        initial_alphabet=list(character_ids),
     )
-    tokenizer.train_from_iterator(seen(), trainer)
-    spelled = {token: tuple(back[c] for c in token) for token in tokenizer.get_vocab()}
-    longer = sorted(unit for unit in spelled.values() if len(unit) > 1)
+    tokenizer.train_from_iterator(joinable_runs(), trainer)
+    token_ids = {token: tuple(character_ids[c] for c in token) for token in tokenizer.get_vocab()}
+    longer = sorted(unit for unit in token_ids.values() if len(unit) > 1)
     numbers = {unit: vocabulary.size + i for i, unit in enumerate(longer)}
 
     def cut(piece: Pretoken) -> list[int]:
-        found: list[int] = []
+        units: list[int] = []
         for joins, run in runs(piece):
             if joins:
-                tokens = tokenizer.encode("".join(stand_in[id] for id in run)).tokens
-                found += [numbers[spelled[t]] if len(t) > 1 else back[t] for t in tokens]
+                tokens = tokenizer.encode("".join(code_points[id] for id in run)).tokens
+                units += [numbers[token_ids[t]] if len(t) > 1 else character_ids[t] for t in tokens]
             else:
-                found += run
-        return found
+                units += run
+        return units
 
     return Segmenter(UnitVocabulary(vocabulary.size, longer), vocabulary, cut)
 

@@ -1,15 +1,15 @@
-"""The running side of words and subwords: a network over units, asked for the next character.
+"""Words and subwords as a character model: a network over units that gives the probabilities of the next character.
 
-The idea: the network says how probable each unit is after the units before it, but nobody sees the units of a text; its
-characters can be cut in many ways. What has been read is therefore kept as several *hypotheses*: which units are
-complete, and which beginning of the next one stands there. The next character's probability is the mean over hypotheses
-of the share of units that go on with it; a character that ends a unit splits a hypothesis in two, one that is at a new
-unit and one that waits for a longer one. With all hypotheses kept this is the exact sum over all ways to cut the text
-(Cao & Rimell 2021, "You should evaluate your language model on marginal likelihood over tokenisations"); with the
-heaviest M it is still a distribution over characters that looks at nothing but the past, so its bits per character are
-bits that it truly needs, and comparable with those of any other family.
+The idea: the network gives the probability of each unit after the units before it, but the units of a text are not
+observed; its characters can be segmented in many ways. So several *hypotheses* about the text are kept: which units are
+complete, and which beginning of the next one has been read. The next character's probability is the mean over
+hypotheses of the probability of all units that continue with it. A character that ends a unit splits a hypothesis in
+two: one begins a new unit, one continues a longer unit. With all hypotheses kept this is the exact sum over all
+segmentations (Cao & Rimell 2021, "You should evaluate your language model on marginal likelihood over tokenisations");
+with the M of the largest weights it is still a causal distribution over characters, so its bits per character are
+comparable with those of any other family.
 
-Reading in characters also means that a prompt may end anywhere in a word: nothing has to be taken back or healed.
+Reading characters also means that a prompt may end anywhere in a word: no token healing is needed.
 
 Shapes: B batch, T time, V vocabulary, U units, M hypotheses, K network steps.
 """
@@ -27,15 +27,15 @@ from kammil.models.gru.model import SinglePrecisionGRU
 from kammil.models.subwords.trie import NONE, ROOT, Trie, UnitVocabulary
 
 HYPOTHESES = 8
-"""M. Bits a character and end of text of a model of words, on half of the validation tweets of the benchmark, by M: 2:
-3.346, 4: 3.305, 8: 3.291, 16: 3.290; each doubling takes twice the time."""
-LEAST_SHARE = 1e-5
-"""Hypotheses below this share are dropped."""
+"""Most hypotheses, M. Bits a character and end of text of a model of words, on half of the validation tweets of the
+benchmark, by M: 2: 3.346, 4: 3.305, 8: 3.291, 16: 3.290; each doubling takes twice the time."""
+MIN_SHARE = 1e-5
+"""Least weight of a hypothesis that is kept."""
 _BOUNDARY = 1e-9
-"""Least share of the best hypothesis that is at a new unit: it alone may end the text, or go on with anything."""
+"""Least weight of the best hypothesis at a new unit: only there may the text end, or any character follow."""
 _EVEN = 1e-6
-"""Share of an even choice among units in every distribution: cumulative sums keep no smaller unit apart. It costs at
-most 1.5e-6 bits a unit."""
+"""Weight of the uniform distribution in a mixture with every distribution over units: smaller probabilities would be
+lost in cumulative sums. It costs at most 1.5e-6 bits a unit."""
 
 _Numbers = NDArray[np.float64]
 
@@ -43,16 +43,16 @@ _Numbers = NDArray[np.float64]
 class UnitModel(SavedModel):
     """Runs a network over units, one character at a time.
 
-    The state holds for each row and hypothesis: its weight (B, M), 0 for none; its node in the tree of units (B, M);
+    The state holds for each row and hypothesis: its weight (B, M), 0 for none; its node in the trie of units (B, M);
     the cumulative unit probabilities after its complete units (B, M, U + 1); the network's own state there (B, M, ...).
 
     Args:
         network: over the units.
-        units: the inventory.
-        hypotheses: M, two at least.
-        least_share: hypotheses below it are dropped.
+        units: of the network.
+        hypotheses: M, at least two.
+        min_share: least weight of a hypothesis that is kept.
 
-    `ValueError` if the units are not those of the network, or if its state grows.
+    Raises: `ValueError` if the units are not those of the network, or if its state grows.
     """
 
     def __init__(
@@ -61,9 +61,8 @@ class UnitModel(SavedModel):
         units: UnitVocabulary,
         *,
         hypotheses: int = HYPOTHESES,
-        least_share: float = LEAST_SHARE,
+        min_share: float = MIN_SHARE,
     ) -> None:
-        """Build the tree."""
         if network.vocabulary_size != units.size:
             raise ValueError(f"{units.size} units, {network.vocabulary_size} outputs")
         if any(array.size == 0 for array in network.initial_state(1)):
@@ -71,7 +70,7 @@ class UnitModel(SavedModel):
         if hypotheses < 2:
             raise ValueError("one hypothesis is at a new unit, so there must be another")
         self._network, self._units, self._trie = network, units, Trie(units)
-        self._most, self._least = hypotheses, least_share
+        self._max_hypotheses, self._min_share = hypotheses, min_share
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
@@ -81,27 +80,27 @@ class UnitModel(SavedModel):
 
     @property
     def vocabulary_size(self) -> int:
-        """V: of characters."""
+        """Return V, the number of character ids."""
         return self._units.characters
 
     def initial_state(self, batch: int) -> State:
-        """One hypothesis a row: at a new unit, whichever; the first id read is BOS, which is one by itself."""
-        weights = np.zeros((batch, self._most))
+        """Return one hypothesis a row, at a new unit with uniform probabilities: the first id read, BOS, is a unit."""
+        weights = np.zeros((batch, self._max_hypotheses))
         weights[:, 0] = 1
-        nodes = np.full((batch, self._most), ROOT, np.int64)
-        sums = np.zeros((batch, self._most, self._units.size + 1))
+        nodes = np.full((batch, self._max_hypotheses), ROOT, np.int64)
+        sums = np.zeros((batch, self._max_hypotheses, self._units.size + 1))
         sums[:, 0] = np.arange(self._units.size + 1) / self._units.size
-        own = self._network.initial_state(batch * self._most)
-        return weights, nodes, sums, *(a.reshape(batch, self._most, *a.shape[1:]) for a in own)
+        network_state = self._network.initial_state(batch * self._max_hypotheses)
+        return weights, nodes, sums, *(a.reshape(batch, self._max_hypotheses, *a.shape[1:]) for a in network_state)
 
     def state_size(self, length: int) -> int:
-        """Mostly the cumulative unit probabilities of each hypothesis."""
-        return self._most * (self._units.size + 3 + self._network.state_size(length))
+        """Return the numbers of a row, mostly the cumulative unit probabilities of its hypotheses."""
+        return self._max_hypotheses * (self._units.size + 3 + self._network.state_size(length))
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read one character after the other."""
+        """Read one character after the other; see `LanguageModel.forward`."""
         wanted = ids.shape[1] if last is None else last
-        beam = _Beam(self._network, self._trie, self._least, list(state))
+        beam = _Beam(self._network, self._trie, self._min_share, list(state))
         rows = np.empty((len(ids), wanted, self.vocabulary_size), np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):  # 0 and NaN only come from a foreign network
             for t in range(ids.shape[1]):
@@ -113,22 +112,21 @@ class UnitModel(SavedModel):
 
 
 class _Beam:
-    """The hypotheses while texts are read; the arrays of the state, changed in place."""
+    """The hypotheses while texts are read: copies of the arrays of the state, changed in place."""
 
-    def __init__(self, network: LanguageModel, trie: Trie, least: float, arrays: list[NDArray[np.generic]]) -> None:
-        self.network, self.trie, self.least = network, trie, least
-        self.weights: _Numbers = arrays[0].astype(np.float64)  # copies, all four: no caller's array is changed
+    def __init__(self, network: LanguageModel, trie: Trie, min_share: float, arrays: list[NDArray[np.generic]]) -> None:
+        self.network, self.trie, self.min_share = network, trie, min_share
+        self.weights: _Numbers = arrays[0].astype(np.float64)  # `astype` copies
         self.nodes: Ids = arrays[1].astype(np.int64)
         self.sums: _Numbers = arrays[2].astype(np.float64)
-        self.own = [array.copy() for array in arrays[3:]]
+        self.network_state = [array.copy() for array in arrays[3:]]
 
     @property
     def state(self) -> State:
-        """All of it."""
-        return self.weights, self.nodes, self.sums, *self.own
+        return self.weights, self.nodes, self.sums, *self.network_state
 
     def next(self) -> _Numbers:
-        """Probabilities of the next character, (B, V)."""
+        """Return the probabilities of the next character, (B, V)."""
         trie = self.trie
         p = np.zeros((len(self.weights), trie.heads))
         row, slot = np.nonzero((self.weights > 0) & (self.nodes == ROOT))  # (K,)
@@ -137,66 +135,66 @@ class _Beam:
         row, slot = np.nonzero((self.weights > 0) & (self.nodes != ROOT))  # (K,)
         node = self.nodes[row, slot]
         share = self.weights[row, slot] / self._mass(row, slot, trie.below[node], trie.stop[node])
-        many = trie.children[node + 1] - trie.children[node]
-        row, slot, share = (np.repeat(a, many) for a in (row, slot, share))  # (children of all K,)
-        child = np.arange(len(row)) + np.repeat(trie.children[node] - (many.cumsum() - many), many)
+        counts = trie.children[node + 1] - trie.children[node]
+        row, slot, share = (np.repeat(a, counts) for a in (row, slot, share))  # (children of all K,)
+        child = np.arange(len(row)) + np.repeat(trie.children[node] - (counts.cumsum() - counts), counts)
         mass = share * self._mass(row, slot, trie.first[child], trie.stop[child])
         np.add.at(p, (row, trie.characters[child]), mass)
         return p
 
     def read(self, ids: Ids) -> None:
-        """Read one character in each row, (B,): move, split, drop, step."""
-        trie, (batch, most) = self.trie, self.weights.shape
-        row, slot = np.arange(batch)[:, None], np.arange(most)
+        """Read one character in each row, (B,): follow the trie, split hypotheses, prune them, step the network."""
+        trie, (batch, num_slots) = self.trie, self.weights.shape
+        row, slot = np.arange(batch)[:, None], np.arange(num_slots)
         child = trie.child(self.nodes, ids[:, None])  # (B, M)
         possible = (child != NONE) & (self.weights > 0)
         child[~possible] = ROOT
         mass = self._mass(row, slot, trie.first[child], trie.stop[child])
         share = self.weights / self._mass(row, slot, trie.below[self.nodes], trie.stop[self.nodes])
         share = np.where(possible, share, 0)
-        share /= (share * mass).sum(-1, keepdims=True)  # what each unit of mass weighs now
-        going_on = share * self._mass(row, slot, trie.below[child], trie.stop[child])
+        share /= (share * mass).sum(-1, keepdims=True)  # weight per probability mass, normalised
+        continuing = share * self._mass(row, slot, trie.below[child], trie.stop[child])
         unit = np.where(possible, trie.unit[child], NONE)
-        ending = np.where(unit != NONE, share * self._mass(row, slot, trie.first[child], trie.below[child]), 0)
+        completing = np.where(unit != NONE, share * self._mass(row, slot, trie.first[child], trie.below[child]), 0)
 
-        stays, spawns = self._heaviest(going_on, ending)
-        free = np.argsort(stays, axis=-1, kind="stable")  # (B, M): slots that nobody stays in come first
+        stays, spawns = self._heaviest(continuing, completing)
+        free = np.argsort(stays, axis=-1, kind="stable")  # (B, M): free slots first
         row, slot = np.nonzero(spawns)  # (K,)
         to = free[row, (spawns.cumsum(-1) - 1)[row, slot]]
-        sums, own = self._step(unit[row, slot], tuple(a[row, slot] for a in self.own))
+        sums, network_state = self._step(unit[row, slot], tuple(a[row, slot] for a in self.network_state))
         self.nodes = child
-        self.weights = np.where(stays, going_on, 0)
-        self.nodes[row, to], self.weights[row, to], self.sums[row, to] = ROOT, ending[row, slot], sums
-        for mine, new in zip(self.own, own, strict=True):
-            mine[row, to] = new
+        self.weights = np.where(stays, continuing, 0)
+        self.nodes[row, to], self.weights[row, to], self.sums[row, to] = ROOT, completing[row, slot], sums
+        for kept_array, new_array in zip(self.network_state, network_state, strict=True):
+            kept_array[row, to] = new_array
         self.weights /= self.weights.sum(-1, keepdims=True)
 
-    def _heaviest(self, going_on: _Numbers, ending: _Numbers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Which hypotheses (B, M) go on, and which begin a new unit: M of the 2M in all.
+    def _heaviest(self, continuing: _Numbers, completing: _Numbers) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Choose M of the 2M hypotheses: which (B, M) continue their unit, and which begin a new one.
 
-        The heaviest of those that begin a new unit always stays, and is given a least weight.
+        The one of the largest weight that begins a new unit is always chosen, and gets a least weight.
         """
-        rows = np.arange(len(ending))
-        best = ending.argmax(-1)  # (B,)
-        ending[rows, best] = np.maximum(ending[rows, best], _BOUNDARY)
-        both = np.concatenate([going_on, ending], axis=-1)  # (B, 2M)
-        kept = both >= self.least
-        both[rows, best + going_on.shape[1]] = np.inf
-        kept[rows, best + going_on.shape[1]] = True
-        lighter = np.argsort(-both, axis=-1, kind="stable")[:, going_on.shape[1] :]  # (B, M)
-        np.put_along_axis(kept, lighter, False, axis=-1)
-        return kept[:, : going_on.shape[1]], kept[:, going_on.shape[1] :]
+        rows = np.arange(len(completing))
+        best = completing.argmax(-1)  # (B,)
+        completing[rows, best] = np.maximum(completing[rows, best], _BOUNDARY)
+        weights = np.concatenate([continuing, completing], axis=-1)  # (B, 2M)
+        chosen = weights >= self.min_share
+        weights[rows, best + continuing.shape[1]] = np.inf
+        chosen[rows, best + continuing.shape[1]] = True
+        lighter = np.argsort(-weights, axis=-1, kind="stable")[:, continuing.shape[1] :]  # (B, M)
+        np.put_along_axis(chosen, lighter, False, axis=-1)
+        return chosen[:, : continuing.shape[1]], chosen[:, continuing.shape[1] :]
 
     def _mass(self, row: Ids, slot: Ids, first: Ids, stop: Ids) -> _Numbers:
-        """Probability of the units in a range of the tree's order, after the complete units of a hypothesis."""
+        """Return the probability of a range of units, in the order of the trie, after the units of a hypothesis."""
         return self.sums[row, slot, stop] - self.sums[row, slot, first]
 
-    def _step(self, unit: Ids, own: State) -> tuple[_Numbers, State]:
-        """Cumulative unit probabilities (K, U + 1) after one more unit (K,), in the tree's order, and the new state."""
-        log_probabilities, own = self.network.step(unit, own)  # (K, U)
+    def _step(self, unit: Ids, network_state: State) -> tuple[_Numbers, State]:
+        """Read one more unit (K,); returns cumulative unit probabilities (K, U + 1) in trie order, and the state."""
+        log_probabilities, network_state = self.network.step(unit, network_state)  # (K, U)
         p = np.exp(log_probabilities[:, self.trie.order].astype(np.float64))
         p *= (1 - _EVEN) / p.sum(-1, keepdims=True)
         p += _EVEN / p.shape[1]
         sums = np.zeros((len(p), p.shape[1] + 1))
         np.cumsum(p, axis=-1, out=sums[:, 1:])
-        return sums, own
+        return sums, network_state

@@ -1,11 +1,11 @@
-"""The running side of the Transformer, in NumPy: `network` tells the idea and the equations.
+"""Forward pass of the Transformer in NumPy; `network` explains the architecture.
 
-Its state are keys and values of what it read, layer by layer (a key-value cache), so that each new character costs one
-position, not all of them. Keys are kept unturned, and turned by their place in the cache: only distances matter, so the
-angles stay small however long the text is, and the oldest entries can be dropped.
+The state is a key-value cache for each layer, so that each new character costs one position, not all of them. Keys are
+cached without rotary embedding, which is applied by their position in the cache: only distances matter, so the angles
+stay small however long the text is, and the oldest entries can be dropped.
 
-The pairs of a head, which turn together, stand side by side here, as the real and imaginary part of a complex number:
-then turning is one product. What a question and a key have in common does not change when both are reordered alike.
+The two numbers of a rotary pair stand side by side, as the real and imaginary part of a complex number: then a rotation
+is one product. The dot product of a query and a key does not change when both are reordered alike.
 
 Shapes: B batch, T time, S characters in cache, V vocabulary, D width, L layers, N heads, K = D / N, M inner width.
 """
@@ -26,26 +26,27 @@ from kammil.ngrams.features import Floats
 from kammil.vocabulary import BOS, EOS, PAD
 
 EPSILON, THETA = 1e-6, 10_000.0
-"""Llama's own: keeps the norm of a zero vector a number; the slowest turn takes about 2 pi 10,000 positions."""
-LARGEST_STATE = 1 << 24
-"""Numbers that one text may carry at most."""
+"""Llama's constants: the first keeps the norm of a zero vector finite; the slowest rotary pair has a period of about
+2 pi 10,000 positions."""
+MAX_STATE = 1 << 24
+"""Most numbers in the state of one text."""
 _PIECE = 512
-"""Ids read at a time: where each looks at each, 4096 at once would take 64 times the memory of 512."""
+"""Most ids read at a time: attention takes quadratic memory, for 4096 ids 64 times as much as for 512."""
 
 
 class TransformerSettings(Settings):
     """Sizes of the network."""
 
     width: int = Field(default=128, ge=2, le=4096)
-    """Numbers that stand for one position, D."""
+    """Size of the vector of a position, D."""
     layers: int = Field(default=3, ge=1, le=64)
     """Blocks, L."""
     heads: int = Field(default=4, ge=1, le=64, validate_default=True)
-    """Questions asked side by side in a block, N."""
+    """Attention heads of a block, N."""
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    """Share of what each half of a block adds that is set to zero while learning."""
+    """Dropout rate of what attention and the gated network add, in training."""
     window: int = Field(default=1024, ge=1, le=65_536, validate_default=True)
-    """Positions that one position sees, itself included: bounds the cache of an endless text."""
+    """Positions that one position attends to, itself included: bounds the cache of an endless text."""
 
     @field_validator("heads")
     @classmethod
@@ -58,14 +59,17 @@ class TransformerSettings(Settings):
     @field_validator("window")
     @classmethod
     def _the_cache_is_bounded(cls, window: int, info: ValidationInfo) -> int:
-        most = LARGEST_STATE // (2 * info.data.get("layers", 1) * info.data.get("width", 1))
+        most = MAX_STATE // (2 * info.data.get("layers", 1) * info.data.get("width", 1))
         if window > most:
             raise ValueError(f"with this width and these layers a text can keep {most} positions at most")
         return window
 
     @property
     def inner(self) -> int:
-        """Width of the gated network, M: 8/3 D, rounded up to 16, so that its three matrices weigh as two of 4 D."""
+        """Return the inner width of the gated network, M: 8/3 D, so that its three matrices are as large as two of 4 D.
+
+        Rounded up to a multiple of 16.
+        """
         return -(-8 * self.width // 48) * 16
 
 
@@ -74,33 +78,33 @@ class TransformerModel(SavedModel):
 
     Args:
         settings: of the model.
-        weights: by their Llama names; `KeyError` or `ValueError` for arrays that do not fit.
+        weights: by their Llama names; `KeyError` or `ValueError` for arrays that do not fit. Norms are folded into the
+            matrices after them, the scale of the scores into the queries.
     """
 
     def __init__(self, settings: TransformerSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
-        """Lay the matrices out as they are multiplied: norms folded into what follows them, questions scaled."""
         self._heads, self._window, self._layers = settings.heads, settings.window, settings.layers
-        self._each = settings.width // settings.heads
+        self._head_size = settings.width // settings.heads
         self._size = len(weights["lm_head.weight"])
         w = checked(weights, shapes_of(self._size, settings))
         self._embedding = w["model.embed_tokens.weight"]
         self._output = _after_norm(w["model.norm.weight"], w["lm_head.weight"])
-        pairs = np.arange(self._each).reshape(2, -1).T.reshape(-1)  # (i, i + K / 2) beside each other
-        order = (np.arange(settings.heads)[:, None] * self._each + pairs).reshape(-1)
+        pairs = np.arange(self._head_size).reshape(2, -1).T.reshape(-1)  # (i, i + K / 2) beside each other
+        order = (np.arange(settings.heads)[:, None] * self._head_size + pairs).reshape(-1)
         self._blocks: list[tuple[Floats, Floats, Floats, Floats]] = []
         for name in (f"model.layers.{i}" for i in range(settings.layers)):
             q, k, v, o = (w[f"{name}.self_attn.{part}_proj.weight"] for part in "qkvo")
-            asked = np.concatenate([q[order] * np.float32(self._each**-0.5), k[order], v])  # (3D, D)
-            inward = np.concatenate([w[f"{name}.mlp.gate_proj.weight"], w[f"{name}.mlp.up_proj.weight"]])  # (2M, D)
+            qkv_weights = np.concatenate([q[order] * np.float32(self._head_size**-0.5), k[order], v])  # (3D, D)
+            gate_up = np.concatenate([w[f"{name}.mlp.gate_proj.weight"], w[f"{name}.mlp.up_proj.weight"]])  # (2M, D)
             self._blocks.append(
                 (
-                    _after_norm(w[f"{name}.input_layernorm.weight"], asked),
+                    _after_norm(w[f"{name}.input_layernorm.weight"], qkv_weights),
                     np.ascontiguousarray(o.T),
-                    _after_norm(w[f"{name}.post_attention_layernorm.weight"], inward),
+                    _after_norm(w[f"{name}.post_attention_layernorm.weight"], gate_up),
                     np.ascontiguousarray(w[f"{name}.mlp.down_proj.weight"].T),
                 )
             )
-        self._turns = _turns(0, self._each)
+        self._rotations = _rotations(0, self._head_size)
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
@@ -109,72 +113,72 @@ class TransformerModel(SavedModel):
 
     @property
     def vocabulary_size(self) -> int:
-        """V."""
+        """Return V, the number of ids."""
         return self._size
 
     def initial_state(self, batch: int) -> State:
-        """Keys and values of each layer, (B, N, S, K), of no character yet."""
-        return (np.zeros((batch, self._heads, 0, self._each), np.float32),) * (2 * self._layers)
+        """Return empty caches: keys and values of each layer, (B, N, S, K) with S = 0."""
+        return (np.zeros((batch, self._heads, 0, self._head_size), np.float32),) * (2 * self._layers)
 
     def state_size(self, length: int) -> int:
-        """Keys and values of all layers."""
-        return 2 * self._layers * self._heads * self._each * min(length, self._window)
+        """Return the numbers of keys and values of all layers."""
+        return 2 * self._layers * self._heads * self._head_size * min(length, self._window)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids, some at a time; see `LanguageModel.forward`."""
+        """Read ids in pieces; see `LanguageModel.forward`."""
         return read_in_pieces(self._read, ids, state, last, _PIECE)
 
     def _read(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        """All positions of a piece side by side."""
+        """Read one piece, all positions in parallel."""
         batch, time = ids.shape
         total = state[0].shape[2] + time  # S + T
-        if len(self._turns) < total:
-            self._turns = _turns(2 * total, self._each)
-        turns = self._turns[:total]
+        if len(self._rotations) < total:
+            self._rotations = _rotations(2 * total, self._head_size)
+        rotations = self._rotations[:total]
         mask = visible(time, total, self._window)
-        later: list[Floats] = []
+        new_state: list[Floats] = []
         x: Floats = self._embedding[ids.reshape(-1)]  # (B * T, D)
-        for (asked, o, inward, down), *cache in zip(self._blocks, state[::2], state[1::2], strict=True):
-            qkv = (_norm(x) @ asked).reshape(batch, time, 3, self._heads, self._each)
+        for (qkv_weights, o, gate_up, down), *cache in zip(self._blocks, state[::2], state[1::2], strict=True):
+            qkv = (_norm(x) @ qkv_weights).reshape(batch, time, 3, self._heads, self._head_size)
             q, *new = qkv.transpose(2, 0, 3, 1, 4)  # (B, N, T, K) each
-            k, v = (np.concatenate(both, axis=2, dtype=np.float32) for both in zip(cache, new, strict=True))
-            later += [k[:, :, -self._window :], v[:, :, -self._window :]]
-            fit = _turned(q, turns[-time:]) @ _turned(k, turns).swapaxes(2, 3)  # (B, N, T, S + T)
-            found: Floats = softmax(fit, mask) @ v  # (B, N, T, K)
-            x += found.swapaxes(1, 2).reshape(x.shape) @ o
-            gate, up = np.split(_norm(x) @ inward, 2, axis=1)  # (B * T, M) each
+            k, v = (np.concatenate(pair, axis=2, dtype=np.float32) for pair in zip(cache, new, strict=True))
+            new_state += [k[:, :, -self._window :], v[:, :, -self._window :]]
+            scores = _rotate(q, rotations[-time:]) @ _rotate(k, rotations).swapaxes(2, 3)  # (B, N, T, S + T)
+            attended: Floats = softmax(scores, mask) @ v  # (B, N, T, K)
+            x += attended.swapaxes(1, 2).reshape(x.shape) @ o
+            gate, up = np.split(_norm(x) @ gate_up, 2, axis=1)  # (B * T, M) each
             x += (gate * sigmoid(gate) * up) @ down
         tail = x.reshape(batch, time, x.shape[1])[:, time - last :].reshape(batch * last, x.shape[1])
-        return log_softmax(_norm(tail) @ self._output).reshape(batch, last, self._size), tuple(later)
+        return log_softmax(_norm(tail) @ self._output).reshape(batch, last, self._size), tuple(new_state)
 
 
 def _norm(x: Floats) -> Floats:
-    """Each row by the root of its mean square."""
+    """Divide each row by the root of its mean square (RMSNorm without weights)."""
     return x / np.sqrt(np.vecdot(x, x) / np.float32(x.shape[1]) + np.float32(EPSILON))[:, None]
 
 
 def _after_norm(scale: Floats, matrix: Floats) -> Floats:
-    """A matrix (N, D) as what multiplies rows from the right, with the norm's own weights (D,) folded in: (D, N)."""
+    """Transpose a matrix (N, D) to multiply rows from the right, with the norm's weights (D,) folded in: (D, N)."""
     return np.ascontiguousarray(matrix.T * scale[:, None])
 
 
-def _turned(x: Floats, turns: NDArray[np.complex64]) -> Floats:
-    """Pairs of the last axis turned, (..., T, K), by turns (T, K / 2)."""
-    return (x.view(np.complex64) * turns).view(np.float32)
+def _rotate(x: Floats, rotations: NDArray[np.complex64]) -> Floats:
+    """Rotate the pairs of the last axis, (..., T, K), by rotations (T, K / 2)."""
+    return (x.view(np.complex64) * rotations).view(np.float32)
 
 
-def _turns(places: int, size: int) -> NDArray[np.complex64]:
-    """By what each pair turns at each place, as numbers on the unit circle: (places, K / 2)."""
+def _rotations(places: int, size: int) -> NDArray[np.complex64]:
+    """Return the rotation of each pair at each position, as numbers on the unit circle: (places, K / 2)."""
     return np.exp(1j * np.arange(places)[:, None] * rotary_frequencies(size)).astype(np.complex64)
 
 
 def rotary_frequencies(size: int) -> Floats:
-    """Radians a position by which each of the K / 2 pairs of a head turns, (K / 2,): from 1 down to about 1 / theta."""
+    """Return the radians a position by which each pair of a head rotates, (K / 2,): from 1 down to about 1 / theta."""
     return (THETA ** (-np.arange(0, size, 2, dtype=np.float64) / size)).astype(np.float32)
 
 
 def shapes_of(vocabulary_size: int, settings: TransformerSettings) -> dict[str, tuple[int, ...]]:
-    """Of all weights, by name."""
+    """Return the shapes of all weights, by name."""
     d, m = settings.width, settings.inner
     shapes: dict[str, tuple[int, ...]] = {
         "model.embed_tokens.weight": (vocabulary_size, d),
@@ -190,7 +194,7 @@ def shapes_of(vocabulary_size: int, settings: TransformerSettings) -> dict[str, 
 
 
 def llama_config(vocabulary_size: int, settings: TransformerSettings) -> dict[str, Any]:
-    """The `config.json` with which `LlamaForCausalLM` loads the weights as they are stored."""
+    """Return the `config.json` with which `LlamaForCausalLM` loads the weights as they are stored."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",

@@ -1,21 +1,21 @@
-"""A small Transformer, laid out as a Llama: every character looks straight at every character before it.
+"""A small Transformer with the architecture of Llama: every character attends to every character before it.
 
-The idea: no state is handed from character to character. Each character becomes a vector of D numbers, and a few blocks
-rework all vectors side by side. A block does two things, and adds what it found to the vector: *attention*, where each
-position asks all earlier ones (question times key tells how much of whose value to take; several heads ask several
-questions), and a small network that works on each position alone. Vaswani et al. 2017, "Attention Is All You Need",
-arXiv:1706.03762; causal and stacked for text as in GPT (Radford et al. 2018, 2019); the details are those of Llama
-(Touvron et al. 2023, arXiv:2302.13971), so that standard engines know them:
+The idea: there is no recurrent state. Each character becomes a vector of D numbers, and a few blocks rework all vectors
+in parallel. A block adds two results to each vector: that of *attention*, where each position asks all earlier ones
+(query times key gives the weight of each value; several heads ask several queries), and that of a small network that
+works on each position alone. Vaswani et al. 2017, "Attention Is All You Need", arXiv:1706.03762; causal and stacked for
+text as in GPT (Radford et al. 2018, 2019); the details are those of Llama (Touvron et al. 2023, arXiv:2302.13971), so
+that standard engines can run it:
 
-- normalise before each half of a block, by the root mean square alone (Zhang & Sennrich 2019, arXiv:1910.07467);
-- positions enter by turning questions and keys by an angle that grows with the position, so that their product depends
-  on the distance alone (Su et al. 2021, arXiv:2104.09864), halves paired as Hugging Face pairs them;
+- each half of a block begins with a norm, by the root mean square alone (Zhang & Sennrich 2019, arXiv:1910.07467);
+- rotary embedding: queries and keys are rotated by an angle that grows with the position, so that their product depends
+  on the distance alone (Su et al. 2021, arXiv:2104.09864), with the halves paired as in Hugging Face's code;
 - a gated network, silu(gate x) * up x (Shazeer 2020, arXiv:2002.05202); no biases anywhere.
 
-The weights bear the names that `LlamaForCausalLM` of transformers gives them, so an export to that class, and to what
-reads its files, such as llama.cpp, is a copy of `weights.safetensors` beside the `config.json` of `llama_config`; only
-a tokenizer is missing there. (A text longer than the window is the exception: here each position sees the window before
-it, there all positions.)
+The weights have the names that `LlamaForCausalLM` of transformers gives them, so an export to that class, and to
+programs that read its files, such as llama.cpp, is a copy of `weights.safetensors` beside the `config.json` of
+`llama_config`; only a tokenizer is missing there. (A text longer than the window is the exception: here each position
+attends to the window before it, there to all positions.)
 
 Left out: grouped heads and flash kernels, which save memory that a model of this size does not need; dropout on the
 attention itself; tied embeddings.
@@ -39,10 +39,9 @@ from kammil.vocabulary import PAD
 
 
 class Attention(nn.Module):
-    """Each position asks itself and those before it; (B, T, D) to (B, T, D)."""
+    """Causal multi-head attention; (B, T, D) to (B, T, D)."""
 
     def __init__(self, width: int, heads: int, window: int) -> None:
-        """Four square matrices."""
         super().__init__()
         self.heads, self.window = heads, window
         self.q_proj = nn.Linear(width, width, bias=False)
@@ -51,47 +50,46 @@ class Attention(nn.Module):
         self.o_proj = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Turned questions against turned keys; cos and sin are (T, K / 2)."""
+        """Attend with rotated queries and keys; cos and sin are (T, K / 2)."""
         q, k, v = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, N, T, K)
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
         q, k = apply_rotary(q, cos, sin), apply_rotary(k, cos, sin)
         if x.shape[1] <= self.window:
-            found = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, N, T, K)
+            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)  # (B, N, T, K)
         else:
-            found = F.scaled_dot_product_attention(
+            attended = F.scaled_dot_product_attention(
                 q, k, v, causal_mask(x.shape[1], self.window, x.device)
             )  # (B, N, T, K)
-        return self.o_proj(found.transpose(1, 2).flatten(2))  # (B, T, D)
+        return self.o_proj(attended.transpose(1, 2).flatten(2))  # (B, T, D)
 
 
 def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Pairs (i, i + K / 2) of the last axis as points in a plane, turned about the origin."""
+    """Rotate the pairs (i, i + K / 2) of the last axis as points in a plane."""
     a, b = x.chunk(2, -1)  # (..., T, K / 2) each
     return torch.cat([a * cos - b * sin, b * cos + a * sin], -1)  # (..., T, K)
 
 
 class SwiGLU(nn.Module):
-    """The network that works on each position alone; (B, T, D) to (B, T, D)."""
+    """The gated network, which works on each position alone; (B, T, D) to (B, T, D)."""
 
     def __init__(self, width: int, inner: int) -> None:
-        """Two ways in, one way out."""
         super().__init__()
         self.gate_proj = nn.Linear(width, inner, bias=False)
         self.up_proj = nn.Linear(width, inner, bias=False)
         self.down_proj = nn.Linear(inner, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One way says how much of the other passes."""
+        """Return down(silu(gate x) * up x)."""
         return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class Block(nn.Module):
-    """Attention, then the gated network; each adds to the vectors what it found. (B, T, D) to (B, T, D)."""
+    """Attention, then the gated network, each with a residual connection; (B, T, D) to (B, T, D)."""
 
     def __init__(self, width: int, heads: int, inner: int, window: int, dropout: float) -> None:
-        """The names are those of a `LlamaDecoderLayer`."""
+        """Create the layers; their names are those of a `LlamaDecoderLayer`."""
         super().__init__()
         self.input_layernorm = nn.RMSNorm(width, EPSILON)
         self.self_attn = Attention(width, heads, window)
@@ -100,16 +98,15 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """The way straight through stays free: gradients reach the first block undimmed."""
+        """Norm before each half, not after it: the residual path passes gradients to the first block unchanged."""
         x = x + self.dropout(self.self_attn(self.input_layernorm(x), cos, sin))
         return x + self.dropout(self.mlp(self.post_attention_layernorm(x)))
 
 
 class Decoder(nn.Module):
-    """Characters to vectors: what transformers calls `LlamaModel`."""
+    """Ids to vectors, `LlamaModel` in transformers; (B, T) to (B, T, D)."""
 
     def __init__(self, vocabulary_size: int, settings: TransformerSettings) -> None:
-        """Embedding, blocks, a last norm."""
         super().__init__()
         width, heads = settings.width, settings.heads
         self.embed_tokens = nn.Embedding(vocabulary_size, width, padding_idx=PAD)
@@ -117,11 +114,11 @@ class Decoder(nn.Module):
             Block(width, heads, settings.inner, settings.window, settings.dropout) for _ in range(settings.layers)
         )
         self.norm = nn.RMSNorm(width, EPSILON)
-        self.register_buffer("speeds", torch.from_numpy(rotary_frequencies(width // heads)), persistent=False)
+        self.register_buffer("frequencies", torch.from_numpy(rotary_frequencies(width // heads)), persistent=False)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """(B, T) to (B, T, D)."""
-        angles = torch.arange(ids.shape[1], device=ids.device)[:, None] * self.get_buffer("speeds")  # (T, K / 2)
+        """Embed the ids, run the blocks, and norm the result."""
+        angles = torch.arange(ids.shape[1], device=ids.device)[:, None] * self.get_buffer("frequencies")  # (T, K / 2)
         cos, sin = angles.cos(), angles.sin()
         x = self.embed_tokens(ids)  # (B, T, D)
         for block in self.layers:
@@ -130,10 +127,10 @@ class Decoder(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Trunk and linear output: `forward(ids: (B, T)) -> logits (B, T, V)`."""
+    """Decoder and linear output; ids (B, T) to logits (B, T, V)."""
 
     def __init__(self, vocabulary_size: int, settings: TransformerSettings) -> None:
-        """GPT-2's initial weights: small, smaller still where a block adds; the loss at birth is about ln V."""
+        """Initialise as GPT-2: small weights, smaller on the residual path; the initial loss is about ln V."""
         super().__init__()
         self.model = Decoder(vocabulary_size, settings)
         self.lm_head = nn.Linear(settings.width, vocabulary_size, bias=False)
@@ -143,17 +140,17 @@ class Transformer(nn.Module):
                 nn.init.normal_(weights, std=0.02 / math.sqrt(2 * settings.layers) if adds else 0.02)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Logits of what follows each position. Padding stands after the text, where no position looks."""
+        """Return the logits of what follows each position. Padding comes after the text, where none attends to it."""
         return self.lm_head(self.model(ids))  # (B, T, V)
 
 
 def build(vocabulary_size: int, settings: TransformerSettings) -> Transformer:
-    """A new network; PyTorch's global generator decides its weights."""
+    """Create a network; its weights are drawn from PyTorch's global generator."""
     return Transformer(vocabulary_size, settings)
 
 
 def export(model: Transformer) -> Artifacts:
-    """The weights, by their Llama names."""
+    """Return the weights, by their Llama names."""
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.state_cache import EVERY, Prefill
+from kammil.completion.state_cache import STRIDE, Prefill
 from kammil.language_model import State, concat_states, max_rows, select_rows
 from kammil.server.scheduler.replies import ReplyQueue
 from kammil.server.scheduler.requests import Generation, PromptScorer, ScoreCall, SuggestCall
@@ -70,7 +70,7 @@ class PrefillQueue:
             if not self._batched:
                 pending = pending[:1]
             if pending:
-                together = max_rows(self._completer.language_model, most, EVERY, each=EVERY if scored else 1)
+                together = max_rows(self._completer.language_model, most, STRIDE, each=STRIDE if scored else 1)
                 self._step_group(pending[:together], scored=scored)
         ready = [prompt for prompt in self._pending if not prompt.failed and not prompt.prefill.remaining]
         self._pending = [prompt for prompt in self._pending if not prompt.failed and prompt.prefill.remaining]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import Phrase
-from kammil.completion.state_cache import EVERY, StateCache
+from kammil.completion.state_cache import STRIDE, StateCache
 from kammil.completion.suggestions import Suggestion
 from kammil.decoding import Constraints, FinishReason, Hypothesis, keep_best
 from kammil.decoding.sampling import NO_PROBABILITIES, SequenceGroup
@@ -102,7 +102,7 @@ class PromptScorer:
     def __init__(self, completer: Completer, ids: Ids, num_top: int) -> None:
         self._ids, self._num_top, self._num_read = ids, num_top, 0
         self._unknown_nats = completer.vocabulary.unknown_bits * math.log(2)
-        self._max_ids = max_positions(EVERY, completer.vocabulary.size)
+        self._max_ids = max_positions(STRIDE, completer.vocabulary.size)
         self.state: State = completer.language_model.initial_state(1)
         self.tokens: list[TokenLogprobs] = []
         """One for each id after BOS."""
@@ -166,7 +166,7 @@ class Generation(EngineRequest["list[GeneratedText]"]):
     ) -> None:
         super().__init__(deadline)
         self.ids, self.constraints, self.n, self.num_top, self.on_deltas = ids, constraints, n, num_top, on_deltas
-        self.state_cache = completer.prefixes if state_cache is None else state_cache
+        self.state_cache = completer.state_cache if state_cache is None else state_cache
         options = constraints.options
         self.sequences = [TextSequence(i, Hypothesis(options)) for i in range(max(n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []

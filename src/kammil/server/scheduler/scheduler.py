@@ -27,7 +27,7 @@ import numpy as np
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import phrase
-from kammil.completion.state_cache import EVERY, Prefill
+from kammil.completion.state_cache import STRIDE, Prefill
 from kammil.completion.suggestions import MAX_STATES, WordSearch, to_suggestions
 from kammil.decoding import Hypothesis, beam_steps
 from kammil.language_model import Ids, LogProbabilities, State, concat_states, max_rows, select_rows
@@ -99,7 +99,7 @@ class Scheduler:
         self._closing = self._stopped = False
         self._replies = ReplyQueue()
         self._prefills = PrefillQueue(completer, self._replies, batched=not self._unbatched)
-        self._batches = DecodeBatches(completer, self._replies, max_rows(completer.language_model, max_batch, EVERY))
+        self._batches = DecodeBatches(completer, self._replies, max_rows(completer.language_model, max_batch, STRIDE))
         self._searches: list[RunningBeamSearch] = []
         self._trimmed_at, self._worked = time.monotonic(), False
         self._thread = threading.Thread(target=self._main, name="kammil-scheduler", daemon=True)

@@ -107,7 +107,7 @@ def baseline_rows(parts: ComparisonSplit) -> dict[str, Callable[[], MeasuredRow]
 
     def unigram() -> MeasuredRow:
         counted = baselines.count([vocabulary.encode(text) for text in parts.train], vocabulary.size)
-        runner = baselines.runners(counted, vocabulary.size)["unigram"]
+        runner = baselines.load_baselines(counted, vocabulary.size)["unigram"]
         model = Completer(runner, vocabulary, RAW)
         return Row("unigram", family=False, parameters=vocabulary.size), scorecard(model, parts.test, parts.typed)
 
