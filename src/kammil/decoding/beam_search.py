@@ -27,7 +27,7 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, s
 def beam_search(
     model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
 ) -> list[Hypothesis]:
-    """Return at most n different texts, best first; fewer where there are no more. Arguments: see `sampling.generate`."""
+    """Return at most n different texts, best first. Arguments: see `sampling.generate`."""
     steps = beam_steps(model, constraints, log_probabilities, state, n)
     while True:
         try:

@@ -118,7 +118,7 @@ class Constraints:
     def apply(
         self, rows: LogWeights, hypotheses: Sequence[Hypothesis], state: ConstraintState
     ) -> tuple[LogWeights, NDArray[np.bool_]]:
-        """Return log-weights (B, V) after penalties and refusals, and which texts must end, (B,): nothing may follow them."""
+        """Return log-weights (B, V) after penalties and refusals, and which texts (B,) must end: none may follow."""
         weights = (rows if self.bias is None else log_softmax(rows + self.bias)) + self.refused
         # A model that gives no probabilities at all is no text's end: the caller will see its NaN.
         possible = np.isfinite(weights).any(axis=-1)
