@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.decoding import Constraints, DecodingOptions
-from kammil.decoding.beam_search import _dealt, beam_search, beam_steps  # pyright: ignore[reportPrivateUsage]
+from kammil.decoding.beam_search import _ordered_extensions, beam_search, beam_steps  # pyright: ignore[reportPrivateUsage]
 from kammil.decoding.constraints import ConstraintState
 from kammil.errors import FolderError, OptionError
 from kammil.models.ngram import counting as ngram_counting
@@ -181,7 +181,7 @@ def scored(*beams: dict[str, float]) -> NDArray[np.float64]:
 
 def dealt(guide: Constraints, memory: ConstraintState, scores: NDArray[np.float64]) -> list[tuple[int, str, bool]]:
     """Beam, letter, and whether a forced string is missing then, in the order of the search."""
-    parents, ids, due = _dealt(scores, memory, guide)
+    parents, ids, due = _ordered_extensions(scores, memory, guide)
     return [(int(p), LETTERS[id - SPECIALS], bool(d)) for p, id, d in zip(parents, ids, due, strict=True)]
 
 

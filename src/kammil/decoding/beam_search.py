@@ -25,10 +25,10 @@ from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, s
 
 
 def beam_search(
-    runner: LanguageModel, guide: Constraints, log_probabilities: LogProbabilities, state: State, n: int
+    model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
 ) -> list[Hypothesis]:
-    """At most n different texts, best first, fewer where there are no more; arguments as for `writing.draw`."""
-    steps = beam_steps(runner, guide, log_probabilities, state, n)
+    """Return at most n different texts, best first. Arguments: see `sampling.generate`."""
+    steps = beam_steps(model, constraints, log_probabilities, state, n)
     while True:
         try:
             next(steps)
@@ -37,80 +37,81 @@ def beam_search(
 
 
 def beam_steps(
-    runner: LanguageModel, guide: Constraints, log_probabilities: LogProbabilities, state: State, n: int
+    model: LanguageModel, constraints: Constraints, log_probabilities: LogProbabilities, state: State, n: int
 ) -> Generator[Callable[[], list[Hypothesis]], None, list[Hypothesis]]:
-    """As `search`, stopping after every step, for those who have other things to do in between.
+    """Search as `beam_search`, and yield after every step, so that a server can do other things in between.
 
-    It gives what tells the best texts until the next step, for those whose time is over: some may have no end yet.
+    What is yielded returns the best texts so far, for a request whose time is over: some may have no end yet.
 
-    In every step the extensions of all beams are gone through, best first, until B of them go on; those that end on
-    the way are finished. The search ends when nothing that goes on can still be among the best n.
+    Every step visits the extensions of all beams, best first, until B of them continue; those that end on the way are
+    finished. The search ends when no unfinished text can still be among the best n.
     """
-    options = guide.options
+    options = constraints.options
     if options.length == 0:
         return [Hypothesis(options)]
-    live, totals, memory = [Hypothesis(options)], np.zeros(1), guide.initial_state(1)
+    live, totals, constraint_state = [Hypothesis(options)], np.zeros(1), constraints.initial_state(1)
     finished: dict[str, tuple[float, Hypothesis]] = {}
     for step in range(1, options.length + 1):
-        weights, ends = guide.apply(log_probabilities.astype(np.float64), live, memory)
+        weights, ends = constraints.apply(log_probabilities.astype(np.float64), live, constraint_state)
         if np.isnan(weights).any():
             raise FolderError(NO_PROBABILITIES)
         scores = totals[:, None] + weights  # (B, V)
-        parents, ids, due = _dealt(scores, memory, guide)  # (B * V,) at most
-        going, chosen, ended = list[Hypothesis](), list[int](), 0
-        for at, (parent, id) in enumerate(zip(parents.tolist(), ids.tolist(), strict=True)):
-            if len(going) == options.beams or (step == options.length and ended == options.beams):
+        parents, ids, due = _ordered_extensions(scores, constraint_state, constraints)  # (B * V,) at most
+        unfinished, chosen, ended = list[Hypothesis](), list[int](), 0
+        for rank, (parent, id) in enumerate(zip(parents.tolist(), ids.tolist(), strict=True)):
+            if len(unfinished) == options.beams or (step == options.length and ended == options.beams):
                 break
             bits = 0.0 if ends[parent] else -float(log_probabilities[parent, id]) / math.log(2)
-            draft = live[parent].extended(guide.piece(id), bits, due=bool(due[at]))
-            if draft.reason is None:
-                going.append(draft)
-                chosen.append(at)
+            hypothesis = live[parent].extended(constraints.piece(id), bits, due=bool(due[rank]))
+            if hypothesis.reason is None:
+                unfinished.append(hypothesis)
+                chosen.append(rank)
             else:
                 score = float(scores[parent, id]) / step
-                known = finished.get(draft.text)
-                ended += known is None
-                if known is None or score > known[0]:
-                    finished[draft.text] = score, draft
+                earlier = finished.get(hypothesis.text)
+                ended += earlier is None
+                if earlier is None or score > earlier[0]:
+                    finished[hypothesis.text] = score, hypothesis
         best = sorted((score for score, _ in finished.values()), reverse=True)[:n]
-        if not going:
+        if not unfinished:
             break
         kept = np.array(chosen, np.int64)
         totals = scores[parents[kept], ids[kept]]
         # Log-probabilities only fall, and are divided by `length` at most.
         if len(best) == n and best[-1] >= totals.max() / options.length:
             break
-        live, memory = going, guide.after(memory, parents[kept], ids[kept])
-        log_probabilities, state = runner.step(ids[kept], select_rows(state, parents[kept]))
+        live, constraint_state = unfinished, constraints.after(constraint_state, parents[kept], ids[kept])
+        log_probabilities, state = model.step(ids[kept], select_rows(state, parents[kept]))
         yield partial(_best, n, finished.values(), zip(totals / step, live, strict=True))
     return _best(n, finished.values())
 
 
 def _best(n: int, *scored: Iterable[tuple[float, Hypothesis]]) -> list[Hypothesis]:
-    """The n different texts of the highest scores, best first."""
+    """Return the n different texts of the highest scores, best first."""
     different: dict[str, Hypothesis] = {}
-    for _, draft in sorted(chain(*scored), key=lambda one: -one[0]):
-        different.setdefault(draft.text, draft)
+    for _, hypothesis in sorted(chain(*scored), key=lambda scored: -scored[0]):
+        different.setdefault(hypothesis.text, hypothesis)
     return [*different.values()][:n]
 
 
-def _dealt(
-    scores: NDArray[np.float64], memory: ConstraintState, guide: Constraints
+def _ordered_extensions(
+    scores: NDArray[np.float64], constraint_state: ConstraintState, constraints: Constraints
 ) -> tuple[Ids, Ids, NDArray[np.bool_]]:
-    """Extensions in the order they are gone through: their beams, their ids, and whether a forced string is missing.
+    """Return extensions in the order of the search: their beams, their ids, and whether a forced string is missing.
 
-    By their scores; with forced strings, the best of those that miss as many characters each, then all second best.
+    They are ordered by score; with forced strings, first the best of each number of missing characters, then all second
+    best, and so on.
     """
     order = np.argsort(-scores, axis=None, kind="stable")  # of equals, the better beam, the lower id
     order = order[np.isfinite(scores.ravel()[order])]
     parents, ids = np.divmod(order, scores.shape[1])
-    missing = guide.missing(guide.states(memory, parents, ids))
+    missing = constraints.missing(constraints.states(constraint_state, parents, ids))
     if missing.any():
         by = np.argsort(missing, kind="stable")
         _, first = np.unique(missing[by], return_index=True)
         begins = np.repeat(first, np.diff(np.append(first, len(by))))
         rank = np.empty_like(by)
         rank[by] = np.arange(len(by)) - begins
-        dealt = np.argsort(rank, kind="stable")
-        parents, ids, missing = parents[dealt], ids[dealt], missing[dealt]
+        by_rank = np.argsort(rank, kind="stable")
+        parents, ids, missing = parents[by_rank], ids[by_rank], missing[by_rank]
     return parents, ids, missing > 0

@@ -37,7 +37,7 @@ class ConstraintState:
 
 
 class Constraints:
-    """The rules of one call.
+    """What the texts of one call may become.
 
     Args:
         options: checked ones.
@@ -57,7 +57,7 @@ class Constraints:
         runs: BloomFilter | None,
         bias: Mapping[int, float] | None = None,
     ) -> None:
-        """Build what the options ask for, and nothing else."""
+        """Build only what the options ask for."""
         self.options, self.vocabulary = options, vocabulary
         self.refused: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
         self.refused[list(never)] = -np.inf
@@ -95,58 +95,58 @@ class Constraints:
         """Equal for calls of one model whose texts may go through `filters` together."""
 
     def initial_state(self, batch: int) -> ConstraintState:
-        """That of texts of which nothing is written yet."""
+        """Return the state of B texts before their first character."""
         counts = np.zeros((batch, self.vocabulary.size if self.counting else 0), np.int64)
         return ConstraintState(counts, np.zeros(batch, np.int64))
 
-    def states(self, memory: ConstraintState, parents: Ids, ids: Ids) -> Ids:
-        """Of the automaton, after one more character each, (B,), of these texts, (B,)."""
-        states = memory.states[parents]
+    def states(self, state: ConstraintState, parents: Ids, ids: Ids) -> Ids:
+        """Return the states of the automaton, (B,), after each parent text, (B,), got one more id, (B,)."""
+        states = state.states[parents]
         return states if self.strings is None else self.strings.after(states, ids)
 
     def missing(self, states: Ids) -> Ids:
-        """Characters needed at least until all forced strings stand, (B,)."""
+        """Return how many characters are needed at least until all forced strings stand, (B,)."""
         return np.zeros_like(states) if self.strings is None else self.strings.missing(states)
 
-    def after(self, memory: ConstraintState, parents: Ids, ids: Ids) -> ConstraintState:
-        """The memory of the texts made of these parents, (B,), and one more character each, (B,)."""
-        counts = memory.counts[parents]
+    def after(self, state: ConstraintState, parents: Ids, ids: Ids) -> ConstraintState:
+        """Return the state after each parent text, (B,), got one more id, (B,)."""
+        counts = state.counts[parents]
         if self.counting:
             counts[np.arange(len(ids)), ids] += 1
-        return ConstraintState(counts, self.states(memory, parents, ids))
+        return ConstraintState(counts, self.states(state, parents, ids))
 
     def apply(
-        self, rows: LogWeights, drafts: Sequence[Hypothesis], memory: ConstraintState
+        self, rows: LogWeights, hypotheses: Sequence[Hypothesis], state: ConstraintState
     ) -> tuple[LogWeights, NDArray[np.bool_]]:
-        """Log-weights (B, V) after penalties and refusals; and which texts must end, (B,), since nothing may follow."""
-        after = (rows if self.bias is None else log_softmax(rows + self.bias)) + self.refused
+        """Return log-weights (B, V) after penalties and refusals, and which texts (B,) must end: none may follow."""
+        weights = (rows if self.bias is None else log_softmax(rows + self.bias)) + self.refused
         # A model that gives no probabilities at all is no text's end: the caller will see its NaN.
-        possible = np.isfinite(after).any(axis=-1)
+        possible = np.isfinite(weights).any(axis=-1)
         if self.counting:
-            after = apply_penalties(after, memory.counts, self.options)
+            weights = apply_penalties(weights, state.counts, self.options)
         if self.strings is not None:
-            room = np.array([self.options.length - len(draft.bits) for draft in drafts])
-            allowed = self.strings.allowed(memory.states, room)
-            allowed[:, EOS] = self.strings.missing(memory.states) == 0
-            after = np.where(allowed, after, -np.inf)
-        early = [len(draft.text) < self.options.min_length for draft in drafts]
-        after[early, EOS] = -np.inf
+            room = np.array([self.options.length - len(hypothesis.bits) for hypothesis in hypotheses])
+            allowed = self.strings.allowed(state.states, room)
+            allowed[:, EOS] = self.strings.missing(state.states) == 0
+            weights = np.where(allowed, weights, -np.inf)
+        early = [len(hypothesis.text) < self.options.min_length for hypothesis in hypotheses]
+        weights[early, EOS] = -np.inf
         if self.copying is not None:
-            for row, draft in zip(after, drafts, strict=True):
-                refused = self.copying.refused_ids(draft.text)
+            for row, hypothesis in zip(weights, hypotheses, strict=True):
+                refused = self.copying.refused_ids(hypothesis.text)
                 if refused is not None:
                     row[refused] = -np.inf
-        ends = np.logical_and(possible, ~np.isfinite(after).any(axis=-1))
-        after[ends, EOS] = 0
-        return after, ends
+        ends = np.logical_and(possible, ~np.isfinite(weights).any(axis=-1))
+        weights[ends, EOS] = 0
+        return weights, ends
 
     def piece(self, id: int) -> str | None:
-        """The character of an id that may be chosen; None for the end."""
+        """Return the character of an id that may be chosen; None for the end."""
         return None if id == EOS else self.pieces[id]
 
 
 def _impossible(options: DecodingOptions, free: StringAutomaton) -> str:
-    """Why the forced strings cannot be written."""
+    """Say why the forced strings cannot be written."""
     alone = int(free.missing(np.zeros(1, np.int64))[0])
     named = ", ".join(map(repr, options.force))
     if alone > options.length:

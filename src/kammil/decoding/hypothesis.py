@@ -1,4 +1,4 @@
-"""A completion on its way: characters come in, text leaves in whole graphemes, stop strings end it."""
+"""A text that is being generated: characters come in, whole graphemes are sent, stop strings end it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ FinishReason = Literal["length", "end", "stop"]
 
 @dataclass
 class Hypothesis:
-    """One completion on its way."""
+    """A text that is being generated."""
 
     decoding: DecodingOptions
     text: str = ""
     bits: list[float] = field(default_factory=list[float])
-    """What each character cost under the unfiltered model, those of a stop string too."""
+    """Bits of each character under the unfiltered model, those of a stop string too."""
     end_bits: float | None = None
-    """What the end cost, if the model ended the text."""
+    """Bits of the end, if the model ended the text."""
     reason: FinishReason | None = None
     sent: int = 0
     """Where the last grapheme that may still grow begins."""
     protected: int = 0
-    """Where the part of the text begins that may still be cut off: behind what was asked for."""
+    """Where the part begins that may still be cut off: behind `min_length` and the forced strings."""
     forced_left: bool = False
     """Some forced string is still missing."""
 
     def __post_init__(self) -> None:
-        """Nothing is written yet; that may be all that is asked for."""
+        """Begin with no text; a length of 0 ends at once."""
         self.protected = self.decoding.min_length
         self.forced_left = bool(self.decoding.force)
         if self.decoding.length == 0:
@@ -39,19 +39,19 @@ class Hypothesis:
 
     @property
     def mean_bits(self) -> float:
-        """Bits for each decision, the end among them; 0 before the first."""
-        paid = self.bits if self.end_bits is None else [*self.bits, self.end_bits]
-        return sum(paid) / len(paid) if paid else 0.0
+        """Mean bits of a decision, the end among them; 0 before the first."""
+        decisions = self.bits if self.end_bits is None else [*self.bits, self.end_bits]
+        return sum(decisions) / len(decisions) if decisions else 0.0
 
     def extended(self, character: str | None, bits: float, *, due: bool = False) -> Hypothesis:
-        """A copy with one more character; this one stays as it is."""
-        other = copy.copy(self)
-        other.bits = self.bits.copy()
-        other.add(character, bits, due=due)
-        return other
+        """Return a copy with one more character."""
+        longer = copy.copy(self)
+        longer.bits = self.bits.copy()
+        longer.add(character, bits, due=due)
+        return longer
 
     def add(self, character: str | None, bits: float, *, due: bool = False) -> None:
-        """Take one more character; None is the end of the text. `due`: a forced string is still missing then."""
+        """Append a character; None is the end of the text. `due`: a forced string is still missing after it."""
         if character is None:
             self.end_bits, self.reason = bits, "end"
             return
@@ -63,10 +63,10 @@ class Hypothesis:
         if stops and (found := [at for at in (self.text.find(stop, self.protected) for stop in stops) if at >= 0]):
             self.text, self.reason = self.text[: min(found)], "stop"
         elif len(self.text) >= self.decoding.length:
-            self.text, self.reason = self.text[: max(self.protected, _whole(self.text))], "length"
+            self.text, self.reason = self.text[: max(self.protected, _last_whole_grapheme(self.text))], "length"
 
     def safe(self) -> int:
-        """Characters that nothing to come can change: no stop string has begun, and the grapheme is closed."""
+        """Return how many characters are final: no stop string has begun in them, and no grapheme can still grow."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
@@ -80,12 +80,12 @@ class Hypothesis:
 
 
 def _overlap(text: str, stop: str) -> int:
-    """Length of the longest end of `text` that begins `stop`."""
+    """Return the length of the longest end of `text` that begins `stop`."""
     return next((n for n in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:n])), 0)
 
 
-def _whole(text: str) -> int:
-    """Where a last grapheme begins that was cut (it ends in a joiner, or is half a flag); else where the text ends."""
+def _last_whole_grapheme(text: str) -> int:
+    """Return where the last grapheme begins if it was cut (it ends in a joiner, or is half a flag), else the length."""
     last = "".join(graphemes(text)[-1:])
     cut = last.endswith("\N{ZERO WIDTH JOINER}") or (len(last) == 1 and "\U0001f1e6" <= last <= "\U0001f1ff")
     return len(text) - len(last) if cut else len(text)
