@@ -86,12 +86,13 @@ def test_presets_move_the_sliders_and_sliders_leave_the_preset(page: Playground,
     page.one("input[value=creative]").press("Space")
     expect(page.one("#temperature")).to_have_value("1")
     page.one("#write").press("Enter")
-    expect(page.one("#completions li")).to_have_count(3)
+    page.until(lambda: bool(api.written()))
     assert api.written()[-1]["preset"] == "creative"
     page.one("#temperature").press("End")
     expect(page.one("input[value=custom]")).to_be_checked()
     page.one("#reseed").press("Enter")
     expect(page.one("#seed")).to_have_value("1")
+    page.until(lambda: api.written()[-1]["seed"] == 1)
     page.page.reload()
     expect(page.one("#temperature")).to_have_value("1.5")
     sent = api.written()[-1]
