@@ -26,7 +26,7 @@ from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats, expert
 from kammil.ngrams.index import CountIndex
 from kammil.ngrams.text_cache import TextCache, kind_columns
 
-SIZE, EMBEDDING, HIDDEN, ASKED = 30, 8, 24, 40
+SIZE, EMBEDDING, HIDDEN, OUTPUTS = 30, 8, 24, 40
 
 
 def cells(networks: int) -> tuple[torch.Tensor, list[torch.nn.GRU]]:
@@ -38,7 +38,7 @@ def cells(networks: int) -> tuple[torch.Tensor, list[torch.nn.GRU]]:
 def layer_of(embedding: torch.Tensor, gru: torch.nn.GRU) -> GRUWeights:
     w = {name.removesuffix("_l0"): value.detach() for name, value in gru.named_parameters()}
     inward = embedding @ w["weight_ih"].T + w["bias_ih"]
-    outward = torch.randn(HIDDEN, ASKED)
+    outward = torch.randn(HIDDEN, OUTPUTS)
     parts = (inward, w["weight_hh"].T, w["bias_hh"], outward)
     return GRUWeights(*(np.ascontiguousarray(part.numpy()) for part in parts))
 
@@ -58,25 +58,27 @@ def test_a_step_is_that_of_pytorch() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("networks", [1, 3])
 def test_whole_numbers_step_as_pytorch_does_over_the_rounded_weights(networks: int) -> None:
-    """One step from any state: both round the state, and PyTorch multiplies by what the whole numbers are worth."""
+    """One step from any state: both round the state, and PyTorch multiplies by what the quantized numbers are worth."""
     embedding, grus = cells(networks)
     layers = [layer_of(embedding, gru) for gru in grus]
     engine = QuantizedGRUs(layers)
     generator = np.random.default_rng(1)
     ids, h = generator.integers(0, SIZE, (5, 1)), generator.uniform(-1, 1, (5, networks, HIDDEN)).astype(np.float32)
-    after, said = engine.forward(ids, h.reshape(5, -1), 1)
-    assert after.shape == (5, networks * HIDDEN) and said.shape == (networks, 5, ASKED)
+    after, outputs = engine.forward(ids, h.reshape(5, -1), 1)
+    assert after.shape == (5, networks * HIDDEN) and outputs.shape == (networks, 5, OUTPUTS)
     for m, layer in enumerate(layers):
-        whole, scales = quantize_rows(layer.recurrent.T)
+        quantized, scales = quantize_rows(layer.recurrent.T)
         near = np.rint(h[:, m] * STATE_MAX) / STATE_MAX  # what is multiplied
         x = layer.input[ids[:, 0]]
-        q = near @ (whole * scales[:, None]).T + layer.bias
+        q = near @ (quantized * scales[:, None]).T + layer.bias
         r, z = (1 / (1 + np.exp(-(x + q)[:, part])) for part in (slice(0, HIDDEN), slice(HIDDEN, 2 * HIDDEN)))
         new = np.tanh(x[:, 2 * HIDDEN :] + r * q[:, 2 * HIDDEN :])
         ours = after.reshape(5, networks, HIDDEN)[:, m]
         assert ours == pytest.approx((1 - z) * new + z * h[:, m], abs=1e-3)  # the table of ids is in half precision
-        whole, scales = quantize_rows(layer.output.T)
-        assert said[m] == pytest.approx(np.rint(ours * STATE_MAX) / STATE_MAX @ (whole * scales[:, None]).T, abs=1e-4)
+        quantized, scales = quantize_rows(layer.output.T)
+        assert outputs[m] == pytest.approx(
+            np.rint(ours * STATE_MAX) / STATE_MAX @ (quantized * scales[:, None]).T, abs=1e-4
+        )
 
 
 @torch.no_grad()
@@ -95,15 +97,15 @@ def test_a_row_is_the_same_in_every_batch_and_step_by_step() -> None:
     engine = QuantizedGRUs([layer_of(embedding, gru) for gru in grus])
     ids = np.random.default_rng(0).integers(0, SIZE, (7, 6))
     start = np.random.default_rng(1).uniform(-1, 1, (7, 2 * HIDDEN)).astype(np.float32)
-    end, said = engine.forward(ids, start, 6)
-    said = said.reshape(2, 7, 6, ASKED)
+    end, outputs = engine.forward(ids, start, 6)
+    outputs = outputs.reshape(2, 7, 6, OUTPUTS)
     for row in range(7):
-        alone, alone_said = engine.forward(ids[row : row + 1], start[row : row + 1], 6)
-        assert (alone[0] == end[row]).all() and (alone_said == said[:, row]).all()
+        alone, alone_outputs = engine.forward(ids[row : row + 1], start[row : row + 1], 6)
+        assert (alone[0] == end[row]).all() and (alone_outputs == outputs[:, row]).all()
     state = start
     for t in range(6):
         state, step = engine.forward(ids[:, t : t + 1], state, 1)
-        assert (step == said[:, :, t]).all()
+        assert (step == outputs[:, :, t]).all()
     assert (state == end).all()
 
 
@@ -120,7 +122,7 @@ def test_sums_of_whole_numbers_are_exact(hidden: int) -> None:
     assert (product == exact.astype(np.float32) * worth).all()
 
 
-def test_shares() -> None:
+def test_probabilities() -> None:
     x = np.array([[-200.0, 0, 200], [1, 2, 3]], np.float32)
     assert sigmoid(x) == pytest.approx(np.array([[0, 0.5, 1], [0.731059, 0.880797, 0.952574]]), abs=1e-6)
     assert np.exp(log_softmax(x)) == pytest.approx(softmax(x), abs=1e-6)
@@ -142,14 +144,14 @@ def drawn(*shape: int, seed: int = 0) -> Floats:
     return np.random.default_rng(sum(shape) + seed).normal(0, 0.5, shape).astype(np.float32)
 
 
-def blend(networks: int = 2) -> tuple[ReferenceEngine, list[GRUWeights], Floats, BlendWeights, CountTable]:
+def random_blend(networks: int = 2) -> tuple[ReferenceEngine, list[GRUWeights], Floats, BlendWeights, CountTable]:
     contexts = ContextHasher(KINDS, IN_WORD)
     texts = np.array([[2, 4, 5, 7, 8, 7, 3], [2, 7, 8, 9, 4, 5, 3]])
     hashes, _ = contexts.hash_contexts(texts, contexts.initial_state(2))
     keys = keys_of(hashes)[:, :-1].reshape(-1, 3)
     followers = texts[:, 1:].reshape(-1)
     table = CountTable.of([(keys[:, k], followers) for k in range(3)], max_followers=8)
-    ledger = CountIndex([CompressedTable(pack(table, ""), "")], 3, 4)
+    index = CountIndex([CompressedTable(pack(table, ""), "")], 3, 4)
     experts = 4
     gate = GateWeights(
         drawn(GATE_FEATURES * experts, networks * GATE),
@@ -166,42 +168,46 @@ def blend(networks: int = 2) -> tuple[ReferenceEngine, list[GRUWeights], Floats,
         for m in range(networks)
     ]
     bias = drawn(V + networks * GATE)
-    panel = BlendWeights(contexts, ledger, AdaptiveCounts(contexts), kind_columns(KINDS, CACHED), gate)
-    return ReferenceEngine(layers, bias, V, panel), layers, bias, panel, table
+    blend = BlendWeights(contexts, index, AdaptiveCounts(contexts), kind_columns(KINDS, CACHED), gate)
+    return ReferenceEngine(layers, bias, V, blend), layers, bias, blend, table
 
 
 IDS = np.array([[2, 4, 5, 7, 8, 4, 5], [2, 7, 9, 4, 5, 4, 5]])
 
 
-def started(panel: BlendWeights, networks: int) -> tuple[np.ndarray, ...]:
+def started(blend: BlendWeights, networks: int) -> tuple[np.ndarray, ...]:
     hidden = np.zeros((2, networks * UNITS), np.float32)
-    return (hidden, *panel.contexts.initial_state(2), *TextCache(1).initial_state(2))
+    return (hidden, *blend.contexts.initial_state(2), *TextCache(1).initial_state(2))
 
 
 @pytest.mark.parametrize("networks", [1, 2])
 def test_scores_are_those_by_hand(networks: int) -> None:
-    engine, layers, bias, panel, table = blend(networks)
-    ours, _ = engine.forward(IDS, started(panel, networks), 7)
+    engine, layers, bias, blend, table = random_blend(networks)
+    ours, _ = engine.forward(IDS, started(blend, networks), 7)
 
-    _, said = QuantizedGRUs(layers).forward(IDS, np.zeros((2, networks * UNITS), np.float32), 7)  # (M, P, V + G)
-    scores = said[..., :V].sum(0) + bias[:V]
-    asked = np.concatenate(list(said[..., V:]), axis=1) + bias[V:]  # (P, M * G)
-    hashes, _ = panel.contexts.hash_contexts(IDS, panel.contexts.initial_state(2))
+    _, outputs = QuantizedGRUs(layers).forward(IDS, np.zeros((2, networks * UNITS), np.float32), 7)  # (M, P, V + G)
+    scores = outputs[..., :V].sum(0) + bias[:V]
+    gate_in = np.concatenate(list(outputs[..., V:]), axis=1) + bias[V:]  # (P, M * G)
+    hashes, _ = blend.contexts.hash_contexts(IDS, blend.contexts.initial_state(2))
     keys = keys_of(hashes)
-    cached, _ = TextCache(1).look_up(IDS, keys[..., panel.columns], TextCache(1).initial_state(2), last=7)
+    cached, _ = TextCache(1).look_up(IDS, keys[..., blend.columns], TextCache(1).initial_state(2), last=7)
     seen = expert_features([table.read(table.find(keys.reshape(14, 3))), cached])
-    inner = np.maximum(asked + seen.gate @ panel.gate.features, 0)
-    trust = (inner @ panel.gate.trust + panel.gate.bias).reshape(-1, SCORE_FEATURES)  # (P * K, SCORE_FEATURES)
+    inner = np.maximum(gate_in + seen.gate @ blend.gate.feature_weights, 0)
+    expert_weights = inner @ blend.gate.score_weights + blend.gate.bias  # (P, K * SCORE_FEATURES)
     plain = scores.copy()
-    np.add.at(scores, (seen.places // 4, seen.ids), (trust[seen.places] * seen.scores).sum(axis=1))
+    np.add.at(
+        scores,
+        (seen.places // 4, seen.ids),
+        (expert_weights.reshape(-1, SCORE_FEATURES)[seen.places] * seen.scores).sum(axis=1),
+    )
     assert ours.reshape(14, V) == pytest.approx(log_softmax(scores), abs=1e-4)
-    assert np.abs(log_softmax(plain) - log_softmax(scores)).max() > 0.1  # what is known was heard
+    assert np.abs(log_softmax(plain) - log_softmax(scores)).max() > 0.1  # the experts matter
 
 
 def test_contributions_add_up() -> None:
-    engine, _, _, panel, _ = blend()
-    ours, end = engine.forward(IDS, started(panel, 2), 7)
-    parts, after = engine.expert_scores(IDS, started(panel, 2))
+    engine, _, _, blend, _ = random_blend()
+    ours, end = engine.forward(IDS, started(blend, 2), 7)
+    parts, after = engine.expert_scores(IDS, started(blend, 2))
     assert parts.shape == (14, 5, V)
     assert log_softmax(parts.sum(axis=1)) == pytest.approx(ours.reshape(14, V), abs=1e-5)
     assert all(np.array_equal(one, other) for one, other in zip(after, end, strict=True))
@@ -209,9 +215,9 @@ def test_contributions_add_up() -> None:
 
 @pytest.mark.parametrize("last", [0, 1, 3])
 def test_only_the_last_positions_when_asked(last: int) -> None:
-    engine, _, _, panel, _ = blend()
-    whole, end = engine.forward(IDS, started(panel, 2), 7)
-    tail, after = engine.forward(IDS, started(panel, 2), last)
+    engine, _, _, blend, _ = random_blend()
+    full, end = engine.forward(IDS, started(blend, 2), 7)
+    tail, after = engine.forward(IDS, started(blend, 2), last)
     assert tail.shape == (2, last, V)
-    assert tail == pytest.approx(whole[:, 7 - last :], abs=1e-5)
+    assert tail == pytest.approx(full[:, 7 - last :], abs=1e-5)
     assert all(np.array_equal(one, other) for one, other in zip(after, end, strict=True))

@@ -1,7 +1,7 @@
-"""Finds the build of `kernel.c` that runs best on this machine. A C compiler makes the builds with the package.
+"""Selection of the fastest build of `kernel.c` for this machine. The builds are compiled when the package is built.
 
-The first build runs on every processor of its kind, and tells which of the others can run here. Where there is none, or
-none that would be faster, the portable engine does the work.
+The first build runs on every processor of its architecture and tells which of the others can run here. Without a
+build, or without one that is faster than NumPy, the portable engine is used.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ SOURCE = Path(__file__).with_name("kernel.c")
 PORTABLE = "KAMMIL_PORTABLE"
 """Environment variable: if it is not empty, no build is used."""
 _INPUTS, _OUTPUTS, _RUNS = 256, 768, 20
-"""The product that is measured: the recurrent one of a GRU of 256 units."""
+"""Size of the product that is timed, the recurrent one of a GRU of 256 units, and repetitions."""
 
 
 @lru_cache(1)
 def load_native() -> ctypes.CDLL | None:
-    """The best build that this machine can run; None where the portable engine is to be used."""
+    """Return the fastest build that this machine can run; None if the portable engine is to be used."""
     return _find()[0]
 
 
 def engine_name() -> str:
-    """Which engine runs blends and GRUs here and why, in a sentence."""
+    """Return a sentence on which engine runs blends and GRUs here, and why."""
     if load_native():
         return "Blends and GRUs run in the compiled engine."
     return f"Blends and GRUs run in the portable engine{_find()[1]}."
 
 
 def _find() -> tuple[ctypes.CDLL | None, str]:
-    """The best build, or none and the reason, as the end of a sentence."""
+    """The fastest build, or None and the reason as the end of a sentence."""
     if os.environ.get(PORTABLE):
         return None, f", since {PORTABLE} is set; without it they may be faster"
     if not build_path(0).is_file():
@@ -48,7 +48,7 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
         first = open_build(build_path(0))
         best = next(level for level in range(first.kammil_best_level(), -1, -1) if build_path(level).is_file())
         code = open_build(build_path(best)) if best else first
-    except (OSError, AttributeError) as error:  # made for another machine, or of another source
+    except (OSError, AttributeError) as error:  # compiled for another machine, or from another source
         return None, f", since the build of {SOURCE.name} is of no use here ({error}); install kammil again"
     if not code.kammil_vectorised() and not _beats_numpy(code):
         return None, ", which is faster on this processor"
@@ -56,12 +56,12 @@ def _find() -> tuple[ctypes.CDLL | None, str]:
 
 
 def build_path(level: int) -> Path:
-    """The file of a build; a higher level needs newer processors."""
+    """Return the file of a build; a higher level needs a newer processor."""
     return Path(__file__).with_name(f"_kernel_{level}.so")
 
 
 def open_build(path: Path) -> ctypes.CDLL:
-    """Load a build; `OSError` if this machine cannot, or if it is of another source or disagrees with `layout`."""
+    """Load a build; `OSError` if this machine cannot run it, its source is another or it disagrees with `layout`."""
     code = ctypes.CDLL(str(path))
     code.kammil_source_crc.restype = ctypes.c_uint32
     if code.kammil_source_crc() != crc32(SOURCE.read_bytes()):
@@ -80,10 +80,10 @@ def open_build(path: Path) -> ctypes.CDLL:
 
 
 def _beats_numpy(code: ctypes.CDLL) -> bool:
-    """Whether a build multiplies faster than NumPy, for processors that the code has no instructions for.
+    """Whether a build multiplies faster than NumPy, for processors for which `kernel.c` has no vector code.
 
-    A product is most of a step. What the compiler makes of the plain loop may be slower than the portable engine, whose
-    products were written for more processors: on x86-64 without any chosen instructions it is, by half.
+    A product is most of a step. The compiled scalar loop may be slower than the portable engine, since NumPy has vector
+    code for more processors: on x86-64 without vector extensions it is slower by half.
     """
     x_q = np.full(_INPUTS, 128, np.uint8)
     weights, sums = np.zeros((_OUTPUTS // COLUMN_BLOCK, _INPUTS, COLUMN_BLOCK), np.int8), np.empty(_OUTPUTS, np.int32)
@@ -99,7 +99,7 @@ def _beats_numpy(code: ctypes.CDLL) -> bool:
 
 
 def _seconds(call: Callable[[], object]) -> float:
-    """The shortest of some runs: whatever else the machine does makes them longer."""
+    """The shortest time of several runs: other work of the machine only makes runs longer."""
     times: list[float] = []
     for _ in range(_RUNS):
         begin = perf_counter()

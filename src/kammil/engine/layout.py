@@ -1,8 +1,8 @@
-"""The structs and constants that `kernel.c` and Python share, and the check that both mean the same by them.
+"""The structs and constants that `kernel.c` and Python share, and a check that both define them alike.
 
-`kernel.c` gives the shapes of all arrays. A build is made of one source, which its checksum proves, but Python may have
-another idea of it: so each build tells its constants, the sizes of its structs, where their fields are and what an
-element of their arrays takes, and `disagreement` compares them with what stands here.
+`kernel.c` documents the shapes of all arrays. A checksum proves from which source a build was compiled, but not that
+this module agrees with it: so each build exports its constants, the sizes of its structs, the offsets of their fields
+and the sizes of array elements, and `disagreement` compares them with the definitions here.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ Dtypes = dict[str, type[np.generic]]
 COLUMN_BLOCK, INPUT_GROUP = 64, 4
 """Outputs of a matrix, and inputs of each output, whose weights are stored together."""
 LOG_TABLE_SIZE = 256
-"""Counts below it have their logarithm in a table."""
+"""Counts whose logarithm is in a table: those below it."""
 WORD_STATE = 4
-"""Numbers that the contexts made of words are computed from."""
+"""Numbers per text from which the hashes of word contexts are computed."""
 CONTEXT_OF_WORDS = {name: -1 - i for i, name in enumerate(WORD_KINDS)}
-"""What stands for such a context where another one has its number of ids."""
+"""Codes of word contexts in `context_spec`, where other contexts have their number of ids."""
 MESSAGE_HEADER = 4 + 3 * LEVELS
 """Numbers before the arrays of a request."""
 
@@ -143,22 +143,22 @@ class _Entry(ctypes.Structure):
 
 
 def disagreement(code: ctypes.CDLL) -> str | None:
-    """Where a build and Python disagree, as the end of a sentence; None where they agree."""
+    """Return where a build and Python disagree, as the end of a sentence; None if they agree."""
     code.kammil_layout.restype = ctypes.POINTER(_Entry)
-    theirs: dict[str, int] = {}
+    built: dict[str, int] = {}
     for entry in code.kammil_layout():
         if entry.name is None:
             break
-        theirs[entry.name.decode()] = entry.value
-    ours = _layout()
-    for name in {**ours, **theirs}:
-        if ours.get(name) != theirs.get(name):
-            return f"{name} is {theirs.get(name, 'unknown')} in the build and {ours.get(name, 'unknown')} in Python"
+        built[entry.name.decode()] = entry.value
+    expected = _layout()
+    for name in {**expected, **built}:
+        if expected.get(name) != built.get(name):
+            return f"{name} is {built.get(name, 'unknown')} in the build and {expected.get(name, 'unknown')} in Python"
     return None
 
 
 def _layout() -> dict[str, int]:
-    """What `kammil_layout` of a build has to say."""
+    """The entries that `kammil_layout` of a build must return."""
     layout = dict(_CONSTANTS)
     for struct in (QuantizedMatrix, GRUWeights, Model, SortedCounts, Request, State):
         for name, *_ in struct._fields_:

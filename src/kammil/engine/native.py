@@ -46,7 +46,7 @@ _nbytes = attrgetter("nbytes")
 
 
 def suits(index: CountIndex) -> bool:
-    """Whether the tables' numbers fit the types of `kernel.c`; few tables have one that takes more than 16 bits."""
+    """Return whether the tables' numbers fit the types of `kernel.c`: 16 bits, which few tables exceed."""
     table = index.arrays
     return table.pruned.dtype == table.ids.dtype == table.counts.dtype == np.uint16
 
@@ -114,7 +114,7 @@ class NativeEngine:
         arrays = {
             "bias": bias,
             "feature_weights": feature_weights,
-            "score_weights": gate.trust.T,
+            "score_weights": gate.score_weights.T,
             "score_bias": gate.bias,
             "log_table": np.log1p(10 * np.arange(LOG_TABLE_SIZE)),
             "adaptive_weights": blend.adaptive.beliefs,
@@ -138,16 +138,16 @@ class NativeEngine:
 
     @staticmethod
     def initial_state(batch: int) -> State:
-        """The part of a state behind the hidden states, for a GRU alone: it is empty."""
-        nothing = np.zeros((batch, 0), np.int64)
-        return nothing, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), nothing
+        """Return the arrays of a state that follow the hidden states, for a GRU alone: they are empty."""
+        empty = np.zeros((batch, 0), np.int64)
+        return empty, np.zeros((batch, WORD_STATE), np.uint64), np.zeros((batch, 0, 0), np.uint32), empty
 
     def forward(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
+        """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
         return self._forward(ids, state, last, None)
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """The networks' logits and what each expert adds to them, (P, 1 + E, V), and the state after ids (B, T)."""
+        """Return the networks' logits and what each expert adds, (P, 1 + E, V), and the state after ids (B, T)."""
         expert_scores = np.zeros((ids.size, 1 + self._experts, self._size), np.float32)
         _, after = self._forward(ids, state, ids.shape[1], expert_scores)
         return expert_scores, after

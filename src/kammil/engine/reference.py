@@ -1,8 +1,8 @@
-"""GRUs and blends in NumPy: reads like the equations, runs wherever Python runs, and is what `native` is tested by.
+"""The reference engine: GRUs and blends in NumPy, written like the equations; `native` is tested against it.
 
-Networks run in whole numbers, as in `native`: each column of a matrix is rounded to 7 bits with a scale of its own (see
+Networks run in integers, as in `native`: each column of a matrix is rounded to 7 bits with a scale of its own (see
 `quantization`), a state, which lies between -1 and 1 since a GRU takes means of states and of a tanh, to steps of
-1 / 127. Sums of whole numbers below 2^24 are exact in single precision, so that BLAS multiplies them without error, in
+1 / 127. Sums of integers below 2^24 are exact in single precision, so that BLAS multiplies them without error, in
 whatever order it adds, and a row is the same in every batch.
 
 Shapes: B batch, T time, V vocabulary, M networks, H hidden, G a gate's width, K experts, P = B * last positions,
@@ -26,12 +26,12 @@ from kammil.ngrams.text_cache import TextCache
 
 
 def sigmoid(x: Floats) -> Floats:
-    """1 / (1 + exp(-x)), by a tanh, which cannot overflow."""
+    """Return 1 / (1 + exp(-x)), computed by a tanh, which cannot overflow."""
     return np.tanh(x * np.float32(0.5)) * np.float32(0.5) + np.float32(0.5)
 
 
 def softmax(x: Floats, mask: Floats | None = None) -> Floats:
-    """Shares along the last axis; `mask`, as `visible` makes it, is added before."""
+    """Return probabilities along the last axis; `mask`, as `visible` makes it, is added to the scores `x` before."""
     if mask is not None:
         x = x + mask
     x = np.exp(x - np.maximum.reduce(x, -1, keepdims=True))
@@ -40,30 +40,30 @@ def softmax(x: Floats, mask: Floats | None = None) -> Floats:
 
 
 def log_softmax(x: Floats) -> Floats:
-    """Logarithms of the shares along the last axis."""
+    """Return log-probabilities along the last axis."""
     x = x - np.maximum.reduce(x, -1, keepdims=True)
     x -= np.log(np.add.reduce(np.exp(x), -1, keepdims=True))
     return x
 
 
-def visible(asking: int, total: int, window: int) -> Floats | None:
-    """What to add to how the last `asking` of `total` positions fit to all of them, (asking, total): 0 where one sees
-    another, itself and the window - 1 before it, else minus infinity. None where all see all."""
-    if asking == 1 and total <= window:
+def visible(queries: int, total: int, window: int) -> Floats | None:
+    """Return the mask of causal attention within a window, (queries, total), for the last `queries` of `total`
+    positions: 0 for a position itself and the window - 1 before it, else minus infinity. None if nothing is masked."""
+    if queries == 1 and total <= window:
         return None
-    distance = np.arange(total - asking, total)[:, None] - np.arange(total)
+    distance = np.arange(total - queries, total)[:, None] - np.arange(total)
     return np.where((distance >= 0) & (distance < window), np.float32(0), np.float32(-np.inf))
 
 
 def gru_step(x: Floats, q: Floats, bias: Floats, h: Floats) -> Floats:
-    """The next state of GRUs, PyTorch's variant (the reset gate is applied after the product).
+    """Return the next state of GRUs, PyTorch's variant (the reset gate is applied after the product).
 
         r = sigmoid(x_r + q_r)    z = sigmoid(x_z + q_z)    n = tanh(x_n + r * (q_n + bias))    h' = (1 - z) n + z h
 
     Args:
-        x: what the id that is read adds to the gates, (..., 3H), stacked r, z, n; the biases of r and z are in it.
+        x: input of the gates from the id that is read, (..., 3H), stacked r, z, n; the biases of r and z are in it.
         q: the state times the recurrent weights, (..., 3H).
-        bias: of the recurrent share of n, (..., H).
+        bias: of the recurrent input of n, (..., H).
         h: the state before, (..., H).
     """
     size = h.shape[-1]
@@ -73,21 +73,21 @@ def gru_step(x: Floats, q: Floats, bias: Floats, h: Floats) -> Floats:
 
 
 class QuantizedProduct:
-    """x @ weights in whole numbers, for M matrices (H, N) at once.
+    """The product x @ weights in integers, for M matrices (H, N) at once.
 
-    The whole numbers stand there as floats, which is the only product that BLAS knows: double precision where the sums
+    The integers are stored as floats, which is the only product that BLAS knows: double precision where the sums
     would reach 2^24.
     """
 
     def __init__(self, weights: Sequence[Floats]) -> None:
-        """Round them."""
-        whole, scales = zip(*(quantize_rows(matrix.T) for matrix in weights), strict=True)  # (N, H), (N,) each
-        number = np.float32 if STATE_MAX * WEIGHT_MAX * len(weights[0]) < 1 << 24 else np.float64
-        self._weights = np.stack([matrix.T for matrix in whole]).astype(number, order="C")  # (M, H, N)
+        """Quantize the weights."""
+        quantized, scales = zip(*(quantize_rows(matrix.T) for matrix in weights), strict=True)  # (N, H), (N,) each
+        dtype = np.float32 if STATE_MAX * WEIGHT_MAX * len(weights[0]) < 1 << 24 else np.float64
+        self._weights = np.stack([matrix.T for matrix in quantized]).astype(dtype, order="C")  # (M, H, N)
         self._scales = np.stack(scales)[:, None] / np.float32(STATE_MAX)  # (M, 1, N)
 
     def __call__(self, x: Floats) -> Floats:
-        """(M, B, H) between -1 and 1, to (M, B, N)."""
+        """Multiply x (M, B, H), between -1 and 1; return (M, B, N)."""
         steps = np.rint(x * np.float32(STATE_MAX)).astype(self._weights.dtype, copy=False)
         return np.matmul(steps, self._weights).astype(np.float32, copy=False) * self._scales
 
@@ -96,126 +96,126 @@ class QuantizedGRUs:
     """M GRUs of one size that read the same ids."""
 
     def __init__(self, layers: Sequence[GRUWeights]) -> None:
-        """Round the weights."""
+        """Quantize the weights."""
         self.networks, self.hidden = len(layers), len(layers[0].recurrent)
         self._recurrent = QuantizedProduct([layer.recurrent for layer in layers])
-        self._outward = QuantizedProduct([layer.output for layer in layers])
+        self._output_weights = QuantizedProduct([layer.output for layer in layers])
         h = self.hidden
         size = len(layers[0].input)
-        self._inward = np.empty((self.networks, size, 3 * h), np.float16)
+        self._input_weights = np.empty((self.networks, size, 3 * h), np.float16)
         self._bias = np.empty((self.networks, 1, h), np.float32)
         for network, layer in enumerate(layers):
             gates, new = input_gates(layer)
-            self._inward[network, :, : 2 * h], self._inward[network, :, 2 * h :] = gates[:, : 2 * h], new
+            self._input_weights[network, :, : 2 * h], self._input_weights[network, :, 2 * h :] = gates[:, : 2 * h], new
             self._bias[network] = gates[:1, 2 * h :]  # the same for every id
 
     def forward(self, ids: Ids, state: Floats, last: int) -> tuple[Floats, Floats]:
-        """States (B, M * H) after ids (B, T), and what is read from the last ones, (M, P, A), text by text."""
+        """Return the states (B, M * H) after ids (B, T), and the outputs at the last positions, (M, P, V + G)."""
         batch, time = ids.shape
         h = state.reshape(batch, self.networks, self.hidden).swapaxes(0, 1).astype(np.float32, copy=False)  # (M, B, H)
         states = np.empty((self.networks, batch, last, self.hidden), np.float32)
         for t in range(time):
-            x = self._inward.take(ids[:, t], axis=1).astype(np.float32)  # (M, B, 3H)
+            x = self._input_weights.take(ids[:, t], axis=1).astype(np.float32)  # (M, B, 3H)
             h = gru_step(x, self._recurrent(h), self._bias, h)
             if t >= time - last:
                 states[:, :, t - time] = h
-        said = self._outward(states.reshape(self.networks, batch * last, self.hidden))
-        return h.swapaxes(0, 1).reshape(state.shape), said
+        outputs = self._output_weights(states.reshape(self.networks, batch * last, self.hidden))
+        return h.swapaxes(0, 1).reshape(state.shape), outputs
 
 
 class ReferenceEngine:
-    """Reads ids: hashes contexts, looks them up, steps the networks and mixes; or steps a GRU alone.
+    """Runs a blend, which steps its networks, looks contexts up and adds the experts' scores, or a GRU alone.
 
     Args:
-        layers: M networks, whose `output` is of the scores and of what their own gates hear, (H, V + G).
-        bias: (V + M * G,): of these, the networks taken together.
+        layers: M networks of one size, whose `output` leads to the logits and to the gates' hidden layers, (H, V + G).
+        bias: (V + M * G,): of the logits and of the gates' hidden layers, for all networks together.
         size: V.
-        panel: the experts; None for a GRU alone.
+        blend: the experts and the gate; None for a GRU alone.
     """
 
     def __init__(
-        self, layers: Sequence[GRUWeights], bias: Floats, size: int, panel: BlendWeights | None = None
+        self, layers: Sequence[GRUWeights], bias: Floats, size: int, blend: BlendWeights | None = None
     ) -> None:
-        """Round the weights, and fold into the bias what an expert says that knows nothing."""
-        self._size, self._panel, self._bias = size, panel, bias
+        """Quantize the weights, and fold the feature of experts without a match into the bias."""
+        self._size, self._blend, self._bias = size, blend, bias
         self._networks = QuantizedGRUs(layers)
-        if panel is not None:
-            self._experts = panel.gate.experts
-            self._history = TextCache(len(panel.columns))
-            self._bias, heard = fold_absent_feature(bias, panel.gate, size)
-            self._heard = heard.reshape(GATE_FEATURES * self._experts, -1)  # (K * GATE_FEATURES, M * G)
+        if blend is not None:
+            self._experts = blend.gate.experts
+            self._history = TextCache(len(blend.columns))
+            self._bias, feature_weights = fold_absent_feature(bias, blend.gate, size)
+            self._feature_weights = feature_weights.reshape(GATE_FEATURES * self._experts, -1)  # (K * FEATURES, M * G)
 
     def forward(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        """Log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
-        hidden, scores, asked = self._step(ids, state, last)
+        """Return log-probabilities (B, last, V) at the last positions of ids (B, T), and the state after them."""
+        hidden, scores, gate_in = self._step(ids, state, last)
         rest = state[1:]
-        if self._panel is not None:
-            known, rest = self._look_up(self._panel, ids, state, last)
-            which, added = self._weigh(self._panel, asked, known)
-            np.add.at(scores.reshape(-1), which // self._experts * self._size + known.followers[0], added)
+        if self._blend is not None:
+            matches, rest = self._look_up(self._blend, ids, state, last)
+            places, added = self._weigh(self._blend, gate_in, matches)
+            np.add.at(scores.reshape(-1), places // self._experts * self._size + matches.followers[0], added)
         return log_softmax(scores).reshape(len(ids), last, self._size), (hidden, *rest)
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """What the networks say, and what each expert adds to it, (P, 1 + K, V), and the state after ids (B, T)."""
-        assert self._panel is not None
-        hidden, scores, asked = self._step(ids, state, ids.shape[1])
-        known, rest = self._look_up(self._panel, ids, state, ids.shape[1])
-        which, added = self._weigh(self._panel, asked, known)
+        """Return the networks' logits and what each expert adds, (P, 1 + K, V), and the state after ids (B, T)."""
+        assert self._blend is not None
+        hidden, scores, gate_in = self._step(ids, state, ids.shape[1])
+        matches, rest = self._look_up(self._blend, ids, state, ids.shape[1])
+        places, added = self._weigh(self._blend, gate_in, matches)
         parts = np.zeros((len(scores), 1 + self._experts, self._size), np.float32)
         parts[:, 0] = scores
-        position, expert = np.divmod(which, self._experts)
-        parts[position, expert + 1, known.followers[0]] = added
+        position, expert = np.divmod(places, self._experts)
+        parts[position, expert + 1, matches.followers[0]] = added
         return parts, (hidden, *rest)
 
     def _step(self, ids: Ids, state: State, last: int) -> tuple[Floats, Floats, Floats]:
-        """The networks' states after ids, (B, M * H), their scores (P, V), and what their gates hear, (P, M * G)."""
-        hidden, said = self._networks.forward(ids, np.asarray(state[0], np.float32), last)  # (M, P, V + G)
-        scores = np.add.reduce(said[..., : self._size], 0) + self._bias[: self._size]
-        asked = (
-            said[..., self._size :].swapaxes(0, 1).reshape(len(scores), len(self._bias) - self._size)
+        """The networks' states (B, M * H) after ids, their logits (P, V), and their input to the gates, (P, M * G)."""
+        hidden, outputs = self._networks.forward(ids, np.asarray(state[0], np.float32), last)  # (M, P, V + G)
+        scores = np.add.reduce(outputs[..., : self._size], 0) + self._bias[: self._size]
+        gate_in = (
+            outputs[..., self._size :].swapaxes(0, 1).reshape(len(scores), len(self._bias) - self._size)
             + self._bias[self._size :]
         )
-        return hidden, scores, asked
+        return hidden, scores, gate_in
 
-    def _look_up(self, panel: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, State]:
-        """What the experts know of the last positions, and the state of contexts and text cache after ids."""
+    def _look_up(self, blend: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, State]:
+        """The experts' matches at the last positions, and the state of contexts and text cache after ids."""
         batch, time = ids.shape
         _, recent, words, *history = state
-        hashes, context = panel.contexts.hash_contexts(ids, (recent, words))
+        hashes, context = blend.contexts.hash_contexts(ids, (recent, words))
         keys = keys_of(hashes)  # (B, T, K)
-        entries, history = self._history.look_up(ids, keys[..., panel.columns], tuple(history), last=last)
-        counted = panel.index.table_experts
+        entries, history = self._history.look_up(ids, keys[..., blend.columns], tuple(history), last=last)
+        first = blend.index.table_experts
         cached = IndexMatches.of(
-            entries.flat_index, entries.ids, entries.counts.astype(np.int64), len(panel.columns), counted, self._experts
+            entries.flat_index, entries.ids, entries.counts.astype(np.int64), len(blend.columns), first, self._experts
         )
         if not last:
             return cached, (*context, *history)
         flat = keys[:, time - last :].reshape(batch * last, -1)  # (P, K)
-        known = panel.index.look_up(flat)
-        if len(panel.adaptive):
-            known = panel.adaptive.look_up(known, flat, self._experts)
-        return known.extended(cached), (*context, *history)
+        matches = blend.index.look_up(flat)
+        if len(blend.adaptive):
+            matches = blend.adaptive.look_up(matches, flat, self._experts)
+        return matches.extended(cached), (*context, *history)
 
-    def _weigh(self, panel: BlendWeights, asked: Floats, known: IndexMatches) -> tuple[NDArray[np.int64], Floats]:
-        """Of each follower, (N,): which position and expert know it (position * K + expert), and what is added to its
-        score."""
-        places, widths, lost = known.contexts
-        counts = known.followers[1].astype(np.float32)
+    def _weigh(self, blend: BlendWeights, gate_in: Floats, matches: IndexMatches) -> tuple[NDArray[np.int64], Floats]:
+        """For each follower, (N,): position * K + expert, and what is added to its logit."""
+        places, widths, pruned = matches.contexts
+        counts = matches.followers[1].astype(np.float32)
         if not len(places):
             return places, counts
         begins = widths.cumsum() - widths
-        totals = np.add.reduceat(counts, begins) + lost.astype(np.float32)  # (n,)
-        distinct = (widths + lost).astype(np.float32)
-        clues = np.zeros((len(asked) * self._experts, GATE_FEATURES), np.float32)
+        totals = np.add.reduceat(counts, begins) + pruned.astype(np.float32)  # (n,)
+        distinct = (widths + pruned).astype(np.float32)
+        gate_features = np.zeros((len(gate_in) * self._experts, GATE_FEATURES), np.float32)
         rows = np.empty((len(places), GATE_FEATURES), np.float32)  # in the order of `ExpertFeatures.gate`
         rows[:, 0], rows[:, 1] = np.log1p(totals), np.log1p(distinct)
         rows[:, 2] = np.maximum.reduceat(counts, begins) / totals
         rows[:, 3], rows[:, 4] = 1, distinct == 1
-        clues[places] = rows
-        heard = asked + clues.reshape(len(asked), self._experts * GATE_FEATURES) @ self._heard  # (P, M * G)
-        trust = np.maximum(heard, np.float32(0)) @ panel.gate.trust + panel.gate.bias  # (P, K * SCORE_FEATURES)
-        trust = trust.reshape(-1, SCORE_FEATURES).take(places, axis=0)  # (n, SCORE_FEATURES)
-        trust[:, 1] /= totals
-        each = trust.repeat(widths, axis=0)  # (N, SCORE_FEATURES)
-        added = each[:, 0] * np.log1p(counts * np.float32(10)) + each[:, 1] * counts
-        return places.repeat(widths), added if known.score_bonus is None else added + known.score_bonus
+        gate_features[places] = rows
+        pre_activation = gate_in + gate_features.reshape(len(gate_in), -1) @ self._feature_weights  # (P, M * G)
+        hidden = np.maximum(pre_activation, np.float32(0))
+        expert_weights = hidden @ blend.gate.score_weights + blend.gate.bias  # (P, K * SCORE_FEATURES)
+        expert_weights = expert_weights.reshape(-1, SCORE_FEATURES).take(places, axis=0)  # (n, SCORE_FEATURES)
+        expert_weights[:, 1] /= totals
+        log_weight, share_weight = expert_weights.repeat(widths, axis=0).T  # (N,) each
+        added = log_weight * np.log1p(counts * np.float32(10)) + share_weight * counts
+        return places.repeat(widths), added if matches.score_bonus is None else added + matches.score_bonus

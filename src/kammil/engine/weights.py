@@ -1,6 +1,6 @@
-"""All that an engine is given: the networks' weights, the gate's, and what experts without a match say.
+"""What an engine is given: the weights of networks and gate, and the n-gram experts.
 
-Shapes: V vocabulary, E embedding, H hidden, K experts, G gate.
+Shapes: V vocabulary, M networks, H hidden, G a gate's width, K experts.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
 from kammil.ngrams.index import CountIndex
 
 _ABSENT = 3
-"""Which clue says that a context was never seen."""
+"""Position of the gate feature that is 1 for a context that was never seen."""
 
 
 @dataclass(frozen=True)
 class GateWeights:
-    """Whom to believe: what it hears from the networks is read from their states as scores are."""
+    """The gate, which weighs the experts. Its weights of the networks' states are in `GRUWeights.output`."""
 
-    features: Floats
-    """(GATE_FEATURES * K, G): of the clues, all of a kind together, as `features` gives them."""
-    trust: Floats
-    """(G, K * SCORE_FEATURES): what comes of the hidden layer, the features of an expert together."""
+    feature_weights: Floats
+    """(GATE_FEATURES * K, M * G): from the gate features to the hidden layer, in the order of `ExpertFeatures.gate`."""
+    score_weights: Floats
+    """(M * G, K * SCORE_FEATURES): from the hidden layer to the weights of each expert's score features."""
     bias: Floats
-    """(K * SCORE_FEATURES,)."""
+    """(K * SCORE_FEATURES,): of the weights of the score features."""
 
     @property
     def experts(self) -> int:
@@ -40,32 +40,33 @@ class GateWeights:
 
 @dataclass(frozen=True)
 class BlendWeights:
-    """All that the experts know. Those of the tables come first, then those who look into the text itself."""
+    """The n-gram experts and their gate. The experts of the tables come first, then those of the text cache."""
 
     contexts: ContextHasher
-    """How what was read is hashed."""
+    """Hashes the contexts of each position."""
     index: CountIndex
-    """The tables."""
+    """The tables of counts."""
     adaptive: AdaptiveCounts
-    """Texts laid over the first table."""
+    """Counts learnt at run time, which are added to those of the first table."""
     columns: Index
-    """Of the kinds of context, those that are looked up in the text itself."""
+    """Context types that are looked up in the text cache too."""
     gate: GateWeights
 
 
 def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Floats, Floats]:
-    """The bias of scores and gate, (V + G,), and the gate's weights of clues by expert, (K, GATE_FEATURES, G).
+    """Return the bias of logits and gate, (V + M * G,), and the feature weights by expert, (K, GATE_FEATURES, M * G).
 
-    An expert that knows nothing says one thing, always: that goes into the bias, and the clue of an expert that knows
-    something takes it back.
+    An expert without a match has one feature, which is constant and so added to the bias; for an expert with a match
+    it is subtracted again.
     """
-    heard = gate.features.reshape(GATE_FEATURES, gate.experts, -1).swapaxes(0, 1)
-    bias = np.concatenate([bias[:size], bias[size:] + heard[:, _ABSENT].sum(axis=0)])
-    return bias, heard * np.where(np.arange(GATE_FEATURES) == _ABSENT, np.float32(-1), np.float32(1))[:, None]
+    feature_weights = gate.feature_weights.reshape(GATE_FEATURES, gate.experts, -1).swapaxes(0, 1)
+    bias = np.concatenate([bias[:size], bias[size:] + feature_weights[:, _ABSENT].sum(axis=0)])
+    sign = np.where(np.arange(GATE_FEATURES) == _ABSENT, np.float32(-1), np.float32(1))
+    return bias, feature_weights * sign[:, None]
 
 
 STATE_MAX = 127
-"""Largest whole number of what is carried, above and below its zero of 128."""
+"""Largest integer of a quantized state, which is stored with a zero point of 128."""
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -74,32 +75,32 @@ class GRUWeights:
     """One GRU, PyTorch's variant: the reset gate is applied after the product. Gates are stacked reset, update, new."""
 
     input: Floats
-    """(V, 3H): what each id adds to the gates, its bias included."""
+    """(V, 3H): input of the gates from each id, the input bias included."""
     recurrent: Floats
     """(H, 3H)."""
     bias: Floats
     """(3H,): of the recurrent product."""
     output: Floats
-    """(H, V + A): what is read from the new state; what the networks say is summed."""
+    """(H, V + G): from the state to the logits, which are summed over networks, and to the gate's hidden layer."""
 
 
 def input_gates(layer: GRUWeights) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    """What each id adds: (V, 3H) to the recurrent product, the recurrent bias included, and (V, H) to the new state.
+    """Return each id's input to the recurrent product, (V, 3H), recurrent bias included, and to the candidate, (V, H).
 
-    One addition does for reset gate, update gate and bias; what an id adds to the new state waits for the reset gate.
-    In half precision, which changes no figure: of all that a runner keeps, only the counts are larger.
+    Reset gate, update gate and bias take one addition; the input of the candidate is added after the reset gate.
+    In half precision, which changes no figure: of all the arrays of a model, only the counts are larger.
     """
     hidden = layer.recurrent.shape[0]
     gates = layer.input + layer.bias
     gates[:, 2 * hidden :] = layer.bias[2 * hidden :]
-    with np.errstate(over="ignore"):  # only weights that nobody learnt go so far
+    with np.errstate(over="ignore"):  # no trained weights are as large
         return gates.astype(np.float16), layer.input[:, 2 * hidden :].astype(np.float16)
 
 
 def checked(
     weights: Mapping[str, NDArray[np.generic]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.float32]]:
-    """The named arrays in single precision; `ValueError` for one of another shape, or beyond half precision."""
+    """Return the named arrays in single precision; `ValueError` for a wrong shape or a value beyond half precision."""
     for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise ValueError(f"{name} has the shape {weights[name].shape}, where {shape} is expected")
