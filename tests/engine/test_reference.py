@@ -76,9 +76,8 @@ def test_whole_numbers_step_as_pytorch_does_over_the_rounded_weights(networks: i
         ours = after.reshape(5, networks, HIDDEN)[:, m]
         assert ours == pytest.approx((1 - z) * new + z * h[:, m], abs=1e-3)  # the table of ids is in half precision
         quantized, scales = quantize_rows(layer.output.T)
-        assert outputs[m] == pytest.approx(
-            np.rint(ours * STATE_MAX) / STATE_MAX @ (quantized * scales[:, None]).T, abs=1e-4
-        )
+        state = np.rint(ours * STATE_MAX) / STATE_MAX
+        assert outputs[m] == pytest.approx(state @ (quantized * scales[:, None]).T, abs=1e-4)
 
 
 @torch.no_grad()
@@ -195,11 +194,8 @@ def test_scores_are_those_by_hand(networks: int) -> None:
     inner = np.maximum(gate_in + seen.gate @ blend.gate.feature_weights, 0)
     expert_weights = inner @ blend.gate.score_weights + blend.gate.bias  # (P, K * SCORE_FEATURES)
     plain = scores.copy()
-    np.add.at(
-        scores,
-        (seen.places // 4, seen.ids),
-        (expert_weights.reshape(-1, SCORE_FEATURES)[seen.places] * seen.scores).sum(axis=1),
-    )
+    added = (expert_weights.reshape(-1, SCORE_FEATURES)[seen.places] * seen.scores).sum(axis=1)
+    np.add.at(scores, (seen.places // 4, seen.ids), added)
     assert ours.reshape(14, V) == pytest.approx(log_softmax(scores), abs=1e-4)
     assert np.abs(log_softmax(plain) - log_softmax(scores)).max() > 0.1  # the experts matter
 
