@@ -1,4 +1,4 @@
-"""The n-gram experts of a blend while it learns: counts of the training texts, without the text at hand.
+"""The n-gram experts of a blend in training: counts of the training texts, each read without the text itself.
 
 Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts, N entries.
 """
@@ -32,12 +32,12 @@ _LARGE = 8
 
 @dataclass(frozen=True)
 class _Read:
-    """Texts as the tables see them, one after the other; a text of n ids has n + 1 positions."""
+    """Keys and followers of all positions, text after text; a text of n ids has n + 1 positions."""
 
     keys: Keys
     """(P, K): keys of the contexts."""
     followers: Ids
-    """(P,): what followed."""
+    """(P,): the id that followed."""
     starts: Index
     """First position of each text, and the number of positions."""
 
@@ -46,12 +46,12 @@ class _Read:
 
 
 class NgramExperts:
-    """The tables of a run, and the evidence they give about its texts.
+    """The tables of a training run, and the features of its texts.
 
     Args:
         train, validation: encoded texts.
         kin: near-duplicate group of each training text.
-        background: encoded texts that are counted in a table of their own, and not learnt from.
+        background: encoded texts that are counted in a separate table; the network does not learn them.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class NgramExperts:
         read = self._validation
         least = count_cutoffs(list(counted.values()), read.keys, read.followers, settings.megabytes)
         self._least = dict(zip(counted, least, strict=True))
-        # The gate must learn on what will be there. Of its own counts a text finds fewer than others will: what it
-        # brought is taken out first, so the rare ones are dropped while reading, and from the folder.
+        # The gate must learn from the counts that the folder will hold. A training text's contribution is subtracted
+        # before rare contexts are pruned, so pruning is done when the table is read, and once more for the folder.
         self._exported = {
             prefix: CountTable.concat(
                 [t.select(t.totals >= n) for t, n in zip(kinds, self._least[prefix], strict=True)]
@@ -85,7 +85,7 @@ class NgramExperts:
             for prefix, kinds in counted.items()
         }
         self.tables = {**self._exported, OWN: CountTable.concat(counted[OWN])}
-        # Every pass asks for the same contexts: looked up once.
+        # Every epoch reads the same contexts, so they are looked up once.
         with phase("looking the texts up"):
             self._found, self._found_validation = (
                 [table.find(read.keys) for table in self.tables.values()] for read in (self._train, self._validation)
@@ -102,57 +102,57 @@ class NgramExperts:
         return len(self._contexts.context_types) * len(self.tables) + len(self._columns)
 
     def features(self, rows: Sequence[TextPiece], width: int, *, learning: bool) -> ExpertFeatures:
-        """Evidence about a batch of `width` positions a row; about those beyond its end nothing is known.
+        """Compute the features of a batch with `width` positions a row; positions beyond a text's end match nothing.
 
         While learning, rows are of the training texts, and each is looked up in the counts of all texts that are no
-        near-duplicates of its own; else rows are of the validation texts.
+        near-duplicates of it; else rows are of the validation texts.
         """
         read, found = (self._train, self._found) if learning else (self._validation, self._found_validation)
         experts = len(self._contexts.context_types)
         keys = np.zeros((len(rows), width, experts), np.uint32)
-        given = [np.full((len(rows), width, experts), -1, np.int32) for _ in found]  # nowhere, beyond a text's end
+        found_rows = [np.full((len(rows), width, experts), -1, np.int32) for _ in found]  # -1: no match
         ids = np.full((len(rows), width), PAD, np.int64)
         for i, row in enumerate(rows):
             begin, length = int(read.starts[row.text]) + row.begin, len(row.ids) - 1
             ids[i, :length], keys[i, :length] = row.ids[:-1], read.keys[begin : begin + length]
-            for there, places in zip(given, found, strict=True):
-                there[i, :length] = places[begin : begin + length]
+            for row_places, places in zip(found_rows, found, strict=True):
+                row_places[i, :length] = places[begin : begin + length]
         start = self._history.initial_state(len(rows))
-        earlier, _ = self._history.look_up(ids, keys[..., self._columns], start, last=width)
-        flat = [there.reshape(len(rows) * width, -1) for there in given]  # (P, K)
+        cached, _ = self._history.look_up(ids, keys[..., self._columns], start, last=width)
+        flat = [places.reshape(len(rows) * width, -1) for places in found_rows]  # (P, K)
         if not learning:
             least = self._least.values()
-            read_all = [t.read(f).prune(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
-            return expert_features([*read_all, earlier])
-        own, *others = self.tables.values()
-        first = own.read_without(flat[0], [self._brought(row.text) for row in rows])
-        entries = [first.prune(self._least[OWN])]
-        entries += [table.read(there) for table, there in zip(others, flat[1:], strict=True)]
-        return expert_features([*entries, earlier])
+            matches = [t.read(f).prune(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
+            return expert_features([*matches, cached])
+        train, *others = self.tables.values()
+        first = train.read_without(flat[0], [self._contribution(row.text) for row in rows])
+        matches = [first.prune(self._least[OWN])]
+        matches += [table.read(places) for table, places in zip(others, flat[1:], strict=True)]
+        return expert_features([*matches, cached])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """What the running side needs of it."""
-        made: dict[str, NDArray[np.generic]] = {IN_WORD: self._in_word.astype(np.uint8)}
+        """Return the arrays of the tables and of word characters in a model folder."""
+        arrays: dict[str, NDArray[np.generic]] = {IN_WORD: self._in_word.astype(np.uint8)}
         for prefix, table in self._exported.items():
-            made |= pack(table, prefix)
-        return made
+            arrays |= pack(table, prefix)
+        return arrays
 
-    def _brought(self, text: int) -> Contribution:
-        """What a text and its near-duplicates brought to their table; of a large group it is counted once."""
+    def _contribution(self, text: int) -> Contribution:
+        """The counts of a text and its near-duplicates in their table; those of a large group are kept."""
         group = self._kin[text]
         if group in self._large:
             return self._large[group]
         spans = [self._train.span(member) for member in self._members[group]]
-        brought = Contribution.of(
+        contribution = Contribution.of(
             np.concatenate([self._found[0][span] for span in spans]),
             np.concatenate([self._train.followers[span] for span in spans]),
         )
         if len(spans) > _LARGE:
-            self._large[group] = brought
-        return brought
+            self._large[group] = contribution
+        return contribution
 
     def _read(self, texts: Sequence[Ids]) -> _Read:
-        """Hash texts, those of like length together."""
+        """Hash the contexts of texts, those of similar length together."""
         starts = np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts], dtype=np.int64)])
         keys = np.empty((int(starts[-1]), len(self._contexts.context_types)), np.uint32)
         order = np.argsort([len(text) for text in texts], kind="stable")
@@ -169,7 +169,7 @@ class NgramExperts:
 
 
 def _count(read: _Read, most: int, least: int = 1) -> list[CountTable]:
-    """What was read, counted kind by kind."""
+    """One table for each context type."""
     kinds = range(read.keys.shape[1])
     return [
         CountTable.of([(read.keys[:, k], read.followers)], max_followers=most, min_count=least)
@@ -178,7 +178,7 @@ def _count(read: _Read, most: int, least: int = 1) -> list[CountTable]:
 
 
 def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:
-    """Which ids belong to words, (V,): letters, digits, marks, underscores, and unknown characters."""
+    """Return which ids belong to words, (V,): letters, digits, marks, underscores, and unknown characters."""
     characters = [c.isalnum() or c == "_" or _MARK.match(c) is not None for c in vocabulary.characters]
     specials = [i == UNK for i in range(SPECIALS)]
     return np.array(specials + characters, np.bool_)

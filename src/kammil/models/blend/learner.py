@@ -1,4 +1,4 @@
-"""How a blend learns: the texts are counted once, every member is trained by itself, and what they learnt is one model.
+"""Training of a blend: the texts are counted once, and each member is trained alone.
 
 Members that learn under one loss do not become different enough to gain, so each has its own seed, gate and loss.
 """
@@ -25,7 +25,7 @@ from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
 _PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
-"""What the names of the first member's weights begin with; those of the others have a prefix."""
+"""Beginnings of the names of the first member's arrays; those of the others have a prefix."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     def fit(
         self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent
     ) -> tuple[BlendSettings, Artifacts]:
-        """Count the texts, and train the members on what the counts of other texts say."""
+        """Count the texts, and train the members on features of the counts of other texts."""
         settings = self.check(values)
         experts = NgramExperts(
             texts.train,
@@ -52,7 +52,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
         )
 
         def features(rows: Sequence[TextPiece], width: int, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
-            """In the order in which the network takes them."""
+            """`ExpertFeatures` in the order of the arguments of `BlendNetwork.forward`."""
             seen = experts.features(rows, width, learning=learning)
             return seen.gate, seen.places, seen.ids, seen.scores
 
@@ -74,23 +74,23 @@ class BlendLearner(MergingLearner[BlendSettings]):
     def merge(
         self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]
     ) -> tuple[BlendSettings, Artifacts]:
-        """Blends that learnt the same texts as the members of one."""
-        every, tables = [self.check(values) for values in settings], _tables(weights[0])
-        first = every[0]
+        """Merge blends of the same texts into one; `ValueError` if sizes or tables differ."""
+        blends, tables = [self.check(values) for values in settings], _tables(weights[0])
+        first = blends[0]
         members: list[Weights] = []
-        for own, arrays in zip(every, weights, strict=True):
-            if own.model_copy(update={"networks": first.networks, "dropout": first.dropout}) != first:
+        for blend, arrays in zip(blends, weights, strict=True):
+            if blend.model_copy(update={"networks": first.networks, "dropout": first.dropout}) != first:
                 raise ValueError("they are of different sizes")
-            theirs = _tables(arrays)
-            if theirs.keys() != tables.keys() or not all(np.array_equal(tables[n], theirs[n]) for n in tables):
+            counts = _tables(arrays)
+            if counts.keys() != tables.keys() or not all(np.array_equal(tables[n], counts[n]) for n in tables):
                 raise ValueError("they count different texts")
             members += _members(unpack(arrays))
-        together = first.model_copy(update={"networks": len(members)})
-        return together, Artifacts({**_packed(members), **tables})
+        merged = first.model_copy(update={"networks": len(members)})
+        return merged, Artifacts({**_packed(members), **tables})
 
 
 def export(networks: Sequence[BlendNetwork]) -> Artifacts:
-    """The members' weights in whole numbers and half precision, which changes no figure; without the tables."""
+    """Return the members' weights, quantized or in half precision, which changes no figure; without the tables."""
     return Artifacts(
         _packed(
             [
@@ -101,46 +101,47 @@ def export(networks: Sequence[BlendNetwork]) -> Artifacts:
     )
 
 
-def inherit(network: BlendNetwork, settings: BlendSettings, weights: Weights, theirs: BlendSettings) -> None:
-    """Take over the gate of a member of another blend whose own texts are the background now; in place.
+def inherit(network: BlendNetwork, settings: BlendSettings, weights: Weights, base: BlendSettings) -> None:
+    """Copy the gate `weights` of a member of a base, whose training texts are the background now; in place.
 
-    Its experts become those of the background, and those of the new texts begin as in a new gate. Nothing is taken
-    where sizes or kinds differ, or where the other one had a background itself.
+    Its experts become those of the background, and those of the new texts begin as in a new gate. Nothing is copied if
+    sizes or context types differ, or if the base had a background itself.
     """
     kinds, cached = len(settings.kinds), len(settings.history)
-    old = kinds + cached  # their experts
-    own = network.gate_out.out_features // SCORE_FEATURES - old  # ours that are new
-    same = all(getattr(settings, n) == getattr(theirs, n) for n in ("kinds", "history", "gate", "hidden"))
-    if own != kinds or not same or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
+    old = kinds + cached  # experts of the base
+    new = network.gate_out.out_features // SCORE_FEATURES - old
+    same = all(getattr(settings, n) == getattr(base, n) for n in ("kinds", "history", "gate", "hidden"))
+    if new != kinds or not same or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
         return
-    inward, inward_bias, outward, outward_bias = (
+    gate_in, gate_in_bias, gate_out, gate_out_bias = (
         torch.from_numpy(weights[name].astype(np.float32))
         for name in ("gate_in.weight", "gate_in.bias", "gate_out.weight", "gate_out.bias")
     )
     with torch.no_grad():
-        state, clues = inward.split([settings.hidden, GATE_FEATURES * old], dim=1)
-        new = torch.zeros(settings.gate, GATE_FEATURES, own)
-        every = torch.cat([new, clues.reshape(settings.gate, GATE_FEATURES, old)], dim=2)  # (G, CLUES, K)
-        network.gate_in.weight.copy_(torch.cat([state, every.flatten(1)], dim=1))
-        network.gate_in.bias.copy_(inward_bias)
-        network.gate_out.weight[SCORE_FEATURES * own :] = outward
-        network.gate_out.bias[SCORE_FEATURES * own :] = outward_bias
+        state_weights, feature_weights = gate_in.split([settings.hidden, GATE_FEATURES * old], dim=1)
+        new_features = torch.zeros(settings.gate, GATE_FEATURES, new)
+        old_features = feature_weights.reshape(settings.gate, GATE_FEATURES, old)
+        features = torch.cat([new_features, old_features], dim=2)  # (G, FEATURES, K)
+        network.gate_in.weight.copy_(torch.cat([state_weights, features.flatten(1)], dim=1))
+        network.gate_in.bias.copy_(gate_in_bias)
+        network.gate_out.weight[SCORE_FEATURES * new :] = gate_out
+        network.gate_out.bias[SCORE_FEATURES * new :] = gate_out_bias
 
 
 def _background(texts: TrainingTexts) -> list[str]:
-    """The base's texts that are counted beside the own ones: none that resembles these.
+    """The base's texts that are counted in the background: those that resemble no training text.
 
-    A text is left out of its own counts while it is learnt. A copy of it in the background would tell all, and the
-    gate would believe nothing else: 0.9 bits while learning, 40 on texts that are new.
+    A text is left out of its own counts while it is learnt. A copy of it in the background would predict all of it, and
+    the gate would weight nothing else: 0.9 bits while learning, 40 on new texts.
     """
-    own = set(texts.texts)
-    new = [text for text in texts.base_texts if text not in own]
-    known = resembling(new, list(texts.texts))
-    return [text for text, out in zip(new, known, strict=True) if not out]
+    train = set(texts.texts)
+    candidates = [text for text in texts.base_texts if text not in train]
+    excluded = resembling(candidates, list(texts.texts))
+    return [text for text, out in zip(candidates, excluded, strict=True) if not out]
 
 
 def _members(weights: Weights) -> list[Weights]:
-    """Each member's weights, named like those of the first; of another network all that it has."""
+    """Each member's weights, under the names of the first member's; a GRU alone is one member."""
     networks = 1
     while f"{member_prefixes(networks + 1)[-1]}output.bias" in weights:
         networks += 1
@@ -151,14 +152,14 @@ def _members(weights: Weights) -> list[Weights]:
 
 
 def _packed(members: Sequence[Weights]) -> dict[str, NDArray[np.generic]]:
-    """The weights of all members under their names in a folder, the large matrices in whole numbers."""
+    """The weights of all members under their names in a folder, the large matrices quantized."""
     prefixes = member_prefixes(len(members))
-    named = {prefix + name: array for prefix, own in zip(prefixes, members, strict=True) for name, array in own.items()}
+    named = {prefix + name: array for prefix, m in zip(prefixes, members, strict=True) for name, array in m.items()}
     return pack(named, [prefix + name for prefix in prefixes for name in _MATRICES])
 
 
 def _tables(arrays: Weights) -> Weights:
-    """What was counted, and which ids belong to words."""
+    """The tables of counts, and which ids belong to words."""
     return {name: array for name, array in arrays.items() if name.startswith((OWN, BACKGROUND, IN_WORD))}
 
 

@@ -1,4 +1,4 @@
-"""The running side of the blend: GRUs in eight bits, tables of counts and a gate.
+"""The blend at run time: quantized GRUs, tables of counts and a gate.
 
 Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K experts, G gate, N entries.
 """
@@ -36,50 +36,49 @@ from kammil.ngrams.index import CountIndex
 from kammil.ngrams.text_cache import TextCache, kind_columns
 
 _PIECE = 256
-"""Positions worked on at a time: bounds the memory of a long read."""
+"""Positions that are computed at a time, which bounds the memory of a long text."""
 _MOST = 1 << 26
-"""Weights of the networks' states in the gates, as one matrix, of the largest blend that is opened."""
+"""Elements of the matrix from all states to all gates in the largest blend that is opened."""
 
 
 class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
-    """Adds to the network's scores what each expert has seen follow, weighted by the gate.
+    """Adds the scores of n-gram experts, weighted by the gate, to the logits of the networks.
 
     Args:
         settings: of the model.
-        weights: those of the network and the gate, the tables, and which ids belong to words, as `blend.export` makes
-            them.
+        weights: of networks and gates, the tables, and which ids belong to words, as `BlendLearner.fit` returns them.
 
     `KeyError` or `ValueError` for arrays that do not fit together.
     """
 
     def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
-        """Unpack half-precision weights and fold the embedding into the input's share of the gates."""
+        """Unpack the weights, fold the embedding into the input of the gates, and set up an engine."""
         v = len(weights["output.bias"])
         checked(weights, {IN_WORD: (v,)})
         self._contexts = contexts = ContextHasher(settings.kinds, weights[IN_WORD].astype(np.bool_))
         prefixes = [p for p in (OWN, BACKGROUND) if f"{p}sizes" in weights]
         if not prefixes:
             raise ValueError("there is no table of counts")
-        own = kind_columns(settings.kinds, settings.history)
-        self._history = TextCache(len(own))
-        experts = len(settings.kinds) * len(prefixes) + len(own)
-        ledger = CountIndex([CompressedTable(weights, prefix) for prefix in prefixes], len(settings.kinds), experts)
-        self._learnt = learnt = AdaptiveCounts(contexts)
+        columns = kind_columns(settings.kinds, settings.history)
+        self._history = TextCache(len(columns))
+        experts = len(settings.kinds) * len(prefixes) + len(columns)
+        index = CountIndex([CompressedTable(weights, prefix) for prefix in prefixes], len(settings.kinds), experts)
+        self._adaptive = adaptive = AdaptiveCounts(contexts)
         self._names = ["network", *(f"{p[:-1]} {kind}" for p in prefixes for kind in settings.kinds)]
         self._names += [f"this text {kind}" for kind in settings.history]
-        if ledger.max_id >= v:
+        if index.max_id >= v:
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         self._size = v
         weights = unpack(weights)
-        asked, gate_bias, gate = _gate(settings, weights, experts)
-        layers, bias = _networks(settings, weights, v, asked, gate_bias)
-        panel = BlendWeights(contexts, ledger, learnt, own, gate)
+        state_weights, gate_bias, gate = _gate(settings, weights, experts)
+        layers, bias = _networks(settings, weights, v, state_weights, gate_bias)
+        blend = BlendWeights(contexts, index, adaptive, columns, gate)
         self._width = settings.networks * settings.hidden
         self._engine: ReferenceEngine | NativeEngine
-        if (code := load_native()) and suits(ledger):
-            self._engine = NativeEngine(code, layers, bias, v, panel)
+        if (code := load_native()) and suits(index):
+            self._engine = NativeEngine(code, layers, bias, v, blend)
         else:
-            self._engine = ReferenceEngine(layers, bias, v, panel)
+            self._engine = ReferenceEngine(layers, bias, v, blend)
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
@@ -92,54 +91,54 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return self._size
 
     def initial_state(self, batch: int) -> State:
-        """The networks' hidden states (B, M * H), all zero, and the states of contexts and history."""
+        """Return the hidden states (B, M * H), all zero, and the initial states of contexts and text cache."""
         hidden = np.zeros((batch, self._width), np.float32)
         return (hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch))
 
     def pad_states(self, states: Sequence[State]) -> list[State]:
-        """States whose histories are as long as the longest."""
+        """Pad the text caches to the length of the longest."""
         histories = self._history.pad_states([state[3:] for state in states])
         return [(*state[:3], *history) for state, history in zip(states, histories, strict=True)]
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """Read ids (B, T), some at a time; see `LanguageModel.read`."""
+        """Read ids (B, T), a piece at a time; see `LanguageModel.forward`."""
         return read_in_pieces(self._engine.forward, ids, state, last, _PIECE)
 
     def can_sample(self, temperature: float) -> bool:
-        """Where its code is compiled. Not the most probable continuation, which whoever types will ask for again: step
-        by step it can be kept."""
+        """Return whether the native engine runs and temperature > 0: greedy completions are sampled step by step, so
+        that their states can be kept for the next request."""
         return temperature > 0 and isinstance(self._engine, NativeEngine)
 
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """See `BulkSampler.draw`."""
+        """Sample in one call; see `BulkSampler.sample`."""
         assert isinstance(self._engine, NativeEngine)
         return self._engine.sample(state, chances, temperature, refused)
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """The networks as one, whose gates are one as well; then every kind of context in every table."""
+        """Names of the experts: the networks as one, then every context type of every table and of the text cache."""
         return tuple(self._names)
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
-        """See `Explaining.contributions`; the networks' share is their mean score."""
+        """See `ExpertAttribution.expert_scores`; the first expert is the mean logit of the networks."""
         added, later = self._engine.expert_scores(ids, state)
         return added.reshape(*ids.shape, -1, self._size), later
 
     def learn(self, ids: Ids) -> None:
-        """Count a text as if it stood among the training texts."""
-        self._learnt.learn([ids])
+        """Count a text as if it were one of the training texts."""
+        self._adaptive.learn([ids])
         self.version += 1
 
     def learn_all(self, texts: Sequence[Ids]) -> None:
         """Count many texts."""
-        self._learnt.learn(texts)
+        self._adaptive.learn(texts)
         self.version += 1
 
     def forget(self, ids: Ids) -> bool:
-        """Take a learnt text out of the counts."""
-        forgotten = self._learnt.forget(ids)
+        """Subtract a learnt text from the counts; return whether it had been learnt."""
+        forgotten = self._adaptive.forget(ids)
         self.version += forgotten
         return forgotten
 
@@ -148,11 +147,11 @@ def _networks(
     settings: BlendSettings,
     weights: Mapping[str, NDArray[np.generic]],
     size: int,
-    asked: Sequence[Floats],
-    asked_bias: Floats,
+    state_weights: Sequence[Floats],
+    gate_bias: Floats,
 ) -> tuple[list[GRUWeights], Floats]:
-    """The networks, from each of which its share of the mean scores is read and what its gate hears, (H, V + G); and
-    the bias (V + M * G,) of both. The embedding is folded into what each id adds to a network's gates."""
+    """The networks, whose output (H, V + G) leads to a share of the mean logits and to the member's gate, and the bias
+    (V + M * G,) of both. The embedding is folded into the input weights."""
     e, h = settings.embedding, settings.hidden
     layers: list[GRUWeights] = []
     biases: list[Floats] = []
@@ -167,29 +166,29 @@ def _networks(
             "output.bias": (size,),
         }
         w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
-        embedding, inward, recurrent, bias, recurrent_bias, output, output_bias = w.values()
-        outward = np.concatenate([output.T / np.float32(settings.networks), asked[number]], axis=1)
-        layers.append(GRUWeights(embedding @ inward.T + bias, recurrent.T, recurrent_bias, outward))
+        embedding, input_weights, recurrent, bias, recurrent_bias, output, output_bias = w.values()
+        output_weights = np.concatenate([output.T / np.float32(settings.networks), state_weights[number]], axis=1)
+        layers.append(GRUWeights(embedding @ input_weights.T + bias, recurrent.T, recurrent_bias, output_weights))
         biases.append(output_bias)
     mean = np.mean(biases, axis=0, dtype=np.float32)
-    return layers, np.concatenate([mean, asked_bias])
+    return layers, np.concatenate([mean, gate_bias])
 
 
 def _gate(
     settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]], experts: int
 ) -> tuple[list[Floats], Floats, GateWeights]:
-    """The members' gates as one of M times the width: each hears its own network, and what they trust is averaged.
+    """The members' gates as one of M times the width: each reads its own network, and their outputs are averaged.
 
-    Returns: of each network the weights of the hidden layer that hears it, (H, G); its bias (M * G,); and the rest.
+    Returns: for each network the weights from its state to the hidden layer, (H, G); its bias (M * G,); and the rest.
     """
     h, g, m = settings.hidden, settings.gate, settings.networks
     if m * m * h * g > _MOST:
         raise ValueError(f"{m} networks of {h} units with gates of {g} are more than any blend of ours has")
-    asked: list[Floats] = []
-    heard: list[Floats] = []
+    state_weights: list[Floats] = []
+    feature_weights: list[Floats] = []
     biases: list[Floats] = []
-    outward: list[Floats] = []
-    trusts: list[Floats] = []
+    score_weights: list[Floats] = []
+    score_biases: list[Floats] = []
     for prefix in member_prefixes(m):
         shapes = {
             "gate_in.weight": (g, h + GATE_FEATURES * experts),
@@ -198,11 +197,12 @@ def _gate(
             "gate_out.bias": (SCORE_FEATURES * experts,),
         }
         w = checked(weights, {prefix + name: shape for name, shape in shapes.items()})
-        gate_in, bias, gate_out, trust = w.values()
-        asked.append(gate_in[:, :h].T)
-        heard.append(gate_in[:, h:].T)
+        gate_in, bias, gate_out, score_bias = w.values()
+        state_weights.append(gate_in[:, :h].T)
+        feature_weights.append(gate_in[:, h:].T)
         biases.append(bias)
-        outward.append(gate_out.T / np.float32(m))
-        trusts.append(trust / np.float32(m))
-    gate = GateWeights(np.concatenate(heard, axis=1), np.concatenate(outward), np.stack(trusts).sum(axis=0))
-    return asked, np.concatenate(biases), gate
+        score_weights.append(gate_out.T / np.float32(m))
+        score_biases.append(score_bias / np.float32(m))
+    score_bias = np.stack(score_biases).sum(axis=0)
+    gate = GateWeights(np.concatenate(feature_weights, axis=1), np.concatenate(score_weights), score_bias)
+    return state_weights, np.concatenate(biases), gate

@@ -1,23 +1,23 @@
-"""Counts and a network, trained together: each says what it knows, and a gate decides whom to believe.
+"""The blend: n-gram counts and a GRU, trained together and weighted by a gate.
 
-The idea: what a text says next is partly known by heart (a name, a phrase, the end of a word) and partly a matter of
-how such texts go on. Counting knows the first at once, a network learns the second. So the network (a GRU) gives every
-character a score; every expert, which is one kind of context looked up in a table of counts (the last 1 to 12
-characters, the word so far, the word before it too, ...), adds to the scores of the characters that it has seen follow;
-and a small network, the gate, reads how much each expert knows and the GRU's state, and gives each expert its weight.
+The idea: what follows in a text is partly memorized (a name, a phrase, the end of a word) and partly a matter of how
+similar texts go on. Counts hold the first at once, a network learns the second. So the network (a GRU) gives every
+character a logit; every expert, which is one context type looked up in a table of counts (the last 1 to 12
+characters, the word so far, the word before it too, ...), adds to the logits of the characters that it has seen follow;
+and a small network, the gate, reads features of each expert's counts and the GRU's state, and weights the experts.
 The softmax of the sums is the prediction. So experts are multiplied, as in a product of experts (Hinton 2002) and in
 the logistic mixing of context-mixing compressors (Mahoney 2005, "Adaptive Weighing of Context Models for Lossless Data
-Compression"), not averaged: the weighted mean of their shares, with the same gate, is 0.04 bits a character behind.
+Compression"), not averaged: a weighted mean of probabilities, with the same gate, is 0.04 bits a character behind.
 
-What makes it work is that, while learning, every text is looked up in the counts of the *other* texts (leave one out;
-near-duplicates are left out with it): else long contexts would know everything, and the gate would learn to trust them.
-All parts learn at once, so the network spends itself on what counting cannot know. A little of the network's own loss
-keeps it a good predictor where no context was ever seen.
+While learning, every text is looked up in the counts of the *other* texts (leave one out; near-duplicates are left out
+with it): else long contexts would predict everything, and the gate would give them all the weight. All parts learn at
+once, so the network learns what counts cannot predict. A share of the loss of the network alone keeps it a good
+predictor where no context was ever seen.
 
 What was left out: smoothed estimates instead of plain counts and a learnt table of weights by count and share; both
 came out equal (2.912, 2.915 and 2.908 bits a character after three epochs on the benchmark's validation texts).
 
-Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, K experts, N entries.
+Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, G the gate's width, K experts, N entries.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ from kammil.vocabulary import PAD
 
 LossTerms = list[tuple[Tensor, float]]
 """Logits (B, T, V) and weights: the training loss is the weighted sum of their losses."""
-_ALONE = 0.3
-"""Weight of the loss of a network by itself: it stays a good predictor where no context was ever seen."""
+_NETWORK_LOSS = 0.3
+"""Weight of the loss of the network without experts, which must predict where no context was ever seen."""
 
 
 class BlendNetwork(nn.Module):
-    """A GRU and a gate over the experts: together they predict."""
+    """A GRU and a gate over n-gram experts, whose summed logits are the prediction."""
 
     def __init__(self, vocabulary_size: int, experts: int, settings: BlendSettings) -> None:
-        """Set up the layers; at birth every expert is trusted a little, the same everywhere."""
+        """Set up the layers; at first every expert has the same small weight everywhere."""
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, settings.embedding, padding_idx=PAD)
         self.gru = nn.GRU(settings.embedding, settings.hidden, batch_first=True)
@@ -54,35 +54,39 @@ class BlendNetwork(nn.Module):
         nn.init.constant_(self.gate_out.bias, 0.1)
 
     def forward(
-        self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor
+        self, ids: Tensor, gate_features: Tensor, places: Tensor, followers: Tensor, score_features: Tensor
     ) -> tuple[Tensor, LossTerms]:
-        """Logits (B, T, V) of what follows each position, and those that learn: these, and the network's by itself.
+        """Return logits (B, T, V) of what follows each position, and the loss's terms: these, and the network's alone.
 
         Args:
             ids: (B, T).
-            clues, places, followers, features: `ExpertFeatures` of the B * T positions, row by row.
+            gate_features, places, followers, score_features: `ExpertFeatures` of the B * T positions, row by row.
         """
         h = self.dropout(gru_forward(self.gru, self.embedding, ids))  # (B, T, H)
-        alone = self.output(h).float()  # (B, T, V)
-        seen = torch.cat([h, clues.view(*ids.shape, -1)], dim=-1)  # (B, T, H + CLUES * K)
-        logits = self._heard(alone, self.gate_in(seen), places, followers, features)
-        return logits, [(logits, 1.0), (alone, _ALONE)]
+        network = self.output(h).float()  # (B, T, V)
+        gate_in = torch.cat([h, gate_features.view(*ids.shape, -1)], dim=-1)  # (B, T, H + FEATURES * K)
+        logits = self._add_experts(network, self.gate_in(gate_in), places, followers, score_features)
+        return logits, [(logits, 1.0), (network, _NETWORK_LOSS)]
 
     def gate_parameters(self) -> list[nn.Parameter]:
         """Return what is trained without the network (`gate_warmup`): the gate, and the bias of the characters."""
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
-    def forward_gate(self, ids: Tensor, clues: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
+    def forward_gate(
+        self, ids: Tensor, gate_features: Tensor, places: Tensor, followers: Tensor, score_features: Tensor
+    ) -> Tensor:
         """Return logits (B, T, V) of the characters' bias and the experts, without the network."""
-        alone = self.output.bias.expand(*ids.shape, -1).contiguous()
-        weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, CLUES * K)
-        asked = functional.linear(clues.view(*ids.shape, -1), weights, self.gate_in.bias)
-        return self._heard(alone, asked, places, followers, features)
+        network = self.output.bias.expand(*ids.shape, -1).contiguous()
+        weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, FEATURES * K)
+        pre_activation = functional.linear(gate_features.view(*ids.shape, -1), weights, self.gate_in.bias)
+        return self._add_experts(network, pre_activation, places, followers, score_features)
 
-    def _heard(self, alone: Tensor, asked: Tensor, places: Tensor, followers: Tensor, features: Tensor) -> Tensor:
-        """Scores (B, T, V) with what the experts add to them, by what the gate was asked, (B, T, G)."""
-        trust = self.gate_out(torch.relu(asked))  # (B, T, FEATURES * K)
-        experts = trust.shape[-1] // SCORE_FEATURES
-        said = (trust.reshape(-1, SCORE_FEATURES)[places] * features).sum(-1)  # (N,)
-        at = places // experts * alone.shape[-1] + followers  # (N,)
-        return alone.reshape(-1).index_add(0, at, said).view(alone.shape)
+    def _add_experts(
+        self, network: Tensor, pre_activation: Tensor, places: Tensor, followers: Tensor, score_features: Tensor
+    ) -> Tensor:
+        """Logits (B, T, V) of network and experts; `pre_activation` (B, T, G) is that of the gate's hidden layer."""
+        expert_weights = self.gate_out(torch.relu(pre_activation))  # (B, T, FEATURES * K)
+        experts = expert_weights.shape[-1] // SCORE_FEATURES
+        added = (expert_weights.reshape(-1, SCORE_FEATURES)[places] * score_features).sum(-1)  # (N,)
+        at = places // experts * network.shape[-1] + followers  # (N,)
+        return network.reshape(-1).index_add(0, at, added).view(network.shape)

@@ -34,11 +34,11 @@ class BlendSettings(Settings):
     kinds: tuple[Kind, ...] = Field(
         default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "o10", "o12", "w", "w1", "w2", "w1s"), min_length=1
     )
-    """Kinds of context that are counted."""
+    """Context types that are counted."""
     history: tuple[Kind, ...] = ("o1", "o2", "o3", "o4", "o5", "o6", "o8", "w", "w1")
-    """Kinds of context that are also looked up in what has been read of the text itself."""
+    """Context types that are also looked up in the text cache, which holds what was read of the text itself."""
     most: int = Field(default=64, ge=1, le=65_535)
-    """Followers kept of each context: the rarer ones say little, and short contexts have hundreds."""
+    """Followers kept of each context: rarer ones change little, and short contexts have hundreds."""
     megabytes: float | None = Field(default=None, gt=0)
     """Size of the tables of counts in the folder; contexts that help least for their size go. None keeps all."""
 
@@ -51,5 +51,5 @@ class BlendSettings(Settings):
 
 
 def member_prefixes(networks: int) -> list[str]:
-    """What the names of each network's weights begin with; the first one is named like a GRU by itself."""
+    """Return the prefix of each network's arrays; that of the first is empty, as in a GRU alone."""
     return ["", *(f"others.{i}." for i in range(networks - 1))]
