@@ -14,21 +14,21 @@ class SeededDropout(nn.Module):
     """
 
     def __init__(self, rate: float) -> None:
-        """Set numbers to zero with this probability."""
+        """Set elements to zero with probability `rate`."""
         super().__init__()
         self.rate = rate
         self._seed = 0
         self._generator: torch.Generator | None = None
 
     def reseed(self, seed: int) -> None:
-        """Begin the masks anew."""
+        """Restart the sequence of masks from `seed`."""
         self._seed, self._generator = seed, None
 
     def forward(self, x: Tensor) -> Tensor:
-        """The numbers that are kept, scaled so that their sum stays the same on average."""
+        """Drop elements while training, and scale the others so that the expected sum stays the same."""
         if not self.training or not self.rate:
             return x
         if self._generator is None:
             self._generator = torch.Generator(x.device).manual_seed(self._seed)
-        kept = 1 - self.rate
-        return x * (torch.empty_like(x).bernoulli_(kept, generator=self._generator) / kept)
+        keep = 1 - self.rate
+        return x * (torch.empty_like(x).bernoulli_(keep, generator=self._generator) / keep)

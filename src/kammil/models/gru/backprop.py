@@ -6,7 +6,7 @@ measured in docs/log.md#is-a-backward-pass-written-by-hand-worth-its-lines.
 PyTorch's own pass adds up the gradient of the recurrent weights character by character, which is memory traffic of the
 size of the weights at each of them, and multiplies by weights that lie the other way round. Here states are columns,
 (H, B), so that the weights stand on the left of the product as they lie in memory, and their gradient is one product
-at the end. The embedding is folded into the input's share of the gates: one table with a row for each character.
+at the end. The embedding is folded into the input of the gates: one table with a row for each character.
 
 Under `torch.autocast` the factors of the recurrent products are in bfloat16 (Micikevicius et al. 2018, "Mixed Precision
 Training", arXiv:1710.03740; no loss scaling, since bfloat16 reaches as far as single precision); states, gates and sums
@@ -36,38 +36,38 @@ def gru_forward(gru: nn.GRU, embedding: nn.Embedding, ids: Tensor) -> Tensor:
     """
     if not torch.is_grad_enabled() or ids.device.type != "cpu":
         return gru(embedding(ids))[0]
-    inward, recurrent, bias_in, bias = (
+    weights_in, recurrent, bias_in, bias = (
         cast(Tensor, getattr(gru, f"{name}_l0")) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
     fixed = 2 * gru.hidden_size  # the biases of these two gates are only ever added to each other
     with torch.autocast("cpu", enabled=False):
         table = torch.addmm(
-            bias_in + F.pad(bias[:fixed], (0, gru.hidden_size)), embedding.weight, inward.t()
+            bias_in + F.pad(bias[:fixed], (0, gru.hidden_size)), embedding.weight, weights_in.t()
         )  # (V, 3H)
         x = F.embedding(ids.t(), table).transpose(1, 2).contiguous()  # (T, 3H, B)
     return _Recurrence.run(x, recurrent, bias[fixed:]).permute(2, 0, 1)  # (B, T, H)
 
 
 class _Recurrence(torch.autograd.Function):
-    """Input shares (T, 3H, B), recurrent weights (3H, H) and bias (H,) to states (T, H, B)."""
+    """Maps gate inputs (T, 3H, B), recurrent weights (3H, H) and bias (H,) to states (T, H, B)."""
 
     @classmethod
     def run(cls, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        """`apply`, with types."""
+        """Call `apply`, with types."""
         return cast(Tensor, cls.apply(x, weights, bias))
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-        """All states; the input shares become the gates r, z, n in place."""
+        """Return all states (T, H, B); the gate inputs become the gates r, z, n in place."""
         time, _, batch = x.shape
         size = len(bias)
-        number = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype  # of the factors of products
+        dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else x.dtype  # of the factors of products
         states = x.new_zeros(time + 1, size, batch)
-        factors = states if number == x.dtype else states.to(number)
+        factors = states if dtype == x.dtype else states.to(dtype)
         inner = x.new_empty(time, size, batch)  # q
-        product = x.new_empty(3 * size, batch, dtype=number)
+        product = x.new_empty(3 * size, batch, dtype=dtype)
         columns = bias[:, None].expand(size, batch).contiguous()  # (H, B)
-        recurrent = weights.to(number)
+        recurrent = weights.to(dtype)
         for t in range(time):
             gates, before = x[t], states[t]
             torch.mm(recurrent, factors[t], out=product)
@@ -82,7 +82,7 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Gradients of input shares, weights and bias."""
+        """Return the gradients of gate inputs, weights and bias."""
         recurrent, states, factors, gates, inner = cast(tuple[Tensor, ...], ctx.saved_tensors)
         time, size, batch = inner.shape
         back = recurrent.t().contiguous()  # (H, 3H)

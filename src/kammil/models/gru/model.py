@@ -1,12 +1,12 @@
-"""The running sides of a GRU by itself: in whole numbers over characters, in single precision within other families.
+"""A GRU at run time: quantized as a family of its own, in single precision within other families.
 
-At this size a step takes a few microseconds, less than the calls around it. So a prompt is read in one call, and where
-the blend's code is compiled, a text is drawn in one as well, as `decoding` draws it, with the same arithmetic on the
-same numbers, so that it does not matter which of them draws a text.
+At this size a step takes a few microseconds, less than the calls around it. So a prompt is read in one call, and the
+native engine samples a text in one call as well, with the same arithmetic as `decoding`, so that the text does not
+depend on which of them samples it.
 
-On lev30/validation whole numbers cost a network of the notebook's size nothing: 3.2717 bits a character either way.
+On lev30/validation quantization costs a network of the notebook's size nothing: 3.2717 bits a character either way.
 
-Shapes: B batch, T time, V vocabulary, E embedding, H hidden, n ids drawn.
+Shapes: B batch, T time, V vocabulary, E embedding, H hidden, n ids sampled.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Weights = Mapping[str, NDArray[np.generic]]
 
 
 def shapes_of(size: int, embedding: int, hidden: int) -> dict[str, tuple[int, ...]]:
-    """Of embedding and GRU, by PyTorch's names."""
+    """Return the shapes of the arrays of embedding and GRU, by PyTorch's names."""
     return {
         "embedding.weight": (size, embedding),
         "gru.weight_ih_l0": (3 * hidden, embedding),
@@ -39,25 +39,25 @@ def shapes_of(size: int, embedding: int, hidden: int) -> dict[str, tuple[int, ..
 
 
 def _shapes(weights: Weights) -> dict[str, tuple[int, ...]]:
-    """As the arrays say them themselves."""
+    """The shapes for the sizes that the arrays have."""
     size, embedding = weights["embedding.weight"].shape
     return shapes_of(size, embedding, len(weights["gru.weight_ih_l0"]) // 3)
 
 
 class GRUModel(SavedModel, BulkSampler):
-    """Runs a GRU from its weights, in whole numbers.
+    """Runs a GRU with quantized weights.
 
     Args:
-        weights: as `gru.export` makes them; `KeyError` or `ValueError` for arrays that do not fit together.
+        weights: as `network.export` returns them; `KeyError` or `ValueError` for arrays that do not fit together.
     """
 
     def __init__(self, weights: Weights) -> None:
-        """Fold the embedding into what each id adds to the gates, and round."""
+        """Fold the embedding into the input weights, and quantize."""
         shapes = _shapes(weights)
         (size, _), (_, hidden) = shapes["embedding.weight"], shapes["gru.weight_hh_l0"]
         shapes |= {"output.weight": (size, hidden), "output.bias": (size,)}
-        embedding, inward, recurrent, bias, recurrent_bias, output, output_bias = checked(weights, shapes).values()
-        layer = GRUWeights(embedding @ inward.T + bias, recurrent.T, recurrent_bias, output.T)
+        embedding, weights_in, recurrent, bias, recurrent_bias, output, output_bias = checked(weights, shapes).values()
+        layer = GRUWeights(embedding @ weights_in.T + bias, recurrent.T, recurrent_bias, output.T)
         self._size, self._hidden = size, hidden
         self._engine: NativeEngine | ReferenceEngine
         if code := load_native():
@@ -77,32 +77,32 @@ class GRUModel(SavedModel, BulkSampler):
         return self._size
 
     def initial_state(self, batch: int) -> State:
-        """The hidden states (B, H), all zero."""
+        """Return the hidden states (B, H), all zero."""
         return (np.zeros((batch, self._hidden), np.float32),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """One call; see `LanguageModel.forward`."""
+        """Read ids in one call; see `LanguageModel.forward`."""
         log_probabilities, (after, *_) = self._engine.forward(
-            ids, _whole(state), ids.shape[1] if last is None else last
+            ids, _engine_state(state), ids.shape[1] if last is None else last
         )
         return log_probabilities, (after,)
 
     def can_sample(self, temperature: float) -> bool:
-        """Where its code is compiled."""
+        """Return whether the native engine runs."""
         del temperature
         return isinstance(self._engine, NativeEngine)
 
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
     ) -> tuple[Ids, LogProbabilities, State]:
-        """One call; see `BulkSampler.sample`."""
+        """Sample in one call; see `BulkSampler.sample`."""
         assert isinstance(self._engine, NativeEngine)
-        ids, log_probabilities, (after, *_) = self._engine.sample(_whole(state), chances, temperature, refused)
+        ids, log_probabilities, (after, *_) = self._engine.sample(_engine_state(state), chances, temperature, refused)
         return ids, log_probabilities, (after,)
 
 
-def _whole(state: State) -> State:
-    """The state as the engines of the blend know it."""
+def _engine_state(state: State) -> State:
+    """The state of a GRU with the arrays, here empty, that engines keep for n-gram experts."""
     return (state[0], *NativeEngine.initial_state(len(state[0])))
 
 
@@ -114,34 +114,34 @@ class Recurrence:
     """
 
     def __init__(self, weights: Weights) -> None:
-        """Add up the biases that are only ever added."""
-        self._embedding, inward, recurrent, bias, recurrent_bias = checked(weights, _shapes(weights)).values()
+        """Sum the biases of input and recurrent product for the gates in which they are added."""
+        self._embedding, input_weights, recurrent, bias, recurrent_bias = checked(weights, _shapes(weights)).values()
         self.vocabulary_size, self.hidden = len(self._embedding), recurrent.shape[1]
         fixed = 2 * self.hidden
-        self._inward, self._bias = np.ascontiguousarray(inward.T), bias.copy()
+        self._input_weights, self._bias = np.ascontiguousarray(input_weights.T), bias.copy()
         self._bias[:fixed] += recurrent_bias[:fixed]
         self._recurrent, self._recurrent_bias = np.ascontiguousarray(recurrent.T), recurrent_bias[fixed:]
 
     def forward(self, ids: Ids, h: NDArray[np.generic]) -> Floats:
-        """The state h (B, H), and those after each of ids (B, T): (B, 1 + T, H)."""
+        """Return the state h (B, H) and those after each of ids (B, T): (B, 1 + T, H)."""
         batch, time = ids.shape
         states = np.empty((batch, 1 + time, self.hidden), np.float32)
         states[:, 0] = h
-        x = self._embedding[ids.T.reshape(-1)] @ self._inward + self._bias  # (T * B, 3H)
+        x = self._embedding[ids.T.reshape(-1)] @ self._input_weights + self._bias  # (T * B, 3H)
         for t, gates in enumerate(x.reshape(time, batch, -1)):
             states[:, t + 1] = gru_step(gates, states[:, t] @ self._recurrent, self._recurrent_bias, states[:, t])
         return states
 
 
 class SinglePrecisionGRU(LanguageModel):
-    """Runs a GRU from its weights as they are, as the families over units need it.
+    """Runs a GRU in single precision, for the families over subwords.
 
     Args:
-        weights: as `gru.export` makes them; `KeyError` or `ValueError` for arrays that do not fit together.
+        weights: as `network.export` returns them; `KeyError` or `ValueError` for arrays that do not fit together.
     """
 
     def __init__(self, weights: Weights) -> None:
-        """Lay the matrices out as they are multiplied."""
+        """Store the matrices in the order in which they are multiplied."""
         self._gru = Recurrence(weights)
         size = self._gru.vocabulary_size
         output, self._bias = checked(
@@ -155,11 +155,11 @@ class SinglePrecisionGRU(LanguageModel):
         return len(self._bias)
 
     def initial_state(self, batch: int) -> State:
-        """The hidden states (B, H), all zero."""
+        """Return the hidden states (B, H), all zero."""
         return (np.zeros((batch, self._gru.hidden), np.float32),)
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
-        """The states one after the other, then what follows the last of them; see `LanguageModel.forward`."""
+        """Compute all states, then the logits at the last ones; see `LanguageModel.forward`."""
         batch, time = ids.shape
         wanted = time if last is None else last
         states = self._gru.forward(ids, state[0])
