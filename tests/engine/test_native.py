@@ -125,11 +125,11 @@ def test_it_says_what_the_portable_engine_says(number: int, background: bool, da
                     runner.forget(VOCABULARY.encode("شو"))
         state = theirs.initial_state(batch)
         for t in range(time):
-            said, after = ours.forward(ids[:, t : t + 1], state)
+            log_probs, after = ours.forward(ids[:, t : t + 1], state)
             expected, later = theirs.forward(ids[:, t : t + 1], state)
             # A number in the middle between two whole ones becomes one here and the other there.
             near = 0.1 if any(tied(hidden[0]) for hidden in (state, after, later)) else 2e-4
-            assert said == pytest.approx(expected, abs=near)
+            assert log_probs == pytest.approx(expected, abs=near)
             same(after, later, near=near)
             parts, _ = ours.expert_scores(ids[:, t : t + 1], state)
             wanted, state = theirs.expert_scores(ids[:, t : t + 1], state)
@@ -170,16 +170,16 @@ def test_a_text_is_the_same_alone_and_among_others_at_once_and_step_by_step(numb
     assert (tail == together[:, -3:]).all()
     states = runner.initial_state(7)
     for t in range(50):
-        said, states = runner.step(ids[:, t], states)
-        assert (said == together[:, t]).all()
+        log_probs, states = runner.step(ids[:, t], states)
+        assert (log_probs == together[:, t]).all()
     for one, other in zip(states, end, strict=True):
         assert (one == other).all()
     for row in range(7):
         alone, _ = runner.forward(ids[row : row + 1], runner.initial_state(1))
         assert (alone[0] == together[row]).all()
     chosen = concat_states([select_rows(end, np.array([5])), select_rows(end, np.array([2]))])
-    said, _ = runner.step(np.array([7, 8]), chosen)
-    assert (said[1] == runner.step(np.array([8]), select_rows(end, np.array([2])))[0][0]).all()
+    log_probs, _ = runner.step(np.array([7, 8]), chosen)
+    assert (log_probs[1] == runner.step(np.array([8]), select_rows(end, np.array([2])))[0][0]).all()
 
 
 @BUILDS
@@ -190,19 +190,19 @@ def test_what_is_drawn_is_what_steps_lead_to(number: int, before: int, learnt: i
     runner = opened(number, code)
     runner.learn_all([VOCABULARY.encode(text) for text in TEXTS[:learnt]])
     ids = np.random.default_rng(1).integers(4, VOCABULARY.size, (1, before))
-    said, state = runner.forward(ids, runner.initial_state(1), last=1)
+    log_probs, state = runner.forward(ids, runner.initial_state(1), last=1)
     refused = np.zeros(VOCABULARY.size)
     refused[[0, 2, 9]] = -np.inf
     chances = np.random.default_rng(2).random(12)
     for temperature in (0.0, 0.4, 1.0):
         drawn, paid, after = runner.sample(state, chances, temperature=temperature, refused=refused)
-        row, now = said[:, 0], state
+        row, now = log_probs[:, 0], state
         assert 1 <= len(drawn) <= 12
         for id, cost, chance in zip(drawn.tolist(), paid.tolist(), chances.tolist(), strict=False):
             weighed = row[0].astype(np.float64) + refused
             if temperature:
-                shares = np.exp(weighed / temperature).cumsum()
-                assert id == int(np.searchsorted(shares, chance * shares[-1], side="right"))
+                cumulative = np.exp(weighed / temperature).cumsum()
+                assert id == int(np.searchsorted(cumulative, chance * cumulative[-1], side="right"))
             else:
                 assert id == int(weighed.argmax())
             assert cost == row[0, id]
@@ -218,13 +218,13 @@ def test_threads_do_not_disturb_each_other(code: ctypes.CDLL) -> None:
     runner = opened(0, code)
     ids = np.random.default_rng(3).integers(0, VOCABULARY.size, (8, 3, 60))
 
-    def said(some: Ids) -> LogProbabilities:
+    def read(some: Ids) -> LogProbabilities:
         return runner.forward(some, runner.initial_state(3))[0]
 
-    alone = [said(some) for some in ids]
+    alone = [read(some) for some in ids]
     with ThreadPoolExecutor(4) as pool:
         for _ in range(5):
-            together = pool.map(said, ids)
+            together = pool.map(read, ids)
             assert all((one == other).all() for one, other in zip(alone, together, strict=True))
 
 
@@ -256,7 +256,7 @@ def test_what_is_read_stays_though_more_is_learnt_meanwhile(code: ctypes.CDLL, m
     runner = opened(0, code)
     runner.learn(VOCABULARY.encode(TEXTS[0]))
     ids, chances, refused = np.array([[5, 6, 7]]), np.full(3, 0.5), np.zeros(VOCABULARY.size)
-    said, state = runner.forward(ids, runner.initial_state(1))
+    log_probs, state = runner.forward(ids, runner.initial_state(1))
     drawn = runner.sample(state, chances, temperature=1.0, refused=refused)[0]
     held: list[bool] = []
 
@@ -270,7 +270,7 @@ def test_what_is_read_stays_though_more_is_learnt_meanwhile(code: ctypes.CDLL, m
 
     engine: Any = runner._engine  # pyright: ignore[reportPrivateUsage]
     monkeypatch.setattr(engine, "_code", Between(code, teach))
-    assert (runner.forward(ids, runner.initial_state(1))[0] == said).all()
+    assert (runner.forward(ids, runner.initial_state(1))[0] == log_probs).all()
     assert (runner.sample(state, chances, temperature=1.0, refused=refused)[0] == drawn).all()
     assert held == [True, True]
 
@@ -325,13 +325,13 @@ def test_before_anything_was_read_nothing_can_be_drawn() -> None:
 
 
 def agree(ours: BlendModel, theirs: BlendModel, text: str) -> list[LogProbabilities]:
-    """Both say the same along a text, from the state of either; what is said."""
+    """Compare both along a text, from the state of either; return the log-probabilities."""
     state, along = theirs.initial_state(1), list[LogProbabilities]()
     for id in [BOS, *VOCABULARY.encode(text).tolist()]:
-        said, after = ours.step(np.array([id]), state)
+        log_probs, after = ours.step(np.array([id]), state)
         expected, later = theirs.step(np.array([id]), state)
         near = 0.1 if any(tied(hidden[0]) for hidden in (state, after, later)) else 1e-3
-        assert said == pytest.approx(expected, abs=near)
+        assert log_probs == pytest.approx(expected, abs=near)
         along.append(expected)
         state = later
     return along
@@ -420,10 +420,10 @@ def test_after_padding_nothing_is_known_of_the_text(code: ctypes.CDLL | None) ->
 def test_shares_far_below_one_are_told_apart() -> None:
     """A sharp temperature leaves the best alone, whatever the chance."""
     runner = opened(0, LIBRARY)
-    said, state = runner.forward(np.array([[5]]), runner.initial_state(1))
+    log_probs, state = runner.forward(np.array([[5]]), runner.initial_state(1))
     for chance in (0.0, 0.5, math.nextafter(1, 0)):
         drawn, _, _ = runner.sample(state, np.array([chance]), temperature=1e-9, refused=np.zeros(VOCABULARY.size))
-        assert drawn[0] == said[0, 0].argmax()
+        assert drawn[0] == log_probs[0, 0].argmax()
 
 
 def test_a_small_folder_asks_for_no_large_memory() -> None:

@@ -1,4 +1,4 @@
-"""Weights in whole numbers: near what they were, the same again, and nothing else is opened."""
+"""Quantized weights are close to the weights, quantizing is idempotent, and invalid arrays are refused."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ MATRICES = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, max_s
 def test_rounding_is_to_the_nearest_of_each_row() -> None:
     weights = np.random.default_rng(0).normal(size=(300, 20)).astype(np.float32)
     weights[:6] *= np.array([0, 1e-3, 1, 5, 100, 1e4], np.float32)[:, None]
-    whole, scales = quantize_rows(weights)
-    assert np.abs(whole).max() == WEIGHT_MAX
-    assert (np.abs(whole * scales[:, None] - weights) <= scales[:, None] / 2 * 1.001).all()
+    integers, scales = quantize_rows(weights)
+    assert np.abs(integers).max() == WEIGHT_MAX
+    assert (np.abs(integers * scales[:, None] - weights) <= scales[:, None] / 2 * 1.001).all()
 
 
 @given(MATRICES)
@@ -77,10 +77,10 @@ def test_a_part_that_is_missing_is_refused(missing: str) -> None:
 def test_many_matrices_that_hold_nothing_are_refused() -> None:
     """Each may be as large as this; together they would fill the memory, and a folder holds them in a few bytes."""
     matrix = np.zeros((1 << 12, 1 << 12), np.int8)
-    whole = np.frombuffer(zlib.compress(matrix.tobytes()), np.uint8)
+    integers = np.frombuffer(zlib.compress(matrix.tobytes()), np.uint8)
     packed: dict[str, np.ndarray] = {}
     for name in "abcdefghi":
-        packed[f"{name}.whole"], packed[f"{name}.shape"] = whole, np.array(matrix.shape)
+        packed[f"{name}.whole"], packed[f"{name}.shape"] = integers, np.array(matrix.shape)
         packed[f"{name}.scales"] = np.ones(len(matrix), np.float32)
     with pytest.raises(ValueError, match="more weights than"):
         unpack(packed)

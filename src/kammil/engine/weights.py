@@ -59,10 +59,9 @@ def fold_absent_feature(bias: Floats, gate: GateWeights, size: int) -> tuple[Flo
     An expert without a match has one feature, which is constant and so added to the bias; for an expert with a match
     it is subtracted again.
     """
-    feature_weights = gate.feature_weights.reshape(GATE_FEATURES, gate.experts, -1).swapaxes(0, 1)
-    bias = np.concatenate([bias[:size], bias[size:] + feature_weights[:, _ABSENT].sum(axis=0)])
-    sign = np.where(np.arange(GATE_FEATURES) == _ABSENT, np.float32(-1), np.float32(1))
-    return bias, feature_weights * sign[:, None]
+    weights = gate.feature_weights.reshape(GATE_FEATURES, gate.experts, -1).swapaxes(0, 1)
+    bias = np.concatenate([bias[:size], bias[size:] + weights[:, _ABSENT].sum(axis=0)])
+    return bias, weights * np.where(np.arange(GATE_FEATURES) == _ABSENT, np.float32(-1), np.float32(1))[:, None]
 
 
 STATE_MAX = 127

@@ -144,16 +144,16 @@ def test_while_learning_too_nothing_is_seen_that_the_budget_leaves_out(vocabular
 def test_padding_knows_nothing(vocabulary: CharacterVocabulary) -> None:
     seen = about(experts(vocabulary, TEXTS), vocabulary, TEXTS, learning=True)
     width = max(map(len, TEXTS)) + 1
-    clues = seen.gate.reshape(len(TEXTS), width, GATE_FEATURES, -1)
-    kinds = clues.shape[-1]
+    gate_features = seen.gate.reshape(len(TEXTS), width, GATE_FEATURES, -1)
+    kinds = gate_features.shape[-1]
     for i, text in enumerate(TEXTS):
-        assert (clues[i, len(text) + 1 :, [0, 1, 2, 4]] == 0).all()
+        assert (gate_features[i, len(text) + 1 :, [0, 1, 2, 4]] == 0).all()
         places = seen.places[seen.places // kinds // width == i] // kinds % width
         assert places.max() <= len(text)
 
 
 def members(vocabulary: CharacterVocabulary, made: NgramExperts, count: int = 2) -> list[BlendNetwork]:
-    """Networks that hear the experts, each with weights of its own."""
+    """Networks over these experts, with different weights."""
     torch.manual_seed(0)
     networks = [BlendNetwork(vocabulary.size, made.count, SETTINGS).eval() for _ in range(count)]
     for network in networks:
@@ -180,7 +180,7 @@ def test_the_two_sides_agree(vocabulary: CharacterVocabulary, background: list[s
         for parts in ([logits for logits, _ in outputs], [taught[1][0] for _, taught in outputs])
     )
     ours, _ = runner.forward(batch.inputs, runner.initial_state(len(rows)))
-    assert np.abs(with_experts - alone)[batch.counted].max() > 0.1  # the counts were heard
+    assert np.abs(with_experts - alone)[batch.counted].max() > 0.1  # the counts matter
     assert ours[batch.counted] == pytest.approx(with_experts[batch.counted], abs=0.02)  # half precision
 
 
@@ -189,9 +189,9 @@ def test_the_loss_at_birth_is_about_that_of_an_even_choice(vocabulary: Character
     network = BlendNetwork(vocabulary.size, 5, SETTINGS).eval()
     ids = torch.randint(4, vocabulary.size, (8, 31))
     nothing = torch.zeros(0, dtype=torch.int64)
-    clues = torch.zeros(8 * 30, GATE_FEATURES * 5)
+    gate_features = torch.zeros(8 * 30, GATE_FEATURES * 5)
     with torch.no_grad():
-        logits, taught = network(ids[:, :-1], clues, nothing, nothing, torch.zeros(0, 2))
+        logits, taught = network(ids[:, :-1], gate_features, nothing, nothing, torch.zeros(0, 2))
     assert torch.equal(logits, taught[1][0])  # experts that know nothing add nothing
     nats = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
     assert float(nats) == pytest.approx(math.log(vocabulary.size), abs=0.15)
@@ -234,12 +234,12 @@ def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -
     seen = new.features(rows, batch.inputs.shape[1], learning=False)
     # What the background says, as the old model would have heard it: the new texts' experts are left out.
     kept = seen.places % new.count >= kinds
-    clues = seen.gate.reshape(len(seen.gate), GATE_FEATURES, -1)[..., kinds:].reshape(len(seen.gate), -1)
+    gate_features = seen.gate.reshape(len(seen.gate), GATE_FEATURES, -1)[..., kinds:].reshape(len(seen.gate), -1)
     places = seen.places // new.count * old.count + seen.places % new.count - kinds
     with torch.no_grad():
         ours, _ = after(*map(torch.from_numpy, (batch.inputs, seen.gate, seen.places, seen.ids, seen.scores)))
-        heard = (batch.inputs, clues, places[kept], seen.ids[kept], seen.scores[kept])
-        theirs, _ = before(*map(torch.from_numpy, heard))
+        inputs = (batch.inputs, gate_features, places[kept], seen.ids[kept], seen.scores[kept])
+        theirs, _ = before(*map(torch.from_numpy, inputs))
     assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-4)
 
 
@@ -250,11 +250,11 @@ def test_one_text_alone_is_stepped_as_many_are_read(vocabulary: CharacterVocabul
     runner = BlendModel(TWO, {**export(members(vocabulary, made)).weights, **made.arrays()})
     drawn = np.random.default_rng(0).integers(4, 12, (1, 300))  # few ids, so that much comes back; beyond the window
     for ids in (*(vocabulary.encode(text)[None] for text in TEXTS), drawn):
-        whole, end = runner.forward(ids, runner.initial_state(1))
+        full, end = runner.forward(ids, runner.initial_state(1))
         state = runner.initial_state(1)
         for t in range(ids.shape[1]):
             step, state = runner.step(ids[:, t], state)
-            assert step == pytest.approx(whole[:, t], abs=1e-4)
+            assert step == pytest.approx(full[:, t], abs=1e-4)
         for one, other in zip(state, end, strict=True):
             assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
 
@@ -264,9 +264,9 @@ def test_a_long_prompt_is_read_in_pieces(vocabulary: CharacterVocabulary) -> Non
     weights = {**export(members(vocabulary, made, 1)).weights, **made.arrays()}
     runner = BlendModel(SETTINGS, weights)
     ids = np.random.default_rng(0).integers(4, vocabulary.size, (2, 600))
-    whole, end = runner.forward(ids, runner.initial_state(2))
+    full, end = runner.forward(ids, runner.initial_state(2))
     last, state = runner.forward(ids, runner.initial_state(2), last=1)
-    assert last[:, 0] == pytest.approx(whole[:, -1], abs=1e-5)
+    assert last[:, 0] == pytest.approx(full[:, -1], abs=1e-5)
     for one, other in zip(end, state, strict=True):
         assert one.astype(np.float64) == pytest.approx(other.astype(np.float64), abs=1e-5)
 
