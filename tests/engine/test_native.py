@@ -261,7 +261,7 @@ def test_what_is_read_stays_though_more_is_learnt_meanwhile(code: ctypes.CDLL, m
     held: list[bool] = []
 
     def teach() -> None:
-        learnt: Any = runner._learnt  # pyright: ignore[reportPrivateUsage]
+        learnt: Any = runner._adaptive  # pyright: ignore[reportPrivateUsage]
         before = [weakref.ref(level.pairs) for level in learnt.levels if len(level.pairs)]
         for text in TEXTS:
             runner.learn(VOCABULARY.encode(text))
