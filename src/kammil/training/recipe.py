@@ -16,7 +16,7 @@ from kammil.training.batches import Objective
 from kammil.training.options import TrainingOptions
 
 READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique")
-"""Options that decide which texts are learnt and how they are normalised."""
+"""Options that decide which texts a model is trained on and how they are normalised."""
 
 
 _FLAGS = ("minutes", "epochs", "objective", "seed")
@@ -131,8 +131,8 @@ class Recipe(BaseModel):
         training = {**learner.training, **_take(named, TrainingOptions.model_fields)}
         unknown = sorted(named.keys() - direct)
         if unknown:
-            near = difflib.get_close_matches(unknown[0], names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the {chosen} family has no such setting."
+            similar = difflib.get_close_matches(unknown[0], names, 1)
+            hint = f"did you mean {similar[0]!r}?" if similar else f"the {chosen} family has no such setting."
             raise OptionError(f"there is no option {unknown[0]!r}; {hint}")
         try:
             recipe = cls.model_validate({**named, "settings": settings, "training": training})
@@ -140,14 +140,14 @@ class Recipe(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]).removeprefix("training.")
             raise OptionError(f"{name} is {first['input']!r}, but: {first['msg'].lower()}.") from error
-        strange = sorted(recipe.rules.keys() - RAW.to_dict().keys())
-        if strange:
-            raise OptionError(f"there is no text rule {strange[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
+        unknown_rules = sorted(recipe.rules.keys() - RAW.to_dict().keys())
+        if unknown_rules:
+            raise OptionError(f"there is no text rule {unknown_rules[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
         return recipe.model_copy(update={"settings": learner.check(settings).model_dump(mode="json")})
 
 
 def flags(recipe: Recipe) -> list[str]:
-    """Return the arguments of `kammil train` for this recipe, beside texts and a folder: all that is not a default.
+    """Return the arguments of `kammil train` for the options of a recipe that differ from their defaults.
 
     A base and members are left out: they are tables, which only a TOML file can hold.
     """
