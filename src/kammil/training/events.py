@@ -60,7 +60,7 @@ class EpochEnded:
     best: bool
     """Whether no earlier epoch had fewer validation bits."""
     early: tuple[tuple[float, float], ...] = ()
-    """Seconds and validation bits within the first epoch, in which most is learnt; empty for later epochs."""
+    """Seconds and validation bits within the first epoch, where they fall fastest; empty for later epochs."""
 
 
 @dataclass(frozen=True)

@@ -127,10 +127,10 @@ def publish(
         model: the trained model.
         recipe, data: what it was trained by and on.
         base: description of the base's texts, if there is a base.
-        out: the folder; it appears whole or not at all.
+        out: the folder; it appears complete or not at all.
         history: the epochs of training.
         seconds: time of training.
-        earlier: seconds of training of its base, or of what its members went on from.
+        earlier: seconds of training of its base, or of the bases of its members.
         members: histories of the models that it was merged from.
         replace: replace a model folder of that name.
     """

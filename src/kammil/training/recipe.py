@@ -98,12 +98,12 @@ class Recipe(BaseModel):
     unique: bool = False
     """Learn from one text of each group of near-duplicates."""
     least: int = Field(default=1, ge=1)
-    """Characters that stand in fewer training texts are unknown."""
+    """Fewest training texts that a character of the vocabulary must be in; others are unknown."""
     base: dict[str, Any] | str | None = None
     """Model to start from: a model folder, or the recipe of a model that is trained first, with its `source` and
     `validation`. A network starts with its weights; a blend also counts its texts, in separate tables."""
     members: tuple[dict[str, Any], ...] = Field(default=(), max_length=16)
-    """Recipes of blends that are trained on the same texts, each apart and from its own base, and merged into one:
+    """Recipes of blends that are trained on the same texts, each separately and from its own base, and merged into one:
     their log-probabilities are averaged. Options that a member does not name are those of this recipe."""
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Settings of the family."""

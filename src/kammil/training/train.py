@@ -42,9 +42,9 @@ def train(
         source: a file (txt, tsv, csv, jsonl, parquet), the texts themselves (a list, a Series, a generator), or a frame
             or data set (of pandas, polars, pyarrow, datasets) that holds them in a `column`. Rows without a text are
             left out, with a warning that says which.
-        out: the new model folder. It appears whole or not at all.
+        out: the new model folder. It appears complete or not at all.
         validation: more of the same kinds; else a leak-free tenth of the first.
-        resume: go on with an interrupted run of the same recipe on the same data.
+        resume: continue an interrupted run of the same recipe on the same data.
         replace: replace a model folder of that name.
         listen: called with the events of training; None shows a bar and a table in a notebook, and nothing elsewhere.
         options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model`, `minutes`,
