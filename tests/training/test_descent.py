@@ -1,4 +1,4 @@
-"""Networks that learn side by side: what they tell, and how they end."""
+"""Networks that learn side by side: what they emit, and how they end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from kammil.errors import OptionError
 from kammil.progress import Notice, note
 from kammil.training import descent
-from kammil.training.descent import seed_of, side_by_side
+from kammil.training.descent import run_parallel, seed_of
 from kammil.training.events import Event, MemberEvent
 
 Listener = Callable[[Event], None]
@@ -21,91 +21,91 @@ class KilledError(BaseException):
     """Stands for the end of the process."""
 
 
-def endless(tell: Listener) -> str:
-    """Tells until it is interrupted, as the loop does; then tells once more."""
+def endless(emit: Listener) -> str:
+    """Emits events until it is interrupted, as the loop does; then emits a last one."""
     try:
         while True:
-            tell(Notice("at work"))
+            emit(Notice("at work"))
     except KeyboardInterrupt:
-        tell(Notice("ended early"))
+        emit(Notice("ended early"))
         return "kept"
 
 
-def test_results_come_in_order_and_everything_told_is_heard_in_the_calling_thread() -> None:
-    heard: list[tuple[Event, str]] = []
+def test_results_come_in_order_and_all_events_arrive_in_the_calling_thread() -> None:
+    events: list[tuple[Event, str]] = []
     barrier = threading.Barrier(3)
 
     def work(number: int) -> Callable[[Listener], int]:
-        def call(tell: Listener) -> int:
+        def call(emit: Listener) -> int:
             barrier.wait(timeout=60)  # so they do run at the same time
-            tell(Notice(f"{number}"))
-            note("a phase")  # deep within, where no listener is handed on
+            emit(Notice(f"{number}"))
+            note("a phase")  # deep within, where no listener is passed
             return number
 
         return call
 
-    made = side_by_side(
-        [work(n) for n in (1, 2, 3)], lambda event: heard.append((event, threading.current_thread().name))
+    results = run_parallel(
+        [work(n) for n in (1, 2, 3)], lambda event: events.append((event, threading.current_thread().name))
     )
-    assert made == [1, 2, 3]
-    assert {thread for _, thread in heard} == {threading.current_thread().name}
+    assert results == [1, 2, 3]
+    assert {thread for _, thread in events} == {threading.current_thread().name}
     for n in (1, 2, 3):
-        assert [e.event for e, _ in heard if isinstance(e, MemberEvent) and e.member == n] == [
+        assert [e.event for e, _ in events if isinstance(e, MemberEvent) and e.member == n] == [
             Notice(f"{n}"),
             Notice("a phase"),
         ]
 
 
 def test_an_interrupt_ends_every_call_early() -> None:
-    heard: list[str] = []
+    events: list[str] = []
 
-    def listen(event: Event) -> None:
+    def on_event(event: Event) -> None:
         assert isinstance(event, MemberEvent) and isinstance(event.event, Notice)
-        heard.append(event.event.sentence)
-        if len(heard) == 10:
+        events.append(event.event.sentence)
+        if len(events) == 10:
             raise KeyboardInterrupt
 
-    assert side_by_side([endless, endless], listen) == ["kept", "kept"]
-    assert heard.count("ended early") == 2
+    assert run_parallel([endless, endless], on_event) == ["kept", "kept"]
+    assert events.count("ended early") == 2
 
 
 def test_a_listener_may_interrupt_at_every_event() -> None:
-    def listen(event: Event) -> None:
+    def on_event(event: Event) -> None:
         assert isinstance(event, MemberEvent)
         if event.event != Notice("ended early"):
             raise KeyboardInterrupt
 
-    assert side_by_side([endless, endless], listen) == ["kept", "kept"]
+    assert run_parallel([endless, endless], on_event) == ["kept", "kept"]
 
 
 def test_a_later_interrupt_ends_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(descent, "_AGAIN", 0.0)
+    monkeypatch.setattr(descent, "_SECOND_INTERRUPT", 0.0)
 
-    def stubborn(tell: Listener) -> None:
+    def stubborn(emit: Listener) -> None:
         while True:
             with suppress(KeyboardInterrupt):
-                tell(Notice("at work"))
+                emit(Notice("at work"))
 
-    def listen(event: Event) -> None:
+    def on_event(event: Event) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        side_by_side([stubborn, stubborn], listen)
+        run_parallel([stubborn, stubborn], on_event)
 
 
 @pytest.mark.parametrize("error", [OptionError, KilledError])
 def test_an_error_ends_the_others_and_is_raised(error: type[BaseException]) -> None:
-    def fails(tell: Listener) -> str:
+    def fails(emit: Listener) -> str:
         raise error("no number any more")
 
     with pytest.raises(error, match="no number"):
-        side_by_side([endless, fails], lambda event: None)
+        run_parallel([endless, fails], lambda event: None)
 
-    def listen(event: Event) -> None:
+    def on_event(event: Event) -> None:
         raise error("no number any more")
 
     with pytest.raises(error, match="no number"):
-        side_by_side([endless, endless], listen)
+        run_parallel([endless, endless], on_event)
 
 
 def test_the_first_member_has_the_seed_of_the_run_and_no_two_have_the_same() -> None:

@@ -1,7 +1,7 @@
-"""A family of models as one object with two sides: how it learns, and how what it learnt is opened.
+"""Define a family of models: its `Learner`, which trains a model, and its `SavedModel`, which runs a trained one.
 
-Both sides are imported when they are used, so that completing text needs no PyTorch. How a family learns is a
-`Learner`: it counts, or asks for gradient descent, or does both; the training loop is handed in and knows no family.
+Both are imported when they are used, so that completing text needs no PyTorch. A learner counts, or asks for gradient
+descent, or does both; the training loop is passed in and depends on no family.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ S_co = TypeVar("S_co", bound=Settings, covariant=True)
 
 @dataclass(frozen=True)
 class TrainingTexts:
-    """The texts of a run, encoded, and the model that it goes on from."""
+    """The texts of a run, encoded, and the model that training starts from."""
 
     texts: Sequence[str]
     """Training texts, normalised."""
     train: Sequence[Ids]
-    """The same, encoded, specials left out."""
+    """The training texts, encoded, without special ids."""
     validation: Sequence[Ids]
     """Encoded texts that share no near-duplicate with the training texts."""
     vocabulary: CharacterVocabulary
     base: ModelFiles | None = None
-    """The model to go on from."""
+    """The model to start from."""
     base_texts: Sequence[str] = ()
-    """The texts that it was trained on, where they are known."""
+    """Training texts of the base, where they are known."""
 
 
 class TextPiece(Protocol):
-    """A piece of a text: the positions whose inputs are its ids but the last."""
+    """A piece of a text: the positions whose inputs are its ids except the last."""
 
     @property
     def text(self) -> int:
@@ -65,62 +65,62 @@ class TextPiece(Protocol):
 
     @property
     def ids(self) -> Ids:
-        """(T + 1,)."""
+        """Ids of the piece, (T + 1,): T inputs and the last target."""
         ...
 
 
 class ExtraInputs(Protocol):
-    """Arrays for a network's `forward`, beside the ids."""
+    """Compute arrays that a network's `forward` takes in addition to the ids."""
 
     def __call__(self, rows: Sequence[TextPiece], width: int, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
-        """Of a batch of `width` positions a row, of training texts (`learning`) or of validation texts."""
+        """Return the arrays of a batch of `width` positions a row: of training texts (`learning`) or validation."""
         ...
 
 
-def _nothing(network: object, base: Weights) -> None:
+def _inherit_nothing(network: object, base: Weights) -> None:
     del network, base
 
 
 @dataclass(frozen=True)
 class NetworkTask(Generic[N]):
-    """Networks that are to be trained, each by itself with a seed of its own, on the same texts."""
+    """Networks to train on the same texts, each separately and with its own seed."""
 
     build: Callable[[], N]
-    """A new network; PyTorch's global generator decides its weights."""
+    """Returns a new network, whose weights are drawn by PyTorch's global generator."""
     train: Sequence[Ids]
     validation: Sequence[Ids]
     widths: Ids | None = None
-    """Characters of each id, (V,), where ids are units; None where each is one character."""
+    """Number of characters of each id, (V,), where ids are units; None where each is one character."""
     extra_inputs: ExtraInputs | None = None
-    """What the networks are shown beside the ids."""
+    """Inputs of the networks in addition to the ids."""
     count: int = 1
-    """How many networks."""
+    """Number of networks."""
     bases: Sequence[Weights] = ()
-    """Weights to go on from; network i begins with the i-th, from the first again where they are fewer."""
-    inherit: Callable[[N, Weights], None] = _nothing
-    """What a network takes over of its base beside weights of the same name and size; in place."""
+    """Weights to start from; network i starts from number i modulo their number."""
+    inherit: Callable[[N, Weights], None] = _inherit_nothing
+    """Copies into a network, in place, what it inherits of its base besides weights of equal name and size."""
 
 
 class GradientDescent(Protocol):
-    """The one training loop."""
+    """The training loop that all families share."""
 
     def __call__(self, task: NetworkTask[N]) -> list[N]:
-        """The trained networks, which no longer drop anything."""
+        """Return the trained networks, in evaluation mode."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Learner(ABC, Generic[S_co]):
-    """How a family learns."""
+    """Trains the models of a family."""
 
     settings: type[S_co]
     training: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Options of the training loop that suit this family better than their defaults."""
+    """Defaults of the training loop for this family, where they differ from the common ones."""
     beats_counters: bool = False
-    """Whether a model that is behind a counter of the same texts had too little time, which its user is told."""
+    """Whether a model that predicts worse than an n-gram model of the same texts was trained for too short a time."""
 
     def check(self, values: Mapping[str, Any]) -> S_co:
-        """Checked settings; `OptionError` with one sentence for the first that is wrong."""
+        """Validate settings; `OptionError` with one sentence for the first that is wrong."""
         try:
             return self.settings.model_validate(values)
         except ValidationError as error:
@@ -130,30 +130,30 @@ class Learner(ABC, Generic[S_co]):
 
     @abstractmethod
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S_co, Artifacts]:
-        """Learn the texts with settings of these values: settings as they were resolved, and what was learnt."""
+        """Train a model with settings of these values; return the resolved settings and the model's artifacts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CountingLearner(Learner[S]):
-    """Learning by counting: no epochs, no gradient."""
+    """Trains by counting: no epochs, no gradient."""
 
     count: Callable[[Sequence[Ids], Sequence[Ids], int, S], tuple[S, Artifacts]]
     """(training texts, validation texts, V, settings) -> the settings chosen on validation, and the counts."""
 
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S, Artifacts]:
-        """Count."""
+        """Count the texts."""
         del descend
         return self.count(texts.train, texts.validation, texts.vocabulary.size, self.check(values))
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkLearner(Learner[S], Generic[S, N]):
-    """Learning by gradient descent."""
+    """Trains one network by gradient descent."""
 
     build: Callable[[int, S], N]
-    """(V, settings) -> a new network."""
+    """(V, settings) -> new network."""
     export: Callable[[N], Artifacts]
-    """The trained network -> its running side."""
+    """Trained network -> artifacts of its `SavedModel`."""
     segment: Callable[[Sequence[Ids], CharacterVocabulary, S], Segmenter] | None = None
     """(training texts, vocabulary, settings) -> units, for a network over units instead of characters: then the first
     argument of `build` is their number."""
@@ -166,39 +166,39 @@ class NetworkLearner(Learner[S], Generic[S, N]):
             size = texts.vocabulary.size
             task = NetworkTask(lambda: self.build(size, settings), texts.train, texts.validation, bases=bases)
             return settings, self.export(*descend(task))
-        cut = self.segment(texts.train, texts.vocabulary, settings)
-        train, validation = ([cut.encode(ids) for ids in part] for part in (texts.train, texts.validation))
-        units = cut.units
+        segmenter = self.segment(texts.train, texts.vocabulary, settings)
+        train, validation = ([segmenter.encode(ids) for ids in part] for part in (texts.train, texts.validation))
+        units = segmenter.units
         task = NetworkTask(lambda: self.build(units.size, settings), train, validation, units.widths, bases=bases)
         artifacts = self.export(*descend(task))
         return settings, Artifacts({**artifacts.weights, **units.arrays()})
 
 
 class MergingLearner(Learner[S_co]):
-    """A learner whose models can be put together, several as one."""
+    """Trains models of which several can be merged into one."""
 
     @abstractmethod
     def merge(self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]) -> tuple[S_co, Artifacts]:
-        """Models that learnt the same texts, each by itself, as one; `ValueError` where they do not fit."""
+        """Merge models that were trained separately on the same texts; `ValueError` where they do not fit."""
 
 
 @dataclass(frozen=True)
 class Family:
-    """One family. Its sides are named as entry points are, `module:object` within this package, and imported when they
-    are used."""
+    """One family. Learner and model are named like entry points, `module:object` within this package, and imported when
+    they are used."""
 
     name: str
     learning_side: str
-    """A `Learner`."""
+    """Name of its `Learner`."""
     running_side: str
-    """A `SavedModel`."""
+    """Name of its `SavedModel`."""
     onnx: str | None = None
-    """Why a model does not fit into one ONNX graph; None where it does."""
+    """Reason why a model does not fit into one ONNX graph; None where it does."""
     network_part: bool = False
-    """Whether its networks are a model by themselves, which can be exported alone."""
+    """Whether its networks are complete models, which can be exported without the rest."""
 
     def learner(self) -> Learner[Settings]:
-        """How it learns; `MissingExtraError` if that needs libraries that are not there."""
+        """Import the learner; `MissingExtraError` if it needs libraries that are not installed."""
         try:
             found = resolve_name(f"kammil.models.{self.learning_side}")
         except ModuleNotFoundError as error:
@@ -209,17 +209,17 @@ class Family:
         return found
 
     def model(self) -> type[SavedModel]:
-        """The class of its running side."""
+        """Import the class of its models."""
         found = resolve_name(f"kammil.models.{self.running_side}")
         assert issubclass(found, SavedModel)
         return found
 
     def can(self, capability: type) -> bool:
-        """Whether its running side has a capability: `AdaptiveModel`, `BulkSampler` or `ExpertAttribution`."""
+        """Whether its models have a capability: `AdaptiveModel`, `BulkSampler` or `ExpertAttribution`."""
         return issubclass(self.model(), capability)
 
     def open(self, settings: Mapping[str, Any], artifacts: Artifacts) -> SavedModel:
-        """The running side of a saved model; `FolderError` if its settings or its arrays are not valid."""
+        """Open a saved model; `FolderError` if its settings or its arrays are not valid."""
         try:
             return self.model().from_artifacts(settings, artifacts)
         except ValidationError as error:

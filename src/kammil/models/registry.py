@@ -1,4 +1,4 @@
-"""Every family by name. Importing this module imports neither side of any of them."""
+"""Register all families by name. Importing this module imports no learner and no model class."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _ALL = (
     Family("blend", "blend.learner:LEARNER", "blend.model:BlendModel", onnx=_COUNTS, network_part=True),
 )
 FAMILIES = {family.name: family for family in _ALL}
-"""In rising order of what they can express."""
+"""Families by name, in rising order of what they can express."""
 
 
 def family(name: str) -> Family:
-    """A family; `OptionError` for an unknown name."""
+    """Return a family; `OptionError` for an unknown name."""
     if name not in FAMILIES:
         raise OptionError(f"model is {name!r}, but it must be one of {', '.join(FAMILIES)}.")
     return FAMILIES[name]
 
 
 def load_model(name: str, settings: Mapping[str, Any], artifacts: Artifacts) -> SavedModel:
-    """The running side of a saved model; `FolderError` if the family is unknown or its parts are not valid."""
+    """Open a saved model; `FolderError` if the family is unknown or its parts are not valid."""
     if name not in FAMILIES:
-        known = ", ".join(FAMILIES)
-        raise FolderError(f"the model is of family {name!r}, and this Kammil knows {known}; update Kammil.")
+        names = ", ".join(FAMILIES)
+        raise FolderError(f"the model is of family {name!r}, and this Kammil knows {names}; update Kammil.")
     return FAMILIES[name].open(settings, artifacts)

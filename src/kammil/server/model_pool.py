@@ -150,9 +150,9 @@ class ModelPool:
         """Return an open model, opening it first if necessary."""
         name = name or self.names[0]
         if name not in self._folders:
-            known = ", ".join(self.names)
+            names = ", ".join(self.names)
             raise ApiError(
-                404, f"there is no model of that name; there is: {known}.", param="model", code="model_not_found"
+                404, f"there is no model of that name; there is: {names}.", param="model", code="model_not_found"
             )
         if name in self._loaded and self._loaded[name].scheduler.alive:
             return self._loaded[name]

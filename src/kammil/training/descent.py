@@ -1,4 +1,4 @@
-"""Gradient descent for one run: its networks learn side by side, each in a thread, and each can be gone on with."""
+"""Gradient descent for one run: its networks are trained in parallel, each in a thread, and each can be resumed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Listener = Callable[[Event], None]
 
 
 def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
-    """The texts of a task as the loop takes them."""
-    vocabulary, shown = texts.vocabulary, task.extra_inputs
+    """Return the texts of a task in the form that the training loop takes."""
+    vocabulary, extra_inputs = texts.vocabulary, task.extra_inputs
 
-    def extra_inputs(batch: Batch, *, learning: bool) -> Arrays:
-        assert shown is not None
-        return shown(batch.rows, batch.inputs.shape[1], learning=learning)
+    def batch_inputs(batch: Batch, *, learning: bool) -> Arrays:
+        assert extra_inputs is not None
+        return extra_inputs(batch.rows, batch.inputs.shape[1], learning=learning)
 
     rare = [int(vocabulary.encode(character)[0]) for character in sorted(rare_characters(list(texts.texts)))]
     return TrainingData(
@@ -44,7 +44,7 @@ def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
         np.array(rare, np.int64),
         vocabulary.unknown_bits,
         task.widths,
-        extra_inputs if shown is not None else None,
+        batch_inputs if extra_inputs is not None else None,
     )
 
 
@@ -55,24 +55,24 @@ def new_networks(
     states: Sequence[Checkpoint],
     options: TrainingOptions,
     *,
-    opening: bool,
+    warm_up_gates: bool,
 ) -> list[N]:
-    """The networks before their first epoch: new ones, or going on from the base.
+    """Return the networks before their first epoch: with new weights, or with those of the base.
 
-    With `opening`, the gates of those that go on from nothing have learnt.
+    `warm_up_gates` trains the gates of networks that start without a base and without a checkpoint.
     """
     networks: list[N] = []
-    for number in range(task.count):
-        torch.manual_seed(seed_of(number, options.seed))
+    for member in range(task.count):
+        torch.manual_seed(seed_of(member, options.seed))
         network = task.build()
         if texts.base is not None:
-            weights = task.bases[number % len(task.bases)]
+            weights = task.bases[member % len(task.bases)]
             warm_start(network, texts.vocabulary, weights, texts.base.vocabulary)
             task.inherit(network, weights)
         networks.append(network)
     fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
     gates = [network for network in fresh if isinstance(network, gate_warmup.GateNetwork)]
-    if opening and texts.base is None and gates:
+    if warm_up_gates and texts.base is None and gates:
         gate_warmup.warm_up(gates, data, options)
     return networks
 
@@ -83,94 +83,94 @@ def fit_networks(
     options: TrainingOptions,
     states: Sequence[Checkpoint],
     *,
-    listen: Listener,
+    on_event: Listener,
     **bounds: Any,
 ) -> list[tuple[EpochEnded, ...]]:
-    """Train networks in place, with the same options but for the seed; the epochs of each. `bounds` as in `fit`."""
+    """Train networks in place, with equal options except for the seed; return their epochs. `bounds`: as in `fit`."""
     threads = torch.get_num_threads()
-    each = max(1, (options.threads or threads) // len(networks)) if len(networks) > 1 else options.threads
+    per_network = max(1, (options.threads or threads) // len(networks)) if len(networks) > 1 else options.threads
     calls = [
         partial(
             fit,
             network,
             data,
-            options.model_copy(update={"seed": seed_of(number, options.seed), "threads": each}),
+            options.model_copy(update={"seed": seed_of(number, options.seed), "threads": per_network}),
             checkpoint=state,
             **bounds,
         )
         for number, (network, state) in enumerate(zip(networks, states, strict=True))
     ]
     if len(calls) == 1:
-        return [calls[0](on_event=listen)]
+        return [calls[0](on_event=on_event)]
     try:
-        torch.set_num_threads(each or threads)  # what a thread begins with
-        return side_by_side([lambda tell, call=call: call(on_event=tell) for call in calls], listen)
+        torch.set_num_threads(per_network or threads)  # new threads start with this number
+        return run_parallel([lambda emit, call=call: call(on_event=emit) for call in calls], on_event)
     finally:
         torch.set_num_threads(threads)
 
 
 def seed_of(member: int, seed: int) -> int:
-    """The seed of a member; the first one has that of the run."""
+    """Return the seed of a member; the first has the seed of the run."""
     return int(np.random.SeedSequence([seed, member]).generate_state(1)[0]) if member else seed
 
 
-_AGAIN = 1.0
-"""Seconds from which on an interrupt is a second one: a listener may raise it at every event that was told before."""
+_SECOND_INTERRUPT = 1.0
+"""Seconds after which an interrupt is a second one: a listener may raise the first at every event that was queued."""
 
 
 class _AbortError(BaseException):
-    """Ends a thread whose run has failed elsewhere."""
+    """Ends a thread after another thread of its run has failed."""
 
 
-def side_by_side(calls: Sequence[Callable[[Listener], T]], listen: Listener) -> list[T]:
-    """The results of calls that each run in a thread and tell what they do; `listen` is called in this thread.
+def run_parallel(calls: Sequence[Callable[[Listener], T]], on_event: Listener) -> list[T]:
+    """Run calls in a thread each and return their results; their events go to `on_event`, in the calling thread.
 
-    `KeyboardInterrupt` is raised in every call where it next tells something, a second one and any other error end all
-    of them. The threads tell by a queue, so a listener need not know of them.
+    `KeyboardInterrupt` is raised in every call when it next emits an event; a second one and any other error end all
+    of them. Events go through a queue, so that a listener need not be safe for threads.
     """
-    told: SimpleQueue[MemberEvent] = SimpleQueue()
+    events: SimpleQueue[MemberEvent] = SimpleQueue()
     stops: list[type[BaseException]] = []
 
-    def run(number: int, call: Callable[[Listener], T]) -> T:
-        heeded = 0
+    def run(member: int, call: Callable[[Listener], T]) -> T:
+        handled = 0
 
-        def tell(event: Any) -> None:
-            nonlocal heeded
-            if heeded < len(stops):
-                heeded = len(stops)
+        def emit(event: Any) -> None:
+            nonlocal handled
+            if handled < len(stops):
+                handled = len(stops)
                 raise stops[-1]
-            told.put(MemberEvent(number + 1, len(calls), event))
+            events.put(MemberEvent(member + 1, len(calls), event))
 
         try:
-            with listening(tell):
-                return call(tell)
+            with listening(emit):
+                return call(emit)
         except BaseException:
             stops.append(_AbortError)
             raise
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        running = [pool.submit(run, number, call) for number, call in enumerate(calls)]
+        futures = [pool.submit(run, member, call) for member, call in enumerate(calls)]
         failed: BaseException | None = None
         interrupted = 0.0
-        while not told.empty() or not all(one.done() for one in running):
+        while not events.empty() or not all(future.done() for future in futures):
             try:
-                listen(told.get(timeout=0.2))
+                on_event(events.get(timeout=0.2))
             except Empty:
                 continue
             except KeyboardInterrupt as error:
                 if not stops:
                     interrupted = time.monotonic()
                     stops.append(KeyboardInterrupt)
-                elif time.monotonic() - interrupted > _AGAIN:
+                elif time.monotonic() - interrupted > _SECOND_INTERRUPT:
                     failed = failed or error
                     stops.append(_AbortError)
             except BaseException as error:
                 failed = failed or error
                 stops.append(_AbortError)
-        wait(running)
-    errors = [error for one in running if (error := one.exception()) is not None]
+        wait(futures)
+    errors = [error for future in futures if (error := future.exception()) is not None]
     if failed is not None:
         raise failed
     if errors:
         raise next((error for error in errors if not isinstance(error, _AbortError)), errors[0])
-    return [one.result() for one in running]
+    return [future.result() for future in futures]

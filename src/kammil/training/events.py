@@ -60,7 +60,7 @@ class EpochEnded:
     best: bool
     """Whether no earlier epoch had fewer validation bits."""
     early: tuple[tuple[float, float], ...] = ()
-    """Seconds and validation bits within the first epoch, in which most is learnt; empty for later epochs."""
+    """Seconds and validation bits within the first epoch, where they fall fastest; empty for later epochs."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ class CounterAhead:
 
 @dataclass(frozen=True)
 class MemberEvent:
-    """What one of several networks tells that learn side by side, to be the members of one model."""
+    """An event of one of several networks that are trained in parallel, as members of one model."""
 
     member: int
-    """From 1."""
+    """Number of the member, from 1."""
     members: int
-    """How many there are."""
+    """Number of members."""
     event: PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted
 
 

@@ -77,8 +77,8 @@ def _time_run(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -
     """Return the seconds to prepare, to finish and to evaluate, of a run without training."""
     with tempfile.TemporaryDirectory() as place:
         began = time.monotonic()
-        run = Run(recipe, prepare(recipe, texts, validation), Path(place) / "rehearsal", None)
-        prepared, finished = run.rehearse()
+        run = Run(recipe, prepare(recipe, texts, validation), Path(place) / "dry-run", None)
+        prepared, finished = run.dry_run()
         return prepared - began, finished - prepared, time.monotonic() - finished
 
 

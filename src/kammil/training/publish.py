@@ -60,7 +60,7 @@ class TrainResult:
         try:
             curves = training_curves(self.history, name, members=self.members)
             return figures + picture(png(curves), "bits and accuracy by epoch")
-        except KammilError:  # no matplotlib, no curves; the figures are whole without them
+        except KammilError:  # no matplotlib, no curves; the figures can do without them
             return figures
 
 
@@ -127,10 +127,10 @@ def publish(
         model: the trained model.
         recipe, data: what it was trained by and on.
         base: description of the base's texts, if there is a base.
-        out: the folder; it appears whole or not at all.
+        out: the folder; it appears complete or not at all.
         history: the epochs of training.
         seconds: time of training.
-        earlier: seconds of training of its base, or of what its members went on from.
+        earlier: seconds of training of its base, or of the bases of its members.
         members: histories of the models that it was merged from.
         replace: replace a model folder of that name.
     """
@@ -151,13 +151,13 @@ def publish(
                 "validation": evaluation.to_dict(),
                 "training_seconds": round(seconds, 2),
                 "training_seconds_in_all": round(seconds + earlier, 2),
-                "parameters": _parameters(unpack(model.artifacts.weights)),
+                "parameters": _count_parameters(unpack(model.artifacts.weights)),
                 "history": [asdict(event) for event in history],
             }
             | ({"members": [list(epochs) for epochs in members]} if members else {}),
         )
         name = printable(out.name)
-        text = model_card.model_card(name, folders.read(draft), evaluation, command=_again(recipe, data, name))
+        text = model_card.model_card(name, folders.read(draft), evaluation, command=_repeat_command(recipe, data, name))
         files.write_atomic(draft / folders.CARD, text.encode())
     return TrainResult(
         out,
@@ -168,7 +168,7 @@ def publish(
     )
 
 
-def _again(recipe: Recipe, data: Dataset, name: str) -> str:
+def _repeat_command(recipe: Recipe, data: Dataset, name: str) -> str:
     """Return the command or line of Python that repeats this training, except for a base and members."""
     if data.arguments is not None:
         config = ["--config", "FILE"] if recipe.base is not None or recipe.members else []
@@ -184,7 +184,7 @@ def _again(recipe: Recipe, data: Dataset, name: str) -> str:
     return f"kammil.train(texts{validation}{options}, out={name + '-again'!r})"
 
 
-def seconds_in_all(model: folders.ModelFiles) -> float:
+def total_seconds(model: folders.ModelFiles) -> float:
     """Return the seconds of a model's training, with those of its base where its folder has them."""
     metrics = model.metrics
     return float(metrics.get("training_seconds_in_all", metrics.get("training_seconds", 0.0)))
@@ -194,7 +194,7 @@ def _training(recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> 
     return {"recipe": recipe.model_dump(mode="json"), "kammil": version("kammil"), "data": data_summary(data, base)}
 
 
-def _parameters(weights: Mapping[str, NDArray[np.generic]]) -> int:
+def _count_parameters(weights: Mapping[str, NDArray[np.generic]]) -> int:
     """Count weights and counts; of compressed tables, the contexts and followers in them."""
     packed = {name for name in weights if name.endswith(".sizes")}
     plain = sum(int(a.size) for name, a in weights.items() if name not in packed and a.dtype != np.uint8)

@@ -16,7 +16,7 @@ from kammil.training.batches import Objective
 from kammil.training.options import TrainingOptions
 
 READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique")
-"""Options that decide which texts are learnt and how they are normalised."""
+"""Options that decide which texts a model is trained on and how they are normalised."""
 
 
 _FLAGS = ("minutes", "epochs", "objective", "seed")
@@ -98,12 +98,12 @@ class Recipe(BaseModel):
     unique: bool = False
     """Learn from one text of each group of near-duplicates."""
     least: int = Field(default=1, ge=1)
-    """Characters that stand in fewer training texts are unknown."""
+    """Fewest training texts that a character of the vocabulary must be in; others are unknown."""
     base: dict[str, Any] | str | None = None
     """Model to start from: a model folder, or the recipe of a model that is trained first, with its `source` and
     `validation`. A network starts with its weights; a blend also counts its texts, in separate tables."""
     members: tuple[dict[str, Any], ...] = Field(default=(), max_length=16)
-    """Recipes of blends that are trained on the same texts, each apart and from its own base, and merged into one:
+    """Recipes of blends that are trained on the same texts, each separately and from its own base, and merged into one:
     their log-probabilities are averaged. Options that a member does not name are those of this recipe."""
     settings: dict[str, Any] = Field(default_factory=dict[str, Any])
     """Settings of the family."""
@@ -131,8 +131,8 @@ class Recipe(BaseModel):
         training = {**learner.training, **_take(named, TrainingOptions.model_fields)}
         unknown = sorted(named.keys() - direct)
         if unknown:
-            near = difflib.get_close_matches(unknown[0], names, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the {chosen} family has no such setting."
+            similar = difflib.get_close_matches(unknown[0], names, 1)
+            hint = f"did you mean {similar[0]!r}?" if similar else f"the {chosen} family has no such setting."
             raise OptionError(f"there is no option {unknown[0]!r}; {hint}")
         try:
             recipe = cls.model_validate({**named, "settings": settings, "training": training})
@@ -140,14 +140,14 @@ class Recipe(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]).removeprefix("training.")
             raise OptionError(f"{name} is {first['input']!r}, but: {first['msg'].lower()}.") from error
-        strange = sorted(recipe.rules.keys() - RAW.to_dict().keys())
-        if strange:
-            raise OptionError(f"there is no text rule {strange[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
+        unknown_rules = sorted(recipe.rules.keys() - RAW.to_dict().keys())
+        if unknown_rules:
+            raise OptionError(f"there is no text rule {unknown_rules[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
         return recipe.model_copy(update={"settings": learner.check(settings).model_dump(mode="json")})
 
 
 def flags(recipe: Recipe) -> list[str]:
-    """Return the arguments of `kammil train` for this recipe, beside texts and a folder: all that is not a default.
+    """Return the arguments of `kammil train` for the options of a recipe that differ from their defaults.
 
     A base and members are left out: they are tables, which only a TOML file can hold.
     """

@@ -1,4 +1,4 @@
-"""One run: from texts to a folder that learnt them. What goes before it is the business of `train`."""
+"""One training run: from prepared texts to a finished model folder. `train` prepares the texts and the base."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
 from kammil.training.clock import Clock
 from kammil.training.events import CounterAhead, EpochEnded, Event, ignore
-from kammil.training.publish import TrainedModel, TrainResult, publish, seconds_in_all
+from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
 from kammil.training.recipe import Recipe
 from kammil.training.texts import Dataset
 from kammil.vocabulary import CharacterVocabulary
@@ -35,16 +35,16 @@ N = TypeVar("N", bound="nn.Module")
 
 @dataclass(frozen=True)
 class ParentModel:
-    """What a model goes on from."""
+    """A model whose weights a run starts from."""
 
     model: folders.ModelFiles
     texts: tuple[str, ...]
-    """That it was trained on, where it was trained by this recipe."""
+    """Its training texts; empty where it was not trained by this recipe."""
 
 
 class Run:
-    """One run: learn, export, evaluate, write. What an interruption must not lose waits beside the final folder, whose
-    maker holds its lock."""
+    """One run: train, export, evaluate, write. Its checkpoints are kept beside the final folder, whose lock the caller
+    holds."""
 
     def __init__(
         self,
@@ -56,18 +56,18 @@ class Run:
         clock: Clock | None = None,
         reserve: float = 0.0,
     ) -> None:
-        """Encode the texts; nothing is written yet. Learning ends `reserve` seconds before the clock's time is up."""
+        """Encode the texts; nothing is written yet. Training ends `reserve` seconds before the clock's time is up."""
         self.clock = clock or Clock(recipe.training.minutes)
         self.reserve = reserve
-        self.rehearsing = False
+        self.is_dry_run = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
         self.training_folder = training_folder(out)
         self.used: Mapping[str, str] | None = None
         self.histories: list[tuple[EpochEnded, ...]] = []
-        self.learnt_at: float | None = None
-        own = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
-        theirs = base.model.vocabulary.characters if base is not None else ()
-        vocabulary = CharacterVocabulary([*own, *theirs])
+        self.training_ended: float | None = None
+        characters = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
+        base_characters = base.model.vocabulary.characters if base is not None else ()
+        vocabulary = CharacterVocabulary([*characters, *base_characters])
         train, validation = ([vocabulary.encode(text) for text in part] for part in (data.train, data.validation))
         self.texts = TrainingTexts(
             data.train,
@@ -78,31 +78,31 @@ class Run:
             base.texts if base is not None else (),
         )
 
-    def rehearse(self) -> tuple[float, float]:
-        """Do all but learn; the times at which learning would have ended, and at which there was a model to judge."""
-        self.rehearsing = True
+    def dry_run(self) -> tuple[float, float]:
+        """Run without gradient descent; return the times at which it would have ended and the model was ready."""
+        self.is_dry_run = True
         with run_lock(self.out):
-            self.make(resume=False, replace=False, listen=ignore)
-        assert self.learnt_at is not None
-        return self.learnt_at, self.made_at
+            self.train(resume=False, replace=False, on_event=ignore)
+        assert self.training_ended is not None
+        return self.training_ended, self.model_ready
 
-    def make(
-        self, *, resume: bool, replace: bool, listen: Callable[[Event], None], anything: bool = False
+    def train(
+        self, *, resume: bool, replace: bool, on_event: Callable[[Event], None], allow_counter: bool = False
     ) -> TrainResult:
-        """Train and write the folder; of `anything` that is asked for, a counter may be it, where it is ahead."""
+        """Train and write the folder; with `allow_counter`, an n-gram model is written instead where it is ahead."""
         name, texts, base = self.recipe.model, self.texts, self.base
         learner = family(name).learner()
-        descend = partial(self._descend, resume=resume, replace=replace, listen=listen)
+        descend = partial(self._descend, resume=resume, replace=replace, on_event=on_event)
         settings, artifacts = learner.fit(self.recipe.settings, texts, descend)
-        self.learnt_at = self.learnt_at or time.monotonic()
+        self.training_ended = self.training_ended or time.monotonic()
         if learner.beats_counters and base is None:
             runner = load_model(name, settings.model_dump(), artifacts)
-            rival = better_counter(runner, texts.vocabulary, texts.train, self.data.validation)
-            if rival is not None:
-                listen(CounterAhead(rival.model_bits, rival.bits, published=anything))
-            if rival is not None and anything:
-                name, settings, artifacts = FAMILY, rival.settings, rival.artifacts
-        made = TrainedModel(
+            counter = better_counter(runner, texts.vocabulary, texts.train, self.data.validation)
+            if counter is not None:
+                on_event(CounterAhead(counter.model_bits, counter.bits, published=allow_counter))
+            if counter is not None and allow_counter:
+                name, settings, artifacts = FAMILY, counter.settings, counter.artifacts
+        model = TrainedModel(
             name,
             settings,
             texts.vocabulary,
@@ -111,27 +111,27 @@ class Run:
             baselines.count(texts.train, texts.vocabulary.size),
             self.used,
         )
-        self.made_at = time.monotonic()
+        self.model_ready = time.monotonic()
         histories = self.histories
-        trained = publish(
-            made,
+        result = publish(
+            model,
             self.recipe,
             self.data,
             base.model.description.training["data"] if base is not None else None,
             self.out,
             history=histories[0] if len(histories) == 1 else (),
             seconds=max((epochs[-1].elapsed for epochs in histories if epochs), default=self.clock.elapsed),
-            earlier=seconds_in_all(base.model) if base is not None else 0.0,
+            earlier=total_seconds(base.model) if base is not None else 0.0,
             members=[[asdict(event) for event in epochs] for epochs in histories] if len(histories) > 1 else (),
             replace=replace,
         )
         clear_training_folder(self.out)
-        return trained
+        return result
 
     def _descend(
-        self, task: NetworkTask[N], *, resume: bool, replace: bool, listen: Callable[[Event], None]
+        self, task: NetworkTask[N], *, resume: bool, replace: bool, on_event: Callable[[Event], None]
     ) -> list[N]:
-        """Gradient descent, resumable; see `GradientDescent`."""
+        """Train networks by gradient descent, resumably; see `GradientDescent`."""
         try:
             from kammil.training import descent, optim
             from kammil.training.checkpoint import Checkpoint
@@ -142,42 +142,43 @@ class Run:
         states = [Checkpoint(self.training_folder, member) for member in range(task.count)]
         self.used = optim.used(options)
         try:
-            self._open_waiting(self.used, going_on=interrupted(self.out), resume=resume, replace=replace)
-            networks = descent.new_networks(task, self.texts, data, states, options, opening=not self.rehearsing)
-            if not self.rehearsing:
+            self._open_training_folder(self.used, resumable=interrupted(self.out), resume=resume, replace=replace)
+            networks = descent.new_networks(task, self.texts, data, states, options, warm_up_gates=not self.is_dry_run)
+            if not self.is_dry_run:
                 self.histories = descent.fit_networks(
-                    networks, data, options, states, listen=listen, clock=self.clock, reserve=self.reserve
+                    networks, data, options, states, on_event=on_event, clock=self.clock, reserve=self.reserve
                 )
         finally:
-            if not interrupted(self.out):  # nothing to go on from
+            if not interrupted(self.out):  # no checkpoint to resume
                 clear_training_folder(self.out)
-        self.learnt_at = time.monotonic()
+        self.training_ended = time.monotonic()
         return [network.eval() for network in networks]
 
-    def _open_waiting(self, used: Mapping[str, str], *, going_on: bool, resume: bool, replace: bool) -> None:
-        """Make the waiting folder, or check that the one with a state to go on from belongs to this very run."""
+    def _open_training_folder(self, used: Mapping[str, str], *, resumable: bool, resume: bool, replace: bool) -> None:
+        """Create the training folder, or check that the one with a checkpoint to resume belongs to the same run."""
         file = self.training_folder / RUN
-        ours = self.recipe.model_dump(mode="json")
-        ours |= ours.pop("training") | ours.pop("settings") | used
-        ours["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
-        ours["SHA-256 of the texts"] = self.data.sha256
-        ours["SHA-256 of the validation texts"] = hashlib.sha256(json.dumps(self.data.validation).encode()).hexdigest()
-        if going_on and not resume and not replace:
+        current = self.recipe.model_dump(mode="json")
+        current |= current.pop("training") | current.pop("settings") | used
+        current["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
+        current["SHA-256 of the texts"] = self.data.sha256
+        validation = json.dumps(self.data.validation).encode()
+        current["SHA-256 of the validation texts"] = hashlib.sha256(validation).hexdigest()
+        if resumable and not resume and not replace:
             raise OptionError(
                 f"an interrupted run waits for {self.out}; go on with --resume, or begin anew with --replace."
             )
-        if going_on and resume:
+        if resumable and resume:
             try:
-                theirs: dict[str, Any] = dict(json.loads(file.read_text("utf-8")))
+                stored: dict[str, Any] = dict(json.loads(file.read_text("utf-8")))
             except (OSError, ValueError, TypeError) as error:
                 raise OptionError(f"{file} cannot be read ({error}); give --replace to begin anew.") from error
-            other = [name for name in ours if ours[name] != theirs.get(name)]
-            if other:
+            changed = [name for name in current if current[name] != stored.get(name)]
+            if changed:
                 raise OptionError(
-                    f"the interrupted run for {self.out} has another {other[0]} "
-                    f"({theirs.get(other[0])!r} then, {ours[other[0]]!r} now); "
+                    f"the interrupted run for {self.out} has another {changed[0]} "
+                    f"({stored.get(changed[0])!r} then, {current[changed[0]]!r} now); "
                     "give the same, or --replace to begin anew."
                 )
             return
         clear_training_folder(self.out)
-        files.write_atomic(file, json.dumps(ours).encode())
+        files.write_atomic(file, json.dumps(current).encode())

@@ -1,4 +1,4 @@
-"""Prepare the texts of a run: read, normalise, drop what must not be learnt, and split."""
+"""Prepare the texts of a run: read, normalise, drop texts that resemble excluded ones, and split."""
 
 from __future__ import annotations
 
@@ -130,15 +130,15 @@ def prepare(
 
 
 def load_normalised(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
-    """ "Read and normalise texts; return them, the name of their source, and its SHA-256."""
+    """Read and normalise texts; return them, the name of their source, and its SHA-256."""
     if isinstance(source, str | PathLike):
         place = source if isinstance(source, str) else Path(source)
         with phase(f"reading {name_of(place)}"):
             read = sources.rows(place, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
         raw, name, sha256 = list(read.texts), name_of(place), read.sha256
     else:
-        given = in_memory.from_python(source, column=recipe.column)
-        raw, name = list(given.texts), given.name
+        loaded = in_memory.from_python(source, column=recipe.column)
+        raw, name = list(loaded.texts), loaded.name
         sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
     rules = recipe.text_rules
     rows = [rules.normalise(text.strip()).strip() for text in tracked(raw, "normalising")]

@@ -1,4 +1,4 @@
-"""Train a model from texts to a finished folder, with the bases and members that its recipe names."""
+"""Train a model from texts to a finished folder, with the bases and members of its recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kammil.training import notebook
 from kammil.training.clock import Clock
 from kammil.training.events import Event
 from kammil.training.pacing import TextFit, measure
-from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, seconds_in_all
+from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe
 from kammil.training.run import ParentModel, Run
 from kammil.training.texts import Dataset, Source, check, prepare
@@ -42,9 +42,9 @@ def train(
         source: a file (txt, tsv, csv, jsonl, parquet), the texts themselves (a list, a Series, a generator), or a frame
             or data set (of pandas, polars, pyarrow, datasets) that holds them in a `column`. Rows without a text are
             left out, with a warning that says which.
-        out: the new model folder. It appears whole or not at all.
+        out: the new model folder. It appears complete or not at all.
         validation: more of the same kinds; else a leak-free tenth of the first.
-        resume: go on with an interrupted run of the same recipe on the same data.
+        resume: continue an interrupted run of the same recipe on the same data.
         replace: replace a model folder of that name.
         listen: called with the events of training; None shows a bar and a table in a notebook, and nothing elsewhere.
         options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model`, `minutes`,
@@ -62,18 +62,18 @@ def train(
     check(recipe, source, validation)
     folders.check_free(target, replace=replace)
     with run_lock(target), listening(on_event):
-        folders.check_free(target, replace=replace)  # again: what a kill left may have been put back
+        folders.check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
         if recipe.members:
             data = prepare(recipe, source, validation)
-            return train_members(recipe, given, data, target, replace=replace, listen=on_event)
+            return train_members(recipe, given, data, target, replace=replace, on_event=on_event)
         budget = TextFit(recipe, clock, _drawn_texts(target) if resume else None)
         data = prepare(recipe, source, validation, budget=budget)
         with clock.stopped():
-            base = _base(recipe, target, replace=replace, listen=on_event)
+            base = _base(recipe, target, replace=replace, on_event=on_event)
         reserve = budget.pace.reserve(data) if budget.pace is not None else 0.0
         run = Run(recipe, data, target, base, clock=clock, reserve=reserve)
-        anything = given.get("model") is None and base is None
-        return run.make(resume=resume, replace=replace, listen=on_event, anything=anything)
+        allow_counter = given.get("model") is None and base is None
+        return run.train(resume=resume, replace=replace, on_event=on_event, allow_counter=allow_counter)
 
 
 def _drawn_texts(out: Path) -> Sequence[int] | None:
@@ -85,7 +85,7 @@ def _drawn_texts(out: Path) -> Sequence[int] | None:
     return int(training), int(validation)
 
 
-def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> ParentModel | None:
+def _base(recipe: Recipe, out: Path, *, replace: bool, on_event: Listener) -> ParentModel | None:
     """Open the base that the recipe names, or train it first, in the folder `OUT-base`; None without a base."""
     if recipe.base is None:
         return None
@@ -94,12 +94,12 @@ def _base(recipe: Recipe, out: Path, *, replace: bool, listen: Listener) -> Pare
     base, source, validation = _base_recipe(recipe.base)
     data = _base_texts(base, source, validation)
     return ParentModel(
-        train_or_reuse(base, data, out.with_name(f"{out.name}-base"), replace=replace, listen=listen), data.train
+        train_or_reuse(base, data, out.with_name(f"{out.name}-base"), replace=replace, on_event=on_event), data.train
     )
 
 
 def train_or_reuse(
-    recipe: Recipe, data: Dataset, place: Path, *, replace: bool, listen: Listener
+    recipe: Recipe, data: Dataset, place: Path, *, replace: bool, on_event: Listener
 ) -> folders.ModelFiles:
     """Train a base or a member in the folder `place`, or open the one that is there, and return it.
 
@@ -110,13 +110,13 @@ def train_or_reuse(
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
     with run_lock(place):
         if not is_up_to_date(place, recipe, data, _base_summary(recipe)):
-            base = _base(recipe, place, replace=replace, listen=listen)
+            base = _base(recipe, place, replace=replace, on_event=on_event)
             clock = Clock(recipe.training.minutes)
             pace = measure(recipe, data.train, data.validation) if clock.seconds is not None else None
             reserve = pace.reserve(data) if pace is not None else 0.0
             run = Run(recipe, data, place, base, clock=clock, reserve=reserve)
             folders.check_free(place, replace=replace)
-            run.make(resume=True, replace=replace, listen=listen)
+            run.train(resume=True, replace=replace, on_event=on_event)
         return folders.read(place)
 
 
@@ -153,19 +153,20 @@ def _base_texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
 
 
 def train_members(
-    recipe: Recipe, options: Mapping[str, Any], data: Dataset, out: Path, *, replace: bool, listen: Listener
+    recipe: Recipe, options: Mapping[str, Any], data: Dataset, out: Path, *, replace: bool, on_event: Listener
 ) -> TrainResult:
-    """Members that each learn by themselves, in `OUT-1`, `OUT-2`, ..., from bases of their own, put together as one."""
+    """Train each member in a folder `OUT-1`, `OUT-2`, ..., from its own base, and merge them into one model."""
     common = {name: value for name, value in options.items() if name != "members"}
     learner = family(recipe.model).learner()
     if not isinstance(learner, MergingLearner):
         raise OptionError(f"members are for the blend; a {recipe.model} has none.")
     models: list[folders.ModelFiles] = []
-    for number, own in enumerate(recipe.members, 1):
-        one = Recipe.of(common | own)
-        if other := next((name for name in READING if getattr(one, name) != getattr(recipe, name)), None):
-            raise OptionError(f"member {number} has {other} of its own; all members learn the same texts.")
-        models.append(train_or_reuse(one, data, out.with_name(f"{out.name}-{number}"), replace=replace, listen=listen))
+    for number, member_options in enumerate(recipe.members, 1):
+        member = Recipe.of(common | member_options)
+        if changed := next((name for name in READING if getattr(member, name) != getattr(recipe, name)), None):
+            raise OptionError(f"member {number} has {changed} of its own; all members learn the same texts.")
+        place = out.with_name(f"{out.name}-{number}")
+        models.append(train_or_reuse(member, data, place, replace=replace, on_event=on_event))
     first = models[0]
     if any(model.vocabulary.characters != first.vocabulary.characters for model in models):
         raise OptionError(
@@ -178,16 +179,16 @@ def train_members(
     except ValueError as error:
         raise OptionError(f"the members do not fit together: {error}.") from error
     used = [model.description.training.get("used") for model in models]
-    same = used[0] if all(one == used[0] for one in used) else None
+    common_use = used[0] if all(use == used[0] for use in used) else None
     return publish(
-        TrainedModel(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines, same),
+        TrainedModel(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines, common_use),
         recipe,
         data,
         first.description.training["data"]["base"],
         out,
         history=(),
         seconds=(seconds := sum(float(model.metrics["training_seconds"]) for model in models)),
-        earlier=sum(map(seconds_in_all, models)) - seconds,
+        earlier=sum(map(total_seconds, models)) - seconds,
         members=[model.metrics.get("history", []) for model in models],
         replace=replace,
     )

@@ -64,18 +64,18 @@ class DecodeBatches:
                 self._replies.fail([generation for batch in new for generation in batch.generations], error)
         self._batches = [batch for batch in self._batches if self._step_batch(batch)]
 
-    def _merge(self, every: Sequence[Batch]) -> list[Batch]:
+    def _merge(self, batches: Sequence[Batch]) -> list[Batch]:
         """Merge batches into as few as the shapes of their states and the bound allow."""
-        states = self._completer.language_model.pad_states([batch.state for batch in every])
-        open_: dict[RowShapes, list[Batch]] = {}
+        states = self._completer.language_model.pad_states([batch.state for batch in batches])
+        open_groups: dict[RowShapes, list[Batch]] = {}
         full: list[list[Batch]] = []
-        for batch, state in zip(every, states, strict=True):
+        for batch, state in zip(batches, states, strict=True):
             batch.state = state
             key = row_shapes(state)
-            group = open_.setdefault(key, [])
-            if group and sum(len(other.log_probabilities) for other in [*group, batch]) > self._max_batch:
+            group = open_groups.setdefault(key, [])
+            if group and sum(len(member.log_probabilities) for member in [*group, batch]) > self._max_batch:
                 full.append(group)
-                open_[key] = group = []
+                open_groups[key] = group = []
             group.append(batch)
         return [
             group[0]
@@ -85,7 +85,7 @@ class DecodeBatches:
                 np.concatenate([batch.log_probabilities for batch in group]),
                 concat_states([batch.state for batch in group]),
             )
-            for group in [*full, *open_.values()]
+            for group in [*full, *open_groups.values()]
         ]
 
     def _step_batch(self, batch: Batch) -> bool:
@@ -107,7 +107,7 @@ class DecodeBatches:
                     continue
                 try:
                     generation.append(ids[rows], batch.log_probabilities[rows], chosen[rows])
-                    self._send_news(generation)
+                    self._send_new_text(generation)
                 except Exception as error:
                     self._replies.fail([generation], error)
             kept = self._drop_finished(batch)
@@ -121,15 +121,15 @@ class DecodeBatches:
             return False
         return True
 
-    def _send_news(self, generation: Generation) -> None:
-        """Send what is new, and the result once all texts have ended."""
+    def _send_new_text(self, generation: Generation) -> None:
+        """Send the new text, and the result once all texts have ended."""
         self._replies.send_deltas(generation)
         if all(sequence.ended for sequence in generation.live):
             self._replies.resolve(generation, generation.texts())
 
     def _drop_finished(self, batch: Batch) -> Ids:
         """Drop the texts that have ended or that no client waits for; return the rows that stay."""
-        if not any(w.answered or any(sequence.ended for sequence in w.live) for w in batch.generations):
+        if not any(g.answered or any(sequence.ended for sequence in g.live) for g in batch.generations):
             return np.arange(len(batch.log_probabilities))  # true of most steps
         kept: list[int] = []
         row = 0

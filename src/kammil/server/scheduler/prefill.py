@@ -16,7 +16,7 @@ from kammil.server.scheduler.requests import Generation, PromptScorer, ScoreCall
 MAX_PROMPTS = 32
 """Most prompts of which a piece is read in one round; texts that are being generated wait meanwhile."""
 MAX_SCORED = 4
-"""The same for texts to be scored, where every position costs, not only the last one."""
+"""Most texts to be scored of which a piece is read in one round: every position costs, not only the last."""
 MIN_TO_SPLIT = 3
 """From this many prompts on, they are read in pieces of common sizes; for fewer, the additional calls cost more than
 they save."""
@@ -70,8 +70,8 @@ class PrefillQueue:
             if not self._batched:
                 pending = pending[:1]
             if pending:
-                together = max_rows(self._completer.language_model, most, STRIDE, each=STRIDE if scored else 1)
-                self._step_group(pending[:together], scored=scored)
+                num_prompts = max_rows(self._completer.language_model, most, STRIDE, each=STRIDE if scored else 1)
+                self._step_group(pending[:num_prompts], scored=scored)
         ready = [prompt for prompt in self._pending if not prompt.failed and not prompt.prefill.remaining]
         self._pending = [prompt for prompt in self._pending if not prompt.failed and prompt.prefill.remaining]
         return [(prompt.call, prompt.prefill) for prompt in ready]
@@ -82,11 +82,11 @@ class PrefillQueue:
         Prompts of many lengths share calls when each is read in pieces whose sizes are powers of two: 45 ids are 32, 8,
         4 and 1. A few prompts are read faster one by one.
         """
-        due = [prompt.prefill.remaining for prompt in pending]
+        remaining = [prompt.prefill.remaining for prompt in pending]
         split = len(pending) >= MIN_TO_SPLIT
-        sizes = {1 << bit for bit in range(max(due).bit_length())} if split else set(due)
+        sizes = {1 << bit for bit in range(max(remaining).bit_length())} if split else set(remaining)
         for size in sorted(sizes, reverse=True):
-            part = [prompt for prompt, n in zip(pending, due, strict=True) if (n & size if split else n == size)]
+            part = [prompt for prompt, n in zip(pending, remaining, strict=True) if (n & size if split else n == size)]
             self._forward([prompt for prompt in part if not prompt.failed], size, scored=scored)
 
     def _forward(self, pending: Sequence[PendingPrefill], size: int, *, scored: bool) -> None:
@@ -112,8 +112,8 @@ class PrefillQueue:
             for i, (prompt, _) in enumerate(group):
                 try:
                     # A copy: what is cached of one text must not keep the arrays of the whole batch alive.
-                    own_state = state if len(group) == 1 else select_rows(state, np.array([i]))
-                    prompt.prefill.advance(size, read[i] if len(group) == 1 else read[i].copy(), own_state)
+                    row_state = state if len(group) == 1 else select_rows(state, np.array([i]))
+                    prompt.prefill.advance(size, read[i] if len(group) == 1 else read[i].copy(), row_state)
                 except Exception as error:
                     self._fail([prompt], error)
 

@@ -52,7 +52,7 @@ class ReplyQueue:
             self.fail([generation], error)
 
     def resolve(self, call: EngineRequest[Any], answer: object) -> None:
-        """Answer a request; the result leaves with the others of this round."""
+        """Answer a request; `flush` sends the result at the end of the round."""
         call.answered, call.answered_at = True, time.monotonic()
         self._outgoing.append((call, partial(call.resolve, answer)))
 
@@ -70,10 +70,10 @@ class ReplyQueue:
         for loop in {call.loop for call, _ in self._outgoing}:
             actions = [action for call, action in self._outgoing if call.loop is loop]
             done = [call for call, _ in self._outgoing if call.loop is loop and call.answered]
-            rest = [pair for pair in self._outgoing if pair[0].loop is not loop]
+            remaining = [pair for pair in self._outgoing if pair[0].loop is not loop]
             with suppress(RuntimeError):  # the loop is closed, so no client waits any more
                 loop.call_soon_threadsafe(_run_all, actions)
-            self._outgoing = rest
+            self._outgoing = remaining
             self.unanswered.difference_update(done)
 
 

@@ -1,4 +1,4 @@
-"""What a scheduler is asked to do, and where the result goes. Shapes: T time, V vocabulary."""
+"""Requests to a scheduler, and their results. Shapes: T time, V vocabulary."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ class EngineRequest(Generic[Answer]):
         """The request has its result or is abandoned; only the scheduler's thread sets this."""
         self.submitted_at = time.monotonic()
         self.started_at: float | None = None
-        """When the scheduler began to work on it."""
+        """Time at which the scheduler began to work on it."""
         self.answered_at: float | None = None
-        """When the result was there."""
+        """Time at which the result was ready."""
 
     @property
     def timed_out(self) -> bool:
@@ -105,7 +105,7 @@ class PromptScorer:
         self._max_ids = max_positions(STRIDE, completer.vocabulary.size)
         self.state: State = completer.language_model.initial_state(1)
         self.tokens: list[TokenLogprobs] = []
-        """One for each id after BOS."""
+        """One entry for each id after BOS."""
         self.last: LogProbabilities | None = None
         """(1, V): log-probabilities of what follows the ids read so far."""
 
@@ -147,8 +147,8 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         n: number of texts wanted.
         num_top: number of alternatives to report with every token; None reports no tokens at all.
         echo: whether the prompt's own tokens are reported too.
-        state_cache: cache for the states after the prompt; None takes the completer's own.
-        on_deltas: called on the event loop whenever there is new text; None if only the end is of interest.
+        state_cache: cache for the states after the prompt; None takes that of the completer.
+        on_deltas: called on the event loop whenever there is new text; None if only the result is needed.
     """
 
     def __init__(

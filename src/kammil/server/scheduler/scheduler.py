@@ -87,7 +87,7 @@ class Scheduler:
 
     Args:
         completer: the model; no other thread may use it.
-        max_rows: most texts stepped in one call; 1 switches micro-batching off.
+        max_batch: most texts stepped in one call; 1 switches micro-batching off.
     """
 
     def __init__(self, completer: Completer, *, max_batch: int = MAX_BATCH) -> None:
@@ -168,14 +168,14 @@ class Scheduler:
         try:
             with self._wake:
                 self._wake.wait_for(
-                    lambda: self._inbox or self._busy or self._closing, TRIM_SECONDS if self._worked else None
+                    lambda: self._inbox or self._has_work or self._closing, TRIM_SECONDS if self._worked else None
                 )
                 self._replies.register(self._inbox)
                 new_calls = list(self._inbox)
                 self._inbox.clear()
-                if self._closing and not (new_calls or self._busy):
+                if self._closing and not (new_calls or self._has_work):
                     return False
-            if new_calls or self._busy:
+            if new_calls or self._has_work:
                 self._round(new_calls)
                 self._worked = True
             if self._worked and time.monotonic() >= self._trimmed_at + TRIM_SECONDS:
@@ -207,12 +207,12 @@ class Scheduler:
         for call in new_calls:
             self._start(call)
         self._batches.step(self._prefill())
-        self._searches = [one for one in self._searches if self._step_search(one)]
+        self._searches = [search for search in self._searches if self._step_search(search)]
         self._update_stats()
         self._replies.flush()
 
     @property
-    def _busy(self) -> bool:
+    def _has_work(self) -> bool:
         return bool(self._prefills or self._batches or self._searches)
 
     def _update_stats(self) -> None:
@@ -313,9 +313,8 @@ class Scheduler:
                 self._replies.fail(calls, error)
                 continue
             for (call, log_probabilities, state), words in zip(group, found, strict=True):
-                if not call.max_words or self._replies.still_wanted(
-                    call
-                ):  # checked each time, since ghost text takes a while
+                # Checked for each request, since ghost text takes a while.
+                if not call.max_words or self._replies.still_wanted(call):
                     self._resolve_words(call, words, log_probabilities, state)
 
     def _resolve_words(

@@ -54,9 +54,9 @@ def compare(
         source: a file of texts, or a data set's name.
         minutes: of training for each family at most.
         out: the folder of the comparison; finished rows in it are kept.
-        families: names; None takes all that can be trained here, and says what is left out.
+        families: names; None takes all whose libraries are installed; `left_out` of the ranking names the rest.
         validation, test: files; for what is not given, a leak-free tenth of `source`.
-        replace: make rows again that other texts or options made, instead of refusing.
+        replace: compute rows again whose texts or options have changed, instead of raising an error.
         listen: called with the events of training.
         say: called with a line of text on each step.
         options: of `Recipe`, `TrainingOptions` and the families' settings; a setting goes to the families that have it.
@@ -64,7 +64,7 @@ def compare(
     Raises `KammilError` with one sentence; rows that were finished by then are kept.
     """
     left_out: dict[str, str] = {}
-    signatures = text_overlap.signatures()  # first of all: what is missing is said before hours of training
+    signatures = text_overlap.signatures()  # first: a missing library must be reported before hours of training
     recipes = _recipes(families, options | {"minutes": minutes}, left_out)
     store = ResultStore(Path(out))
     with run_lock(store.path), listening(listen):
@@ -77,7 +77,7 @@ def compare(
         store.open(keys, replace=replace)
         split_files = write(parts, store.path)
         for name, recipe in recipes.items():
-            makers[name] = family_row(store.path / name, recipe, parts, split_files, replace=replace, listen=listen)
+            makers[name] = family_row(store.path / name, recipe, parts, split_files, replace=replace, on_event=listen)
         say(
             f"{len(parts.train):,} training, {len(parts.validation):,} validation, {len(parts.test):,} test texts: "
             f"{parts.leaks.exact} of these stand in the training part, "

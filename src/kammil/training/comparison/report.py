@@ -20,13 +20,13 @@ _COSTS: dict[str, Callable[[Row], str]] = {
 """Columns of a model's costs: heading -> cell."""
 
 
-_WHOLE = "bits_per_character_with_end"
-_PREDICTS = (RANKED_BY, _WHOLE, "target_top1", "target_top3")
+_WITH_END = "bits_per_character_with_end"
+_PREDICTS = (RANKED_BY, _WITH_END, "target_top1", "target_top3")
 _WRITES = ("next_word", "chrf", "bleu", "new")
 _TYPES = tuple(prefix + name for name in HELP for prefix in (KEYS, TAKEN))
-_SHOWN = (f"{KEYS}1", f"{KEYS}3", f"{TAKEN}3", f"{KEYS}5", f"{KEYS}ghost", f"{TAKEN}ghost")
+_TERMINAL_TYPING = (f"{KEYS}1", f"{KEYS}3", f"{TAKEN}3", f"{KEYS}5", f"{KEYS}ghost", f"{TAKEN}ghost")
 """Measures of typing that fit into a terminal."""
-_BOUNDED = (RANKED_BY, _WHOLE, f"{KEYS}3", f"{KEYS}ghost")
+_WITH_INTERVALS = (RANKED_BY, _WITH_END, f"{KEYS}3", f"{KEYS}ghost")
 """Measures whose intervals fit into a terminal."""
 
 
@@ -35,16 +35,16 @@ def tables(ranking: Ranking) -> list[list[list[str]]]:
     keystrokes that it saves. A row is in the tables that it has figures for."""
 
     def row(of: Row, names: Sequence[str]) -> list[str]:
-        return [of.name, *(_cell(ranking, of, name, bounds=name in _BOUNDED) for name in names)]
+        return [of.name, *(_cell(ranking, of, name, bounds=name in _WITH_INTERVALS) for name in names)]
 
     predicts = [["", *_titles(*_PREDICTS)]]
     writes = [["", *_titles(*_WRITES), *_COSTS]]
-    types = [["", *_titles(*_SHOWN)]]
+    types = [["", *_titles(*_TERMINAL_TYPING)]]
     for each in ranking.rows:
         predicts.append(row(each, _PREDICTS))
         predicts[-1].insert(2, difference(ranking, each, RANKED_BY))
         writes.append([*row(each, _WRITES), *(cell(each) for cell in _COSTS.values())])
-        types.append(row(each, _SHOWN))
+        types.append(row(each, _TERMINAL_TYPING))
     predicts[0].insert(2, "minus the best")
     return [[head, *(line for line in rows if any(line[1:]))] for head, *rows in (predicts, writes, types)]
 

@@ -19,9 +19,8 @@ from kammil.evaluation.ranking import Row
 from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
 from kammil.text import RAW
 from kammil.training.comparison.split import ComparisonSplit, Files
-from kammil.training.events import Event
 from kammil.training.recipe import Recipe
-from kammil.training.train import train
+from kammil.training.train import Listener, train
 from kammil.vocabulary import CharacterVocabulary
 
 MeasuredRow = tuple[Row, Mapping[str, Array]]
@@ -33,7 +32,7 @@ _READ_ONCE: dict[str, object] = {"column": None, "where": None, "encoding": "utf
 
 
 def family_row(
-    path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files, *, replace: bool, listen: Callable[[Event], None]
+    path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files, *, replace: bool, on_event: Listener
 ) -> Callable[[], MeasuredRow]:
     """Return the function that makes a family's row: it trains the model, or resumes it, and measures its folder.
 
@@ -50,7 +49,7 @@ def family_row(
                 out=path,
                 resume=not replace,
                 replace=replace,
-                listen=listen,
+                listen=on_event,
                 **options,
             )
         model = load(path)
@@ -113,15 +112,15 @@ def baseline_rows(parts: ComparisonSplit) -> dict[str, Callable[[], MeasuredRow]
 
     def lzma() -> MeasuredRow:
         bits = compressors.lzma_bits(parts.train, parts.test)
-        whole = np.array([[bits, sum(len(text) + 1 for text in parts.test)]], np.float64)
-        return Row("LZMA", family=False), {"bits_per_character_with_end": whole}
+        sums = np.array([[bits, sum(len(text) + 1 for text in parts.test)]], np.float64)
+        return Row("LZMA", family=False), {"bits_per_character_with_end": sums}
 
     def ppmd() -> MeasuredRow:
-        weighed = compressors.ppmd(parts.train, parts.validation, parts.test, spans)
-        columns = bits_only(parts.test, weighed.target_bits, weighed.bits_with_end)
-        return Row("PPMd", family=False, note=f"order {weighed.order} bytes"), columns
+        result = compressors.ppmd(parts.train, parts.validation, parts.test, spans)
+        columns = bits_only(parts.test, result.target_bits, result.bits_with_end)
+        return Row("PPMd", family=False, note=f"order {result.order} bytes"), columns
 
-    def every_word_known() -> MeasuredRow:
+    def typing_ceiling() -> MeasuredRow:
         return Row("ceiling", family=False), ceiling(parts.typed)
 
-    return {"uniform": uniform, "unigram": unigram, "LZMA": lzma, "PPMd": ppmd, "ceiling": every_word_known}
+    return {"uniform": uniform, "unigram": unigram, "LZMA": lzma, "PPMd": ppmd, "ceiling": typing_ceiling}

@@ -1,4 +1,4 @@
-"""The one split that all rows of a comparison share."""
+"""The split of the texts that all rows of a comparison share."""
 
 from __future__ import annotations
 
@@ -104,11 +104,11 @@ def gather(
         for part, file in (("validation", validation), ("test", test))
         if file is not None
     }
-    shares = {name: training_texts.HELD_OUT for name in ("validation", "test") if name not in given}
+    fractions = {name: training_texts.HELD_OUT for name in ("validation", "test") if name not in given}
     held_out, remaining = dict(given), texts
-    if shares:
-        drawn = split(texts, **({"validation": 0.0, "test": 0.0} | shares), seed=recipe.training.seed)
-        held_out |= {name: [texts[i] for i in getattr(drawn, name)] for name in shares}
+    if fractions:
+        drawn = split(texts, **({"validation": 0.0, "test": 0.0} | fractions), seed=recipe.training.seed)
+        held_out |= {name: [texts[i] for i in getattr(drawn, name)] for name in fractions}
         remaining = [texts[i] for i in drawn.train]
     cleared = training_texts.prepare(recipe, remaining, held_out["validation"])
     test_texts = held_out["test"]
