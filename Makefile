@@ -27,7 +27,7 @@ demo: $(READY)
 	$(BIN)/kammil complete "شو رأيكم نطلع" --model demo/model -n 3
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff format --check .

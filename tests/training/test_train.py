@@ -525,7 +525,7 @@ def test_networks_that_were_killed_go_on_each_from_its_own_epoch(tmp_path: Path,
 def test_an_interrupt_keeps_the_best_of_every_network(tmp_path: Path, few: list[str]) -> None:
     options = small(model="blend", networks=2, epochs=500, patience=500)
     trained = train(few, out=tmp_path / "model", listen=stop_member(1, 3, KeyboardInterrupt), **options)
-    assert all(2 <= len(epochs) < 500 for epochs in trained.members)
+    assert all(1 <= len(epochs) < 500 for epochs in trained.members)  # the other network may have begun late
     assert kammil.load(trained.folder).complete("ش", length=4).text is not None
 
 
