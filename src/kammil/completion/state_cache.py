@@ -85,7 +85,7 @@ class TrieNode:
     """A node of the tree: a stop, or a position where texts diverge."""
 
     parent: TrieNode | None
-    """None for the root, and for nodes that were removed."""
+    """Parent node; None for the root and for removed nodes."""
     label: Label
     children: dict[str, TrieNode] = field(default_factory=dict[str, "TrieNode"])
     """Children by the first character of their labels."""

@@ -37,7 +37,7 @@ class ConstraintState:
 
 
 class Constraints:
-    """What the texts of one call may become.
+    """Rules for the texts of one call: what may follow each of them.
 
     Args:
         options: checked ones.

@@ -27,7 +27,7 @@ from kammil.errors import FolderError
 from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 
 Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
-"""As `LanguageModel.step`."""
+"""Signature of `LanguageModel.step`."""
 
 _BULK = 32
 """Most characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
