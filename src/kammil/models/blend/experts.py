@@ -145,7 +145,9 @@ class NgramExperts:
         if not learning:
             return expert_features([*(table.read(rows_found) for table, rows_found in pairs), cached])
         own, rows_found = pairs[0]
-        first = own.read_without(rows_found, [self._contribution(row.text) for row in rows]).prune(self._least[OWN])
+        by_text = rows_found.reshape(len(rows), width, experts)
+        contributions = [self._contribution(row, by_text[i, : lengths[i]]) for i, row in enumerate(rows)]
+        first = own.read_without(rows_found, contributions).prune(self._least[OWN])
         return expert_features([first, *(table.read(rows_found) for table, rows_found in pairs[1:]), cached])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -155,11 +157,14 @@ class NgramExperts:
             arrays |= pack(table, prefix)
         return arrays
 
-    def _contribution(self, text: int) -> Contribution:
-        """The counts of a text and its near-duplicates in their table; those of many positions are kept."""
-        group = self._kin[text]
+    def _contribution(self, row: TextPiece, rows_found: Rows) -> Contribution:
+        """The counts of a text and its near-duplicates in their table, where the contexts of one of its pieces, (T, K),
+        were found; those of many positions are kept."""
+        group = self._kin[row.text]
         if group in self._kept:
             return self._kept[group]
+        if len(self._members[group]) == 1 and len(rows_found) == len(self._texts[True][row.text]) + 1:
+            return Contribution.of(rows_found, row.ids[1:])
         members = [self._texts[True][member] for member in self._members[group]]
         found: list[Rows] = []
         for member in members:
