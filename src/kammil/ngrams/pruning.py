@@ -20,13 +20,13 @@ from kammil.ngrams.count_table import CountTable, Keys
 
 _CONTEXT, _FOLLOWER = 2.3, 0.95
 """Bytes that a context and a follower take when packed, measured on the tables of the bundled model."""
-_MAX_COUNT = 16
-"""Contexts seen as often, or more, are never dropped."""
+_COUNTS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512], np.int64)
+"""Each level holds the contexts seen so often, and more rarely than those of the next; the last is never dropped."""
 
 
 @dataclass(frozen=True)
 class Level:
-    """Contexts of one type that were seen equally often."""
+    """Contexts of one type that were seen equally often, or nearly."""
 
     hits: int
     """Validation positions whose context is one of these and whose next id is a known follower."""
@@ -35,23 +35,23 @@ class Level:
 
 
 def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Level]:
-    """Group the contexts of one type by how often they were seen: 1, 2, ..., `_MAX_COUNT` times or more.
+    """Group the contexts of one type by how often they were seen.
 
     Args:
         parts: tables of the type, no two with the same key.
         keys: (P,): contexts at the positions of validation texts.
         followers: (P,): ids that followed them.
     """
-    hits, sizes = np.zeros(_MAX_COUNT + 1, np.int64), np.zeros(_MAX_COUNT + 1)
+    hits, sizes = np.zeros(len(_COUNTS), np.int64), np.zeros(len(_COUNTS))
     for table in parts:
-        times_seen = np.minimum(table.totals.astype(np.int64), _MAX_COUNT)
-        sizes += _CONTEXT * np.bincount(times_seen, minlength=_MAX_COUNT + 1)
-        sizes += _FOLLOWER * np.bincount(times_seen, table.num_followers, _MAX_COUNT + 1)
+        level = np.searchsorted(_COUNTS, table.totals, side="right") - 1  # (C,)
+        sizes += _CONTEXT * np.bincount(level, minlength=len(_COUNTS))
+        sizes += _FOLLOWER * np.bincount(level, table.num_followers, len(_COUNTS))
         rows = table.find(keys[:, None])
         entries = table.read(rows)
         is_hit = entries.ids == followers[entries.flat_index]
-        hits += np.bincount(times_seen[rows[entries.flat_index[is_hit], 0]], minlength=_MAX_COUNT + 1)
-    return [Level(int(n), float(size)) for n, size in zip(hits[1:], sizes[1:], strict=True)]
+        hits += np.bincount(level[rows[entries.flat_index[is_hit], 0]], minlength=len(_COUNTS))
+    return [Level(int(n), float(size)) for n, size in zip(hits, sizes, strict=True)]
 
 
 def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float | None) -> list[NDArray[np.int64]]:
@@ -77,5 +77,5 @@ def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float 
             break
         i, k = place = min(worth, key=lambda p: worth[p])
         size -= left[place].pop(0).bytes
-        cutoffs[i][k] += 1
+        cutoffs[i][k] = _COUNTS[len(_COUNTS) - len(left[place])]
     return cutoffs
