@@ -48,21 +48,7 @@ def rows(
         return _benchmark_part(name, where)
     if name not in datasets.CATALOG:
         return readers.read_rows(source, column=column, where=where, encoding=encoding)
-    column = column or datasets.CATALOG[name].column
-    texts: list[str] = []
-    no_rows: readers.NoRowsError | None = None
-    sums: list[str] = []
-    for path in datasets.fetch(name):
-        try:
-            read = readers.read_rows(path, column=column, where=where)
-        except readers.NoRowsError as error:
-            no_rows = error
-            continue
-        texts += read.texts
-        sums.append(read.sha256)
-    if no_rows is not None and not texts:
-        raise no_rows
-    return TextColumn(tuple(texts), Path(name), column, _joint_sha256(sums))
+    return _dataset(datasets.CATALOG[name], column, where)
 
 
 def texts(
@@ -82,6 +68,28 @@ def benchmark() -> Mapping[str, Any]:
 def _is_joint_name(name: str) -> bool:
     names = {SAMPLE, *datasets.CATALOG, *(f"{BENCHMARK}/{part}" for part in PARTS)}
     return SEPARATOR in name and all(part in names for part in name.split(SEPARATOR))
+
+
+def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -> TextColumn:
+    """Return the rows of all files of a data set, cleaned by its rules."""
+    columns = dataset.column if column is None else column
+    columns = columns if isinstance(columns, tuple) else (columns,)
+    texts: list[str] = []
+    no_rows: readers.NoRowsError | None = None
+    sums: list[str] = []
+    for path in datasets.fetch(dataset.name):
+        try:
+            read = [readers.read_rows(path, column=name, where=where) for name in columns]
+        except readers.NoRowsError as error:
+            no_rows = error
+            continue
+        texts += [text for row in zip(*(part.texts for part in read), strict=True) for text in row]
+        sums.append(read[0].sha256)
+    if no_rows is not None and not texts:
+        raise no_rows
+    if dataset.cleaning is not None:
+        texts = [dataset.cleaning.clean(text) for text in texts]
+    return TextColumn(tuple(texts), Path(dataset.name), ", ".join(filter(None, columns)) or None, _joint_sha256(sums))
 
 
 def _benchmark_part(name: str, where: str | None) -> TextColumn:
