@@ -183,8 +183,9 @@ class Completer:
     def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestions.MIN_PROBABILITY) -> list[Suggestion]:
         """Suggest at most `k` words: endings of the current word, then next words, each group most probable first.
 
-        Where the current word is more probably complete, next words come first, and rare endings are left out. None is less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold
-        that is no probability.
+        Where the current word is more probably complete, next words come first, and rare endings are left out. None is
+        less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold that is
+        no probability.
         """
         seen = self.normalise(prefix)
         return suggestions.suggest(

@@ -1,9 +1,9 @@
 """The most probable next words, or endings of the current word, with their exact probabilities.
 
-Within a word its endings are suggested; if fewer than k are probable enough, next words fill the rest of the list. Where
-the word is more probably complete than not, next words come first, and then those endings that somebody may want. (The
-simulated writer saves 0.7 points of keystrokes less than with endings first, for next words are shown again when the
-space is typed; but a person who has written a whole word reads a list of longer ones in vain:
+Within a word its endings are suggested; if fewer than k are probable enough, next words fill the rest of the list.
+Where the word is more probably complete than not, next words come first, and then those endings that somebody may
+want. (The simulated writer saves 0.7 points of keystrokes less than with endings first, for next words are shown again
+when the space is typed; but a person who has written a whole word reads a list of longer ones in vain:
 docs/log.md#what-comes-after-a-whole-word.)
 
 A *suggestion* is closed: its probability is that of its characters, one after the other, and then of any character that

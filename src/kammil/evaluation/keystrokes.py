@@ -42,7 +42,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import GHOST, GHOST_RULES, GhostRule, ghost_rule
+from kammil.completion.ghost_text import GHOST, GHOST_RULES, GhostRule
 from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.completion.unasked import without_unasked
 from kammil.errors import DataError
@@ -99,6 +99,9 @@ class TypingSavings:
     lists: dict[int, Savings]
     """Savings by lists of W suggestions, by W."""
     ghost: Savings
+    """Savings by ghost text, at the step of the dial where none is chosen."""
+    ghosts: dict[str, Savings]
+    """Savings by ghost text, by step of the dial."""
     calibration: Calibration
     """Calibration of the first suggestion, over all positions of the texts that have one."""
     proven: float
@@ -114,8 +117,6 @@ class TypingReport:
     texts: int
     characters: int
     threshold: float
-    ghost: str
-    """Step of the dial at which ghost text is shown."""
     slips: float
     """Share of the letters that are slips."""
     unaided: dict[str, float]
@@ -135,7 +136,6 @@ def simulate(
     texts: Sequence[str],
     *,
     threshold: float = MIN_PROBABILITY,
-    ghost: str = GHOST,
     slips: float = 0.0,
     max_texts: int | None = MAX_TEXTS,
 ) -> TypingReport:
@@ -145,13 +145,11 @@ def simulate(
         model: the model.
         texts: texts that the model has not seen.
         threshold: nothing less probable is suggested.
-        ghost: step of the dial at which ghost text is shown.
         slips: share of the letters that are typed wrong and stay.
         max_texts: of more texts, so many are chosen, evenly spread; None types all.
 
-    Raises: `DataError` without any text, `OptionError` for a wrong step or share.
+    Raises: `DataError` without any text, `OptionError` for a share of slips that is none.
     """
-    rule = ghost_rule(ghost)
     normalised = normalised_texts(model, texts)
     if not normalised:
         raise DataError("there is no text to type; name a file that has some.")
@@ -164,13 +162,12 @@ def simulate(
     ceiling = keystrokes_saved(type_with_oracle(normalised))
 
     def savings(language_model: LanguageModel) -> TypingSavings:
-        return _savings(type_with_help(language_model, model.vocabulary, normalised, threshold, rule, typed))
+        return _savings(type_with_help(language_model, model.vocabulary, normalised, threshold, typed))
 
     return TypingReport(
         texts=len(normalised),
         characters=int(ceiling[:, 1].sum()),
         threshold=threshold,
-        ghost=ghost,
         slips=slips,
         unaided={name: device.words_a_minute for name, device in DEVICES.items()},
         ceiling=ratio(*ceiling.T),
@@ -238,10 +235,10 @@ class Help:
         earlier = hits.earlier[:, :width]
         stayed = (earlier < width) & np.take_along_axis(before, np.minimum(earlier, width - 1), 1)
         return cls(
-            right=right.any(axis=1),
+            right=np.logical_or.reduce(right, axis=1),
             rank=right.argmax(axis=1),
             shown=shown.sum(axis=1),
-            new=(shown & ~stayed).any(axis=1),
+            new=np.logical_or.reduce(shown & ~stayed, axis=1),
             letters=hits.lengths[:, 0],
             spaced=spaced.astype(np.int64),
             spaced_letters=hits.spaced_lengths,
@@ -254,14 +251,14 @@ class TypingRuns:
 
     lists: dict[int, Array]
     """Runs with a list of W suggestions, (N, 10), by W."""
-    ghost: Array
-    """Run with ghost text, (N, 10)."""
+    ghosts: dict[str, Array]
+    """Runs with ghost text, (N, 10), by step of the dial."""
     glances: dict[int, Array]
     """Runs with a list of W suggestions at which the writer looks once a word, (N, 10), by W."""
     list_places: dict[int, Array]
     """Positions where something right is shown, where anything is shown, and all, of each text, (N, 3), by W."""
-    ghost_places: Array
-    """The same with ghost text, (N, 3)."""
+    ghost_places: dict[str, Array]
+    """The same with ghost text, by step of the dial."""
     suggested: SuggestedTexts
     """All suggestions, at every position."""
 
@@ -271,24 +268,24 @@ def type_with_help(
     vocabulary: CharacterVocabulary,
     texts: Sequence[str],
     threshold: float = MIN_PROBABILITY,
-    rule: GhostRule = GHOST_RULES[GHOST],
     typed: Sequence[str] | None = None,
 ) -> TypingRuns:
     """Type texts, as the model sees them, with each kind of help; `typed` as in `suggestion_hits`."""
     suggested = suggestion_hits(model, vocabulary, texts, max(WIDTHS), threshold, typed=typed)
     lists = {width: [Help.lists(hits, width) for hits in suggested.texts] for width in WIDTHS}
-    first = first_ghost_words(model, vocabulary, texts, rule.threshold, typed)
-    ghost = [Help.ghost(hits, rule) for hits in first.texts]
+    least = min(rule.threshold for rule in GHOST_RULES.values())
+    first = first_ghost_words(model, vocabulary, texts, least, typed).texts
+    ghosts = {level: [Help.ghost(hits, rule) for hits in first] for level, rule in GHOST_RULES.items()}
+    glances = {
+        width: [help.once_a_word(text) for help, text in zip(each, texts, strict=True)] for width, each in lists.items()
+    }
     return TypingRuns(
-        {width: type_texts(texts, each) for width, each in lists.items()},
-        type_texts(texts, ghost),
-        {
-            width: type_texts(texts, [h.once_a_word(t) for h, t in zip(each, texts, strict=True)])
-            for width, each in lists.items()
-        },
-        {width: _places(each) for width, each in lists.items()},
-        _places(ghost),
-        suggested,
+        lists={width: type_texts(texts, each) for width, each in lists.items()},
+        glances={width: type_texts(texts, each) for width, each in glances.items()},
+        ghosts={level: type_texts(texts, each) for level, each in ghosts.items()},
+        list_places={width: _places(each) for width, each in lists.items()},
+        ghost_places={level: _places(each) for level, each in ghosts.items()},
+        suggested=suggested,
     )
 
 
@@ -368,38 +365,38 @@ def type_texts(texts: Sequence[str], help: Sequence[Help]) -> Array:
 
 
 def _places(help: Sequence[Help]) -> Array:
-    """Return the columns of `TypingRuns.ghost_places`."""
+    """Return the columns of `TypingRuns.list_places`."""
     return np.array([[each.right.sum(), (each.shown > 0).sum(), len(each.shown)] for each in help], np.float64)
 
 
 def _savings(runs: TypingRuns) -> TypingSavings:
     """Estimate the figures of runs."""
-    kinds = [
-        (runs.ghost, runs.ghost_places, runs.ghost),
-        *((runs.lists[w], runs.list_places[w], runs.glances[w]) for w in WIDTHS),
-    ]
+    ghosts = [(runs.ghosts[level], runs.ghost_places[level], runs.ghosts[level], True) for level in runs.ghosts]
+    lists = [(runs.lists[width], runs.list_places[width], runs.glances[width], False) for width in runs.lists]
     statistics = [
         Statistic(columns, quotient)
-        for i, (writing, places, timed) in enumerate(kinds)
+        for writing, places, timed, ghost in (*ghosts, *lists)
         for columns in (
             keystrokes_saved(writing),
             precision(writing),
             writing[:, [3, 4]],
             places[:, [1, 2]],
             places[:, [0, 1]],
-            *(words_and_minutes(timed, device, ghost=i == 0) for device in DEVICES.values()),
+            *(words_and_minutes(timed, device, ghost=ghost) for device in DEVICES.values()),
         )
     ]
     intervals = [estimate.interval() for estimate in estimates(statistics)]
-    each = len(intervals) // len(kinds)
-    ghost, *lists = [
-        Savings(*intervals[i : i + 5], dict(zip(DEVICES, intervals[i + 5 : i + each], strict=True)))
-        for i in range(0, len(intervals), each)
-    ]
+    each = len(intervals) // (len(ghosts) + len(lists))
+    savings: list[Savings] = []
+    for i in range(0, len(intervals), each):
+        keys, taken, words_taken, shown, right, *rates = intervals[i : i + each]
+        savings.append(Savings(keys, taken, words_taken, shown, right, dict(zip(DEVICES, rates, strict=True))))
+    by_level: dict[str, Savings] = dict(zip(runs.ghosts, savings, strict=False))
     best = [(hits.probabilities[:, 0], hits.right[:, 0]) for hits in runs.suggested.texts]
     return TypingSavings(
-        lists=dict(zip(WIDTHS, lists, strict=True)),
-        ghost=ghost,
+        lists=dict(zip(runs.lists, savings[len(by_level) :], strict=True)),
+        ghost=by_level[GHOST],
+        ghosts=by_level,
         calibration=calibration([p[p > 0] for p, _ in best], [right[p > 0] for p, right in best]),
         proven=runs.suggested.proven,
         steps=runs.suggested.steps,

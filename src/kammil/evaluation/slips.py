@@ -30,12 +30,17 @@ def with_slips(texts: Sequence[str], rate: float, *, seed: int = 0) -> list[str]
 
     `OptionError` for a rate that is no share.
     """
-    if not 0 <= rate <= 1:
-        raise OptionError(f"slips is {rate}, but it must be between 0 and 1, such as 0.03.")
-    if rate == 0:
+    if check_slips(rate) == 0:
         return list(texts)
     generator = np.random.default_rng(seed)
     return ["".join(_typed(text, rate, generator)) for text in texts]
+
+
+def check_slips(rate: float) -> float:
+    """Return the share of slips; `OptionError` if it is none."""
+    if not 0 <= rate <= 1:
+        raise OptionError(f"slips is {rate}, but it must be between 0 and 1, such as 0.03.")
+    return rate
 
 
 def _typed(text: str, rate: float, generator: np.random.Generator) -> list[str]:

@@ -6,11 +6,11 @@ interaction"); of 37,370 people those who use word prediction write more slowly 
 2019, "How do people type on mobile devices?"). On a desktop even accurate suggestions make nobody faster (Roy et al.
 2021, "Typing efficiency and suggestion accuracy influence the benefits and adoption of word suggestions").
 
-The writer of the model reads all ghost text that is *newly* shown, since it stands where they write, decides whether it
-is the word wanted, and takes it if it is. What stays is not read again: ghost text of which a letter was typed. A list
-stands elsewhere; the writer looks at it once a word (`keystrokes.LOOK_AFTER`), and considers its words all at once, in
-the time of a choice among k + 1 (Hick 1952, Hyman 1953). Now and then the writer takes a wrong word, deletes it and goes
-on.
+The writer of the model reads all ghost text that is *newly* shown, since it stands where they write, decides whether
+it is the word wanted, and takes it if it is. What stays is not read again: ghost text of which a letter was typed. A
+list stands elsewhere; the writer looks at it once a word (`keystrokes.LOOK_AFTER`), and considers its words all at
+once, in the time of a choice among k + 1 (Hick 1952, Hyman 1953). Now and then the writer takes a wrong word, deletes
+it and goes on.
 
 It is a model, not a measurement: its constants come from other people, other languages and other keyboards. No time is
 charged for a word that is read in passing, and no time is won by a word that is read while a finger moves. Differences
