@@ -22,6 +22,8 @@ from kammil.text import fold_spelling, words
 
 LETTERS = 3
 """Letters that begin an entry. With two, "ال" would ask for half of the list."""
+_ARTICLE = regex.compile(r"ال[^ل]..")
+"""The article before a name. Without it اللهم would be the word for "to them"."""
 _PROCLITICS = regex.compile(r"[وف]?(?:[بكعل]?ال|لل|[بكعل])?")
 
 
@@ -59,7 +61,7 @@ def _stems(word: str) -> Iterator[str]:
     yield word
     longest = _PROCLITICS.match(word)
     for end in range(1, (longest.end() if longest else 0) + 1):
-        if _PROCLITICS.fullmatch(word[:end]) and len(word) - end >= LETTERS:
+        if _PROCLITICS.fullmatch(word[:end]) and end < len(word):
             yield word[end:]
 
 
@@ -82,8 +84,8 @@ def _entries() -> _Entries:
         if not line or line.startswith("#"):
             continue
         first, *others = map(fold_spelling, line.split())
-        bare = first.removeprefix("ال")
-        first = bare if len(bare) >= LETTERS else first
+        if _ARTICLE.match(first):
+            first = first.removeprefix("ال")
         by_first_word.setdefault(first, []).append((first, *others))
         last_words.add(others[-1] if others else first)
         most_words = max(most_words, 1 + len(others))
