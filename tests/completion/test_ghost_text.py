@@ -33,9 +33,9 @@ def test_the_steps_of_the_dial() -> None:
     assert thresholds == sorted(thresholds, reverse=True)
     charges = [rule.charge for rule in GHOST_RULES.values()]
     assert charges == sorted(charges, reverse=True)
-    # What it costs to read a word, on a phone and on a desktop.
-    assert GHOST_RULES["quiet"].charge == round(reading_charge(DEVICES["phone"]), 2)
-    assert GHOST_RULES["balanced"].charge == GHOST_RULES["eager"].charge == round(reading_charge(DEVICES["desktop"]), 2)
+    # No step shows what costs more to read than it saves: the quiet one on a phone, all of them on a desktop.
+    assert charges[0] >= reading_charge(DEVICES["phone"])
+    assert charges[-1] >= reading_charge(DEVICES["desktop"])
     assert ghost_rule(GHOST) == GHOST_RULES[GHOST]
     assert ghost_rule(GHOST, 0.1) == GhostRule(0.1, 0.0)
 

@@ -73,7 +73,7 @@ export function createOptions({ form, presets, sliders, reseed }) {
   };
 }
 
-// How readily ghost text is shown. On a phone reading costs more keys than on a desktop, so less is shown there.
+// How readily ghost text is shown: the steps of the server's dial, and their messages.
 const GHOST_LEVELS = { quiet: "ghostQuiet", balanced: "ghostBalanced", eager: "ghostEager" };
 
 /** Create the dial of the ghost text; return a function that reads it as a field of a request. */
@@ -83,8 +83,7 @@ export function createGhostDial(parent, onChange) {
   select.append(...Object.keys(GHOST_LEVELS).map((name) => Object.assign(document.createElement("option"), { value: name })));
   parent.append(label, select);
   const stored = load("ghost");
-  const usual = matchMedia("(pointer: coarse)").matches ? "quiet" : "balanced";
-  select.value = stored in GHOST_LEVELS ? stored : usual;
+  select.value = stored in GHOST_LEVELS ? stored : "balanced";
   select.addEventListener("change", () => {
     store("ghost", select.value);
     onChange();
