@@ -50,9 +50,9 @@ class GhostRule:
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
-    "quiet": GhostRule(0.65, 1.5),
+    "quiet": GhostRule(0.55, 1.5),
     "balanced": GhostRule(0.55, 0.9),
-    "eager": GhostRule(0.3, 0.9),
+    "eager": GhostRule(0.35, 0.8),
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
 
