@@ -92,7 +92,7 @@ def test_a_step_of_the_dial_is_proposed_from_what_was_found(
     most = max(row["shown"]["value"] for row in rows)
     assert rows[0]["shown"]["value"] == most  # the lowest threshold without a charge
     eager = result["proposed"]["eager"]
-    assert eager["desktop"]["value"] == max(row["desktop"]["value"] for row in rows[: len(rows) - 3])
+    assert eager["desktop"]["value"] == max(row["desktop"]["value"] for row in rows[: len(ghost.THRESHOLDS) * len(ghost.CHARGES)])
     for step in ("quiet", "balanced"):
         row = result["proposed"][step]
         assert row is None or row["right"]["value"] >= 0.75
