@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli._options import Column, Encoding, Json, Where
-from kammil.cli._output import print_json, print_table
+from kammil.cli._output import CommandGroup, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _EXAMPLE = 100
 """Most graphemes of an example: two lines of a terminal."""
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")]
 
