@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import TABLE, Result, Run, refused
+from tests.cli.conftest import TABLE, Run, refused
 
 import kammil
 from kammil.evaluation.keystrokes import simulate

@@ -12,7 +12,6 @@ from tests.cli.conftest import Result, Run, on_terminal, refused
 
 import kammil
 
-
 _INVISIBLE = 5 * "\N{LEFT-TO-RIGHT MARK}"
 """Marks in a row of the table, which take no column."""
 
@@ -83,7 +82,7 @@ def test_a_person_sees_colours_word_by_word(counter: Path) -> None:
     assert "شو\033" in title and "رأيك\033" in title and title.count("\033[") >= 4
 
 
-@pytest.mark.parametrize("columns", [56, 80, 130])
+@pytest.mark.parametrize("columns", [64, 80, 130])
 def test_a_terminal_has_a_line_for_each_character(columns: int) -> None:
     shown = re.sub(r"\033\[[\d;]*m", "", on_terminal("explain", "levantine", "شو حلو", COLUMNS=str(columns)))
     rows = [line for line in shown.splitlines() if " %" in line]

@@ -36,8 +36,8 @@ class _Commands(CommandGroup):
 app = typer.Typer(
     name="kammil",
     cls=_Commands,
-    help="Suggest the next words of what you type, learn from it, and train models on your own short texts, on a laptop "
-    "without a GPU.",
+    help="Suggest the next words of what you type, learn from it, and train models on your own short texts, on a "
+    "laptop without a GPU.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
