@@ -104,7 +104,7 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
                 f"{100 * place.probability:5.1f} %",
                 "unknown" if place.rank is None else str(place.rank),
                 ", ".join(f"{visible_label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
-                believed(place.credits, 2) if not narrow else believed(place.credits, 1).partition(",")[0],
+                believed(place.credits, 1).partition(",")[0] if narrow else believed(place.credits, 2),
             ]
         )
     credited = any(place.credits for place in explanation.places)
