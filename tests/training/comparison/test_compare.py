@@ -364,7 +364,7 @@ def test_the_figure_holds_curves_and_intervals(standings: Ranking) -> None:
     figure = plots.comparison(standings)
     FigureCanvasAgg(figure).draw()
     left, right = figure.axes
-    assert "lower is better" in left.get_ylabel() and "lower is better" in right.get_xlabel()
+    assert "lower is better" in left.get_title() and "lower is better" in right.get_title()
     drawn = {str(line.get_label()): line for line in left.get_lines()}
     for row in standings.rows[-2:]:
         bits = [b for _, b in row.curve]
