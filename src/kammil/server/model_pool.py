@@ -19,6 +19,7 @@ from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
 from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
+from kammil.evaluation.model_card import section
 from kammil.language_model import AdaptiveModel
 from kammil.models.registry import FAMILIES
 from kammil.server.api import schemas
@@ -239,8 +240,9 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
     try:
         created = int((folders.locate(folder) / folders.MODEL).stat().st_mtime)
         description, metrics = folders.summary(folder)
+        faults = " ".join(section(folders.card(folder), "Known faults").split())
     except (OSError, KammilError):  # the folder was removed, or is being replaced
-        created, description, metrics = 0, None, {}
+        created, description, metrics, faults = 0, None, {}, ""
     figures: dict[str, float | None] = {}
     model = metrics.get("validation", {}).get("model", {})
     for figure in ("bits_per_character", "top1", "target_top3"):
@@ -253,6 +255,7 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
         parameters=metrics.get("parameters"),
         licence=metrics.get("licence"),
         figures=figures,
+        faults=faults or None,
         learns=learns,
         learning="shared" if learns else None,
     )

@@ -31,6 +31,7 @@ CARD = {
     "parameters": 6778529,
     "licence": "research use",
     "figures": {"bits_per_character": 2.64, "top1": 0.507, "top3": None},
+    "faults": "It was raised on tweets: it can be rude.",
     "learns": True,
     "learning": "shared",
 }
