@@ -1,7 +1,7 @@
 // What the model learns of the user: only texts that it is asked to learn, and until it is told to forget.
 //
 // The difference is shown on the text itself: before and after, the model is asked for the next word at places of the
-// text, and the longest word that it suggests only afterwards is what it has learnt.
+// text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.
 
 import { forget, learn, suggest } from "./api.js";
 import { decimal, message, onLanguage } from "./i18n.js";
@@ -106,7 +106,7 @@ function lesson(text, before, after) {
   const changed = places(text)
     .map((place, i) => ({ ...place, before: before[i], after: after[i] }))
     .filter((place) => place.after === place.word && place.before !== place.word)
-    .sort((a, b) => b.word.length - a.word.length)[0];
+    .sort((a, b) => (b.before.length > 2) - (a.before.length > 2) || b.word.length - a.word.length)[0];
   const item = document.createElement("li");
   item.append(element("p", changed ? "learntFrom" : "learntText", changed?.word));
   item.firstChild.className = "named";
