@@ -191,6 +191,9 @@ def test_the_name_of_the_browser_stays(page: Playground, api: Api) -> None:
     page.until(lambda: len(api.of("POST v1/learn")) == 2)
     first, second = (body["session"] for body in api.of("POST v1/learn"))
     assert first == second and len(first) >= 16
+    assert all(body["private"] for body in api.of("POST v1/learn"))
+    others = [body for path in ("suggest", "score", "completions") for body in api.of(f"POST v1/{path}")]
+    assert {body["session"] for body in others} == {first}
 
 
 def test_examples_type_themselves(visit: Callable[..., Playground]) -> None:

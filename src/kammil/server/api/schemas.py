@@ -183,6 +183,7 @@ class ScoreRequest(ApiRequest):
     given: str = Field(default="", description="Text before it, which is not scored.")
     top: int = Field(default=5, ge=0, le=20, description="Most alternatives to report for each character.")
     model: Model = None
+    session: Session = None
 
 
 class Alternative(BaseModel):
@@ -216,6 +217,11 @@ class LearnRequest(ApiRequest):
     text: str = Field(description=f"At most {LEARNT:,} characters.")
     model: Model = None
     session: Session = None
+    private: bool = Field(
+        default=False,
+        description="Whether only requests with this session benefit. From then on it has a copy of the model to "
+        "itself, which knows what this session taught it, and nothing that others taught.",
+    )
 
 
 class LearnResponse(BaseModel):

@@ -44,8 +44,8 @@ export async function complete(body, signal) {
 }
 export const listModels = () => requestJson("GET", "v1/models");
 export const suggest = (body, signal) => requestJson("POST", "v1/suggest", { session, ...body }, signal);
-export const score = (body, signal) => requestJson("POST", "v1/score", body, signal);
-export const learn = (body) => requestJson("POST", "v1/learn", { session, ...body });
+export const score = (body, signal) => requestJson("POST", "v1/score", { session, ...body }, signal);
+export const learn = (body) => requestJson("POST", "v1/learn", { session, private: true, ...body });
 export const forget = (model) => requestJson("DELETE", "v1/learn?" + new URLSearchParams({ session, model }));
 
 /** Yield the choices of a completion while it is generated. */

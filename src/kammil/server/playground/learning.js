@@ -10,20 +10,19 @@ const MOST_WORDS = 8; // of the end of the text are asked for
 const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 
 /**
- * @param {{teach: HTMLButtonElement, status: HTMLElement, wipe: HTMLButtonElement, shared: HTMLElement,
+ * @param {{teach: HTMLButtonElement, status: HTMLElement, wipe: HTMLButtonElement,
  *   lessons: HTMLElement, list: HTMLElement}} elements
- * @param {{model(): {id?: string, learns: boolean, shared: boolean}, text(): string, reopen(text: string): void,
+ * @param {{model(): {id?: string, learns: boolean}, text(): string, reopen(text: string): void,
  *   onChange(): void, reportErrors(action: () => Promise<void>): void}} handlers
  */
-export function createLearning({ teach, status, wipe, shared, lessons, list }, handlers) {
+export function createLearning({ teach, status, wipe, lessons, list }, handlers) {
   let numLearnt = 0;
   let forgotten = false;
   let busy = false;
   const render = () => {
-    const { learns, shared: isShared } = handlers.model();
+    const { learns } = handlers.model();
     teach.disabled = !learns || busy || !handlers.text().trim();
     wipe.disabled = !learns;
-    shared.hidden = !(learns && isShared);
     const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
     status.textContent = learns ? progress : message("cannotLearn");
   };

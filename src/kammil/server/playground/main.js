@@ -190,7 +190,6 @@ const learning = createLearning(
     teach: $("teach"),
     status: $("learnt"),
     wipe: $("wipe"),
-    shared: $("shared"),
     lessons: $("lessons"),
     list: $("written"),
   },

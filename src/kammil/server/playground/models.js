@@ -54,10 +54,6 @@ export function createModelChooser({ select, card, faults }, onChange) {
     get all() {
       return models.map(({ id, card: { family } }) => ({ id, family }));
     },
-    /** Whether all clients get what it learns. */
-    get shared() {
-      return chosen()?.card?.learning === "shared";
-    },
     /** Ask the server for its models. */
     async load() {
       models = (await listModels()).data;
