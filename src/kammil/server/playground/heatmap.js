@@ -46,8 +46,8 @@ export function createHeatMap({ heat, detail, mean, scale, picture }) {
   picture.addEventListener("click", async () => {
     const shades = [...scale.children].map((shade) => getComputedStyle(shade).backgroundColor);
     const colours = [...score.text].map((_, i) => shades[levelOf(score.characters[i].bits)]);
-    const caption = [`${message("heatMap")} كمّل · Kammil`, mean.textContent].join(" · ");
-    await sharePicture(drawText(heat.firstChild, colours, caption), "kammil.png");
+    const captions = [`${message("heatMap")} كمّل · Kammil`, mean.textContent];
+    await sharePicture(drawText(heat.firstChild, colours, captions), "kammil.png");
   });
   return {
     clear,

@@ -4,7 +4,7 @@ import { pageDirection } from "./i18n.js";
 
 const SCALE = 2; // pixels of the picture for each of the page
 const MARGIN = 28;
-const FOOTER = 34;
+const CAPTION = { size: 14, height: 24 };
 
 /**
  * Draw a text as the page shows it, with a colour behind each character.
@@ -13,27 +13,47 @@ const FOOTER = 34;
  *
  * @param {HTMLElement} paragraph
  * @param {string[]} colours of the characters (code points), in order
- * @param {string} caption
+ * @param {string[]} captions lines below the text
  * @returns {HTMLCanvasElement}
  */
-export function drawText(paragraph, colours, caption) {
-  const frame = paragraph.getBoundingClientRect();
+export function drawText(paragraph, colours, captions) {
   const style = getComputedStyle(paragraph);
-  const [width, height] = [frame.width + 2 * MARGIN, frame.height + 2 * MARGIN + FOOTER];
-  const canvas = Object.assign(document.createElement("canvas"), { width: SCALE * width, height: SCALE * height });
+  const captionFont = style.font.replace(/[\d.]+px/, CAPTION.size + "px");
+  const placed = characters(paragraph);
+  const lines = linesOf(placed);
+  const canvas = document.createElement("canvas");
   const pen = canvas.getContext("2d");
+  pen.font = captionFont;
+  const frame = paragraph.getBoundingClientRect();
+  const [left, right] = [Math.min(...lines.map((line) => line.left)), Math.max(...lines.map((line) => line.right))];
+  const inner = Math.max(right - left, ...captions.map((caption) => pen.measureText(caption).width));
+  const [width, height] = [inner + 2 * MARGIN, frame.height + 2 * MARGIN + CAPTION.height * captions.length];
+  Object.assign(canvas, { width: SCALE * width, height: SCALE * height }); // this resets the pen
   pen.scale(SCALE, SCALE);
   pen.fillStyle = getComputedStyle(paragraph.closest("section")).backgroundColor;
   pen.fillRect(0, 0, width, height);
-  pen.translate(MARGIN - frame.left, MARGIN - frame.top);
+  pen.translate((width - left - right) / 2, MARGIN - frame.top);
+  placed.forEach(({ rectangles }, i) => {
+    pen.fillStyle = colours[i];
+    for (const r of rectangles) pen.fillRect(r.left, r.top, r.width, r.height);
+  });
+  const rightToLeft = style.direction === "rtl";
+  Object.assign(pen, { font: style.font, fillStyle: style.color, direction: style.direction });
+  pen.textAlign = rightToLeft ? "right" : "left";
+  const { fontBoundingBoxAscent: ascent, fontBoundingBoxDescent: descent } = pen.measureText("ا");
+  for (const line of lines)
+    pen.fillText(line.text, rightToLeft ? line.right : line.left, (line.top + line.bottom + ascent - descent) / 2);
+  Object.assign(pen, { font: captionFont, direction: pageDirection(), textAlign: "center" });
+  captions.forEach((caption, i) => pen.fillText(caption, (left + right) / 2, frame.bottom + MARGIN + CAPTION.height * i));
+  return canvas;
+}
+
+/** Group characters by the lines that they stand in. */
+function linesOf(placed) {
   const lines = [];
-  characters(paragraph).forEach(({ text, rectangles }, i) => {
-    for (const r of rectangles) {
-      pen.fillStyle = colours[i];
-      pen.fillRect(r.left, r.top, r.width, r.height);
-    }
-    const r = rectangles[0];
-    if (!r) return;
+  for (const { text, rectangles } of placed) {
+    const [r] = rectangles;
+    if (!r) continue;
     const line = lines.at(-1);
     const middle = (r.top + r.bottom) / 2;
     if (line && middle > line.top && middle < line.bottom) {
@@ -41,18 +61,8 @@ export function drawText(paragraph, colours, caption) {
       line.left = Math.min(line.left, r.left);
       line.right = Math.max(line.right, r.right);
     } else lines.push({ text, left: r.left, right: r.right, top: r.top, bottom: r.bottom });
-  });
-  Object.assign(pen, { font: style.font, fillStyle: style.color, direction: style.direction, textBaseline: "alphabetic" });
-  const rightToLeft = style.direction === "rtl";
-  pen.textAlign = rightToLeft ? "right" : "left";
-  const { fontBoundingBoxAscent: ascent, fontBoundingBoxDescent: descent } = pen.measureText("ا");
-  for (const { text, left, right, top, bottom } of lines)
-    pen.fillText(text, rightToLeft ? right : left, (top + bottom + ascent - descent) / 2);
-  pen.font = style.font.replace(/[\d.]+px/, "14px");
-  pen.direction = pageDirection();
-  pen.textAlign = "center";
-  pen.fillText(caption, frame.left + frame.width / 2, frame.bottom + MARGIN);
-  return canvas;
+  }
+  return lines;
 }
 
 /** Return the characters of an element, each with its text and its rectangles on the page. */
