@@ -37,7 +37,7 @@ def test_chips_go_in_the_direction_of_the_text_and_are_used(visit: Callable[...,
     page = visit("en")
     page.type(MID)
     chips = page.one("#chips button:visible")
-    expect(chips).to_have_text([s["text"] for s in SUGGESTIONS])
+    expect(chips).to_have_text([str(s["text"]) for s in SUGGESTIONS])
     places = [chips.nth(i).bounding_box() for i in range(3)]
     assert all(places)
     lefts = [place["x"] for place in places if place]
@@ -271,7 +271,7 @@ def test_models_stand_side_by_side(page: Playground, api: Api) -> None:
         ["levantine: مزيج عدّادات وشبكة (blend)", "plain: مزيج عدّادات وشبكة (blend)"]
     )
     expect(rivals.locator(".text")).to_have_text([MID + " من levantine", MID + " من plain"])
-    expect(rivals.first.locator(".word")).to_have_text([s["text"] for s in SUGGESTIONS])
+    expect(rivals.first.locator(".word")).to_have_text([str(s["text"]) for s in SUGGESTIONS])
     expect(rivals.first).to_contain_text("١٫٥٠")
     page.one("#done").press("Enter")
     expect(rivals).to_have_count(0)
