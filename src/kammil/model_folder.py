@@ -162,6 +162,12 @@ def summary(folder: Path) -> tuple[ModelConfig, Mapping[str, Any]]:
     return description, _json(folder, METRICS) if (folder / METRICS).exists() else {}
 
 
+def card(folder: Path) -> str:
+    """Return the model card, empty if there is none; raises `FolderError` as `read` does."""
+    folder, _ = _read_config(folder)
+    return _text(folder, CARD) if (folder / CARD).exists() else ""
+
+
 def read(folder: Path) -> ModelFiles:
     """Read and validate a folder; raises `FolderError` for anything but a complete model folder of a known format."""
     folder, description = _read_config(folder)

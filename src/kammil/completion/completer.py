@@ -17,7 +17,7 @@ import numpy as np
 
 from kammil import model_folder as folders
 from kammil.completion import ghost_text, suggestions
-from kammil.completion.adaptation import Adaptation
+from kammil.completion.adaptation import CANNOT_LEARN, Adaptation
 from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
@@ -26,7 +26,7 @@ from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
 from kammil.decoding.options import Options
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import Artifacts, LanguageModel, LogProbabilities, State
+from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
 from kammil.models.registry import load_model
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, CharacterVocabulary
@@ -90,6 +90,15 @@ class Completer:
         self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
+
+    def fork(self) -> Completer:
+        """Return a completer of the same model that has learnt nothing, and that another thread may use.
+
+        Raises `OptionError` for a model that cannot learn.
+        """
+        if not isinstance(self._language_model, AdaptiveModel):
+            raise OptionError(CANNOT_LEARN)
+        return Completer(self._language_model.fork(), self.vocabulary, self.rules, self.model)
 
     @property
     def name(self) -> str:

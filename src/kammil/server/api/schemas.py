@@ -186,6 +186,7 @@ class ScoreRequest(ApiRequest):
     given: str = Field(default="", description="Text before it, which is not scored.")
     top: int = Field(default=5, ge=0, le=20, description="Most alternatives to report for each character.")
     model: Model = None
+    session: Session = None
 
 
 class Alternative(BaseModel):
@@ -219,6 +220,11 @@ class LearnRequest(ApiRequest):
     text: str = Field(description=f"At most {LEARNT:,} characters.")
     model: Model = None
     session: Session = None
+    private: bool = Field(
+        default=False,
+        description="Whether only requests with this session benefit. From then on it has a copy of the model to "
+        "itself, which knows what this session taught it, and nothing that others taught.",
+    )
 
 
 class LearnResponse(BaseModel):
@@ -288,6 +294,7 @@ class Card(BaseModel):
     parameters: int | None
     licence: str | None
     figures: dict[str, float | None]
+    faults: str | None = Field(description="What the model card says of known faults; null if it says nothing.")
     learns: bool
     learning: Literal["shared"] | None = Field(description="`shared`: all clients get what one of them teaches.")
 
