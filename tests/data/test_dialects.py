@@ -30,7 +30,7 @@ def test_plain_cases(text: str, dialect: str) -> None:
 def test_the_embedded_corpus_is_levantine() -> None:
     shares = likely_shares(sample())
     assert sum(shares.values()) == pytest.approx(1)
-    assert shares["Levantine"] > 0.5 > 5 * max(shares[name] for name in DIALECTS[1:])  # a third is unclear
+    assert shares["Levantine"] > 0.4 > 5 * max(shares[name] for name in DIALECTS[1:])  # the others are unclear
     assert set(likely_shares([]).values()) == {0.0}
 
 
