@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import regex
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
@@ -78,7 +79,9 @@ def derive(learnt: list[tuple[str, str]]) -> Counts:
     held = [keys(text) for _, text in learnt]
     label = np.array([DIALECTS.index(dialect) for dialect, _ in learnt])
     frequency = Counter(key for text in held for key in text)
-    candidates = sorted(key for key, count in frequency.items() if count >= MIN_TEXTS and not key.isdigit())
+    candidates = sorted(
+        key for key, count in frequency.items() if count >= MIN_TEXTS and not regex.search("[0-9a-z]", key)
+    )
     matrix = presence(held, candidates)
     share = np.stack([np.asarray(matrix[label == i].mean(0)).ravel() for i in range(len(DIALECTS))]) + 1e-5
     told = (share * np.log(share / share.mean(0))).sum(0)  # mutual information, but for a constant

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _EXAMPLE = 100
 """Most graphemes of an example: two lines of a terminal."""
 
+_SOURCES = 12
+"""Most sources shown."""
+
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")]
@@ -81,16 +84,18 @@ def check(
     encoding: Encoding = "utf-8",
     json: Json = False,
 ) -> None:
-    """Audit texts: repeats, near-duplicates, leaks, damage, lengths."""
+    """Audit texts: repeats, near-duplicates, leaks, damage, lengths. Also shown are the shares of scripts, of likely
+    dialects, and of sources where a table has a column `source`."""
     from kammil.data.audit import audit
     from kammil.data.sources import rows
 
-    texts = rows(file, column=column, where=where, encoding=encoding).texts
+    checked = rows(file, column=column, where=where, encoding=encoding)
+    texts = checked.texts
     training = None
     if against is not None:
         read = rows(against, column=column, where=where, encoding=encoding)
         training = [text for text in read.texts if text]
-    result = audit(texts, training)
+    result = audit(texts, training, sources=checked.sources)
     if json:
         print_json(result.to_dict())
         return
@@ -140,6 +145,8 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         f"groups           {audit.groups:,} different texts; the largest group has {audit.largest_group:,}",
         f"lengths          {lengths.min}-{lengths.max} characters, mean {lengths.mean:.1f}, median {middle:.0f}",
         "scripts          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.scripts.items() if v > 0),
+        *_dialects(audit),
+        *_sources(audit),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"in one text only {len(audit.lonely)} characters",
     ]
@@ -180,6 +187,30 @@ def _verdict(audit: Audit, against: str | None) -> str:
     if cautions(audit.groups, audit.lengths.mean):
         return "verdict: hardly fit to train on, for the reason above" + "".join(f"; {fault}" for fault in faults) + "."
     return f"verdict: fit to train on, but mind: {'; '.join(faults)}." if faults else "verdict: fit to train on."
+
+
+def _dialects(audit: Audit) -> list[str]:
+    """Return the shares of likely dialects, with the error of the guess; nothing for texts without Arabic words."""
+    from kammil.data.dialects import UNCLEAR, counts
+
+    called = [name for name, share in audit.dialects.items() if share > 0 and name != UNCLEAR]
+    if not called:
+        return []
+    main, errors = max(called, key=lambda name: audit.dialects[name]), counts()
+    right, found = (round(100 * share[main]) for share in (errors.precision, errors.recall))
+    return [
+        "likely dialects  " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.dialects.items() if v > 0),
+        f"                 of 100 texts called {main}, about {right} are; of 100 that are, about {found} are called so",
+    ]
+
+
+def _sources(audit: Audit) -> list[str]:
+    """Return the shares of the largest sources; nothing where the texts have but one."""
+    if audit.sources is None or len(audit.sources) < 2:
+        return []
+    largest = list(audit.sources.items())[:_SOURCES]
+    more = f", and {len(audit.sources) - _SOURCES} more" if len(audit.sources) > _SOURCES else ""
+    return ["sources          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in largest) + more]
 
 
 def _rows(rows: Sequence[int]) -> str:

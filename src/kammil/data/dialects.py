@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from importlib import resources
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from kammil.text import fold_spelling, words
@@ -24,6 +25,7 @@ UNCLEAR = "unclear"
 """The answer where no dialect has a probability of `THRESHOLD`."""
 THRESHOLD = 0.5
 FILE = "dialects.json"
+_ARABIC = regex.compile(r"\p{Script=Arabic}")
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ def word_key(word: str) -> str:
 
 
 def keys(text: str) -> set[str]:
-    """Return the keys of the words of a text."""
-    return {word_key(text[begin:end]) for begin, end in words(text)} - {""}
+    """Return the keys of the Arabic words of a text."""
+    return {key for begin, end in words(text) if _ARABIC.search(key := word_key(text[begin:end]))}
 
 
 def likely(text: str, known: Counts | None = None) -> str:
