@@ -50,8 +50,8 @@ class GhostRule:
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
-    "quiet": GhostRule(0.55, 1.5),
-    "balanced": GhostRule(0.55, 0.9),
+    "quiet": GhostRule(0.6, 1.5),
+    "balanced": GhostRule(0.6, 0.95),
     "eager": GhostRule(0.35, 0.8),
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
