@@ -71,7 +71,7 @@ class Phrase:
     """Ghost text: the words that are likely to come next."""
 
     added: str
-    """Text to append to the prefix; empty if nothing is likely enough."""
+    """Text to append to the prefix; empty if nothing is worth reading."""
     probability: float
     """Probability that exactly these words come next."""
 
