@@ -7,10 +7,12 @@ into loops, and gives loops a high probability.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from kammil.completion.suggestions import CharacterClasses, WordSearch, check_threshold
+from kammil.decoding.word_block import Refusals
 from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import open_word
@@ -45,6 +47,7 @@ def phrase(
     *,
     words: int = MAX_WORDS,
     threshold: float = MIN_GHOST_PROBABILITY,
+    refusals: Refusals[Any] | None = None,
 ) -> Phrase:
     """Predict the most probable word after a prefix, then the most probable one after it, and so on.
 
@@ -54,6 +57,7 @@ def phrase(
         model, vocabulary, classes, prefix, log_probabilities, state: as for `suggestions.suggest`.
         words: most words.
         threshold: least probability of each word, given the text before it.
+        refusals: what is not written, however probable; None for nothing.
 
     Raises: `OptionError` for fewer words than one, or a threshold that is no probability.
     """
@@ -63,7 +67,8 @@ def phrase(
     used = {open_part, open_word(prefix.removesuffix(open_part).rstrip())}
     added, probability, space_share = "", 1.0, 1.0
     for _ in range(words):
-        (found,) = WordSearch(model, classes, 1, minimum / space_share).run([prefix + added], log_probabilities, state)
+        search = WordSearch(model, classes, 1, minimum / space_share, refusals=refusals)
+        (found,) = search.run([prefix + added], log_probabilities, state)
         if not found:
             break
         ids, word_probability = found[0]

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import threading
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -46,7 +46,7 @@ _MAX_WORDS = 6
 _MAX_LIST = 1 << 16
 """Most bytes of a user's list."""
 _SPELLING = str.maketrans("ٱىیةکہەگ", "اييهكههك")
-_SEPARATOR = " "
+SEPARATOR = " "
 _ALTERNATIVES, _CHOICES, _MARK = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}"), "~"
 _PATTERN_SIGNS = regex.compile(r"[(){}|~]")
 _ARABIC = regex.compile(r"\p{Arabic}")
@@ -104,7 +104,7 @@ def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[Block
                 f"line {number} of {name} is no entry; write a word, or entry, kind, language and form "
                 f"({', '.join(get_args(Form))}) with tabs between them."
             )
-        for pattern in _entries(fields[0]) if patterns else [_PATTERN_SIGNS.sub(_SEPARATOR, fields[0])]:
+        for pattern in _entries(fields[0]) if patterns else [_PATTERN_SIGNS.sub(SEPARATOR, fields[0])]:
             entry = BlockedWord(pattern, *cast(tuple[str, str, Form], fields[1:]))
             if not any(min(len(choice.strip()) for choice in part) for part in _parts(pattern)):
                 raise DataError(f"line {number} of {name} has no letters, so it blocks nothing; remove it.")
@@ -158,7 +158,7 @@ def _folded_choice(choice: str) -> str:
 
 
 @cache
-def _fold_character(character: str) -> str:
+def fold_character(character: str) -> str:
     """Return the letters and digits of a character; a space for one that separates words, "" for one that is skipped."""
     if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == "\N{ARABIC TATWEEL}":
         return ""
@@ -170,12 +170,12 @@ def _fold_character(character: str) -> str:
         elif kind[0] == "N":
             folded += str(unicodedata.digit(part, part))
         elif kind not in ("Mn", "Me"):
-            folded += _SEPARATOR
-    return folded.translate(_SPELLING) or _SEPARATOR
+            folded += SEPARATOR
+    return folded.translate(_SPELLING) or SEPARATOR
 
 
 def _fold(text: str) -> str:
-    return "".join(map(_fold_character, text))
+    return "".join(map(fold_character, text))
 
 
 class _Graph:
@@ -318,20 +318,26 @@ class Blocklist:
 
     def find(self, text: str) -> list[Match]:
         """Return the blocked words of a text, in order; of those that end together, the shortest."""
-        matches: list[Match] = []
+        return [self._match(text, begins, end) for begins, end, _ in self._ends_in(text)]
+
+    def entries_in(self, text: str) -> set[BlockedWord]:
+        """Return all entries that stand in a text."""
+        return {entry for *_, state in self._ends_in(text) for entry in self.matching(state)}
+
+    def _ends_in(self, text: str) -> Iterator[tuple[list[int], int, int]]:
+        """Yield where words of a text have begun, where a blocked one ends, and the state there."""
         state, begins, end, in_word = self._begin, list[int](), 0, False
-        for i, character in enumerate((*text, _SEPARATOR)):
-            folded = _fold_character(character)
-            if folded and folded != _SEPARATOR:
+        for i, character in enumerate((*text, SEPARATOR)):
+            folded = fold_character(character)
+            if folded and folded != SEPARATOR:
                 if not in_word:
                     begins.append(i)
                 in_word, end = True, i + 1
             elif folded and in_word:
                 in_word = False
                 if self._blocked[state]:
-                    matches.append(self._match(text, begins, end))
+                    yield begins, end, state
             state = self.after(state, character)
-        return matches
 
     def _match(self, text: str, begins: Sequence[int], end: int) -> Match:
         """Return the shortest match that ends in a place of a text, given where its words begin."""
@@ -363,7 +369,7 @@ class Blocklist:
     def _extend(self, state: int, character: str) -> int:
         """Make the state after one more character."""
         positions, typed = self._positions[state], self._typed[state]
-        folded = _fold_character(character)
+        folded = fold_character(character)
         for letter in folded:
             positions, typed = self._stepped(positions, letter), False
         with self._lock:
@@ -376,10 +382,10 @@ class Blocklist:
         for node, entry in positions:
             if letter in graph.children[node]:
                 reached.append((graph.children[node][letter], entry))
-            if letter == graph.letter[node] or (node == self._any and letter != _SEPARATOR):
+            if letter == graph.letter[node] or (node == self._any and letter != SEPARATOR):
                 reached.append((node, entry))
         after = self._arrived(reached)
-        return after | self._new_word if letter == _SEPARATOR else after
+        return after | self._new_word if letter == SEPARATOR else after
 
     def _arrived(self, reached: Iterable[tuple[int, int]]) -> _Positions:
         positions, pending = set[tuple[int, int]](), list(reached)

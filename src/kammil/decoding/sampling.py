@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.decoding.constraints import Constraints
+from kammil.decoding.filters import LogWeights
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.samplers import greedy, sample
 from kammil.errors import FolderError
 from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
+from kammil.vocabulary import EOS
 
 Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 """Signature of `LanguageModel.step`."""
@@ -57,6 +59,13 @@ class SequenceGroup:
     def chances(self) -> list[float]:
         """Draw the number by which each text is sampled; none at temperature 0."""
         return [generator.random() for generator in self.generators] if self.constraints.options.temperature else []
+
+    def refused_words(self) -> dict[int, Ids]:
+        """Return the ids that each row must not get, so that it writes no blocked word; rows with none are left out."""
+        if self.constraints.block is None:
+            return {}
+        rows = ((row, self.constraints.refused_words(hypothesis)) for row, hypothesis in enumerate(self.live))
+        return {row: ids for row, ids in rows if ids is not None}
 
     def select(self, rows: Sequence[int]) -> None:
         """Keep only these of the texts."""
@@ -97,7 +106,7 @@ def decode_step(
     failures: dict[SequenceGroup, Exception] = {}
     if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
         try:
-            ids, ends = _choose(groups[0], log_probabilities, groups[0].chances())
+            ids, ends = _choose(groups, log_probabilities, groups[0].chances())
             one = len(ids) == 1
             chosen = log_probabilities[:, ids[0]] if one else log_probabilities[np.arange(len(ids)), ids]
             groups[0].append(ids, chosen, ends)
@@ -116,12 +125,15 @@ def decode_step(
     for batch in batches.values():
         try:
             every = [row for _, rows, _ in batch for row in range(rows.start, rows.stop)]
-            first, chances = batch[0][0], [chance for _, _, own in batch for chance in own]
-            ids[every], forced[first] = _choose(first, log_probabilities[every], chances)
+            chances = [chance for _, _, own in batch for chance in own]
+            ids[every], ends = _choose([group for group, _, _ in batch], log_probabilities[every], chances)
+            for group, _, _ in batch:
+                forced[group] = None if ends is None else ends[: len(group)]
+                ends = None if ends is None else ends[len(group) :]
         except Exception:  # of one of them, which fails by itself too
             for group, rows, chances in batch:
                 try:
-                    ids[rows], forced[group] = _choose(group, log_probabilities[rows], chances)
+                    ids[rows], forced[group] = _choose([group], log_probabilities[rows], chances)
                 except Exception as error:
                     failures[group] = error
     chosen = log_probabilities[np.arange(len(ids)), ids]
@@ -136,18 +148,35 @@ def decode_step(
 
 
 def _choose(
-    group: SequenceGroup, log_probabilities: LogProbabilities, chances: list[float]
+    groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities, chances: list[float]
 ) -> tuple[Ids, NDArray[np.bool_] | None]:
-    """Return the ids chosen for the texts of a group, (B,), or of several with its mask and filters; which texts must
-    end, (B,), or None for none."""
-    constraints, ends = group.constraints, None
+    """Return the ids chosen for the texts of groups of one `batch_key`, (B,); which texts must end, (B,), or None for
+    none."""
+    constraints, ends = groups[0].constraints, None
     if constraints.static_mask:
         weights = log_probabilities + constraints.refused  # in double precision
+        begin = 0
+        for group in groups:
+            for row, refused in group.refused_words().items():
+                ends = _refuse(weights, begin + row, refused, ends)
+            begin += len(group)
     else:
-        weights, ends = constraints.apply(log_probabilities.astype(np.float64), group.live, group.state)
+        weights, ends = constraints.apply(log_probabilities.astype(np.float64), groups[0].live, groups[0].state)
     for keep in constraints.filters:
         weights = keep(weights)
     return sample(weights, np.array(chances)) if chances else greedy(weights), ends
+
+
+def _refuse(
+    weights: LogWeights, row: int, refused: Ids, ends: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Refuse ids in one row of the weights, (B, V); return which texts must end since nothing is left, (B,)."""
+    possible = np.isfinite(weights[row]).any()  # of a model without probabilities, the caller sees the NaN
+    weights[row, refused] = -np.inf
+    if possible and not np.isfinite(weights[row]).any():
+        ends = np.zeros(len(weights), np.bool_) if ends is None else ends
+        ends[row], weights[row, EOS] = True, 0
+    return ends
 
 
 def generate(
@@ -170,13 +199,13 @@ def generate(
         step: called in place of `model.step`; not where the model samples many characters at once.
     """
     options = constraints.options
-    hypotheses = [Hypothesis(options) for _ in range(n)]
+    hypotheses = [constraints.hypothesis() for _ in range(n)]
     if options.length == 0:
         yield hypotheses
         return
     only_one = n == 1 and constraints.only_temperature
     if only_one and isinstance(model, BulkSampler) and model.can_sample(options.temperature):
-        yield from _sample_in_bulk(model, constraints, state, hypotheses[0])
+        yield from _sample_in_bulk(model, model, constraints, state, hypotheses[0])
         return
     together = max_rows(model, n, options.length)
     for begin in range(0, n, together):
@@ -207,22 +236,48 @@ def _sample_group(
 
 
 def _sample_in_bulk(
-    model: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
+    model: LanguageModel, sampler: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
 ) -> Iterator[list[Hypothesis]]:
-    """Yield the text that `decode_step` would give, after every `_BULK` characters."""
+    """Yield the text that `decode_step` would give, after every `_BULK` characters, or where a word was refused."""
     options, refused = constraints.options, constraints.refused
-    generator = np.random.default_rng([options.seed, 0])
+    generator, chances = np.random.default_rng([options.seed, 0]), np.zeros(0)
     while hypothesis.reason is None:
-        chances = generator.random(min(_BULK, options.length - len(hypothesis.text)))
-        ids, log_probabilities, state = model.sample(state, chances, temperature=options.temperature, refused=refused)
-        bits = log_probabilities.astype(np.float64) / -math.log(2) - refused[ids]
-        for id, cost in zip(ids.tolist(), bits.tolist(), strict=True):
-            if not math.isfinite(cost):
-                raise FolderError(NO_PROBABILITIES)
-            hypothesis.add(constraints.piece(id), cost)
-            if hypothesis.reason is not None:
+        if not len(chances):
+            chances = generator.random(min(_BULK, options.length - len(hypothesis.text)))
+        before = state
+        ids, log_probabilities, state = sampler.sample(before, chances, temperature=options.temperature, refused=refused)
+        for i, (id, log_probability) in enumerate(zip(ids.tolist(), log_probabilities.tolist(), strict=True)):
+            words = constraints.refused_words(hypothesis)
+            if words is None or id not in words:
+                _append(constraints, hypothesis, id, log_probability)
+                if hypothesis.reason is None:
+                    continue
                 break
+            # The word would be blocked. The state before this character was passed by, and is computed again.
+            state = model.forward(ids[None, :i], before, last=1)[1] if i else before
+            without = refused.copy()
+            without[words] = -np.inf
+            (id,), (log_probability,), state = sampler.sample(
+                state, chances[i : i + 1], temperature=options.temperature, refused=without
+            )
+            if np.isfinite(without[id]):
+                _append(constraints, hypothesis, int(id), float(log_probability))
+            elif math.isnan(log_probability):
+                raise FolderError(NO_PROBABILITIES)
+            else:  # nothing else may follow
+                hypothesis.add(None, 0.0)
+            ids = ids[: i + 1]
+            break
+        chances = chances[len(ids) :]
         yield [hypothesis]
+
+
+def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_probability: float) -> None:
+    """Append a sampled id."""
+    bits = log_probability / -math.log(2) - float(constraints.refused[id])
+    if not math.isfinite(bits):
+        raise FolderError(NO_PROBABILITIES)
+    hypothesis.add(constraints.piece(id), bits)
 
 
 def keep_best(hypotheses: list[Hypothesis], n: int) -> list[Hypothesis]:
