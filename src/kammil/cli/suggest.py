@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kammil.cli._options import BUNDLED, Json, Model, ProfileFile, open_profile, texts_or_stdin
+from kammil.cli._options import BUNDLED, BlockFile, Json, Model, ProfileFile, open_profile, texts_or_stdin
 from kammil.cli._output import print_json
 
 
@@ -23,6 +23,13 @@ def suggest(
         float | None,
         typer.Option(help="Print no suggestion that is less probable than this.  [default: 0.01]", show_default=False),
     ] = None,
+    forbid: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Suggest no word that writes this string. Repeatable.")
+    ] = None,
+    allow_offensive: Annotated[
+        bool, typer.Option("--allow-offensive", help="Suggest words of the list of offensive words too.")
+    ] = False,
+    block: BlockFile = None,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -35,9 +42,11 @@ def suggest(
     from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
 
     least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
-    completer = load(model, profile=open_profile(profile))
+    completer = load(model, profile=open_profile(profile), block=block)
     for i, prefix in enumerate(texts_or_stdin(None if text is None else [text])):
-        suggestions = completer.suggest(prefix, k, threshold=least)
+        suggestions = completer.suggest(
+            prefix, k, threshold=least, forbid=forbid or (), allow_offensive=allow_offensive
+        )
         if json:
             print_json([asdict(suggestion) for suggestion in suggestions], indent=None)
             continue

@@ -91,7 +91,7 @@ class Completer:
         profile: Profile | None = None,
         block: Sequence[BlockedWord] = (),
     ) -> None:
-        self._block, self._word_blocks = tuple(block), dict[tuple[bool, frozenset[BlockedWord]], WordBlock]()
+        self.own_blocked_words, self._word_blocks = tuple(block), dict[tuple[bool, frozenset[BlockedWord]], WordBlock]()
         self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
@@ -298,10 +298,10 @@ class Completer:
         self._adaptation.sync_profile()
         key = (allow_offensive, frozenset[BlockedWord]() if allow_offensive else self._adaptation.taught_words)
         if key not in self._word_blocks:
-            words = Blocklist(self._block)
+            words = Blocklist(self.own_blocked_words)
             if not allow_offensive:
                 offensive = offensive_words()
-                words = Blocklist([*self._block, *offensive.without(key[1]).entries]) if self._block else offensive.without(key[1])
+                words = Blocklist([*self.own_blocked_words, *offensive.without(key[1]).entries]) if self.own_blocked_words else offensive.without(key[1])
             if len(self._word_blocks) > 1:  # texts were learnt meanwhile
                 self._word_blocks.clear()
             self._word_blocks[key] = WordBlock(words, self.vocabulary.writable_pieces)

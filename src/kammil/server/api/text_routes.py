@@ -37,6 +37,7 @@ async def suggest(
         request.k,
         request.threshold,
         request.phrase,
+        completer.refusals(request.forbid, allow_offensive=request.allow_offensive),
     )
     suggestions, ghost = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(normalised))

@@ -69,15 +69,16 @@ const model = createModelChooser({ select: $("model"), card: $("card") }, () => 
   requestAll();
 });
 
+const allowed = () => ({ allow_offensive: readOptions().allow_offensive });
 const requestGhost = debounced(
   DELAY.ghost,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS }, signal),
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ...allowed() }, signal),
   ({ phrase }, prefix) => editor.offerGhost(prefix, phrase.completion),
   report,
 );
 const requestSuggestions = debounced(
   DELAY.suggestions,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 3 }, signal),
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 3, ...allowed() }, signal),
   ({ suggestions: received }, prefix) => {
     const direction = directionOf(prefix + (received[0]?.completion ?? ""), pageDirection());
     suggestions.show(prefix, received, editor.text, direction);

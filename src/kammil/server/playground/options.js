@@ -24,6 +24,7 @@ export function createOptions({ form, presets, sliders, reseed }) {
   const ranges = Object.fromEntries(
     Object.entries(SLIDERS).map(([name, range]) => [name, createSlider(sliders, name, range)]),
   );
+  const offensive = createSwitch(sliders, "offensive");
   const preset = () => form.elements.preset.value;
   const value = (name) => Number(ranges[name].value);
 
@@ -37,7 +38,7 @@ export function createOptions({ form, presets, sliders, reseed }) {
   };
   const save = () => {
     const values = Object.fromEntries(Object.keys(SLIDERS).map((name) => [name, value(name)]));
-    store("options", JSON.stringify({ preset: preset(), ...values }));
+    store("options", JSON.stringify({ preset: preset(), offensive: offensive.checked, ...values }));
     render();
   };
   const choosePreset = (name) => {
@@ -57,6 +58,7 @@ export function createOptions({ form, presets, sliders, reseed }) {
   });
 
   const stored = loadOptions();
+  offensive.checked = stored.offensive === true;
   choosePreset(stored.preset in PRESETS ? stored.preset : "balanced");
   for (const name of Object.keys(SLIDERS)) if (Number.isFinite(stored[name])) ranges[name].value = stored[name];
   onLanguage(render);
@@ -66,6 +68,7 @@ export function createOptions({ form, presets, sliders, reseed }) {
     const isServerPreset = ["predictive", "creative", "exact"].includes(preset());
     return {
       max_tokens: value("length"),
+      allow_offensive: offensive.checked,
       // At temperature 0 all texts would be the same, so there is only one.
       n: value("temperature") === 0 && preset() !== "exact" ? 1 : 3,
       ...(isServerPreset ? { preset: preset(), seed: sampling.seed } : sampling),
@@ -84,6 +87,16 @@ function loadOptions() {
 function createRadio(parent, name) {
   const label = document.createElement("label");
   const input = Object.assign(document.createElement("input"), { type: "radio", name: "preset", value: name });
+  const text = document.createElement("span");
+  label.append(input, text);
+  parent.append(label);
+  onLanguage(() => (text.textContent = message(name)));
+  return input;
+}
+
+function createSwitch(parent, name) {
+  const label = document.createElement("label");
+  const input = Object.assign(document.createElement("input"), { type: "checkbox", id: name });
   const text = document.createElement("span");
   label.append(input, text);
   parent.append(label);
