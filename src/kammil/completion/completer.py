@@ -224,7 +224,8 @@ class Completer:
         """Predict ghost text: the most probable next word, then the most probable one after it, and so on.
 
         At most `words`, each at least as probable as `threshold` given the text before it, and none twice; so it may be
-        empty. What `suggest` refuses is refused here too. `OptionError` for fewer words than one, or a threshold that is no probability.
+        empty. What `suggest` refuses is refused here too. `OptionError` for fewer words than one, or a threshold that is
+        no probability.
         """
         seen = self.normalise(prefix)
         return ghost_text.phrase(
@@ -301,7 +302,11 @@ class Completer:
             words = Blocklist(self.own_blocked_words)
             if not allow_offensive:
                 offensive = offensive_words()
-                words = Blocklist([*self.own_blocked_words, *offensive.without(key[1]).entries]) if self.own_blocked_words else offensive.without(key[1])
+                words = (
+                    Blocklist([*self.own_blocked_words, *offensive.without(key[1]).entries])
+                    if self.own_blocked_words
+                    else offensive.without(key[1])
+                )
             if len(self._word_blocks) > 1:  # texts were learnt meanwhile
                 self._word_blocks.clear()
             self._word_blocks[key] = WordBlock(words, self.vocabulary.writable_pieces)

@@ -64,9 +64,7 @@ class Session:
         allow_offensive: bool = False,
     ) -> list[Suggestion]:
         """Suggest endings of the current word, or next words; see `Completer.suggest`."""
-        return self._model.suggest(
-            self._text, k, threshold=threshold, forbid=forbid, allow_offensive=allow_offensive
-        )
+        return self._model.suggest(self._text, k, threshold=threshold, forbid=forbid, allow_offensive=allow_offensive)
 
     def phrase(
         self,

@@ -166,7 +166,7 @@ class WordSearch:
     ) -> tuple[list[list[tuple[Ids, float]]], _Flags]:
         """Search the k best words of each root; returns them, and whether they are proven, (R,).
 
-        `p` are the probabilities after the roots, (R, V), `allowed` the ids that may come first, (R, V), and `marks` the
+        `p` are the probabilities after the roots, (R, V), `allowed` the ids that may come first, (R, V), `marks` the
         states of the refusals there.
         """
         p = self._without_refused(p, marks)

@@ -7,8 +7,8 @@ Arabic word may stand what is written together with it (و ف ب ل ك ال ها
 Anything but letters and digits separates words, the underscore of a hashtag too.
 
 The list is a tab-separated file, `offensive.tsv`, one entry a line: entry, kind, language, form. In an entry `(a|b)`
-stands for either, and a line with `{a|b}` for an entry with each. `~` marks where a word is known for what it is, since no
-ordinary word goes on like that; a text that is being generated does not go past it. The forms:
+stands for either, and a line with `{a|b}` for an entry with each. `~` marks where a word is known for what it is, since
+no ordinary word goes on like that; a text that is being generated does not go past it. The forms:
 
 - `stem`: every word that begins with the entry. Without a mark it is known by its last letter.
 - `noun`: the entry with the endings of number, gender and possession.
@@ -49,6 +49,7 @@ _SPELLING = str.maketrans("ٱىیةکہەگ", "اييهكههك")
 SEPARATOR = " "
 _ALTERNATIVES, _CHOICES, _MARK = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}"), "~"
 _PATTERN_SIGNS = regex.compile(r"[(){}|~]")
+_SEPARATORS = regex.compile(" +")
 _ARABIC = regex.compile(r"\p{Arabic}")
 
 _PREFIXES = tuple(
@@ -136,6 +137,12 @@ def is_offensive(text: str) -> bool:
     return bool(offensive_words().find(text))
 
 
+def spellings(entry: BlockedWord) -> list[str]:
+    """Return the spellings of an entry as its pattern has them, without endings and what is written before it."""
+    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_ALTERNATIVES.split(entry.pattern))]
+    return ["".join(choice).replace(_MARK, "") for choice in product(*parts)]
+
+
 def _entries(pattern: str) -> list[str]:
     """Return the patterns that a line stands for: one for each choice in its braces."""
     parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_CHOICES.split(pattern))]
@@ -145,7 +152,10 @@ def _entries(pattern: str) -> list[str]:
 def _parts(pattern: str) -> list[list[str]]:
     """Return the parts of a pattern, each with its alternatives, folded; the mark stands among the letters."""
     cut = enumerate(_ALTERNATIVES.split(pattern))
-    return [_choices(part) if i % 2 else [_folded_choice(part)] for i, part in cut if part or i % 2]
+    parts = [_choices(part) if i % 2 else [_folded_choice(part)] for i, part in cut if part or i % 2]
+    parts[0] = [choice.lstrip(SEPARATOR) for choice in parts[0]]
+    parts[-1] = [choice.rstrip(SEPARATOR) for choice in parts[-1]]
+    return parts
 
 
 @cache
@@ -154,12 +164,12 @@ def _choices(part: str) -> list[str]:
 
 
 def _folded_choice(choice: str) -> str:
-    return _MARK.join(map(_fold, choice.split(_MARK)))
+    return _SEPARATORS.sub(SEPARATOR, _MARK.join(map(_fold, choice.split(_MARK))))
 
 
 @cache
 def fold_character(character: str) -> str:
-    """Return the letters and digits of a character; a space for one that separates words, "" for one that is skipped."""
+    """Return the letters and digits of a character; a space if it separates words, "" if it is skipped."""
     if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == "\N{ARABIC TATWEEL}":
         return ""
     folded = ""
@@ -188,7 +198,7 @@ class _Graph:
         """By which each node is reached from the one before."""
         self.known: dict[int, set[str]] = {}
         """Of a node the letters with which an entry is known for what it is."""
-        self.arrivals: dict[int, list[tuple[int, int]]] = {}
+        self.arrivals: dict[int, list[int]] = {}
         """Positions at which the automaton stands too when it arrives at a node."""
 
     def add(self, letter: str = "") -> int:
@@ -208,8 +218,8 @@ class _Graph:
             node = below
         return node
 
-    def join(self, node: int, position: tuple[int, int]) -> None:
-        """Have the automaton stand at a position too when it arrives at a node."""
+    def join(self, node: int, position: int) -> None:
+        """Have the automaton stand at a position too when it arrives at a node, on the way to any entry."""
         self.arrivals.setdefault(node, []).append(position)
 
     def insert_pattern(self, node: int, parts: Sequence[Sequence[str]], *, by_last_letter: bool) -> int:
@@ -228,14 +238,19 @@ class _Graph:
                 continue
             node = self.add()
             for end in ends:
-                self.join(end, (node, _SHARED))
+                self.join(end, _position(node))
         return node
 
 
 _SHARED, _NEVER = -1, 1 << 30
 """In place of the number of an entry, where there is none yet; in place of a letter's number, behind all."""
-_Positions = frozenset[tuple[int, int]]
-"""Nodes at which the automaton stands, each with the number of its entry."""
+_Positions = frozenset[int]
+"""Where the automaton stands: see `_position`."""
+
+
+def _position(node: int, entry: int = _SHARED) -> int:
+    """Return a node with the number of an entry, as one number, since sets of them are quick."""
+    return node << 16 | (entry + 1)
 
 
 class Blocklist:
@@ -262,11 +277,14 @@ class Blocklist:
         for prefixes in (_PREFIXES, _ROMANIZED_PREFIXES):
             above, root = graph.add(), graph.add()
             for prefix in prefixes:
-                graph.join(graph.insert(above, prefix, _NEVER), (root, _SHARED))
+                graph.join(graph.insert(above, prefix, _NEVER), _position(root))
             starts.append(above)
             roots.append(root)
         for number, entry in enumerate(self.entries):
-            arabic, by_last_letter = bool(_ARABIC.search(entry.pattern)), entry.form == "stem" and _MARK not in entry.pattern
+            arabic, by_last_letter = (
+                bool(_ARABIC.search(entry.pattern)),
+                entry.form == "stem" and _MARK not in entry.pattern,
+            )
             root = bare if entry.form == "word" or entry.language == "english" else roots[not arabic]
             parts, behind = _parts(entry.pattern), complete
             if entry.form == "stem":
@@ -275,8 +293,8 @@ class Blocklist:
                 behind = endings[_ENDINGS if arabic else _LATIN_ENDINGS]
                 if arabic and len(parts[-1]) == 1 and len(parts[-1][0]) > 1 and parts[-1][0][-1] == "ه":
                     parts[-1], behind = [parts[-1][0][:-1]], endings[_FEMININE_ENDINGS]
-            graph.join(graph.insert_pattern(root, parts, by_last_letter=by_last_letter), (behind, number))
-        self._new_word = self._arrived((node, _SHARED) for node in starts)
+            graph.join(graph.insert_pattern(root, parts, by_last_letter=by_last_letter), _position(behind, number))
+        self._new_word = self._arrived([_position(node) for node in starts])
         self._states: dict[tuple[_Positions, bool], int] = {}
         self._positions: list[_Positions] = []
         self._typed: list[bool] = []
@@ -305,11 +323,11 @@ class Blocklist:
         return self._blocked[state]
 
     def refused(self, state: int) -> tuple[frozenset[str] | None, bool]:
-        """Return what must not follow: which folded letters (None for all of them), and whether a separator or the end."""
+        """Return which folded letters must not follow, None for all of them, and whether a separator or the end."""
         positions = self._positions[state]
-        if any(node == self._any for node, _ in positions):
+        if any(position >> 16 == self._any for position in positions):
             return None, self._blocked[state]
-        letters = frozenset[str]().union(*(self._graph.known.get(node, ()) for node, _ in positions))
+        letters = frozenset[str]().union(*(self._graph.known.get(position >> 16, ()) for position in positions))
         return letters, self._blocked[state]
 
     def idle(self, state: int) -> bool:
@@ -351,7 +369,8 @@ class Blocklist:
 
     def matching(self, state: int) -> list[BlockedWord]:
         """Return the entries that a text in this state ends with."""
-        return [self.entries[number] for node, number in self._positions[state] if node in self._ends]
+        ends = (position for position in self._positions[state] if position >> 16 in self._ends)
+        return [self.entries[(position & 0xFFFF) - 1] for position in ends]
 
     def without(self, exempt: Iterable[BlockedWord]) -> Blocklist:
         """Return the list without some of its entries."""
@@ -369,8 +388,7 @@ class Blocklist:
     def _extend(self, state: int, character: str) -> int:
         """Make the state after one more character."""
         positions, typed = self._positions[state], self._typed[state]
-        folded = fold_character(character)
-        for letter in folded:
+        for letter in fold_character(character):
             positions, typed = self._stepped(positions, letter), False
         with self._lock:
             following = self._state(positions, typed=typed)
@@ -378,23 +396,27 @@ class Blocklist:
         return following
 
     def _stepped(self, positions: _Positions, letter: str) -> _Positions:
-        graph, reached = self._graph, list[tuple[int, int]]()
-        for node, entry in positions:
-            if letter in graph.children[node]:
-                reached.append((graph.children[node][letter], entry))
-            if letter == graph.letter[node] or (node == self._any and letter != SEPARATOR):
-                reached.append((node, entry))
+        children, letters, any_letter = self._graph.children, self._graph.letter, self._any
+        reached = set[int]()
+        for position in positions:
+            node = position >> 16
+            if letter in children[node]:
+                reached.add(children[node][letter] << 16 | position & 0xFFFF)
+            if letter == letters[node] or (node == any_letter and letter != SEPARATOR):
+                reached.add(position)
         after = self._arrived(reached)
         return after | self._new_word if letter == SEPARATOR else after
 
-    def _arrived(self, reached: Iterable[tuple[int, int]]) -> _Positions:
-        positions, pending = set[tuple[int, int]](), list(reached)
+    def _arrived(self, reached: Iterable[int]) -> _Positions:
+        arrivals = self._graph.arrivals
+        positions, pending = set(reached), list(reached)
         while pending:
             position = pending.pop()
-            if position not in positions:
-                positions.add(position)
-                if position[1] == _SHARED:
-                    pending += self._graph.arrivals.get(position[0], ())
+            if not position & 0xFFFF:  # on the way to any entry
+                for further in arrivals.get(position >> 16, ()):
+                    if further not in positions:
+                        positions.add(further)
+                        pending.append(further)
         return frozenset(positions)
 
     def _state(self, positions: _Positions, *, typed: bool = False) -> int:
@@ -402,7 +424,7 @@ class Blocklist:
         if key not in self._states:
             self._positions.append(positions)
             self._typed.append(typed)
-            self._blocked.append(not typed and any(node in self._ends for node, _ in positions))
+            self._blocked.append(not typed and any(position >> 16 in self._ends for position in positions))
             self._next.append({})
             self._states[key] = len(self._positions) - 1
         return self._states[key]

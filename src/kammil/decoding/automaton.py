@@ -69,7 +69,9 @@ class StringAutomaton:
         listed = list(states)
         self._next: Ids = np.array(table, np.int64)  # (S, C)
         wrong = np.array([written for *_, written in listed])
-        self._needs = np.where(wrong, _NEVER, np.where([have == complete for _, _, have, _ in listed], 0, _NEVER))  # (S,)
+        self._needs = np.where(
+            wrong, _NEVER, np.where([have == complete for _, _, have, _ in listed], 0, _NEVER)
+        )  # (S,)
         while True:  # shortest ways back from where nothing is missing
             below = self._needs[self._next[:, :usable]].min(axis=1, initial=_NEVER)
             shorter = np.where(wrong, _NEVER, np.minimum(self._needs, below + 1))

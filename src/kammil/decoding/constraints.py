@@ -63,8 +63,8 @@ class Constraints:
     ) -> None:
         """Build only what the options ask for."""
         self.block, self._block_start, self._strings_start = block, 0 if block is None else block.start(""), 0
-        for string in options.force if block is not None else ():
-            if block.blocklist.find(string):
+        for string in options.force:
+            if block is not None and block.blocklist.find(string):
                 raise OptionError(f"force is {string!r}, which holds a blocked word; leave it out or allow such words.")
         self.options, self.vocabulary = options, vocabulary
         self.refused: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
@@ -93,11 +93,11 @@ class Constraints:
         self.static_mask = not (
             self.bias is not None or self.counting or self.strings or self.copying or options.min_length
         )
-        """Whether `apply` only adds `refused`, which is the same for all calls of a model, and refuses blocked words."""
+        """Whether `apply` only adds `refused`, the same for all calls of a model, and refuses blocked words."""
         on = active(options)
         self.only_temperature = self.static_mask and not on
-        """Whether nothing but `refused`, blocked words and the temperature decide: a model may sample many characters at
-        once, for it seldom samples a blocked word."""
+        """Whether nothing but `refused`, blocked words and the temperature decides: a model may sample many characters
+        at once, for it seldom samples a blocked word."""
         self._filters = on
 
     @property

@@ -167,9 +167,7 @@ def _choose(
     return sample(weights, np.array(chances)) if chances else greedy(weights), ends
 
 
-def _refuse(
-    weights: LogWeights, row: int, refused: Ids, ends: NDArray[np.bool_] | None
-) -> NDArray[np.bool_] | None:
+def _refuse(weights: LogWeights, row: int, refused: Ids, ends: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
     """Refuse ids in one row of the weights, (B, V); return which texts must end since nothing is left, (B,)."""
     possible = np.isfinite(weights[row]).any()  # of a model without probabilities, the caller sees the NaN
     weights[row, refused] = -np.inf
@@ -245,7 +243,9 @@ def _sample_in_bulk(
         if not len(chances):
             chances = generator.random(min(_BULK, options.length - len(hypothesis.text)))
         before = state
-        ids, log_probabilities, state = sampler.sample(before, chances, temperature=options.temperature, refused=refused)
+        ids, log_probabilities, state = sampler.sample(
+            before, chances, temperature=options.temperature, refused=refused
+        )
         for i, (id, log_probability) in enumerate(zip(ids.tolist(), log_probabilities.tolist(), strict=True)):
             words = constraints.refused_words(hypothesis)
             if words is None or id not in words:
@@ -257,12 +257,12 @@ def _sample_in_bulk(
             state = model.forward(ids[None, :i], before, last=1)[1] if i else before
             without = refused.copy()
             without[words] = -np.inf
-            (id,), (log_probability,), state = sampler.sample(
+            instead, cost, state = sampler.sample(
                 state, chances[i : i + 1], temperature=options.temperature, refused=without
             )
-            if np.isfinite(without[id]):
-                _append(constraints, hypothesis, int(id), float(log_probability))
-            elif math.isnan(log_probability):
+            if np.isfinite(without[instead[0]]):
+                _append(constraints, hypothesis, int(instead[0]), float(cost[0]))
+            elif np.isnan(cost[0]):
                 raise FolderError(NO_PROBABILITIES)
             else:  # nothing else may follow
                 hypothesis.add(None, 0.0)

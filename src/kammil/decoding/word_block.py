@@ -6,9 +6,9 @@ ones. Where no ordinary word goes on (a stem, a mark in the list), the letter it
 counts: its unfinished word and the words before it are where the first character begins.
 
 So a sampled text has, character by character, the model's distribution on condition that the character is not refused.
-That is not the model's distribution over whole texts on condition that they hold no blocked word: a beginning from which
-blocked words are likely is as likely as before, and the probability of those goes to what else may follow it. To be
-exact, whole texts would have to be drawn anew, which a stream cannot.
+That is not the model's distribution over whole texts on condition that they hold no blocked word: a beginning from
+which blocked words are likely is as likely as before, and the probability of those goes to what else may follow it. To
+be exact, whole texts would have to be drawn anew, which a stream cannot.
 """
 
 from __future__ import annotations
