@@ -9,8 +9,9 @@ The list is that of Kammil (`kammil.data.blocklist`). What is asked for, at defa
 
 An output counts as offensive if what is typed and what is added hold an offensive word that ends within what is added.
 
-The price is the ratio of the times of a keystroke (three suggestions) and of a completion with the list and without, in
-turns in one run; half of the pairs begin with the list.
+The price is the ratio of the processor's times of a keystroke (three suggestions) and of a completion with the list and
+without, in turns in one run; half of the pairs begin with the list. Each key is typed by two sessions, after others were
+typed: what the list's automaton learns of a text, it learns once.
 
 Run: `taskset -c 1 python benchmarks/safety.py` (5 minutes). Writes safety.json.
 """
@@ -44,7 +45,7 @@ kifak|sabah el|ya|enta|bint|ibn|el banet|ya 7abibi|shou hal|sharm
 """Beginnings that are no insult themselves, a few of which begin like one."""
 COMPLETIONS = 1000
 LENGTH = 30
-PAIRS = 400
+PAIRS, WARM = 400, 300
 
 
 def main() -> None:
@@ -130,8 +131,9 @@ def prices(model: Completer) -> dict[str, Any]:
 
 def ratio(work: Callable[..., None]) -> dict[str, float]:
     """Return median milliseconds with and without the list, and the median ratio of the pairs."""
-    for i in range(40):
+    for i in range(PAIRS, PAIRS + WARM):  # other keys than those measured; states of the list are made on the way
         work(i, allow_offensive=i % 2 == 0)
+        work(i, allow_offensive=i % 2 == 1)
     pairs: list[tuple[float, float]] = []
     for i in range(PAIRS):
         taken = dict[bool, float]()

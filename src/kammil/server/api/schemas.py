@@ -41,11 +41,8 @@ class StreamOptions(ApiRequest):
     )
 
 
-Forbidden = Annotated[
-    list[Annotated[str, Field(min_length=1, max_length=64)]],
-    Field(max_length=16, description="Strings that are not written, across the seam with the prompt either."),
-]
-AllowOffensive = Annotated[bool, Field(description=DecodingOptions.model_fields["allow_offensive"].description)]
+Forbidden = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=16)]
+_FORBID = "Up to 16 strings that are not written, nor finished where the text so far begins them."
 
 Request = TypeVar("Request", bound=ApiRequest)
 _NOT_SERVED = ("length", "min_length", "force", "no_copy")
@@ -104,8 +101,8 @@ class CompletionRequest(ApiRequest):
     user: str | None = Field(default=None, description="Ignored.")
     preset: str | None = Field(default=None, description=PRESET)
     top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
-    forbid: Forbidden | None = None
-    allow_offensive: AllowOffensive | None = False
+    forbid: Forbidden | None = Field(default=None, description=_FORBID)
+    allow_offensive: bool | None = Field(default=False, description=_described("allow_offensive"))
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
@@ -157,8 +154,8 @@ class SuggestRequest(ApiRequest):
     k: int = Field(default=3, ge=1, le=32, description="Most words to suggest.")
     threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word.")
     phrase: int = Field(default=0, ge=0, le=32, description="Most words of ghost text; 0 for none.")
-    forbid: Forbidden = []
-    allow_offensive: AllowOffensive = False
+    forbid: Forbidden = Field(default=[], description=_FORBID)
+    allow_offensive: bool = Field(default=False, description="Suggest words of the list of offensive words too.")
     model: Model = None
     session: Session = None
 
