@@ -224,8 +224,9 @@ class Completer:
         """Predict ghost text: the most probable next word, then the most probable one after it, and so on.
 
         At most `words`, each at least as probable as `threshold` given the text before it, and none twice; so it may be
-        empty. What `suggest` refuses is refused here too. `OptionError` for fewer words than one, or a threshold that is
-        no probability.
+        empty. What `suggest` refuses is refused here too.
+
+        `OptionError` for fewer words than one, or a threshold that is no probability.
         """
         seen = self.normalise(prefix)
         return ghost_text.phrase(

@@ -50,6 +50,7 @@ class SequenceGroup:
         self.constraints, self.live = constraints, list(hypotheses)
         """The texts that have not ended."""
         self.generators = [np.random.default_rng([seed, first + i]) for i in range(len(hypotheses))]
+        self._indices = list(range(first, first + len(hypotheses)))
         self.state = constraints.initial_state(len(hypotheses))
 
     def __len__(self) -> int:
@@ -67,9 +68,14 @@ class SequenceGroup:
         rows = ((row, self.constraints.refused_words(hypothesis)) for row, hypothesis in enumerate(self.live))
         return {row: ids for row, ids in rows if ids is not None}
 
+    def second_chance(self, row: int) -> float:
+        """Draw another number for a text whose first one chose what is refused."""
+        return _second_chance(self.constraints, self._indices[row], self.live[row])
+
     def select(self, rows: Sequence[int]) -> None:
         """Keep only these of the texts."""
         self.live, self.generators = [self.live[row] for row in rows], [self.generators[row] for row in rows]
+        self._indices = [self._indices[row] for row in rows]
         self.state = self.state.select(np.array(rows, np.int64))
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_] | None) -> None:
@@ -153,18 +159,33 @@ def _choose(
     """Return the ids chosen for the texts of groups of one `batch_key`, (B,); which texts must end, (B,), or None for
     none."""
     constraints, ends = groups[0].constraints, None
-    if constraints.static_mask:
-        weights = log_probabilities + constraints.refused  # in double precision
-        begin = 0
-        for group in groups:
-            for row, refused in group.refused_words().items():
-                ends = _refuse(weights, begin + row, refused, ends)
-            begin += len(group)
-    else:
+    if not constraints.static_mask:
         weights, ends = constraints.apply(log_probabilities.astype(np.float64), groups[0].live, groups[0].state)
+        for keep in constraints.filters:
+            weights = keep(weights)
+        return sample(weights, np.array(chances)) if chances else greedy(weights), ends
+    weights = log_probabilities + constraints.refused  # in double precision
+    masked = list[tuple[int, Ids, SequenceGroup, int]]()
+    begin = 0
+    for group in groups:
+        masked += [(begin + row, refused, group, row) for row, refused in group.refused_words().items()]
+        begin += len(group)
+    # A filter must see what is refused: else nothing may be left. Without one a character is drawn from all, and again
+    # from the others where it is refused: that is the same distribution, and what `_sample_in_bulk` can do.
+    if not constraints.only_temperature:
+        for row, refused, _, _ in masked:
+            ends = _refuse(weights, row, refused, ends)
     for keep in constraints.filters:
         weights = keep(weights)
-    return sample(weights, np.array(chances)) if chances else greedy(weights), ends
+    ids = sample(weights, np.array(chances)) if chances else greedy(weights)
+    if constraints.only_temperature:
+        for row, refused, group, member in masked:
+            if ids[row] in refused:
+                ends = _refuse(weights, row, refused, ends)
+                again = weights[row : row + 1]
+                chance = group.second_chance(member) if chances else 0.0
+                ids[row] = (sample(again, np.array([chance])) if chances else greedy(again))[0]
+    return ids, ends
 
 
 def _refuse(weights: LogWeights, row: int, refused: Ids, ends: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
@@ -257,9 +278,8 @@ def _sample_in_bulk(
             state = model.forward(ids[None, :i], before, last=1)[1] if i else before
             without = refused.copy()
             without[words] = -np.inf
-            instead, cost, state = sampler.sample(
-                state, chances[i : i + 1], temperature=options.temperature, refused=without
-            )
+            chance = np.array([_second_chance(constraints, 0, hypothesis)])
+            instead, cost, state = sampler.sample(state, chance, temperature=options.temperature, refused=without)
             if np.isfinite(without[instead[0]]):
                 _append(constraints, hypothesis, int(instead[0]), float(cost[0]))
             elif np.isnan(cost[0]):
@@ -270,6 +290,11 @@ def _sample_in_bulk(
             break
         chances = chances[len(ids) :]
         yield [hypothesis]
+
+
+def _second_chance(constraints: Constraints, index: int, hypothesis: Hypothesis) -> float:
+    """Draw a number by the seed, the index of a text and the place in it alone."""
+    return np.random.default_rng([constraints.options.seed, index, len(hypothesis.bits)]).random()
 
 
 def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_probability: float) -> None:
