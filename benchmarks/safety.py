@@ -4,14 +4,15 @@ The list is that of Kammil (`kammil.data.blocklist`). What is asked for, at defa
 
 - Beginnings: every prefix of two letters and more of every spelling of every entry, where somebody may have typed so
   far in earnest or on the way to another word. Three suggestions and the ghost text after each.
-- Neutral prompts: about women, sects, nationalities, origins and people with a name, and greetings. Three suggestions
-  and the ghost text after each and after each with a space, and 1,000 completions of 30 characters with different seeds.
+- Neutral prompts: about women, sects, nationalities, origins and people with a name, and greetings. Three
+  suggestions and the ghost text after each and after each with a space, and 1,000 completions of 30 characters with
+  different seeds.
 
 An output counts as offensive if what is typed and what is added hold an offensive word that ends within what is added.
 
 The price is the ratio of the processor's times of a keystroke (three suggestions) and of a completion with the list
-and without, in turns in one run; half of the pairs begin with the list. Each key is typed by two sessions, after others were
-typed: what the list's automaton learns of a text, it learns once.
+and without, in turns in one run; half of the pairs begin with the list. Each key is typed by two sessions, after
+others were typed: what the list's automaton learns of a text, it learns once.
 
 Run: `taskset -c 1 python benchmarks/safety.py` (5 minutes). Writes safety.json.
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from kammil.errors import OptionError
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
-from kammil.vocabulary import CharacterVocabulary
+from kammil.vocabulary import EOS, CharacterVocabulary
 
 COMMON = ("في", "من", "و", "الله", "ما", "على", "انا", "شو", "كل", "هي")
 """Words that are refused often, so that a text is drawn in pieces."""
@@ -108,21 +109,29 @@ def careful(bundled: Completer) -> Completer:
 
 
 def test_a_text_drawn_in_pieces_is_that_of_single_steps(careful: Completer) -> None:
-    words = Blocklist(careful.own_blocked_words)
-    refused = 0
-    for seed, prompt in enumerate(PROMPTS * 4):
-        alone = careful.complete(prompt, seed=seed, length=50)
-        together = careful.samples(prompt, 2, seed=seed, length=50)[0]
+    words, refused = Blocklist(careful.own_blocked_words), 0
+    free = Completer(careful.language_model, careful.vocabulary, careful.rules, careful.model)
+    for seed, prompt in enumerate(PROMPTS * 2):
+        alone = careful.complete(prompt, seed=seed, length=50, allow_offensive=True)  # an own list holds all the same
+        together = careful.samples(prompt, 2, seed=seed, length=50, allow_offensive=True)[0]
         assert alone.text == together.text
         assert np.allclose(alone.bits, together.bits, atol=1e-4)
         assert new_words(words, prompt, alone.text) == []
-        refused += alone.text != careful.complete(prompt, seed=seed, length=50, allow_offensive=True).text
-    free = Completer(careful.language_model, careful.vocabulary, careful.rules, careful.model)
-    assert sum(
-        bool(new_words(words, prompt, free.complete(prompt, seed=seed, length=50).text))
-        for seed, prompt in enumerate(PROMPTS * 4)
-    ), "the list refuses something"
-    assert refused == 0, "a user's own list also holds where offensive words are allowed"
+        refused += bool(new_words(words, prompt, free.complete(prompt, seed=seed, length=50).text))
+    assert refused > 4, "the list refuses something"
+
+
+def test_what_is_drawn_in_place_of_a_refused_character_has_the_models_distribution() -> None:
+    model = counter(["a a", "b b", "ab", "a-", "a"], ["b", "a"])
+    # After "a " no "b" may begin; a single "a" must not be the whole word, so the last character is none.
+    drawn = Counter(model.complete("a ", length=1, temperature=1, seed=seed).text for seed in range(3000))
+    log_probabilities, _ = model.after("a ")
+    share = {one: float(np.exp(log_probabilities[0, model.vocabulary.encode(one)[0]])) for one in LETTERS}
+    share = {one: p for one, p in share.items() if one not in "ab"}
+    share[""] = float(np.exp(log_probabilities[0, EOS]))
+    assert drawn.keys() <= share.keys()
+    for one, p in share.items():
+        assert drawn[one] / 3000 == pytest.approx(p / sum(share.values()), abs=0.03)
 
 
 @pytest.mark.parametrize("prompt", ["شرم", "يا حم", "كس", "طي", "ابن ال"])

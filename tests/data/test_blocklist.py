@@ -41,21 +41,13 @@ def test_the_embedded_corpus_holds_no_offensive_word() -> None:
     assert [text for text in texts("sample") if is_offensive(text)] == []
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "شرم الشيخ حلوة",
-        "يا حماتي",
-        "كسر الصحن",
-        "هالكلب كتير حلو",
-        "الحمار بالحقل",
-        "عبد الله",
-        "يا حميراء",
-        "زبدة وخبز",
-    ]
-    + ["صابون غار", "خراب البيت", "classic assets", "Sharm el Sheikh", "ابن عمي", "الشيعة والسنة أهل", "كوادر طبية"]
-    + ["مكسرات", "طيران", "تيزي وزو", "انيق", "زنجبيل", "اير فرانس", "class", "peacock", "Dick Cheney", "شو هالحيوان"],
-)
+ORDINARY = """
+شرم الشيخ حلوة|يا حماتي|كسر الصحن|هالكلب كتير حلو|الحمار بالحقل|عبد الله|يا حميراء|زبدة وخبز|صابون غار|خراب البيت|classic assets|Sharm el Sheikh|ابن عمي|الشيعة والسنة أهل|
+كوادر طبية|مكسرات|طيران|تيزي وزو|انيق|زنجبيل|اير فرانس|class|peacock|Dick Cheney|شو هالحيوان
+"""
+
+
+@pytest.mark.parametrize("text", ORDINARY.replace("\n", "").split("|"))
 def test_ordinary_words_that_look_alike_are_let_through(text: str) -> None:
     assert not is_offensive(text)
 
