@@ -28,7 +28,7 @@ def main() -> None:
         subprocess.run([python, "-m", "pip", "install", "--quiet", str(ROOT)], check=True)
         size = _size(place / "venv")
         kammil = str(place / "venv" / "bin" / "kammil")
-        texts = str(ROOT / "src" / "kammil" / "corpus" / "sample.txt")
+        texts = str(ROOT / "src" / "kammil" / "data" / "sample.txt")
         subprocess.run([kammil, "train", texts, "--model", "ngram", "--out", place / "ngram"], check=True)
         # The GRU is trained with this script's own environment, which has PyTorch, and run in the bare one.
         train = [sys.executable, "-m", "kammil", "train", texts, "--model", "gru", "--epochs", "1"]

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kammil.data import readers
+from kammil.data import near_duplicates, readers
 from kammil.data.readers import read, read_rows
 from kammil.errors import DataError, MissingExtraError
 
@@ -386,8 +386,8 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
 
 def test_the_embedded_corpus() -> None:
     texts = readers.sample()
-    assert len(texts) >= 500
-    assert all(text and text == text.strip() and "\n" not in text for text in texts)
+    assert all(10 <= len(text) <= 200 and text == " ".join(text.split()) for text in texts)
+    assert len(set(near_duplicates.groups(texts).tolist())) == len(texts) == 1200  # as LICENSE-sample.txt says
 
 
 @needs_data

@@ -120,7 +120,7 @@ def test_a_figure_is_a_ratio_of_sums(model: Completer) -> None:
     assert evaluation.bits_per_character is not None
     assert evaluation.bits_per_character.value == pytest.approx(sum(bits) / (len(short) + len(long)), rel=1e-5)
     assert evaluation.bits_per_character.value != pytest.approx(
-        (bits[0] / len(short) + bits[1] / len(long)) / 2, rel=1e-3
+        (bits[0] / len(short) + bits[1] / len(long)) / 2, rel=1e-4
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from kammil.language_model import Ids
 from kammil.ngrams.compression import pack
 from kammil.ngrams.count_table import CountTable, Keys
-from kammil.ngrams.pruning import count_cutoffs
+from kammil.ngrams.pruning import count_cutoffs, levels
 
 SEEN = 3000
 
@@ -20,10 +20,19 @@ def build(seed: int) -> tuple[CountTable, Keys]:
     return CountTable.of([(np.repeat(keys, times), np.repeat(np.full(SEEN, 7), times))], max_followers=4), keys
 
 
+def cutoffs_of(tables: list[CountTable], keys: Keys, followers: Ids, megabytes: float | None) -> list[int]:
+    kinds = [levels([table], keys[:, k], followers) for k, table in enumerate(tables)]
+    (cutoffs,) = count_cutoffs([kinds], megabytes)
+    for levels_of_one, cutoff in zip(kinds, cutoffs, strict=True):
+        ((alone,),) = count_cutoffs([[levels_of_one]], megabytes)
+        assert alone <= cutoff
+    return cutoffs.tolist()
+
+
 def test_without_a_budget_nothing_is_pruned() -> None:
     table, keys = build(0)
-    (cutoffs,) = count_cutoffs([[table]], keys[:, None], np.full(SEEN, 7), None)
-    assert cutoffs.tolist() == [1]
+    cutoffs = cutoffs_of([table], keys[:, None], np.full(SEEN, 7), None)
+    assert cutoffs == [1]
 
 
 def test_contexts_without_hits_are_pruned_first() -> None:
@@ -33,7 +42,7 @@ def test_contexts_without_hits_are_pruned_first() -> None:
     read = np.where(np.arange(2) == 0, positions, np.uint32(0))  # the second type never occurs
     size = sum(sum(a.nbytes for a in pack(t, "").values()) for t in (useful, useless)) / 1e6
     for megabytes, expected in ((size, [1, 1]), (0.8 * size, [1, 3]), (0.5 * size, [1, 4])):
-        (cutoffs,) = count_cutoffs([[useful, useless]], read, followers, megabytes)
+        cutoffs = cutoffs_of([useful, useless], read, followers, megabytes)
         assert cutoffs[0] == expected[0]
         assert cutoffs[1] >= expected[1] - 1
 
@@ -45,13 +54,13 @@ def test_a_context_with_other_followers_is_no_hit() -> None:
     )  # every context occurs, with other followers in the second table
     positions: Keys = np.zeros((2 * SEEN, 2), np.uint32)
     positions[:SEEN, 0], positions[SEEN:, 1] = right_keys, wrong_keys
-    (cutoffs,) = count_cutoffs([[right, wrong]], positions, followers, 0.015)
+    cutoffs = cutoffs_of([right, wrong], positions, followers, 0.015)
     assert cutoffs[0] == 1 and cutoffs[1] > 1
 
 
 @pytest.mark.parametrize("megabytes", [0.002, 0.005, 0.008])
 def test_the_budget_is_kept(megabytes: float) -> None:
     table, keys = build(4)
-    (cutoffs,) = count_cutoffs([[table]], keys[:, None], np.full(SEEN, 7), megabytes)
+    cutoffs = cutoffs_of([table], keys[:, None], np.full(SEEN, 7), megabytes)
     kept = table.select(table.totals >= cutoffs[0])
     assert sum(array.nbytes for array in pack(kept, "").values()) <= 1.2e6 * megabytes + 200

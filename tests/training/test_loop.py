@@ -143,6 +143,24 @@ def test_one_seed_gives_one_model_to_the_bit(data: TrainingData) -> None:
 # ---- what is measured
 
 
+def test_an_epoch_of_few_steps_is_drawn_from_all_texts(data: TrainingData, tmp_path: Path) -> None:
+    """40 texts are 20 batches of 2: epochs of 7 steps are validated, saved and resumed like passes."""
+    seen: list[Event] = []
+    few = options(epochs=3, batch_size=2, epoch_steps=7, patience=3)
+    history = fit(first := network(), data, few, on_event=seen.append)
+    assert len(history) == 3
+    assert [event.step for event in seen if isinstance(event, TrainingProgress)] == [*range(1, 8)] * 3
+    assert {event.steps for event in seen if isinstance(event, TrainingProgress)} == {7}
+    checkpoint = Checkpoint(tmp_path)
+    with pytest.raises(RuntimeError):
+        fit(network(), data, few, on_event=stop_at(2, 3, RuntimeError), checkpoint=checkpoint)
+    fit(resumed := network(), data, few, checkpoint=checkpoint)
+    assert equal(weights(first), weights(resumed))
+    fit(whole := network(), data, options(epochs=3, batch_size=2, epoch_steps=100, patience=3))
+    fit(passes := network(), data, options(epochs=3, batch_size=2, patience=3))
+    assert equal(weights(whole), weights(passes))
+
+
 @pytest.mark.parametrize("objective", ["text", "completion"])
 @pytest.mark.parametrize("block", [8, 512])
 def test_the_figures_are_those_of_the_definition(data: TrainingData, objective: str, block: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kammil.errors import OptionError
-from kammil.training.optim import make_accelerator, make_adamw, use_bfloat16, used
+from kammil.training.optim import make_accelerator, make_optimiser, use_bfloat16, used
 from kammil.training.options import TrainingOptions
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def test_another_device_stays_in_single_precision_unless_told() -> None:
 
 def test_matrices_decay_and_vectors_do_not() -> None:
     model = torch.nn.Linear(3, 2)
-    optimiser = make_adamw(model, TrainingOptions(learning_rate=0.25, weight_decay=0.5))
+    optimiser = make_optimiser(model, TrainingOptions(learning_rate=0.25, weight_decay=0.5))
     groups = [(group["params"], group["weight_decay"]) for group in optimiser.param_groups]
     assert [(len(params), params[0].dim(), decay) for params, decay in groups] == [(1, 2, 0.5), (1, 1, 0.0)]
     assert {(group["lr"], group["betas"]) for group in optimiser.param_groups} == {(0.25, (0.9, 0.99))}

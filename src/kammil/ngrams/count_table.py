@@ -128,13 +128,13 @@ class CountTable:
     @classmethod
     def concat(cls, tables: Sequence[CountTable]) -> CountTable:
         """Join several tables; where two hold the same key, the first one is found."""
-        keys = np.concatenate([table.keys for table in tables])
-        num_followers, pruned, ids, counts = (
-            np.concatenate([getattr(table, name) for table in tables], dtype=np.int64)
-            for name in ("num_followers", "pruned", "ids", "counts")
+        keys, num_followers, pruned, ids, counts = (
+            np.concatenate([getattr(table, name) for table in tables])
+            for name in ("keys", "num_followers", "pruned", "ids", "counts")
         )
         order = np.argsort(keys, kind="stable")
-        followers = expand((np.cumsum(num_followers) - num_followers)[order], num_followers[order])
+        begins = np.cumsum(num_followers, dtype=np.int64) - num_followers
+        followers = expand(begins[order], num_followers[order])
         return cls(keys[order], num_followers[order], pruned[order], ids[followers], counts[followers])
 
     @cached_property
@@ -218,15 +218,17 @@ class CountTable:
         )
 
 
-def expand(begins: Index, widths: Index) -> Index:
+def expand(begins: Index, widths: Unsigned) -> Index:
     """Concatenate the ranges [begin, begin + width)."""
-    ends = np.cumsum(widths)
+    ends = np.cumsum(widths, dtype=np.int64)
     firsts = np.repeat(begins - ends + widths, widths)
     return firsts + np.arange(len(firsts))
 
 
-def _count(keys: Keys, ids: Ids, max_followers: int, min_count: int) -> tuple[Keys, Index, Index, Ids, Index]:
-    """Count one part; return keys, num_followers, pruned (C,) and ids, counts (F,)."""
+def _count(
+    keys: Keys, ids: Ids, max_followers: int, min_count: int
+) -> tuple[Keys, Unsigned, Unsigned, Unsigned, Unsigned]:
+    """Count one part; return keys, num_followers, pruned (C,) and ids, counts (F,), in few bytes."""
     pairs, counts = np.unique(keys.astype(np.int64) << _ID_BITS | ids, return_counts=True)  # (U,)
     first, size = runs(pairs >> _ID_BITS)  # (C,)
     number = np.repeat(np.arange(len(first)), size)  # context of each pair
@@ -239,10 +241,10 @@ def _count(keys: Keys, ids: Ids, max_followers: int, min_count: int) -> tuple[Ke
     stays = num_followers > 0
     return (
         (pairs >> _ID_BITS)[first][stays].astype(np.uint32),
-        num_followers[stays],
-        pruned[stays],
-        (pairs & _ID_MASK)[kept],
-        counts[kept],  # not capped: one at a cap would hide how much a text had contributed
+        num_followers[stays].astype(np.int32),
+        pruned[stays].astype(np.int32),
+        (pairs[kept] & _ID_MASK).astype(np.uint16),
+        counts[kept].astype(np.int32),  # not capped: one at a cap would hide how much a text had contributed
     )
 
 

@@ -16,62 +16,66 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids
-from kammil.ngrams.count_table import CountTable, Keys, Rows
+from kammil.ngrams.count_table import CountTable, Keys
 
 _CONTEXT, _FOLLOWER = 2.3, 0.95
 """Bytes that a context and a follower take when packed, measured on the tables of the bundled model."""
-_MAX_COUNT = 16
-"""Contexts seen as often, or more, are never dropped."""
+_COUNTS = np.array([*range(1, 17), 20, 24, 32, 40, 48, 64, 80, 96, 128, 192, 256, 384, 512], np.int64)
+"""Each level holds the contexts seen so often, and more rarely than those of the next; the last is never dropped."""
 
 
-@dataclass
-class _Level:
-    """Contexts of one type that were seen equally often."""
+@dataclass(frozen=True)
+class Level:
+    """Contexts of one type that were seen equally often, or nearly."""
 
     hits: int
+    """Validation positions whose context is one of these and whose next id is a known follower."""
     bytes: float
+    """Size when packed."""
 
 
-def count_cutoffs(
-    tables: Sequence[Sequence[CountTable]], keys: Keys, followers: Ids, megabytes: float | None
-) -> list[NDArray[np.int64]]:
-    """Return for each table how often a context of each type must be seen to be kept, (K,); ones without a budget.
+def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Level]:
+    """Group the contexts of one type by how often they were seen.
 
     Args:
-        tables: each table as K tables, one for each context type.
-        keys: (P, K): contexts at the positions of validation texts.
+        parts: tables of the type, no two with the same key.
+        keys: (P,): contexts at the positions of validation texts.
         followers: (P,): ids that followed them.
+    """
+    hits, sizes = np.zeros(len(_COUNTS), np.int64), np.zeros(len(_COUNTS))
+    for table in parts:
+        level = np.searchsorted(_COUNTS, table.totals, side="right") - 1  # (C,)
+        sizes += _CONTEXT * np.bincount(level, minlength=len(_COUNTS))
+        sizes += _FOLLOWER * np.bincount(level, table.num_followers, len(_COUNTS))
+        rows = table.find(keys[:, None])
+        entries = table.read(rows)
+        is_hit = entries.ids == followers[entries.flat_index]
+        hits += np.bincount(level[rows[entries.flat_index[is_hit], 0]], minlength=len(_COUNTS))
+    return [Level(int(n), float(size)) for n, size in zip(hits, sizes, strict=True)]
+
+
+def count_cutoffs(tables: Sequence[Sequence[Sequence[Level]]], megabytes: float | None) -> list[NDArray[np.int64]]:
+    """Return for each table how often a context of each type must be seen to be kept, (K,); ones without a budget.
+
+    With a budget for one type alone, the cutoff is at most the one with that budget for all types: a type loses its
+    levels in order, and all that is left of it fits in either case.
+
+    Args:
+        tables: the levels of each table's K types.
         megabytes: most megabytes of all tables, packed.
     """
-    cutoffs = [np.ones(len(kinds), np.int64) for kinds in tables]
+    cutoffs = [np.ones(len(types), np.int64) for types in tables]
     if megabytes is None:
         return cutoffs
-    levels = {
-        (i, k): _levels(table, keys[:, k], followers) for i, kinds in enumerate(tables) for k, table in enumerate(kinds)
-    }
-    size = sum(level.bytes for kind in levels.values() for level in kind)
+    left = {(i, k): list(kept) for i, types in enumerate(tables) for k, kept in enumerate(types)}
+    size = sum(level.bytes for kept in left.values() for level in kept)
     while size > megabytes * 1e6:
         worth = {
-            place: kind[0].hits / max(kind[0].bytes, 1) for place, kind in levels.items() if len(kind) > 1
+            place: kept[0].hits / max(kept[0].bytes, 1) for place, kept in left.items() if len(kept) > 1
         }  # of the rarest contexts that are left
         if not worth:
             break
         i, k = place = min(worth, key=lambda p: worth[p])
-        size -= levels[place].pop(0).bytes
-        cutoffs[i][k] += 1
+        size -= left[place].pop(0).bytes
+        cutoffs[i][k] = _COUNTS[len(_COUNTS) - len(left[place])]
     return cutoffs
-
-
-def _levels(table: CountTable, keys: Keys, followers: Ids) -> list[_Level]:
-    """Group the contexts of one type by how often they were seen: 1, 2, ..., `_MAX_COUNT` times or more."""
-    times_seen = np.minimum(table.totals.astype(np.int64), _MAX_COUNT)
-    contexts = np.bincount(times_seen, minlength=_MAX_COUNT + 1)
-    num_followers = np.bincount(times_seen, table.num_followers, _MAX_COUNT + 1)
-    rows: Rows = table.find(keys[:, None])
-    entries = table.read(rows)
-    is_hit = entries.ids == followers[entries.flat_index]
-    hits = np.bincount(times_seen[rows[entries.flat_index[is_hit], 0]], minlength=_MAX_COUNT + 1)
-    return [
-        _Level(int(hits[n]), float(_CONTEXT * contexts[n] + _FOLLOWER * num_followers[n]))
-        for n in range(1, _MAX_COUNT + 1)
-    ]

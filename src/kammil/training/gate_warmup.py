@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from kammil.training.batches import TrainingData, batches, make_rows
 from kammil.training.loss import teacher_forced
-from kammil.training.optim import make_adamw, warmup_then_cosine
+from kammil.training.optim import make_optimiser, warmup_then_cosine
 from kammil.training.options import TrainingOptions
 
 _CHARACTERS = 200_000
@@ -56,7 +56,7 @@ def warm_up(models: Sequence[GateNetwork], data: TrainingData, options: Training
     last = np.searchsorted(np.cumsum([rows[i].stop - rows[i].first for i in order]), _CHARACTERS) + 1
     stream = list(batches([rows[i] for i in order[:last]], _BATCH, rare=data.rare, generator=generator))
     parameters = nn.ParameterList(p for model in models for p in model.gate_parameters())
-    optimiser = make_adamw(parameters, options)
+    optimiser = make_optimiser(parameters, options)
     end = time.monotonic() + (np.inf if options.minutes is None else 60 * _SHARE * options.minutes)
     for step, batch in enumerate(stream):
         if time.monotonic() > end:

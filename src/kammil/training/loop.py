@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
 from kammil.training.events import EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted, ignore
 from kammil.training.loss import teacher_forced
-from kammil.training.optim import make_accelerator, make_adamw, precision, use_bfloat16, warmup_then_cosine
+from kammil.training.optim import make_accelerator, make_optimiser, precision, use_bfloat16, warmup_then_cosine
 from kammil.training.options import TrainingOptions
 from kammil.vocabulary import UNK
 
@@ -118,12 +119,13 @@ class _Run:
         self.accelerator = make_accelerator(options.device)
         self.bfloat16 = use_bfloat16(options.precision, self.accelerator.device)
         self.network = model
-        self.model, self.optimiser = self.accelerator.prepare(model, make_adamw(model, options))
+        self.model, self.optimiser = self.accelerator.prepare(model, make_optimiser(model, options))
         self.train, self.validation = (
             make_rows(texts, objective=options.objective, block=options.block, widths=data.widths)
             for texts in (data.train, data.validation)
         )
-        self.steps = math.ceil(len(self.train) / options.batch_size)
+        steps = math.ceil(len(self.train) / options.batch_size)
+        self.steps = min(steps, options.epoch_steps or steps)
         self.epochs = options.epochs or min(max(_MIN_EPOCHS, math.ceil(_STEPS / self.steps)), _MAX_EPOCHS)
         self.history: list[EpochEnded] = []
         self.best = _copy(model)
@@ -187,7 +189,7 @@ class _Run:
         return self.furthest
 
     def _train_epoch(self, sums: _EpochSums) -> bool:
-        """Train on every training text once; return true if the minutes ran out first."""
+        """Train on every training text once, or for the steps of an epoch; return true if the minutes ran out first."""
         epoch = len(self.history)
         seed = np.random.SeedSequence([self.options.seed, epoch])
         dropped = int(seed.generate_state(1)[0])
@@ -200,7 +202,7 @@ class _Run:
         self.model.train()
         began = self.elapsed
         early_steps = {math.ceil(self.steps / part) for part in _EARLY_PARTS} - {self.steps}
-        for step, (batch, extra) in enumerate(self._with_extra_inputs(shuffled, learning=True)):
+        for step, (batch, extra) in enumerate(self._with_extra_inputs(islice(shuffled, self.steps), learning=True)):
             progress = self._progress(step)
             if self.limit is not None and progress >= 1 and (self.history or sums.count):
                 return True  # but never before the very first step: an untrained network is of no use

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -11,7 +12,11 @@ from torch import nn
 from torch.optim import AdamW
 
 from kammil.errors import OptionError
+from kammil.training.muon import MuonAdamW
 from kammil.training.options import TrainingOptions
+
+_BETAS = (0.9, 0.99)
+"""Of AdamW: a short memory suits few steps."""
 
 
 def make_accelerator(device: str) -> Accelerator:
@@ -53,15 +58,20 @@ def used(options: TrainingOptions) -> dict[str, str]:
     return {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
 
 
-def make_adamw(model: nn.Module, options: TrainingOptions) -> AdamW:
-    """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with weight decay of matrices but not of vectors."""
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": options.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
+def make_optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
+    """Return AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with weight decay of matrices but not of vectors; with
+    `optimizer="muon"` the recurrent matrices are updated by Muon."""
+    recurrent = [p for name, p in model.named_parameters() if options.optimizer == "muon" and "weight_hh" in name]
+    others = [p for p in model.parameters() if all(p is not r for r in recurrent)]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in others if p.dim() > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in others if p.dim() <= 1], "weight_decay": 0.0},
     ]
-    return AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.99))  # a short memory suits few steps
+    if recurrent:
+        bfloat16 = use_bfloat16(options.precision, recurrent[0].device)
+        muon = {"params": recurrent, "weight_decay": options.weight_decay, "muon": True, "bfloat16": bfloat16}
+        return MuonAdamW([*groups, muon], lr=options.learning_rate, betas=_BETAS)
+    return AdamW(groups, lr=options.learning_rate, betas=_BETAS)
 
 
 def warmup_then_cosine(progress: float, *, warmup: float, floor: float) -> float:

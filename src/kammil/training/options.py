@@ -31,6 +31,11 @@ class TrainingOptions(BaseModel):
     """Longest piece of a text learnt at once, in characters: bounds memory; a tweet is shorter."""
     learning_rate: float = Field(default=4e-3, gt=0, le=1)
     """Peak learning rate of AdamW, for batches of 8; for 16, 6e-3 did best, for 32, 1.2e-2 was no better than 6e-3."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """`muon`: the recurrent matrix of a GRU is updated by Muon, all other parameters by AdamW."""
+    epoch_steps: int | None = Field(default=None, ge=1)
+    """Steps of an epoch, after which the model is validated and its state is saved, where a pass over the texts would
+    take long; the texts of each epoch are drawn from all. None: an epoch is a pass."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay of the matrices; biases are spared."""
     warmup: float = Field(default=0.05, ge=0, lt=1)

@@ -47,6 +47,8 @@ class Options(TypedDict, total=False):
     batch_size: int
     block: int
     learning_rate: float
+    optimizer: Literal["adamw", "muon"]
+    epoch_steps: int | None
     weight_decay: float
     warmup: float
     floor: float

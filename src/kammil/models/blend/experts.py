@@ -7,42 +7,64 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from tempfile import SpooledTemporaryFile
 
 import numpy as np
 import regex
 from numpy.typing import NDArray
 
-from kammil.language_model import Ids
+from kammil.language_model import Ids, State
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings
 from kammil.models.family import TextPiece
 from kammil.ngrams.compression import pack
 from kammil.ngrams.contexts import ContextHasher
-from kammil.ngrams.count_table import Contribution, CountTable, Index, Keys, keys_of
+from kammil.ngrams.count_table import Contribution, CountTable, Keys, Rows, keys_of
 from kammil.ngrams.features import ExpertFeatures, expert_features
-from kammil.ngrams.pruning import count_cutoffs
+from kammil.ngrams.pruning import Level, count_cutoffs, levels
 from kammil.ngrams.text_cache import TextCache, kind_columns
-from kammil.progress import phase, tracked
+from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 _MARK = regex.compile(r"\p{M}")
-_LARGE = 8
-"""A larger group of near-duplicates is counted once and kept, so that a greeting which everybody sends costs no time
-(docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts)."""
+_LONG, _MOST_KEPT = 1024, 1 << 28
+"""The counts of a group of near-duplicates with more positions are kept, so that a greeting which everybody sends costs
+no time (docs/log.md#may-a-large-group-of-near-duplicates-keep-its-own-counts): up to so many bytes of all groups."""
+_IN_MEMORY = 1 << 25
+"""Bytes of the keys of a context type that are held in memory; more lie in a temporary file."""
+_PART = 1 << 23
+"""Positions that are counted at once, about."""
 
 
 @dataclass(frozen=True)
-class _Read:
-    """Keys and followers of all positions, text after text; a text of n ids has n + 1 positions."""
+class _Positions:
+    """Contexts of all positions of some texts and what followed, in any order; a text of n ids has n + 1 positions.
 
-    keys: Keys
-    """(P, K): keys of the contexts."""
-    followers: Ids
+    The keys lie in a temporary file for each context type, in memory while they are few: counting reads one type at a
+    time, and nothing else needs the keys of all texts at once.
+    """
+
+    keys: Sequence[SpooledTemporaryFile[bytes]]
+    """Keys of each context type, as bytes of P 32-bit numbers."""
+    followers: NDArray[np.uint16]
     """(P,): the id that followed."""
-    starts: Index
-    """First position of each text, and the number of positions."""
 
-    def span(self, text: int) -> slice:
-        return slice(int(self.starts[text]), int(self.starts[text + 1]))
+    def take(self, context_type: int) -> Keys:
+        """Return the keys of a context type, (P,), and delete them from the disk."""
+        with self.keys[context_type] as file:
+            file.seek(0)
+            return np.frombuffer(file.read(), np.uint32)
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Counts of one context type: tables that share no key, without the contexts that the budget cannot hold."""
+
+    tables: Sequence[CountTable]
+    levels: Sequence[Level]
+
+    def select(self, cutoff: int) -> list[CountTable]:
+        """Return the tables of the contexts that were seen often enough."""
+        return [table.select(table.totals >= cutoff) for table in self.tables]
 
 
 class NgramExperts:
@@ -69,32 +91,29 @@ class NgramExperts:
         self._contexts = ContextHasher(settings.kinds, self._in_word)
         self._columns = kind_columns(settings.kinds, settings.history)
         self._history = TextCache(len(self._columns))
-        self._train, self._validation = self._read(train), self._read(validation)
-        counted = {OWN: _count(self._train, settings.most)}
+        self._texts = {True: train, False: validation}
+        held_out = self._read(validation)
+        keys = np.stack([held_out.take(k) for k in range(len(settings.kinds))], axis=1)
+        counted = {OWN: self._count(train, keys, held_out.followers, settings)}
         if background:
-            counted[BACKGROUND] = _count(self._read(background), settings.most, least=2)
-        read = self._validation
-        least = count_cutoffs(list(counted.values()), read.keys, read.followers, settings.megabytes)
+            counted[BACKGROUND] = self._count(background, keys, held_out.followers, settings, least=2)
+        least = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
         self._least = dict(zip(counted, least, strict=True))
-        # The gate must learn from the counts that the folder will hold. A training text's contribution is subtracted
-        # before rare contexts are pruned, so pruning is done when the table is read, and once more for the folder.
-        self._exported = {
+        # The gate must learn from the counts that the folder will hold, so rare contexts are pruned before training,
+        # and those that are rare without the text itself where it is looked up.
+        self.tables = {
             prefix: CountTable.concat(
-                [t.select(t.totals >= n) for t, n in zip(kinds, self._least[prefix], strict=True)]
+                [table for kind, n in zip(kinds, self._least[prefix], strict=True) for table in kind.select(int(n))]
             )
             for prefix, kinds in counted.items()
         }
-        self.tables = {**self._exported, OWN: CountTable.concat(counted[OWN])}
-        # Every epoch reads the same contexts, so they are looked up once.
-        with phase("looking the texts up"):
-            self._found, self._found_validation = (
-                [table.find(read.keys) for table in self.tables.values()] for read in (self._train, self._validation)
-            )
         self._kin = [int(k) for k in kin]
         self._members: dict[int, list[int]] = {}
         for text, group in enumerate(self._kin):
             self._members.setdefault(group, []).append(text)
-        self._large: dict[int, Contribution] = {}
+        self._kept: dict[int, Contribution] = {}
+        self._kept_bytes = 0
+        self._states: dict[tuple[bool, int], dict[int, State]] = {}
 
     @property
     def count(self) -> int:
@@ -107,74 +126,123 @@ class NgramExperts:
         While learning, rows are of the training texts, and each is looked up in the counts of all texts that are no
         near-duplicates of it; else rows are of the validation texts.
         """
-        read, found = (self._train, self._found) if learning else (self._validation, self._found_validation)
         experts = len(self._contexts.context_types)
-        keys = np.zeros((len(rows), width, experts), np.uint32)
-        found_rows = [np.full((len(rows), width, experts), -1, np.int32) for _ in found]  # -1: no match
+        lengths = np.array([len(row.ids) - 1 for row in rows])
         ids = np.full((len(rows), width), PAD, np.int64)
         for i, row in enumerate(rows):
-            begin, length = int(read.starts[row.text]) + row.begin, len(row.ids) - 1
-            ids[i, :length], keys[i, :length] = row.ids[:-1], read.keys[begin : begin + length]
-            for row_places, places in zip(found_rows, found, strict=True):
-                row_places[i, :length] = places[begin : begin + length]
+            ids[i, : lengths[i]] = row.ids[:-1]
+        states = [self._state_before(row.text, row.begin, learning=learning) for row in rows]
+        recent, words = (np.concatenate(part) for part in zip(*states, strict=True))
+        keys = keys_of(self._contexts.hash_contexts(ids, (recent, words))[0])  # (B, T, K)
         start = self._history.initial_state(len(rows))
         cached, _ = self._history.look_up(ids, keys[..., self._columns], start, last=width)
-        flat = [places.reshape(len(rows) * width, -1) for places in found_rows]  # (P, K)
+        beyond = (np.arange(width) >= lengths[:, None]).reshape(-1)  # (P,)
+        found: list[Rows] = []
+        for table in self.tables.values():
+            found.append(table.find(keys.reshape(-1, experts)))
+            found[-1][beyond] = -1
+        pairs = list(zip(self.tables.values(), found, strict=True))
         if not learning:
-            least = self._least.values()
-            matches = [t.read(f).prune(n) for t, f, n in zip(self.tables.values(), flat, least, strict=True)]
-            return expert_features([*matches, cached])
-        train, *others = self.tables.values()
-        first = train.read_without(flat[0], [self._contribution(row.text) for row in rows])
-        matches = [first.prune(self._least[OWN])]
-        matches += [table.read(places) for table, places in zip(others, flat[1:], strict=True)]
-        return expert_features([*matches, cached])
+            return expert_features([*(table.read(rows_found) for table, rows_found in pairs), cached])
+        own, rows_found = pairs[0]
+        by_text = rows_found.reshape(len(rows), width, experts)
+        contributions = [self._contribution(row, by_text[i, : lengths[i]]) for i, row in enumerate(rows)]
+        first = own.read_without(rows_found, contributions).prune(self._least[OWN])
+        return expert_features([first, *(table.read(rows_found) for table, rows_found in pairs[1:]), cached])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the arrays of the tables and of word characters in a model folder."""
         arrays: dict[str, NDArray[np.generic]] = {IN_WORD: self._in_word.astype(np.uint8)}
-        for prefix, table in self._exported.items():
+        for prefix, table in self.tables.items():
             arrays |= pack(table, prefix)
         return arrays
 
-    def _contribution(self, text: int) -> Contribution:
-        """The counts of a text and its near-duplicates in their table; those of a large group are kept."""
-        group = self._kin[text]
-        if group in self._large:
-            return self._large[group]
-        spans = [self._train.span(member) for member in self._members[group]]
+    def _contribution(self, row: TextPiece, rows_found: Rows) -> Contribution:
+        """The counts of a text and its near-duplicates in their table, where the contexts of one of its pieces, (T, K),
+        were found; those of many positions are kept."""
+        group = self._kin[row.text]
+        if group in self._kept:
+            return self._kept[group]
+        if len(self._members[group]) == 1 and len(rows_found) == len(self._texts[True][row.text]) + 1:
+            return Contribution.of(rows_found, row.ids[1:])
+        members = [self._texts[True][member] for member in self._members[group]]
+        found: list[Rows] = []
+        for member in members:
+            ids = np.concatenate([[BOS], member])[None]
+            hashes, _ = self._contexts.hash_contexts(ids, self._contexts.initial_state(1))
+            found.append(self.tables[OWN].find(keys_of(hashes[0])))
         contribution = Contribution.of(
-            np.concatenate([self._found[0][span] for span in spans]),
-            np.concatenate([self._train.followers[span] for span in spans]),
+            np.concatenate(found), np.concatenate([np.append(member, EOS) for member in members]).astype(np.int64)
         )
-        if len(spans) > _LARGE:
-            self._large[group] = contribution
+        if sum(len(rows) for rows in found) > _LONG and self._kept_bytes < _MOST_KEPT:
+            self._kept[group] = contribution
+            self._kept_bytes += contribution.pairs.nbytes + contribution.counts.nbytes
         return contribution
 
-    def _read(self, texts: Sequence[Ids]) -> _Read:
+    def _state_before(self, text: int, begin: int, *, learning: bool) -> State:
+        """The state of the contexts after the ids of a text before `begin`, which is 0 for all but long texts."""
+        if not begin:
+            return self._contexts.initial_state(1)
+        known = self._states.setdefault((learning, text), {0: self._contexts.initial_state(1)})
+        if begin not in known:
+            nearest = max(at for at in known if at < begin)
+            ids = np.concatenate([[BOS], self._texts[learning][text]])[None, nearest:begin]
+            known[begin] = self._contexts.hash_contexts(ids, known[nearest])[1]
+        return known[begin]
+
+    def _read(self, texts: Sequence[Ids]) -> _Positions:
         """Hash the contexts of texts, those of similar length together."""
-        starts = np.concatenate([[0], np.cumsum([len(text) + 1 for text in texts], dtype=np.int64)])
-        keys = np.empty((int(starts[-1]), len(self._contexts.context_types)), np.uint32)
-        order = np.argsort([len(text) for text in texts], kind="stable")
+        keys = [SpooledTemporaryFile[bytes](_IN_MEMORY) for _ in self._contexts.context_types]
+        lengths = np.array([len(text) for text in texts], np.int64)
+        followers = np.empty(int((lengths + 1).sum()), np.uint16)
+        order = np.argsort(lengths, kind="stable")
+        at = 0
         for chosen in tracked(np.array_split(order, max(1, len(order) // 256)), "reading the texts for counting"):
-            ids = np.full((len(chosen), max((len(texts[i]) for i in chosen), default=0) + 1), PAD, np.int64)
+            ids = np.full((len(chosen), max((len(texts[i]) for i in chosen), default=0) + 2), PAD, np.int64)
             ids[:, 0] = BOS
             for row, i in enumerate(chosen):
-                ids[row, 1 : len(texts[i]) + 1] = texts[i]
-            hashes, _ = self._contexts.hash_contexts(ids, self._contexts.initial_state(len(chosen)))
-            for row, i in enumerate(chosen):
-                keys[starts[i] : starts[i + 1]] = keys_of(hashes[row, : len(texts[i]) + 1])
-        followers = np.concatenate([*(np.append(text, EOS) for text in texts), np.zeros(0, np.int64)])
-        return _Read(keys, followers.astype(np.int64), starts)
+                ids[row, 1 : len(texts[i]) + 2] = np.append(texts[i], EOS)
+            hashes, _ = self._contexts.hash_contexts(ids[:, :-1], self._contexts.initial_state(len(chosen)))
+            inside = ids[:, 1:] != PAD
+            for file, column in zip(keys, keys_of(hashes[inside]).T, strict=True):
+                file.write(column.tobytes())
+            read = ids[:, 1:][inside]
+            followers[at : at + len(read)] = read
+            at += len(read)
+        return _Positions(keys, followers)
 
+    def _count(
+        self,
+        texts: Sequence[Ids],
+        validation: Keys,
+        followers: NDArray[np.uint16],
+        settings: BlendSettings,
+        least: int = 1,
+    ) -> list[_Counts]:
+        """Count the followers of each context type, and group the contexts by how often they were seen.
 
-def _count(read: _Read, most: int, least: int = 1) -> list[CountTable]:
-    """One table for each context type."""
-    kinds = range(read.keys.shape[1])
-    return [
-        CountTable.of([(read.keys[:, k], read.followers)], max_followers=most, min_count=least)
-        for k in tracked(kinds, "counting")
-    ]
+        Contexts that the budget could not hold if it were for their type alone are dropped at once.
+
+        Args:
+            validation: (P, K): keys of the contexts of the validation texts.
+            followers: (P,): ids that followed them.
+            least: fewest times that a follower is seen.
+        """
+        positions = self._read(texts)
+        parts = len(positions.followers) // _PART + 1
+        counted: list[_Counts] = []
+        for kind in tracked(range(len(positions.keys)), "counting"):
+            keys = positions.take(kind)
+            part_of = (keys >> np.uint32(16)) * np.uint32(parts) >> np.uint32(
+                16
+            )  # by the key, so that parts share none
+            pairs = ((keys[part_of == n], positions.followers[part_of == n].astype(np.int64)) for n in range(parts))
+            tables = [CountTable.of([pair], max_followers=settings.most, min_count=least) for pair in pairs]
+            kept = levels(tables, validation[:, kind], followers.astype(np.int64))
+            ((cutoff,),) = count_cutoffs([[kept]], settings.megabytes)
+            counts = _Counts(tables, kept)
+            counted.append(_Counts(counts.select(cutoff), kept) if cutoff > 1 else counts)
+        return counted
 
 
 def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:

@@ -39,8 +39,9 @@ class BlendSettings(Settings):
     """Context types that are also looked up in the text cache, which holds what was read of the text itself."""
     most: int = Field(default=64, ge=1, le=65_535)
     """Followers kept of each context: rarer ones change little, and short contexts have hundreds."""
-    megabytes: float | None = Field(default=None, gt=0)
-    """Size of the tables of counts in the folder; contexts that help least for their size go. None keeps all."""
+    megabytes: float | None = Field(default=40, gt=0)
+    """Most megabytes of the tables of counts in the folder; contexts that help least for their size are left out. The
+    default leaves out nothing of less than about two million characters. None keeps all, whatever memory that takes."""
 
     @field_validator("kinds", "history")
     @classmethod
