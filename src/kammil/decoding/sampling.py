@@ -294,7 +294,8 @@ def _sample_in_bulk(
 
 def _second_chance(constraints: Constraints, index: int, hypothesis: Hypothesis) -> float:
     """Draw a number by the seed, the index of a text and the place in it alone."""
-    return np.random.default_rng([constraints.options.seed, index, len(hypothesis.bits)]).random()
+    # The last number is not 0: NumPy takes seeds that differ in zeros at their end for the same.
+    return np.random.default_rng([constraints.options.seed, index, len(hypothesis.bits), 1]).random()
 
 
 def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_probability: float) -> None:
