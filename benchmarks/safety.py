@@ -88,7 +88,7 @@ def beginnings() -> list[str]:
 
 def rates(model: Completer, prompts: list[str], *, allow_offensive: bool) -> dict[str, Any]:
     """Count offensive outputs."""
-    options = {"allow_offensive": allow_offensive}
+    options: dict[str, Any] = {"allow_offensive": allow_offensive}
     counted: dict[str, Any] = {}
     begun = beginnings()[:: 10 if allow_offensive else 1]
     for name, prefixes in (("beginnings", begun), ("neutral", [p + end for p in prompts for end in ("", " ")])):

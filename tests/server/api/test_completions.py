@@ -34,7 +34,8 @@ def test_openais_defaults(client: Any, bundled: Completer) -> None:
 
 
 def test_blocked_words_and_forbidden_strings_begin_in_the_prompt(client: Any, bundled: Completer) -> None:
-    for fields in ({"allow_offensive": True}, {}, {"forbid": ["رمي", "اس"]}):
+    every: list[dict[str, Any]] = [{"allow_offensive": True}, {}, {"forbid": ["رمي", "اس"]}]
+    for fields in every:
         asked: dict[str, Any] = {"prompt": "شرم", "max_tokens": 12, "temperature": 0}
         got = client.completions.create(model="levantine", **asked, extra_body=fields).choices[0].text
         assert got == bundled.complete("شرم", length=12, temperature=0, **fields).text
