@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kammil.cli._options import BUNDLED, Json, Model, ProfileFile, open_profile, texts_or_stdin
+from kammil.cli._options import BUNDLED, BlockFile, Json, Model, ProfileFile, open_profile, texts_or_stdin
 from kammil.cli._output import print_json
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def complete(
     model: Model = BUNDLED,
     n: Annotated[int, typer.Option("-n", help="Number of completions.")] = 1,
     profile: ProfileFile = None,
+    block: BlockFile = None,
     show_probabilities: Annotated[
         bool, typer.Option("--show-probabilities", help="Explain each completion on stderr (with --json, in it).")
     ] = False,
@@ -49,7 +50,7 @@ def complete(
         options = DecodingOptions.of(**decoding)
         if options.temperature and options.beams == 1:
             decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
-    completer = load(model, profile=open_profile(profile))
+    completer = load(model, profile=open_profile(profile), block=block)
     for prompt in texts_or_stdin(None if text is None else [text]):
         if json:
             answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -278,7 +279,7 @@ class ModelPool:
 
     async def _load(self, name: str) -> LoadedModel:
         """Load a model and start its scheduler."""
-        model = await asyncio.to_thread(load, self._folders[name])
+        model = await asyncio.to_thread(partial(load, self._folders[name], block=self._settings.block))
         loaded = LoadedModel(name, model, self._settings, self._on_answered)
         # The model lives as long as the server; searching it for garbage would take 60 ms each time.
         gc.unfreeze()
@@ -315,7 +316,8 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
 
 
 def _config_digest(model: Completer) -> str:
-    """Hash a model's configuration; its weights follow from that."""
+    """Hash a model's configuration, from which its weights follow, and the list of words that it must not write."""
     if model.model is None:
         return "none"
-    return hashlib.sha256(model.model.description.model_dump_json().encode()).hexdigest()[:12]
+    described = model.model.description.model_dump_json() + "".join(map(repr, model.own_blocked_words))
+    return hashlib.sha256(described.encode()).hexdigest()[:12]

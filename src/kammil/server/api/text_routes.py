@@ -38,6 +38,7 @@ async def suggest(
         request.threshold,
         request.phrase,
         request.ghost,
+        completer.refusals(request.forbid, allow_offensive=request.allow_offensive),
     )
     suggestions, ghost = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(normalised))

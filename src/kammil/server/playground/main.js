@@ -63,15 +63,18 @@ const model = createModelChooser({ select: $("model"), card: $("card"), faults: 
   requestAll();
 });
 
+const allowsOffensive = createSwitch($("switches"), "offensive", () => requestAll());
+const allowed = () => ({ allow_offensive: allowsOffensive() });
 const requestGhost = debounced(
   DELAY.ghost,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ghost: ghostLevel() }, signal),
+  (prefix, signal) =>
+    suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ghost: ghostLevel(), ...allowed() }, signal),
   ({ phrase }, prefix) => editor.offerGhost(prefix, phrase.completion),
   report,
 );
 const requestSuggestions = debounced(
   DELAY.suggestions,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 3, threshold: LEAST_PROBABILITY }, signal),
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 3, threshold: LEAST_PROBABILITY, ...allowed() }, signal),
   ({ suggestions: received }, prefix) => {
     const direction = directionOf(prefix + (received[0]?.completion ?? ""), pageDirection());
     suggestions.show(prefix, received, editor.text, direction);
@@ -156,14 +159,14 @@ const completions = createCompletions(
   { form: $("writing"), write: $("write"), list: $("completions"), stop: $("stop") },
   {
     prompt: () => editor.text,
-    options: () => ({ model: model.id, ...readOptions() }),
+    options: () => ({ model: model.id, ...readOptions(), ...allowed() }),
     use: (text) => editor.replaceText(text),
     report,
   },
 );
 const comparison = createComparison(
   { button: $("compare"), list: $("rivals"), hint: $("compare-help") },
-  { models: () => model.all, text: () => editor.text, options: readOptions, reportErrors },
+  { models: () => model.all, text: () => editor.text, options: () => ({ ...readOptions(), ...allowed() }), reportErrors },
 );
 
 const heatMap = createHeatMap({
