@@ -1,38 +1,38 @@
-"""A trained folder becomes the bundled model: checked for what it repeats, and described.
+"""A trained folder becomes a bundled model: checked for what it repeats, and described.
 
-Run: `python recipes/bundle.py FOLDER` after `kammil train ... --config recipes/levantine.toml`, with its data sets. It
-writes 1,000 samples, looks for the longest piece that any of them shares with the training texts and for anything that
-looks like an address or a number of a person, puts the model into src/kammil/pretrained, and writes its card.
+Run: `python recipes/bundle.py FOLDER NAME TABLE ...` after the trainings that recipes/NAME.toml describes. The tables
+are those of `recipes/gather.py` that the model has learnt from. The script writes 1,000 samples, looks for the longest
+piece that any of them shares with the training texts and for anything that looks like an address or a number of a
+person, puts the model into src/kammil/pretrained, and writes its card.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import shutil
-import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import regex
+from gather import described
 
 import kammil
 from kammil import files
 from kammil import model_folder as folders
 from kammil.data import datasets, sources
+from kammil.data.blocklist import is_offensive
 from kammil.evaluation.metrics import half
-from kammil.training.recipe import Recipe
-from kammil.training.texts import prepare
 
 ROOT = Path(__file__).parent.parent
-HERE = ROOT / "src" / "kammil" / "pretrained" / "levantine"
+PRETRAINED = ROOT / "src" / "kammil" / "pretrained"
 SAMPLES = 1000
 LENGTH = 60
 RUN = 16
 """Shorter pieces in common are phrases that everybody uses."""
-TEXTS = ("arsentd-lev", "shami", "arsarcasm-v2", "atsad")
-"""Data sets that the model has learnt from."""
 PERSONAL = {
     "handle": r"[@＠]\w+",
     "web address": r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|ly|gl|me)\b",
@@ -45,27 +45,28 @@ def main() -> None:
     """Check, copy, describe."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    trained: Path = parser.parse_args().folder
-    tweets, base = learnt()
-    checked = memorised(kammil.load(trained), tweets + base)
+    parser.add_argument("name", help="such as levantine")
+    parser.add_argument("tables", type=Path, nargs="+")
+    given = parser.parse_args()
+    rows = list(dict.fromkeys(row for table in given.tables for row in read(table)))
+    checked = memorised(kammil.load(given.folder), [text for _, text in rows])
     print(json.dumps(checked, ensure_ascii=False, indent=2))
-    HERE.parent.mkdir(exist_ok=True)
-    shutil.rmtree(HERE, ignore_errors=True)
-    shutil.copytree(trained, HERE, ignore=shutil.ignore_patterns("*.png"))
-    metrics = json.loads((HERE / folders.METRICS).read_text("utf-8"))
-    metrics |= {"memorisation": checked, "licence": "; ".join(f"{datasets.CATALOG[n].licence} ({n})" for n in TEXTS)}
-    folders.write_metrics(HERE, metrics)
-    files.write_atomic(HERE / folders.CARD, card(HERE, checked, len(base)).encode())
-    print(f"{sum(f.stat().st_size for f in HERE.iterdir()) / 1e6:.2f} MB in {HERE.relative_to(ROOT)}")
+    here = PRETRAINED / given.name
+    here.parent.mkdir(exist_ok=True)
+    shutil.rmtree(here, ignore_errors=True)
+    shutil.copytree(given.folder, here, ignore=shutil.ignore_patterns("*.png"))
+    terms = sorted({described(source).terms for source, _ in rows})
+    metrics = json.loads((here / folders.METRICS).read_text("utf-8"))
+    metrics |= {"memorisation": checked, "licence": f"texts of {' and '.join(terms)} terms; see the card"}
+    folders.write_metrics(here, metrics)
+    files.write_atomic(here / folders.CARD, card(here, checked, rows).encode())
+    print(f"{sum(f.stat().st_size for f in here.iterdir()) / 1e6:.2f} MB in {here.relative_to(ROOT)}")
 
 
-def learnt() -> tuple[list[str], list[str]]:
-    """The tweets of the last stage, and the texts of the stages before, as the model sees them."""
-    options = tomllib.loads((ROOT / "recipes" / "levantine.toml").read_text("utf-8"))
-    base = dict(options.pop("members")[0]["base"])  # all members read the same texts
-    source, validation = base.pop("source"), base.pop("validation")
-    parts = prepare(Recipe.of(options), "lev30/train+lev30/train_other", "lev30/validation")
-    return list(parts.train), list(prepare(Recipe.of(base), source, validation).train)
+def read(table: Path) -> list[tuple[str, str]]:
+    """Return source and text of each row of a table."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return [(row["source"], row["text"]) for row in csv.DictReader(file, delimiter="\t")]
 
 
 def memorised(model: kammil.Completer, texts: list[str]) -> dict[str, Any]:
@@ -120,22 +121,38 @@ def hashed(text: str) -> np.ndarray:
     return value
 
 
-def card(folder: Path, checked: dict[str, Any], base: int) -> str:
-    """The card that training wrote, and what a stranger must know beside it."""
+def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> str:
+    """Return the card that training wrote, and what a stranger must know beside it."""
     written = (folder / folders.CARD).read_text("utf-8")
     personal = ", ".join(f"{n} of {checked['samples']:,} held a {name}" for name, n in checked["personal"].items())
-    lines = [f"- `{name}`: {datasets.CATALOG[name].licence}. {datasets.CATALOG[name].citation}." for name in TEXTS]
+    characters: Counter[str] = Counter()
+    dialects: Counter[str] = Counter()
+    for source, text in rows:
+        characters[source] += len(text)
+        dialects[described(source).dialect] += len(text)
+    total = characters.total()
+    table = ["| source | characters | dialect | terms |", "|---|---|---|---|"]
+    table += [
+        f"| {name} | {n:,} | {described(name).dialect} | {described(name).terms} |"
+        for name, n in characters.most_common()
+    ]
+    cited = [f"- `{name}`: {d.licence}. {d.citation}." for name, d in datasets.CATALOG.items() if name in characters]
+    shares = ", ".join(f"{name} {100 * n / total:.0f} %" for name, n in dialects.most_common())
+    flagged = sum(is_offensive(text) for _, text in rows)
     tried, length = f"{checked['samples']:,}", checked["characters_at_most"]
     longest, median, long = checked["longest_copy"], checked["median_copy"], checked["copies_of_30_or_more"]
     return f"""{written.rstrip()}
 
 ## Where its texts come from
 
-{chr(10).join(lines)}
+{len(rows):,} texts, {total:,} characters: {shares}. Texts that resemble a validation or test text of the benchmarks,
+near-duplicates, and texts with the commonest insults were left out; {flagged:,} still hold a word of the list of
+offensive words. Where terms are unstated, the texts are public for research and nothing is stated for the data itself;
+none of the terms clears the rights of those who wrote the texts. Repositories and commits stand in `recipes/gather.py`.
 
-Of the last three, {base:,} texts: one of each group of near-duplicates, and none that shares 30 % of its 15-letter runs
-with any text of `arsentd-lev`. A wider rule, which came after this training, finds 32 more that resemble one in another
-spelling or wording, three of them one of `lev30/test`. Validation chose the epoch and what the tables leave out.
+{chr(10).join(table)}
+
+{chr(10).join(cited)}
 
 ## Intended use
 
@@ -144,9 +161,10 @@ for writing in somebody's name, not for facts, not for deciding about people.
 
 ## Known faults
 
-It was raised on tweets about politics, sport and daily anger: it can be rude, partisan and wrong, and it prefers what
-is frequent there. Much of what the base read is in other dialects or in standard Arabic; other languages it hardly
-knows. It writes text as it was normalised: 🔗 stands for an address and 👤 for a handle.
+It learnt from reviews, comments and tweets of 2010 to 2021: it can be rude, partisan and wrong, and it prefers what is
+frequent there. Much of what it read is in other dialects or in standard Arabic, and it mixes them; other languages it
+hardly knows. A completion of 30 characters often loses its thread. It writes text as it was normalised: 🔗 stands for
+an address and 👤 for a handle.
 
 ## What it repeats
 
