@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import regex
 
-_UNSPACED_SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
+from kammil.text import UNSPACED_COMMON, UNSPACED_SCRIPTS
 
 GIVES_WAY = r"^[\p{White_Space}\p{Terminal_Punctuation}\p{Pe}\p{Pf}…%٪]"
 """Pattern of text before which the space is removed: Unicode's Terminal_Punctuation holds . , ! ? : ; and those of all
 scripts (، ؛ ؟ 。), Pe the closing brackets, Pf the quotes that can only close (» ”)."""
-UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in _UNSPACED_SCRIPTS) + ")$"
+UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS) + f"|[{UNSPACED_COMMON}ﾞﾟ])$"
 """Pattern of words that get no space. No class of characters: at the end of a string, Chromium 156 does not match one
 with characters beyond 16 bits."""
 
