@@ -31,6 +31,12 @@ def space_after(word: str) -> str:
     return "" if _UNSPACED.search(word) else " "
 
 
+def keys_saved(added: str) -> int:
+    """Return the keys that a suggestion saves which adds this text: its characters without a space before them, less
+    one for the key that takes it, where the space that comes with it does not pay for that key."""
+    return len(added.lstrip(" ")) - (not space_after(added))
+
+
 def gives_way(typed: str) -> bool:
     """Return whether the space is removed when `typed` follows it."""
     return bool(_GIVES_WAY.match(typed))

@@ -183,8 +183,9 @@ def role(character: str) -> Role:
     """Return the role of a character (code point) in words.
 
     A `letter` (or digit, or underscore) begins or continues a word; an `unspaced` letter, of a script without spaces,
-    is a word by itself, with its marks; a `mark` belongs to the character before it; a `joiner` (ZWNJ, ZWJ) stands between two characters of a word; a character `outside` ends it. `neither` extends a
-    grapheme without being part of a word (a skin tone): a word does not end before it, nor continue after it.
+    is a word by itself, with its marks; a `mark` belongs to the character before it; a `joiner` (ZWNJ, ZWJ) stands
+    between two characters of a word; a character `outside` ends it. `neither` extends a grapheme without being part of
+    a word (a skin tone): a word does not end before it, nor continue after it.
     """
     if _LETTER.match(character):
         return "letter"
@@ -225,7 +226,8 @@ def words(text: str) -> list[tuple[int, int]]:
 def open_word(text: str) -> str:
     """Return the unfinished word at the end of a text, a last joiner included; empty if there is none.
 
-    Letters of a script without spaces are never unfinished. Only the last `MAX_OPEN_WORD` characters are searched: of a longer word, its end is returned.
+    Letters of a script without spaces are never unfinished. Only the last `MAX_OPEN_WORD` characters are searched: of a
+    longer word, its end is returned.
     """
     run = _OPEN_WORD.search(text, max(0, len(text) - MAX_OPEN_WORD))
     letter = _LETTER.search(text, run.start()) if run else None
