@@ -10,12 +10,13 @@ A *suggestion* is closed: its probability is that of its characters, one after t
 is no part of a word, or the end of the text. So the probabilities of all suggestions after a prefix sum to at most one;
 the rest is the probability that the word is complete already, or that something else than a word comes next.
 
-In a script without spaces (`text.UNSPACED_SCRIPTS`) nothing closes a word, and a *piece* is suggested: the next two
-letters or more, up to `MAX_PIECE` characters. Its probability is that of its letters. A list has the pieces that save
-most keys on the average, one after the other: the first has the highest probability times the keys that a tap saves,
-its letters but one; the next one saves most beyond those before it, and so on (`choose_pieces`). So of two pieces, one
-the beginning of the other, both are suggested only where the text may well go on differently: a piece ends where the
-model is no longer certain. Words of other scripts stand between pieces by the same measure.
+In a script without spaces (`text.UNSPACED_SCRIPTS`) nothing closes a word, and a *piece* is suggested: the next
+letters, up to `MAX_PIECE` characters. Its probability is that of its letters. A list has the pieces that save most keys
+on the average, one after the other: the first has the highest probability times the keys that a tap saves, its letters
+but one; the next one saves most beyond those before it, and so on (`choose_pieces`). So of two pieces, one the
+beginning of the other, both are suggested only where the text may well go on differently: a piece ends where the model
+is no longer certain. Single letters, which save no key, fill the rest of the list. Words of other scripts stand between
+pieces by the same measure.
 
 Suggestions are found by branch and bound. No word is more probable than any of its beginnings, so a beginning that is
 less probable than the threshold, or not more probable than the k best words found so far, is dropped with all its
@@ -61,6 +62,9 @@ MAX_PIECE = 8
 MIN_UNSPACED_LETTERS = 0.1
 """Least share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched. Of Arabic
 posts the letters of a few emoticons are."""
+_SINGLE = 0.01
+"""Keys that a tap on a single letter saves, by an estimate that puts it behind everything that saves more. It takes the
+place of one key, but of several where an input method spells the letter."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -333,7 +337,7 @@ def choose_pieces(candidates: _Pieces, k: int) -> tuple[list[tuple[Ids, float]],
     bounds that are renewed only at its top.
 
     Args:
-        candidates: the pieces; those of one letter save nothing, and are not chosen.
+        candidates: the pieces.
         k: most pieces.
 
     Returns: ids and probabilities in the order of the choice, and what the last of k pieces adds; 0 if they are fewer.
@@ -341,12 +345,12 @@ def choose_pieces(candidates: _Pieces, k: int) -> tuple[list[tuple[Ids, float]],
     chosen: dict[tuple[int, ...], float] = {}
 
     def gain(path: tuple[int, ...]) -> float:
-        shorter = max((len(other) for other in chosen if path[: len(other)] == other), default=1)
+        shorter = max((len(other) for other in chosen if path[: len(other)] == other), default=1 - _SINGLE)
         longer = [other for other in chosen if other[: len(path)] == path]
         nearest = [one for one in longer if not any(one != other and one[: len(other)] == other for other in longer)]
         return (candidates[path] - sum(chosen[one] for one in nearest)) * (len(path) - shorter)
 
-    bounds = [(-p * (len(path) - 1), path) for path, p in candidates.items() if len(path) > 1]
+    bounds = [(-p * (len(path) - 1 + _SINGLE), path) for path, p in candidates.items()]
     heapq.heapify(bounds)
     least = 0.0
     while bounds and len(chosen) < k:
