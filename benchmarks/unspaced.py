@@ -3,8 +3,9 @@
 The texts of each file are split at random into training and test texts, so that near-duplicates are never in both; a
 model is trained on the first, and a simulated writer types some of the others with its help
 (`kammil.evaluation.keystrokes`). Printed and written to unspaced.json, by the name of the file or folder: keys saved by
-lists and by ghost text, %, with their intervals; the ceiling; the share of the positions where something is shown, and
-of those where it is right; model steps a list.
+lists and by ghost text, %, with their intervals; the words, in scripts without spaces letters, that were accepted and
+not typed; the ceiling; the share of the positions where something is shown, and of those where it is right; model steps
+a list. To learn for a minute takes longer where other programs have the processor: --minutes is by the clock.
 Run: `python benchmarks/unspaced.py PATH [PATH ...] [--minutes 1] [--texts 300]`. A path is a file that `kammil train`
 reads, the NUS SMS corpus (https://github.com/kite1988/nus-sms-corpus, its XML or the ZIP file that holds it), or a
 folder of compiled translations (.mo), as Django, Babel and Sphinx ship them. Named paths are measured anew, the rest of
@@ -95,7 +96,7 @@ def figures(report: TypingReport) -> dict[str, Any]:
     """Return what is printed and kept of a report."""
 
     def of(savings: Savings) -> dict[str, Any]:
-        kept = {"keys": savings.keystrokes, "shown": savings.shown, "right": savings.right}
+        kept = {"keys": savings.keystrokes, "words": savings.words, "shown": savings.shown, "right": savings.right}
         return {
             name: [round(100 * x, 1) for x in (figure.value, figure.low, figure.high)]
             for name, figure in kept.items()

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.completion.test_pieces import counter
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST, GhostLevel
@@ -25,7 +26,7 @@ from kammil.evaluation.keystrokes import (
     type_with_help,
     type_with_oracle,
 )
-from kammil.evaluation.suggestion_hits import suggestion_hits, word_ends
+from kammil.evaluation.suggestion_hits import farthest_ends, suggestion_hits, word_ends
 from kammil.spacing import gives_way, space_after
 from kammil.text import words
 
@@ -198,6 +199,10 @@ def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[st
         ("abc 😂", "1111", (2, 5, 2, 1, 1)),
         ("a  b", "11111", (4, 4, 4, 2, 2)),
         ("漢、字", "101", (3, 3, 3, 2, 2)),  # no space, so none to be deleted
+        ("我们去吃饭。", "1", (2, 6, 2, 1, 5)),  # a piece for one key
+        ("我们去吃饭。", "01", (3, 6, 3, 1, 5)),
+        ("一二三四五六七八九十", "1111111111", (2, 10, 2, 2, 10)),  # a piece has eight letters
+        ("我用ab写", "11111", (5, 5, 5, 3, 4)),  # "我用", "ab ", Backspace, "写": one each, and one more for a look
         ("a", "1", (2, 1, 2, 1, 1)),  # the writer takes the word, and then sees the space
         ("", "", (0, 0, 0, 0, 0)),
     ],
@@ -298,6 +303,33 @@ def test_only_what_is_new_is_read() -> None:
     ].tolist()
     assert (keys, characters, looked, taken) == (7, 7, 4, 1)  # "ef" for one key, and the space behind it deleted
     assert (read, bits, wrong, wrong_letters) == (3, 3, 2, 5 + 3)
+
+
+def test_the_farthest_end_of_a_piece() -> None:
+    assert farthest_ends("，我们去ab 吃", 2).tolist() == [3, 3, 4, 4, 6, 6, 8, 8, 8]
+    assert farthest_ends("ที่นี่", 4).tolist() == [3, 3, 6, 6, 6, 6, 6]  # letters with their marks
+    assert farthest_ends("ab cd", 8).tolist() == word_ends("ab cd").tolist()
+
+
+def test_the_longest_right_piece_is_taken() -> None:
+    text = "我们去吃饭"
+    model = counter(["我们去吃饭", "我们去吃饭", "我们去", "我们好"])
+    (hits,) = suggestion_hits(model.language_model, model.vocabulary, [text], 5, LEAST).texts
+    help = Help.lists(hits, 5)
+    for at in range(len(text) + 1):
+        added = [s.added for s in model.suggest(text[:at], 5, threshold=LEAST)]
+        right = [each for each in added if text.startswith(each, at)]
+        assert help.right[at] == bool(right)
+        assert not right or help.ends[at] == at + max(map(len, right))
+    writing = type_texts([text], [help])
+    assert writing[0, [0, 1, 4, 10]].tolist() == [1, 5, 5, 5]  # the whole text for one key
+
+
+def test_a_writer_looks_at_pieces_after_every_second_letter() -> None:
+    text = "我们去吃饭ab"
+    every = np.ones(len(text) + 1, np.bool_)
+    looks = Help.of(text, every, every, every).once_a_word(text)
+    assert np.flatnonzero(looks.new).tolist() == [2, 4]
 
 
 @pytest.mark.parametrize("slips", [-0.1, 1.5, float("nan")])
