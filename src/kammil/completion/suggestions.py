@@ -58,7 +58,8 @@ MAX_CHARACTERS = 32
 """Most characters of a suggestion: the longest of the 51,224 words of lev30/train and train_other, a hashtag, has
 29."""
 MAX_PIECE = 8
-"""Most characters of a piece of a script without spaces (docs/log.md#what-is-suggested-where-no-spaces-are)."""
+"""Most characters of a piece of a script without spaces. In Japanese translations five pieces save 30.0 % of the
+keystrokes with 4, 31.6 % with 6, 32.0 % with 8, 32.2 % with 12; in Chinese messages no more with 8 than with 4."""
 MIN_UNSPACED_LETTERS = 0.1
 """Least share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched. Of Arabic
 posts the letters of a few emoticons are."""
