@@ -4,8 +4,9 @@ The texts of each file are split at random into training and test texts, so that
 model is trained on the first, and a simulated writer types some of the others with its help
 (`kammil.evaluation.keystrokes`). Printed and written to unspaced.json, by the name of the file or folder: keys saved by
 lists and by ghost text, %, with their intervals; the words, in scripts without spaces letters, that were accepted and
-not typed; the ceiling; the share of the positions where something is shown, and of those where it is right; model steps
-a list. To learn for a minute takes longer where other programs have the processor: --minutes is by the clock.
+not typed; the keys saved if a Han letter took more than one; the ceiling; the share of the positions where something is
+shown, and of those where it is right; model steps a list. The minutes are by the clock: where other programs have the
+processor, less is learnt.
 Run: `python benchmarks/unspaced.py PATH [PATH ...] [--minutes 1] [--texts 300]`. A path is a file that `kammil train`
 reads, the NUS SMS corpus (https://github.com/kite1988/nus-sms-corpus, its XML or the ZIP file that holds it), or a
 folder of compiled translations (.mo), as Django, Babel and Sphinx ship them. Named paths are measured anew, the rest of
@@ -20,6 +21,8 @@ import io
 import json
 import tempfile
 import zipfile
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -27,10 +30,14 @@ from xml.etree import ElementTree
 import regex
 
 import kammil
+from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.data import sources, splits
-from kammil.evaluation.keystrokes import Savings, TypingReport, simulate
+from kammil.evaluation.keystrokes import Help, Savings, TypingReport, simulate, type_texts
+from kammil.evaluation.suggestion_hits import suggestion_hits
+from kammil.text import is_han
 
 TEST = 0.1
+KEYS_OF_HAN = (1, 2, 3)
 RESULTS = Path(__file__).with_suffix(".json")
 _FORMATTING = regex.compile(r"[%{<&]")
 """Messages with placeholders or markup, which nobody types."""
@@ -55,8 +62,15 @@ def main() -> None:
             kammil.train(train, out=out, minutes=named.minutes, **options)
             model = kammil.load(out)
             report = simulate(model, test, max_texts=named.texts)
+            chosen = [model.normalise(text) for text in test[:: max(1, len(test) // named.texts)]]
+            spelled = with_input_method(model, [text for text in chosen if text])
             family = model.model.description.family if model.model else ""
-        results[path.stem] = figures(report) | {"family": family, "minutes": named.minutes, "trained on": len(train)}
+        results[path.stem] = figures(report) | {
+            "input method": spelled,
+            "family": family,
+            "minutes": named.minutes,
+            "trained on": len(train),
+        }
         print(path.stem, json.dumps(results[path.stem], indent=1))
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
@@ -90,6 +104,21 @@ def _catalogues(folder: Path) -> list[str]:
         entries: dict[str | tuple[str, int], str] = catalogue._catalog  # pyright: ignore[reportAttributeAccessIssue]
         found |= {text: None for key, text in entries.items() if key and not _FORMATTING.search(text)}
     return [text for text in found if text.strip()]
+
+
+def with_input_method(model: kammil.Completer, texts: Sequence[str]) -> dict[int, float]:
+    """Return the keys saved by lists of five, %, if an input method spells each Han letter with one, two or three keys;
+    the simulator itself counts one."""
+    hits = suggestion_hits(model.language_model, model.vocabulary, texts, 5, MIN_PROBABILITY).texts
+    spelled, saved = Counter[int](), dict.fromkeys(KEYS_OF_HAN, 0.0)
+    for text, help in zip(texts, (Help.lists(each, 5) for each in hits), strict=True):
+        (run,) = type_texts([text], [help])
+        han = sum(map(is_han, text))
+        accepted = han * run[10] / max(1, run[4])  # as many of them as of all letters and words
+        for keys in KEYS_OF_HAN:
+            spelled[keys] += len(text) + (keys - 1) * han
+            saved[keys] += len(text) - run[0] + (keys - 1) * accepted
+    return {keys: round(100 * saved[keys] / max(1, spelled[keys]), 1) for keys in KEYS_OF_HAN}
 
 
 def figures(report: TypingReport) -> dict[str, Any]:
