@@ -5,8 +5,11 @@ and a charge (the keys that a word must save on the average) is tried on what wa
 (`kammil.evaluation.typing_speed`). From all texts together a step is proposed for
 
 - quiet: the most words a minute on a phone, where 75 % of the ghosts are right;
-- balanced: the most keys saved, where 75 % are right and a phone is faster than without help, the interval clear of it;
+- balanced: the most keys saved, where in every file by itself 75 % are right and a phone is faster than without help,
+  the interval clear of it;
 - eager: the most words a minute on a desktop.
+
+What is shown at one step is also shown at the next.
 
 Printed and written to ghost.json for each pair: places where a ghost is shown, %; of those, right to the letter, %; the
 words that have a ghost while they are typed, %; keys saved and ghosts taken by a writer who accepts what is right, %;
@@ -36,7 +39,7 @@ from kammil.evaluation.typing_speed import DEVICES, reading_charge, words_and_mi
 from kammil.text import words
 
 THRESHOLDS = (0.1, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9)
-CHARGES = (0.0, *sorted({round(reading_charge(device), 2) for device in DEVICES.values()} | {0.8, 0.9, 1.0, 1.5, 2.0}))
+CHARGES = (0.0, *sorted({round(reading_charge(device), 2) for device in DEVICES.values()} | {0.8, 0.9, 0.95, 1.0, 1.5}))
 RIGHT = 0.75
 RESULTS = Path(__file__).with_suffix(".json")
 
@@ -67,13 +70,14 @@ def main() -> None:
         print(f"\n{name}: {part.stop - part.start} texts")
         _print(results[name]["rules"])
     last = results[[*parts][-1]]["rules"]  # of all texts
-    results["proposed"] = proposed = _proposed([row for row in last if GhostRule(**row["rule"]) in grid])
+    in_grid = len(grid)  # the rows of the steps as they are come behind them
+    results["proposed"] = proposed = _proposed([results[name]["rules"][:in_grid] for name in parts])
     for step, row in proposed.items():
         print(f"\n{step}, proposed:" + (" none" if row is None else ""))
         _print([row] if row else [])
         print(f"{step}, as it is:")
         _print([each for each in last if GhostRule(**each["rule"]) == GHOST_RULES[step]])
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    RESULTS.write_text(json.dumps(results) + "\n", "utf-8")
 
 
 def _columns(texts: Sequence[str], hits: Sequence[SuggestionHits], rule: GhostRule) -> dict[str, Array]:
@@ -113,19 +117,33 @@ def _rounded(interval: Interval | None) -> dict[str, float | None] | None:
     return {name: None if value is None else round(value, 5) for name, value in asdict(interval).items()}
 
 
-def _proposed(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any] | None]:
-    """Choose the row of each step; None where no row is good enough."""
+def _proposed(parts: Sequence[Sequence[dict[str, Any]]]) -> dict[str, dict[str, Any] | None]:
+    """Choose the row of each step; None where no row is good enough.
 
-    def most_keys(some: list[dict[str, Any]]) -> dict[str, Any] | None:
-        return max(some, key=lambda row: row["keys saved"]["value"], default=None)
+    `parts` are the rows of each file, in the same order, and last those of all texts.
+    """
 
-    phone = DEVICES["phone"].words_a_minute
-    right = [row for row in rows if row["right"] and row["right"]["value"] >= RIGHT]
+    def is_right(row: dict[str, Any]) -> bool:
+        return bool(row["right"]) and row["right"]["value"] >= RIGHT
+
+    def is_faster(row: dict[str, Any]) -> bool:
+        return (row["phone"]["low"] or 0) > DEVICES["phone"].words_a_minute
+
+    rows = parts[-1]
+    sure = [rows[i] for i in range(len(rows)) if all(is_right(part[i]) and is_faster(part[i]) for part in parts)]
+    balanced = max(sure, key=lambda row: row["keys saved"]["value"], default=None)
+    quieter = [row for row in rows if is_right(row) and (balanced is None or _asks_more(row, balanced))]
+    more = [row for row in rows if balanced is None or _asks_more(balanced, row)]
     return {
-        "quiet": max(right, key=lambda row: row["phone"]["value"], default=None),
-        "balanced": most_keys([row for row in right if (row["phone"]["low"] or 0) > phone]),
-        "eager": max(rows, key=lambda row: row["desktop"]["value"]),
+        "quiet": max(quieter, key=lambda row: row["phone"]["value"], default=None),
+        "balanced": balanced,
+        "eager": max(more, key=lambda row: row["desktop"]["value"]),
     }
+
+
+def _asks_more(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether what one rule shows the other shows, too: a step of a dial takes nothing away that it adds."""
+    return all(one["rule"][name] >= other["rule"][name] for name in one["rule"])
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:

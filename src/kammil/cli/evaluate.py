@@ -172,15 +172,15 @@ def _speed_table(typed: TypingReport, name: str) -> list[list[str]]:
     helped = {name: typed.model, **typed.baselines}
     rows = [["words a minute", *helped]]
     for device, rate in typed.unaided.items():
-        rows.append([f"{device}, no help", f"{rate:.1f}", *[""] * (len(helped) - 1)])
+        rows.append([f"{device}, no help", f"{rate:.2f}", *[""] * (len(helped) - 1)])
         for length in typed.model.lists:
             title = f"... {length} suggestion{'s' if length > 1 else ''}"
-            rows.append([title, *(show(each.lists[length].speed[device], digits=1) for each in helped.values())])
+            rows.append([title, *(show(each.lists[length].speed[device], digits=2) for each in helped.values())])
         for level in typed.model.ghosts:
             rows.append(
                 [
                     f"... {level} ghost text",
-                    *(show(each.ghosts[level].speed[device], digits=1) for each in helped.values()),
+                    *(show(each.ghosts[level].speed[device], digits=2) for each in helped.values()),
                 ]
             )
     return rows

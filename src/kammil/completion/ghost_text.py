@@ -55,9 +55,9 @@ class GhostRule:
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
-    "quiet": GhostRule(0.65, 1.5),
-    "balanced": GhostRule(0.55, 0.9),
-    "eager": GhostRule(0.3, 0.9),
+    "quiet": GhostRule(0.6, 1.5),
+    "balanced": GhostRule(0.6, 0.95),
+    "eager": GhostRule(0.35, 0.8),
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
 
@@ -76,7 +76,7 @@ class Phrase:
     """Ghost text: the words that are likely to come next."""
 
     added: str
-    """Text to append to the prefix; empty if nothing is likely enough."""
+    """Text to append to the prefix; empty if nothing is worth reading."""
     probability: float
     """Probability that exactly these words come next."""
 
