@@ -127,7 +127,7 @@ def figures(report: TypingReport) -> dict[str, Any]:
     def of(savings: Savings) -> dict[str, Any]:
         kept = {"keys": savings.keystrokes, "words": savings.words, "shown": savings.shown, "right": savings.right}
         return {
-            name: [round(100 * x, 1) for x in (figure.value, figure.low, figure.high)]
+            name: [round(100 * x, 1) for x in (figure.value, figure.low, figure.high) if x is not None]
             for name, figure in kept.items()
             if figure is not None
         }

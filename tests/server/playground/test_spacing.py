@@ -127,6 +127,17 @@ def test_a_finished_text_is_kept_without_the_space(accepted: Playground) -> None
     assert accepted.one("#written p").evaluate("(p) => p.textContent") == DONE
 
 
+@pytest.mark.parametrize(("typed", "piece"), [("我", "们在"), ("コ", "ーヒー"), ("ที", "่นี่")])
+def test_a_piece_of_a_script_without_spaces_gets_none(page: Playground, api: Api, typed: str, piece: str) -> None:
+    api.suggestions = {typed: [{"text": typed + piece, "completion": piece, "probability": 0.5}]}
+    api.ghosts = {}
+    page.type(typed)
+    page.one("#chips button:visible").first.click()
+    page.has_text(typed + piece)
+    page.keyboard.type("a")
+    page.has_text(typed + piece + "a")
+
+
 def test_the_page_and_the_simulator_have_one_rule(page: Playground) -> None:
     characters = [
         chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in ("Cn", "Cs", "Co")
