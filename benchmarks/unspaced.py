@@ -34,11 +34,11 @@ from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.data import sources, splits
 from kammil.evaluation.keystrokes import Help, Savings, TypingReport, simulate, type_texts
 from kammil.evaluation.suggestion_hits import suggestion_hits
-from kammil.text import is_han
 
 TEST = 0.1
 KEYS_OF_HAN = (1, 2, 3)
 RESULTS = Path(__file__).with_suffix(".json")
+_HAN = regex.compile(r"\p{Script=Han}")
 _FORMATTING = regex.compile(r"[%{<&]")
 """Messages with placeholders or markup, which nobody types."""
 
@@ -113,7 +113,7 @@ def with_input_method(model: kammil.Completer, texts: Sequence[str]) -> dict[int
     spelled, saved = Counter[int](), dict.fromkeys(KEYS_OF_HAN, 0.0)
     for text, help in zip(texts, (Help.lists(each, 5) for each in hits), strict=True):
         (run,) = type_texts([text], [help])
-        han = sum(map(is_han, text))
+        han = len(_HAN.findall(text))
         accepted = han * run[10] / max(1, run[4])  # as many of them as of all letters and words
         for keys in KEYS_OF_HAN:
             spelled[keys] += len(text) + (keys - 1) * han

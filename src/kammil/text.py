@@ -67,7 +67,6 @@ _OPEN_WORD = regex.compile(rf"(?r)[{_L}{_M}\u200C\u200D]*\Z", regex.V1)
 _UNSPACED, _LETTER, _MARK, _EXTENDS, _UNSPACED_END = (
     regex.compile(r, regex.V1) for r in (_U, _L, _M, r"[\p{GCB=Extend}\p{GCB=ZWJ}]", rf"(?r){_U}{_M}{{0,8}}\Z")
 )
-_HAN = regex.compile(r"\p{Script=Han}")
 _STRETCHED = regex.compile(r"(\p{L})\1{2,}+")
 _SPELLING = str.maketrans("أإآٱىیةک", "اااايي" + "هك")
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
@@ -233,11 +232,6 @@ def open_word(text: str) -> str:
     run = _OPEN_WORD.search(text, max(0, len(text) - MAX_OPEN_WORD))
     letter = _LETTER.search(text, run.start()) if run else None
     return text[letter.start() :] if letter else ""
-
-
-def is_han(character: str) -> bool:
-    """Return whether a character is a Han letter, which an input method spells with several keys."""
-    return bool(_HAN.match(character))
 
 
 def ends_unspaced(text: str) -> bool:

@@ -11,14 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.completion.suggestions import MAX_PIECE, TAP, TAP_HAN, CharacterClasses, WordSearch, choose_pieces
+from kammil.completion.suggestions import MAX_PIECE, CharacterClasses, WordSearch, choose_pieces
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW, graphemes, words
 from kammil.vocabulary import BOS, CharacterVocabulary
 
 HAN = "我们好天气"
-TAPS = np.full(8, TAP, np.float32)
 LETTERS = HAN + "ก\u0e48a ，"
 
 
@@ -69,9 +68,9 @@ def test_the_first_piece_saves_most(texts: list[str], prefix: str) -> None:
     search = WordSearch(model.language_model, model.character_classes, 1, 0.0, None, max_piece=3)
     ((best, *_),) = search.run([prefix], scores[:, -1], state)
     known = model.vocabulary.characters
-    longer = ["".join(each) for n in (1, 2, 3) for each in itertools.product(known, repeat=n)]
-    saved = max(probability(model, prefix, each) * (len(each) - TAP_HAN) for each in longer)
-    assert best[1] * (len(best[0]) - TAP_HAN) == pytest.approx(saved, rel=1e-3)
+    longer = ["".join(each) for n in (2, 3) for each in itertools.product(known, repeat=n)]
+    saved = max(probability(model, prefix, each) * (len(each) - 1) for each in longer)
+    assert best[1] * (len(best[0]) - 1) == pytest.approx(saved, rel=1e-3)
     assert search.optimal == 1
 
 
@@ -96,20 +95,20 @@ def test_the_choice_is_hardly_behind_the_best(weights: dict[tuple[int, ...], int
             for text, weight in texts.items()
         )
 
-    found, _ = choose_pieces(pieces, k, TAPS)
+    found, _ = choose_pieces(pieces, k)
     chosen = tuple(tuple(ids.tolist()) for ids, _ in found)
     assert [p for _, p in found] == [pieces[piece] for piece in chosen]
     best = max(saved(each) for n in range(1, k + 1) for each in itertools.combinations(pieces, min(n, len(pieces))))
     assert saved(chosen) >= (1 - 1 / math.e) * best - 0.05  # single letters count a little there
-    shorter, _ = choose_pieces(pieces, k - 1, TAPS) if k > 1 else ([], 0)
+    shorter, _ = choose_pieces(pieces, k - 1) if k > 1 else ([], 0)
     assert [tuple(ids.tolist()) for ids, _ in shorter] == list(chosen[: len(shorter)])
 
 
 def test_of_nested_pieces_both_are_suggested_only_where_the_text_may_part() -> None:
     sure = {(1, 2): 0.5, (1, 2, 3): 0.49, (4, 5): 0.1}
-    assert [ids.tolist() for ids, _ in choose_pieces(sure, 2, TAPS)[0]] == [[1, 2, 3], [4, 5]]
+    assert [ids.tolist() for ids, _ in choose_pieces(sure, 2)[0]] == [[1, 2, 3], [4, 5]]
     parting = {(1, 2): 0.9, (1, 2, 3): 0.5, (4, 5): 0.05}
-    assert [ids.tolist() for ids, _ in choose_pieces(parting, 2, TAPS)[0]] == [[1, 2, 3], [1, 2]]
+    assert [ids.tolist() for ids, _ in choose_pieces(parting, 2)[0]] == [[1, 2, 3], [1, 2]]
 
 
 @pytest.fixture(scope="module")

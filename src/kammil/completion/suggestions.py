@@ -11,11 +11,12 @@ is no part of a word, or the end of the text. So the probabilities of all sugges
 the rest is the probability that the word is complete already, or that something else than a word comes next.
 
 In a script without spaces (`text.UNSPACED_SCRIPTS`) nothing closes a word, and a *piece* is suggested: the next
-letters, up to `MAX_PIECE` characters. Its probability is that of its letters. A list has the pieces that save most on
-the average, one after the other: the first has the highest probability times what a tap saves, its letters but one (of
-Han letters but half a one: `TAP_HAN`); the next one saves most beyond those before it, and so on (`choose_pieces`). So
-of two pieces, one the beginning of the other, both are suggested only where the text may well go on differently: a
-piece ends where the model is no longer certain. Words of other scripts stand between pieces by the same measure.
+letters, up to `MAX_PIECE` characters. Its probability is that of its letters. A list has the pieces that save most keys
+on the average, one after the other: the first has the highest probability times the keys that a tap saves, its letters
+but one; the next one saves most beyond those before it, and so on (`choose_pieces`). So of two pieces, one the
+beginning of the other, both are suggested only where the text may well go on differently: a piece ends where the model
+is no longer certain. Single letters, which save no key, fill the rest of the list. Words of other scripts stand between
+pieces by the same measure.
 
 Suggestions are found by branch and bound. No word is more probable than any of its beginnings, so a beginning that is
 less probable than the threshold, or not more probable than the k best words found so far, is dropped with all its
@@ -40,7 +41,7 @@ from numpy.typing import NDArray
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
-from kammil.text import ends_unspaced, graphemes, is_han, open_word, role
+from kammil.text import ends_unspaced, graphemes, open_word, role
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
 MIN_PROBABILITY = 0.01
@@ -62,11 +63,10 @@ keystrokes with 4, 31.6 % with 6, 32.0 % with 8, 32.2 % with 12; in Chinese mess
 MIN_UNSPACED_LETTERS = 0.1
 """Least share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched. Of Arabic
 posts the letters of a few emoticons are."""
-TAP, TAP_HAN = 0.99, 0.5
-"""What a tap costs, in letters of a script without spaces. A single letter saves hardly anything, and stands behind all
-that saves more. A Han letter takes an input method two keys and more. In Chinese messages, where a letter is counted as
-one key, five suggestions save 10.3 % with 0.99 for all and 8.8 % with 0.5; as two keys, 20 and 25 %, as three, 24 and
-31 %; and 32 and 44 % of the letters come with a tap."""
+_SINGLE = 0.01
+"""Keys that a tap on a single letter saves, by an estimate that puts it behind everything that saves more. It takes the
+place of one key, but of several where an input method spells the letter. With 0.5 five suggestions save 8.8 % of the
+keys of Chinese messages in place of 10.3 %; but if a Han letter took two keys, 25 in place of 20 %."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -104,8 +104,6 @@ class CharacterClasses:
     """Ids of letters of scripts without spaces; none where they are too few (`MIN_UNSPACED_LETTERS`)."""
     extends: _Flags
     """Ids that belong to the character before them: marks, joiners, and what extends a grapheme."""
-    taps: _Floats
-    """What a tap costs, in letters: `TAP_HAN` for Han letters, else `TAP`. Of a piece the least holds."""
     space: int | None
     """Id of the space; None if the vocabulary has none."""
 
@@ -132,9 +130,7 @@ class CharacterClasses:
         space = vocabulary.characters.index(" ") + SPECIALS if " " in vocabulary.characters else None
         extends = marks | joiners | (roles == "neither")
         close = outside.astype(np.float32)
-        han = [is_han(character) for character in vocabulary.characters]
-        taps = np.where([*[False] * SPECIALS, *han], TAP_HAN, TAP).astype(np.float32)
-        return cls(begin, letters | marks | joiners, begin | marks, close, unspaced, extends, taps, space)
+        return cls(begin, letters | marks | joiners, begin | marks, close, unspaced, extends, space)
 
 
 @dataclass
@@ -304,8 +300,8 @@ class WordSearch:
         """
         for i in range(len(words)):
             if candidates[i] or dropped[i] > 0:
-                chosen, least_gain = choose_pieces(candidates[i], k, self.classes.taps)
-                proven[i] &= dropped[i] * (self.max_piece - TAP_HAN) <= least_gain
+                chosen, least_gain = choose_pieces(candidates[i], k)
+                proven[i] &= dropped[i] * (self.max_piece - 1) <= least_gain
                 words[i] = self._merge(words[i], chosen)[:k]
         return words, proven
 
@@ -314,8 +310,7 @@ class WordSearch:
         few stand in a shorter list too. The key that takes a word is paid for by the space that comes with it."""
 
         def saving(found: tuple[Ids, float]) -> float:
-            ids, p = found
-            return -p * (len(ids) - (self.classes.taps[ids].min() if self.classes.unspaced[ids].any() else 0))
+            return -found[1] * (len(found[0]) - int(self.classes.unspaced[found[0]].any()))
 
         return list(heapq.merge(words, others, key=saving)) if others else words
 
@@ -334,7 +329,7 @@ class WordSearch:
         return first | (classes.extends & classes.continues) if ends_unspaced(prefix) else first
 
 
-def choose_pieces(candidates: _Pieces, k: int, taps: _Floats) -> tuple[list[tuple[Ids, float]], float]:
+def choose_pieces(candidates: _Pieces, k: int) -> tuple[list[tuple[Ids, float]], float]:
     """Choose the k pieces that save most keys together, one after the other.
 
     A writer takes the longest of the pieces that are right, for one key. So a piece adds, with the probability that the
@@ -346,22 +341,18 @@ def choose_pieces(candidates: _Pieces, k: int, taps: _Floats) -> tuple[list[tupl
     Args:
         candidates: the pieces.
         k: most pieces.
-        taps: `CharacterClasses.taps`.
 
     Returns: ids and probabilities in the order of the choice, and what the last of k pieces adds; 0 if they are fewer.
     """
     chosen: dict[tuple[int, ...], float] = {}
 
-    def tap(path: tuple[int, ...]) -> float:
-        return float(taps[list(path)].min())
-
     def gain(path: tuple[int, ...]) -> float:
-        shorter = max((len(other) for other in chosen if path[: len(other)] == other), default=tap(path))
+        shorter = max((len(other) for other in chosen if path[: len(other)] == other), default=1 - _SINGLE)
         longer = [other for other in chosen if other[: len(path)] == path]
         nearest = [one for one in longer if not any(one != other and one[: len(other)] == other for other in longer)]
         return (candidates[path] - sum(chosen[one] for one in nearest)) * (len(path) - shorter)
 
-    bounds = [(-p * (len(path) - tap(path)), path) for path, p in candidates.items()]
+    bounds = [(-p * (len(path) - 1 + _SINGLE), path) for path, p in candidates.items()]
     heapq.heapify(bounds)
     least = 0.0
     while bounds and len(chosen) < k:
