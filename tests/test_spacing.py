@@ -17,7 +17,7 @@ def test_signs_that_stand_close_to_a_word() -> None:
     assert gives_way("، شو") and not gives_way("م،")  # the first character decides
 
 
-@pytest.mark.parametrize("word", ["漢", "ひらがな", "カタカナ", "คำ", "ຄໍາ", "ពាក្យ", "စကား", "x漢"])
+@pytest.mark.parametrize("word", ["漢", "ひらがな", "カタカナ", "คำ", "ຄໍາ", "ពាក្យ", "စကား", "x漢", "コーヒー", "ﾊﾞ"])
 def test_scripts_without_spaces(word: str) -> None:
     assert space_after(word) == ""
 

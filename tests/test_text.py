@@ -17,13 +17,17 @@ from kammil.text import (
     HANDLE,
     MAX_OPEN_WORD,
     RAW,
+    UNSPACED_COMMON,
+    UNSPACED_SCRIPTS,
     URL,
     TextRules,
+    ends_unspaced,
     fold,
     fold_spelling,
     graphemes,
     open_word,
     role,
+    unspaced_runs,
     visible,
     words,
 )
@@ -200,10 +204,47 @@ def test_words_are_runs_of_what_belongs_to_words(text: str) -> None:
     for begin, end in words(text):
         assert done <= begin < end
         roles = [role(c) for c in text[begin:end]]
-        assert roles[0] == "letter" and roles[-1] in {"letter", "mark"} and not {"outside", "neither"} & set(roles)
-        assert "letter" not in {role(c) for c in text[done:begin]}
+        assert roles[0] in {"letter", "unspaced"} and roles[-1] in {"letter", "unspaced", "mark"}
+        assert not {"outside", "neither"} & set(roles)
+        assert len(roles) == 1 or not {"letter", "unspaced"} & set(roles[1:]) or "unspaced" not in roles
+        assert not {"letter", "unspaced"} & {role(c) for c in text[done:begin]}
         done = end
-    assert "letter" not in {role(c) for c in text[done:]}
+    assert not {"letter", "unspaced"} & {role(c) for c in text[done:]}
+
+
+RUN = regex.compile(r"[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200C\u200D]++(?=[\p{L}\p{M}\p{N}_]))*+")
+IN_SCRIPT_WITHOUT_SPACES = regex.compile(
+    "|".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS) + f"|[{UNSPACED_COMMON}ﾞﾟ]"
+)
+
+
+@given(ANY | WORDY | st.text(st.characters(codec="utf-8"), max_size=12))
+def test_words_of_scripts_with_spaces_are_runs_of_letters(text: str) -> None:
+    text = IN_SCRIPT_WITHOUT_SPACES.sub("", text)
+    assert words(text) == [match.span() for match in RUN.finditer(text)]
+    assert not ends_unspaced(text) and unspaced_runs(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "unfinished"),
+    [
+        ("我用Python写OK吗", ["我", "用", "Python", "写", "OK", "吗"], ""),
+        ("我用Pyth", ["我", "用", "Pyth"], "Pyth"),
+        ("3月5日", ["3", "月", "5", "日"], ""),
+        ("ที่นี่น้ำ", ["ที่", "นี่", "น้ำ"], ""),  # marks, and the vowel AM, belong to their letters
+        ("コーヒーをﾊﾞ", ["コ", "ー", "ヒ", "ー", "を", "ﾊﾞ"], ""),
+        ("обʼєкт", ["обʼєкт"], "обʼєкт"),  # Script_Extensions has this apostrophe in Thai
+        ("한국어", ["한국어"], "한국어"),
+    ],
+)
+def test_words_of_scripts_without_spaces_are_letters(text: str, expected: list[str], unfinished: str) -> None:
+    assert [text[begin:end] for begin, end in words(text)] == expected
+    assert open_word(text) == unfinished
+    assert ends_unspaced(text) == (not unfinished)
+
+
+def test_runs_without_spaces() -> None:
+    assert unspaced_runs("我们OK吗，ที่นี่") == [[0, 1, 2], [4, 5], [6, 9, 12]]
 
 
 @given(ANY | WORDY)
@@ -243,7 +284,7 @@ def test_all_rooms_mean_the_same_letters() -> None:
     assigned = [c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c) != "Cn"]
     vocabulary = CharacterVocabulary(assigned)
     counted = in_word(vocabulary)[-len(assigned) :].tolist()
-    assert counted == [role(c) in {"letter", "mark"} for c in vocabulary.characters]
+    assert counted == [role(c) in {"letter", "unspaced", "mark"} for c in vocabulary.characters]
 
 
 @given(ANY | TWITTER)

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import regex
 
-_UNSPACED_SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
+from kammil.text import UNSPACED_COMMON, UNSPACED_SCRIPTS
 
 GIVES_WAY = r"^[\p{White_Space}\p{Terminal_Punctuation}\p{Pe}\p{Pf}…%٪]"
 """Pattern of text before which the space is removed: Unicode's Terminal_Punctuation holds . , ! ? : ; and those of all
 scripts (، ؛ ؟ 。), Pe the closing brackets, Pf the quotes that can only close (» ”)."""
-UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in _UNSPACED_SCRIPTS) + ")$"
+UNSPACED = "(?:" + "|".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS) + f"|[{UNSPACED_COMMON}ﾞﾟ])$"
 """Pattern of words that get no space. No class of characters: at the end of a string, Chromium 156 does not match one
 with characters beyond 16 bits."""
 
@@ -29,6 +29,12 @@ _GIVES_WAY, _UNSPACED = regex.compile(GIVES_WAY), regex.compile(UNSPACED)
 def space_after(word: str) -> str:
     """Return what is typed after an accepted word: a space, or "" in a script without spaces."""
     return "" if _UNSPACED.search(word) else " "
+
+
+def keys_saved(added: str) -> int:
+    """Return the keys that a suggestion saves which adds this text: its characters without a space before them, less
+    one for the key that takes it, where the space that comes with it does not pay for that key."""
+    return len(added.lstrip(" ")) - (not space_after(added))
 
 
 def gives_way(typed: str) -> bool:

@@ -23,6 +23,13 @@ MAX_OPEN_WORD = 1_000
 """Characters at the end of a text that are searched for the open word, on every key. Words have up to some thirty, and
 a line of a script that is written without spaces some hundred."""
 
+UNSPACED_SCRIPTS = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
+"""Scripts that are written without spaces between words. Where words end there only a dictionary knows (Unicode TR29
+has none), so every letter of them is a word by itself: a suggestion may end after any of them."""
+UNSPACED_COMMON = "〆〱-〵〼ーｰ"
+"""Letters of Japanese that Unicode assigns to no script. Script_Extensions would have them, and also the apostrophe of
+Ukrainian (U+02BC)."""
+
 _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
 # A run without a domain after it is skipped at once: to try every character of it again would take quadratic time.
 _EMAIL = regex.compile(r"[\w.+-]++(?:@[\w-]+(?:\.[\w-]+)+|(*SKIP)(*FAIL))")
@@ -45,10 +52,21 @@ _GRAPHEME = regex.compile(r"\X")
 # Vowel points and cantillation change how a word is read, not which word it is; in other scripts (Devanagari, Thai)
 # the marks spell vowels and must stay.
 _POINTS = regex.compile(r"[\p{M}&&[\p{Arabic}\p{Hebrew}\p{Syriac}\p{Inherited}]]", regex.V1)
-_WORD = regex.compile(r"[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200C\u200D]++(?=[\p{L}\p{M}\p{N}_]))*+")
+# Four letters belong to the grapheme before them, as marks do: the vowel AM of Thai and Lao, and the halfwidth voiced
+# sound marks of Japanese.
+_M = r"[\p{M}\u0E33\u0EB3\uFF9E\uFF9F]"
+_UNSPACED_SCRIPT = "".join(rf"\p{{Script={script}}}" for script in UNSPACED_SCRIPTS)
+# Thai is the first of these scripts (U+0E00): what stands before it is compared with none of them.
+_U = rf"[[\u0E00-\U0010FFFF]&&[{_UNSPACED_SCRIPT}{UNSPACED_COMMON}]&&[[\p{{L}}\p{{N}}]--{_M}]]"
+_L = rf"[[\p{{L}}\p{{N}}_]&&[\0-\u0DFF[^{_U}{_M}]]]"
+_WORD = regex.compile(
+    rf"{_L}(?:[{_L}{_M}]|[\u200C\u200D]++(?=[{_L}{_M}]))*+|{_U}(?:{_M}|[\u200C\u200D]++(?={_M}))*+", regex.V1
+)
 # From the end backwards: a search from the front would try every letter as the beginning of a word.
-_OPEN_WORD = regex.compile(r"(?r)[\p{L}\p{M}\p{N}_\u200C\u200D]*\Z")
-_LETTER, _MARK, _EXTENDS = (regex.compile(r) for r in (r"[\p{L}\p{N}_]", r"\p{M}", r"[\p{GCB=Extend}\p{GCB=ZWJ}]"))
+_OPEN_WORD = regex.compile(rf"(?r)[{_L}{_M}\u200C\u200D]*\Z", regex.V1)
+_UNSPACED, _LETTER, _MARK, _EXTENDS, _UNSPACED_END = (
+    regex.compile(r, regex.V1) for r in (_U, _L, _M, r"[\p{GCB=Extend}\p{GCB=ZWJ}]", rf"(?r){_U}{_M}{{0,8}}\Z")
+)
 _STRETCHED = regex.compile(r"(\p{L})\1{2,}+")
 _SPELLING = str.maketrans("أإآٱىیةک", "اااايي" + "هك")
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
@@ -157,19 +175,22 @@ def shortened(text: str, limit: int = 40) -> str:
     return text if fits else "".join(letters[: limit - 1]) + "\N{HORIZONTAL ELLIPSIS}"
 
 
-Role = Literal["letter", "mark", "joiner", "neither", "outside"]
+Role = Literal["letter", "unspaced", "mark", "joiner", "neither", "outside"]
 """Role of a character in words."""
 
 
 def role(character: str) -> Role:
     """Return the role of a character (code point) in words.
 
-    A `letter` (or digit, or underscore) begins or continues a word; a `mark` belongs to the character before it; a
-    `joiner` (ZWNJ, ZWJ) stands between two characters of a word; a character `outside` ends it. `neither` extends a
-    grapheme without being part of a word (a skin tone): a word does not end before it, nor continue after it.
+    A `letter` (or digit, or underscore) begins or continues a word; an `unspaced` letter, of a script without spaces,
+    is a word by itself, with its marks; a `mark` belongs to the character before it; a `joiner` (ZWNJ, ZWJ) stands
+    between two characters of a word; a character `outside` ends it. `neither` extends a grapheme without being part of
+    a word (a skin tone): a word does not end before it, nor continue after it.
     """
     if _LETTER.match(character):
         return "letter"
+    if _UNSPACED.match(character):
+        return "unspaced"
     if _MARK.match(character):
         return "mark"
     if character in "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}":
@@ -196,7 +217,8 @@ def words(text: str) -> list[tuple[int, int]]:
     """Return the begin and end of each word of a text, in order.
 
     A word is a longest run of letters, digits, underscores, their marks, and joiners between them. So the sign of a
-    hashtag is outside its word, an apostrophe separates two words, and no part of an emoji is a word.
+    hashtag is outside its word, an apostrophe separates two words, and no part of an emoji is a word. In a script
+    without spaces every letter with its marks is a word (`UNSPACED_SCRIPTS`).
     """
     return [match.span() for match in _WORD.finditer(text)]
 
@@ -204,8 +226,26 @@ def words(text: str) -> list[tuple[int, int]]:
 def open_word(text: str) -> str:
     """Return the unfinished word at the end of a text, a last joiner included; empty if there is none.
 
-    Only the last `MAX_OPEN_WORD` characters are searched: of a longer word, its end is returned.
+    Letters of a script without spaces are never unfinished. Only the last `MAX_OPEN_WORD` characters are searched: of a
+    longer word, its end is returned.
     """
     run = _OPEN_WORD.search(text, max(0, len(text) - MAX_OPEN_WORD))
     letter = _LETTER.search(text, run.start()) if run else None
     return text[letter.start() :] if letter else ""
+
+
+def ends_unspaced(text: str) -> bool:
+    """Return whether the last word of a text is of a script without spaces, and nothing stands behind it."""
+    return bool(_UNSPACED_END.search(text, max(0, len(text) - MAX_OPEN_WORD)))
+
+
+def unspaced_runs(text: str) -> list[list[int]]:
+    """Return the runs of a text in scripts without spaces: for each, where its words begin, and its end."""
+    runs: list[list[int]] = []
+    for begin, end in words(text):
+        if _UNSPACED.match(text, begin):
+            if runs and runs[-1][-1] == begin:
+                runs[-1].append(end)
+            else:
+                runs.append([begin, end])
+    return runs

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.completion.test_pieces import counter
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST, GhostLevel
@@ -25,7 +26,7 @@ from kammil.evaluation.keystrokes import (
     type_with_help,
     type_with_oracle,
 )
-from kammil.evaluation.suggestion_hits import suggestion_hits, word_ends
+from kammil.evaluation.suggestion_hits import farthest_ends, suggestion_hits, word_ends
 from kammil.spacing import gives_way, space_after
 from kammil.text import words
 
@@ -41,9 +42,9 @@ def chosen(model: Completer, texts: list[str]) -> list[str]:
     return [model.normalise(text) for text in sample]
 
 
-def helps(right: Sequence[Flags], shown: Sequence[Flags], spaced: Sequence[Flags]) -> list[Help]:
+def helps(texts: Sequence[str], right: Sequence[Flags], shown: Sequence[Flags], spaced: Sequence[Flags]) -> list[Help]:
     """The help of single words."""
-    return [Help.of(*each) for each in zip(right, shown, spaced, strict=True)]
+    return [Help.of(*each) for each in zip(texts, right, shown, spaced, strict=True)]
 
 
 class Screen:
@@ -106,7 +107,7 @@ def test_keystrokes_are_those_of_a_writer_who_asks(model: Completer, texts: list
 
         right: list[Flags] = [np.logical_or.reduce(hits.right[:, :width], axis=1) for hits in suggested]
         shown: list[Flags] = [hits.probabilities[:, 0] > 0 for hits in suggested]
-        columns = type_texts(sample, helps(right, shown, [hits.spaced > 0 for hits in suggested]))
+        columns = type_texts(sample, helps(sample, right, shown, [hits.spaced > 0 for hits in suggested]))
         expected = [
             write_out(
                 text, lambda before, word: word in words_after(before), lambda before, _: bool(words_after(before))
@@ -124,7 +125,7 @@ def test_every_key_that_a_screen_asks_for_is_counted(text: str, seed: int) -> No
         lambda before, _: bool(hits[len(before)]),
         lambda before, unwanted: bool(spaced[len(before) - 1] if unwanted else shown[len(before)]),
     )
-    assert tuple(type_texts([text], [Help.of(hits, shown, spaced)])[0, [0, 2, 3]].tolist()) == expected
+    assert tuple(type_texts([text], [Help.of(text, hits, shown, spaced)])[0, [0, 2, 3]].tolist()) == expected
 
 
 def test_offers_are_suggestions(model: Completer, texts: list[str]) -> None:
@@ -198,6 +199,10 @@ def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[st
         ("abc 😂", "1111", (2, 5, 2, 1, 1)),
         ("a  b", "11111", (4, 4, 4, 2, 2)),
         ("漢、字", "101", (3, 3, 3, 2, 2)),  # no space, so none to be deleted
+        ("我们去吃饭。", "1", (2, 6, 2, 1, 5)),  # a piece for one key
+        ("我们去吃饭。", "01", (3, 6, 3, 1, 5)),
+        ("一二三四五六七八九十", "1111111111", (2, 10, 2, 2, 10)),  # a piece has eight letters
+        ("我用ab写", "11111", (4, 5, 4, 3, 4)),  # "我用", "ab ", Backspace, "写"
         ("a", "1", (2, 1, 2, 1, 1)),  # the writer takes the word, and then sees the space
         ("", "", (0, 0, 0, 0, 0)),
     ],
@@ -205,7 +210,7 @@ def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[st
 def test_keys_counted_on_fingers(text: str, right: str, expected: tuple[int, ...]) -> None:
     hit = np.array([c == "1" for c in right.ljust(len(text) + 1, "0")], np.bool_)
     every = np.ones(len(text) + 1, np.bool_)
-    assert tuple(type_texts([text], [Help.of(hit, every, every)])[0, :5].tolist()) == expected
+    assert tuple(type_texts([text], [Help.of(text, hit, every, every)])[0, :5].tolist()) == expected
 
 
 @given(st.lists(LETTERS, min_size=1, max_size=4), st.integers(0, 2**32 - 1))
@@ -213,7 +218,7 @@ def test_a_word_taken_costs_at_most_the_space_behind_it(texts: list[str], seed: 
     generator = np.random.default_rng(seed)
     right: list[Flags] = [generator.random(len(text) + 1) < 0.5 for text in texts]
     every: list[Flags] = [np.ones(len(text) + 1, np.bool_) for text in texts]
-    columns = type_texts(texts, helps(right, every, every))
+    columns = type_texts(texts, helps(texts, right, every, every))
     keys, characters, looked, taken, num_words, *_ = columns.T
     assert (keys <= characters + taken).all()
     assert (taken <= looked).all() and (taken <= num_words).all()
@@ -257,7 +262,7 @@ def test_a_list_holds_the_most_probable_words(model: Completer, texts: list[str]
         suggested = suggestion_hits(model.language_model, model.vocabulary, sample, width, 0.2).texts
         right: list[Flags] = [np.logical_or.reduce(hits.right, axis=1) for hits in suggested]
         shown: list[Flags] = [np.logical_or.reduce(hits.probabilities > 0, axis=1) for hits in suggested]
-        expected = type_texts(sample, helps(right, shown, [hits.spaced > 0 for hits in suggested]))
+        expected = type_texts(sample, helps(sample, right, shown, [hits.spaced > 0 for hits in suggested]))
         assert columns[:, :5].tolist() == expected[:, :5].tolist()
 
 
@@ -291,12 +296,40 @@ def test_only_what_is_new_is_read() -> None:
     new = np.array([1, 0, 1, 0, 0, 1, 0, 0], np.bool_)
     none = np.zeros(8, np.int64)
     letters = np.array([5, 4, 3, 0, 0, 2, 0, 0])
-    help = Help(right, none, shown[:, 0].astype(np.int64), new, letters, none, none)
-    keys, characters, looked, taken, _, _, read, bits, wrong, wrong_letters = type_texts(["abcd ef"], [help])[
+    ends = word_ends("abcd ef")
+    help = Help(right, none, shown[:, 0].astype(np.int64), new, letters, none, none, ends)
+    keys, characters, looked, taken, _, _, read, bits, wrong, wrong_letters, _ = type_texts(["abcd ef"], [help])[
         0
     ].tolist()
     assert (keys, characters, looked, taken) == (7, 7, 4, 1)  # "ef" for one key, and the space behind it deleted
     assert (read, bits, wrong, wrong_letters) == (3, 3, 2, 5 + 3)
+
+
+def test_the_farthest_end_of_a_piece() -> None:
+    assert farthest_ends("，我们去ab 吃", 2).tolist() == [3, 3, 4, 4, 6, 6, 8, 8, 8]
+    assert farthest_ends("ที่นี่", 4).tolist() == [3, 3, 6, 6, 6, 6, 6]  # letters with their marks
+    assert farthest_ends("ab cd", 8).tolist() == word_ends("ab cd").tolist()
+
+
+def test_the_longest_right_piece_is_taken() -> None:
+    text = "我们去吃饭"
+    model = counter(["我们去吃饭", "我们去吃饭", "我们去", "我们好"])
+    (hits,) = suggestion_hits(model.language_model, model.vocabulary, [text], 5, LEAST).texts
+    help = Help.lists(hits, 5)
+    for at in range(len(text) + 1):
+        added = [s.added for s in model.suggest(text[:at], 5, threshold=LEAST)]
+        right = [each for each in added if text.startswith(each, at)]
+        assert help.right[at] == bool(right)
+        assert not right or help.ends[at] == at + max(map(len, right))
+    writing = type_texts([text], [help])
+    assert writing[0, [0, 1, 4, 10]].tolist() == [1, 5, 5, 5]  # the whole text for one key
+
+
+def test_a_writer_looks_at_pieces_after_every_second_letter() -> None:
+    text = "我们去吃饭ab"
+    every = np.ones(len(text) + 1, np.bool_)
+    looks = Help.of(text, every, every, every).once_a_word(text)
+    assert np.flatnonzero(looks.new).tolist() == [2, 4]
 
 
 @pytest.mark.parametrize("slips", [-0.1, 1.5, float("nan")])

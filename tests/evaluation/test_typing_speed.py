@@ -11,13 +11,14 @@ from kammil.evaluation.typing_speed import DEVICES, words_and_minutes
 def minutes(device: str, *, ghost: bool, **counts: float) -> float:
     """Minutes of a run with these counts."""
     names = ["keys", "characters", "shown", "accepted", "words", "ranks", "read", "bits", "wrong", "wrong_letters"]
+    names.append("words_taken")
     row = np.array([[counts.get(name, 0.0) for name in names]])
     return words_and_minutes(row, DEVICES[device], ghost=ghost)[0, 1]
 
 
 @pytest.mark.parametrize(("device", "rate"), [("phone", 36.2), ("desktop", 51.6)])
 def test_without_help_the_rate_is_that_of_the_people_observed(device: str, rate: float) -> None:
-    row = np.array([[500.0, 500.0, *[0.0] * 8]])
+    row = np.array([[500.0, 500.0, *[0.0] * 9]])
     written, taken = words_and_minutes(row, DEVICES[device], ghost=True)[0]
     assert written == 100
     assert written / taken == pytest.approx(rate)

@@ -5,6 +5,9 @@ Ghost text is read whether or not it was wanted, and to read a wrong word costs 
 none where the word at hand is more probably complete. Most of what a low threshold shows are last letters, which save
 one key.
 
+In a script without spaces a word is a piece of letters (`suggestions`), the one that saves most among those that are
+probable enough, and the next piece follows at once.
+
 A greedy completion (the most probable character, again and again) is no substitute: it does not look for words, falls
 into loops, and gives loops a high probability.
 """
@@ -22,7 +25,8 @@ from kammil.completion.unasked import without_unasked
 from kammil.decoding.word_block import Refusals
 from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
-from kammil.text import open_word
+from kammil.spacing import keys_saved
+from kammil.text import ends_unspaced, open_word
 from kammil.vocabulary import CharacterVocabulary
 
 GhostLevel = Literal["quiet", "balanced", "eager"]
@@ -37,17 +41,18 @@ class GhostRule:
     """Least probability of a word, given the text before it."""
     charge: float
     """Least number of keys that a word saves on the average, its probability times its letters: what it costs to read
-    it. The key that takes the word is paid for by the space that comes with it."""
+    it. The key that takes the word is paid for by the space that comes with it; of a piece without a space it is not,
+    so that it saves one less."""
 
-    def shows(self, probability: float, letters: int, complete: float) -> bool:
+    def shows(self, probability: float, saved: int, complete: float) -> bool:
         """Return whether a word is shown.
 
         Args:
             probability: of the word.
-            letters: characters that it adds, without a space before it.
+            saved: keys that it saves (`spacing.keys_saved`).
             complete: probability that the word at hand is complete; 0 where none is begun.
         """
-        return probability >= max(self.threshold, complete) and probability * letters >= self.charge
+        return probability >= max(self.threshold, complete) and probability * saved >= self.charge
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
@@ -126,8 +131,9 @@ def phrase(
             break
         ids, word_probability = found[0]
         piece = vocabulary.decode(ids)
-        word = open_word(prefix + added + piece)
-        if word in used or not rule.shows(space_share * word_probability, len(piece.lstrip(" ")), complete):
+        unspaced = ends_unspaced(prefix + added + piece)
+        word = piece.lstrip(" ") if unspaced else open_word(prefix + added + piece)
+        if word in used or not rule.shows(space_share * word_probability, keys_saved(piece), complete):
             break
         used.add(word)
         added, probability = added + piece, probability * space_share * word_probability
@@ -137,6 +143,14 @@ def phrase(
         phrases.append(Phrase(added, probability))
         scores, state = model.forward(ids[None], state, last=1)  # (1, 1, V)
         following = np.exp(scores[0, -1].astype(np.float64))
+        if unspaced:  # no mark may follow, since the probability of the piece is that of whole letters
+            following[classes.extends] = 0
+            log_probabilities = np.full(scores[:, -1].shape, -np.inf, np.float32)
+            total = following.sum()
+            if total > 0:
+                np.log(following / total, out=log_probabilities[0], where=following > 0, casting="same_kind")
+            complete, space_share = 0.0, 1.0
+            continue
         closing = float(following @ classes.close)
         # The share of the space among all characters that may end the word.
         space_share = float(following[space]) / closing if space is not None and closing > 0 else 0.0

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import regex
 
-from kammil.text import words
+from kammil.text import role, words
 
 _SENTENCE = regex.compile(r"[.!?…؟。！？،,;؛](?:\s|\Z)|[@#]\w")
 _LINK_OR_EMOJI = regex.compile(r"https?://|\p{Extended_Pictographic}")
-_UNSPACED = regex.compile(r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]")
 _CHARACTERS_PER_WORD = 2  # in scripts that put no spaces between words
 
 
@@ -24,8 +23,9 @@ def looks_like_a_text(name: str, cells: Sequence[str]) -> bool:
     cells = [cell for cell in cells if cell]
     if name in cells or _LINK_OR_EMOJI.search(name):
         return True
-    spaced = _UNSPACED.sub(" ", name)
-    count = len(words(spaced)) + len(_UNSPACED.findall(name)) // _CHARACTERS_PER_WORD
+    found = words(name)
+    unspaced = sum(role(name[begin]) == "unspaced" for begin, _ in found)
+    count = len(found) - unspaced + unspaced // _CHARACTERS_PER_WORD
     if count >= 6 or (count >= 2 and _SENTENCE.search(name)):
         return True
     lengths = [len(cell) for cell in cells]

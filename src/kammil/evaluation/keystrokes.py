@@ -21,6 +21,12 @@ text*, the phrase that stands grey behind the caret where a word is worth readin
 The *ceiling* is the saving of an oracle that knows every word before its first letter: it still pays one key a word,
 and the spaces that have to be deleted.
 
+*Scripts without spaces.* A suggestion there is a piece of up to `MAX_PIECE` letters, which may end after any of them
+(`suggestions`). It is accepted if the text goes on with exactly it; of several, the longest is. No space follows, so
+the key that takes it is one that counts: a piece of n letters saves n - 1. The oracle knows all letters and takes them
+in pieces as long as they may be, so its saving there is at most 1 - 1 / `MAX_PIECE`. Every letter is a word that was
+accepted or typed. The writer who looks now and then does so after every `LOOK_AFTER` letters.
+
 *Precision* is the share of the positions with a suggestion at which it was accepted; the others were a distraction. The
 share of all positions where something is shown, and of those where it is right, are of the text typed without help:
 what is right is taken, so a writer with help meets fewer of the easy positions.
@@ -43,7 +49,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST, GHOST_RULES, GhostRule
-from kammil.completion.suggestions import MIN_PROBABILITY
+from kammil.completion.suggestions import MAX_PIECE, MIN_PROBABILITY, CharacterClasses
 from kammil.completion.unasked import without_unasked
 from kammil.errors import DataError
 from kammil.evaluation.baselines import load_baselines
@@ -51,11 +57,16 @@ from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, q
 from kammil.evaluation.calibration import Calibration, calibration
 from kammil.evaluation.metrics import normalised_texts
 from kammil.evaluation.slips import with_slips
-from kammil.evaluation.suggestion_hits import SuggestedTexts, SuggestionHits, suggestion_hits, word_ends
+from kammil.evaluation.suggestion_hits import (
+    SuggestedTexts,
+    SuggestionHits,
+    farthest_ends,
+    suggestion_hits,
+)
 from kammil.evaluation.typing_speed import DEVICES, words_and_minutes
 from kammil.language_model import LanguageModel
 from kammil.spacing import gives_way, space_after, stays
-from kammil.text import words
+from kammil.text import unspaced_runs, words
 from kammil.vocabulary import CharacterVocabulary
 
 WIDTHS = (1, 3, 5)
@@ -182,7 +193,7 @@ class Help:
 
     right: Flags
     """(T + 1,): whether a suggestion is right, that is the text up to the end of the next word: the rest of the current
-    word, or what stands before the next word and that word."""
+    word, or what stands before the next word and that word; or a piece of a script without spaces."""
     rank: Counts
     """(T + 1,): number of suggestions before the right one."""
     shown: Counts
@@ -195,12 +206,15 @@ class Help:
     """(T + 1,): number of suggestions behind a space that the interface typed and the text does not have."""
     spaced_letters: Counts
     """(T + 1,): characters that the first of those adds."""
+    ends: Counts
+    """(T + 1,): where the text goes on after the right suggestion, the longest of them."""
 
     @classmethod
-    def of(cls, right: Flags, shown: Flags, spaced: Flags) -> Self:
-        """Return the help of single words of no length, all of them new."""
+    def of(cls, text: str, right: Flags, shown: Flags, spaced: Flags) -> Self:
+        """Return the help of single words of no length, all of them new, and of the longest pieces."""
         none = np.zeros(len(right), np.int64)
-        return cls(right, none, shown.astype(np.int64), shown, none, spaced.astype(np.int64), none)
+        ends = farthest_ends(text, MAX_PIECE)
+        return cls(right, none, shown.astype(np.int64), shown, none, spaced.astype(np.int64), none, ends)
 
     @classmethod
     def lists(cls, hits: SuggestionHits, width: int) -> Self:
@@ -211,6 +225,8 @@ class Help:
         """Return the help that a writer sees who looks once at each word, after `LOOK_AFTER` of its letters."""
         looks = np.zeros(len(text) + 1, np.bool_)
         looks[[begin + LOOK_AFTER for begin, end in words(text) if begin + LOOK_AFTER < end]] = True
+        for _, *ends in unspaced_runs(text):
+            looks[ends[LOOK_AFTER - 1 : -1 : LOOK_AFTER]] = True
         none = np.zeros_like(self.spaced)
         return replace(self, right=self.right & looks, shown=self.shown * looks, new=looks, spaced=none)
 
@@ -220,8 +236,8 @@ class Help:
 
         A word that would stand twice, at one position in 700, counts as shown, though it is not.
         """
-        first = zip(hits.probabilities[:, 0].tolist(), hits.lengths[:, 0].tolist(), hits.complete.tolist(), strict=True)
-        shown = np.array([p > 0 and rule.shows(p, letters, complete) for p, letters, complete in first])
+        first = zip(hits.probabilities[:, 0].tolist(), hits.saved[:, 0].tolist(), hits.complete.tolist(), strict=True)
+        shown = np.array([p > 0 and rule.shows(p, saved, complete) for p, saved, complete in first])
         behind = zip(hits.spaced.tolist(), hits.spaced_lengths.tolist(), strict=True)
         spaced = np.array([p > 0 and rule.shows(p, letters, 0.0) for p, letters in behind])
         return cls._of(hits, shown[:, None], spaced)
@@ -236,7 +252,8 @@ class Help:
         stayed = (earlier < width) & np.take_along_axis(before, np.minimum(earlier, width - 1), 1)
         return cls(
             right=np.logical_or.reduce(right, axis=1),
-            rank=right.argmax(axis=1),
+            ends=(hits.ends[:, :width] * right).max(axis=1),
+            rank=(hits.ends[:, :width] * right).argmax(axis=1),
             shown=shown.sum(axis=1),
             new=np.logical_or.reduce(shown & ~stayed, axis=1),
             letters=hits.lengths[:, 0],
@@ -250,11 +267,11 @@ class TypingRuns:
     """Simulated runs with each kind of a model's help; the columns are those of `type_texts`."""
 
     lists: dict[int, Array]
-    """Runs with a list of W suggestions, (N, 10), by W."""
+    """Runs with a list of W suggestions, (N, 11), by W."""
     ghosts: dict[str, Array]
-    """Runs with ghost text, (N, 10), by step of the dial."""
+    """Runs with ghost text, (N, 11), by step of the dial."""
     glances: dict[int, Array]
-    """Runs with a list of W suggestions at which the writer looks once a word, (N, 10), by W."""
+    """Runs with a list of W suggestions at which the writer looks once a word, (N, 11), by W."""
     list_places: dict[int, Array]
     """Positions where something right is shown, where anything is shown, and all, of each text, (N, 3), by W."""
     ghost_places: dict[str, Array]
@@ -274,8 +291,16 @@ def type_with_help(
     suggested = suggestion_hits(model, vocabulary, texts, max(WIDTHS), threshold, typed=typed)
     lists = {width: [Help.lists(hits, width) for hits in suggested.texts] for width in WIDTHS}
     least = min(rule.threshold for rule in GHOST_RULES.values())
-    first = first_ghost_words(model, vocabulary, texts, least, typed).texts
-    ghosts = {level: [Help.ghost(hits, rule) for hits in first] for level, rule in GHOST_RULES.items()}
+    # The most probable word is the same for all thresholds; which piece saves most depends on them.
+    pieces = bool(CharacterClasses.of(vocabulary).unspaced.any())
+    thresholds = {level: rule.threshold if pieces else least for level, rule in GHOST_RULES.items()}
+    first = {
+        threshold: first_ghost_words(model, vocabulary, texts, threshold, typed).texts
+        for threshold in set(thresholds.values())
+    }
+    ghosts = {
+        level: [Help.ghost(hits, rule) for hits in first[thresholds[level]]] for level, rule in GHOST_RULES.items()
+    }
     glances = {
         width: [help.once_a_word(text) for help, text in zip(each, texts, strict=True)] for width, each in lists.items()
     }
@@ -305,34 +330,40 @@ def first_ghost_words(
 
 
 def type_with_oracle(texts: Sequence[str]) -> Array:
-    """Type texts with the help of an oracle that knows every word, (N, 10): the ceiling; columns as in `type_texts`."""
-    always: list[Flags] = [np.ones(len(text) + 1, np.bool_) for text in texts]
-    return type_texts(texts, [Help.of(each, each, each) for each in always])
+    """Type texts with the help of an oracle that knows every word, (N, 11): the ceiling; columns as in `type_texts`."""
+    helps: list[Help] = []
+    for text in texts:
+        always = np.ones(len(text) + 1, np.bool_)
+        helps.append(Help.of(text, always, always, always))
+    return type_texts(texts, helps)
 
 
 def keystrokes_saved(writing: Array) -> Array:
-    """Return keys saved and keys without help for each text, (N, 10) -> (N, 2)."""
+    """Return keys saved and keys without help for each text, (N, 11) -> (N, 2)."""
     keys, characters, *_ = writing.T
     return np.stack([characters - keys, characters], axis=1)
 
 
 def precision(writing: Array) -> Array:
-    """Return suggestions (lists) accepted and shown for each text, (N, 10) -> (N, 2)."""
+    """Return suggestions (lists) accepted and shown for each text, (N, 11) -> (N, 2)."""
     return writing[:, [3, 2]]
 
 
 def type_texts(texts: Sequence[str], help: Sequence[Help]) -> Array:
-    """Type texts as the model sees them with help, (N, 10).
+    """Type texts as the model sees them with help, (N, 11).
 
     The columns: keys, characters, suggestions (lists) shown, suggestions accepted, words; ranks of the accepted ones;
     suggestions (lists) that are newly shown, and so read, the bits of the choices among their words and nothing; wrong
-    ones among those, and the letters that the first word of each adds.
+    ones among those, and the letters that the first word of each adds; words whose end was accepted, of which a piece
+    of a script without spaces has several.
     """
-    columns = np.zeros((len(texts), 10))
+    columns = np.zeros((len(texts), 11))
     for row, text, at_each in zip(columns, texts, help, strict=True):
-        ends = word_ends(text).tolist()
+        spans = words(text)
+        done = np.searchsorted([end for _, end in spans], np.arange(len(text) + 1), side="right").tolist()
+        ends = at_each.ends.tolist()
         right, rank, shown, new = (x.tolist() for x in (at_each.right, at_each.rank, at_each.shown, at_each.new))
-        keys = viewed = accepted = ranks = read = wrong = wrong_letters = at = 0
+        keys = viewed = accepted = ranks = read = wrong = wrong_letters = words_taken = at = 0
         bits = 0.0
         extra_space = False  # behind text[:at] stands a space of the interface that the text does not have
         typed = False  # whether the last key was a character of the text
@@ -354,13 +385,14 @@ def type_texts(texts: Sequence[str], help: Sequence[Help]) -> Array:
             elif takes:
                 accepted += 1
                 ranks += rank[at]
+                words_taken += done[ends[at]] - done[at]
                 at = ends[at]
                 if space_after(text[:at]):
                     extra_space = not stays(text, at)
                     at += not extra_space
             else:
                 at += 1
-        row[:] = keys, len(text), viewed, accepted, len(words(text)), ranks, read, bits, wrong, wrong_letters
+        row[:] = keys, len(text), viewed, accepted, len(spans), ranks, read, bits, wrong, wrong_letters, words_taken
     return columns
 
 
@@ -379,7 +411,7 @@ def _savings(runs: TypingRuns) -> TypingSavings:
         for columns in (
             keystrokes_saved(writing),
             precision(writing),
-            writing[:, [3, 4]],
+            writing[:, [10, 4]],
             places[:, [1, 2]],
             places[:, [0, 1]],
             *(words_and_minutes(timed, device, ghost=ghost) for device in DEVICES.values()),

@@ -2,7 +2,8 @@
 
 A *position* is before a character, or after the last one. The target at a position is the text up to the end of the
 next word: the rest of the current word, or what stands before the next word and that word. After the last word no
-suggestion can be right.
+suggestion can be right. In a script without spaces, where a suggestion may be of several letters, the text up to the
+end of any of them is a target.
 
 The text that is typed may have slips (`slips`), which stay: the model reads them, and the target is what was wanted.
 
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 from kammil.completion.suggestions import CharacterClasses, WordSearch
 from kammil.language_model import LanguageModel, max_rows, select_rows
 from kammil.progress import steps
-from kammil.spacing import space_after, stays
-from kammil.text import words
+from kammil.spacing import keys_saved, space_after, stays
+from kammil.text import unspaced_runs, words
 from kammil.vocabulary import BOS, CharacterVocabulary
 
 _MAX_BATCH = 16
@@ -36,11 +37,16 @@ class SuggestionHits:
     probabilities: NDArray[np.float64]
     """(T + 1, k): probabilities of the suggestions, in the order of `WordSearch.run`; 0 where there is none."""
     right: NDArray[np.bool_]
-    """(T + 1, k): whether the suggestion is the text up to the end of the next word."""
+    """(T + 1, k): whether the suggestion is the text up to the end of the next word, or of a later letter of a script
+    without spaces."""
     complete: NDArray[np.float64]
     """(T + 1,): probability that the word at hand is complete; 0 outside words."""
     lengths: NDArray[np.int64]
     """(T + 1, k): characters that each suggestion adds, without a space before them."""
+    saved: NDArray[np.int64]
+    """(T + 1, k): keys that each saves (`spacing.keys_saved`)."""
+    ends: NDArray[np.int64]
+    """(T + 1, k): where the text goes on after each suggestion."""
     earlier: NDArray[np.int64]
     """(T + 1, k): rank that each suggestion had one character earlier; k if it is new."""
     spaced: NDArray[np.float64]
@@ -89,6 +95,8 @@ def suggestion_hits(
             np.zeros((n, k), np.bool_),
             np.zeros(n),
             np.zeros((n, k), np.int64),
+            np.zeros((n, k), np.int64),
+            np.zeros((n, k), np.int64),
             np.full((n, k), k),
             np.zeros(n),
             np.zeros(n, np.int64),
@@ -100,6 +108,7 @@ def suggestion_hits(
     shown: list[dict[str, int]] = [{} for _ in texts]
     encoded = [vocabulary.encode(text) for text in typed]
     ends = [word_ends(text) for text in texts]
+    all_ends = [{end for _, end in words(text)} for text in texts]
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     longest = max(map(len, texts), default=0) + 1
     batch_size = max_rows(model, _MAX_BATCH, longest)
@@ -118,14 +127,16 @@ def suggestion_hits(
             lists = search.run(prefixes, log_probabilities, state)
             complete = classes.complete(prefixes, np.exp(log_probabilities))
             for i, prefix, suggestions, done in zip(live, prefixes, lists, complete.tolist(), strict=True):
-                target = texts[i][t : ends[i][t]]
                 hits[i].complete[t] = done
                 decoded = [(vocabulary.decode(ids), p) for ids, p in suggestions]
                 kept = [(added, p) for added, p in decoded if keep(prefix, added)]
                 for j, (added, p) in enumerate(kept):
                     hits[i].probabilities[t, j] = p
-                    hits[i].right[t, j] = bool(target) and added == target
+                    end = t + len(added)
+                    hits[i].right[t, j] = end in all_ends[i] and texts[i].startswith(added, t)
                     hits[i].lengths[t, j] = len(added.lstrip(" "))
+                    hits[i].saved[t, j] = keys_saved(added)
+                    hits[i].ends[t, j] = end
                     hits[i].earlier[t, j] = shown[i].get(prefix + added, k)
                 shown[i] = {prefix + added: j for j, (added, _) in enumerate(kept)}
             after_word = [row for row, i in enumerate(live) if _space_is_left(texts[i], t, ends[i])]
@@ -156,4 +167,19 @@ def word_ends(text: str) -> NDArray[np.int64]:
     for _, end in words(text):
         ends[done:end] = end
         done = end
+    return ends
+
+
+def farthest_ends(text: str, max_piece: int) -> NDArray[np.int64]:
+    """Return for each of the T + 1 positions the farthest end of a right suggestion, (T + 1,).
+
+    It is that of the next word, or in a script without spaces of the last letter that fits into a piece of at most
+    `max_piece` characters. What stands before it is not counted among them.
+    """
+    ends = word_ends(text)
+    for begin, *letter_ends in unspaced_runs(text):
+        before = int(np.searchsorted(ends, letter_ends[0]))  # where the text before the run ends
+        for at in range(before, letter_ends[-1]):
+            first = max(at, begin)
+            ends[at] = max((end for end in letter_ends if end - first <= max_piece), default=ends[at])
     return ends

@@ -92,14 +92,14 @@ def reading_charge(device: Device) -> float:
 
 
 def words_and_minutes(writing: Array, device: Device, *, ghost: bool) -> Array:
-    """Return the words that each text is long and the minutes that it takes, (N, 10) -> (N, 2).
+    """Return the words that each text is long and the minutes that it takes, (N, 11) -> (N, 2).
 
     Args:
         writing: a run with help, of `keystrokes.type_texts`.
         device: on which it is typed.
         ghost: whether the help is ghost text, or else a list.
     """
-    keys, characters, _, accepted, _, ranks, read, bits, wrong, letters = writing.T
+    keys, characters, _, accepted, _, ranks, read, bits, wrong, letters, _ = writing.T
     if not ghost:
         keys = keys + accepted * (device.keys_of_list - 1) + ranks * device.keys_of_rank
     looks = read * (device.look_at_ghost if ghost else device.look_at_list)

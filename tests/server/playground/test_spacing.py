@@ -127,6 +127,17 @@ def test_a_finished_text_is_kept_without_the_space(accepted: Playground) -> None
     assert accepted.one("#written p").evaluate("(p) => p.textContent") == DONE
 
 
+@pytest.mark.parametrize(("typed", "piece"), [("我", "们在"), ("コ", "ーヒー"), ("ที", "่นี่")])
+def test_a_piece_of_a_script_without_spaces_gets_none(page: Playground, api: Api, typed: str, piece: str) -> None:
+    api.suggestions = {typed: [{"text": typed + piece, "completion": piece, "probability": 0.5}]}
+    api.ghosts = {}
+    page.type(typed)
+    page.one("#chips button:visible").first.click()
+    page.has_text(typed + piece)
+    page.keyboard.type("a")
+    page.has_text(typed + piece + "a")
+
+
 def test_the_page_and_the_simulator_have_one_rule(page: Playground) -> None:
     characters = [
         chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) not in ("Cn", "Cs", "Co")
@@ -154,7 +165,7 @@ def test_keys_that_the_simulator_counts_write_the_text(page: Playground, api: Ap
     """Accept every word before its first letter, and press only the keys that are counted."""
     whole = np.ones(len(text) + 1, np.bool_)
     begins = np.array([any(at == begin for begin, _ in words(text)) for at in range(len(text) + 1)], np.bool_)
-    (counted,) = type_texts([text], [Help.of(begins, whole, whole)])[:, 0].tolist()
+    (counted,) = type_texts([text], [Help.of(text, begins, whole, whole)])[:, 0].tolist()
     api.suggestions = {}
     for begin, end in words(text):
         one = {"text": text[begin:end], "completion": text[begin:end], "probability": 0.5}
