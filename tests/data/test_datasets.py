@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -277,10 +277,13 @@ def test_an_entry_is_complete(name: str) -> None:
     assert dataset.licence
     assert dataset.citation
     assert dataset.description
+    assert (dataset.terms == "unstated") == dataset.licence.startswith("unstated")
     for file in dataset.files:
         assert re.fullmatch("[0-9a-f]{64}", file.sha256)
         assert file.url.startswith("https://raw.githubusercontent.com/")
-        assert file.url.rpartition("/")[2] == file.path.rpartition("/")[2]
+        # The ending says how a file is read, which some addresses do not.
+        assert Path(file.path).stem in file.url.rpartition("/")[2]
+        assert Path(file.path).suffix in (".txt", ".tsv", ".csv")
     sums = [file.sha256 for dataset in CATALOG.values() for file in dataset.files]
     assert len(sums) == len(set(sums))
 
@@ -304,3 +307,71 @@ def test_the_real_data_sets(
     assert len(texts) == count
     assert texts[row].startswith(text)
     assert not cache.exists()
+
+
+@needs_data
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("aoc-alghad", 30_297),
+        ("abdullah-levantine", 12_298),
+        ("dart-levantine", 3_939),
+        ("cotterell-levantine", 6_403),  # and a blank cell
+        ("nadi2021", 26_000),
+        ("naous-levantine", 2_000),
+    ],
+)
+def test_further_data_sets_where_they_are(name: str, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAMMIL_DATA_DIR", DATA or "")
+    if set(datasets.status(name).values()) != {"present"}:
+        pytest.skip(f"{name} is not in KAMMIL_DATA_DIR")
+    assert len(sources.texts(name)) == count
+
+
+FORMATS = {
+    "aoc-alghad": (
+        ["الله يسلمك . . يا صاحبي ، شو صار ؟\nيلا يا شباب \\\n", "نشكر الكاتب على هذا المقال .\n"],
+        ["الله يسلمك.. يا صاحبي، شو صار؟", "يلا يا شباب", "نشكر الكاتب على هذا المقال."],
+    ),
+    "abdullah-levantine": (["ما في حدا بالدار\nشكررا\n"], ["ما في حدا بالدار", "شكررا"]),
+    "dart-levantine": (
+        ['\ufeffscore(/3)\ttweet_Id\ttweet_text\n3\t12\tRT @a_b: شو "هالحكي" https://t.co/x\n2\t13\t@a @b عن جد؟\n'],
+        ['شو "هالحكي"', "@a عن جد؟"],
+    ),
+    "cotterell-levantine": (
+        ["label\ttext\nlevantine\t\nlevantine\tيلا &lt;3\n", "label\ttext\nlevantine\tشو بدك\n"],
+        ["يلا <3", "شو بدك"],
+    ),
+    "nadi2021": (
+        [
+            "#1_tweetid\t#2_tweet\t#3_country_label\t#4_province_label\nTRAIN_0\tUSER شو هاد URL\tJordan\tjo_Irbid\n",
+            "#1_tweetid\t#2_tweet\t#3_country_label\t#4_province_label\nDEV_0\tازيك\tEgypt\teg_Cairo\n",
+        ],
+        ["👤 شو هاد", "ازيك"],
+    ),
+    "naous-levantine": (
+        ['\ufeffUtterance-LEV,Response-LEV,Utterance-EGY\nكيفك؟,منيح,ازيك؟\n"شو، وين رايح؟",عالدار,رايح فين\n'],
+        ["كيفك؟", "منيح", "شو، وين رايح؟", "عالدار"],
+    ),
+}
+"""Files in the format of those of a data set, and their texts."""
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_format_of_each_data_set_is_read_and_cleaned(
+    name: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents, texts = FORMATS[name]
+    files = [
+        replace(file, sha256=hashlib.sha256(content.encode()).hexdigest())
+        for file, content in zip(CATALOG[name].files, contents, strict=True)
+    ]
+    monkeypatch.setitem(CATALOG, name, replace(CATALOG[name], files=tuple(files)))
+    for file, content in zip(files, contents, strict=True):
+        (cache / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (cache / file.path).write_text(content, "utf-8")
+    assert sources.texts(name) == texts
+    if name == "nadi2021":
+        assert sources.texts(name, where="\"#3_country_label\" = 'Egypt'") == texts[1:]
+    if name == "naous-levantine":
+        assert sources.texts(name, column="Utterance-EGY") == ["ازيك؟", "رايح فين"]

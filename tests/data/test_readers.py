@@ -402,3 +402,17 @@ def test_the_levantine_tweets() -> None:
     lebanese = [record["Tweet"].strip() for record in records if record["Country"] == "lebanon"]
     assert read(path, column="Tweet", where="Country = 'lebanon'") == lebanese
     assert len(lebanese) == 1000
+
+
+def test_a_table_may_name_the_source_of_each_text(tmp_path: Path) -> None:
+    file = tmp_path / "t.tsv"
+    file.write_text("source\ttext\tfrom\na\tشو\t1\nb\tطيب\t2\na\tلا\t\n", "utf-8")
+    assert read_rows(file).sources == ("a", "b", "a")
+    assert read_rows(file, source_column="from", where="source = 'a'").sources == ("1", "")
+    assert read_rows(file, column="source").sources is None
+    with pytest.raises(DataError, match=re.escape("no column 'form' of sources (did you mean 'from'?)")):
+        read_rows(file, source_column="form")
+    (tmp_path / "t.txt").write_text("شو\n", "utf-8")
+    assert read_rows(tmp_path / "t.txt").sources is None
+    with pytest.raises(DataError, match="has no columns; source_column needs"):
+        read_rows(tmp_path / "t.txt", source_column="from")

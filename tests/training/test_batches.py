@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kammil.language_model import Ids
-from kammil.training.batches import TARGET_LENGTH, Batch, Objective, batches, make_rows, pad
+from kammil.training.batches import TARGET_LENGTH, Batch, Objective, batches, draw, make_rows, pad
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
 
 objectives = st.sampled_from(("text", "completion"))
@@ -166,3 +167,19 @@ def test_of_units_those_count_that_begin_in_the_target(lengths: list[int], block
         wanted.append(EOS)
     rows = make_rows([text], objective="completion", block=block, widths=widths)
     assert [target for row in rows for _, target in learnt(pad([row]))] == wanted
+
+
+@given(st.lists(st.floats(0.05, 6), min_size=1, max_size=30), st.integers(0, 99))
+def test_a_weight_is_the_expected_number_of_draws(weights: list[float], seed: int) -> None:
+    array = np.array(weights)
+    generator = np.random.default_rng(seed)
+    counts = np.array([np.bincount(draw(array, generator), minlength=len(array)) for _ in range(200)])
+    assert ((counts == np.floor(array)) | (counts == np.floor(array) + 1)).all()
+    assert np.isin(counts.sum(1), [math.floor(array.sum()), math.ceil(array.sum())]).all()
+    assert np.abs(counts.mean(0) - array).max() < 0.25  # seven standard deviations
+
+
+def test_integer_weights_are_met_exactly() -> None:
+    drawn = draw(np.array([3.0, 1.0, 2.0, 1.0]), np.random.default_rng(0))
+    assert sorted(drawn.tolist()) == [0, 0, 0, 1, 2, 2, 3]
+    assert draw(np.array([0.5] * 40), np.random.default_rng(1)).tolist() != list(range(0, 40, 2))

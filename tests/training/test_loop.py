@@ -553,3 +553,24 @@ def test_a_clock_stands_still_for_what_has_a_time_of_its_own(monkeypatch: pytest
     time.now += 1000
     assert whole.left == 0
     assert clock.Clock(None).left == math.inf
+
+
+def test_an_epoch_draws_texts_by_their_weights(data: TrainingData) -> None:
+    def trained(weighted: TrainingData) -> tuple[Weights, list[TrainingProgress]]:
+        model, progress = network(), list[TrainingProgress]()
+        fit(
+            model,
+            weighted,
+            options(epochs=2),
+            on_event=lambda event: progress.append(event) if isinstance(event, TrainingProgress) else None,
+        )
+        return weights(model), progress
+
+    repeated = dataclasses.replace(data, weights=np.where(np.arange(40) < 20, 3.0, 0.75))
+    first, progress = trained(repeated)
+    assert {event.steps for event in progress} == {math.ceil((20 * 3 + 20 * 0.75) / 8)}
+    assert [event.step for event in progress] == [*range(1, 11)] * 2
+    again, _ = trained(repeated)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    plain, _ = trained(data)
+    assert not all(torch.equal(first[name], plain[name]) for name in first)

@@ -24,6 +24,7 @@ OPTIONS: list[dict[str, Any]] = [
     {"model": "ngram", "least": 3, "exclude": ("lev30/test", "a b.txt"), "unique": True},
     {"model": "gru", "hidden": 320, "learning_rate": 1e-5, "minutes": 2.5, "column": "Tweet", "seed": 7},
     {"where": "Country = 'lebanon'", "encoding": "cp1256", "rules": {"urls": False, "handles": False}},
+    {"source_column": "from", "weights": {"a b": 2.5, "c": 1.0}},
     {"raw": True, "objective": "completion", "device": "cpu", "threads": 1, "epochs": 3, "batch_size": 8},
 ]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from kammil.data import near_duplicates
-from kammil.errors import DataError
+from kammil.errors import DataError, OptionError
+from kammil.text import TextRules
 from kammil.training.recipe import Recipe
-from kammil.training.texts import HELD_OUT, name_of, prepare
+from kammil.training.texts import HELD_OUT, check, name_of, prepare
 
 
 def one_sentence(text: str) -> bool:
@@ -89,3 +91,35 @@ def test_a_file_goes_by_its_name_and_anything_else_by_all_of_it(tmp_path: Path) 
     file.write_text("مرحبا\n", "utf-8")
     assert name_of(file) == "own.txt"
     assert name_of("lev30/train+lev30/train_other") == "lev30/train+lev30/train_other"
+
+
+def write_table(path: Path, texts: list[str], column: str = "source") -> Path:
+    """A table whose texts come from a and b in turn."""
+    rows = [f"{'ab'[i % 2]}\t{text}" for i, text in enumerate(texts)]
+    path.write_text("\n".join([f"{column}\ttext", *rows]) + "\n", "utf-8")
+    return path
+
+
+def test_texts_are_weighed_by_their_sources(tmp_path: Path, few: list[str]) -> None:
+    options = {"model": "ngram", "weights": {"a": 2.5}, "unique": True}
+    data = prepare(Recipe.of(options), write_table(tmp_path / "t.tsv", few))
+    assert data.weights is not None
+    weight_of = {TextRules().normalise(text): 2.5 if i % 2 == 0 else 1.0 for i, text in enumerate(few)}
+    assert data.weights == tuple(weight_of[text] for text in data.train)
+    named = prepare(Recipe.of(options | {"source_column": "from"}), write_table(tmp_path / "u.tsv", few, "from"))
+    assert (named.train, named.weights) == (data.train, data.weights)
+    assert prepare(Recipe.of({"weights": {"a": 1}}), tmp_path / "t.tsv").weights is None
+    twice = prepare(Recipe.of({"weights": {"sample": 2}}), "sample+sample")
+    assert twice.weights == (2.0,) * len(twice.train)
+
+
+def test_an_unknown_source_is_said(tmp_path: Path, few: list[str]) -> None:
+    table = write_table(tmp_path / "t.tsv", few)
+    with pytest.raises(DataError, match=re.escape("weights names the source 'c'; the sources of t.tsv are a, b")):
+        prepare(Recipe.of({"weights": {"c": 2.0}}), table)
+    with pytest.raises(DataError, match=re.escape("t.tsv has no column 'form' of sources")):
+        prepare(Recipe.of({"source_column": "form"}), table)
+    with pytest.raises(OptionError, match=r"weights is \{'a': 2.0\}, but it is for files"):
+        check(Recipe.of({"weights": {"a": 2.0}}), few)
+    with pytest.raises(OptionError, match="weights"):
+        Recipe.of({"weights": {"a": 0}})

@@ -39,6 +39,10 @@ _SQL_QUOTED = re.compile(r"""('|")(?:(?!\1).|\1\1)*\1""", re.DOTALL)
 _SQL_REFUSED = re.compile(r"\b(?:select|from|table|values|with)\b|--|/\*|[\w&]'|[`$;#]", re.IGNORECASE)
 
 
+SOURCE_COLUMN = "source"
+"""Name of the column of sources where a table has it and no other is named."""
+
+
 class NoRowsError(DataError):
     """A valid condition that selects no row."""
 
@@ -54,6 +58,8 @@ class TextColumn:
     """The column that was read; None for a .txt file."""
     sha256: str
     """SHA-256 of the file, 64 hexadecimal digits."""
+    sources: tuple[str, ...] | None = None
+    """The name of the source of each text; None where the file names none."""
 
     @property
     def blank(self) -> int:
@@ -69,7 +75,12 @@ def read(
 
 
 def read_rows(
-    path: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8"
+    path: str | Path,
+    *,
+    column: str | None = None,
+    where: str | None = None,
+    encoding: str = "utf-8",
+    source_column: str | None = None,
 ) -> TextColumn:
     r"""Read one column of a file, whose ending says what it is.
 
@@ -85,6 +96,7 @@ def read_rows(
             of nothing but numbers compares with numbers and any other with strings. Without a header, columns
             are called "1", "2", ..., in double quotes.
         encoding: Of a text file. A byte-order mark is skipped. Parquet has its own encoding.
+        source_column: The name of the column that says where each text comes from. None: "source", if there is one.
 
     Raises:
         DataError: The file, column, condition or encoding cannot be used; `NoRowsError`: no row is selected.
@@ -92,19 +104,21 @@ def read_rows(
     """
     path = Path(path)
     data = read_bytes(path)
+    sources = None
     try:
         if path.suffix.lower() == ".txt":
-            if column is not None or where is not None:
-                raise DataError(f"{path} has no columns; --column and --where need a table such as .tsv or .csv")
+            if column is not None or where is not None or source_column is not None:
+                options = "--column and --where need" if source_column is None else "source_column needs"
+                raise DataError(f"{path} has no columns; {options} a table such as .tsv or .csv")
             texts = tuple(line.strip() for line in decode(path, data, encoding, "\n"))
         else:
-            column, texts = _from_table(path, data, column, where, encoding)
+            column, texts, sources = _from_table(path, data, column, where, encoding, source_column)
     except UnicodeError:
         raise DataError(undecodable(path, data, encoding)) from None
     if not any(texts):
         part = path if column is None else f"column {column!r} of {path}"
         raise DataError(f"{part} holds no text ({len(texts):,} rows, all blank); choose another file or column")
-    return TextColumn(texts, path, column, hashlib.sha256(data).hexdigest())
+    return TextColumn(texts, path, column, hashlib.sha256(data).hexdigest(), sources)
 
 
 def sample_rows() -> TextColumn:
@@ -126,9 +140,9 @@ def nearest(name: str, names: Collection[str]) -> str:
 
 
 def _from_table(
-    path: Path, data: bytes, column: str | None, where: str | None, encoding: str
-) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the column that was read and its texts, one for each selected row."""
+    path: Path, data: bytes, column: str | None, where: str | None, encoding: str, source_column: str | None
+) -> tuple[str, tuple[str, ...], tuple[str, ...] | None]:
+    """Return the name of the column that was read, and for each selected row its text and its source."""
     try:
         import polars as pl
     except ImportError:
@@ -154,8 +168,20 @@ def _from_table(
         )
     if where is not None:
         frame = _select(path, frame, where)
-    texts = frame[column].cast(pl.String).to_list()
-    return column, tuple((text or "").strip() for text in texts)
+    if source_column is None and SOURCE_COLUMN in frame.columns and column != SOURCE_COLUMN:
+        source_column = SOURCE_COLUMN
+    if source_column is not None and source_column not in frame.columns:
+        hint = nearest(source_column, frame.columns)
+        raise DataError(f"{path} has no column {source_column!r} of sources{hint}")
+    texts = _cells(frame, column)
+    return column, texts, None if source_column is None else _cells(frame, source_column)
+
+
+def _cells(frame: pl.DataFrame, column: str) -> tuple[str, ...]:
+    """Return the cells of a column as stripped strings, "" for a missing one."""
+    import polars as pl
+
+    return tuple((cell or "").strip() for cell in frame[column].cast(pl.String).to_list())
 
 
 def _clean_csv(path: Path, data: bytes, column: str | None, encoding: str) -> io.BytesIO:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,16 +25,22 @@ SEPARATOR = "+"
 
 
 def rows(
-    source: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8"
+    source: str | Path,
+    *,
+    column: str | None = None,
+    where: str | None = None,
+    encoding: str = "utf-8",
+    source_column: str | None = None,
 ) -> TextColumn:
     """Return all selected rows of a file; or of a data set such as `arsentd-lev`, which is downloaded if it is missing.
 
     `sample` is the embedded corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of
-    that name has precedence over a data set. Raises as `readers.read_rows` and `datasets.fetch` do.
+    that name has precedence over a data set. The source of a text of a data set is its name; `source_column` is for
+    files. Raises as `readers.read_rows` and `datasets.fetch` do.
     """
     name = str(source)
     if Path(source).exists():
-        return readers.read_rows(source, column=column, where=where, encoding=encoding)
+        return readers.read_rows(source, column=column, where=where, encoding=encoding, source_column=source_column)
     if _is_joint_name(name):
         read = [rows(part, column=column, where=where) for part in name.split(SEPARATOR)]
         return TextColumn(
@@ -41,28 +48,16 @@ def rows(
             Path(name),
             column,
             _joint_sha256(p.sha256 for p in read),
+            tuple(source for part in read for source in part.sources or ()),
         )
     if name == SAMPLE:
-        return readers.sample_rows()
+        sample = readers.sample_rows()
+        return replace(sample, sources=(name,) * len(sample.texts))
     if name.startswith(f"{BENCHMARK}/"):
         return _benchmark_part(name, where)
     if name not in datasets.CATALOG:
         return readers.read_rows(source, column=column, where=where, encoding=encoding)
-    column = column or datasets.CATALOG[name].column
-    texts: list[str] = []
-    no_rows: readers.NoRowsError | None = None
-    sums: list[str] = []
-    for path in datasets.fetch(name):
-        try:
-            read = readers.read_rows(path, column=column, where=where)
-        except readers.NoRowsError as error:
-            no_rows = error
-            continue
-        texts += read.texts
-        sums.append(read.sha256)
-    if no_rows is not None and not texts:
-        raise no_rows
-    return TextColumn(tuple(texts), Path(name), column, _joint_sha256(sums))
+    return _dataset(datasets.CATALOG[name], column, where)
 
 
 def texts(
@@ -84,6 +79,30 @@ def _is_joint_name(name: str) -> bool:
     return SEPARATOR in name and all(part in names for part in name.split(SEPARATOR))
 
 
+def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -> TextColumn:
+    """Return the rows of all files of a data set, cleaned by its rules."""
+    columns = dataset.column if column is None else column
+    columns = columns if isinstance(columns, tuple) else (columns,)
+    texts: list[str] = []
+    no_rows: readers.NoRowsError | None = None
+    sums: list[str] = []
+    for path in datasets.fetch(dataset.name):
+        try:
+            read = [readers.read_rows(path, column=name, where=where) for name in columns]
+        except readers.NoRowsError as error:
+            no_rows = error
+            continue
+        texts += [text for row in zip(*(part.texts for part in read), strict=True) for text in row]
+        sums.append(read[0].sha256)
+    if no_rows is not None and not texts:
+        raise no_rows
+    if dataset.cleaning is not None:
+        texts = [dataset.cleaning.clean(text) for text in texts]
+    joined = ", ".join(filter(None, columns)) or None
+    sources = (dataset.name,) * len(texts)
+    return TextColumn(tuple(texts), Path(dataset.name), joined, _joint_sha256(sums), sources)
+
+
 def _benchmark_part(name: str, where: str | None) -> TextColumn:
     """Return the rows of one part of the benchmark, in the order of the split."""
     part = name.partition("/")[2]
@@ -93,9 +112,9 @@ def _benchmark_part(name: str, where: str | None) -> TextColumn:
         raise DataError(f"{name} is a fixed list of rows, from which --where cannot choose; leave it out.")
     split = benchmark()
     read = rows(split["dataset"])
-    return TextColumn(
-        tuple(read.texts[i] for i in split[part]), Path(name), read.column, _joint_sha256([read.sha256, name])
-    )
+    texts = tuple(read.texts[i] for i in split[part])
+    sha256 = _joint_sha256([read.sha256, name])
+    return TextColumn(texts, Path(name), read.column, sha256, (name,) * len(texts))
 
 
 def _joint_sha256(sums: Iterable[str]) -> str:

@@ -48,6 +48,8 @@ class TrainingTexts:
     """The model to start from."""
     base_texts: Sequence[str] = ()
     """Training texts of the base, where they are known."""
+    weights: NDArray[np.float64] | None = None
+    """Times that gradient descent draws each training text in an epoch, in expectation, (N,); None: once each."""
 
 
 class TextPiece(Protocol):

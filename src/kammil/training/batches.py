@@ -124,6 +124,17 @@ def batches(
         yield batch
 
 
+def draw(weights: NDArray[np.float64], generator: np.random.Generator) -> Ids:
+    """Draw an epoch's chunks by systematic sampling (Madow 1949): indices, in random order.
+
+    A chunk of weight w, (N,) of them, is drawn floor(w) or floor(w) + 1 times, w times in expectation; the number of
+    all draws is the sum of the weights, rounded down or up. Independent draws would leave out a third of the chunks.
+    """
+    order = generator.permutation(len(weights))  # else neighbours would be drawn together
+    ends = np.floor(np.cumsum(weights[order]) + generator.random()).astype(np.int64)
+    return np.repeat(order, np.diff(ends, prepend=0))
+
+
 def _replace_rare(batch: Batch, rare: Ids, generator: np.random.Generator) -> Batch:
     """Replace each rare id by UNK with probability 1/2, in inputs and targets alike."""
     ids = np.concatenate([batch.inputs, batch.targets[:, -1:]], axis=1)  # (B, T + 1)
@@ -162,3 +173,5 @@ class TrainingData:
     """
     extra_inputs: ExtraInputs | None = None
     """Computes what the model reads beside the ids; None for a model that reads ids alone."""
+    weights: NDArray[np.float64] | None = None
+    """Times that each training text is drawn in an epoch, in expectation, (texts,); None where all are drawn once."""

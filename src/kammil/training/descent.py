@@ -45,6 +45,7 @@ def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
         vocabulary.unknown_bits,
         task.widths,
         batch_inputs if extra_inputs is not None else None,
+        texts.weights,
     )
 
 

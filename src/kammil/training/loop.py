@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from kammil.errors import OptionError
 from kammil.models.dropout import SeededDropout
 from kammil.progress import steps
-from kammil.training.batches import Arrays, Batch, TrainingData, batches, make_rows
+from kammil.training.batches import Arrays, Batch, TrainingData, batches, draw, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
 from kammil.training.events import EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted, ignore
@@ -124,7 +124,9 @@ class _Run:
             make_rows(texts, objective=options.objective, block=options.block, widths=data.widths)
             for texts in (data.train, data.validation)
         )
-        steps = math.ceil(len(self.train) / options.batch_size)
+        self.weights = None if data.weights is None else data.weights[[row.text for row in self.train]]
+        draws = len(self.train) if self.weights is None else round(self.weights.sum(), 6)
+        steps = math.ceil(draws / options.batch_size)
         self.steps = min(steps, options.epoch_steps or steps)
         self.epochs = options.epochs or min(max(_MIN_EPOCHS, math.ceil(_STEPS / self.steps)), _MAX_EPOCHS)
         self.history: list[EpochEnded] = []
@@ -189,7 +191,7 @@ class _Run:
         return self.furthest
 
     def _train_epoch(self, sums: _EpochSums) -> bool:
-        """Train on every training text once, or for the steps of an epoch; return true if the minutes ran out first."""
+        """Train on texts as often as their weights say, for the steps of an epoch; true if minutes ran out first."""
         epoch = len(self.history)
         seed = np.random.SeedSequence([self.options.seed, epoch])
         dropped = int(seed.generate_state(1)[0])
@@ -198,7 +200,8 @@ class _Run:
             if isinstance(module, SeededDropout):
                 module.reseed(dropped)
         generator = np.random.default_rng(seed)
-        shuffled = batches(self.train, self.options.batch_size, rare=self.data.rare, generator=generator)
+        train = self.train if self.weights is None else [self.train[i] for i in draw(self.weights, generator)]
+        shuffled = batches(train, self.options.batch_size, rare=self.data.rare, generator=generator)
         self.model.train()
         began = self.elapsed
         early_steps = {math.ceil(self.steps / part) for part in _EARLY_PARTS} - {self.steps}

@@ -54,7 +54,9 @@ def measure(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -> 
     """Measure the pace of a recipe on a sample of the texts; None where they are too few."""
     many, many_validation = _sample(texts, _SAMPLE_TEXTS), _sample(validation, _SAMPLE_VALIDATION)
     few, few_validation = many[:16], many_validation[:4]
-    plain = recipe.model_copy(update={"base": None, "members": (), "exclude": (), "raw": True, "rules": {}})
+    plain = recipe.model_copy(
+        update={"base": None, "members": (), "exclude": (), "raw": True, "rules": {}, "weights": {}}
+    )
     try:
         with phase("timing a small part"), listening(ignore):
             _time_run(plain, few, few_validation)  # a warm-up: the first run of a process takes longer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -15,8 +15,8 @@ from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
 from kammil.training.options import TrainingOptions
 
-READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique")
-"""Options that decide which texts a model is trained on and how they are normalised."""
+READING = ("column", "where", "encoding", "raw", "rules", "exclude", "unique", "source_column", "weights")
+"""Options that decide which texts a model is trained on, how they are normalised, and how often each is learnt."""
 
 
 _FLAGS = ("minutes", "epochs", "objective", "seed")
@@ -38,6 +38,8 @@ class Options(TypedDict, total=False):
     rules: Mapping[str, bool]
     exclude: Sequence[str]
     unique: bool
+    source_column: str | None
+    weights: Mapping[str, float]
     least: int
     base: Mapping[str, Any] | str | None
     members: Sequence[Mapping[str, Any]]
@@ -99,6 +101,14 @@ class Recipe(BaseModel):
     """Files or data sets: texts that resemble theirs (`data.exclusion`) are left out of the training texts."""
     unique: bool = False
     """Learn from one text of each group of near-duplicates."""
+    source_column: str | None = None
+    """Column of a table that says where each text comes from; None: `source`, if there is one. A text of a named data
+    set comes from it."""
+    weights: dict[str, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] = Field(
+        default_factory=dict[str, float]
+    )
+    """Times that gradient descent draws a text in each epoch, in expectation, by its source; 1 for other sources. Every
+    text is counted once, and validation is not weighed."""
     least: int = Field(default=1, ge=1)
     """Fewest training texts that a character of the vocabulary must be in; others are unknown."""
     base: dict[str, Any] | str | None = None
@@ -161,7 +171,8 @@ def flags(recipe: Recipe) -> list[str]:
     arguments += ["--raw"] if recipe.raw else []
     for rule, on in recipe.rules.items():
         arguments += [] if on else ["--without", rule]
-    reading = {name: getattr(recipe, name) for name in ("exclude", "unique", "least")}
+    named = ("exclude", "unique", "source_column", "weights", "least")
+    reading = {name: getattr(recipe, name) for name in named}
     for name, value in {**reading, **recipe.training.model_dump(), **recipe.settings}.items():
         default = defaults.settings[name] if name in recipe.settings else getattr(defaults.training, name, None)
         default = getattr(defaults, name) if name in reading else default
@@ -173,6 +184,9 @@ def flags(recipe: Recipe) -> list[str]:
 
 def _toml(value: object) -> str:
     """Format a value as TOML reads it; a string that can be read as nothing else goes without quotes."""
+    if isinstance(value, dict):
+        items = cast(dict[str, object], value).items()
+        return "{" + ", ".join(f"{json.dumps(name)} = {json.dumps(cell)}" for name, cell in items) + "}"
     bare = isinstance(value, str) and value.isidentifier() and value not in ("true", "false", "inf", "nan")
     return str(value) if bare else json.dumps(value)
 

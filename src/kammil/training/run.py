@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from kammil import files
 from kammil import model_folder as folders
 from kammil.data import bloom
@@ -76,6 +78,7 @@ class Run:
             vocabulary,
             base.model if base is not None else None,
             base.texts if base is not None else (),
+            None if data.weights is None else np.array(data.weights),
         )
 
     def dry_run(self) -> tuple[float, float]:

@@ -47,16 +47,36 @@ class Dataset:
     """Whether the validation texts were split off from the same source."""
     drawn: tuple[int, int] | None = None
     """Numbers of texts and validation texts that were drawn where the minutes were too few for all; else None."""
+    weights: tuple[float, ...] | None = None
+    """Times that each training text is drawn in an epoch, in expectation; None where all are drawn once."""
+
+
+@dataclass(frozen=True)
+class NormalisedTexts:
+    """Texts that were read and normalised, without blank ones."""
+
+    texts: list[str]
+    name: str
+    """Name of the file, data set or kind of object that they come from."""
+    sha256: str
+    """Hash of the file's bytes, or of the texts where there is no file."""
+    sources: list[str] | None
+    """The source of each text; None where none is named."""
 
 
 Source = in_memory.Texts
 
 
 def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
-    """Raise `OptionError` for a condition `where` without a file to apply it to."""
+    """Raise `OptionError` for a condition `where`, a `source_column` or `weights` without a file to apply it to."""
     further = (*recipe.exclude, *(() if validation is None else (validation,)))
     if recipe.where is not None and not any(map(in_memory.is_named, (source, *further))):
         raise OptionError(f"where is {recipe.where!r}, but it is for files; choose the rows before you give them.")
+    for option in ("source_column", "weights"):
+        if (value := getattr(recipe, option)) and not in_memory.is_named(source):
+            raise OptionError(
+                f"{option} is {value!r}, but it is for files; write the texts to one, with their sources."
+            )
 
 
 class TextBudget(Protocol):
@@ -78,17 +98,20 @@ def prepare(
 
     `budget` draws some of the texts where the time is too short for all.
     """
-    texts, name, sha256 = load_normalised(recipe, source)
+    loaded = load_normalised(recipe, source, source_column=recipe.source_column)
+    texts, name = loaded.texts, loaded.name
+    weight_of = _weights(recipe, loaded)
     held_out, held_out_name = None, ""
     if validation is not None:
-        held_out, held_out_name, _ = load_normalised(recipe, validation)
+        loaded_validation = load_normalised(recipe, validation)
+        held_out, held_out_name = loaded_validation.texts, loaded_validation.name
     before = len(texts)
     if budget is not None:
         texts = budget.texts(texts, held_out)
     undrawn = before - len(texts)
     read = len(texts)
     for source_to_exclude in recipe.exclude:
-        similar = resembling(texts, load_normalised(recipe, source_to_exclude)[0])
+        similar = resembling(texts, load_normalised(recipe, source_to_exclude).texts)
         texts = [text for text, drop in zip(texts, similar, strict=True) if not drop]
     excluded = read - len(texts)
     if recipe.unique:
@@ -118,7 +141,7 @@ def prepare(
         tuple(train),
         tuple(held_out),
         name,
-        sha256,
+        loaded.sha256,
         held_out_name,
         leaks(train, held_out),
         excluded,
@@ -126,16 +149,38 @@ def prepare(
         ((name,) if validation is None else (name, "--validation", held_out_name)) if named else None,
         validation is None,
         (read, len(held_out)) if undrawn or in_full > len(held_out) else None,
+        None if weight_of is None else tuple(weight_of[text] for text in train),
     )
 
 
-def load_normalised(recipe: Recipe, source: Source) -> tuple[list[str], str, str]:
-    """Read and normalise texts; return them, the name of their source, and its SHA-256."""
+def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None:
+    """Return the weight of each text by its first source, or None where all are 1; `DataError` for unknown sources."""
+    found = set(loaded.sources or ())
+    if unknown := sorted(recipe.weights.keys() - found):
+        listed = ", ".join(sorted(found)[:20]) or "none"
+        raise DataError(f"weights names the source {unknown[0]!r}; the sources of {loaded.name} are {listed}")
+    if all(weight == 1 for weight in recipe.weights.values()):
+        return None
+    weight_of: dict[str, float] = {}
+    for text, source in zip(loaded.texts, loaded.sources or (), strict=True):
+        weight_of.setdefault(text, recipe.weights.get(source, 1.0))
+    return weight_of
+
+
+def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None = None) -> NormalisedTexts:
+    """Read and normalise texts; blank ones are left out."""
+    origins = None
     if isinstance(source, str | PathLike):
         place = source if isinstance(source, str) else Path(source)
         with phase(f"reading {name_of(place)}"):
-            read = sources.rows(place, column=recipe.column, where=recipe.where, encoding=recipe.encoding)
-        raw, name, sha256 = list(read.texts), name_of(place), read.sha256
+            read = sources.rows(
+                place,
+                column=recipe.column,
+                where=recipe.where,
+                encoding=recipe.encoding,
+                source_column=source_column,
+            )
+        raw, name, sha256, origins = list(read.texts), name_of(place), read.sha256, read.sources
     else:
         loaded = in_memory.from_python(source, column=recipe.column)
         raw, name = list(loaded.texts), loaded.name
@@ -147,7 +192,9 @@ def load_normalised(recipe: Recipe, source: Source) -> tuple[list[str], str, str
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
     if not in_memory.is_named(source) and (warning := in_memory.left_out(rows)):
         warnings.warn(warning, stacklevel=4)  # the line that called `train`
-    return texts, name, sha256
+    if origins is not None:
+        origins = [origin for origin, text in zip(origins, rows, strict=True) if text]
+    return NormalisedTexts(texts, name, sha256, origins)
 
 
 def name_of(source: str | Path) -> str:

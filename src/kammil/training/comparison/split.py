@@ -98,9 +98,10 @@ def gather(
 
     `DataError` if a part is empty.
     """
-    texts, name, _ = training_texts.load_normalised(recipe, source)
+    loaded = training_texts.load_normalised(recipe, source)
+    texts, name = loaded.texts, loaded.name
     given = {
-        part: training_texts.load_normalised(recipe, file)[0]
+        part: training_texts.load_normalised(recipe, file).texts
         for part, file in (("validation", validation), ("test", test))
         if file is not None
     }

@@ -1,0 +1,135 @@
+"""Undo in texts of other corpora what their makers did to them: tokens, entities, quoting, spaced punctuation.
+
+These rules are for corpora, before `kammil.text.TextRules`, which every model applies to what its users type. A rule
+that would change texts as people write them is off by default, and is switched on for a corpus that needs it.
+"""
+
+from __future__ import annotations
+
+import html
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import regex
+
+from kammil.text import HANDLE, URL
+
+_PERSON = rf"(?:{HANDLE}|(?<![\w@])@\w+)"
+_LINK = rf"(?:{URL}|(?<!\w)(?:https?://|www\.)\S+)"
+_RETWEET = regex.compile(rf"^\s*(?:RT\s+{_PERSON}\s*:?\s*)+")
+_PEOPLE = regex.compile(rf"({_PERSON})(?:\s*{HANDLE}|\s+@\w+)+")
+# A post that was cut at 140 characters often ends within an address: "http://t.…", "ht…".
+_LAST_LINKS = regex.compile(rf"(?:\s*{_LINK})+\s*$|\s+ht{{1,2}}(?:ps?(?::\S*)?)?…\s*$")
+_TOKEN = regex.compile(r"(?<![A-Za-z0-9_@#])(?:USER|URL|EMOJI|NUM|NEWLINE)(?![A-Za-z0-9_])|<(?:user|url|num)>")
+_TOKENS = {"USER": HANDLE, "<user>": HANDLE, "URL": URL, "<url>": URL}
+_ARABIC_TOKEN = regex.compile(r"(?<!\w)(?:وسم (?=\w)|(?:مستخدم|رابط|استفهام|تعجب)(?!\w))")
+_ARABIC_TOKENS = {"وسم ": "#", "مستخدم": HANDLE, "رابط": URL, "استفهام": "؟", "تعجب": "!"}
+_ENTITY = regex.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z]\w{1,30});", regex.IGNORECASE)
+_QUOTES = regex.compile(r'\\+"|"{2,}')
+_QUOTED_CELL = regex.compile(r'\s*"((?:[^"]|"")*"{2}(?:[^"]|"")*)"\s*')
+_LAST_BACKSLASH = regex.compile(r"(?<=\s)\\+\s*$")
+_EMOJI_NAME = regex.compile(r"(?<![A-Za-z0-9]):([a-z][a-z0-9_'-]{2,}):")
+_MARK_AFTER_MARK = regex.compile(r"(?<=[.…!؟?]) +(?=[.…!؟?])")
+# Not before a smiley, such as " :)" or " :D".
+_SPACE_BEFORE = regex.compile(r" +(?=[.,،؛!؟?…)\]»]|[:;](?![-'^]?[)(DPpO3*/\\|]))")
+_SPACE_AFTER = regex.compile(r"(?<=[(\[«]) +")
+_SPACES = regex.compile(r" {2,}")
+
+_SHORT_NAMES = {
+    "joy": "😂", "sob": "😭", "rofl": "🤣", "broken_heart": "💔", "heart": "❤", "red_heart": "❤", "hearts": "♥",
+    "rose": "🌹", "pray": "🙏", "sweat_smile": "😅", "heart_eyes": "😍", "weary": "😩", "facepalm": "🤦",
+    "pensive": "😔", "grin": "😁", "joy_cat": "😹", "thumbsup": "👍", "wink": "😉", "cry": "😢", "ok_hand": "👌",
+    "see_no_evil": "🙈", "clap": "👏", "unamused": "😒", "roll_eyes": "🙄", "sunglasses": "😎", "kissing_heart": "😘",
+    "thinking": "🤔", "blush": "😊", "pleading_face": "🥺", "shrug": "🤷", "muscle": "💪", "smirk": "😏",
+}  # fmt: skip
+"""The commonest names of emoji that are not those of Unicode."""
+
+
+@dataclass(frozen=True)
+class CleaningRules:
+    """Rules that undo what the makers of a corpus did to its texts. Each can be switched off."""
+
+    retweets: bool = True
+    """Remove "RT @name:" at the start."""
+    tokens: bool = True
+    """Replace USER, URL, <user> and <url> by the placeholders of `kammil.text`; remove EMOJI, NUM, NEWLINE, <num>."""
+    arabic_tokens: bool = False
+    """Replace the words مستخدم، رابط، وسم، استفهام، تعجب by what they stand for; people write them too."""
+    entities: bool = True
+    """Replace HTML entities by their characters."""
+    quotes: bool = True
+    """Undo the quoting of CSV (a quoted cell, doubled or escaped quotes) and remove a backslash at the end."""
+    emoji_names: bool = False
+    """Replace names such as :joy: by the emoji, and remove those that are unknown."""
+    punctuation: bool = False
+    """Remove the spaces of tokenisers between marks, before closing and after opening ones; people write some too."""
+    runs: bool = True
+    """Keep one of several handles in a row, and remove web addresses at the end."""
+
+    def clean(self, text: str) -> str:
+        """Return the text as it was before; idempotent, never longer, and equal to `text` where no rule applies."""
+        rules = [rule for name, rule in _RULES.items() if getattr(self, name)]
+        while True:  # a rule may make room for another: "&amp;lt;"; each change shortens the text, so it ends
+            cleaned = text
+            for rule in rules:
+                cleaned = rule(cleaned)
+            if cleaned == text:
+                return text
+            text = _SPACES.sub(" ", cleaned).strip()
+
+
+def _retweets(text: str) -> str:
+    return _RETWEET.sub("", text)
+
+
+def _tokens(text: str) -> str:
+    return _TOKEN.sub(lambda match: _TOKENS.get(match[0], ""), text)
+
+
+def _arabic_tokens(text: str) -> str:
+    return _ARABIC_TOKEN.sub(lambda match: _ARABIC_TOKENS[match[0]], text)
+
+
+def _entities(text: str) -> str:
+    return _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+
+
+def _quotes(text: str) -> str:
+    if cell := _QUOTED_CELL.fullmatch(text):
+        text = cell[1]
+    return _LAST_BACKSLASH.sub("", _QUOTES.sub('"', text))
+
+
+def _emoji_names(text: str) -> str:
+    return _EMOJI_NAME.sub(lambda match: _emoji(match[1]), text)
+
+
+def _emoji(name: str) -> str:
+    """Return the emoji of a name, or "" where it is unknown."""
+    try:
+        found = _SHORT_NAMES.get(name) or unicodedata.lookup(name.replace("_", " "))
+    except KeyError:
+        return ""
+    return found if unicodedata.category(found[0]) == "So" else ""
+
+
+def _punctuation(text: str) -> str:
+    return _SPACE_AFTER.sub("", _SPACE_BEFORE.sub("", _MARK_AFTER_MARK.sub("", text)))
+
+
+def _runs(text: str) -> str:
+    return _LAST_LINKS.sub("", _PEOPLE.sub(r"\1", text))
+
+
+_RULES: dict[str, Callable[[str], str]] = {
+    "entities": _entities,
+    "quotes": _quotes,
+    "retweets": _retweets,
+    "tokens": _tokens,
+    "arabic_tokens": _arabic_tokens,
+    "emoji_names": _emoji_names,
+    "punctuation": _punctuation,
+    "runs": _runs,
+}
+"""The rules by name, in the order in which they are applied."""
