@@ -11,14 +11,18 @@ import numbers
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kammil.data.readers import nearest
 from kammil.errors import DataError
 from kammil.text import shortened
 
-Texts = str | PathLike[str] | Iterable[object]
-"""A file's or data set's name; or the texts themselves, or a frame that holds them in a column."""
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs  # pydantic brings it
+
+Texts = str | PathLike[str] | Sequence[PathLike[str]] | Iterable[object]
+"""A name of a file, folder or data set, or a list of paths; or the texts themselves, or a frame that holds them in a
+column."""
 
 _MISSING = ("NAType", "NaTType")
 """Types of missing values in pandas; comparing those gives neither true nor false."""
@@ -36,8 +40,11 @@ class TextsInMemory:
     """Description of the source, for the model card."""
 
 
-def is_named(source: Texts) -> bool:
-    """Return whether a source is the name of a file or data set."""
+def is_named(source: Texts) -> TypeIs[str | PathLike[str] | Sequence[PathLike[str]]]:
+    """Return whether a source is the name of a file, folder or data set, or a list of paths."""
+    if isinstance(source, list | tuple):
+        paths = cast(Sequence[object], source)
+        return bool(paths) and all(isinstance(path, PathLike) for path in paths)
     return isinstance(source, str | PathLike)
 
 
@@ -155,8 +162,10 @@ def _values(column: object) -> list[object]:
 
 
 def _is_text(column: object) -> bool:
-    """Return whether the first value that is not missing is a string."""
-    return isinstance(next((value for value in _values(column) if not _is_missing(value)), None), str)
+    """Return whether the first value that is not missing is a string; of a streamed column, only its first ones are
+    read."""
+    values = _values(column) if hasattr(column, "to_list") or hasattr(column, "to_pylist") else iter(cast(Any, column))
+    return isinstance(next((value for value in values if not _is_missing(value)), None), str)
 
 
 def _text(value: object, position: int, place: str, *, choose: bool) -> str:
