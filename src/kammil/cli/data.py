@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import Column, Encoding, Json, Where
+from kammil.cli._options import Column, Delimiter, Encoding, Json, Sender, TextFiles, Where, file_names
 from kammil.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ _EXAMPLE = 100
 """Most graphemes of an example: two lines of a terminal."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
-
-File = Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")]
 
 
 @app.callback()
@@ -72,23 +70,27 @@ def get(
 
 @app.command()
 def check(
-    file: File,
+    files: TextFiles,
     against: Annotated[
         str | None, typer.Option(metavar="FILE", help="Count the texts of FILE that are also in this training file.")
     ] = None,
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    from_: Sender = None,
     json: Json = False,
 ) -> None:
-    """Audit texts: repeats, near-duplicates, leaks, damage, lengths."""
+    """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data."""
     from kammil.data.audit import audit
+    from kammil.data.readers import ReadKeywords
     from kammil.data.sources import rows
 
-    texts = rows(file, column=column, where=where, encoding=encoding).texts
+    options = ReadKeywords(column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_)
+    texts = rows(file_names(files), **options).texts
     training = None
     if against is not None:
-        read = rows(against, column=column, where=where, encoding=encoding)
+        read = rows(against, **options)
         training = [text for text in read.texts if text]
     result = audit(texts, training)
     if json:
@@ -100,7 +102,7 @@ def check(
 
 @app.command()
 def split(
-    file: File,
+    files: TextFiles,
     *,
     out: Annotated[Path, typer.Option(help="The new folder for train, validation and test files.")],
     validation: Annotated[float, typer.Option(help="Share of the texts to validate with.")] = 0.0,
@@ -109,12 +111,14 @@ def split(
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    from_: Sender = None,
 ) -> None:
     """Split texts so that no near-duplicates are in two parts. Repeats of held-out texts are dropped."""
     from kammil.data import splits
     from kammil.data.sources import texts as read
 
-    texts = read(file, column=column, where=where, encoding=encoding)
+    texts = read(file_names(files), column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_)
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     for path in splits.write({name: [texts[i] for i in part] for name, part in indices.items() if part}, out):
@@ -142,6 +146,8 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         "scripts          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.scripts.items() if v > 0),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"in one text only {len(audit.lonely)} characters",
+        "personal         "
+        + (", ".join(f"{n:,} {kind}" for kind, n in audit.personal.items() if n) or "nothing found"),
     ]
     if against is None:
         lines += cautions(audit.groups, lengths.mean)

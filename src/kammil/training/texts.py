@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
 from kammil.data import in_memory, sources
+from kammil.data.contents import STDIN
 from kammil.data.exclusion import resembling
 from kammil.data.near_duplicates import groups
 from kammil.data.splits import Leakage, leaks, split
@@ -70,8 +71,10 @@ Source = in_memory.Texts
 def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
     """Raise `OptionError` for a condition `where`, a `source_column` or `weights` without a file to apply it to."""
     further = (*recipe.exclude, *(() if validation is None else (validation,)))
-    if recipe.where is not None and not any(map(in_memory.is_named, (source, *further))):
-        raise OptionError(f"where is {recipe.where!r}, but it is for files; choose the rows before you give them.")
+    for option in ("where", "delimiter", "sender"):
+        value = getattr(recipe, option)
+        if value is not None and not any(map(in_memory.is_named, (source, *further))):
+            raise OptionError(f"{option} is {value!r}, but it is for files; choose the rows before you give them.")
     for option in ("source_column", "weights"):
         if (value := getattr(recipe, option)) and not in_memory.is_named(source):
             raise OptionError(
@@ -146,11 +149,18 @@ def prepare(
         leaks(train, held_out),
         excluded,
         repeated,
-        ((name,) if validation is None else (name, "--validation", held_out_name)) if named else None,
+        _arguments(source, validation) if named else None,
         validation is None,
         (read, len(held_out)) if undrawn or in_full > len(held_out) else None,
         None if weight_of is None else tuple(weight_of[text] for text in train),
     )
+
+
+def _arguments(source: Source, validation: Source | None) -> tuple[str, ...]:
+    """Return the command-line arguments that name the same files."""
+    listed = [source] if isinstance(source, str | PathLike) else cast(Sequence[PathLike[str]], source)
+    names = tuple("-" if str(path) == STDIN else name_of(cast(str, path)) for path in listed)
+    return names if validation is None else (*names, "--validation", name_of(cast(str, validation)))
 
 
 def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None:
@@ -170,17 +180,21 @@ def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None
 def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None = None) -> NormalisedTexts:
     """Read and normalise texts; blank ones are left out."""
     origins = None
-    if isinstance(source, str | PathLike):
-        place = source if isinstance(source, str) else Path(source)
-        with phase(f"reading {name_of(place)}"):
+    if in_memory.is_named(source):
+        name = name_of(source)
+        with phase(f"reading {name}"):
             read = sources.rows(
-                place,
+                source,
                 column=recipe.column,
                 where=recipe.where,
                 encoding=recipe.encoding,
+                delimiter=recipe.delimiter,
+                sender=recipe.sender,
                 source_column=source_column,
             )
-        raw, name, sha256, origins = list(read.texts), name_of(place), read.sha256, read.sources
+        raw, sha256, origins = list(read.texts), read.sha256, read.sources
+        if read.chat is not None:  # files of chats are named after people
+            name = f"a {read.chat} chat"
     else:
         loaded = in_memory.from_python(source, column=recipe.column)
         raw, name = list(loaded.texts), loaded.name
@@ -197,9 +211,9 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
     return NormalisedTexts(texts, name, sha256, origins)
 
 
-def name_of(source: str | Path) -> str:
+def name_of(source: sources.Names) -> str:
     """Return the name of a file without its folders; of data sets, the text that names them."""
-    return printable(Path(source).name if Path(source).exists() else str(source))
+    return printable(sources.description(source))
 
 
 def printable(name: str) -> str:
