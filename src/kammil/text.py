@@ -35,9 +35,11 @@ _HANDLE = regex.compile(r"(?<!\w)(?:[@＠]\w+)+")
 _ACCOUNT = regex.compile(
     r"(?<![\p{L}\p{N}])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?(?![\p{L}\p{N}])"
 )
+_DIGITS = r"(?:[ \u00A0\-./()]{0,2}\p{Nd}){7,14}+(?!\p{Nd})"
 _NUMBER = regex.compile(
-    r"(?<![\p{L}\p{Nd}+])(?!\p{Nd}{1,2}([./-])\p{Nd}{1,2}\1(?:\p{Nd}{2}|\p{Nd}{4})(?!\p{Nd}))"
-    r"(?:\+[ (]?\p{Nd}|\(?[0٠۰])(?:[ \u00A0\-./()]{0,2}\p{Nd}){7,14}+(?!\p{Nd})"
+    rf"\+[ (]?\p{{Nd}}{_DIGITS}"
+    r"|(?<![\p{L}\p{Nd}+])(?!\p{Nd}{1,2}([./-])\p{Nd}{1,2}\1(?:\p{Nd}{2}|\p{Nd}{4})(?!\p{Nd}))"
+    rf"\(?[0٠۰]{_DIGITS}"
     r"|(?<!\p{Nd})\p{Nd}{9,}+|(?<![\p{L}\p{Nd}])\p{Nd}{4}(?:[ -]\p{Nd}{4}){3}(?!\p{Nd})"
 )
 _TATWEEL = "\N{ARABIC TATWEEL}"
@@ -104,10 +106,10 @@ class TextRules:
             text = _URL.sub(URL, text)
         if self.handles:
             text = _HANDLE.sub(HANDLE, _EMAIL.sub(HANDLE, text))
-        if self.numbers:
-            text = mask_numbers(text)
         if self.spaces:
             text = _SPACES.sub(" ", text).lstrip(" ")
+        if self.numbers:  # last: fewer spaces may make one number of two
+            text = mask_numbers(text)
         return text
 
     def to_dict(self) -> dict[str, bool]:

@@ -94,3 +94,18 @@ def test_data_split(run: Run, file: Path, tmp_path: Path) -> None:
     assert leaks["near"] == 0
     refused(run("data", "split", file, "--out", "other", "--test", "1"), "1.0 for test leave nothing to train on")
     assert not (tmp_path / "other").exists()
+
+
+def test_data_check_reads_several_files_and_counts_what_is_personal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id;text\n1;رقمي 0900123456\n", "utf-8")
+    (tmp_path / "b.txt").write_text("كتبلي عـ a@example.org\n", "utf-8")
+    (tmp_path / "chat.txt").write_text("31/12/2023, 23:59 - Rana: كيفك\n31/12/2023, 23:59 - Samer: منيح\n", "utf-8")
+    found = json.loads(run("data", "check", "a.csv", "b.txt", "--json").out)
+    assert found["texts"] == 2
+    assert found["personal"]["phone or card numbers"] == found["personal"]["e-mail addresses"] == 1
+    assert (
+        "personal         1 e-mail addresses, 1 phone or card numbers\n" in run("data", "check", "a.csv", "b.txt").out
+    )
+    assert json.loads(run("data", "check", "chat.txt", "--from", "rana", "--json").out)["texts"] == 1
+    refused(run("data", "check", "chat.txt", "--from", "Nobody"), "who wrote most: Rana, Samer")
+    refused(run("data", "check", "a.csv", "--delimiter", ","), "one column, but ';' in its name")

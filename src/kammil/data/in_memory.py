@@ -51,8 +51,9 @@ def is_named(source: Texts) -> TypeIs[str | PathLike[str] | Sequence[PathLike[st
 def from_python(source: Iterable[object], *, column: str | None = None) -> TextsInMemory:
     """Read the texts of a source; raises `DataError` for a source that holds none.
 
-    `column` chooses one of a frame, or of rows that are mappings, such as a streamed data set yields; None takes
-    "text", else the only column of text. Missing values (None, NaN, NA) and white space are rows without a text.
+    `column` chooses one of a frame, or of rows that are mappings, such as a streamed data set yields; `message.text`
+    leads into its values; None takes "text", else the only column of text. Missing values (None, NaN, NA) and white
+    space are rows without a text.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         raise DataError("the texts are bytes; decode them first, such as source.decode('utf-8').splitlines().")
@@ -68,7 +69,8 @@ def from_python(source: Iterable[object], *, column: str | None = None) -> Texts
     columns = _columns(source)
     if columns is not None:
         column = _choose_column(source, columns, column)
-        rows = _values(cast(Any, source)[columns[column]])
+        name, path = _split_path(column, columns)
+        rows = [_inside(value, path) for value in _values(cast(Any, source)[columns[name]])]
     else:
         rows = _values(source)
         if any(isinstance(row, Mapping) for row in rows):
@@ -123,11 +125,28 @@ def _read_mappings(rows: list[object], column: str | None) -> tuple[str, list[ob
     if column is None:
         textual = [n for n in names if any(isinstance(row.get(n), str) for row in maps)]
         column = "text" if "text" in names else _only_column(textual, names, "the rows")
-    return column, [cast(Mapping[object, object], row).get(column) if isinstance(row, Mapping) else row for row in rows]
+    name, path = _split_path(column, names)
+    return column, [_inside(row, (name, *path)) if isinstance(row, Mapping) else row for row in rows]
+
+
+def _split_path(column: str, names: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """Split a path such as `message.text` into the name of a column and the keys inside its values."""
+    parts = column.split(".")
+    for n in range(len(parts), 0, -1):
+        if (name := ".".join(parts[:n])) in names:
+            return name, tuple(parts[n:])
+    return column, ()
+
+
+def _inside(value: object, path: Sequence[str]) -> object:
+    """Return what stands under the keys of a path; None where a key is missing."""
+    for key in path:
+        value = cast(Mapping[object, object], value).get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _check_column(names: Collection[str], column: str | None) -> None:
-    if column is not None and column not in names:
+    if column is not None and _split_path(column, names)[0] not in names:
         raise DataError(f"there is no column {column!r}{nearest(column, names)}; the columns are {_join_names(names)}.")
 
 

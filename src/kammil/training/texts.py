@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
 
@@ -63,6 +62,8 @@ class NormalisedTexts:
     """Hash of the file's bytes, or of the texts where there is no file."""
     sources: list[str] | None
     """The source of each text; None where none is named."""
+    arguments: tuple[str, ...] = ()
+    """Command-line arguments that name the same files; empty for texts that a program handed over."""
 
 
 Source = in_memory.Texts
@@ -104,10 +105,11 @@ def prepare(
     loaded = load_normalised(recipe, source, source_column=recipe.source_column)
     texts, name = loaded.texts, loaded.name
     weight_of = _weights(recipe, loaded)
-    held_out, held_out_name = None, ""
+    held_out, held_out_name, validation_arguments = None, "", ()
     if validation is not None:
         loaded_validation = load_normalised(recipe, validation)
         held_out, held_out_name = loaded_validation.texts, loaded_validation.name
+        validation_arguments = ("--validation", *loaded_validation.arguments)
     before = len(texts)
     if budget is not None:
         texts = budget.texts(texts, held_out)
@@ -149,18 +151,11 @@ def prepare(
         leaks(train, held_out),
         excluded,
         repeated,
-        _arguments(source, validation) if named else None,
+        (*loaded.arguments, *validation_arguments) if named else None,
         validation is None,
         (read, len(held_out)) if undrawn or in_full > len(held_out) else None,
         None if weight_of is None else tuple(weight_of[text] for text in train),
     )
-
-
-def _arguments(source: Source, validation: Source | None) -> tuple[str, ...]:
-    """Return the command-line arguments that name the same files."""
-    listed = [source] if isinstance(source, str | PathLike) else cast(Sequence[PathLike[str]], source)
-    names = tuple("-" if str(path) == STDIN else name_of(cast(str, path)) for path in listed)
-    return names if validation is None else (*names, "--validation", name_of(cast(str, validation)))
 
 
 def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None:
@@ -179,7 +174,7 @@ def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None
 
 def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None = None) -> NormalisedTexts:
     """Read and normalise texts; blank ones are left out."""
-    origins = None
+    origins, arguments = None, ()
     if in_memory.is_named(source):
         name = name_of(source)
         with phase(f"reading {name}"):
@@ -193,8 +188,10 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
                 source_column=source_column,
             )
         raw, sha256, origins = list(read.texts), read.sha256, read.sources
+        listed = [source] if isinstance(source, str | PathLike) else source
+        arguments = tuple("-" if str(path) == STDIN else name_of(path) for path in listed)
         if read.chat is not None:  # files of chats are named after people
-            name = f"a {read.chat} chat"
+            name, arguments = f"a {read.chat} chat", ("CHAT",)
     else:
         loaded = in_memory.from_python(source, column=recipe.column)
         raw, name = list(loaded.texts), loaded.name
@@ -208,7 +205,7 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
         warnings.warn(warning, stacklevel=4)  # the line that called `train`
     if origins is not None:
         origins = [origin for origin, text in zip(origins, rows, strict=True) if text]
-    return NormalisedTexts(texts, name, sha256, origins)
+    return NormalisedTexts(texts, name, sha256, origins, arguments)
 
 
 def name_of(source: sources.Names) -> str:
