@@ -38,7 +38,22 @@ RULES = TextRules()
 ANY = st.text(st.characters(codec=None))
 TWITTER = st.lists(
     st.sampled_from(
-        ["@abc", "a@b.co", "https://t.co/x", "www.a.b", " ", "ـ", "\u200d", "\u200f", "شو", "e\u0301", "👨‍👩‍👧"]
+        [
+            "@abc",
+            "a@b.co",
+            "https://t.co/x",
+            "www.a.b",
+            " ",
+            "ـ",
+            "\u200d",
+            "\u200f",
+            "شو",
+            "e\u0301",
+            "👨‍👩‍👧",
+            "0900123456",
+            "+1",
+            "9",
+        ]
     )
 ).map("".join)
 RULE_SETS = st.builds(TextRules, *([st.booleans()] * len(fields(TextRules))))

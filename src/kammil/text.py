@@ -31,15 +31,12 @@ _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
 _EMAIL = regex.compile(r"[\w.+-]++(?:@[\w-]+(?:\.[\w-]+)+|(*SKIP)(*FAIL))")
 _HANDLE = regex.compile(r"(?<!\w)(?:[@＠]\w+)+")
 # Two letters, two digits, then groups of four: an IBAN. Four groups of four: a card. A phone number has nine digits in
-# a row, or begins with + or 0 and has 8 to 15, with at most two separators between two of them; 01/02/2023 is a date.
-_ACCOUNT = regex.compile(
-    r"(?<![\p{L}\p{N}])[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?(?![\p{L}\p{N}])"
-)
-_DIGITS = r"(?:[ \u00A0\-./()]{0,2}\p{Nd}){7,14}+(?!\p{Nd})"
+# a row, or begins with + or 0 and has eight or more, with at most two separators between two of them. A date is skipped
+# first: 01/02/2023.
+_ACCOUNT = regex.compile(r"(?<!\p{L})[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,}+(?:[ -]?[A-Z0-9]{1,3}+)?+")
 _NUMBER = regex.compile(
-    rf"\+[ (]?\p{{Nd}}{_DIGITS}"
-    r"|(?<![\p{L}\p{Nd}+])(?!\p{Nd}{1,2}([./-])\p{Nd}{1,2}\1(?:\p{Nd}{2}|\p{Nd}{4})(?!\p{Nd}))"
-    rf"\(?[0٠۰]{_DIGITS}"
+    r"(?<!\p{Nd})(?:\p{Nd}{1,2}([./-])\p{Nd}{1,2}\1(?:\p{Nd}{4}|\p{Nd}{2})|\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2})(?!\p{Nd})(*SKIP)(*FAIL)"
+    r"|(?:\+[ (]?\p{Nd}|(?<![\p{L}\p{Nd}])\(?[0٠۰])(?:[ \u00A0\-./()]{0,2}\p{Nd}){7,}+"
     r"|(?<!\p{Nd})\p{Nd}{9,}+|(?<![\p{L}\p{Nd}])\p{Nd}{4}(?:[ -]\p{Nd}{4}){3}(?!\p{Nd})"
 )
 _TATWEEL = "\N{ARABIC TATWEEL}"
@@ -110,6 +107,7 @@ class TextRules:
             text = _SPACES.sub(" ", text).lstrip(" ")
         if self.numbers:  # last: fewer spaces may make one number of two
             text = mask_numbers(text)
+            text = _HANDLE.sub(HANDLE, text) if self.handles else text  # one that followed a number
         return text
 
     def to_dict(self) -> dict[str, bool]:
