@@ -63,7 +63,8 @@ def file_names(files: Sequence[str]) -> str | list[Path]:
 
 def default_name(files: Sequence[str]) -> str:
     """Return the name of what is made of these files where none is given: the first file's, without its endings."""
-    name = "stdin" if files[0] == "-" else Path(files[0]).name
+    first = Path(files[0])
+    name = "stdin" if files[0] == "-" else first.name or first.resolve().name  # of "." and "/"
     for ending in (".gz", ".zst"):
         name = name.removesuffix(ending)
     return Path(name).stem

@@ -8,9 +8,10 @@ of the phone; what is read here is said beside each pattern.
 from __future__ import annotations
 
 import difflib
+import itertools
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -75,14 +76,15 @@ class Message:
     """Whether somebody else wrote the text first."""
 
 
-def whatsapp(lines: Sequence[str]) -> list[Message] | None:
+def whatsapp(lines: Iterable[str]) -> list[Message] | None:
     """Return the messages of a WhatsApp export; None where the first line that is not blank begins no message, or none
     has a sender.
 
     Messages without a sender are notices of the program and left out, those with nothing but a notice too.
     """
-    first = next((line for line in lines if line.strip()), "")
-    if not _HEAD.match(first) or not (found := list(_messages(lines))):
+    rest = iter(lines)
+    first = next((line for line in rest if line.strip()), "")  # what is no chat is not read further
+    if not _HEAD.match(first) or not (found := list(_messages(itertools.chain((first,), rest)))):
         return None
     messages: list[Message] = []
     for sender, written in found:

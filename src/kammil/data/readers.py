@@ -170,7 +170,7 @@ def _messages(content: Content, options: ReadOptions) -> list[chats.Message] | N
     if options.table:
         return None
     if content.ending == ".txt":
-        return chats.whatsapp(list(_lines(content, options.encoding)))
+        return chats.whatsapp(_lines(content, options.encoding))
     if content.ending == ".json":
         return chats.telegram(_load_json(content, options.encoding))
     return None
