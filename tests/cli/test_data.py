@@ -109,3 +109,22 @@ def test_data_check_reads_several_files_and_counts_what_is_personal(run: Run, tm
     assert json.loads(run("data", "check", "chat.txt", "--from", "rana", "--json").out)["texts"] == 1
     refused(run("data", "check", "chat.txt", "--from", "Nobody"), "who wrote most: Rana, Samer")
     refused(run("data", "check", "a.csv", "--delimiter", ","), "one column, but ';' in its name")
+
+
+def test_data_check_says_sources_and_dialects(run: Run, tmp_path: Path) -> None:
+    texts = [
+        "شو هاد يا زلمة، بدي روح عالبيت هلق",
+        "لسا ما حدا إجا، وين راحوا هدول",
+        "ايه ده، انا عايز اروح البيت دلوقتي",
+    ]
+    rows = [f"{source}\t{text}" for source, text in zip("aab", texts, strict=True)]
+    (tmp_path / "t.tsv").write_text("\n".join(["source\ttext", *rows]) + "\n", "utf-8")
+    lines = run("data", "check", "t.tsv").out.splitlines()
+    assert "sources          a 66.7 %, b 33.3 %" in lines
+    assert "likely dialects  Levantine 66.7 %, Egyptian 33.3 %" in lines
+    assert any("of 100 texts called Levantine, about " in line for line in lines)
+    found = json.loads(run("data", "check", "t.tsv", "--json").out)
+    assert found["sources"] == {"a": 2 / 3, "b": 1 / 3}
+    assert found["dialects"]["Egyptian"] == 1 / 3
+    (tmp_path / "latin.txt").write_text("no Arabic word\n", "utf-8")
+    assert "likely dialects" not in run("data", "check", "latin.txt").out

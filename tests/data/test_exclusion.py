@@ -88,3 +88,12 @@ def test_the_benchmark_holds_two_quotations_that_the_rule_of_splits_misses(data_
     assert row in split["test"]
     assert (near_duplicates.nearest_duplicates(texts, [tweets[row]]) < 0).all()
     assert [i for i, out in zip(train, excluded_texts(texts, [tweets[row]]), strict=True) if out] == [like]
+
+
+def test_many_texts_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{WORDS[i % 8]} {WORDS[i * 3 % 8]} {WORDS[i * i % 8]}" for i in range(30)]
+    at_once = excluded_texts(texts, texts[4:6])
+    assert any(at_once) and not all(at_once)
+    monkeypatch.setattr("kammil.data.exclusion._PART", 7)
+    assert excluded_texts(texts, texts[4:6]) == at_once
+    assert excluded_texts([], texts) == []

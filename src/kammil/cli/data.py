@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _EXAMPLE = 100
 """Most graphemes of an example: two lines of a terminal."""
 
+_SOURCES = 12
+"""Most sources shown."""
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
@@ -81,18 +84,20 @@ def check(
     from_: Sender = None,
     json: Json = False,
 ) -> None:
-    """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data."""
+    """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of scripts,
+    of likely dialects, and of sources where a table has a column `source`."""
     from kammil.data.audit import audit
     from kammil.data.readers import ReadKeywords
     from kammil.data.sources import rows
 
     options = ReadKeywords(column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_)
-    texts = rows(file_names(files), **options).texts
+    checked = rows(file_names(files), **options)
+    texts = checked.texts
     training = None
     if against is not None:
         read = rows(against, **options)
         training = [text for text in read.texts if text]
-    result = audit(texts, training)
+    result = audit(texts, training, sources=checked.sources)
     if json:
         print_json(result.to_dict())
         return
@@ -144,6 +149,8 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         f"groups           {audit.groups:,} different texts; the largest group has {audit.largest_group:,}",
         f"lengths          {lengths.min}-{lengths.max} characters, mean {lengths.mean:.1f}, median {middle:.0f}",
         "scripts          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.scripts.items() if v > 0),
+        *_dialects(audit),
+        *_sources(audit),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"in one text only {len(audit.lonely)} characters",
         "personal         "
@@ -163,6 +170,30 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         ]
         lines.append("  this part says nothing about new texts" if leaks.near else "  no leak")
     return lines
+
+
+def _dialects(audit: Audit) -> list[str]:
+    """Return the shares of likely dialects, with the error of the guess; nothing for texts without Arabic words."""
+    from kammil.data.dialects import UNCLEAR, counts
+
+    called = [name for name, share in audit.dialects.items() if share > 0 and name != UNCLEAR]
+    if not called:
+        return []
+    main, errors = max(called, key=lambda name: audit.dialects[name]), counts()
+    right, found = (round(100 * share[main]) for share in (errors.precision, errors.recall))
+    return [
+        "likely dialects  " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.dialects.items() if v > 0),
+        f"                 of 100 texts called {main}, about {right} are; of 100 that are, about {found} are called so",
+    ]
+
+
+def _sources(audit: Audit) -> list[str]:
+    """Return the shares of the largest sources; nothing where the texts have but one."""
+    if audit.sources is None or len(audit.sources) < 2:
+        return []
+    largest = list(audit.sources.items())[:_SOURCES]
+    more = f", and {len(audit.sources) - _SOURCES} more" if len(audit.sources) > _SOURCES else ""
+    return ["sources          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in largest) + more]
 
 
 def _rows(rows: Sequence[int]) -> str:

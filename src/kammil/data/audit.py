@@ -12,6 +12,7 @@ import regex
 from numpy.typing import NDArray
 
 from kammil.data import near_duplicates
+from kammil.data.dialects import likely_shares
 from kammil.data.splits import Leakage, leaks
 from kammil.errors import DataError
 from kammil.text import PERSONAL, personal_counts
@@ -109,6 +110,10 @@ class Audit:
     """All characters, the commonest first."""
     scripts: Mapping[str, float]
     """Share of the characters for each of `SCRIPTS`, 0 to 1."""
+    dialects: Mapping[str, float]
+    """Share of the texts, 0 to 1, by likely dialect (`kammil.data.dialects`), and of those that are unclear."""
+    sources: Mapping[str, float] | None
+    """Share of the texts of each source, 0 to 1, the largest first; None where the texts carry none."""
     lonely: tuple[str, ...]
     """Characters that stand in one text only, in order of code points: a model cannot learn and test them."""
     personal: Mapping[str, int]
@@ -121,8 +126,10 @@ class Audit:
         return asdict(self)
 
 
-def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
+def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources: Sequence[str] | None = None) -> Audit:
     """Audit `texts`; with `against`, the training texts, count how many of `texts` leak from there.
+
+    `sources` names the source of each text.
 
     Raises `DataError` where there is no text at all.
     """
@@ -162,6 +169,8 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None) -> Audit:
             for char, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         ),
         scripts={name: count / max(total, 1) for name, count in scripts.items()},
+        dialects=likely_shares(texts),
+        sources=None if sources is None else {n: count / len(texts) for n, count in Counter(sources).most_common()},
         lonely=tuple(sorted(char for char, texts_with in appearances.items() if texts_with == 1)),
         personal=dict(personal),
         leaks=None if against is None else leaks(against, texts),

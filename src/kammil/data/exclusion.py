@@ -26,10 +26,16 @@ from kammil.data.shingles import loose_key
 QUOTATION_RULE = Rule(shingle=8, share=0.4, min_shared=16, key=loose_key)
 """Quotations in any spelling (docs/log.md#which-near-duplicates-do-15-letter-runs-not-find)."""
 VERSION_RULE = Rule(share=0.5, longer=True)
+_PART = 100_000
+"""Texts compared at a time, since the 8-letter runs that they share among themselves would fill the memory."""
 
 
 def resembling(texts: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
     """Return for each text, (N,), whether it resembles one of `among`, or is a version of one that does."""
-    similar = (nearest_duplicates(texts, among, RULE) >= 0) | (nearest_duplicates(texts, among, QUOTATION_RULE) >= 0)
+    similar = np.zeros(len(texts), np.bool_)
+    for start in range(0, len(texts), _PART):
+        part = slice(start, start + _PART)
+        for rule in (RULE, QUOTATION_RULE):
+            similar[part] |= nearest_duplicates(texts[part], among, rule) >= 0
     version = groups(texts, VERSION_RULE)
     return np.isin(version, version[similar])

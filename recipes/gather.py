@@ -1,0 +1,363 @@
+"""Gather a large corpus from clones of repositories, folders of texts and named data sets, as one table.
+
+Run: `python recipes/gather.py --clones CLONES --folder FOLDER ... --dataset NAME ... --out corpus.tsv`. The table has
+the columns source, terms, dialect and text. Texts are cleaned by the rules of their source; those that resemble a
+held-out text, or an earlier text, are left out. The same input gives the same table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import regex
+
+from kammil.data import readers, sources
+from kammil.data.cleaning import CleaningRules
+from kammil.data.datasets import CATALOG, Terms
+from kammil.data.exclusion import resembling
+from kammil.data.near_duplicates import groups
+from kammil.errors import DataError, KammilError
+from kammil.text import TextRules
+
+HELD_OUT = ("lev30/validation", "lev30/test")
+"""Texts that a corpus must not resemble, by default: the held-out parts of the benchmark."""
+LENGTHS = (4, 600)
+"""Characters of a text, at least and at most."""
+COLUMNS = ("source", "terms", "dialect", "text")
+PLAIN, SPACED = CleaningRules(), CleaningRules(punctuation=True)
+_ARABIC = regex.compile(r"\p{Script=Arabic}")
+_CELL = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+
+Parser = Callable[[str, bytes], Iterable[str]]
+"""Returns the texts of a file, from its path and its bytes."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A corpus: its terms, its dialect, and where it lies."""
+
+    terms: Terms = "unstated"
+    dialect: str = "mixed"
+    cleaning: CleaningRules = PLAIN
+    repository: str = ""
+    """Its repository on GitHub; "" for one that is read from a folder of texts only."""
+    commit: str = ""
+    paths: tuple[str, ...] = ()
+    """Files and folders of the repository."""
+    parse: Parser | None = None
+
+
+@dataclass(frozen=True)
+class Text:
+    """A cleaned text and the name of its source."""
+
+    source: str
+    text: str
+
+
+# ---- formats
+
+
+def lines(_: str, data: bytes) -> Iterable[str]:
+    """Return the lines of a file."""
+    return data.decode("utf-8-sig").split("\n")
+
+
+def table(column: str, ending: str, where: str | None = None) -> Parser:
+    """Return a parser of tables: one column, of the rows that meet a condition."""
+
+    def parse(_: str, data: bytes) -> Iterable[str]:
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / f"table{ending}"
+            file.write_bytes(data)
+            return readers.read_rows(file, column=column, where=where).texts
+
+    return parse
+
+
+def objects(key: str, condition: Callable[[dict[str, str]], bool]) -> Parser:
+    """Return a parser of a JSON array: the value of a key, of the objects that meet a condition."""
+    return lambda _, data: [row[key] for row in json.loads(data) if condition(row)]
+
+
+def workbook(number: int) -> Parser:
+    """Return a parser of Excel's .xlsx: a column of the first sheet, by its number from 0, without its first row."""
+
+    def parse(_: str, data: bytes) -> Iterable[str]:
+        with zipfile.ZipFile(io.BytesIO(data)) as book:
+            shared = ElementTree.fromstring(book.read("xl/sharedStrings.xml"))
+            strings = ["".join(part.text or "" for part in item.iter(f"{_CELL}t")) for item in shared]
+            sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
+        letter = chr(ord("A") + number)
+        cells = [cell for cell in sheet.iter(f"{_CELL}c") if cell.get("r", "").rstrip("0123456789") == letter][1:]
+        values = [(cell.get("t"), cell.findtext(f"{_CELL}v") or "") for cell in cells]
+        return [strings[int(value)] if kind == "s" else value for kind, value in values]
+
+    return parse
+
+
+def archive(part: str) -> Parser:
+    """Return a parser of .zip archives: the lines of the files whose path has `part` in it, in order of paths."""
+
+    def parse(_: str, data: bytes) -> Iterable[str]:
+        with zipfile.ZipFile(io.BytesIO(data)) as files:
+            named = sorted(name for name in files.namelist() if part in name and not name.startswith("__MACOSX"))
+            return [line for name in named for line in lines(name, files.read(name))]
+
+    return parse
+
+
+def reviews(condition: Callable[[str], bool]) -> Parser:
+    """Return a parser of OMCCA's reviews, one a file: the body, of the cities that meet a condition."""
+
+    def parse(_: str, data: bytes) -> Iterable[str]:
+        review = ElementTree.fromstring(data)
+        return [review.findtext("body") or ""] if condition(review.findtext("city") or "") else []
+
+    return parse
+
+
+# ---- sources
+
+LEVANT = ("Jordan", "Lebanon", "Palestine", "Syria")
+JORDAN = ("amman", "irbid", "salt", "aqaba", "ajloun", "jarash", "petra", "zarqa")
+
+
+def _in_jordan(city: str) -> bool:
+    return any(name in city for name in JORDAN)
+
+
+def _dialects(path: str, dialect: str, parse: Parser = lines, **more: CleaningRules) -> Source:
+    """Return a source of the repository of dialect corpora that also holds several of the catalog."""
+    commit = "ff1e92111cdac83cface2e45cbffb4c3aa506371"
+    repository = "d7miiZ/Dialect-Graduation-Project"
+    return Source("unstated", dialect, more.get("cleaning", PLAIN), repository, commit, (f"code/data/{path}",), parse)
+
+
+def _comments(part: str, dialect: str) -> Source:
+    return _dialects(f"AOC-dialectal-annotations/{part}-segs.txt.norm", dialect, cleaning=SPACED)
+
+
+def _dart(name: str, dialect: str) -> Source:
+    return _dialects(f"DART/cf-data/{name}.txt", dialect, table("tweet_text", ".tsv"))
+
+
+def _annotated(name: str, dialect: str) -> Source:
+    return _dialects(f"annotated_data/{name}", dialect, table("text", ".tsv"))
+
+
+_OMCCA = ("AhmedObaidi/omcca", "a319df77bec82442fda8f70b159cf72fdda0f89e", ("xml",))
+_NADI = ("amurtadha/arabic-dialect-identification", "01b90262aaa29eeca227507a60beb2e7057db39a")
+_SADID = ("we7el/SADID", "5fe1590ff8a7b3701b5b8ff7ade604cf72855e56")
+_AJGT = ("komari6/Arabic-twitter-corpus-AJGT", "19f8d21a400ee23d519ee71c59e556687e72f927")
+_NADI_FILE, _SADID_FILE = ("datasets/Nadi/dev.json",), ("sadid-arabic-dialect-benchmark-dataset.zip",)
+
+SOURCES: dict[str, Source] = {
+    "omcca_jeeran_jordan": Source("unstated", "Levantine", PLAIN, *_OMCCA, reviews(_in_jordan)),
+    "omcca_jeeran_other": Source("unstated", "Gulf", PLAIN, *_OMCCA, reviews(lambda city: not _in_jordan(city))),
+    "nadi_dev_levantine": Source(
+        "unstated", "Levantine", PLAIN, *_NADI, _NADI_FILE, objects("text", lambda row: row["label"] in LEVANT)
+    ),
+    "nadi_dev_other": Source(
+        "unstated", "mixed", PLAIN, *_NADI, _NADI_FILE, objects("text", lambda row: row["label"] not in LEVANT)
+    ),
+    "ajgt": Source("open", "Levantine", PLAIN, *_AJGT, ("AJGT.xlsx",), workbook(1)),
+    "sadid_levantine": Source("unstated", "Levantine", PLAIN, *_SADID, _SADID_FILE, archive("levantine")),
+    "aoc_alghad_dialect": _comments("dialect_alghad", "Levantine"),
+    "aoc_alghad_msa": _comments("MSA_alghad", "standard"),
+    "aoc_youm7_dialect": _comments("dialect_youm7", "Egyptian"),
+    "aoc_youm7_msa": _comments("MSA_youm7", "standard"),
+    "aoc_alriyadh_dialect": _comments("dialect_alriyadh", "Gulf"),
+    "aoc_alriyadh_msa": _comments("MSA_alriyadh", "standard"),
+    "dart_lev": _dart("LEV", "Levantine"),
+    "dart_egy": _dart("EGY", "Egyptian"),
+    "dart_glf": _dart("GLF", "Gulf"),
+    "dart_irq": _dart("IRQ", "Iraqi"),
+    "dart_mgh": _dart("MGH", "Maghrebi"),
+    "cotterell_levantine": _annotated("levantine", "Levantine"),
+    "cotterell_egyptian": _annotated("egyptian", "Egyptian"),
+    "cotterell_gulf": _annotated("gulf", "Gulf"),
+    "cotterell_iraqi": _annotated("iraqi", "Iraqi"),
+    "cotterell_maghrebi": _annotated("maghrebi", "Maghrebi"),
+    # What follows has no parser here: it is read from a folder of texts.
+    "d7_abdullah_lev": Source("open", "Levantine"),
+    "d7_abdullah_glf": Source("open", "Gulf"),
+    "naous_dialogue_lev": Source("open", "Levantine"),
+    "naous_dialogue_egy_gulf": Source("open", "mixed"),
+    "nadi2021_levantine": Source("unstated", "Levantine"),
+    "nadi2021_other": Source("unstated", "mixed"),
+    "emotional_tone_egy": Source("unstated", "Egyptian"),
+    "khaled_egy_tweets40k": Source("unstated", "Egyptian"),
+    "khaled_egy_reddit": Source("unstated", "Egyptian"),
+    "khaled_egy_te": Source("unstated", "Egyptian"),
+    "idat_irony": Source("unstated", "Egyptian"),
+    "astd": Source("unstated", "Egyptian"),
+    "marsa_gulf": Source("unstated", "Gulf"),
+    "saudi_irony": Source("open", "Gulf", CleaningRules(emoji_names=True)),
+    "motaz_saudi_hashtags": Source("open", "Gulf"),
+    "hafid_saudi_tweets": Source("unstated", "Gulf"),
+    "aoc_alriyadh_raw": Source("unstated", "Gulf"),
+    "asad_cleaned": Source("unstated", "mixed", CleaningRules(arabic_tokens=True)),
+    "afrisenti_dz_ma": Source("open", "Maghrebi"),
+    "tundialect": Source("unstated", "Maghrebi"),
+    "myc_youtube": Source("unstated", "Maghrebi"),
+    "mac": Source("unstated", "Maghrebi"),
+    "elecmorocco2016": Source("unstated", "Maghrebi"),
+    "iraqi_ciad": Source("open", "Iraqi"),
+    "elsahar_att": Source("unstated", "standard"),
+    "idrisi_levant_events": Source("open", "standard"),
+    "idrisi_other_events": Source("open", "standard"),
+    "atsad_2018_more": Source("open", "mixed"),
+    "exaasc_test_replies": Source("open", "mixed"),
+    "mpold": Source("open", "mixed"),
+    "arabic_humor": Source("open", "mixed"),
+    "isarcasm_ar": Source("open", "mixed"),
+    "mentalqa_questions": Source("open", "mixed"),
+}
+"""Sources by name; a file NAME.txt of a folder is the source NAME. One without an entry has unstated terms."""
+
+
+def described(name: str) -> Source:
+    """Return the source of a name: an entry of `SOURCES`, a data set of the catalog, or one of unstated terms."""
+    if name in CATALOG:
+        return Source(CATALOG[name].terms, CATALOG[name].dialect)
+    return SOURCES.get(name, Source())
+
+
+# ---- reading
+
+
+def from_clones(clones: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield name and texts of each source whose repository OWNER/NAME is cloned at `clones`/NAME."""
+    for name, source in SOURCES.items():
+        clone = clones / source.repository.rpartition("/")[2]
+        if source.repository and source.parse is not None and clone.exists():
+            yield name, [text for path, data in _files(clone, source) for text in source.parse(path, data)]
+
+
+def _files(clone: Path, source: Source) -> Iterator[tuple[str, bytes]]:
+    """Yield path and bytes of the files of a source, as its commit has them, whatever is checked out."""
+    command = ["git", "-C", str(clone), "archive", "--format=tar", source.commit, "--", *source.paths]
+    result = subprocess.run(command, capture_output=True, check=False)
+    if result.returncode:
+        problem = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise DataError(f"{clone} does not give {', '.join(source.paths)} of the commit {source.commit}: {problem}")
+    with tarfile.open(fileobj=io.BytesIO(result.stdout)) as archived:
+        for member in archived:
+            if (file := archived.extractfile(member)) is not None:
+                yield member.name, file.read()
+
+
+def from_folder(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield name and texts of each .txt file of a folder, which has one text a line."""
+    for path in sorted(folder.glob("*.txt")):
+        yield path.stem, list(readers.read_rows(path).texts)
+
+
+def cleaned(named: Iterable[tuple[str, list[str]]], terms: frozenset[str]) -> Iterator[Text]:
+    """Yield the texts of each source once, cleaned by its rules and by the text rules, if its terms are wanted."""
+    normalise = TextRules().normalise
+    seen: set[str] = set()
+    for name, texts in named:
+        source = described(name)
+        if name in seen or source.terms not in terms:
+            continue
+        seen.add(name)
+        for raw in texts:
+            # Handles become one sign in the first pass; the rules then see their runs.
+            text = normalise(source.cleaning.clean(normalise(source.cleaning.clean(raw)))).strip()
+            if LENGTHS[0] <= len(text) <= LENGTHS[1] and _ARABIC.search(text):
+                yield Text(name, text)
+
+
+def distinct(texts: Sequence[Text], held_out: Sequence[str]) -> list[Text]:
+    """Return the texts that resemble no held-out text, the first of each group of near-duplicates."""
+    if held_out:
+        similar = resembling([text.text for text in texts], held_out)
+        texts = [text for text, drop in zip(texts, similar, strict=True) if not drop]
+    _, first = np.unique(groups([text.text for text in texts]), return_index=True)
+    return [texts[i] for i in sorted(first.tolist())]
+
+
+def without_words(texts: Iterable[Text], words: Sequence[str]) -> list[Text]:
+    """Return the texts that have none of the words, alone or after the particles that Arabic joins to a word."""
+    if not words:
+        return list(texts)
+    listed = "|".join(map(regex.escape, words))
+    found = regex.compile(rf"(?<!\w)[وفبلع]?(?:ال|ل)?(?:{listed})(?!\w)")
+    return [text for text in texts if not found.search(text.text)]
+
+
+def write(texts: Iterable[Text], out: Path) -> None:
+    """Write the table."""
+    with out.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, delimiter="\t", lineterminator="\n")
+        rows.writerow(COLUMNS)
+        rows.writerows((t.source, (source := described(t.source)).terms, source.dialect, t.text) for t in texts)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read, clean, leave out, write, and say how much of each source was kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clones", type=Path, help="folder of clones, each under the name of its repository")
+    parser.add_argument("--folder", type=Path, action="append", default=[], help="folder of .txt files; repeatable")
+    parser.add_argument("--dataset", action="append", default=[], choices=list(CATALOG), help="repeatable")
+    parser.add_argument("--terms", choices=("open", "all"), default="all", help="open: only openly licensed sources")
+    parser.add_argument("--exclude", nargs="*", help=f"files or data sets of held-out texts; {' '.join(HELD_OUT)}")
+    parser.add_argument("--without", type=Path, help="file of words, one a line: texts that have one are left out")
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args(arguments)
+    terms = frozenset({"open"} if given.terms == "open" else {"open", "research", "unstated"})
+
+    def named() -> Iterator[tuple[str, list[str]]]:
+        if given.clones is not None:
+            yield from from_clones(given.clones)
+        for folder in given.folder:
+            yield from from_folder(folder)
+        for name in given.dataset:
+            yield name, sources.texts(name)
+
+    try:
+        held_out = [text for name in _exclusions(given.exclude) for text in sources.texts(name)]
+        words = list(readers.read_rows(given.without).texts) if given.without is not None else []
+        read = list(cleaned(named(), terms))
+        if not read:
+            raise DataError("there is no text; name --clones, --folder or --dataset that hold some")
+        kept = distinct(without_words(read, [word for word in words if word]), held_out)
+    except KammilError as error:
+        sys.exit(str(error))
+    write(kept, given.out)
+    before, after = (Counter(text.source for text in texts) for texts in (read, kept))
+    for name, count in before.items():
+        print(f"{name:24} {count:>8,} texts, {after[name]:>8,} kept")
+    print(f"{len(kept):,} texts, {sum(len(t.text) for t in kept):,} characters in {given.out}")
+
+
+def _exclusions(given: Sequence[str] | None) -> Sequence[str]:
+    """Return what is named, or the held-out parts of the benchmark where its data set can be read."""
+    if given is not None:
+        return given
+    try:
+        sources.rows(HELD_OUT[0])
+    except DataError as error:
+        print(f"the benchmark's held-out texts are not left out: {error}", file=sys.stderr)
+        return ()
+    return HELD_OUT
+
+
+if __name__ == "__main__":
+    main()

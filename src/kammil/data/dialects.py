@@ -1,0 +1,80 @@
+"""Guess the dialects of Arabic texts by their words: a log-linear counter, for the audit of a corpus.
+
+`dialects.json`, which `recipes/dialects.py` writes, holds for some 2,500 words what each adds to the log-odds of each
+dialect, and how often the guesses were right on texts of sources that it was not derived from. A single guess is worth
+little, since half of all short texts have no word that tells; shares of a corpus are worth more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from importlib import resources
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from kammil.text import fold_spelling, words
+
+DIALECTS = ("Levantine", "Egyptian", "Gulf", "Maghrebi", "Iraqi", "standard")
+UNCLEAR = "unclear"
+"""The answer where no dialect has a probability of `THRESHOLD`."""
+THRESHOLD = 0.5
+FILE = "dialects.json"
+_ARABIC = regex.compile(r"\p{Script=Arabic}")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What is known of words and of the errors of the guess."""
+
+    words: Mapping[str, NDArray[np.float64]]
+    """For each word, as `word_key` returns it, what it adds to the log-probability of each of `DIALECTS`, (6,)."""
+    bias: NDArray[np.float64]
+    """(6,)."""
+    precision: Mapping[str, float]
+    """Share, 0 to 1, of the held-out texts called a dialect that are of it, where all dialects have equally many."""
+    recall: Mapping[str, float]
+    """Share of the held-out texts of a dialect that are called it."""
+
+
+@cache
+def counts() -> Counts:
+    """Return what the package holds."""
+    stored = json.loads(resources.files("kammil.data").joinpath(FILE).read_text("utf-8"))
+    scale = stored["scale"]
+    known = {word: scale * np.array(weights, np.float64) for word, weights in stored["words"].items()}
+    return Counts(known, scale * np.array(stored["bias"], np.float64), stored["precision"], stored["recall"])
+
+
+@lru_cache(1 << 16)
+def word_key(word: str) -> str:
+    """Return what spellings of a word have in common."""
+    return fold_spelling(word)
+
+
+def keys(text: str) -> set[str]:
+    """Return the keys of the Arabic words of a text."""
+    return {key for begin, end in words(text) if _ARABIC.search(key := word_key(text[begin:end]))}
+
+
+def likely(text: str, known: Counts | None = None) -> str:
+    """Return the likely dialect of a text, or `UNCLEAR`; `known` replaces what the package holds."""
+    known = known or counts()
+    found = [weights for key in keys(text) if (weights := known.words.get(key)) is not None]
+    if not found:
+        return UNCLEAR
+    scores = known.bias + np.sum(found, 0)
+    shares = np.exp(scores - scores.max())
+    best = int(shares.argmax())
+    return DIALECTS[best] if shares[best] >= THRESHOLD * shares.sum() else UNCLEAR
+
+
+def likely_shares(texts: Iterable[str]) -> dict[str, float]:
+    """Return the share of the texts, 0 to 1, by likely dialect and `UNCLEAR`; of no text, all are 0."""
+    found = Counter(map(likely, texts))
+    return {name: found[name] / max(found.total(), 1) for name in (*DIALECTS, UNCLEAR)}

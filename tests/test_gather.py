@@ -1,0 +1,140 @@
+"""`recipes/gather.py`: formats, sources from a clone and a folder, what is left out, and the table that it writes."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from kammil.data import sources
+
+FOLDER = [
+    "الله يسلمك يا صاحبي USER شو صار معك اليوم بالشغل",
+    "الله يسلمك يا صاحبي USER شو صار معك اليوم بالشغل؟ URL",  # repeats the first
+    "هاد نص بشبه نص من الفحص وما لازم يضل بين النصوص",
+    "only Latin letters",
+    "لا",
+    "طول عمري بحب القهوة السادة مع الهيل",
+]
+HELD_OUT = "هاد نص بشبه نص من الفحص وما لازم يضل بين النصوص أبدا"
+
+
+@pytest.fixture(scope="module")
+def gather() -> ModuleType:
+    path = Path(__file__).parent.parent / "recipes" / "gather.py"
+    specification = importlib.util.spec_from_file_location("gather", path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["gather"] = module  # data classes look their module up
+    specification.loader.exec_module(module)
+    return module
+
+
+def workbook() -> bytes:
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    rows = '<row><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
+    rows += '<row><c r="A2"><v>1</v></c><c r="B2" t="s"><v>2</v></c></row><row><c r="B3"><v>7</v></c></row>'
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as book:
+        strings = "<si><t>ID</t></si><si><t>Feed</t></si><si><r><t>يا </t></r><r><t>هلا</t></r></si>"
+        book.writestr("xl/sharedStrings.xml", f"<sst {space}>{strings}</sst>")
+        book.writestr("xl/worksheets/sheet1.xml", f"<worksheet {space}><sheetData>{rows}</sheetData></worksheet>")
+    return out.getvalue()
+
+
+def zipped(**files: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"data/{name}.txt", content)
+    return out.getvalue()
+
+
+REVIEW = '<?xml version="1.0" ?><review><body>القهوة طيبة</body><city>{}</city></review>'
+
+
+def in_jordan(row: dict[str, str]) -> bool:
+    return row["label"] == "Jordan"
+
+
+FORMATS: list[tuple[Callable[[Any], Any], bytes, list[str]]] = [
+    (lambda g: g.lines, "\ufeffشو\nهلا".encode(), ["شو", "هلا"]),
+    (lambda g: g.table("text", ".tsv"), "label\ttext\nx\tشو\ny\tهلا\n".encode(), ["شو", "هلا"]),
+    (lambda g: g.table("text", ".tsv", "label = 'y'"), "label\ttext\nx\tشو\ny\tهلا\n".encode(), ["هلا"]),
+    (
+        lambda g: g.objects("text", in_jordan),
+        json.dumps([{"text": "شو", "label": "Jordan"}, {"text": "ازيك", "label": "Egypt"}]).encode(),
+        ["شو"],
+    ),
+    (lambda g: g.workbook(1), workbook(), ["يا هلا", "7"]),
+    (lambda g: g.archive("levantine"), zipped(b_levantine="ب", a_levantine="أ", english="x"), ["أ", "ب"]),
+    (lambda g: g.SOURCES["omcca_jeeran_jordan"].parse, REVIEW.format("amman").encode(), ["القهوة طيبة"]),
+    (lambda g: g.SOURCES["omcca_jeeran_other"].parse, REVIEW.format("amman").encode(), []),
+    (lambda g: g.SOURCES["omcca_jeeran_other"].parse, REVIEW.format("jeddah").encode(), ["القهوة طيبة"]),
+]
+
+
+@pytest.mark.parametrize(("parser", "data", "texts"), FORMATS)
+def test_each_format_is_read(gather: ModuleType, parser: Callable[[Any], Any], data: bytes, texts: list[str]) -> None:
+    assert list(parser(gather)("file", data)) == texts
+
+
+def test_a_folder_becomes_a_table_without_what_is_held_out(gather: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "levantine"
+    folder.mkdir()
+    (folder / "ajgt.txt").write_text("\n".join(FOLDER), "utf-8")
+    (folder / "unknown.txt").write_text('قال "طيب" ومشي\tعالبيت\n"كلها" بين قوسين"\n', "utf-8")
+    (tmp_path / "test.txt").write_text(HELD_OUT, "utf-8")
+    (tmp_path / "words.txt").write_text("قهوة\n", "utf-8")
+    arguments = ["--folder", str(folder), "--exclude", str(tmp_path / "test.txt")]
+    gather.main([*arguments, "--out", str(tmp_path / "all.tsv")])
+    read = sources.rows(tmp_path / "all.tsv")
+    assert list(zip(read.sources or (), read.texts, strict=True)) == [
+        ("ajgt", "الله يسلمك يا صاحبي 👤 شو صار معك اليوم بالشغل"),
+        ("ajgt", FOLDER[5]),
+        ("unknown", 'قال "طيب" ومشي عالبيت'),
+        ("unknown", '"كلها" بين قوسين"'),
+    ]
+    assert sources.rows(tmp_path / "all.tsv", where="dialect = 'Levantine' AND terms = 'open'").sources == ("ajgt",) * 2
+    first = (tmp_path / "all.tsv").read_bytes()
+    gather.main([*arguments, "--out", str(tmp_path / "all.tsv")])
+    assert (tmp_path / "all.tsv").read_bytes() == first
+    arguments += ["--terms", "open", "--without", str(tmp_path / "words.txt")]
+    gather.main([*arguments, "--out", str(tmp_path / "open.tsv")])
+    assert sources.texts(tmp_path / "open.tsv") == ["الله يسلمك يا صاحبي 👤 شو صار معك اليوم بالشغل"]
+
+
+def test_a_clone_is_read_at_its_commit(gather: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone = tmp_path / "corpus"
+    clone.mkdir()
+
+    def git(*arguments: str) -> str:
+        who = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+        command = ["git", "-C", str(clone), *who, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    (clone / "a.txt").write_text("شو الأخبار . .\n", "utf-8")
+    git("add", "-A")
+    git("commit", "-qm", "first")
+    commit = git("rev-parse", "HEAD")
+    (clone / "a.txt").write_text("نص أحدث\n", "utf-8")
+    git("commit", "-qam", "second")
+    source = gather.Source("open", "Levantine", gather.SPACED, "owner/corpus", commit, ("a.txt",), gather.lines)
+    monkeypatch.setattr(gather, "SOURCES", {"a": source})
+    (read,) = gather.from_clones(tmp_path)
+    assert read == ("a", ["شو الأخبار . .", ""])
+    assert [text.text for text in gather.cleaned([read], frozenset({"open"}))] == ["شو الأخبار.."]
+    assert list(gather.cleaned([read], frozenset({"unstated"}))) == []
+    monkeypatch.setattr(gather, "SOURCES", {"a": gather.Source(repository="o/corpus", commit="0" * 40, parse=str)})
+    with pytest.raises(SystemExit, match="does not give"):
+        gather.main(["--clones", str(tmp_path), "--exclude", "--out", str(tmp_path / "x.tsv")])
