@@ -75,3 +75,24 @@ def test_the_table_shows_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> N
     lines: list[str] = refresh.lev30().split("\n")
     for i, title in enumerate(refresh.LEV30.values()):
         assert sum(line.startswith(f"| {title} |") and line.endswith(f"| {100 + i} s |") for line in lines) == 1
+
+
+def test_a_step_of_the_dial_is_proposed_from_what_was_found(
+    folder_of: Callable[[str], Path], texts: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ghost = script("benchmarks/ghost.py")
+    (tmp_path / "validation.tsv").write_text("kind\ttext\n" + "".join(f"a\t{t}\n" for t in texts[:12]), "utf-8")
+    monkeypatch.setattr(ghost, "RESULTS", tmp_path / "ghost.json")
+    monkeypatch.setattr(sys, "argv", ["ghost.py", str(tmp_path / "validation.tsv"), "--model", str(folder_of("ngram"))])
+    ghost.main()
+    result: dict[str, Any] = json.loads((tmp_path / "ghost.json").read_text("utf-8"))
+    rows: list[dict[str, Any]] = result["validation.tsv"]["rules"]
+    assert result["validation.tsv"]["texts"] == 12
+    assert len(rows) >= len(ghost.THRESHOLDS) * len(ghost.CHARGES)
+    most = max(row["shown"]["value"] for row in rows)
+    assert rows[0]["shown"]["value"] == most  # the lowest threshold without a charge
+    tried = rows[: len(ghost.THRESHOLDS) * len(ghost.CHARGES)]
+    assert result["proposed"]["eager"]["desktop"]["value"] == max(row["desktop"]["value"] for row in tried)
+    for step in ("quiet", "balanced"):
+        row = result["proposed"][step]
+        assert row is None or row["right"]["value"] >= 0.75

@@ -63,6 +63,8 @@ def test_evaluate_types(run: Run, counter: Path, held_out: Path, tmp_path: Path)
     [
         (["--plot", "a.png"], "--plot is about suggestions; give --typing too"),
         (["--threshold", "0.1"], "--threshold is about suggestions; give --typing too"),
+        (["--slips", "0.1"], "--slips is about suggestions; give --typing too"),
+        (["--typing", "--slips", "2"], "slips is 2.0, but it must be between 0 and 1"),
         (["--typing", "--threshold", "-1"], "threshold is -1.0, but"),
         (["--typing", "--plot", "a.txt"], "cannot write the figure a.txt"),
         (["--typing", "--plot", "a.png", "--threshold", "1"], "suggests nothing on these texts"),

@@ -43,6 +43,23 @@ def test_suggest_for_every_line_of_stdin(run: Run, counter: Path) -> None:
     assert people.out == "\n".join(lists)
 
 
+def test_ghost_text_is_a_line_for_every_text(run: Run, counter: Path) -> None:
+    model = kammil.load(counter)
+    prefixes = ["شو حل", "شو ", "كتير"]
+    for level in ("quiet", "eager"):
+        result = run("suggest", "--model", counter, "--ghost", level, stdin="\n".join(prefixes).encode())
+        expected = [model.phrase(prefix, ghost=level) for prefix in prefixes]
+        assert result == Result(0, "".join(f"{phrase.added}\n" for phrase in expected), "")
+    surely = run("suggest", "شو ", "--model", counter, "--ghost", "quiet", "--threshold", 0.001, "--json")
+    assert json.loads(surely.out) == json.loads(json.dumps(asdict(model.phrase("شو ", threshold=0.001))))
+    assert json.loads(surely.out)["added"]
+
+
+def test_a_step_that_the_dial_does_not_have(run: Run, counter: Path) -> None:
+    result = run("suggest", "شو", "--model", counter, "--ghost", "loud")
+    assert result.code == 2 and "'loud' is not one of 'quiet', 'balanced', 'eager'" in " ".join(result.err.split())
+
+
 @pytest.mark.parametrize("prefix", ["", " ", "\udcff\udcfe", "\ud800", "a\x01b", "🇱🇧👩‍👧", "x" * 5000, "شو\nما"])
 def test_any_prefix_is_answered(run: Run, counter: Path, prefix: str) -> None:
     result = run("suggest", "--model", counter, "--", prefix)

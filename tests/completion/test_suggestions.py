@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.completion.suggestions import CharacterClasses, Suggestion, WordSearch
+from kammil.completion.suggestions import MIN_ENDING_OF_COMPLETE, CharacterClasses, Suggestion, WordSearch
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State, select_rows
 from kammil.models.ngram import counting as ngram_counting
@@ -32,6 +32,7 @@ INSIDE = r"[\p{L}\p{M}\p{N}_\u200c\u200d]"
 ENDING = regex.compile(
     rf"({INSIDE}*[\p{{L}}\p{{M}}\p{{N}}_])(?:[^\p{{L}}\p{{M}}\p{{N}}_\u200c\u200d\p{{GCB=Extend}}]|\Z)"
 )
+CLOSED = regex.compile(r"[^\p{L}\p{M}\p{N}_\u200c\u200d\p{GCB=Extend}]|\Z")
 WORD = regex.compile(rf"((?:[\p{{L}}\p{{N}}_])(?:{INSIDE}*[\p{{L}}\p{{M}}\p{{N}}_])?)"
                      r"(?:[^\p{L}\p{M}\p{N}_\u200c\u200d\p{GCB=Extend}]|\Z)")  # fmt: skip
 
@@ -71,17 +72,18 @@ def continuations(model: Completer, prefix: str, length: int) -> dict[str, float
     return probabilities | dict(level)
 
 
-def enumerated(model: Completer, prefix: str, length: int) -> tuple[dict[str, float], dict[str, float]]:
-    """What may be added, of less than `length` characters, and the sum over all continuations that add it; and within a
-    word what may be added where there is too little of it: next words."""
+def enumerated(model: Completer, prefix: str, length: int) -> tuple[dict[str, float], dict[str, float], float]:
+    """What may be added, of less than `length` characters, and the sum over all continuations that add it; within a
+    word the next words, too; and how probably that word is complete."""
     inside = bool(regex.search(rf"[\p{{L}}\p{{N}}_]{INSIDE}*\Z", prefix))
     sign = bool(prefix) and not inside and not prefix[-1].isspace()
     sums: defaultdict[str, float] = defaultdict(float)
     spaced: defaultdict[str, float] = defaultdict(float)
-    space = word = 0.0
+    space = word = complete = 0.0
     for text, p in continuations(model, prefix, length).items():
         ended = text.endswith("$")
         body = text[:-1] if ended else text
+        complete += p if inside and CLOSED.match(body) else 0
         space += p if body.startswith(" ") else 0
         word += p if regex.match(rf"(?!{STRANGE})[\p{{L}}\p{{N}}_]", body) else 0
         for found, into in ((body, sums), (body[1:] if body.startswith(" ") else "", spaced)):
@@ -91,13 +93,17 @@ def enumerated(model: Completer, prefix: str, length: int) -> tuple[dict[str, fl
                 into[(" " if into is spaced else "") + match[1]] += p
     assume(not sign or abs(space - word) > 1e-5)  # as probable as each other: rounding decides
     chosen = spaced if sign and space > word else sums
+    assume(abs(complete - 0.5) > 1e-5)
     known = {text: p for text, p in chosen.items() if STRANGE not in text}
-    return known, {text: p for text, p in spaced.items() if STRANGE not in text} if inside else {}
+    assume(complete < 0.5 or all(abs(p - MIN_ENDING_OF_COMPLETE) > 1e-5 for p in known.values()))
+    return known, {text: p for text, p in spaced.items() if STRANGE not in text} if inside else {}, complete
 
 
-def best(true: tuple[dict[str, float], dict[str, float]], k: int, threshold: float = 0.0) -> list[float]:
+def best(true: tuple[dict[str, float], dict[str, float], float], k: int, threshold: float = 0.0) -> list[float]:
     """The probabilities of what should be suggested."""
-    first, then = (sorted((p for p in some.values() if p >= threshold), reverse=True) for some in true)
+    first, then = (sorted((p for p in some.values() if p >= threshold), reverse=True) for some in true[:2])
+    if true[2] > 0.5:
+        first, then = then, [p for p in first if p >= MIN_ENDING_OF_COMPLETE]
     return [*first[:k], *then[: max(0, k - len(first))]]
 
 
@@ -135,7 +141,7 @@ def test_the_threshold_takes_nothing_else_away(texts: list[str], prefix: str, th
     model = counter(texts)
     true = enumerated(model, prefix, 4)
     found = search(model, prefix, 4, threshold, None, 3)
-    assume(all(abs(p - threshold) > 1e-6 for some in true for p in some.values()))
+    assume(all(abs(p - threshold) > 1e-6 for some in true[:2] for p in some.values()))
     assert [p for _, p in found] == pytest.approx(best(true, 4, threshold), rel=1e-4)
 
 
@@ -181,7 +187,10 @@ def test_a_phrase_is_the_best_word_and_then_the_best_word(
     assert phrase.probability == pytest.approx(
         probability(model, prefix, phrase.added) if phrase.added else 1, rel=1e-3
     )
+    done = probability(model, prefix, "") if open_word(prefix) else 0.0
     first = model.suggest(prefix, 1, threshold=threshold)
+    assume(all(abs(suggestion.probability - done) > 1e-6 for suggestion in first))
+    first = [suggestion for suggestion in first if suggestion.probability > done]  # or it is more probably complete
     new = [end for _, end in words(shown) if end > len(prefix)]
     assert len(new) <= most and (new[-1:] == [len(shown)] or not new)
     before = prefix.removesuffix(open_word(prefix)).rstrip()
@@ -261,7 +270,9 @@ def babbler() -> Completer:
 def check(model: Completer, prefix: str, found: Sequence[Suggestion], k: int) -> None:
     """What holds for every list."""
     assert len(found) <= k
-    assert [s.probability for s in found] == sorted((s.probability for s in found), reverse=True)
+    for next_word in (False, True):
+        group = [s.probability for s in found if s.added.startswith(" ") == next_word]
+        assert group == sorted(group, reverse=True)
     assert sum(s.probability for s in found) <= 1 + 1e-5
     assert len({s.added for s in found}) == len({s.text for s in found}) == len(found)
     seen = model.normalise(prefix)

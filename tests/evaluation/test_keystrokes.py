@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,10 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.errors import DataError
+from kammil.completion.ghost_text import GHOST, GhostLevel
+from kammil.errors import DataError, OptionError
 from kammil.evaluation.keystrokes import (
+    LOOK_AFTER,
     WIDTHS,
     Flags,
+    Help,
     keystrokes_saved,
     precision,
     simulate,
@@ -26,6 +30,7 @@ from kammil.spacing import gives_way, space_after
 from kammil.text import words
 
 LETTERS = st.text("ab ,\u064e", max_size=12)
+GHOST_LEVELS = get_args(GhostLevel)
 LEAST = 0.001
 """A threshold that lets the smallest models say something."""
 
@@ -34,6 +39,11 @@ def chosen(model: Completer, texts: list[str]) -> list[str]:
     """Held-out texts, a training text, which has more words that are guessed, and odd ones."""
     sample = [texts[0][:40], texts[250][:40], "ش", "شو حلو 漢", "شو، حلو (كتير)!", "..", "لبنان_"]
     return [model.normalise(text) for text in sample]
+
+
+def helps(right: Sequence[Flags], shown: Sequence[Flags], spaced: Sequence[Flags]) -> list[Help]:
+    """The help of single words."""
+    return [Help.of(*each) for each in zip(right, shown, spaced, strict=True)]
 
 
 class Screen:
@@ -96,7 +106,7 @@ def test_keystrokes_are_those_of_a_writer_who_asks(model: Completer, texts: list
 
         right: list[Flags] = [np.logical_or.reduce(hits.right[:, :width], axis=1) for hits in suggested]
         shown: list[Flags] = [hits.probabilities[:, 0] > 0 for hits in suggested]
-        columns = type_texts(sample, right, shown, [hits.spaced for hits in suggested])
+        columns = type_texts(sample, helps(right, shown, [hits.spaced > 0 for hits in suggested]))
         expected = [
             write_out(
                 text, lambda before, word: word in words_after(before), lambda before, _: bool(words_after(before))
@@ -114,7 +124,7 @@ def test_every_key_that_a_screen_asks_for_is_counted(text: str, seed: int) -> No
         lambda before, _: bool(hits[len(before)]),
         lambda before, unwanted: bool(spaced[len(before) - 1] if unwanted else shown[len(before)]),
     )
-    assert tuple(type_texts([text], [hits], [shown], [spaced])[0, [0, 2, 3]].tolist()) == expected
+    assert tuple(type_texts([text], [Help.of(hits, shown, spaced)])[0, [0, 2, 3]].tolist()) == expected
 
 
 def test_offers_are_suggestions(model: Completer, texts: list[str]) -> None:
@@ -150,18 +160,21 @@ def test_the_next_word_ends_where_it_ends(text: str) -> None:
         assert end == next((b for _, b in words(text) if b > at), at)
 
 
-def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[str]) -> None:
+@pytest.mark.parametrize("level", GHOST_LEVELS)
+def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[str], level: GhostLevel) -> None:
     sample = chosen(model, texts)
-    columns = type_with_help(model.language_model, model.vocabulary, sample, LEAST).ghost
+    columns = type_with_help(model.language_model, model.vocabulary, sample, LEAST).ghosts[level]
 
     def first(before: str, word: str) -> bool:
-        shown = before + model.phrase(before).added
+        shown = before + model.phrase(before, ghost=level).added
         begin = len(before)
         return shown[begin:].startswith(word) and next((b for _, b in words(shown) if b > begin), 0) == begin + len(
             word
         )
 
-    expected = [write_out(text, first, lambda before, _: bool(model.phrase(before).added)) for text in sample]
+    expected = [
+        write_out(text, first, lambda before, _: bool(model.phrase(before, ghost=level).added)) for text in sample
+    ]
     assert columns[:, 0].tolist() == [keys for keys, _, _ in expected]
     assert columns[:, 3].tolist() == [taken for _, _, taken in expected]
 
@@ -192,7 +205,7 @@ def test_ghost_text_is_the_phrase_that_is_shown(model: Completer, texts: list[st
 def test_keys_counted_on_fingers(text: str, right: str, expected: tuple[int, ...]) -> None:
     hit = np.array([c == "1" for c in right.ljust(len(text) + 1, "0")], np.bool_)
     every = np.ones(len(text) + 1, np.bool_)
-    assert tuple(type_texts([text], [hit], [every], [every])[0].tolist()) == expected
+    assert tuple(type_texts([text], [Help.of(hit, every, every)])[0, :5].tolist()) == expected
 
 
 @given(st.lists(LETTERS, min_size=1, max_size=4), st.integers(0, 2**32 - 1))
@@ -200,8 +213,8 @@ def test_a_word_taken_costs_at_most_the_space_behind_it(texts: list[str], seed: 
     generator = np.random.default_rng(seed)
     right: list[Flags] = [generator.random(len(text) + 1) < 0.5 for text in texts]
     every: list[Flags] = [np.ones(len(text) + 1, np.bool_) for text in texts]
-    columns = type_texts(texts, right, every, every)
-    keys, characters, looked, taken, num_words = columns.T
+    columns = type_texts(texts, helps(right, every, every))
+    keys, characters, looked, taken, num_words, *_ = columns.T
     assert (keys <= characters + taken).all()
     assert (taken <= looked).all() and (taken <= num_words).all()
     assert (type_with_oracle(texts)[:, 3] == num_words).all()
@@ -225,7 +238,7 @@ def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> No
     sample = [model.normalise(text) for text in texts[300:304]]
     runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST)
     report = simulate(model, sample, threshold=LEAST)
-    for writing, savings in ((runs.ghost, report.model.ghost), (runs.lists[3], report.model.lists[3])):
+    for writing, savings in ((runs.ghosts[GHOST], report.model.ghost), (runs.lists[3], report.model.lists[3])):
         for columns, interval in (
             (keystrokes_saved(writing), savings.keystrokes),
             (precision(writing), savings.precision),
@@ -244,7 +257,61 @@ def test_a_list_holds_the_most_probable_words(model: Completer, texts: list[str]
         suggested = suggestion_hits(model.language_model, model.vocabulary, sample, width, 0.2).texts
         right: list[Flags] = [np.logical_or.reduce(hits.right, axis=1) for hits in suggested]
         shown: list[Flags] = [np.logical_or.reduce(hits.probabilities > 0, axis=1) for hits in suggested]
-        assert columns.tolist() == type_texts(sample, right, shown, [hits.spaced for hits in suggested]).tolist()
+        expected = type_texts(sample, helps(right, shown, [hits.spaced > 0 for hits in suggested]))
+        assert columns[:, :5].tolist() == expected[:, :5].tolist()
+
+
+def test_every_place_where_something_is_shown_is_counted(model: Completer, texts: list[str]) -> None:
+    sample = chosen(model, texts)
+    runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST)
+    for level, places in runs.ghost_places.items():
+        for text, counted in zip(sample, places.tolist(), strict=True):
+            right = shown = 0
+            for at in range(len(text) + 1):
+                added = model.phrase(text[:at], ghost=level).added  # pyright: ignore[reportArgumentType]
+                end = next((b for _, b in words(text) if b > at), at)
+                first = next((b for _, b in words(text[:at] + added) if b > at), at)
+                shown += bool(added)
+                right += end > at and added[: first - at] == text[at:end]
+            assert counted == [right, shown, len(text) + 1]
+
+
+def test_a_writer_looks_at_a_list_once_a_word(model: Completer, texts: list[str]) -> None:
+    sample = chosen(model, texts)
+    runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST)
+    for writing in runs.glances.values():
+        long_words = [sum(end - begin > LOOK_AFTER for begin, end in words(text)) for text in sample]
+        assert (writing[:, 6] <= long_words).all() and (writing[:, 2] == writing[:, 6]).all()
+
+
+def test_only_what_is_new_is_read() -> None:
+    # "abcd ef": the same word is shown from the first letter on, then a wrong one after the second, then nothing.
+    shown = np.array([[1], [1], [1], [0], [0], [1], [0], [0]], np.bool_)
+    right = np.array([0, 0, 0, 0, 0, 1, 0, 0], np.bool_)
+    new = np.array([1, 0, 1, 0, 0, 1, 0, 0], np.bool_)
+    none = np.zeros(8, np.int64)
+    letters = np.array([5, 4, 3, 0, 0, 2, 0, 0])
+    help = Help(right, none, shown[:, 0].astype(np.int64), new, letters, none, none)
+    keys, characters, looked, taken, _, _, read, bits, wrong, wrong_letters = type_texts(["abcd ef"], [help])[
+        0
+    ].tolist()
+    assert (keys, characters, looked, taken) == (7, 7, 4, 1)  # "ef" for one key, and the space behind it deleted
+    assert (read, bits, wrong, wrong_letters) == (3, 3, 2, 5 + 3)
+
+
+@pytest.mark.parametrize("slips", [-0.1, 1.5, float("nan")])
+def test_slips_are_a_share(model: Completer, slips: float) -> None:
+    with pytest.raises(OptionError, match=f"slips is {slips}, but it must be between 0 and 1"):
+        simulate(model, ["شو حلو"], slips=slips)
+
+
+def test_slips_cost_keys(model: Completer, texts: list[str]) -> None:
+    sample = [text[:60] for text in texts[:6]]  # training texts: those that a small model completes
+    saved = [
+        report.model.lists[5].keystrokes
+        for report in (simulate(model, sample, threshold=LEAST, slips=share) for share in (0.0, 0.3))
+    ]
+    assert saved[0] is not None and saved[1] is not None and saved[1].value <= saved[0].value
 
 
 def test_a_model_that_stays_silent(model: Completer, texts: list[str]) -> None:

@@ -84,8 +84,8 @@ def check(
     from_: Sender = None,
     json: Json = False,
 ) -> None:
-    """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of scripts,
-    of likely dialects, and of sources where a table has a column `source`."""
+    """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of
+    scripts, of likely dialects, and of sources, which are files or what a column `source` names."""
     from kammil.data.audit import audit
     from kammil.data.readers import ReadKeywords
     from kammil.data.sources import rows
@@ -193,7 +193,7 @@ def _sources(audit: Audit) -> list[str]:
         return []
     largest = list(audit.sources.items())[:_SOURCES]
     more = f", and {len(audit.sources) - _SOURCES} more" if len(audit.sources) > _SOURCES else ""
-    return ["sources          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in largest) + more]
+    return ["sources          " + ", ".join(f"{n or 'no name'} {100 * v:.1f} %" for n, v in largest) + more]
 
 
 def _rows(rows: Sequence[int]) -> str:

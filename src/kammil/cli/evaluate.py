@@ -30,9 +30,17 @@ def evaluate(
     typing: Annotated[
         bool,
         typer.Option(
-            "--typing", help="Also simulate a writer who uses the suggestions: keystrokes saved, calibration."
+            "--typing",
+            help="Also simulate a writer who uses the suggestions: keystrokes saved, words a minute, calibration.",
         ),
     ] = False,
+    slips: Annotated[
+        float | None,
+        typer.Option(
+            help="With --typing: the share of the letters that are typed wrong, such as 0.03.  [default: 0]",
+            show_default=False,
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -62,11 +70,13 @@ def evaluate(
     from kammil.evaluation import keystrokes, metrics, plots
     from kammil.evaluation.model_card import cautions
     from kammil.evaluation.samples import samples as write_samples
+    from kammil.evaluation.slips import check_slips
     from kammil.progress import listening, phase
 
-    if not typing and (plot is not None or threshold is not None):
-        option = "--plot" if plot is not None else "--threshold"
+    only_typing = {"--plot": plot, "--threshold": threshold, "--slips": slips}
+    if not typing and (option := next((name for name, value in only_typing.items() if value is not None), None)):
         raise OptionError(f"{option} is about suggestions; give --typing too.")
+    share_of_slips = check_slips(0.0 if slips is None else slips)
     least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
     if plot is not None:
         plots.ready()
@@ -81,7 +91,7 @@ def evaluate(
         written = [] if samples <= 0 else write_samples(model, texts, samples, seed=seed)
         if typing:
             with phase("typing", 4):  # lists and ghost text, with the model and with its baseline
-                typed = keystrokes.simulate(model, texts, threshold=least)
+                typed = keystrokes.simulate(model, texts, threshold=least, slips=share_of_slips)
     if typed is not None and plot is not None:
         calibration = {folder.name: typed.model.calibration}
         plots.save(plots.reliability(calibration, "Suggestions: as often right as said?"), plot)
@@ -91,8 +101,14 @@ def evaluate(
         return
     print_evaluation(evaluation, folder.name, cautions(model.model.description) if model.model is not None else ())
     if typed is not None:
-        foot = f"{typed.texts:,} texts typed, words taken with a key; nothing below a probability of {least:g} is shown"
+        slipped = f", {100 * typed.slips:g} % of the letters wrong" if typed.slips else ""
+        foot = (
+            f"{typed.texts:,} texts typed{slipped}, words taken with a key; "
+            f"nothing below a probability of {least:g} is listed"
+        )
         print_table(_typing_table(typed, folder.name), foot=foot, numbers=True)
+        foot = "a model of typing: reading costs time, too (kammil.evaluation.typing_speed)"
+        print_table(_speed_table(typed, folder.name), foot=foot, numbers=True)
     for sample in written:
         typer.echo("")
         _print_sample(sample)
@@ -148,8 +164,31 @@ def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:
         rows.append(row("... lists taken, of those shown", lambda each, k=length: each.lists[k].precision))
     rows.append(row("keystrokes saved, ghost text", lambda each: each.ghost.keystrokes))
     rows.append(row("... taken, of those shown", lambda each: each.ghost.precision))
+    rows.append(row("... shown, of all places", lambda each: each.ghost.shown))
+    rows.append(row("... right, of those", lambda each: each.ghost.right))
     rows.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *[""] * len(typed.baselines)])
     rows.append(row("calibration error, first suggestion", lambda each: each.calibration.error))
+    return rows
+
+
+def _speed_table(typed: TypingReport, name: str) -> list[list[str]]:
+    """A heading, then the words a minute without help and with each kind of it, by device."""
+    from kammil.evaluation.model_card import show
+
+    helped = {name: typed.model, **typed.baselines}
+    rows = [["words a minute", *helped]]
+    for device, rate in typed.unaided.items():
+        rows.append([f"{device}, no help", f"{rate:.2f}", *[""] * (len(helped) - 1)])
+        for length in typed.model.lists:
+            title = f"... {length} suggestion{'s' if length > 1 else ''}"
+            rows.append([title, *(show(each.lists[length].speed[device], digits=2) for each in helped.values())])
+        for level in typed.model.ghosts:
+            rows.append(
+                [
+                    f"... {level} ghost text",
+                    *(show(each.ghosts[level].speed[device], digits=2) for each in helped.values()),
+                ]
+            )
     return rows
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,12 +23,18 @@ def suggest(
         float | None,
         typer.Option(help="Print no suggestion that is less probable than this.  [default: 0.01]", show_default=False),
     ] = None,
+    ghost: Annotated[
+        Literal["quiet", "balanced", "eager"] | None,
+        typer.Option(help="Print ghost text in place of a list, as readily as this."),
+    ] = None,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
     """Print the most probable next words, or ends of a begun word. One suggestion a line, the best first, on a terminal
-    with its probability; ends of a begun word come before the words after it. Prints nothing where no suggestion
-    reaches the threshold; an empty line parts the suggestions for two lines of stdin."""
+    with its probability; ends of a begun word come before the words after it, or behind them if it is more probably
+    complete. Prints nothing where no suggestion reaches the threshold; an empty line parts the suggestions for two
+    lines of stdin. With --ghost prints for each text one line, the words that would stand grey behind the caret: empty
+    unless they are worth reading."""
     from dataclasses import asdict
 
     from kammil.completion.completer import load
@@ -37,6 +43,13 @@ def suggest(
     least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
     completer = load(model, profile=open_profile(profile))
     for i, prefix in enumerate(texts_or_stdin(None if text is None else [text])):
+        if ghost is not None:
+            phrase = completer.phrase(prefix, ghost=ghost, threshold=threshold)
+            if json:
+                print_json(asdict(phrase), indent=None)
+            else:
+                typer.echo(phrase.added)
+            continue
         suggestions = completer.suggest(prefix, k, threshold=least)
         if json:
             print_json([asdict(suggestion) for suggestion in suggestions], indent=None)

@@ -183,8 +183,9 @@ class Completer:
     def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestions.MIN_PROBABILITY) -> list[Suggestion]:
         """Suggest at most `k` words: endings of the current word, then next words, each group most probable first.
 
-        None is less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold
-        that is no probability.
+        Where the current word is more probably complete, next words come first, and rare endings are left out. None is
+        less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold that is
+        no probability.
         """
         seen = self.normalise(prefix)
         return suggestions.suggest(
@@ -198,13 +199,22 @@ class Completer:
         )
 
     def phrase(
-        self, prefix: str, *, words: int = ghost_text.MAX_WORDS, threshold: float = ghost_text.MIN_GHOST_PROBABILITY
+        self,
+        prefix: str,
+        *,
+        words: int = ghost_text.MAX_WORDS,
+        ghost: ghost_text.GhostLevel = ghost_text.GHOST,
+        threshold: float | None = None,
     ) -> ghost_text.Phrase:
         """Predict ghost text: the most probable next word, then the most probable one after it, and so on.
 
-        At most `words`, each at least as probable as `threshold` given the text before it, and none twice; so it may be
-        empty. `OptionError` for fewer words than one, or a threshold that is no probability.
+        It is empty unless it helps: each word must save more than it costs to read it, `ghost` says how surely; there
+        is none where the word at hand is more probably complete, and none that names a ruler or a party, or is a
+        religious formula, unless the text has begun it. With a `threshold` words are shown from that probability on,
+        whatever they save. At most `words`, and none twice. `OptionError` for fewer words than one, an unknown step, or
+        a threshold that is no probability.
         """
+        rule = ghost_text.ghost_rule(ghost, threshold)
         seen = self.normalise(prefix)
         return ghost_text.phrase(
             self.language_model,
@@ -213,7 +223,7 @@ class Completer:
             seen,
             *self._read(seen).result,
             words=words,
-            threshold=threshold,
+            rule=rule,
         )
 
     @cached_property

@@ -1,4 +1,9 @@
-"""Ghost text: the most probable word, then the most probable one after that, and so on, while each is likely enough.
+"""Ghost text: the most probable word, then the most probable one after that, and so on, while each is worth reading.
+
+Ghost text is read whether or not it was wanted, and to read a wrong word costs as much time as a key and more
+(`evaluation.typing_speed`). So a word is shown only if it saves more keys than that on the average (`GhostRule`), and
+none where the word at hand is more probably complete. Most of what a low threshold shows are last letters, which save
+one key.
 
 A greedy completion (the most probable character, again and again) is no substitute: it does not look for words, falls
 into loops, and gives loops a high probability.
@@ -6,21 +11,57 @@ into loops, and gives loops a high probability.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from kammil.completion.suggestions import CharacterClasses, WordSearch, check_threshold
+from kammil.completion.unasked import without_unasked
 from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import open_word
 from kammil.vocabulary import CharacterVocabulary
 
-MIN_GHOST_PROBABILITY = 0.1
-"""Least probability of each word of ghost text. On lev30/validation, accepted word by word, it then saves 18.5 % of the
-keystrokes (`evaluation.keystrokes`), and 29 % of the phrases shown begin right; with a greedy completion it is 18.0 and
-13 %, with a threshold of 0.02 20.3 and 16 %, with 0.2 16.5 and 40 %.
-All thresholds: docs/log.md#why-does-ghost-text-go-in-circles"""
+GhostLevel = Literal["quiet", "balanced", "eager"]
+"""How readily ghost text is shown: a step of the dial."""
+
+
+@dataclass(frozen=True)
+class GhostRule:
+    """When a word of ghost text is shown."""
+
+    threshold: float
+    """Least probability of a word, given the text before it."""
+    charge: float
+    """Least number of keys that a word saves on the average, its probability times its letters: what it costs to read
+    it. The key that takes the word is paid for by the space that comes with it."""
+
+    def shows(self, probability: float, letters: int, complete: float) -> bool:
+        """Return whether a word is shown.
+
+        Args:
+            probability: of the word.
+            letters: characters that it adds, without a space before it.
+            complete: probability that the word at hand is complete; 0 where none is begun.
+        """
+        return probability >= max(self.threshold, complete) and probability * letters >= self.charge
+
+
+GHOST_RULES: Mapping[str, GhostRule] = {
+    "quiet": GhostRule(0.55, 1.5),
+    "balanced": GhostRule(0.55, 0.9),
+    "eager": GhostRule(0.35, 0.8),
+}
+"""The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
+
+To read a word of ghost text costs 1.15 keys on a phone and 0.65 on a desktop (`evaluation.typing_speed`). Three of four
+ghosts of *quiet* and *balanced* are right: quiet is fastest on a phone, balanced saves the most keys of all rules with
+which a phone is faster than without help. *Eager* is fastest on a desktop, and right in two of three cases. The table:
+docs/log.md#when-does-ghost-text-help"""
+GHOST: GhostLevel = "balanced"
+"""The step where none is chosen."""
 MAX_WORDS = 8
 """Most words of ghost text."""
 
@@ -35,6 +76,16 @@ class Phrase:
     """Probability that exactly these words come next."""
 
 
+def ghost_rule(ghost: str, threshold: float | None = None) -> GhostRule:
+    """Return the rule of a step of the dial, or the one that asks for nothing but a probability.
+
+    `OptionError` for a step that does not exist, or a threshold that is no probability.
+    """
+    if ghost not in GHOST_RULES:
+        raise OptionError(f"ghost is {ghost!r}, but it must be one of: {', '.join(GHOST_RULES)}.")
+    return GHOST_RULES[ghost] if threshold is None else GhostRule(check_threshold(threshold), 0.0)
+
+
 def phrase(
     model: LanguageModel,
     vocabulary: CharacterVocabulary,
@@ -44,42 +95,50 @@ def phrase(
     state: State,
     *,
     words: int = MAX_WORDS,
-    threshold: float = MIN_GHOST_PROBABILITY,
+    rule: GhostRule = GHOST_RULES[GHOST],
 ) -> Phrase:
     """Predict the most probable word after a prefix, then the most probable one after it, and so on.
 
-    Ghost text ends before a word that it already has: people rarely write a word twice.
+    There is none where the word at hand is more probably complete. Ghost text ends before a word that it already has,
+    since people rarely write a word twice, and before what the text has not called for (`unasked`).
 
     Args:
         model, vocabulary, classes, prefix, log_probabilities, state: as for `suggestions.suggest`.
         words: most words.
-        threshold: least probability of each word, given the text before it.
+        rule: which words are shown.
 
-    Raises: `OptionError` for fewer words than one, or a threshold that is no probability.
+    Raises: `OptionError` for fewer words than one.
     """
     if words < 1:
         raise OptionError(f"words is {words}, but a phrase has at least one.")
-    minimum, space, open_part = check_threshold(threshold), classes.space, open_word(prefix)
+    space, open_part = classes.space, open_word(prefix)
+    complete = float(classes.complete([prefix], np.exp(log_probabilities))[0])
     used = {open_part, open_word(prefix.removesuffix(open_part).rstrip())}
-    added, probability, space_share = "", 1.0, 1.0
+    phrases, space_share = [Phrase("", 1.0)], 1.0
+    added, probability = "", 1.0
     for _ in range(words):
-        (found,) = WordSearch(model, classes, 1, minimum / space_share).run([prefix + added], log_probabilities, state)
+        least = rule.threshold / space_share
+        (found,) = WordSearch(model, classes, 1, least).run([prefix + added], log_probabilities, state)
         if not found:
             break
         ids, word_probability = found[0]
         piece = vocabulary.decode(ids)
         word = open_word(prefix + added + piece)
-        if word in used:
+        if word in used or not rule.shows(space_share * word_probability, len(piece.lstrip(" ")), complete):
             break
         used.add(word)
         added, probability = added + piece, probability * space_share * word_probability
+        shown = without_unasked(prefix, added)
+        if shown != added:  # whole words of it, or nothing
+            return next(each for each in reversed(phrases) if len(each.added) <= len(shown))
+        phrases.append(Phrase(added, probability))
         scores, state = model.forward(ids[None], state, last=1)  # (1, 1, V)
         following = np.exp(scores[0, -1].astype(np.float64))
         closing = float(following @ classes.close)
         # The share of the space among all characters that may end the word.
         space_share = float(following[space]) / closing if space is not None and closing > 0 else 0.0
-        if space_share < minimum or space_share == 0:
+        if space_share < rule.threshold or space_share == 0:
             break
         log_probabilities, state = model.step(np.array([space]), state)
-        added += " "
-    return Phrase(added.rstrip(" "), probability)
+        added, complete = added + " ", 0.0
+    return phrases[-1]

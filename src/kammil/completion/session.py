@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Unpack
 
 from kammil.completion.completer import Completer, Completion
-from kammil.completion.ghost_text import MAX_WORDS, MIN_GHOST_PROBABILITY, Phrase
+from kammil.completion.ghost_text import GHOST, MAX_WORDS, GhostLevel, Phrase
 from kammil.completion.state_cache import MAX_MEGABYTES
 from kammil.completion.suggestions import MIN_PROBABILITY, Suggestion
 from kammil.decoding.options import Options
@@ -59,6 +59,6 @@ class Session:
         """Suggest endings of the current word, or next words; see `Completer.suggest`."""
         return self._model.suggest(self._text, k, threshold=threshold)
 
-    def phrase(self, *, words: int = MAX_WORDS, threshold: float = MIN_GHOST_PROBABILITY) -> Phrase:
+    def phrase(self, *, words: int = MAX_WORDS, ghost: GhostLevel = GHOST, threshold: float | None = None) -> Phrase:
         """Predict ghost text after the text; see `Completer.phrase`."""
-        return self._model.phrase(self._text, words=words, threshold=threshold)
+        return self._model.phrase(self._text, words=words, ghost=ghost, threshold=threshold)

@@ -11,13 +11,13 @@ from kammil.evaluation.metrics import Evaluation
 from kammil.model_folder import ModelConfig, ModelFiles
 
 
-def show(interval: Interval | None, *, percent: bool = False) -> str:
-    """Format a value with its interval, if it has one; an empty string for None."""
+def show(interval: Interval | None, *, percent: bool = False, digits: int = 3) -> str:
+    """Format a value with its interval, if it has one; an empty string for None. `digits` are not for per cent."""
     if interval is None or interval.low is None or interval.high is None:
-        return _value(interval, percent=percent)
+        return _value(interval, percent=percent, digits=digits)
     if percent:
         return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f}-{100 * interval.high:.1f})"
-    return f"{interval.value:.3f} ({interval.low:.3f}-{interval.high:.3f})"
+    return f"{interval.value:.{digits}f} ({interval.low:.{digits}f}-{interval.high:.{digits}f})"
 
 
 ROWS: tuple[tuple[str, str, bool], ...] = (
@@ -43,10 +43,10 @@ def table(evaluation: Evaluation, name: str) -> list[list[str]]:
     return rows
 
 
-def _value(interval: Interval | None, *, percent: bool) -> str:
+def _value(interval: Interval | None, *, percent: bool, digits: int = 3) -> str:
     if interval is None:
         return ""
-    return f"{100 * interval.value:.1f} %" if percent else f"{interval.value:.3f}"
+    return f"{100 * interval.value:.1f} %" if percent else f"{interval.value:.{digits}f}"
 
 
 def cautions(description: ModelConfig) -> list[str]:

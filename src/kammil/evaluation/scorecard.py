@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.completer import Completer
+from kammil.completion.ghost_text import GHOST
 from kammil.data.bloom import BloomFilter
 from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Array, quotient
@@ -116,7 +117,7 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
         verdicts = [seen.novelty(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
         columns["new"] = np.array([[verdict == "new", 1] for verdict in verdicts], np.float64)
     runs = type_with_help(language_model, vocabulary, typed)
-    for name, writing in {**{str(w): run for w, run in runs.lists.items()}, "ghost": runs.ghost}.items():
+    for name, writing in {**{str(w): run for w, run in runs.lists.items()}, "ghost": runs.ghosts[GHOST]}.items():
         columns[KEYS + name], columns[TAKEN + name] = keystrokes_saved(writing), precision(writing)
     return columns
 

@@ -6,6 +6,7 @@ import pytest
 from tests.server.conftest import Running
 
 from kammil.completion.completer import Completer
+from kammil.completion.ghost_text import GhostLevel
 
 
 def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer) -> None:
@@ -55,6 +56,21 @@ def test_names_of_special_tokens_are_tokens_by_themselves_alone(server: Running)
         name = info[f"{kind}_token"]
         assert server.ask("/tokenize", {"prompt": name}).json["tokens"] == [info[f"{kind}_token_id"]]
         assert len(server.ask("/tokenize", {"prompt": f"{name}ا"}).json["tokens"]) == len(name) + 1
+
+
+@pytest.mark.parametrize("level", ["quiet", "balanced", "eager"])
+def test_ghost_text_is_as_ready_as_asked_for(server: Running, bundled: Completer, level: GhostLevel) -> None:
+    for prefix in ("صباح الخي", "شو رأيك نطل", "كيف حا"):
+        asked = {"prefix": prefix, "phrase": 3, "ghost": level, "model": "levantine"}
+        wanted = bundled.phrase(prefix, words=3, ghost=level)
+        assert server.ask("/v1/suggest", asked).json["phrase"]["completion"] == wanted.added
+    default = server.ask("/v1/suggest", {"prefix": "كيف حا", "phrase": 8, "model": "levantine"}).json["phrase"]
+    assert default["completion"] == bundled.phrase("كيف حا").added
+
+
+def test_a_step_that_the_dial_does_not_have(server: Running) -> None:
+    answer = server.ask("/v1/suggest", {"prefix": "شو", "phrase": 3, "ghost": "loud"})
+    assert answer.status == 400 and "quiet" in answer.json["error"]["message"]
 
 
 def test_what_was_learnt_is_suggested_until_it_is_forgotten(server: Running) -> None:

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from kammil import spacing
-from kammil.evaluation.keystrokes import type_texts
+from kammil.evaluation.keystrokes import Help, type_texts
 from kammil.text import words
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def test_keys_that_the_simulator_counts_write_the_text(page: Playground, api: Ap
     """Accept every word before its first letter, and press only the keys that are counted."""
     whole = np.ones(len(text) + 1, np.bool_)
     begins = np.array([any(at == begin for begin, _ in words(text)) for at in range(len(text) + 1)], np.bool_)
-    (counted,) = type_texts([text], [begins], [whole], [whole])[:, 0].tolist()
+    (counted,) = type_texts([text], [Help.of(begins, whole, whole)])[:, 0].tolist()
     api.suggestions = {}
     for begin, end in words(text):
         one = {"text": text[begin:end], "completion": text[begin:end], "probability": 0.5}

@@ -148,6 +148,17 @@ def test_an_input_method_is_left_alone(page: Playground) -> None:
     page.has_text(MID + "日")
 
 
+def test_the_dial_goes_with_every_request_and_stays(page: Playground, api: Api) -> None:
+    page.type(MID)
+    page.page.wait_for_selector(".ghosted")
+    assert {body["ghost"] for body in api.of("POST v1/suggest") if "phrase" in body} == {"balanced"}
+    page.one("#ghost-level").select_option("eager")
+    page.until(lambda: [body["ghost"] for body in api.of("POST v1/suggest") if "phrase" in body][-1] == "eager")
+    page.has_ghost("ون مع اصحابك كل")
+    assert page.ask("localStorage.getItem('kammil.ghost')") == "eager"
+    page.one("#ghost-level").select_option("balanced")
+
+
 def test_the_ghost_law(page: Playground) -> None:
     """After any input, text and remaining ghost make the same whole text as before, or no ghost remains."""
     strings = ["", "ش", "شو", "شو ", "شو حلو", "a", "ab", "a\u064e", "👍", "👍🏽"]

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from kammil.completion.ghost_text import GHOST, GhostLevel
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
 from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions
 
@@ -149,6 +150,7 @@ class SuggestRequest(ApiRequest):
     k: int = Field(default=3, ge=1, le=32, description="Most words to suggest.")
     threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word.")
     phrase: int = Field(default=0, ge=0, le=32, description="Most words of ghost text; 0 for none.")
+    ghost: GhostLevel = Field(default=GHOST, description="How readily ghost text is shown.")
     model: Model = None
     session: Session = None
 
@@ -164,12 +166,13 @@ class SuggestedWord(BaseModel):
 class GhostTextOut(BaseModel):
     """Ghost text: several words that are likely to come next."""
 
-    completion: str = Field(description="What to append to the prefix; empty if nothing is likely enough.")
+    completion: str = Field(description="What to append to the prefix; empty if nothing is worth reading.")
     probability: float
 
 
 class SuggestResponse(BaseModel):
-    """The most probable words, best first; within a word, its endings come before next words."""
+    """The most probable words, best first; within a word, its endings come before next words, or behind them if it is
+    more probably complete."""
 
     model: str
     suggestions: list[SuggestedWord]

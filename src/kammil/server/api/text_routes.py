@@ -37,6 +37,7 @@ async def suggest(
         request.k,
         request.threshold,
         request.phrase,
+        request.ghost,
     )
     suggestions, ghost = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(normalised))

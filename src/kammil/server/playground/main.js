@@ -6,7 +6,7 @@ import { createEditor } from "./editor.js";
 import { createHeatMap } from "./heatmap.js";
 import { createLearning } from "./learning.js";
 import { createModelChooser } from "./models.js";
-import { createOptions } from "./options.js";
+import { createGhostDial, createOptions } from "./options.js";
 import { createSuggestions } from "./suggestions.js";
 import { debounced } from "./debounce.js";
 import { directionOf } from "./ghost.js";
@@ -71,7 +71,7 @@ const model = createModelChooser({ select: $("model"), card: $("card") }, () => 
 
 const requestGhost = debounced(
   DELAY.ghost,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS }, signal),
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ghost: ghostLevel() }, signal),
   ({ phrase }, prefix) => editor.offerGhost(prefix, phrase.completion),
   report,
 );
@@ -84,6 +84,10 @@ const requestSuggestions = debounced(
   },
   report,
 );
+const ghostLevel = createGhostDial($("dial"), () => {
+  editor.dismiss();
+  if (editor.text.trim()) requestGhost(editor.text);
+});
 const announce = debounced(DELAY.announcement, async (text) => text, (text) => ($("live").textContent = text), () => {});
 
 const editor = createEditor(

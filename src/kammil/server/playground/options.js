@@ -1,4 +1,4 @@
-// The options of a completion: presets and sliders, stored in the browser.
+// The options of a completion (presets and sliders) and of the ghost text, stored in the browser.
 
 import { load, store } from "./storage.js";
 import { decimal, message, onLanguage, ungrouped } from "./i18n.js";
@@ -71,6 +71,28 @@ export function createOptions({ form, presets, sliders, reseed }) {
       ...(isServerPreset ? { preset: preset(), seed: sampling.seed } : sampling),
     };
   };
+}
+
+// How readily ghost text is shown: the steps of the server's dial, and their messages.
+const GHOST_LEVELS = { quiet: "ghostQuiet", balanced: "ghostBalanced", eager: "ghostEager" };
+
+/** Create the dial of the ghost text; return a function that reads it as a field of a request. */
+export function createGhostDial(parent, onChange) {
+  const label = Object.assign(document.createElement("label"), { htmlFor: "ghost-level" });
+  const select = Object.assign(document.createElement("select"), { id: "ghost-level" });
+  select.append(...Object.keys(GHOST_LEVELS).map((name) => Object.assign(document.createElement("option"), { value: name })));
+  parent.append(label, select);
+  const stored = load("ghost");
+  select.value = stored in GHOST_LEVELS ? stored : "balanced";
+  select.addEventListener("change", () => {
+    store("ghost", select.value);
+    onChange();
+  });
+  onLanguage(() => {
+    label.textContent = message("ghostLevel");
+    for (const option of select.options) option.textContent = message(GHOST_LEVELS[option.value]);
+  });
+  return () => select.value;
 }
 
 function loadOptions() {

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import Phrase
+from kammil.completion.ghost_text import GHOST, GhostLevel, Phrase
 from kammil.completion.state_cache import STRIDE, StateCache
 from kammil.completion.suggestions import Suggestion
 from kammil.decoding import Constraints, FinishReason, Hypothesis, keep_best
@@ -287,6 +287,7 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         k: most words to suggest.
         threshold: least probability of a word.
         max_words: most words of the ghost text; 0 for none.
+        ghost: how readily it is shown.
     """
 
     def __init__(
@@ -298,10 +299,11 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         k: int,
         threshold: float,
         max_words: int = 0,
+        ghost: GhostLevel = GHOST,
     ) -> None:
         super().__init__(deadline)
         self.state_cache, self.prefix, self.ids = state_cache, prefix, ids
-        self.k, self.threshold, self.max_words = k, threshold, max_words
+        self.k, self.threshold, self.max_words, self.ghost = k, threshold, max_words, ghost
 
 
 class ScoreCall(EngineRequest[list[TokenLogprobs]]):

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import phrase
+from kammil.completion.ghost_text import GHOST_RULES, phrase
 from kammil.completion.state_cache import STRIDE, Prefill
 from kammil.completion.suggestions import MAX_STATES, WordSearch, to_suggestions
 from kammil.decoding import Hypothesis, beam_steps
@@ -333,6 +333,7 @@ class Scheduler:
                     log_probabilities,
                     state,
                     words=call.max_words,
+                    rule=GHOST_RULES[call.ghost],
                 )
             self._replies.resolve(call, (to_suggestions(completer.vocabulary, call.prefix, words), ghost))
         except Exception as error:

@@ -1,0 +1,92 @@
+"""What ghost text does not bring up by itself: names of people in power, of parties, and religious formulas.
+
+Ghost text stands in somebody's own sentence before they have thought of its next word. A ruler's name there is an
+opinion that the writer did not utter, a blessing is one that not everybody gives. Models have them from their texts,
+where they are among the surest words of all. So such an *entry* (`unasked.txt`) is shown only if the text has begun it:
+at least one whole word of it, or three letters, are typed. A proclitic and the article (و, ف, ب, ل, ك, ع, ال) are not
+counted among them, since they do not begin a name.
+
+Lists of suggestions are not affected: they stand outside the text, and the writer looks for a word there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+
+import regex
+
+from kammil.text import fold_spelling, words
+
+LETTERS = 3
+"""Letters that begin an entry. With two, "ال" would ask for half of the list."""
+_ARTICLE = regex.compile(r"ال[^ل]..")
+"""The article before a name. Without it اللهم would be the word for "to them"."""
+_PROCLITICS = regex.compile(r"[وف]?(?:[بكعل]?ال|لل|[بكعل])?")
+
+
+def without_unasked(text: str, ghost: str) -> str:
+    """Return the words of ghost text before the first entry that the text has not begun.
+
+    Args:
+        text: what is typed, as the model sees it.
+        ghost: what would be shown after it, whole words.
+    """
+    entries = _entries()
+    # No entry that has more words than the longest can end in the ghost.
+    first = words(text)[-entries.most_words :]
+    begin = first[0][0] if first else len(text)
+    seen, typed = text[begin:] + ghost, len(text) - begin
+    found = words(seen)
+    new = [fold_spelling(seen[a:b]) for a, b in found if b > typed]
+    if not any(stem in entries.last_words for word in new for stem in _stems(word)):  # as for most ghosts
+        return ghost
+    folded = [*(fold_spelling(seen[a:b]) for a, b in found if b <= typed), *new]
+    for i, (start, end) in enumerate(found):
+        for stem in _stems(folded[i]):
+            for entry in entries.by_first_word.get(stem, ()):
+                last = i + len(entry) - 1
+                if last >= len(found) or found[last][1] <= typed or tuple(folded[i + 1 : last + 1]) != entry[1:]:
+                    continue
+                letters = len(fold_spelling(seen[start : max(start, typed)])) - (len(folded[i]) - len(stem))
+                if end > typed and letters < LETTERS:  # neither a whole word of it nor enough letters are typed
+                    return seen[typed : max(start, typed)].rstrip()
+    return ghost
+
+
+def _stems(word: str) -> Iterator[str]:
+    """Yield a folded word, and what is left of it without each possible run of proclitics."""
+    yield word
+    longest = _PROCLITICS.match(word)
+    for end in range(1, (longest.end() if longest else 0) + 1):
+        if _PROCLITICS.fullmatch(word[:end]) and end < len(word):
+            yield word[end:]
+
+
+@dataclass(frozen=True)
+class _Entries:
+    by_first_word: dict[str, list[tuple[str, ...]]]
+    """First word, folded and without its article -> entries, all words folded."""
+    last_words: frozenset[str]
+    """The words that an entry ends in; of an entry of one word as in `by_first_word`."""
+    most_words: int
+
+
+@cache
+def _entries() -> _Entries:
+    lines = resources.files("kammil.completion").joinpath("unasked.txt").read_text("utf-8").splitlines()
+    by_first_word: dict[str, list[tuple[str, ...]]] = {}
+    last_words: set[str] = set()
+    most_words = 1
+    for line in lines:
+        if not line or line.startswith("#"):
+            continue
+        first, *others = map(fold_spelling, line.split())
+        if _ARTICLE.match(first):
+            first = first.removeprefix("ال")
+        by_first_word.setdefault(first, []).append((first, *others))
+        last_words.add(others[-1] if others else first)
+        most_words = max(most_words, 1 + len(others))
+    return _Entries(by_first_word, frozenset(last_words), most_words)

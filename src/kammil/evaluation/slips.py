@@ -1,0 +1,70 @@
+"""Slips: texts as hurried fingers type them.
+
+A slip takes the place of one letter, and stays: a neighbour on the keyboard, or, for letters that people spell in two
+ways, half of the time the other way (ا for أ, ه for ة, ي for ى, د for ذ). Swapped, missing and doubled letters are left
+out: with letters one for one, a position means the same in what is wanted and in what is typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from kammil.errors import OptionError
+
+_KEYBOARDS = (
+    ("ضصثقفغعهخحجد", "شسيبلاتنمكط", "ئءؤرىةوزظ"),  # Arabic, as phones have it
+    ("qwertyuiop", "asdfghjkl", "zxcvbnm"),
+)
+_SPELLINGS = {
+    **dict(zip("أإآٱةىؤئذثظ", "اااا" + "هيويدتض", strict=True)),
+    **dict(zip("اهيض", "أةىظ", strict=True)),
+}
+"""Letter -> the other way in which people spell it. ة, ى and their variants only stand at the ends of words."""
+_ONLY_AT_THE_END = "هي"
+
+
+def with_slips(texts: Sequence[str], rate: float, *, seed: int = 0) -> list[str]:
+    """Return texts of the same lengths in which about `rate` of the letters are slips; the same for the same seed.
+
+    `OptionError` for a rate that is no share.
+    """
+    if check_slips(rate) == 0:
+        return list(texts)
+    generator = np.random.default_rng(seed)
+    return ["".join(_typed(text, rate, generator)) for text in texts]
+
+
+def check_slips(rate: float) -> float:
+    """Return the share of slips; `OptionError` if it is none."""
+    if not 0 <= rate <= 1:
+        raise OptionError(f"slips is {rate}, but it must be between 0 and 1, such as 0.03.")
+    return rate
+
+
+def _typed(text: str, rate: float, generator: np.random.Generator) -> list[str]:
+    characters = list(text)
+    for i in np.flatnonzero(generator.random(len(text)) < rate).tolist():
+        letter, last = characters[i], not text[i + 1 : i + 2].isalpha()
+        spelling = _SPELLINGS.get(letter) if last or letter not in _ONLY_AT_THE_END else None
+        neighbours = _NEIGHBOURS.get(letter, "")
+        if spelling and (not neighbours or generator.random() < 0.5):
+            characters[i] = spelling
+        elif neighbours:
+            characters[i] = neighbours[int(generator.integers(len(neighbours)))]
+    return characters
+
+
+def _neighbours() -> dict[str, str]:
+    """Return for each letter those beside it in its row, and those above and below."""
+    found: dict[str, str] = {}
+    for rows in _KEYBOARDS:
+        for r, row in enumerate(rows):
+            for c, letter in enumerate(row):
+                around = [(r, c - 1), (r, c + 1), (r - 1, c), (r - 1, c + 1), (r + 1, c - 1), (r + 1, c)]
+                found[letter] = "".join(rows[a][b] for a, b in around if 0 <= a < 3 and 0 <= b < len(rows[a]))
+    return found
+
+
+_NEIGHBOURS = _neighbours()

@@ -1,0 +1,71 @@
+"""When ghost text is shown."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from tests.completion.test_suggestions import counter
+
+from kammil.completion.ghost_text import GHOST, GHOST_RULES, GhostLevel, GhostRule, ghost_rule
+from kammil.errors import OptionError
+from kammil.evaluation.typing_speed import DEVICES, reading_charge
+
+
+@pytest.mark.parametrize(
+    ("probability", "letters", "complete", "shown"),
+    [
+        (0.5, 4, 0.0, True),
+        (0.49, 4, 0.0, False),  # not sure enough
+        (0.5, 1, 0.0, False),  # saves half a key on the average
+        (1.0, 1, 0.0, True),
+        (0.5, 4, 0.6, False),  # the word is more probably complete
+        (0.5, 4, 0.4, True),
+    ],
+)
+def test_a_word_is_shown_if_it_helps(probability: float, letters: int, complete: float, shown: bool) -> None:
+    assert GhostRule(0.5, 1.0).shows(probability, letters, complete) == shown
+
+
+def test_the_steps_of_the_dial() -> None:
+    assert tuple(GHOST_RULES) == get_args(GhostLevel)
+    thresholds = [rule.threshold for rule in GHOST_RULES.values()]
+    assert thresholds == sorted(thresholds, reverse=True)
+    charges = [rule.charge for rule in GHOST_RULES.values()]
+    assert charges == sorted(charges, reverse=True)
+    # No step shows what costs more to read than it saves: the quiet one on a phone, all of them on a desktop.
+    assert charges[0] >= reading_charge(DEVICES["phone"])
+    assert charges[-1] >= reading_charge(DEVICES["desktop"])
+    assert ghost_rule(GHOST) == GHOST_RULES[GHOST]
+    assert ghost_rule(GHOST, 0.1) == GhostRule(0.1, 0.0)
+
+
+def test_a_step_that_does_not_exist() -> None:
+    with pytest.raises(OptionError, match=r"^ghost is 'loud', but it must be one of: quiet, balanced, eager\.$"):
+        counter(["ab"]).phrase("a", ghost="loud")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_whole_word_has_no_ghost_and_a_begun_one_has() -> None:
+    model = counter(["حلوين شو حلو كتير حلو كتير حلو كتير"] * 5, order=6)
+    assert model.phrase("شو ح", ghost="eager").added.startswith("لو")
+    assert model.phrase("شو حلو", ghost="eager").added == ""
+    assert model.phrase("شو حلو", threshold=0.0).added == ""
+    assert model.phrase("شو حلو ", ghost="eager").added.startswith("كتير")
+
+
+def test_the_quieter_the_less() -> None:
+    model = counter(["شو حلو الشعور", "شو حلو الطقس", "شو حلو الشارع", "شو هالحكي"], order=6)
+    shown = {
+        level: sum(bool(model.phrase("شو حلو الشعور"[:i], ghost=level).added) for i in range(14))
+        for level in get_args(GhostLevel)
+    }
+    assert 0 < shown["quiet"] <= shown["balanced"] <= shown["eager"]
+
+
+def test_a_name_is_not_brought_up() -> None:
+    model = counter(["مبارح حكى بوتين كتير"] * 9, order=8)
+    assert [s.text for s in model.suggest("مبارح حكى ", 1)] == ["بوتين"]  # a list has it
+    assert model.phrase("مبارح حكى ").added == ""
+    assert model.phrase("مبارح حك").added == "ى"
+    assert model.phrase("مبارح حكى بوت").added == "ين كتير"
+    assert model.phrase("مبارح ").probability > 0.5

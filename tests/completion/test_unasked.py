@@ -1,0 +1,70 @@
+"""What ghost text does not bring up by itself."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.completion.unasked import without_unasked
+from kammil.text import words
+
+LINES = resources.files("kammil.completion").joinpath("unasked.txt").read_text("utf-8").splitlines()
+ENTRIES = [line for line in LINES if line and not line.startswith("#")]
+
+
+@pytest.mark.parametrize(
+    ("text", "ghost", "shown"),
+    [
+        ("شفت مبارح ", "السيسي عالتلفزيون", ""),
+        ("شفت ال", "سيسي", ""),
+        ("شفت السي", "سي", ""),  # the article begins no name
+        ("شفت السيس", "ي", "ي"),
+        ("وتر", "امب", ""),
+        ("وترا", "مب", "مب"),
+        ("قال ل", "بايدن", ""),
+        ("شفت ", "بشار الأسد", ""),
+        ("شفت ", "بشار الاسد", ""),  # as people spell it
+        ("شفت بشار ", "الأسد", "الأسد"),
+        ("شفت بشار", " الأسد", " الأسد"),
+        ("شفت بشا", "ر الأسد", "ر الأسد"),
+        ("شفت ", "بشار مبارح", "بشار مبارح"),  # somebody else
+        ("مبارح ", "شفت بشار الأسد", "شفت"),
+        ("بكرا ", "إن شاء الله", ""),
+        ("بكرا ", "ان شاء الله", ""),
+        ("بكرا ان ", "شاء الله", "شاء الله"),
+        ("كيفك ", "اليوم الحمدلله", "اليوم"),
+        ("", "الحمدلله", ""),
+        ("لا حول ولا ", "قوة إلا بالله", "قوة إلا بالله"),
+        ("حزب الله ", "كتير", "كتير"),  # it is there already
+        ("يا ", "الله شو", "الله شو"),
+        ("شو ", "الاخبار", "الاخبار"),
+        ("قلت ", "لهم", "لهم"),  # اللهم is a word of its own, not an article and this
+        ("قلت ", "اللهم", ""),
+        ("شو", "", ""),
+    ],
+)
+def test_what_is_shown(text: str, ghost: str, shown: str) -> None:
+    assert without_unasked(text, ghost) == shown
+
+
+@pytest.mark.parametrize("entry", ENTRIES)
+def test_every_entry_waits_until_it_is_begun(entry: str) -> None:
+    assert without_unasked("شفنا مبارح ", entry + " كمان") == ""
+    first, *others = entry.split()
+    assert without_unasked("شفنا مبارح و", entry) == ""
+    if others:
+        rest = " ".join(others)
+        assert without_unasked(f"شفنا مبارح {first} ", rest).startswith(others[0]) or rest in ENTRIES
+    else:
+        assert without_unasked(f"شفنا مبارح {first[:-1]}", first[-1]) == first[-1]
+
+
+@given(st.text("ابسيلنرهـ وّ\u200c😂", max_size=20), st.text("ابسيلنره ", max_size=20))
+def test_what_is_shown_is_a_beginning_in_whole_words(text: str, ghost: str) -> None:
+    shown = without_unasked(text, ghost)
+    assert ghost.startswith(shown)
+    ends = {end - len(text) for _, end in words(text + ghost)} | {0, len(ghost)}
+    assert len(shown) in ends
