@@ -9,6 +9,8 @@ and a charge (the keys that a word must save on the average) is tried on what wa
   the interval clear of it;
 - eager: the most words a minute on a desktop.
 
+What is shown at one step is also shown at the next.
+
 Printed and written to ghost.json for each pair: places where a ghost is shown, %; of those, right to the letter, %; the
 words that have a ghost while they are typed, %; keys saved and ghosts taken by a writer who accepts what is right, %;
 words a minute, with their intervals in the file.
@@ -75,7 +77,7 @@ def main() -> None:
         _print([row] if row else [])
         print(f"{step}, as it is:")
         _print([each for each in last if GhostRule(**each["rule"]) == GHOST_RULES[step]])
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n", "utf-8")
+    RESULTS.write_text(json.dumps(results) + "\n", "utf-8")
 
 
 def _columns(texts: Sequence[str], hits: Sequence[SuggestionHits], rule: GhostRule) -> dict[str, Array]:
@@ -129,12 +131,19 @@ def _proposed(parts: Sequence[Sequence[dict[str, Any]]]) -> dict[str, dict[str, 
 
     rows = parts[-1]
     sure = [rows[i] for i in range(len(rows)) if all(is_right(part[i]) and is_faster(part[i]) for part in parts)]
-    right = [row for row in rows if is_right(row)]
+    balanced = max(sure, key=lambda row: row["keys saved"]["value"], default=None)
+    quieter = [row for row in rows if is_right(row) and (balanced is None or _asks_more(row, balanced))]
+    more = [row for row in rows if balanced is None or _asks_more(balanced, row)]
     return {
-        "quiet": max(right, key=lambda row: row["phone"]["value"], default=None),
-        "balanced": max(sure, key=lambda row: row["keys saved"]["value"], default=None),
-        "eager": max(rows, key=lambda row: row["desktop"]["value"]),
+        "quiet": max(quieter, key=lambda row: row["phone"]["value"], default=None),
+        "balanced": balanced,
+        "eager": max(more, key=lambda row: row["desktop"]["value"]),
     }
+
+
+def _asks_more(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Return whether what one rule shows the other shows, too: a step of a dial takes nothing away that it adds."""
+    return all(one["rule"][name] >= other["rule"][name] for name in one["rule"])
 
 
 def _print(rows: Sequence[dict[str, Any]]) -> None:

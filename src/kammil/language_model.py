@@ -112,6 +112,10 @@ class AdaptiveModel(ABC):
     def forget(self, ids: Ids) -> bool:
         """Undo one `learn` of the same ids; return false for a text that was not learnt."""
 
+    @abstractmethod
+    def fork(self) -> Self:
+        """Return a model with the same weights, in the same memory, that has learnt nothing."""
+
 
 class BulkSampler(ABC):
     """A model that samples many ids in one call, by temperature and refused ids alone."""

@@ -50,6 +50,7 @@ class Kammil(llm.Model):
         top_p: float | None = _field("top_p")
         stop: str | None = _field("stop")
         seed: int | None = _field("seed")
+        allow_offensive: bool | None = _field("allow_offensive")
 
     def execute(
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: llm.Conversation | None

@@ -9,6 +9,7 @@
 | `baselines.safetensors` | character counts and a short n-gram counter, to show beside every figure |
 | `metrics.json` | figures, and the training history |
 | `README.md` | the model card |
+| `block.txt` | words that are not written, if somebody adds it (`data/blocklist.py`) |
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ FORMAT = 1
 MODEL, VOCABULARY, WEIGHTS = "model.json", "vocabulary.json", "weights.safetensors"
 SEEN, BASELINES = "seen.safetensors", "baselines.safetensors"
 METRICS, CARD = "metrics.json", "README.md"
+BLOCK = "block.txt"
+"""A list of words that the model must not write, if whoever owns the folder put one there."""
 PRETRAINED = ("levantine",)
 """Names of the bundled models; the first is the default."""
 _MAX_FILE_BYTES = 2 << 30
@@ -160,6 +163,12 @@ def summary(folder: Path) -> tuple[ModelConfig, Mapping[str, Any]]:
     """Return configuration and metrics of a model, without its arrays; raises `FolderError` as `read` does."""
     folder, description = _read_config(folder)
     return description, _json(folder, METRICS) if (folder / METRICS).exists() else {}
+
+
+def card(folder: Path) -> str:
+    """Return the model card, empty if there is none; raises `FolderError` as `read` does."""
+    folder, _ = _read_config(folder)
+    return _text(folder, CARD) if (folder / CARD).exists() else ""
 
 
 def read(folder: Path) -> ModelFiles:

@@ -106,6 +106,12 @@ class CharacterVocabulary:
         """The text of every id, (V,)."""
         return tuple(self.piece(id) for id in range(self.size))
 
+    @cached_property
+    def writable_pieces(self) -> tuple[str, ...]:
+        """The text of every id that a completion may hold, (V,); "" for the others."""
+        never = {*range(SPECIALS), *self.unwritable}
+        return tuple("" if id in never else piece for id, piece in enumerate(self.pieces))
+
     def to_json(self) -> str:
         """Return the content of `vocabulary.json`."""
         return json.dumps({"type": _TYPE, "characters": list(self.characters)}, ensure_ascii=True, indent=0)

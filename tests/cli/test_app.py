@@ -16,8 +16,8 @@ from kammil.engine import build
 
 COMMANDS = (
     [],
-    *(["train"], ["complete"], ["suggest"], ["explain"], ["evaluate"], ["compare"], ["export"], ["serve"]),
-    *(["plot"], ["info"]),
+    *(["suggest"], ["complete"], ["serve"], ["explain"], ["info"]),
+    *(["train"], ["evaluate"], ["compare"], ["plot"], ["export"]),
     *(["profile"], ["profile", "learn"], ["profile", "forget"], ["profile", "show"], ["profile", "wipe"]),
     *(["data"], ["data", "list"], ["data", "get"], ["data", "check"], ["data", "split"]),
 )
@@ -39,6 +39,15 @@ def test_all_commands_are_tested(run: Run) -> None:
         assert [[*group, name] for name in names if [name] not in groups] == [
             c for c in COMMANDS if len(c) == len(group) + 1 and c[:-1] == group and c not in groups
         ]
+
+
+def test_a_narrow_terminal_cuts_no_summary_off(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    for group in ([], ["data"], ["profile"]):
+        listed = run(*group, "--help").out
+        _, _, summaries = listed.partition("Commands:")
+        assert summaries and "..." not in summaries
+        assert max(map(len, listed.splitlines())) <= 50
 
 
 def test_version(run: Run) -> None:

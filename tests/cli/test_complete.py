@@ -143,8 +143,22 @@ def test_complete_says_what_is_wrong(run: Run, counter: Path, options: list[str]
 
 
 def test_a_person_sees_the_whole_text(counter: Path) -> None:
-    shown = on_terminal("complete", "شو في", "--model", counter)
-    assert shown == "شو في" + kammil.load(counter).complete("شو في").text + "\r\n"
+    shown = on_terminal("complete", "شو في", "--model", counter, "--seed", 3)
+    assert shown == "شو في" + kammil.load(counter).complete("شو في", seed=3).text + "\r\n"
+
+
+def test_a_person_sees_another_text_at_each_call_and_its_seed(counter: Path) -> None:
+    seeds: set[int] = set()
+    for _ in range(3):
+        text, said = on_terminal("complete", "شو في", "--model", counter, "--temperature", 1).splitlines()
+        seeds.add(seed := int(said.removeprefix("drawn with --seed ")))
+        assert text == "شو في" + kammil.load(counter).complete("شو في", temperature=1, seed=seed).text
+    assert len(seeds) > 1
+
+
+@pytest.mark.parametrize("options", [["--temperature", "0"], ["--preset", "exact"], ["--json"]])
+def test_no_seed_is_drawn_where_nothing_is_or_for_programs(counter: Path, options: list[str]) -> None:
+    assert "--seed" not in on_terminal("complete", "شو في", "--model", counter, *options)
 
 
 def test_probabilities_of_a_completion_leave_stdout_alone(run: Run, counter: Path) -> None:

@@ -41,6 +41,7 @@ def test_data_check(run: Run, tmp_path: Path) -> None:
     people = run("data", "check", "test.txt", "--against", "train.txt")
     assert people.code == 0 and people.err == ""
     assert "same letters    1 of 5 (20.0 %)" in people.out and "near-duplicates 2 of 5 (40.0 %)" in people.out
+    assert "verdict: not a fair test of what is trained on train.txt: 2 of 5" in people.out.splitlines()[-1]
     assert json.loads(run("data", "check", "train.txt", "--json").out)["leaks"] is None
     refused(run("data", "check", "nowhere.txt"), "nowhere.txt does not exist")
     refused(run("data", "check", "test.txt", "--against", "nowhere.txt"), "nowhere.txt does not exist")
@@ -73,6 +74,26 @@ def test_texts_that_are_all_alike_are_said(run: Run, tmp_path: Path) -> None:
         run("train", "alike.txt", "--model", "ngram"),
         "the 5,000 texts of alike.txt are near-duplicates of one another, so none is left to validate with; add texts",
     )
+
+
+@pytest.mark.parametrize(
+    ("texts", "verdict"),
+    [
+        ([f"نص رقم {i} عن يوم {i * i} بالبلد" for i in range(60)], "verdict: fit to train on."),
+        (
+            [f"نص رقم {i} عن يوم {i * i} بالبلد" for i in range(60)] + ["الجو اليوم حلو كتير عنا بالضيعة"] * 3,
+            "2 texts repeat",
+        ),
+        (["شو رأيك فيها اليوم", "ما في شي جديد بنوب"], "verdict: hardly fit to train on, for the reason above."),
+        ([f"نص رقم {i} عن يوم \ufffd {i * i}" for i in range(60)], "60 broken texts, so name their --encoding"),
+    ],
+)
+def test_data_check_ends_with_a_verdict(run: Run, tmp_path: Path, texts: list[str], verdict: str) -> None:
+    (tmp_path / "t.txt").write_text("\n".join(texts), "utf-8")
+    assert verdict in run("data", "check", "t.txt").out.splitlines()[-1]
+    (tmp_path / "other.txt").write_text("شي تاني ما خصّه بهالنصوص أبدًا\n", "utf-8")
+    against = run("data", "check", "other.txt", "--against", "t.txt").out.splitlines()[-1]
+    assert against == "verdict: a fair test of what is trained on t.txt: no leak."
 
 
 def test_data_check_shortens_long_examples(run: Run, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import TABLE, Result, Run, refused
+from tests.cli.conftest import TABLE, Run, refused
 
 import kammil
 from kammil.evaluation.keystrokes import simulate
@@ -92,8 +92,12 @@ def test_evaluate_says_what_is_wrong(run: Run, counter: Path, content: str | byt
 
 
 def test_info(run: Run, trained: Path) -> None:
-    card = run("info", trained)
-    assert card == Result(0, (trained / "README.md").read_text("utf-8").rstrip() + "\n", "")
+    shown = run("info", trained)
+    assert shown.code == 0 and shown.err == ""
+    overview, whole, card = shown.out.partition("\n\nThe whole card\n\n")
+    assert whole and card == (trained / "README.md").read_text("utf-8").rstrip() + "\n"
+    headings = [line for line in overview.splitlines() if line in ("What it is for", "How good it is", "Known faults")]
+    assert headings == ["What it is for", "How good it is"]  # a card that is written by training names no faults
     for_programs = run("info", trained, "--json")
     assert for_programs.code == 0 and for_programs.err == ""
     found = json.loads(for_programs.out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from tests.cli.conftest import Result, Run, on_terminal, refused
 
 import kammil
+
+_INVISIBLE = 5 * "\N{LEFT-TO-RIGHT MARK}"
+"""Marks in a row of the table, which take no column."""
 
 
 def test_explain_for_people(run: Run, trained: Path) -> None:
@@ -23,7 +27,8 @@ def test_explain_for_people(run: Run, trained: Path) -> None:
     for place, line in zip(made.places, shown, strict=True):
         assert f"{place.bits:.2f}" in line
     assert any(f"{made.bits_per_character:.2f} bits a character" in line for line in lines)
-    assert ("believed" in result.out) == any(place.credits for place in made.places)
+    credited = any(place.credits for place in made.places)
+    assert ("believed" in result.out) == ("Believed: the part of the model" in result.out) == credited
 
 
 def test_explain_for_programs(run: Run, trained: Path) -> None:
@@ -77,7 +82,13 @@ def test_a_person_sees_colours_word_by_word(counter: Path) -> None:
     assert "شو\033" in title and "رأيك\033" in title and title.count("\033[") >= 4
 
 
-def test_a_narrow_terminal_has_a_line_for_each_character() -> None:
-    shown = on_terminal("explain", "levantine", "شو حلو", COLUMNS="80", TERM="dumb")
+@pytest.mark.parametrize("columns", [64, 80, 130])
+def test_a_terminal_has_a_line_for_each_character(columns: int) -> None:
+    shown = re.sub(r"\033\[[\d;]*m", "", on_terminal("explain", "levantine", "شو حلو", COLUMNS=str(columns)))
     rows = [line for line in shown.splitlines() if " %" in line]
-    assert len(rows) == len("شو حلو") + 1 and all("network" in row for row in rows)
+    assert len(rows) == len("شو حلو") + 1 and max(map(len, rows)) <= columns + len(_INVISIBLE)
+    assert "network" in shown
+    assert "👤" not in shown and "🔗" not in shown
+    assert "█" not in rows[-1]
+    assert any("█" in row for row in rows) == (columns == 130)
+    assert not any("+" in row for row in rows)  # who was believed stands there in words

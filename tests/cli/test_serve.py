@@ -29,6 +29,7 @@ FLAGS: dict[str, tuple[list[str], object]] = {
     "max_body": (["--max-body", "2048"], 2048),
     "max_answer": (["--max-answer", "2000"], 2000),
     "sessions": (["--sessions", "6"], 6),
+    "block": (["--block", "words.txt"], Path("words.txt")),
     "learn": (["--no-learn"], False),
     "access_log": (["--no-access-log"], False),
     "log_prompts": (["--log-prompts"], True),

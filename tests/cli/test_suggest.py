@@ -25,6 +25,15 @@ def test_a_person_sees_how_probable_a_word_is(counter: Path) -> None:
     assert shown == "".join(f"{s.probability:6.1%}  {s.text}\r\n" for s in expected)
 
 
+def test_words_of_a_list_are_not_suggested(run: Run, counter: Path, tmp_path: Path) -> None:
+    first, *others = [one.text for one in kammil.load(counter).suggest("شو ", 3)]
+    (tmp_path / "words.txt").write_text(first, encoding="utf-8")
+    shown = run("suggest", "شو ", "--model", counter, "--block", tmp_path / "words.txt").out.splitlines()
+    assert first not in shown and shown[: len(others)] == others
+    assert first not in run("suggest", "شو ", "--model", counter, "--forbid", first).out.splitlines()
+    refused(run("suggest", "شو ", "--model", counter, "--block", tmp_path / "none.txt"), "cannot be read")
+
+
 def test_suggest_may_have_nothing_to_say(run: Run, counter: Path) -> None:
     assert run("suggest", "شو ", "--model", counter, "--threshold", 1) == Result(0, "", "")
     assert run("suggest", "شو ", "--model", counter, "--threshold", 1, "--json") == Result(0, "[]\n", "")

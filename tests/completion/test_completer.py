@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import kammil
 from kammil.completion.completer import Completer, Completion
 from kammil.decoding import DecodingOptions
 from kammil.decoding.options import Options
@@ -478,3 +481,31 @@ def test_a_model_without_probabilities_is_refused() -> None:
             model.complete("ab", temperature=temperature)
     with pytest.raises(FolderError, match="no probabilities"):
         model.score("a?b")
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_fork_learns_by_itself(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    if engine == "reference":
+        monkeypatch.setattr("kammil.models.blend.model.load_native", lambda: None)
+    model, text = kammil.load(folder_of("blend")), "قطايف بالجوز والقشطة"
+    never = model.score(text).bits_per_character
+    model.learn("شي تاني")
+    fork = model.fork()
+    assert fork.score(text).bits_per_character == never  # it has learnt nothing
+    fork.learn(text)
+    knows = fork.score(text).bits_per_character
+    assert knows is not None and never is not None and knows < never
+    model.forget("شي تاني")
+    assert model.score(text).bits_per_character == never
+    del model  # the weights stay with the fork
+    gc.collect()
+    assert fork.score(text).bits_per_character == knows
+    fork.forget(text)
+    assert fork.score(text).bits_per_character == never
+
+
+def test_a_model_that_cannot_learn_is_not_forked(folder_of: Callable[[str], Path]) -> None:
+    with pytest.raises(OptionError, match="cannot learn"):
+        kammil.load(folder_of("ngram")).fork()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def all_texts(model: Completer, prompt: str, asked: dict[str, Any]) -> dict[str,
             floor = max([options.min_length, *(_end(text, s) for s in options.force)])
             cuts = [at for at in (text.find(s, floor) for s in options.stop) if at >= 0]
             before = [at for at in (text[:-1].find(s, floor) for s in options.stop) if at >= 0]
-            if before or any(s in text for s in options.forbid) or not all(s in text for s in options.force):
+            if before or _writes(prompt, text, options.forbid) or not all(s in text for s in options.force):
                 continue
             if cuts:
                 made[text[: min(cuts)]] = max(made.get(text[: min(cuts)], -math.inf), -sum(bits[:-1]) / n)
@@ -56,6 +57,13 @@ def all_texts(model: Completer, prompt: str, asked: dict[str, Any]) -> dict[str,
             elif n >= options.min_length:
                 made[text] = max(made.get(text, -math.inf), -sum(bits) / (n + 1))
     return made
+
+
+def _writes(prompt: str, text: str, strings: Sequence[str]) -> bool:
+    """Whether a text after a prompt ends any of the strings, which may have begun in the prompt."""
+    return any(
+        (prompt + text).endswith(string, 0, len(prompt) + end) for string in strings for end in range(1, len(text) + 1)
+    )
 
 
 def _end(text: str, string: str) -> int:

@@ -114,3 +114,27 @@ def test_a_name_breaks_no_table(trained: Path, evaluation: Evaluation) -> None:
 )
 def test_how_long_it_was_trained(metrics: dict[str, float], based: bool, sentence: str) -> None:
     assert card._training_time(metrics, based=based) == sentence  # pyright: ignore[reportPrivateUsage]
+
+
+def test_an_overview_says_purpose_quality_and_faults() -> None:
+    model = folders.read(Path("levantine"))
+    said = card.overview("levantine", model)
+    positions = [said.index(f"\n{heading}\n") for heading in ("What it is for", "How good it is", "Known faults")]
+    assert positions == sorted(positions)
+    right = model.metrics["validation"]["model"]["target_top1"]["value"]
+    assert f"its first guess is right for {100 * right:.0f}" in said and "fewer is better" in said
+    assert card.section(model.card, "Known faults") in said and card.section(model.card, "Intended use") in said
+
+
+def test_an_overview_leaves_out_what_is_not_known(trained: Path) -> None:
+    unmeasured = dataclasses.replace(folders.read(trained), metrics={}, card="# mine\n\n## Known faultsless\nx\n")
+    assert card.overview("mine", unmeasured).count("\n") == 0
+
+
+def test_a_section_ends_at_the_next_heading() -> None:
+    text = "## A\none\n\n### deeper\ntwo\n\n## B\nthree\n"
+    assert (card.section(text, "A"), card.section(text, "B"), card.section(text, "C")) == (
+        "one\n\n### deeper\ntwo",
+        "three",
+        "",
+    )

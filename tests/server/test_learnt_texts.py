@@ -19,7 +19,7 @@ from tests.server.asgi import ask
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.server import learnt_texts
+from kammil.server import learnt_texts, model_pool
 from kammil.server.api.errors import ApiError
 from kammil.server.app import create
 from kammil.server.learnt_texts import LearntTexts
@@ -221,3 +221,72 @@ def test_texts_and_characters_are_bounded(folder_of: Callable[[str], Path], monk
     monkeypatch.setattr(learnt_texts, "MAX_TEXTS", 3)
     monkeypatch.setattr(learnt_texts, "MAX_TOTAL_CHARACTERS", 8_100)
     served(folder_of("blend"), work)
+
+
+def test_what_a_session_teaches_for_itself_stays_apart(folder_of: Callable[[str], Path]) -> None:
+    async def surprise_of(app: FastAPI, session: str | None) -> float:
+        got = await ask(app, "POST", "/v1/score", {"text": TEXT, "session": session})
+        return got.json["bits_per_character"]
+
+    async def work(app: FastAPI) -> None:
+        never = await surprise(app)
+        body = {"text": TEXT, "session": "a", "private": True}
+        assert [(await ask(app, "POST", "/v1/learn", body)).json["learnt"] for _ in range(2)] == [1, 2]
+        knows = await surprise_of(app, "a")
+        assert knows < never
+        assert await surprise_of(app, "b") == await surprise_of(app, None) == never
+        asked: dict[str, Any]
+        for path, asked in (
+            ("/v1/completions", {"prompt": TEXT[:9], "temperature": 0, "max_tokens": 8}),
+            ("/v1/suggest", {"prefix": TEXT[:9], "k": 1, "threshold": 0}),
+        ):
+            answers = [(await ask(app, "POST", path, asked | {"session": s})).json for s in ("a", "b")]
+            said = [answer.get("suggestions") or answer["choices"][0]["text"] for answer in answers]
+            assert said[0] != said[1]
+        # What all share is another thing.
+        assert (await ask(app, "POST", "/v1/learn", {"text": TEXT, "session": "b"})).json == {"learnt": 1}
+        assert await surprise_of(app, "b") < never and await surprise_of(app, "a") == knows
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 2}
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 0}
+        assert await surprise_of(app, "a") == await surprise_of(app, "b")
+        await ask(app, "POST", "/v1/learn", body)
+        assert (await ask(app, "DELETE", "/v1/learn")).json == {"forgotten": 2}
+        assert await surprise_of(app, "a") == await surprise_of(app, "b") == never
+        assert (await ask(app, "POST", "/v1/learn", {"text": TEXT, "private": True})).status == 400
+
+    served(folder_of("blend"), work)
+
+
+def test_private_copies_are_few_and_share_the_bounds(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def taught(app: FastAPI, session: str | None) -> int:
+        body = {"text": TEXT, "session": session, "private": session is not None}
+        return (await ask(app, "POST", "/v1/learn", body)).status
+
+    async def work(app: FastAPI) -> None:
+        assert [await taught(app, session) for session in ("a", "b", None)] == [200, 200, 200]
+        assert [await taught(app, session) for session in ("a", "b", None)] == [400, 400, 400]
+        (loaded,) = app.state.pool.loaded
+        first = loaded.private["a"].scheduler
+        assert loaded.of("b") is loaded.private["b"]  # used later than that of a
+        assert await taught(app, "c") == 200 and list(loaded.private) == ["b", "c"]  # that of a went for it
+        first.join(30)
+        assert await taught(app, "c") == 400
+        assert len(app.state.pool.running) == 3
+        loaded.private["c"].scheduler.close()
+        loaded.private["c"].scheduler.join(30)
+        assert loaded.of("c") is loaded and list(loaded.private) == ["b"]  # one whose thread has ended is left
+
+    monkeypatch.setattr(model_pool, "MAX_PRIVATE", 2)
+    monkeypatch.setattr(learnt_texts, "MAX_TEXTS", 3)
+    served(folder_of("blend"), work)
+
+
+def test_a_model_that_cannot_learn_has_no_copies(folder_of: Callable[[str], Path]) -> None:
+    async def work(app: FastAPI) -> None:
+        body = {"text": TEXT, "session": "a", "private": True}
+        assert (await ask(app, "POST", "/v1/learn", body)).status == 400
+        assert [model.private for model in app.state.pool.loaded] == [{}]
+
+    served(folder_of("ngram"), work)

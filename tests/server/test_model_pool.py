@@ -81,7 +81,7 @@ def test_a_reload_requested_during_a_reload_follows_it(folder: Path, monkeypatch
         await pool.open()
         loop, load = asyncio.get_running_loop(), model_pool.load
 
-        def slow(path: Path) -> object:
+        def slow(path: Path, *, block: Path | None) -> object:
             reads.append(path)
             loop.call_soon_threadsafe(reading.set)
             go_on.wait(20)

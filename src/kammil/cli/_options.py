@@ -26,6 +26,10 @@ ProfileFile = Annotated[
     Path | None,
     typer.Option("--profile", metavar="FILE", help="Learn the texts of this profile first; see `kammil profile`."),
 ]
+BlockFile = Annotated[
+    Path | None,
+    typer.Option("--block", metavar="FILE", help="Never write the words of this file, one a line, in any spelling."),
+]
 Column = Annotated[
     str | None,
     typer.Option(help="Column of a table that holds the texts: its name, its number, or a path such as message.text."),
@@ -194,9 +198,11 @@ def decoding_flags() -> list[Any]:
     types: dict[str, object] = {"preset": Annotated[str | None, typer.Option(help=PRESET)]}
     for name, field in DecodingOptions.model_fields.items():
         repeatable = field.annotation == tuple[str, ...]
-        shown = "" if field.default in (None, ()) else f"  [default: {field.default:g}]"
+        switch = field.annotation is bool
+        shown = "" if switch or field.default in (None, ()) else f"  [default: {field.default:g}]"
         text = f"{field.description}{' Repeatable.' if repeatable else shown}"
-        types[name] = Annotated[list[str] | None if repeatable else field.annotation | None, typer.Option(help=text)]  # pyright: ignore[reportOptionalOperand]
+        option = typer.Option(f"--{name.replace('_', '-')}", help=text) if switch else typer.Option(help=text)
+        types[name] = Annotated[list[str] | None if repeatable else field.annotation | None, option]  # pyright: ignore[reportOptionalOperand]
 
     def command(**_: Any) -> None: ...
 

@@ -5,8 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import typer
+import typer.core
+
+
+class CommandGroup(typer.core.TyperGroup):
+    """A group whose help breaks the summaries of its commands into lines, where Typer cuts them off."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, one.get_short_help_str(1000)) for name, one in commands if one is not None])
 
 
 def print_table(rows: Sequence[Sequence[str]], *, foot: str = "", numbers: bool = False, stderr: bool = False) -> None:

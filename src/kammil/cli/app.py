@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import kammil
 from kammil.cli import data, profile
 from kammil.cli._options import DecodingCommand
+from kammil.cli._output import CommandGroup
 from kammil.cli.compare import compare
 from kammil.cli.complete import complete
 from kammil.cli.evaluate import evaluate, info
@@ -19,9 +20,24 @@ from kammil.cli.serve import serve
 from kammil.cli.suggest import suggest
 from kammil.cli.train import train
 
+_ORDER = (
+    *("suggest", "complete", "serve", "profile", "explain", "info"),
+    *("train", "evaluate", "compare", "data", "plot", "export"),
+)
+"""Commands as `--help` lists them: those that need no training first."""
+
+
+class _Commands(CommandGroup):
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in `_ORDER`, where Typer lists groups last."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
+
 app = typer.Typer(
     name="kammil",
-    help="Train a text-completion model on your own short texts, on a laptop CPU, and complete what you type.",
+    cls=_Commands,
+    help="Suggest the next words of what you type, learn from it, and train models on your own short texts, on a "
+    "laptop without a GPU.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -47,7 +63,7 @@ def common(
     """Options of every command."""
 
 
-for command in (train, complete, suggest, explain, evaluate, compare, export, serve, plot, info):
+for command in (suggest, complete, serve, explain, info, train, evaluate, compare, plot, export):
     app.command(cls=DecodingCommand if command is complete else None)(command)
-app.add_typer(data.app, name="data")
 app.add_typer(profile.app, name="profile")
+app.add_typer(data.app, name="data")

@@ -108,8 +108,10 @@ def compare(
     if json:
         print_json(standings.to_dict())
         return
-    for table in report.tables(standings):
+    for table, meanings in zip(report.tables(standings), report.columns(), strict=True):
         print_table(table, numbers=True)
+        for meaning in meanings:
+            typer.echo(f"  {meaning}")
     for note in report.notes(standings):
         typer.echo(note)
     typer.echo(f"comparison: {target}")

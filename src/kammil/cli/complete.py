@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kammil.cli._options import BUNDLED, Json, Model, ProfileFile, open_profile, texts_or_stdin
+from kammil.cli._options import BUNDLED, BlockFile, Json, Model, ProfileFile, open_profile, texts_or_stdin
 from kammil.cli._output import print_json
 
 if TYPE_CHECKING:
     from kammil.completion.completer import Completer
     from kammil.completion.explain.attribution import Explanation
+
+_SEEDS = 10_000
+"""Number of seeds to draw from: short enough to type again."""
 
 
 def complete(
@@ -24,19 +28,29 @@ def complete(
     model: Model = BUNDLED,
     n: Annotated[int, typer.Option("-n", help="Number of completions.")] = 1,
     profile: ProfileFile = None,
+    block: BlockFile = None,
     show_probabilities: Annotated[
         bool, typer.Option("--show-probabilities", help="Explain each completion on stderr (with --json, in it).")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Complete a text. Prints what comes after it, or, on a terminal, the whole text."""
+    """Continue a text by chance, up to 30 characters, as in the notebook. It reads like the training texts and seldom
+    says what you meant: for help while you type there are `kammil suggest` and `kammil serve`. Prints what comes after
+    the text, or, on a terminal, the whole text, drawn with another seed at each call unless one is given."""
     from dataclasses import asdict
 
     from kammil.cli.explain import print_explanation
     from kammil.completion.completer import load
+    from kammil.decoding.options import DecodingOptions
 
     decoding: dict[str, Any] = context.obj
-    completer = load(model, profile=open_profile(profile))
+    # A person wants to see something else at each call, a program the same.
+    drawn = None
+    if "seed" not in decoding and not json and sys.stdout.isatty():
+        options = DecodingOptions.of(**decoding)
+        if options.temperature and options.beams == 1:
+            decoding["seed"] = drawn = secrets.randbelow(_SEEDS)
+    completer = load(model, profile=open_profile(profile), block=block)
     for prompt in texts_or_stdin(None if text is None else [text]):
         if json:
             answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]
@@ -56,6 +70,8 @@ def complete(
                 typer.echo(shown + completion)
             if show_probabilities:
                 print_explanation(_explain(completer, prompt, completion), stderr=True)
+    if drawn is not None:
+        print(f"drawn with --seed {drawn}", file=sys.stderr)
 
 
 def _stream(completer: Completer, prompt: str, decoding: dict[str, Any], shown: str) -> str:

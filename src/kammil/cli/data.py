@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli._options import Column, Delimiter, Encoding, Json, Sender, TextFiles, Where, file_names
-from kammil.cli._output import print_json, print_table
+from kammil.cli._output import CommandGroup, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +22,7 @@ _EXAMPLE = 100
 _SOURCES = 12
 """Most sources shown."""
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
@@ -101,7 +101,7 @@ def check(
     if json:
         print_json(result.to_dict())
         return
-    for line in _report(result, texts, against):
+    for line in [*_report(result, texts, against), "", _verdict(result, against)]:
         typer.echo(line)
 
 
@@ -168,8 +168,31 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
             f"  same letters    {leaks.exact:,} of {leaks.total:,} ({100 * leaks.exact / max(1, leaks.total):.1f} %)",
             f"  near-duplicates {leaks.near:,} of {leaks.total:,} ({100 * leaks.near / max(1, leaks.total):.1f} %)",
         ]
-        lines.append("  this part says nothing about new texts" if leaks.near else "  no leak")
     return lines
+
+
+def _verdict(audit: Audit, against: str | None) -> str:
+    """Return what the audit comes to, and what to do about it: about a test if there is a training file, else about
+    texts to train on."""
+    from kammil.data.audit import cautions
+
+    faults: list[str] = []
+    if audit.broken:
+        faults.append(f"{audit.broken:,} broken texts, so name their --encoding or mend them")
+    if audit.leaks is not None:
+        if near := audit.leaks.near:
+            count = f"{near:,} of {audit.leaks.total:,} are near-duplicates of training texts"
+            faults.insert(0, f"{count}, so figures on them say little about new texts; `kammil data split` parts them")
+        unfair = f"verdict: not a fair test of what is trained on {against}: {'; '.join(faults)}."
+        return unfair if faults else f"verdict: a fair test of what is trained on {against}: no leak."
+    if audit.near_repeats:
+        repeats = f"{audit.near_repeats:,} texts repeat an earlier one"
+        faults.append(f"{repeats}, so make a test with `kammil data split`, which keeps repeats together")
+    if audit.empty:
+        faults.append(f"{audit.empty:,} empty texts, which are left out")
+    if cautions(audit.groups, audit.lengths.mean):
+        return "verdict: hardly fit to train on, for the reason above" + "".join(f"; {fault}" for fault in faults) + "."
+    return f"verdict: fit to train on, but mind: {'; '.join(faults)}." if faults else "verdict: fit to train on."
 
 
 def _dialects(audit: Audit) -> list[str]:

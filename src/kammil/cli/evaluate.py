@@ -115,14 +115,16 @@ def evaluate(
 
 
 def info(folder: Folder, json: Json = False) -> None:
-    """Print what is in a model folder: family, data, rules, figures."""
+    """Say what a model is for, how good it is and what is wrong with it; then its card: data, rules, figures."""
     from kammil import model_folder
+    from kammil.evaluation.model_card import overview
 
     model = model_folder.read(folder)
     if json:
         print_json(model.description.model_dump(mode="json") | {"metrics": model.metrics})
         return
-    typer.echo(model.card.rstrip())
+    typer.echo(overview(folder.resolve().name, model))
+    typer.echo(f"\nThe whole card\n\n{model.card.rstrip()}")
 
 
 def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 _LRM = "\N{LEFT-TO-RIGHT MARK}"
 """Follows a letter in a table: in a terminal that orders Arabic, it keeps the figures after the letter in place."""
-_WIDE = 110
-"""Columns of a terminal that hold a row of the table; a narrower one shows only the expert that was believed most."""
+_WIDE, _NARROW = 130, 70
+"""Columns of a terminal that hold a row of the table; a narrower one shows only the expert that was believed most, and
+the narrowest neither probability nor rank."""
 
 
 def explain(
@@ -79,7 +80,7 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
     from rich.console import Console
     from rich.text import Text
 
-    from kammil.completion.explain.display import LEVELS, LIGHT, level, visible_label
+    from kammil.completion.explain.display import LEVELS, LIGHT, believed, level, visible_label
     from kammil.text import visible, words
 
     console = Console(markup=False, highlight=False, stderr=stderr)
@@ -93,27 +94,35 @@ def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None
     line.append(visible(text[end_before:]))
     console.print(line, soft_wrap=True)
     narrow = console.is_terminal and console.width < _WIDE
-    rows = [["", "bits", "", "probability", "rank", "what was likely", "believed: bits saved"]]
+    rows = [["", "bits", "", "probability", "rank", "what was likely", "believed, the most first"]]
     for place in explanation.places:
         rows.append(
             [
                 visible_label(place.text) + _LRM,
                 f"{place.bits:5.2f}",
-                "█" * min(round(place.bits), LEVELS),
+                "█" * min(round(place.bits), LEVELS) if place.text else "",  # a text may be shown before it is finished
                 f"{100 * place.probability:5.1f} %",
                 "unknown" if place.rank is None else str(place.rank),
                 ", ".join(f"{visible_label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
-                "; ".join(f"{c.expert} {c.bits:+.1f}" for c in place.credits[: 1 if narrow else None]),
+                believed(place.credits, 1).partition(",")[0] if narrow else believed(place.credits, 2),
             ]
         )
-    if not any(place.credits for place in explanation.places):
+    credited = any(place.credits for place in explanation.places)
+    if not credited:
         rows = [row[:-1] for row in rows]
     if narrow:
-        short = {"probability": "chance", "believed: bits saved": "believed"}
-        rows = [[short.get(cell, cell) for cell in row[:2] + row[3:]] for row in rows]  # without the bars
+        short = {"probability": "chance", "believed, the most first": "believed most"}
+        first = 3 if console.width >= _NARROW else 5
+        rows = [[short.get(cell, cell) for cell in row[:2] + row[first:]] for row in rows]  # without the bars
+    print_table(rows, stderr=stderr)
     mean = explanation.bits_per_character
-    foot = "" if mean is None else f"{mean:.2f} bits a character, without the end of text"
-    print_table(rows, foot=foot, stderr=stderr)
+    if mean is not None:
+        meaning = "yes/no questions to name it; fewer is better; the end does not count."
+        print(f"{mean:.2f} bits a character: {meaning}", file=console.file)
+    if credited:
+        print(
+            "Believed: the part of the model that raised the character most, its network or counts.", file=console.file
+        )
 
 
 def _numbers(listed: str) -> list[float]:

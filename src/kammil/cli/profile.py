@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli._options import Json, open_profile, texts_or_stdin
-from kammil.cli._output import print_json
+from kammil.cli._output import CommandGroup, print_json
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The profile; `learn` creates it.")]
 Texts = Annotated[

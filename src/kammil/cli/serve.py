@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from kammil.cli._options import BlockFile
+
 
 def serve(
     folders: Annotated[
@@ -29,6 +31,7 @@ def serve(
     allow_host: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Accept requests for this host name too. Repeatable.")
     ] = None,
+    block: BlockFile = None,
     learn: Annotated[
         bool | None,
         typer.Option(
@@ -79,6 +82,7 @@ def serve(
         max_body=max_body,
         max_answer=max_answer,
         sessions=sessions,
+        block=block,
         learn=learn,
         access_log=access_log,
         log_prompts=log_prompts,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kammil.cli._options import BUNDLED, Json, Model, ProfileFile, open_profile, texts_or_stdin
+from kammil.cli._options import BUNDLED, BlockFile, Json, Model, ProfileFile, open_profile, texts_or_stdin
 from kammil.cli._output import print_json
 
 
@@ -27,6 +27,13 @@ def suggest(
         Literal["quiet", "balanced", "eager"] | None,
         typer.Option(help="Print ghost text in place of a list, as readily as this."),
     ] = None,
+    forbid: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="Suggest no word that writes this string. Repeatable.")
+    ] = None,
+    allow_offensive: Annotated[
+        bool, typer.Option("--allow-offensive", help="Suggest words of the list of offensive words too.")
+    ] = False,
+    block: BlockFile = None,
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
@@ -41,16 +48,20 @@ def suggest(
     from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
 
     least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
-    completer = load(model, profile=open_profile(profile))
+    completer = load(model, profile=open_profile(profile), block=block)
     for i, prefix in enumerate(texts_or_stdin(None if text is None else [text])):
         if ghost is not None:
-            phrase = completer.phrase(prefix, ghost=ghost, threshold=threshold)
+            phrase = completer.phrase(
+                prefix, ghost=ghost, threshold=threshold, forbid=forbid or (), allow_offensive=allow_offensive
+            )
             if json:
                 print_json(asdict(phrase), indent=None)
             else:
                 typer.echo(phrase.added)
             continue
-        suggestions = completer.suggest(prefix, k, threshold=least)
+        suggestions = completer.suggest(
+            prefix, k, threshold=least, forbid=forbid or (), allow_offensive=allow_offensive
+        )
         if json:
             print_json([asdict(suggestion) for suggestion in suggestions], indent=None)
             continue

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from kammil.completion.profile import Profile
+from kammil.data.blocklist import BlockedWord, offensive_words
 from kammil.errors import OptionError
 from kammil.language_model import AdaptiveModel, Ids, LanguageModel
 
@@ -29,6 +30,9 @@ class Adaptation:
         self._model, self._encode, self._profile = model, encode, profile
         self._version = -1
         self._synced: Counter[str] = Counter()  # texts of the profile that the model has learnt
+        self._taught: Counter[BlockedWord] = Counter()
+        self.taught_words: frozenset[BlockedWord] = frozenset()
+        """Entries of the list of offensive words that learnt texts hold: who wrote them may be shown them."""
         if profile is not None:
             self._adaptive_model()
             self.sync_profile()
@@ -45,6 +49,7 @@ class Adaptation:
         for text in (self._synced - wanted).elements():
             model.forget(self._encode(text))
         new = [self._encode(text) for text in (wanted - self._synced).elements()]
+        self._count_words((wanted - self._synced).elements(), (self._synced - wanted).elements())
         model.learn_all([ids for ids in new if len(ids)])  # the text rules of a model may leave nothing of a text
         self._synced, self._version = wanted, self._profile.version
 
@@ -56,6 +61,7 @@ class Adaptation:
         model = self._adaptive_model()
         if self._profile is None:
             model.learn(ids)
+            self._count_words([text], [])
             return
         self._profile.learn(text)
         self.sync_profile()
@@ -65,6 +71,8 @@ class Adaptation:
         ids, model = self._encode(text), self._adaptive_model()
         if self._profile is None:
             found = model.forget(ids)
+            if found:
+                self._count_words([], [text])
         else:
             candidates = (t for t in reversed(self._profile.texts) if np.array_equal(self._encode(t), ids))
             matching = next(candidates, None)
@@ -74,6 +82,15 @@ class Adaptation:
                 self.sync_profile()
         if not found:
             raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
+
+    def _count_words(self, learnt: Iterable[str], forgotten: Iterable[str]) -> None:
+        """Count in how many texts that were learnt each offensive word stands."""
+        words = offensive_words()
+        for texts, step in ((learnt, 1), (forgotten, -1)):
+            for text in texts:
+                for entry in words.entries_in(text):
+                    self._taught[entry] += step
+        self.taught_words = frozenset(entry for entry, count in self._taught.items() if count > 0)
 
     def _adaptive_model(self) -> AdaptiveModel:
         """Return the model; `OptionError` if it cannot learn."""

@@ -6,27 +6,29 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
 
 from kammil import model_folder as folders
 from kammil.completion import ghost_text, suggestions
-from kammil.completion.adaptation import Adaptation
+from kammil.completion.adaptation import CANNOT_LEARN, Adaptation
 from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
 from kammil.completion.suggestions import CharacterClasses, Suggestion
+from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, read_list_file
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
 from kammil.decoding.options import Options
+from kammil.decoding.word_block import AllOf, ForbiddenStrings, Refusals, WordBlock
 from kammil.errors import FolderError, OptionError
-from kammil.language_model import Artifacts, LanguageModel, LogProbabilities, State
+from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
 from kammil.models.registry import load_model
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, CharacterVocabulary
@@ -75,6 +77,7 @@ class Completer:
         rules: normalise every text before the model reads it.
         model: the folder that it came from.
         profile: texts of the user; the model learns them, and what it learns is kept there.
+        block: words that are never written, beside those of the list of offensive words.
 
     Raises: `OptionError` for a profile with a model that cannot learn.
     """
@@ -86,10 +89,23 @@ class Completer:
         rules: TextRules,
         model: folders.ModelFiles | None = None,
         profile: Profile | None = None,
+        block: Sequence[BlockedWord] = (),
     ) -> None:
+        self.own_blocked_words, self._word_blocks = tuple(block), dict[tuple[bool, frozenset[BlockedWord]], WordBlock]()
         self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
+
+    def fork(self) -> Completer:
+        """Return a completer of the same model that has learnt nothing, and that another thread may use.
+
+        Raises `OptionError` for a model that cannot learn.
+        """
+        if not isinstance(self._language_model, AdaptiveModel):
+            raise OptionError(CANNOT_LEARN)
+        return Completer(
+            self._language_model.fork(), self.vocabulary, self.rules, self.model, block=self.own_blocked_words
+        )
 
     @property
     def name(self) -> str:
@@ -180,12 +196,21 @@ class Completer:
         constraints = self.constraints(options, 1)  # not in the generator: report wrong options now
         return self._pieces(prompt, constraints)
 
-    def suggest(self, prefix: str, k: int = 3, *, threshold: float = suggestions.MIN_PROBABILITY) -> list[Suggestion]:
+    def suggest(
+        self,
+        prefix: str,
+        k: int = 3,
+        *,
+        threshold: float = suggestions.MIN_PROBABILITY,
+        forbid: Sequence[str] = (),
+        allow_offensive: bool = False,
+    ) -> list[Suggestion]:
         """Suggest at most `k` words: endings of the current word, then next words, each group most probable first.
 
         Where the current word is more probably complete, next words come first, and rare endings are left out. None is
-        less probable than `threshold`, so the list may be empty. `OptionError` for a k below 1, or a threshold that is
-        no probability.
+        less probable than `threshold`, so the list may be empty. None is a blocked word, or makes one of the word that
+        was begun, or writes a string of `forbid`; `allow_offensive` has words of the list of offensive words suggested
+        too. `OptionError` for a k below 1, or a threshold that is no probability.
         """
         seen = self.normalise(prefix)
         return suggestions.suggest(
@@ -196,6 +221,7 @@ class Completer:
             *self._read(seen).result,
             k=k,
             threshold=threshold,
+            refusals=self.refusals(forbid, allow_offensive=allow_offensive),
         )
 
     def phrase(
@@ -205,14 +231,16 @@ class Completer:
         words: int = ghost_text.MAX_WORDS,
         ghost: ghost_text.GhostLevel = ghost_text.GHOST,
         threshold: float | None = None,
+        forbid: Sequence[str] = (),
+        allow_offensive: bool = False,
     ) -> ghost_text.Phrase:
         """Predict ghost text: the most probable next word, then the most probable one after it, and so on.
 
         It is empty unless it helps: each word must save more than it costs to read it, `ghost` says how surely; there
         is none where the word at hand is more probably complete, and none that names a ruler or a party, or is a
         religious formula, unless the text has begun it. With a `threshold` words are shown from that probability on,
-        whatever they save. At most `words`, and none twice. `OptionError` for fewer words than one, an unknown step, or
-        a threshold that is no probability.
+        whatever they save. At most `words`, and none twice. What `suggest` refuses is refused here too. `OptionError`
+        for fewer words than one, an unknown step, or a threshold that is no probability.
         """
         rule = ghost_text.ghost_rule(ghost, threshold)
         seen = self.normalise(prefix)
@@ -224,6 +252,7 @@ class Completer:
             *self._read(seen).result,
             words=words,
             rule=rule,
+            refusals=self.refusals(forbid, allow_offensive=allow_offensive),
         )
 
     @cached_property
@@ -277,12 +306,44 @@ class Completer:
         if n > decoding.best_of > 1:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
-        return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias)
+        block = self.word_block(allow_offensive=decoding.allow_offensive)
+        return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block)
+
+    def word_block(self, *, allow_offensive: bool = False) -> WordBlock | None:
+        """Return the words that must not be written: the list of offensive words, without those that the user taught,
+        and the user's own list, which also holds with `allow_offensive`; None for none."""
+        self._adaptation.sync_profile()
+        key = (allow_offensive, frozenset[BlockedWord]() if allow_offensive else self._adaptation.taught_words)
+        if key not in self._word_blocks:
+            words = Blocklist(self.own_blocked_words)
+            if not allow_offensive:
+                offensive = offensive_words()
+                words = (
+                    Blocklist([*self.own_blocked_words, *offensive.without(key[1]).entries])
+                    if self.own_blocked_words
+                    else offensive.without(key[1])
+                )
+            if len(self._word_blocks) > 1:  # texts were learnt meanwhile
+                self._word_blocks.clear()
+            self._word_blocks[key] = WordBlock(words, self.vocabulary.writable_pieces)
+        found = self._word_blocks[key]
+        return found if found.blocklist.entries else None
+
+    def refusals(self, forbid: Sequence[str] = (), *, allow_offensive: bool = False) -> Refusals[Any] | None:
+        """Return what must not be suggested: blocked words, and strings; None for nothing."""
+        parts: list[Refusals[int]] = []
+        if (block := self.word_block(allow_offensive=allow_offensive)) is not None:
+            parts.append(block)
+        if forbid:
+            checked = DecodingOptions.of(forbid=tuple(forbid))
+            parts.append(ForbiddenStrings(checked.forbid, self.vocabulary.writable_pieces))
+        return AllOf(parts) if len(parts) > 1 else next(iter(parts), None)
 
     def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
         """Yield the hypotheses of n completions after every step, or only when they are finished."""
-        options = constraints.options
-        decoder = self._read(self.normalise(prompt))
+        seen = self.normalise(prompt)
+        constraints, options = constraints.at(seen), constraints.options
+        decoder = self._read(seen)
         log_probabilities, state = decoder.result
         if options.beams > 1:
             yield beam_search(self.language_model, constraints, log_probabilities, state, n)
@@ -300,11 +361,18 @@ class Completer:
         return self.state_cache.decoder(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
 
 
-def load(path: str | Path = folders.PRETRAINED[0], *, profile: str | Path | Profile | None = None) -> Completer:
+def load(
+    path: str | Path = folders.PRETRAINED[0],
+    *,
+    profile: str | Path | Profile | None = None,
+    block: str | Path | None = None,
+) -> Completer:
     """Open a model folder, or the bundled model; `FolderError` for another folder, a truncated one, another format.
 
     With a profile, or the path of one, the model knows its texts, also those that are added later, and keeps there what
-    it learns. `DataError` for a file that is no profile, `OptionError` for a model that cannot learn.
+    it learns. `block` is a file of words that are never written, one a line, in any of their written variants; those of
+    a `block.txt` in the model folder are not written either. `DataError` for a file that is no profile or no list,
+    `OptionError` for a model that cannot learn.
     """
     model = folders.read(Path(path))
     loaded = load_model(model.description.family, model.description.settings, model.artifacts)
@@ -315,4 +383,7 @@ def load(path: str | Path = folders.PRETRAINED[0], *, profile: str | Path | Prof
     # The language model has unpacked what it needs of the arrays; the packed ones would only take memory.
     model = replace(model, artifacts=Artifacts({}))
     opened = Profile(profile) if isinstance(profile, str | Path) else profile
-    return Completer(loaded, model.vocabulary, TextRules.from_dict(model.description.rules), model, opened)
+    own_list = folders.locate(Path(path)) / folders.BLOCK
+    lists = [own_list] if own_list.is_file() else []
+    words = [word for file in [*lists, *([] if block is None else [Path(block)])] for word in read_list_file(file)]
+    return Completer(loaded, model.vocabulary, TextRules.from_dict(model.description.rules), model, opened, words)

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from kammil.completion.suggestions import CharacterClasses, WordSearch, check_threshold
 from kammil.completion.unasked import without_unasked
+from kammil.decoding.word_block import Refusals
 from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import open_word
@@ -50,8 +51,8 @@ class GhostRule:
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
-    "quiet": GhostRule(0.55, 1.5),
-    "balanced": GhostRule(0.55, 0.9),
+    "quiet": GhostRule(0.6, 1.5),
+    "balanced": GhostRule(0.6, 0.95),
     "eager": GhostRule(0.35, 0.8),
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
@@ -71,7 +72,7 @@ class Phrase:
     """Ghost text: the words that are likely to come next."""
 
     added: str
-    """Text to append to the prefix; empty if nothing is likely enough."""
+    """Text to append to the prefix; empty if nothing is worth reading."""
     probability: float
     """Probability that exactly these words come next."""
 
@@ -96,6 +97,7 @@ def phrase(
     *,
     words: int = MAX_WORDS,
     rule: GhostRule = GHOST_RULES[GHOST],
+    refusals: Refusals[Any] | None = None,
 ) -> Phrase:
     """Predict the most probable word after a prefix, then the most probable one after it, and so on.
 
@@ -106,6 +108,7 @@ def phrase(
         model, vocabulary, classes, prefix, log_probabilities, state: as for `suggestions.suggest`.
         words: most words.
         rule: which words are shown.
+        refusals: what is not written, however probable; None for nothing.
 
     Raises: `OptionError` for fewer words than one.
     """
@@ -117,8 +120,8 @@ def phrase(
     phrases, space_share = [Phrase("", 1.0)], 1.0
     added, probability = "", 1.0
     for _ in range(words):
-        least = rule.threshold / space_share
-        (found,) = WordSearch(model, classes, 1, least).run([prefix + added], log_probabilities, state)
+        search = WordSearch(model, classes, 1, rule.threshold / space_share, refusals=refusals)
+        (found,) = search.run([prefix + added], log_probabilities, state)
         if not found:
             break
         ids, word_probability = found[0]

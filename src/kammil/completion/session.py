@@ -11,7 +11,7 @@ session.phrase().added                  # ghost text
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Unpack
 
 from kammil.completion.completer import Completer, Completion
@@ -55,10 +55,32 @@ class Session:
         """Stream the text of `complete` in pieces; see `Completer.stream`."""
         return self._model.stream(self._text, **options)
 
-    def suggest(self, k: int = 3, *, threshold: float = MIN_PROBABILITY) -> list[Suggestion]:
+    def suggest(
+        self,
+        k: int = 3,
+        *,
+        threshold: float = MIN_PROBABILITY,
+        forbid: Sequence[str] = (),
+        allow_offensive: bool = False,
+    ) -> list[Suggestion]:
         """Suggest endings of the current word, or next words; see `Completer.suggest`."""
-        return self._model.suggest(self._text, k, threshold=threshold)
+        return self._model.suggest(self._text, k, threshold=threshold, forbid=forbid, allow_offensive=allow_offensive)
 
-    def phrase(self, *, words: int = MAX_WORDS, ghost: GhostLevel = GHOST, threshold: float | None = None) -> Phrase:
+    def phrase(
+        self,
+        *,
+        words: int = MAX_WORDS,
+        ghost: GhostLevel = GHOST,
+        threshold: float | None = None,
+        forbid: Sequence[str] = (),
+        allow_offensive: bool = False,
+    ) -> Phrase:
         """Predict ghost text after the text; see `Completer.phrase`."""
-        return self._model.phrase(self._text, words=words, ghost=ghost, threshold=threshold)
+        return self._model.phrase(
+            self._text,
+            words=words,
+            ghost=ghost,
+            threshold=threshold,
+            forbid=forbid,
+            allow_offensive=allow_offensive,
+        )

@@ -25,12 +25,13 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.decoding.sampling import NO_PROBABILITIES
+from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 from kammil.text import open_word, role
@@ -110,6 +111,7 @@ class WordSearch:
         threshold: least probability of a word.
         width: most beginnings kept on a level for each prefix, fewer for a model with large states; None keeps all.
         max_characters: most characters of a suggestion, a space before it included.
+        refusals: what is not suggested, however probable; None for nothing.
     """
 
     model: LanguageModel
@@ -118,6 +120,7 @@ class WordSearch:
     threshold: float = MIN_PROBABILITY
     width: int | None = MAX_STATES
     max_characters: int = MAX_CHARACTERS
+    refusals: Refusals[Any] | None = None
     steps: int = field(default=0, init=False)
     """Model steps so far, summed over prefixes: the calls of the model if each were searched alone."""
     optimal: int = field(default=0, init=False)
@@ -156,7 +159,8 @@ class WordSearch:
         if not np.isfinite(p).all():
             raise FolderError(NO_PROBABILITIES)
         allowed = np.stack([self._first_ids(prefix, row) for prefix, row in zip(prefixes, p, strict=True)])  # (R, V)
-        found, proven = self._search(p, state, allowed, self.k)
+        marks = [None if self.refusals is None else self.refusals.start(prefix) for prefix in prefixes]
+        found, proven = self._search(p, state, allowed, self.k, marks)
         complete = self.classes.complete(prefixes, p) > 0.5  # (R,)
         for i in np.flatnonzero(complete).tolist():
             found[i] = [(ids, q) for ids, q in found[i] if q >= MIN_ENDING_OF_COMPLETE]
@@ -167,7 +171,9 @@ class WordSearch:
             rows = np.array(unfilled)
             space = np.broadcast_to(np.arange(p.shape[1]) == self.classes.space, (len(rows), p.shape[1]))
             wanted = max(self.k if complete[i] else self.k - len(found[i]) for i in unfilled)
-            next_words, next_proven = self._search(p[rows], select_rows(state, rows), space, wanted)
+            next_words, next_proven = self._search(
+                p[rows], select_rows(state, rows), space, wanted, [marks[i] for i in unfilled]
+            )
             proven[rows] &= next_proven
             for i, words in zip(unfilled, next_words, strict=True):
                 found[i] = (words + found[i] if complete[i] else found[i] + words)[: self.k]
@@ -175,12 +181,14 @@ class WordSearch:
         return found
 
     def _search(
-        self, p: _Floats, state: State, allowed: _Flags, k: int
+        self, p: _Floats, state: State, allowed: _Flags, k: int, marks: list[Any]
     ) -> tuple[list[list[tuple[Ids, float]]], _Flags]:
         """Search the k best words of each root; returns them, and whether they are proven, (R,).
 
-        `p` are the probabilities after the roots, (R, V), and `allowed` the ids that may come first, (R, V).
+        `p` are the probabilities after the roots, (R, V), `allowed` the ids that may come first, (R, V), `marks` the
+        states of the refusals there.
         """
+        p = self._without_refused(p, marks)
         num_roots, classes = len(p), self.classes  # N is R at first
         root, weight = np.arange(num_roots), np.ones(num_roots)  # (N,)
         found: list[list[tuple[float, int, int]]] = [[] for _ in range(num_roots)]  # heaps: probability, level, row
@@ -208,7 +216,12 @@ class WordSearch:
             levels.append((parent, ids))
             p = np.exp(step)
             closed = weight * (p @ classes.close) * classes.words[ids]  # (N,)
+            if (refusals := self.refusals) is not None:
+                marks = [refusals.after(marks[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
+                p = self._without_refused(p, marks)
             for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
+                if refusals is not None and refusals.blocked(marks[index]):
+                    continue
                 heap, entry = found[root[index]], (float(closed[index]), -level, -index)
                 if len(heap) < k:
                     heapq.heappush(heap, entry)
@@ -225,6 +238,16 @@ class WordSearch:
             [(_path(levels, -level, -index), q) for q, level, index in sorted(heap, reverse=True)] for heap in found
         ]
         return words, dropped <= to_beat
+
+    def _without_refused(self, p: _Floats, marks: Sequence[Any]) -> _Floats:
+        """Return the probabilities, (N, V), negative where an id must not follow."""
+        copied = False
+        for row, mark in enumerate(marks if self.refusals is not None else ()):
+            assert self.refusals is not None
+            if (refused := self.refusals.refused(mark)) is not None:
+                p, copied = (p if copied else p.copy()), True
+                p[row, refused] = -1
+        return p
 
     def _first_ids(self, prefix: str, p: _Floats) -> _Flags:
         """Return which ids may come first, (V,): those that continue the current word, or else begin a word.
@@ -249,6 +272,7 @@ def suggest(
     *,
     k: int = 3,
     threshold: float = MIN_PROBABILITY,
+    refusals: Refusals[Any] | None = None,
 ) -> list[Suggestion]:
     """Suggest at most `k` words after one prefix, none below `threshold`, in the order of `WordSearch.run`.
 
@@ -261,14 +285,14 @@ def suggest(
         state: after the prefix.
         k: most suggestions.
         threshold: least probability of each.
+        refusals: see `WordSearch`.
 
     Raises: `OptionError` for k below 1, or a threshold that is no probability.
     """
     if k < 1:
         raise OptionError(f"k is {k}, but at least one suggestion must be asked for.")
-    (found,) = WordSearch(model, classes, k, check_threshold(threshold), max(MAX_STATES, k)).run(
-        [prefix], log_probabilities, state
-    )
+    search = WordSearch(model, classes, k, check_threshold(threshold), max(MAX_STATES, k), refusals=refusals)
+    (found,) = search.run([prefix], log_probabilities, state)
     return to_suggestions(vocabulary, prefix, found)
 
 

@@ -38,22 +38,29 @@ class StringAutomaton:
             lost = sorted(set(string) - set(pieces))
             if lost:
                 raise OptionError(f"force is {string!r}, but this model cannot write {lost[0]!r}; leave it out.")
-        letters = sorted(set("".join([*forbid, *force])) & set(pieces))
+        wanted, writable = set("".join([*forbid, *force])), set(pieces) - {""}
+        letters = sorted(wanted & writable)
         number = {letter: i for i, letter in enumerate(letters)}
-        usable = len(letters) + any(piece and piece not in number for piece in pieces)  # classes that can be written
+        usable = len(letters) + bool(writable - wanted)  # classes that can be written
         self._class: Ids = np.array([number.get(piece, len(letters)) for piece in pieces], np.int64)  # (V,)
         self._writable = np.array([piece != "" for piece in pieces])  # (V,)
-        to, bad, found = _tree(forbid, force, number)
-        # States: a node and the set of forced strings that stand, those that can be reached.
+        # Letters that only a text that was typed can have come behind the class of all others.
+        number |= {letter: i for i, letter in enumerate(sorted(wanted - writable), len(letters) + 1)}
+        self._number, self._other, self._longest = number, len(letters), max(map(len, forbid), default=0)
+        refused, bad = _tree(forbid, number, self._other)
+        wanted_to, found = _tree(force, number, self._other)
+        self._after_typed = refused
+        # States: a node of each tree and the set of forced strings that stand, those that can be reached. A text may
+        # begin behind any beginning of a forbidden string, which was typed; what is forced must be written whole.
         complete = (1 << len(force)) - 1
-        states: dict[tuple[int, int], int] = {(0, 0): 0}
+        states: dict[tuple[int, int, int, bool], int] = {(node, 0, 0, False): node for node in range(len(refused))}
         table, queue = list[list[int]](), deque(states)
         while queue:
-            node, have = queue.popleft()
+            node, wish, have, _ = queue.popleft()
             row: list[int] = []
             for symbol in range(len(letters) + 1):
-                below = to[node][symbol] if symbol < len(letters) else 0
-                after = (below, have | found[below])
+                to, below = refused[node][symbol], wanted_to[wish][symbol]
+                after = (to, below, have | found[below], bad[to] != 0)
                 if after not in states:
                     states[after] = len(states)
                     queue.append(after)
@@ -61,14 +68,23 @@ class StringAutomaton:
             table.append(row)
         listed = list(states)
         self._next: Ids = np.array(table, np.int64)  # (S, C)
-        wrong = np.array([bad[node] for node, _ in listed])
-        self._needs = np.where(wrong, _NEVER, np.where([have == complete for _, have in listed], 0, _NEVER))  # (S,)
+        wrong = np.array([written for *_, written in listed])
+        self._needs = np.where(
+            wrong, _NEVER, np.where([have == complete for _, _, have, _ in listed], 0, _NEVER)
+        )  # (S,)
         while True:  # shortest ways back from where nothing is missing
             below = self._needs[self._next[:, :usable]].min(axis=1, initial=_NEVER)
             shorter = np.where(wrong, _NEVER, np.minimum(self._needs, below + 1))
             if (shorter == self._needs).all():
                 break
             self._needs = shorter
+
+    def start(self, text: str) -> int:
+        """Return the state after a text that was typed: it may hold forbidden strings, and begin one."""
+        node = 0
+        for letter in text[max(0, len(text) - self._longest) :]:
+            node = self._after_typed[node][self._number.get(letter, self._other)]
+        return node
 
     def after(self, states: Ids, ids: Ids) -> Ids:
         """The states (B,) after one more character each, (B,)."""
@@ -84,26 +100,22 @@ class StringAutomaton:
         return self._needs[states]
 
 
-def _tree(
-    forbid: Sequence[str], force: Sequence[str], number: dict[str, int]
-) -> tuple[list[list[int]], list[bool], list[int]]:
-    """Of each node: where each letter leads, whether a forbidden string ends there, which forced ones do (bits)."""
-    to, bad, found = [[-1] * len(number)], [False], [0]
-    for i, string in enumerate([*force, *forbid]):
-        if not all(letter in number for letter in string):
-            continue  # a forbidden string that this model cannot write
+def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[list[list[int]], list[int]]:
+    """Return of each node where each class of letters leads, and which of the strings end there (bits).
+
+    `number` are the classes of letters that matter, `other` that of all others, which lead to the root.
+    """
+    width = max([other, *number.values()]) + 1
+    to, found = [[-1] * width], [0]
+    for i, string in enumerate(strings):
         node = 0
         for letter in string:
             if to[node][number[letter]] < 0:
                 to[node][number[letter]] = len(to)
-                to.append([-1] * len(number))
-                bad.append(False)
+                to.append([-1] * width)
                 found.append(0)
             node = to[node][number[letter]]
-        if i < len(force):
-            found[node] |= 1 << i
-        else:
-            bad[node] = True
+        found[node] |= 1 << i
     suffix, queue = [0] * len(to), deque([0])
     while queue:  # level by level: a node's longest proper end is complete before the node is
         node = queue.popleft()
@@ -113,7 +125,6 @@ def _tree(
                 to[node][symbol] = instead
             else:
                 suffix[below] = instead
-                bad[below] |= bad[instead]
                 found[below] |= found[instead]
                 queue.append(below)
-    return to, bad, found
+    return to, found

@@ -48,8 +48,8 @@ def beam_steps(
     """
     options = constraints.options
     if options.length == 0:
-        return [Hypothesis(options)]
-    live, totals, constraint_state = [Hypothesis(options)], np.zeros(1), constraints.initial_state(1)
+        return [constraints.hypothesis()]
+    live, totals, constraint_state = [constraints.hypothesis()], np.zeros(1), constraints.initial_state(1)
     finished: dict[str, tuple[float, Hypothesis]] = {}
     for step in range(1, options.length + 1):
         weights, ends = constraints.apply(log_probabilities.astype(np.float64), live, constraint_state)

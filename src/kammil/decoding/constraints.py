@@ -6,6 +6,7 @@ Shapes: B batch, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from kammil.decoding.filters import LogWeights, active, apply_penalties, filters
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.no_copy import NoCopy
 from kammil.decoding.options import DecodingOptions
+from kammil.decoding.word_block import WordBlock
 from kammil.errors import OptionError
 from kammil.language_model import Ids
 from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
@@ -45,6 +47,7 @@ class Constraints:
         never: ids that are never written, whatever is asked for.
         runs: those of the training texts, for `no_copy`; None for a model that has none.
         bias: what is added to the log-probabilities of some ids, before anything else.
+        block: words that are not written; None for none.
 
     `OptionError` for what this model cannot do.
     """
@@ -56,8 +59,13 @@ class Constraints:
         never: Sequence[int],
         runs: BloomFilter | None,
         bias: Mapping[int, float] | None = None,
+        block: WordBlock | None = None,
     ) -> None:
         """Build only what the options ask for."""
+        self.block, self._block_start, self._strings_start = block, 0 if block is None else block.start(""), 0
+        for string in options.force:
+            if block is not None and block.blocklist.find(string):
+                raise OptionError(f"force is {string!r}, which holds a blocked word; leave it out or allow such words.")
         self.options, self.vocabulary = options, vocabulary
         self.refused: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
         self.refused[list(never)] = -np.inf
@@ -72,9 +80,7 @@ class Constraints:
         self.strings: StringAutomaton | None = None
         if options.forbid or options.force:
             self.strings = StringAutomaton(options.forbid, options.force, self.pieces)
-            needed = int(self.strings.missing(np.zeros(1, np.int64))[0])
-            if needed > options.length:
-                raise OptionError(_impossible(options, StringAutomaton((), options.force, self.pieces)))
+            self._check_possible()
         self.copying: NoCopy | None = None
         if options.no_copy is not None:
             if runs is None:
@@ -87,17 +93,52 @@ class Constraints:
         self.static_mask = not (
             self.bias is not None or self.counting or self.strings or self.copying or options.min_length
         )
-        """Whether `apply` only adds `refused`, which is the same for all calls of a model."""
+        """Whether `apply` only adds `refused`, the same for all calls of a model, and refuses blocked words."""
         on = active(options)
         self.only_temperature = self.static_mask and not on
-        """Whether nothing but `refused` and the temperature decides: a model may sample many characters at once."""
-        self.batch_key = (options.temperature, on) if self.static_mask else self
+        """Whether nothing but `refused`, blocked words and the temperature decides: a model may sample many characters
+        at once, for it seldom samples a blocked word."""
+        self._filters = on
+
+    @property
+    def batch_key(self) -> object:
         """Equal for calls of one model whose texts may go through `filters` together."""
+        return (self.options.temperature, self._filters) if self.static_mask else self
+
+    def at(self, prompt: str) -> Constraints:
+        """Return the same constraints for texts after a prompt; `OptionError` if a forced string has no room there.
+
+        A forbidden string or a blocked word may have begun in the prompt.
+        """
+        there = copy(self)
+        if self.block is not None:
+            there._block_start = self.block.start(prompt)
+        if self.strings is not None:
+            there._strings_start = self.strings.start(prompt)
+            there._check_possible()
+        return there
+
+    def hypothesis(self) -> Hypothesis:
+        """Return a text with nothing written yet."""
+        return Hypothesis(self.options, block=self.block, block_state=self._block_start)
+
+    def refused_words(self, hypothesis: Hypothesis) -> Ids | None:
+        """Return the ids by which a text would write a blocked word; None for none."""
+        if self.block is None:
+            return None
+        if len(hypothesis.bits) + 1 == self.options.length:
+            return self.block.refused_last(hypothesis.block_state)
+        return self.block.refused(hypothesis.block_state)
+
+    def _check_possible(self) -> None:
+        assert self.strings is not None
+        if int(self.strings.missing(np.array([self._strings_start]))[0]) > self.options.length:
+            raise OptionError(_impossible(self.options, StringAutomaton((), self.options.force, self.pieces)))
 
     def initial_state(self, batch: int) -> ConstraintState:
         """Return the state of B texts before their first character."""
         counts = np.zeros((batch, self.vocabulary.size if self.counting else 0), np.int64)
-        return ConstraintState(counts, np.zeros(batch, np.int64))
+        return ConstraintState(counts, np.full(batch, self._strings_start))
 
     def states(self, state: ConstraintState, parents: Ids, ids: Ids) -> Ids:
         """Return the states of the automaton, (B,), after each parent text, (B,), got one more id, (B,)."""
@@ -136,6 +177,9 @@ class Constraints:
                 refused = self.copying.refused_ids(hypothesis.text)
                 if refused is not None:
                     row[refused] = -np.inf
+        for row, hypothesis in zip(weights, hypotheses, strict=True):
+            if (refused := self.refused_words(hypothesis)) is not None:
+                row[refused] = -np.inf
         ends = np.logical_and(possible, ~np.isfinite(weights).any(axis=-1))
         weights[ends, EOS] = 0
         return weights, ends

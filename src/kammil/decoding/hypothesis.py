@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kammil.decoding.options import DecodingOptions
+from kammil.decoding.word_block import WordBlock
 from kammil.text import graphemes
 
 FinishReason = Literal["length", "end", "stop"]
@@ -29,6 +30,12 @@ class Hypothesis:
     """Where the part begins that may still be cut off: behind `min_length` and the forced strings."""
     forced_left: bool = False
     """Some forced string is still missing."""
+    block: WordBlock | None = None
+    """Words that the text must not end with."""
+    block_state: int = 0
+    """State of `block` after the prompt and the text."""
+    unfit: tuple[int, ...] = ()
+    """Lengths at which the text would end with a blocked word."""
 
     def __post_init__(self) -> None:
         """Begin with no text; a length of 0 ends at once."""
@@ -54,29 +61,41 @@ class Hypothesis:
         """Append a character; None is the end of the text. `due`: a forced string is still missing after it."""
         if character is None:
             self.end_bits, self.reason = bits, "end"
+            self.text = self.text[: self._fitting(len(self.text))]
             return
         self.text += character
         self.bits.append(bits)
+        if self.block is not None:
+            self.block_state = self.block.blocklist.after(self.block_state, character)
+            if self.block.blocked(self.block_state):
+                self.unfit = (*self.unfit, len(self.text))
         if self.forced_left:
             self.protected, self.forced_left = max(self.protected, len(self.text)), due
         stops = self.decoding.stop
         if stops and (found := [at for at in (self.text.find(stop, self.protected) for stop in stops) if at >= 0]):
-            self.text, self.reason = self.text[: min(found)], "stop"
+            self.text, self.reason = self.text[: self._fitting(min(found))], "stop"
         elif len(self.text) >= self.decoding.length:
-            self.text, self.reason = self.text[: max(self.protected, _last_whole_grapheme(self.text))], "length"
+            end = max(self.protected, _last_whole_grapheme(self.text))
+            self.text, self.reason = self.text[: self._fitting(end)], "length"
 
     def safe(self) -> int:
         """Return how many characters are final: no stop string has begun in them, and no grapheme can still grow."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
-        limit = len(self.text) - open_
+        limit = self._fitting(len(self.text) - open_)
         at = self.sent
         for grapheme in graphemes(self.text[self.sent :]):
             if at <= limit:
                 self.sent = at
             at += len(grapheme)
         return self.sent
+
+    def _fitting(self, end: int) -> int:
+        """Return the greatest length, `end` at most, at which the text may end."""
+        while end in self.unfit:
+            end -= 1
+        return end
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -40,9 +40,10 @@ class DecodingOptions(BaseModel):
     Flags, fields of the API and the reasons of errors are made of these fields; `Options` says the same to type
     checkers. A filter of the probabilities needs a function in `filters.FILTERS` besides; its default switches it off.
 
-    Strings (`stop`, `forbid`, `force`) are matched code point by code point on the generated text, never across the
-    seam with the prompt. Penalties count the generated text too. What is refused (`forbid`, `no_copy`) wins over what
-    is asked for (`min_length`, `force`): where no character may follow, the text ends.
+    Strings (`stop`, `forbid`, `force`) are matched code point by code point: `stop` and `force` on the generated text,
+    `forbid` also across the seam with the prompt. Penalties count the generated text. What is refused (`forbid`,
+    `no_copy`, blocked words) wins over what is asked for (`min_length`, `force`): where no character may follow, the
+    text ends.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -130,6 +131,9 @@ class DecodingOptions(BaseModel):
         "Write this string somewhere.",
         reason=f"it must be a list of at most {MAX_FORCED} strings",
         max_length=MAX_FORCED,
+    )
+    allow_offensive: bool = _option(  # `Completer` knows the list
+        False, "Write words of the list of offensive words too.", reason="it must be true or false"
     )
     no_copy: int | None = _option(  # letters as `text.fold` counts them
         None,
@@ -235,6 +239,7 @@ class Options(TypedDict, total=False):
     frequency_penalty: float
     forbid: Sequence[str]
     force: Sequence[str]
+    allow_offensive: bool
     no_copy: int | None
     beams: int
     best_of: int

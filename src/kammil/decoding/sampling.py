@@ -21,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.decoding.constraints import Constraints
+from kammil.decoding.filters import LogWeights
 from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.samplers import greedy, sample
 from kammil.errors import FolderError
 from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
+from kammil.vocabulary import EOS
 
 Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 """Signature of `LanguageModel.step`."""
@@ -48,6 +50,7 @@ class SequenceGroup:
         self.constraints, self.live = constraints, list(hypotheses)
         """The texts that have not ended."""
         self.generators = [np.random.default_rng([seed, first + i]) for i in range(len(hypotheses))]
+        self._indices = list(range(first, first + len(hypotheses)))
         self.state = constraints.initial_state(len(hypotheses))
 
     def __len__(self) -> int:
@@ -58,9 +61,21 @@ class SequenceGroup:
         """Draw the number by which each text is sampled; none at temperature 0."""
         return [generator.random() for generator in self.generators] if self.constraints.options.temperature else []
 
+    def refused_words(self) -> dict[int, Ids]:
+        """Return the ids that each row must not get, so that it writes no blocked word; rows with none are left out."""
+        if self.constraints.block is None:
+            return {}
+        rows = ((row, self.constraints.refused_words(hypothesis)) for row, hypothesis in enumerate(self.live))
+        return {row: ids for row, ids in rows if ids is not None}
+
+    def second_chance(self, row: int) -> float:
+        """Draw another number for a text whose first one chose what is refused."""
+        return _second_chance(self.constraints, self._indices[row], self.live[row])
+
     def select(self, rows: Sequence[int]) -> None:
         """Keep only these of the texts."""
         self.live, self.generators = [self.live[row] for row in rows], [self.generators[row] for row in rows]
+        self._indices = [self._indices[row] for row in rows]
         self.state = self.state.select(np.array(rows, np.int64))
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, ends: NDArray[np.bool_] | None) -> None:
@@ -97,7 +112,7 @@ def decode_step(
     failures: dict[SequenceGroup, Exception] = {}
     if len(groups) == 1:  # what a `Completer` waits for: nothing to sort, nothing to copy
         try:
-            ids, ends = _choose(groups[0], log_probabilities, groups[0].chances())
+            ids, ends = _choose(groups, log_probabilities, groups[0].chances())
             one = len(ids) == 1
             chosen = log_probabilities[:, ids[0]] if one else log_probabilities[np.arange(len(ids)), ids]
             groups[0].append(ids, chosen, ends)
@@ -116,12 +131,15 @@ def decode_step(
     for batch in batches.values():
         try:
             every = [row for _, rows, _ in batch for row in range(rows.start, rows.stop)]
-            first, chances = batch[0][0], [chance for _, _, own in batch for chance in own]
-            ids[every], forced[first] = _choose(first, log_probabilities[every], chances)
+            chances = [chance for _, _, own in batch for chance in own]
+            ids[every], ends = _choose([group for group, _, _ in batch], log_probabilities[every], chances)
+            for group, _, _ in batch:
+                forced[group] = None if ends is None else ends[: len(group)]
+                ends = None if ends is None else ends[len(group) :]
         except Exception:  # of one of them, which fails by itself too
             for group, rows, chances in batch:
                 try:
-                    ids[rows], forced[group] = _choose(group, log_probabilities[rows], chances)
+                    ids[rows], forced[group] = _choose([group], log_probabilities[rows], chances)
                 except Exception as error:
                     failures[group] = error
     chosen = log_probabilities[np.arange(len(ids)), ids]
@@ -136,18 +154,48 @@ def decode_step(
 
 
 def _choose(
-    group: SequenceGroup, log_probabilities: LogProbabilities, chances: list[float]
+    groups: Sequence[SequenceGroup], log_probabilities: LogProbabilities, chances: list[float]
 ) -> tuple[Ids, NDArray[np.bool_] | None]:
-    """Return the ids chosen for the texts of a group, (B,), or of several with its mask and filters; which texts must
-    end, (B,), or None for none."""
-    constraints, ends = group.constraints, None
-    if constraints.static_mask:
-        weights = log_probabilities + constraints.refused  # in double precision
-    else:
-        weights, ends = constraints.apply(log_probabilities.astype(np.float64), group.live, group.state)
+    """Return the ids chosen for the texts of groups of one `batch_key`, (B,); which texts must end, (B,), or None for
+    none."""
+    constraints, ends = groups[0].constraints, None
+    if not constraints.static_mask:
+        weights, ends = constraints.apply(log_probabilities.astype(np.float64), groups[0].live, groups[0].state)
+        for keep in constraints.filters:
+            weights = keep(weights)
+        return sample(weights, np.array(chances)) if chances else greedy(weights), ends
+    weights = log_probabilities + constraints.refused  # in double precision
+    masked = list[tuple[int, Ids, SequenceGroup, int]]()
+    begin = 0
+    for group in groups:
+        masked += [(begin + row, refused, group, row) for row, refused in group.refused_words().items()]
+        begin += len(group)
+    # A filter must see what is refused: else nothing may be left. Without one a character is drawn from all, and again
+    # from the others where it is refused: that is the same distribution, and what `_sample_in_bulk` can do.
+    if not constraints.only_temperature:
+        for row, refused, _, _ in masked:
+            ends = _refuse(weights, row, refused, ends)
     for keep in constraints.filters:
         weights = keep(weights)
-    return sample(weights, np.array(chances)) if chances else greedy(weights), ends
+    ids = sample(weights, np.array(chances)) if chances else greedy(weights)
+    if constraints.only_temperature:
+        for row, refused, group, member in masked:
+            if ids[row] in refused:
+                ends = _refuse(weights, row, refused, ends)
+                again = weights[row : row + 1]
+                chance = group.second_chance(member) if chances else 0.0
+                ids[row] = (sample(again, np.array([chance])) if chances else greedy(again))[0]
+    return ids, ends
+
+
+def _refuse(weights: LogWeights, row: int, refused: Ids, ends: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    """Refuse ids in one row of the weights, (B, V); return which texts must end since nothing is left, (B,)."""
+    possible = np.isfinite(weights[row]).any()  # of a model without probabilities, the caller sees the NaN
+    weights[row, refused] = -np.inf
+    if possible and not np.isfinite(weights[row]).any():
+        ends = np.zeros(len(weights), np.bool_) if ends is None else ends
+        ends[row], weights[row, EOS] = True, 0
+    return ends
 
 
 def generate(
@@ -170,13 +218,13 @@ def generate(
         step: called in place of `model.step`; not where the model samples many characters at once.
     """
     options = constraints.options
-    hypotheses = [Hypothesis(options) for _ in range(n)]
+    hypotheses = [constraints.hypothesis() for _ in range(n)]
     if options.length == 0:
         yield hypotheses
         return
     only_one = n == 1 and constraints.only_temperature
     if only_one and isinstance(model, BulkSampler) and model.can_sample(options.temperature):
-        yield from _sample_in_bulk(model, constraints, state, hypotheses[0])
+        yield from _sample_in_bulk(model, model, constraints, state, hypotheses[0])
         return
     together = max_rows(model, n, options.length)
     for begin in range(0, n, together):
@@ -207,22 +255,55 @@ def _sample_group(
 
 
 def _sample_in_bulk(
-    model: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
+    model: LanguageModel, sampler: BulkSampler, constraints: Constraints, state: State, hypothesis: Hypothesis
 ) -> Iterator[list[Hypothesis]]:
-    """Yield the text that `decode_step` would give, after every `_BULK` characters."""
+    """Yield the text that `decode_step` would give, after every `_BULK` characters, or where a word was refused."""
     options, refused = constraints.options, constraints.refused
-    generator = np.random.default_rng([options.seed, 0])
+    generator, chances = np.random.default_rng([options.seed, 0]), np.zeros(0)
     while hypothesis.reason is None:
-        chances = generator.random(min(_BULK, options.length - len(hypothesis.text)))
-        ids, log_probabilities, state = model.sample(state, chances, temperature=options.temperature, refused=refused)
-        bits = log_probabilities.astype(np.float64) / -math.log(2) - refused[ids]
-        for id, cost in zip(ids.tolist(), bits.tolist(), strict=True):
-            if not math.isfinite(cost):
-                raise FolderError(NO_PROBABILITIES)
-            hypothesis.add(constraints.piece(id), cost)
-            if hypothesis.reason is not None:
+        if not len(chances):
+            chances = generator.random(min(_BULK, options.length - len(hypothesis.text)))
+        before = state
+        ids, log_probabilities, state = sampler.sample(
+            before, chances, temperature=options.temperature, refused=refused
+        )
+        for i, (id, log_probability) in enumerate(zip(ids.tolist(), log_probabilities.tolist(), strict=True)):
+            words = constraints.refused_words(hypothesis)
+            if words is None or id not in words:
+                _append(constraints, hypothesis, id, log_probability)
+                if hypothesis.reason is None:
+                    continue
                 break
+            # The word would be blocked. The state before this character was passed by, and is computed again.
+            state = model.forward(ids[None, :i], before, last=1)[1] if i else before
+            without = refused.copy()
+            without[words] = -np.inf
+            chance = np.array([_second_chance(constraints, 0, hypothesis)])
+            instead, cost, state = sampler.sample(state, chance, temperature=options.temperature, refused=without)
+            if np.isfinite(without[instead[0]]):
+                _append(constraints, hypothesis, int(instead[0]), float(cost[0]))
+            elif np.isnan(cost[0]):
+                raise FolderError(NO_PROBABILITIES)
+            else:  # nothing else may follow
+                hypothesis.add(None, 0.0)
+            ids = ids[: i + 1]
+            break
+        chances = chances[len(ids) :]
         yield [hypothesis]
+
+
+def _second_chance(constraints: Constraints, index: int, hypothesis: Hypothesis) -> float:
+    """Draw a number by the seed, the index of a text and the place in it alone."""
+    # The last number is not 0: NumPy takes seeds that differ in zeros at their end for the same.
+    return np.random.default_rng([constraints.options.seed, index, len(hypothesis.bits), 1]).random()
+
+
+def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_probability: float) -> None:
+    """Append a sampled id."""
+    bits = log_probability / -math.log(2) - float(constraints.refused[id])
+    if not math.isfinite(bits):
+        raise FolderError(NO_PROBABILITIES)
+    hypothesis.add(constraints.piece(id), bits)
 
 
 def keep_best(hypotheses: list[Hypothesis], n: int) -> list[Hypothesis]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Sequence
+from copy import copy
 from operator import attrgetter
 from struct import Struct
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -30,7 +31,7 @@ from kammil.engine.layout import (
 from kammil.engine.quantization import quantize_rows
 from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates
 from kammil.language_model import Ids, LogProbabilities, State
-from kammil.ngrams.adaptive import LEVELS, SortedCounts
+from kammil.ngrams.adaptive import LEVELS, AdaptiveCounts, SortedCounts
 from kammil.ngrams.contexts import WORD_KINDS
 from kammil.ngrams.features import Floats
 from kammil.ngrams.index import CountIndex
@@ -72,6 +73,7 @@ class NativeEngine:
     ) -> None:
         """Copy the weights into the layout of `kernel.c`."""
         self._code, self._adaptive = code, blend.adaptive if blend else None
+        self._origin: NativeEngine | None = None
         self._size, self._width = size, sum(len(layer.recurrent) for layer in layers)
         self._cache_types = len(blend.columns) if blend else 0
         context_types = len(blend.contexts.context_types) if blend else 0
@@ -186,6 +188,13 @@ class NativeEngine:
         scores = _address(expert_scores) if expert_scores is not None else None
         _checked(self._code.kammil_forward(self._address, message, _address(after), _address(log_probs), scores))
         return log_probs, self._state(after, batch, length)
+
+    def fork(self, adaptive: AdaptiveCounts) -> Self:
+        """Return an engine with the same weights and these adaptive counts of the same contexts."""
+        forked = copy(self)
+        forked._adaptive = adaptive
+        forked._origin = self  # the scratch memory of the model is freed with the first engine
+        return forked
 
     @property
     def _adaptive_counts(self) -> tuple[SortedCounts, ...]:

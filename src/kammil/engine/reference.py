@@ -12,6 +12,9 @@ n contexts found in all, N followers of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 from kammil.engine.quantization import WEIGHT_MAX, quantize_rows
 from kammil.engine.weights import STATE_MAX, BlendWeights, GRUWeights, fold_absent_feature, input_gates
 from kammil.language_model import Ids, LogProbabilities, State
+from kammil.ngrams.adaptive import AdaptiveCounts
 from kammil.ngrams.count_table import keys_of
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, Floats
 from kammil.ngrams.index import IndexMatches
@@ -176,6 +180,13 @@ class ReferenceEngine:
             + self._bias[self._size :]
         )
         return hidden, scores, gate_in
+
+    def fork(self, adaptive: AdaptiveCounts) -> Self:
+        """Return an engine with the same weights and these adaptive counts of the same contexts."""
+        assert self._blend is not None
+        forked = copy(self)
+        forked._blend = replace(self._blend, adaptive=adaptive)
+        return forked
 
     def _look_up(self, blend: BlendWeights, ids: Ids, state: State, last: int) -> tuple[IndexMatches, State]:
         """The experts' matches at the last positions, and the state of contexts and text cache after ids."""

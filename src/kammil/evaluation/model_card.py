@@ -60,6 +60,49 @@ def cautions(description: ModelConfig) -> list[str]:
     return audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
 
 
+def overview(name: str, model: ModelFiles) -> str:
+    """Summarise a model before its card: what it is for, how good it is, what is known to be wrong with it.
+
+    Purpose and faults are sections of the card; the figures are those of the validation texts, if it has any.
+    """
+    purpose = section(model.card, "Intended use") or section(model.card, "Use and limits")
+    faults = section(model.card, "Known faults")
+    parts = [("What it is for", purpose), ("How good it is", _quality(model.metrics)), ("Known faults", faults)]
+    size = f", {model.metrics['parameters']:,} parameters" if "parameters" in model.metrics else ""
+    lines = [f"{name}: family {model.description.family}{size}"]
+    return "\n\n".join([*lines, *(f"{title}\n{text}" for title, text in parts if text)])
+
+
+def section(card: str, title: str) -> str:
+    """Return the text below a heading of a model card; empty if there is none."""
+    _, found, after = f"\n{card}".partition(f"\n## {title}\n")
+    return after.partition("\n## ")[0].strip() if found else ""
+
+
+def _quality(metrics: Mapping[str, Any]) -> str:
+    """Describe the figures on the validation texts in sentences; empty without figures."""
+    validation: dict[str, Any] = metrics.get("validation") or {}
+    measured: dict[str, Any] = validation.get("model") or {}
+
+    def value(figures: Mapping[str, Any], field: str) -> float | None:
+        return (figures.get(field) or {}).get("value")
+
+    right, among = value(measured, "target_top1"), value(measured, "target_top3")
+    bits = value(measured, "target_bits_per_character")
+    lines: list[str] = []
+    if right is not None:
+        also = "" if among is None else f", and {100 * among:.0f} are among its first three guesses"
+        lines.append(f"Of 100 next characters its first guess is right for {100 * right:.0f}{also}.")
+    if bits is not None:
+        counter = value((validation.get("baselines") or {}).get("3-gram") or {}, "target_bits_per_character")
+        beside = "" if counter is None else f"; counting three letters at a time needs {counter:.2f}"
+        lines.append(f"A character costs it {bits:.2f} bits, yes/no questions on average (fewer is better){beside}.")
+    if lines:
+        texts = f"{validation['texts']:,} texts that chose its settings"
+        lines.append(f"Measured on {texts}; on new texts expect a little less.")
+    return "\n".join(lines)
+
+
 def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command: str) -> str:
     """Write the `README.md` of a model folder; `command` is the command line that trains such a model."""
     training = model.description.training

@@ -132,7 +132,7 @@ async def _supervise(pool: ModelPool, metrics: Metrics, *, workers: bool) -> Non
     """
     parent = os.getppid()
     while True:
-        metrics.update(pool.loaded)
+        metrics.update(pool.running)
         await pool.reopen_stopped()
         if workers and os.getppid() != parent:
             log.error("the supervisor has died, so this worker ends")
@@ -153,7 +153,7 @@ def _add_model_routes(app: FastAPI, pool: ModelPool, settings: ServerSettings) -
     async def complete(body: schemas.CompletionRequest, request: Request) -> Response:
         """Complete one prompt or several, as OpenAI's route of this name does."""
         async with AsyncExitStack() as stack:
-            loaded = await stack.enter_async_context(pool.use(body.model))
+            loaded = await stack.enter_async_context(pool.use(body.model, body.session))
             checked = await completions.check(body, loaded, settings)
             _log_prompt(settings, body.prompt)
             if body.stream:
@@ -164,22 +164,22 @@ def _add_model_routes(app: FastAPI, pool: ModelPool, settings: ServerSettings) -
     @app.post("/v1/suggest", response_model=schemas.SuggestResponse, responses=ERROR_RESPONSES)
     async def suggest(body: schemas.SuggestRequest, request: Request) -> Response:
         """Suggest the most probable next words, or endings of the word that is being typed; optionally ghost text."""
-        async with pool.use(body.model) as loaded:
+        async with pool.use(body.model, body.session) as loaded:
             _log_prompt(settings, body.prefix)
             return _json_response(await while_connected(request, text_routes.suggest(body, loaded, settings)))
 
     @app.post("/v1/score", response_model=schemas.ScoreResponse, responses=ERROR_RESPONSES)
     async def score(body: schemas.ScoreRequest, request: Request) -> Response:
         """Score a text: how many bits each character costs, and which characters were more likely in its place."""
-        async with pool.use(body.model) as loaded:
+        async with pool.use(body.model, body.session) as loaded:
             _log_prompt(settings, body.text)
             return _json_response(await while_connected(request, text_routes.score(body, loaded, settings)))
 
     @app.post("/v1/learn", response_model=schemas.LearnResponse, responses=ERROR_RESPONSES)
     async def learn(body: schemas.LearnRequest) -> Response:
         """Teach the model a text. It knows the text until it is told to forget it, its folder is read again, or the
-        server stops; all clients benefit."""
-        async with pool.use(body.model) as loaded:
+        server stops; all clients benefit, or, with `private`, the session alone."""
+        async with pool.use(body.model, body.session if body.private else None, private=body.private) as loaded:
             return _json_response(await text_routes.learn(body, loaded, settings))
 
     @app.delete("/v1/learn", response_model=schemas.ForgetResponse, responses=ERROR_RESPONSES)
@@ -240,7 +240,7 @@ def _add_operator_routes(app: FastAPI, pool: ModelPool, metrics: Metrics) -> Non
     @app.get("/metrics", response_class=PlainTextResponse)
     async def figures() -> Response:
         """Return metrics for Prometheus: requests, errors, queue, tokens, times."""
-        metrics.update(pool.loaded)
+        metrics.update(pool.running)
         content, media = await asyncio.to_thread(metrics.render)
         return Response(content, media_type=media)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 
 from kammil.completion.completer import Completer
 from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS
@@ -20,23 +21,29 @@ class LearntTexts:
 
     Args:
         completer: the model that learns and forgets.
+        siblings: returns the lists that share the bounds with this one. It counts what their threads are about to add
+            a moment late, so the bounds may be passed by one text for each.
     """
 
-    def __init__(self, completer: Completer) -> None:
-        self._completer = completer
+    def __init__(self, completer: Completer, siblings: Callable[[], Iterable[LearntTexts]] = tuple) -> None:
+        self._completer, self._siblings = completer, siblings
+        self.size = (0, 0)
+        """Number of texts, and of their characters."""
         self._texts: dict[Session, deque[tuple[str, int]]] = {}
         """Oldest first, each with its length after normalisation."""
 
     def learn(self, session: Session, text: str) -> int:
         """Teach the model a text and return the number of texts of this session; `ApiError` if no more fit."""
         size = len(self._completer.normalise(text))
-        sizes = [size for texts in self._texts.values() for _, size in texts]
-        if len(sizes) >= MAX_TEXTS or sum(sizes) + size > MAX_TOTAL_CHARACTERS:
+        sizes = [self.size, *(other.size for other in self._siblings() if other is not self)]
+        texts, characters = map(sum, zip(*sizes, strict=True))
+        if texts >= MAX_TEXTS or characters + size > MAX_TOTAL_CHARACTERS:
             most = f"{MAX_TEXTS:,} texts of {MAX_TOTAL_CHARACTERS:,} characters in all"
             raise ApiError(400, f"this server learns {most} at most; let it forget some first.", param="text")
         self._completer.learn(text)
         known = self._texts.setdefault(session, deque())
         known.append((text, size))
+        self._count(1, size)
         return len(known)
 
     def counts(self) -> dict[Session, int]:
@@ -49,7 +56,7 @@ class LearntTexts:
         if not known:
             return False
         self._completer.forget(known[0][0])
-        known.popleft()
+        self._count(-1, -known.popleft()[1])
         if not known:
             del self._texts[session]
         return True
@@ -60,3 +67,7 @@ class LearntTexts:
             for text, size in texts:
                 self._completer.learn(text)
                 self._texts.setdefault(session, deque()).append((text, size))
+                self._count(1, size)
+
+    def _count(self, texts: int, characters: int) -> None:
+        self.size = (self.size[0] + texts, self.size[1] + characters)

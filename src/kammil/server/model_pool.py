@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
 from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
+from kammil.evaluation.model_card import section
 from kammil.language_model import AdaptiveModel
 from kammil.models.registry import FAMILIES
 from kammil.server.api import schemas
@@ -31,6 +33,8 @@ SHARED_MEGABYTES = 64.0
 """Megabytes of the state cache that all clients without a session share."""
 SESSION_MEGABYTES = 2.0
 """Megabytes of one session's state cache: the last 170 characters that were typed, with the bundled model."""
+MAX_PRIVATE = 32
+"""Most private copies of a model: each has a thread, and some hundred kilobytes besides what it has learnt."""
 RETRY_SECONDS = 30.0
 """Seconds until a stopped model that could not be reopened is tried again, unless a request tries it sooner."""
 
@@ -55,14 +59,54 @@ class LoadedModel:
         completer.state_cache = StateCache(completer.language_model, SHARED_MEGABYTES)
         self.scheduler = Scheduler(completer, max_batch=settings.rows)
         self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
-        self.learnt_texts = LearntTexts(completer)
-        self._max_sessions = settings.sessions
+        self.private: OrderedDict[str, LoadedModel] = OrderedDict()
+        """Copies for the sessions that taught a text of their own, which share the weights; the one used last at the
+        end."""
+        self.learnt_texts = LearntTexts(completer, self._all_learnt)
+        self._settings, self._max_sessions = settings, settings.sessions
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
         self.fingerprint = f"kammil-{version('kammil')}-{_config_digest(completer)}"
         """Changes whenever the same seed could give another text (OpenAI's `system_fingerprint`)."""
         self.num_users = 0
         self.replaced = False
         completer.character_classes  # noqa: B018 # computed now, not by the first request for suggestions
+
+    def _all_learnt(self) -> list[LearntTexts]:
+        return [self.learnt_texts, *(own.learnt_texts for own in list(self.private.values()))]
+
+    def of(self, session: str | None) -> LoadedModel:
+        """Return the private copy of a session, or, if it has none, this model."""
+        own = self.private.get(session) if session is not None else None
+        if session is None or own is None:
+            return self
+        if not own.scheduler.alive:
+            self.drop_private(session)
+            return self
+        self.private.move_to_end(session)
+        return own
+
+    def private_copy(self, session: str) -> LoadedModel:
+        """Return the private copy of a session, made if there is none; the copy unused for longest goes for it."""
+        own = self.of(session)
+        if own is self:
+            own = LoadedModel(self.name, self.completer.fork(), self._settings, self._on_answered)
+            own.completer.state_cache = StateCache(own.completer.language_model, SESSION_MEGABYTES)
+            own.learnt_texts = LearntTexts(own.completer, self._all_learnt)
+            own.fingerprint = f"{self.fingerprint}-private"
+            self.private[session] = own
+            while len(self.private) > MAX_PRIVATE:
+                self.drop_private(next(iter(self.private)))
+        return own
+
+    def drop_private(self, session: str) -> None:
+        """Forget the private copy of a session, once no request uses it."""
+        self.private.pop(session).retire()
+
+    def retire(self) -> None:
+        """Close the model and its copies, once no request uses them."""
+        for model in (self, *self.private.values()):
+            model.replaced = True
+            model.close_if_unused()
 
     def state_cache(self, session: str | None) -> StateCache:
         """Return the state cache of a session."""
@@ -131,14 +175,26 @@ class ModelPool:
         """The models that are open."""
         return list(self._loaded.values())
 
+    @property
+    def running(self) -> list[LoadedModel]:
+        """The models that are open, and their private copies."""
+        return [model for loaded in self.loaded for model in (loaded, *loaded.private.values())]
+
     def entries(self) -> list[schemas.ModelEntry]:
         """Describe all models, without opening them."""
         return [_entry(name, folder, self._settings) for name, folder in self._folders.items()]
 
     @asynccontextmanager
-    async def use(self, name: str | None) -> AsyncGenerator[LoadedModel]:
-        """Keep a model open for as long as the block lasts; `ApiError` if there is none of that name."""
+    async def use(
+        self, name: str | None, session: str | None = None, *, private: bool = False
+    ) -> AsyncGenerator[LoadedModel]:
+        """Keep a model open for as long as the block lasts; `ApiError` if there is none of that name.
+
+        A session that has a private copy gets it; with `private` the copy is made, if the model can learn.
+        """
         loaded = await self.open(name)
+        makes_copy = private and session is not None and loaded.can_learn
+        loaded = loaded.private_copy(session) if makes_copy and session is not None else loaded.of(session)
         loaded.num_users += 1
         try:
             yield loaded
@@ -191,8 +247,8 @@ class ModelPool:
 
     def close(self) -> None:
         """Close all schedulers."""
-        for loaded in self.loaded:
-            loaded.scheduler.close()
+        for model in self.running:
+            model.scheduler.close()
 
     async def _open_new(self, name: str) -> LoadedModel:
         """Open a model for the first time, or in the place of one whose thread has ended."""
@@ -203,8 +259,7 @@ class ModelPool:
                 await asyncio.to_thread(loaded.learnt_texts.restore, stopped.learnt_texts)
             self._loaded[name] = loaded
             if stopped is not None:
-                stopped.replaced = True
-                stopped.close_if_unused()
+                stopped.retire()
         finally:
             del self._loading[name]
         return loaded
@@ -219,13 +274,12 @@ class ModelPool:
         except Exception:
             log.exception("%s stays as it was", name)
         else:
-            old.replaced = True
-            old.close_if_unused()
+            old.retire()
             log.info("read %s again", name)
 
     async def _load(self, name: str) -> LoadedModel:
         """Load a model and start its scheduler."""
-        model = await asyncio.to_thread(load, self._folders[name])
+        model = await asyncio.to_thread(partial(load, self._folders[name], block=self._settings.block))
         loaded = LoadedModel(name, model, self._settings, self._on_answered)
         # The model lives as long as the server; searching it for garbage would take 60 ms each time.
         gc.unfreeze()
@@ -239,8 +293,9 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
     try:
         created = int((folders.locate(folder) / folders.MODEL).stat().st_mtime)
         description, metrics = folders.summary(folder)
+        faults = " ".join(section(folders.card(folder), "Known faults").split())
     except (OSError, KammilError):  # the folder was removed, or is being replaced
-        created, description, metrics = 0, None, {}
+        created, description, metrics, faults = 0, None, {}, ""
     figures: dict[str, float | None] = {}
     model = metrics.get("validation", {}).get("model", {})
     for figure in ("bits_per_character", "top1", "target_top3"):
@@ -253,6 +308,7 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
         parameters=metrics.get("parameters"),
         licence=metrics.get("licence"),
         figures=figures,
+        faults=faults or None,
         learns=learns,
         learning="shared" if learns else None,
     )
@@ -260,7 +316,8 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
 
 
 def _config_digest(model: Completer) -> str:
-    """Hash a model's configuration; its weights follow from that."""
+    """Hash a model's configuration, from which its weights follow, and the list of words that it must not write."""
     if model.model is None:
         return "none"
-    return hashlib.sha256(model.model.description.model_dump_json().encode()).hexdigest()[:12]
+    described = model.model.description.model_dump_json() + "".join(map(repr, model.own_blocked_words))
+    return hashlib.sha256(described.encode()).hexdigest()[:12]

@@ -53,6 +53,8 @@ class ServerSettings(BaseModel):
     """Most tokens and alternatives of one answer: (echoed prompt + max_tokens) x n x (1 + logprobs)."""
     sessions: int = Field(default=256, ge=0, le=100_000)
     """Most sessions per model that have a state cache of their own; the one unused for longest is dropped first."""
+    block: Path | None = None
+    """A list of words that are never written, beside that of offensive words, which a request may allow."""
     learn: bool | None = None
     """Whether clients may teach the models texts; None allows it if only this machine can reach the server."""
     access_log: bool = True
@@ -116,6 +118,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "max_body": "a whole number of bytes from 1024 to 1073741824",
         "max_answer": "a whole number from 1000 to 100000000",
         "sessions": "a whole number from 0 to 100000",
+        "block": "the path of a file",
         "learn": "yes or no",
         "access_log": "yes or no",
         "log_prompts": "yes or no",

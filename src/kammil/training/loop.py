@@ -191,8 +191,7 @@ class _Run:
         return self.furthest
 
     def _train_epoch(self, sums: _EpochSums) -> bool:
-        """Train on every training text, as often as its weight says, or for the steps of an epoch; return true if the
-        minutes ran out first."""
+        """Train on texts as often as they weigh, or for an epoch's steps; return true if the minutes ran out first."""
         epoch = len(self.history)
         seed = np.random.SeedSequence([self.options.seed, epoch])
         dropped = int(seed.generate_state(1)[0])

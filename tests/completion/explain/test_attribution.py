@@ -44,7 +44,12 @@ def test_a_text_costs_what_its_score_says(model: Completer, text: str, before: s
         assert place.probability == pytest.approx(2**-place.bits)
         probabilities = [alternative.probability for alternative in place.alternatives]
         assert probabilities == sorted(probabilities, reverse=True)
-        assert len(probabilities) == min(k, model.vocabulary.size - 2) and sum(probabilities) <= 1.0001
+        offered = {alternative.text for alternative in place.alternatives}
+        nobody_types = {"\ufffd", "🔗", "👤"} - {place.text if place.rank is not None else "\ufffd"}
+        assert offered.isdisjoint(nobody_types)
+        known = {"\ufffd", *model.vocabulary.characters}
+        wanted = model.vocabulary.size - 2 - len(nobody_types & known)
+        assert len(probabilities) == min(k, wanted) and sum(probabilities) <= 1.0001
         if place.rank is None:
             assert place.text not in model.vocabulary.characters
         elif place.rank <= k:

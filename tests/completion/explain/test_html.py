@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 import kammil
 from kammil.completion.completer import Completer
 from kammil.completion.explain.attribution import CharacterScore, Explanation, explain
+from kammil.completion.explain.display import level
 from kammil.completion.explain.html import page, save
 from kammil.errors import FolderError
 from kammil.text import visible, words
@@ -107,6 +108,10 @@ def test_everything_that_is_known_stands_in_the_table(folder_of: Callable[[str],
         assert f"{place.bits:.2f}" in row
         assert all(credit.expert in row for credit in place.credits)
         assert row.count("<bdi>") == 3
+    assert all(
+        f'class="l{level(place.bits)}"' in row for place, row in zip(explanation.places[:-1], rows, strict=False)
+    )
+    assert 'class="l0"' in rows[-1]  # the end, however surprising: a text may be shown before it is finished
 
 
 @pytest.mark.parametrize("name", ["missing/a.html", "x" * 300, "a\0"])

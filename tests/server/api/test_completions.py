@@ -12,6 +12,7 @@ import pytest
 from tests.server.conftest import Running, until
 
 from kammil.completion.completer import Completer
+from kammil.data.blocklist import is_offensive
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 openai = pytest.importorskip("openai")
@@ -30,6 +31,15 @@ def test_the_client_gets_the_text_of_the_model(client: Any, bundled: Completer) 
 def test_openais_defaults(client: Any, bundled: Completer) -> None:
     got = client.completions.create(model="levantine", prompt="شو", seed=3)
     assert got.choices[0].text == bundled.complete("شو", length=16, temperature=1, seed=3).text
+
+
+def test_blocked_words_and_forbidden_strings_begin_in_the_prompt(client: Any, bundled: Completer) -> None:
+    every: list[dict[str, Any]] = [{"allow_offensive": True}, {}, {"forbid": ["رمي", "اس"]}]
+    for fields in every:
+        asked: dict[str, Any] = {"prompt": "شرم", "max_tokens": 12, "temperature": 0}
+        got = client.completions.create(model="levantine", **asked, extra_body=fields).choices[0].text
+        assert got == bundled.complete("شرم", length=12, temperature=0, **fields).text
+        assert is_offensive("شرم" + got) == ("allow_offensive" in fields)
 
 
 def test_many_at_once_get_what_each_gets_alone(server: Running, bundled: Completer) -> None:

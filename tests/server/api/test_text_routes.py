@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.server.conftest import Running
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GhostLevel
+from kammil.data.blocklist import is_offensive
 
 
 def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer) -> None:
@@ -20,6 +23,16 @@ def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer)
             assert [one["probability"] for one in got["suggestions"]] == pytest.approx(
                 [one.probability for one in wanted], rel=1e-4
             )
+
+
+def test_offensive_words_are_suggested_only_where_a_request_allows_them(server: Running, bundled: Completer) -> None:
+    every: list[dict[str, Any]] = [{}, {"allow_offensive": True}, {"forbid": ["شرمي"]}]
+    for fields in every:
+        got = server.ask("/v1/suggest", {"prefix": "شرم", "k": 3, "phrase": 3, **fields}).json
+        wanted = bundled.suggest("شرم", 3, **fields)
+        assert [one["text"] for one in got["suggestions"]] == [one.text for one in wanted]
+        assert got["phrase"]["completion"] == bundled.phrase("شرم", words=3, **fields).added
+        assert any(is_offensive(one["text"]) for one in got["suggestions"]) == (fields == {"allow_offensive": True})
 
 
 def test_scores_are_those_of_the_model(server: Running, bundled: Completer) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 
 from kammil.server.playground import assets
 
 SCRIPTS = {path: asset.content.decode() for path, asset in assets().items() if path.endswith(".js")}
-PAGE = assets()[""].content.decode()
+PAGE, STYLE = assets()[""].content.decode(), assets()["style.css"].content.decode()
 
 
 def test_everything_that_is_imported_is_served() -> None:
     found = {name for script in SCRIPTS.values() for name in re.findall(r'from "\./([^"]+)"', script)}
     found |= set(re.findall(r'(?:src|href)="([^"]+)"', PAGE))
+    found |= set(re.findall(r'url\("([^"]+)"\)', STYLE))
     assert found <= assets().keys()
     assert found == assets().keys() - {""}  # and nothing else is
 
@@ -33,3 +35,15 @@ def test_every_message_is_used_and_every_used_message_exists() -> None:
     assert used <= messages
     code = "".join(script for path, script in SCRIPTS.items() if path != "messages.js")
     assert not [name for name in messages - used if not re.search(rf'\b{name}: |"{name}"', code)]
+
+
+def test_the_font_is_small_and_its_licence_lies_beside_it() -> None:
+    font = assets()["plex-arabic.woff2"]
+    assert font.media == "font/woff2"
+    assert font.content.startswith(b"wOF2") and len(font.content) <= 120_000
+    licence = resources.files("kammil.server.playground").joinpath("plex-arabic-OFL.txt").read_text("utf-8")
+    assert "SIL Open Font License, Version 1.1" in licence and "IBM" in licence
+    # Better fonts of the system come first.
+    for stack in re.findall(r"font: [^;{]*Plex Arabic[^;]*", STYLE):
+        assert stack.index("Noto Sans Arabic") < stack.index("Plex Arabic")
+    assert "Plex Arabic" in STYLE

@@ -67,7 +67,7 @@ def test_every_control_is_reached_with_the_tab_key(page: Playground) -> None:
     page.type(MID)
     page.one("#colour").press("Enter")
     page.one("#write").press("Enter")
-    expect(page.one("#completions .row:visible")).to_have_count(3)
+    expect(page.one("#completions .row:visible")).to_have_count(2)
     expect(page.one("#heat p")).to_be_visible()
     page.has_ghost("ون مع اصحابك كل")
     page.one("#text").press("Escape")
@@ -148,6 +148,8 @@ def luminance(colour: str) -> float:
 
 def test_the_page_holds_no_script_no_style_and_nothing_from_elsewhere() -> None:
     for path, asset in assets().items():
+        if path.endswith(".woff2"):
+            continue
         content = asset.content.decode()
         assert not re.search(
             r"(?i)innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function", content

@@ -152,6 +152,7 @@ def test_the_dial_goes_with_every_request_and_stays(page: Playground, api: Api) 
     page.type(MID)
     page.page.wait_for_selector(".ghosted")
     assert {body["ghost"] for body in api.of("POST v1/suggest") if "phrase" in body} == {"balanced"}
+    page.one("#settings").press("Enter")
     page.one("#ghost-level").select_option("eager")
     page.until(lambda: [body["ghost"] for body in api.of("POST v1/suggest") if "phrase" in body][-1] == "eager")
     page.has_ghost("ون مع اصحابك كل")

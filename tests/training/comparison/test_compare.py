@@ -339,6 +339,16 @@ def test_tables_fit_a_terminal(standings: Ranking) -> None:
     assert predicts[5][2] == "best"
 
 
+def test_every_column_is_explained(standings: Ranking) -> None:
+    for table, meanings in zip(report.tables(standings), report.columns(), strict=True):
+        assert [meaning.partition(": ")[0] for meaning in meanings] == table[0][1:]
+    said = report.columns()
+    assert said[0][0].endswith("lower is better") and said[0][2].endswith("lower is better")
+    assert all(meaning.endswith("higher is better") for meaning in said[2])
+    assert "**bits, target**: bits of the 30 characters" in (page := report.markdown(standings))
+    assert page.count("lower is better") == 2
+
+
 def test_the_page_holds_all_figures(standings: Ranking) -> None:
     page = report.markdown(standings)
     assert page.startswith("# Model families on texts.txt\n")
@@ -354,6 +364,7 @@ def test_the_figure_holds_curves_and_intervals(standings: Ranking) -> None:
     figure = plots.comparison(standings)
     FigureCanvasAgg(figure).draw()
     left, right = figure.axes
+    assert "lower is better" in left.get_title() and "lower is better" in right.get_title()
     drawn = {str(line.get_label()): line for line in left.get_lines()}
     for row in standings.rows[-2:]:
         bits = [b for _, b in row.curve]

@@ -12,7 +12,7 @@ Shapes: T time, V vocabulary, K experts, Q steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from kammil.decoding.filters import log_softmax, temperature
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import ExpertAttribution, Ids, LogProbabilities, max_positions
-from kammil.text import shortened
+from kammil.text import HANDLE, URL, shortened
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _MAX_POSITIONS = 64
@@ -69,7 +69,8 @@ class CharacterScore:
     rank: int | None
     """1 for the most probable character; None for an unknown one, which is never predicted."""
     alternatives: tuple[Alternative, ...]
-    """The most probable characters, best first; the true one may be among them."""
+    """The most probable characters, best first; the true one may be among them. Placeholders for links, handles and
+    unknown characters, which nobody types, are left out."""
     credits: tuple[Attribution, ...]
     """The experts with the largest attributions, positive or negative; empty for a family without experts."""
 
@@ -211,17 +212,24 @@ def _character_score(
     if not math.isfinite(bits):
         raise FolderError(NO_PROBABILITIES)
     rank = None if id == UNK else int((row > row[id]).sum()) + 1
-    alternatives = tuple(Alternative(vocabulary.piece(i), float(np.exp(row[i]))) for i in _top_ids(row, k))
+    shown = _top_ids(row, k, _placeholder_ids(model) - {id})
+    alternatives = tuple(Alternative(vocabulary.piece(i), float(np.exp(row[i]))) for i in shown)
     return CharacterScore(text, bits, 2.0**-bits, rank, alternatives, experts)
 
 
-def _top_ids(row: NDArray[np.floating], k: int) -> list[int]:
-    """Return the k most probable ids of a row, (V,), best first, the lower of equals, without PAD and BOS."""
+def _top_ids(row: NDArray[np.floating], k: int, left_out: Set[int] = frozenset()) -> list[int]:
+    """Return the k most probable ids of a row, (V,), best first, the lower of equals, without PAD, BOS and these."""
+    hidden = {PAD, BOS, *left_out}
     among = np.arange(len(row))
-    if (least := len(row) - k - 2) > 0:  # sorting all would take longer than a step of the model
+    if (least := len(row) - k - len(hidden)) > 0:  # sorting all would take longer than a step of the model
         among = np.flatnonzero(row >= np.partition(row, least)[least])
     order = among[np.argsort(-row[among], kind="stable")]
-    return order[(order != PAD) & (order != BOS)][:k].tolist()
+    return [id for id in order.tolist() if id not in hidden][:k]
+
+
+def _placeholder_ids(model: Completer) -> set[int]:
+    """Return UNK, and the ids of the placeholders for links and handles in this vocabulary."""
+    return {UNK, *model.vocabulary.encode(URL + HANDLE).tolist()}
 
 
 def _top_experts(names: Sequence[str], saved: NDArray[np.floating]) -> tuple[Attribution, ...]:

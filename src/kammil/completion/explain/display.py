@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kammil.text import role, visible
+
+if TYPE_CHECKING:
+    from kammil.completion.explain.attribution import Attribution
 
 LEVELS = 8
 """Number of colours: one for each whole bit, the last one for 7 bits and more."""
@@ -32,6 +37,15 @@ def expert_label(expert: str) -> str:
     where = {"counts": "", "background": ", background texts", "this text": ", earlier in this text"}
     what = words.get(kind) or ("last character" if kind == "o1" else f"last {kind[1:]} characters")
     return what + where[source]
+
+
+def believed(credits: Sequence[Attribution], most: int) -> str:
+    """Say in words which experts raised a character, the strongest first, at most so many; else which one spoke against
+    it."""
+    raised = [credit.expert for credit in credits if credit.bits > 0]
+    if raised:
+        return ", then ".join(raised[:most])
+    return f"none; {credits[0].expert} spoke against it" if credits else ""
 
 
 def visible_label(text: str) -> str:

@@ -80,7 +80,8 @@ def _row(place: CharacterScore) -> str:
     )
     saved = "; ".join(f"{escape(c.expert)} {c.bits:+.1f}".replace("-", "\N{MINUS SIGN}") for c in place.credits)
     rank = "unknown" if place.rank is None else str(place.rank)
-    shade = level(place.bits)
+    # The end stays unpainted: a text may be shown before it is finished.
+    shade = level(place.bits) if place.text else 0
     return (
         f'<tr data-level="{shade}"><th scope="row"><bdi>{escape(visible_label(place.text))}</bdi></th>'
         f'<td class="l{shade}">{place.bits:.2f}</td>'

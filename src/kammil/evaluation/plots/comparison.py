@@ -40,7 +40,7 @@ def comparison(ranking: Ranking) -> Figure:
     left.xaxis.set_minor_locator(NullLocator())
     left.set_xlabel("seconds of training")
     left.set_ylabel("bits per character, validation, best so far")
-    left.set_title("How fast")
+    left.set_title("How fast each learns: lower is better")
     left.grid(visible=True, which="both", alpha=0.3)
     left.legend()
     ranked.sort(key=lambda pair: -pair[1].value)
@@ -51,7 +51,7 @@ def comparison(ranking: Ranking) -> Figure:
         right.annotate(f"{interval.value:.2f}", (high, place), (6, 0), textcoords="offset points", va="center")
     right.set_yticks(range(len(ranked)), [name for name, _ in ranked])
     right.set_xlabel("bits per character of the target, test; 95 % intervals")
-    right.set_title("How well")
+    right.set_title("How well each predicts: lower is better")
     right.margins(x=0.15)
     right.grid(visible=True, axis="x", alpha=0.3)
     return figure

@@ -98,7 +98,9 @@ def _lines(text: str) -> list[tuple[int, int]]:
 def _line(axes: Axes, text: str, places: Sequence[CharacterScore], begin: int, end: int) -> None:
     """Draw one line: bars with each character by itself below them, and the words above."""
     bits = [place.bits for place in places[begin:end]]
-    axes.bar(range(begin, end), bits, 0.8, color=[LIGHT[level(b)] for b in bits], edgecolor="#555555", linewidth=0.6)
+    # The end stays unpainted: a text may be shown before it is finished.
+    shades = [LIGHT[level(place.bits) if place.text else 0] for place in places[begin:end]]
+    axes.bar(range(begin, end), bits, 0.8, color=shades, edgecolor="#555555", linewidth=0.6)
     axes.set_xticks(range(begin, end), [visible_label(p.text) for p in places[begin:end]], parse_math=False)
     for tick, place in zip(axes.get_xticklabels(), places[begin:end], strict=True):
         if len(visible_label(place.text)) > 2:  # U+202E, or the end

@@ -6,6 +6,7 @@ Shapes: B batch, T time, V vocabulary, E embedding, H hidden, M networks, K expe
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -141,6 +142,14 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         forgotten = self._adaptive.forget(ids)
         self.version += forgotten
         return forgotten
+
+    def fork(self) -> Self:
+        """Return a blend with the same networks and tables that has learnt nothing; it may run in another thread."""
+        forked = copy(self)
+        forked._adaptive = AdaptiveCounts(self._contexts)
+        forked._engine = self._engine.fork(forked._adaptive)
+        forked.version = 0
+        return forked
 
 
 def _networks(

@@ -58,6 +58,8 @@ class Prompt:
 
     ids: Ids
     """(T,), starting with BOS."""
+    text: str
+    """Its text, as the model sees it."""
     has_bos: bool
     """Whether the client sent BOS itself, so that it counts as one of its tokens."""
 
@@ -90,7 +92,7 @@ class CheckedRequest:
             self.deadline,
             self.loaded.completer,
             prompt.ids,
-            self.constraints,
+            self.constraints.at(prompt.text),
             self.n,
             num_top=self.num_top,
             echo=self.echo,
@@ -241,7 +243,8 @@ def _prompts(given: str | list[str] | list[int] | list[list[int]], model: Comple
 
 def _prompt(given: str | list[int], model: Completer) -> Prompt:
     if isinstance(given, str):
-        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(model.normalise(given))]), has_bos=False)
+        text = model.normalise(given)
+        return Prompt(np.concatenate([[BOS], model.vocabulary.encode(text)]), text, has_bos=False)
     ids = np.array(given, np.int64)
     wrong = ids[ids >= model.vocabulary.size]
     if len(wrong):
@@ -250,7 +253,7 @@ def _prompt(given: str | list[int], model: Completer) -> Prompt:
     characters = ids[1:] if has_bos else ids
     # Inside a text the model has never seen special tokens, so they are unknown characters.
     characters = np.where(characters < SPECIALS, UNK, characters)
-    return Prompt(np.concatenate([[BOS], characters]), has_bos=has_bos)
+    return Prompt(np.concatenate([[BOS], characters]), model.vocabulary.decode(characters), has_bos=has_bos)
 
 
 async def complete(checked: CheckedRequest) -> bytes:

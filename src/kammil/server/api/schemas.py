@@ -42,8 +42,11 @@ class StreamOptions(ApiRequest):
     )
 
 
+Forbidden = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=16)]
+_FORBID = "Up to 16 strings that are not written, nor finished where the text so far begins them."
+
 Request = TypeVar("Request", bound=ApiRequest)
-_NOT_SERVED = ("length", "min_length", "forbid", "force", "no_copy")
+_NOT_SERVED = ("length", "min_length", "force", "no_copy")
 """Decoding options that requests cannot set; `length` is `max_tokens` there."""
 
 
@@ -99,6 +102,8 @@ class CompletionRequest(ApiRequest):
     user: str | None = Field(default=None, description="Ignored.")
     preset: str | None = Field(default=None, description=PRESET)
     top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
+    forbid: Forbidden | None = Field(default=None, description=_FORBID)
+    allow_offensive: bool | None = Field(default=False, description=_described("allow_offensive"))
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
@@ -151,6 +156,8 @@ class SuggestRequest(ApiRequest):
     threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word.")
     phrase: int = Field(default=0, ge=0, le=32, description="Most words of ghost text; 0 for none.")
     ghost: GhostLevel = Field(default=GHOST, description="How readily ghost text is shown.")
+    forbid: Forbidden = Field(default=[], description=_FORBID)
+    allow_offensive: bool = Field(default=False, description="Suggest words of the list of offensive words too.")
     model: Model = None
     session: Session = None
 
@@ -186,6 +193,7 @@ class ScoreRequest(ApiRequest):
     given: str = Field(default="", description="Text before it, which is not scored.")
     top: int = Field(default=5, ge=0, le=20, description="Most alternatives to report for each character.")
     model: Model = None
+    session: Session = None
 
 
 class Alternative(BaseModel):
@@ -219,6 +227,11 @@ class LearnRequest(ApiRequest):
     text: str = Field(description=f"At most {LEARNT:,} characters.")
     model: Model = None
     session: Session = None
+    private: bool = Field(
+        default=False,
+        description="Whether only requests with this session benefit. From then on it has a copy of the model to "
+        "itself, which knows what this session taught it, and nothing that others taught.",
+    )
 
 
 class LearnResponse(BaseModel):
@@ -288,6 +301,7 @@ class Card(BaseModel):
     parameters: int | None
     licence: str | None
     figures: dict[str, float | None]
+    faults: str | None = Field(description="What the model card says of known faults; null if it says nothing.")
     learns: bool
     learning: Literal["shared"] | None = Field(description="`shared`: all clients get what one of them teaches.")
 

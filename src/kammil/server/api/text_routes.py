@@ -38,6 +38,7 @@ async def suggest(
         request.threshold,
         request.phrase,
         request.ghost,
+        completer.refusals(request.forbid, allow_offensive=request.allow_offensive),
     )
     suggestions, ghost = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(normalised))
@@ -102,9 +103,11 @@ def _bits(token: TokenLogprobs) -> float:
 
 
 async def learn(request: schemas.LearnRequest, loaded: LoadedModel, settings: ServerSettings) -> schemas.LearnResponse:
-    """Teach the model a text, from which all clients of the server benefit."""
+    """Teach the model a text: the one that all clients share, or the private copy of a session."""
     _check_learning(loaded, settings)
     text = request.text
+    if request.private and request.session is None:
+        raise ApiError(400, "private needs a session, which alone gets what is learnt; name one.", param="session")
     if len(text) > LEARNT:
         raise ApiError(400, f"text has {len(text)} characters, but a text to learn has at most {LEARNT}.", param="text")
     deadline = time.monotonic() + settings.timeout
@@ -115,14 +118,19 @@ async def learn(request: schemas.LearnRequest, loaded: LoadedModel, settings: Se
 
 
 async def forget(session: str | None, loaded: LoadedModel, settings: ServerSettings) -> schemas.ForgetResponse:
-    """Make the model forget what a session taught it; without a session, all that it was taught.
+    """Make the model forget what a session taught it; without a session, all that it was taught. Private copies are
+    dropped.
 
     Each text is an update of its own, since all at once would delay every other request by two seconds.
     """
     _check_learning(loaded, settings)
     deadline = time.monotonic() + settings.timeout
-    counts = await loaded.scheduler.run(ModelUpdate(deadline, loaded.learnt_texts.counts))
     forgotten = 0
+    for name in list(loaded.private) if session is None else [session]:
+        if name in loaded.private:
+            forgotten += loaded.private[name].learnt_texts.size[0]
+            loaded.drop_private(name)
+    counts = await loaded.scheduler.run(ModelUpdate(deadline, loaded.learnt_texts.counts))
     for name in counts if session is None else [session]:
         for _ in range(counts.get(name, 0)):
             forgotten += await loaded.scheduler.run(ModelUpdate(deadline, partial(loaded.learnt_texts.forget, name)))

@@ -1,4 +1,5 @@
-"""The page to type on: HTML, CSS and JavaScript modules without a build step, all served from here.
+"""The page to type on: HTML, CSS, JavaScript modules without a build step, and a font for systems without a good Arabic
+one (IBM Plex Sans Arabic; its licence lies beside it). All are served from here.
 
 `kammil.completion.explain.html` provides the script that colours letters (`letters.js`) and its colours;
 `kammil.spacing` provides the rule for the space after an accepted word (`spacing.js`).
@@ -20,6 +21,7 @@ _MEDIA = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
+    "woff2": "font/woff2",
 }
 
 HEADERS: Mapping[str, str] = MappingProxyType(

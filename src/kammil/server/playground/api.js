@@ -1,6 +1,6 @@
 // Requests to this server and to no other; every path is relative to the page.
 
-import { sessionName } from "./storage.js";
+import { browserName } from "./storage.js";
 
 /** An error of a request: `unreachable`, `busy`, `key` (the server asks for one) or `refused`, with the server's message. */
 export class ApiError extends Error {
@@ -11,8 +11,8 @@ export class ApiError extends Error {
 }
 
 let key = "";
-// Identifies this tab to the server, which caches the states of its text, and can forget what it taught.
-const session = sessionName();
+// Identifies this browser to the server, which caches the states of its text, and can forget what it taught.
+const session = browserName();
 
 /** Send this key with every request from now on. */
 export function setKey(value) {
@@ -38,15 +38,19 @@ async function request(method, path, body, signal) {
 
 const requestJson = async (...parameters) => (await request(...parameters)).json();
 
+/** Return one completion as a whole. */
+export async function complete(body, signal) {
+  return (await requestJson("POST", "v1/completions", { session, ...body }, signal)).choices[0].text;
+}
 export const listModels = () => requestJson("GET", "v1/models");
 export const suggest = (body, signal) => requestJson("POST", "v1/suggest", { session, ...body }, signal);
-export const score = (body, signal) => requestJson("POST", "v1/score", body, signal);
-export const learn = (body) => requestJson("POST", "v1/learn", { session, ...body });
+export const score = (body, signal) => requestJson("POST", "v1/score", { session, ...body }, signal);
+export const learn = (body) => requestJson("POST", "v1/learn", { session, private: true, ...body });
 export const forget = (model) => requestJson("DELETE", "v1/learn?" + new URLSearchParams({ session, model }));
 
 /** Yield the choices of a completion while it is generated. */
 export async function* streamCompletion(body, signal) {
-  const response = await request("POST", "v1/completions", { ...body, stream: true }, signal);
+  const response = await request("POST", "v1/completions", { session, ...body, stream: true }, signal);
   let incomplete = "";
   for await (const text of decodeStream(response.body.getReader(), signal)) {
     const lines = (incomplete + text).split(/\r?\n/);

@@ -1,15 +1,17 @@
 // Several completions side by side, shown while they are generated.
 
 import { ApiError, streamCompletion } from "./api.js";
-import { message } from "./i18n.js";
+import { message, onLanguage } from "./i18n.js";
 import { endOf, wholeWords } from "./ghost.js";
 
 /**
- * @param {{form: HTMLFormElement, list: HTMLElement, stop: HTMLElement}} elements
+ * @param {{form: HTMLFormElement, write: HTMLElement, list: HTMLElement, stop: HTMLElement}} elements
  * @param {{prompt(): string, options(): object, use(text: string): void, report(error: ApiError | null): void}} handlers
  */
-export function createCompletions({ form, list, stop }, handlers) {
+export function createCompletions({ form, write, list, stop }, handlers) {
   let latest = new AbortController();
+  const render = () => (write.textContent = message(list.children.length ? "writeMore" : "write"));
+  onLanguage(render);
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -19,6 +21,7 @@ export function createCompletions({ form, list, stop }, handlers) {
     const options = handlers.options();
     const cards = Array.from({ length: options.n }, () => createCard(prompt, handlers.use));
     list.replaceChildren(...cards.map((card) => card.item));
+    render();
     highlight(cards);
     stop.hidden = false;
     list.setAttribute("aria-busy", "true");
@@ -34,11 +37,16 @@ export function createCompletions({ form, list, stop }, handlers) {
         handlers.report(error);
       }
     } finally {
-      for (const card of cards) card.finish();
+      const texts = new Set();
+      for (const card of cards) {
+        const text = card.finish();
+        if (texts.has(text)) card.item.remove(); // two draws may write the same
+        texts.add(text);
+      }
       if (controller === latest) {
         stop.hidden = true;
         list.removeAttribute("aria-busy");
-        highlight(cards);
+        highlight(cards.filter((card) => card.item.isConnected));
       }
     }
   });
@@ -48,6 +56,7 @@ export function createCompletions({ form, list, stop }, handlers) {
     clear() {
       latest.abort();
       list.replaceChildren();
+      render();
     },
   };
 }
@@ -93,11 +102,13 @@ function createCard(prompt, use) {
       cut ||= isCut;
       node.data = context + completion;
     },
+    /** End the text with a whole word; return what was written. */
     finish() {
       if (cut) node.data = context + (completion = wholeWords(completion));
       row.hidden = completion === "";
       note.hidden = completion !== "";
       note.textContent = message("noCompletion");
+      return completion;
     },
   };
 }

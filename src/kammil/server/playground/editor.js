@@ -177,6 +177,12 @@ export function createEditor({ field, mirror, caret }, handlers) {
       moveToEnd();
       insertWord(word);
     },
+    /** Type at the end of the text, as a key does. */
+    type(typed) {
+      field.focus();
+      moveToEnd();
+      insert(typed);
+    },
     /** Replace the whole text. */
     replaceText(newText) {
       field.focus();

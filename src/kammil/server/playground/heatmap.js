@@ -1,14 +1,17 @@
 // The heat map: how much each character of a text surprised the model, and what it expected instead.
 
 import { letters } from "./letters.js";
+import { drawText, sharePicture } from "./picture.js";
 import { decimal, message, onLanguage, percent } from "./i18n.js";
 
 const LEVELS = 8; // colours of levels.css: one for each whole bit, the last one for 7 and more
 const WORD = /[\p{L}\p{N}_](?:[\p{L}\p{M}\p{N}_]|[\u200c\u200d](?=[\p{L}\p{M}\p{N}_]))*/gu;
+const PLACEHOLDERS = ["\u{1f517}", "\u{1f464}", "\ufffd"]; // for links, handles and unknown characters: nobody types them
+const MOST_ALTERNATIVES = 5;
 const levelOf = (bits) => Math.min(Math.max(Math.floor(bits), 0), LEVELS - 1);
 
-/** Fill the scale; return functions that show a score and clear it. */
-export function createHeatMap({ heat, detail, mean, scale }) {
+/** Fill the scale; return functions that show a score, draw it and clear it. */
+export function createHeatMap({ heat, detail, mean, scale, picture }) {
   let score = null;
   let select = () => {};
   let selected = -1;
@@ -36,9 +39,16 @@ export function createHeatMap({ heat, detail, mean, scale }) {
     selected = -1;
     select = () => {};
     mean.textContent = "";
+    picture.disabled = true;
     heat.replaceChildren();
     detail.replaceChildren();
   };
+  picture.addEventListener("click", async () => {
+    const shades = [...scale.children].map((shade) => getComputedStyle(shade).backgroundColor);
+    const colours = [...score.text].map((_, i) => shades[levelOf(score.characters[i].bits)]);
+    const captions = [`${message("heatMap")} كمّل · Kammil`, mean.textContent];
+    await sharePicture(drawText(heat.firstChild, colours, captions), "kammil.png");
+  });
   return {
     clear,
     show(newScore) {
@@ -51,6 +61,7 @@ export function createHeatMap({ heat, detail, mean, scale }) {
         selected = i;
         detail.replaceChildren(...characterDetail(score.characters[i]));
       });
+      picture.disabled = !score.text;
       renderMessages();
     },
   };
@@ -80,7 +91,8 @@ function characterDetail({ character, bits, alternatives }) {
   head.append(message("probability", { share: percent(2 ** -bits) }));
   const lead = Object.assign(document.createElement("p"), { className: "quiet", textContent: message("expected") });
   const list = document.createElement("ol");
-  for (const alternative of alternatives) {
+  const offered = alternatives.filter((one) => one.character === character || !PLACEHOLDERS.includes(one.character));
+  for (const alternative of offered.slice(0, MOST_ALTERNATIVES)) {
     const item = document.createElement("li");
     item.append(glyph(alternative.character), " ", percent(alternative.probability));
     item.style.setProperty("--share", String(alternative.probability));

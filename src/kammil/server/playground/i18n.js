@@ -25,8 +25,9 @@ export function ungrouped(value) {
   return new Intl.NumberFormat(LOCALES[language], { useGrouping: false }).format(value);
 }
 
-/** Format a probability. */
+/** Format a probability; one below a thousandth as such. */
 export function percent(value) {
+  if (value > 0 && value < 0.001) return "<\u00a0" + percent(0.001);
   const digits = value < 0.1 ? 1 : 0;
   return new Intl.NumberFormat(LOCALES[language], { style: "percent", maximumFractionDigits: digits }).format(value);
 }

@@ -1,35 +1,62 @@
-// Finished texts, and whether the model learns them: only while it is switched on, and until it is told to forget.
+// What the model learns of the user: only texts that it is asked to learn, and until it is told to forget.
+//
+// The difference is shown on the text itself: before and after, the model is asked for the next word at places of the
+// text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.
 
-import { forget, learn } from "./api.js";
+import { forget, learn, suggest } from "./api.js";
 import { decimal, message, onLanguage } from "./i18n.js";
 
+const MOST_WORDS = 8; // of the end of the text are asked for
+const WORD = /[\p{L}\p{M}\p{N}]+/gu;
+
 /**
- * @param {{toggle: HTMLInputElement, status: HTMLElement, button: HTMLButtonElement, shared: HTMLElement, list: HTMLElement}} elements
- * @param {{model(): {id?: string, learns: boolean, shared: boolean}, reopen(text: string): void,
- *   reportErrors(action: () => Promise<void>): void}} handlers
+ * @param {{teach: HTMLButtonElement, status: HTMLElement, wipe: HTMLButtonElement,
+ *   lessons: HTMLElement, list: HTMLElement}} elements
+ * @param {{model(): {id?: string, learns: boolean}, text(): string, reopen(text: string): void,
+ *   onChange(): void, reportErrors(action: () => Promise<void>): void}} handlers
  */
-export function createLearning({ toggle, status, button, shared, list }, handlers) {
+export function createLearning({ teach, status, wipe, lessons, list }, handlers) {
   let numLearnt = 0;
   let forgotten = false;
+  let busy = false;
   const render = () => {
-    const { learns, shared: isShared } = handlers.model();
-    toggle.disabled = !learns;
-    if (!learns) toggle.checked = false;
-    button.disabled = !learns;
-    shared.hidden = !(learns && isShared);
+    const { learns } = handlers.model();
+    teach.disabled = !learns || busy || !handlers.text().trim();
+    wipe.disabled = !learns;
     const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
     status.textContent = learns ? progress : message("cannotLearn");
   };
-  button.addEventListener("click", () =>
+  wipe.addEventListener("click", () =>
     handlers.reportErrors(async () => {
       await forget(handlers.model().id);
       numLearnt = 0;
       forgotten = true;
+      lessons.replaceChildren();
       render();
+      handlers.onChange();
+    }),
+  );
+  teach.addEventListener("click", () =>
+    handlers.reportErrors(async () => {
+      const [text, model] = [handlers.text().trimEnd(), handlers.model().id];
+      busy = true;
+      render();
+      try {
+        const before = await suggestionsIn(text, model);
+        numLearnt = (await learn({ text, model })).learnt;
+        const after = await suggestionsIn(text, model);
+        if (model === handlers.model().id) lessons.prepend(lesson(text, before, after));
+      } finally {
+        busy = false;
+        render();
+      }
+      handlers.onChange();
     }),
   );
   onLanguage(() => {
     render();
+    for (const part of lessons.querySelectorAll("[data-name]"))
+      part.textContent = message(part.dataset.name, { word: part.dataset.word });
     for (const reopen of list.querySelectorAll("button")) reopen.textContent = message("reopen");
   });
 
@@ -38,21 +65,66 @@ export function createLearning({ toggle, status, button, shared, list }, handler
     reset() {
       numLearnt = 0;
       forgotten = false;
+      lessons.replaceChildren();
       render();
     },
-    /** List a finished text, and let the model learn it if that is switched on. */
+    /** Tell that the text has changed. */
+    update: render,
+    /** List a finished text. */
     finish(text) {
       const item = document.createElement("li");
       const reopen = Object.assign(document.createElement("button"), { type: "button", textContent: message("reopen") });
       reopen.addEventListener("click", () => handlers.reopen(text));
       item.append(Object.assign(document.createElement("p"), { dir: "auto", textContent: text }), reopen);
       list.prepend(item);
-      if (!toggle.checked) return;
-      handlers.reportErrors(async () => {
-        await learn({ text, model: handlers.model().id });
-        numLearnt += 1;
-        render();
-      });
     },
   };
+}
+
+/** Return the places of a text: at the start of a word, and in the middle of a long one. */
+function places(text) {
+  const found = [...text.matchAll(WORD)].slice(-MOST_WORDS);
+  return found.flatMap(({ 0: word, index }) => {
+    const middle = index + Math.floor(word.length / 2);
+    return (word.length > 3 ? [index, middle] : [index]).map((end) => ({ prefix: text.slice(0, end), word }));
+  });
+}
+
+/** Return the first suggestion at each place of a text. */
+async function suggestionsIn(text, model) {
+  const words = [];
+  for (const { prefix } of places(text)) {
+    const { suggestions } = await suggest({ model, prefix, k: 1 });
+    words.push(suggestions[0]?.text ?? "");
+  }
+  return words;
+}
+
+/** Return the list item that says what was learnt: a word, and what was suggested before and after. */
+function lesson(text, before, after) {
+  const changed = places(text)
+    .map((place, i) => ({ ...place, before: before[i], after: after[i] }))
+    .filter((place) => place.after === place.word && place.before !== place.word)
+    .sort((a, b) => (b.before.length > 2) - (a.before.length > 2) || b.word.length - a.word.length)[0];
+  const item = document.createElement("li");
+  item.append(element("p", changed ? "learntFrom" : "learntText", changed?.word));
+  item.firstChild.className = "named";
+  if (!changed) return item;
+  for (const when of ["before", "after"]) {
+    const line = Object.assign(document.createElement("p"), { className: when });
+    const context = document.createElement("bdi");
+    context.textContent = changed.prefix.split(/\s+/u).slice(-3).join(" ") + "…";
+    const word = changed[when] ? Object.assign(document.createElement("b"), { textContent: changed[when] }) : element("b", "nothing");
+    line.append(element("span", when), context, word);
+    item.append(line);
+  }
+  return item;
+}
+
+/** Return an element with a message, which changes with the language. */
+function element(tag, name, word = "") {
+  const made = document.createElement(tag);
+  Object.assign(made.dataset, { name, word });
+  made.textContent = message(name, { word });
+  return made;
 }

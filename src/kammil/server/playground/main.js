@@ -1,9 +1,13 @@
 // The page: creates its parts and connects them.
 
 import { ApiError, score, setKey, suggest } from "./api.js";
+import { createComparison } from "./compare.js";
 import { createCompletions } from "./completions.js";
+import { createDrawer, createSwitch } from "./drawer.js";
 import { createEditor } from "./editor.js";
+import { createExamples } from "./examples.js";
 import { createHeatMap } from "./heatmap.js";
+import { createKeyHelp } from "./keys.js";
 import { createLearning } from "./learning.js";
 import { createModelChooser } from "./models.js";
 import { createGhostDial, createOptions } from "./options.js";
@@ -12,8 +16,10 @@ import { debounced } from "./debounce.js";
 import { directionOf } from "./ghost.js";
 import { message, onLanguage, pageDirection, setUpLanguage } from "./i18n.js";
 
-const DELAY = { ghost: 100, suggestions: 60, announcement: 700 }; // milliseconds without a keystroke
+const DELAY = { ghost: 100, suggestions: 60, heat: 300, announcement: 700 }; // milliseconds without a keystroke
 const GHOST_WORDS = 8; // most words of a ghost
+const LEAST_PROBABILITY = 0.02; // of a suggestion
+const ALTERNATIVES = 8; // of a character, some of which are not shown
 const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is requested
 
 const $ = (id) => document.getElementById(id);
@@ -46,38 +52,29 @@ const reportErrors = async (action) => {
 setUpLanguage($("language"));
 onLanguage(renderError);
 
-// The help on keys, with the arrow that points in the direction of the text.
-let forwardArrow = "";
-const renderKeys = () => {
-  const arrow = editor.direction === "rtl" ? "←" : "→";
-  if (forwardArrow === arrow) return;
-  forwardArrow = arrow;
-  const keys = { tab: "Tab", word: "Ctrl+" + arrow, esc: "Esc", down: "↓" };
-  const marked = Object.fromEntries(Object.keys(keys).map((name) => [name, `\0${name}\0`]));
-  const parts = message("keys", marked).split("\0");
-  $("keys").replaceChildren(
-    ...parts.map((part, i) => {
-      if (i % 2 === 0) return part;
-      return Object.assign(document.createElement("kbd"), { textContent: keys[part], dir: "ltr" });
-    }),
-  );
-};
+const renderKeys = createKeyHelp($("keys"));
+createDrawer({ drawer: $("drawer"), open: $("settings"), close: $("close") });
+const showsPercentages = createSwitch($("switches"), "percentages", () => suggestions.update(editor.text));
+const coloursLive = createSwitch($("switches"), "liveHeat", () => colourLive(editor.text));
 
-const model = createModelChooser({ select: $("model"), card: $("card") }, () => {
+const model = createModelChooser({ select: $("model"), card: $("card"), faults: $("known-faults") }, () => {
   learning.reset();
   clearResults();
   requestAll();
 });
 
+const allowsOffensive = createSwitch($("switches"), "offensive", () => requestAll());
+const allowed = () => ({ allow_offensive: allowsOffensive() });
 const requestGhost = debounced(
   DELAY.ghost,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ghost: ghostLevel() }, signal),
+  (prefix, signal) =>
+    suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ghost: ghostLevel(), ...allowed() }, signal),
   ({ phrase }, prefix) => editor.offerGhost(prefix, phrase.completion),
   report,
 );
 const requestSuggestions = debounced(
   DELAY.suggestions,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 3 }, signal),
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 3, threshold: LEAST_PROBABILITY, ...allowed() }, signal),
   ({ suggestions: received }, prefix) => {
     const direction = directionOf(prefix + (received[0]?.completion ?? ""), pageDirection());
     suggestions.show(prefix, received, editor.text, direction);
@@ -96,11 +93,14 @@ const editor = createEditor(
     onInput(text, ghost) {
       const hasText = text.trim() !== "";
       $("done").disabled = $("colour").disabled = !hasText;
+      learning.update();
+      comparison.update();
       if (!hasText) requestGhost.cancel();
       else if (ghost.length < ENOUGH_GHOST) requestGhost(text);
       suggestions.update(text);
       requestSuggestions(text);
-      renderKeys();
+      colourLive(text);
+      renderKeys(editor.direction);
     },
     onGhost(ghost) {
       for (const id of ["accept", "accept-word", "dismiss"]) $(id).disabled = !ghost;
@@ -114,18 +114,19 @@ const editor = createEditor(
 const suggestions = createSuggestions($("chips"), {
   use: (completion) => editor.appendWord(completion),
   leave: () => editor.focus(),
+  percentages: showsPercentages,
 });
+createExamples($("examples"), { type: editor.type, clear: () => editor.text && editor.replaceText("") });
 onLanguage(() => {
   editor.render();
-  forwardArrow = "";
-  renderKeys();
+  renderKeys(editor.direction);
 });
 
-// Completions and heat map belong to one text and one model; they are cleared when either changes.
-let latestScore = new AbortController();
+// Completions, comparison and heat map belong to one text and one model; they are cleared when either changes.
 function clearResults() {
-  latestScore.abort();
+  requestScore.cancel();
   completions.clear();
+  comparison.clear();
   heatMap.clear();
 }
 
@@ -151,36 +152,61 @@ for (const [id, action] of [
 const readOptions = createOptions({
   form: $("options"),
   presets: $("presets"),
+  help: $("preset-help"),
   sliders: $("sliders"),
-  reseed: $("reseed"),
 });
 const completions = createCompletions(
-  { form: $("options"), list: $("completions"), stop: $("stop") },
+  { form: $("writing"), write: $("write"), list: $("completions"), stop: $("stop") },
   {
     prompt: () => editor.text,
-    options: () => ({ model: model.id, ...readOptions() }),
+    options: () => ({ model: model.id, ...readOptions(), ...allowed() }),
     use: (text) => editor.replaceText(text),
     report,
   },
 );
-
-const heatMap = createHeatMap({ heat: $("heat"), detail: $("detail"), mean: $("mean"), scale: $("scale") });
-$("colour").addEventListener("click", () =>
-  reportErrors(async () => {
-    latestScore.abort();
-    const controller = (latestScore = new AbortController());
-    try {
-      const result = await score({ model: model.id, text: editor.text, top: 5 }, controller.signal);
-      if (!controller.signal.aborted) heatMap.show(result);
-    } catch (caught) {
-      if (!controller.signal.aborted) throw caught;
-    }
-  }),
+const comparison = createComparison(
+  { button: $("compare"), list: $("rivals"), hint: $("compare-help") },
+  { models: () => model.all, text: () => editor.text, options: () => ({ ...readOptions(), ...allowed() }), reportErrors },
 );
 
+const heatMap = createHeatMap({
+  heat: $("heat"),
+  detail: $("detail"),
+  mean: $("mean"),
+  scale: $("scale"),
+  picture: $("picture"),
+});
+const requestScore = debounced(
+  DELAY.heat,
+  (text, signal) => score({ model: model.id, text, top: ALTERNATIVES }, signal),
+  heatMap.show,
+  report,
+);
+$("colour").addEventListener("click", () => requestScore(editor.text));
+function colourLive(text) {
+  if (!coloursLive()) return;
+  if (text.trim()) requestScore(text);
+  else {
+    requestScore.cancel();
+    heatMap.clear();
+  }
+}
+
 const learning = createLearning(
-  { toggle: $("learn"), status: $("learnt"), button: $("wipe"), shared: $("shared"), list: $("written") },
-  { model: () => model, reopen: (text) => editor.replaceText(text), reportErrors },
+  {
+    teach: $("teach"),
+    status: $("learnt"),
+    wipe: $("wipe"),
+    lessons: $("lessons"),
+    list: $("written"),
+  },
+  {
+    model: () => model,
+    text: () => editor.text,
+    reopen: (text) => editor.replaceText(text),
+    onChange: requestAll,
+    reportErrors,
+  },
 );
 $("done").addEventListener("click", () => {
   learning.finish(editor.text.trimEnd()); // without an automatic space at the end

@@ -4,7 +4,7 @@ import { listModels } from "./api.js";
 import { load, store } from "./storage.js";
 import { decimal, message, onLanguage, percent } from "./i18n.js";
 
-const TEXT_FIELDS = ["name", "family", "licence"];
+const FAMILIES = ["ngram", "gru", "attention", "transformer", "words", "subwords", "blend"];
 const FIGURES = {
   bits_per_character: (value) => decimal(value, 2),
   top1: percent,
@@ -12,16 +12,18 @@ const FIGURES = {
 };
 
 /**
- * @param {{select: HTMLSelectElement, card: HTMLElement}} elements
+ * @param {{select: HTMLSelectElement, card: HTMLElement, faults: HTMLElement}} elements
  * @param {() => void} onChange called when another model is chosen
  */
-export function createModelChooser({ select, card }, onChange) {
+export function createModelChooser({ select, card, faults }, onChange) {
   let models = [];
   const chosen = () => models.find((model) => model.id === select.value);
   const showCard = () => {
     const description = chosen()?.card ?? {};
     const entries = [
-      ...TEXT_FIELDS.map((name) => [name, description[name]]),
+      ["name", description.name],
+      ["family", description.family && familyName(description.family)],
+      ["licence", description.licence],
       ["parameters", Number.isFinite(description.parameters) ? decimal(description.parameters) : null],
       ...Object.entries(FIGURES).map(([name, format]) => {
         const value = description.figures?.[name];
@@ -29,6 +31,8 @@ export function createModelChooser({ select, card }, onChange) {
       }),
     ];
     const shown = entries.filter(([, value]) => value);
+    faults.hidden = !description.faults;
+    faults.textContent = description.faults ?? "";
     card.replaceChildren(...shown.flatMap(([name, value]) => cardEntry(message(name), value)));
   };
   select.addEventListener("change", () => {
@@ -46,9 +50,9 @@ export function createModelChooser({ select, card }, onChange) {
     get learns() {
       return chosen()?.card?.learns === true;
     },
-    /** Whether all clients get what it learns. */
-    get shared() {
-      return chosen()?.card?.learning === "shared";
+    /** All models of the server: `{id, family}`. */
+    get all() {
+      return models.map(({ id, card: { family } }) => ({ id, family }));
     },
     /** Ask the server for its models. */
     async load() {
@@ -60,6 +64,11 @@ export function createModelChooser({ select, card }, onChange) {
       onChange();
     },
   };
+}
+
+/** Describe a family in words, before its name in commands. */
+export function familyName(family) {
+  return FAMILIES.includes(family) ? `${message(family)} (${family})` : family;
 }
 
 function cardEntry(name, value) {

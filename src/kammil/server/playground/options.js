@@ -7,7 +7,6 @@ const SLIDERS = {
   temperature: { min: 0, max: 1.5, step: 0.05, value: 0.7, format: (value) => decimal(value, 2) },
   top_p: { min: 0.05, max: 1, step: 0.05, value: 1, format: (value) => decimal(value, 2) },
   length: { min: 5, max: 200, step: 5, value: 30, format: ungrouped },
-  seed: { min: 0, max: 99, step: 1, value: 0, format: ungrouped },
 };
 // Where Kammil's presets put the sliders; `custom` leaves them as they are.
 const PRESETS = {
@@ -18,8 +17,17 @@ const PRESETS = {
   custom: {},
 };
 
+const HELP = {
+  predictive: "predictiveHelp",
+  balanced: "balancedHelp",
+  creative: "creativeHelp",
+  exact: "exactHelp",
+  custom: "customHelp",
+};
+const SEEDS = 2 ** 31;
+
 /** Build the form; return a function that reads it as fields of a request. */
-export function createOptions({ form, presets, sliders, reseed }) {
+export function createOptions({ form, presets, help, sliders }) {
   const radios = Object.fromEntries(Object.keys(PRESETS).map((name) => [name, createRadio(presets, name)]));
   const ranges = Object.fromEntries(
     Object.entries(SLIDERS).map(([name, range]) => [name, createSlider(sliders, name, range)]),
@@ -29,8 +37,8 @@ export function createOptions({ form, presets, sliders, reseed }) {
 
   const render = () => {
     // `exact` searches for the most probable text, so it samples nothing.
-    for (const name of ["temperature", "top_p", "seed"]) ranges[name].disabled = preset() === "exact";
-    reseed.disabled = preset() === "exact";
+    for (const name of ["temperature", "top_p"]) ranges[name].disabled = preset() === "exact";
+    help.textContent = message(HELP[preset()]);
     for (const [name, { format }] of Object.entries(SLIDERS)) {
       ranges[name].setAttribute("aria-valuetext", (ranges[name].output.textContent = format(value(name))));
     }
@@ -45,30 +53,26 @@ export function createOptions({ form, presets, sliders, reseed }) {
     for (const [slider, position] of Object.entries(PRESETS[name])) ranges[slider].value = position;
     save();
   };
+  form.addEventListener("submit", (event) => event.preventDefault());
   presets.addEventListener("change", () => choosePreset(preset()));
   sliders.addEventListener("input", (event) => {
     if (["temperature", "top_p"].includes(event.target.id)) radios.custom.checked = true;
     save();
   });
-  reseed.addEventListener("click", () => {
-    ranges.seed.value = (value("seed") + 1) % (SLIDERS.seed.max + 1);
-    save();
-    form.requestSubmit();
-  });
-
   const stored = loadOptions();
   choosePreset(stored.preset in PRESETS ? stored.preset : "balanced");
   for (const name of Object.keys(SLIDERS)) if (Number.isFinite(stored[name])) ranges[name].value = stored[name];
   onLanguage(render);
 
   return () => {
-    const sampling = { temperature: value("temperature"), top_p: value("top_p"), seed: value("seed") };
+    const sampling = { temperature: value("temperature"), top_p: value("top_p") };
     const isServerPreset = ["predictive", "creative", "exact"].includes(preset());
     return {
       max_tokens: value("length"),
       // At temperature 0 all texts would be the same, so there is only one.
       n: value("temperature") === 0 && preset() !== "exact" ? 1 : 3,
-      ...(isServerPreset ? { preset: preset(), seed: sampling.seed } : sampling),
+      seed: Math.floor(Math.random() * SEEDS), // another one each time
+      ...(isServerPreset ? { preset: preset() } : sampling),
     };
   };
 }

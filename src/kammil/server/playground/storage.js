@@ -1,4 +1,4 @@
-// What this browser stores: the language, the model and the options. Never a text, never a key.
+// What this browser stores: the language, the model, the options and a random name. Never a text, never a key.
 
 const prefixed = (key) => "kammil." + key;
 
@@ -20,13 +20,9 @@ export function store(key, value) {
   }
 }
 
-/** Return a random name for this tab, which survives a reload. */
-export function sessionName() {
+/** Return a random name for this browser, under which the server keeps what it learns from it. */
+export function browserName() {
   const random = [...crypto.getRandomValues(new Uint8Array(12))].map((b) => b.toString(16).padStart(2, "0")).join("");
-  try {
-    if (!sessionStorage.getItem(prefixed("visit"))) sessionStorage.setItem(prefixed("visit"), random);
-    return sessionStorage.getItem(prefixed("visit"));
-  } catch {
-    return random;
-  }
+  if (!load("browser")) store("browser", random);
+  return load("browser") ?? random;
 }

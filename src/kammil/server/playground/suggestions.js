@@ -5,7 +5,7 @@ import { remainingGhost } from "./ghost.js";
 
 /**
  * @param {HTMLElement} group
- * @param {{use(completion: string): void, leave(): void}} handlers
+ * @param {{use(completion: string): void, leave(): void, percentages(): boolean}} handlers
  */
 export function createSuggestions(group, handlers) {
   let prefix = "";
@@ -43,7 +43,7 @@ export function createSuggestions(group, handlers) {
       button.hidden = i >= visible.length;
       if (button.hidden) return;
       button.firstChild.textContent = visible[i].text;
-      button.lastChild.textContent = percent(visible[i].probability);
+      button.lastChild.textContent = handlers.percentages() ? percent(visible[i].probability) : "";
     });
   };
 

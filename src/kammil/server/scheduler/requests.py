@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from kammil.completion.state_cache import STRIDE, StateCache
 from kammil.completion.suggestions import Suggestion
 from kammil.decoding import Constraints, FinishReason, Hypothesis, keep_best
 from kammil.decoding.sampling import NO_PROBABILITIES, SequenceGroup
+from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities, State, max_positions
 from kammil.vocabulary import UNK
@@ -168,7 +169,7 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.ids, self.constraints, self.n, self.num_top, self.on_deltas = ids, constraints, n, num_top, on_deltas
         self.state_cache = completer.state_cache if state_cache is None else state_cache
         options = constraints.options
-        self.sequences = [TextSequence(i, Hypothesis(options)) for i in range(max(n, options.best_of))]
+        self.sequences = [TextSequence(i, constraints.hypothesis()) for i in range(max(n, options.best_of))]
         self.live = self.sequences.copy() if options.length else []
         self.group = SequenceGroup(constraints, [sequence.hypothesis for sequence in self.live])
         """What is sampled for the live texts, in their order."""
@@ -288,6 +289,7 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         threshold: least probability of a word.
         max_words: most words of the ghost text; 0 for none.
         ghost: how readily it is shown.
+        refusals: what is not suggested; None for nothing.
     """
 
     def __init__(
@@ -300,10 +302,12 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         threshold: float,
         max_words: int = 0,
         ghost: GhostLevel = GHOST,
+        refusals: Refusals[Any] | None = None,
     ) -> None:
         super().__init__(deadline)
         self.state_cache, self.prefix, self.ids = state_cache, prefix, ids
-        self.k, self.threshold, self.max_words, self.ghost = k, threshold, max_words, ghost
+        self.k, self.threshold, self.max_words = k, threshold, max_words
+        self.ghost, self.refusals = ghost, refusals
 
 
 class ScoreCall(EngineRequest[list[TokenLogprobs]]):

@@ -294,7 +294,7 @@ class Scheduler:
             states = self.completer.language_model.pad_states([state for _, _, state in prefixes])
             for (call, log_probabilities, _), state in zip(prefixes, states, strict=True):
                 alone = id(call) if self._unbatched else None
-                key = (call.k, call.threshold, alone, row_shapes(state))
+                key = (call.k, call.threshold, id(call.refusals), alone, row_shapes(state))
                 groups.setdefault(key, []).append((call, log_probabilities, state))
         except Exception as error:
             self._replies.fail([call for call, _, _ in prefixes], error)
@@ -302,8 +302,9 @@ class Scheduler:
         for group in groups.values():
             calls = [call for call, _, _ in group]
             try:
-                runner, k = self.completer.language_model, calls[0].k
-                search = WordSearch(runner, self.completer.character_classes, k, calls[0].threshold, max(MAX_STATES, k))
+                runner, k, refusals = self.completer.language_model, calls[0].k, calls[0].refusals
+                classes, threshold = self.completer.character_classes, calls[0].threshold
+                search = WordSearch(runner, classes, k, threshold, max(MAX_STATES, k), refusals=refusals)
                 found = search.run(
                     [call.prefix for call in calls],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
@@ -334,6 +335,7 @@ class Scheduler:
                     state,
                     words=call.max_words,
                     rule=GHOST_RULES[call.ghost],
+                    refusals=call.refusals,
                 )
             self._replies.resolve(call, (to_suggestions(completer.vocabulary, call.prefix, words), ghost))
         except Exception as error:

@@ -20,6 +20,12 @@ _COSTS: dict[str, Callable[[Row], str]] = {
 """Columns of a model's costs: heading -> cell."""
 
 
+_COST_MEANINGS = {
+    "params": "numbers that were learnt",
+    "folder": "size on disk",
+    "training": "wall-clock time on this machine",
+    "complete": "median time of single completions of up to 30 characters on this machine",
+}
 _WITH_END = "bits_per_character_with_end"
 _PREDICTS = (RANKED_BY, _WITH_END, "target_top1", "target_top3")
 _WRITES = ("next_word", "chrf", "bleu", "new")
@@ -49,6 +55,26 @@ def tables(ranking: Ranking) -> list[list[list[str]]]:
     return [[head, *(line for line in rows if any(line[1:]))] for head, *rows in (predicts, writes, types)]
 
 
+def columns() -> list[list[str]]:
+    """Return what the columns of each of `tables` mean, one line each; which way is better is said of every measure."""
+
+    def meanings(*names: str) -> list[str]:
+        return [f"{MEASURES[name].title}: {_meaning(name)}" for name in names]
+
+    predicts = meanings(*_PREDICTS)
+    predicts.insert(1, "minus the best: difference of the first column to the best row; in brackets, 95 % intervals")
+    costs = [f"{name}: {meaning}" for name, meaning in _COST_MEANINGS.items()]
+    return [predicts, [*meanings(*_WRITES), *costs], meanings(*_TERMINAL_TYPING)]
+
+
+def _meaning(measure: str) -> str:
+    """Return what a measure means, and which way is better."""
+    of = MEASURES[measure]
+    if of.best is None:
+        return of.meaning
+    return f"{of.meaning}; {'lower' if of.best is min else 'higher'} is better"
+
+
 def notes(ranking: Ranking) -> list[str]:
     """Return the sentences that explain the tables."""
     data = ranking.data
@@ -59,8 +85,6 @@ def notes(ranking: Ranking) -> list[str]:
         f"{sizes}, {data['test_texts']:,} to test on; {data['minutes']:g} min of training each at most.",
         f"Of the test texts, {leaks} of a training text.",
         f"In brackets 95 % intervals: bootstrap over texts, none for fewer than {MIN_TEXTS}; differences are paired.",
-        "Per cent: top-1, top-3, words (next words written exactly), new (completions), keys (keystrokes saved).",
-        "Taken: of the places with 1, 3 or 5 suggestions or ghost text, those where they held the right word.",
         f"{data['typed_texts']} of the test texts were typed; the ceiling is that of knowing every word.",
         "Compressors are weighed in bytes of UTF-8 and go on learning while they read the test texts.",
     )
@@ -77,7 +101,7 @@ def markdown(ranking: Ranking) -> str:
     """Return the content of `README.md`: all figures and all differences from the best, with intervals."""
     costs = [["", *_COSTS]]
     costs += [[row.name, *(cell(row) for cell in _COSTS.values())] for row in ranking.rows if row.family]
-    meanings = "\n".join(f"- **{measure.title}**: {measure.meaning}" for measure in MEASURES.values())
+    meanings = "\n".join(f"- **{measure.title}**: {_meaning(name)}" for name, measure in MEASURES.items())
     sentences = "\n".join(f"- {note}" for note in notes(ranking))
     return f"""# Model families on {ranking.data["source"]}
 

@@ -1,0 +1,430 @@
+"""Blocked words: the list of offensive words that comes with Kammil, a user's own list, and how both are found.
+
+An entry is a word, or several, and stands for its written variants. Letters are compared by their folds: forms of alef
+and hamza, ta marbuta and ha, alef maqsura and ya, letters of Persian keyboards, case and accents make no difference;
+vowel points, the stretching stroke and joiners are skipped, and a letter may be written any number of times. Before an
+Arabic word may stand what is written together with it (و ف ب ل ك ال هال يا), behind it an ending, as its form says.
+Anything but letters and digits separates words, the underscore of a hashtag too.
+
+The list is a tab-separated file, `offensive.tsv`, one entry a line: entry, kind, language, form. In an entry `(a|b)`
+stands for either, and a line with `{a|b}` for an entry with each. `~` marks where a word is known for what it is, since
+no ordinary word goes on like that; a text that is being generated does not go past it. The forms:
+
+- `stem`: every word that begins with the entry. Without a mark it is known by its last letter.
+- `noun`: the entry with the endings of number, gender and possession.
+- `word`: the entry alone, with nothing written together with it.
+
+Lines of a user's own list may leave out everything behind the entry; it is a `noun` then.
+
+All entries together are one automaton over characters, of which only the states that a text comes by are made. It can
+stop anywhere and go on, so a word is found where its first half was typed and the second one added.
+"""
+
+from __future__ import annotations
+
+import threading
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import product
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+import regex
+
+from kammil.errors import DataError
+
+Form = Literal["stem", "noun", "word"]
+"""How an entry is matched."""
+
+_TAIL = 64
+"""Characters at the end of a text from which its state is computed; an entry of several words is about half as long."""
+_MAX_WORDS = 6
+"""Most words of an entry."""
+_MAX_LIST = 1 << 16
+"""Most bytes of a user's list."""
+_SPELLING = str.maketrans("ٱىیةکہەگ", "اييهكههك")
+SEPARATOR = " "
+_ALTERNATIVES, _CHOICES, _MARK = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}"), "~"
+_PATTERN_SIGNS = regex.compile(r"[(){}|~]")
+_SEPARATORS = regex.compile(" +")
+_ARABIC = regex.compile(r"\p{Arabic}")
+
+_PREFIXES = tuple(
+    sorted(
+        {before + middle + article for before in ("", "و", "ف", "يا") for middle in ("", "ب", "ل", "ك", "ه", "ع")
+         for article in ("", "ال")} | {before + "لل" for before in ("", "و", "ف")}
+    )
+)  # fmt: skip
+_ROMANIZED_PREFIXES = ("", "el", "al", "il", "wel", "bel", "hal", "ya")
+_POSSESSIVE = ("ي", "ك", "كم", "كن", "كو", "هم", "هن", "ها", "ه", "نا", "و", "ني")
+_ENDINGS = ("", *_POSSESSIVE, "ين", "ون", "ان", "ا", "يه", "يات", "ات", *("ات" + ending for ending in _POSSESSIVE))
+_FEMININE_ENDINGS = ("ه", "ات", "تين", *(t + ending for t in ("ت", "ات") for ending in _POSSESSIVE))
+_LATIN_ENDINGS = ("", "s", "es", "z")
+
+
+@dataclass(frozen=True)
+class BlockedWord:
+    """An entry of a list."""
+
+    pattern: str
+    """The entry as it is written in the list."""
+    kind: str = "own"
+    """What is offensive about it: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
+    language: str = ""
+    """`levantine`, `arabic` (standard), `dialect` (another one), `arabizi` or `english`."""
+    form: Form = "noun"
+    """How it is matched."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A blocked word that was found in a text."""
+
+    begin: int
+    """Index of its first character, in the text as it was given."""
+    end: int
+    """Index behind its last character."""
+    entry: BlockedWord
+
+
+def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[BlockedWord, ...]:
+    """Read a list; `DataError` with the number of the first line that is wrong. `#` begins a comment line.
+
+    Without `patterns` the signs of a pattern are punctuation: a stranger's list must not stand for millions of words.
+    """
+    entries: list[BlockedWord] = []
+    for number, line in enumerate(content.splitlines(), 1):
+        fields = [field.strip() for field in line.lstrip("\ufeff").rstrip().split("\t")]
+        if not fields[0] or fields[0].startswith("#"):
+            continue
+        if len(fields) > 4 or (len(fields) == 4 and fields[3] not in get_args(Form)):
+            raise DataError(
+                f"line {number} of {name} is no entry; write a word, or entry, kind, language and form "
+                f"({', '.join(get_args(Form))}) with tabs between them."
+            )
+        for pattern in _entries(fields[0]) if patterns else [_PATTERN_SIGNS.sub(SEPARATOR, fields[0])]:
+            entry = BlockedWord(pattern, *cast(tuple[str, str, Form], fields[1:]))
+            if not any(min(len(choice.strip()) for choice in part) for part in _parts(pattern)):
+                raise DataError(f"line {number} of {name} has no letters, so it blocks nothing; remove it.")
+            entries.append(entry)
+    return tuple(entries)
+
+
+def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
+    """Read a user's list, one word a line; `DataError` for a file that is none."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_LIST + 1)
+        if len(content) > _MAX_LIST:
+            raise DataError(f"{path} has more than {_MAX_LIST} bytes, which is no list of words; shorten it.")
+        return read_list(content.decode("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the list of words {path} cannot be read as UTF-8 text: {error}.") from error
+
+
+@cache
+def offensive_words() -> Blocklist:
+    """Return the list that comes with Kammil, ready to be searched for."""
+    content = resources.files("kammil.data").joinpath("offensive.tsv").read_text("utf-8")
+    return Blocklist(read_list(content, "offensive.tsv", patterns=True))
+
+
+def is_offensive(text: str) -> bool:
+    """Return whether a text holds a word of the list that comes with Kammil."""
+    return bool(offensive_words().find(text))
+
+
+def spellings(entry: BlockedWord) -> list[str]:
+    """Return the spellings of an entry as its pattern has them, without endings and what is written before it."""
+    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_ALTERNATIVES.split(entry.pattern))]
+    return ["".join(choice).replace(_MARK, "") for choice in product(*parts)]
+
+
+def _entries(pattern: str) -> list[str]:
+    """Return the patterns that a line stands for: one for each choice in its braces."""
+    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_CHOICES.split(pattern))]
+    return ["".join(choice) for choice in product(*parts)]
+
+
+def _parts(pattern: str) -> list[list[str]]:
+    """Return the parts of a pattern, each with its alternatives, folded; the mark stands among the letters."""
+    cut = enumerate(_ALTERNATIVES.split(pattern))
+    parts = [_choices(part) if i % 2 else [_folded_choice(part)] for i, part in cut if part or i % 2]
+    parts[0] = [choice.lstrip(SEPARATOR) for choice in parts[0]]
+    parts[-1] = [choice.rstrip(SEPARATOR) for choice in parts[-1]]
+    return parts
+
+
+@cache
+def _choices(part: str) -> list[str]:
+    return [_folded_choice(choice) for choice in part.split("|")]
+
+
+def _folded_choice(choice: str) -> str:
+    return _SEPARATORS.sub(SEPARATOR, _MARK.join(map(_fold, choice.split(_MARK))))
+
+
+@cache
+def fold_character(character: str) -> str:
+    """Return the letters and digits of a character; a space if it separates words, "" if it is skipped."""
+    if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == "\N{ARABIC TATWEEL}":
+        return ""
+    folded = ""
+    for part in unicodedata.normalize("NFKD", character).casefold():
+        kind = unicodedata.category(part)
+        if kind[0] == "L" and kind != "Lm":
+            folded += part
+        elif kind[0] == "N":
+            folded += str(unicodedata.digit(part, part))
+        elif kind not in ("Mn", "Me"):
+            folded += SEPARATOR
+    return folded.translate(_SPELLING) or SEPARATOR
+
+
+def _fold(text: str) -> str:
+    return "".join(map(fold_character, text))
+
+
+class _Graph:
+    """Entries, what stands before them and their endings as one non-deterministic automaton."""
+
+    def __init__(self) -> None:
+        self.children: list[dict[str, int]] = []
+        """Of each node where a letter leads."""
+        self.letter: list[str] = []
+        """By which each node is reached from the one before."""
+        self.known: dict[int, set[str]] = {}
+        """Of a node the letters with which an entry is known for what it is."""
+        self.arrivals: dict[int, list[int]] = {}
+        """Positions at which the automaton stands too when it arrives at a node."""
+
+    def add(self, letter: str = "") -> int:
+        """Add a node."""
+        self.children.append({})
+        self.letter.append(letter)
+        return len(self.letter) - 1
+
+    def insert(self, node: int, string: str, known: int) -> int:
+        """Add the path of a string behind a node, known from that letter on; return its last node."""
+        for i, letter in enumerate(string):
+            if i >= known:
+                self.known.setdefault(node, set()).add(letter)
+            below = self.children[node].get(letter)
+            if below is None:
+                below = self.children[node][letter] = self.add(letter)
+            node = below
+        return node
+
+    def join(self, node: int, position: int) -> None:
+        """Have the automaton stand at a position too when it arrives at a node, on the way to any entry."""
+        self.arrivals.setdefault(node, []).append(position)
+
+    def insert_pattern(self, node: int, parts: Sequence[Sequence[str]], *, by_last_letter: bool) -> int:
+        """Add the paths of a pattern behind a node; return where they meet."""
+        marked = False
+        for i, choices in enumerate(parts):
+            ends = set[int]()
+            for choice in choices:
+                before, mark, after = choice.partition(_MARK)
+                last = len(before) - 1 if by_last_letter and i == len(parts) - 1 else _NEVER
+                known = 0 if marked else len(before) if mark else last
+                ends.add(self.insert(node, before + after, known))
+            marked = marked or any(_MARK in choice for choice in choices)
+            if len(ends) == 1:
+                (node,) = ends
+                continue
+            node = self.add()
+            for end in ends:
+                self.join(end, _position(node))
+        return node
+
+
+_SHARED, _NEVER = -1, 1 << 30
+"""In place of the number of an entry, where there is none yet; in place of a letter's number, behind all."""
+_Positions = frozenset[int]
+"""Where the automaton stands: see `_position`."""
+
+
+def _position(node: int, entry: int = _SHARED) -> int:
+    """Return a node with the number of an entry, as one number, since sets of them are quick."""
+    return node << 16 | (entry + 1)
+
+
+class Blocklist:
+    """Entries as an automaton over characters, deterministic and made on the way (a lazy subset construction).
+
+    A state is a number. It knows the unfinished word at the end of a text and whether it is blocked if it ends there.
+
+    Args:
+        entries: what is blocked.
+    """
+
+    def __init__(self, entries: Iterable[BlockedWord]) -> None:
+        self.entries = tuple(entries)
+        self._graph = graph = _Graph()
+        self._any = graph.add()
+        """The node of any letters behind a stem."""
+        complete, bare = graph.add(), graph.add()
+        self._ends = {complete, self._any}
+        endings: dict[tuple[str, ...], int] = {}
+        for choices in (_ENDINGS, _FEMININE_ENDINGS, _LATIN_ENDINGS):
+            root = endings[choices] = graph.add()
+            self._ends |= {graph.insert(root, ending, _NEVER) for ending in choices}
+        starts, roots = [bare], list[int]()
+        for prefixes in (_PREFIXES, _ROMANIZED_PREFIXES):
+            above, root = graph.add(), graph.add()
+            for prefix in prefixes:
+                graph.join(graph.insert(above, prefix, _NEVER), _position(root))
+            starts.append(above)
+            roots.append(root)
+        for number, entry in enumerate(self.entries):
+            arabic, by_last_letter = (
+                bool(_ARABIC.search(entry.pattern)),
+                entry.form == "stem" and _MARK not in entry.pattern,
+            )
+            root = bare if entry.form == "word" or entry.language == "english" else roots[not arabic]
+            parts, behind = _parts(entry.pattern), complete
+            if entry.form == "stem":
+                behind = self._any
+            elif entry.form == "noun":
+                behind = endings[_ENDINGS if arabic else _LATIN_ENDINGS]
+                if arabic and len(parts[-1]) == 1 and len(parts[-1][0]) > 1 and parts[-1][0][-1] == "ه":
+                    parts[-1], behind = [parts[-1][0][:-1]], endings[_FEMININE_ENDINGS]
+            graph.join(graph.insert_pattern(root, parts, by_last_letter=by_last_letter), _position(behind, number))
+        self._new_word = self._arrived([_position(node) for node in starts])
+        self._states: dict[tuple[_Positions, bool], int] = {}
+        self._positions: list[_Positions] = []
+        self._typed: list[bool] = []
+        self._blocked: list[bool] = []
+        self._next: list[dict[str, int]] = []
+        self._lock = threading.Lock()  # a server's event loop and its scheduler make states of one list
+        self._nowhere, self._begin = self._state(frozenset()), self._state(self._new_word)
+
+    def after(self, state: int, character: str) -> int:
+        """Return the state after one more character."""
+        try:
+            return self._next[state][character]
+        except KeyError:
+            return self._extend(state, character)
+
+    def start(self, text: str) -> int:
+        """Return the state after a text that was typed: a blocked word at its end is not held against it."""
+        state = self._read(text)
+        if not self._blocked[state]:
+            return state
+        with self._lock:
+            return self._state(self._positions[state], typed=True)
+
+    def blocked(self, state: int) -> bool:
+        """Return whether a text in this state must not end there, nor its last word."""
+        return self._blocked[state]
+
+    def refused(self, state: int) -> tuple[frozenset[str] | None, bool]:
+        """Return which folded letters must not follow, None for all of them, and whether a separator or the end."""
+        positions = self._positions[state]
+        if any(position >> 16 == self._any for position in positions):
+            return None, self._blocked[state]
+        letters = frozenset[str]().union(*(self._graph.known.get(position >> 16, ()) for position in positions))
+        return letters, self._blocked[state]
+
+    def idle(self, state: int) -> bool:
+        """Return whether no entry can be completed before the next separator."""
+        return state == self._nowhere
+
+    def find(self, text: str) -> list[Match]:
+        """Return the blocked words of a text, in order; of those that end together, the shortest."""
+        return [self._match(text, begins, end) for begins, end, _ in self._ends_in(text)]
+
+    def entries_in(self, text: str) -> set[BlockedWord]:
+        """Return all entries that stand in a text."""
+        return {entry for *_, state in self._ends_in(text) for entry in self.matching(state)}
+
+    def _ends_in(self, text: str) -> Iterator[tuple[list[int], int, int]]:
+        """Yield where words of a text have begun, where a blocked one ends, and the state there."""
+        state, begins, end, in_word = self._begin, list[int](), 0, False
+        for i, character in enumerate((*text, SEPARATOR)):
+            folded = fold_character(character)
+            if folded and folded != SEPARATOR:
+                if not in_word:
+                    begins.append(i)
+                in_word, end = True, i + 1
+            elif folded and in_word:
+                in_word = False
+                if self._blocked[state]:
+                    yield begins, end, state
+            state = self.after(state, character)
+
+    def _match(self, text: str, begins: Sequence[int], end: int) -> Match:
+        """Return the shortest match that ends in a place of a text, given where its words begin."""
+        for begin in reversed(begins[-_MAX_WORDS:]):
+            state = self._begin
+            for character in text[begin:end]:
+                state = self.after(state, character)
+            if self._blocked[state]:
+                return Match(begin, end, max(self.matching(state), key=lambda entry: len(entry.pattern)))
+        raise AssertionError("the text does not end with a blocked word")
+
+    def matching(self, state: int) -> list[BlockedWord]:
+        """Return the entries that a text in this state ends with."""
+        ends = (position for position in self._positions[state] if position >> 16 in self._ends)
+        return [self.entries[(position & 0xFFFF) - 1] for position in ends]
+
+    def without(self, exempt: Iterable[BlockedWord]) -> Blocklist:
+        """Return the list without some of its entries."""
+        dropped = set(exempt)
+        return Blocklist(entry for entry in self.entries if entry not in dropped) if dropped else self
+
+    def _read(self, text: str) -> int:
+        state, tail = self._begin, text
+        if len(text) > _TAIL:  # what is cut may end within a word
+            state, tail = self._nowhere, text[-_TAIL:]
+        for character in tail:
+            state = self.after(state, character)
+        return state
+
+    def _extend(self, state: int, character: str) -> int:
+        """Make the state after one more character."""
+        positions, typed = self._positions[state], self._typed[state]
+        for letter in fold_character(character):
+            positions, typed = self._stepped(positions, letter), False
+        with self._lock:
+            following = self._state(positions, typed=typed)
+            self._next[state][character] = following
+        return following
+
+    def _stepped(self, positions: _Positions, letter: str) -> _Positions:
+        children, letters, any_letter = self._graph.children, self._graph.letter, self._any
+        reached = set[int]()
+        for position in positions:
+            node = position >> 16
+            if letter in children[node]:
+                reached.add(children[node][letter] << 16 | position & 0xFFFF)
+            if letter == letters[node] or (node == any_letter and letter != SEPARATOR):
+                reached.add(position)
+        after = self._arrived(reached)
+        return after | self._new_word if letter == SEPARATOR else after
+
+    def _arrived(self, reached: Iterable[int]) -> _Positions:
+        arrivals = self._graph.arrivals
+        positions, pending = set(reached), list(reached)
+        while pending:
+            position = pending.pop()
+            if not position & 0xFFFF:  # on the way to any entry
+                for further in arrivals.get(position >> 16, ()):
+                    if further not in positions:
+                        positions.add(further)
+                        pending.append(further)
+        return frozenset(positions)
+
+    def _state(self, positions: _Positions, *, typed: bool = False) -> int:
+        key = (positions, typed)
+        if key not in self._states:
+            self._positions.append(positions)
+            self._typed.append(typed)
+            self._blocked.append(not typed and any(position >> 16 in self._ends for position in positions))
+            self._next.append({})
+            self._states[key] = len(self._positions) - 1
+        return self._states[key]

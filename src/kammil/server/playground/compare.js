@@ -1,0 +1,66 @@
+// Several models on one text: what each suggests, how surprised it is, and how it goes on.
+
+import { complete, score, suggest } from "./api.js";
+import { endOf, wholeWords } from "./ghost.js";
+import { decimal, message, onLanguage } from "./i18n.js";
+import { familyName } from "./models.js";
+
+const LENGTH = 30; // characters of each completion
+
+/**
+ * @param {{button: HTMLButtonElement, list: HTMLElement, hint: HTMLElement}} elements
+ * @param {{models(): {id: string, family: string}[], text(): string, options(): object,
+ *   reportErrors(action: () => Promise<void>): void}} handlers
+ */
+export function createComparison({ button, list, hint }, handlers) {
+  let latest = new AbortController();
+  let results = [];
+  const update = () => (button.disabled = handlers.models().length < 2 || !handlers.text().trim());
+  const render = () => {
+    const several = handlers.models().length > 1;
+    update();
+    hint.textContent = several ? message("compareHelp") : message("compareOne", { command: "kammil serve levantine FOLDER" });
+    list.replaceChildren(...results.map(createRow));
+  };
+  const clear = () => {
+    latest.abort();
+    results = [];
+    render();
+  };
+  button.addEventListener("click", () =>
+    handlers.reportErrors(async () => {
+      clear();
+      const controller = (latest = new AbortController());
+      const { signal } = controller;
+      const text = handlers.text();
+      try {
+        for (const { id: model, family } of handlers.models()) {
+          const { suggestions } = await suggest({ model, prefix: text, k: 3 }, signal);
+          const { bits_per_character: bits } = await score({ model, text, top: 0 }, signal);
+          const written = await complete({ ...handlers.options(), model, prompt: text, max_tokens: LENGTH, n: 1 }, signal);
+          results.push({ model, family, text, bits, words: suggestions.map((one) => one.text), completion: wholeWords(written) });
+          render();
+        }
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      }
+    }),
+  );
+  onLanguage(render);
+  return { clear, update };
+}
+
+function createRow({ model, family, text, bits, words, completion }) {
+  const item = document.createElement("li");
+  const name = Object.assign(document.createElement("h3"), { textContent: `${model}: ${familyName(family)}` });
+  const context = endOf(text);
+  const continued = Object.assign(document.createElement("p"), { dir: "auto", className: "text" });
+  continued.append(context + completion);
+  const next = document.createElement("p");
+  for (const word of words) next.append(Object.assign(document.createElement("bdi"), { className: "word", textContent: word }), " ");
+  const surprise = document.createElement("p");
+  surprise.className = "quiet";
+  surprise.textContent = bits === null ? "" : message("surprise", { bits: decimal(bits, 2) });
+  item.append(name, next, continued, surprise);
+  return item;
+}

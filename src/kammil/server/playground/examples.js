@@ -1,0 +1,32 @@
+// Examples to tap, which type themselves into the text field.
+
+const EXAMPLES = ["شو رأيكم نطلع عال", "لا حول ولا ", "الله يعطيك ال", "صباح الخير يا "];
+const KEY_DELAY = 70; // milliseconds between two characters
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
+
+/**
+ * Append the examples to a group.
+ *
+ * @param {HTMLElement} group
+ * @param {{type(character: string): void, clear(): void}} editor
+ */
+export function createExamples(group, editor) {
+  let timer = 0;
+  const stop = () => clearInterval(timer);
+  const typeOut = (example) => {
+    stop();
+    editor.clear();
+    const left = [...example];
+    if (reducedMotion.matches) return editor.type(left.join(""));
+    timer = setInterval(() => (left.length ? editor.type(left.shift()) : stop()), KEY_DELAY);
+  };
+  for (const example of EXAMPLES) {
+    const button = Object.assign(document.createElement("button"), { type: "button", lang: "ar", dir: "rtl" });
+    button.textContent = example.trim() + "…";
+    button.addEventListener("click", () => typeOut(example));
+    group.append(button);
+  }
+  // Whoever types, or presses anything else, takes over.
+  document.addEventListener("keydown", stop);
+  document.addEventListener("pointerdown", stop);
+}

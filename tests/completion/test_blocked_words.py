@@ -1,0 +1,196 @@
+"""No way of decoding writes a blocked word that was not typed whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kammil.completion.completer import Completer, load
+from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words
+from kammil.errors import OptionError
+from kammil.models.ngram import counting as ngram_counting
+from kammil.models.ngram import model as ngram_model
+from kammil.text import RAW
+from kammil.vocabulary import EOS, CharacterVocabulary
+
+COMMON = ("في", "من", "و", "الله", "ما", "على", "انا", "شو", "كل", "هي")
+"""Words that are refused often, so that a text is drawn in pieces."""
+PROMPTS = ("شو حل", "مرحبا كي", "انا رايح عل", "بدي", "", "يا ", "ما في", "الل")
+
+
+LETTERS = "ab \u0301-"
+
+
+def counter(texts: Sequence[str], block: Sequence[str]) -> Completer:
+    """A model that counts over a few characters, with a list of blocked words."""
+    vocabulary = CharacterVocabulary(LETTERS)
+    chosen = ngram_model.NGramSettings(order=3)
+    _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, chosen)
+    words = [BlockedWord(word, form="word" if i % 2 else "stem") for i, word in enumerate(block)]
+    return Completer(ngram_model.NGramModel(chosen, artifacts.weights), vocabulary, RAW, block=words)
+
+
+def new_words(words: Blocklist, prompt: str, added: str) -> list[str]:
+    """The blocked words that end within what is added."""
+    both = prompt + added
+    return [both[match.begin : match.end] for match in words.find(both) if match.end > len(prompt)]
+
+
+TEXTS = st.lists(st.text(LETTERS, min_size=1, max_size=8), min_size=1, max_size=5)
+BLOCK = st.lists(st.text("ab ", min_size=1, max_size=4).filter(str.strip), min_size=1, max_size=3)
+OPTIONS = st.sampled_from(
+    [
+        {},
+        {"temperature": 0},
+        {"temperature": 1.5, "top_p": 0.8},
+        {"temperature": 1, "typical_p": 0.5, "min_length": 3},
+        {"beams": 3},
+        {"best_of": 3},
+        {"stop": ("b",)},
+        {"stop": ("ba", " a")},
+        {"force": ("-",)},
+        {"forbid": ("bb",), "presence_penalty": 0.5},
+    ]
+)
+
+
+@given(TEXTS, BLOCK, st.text(LETTERS, max_size=6), OPTIONS, st.integers(1, 9), st.integers(0, 3))
+@settings(max_examples=300, deadline=None)
+def test_no_completion_ends_a_blocked_word(
+    texts: list[str], block: list[str], prompt: str, options: dict[str, Any], length: int, seed: int
+) -> None:
+    model = counter(texts, block)
+    words = Blocklist(model.own_blocked_words)
+    asked: Any = {"length": length, "seed": seed} | options
+    try:
+        written = [one.text for one in model.samples(prompt, min(2, asked.get("beams", 2)), **asked)]
+    except OptionError:
+        assert "force" in asked or asked.get("min_length", 0) > length
+        return
+    streamed = "".join(model.stream(prompt, **asked))
+    assert streamed == model.complete(prompt, **asked).text
+    assert [new_words(words, prompt, text) for text in [*written, streamed]] == [[]] * (len(written) + 1)
+
+
+@given(TEXTS, BLOCK, st.text(LETTERS, max_size=6), st.integers(1, 5))
+@settings(max_examples=200, deadline=None)
+def test_no_suggestion_or_ghost_ends_a_blocked_word(texts: list[str], block: list[str], prompt: str, k: int) -> None:
+    model = counter(texts, block)
+    words = Blocklist(model.own_blocked_words)
+    for suggestion in model.suggest(prompt, k, threshold=0.0):
+        assert new_words(words, prompt, suggestion.added) == []
+    assert new_words(words, prompt, model.phrase(prompt, threshold=0.001).added) == []
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Completer:
+    """The bundled model."""
+    return load()
+
+
+@pytest.fixture(scope="module")
+def careful(bundled: Completer) -> Completer:
+    """The bundled model with frequent words on a list of its user."""
+    return Completer(
+        bundled.language_model,
+        bundled.vocabulary,
+        bundled.rules,
+        bundled.model,
+        block=[BlockedWord(word, form="word") for word in COMMON],
+    )
+
+
+def test_a_text_drawn_in_pieces_is_that_of_single_steps(careful: Completer) -> None:
+    words, refused = Blocklist(careful.own_blocked_words), 0
+    free = Completer(careful.language_model, careful.vocabulary, careful.rules, careful.model)
+    for seed, prompt in enumerate(PROMPTS * 2):
+        alone = careful.complete(prompt, seed=seed, length=50, allow_offensive=True)  # an own list holds all the same
+        together = careful.samples(prompt, 2, seed=seed, length=50, allow_offensive=True)[0]
+        assert alone.text == together.text
+        assert np.allclose(alone.bits, together.bits, atol=1e-4)
+        assert new_words(words, prompt, alone.text) == []
+        refused += bool(new_words(words, prompt, free.complete(prompt, seed=seed, length=50).text))
+    assert refused > 4, "the list refuses something"
+
+
+def test_what_is_drawn_in_place_of_a_refused_character_has_the_models_distribution() -> None:
+    model = counter(["a a", "b b", "ab", "a-", "a"], ["b", "a"])
+    # After "a " no "b" may begin; a single "a" must not be the whole word, so the last character is none.
+    drawn = Counter(model.complete("a ", length=1, temperature=1, seed=seed).text for seed in range(3000))
+    log_probabilities, _ = model.after("a ")
+    share = {one: float(np.exp(log_probabilities[0, model.vocabulary.encode(one)[0]])) for one in LETTERS}
+    share = {one: p for one, p in share.items() if one not in "ab"}
+    share[""] = float(np.exp(log_probabilities[0, EOS]))
+    assert drawn.keys() <= share.keys()
+    for one, p in share.items():
+        assert drawn[one] / 3000 == pytest.approx(p / sum(share.values()), abs=0.03)
+
+
+@pytest.mark.parametrize("prompt", ["شرم", "يا حم", "كس", "طي", "ابن ال"])
+def test_the_bundled_model_finishes_no_begun_word_as_an_offensive_one(bundled: Completer, prompt: str) -> None:
+    words = offensive_words()
+    outputs = [one.added for one in bundled.suggest(prompt, 8, threshold=0.0)] + [bundled.phrase(prompt).added]
+    outputs += [bundled.complete(prompt, temperature=0).text, bundled.complete(prompt, beams=3).text]
+    outputs += [one.text for one in bundled.samples(prompt, 20, length=12)]
+    assert [new_words(words, prompt, added) for added in outputs] == [[]] * len(outputs)
+
+
+def test_an_innocent_word_that_begins_alike_is_still_suggested(bundled: Completer) -> None:
+    assert "الشيخ" in [one.text for one in bundled.suggest("شرم ال", 3)]
+    assert "كسر" in [one.text for one in bundled.suggest("كس", 3)]
+
+
+def test_whoever_allows_offensive_words_gets_them(bundled: Completer) -> None:
+    words = offensive_words()
+    (first, *_) = bundled.suggest("شرم", 3, allow_offensive=True)
+    assert new_words(words, "شرم", first.added)
+    assert new_words(words, "شرم", bundled.phrase("شرم", threshold=0.01, allow_offensive=True).added)
+
+
+def test_typing_stays_free(bundled: Completer) -> None:
+    (word,) = {one.text for one in bundled.suggest("شرم", 1, allow_offensive=True)}
+    assert bundled.complete(word + " ", length=10).text
+    assert bundled.suggest(word + " ", 3)
+    assert bundled.complete(word, temperature=0, length=10).text.startswith(" ")
+
+
+def test_what_a_user_taught_is_exempt_until_it_is_forgotten(tmp_path: Path) -> None:
+    model = load(profile=tmp_path / "profile.txt")
+    (word,) = {one.text for one in model.suggest("شرم", 1, allow_offensive=True)}
+    assert word not in [one.text for one in model.suggest("شرم", 5)]
+    model.learn(f"قال {word} هون")
+    assert word in [one.text for one in model.suggest("شرم", 5)]
+    assert word in [one.text for one in load(profile=tmp_path / "profile.txt").suggest("شرم", 5)]
+    model.forget(f"قال {word} هون")
+    assert word not in [one.text for one in model.suggest("شرم", 5)]
+
+
+def test_a_users_list_and_that_of_a_folder_are_kept_to(tmp_path: Path, trained: Path) -> None:
+    copied = shutil.copytree(trained, tmp_path / "model")
+    first = load(copied).suggest("", 1, threshold=0.0)[0].text
+    (tmp_path / "own.txt").write_text(f"# mine\n{first}\n", encoding="utf-8")
+    assert first not in [one.text for one in load(copied, block=tmp_path / "own.txt").suggest("", 5, threshold=0.0)]
+    (copied / "block.txt").write_text(first, encoding="utf-8")
+    again = load(copied)
+    assert first not in [one.text for one in again.suggest("", 5, threshold=0.0, allow_offensive=True)]
+
+
+def test_forbidden_strings_hold_for_suggestions_and_over_the_seam(bundled: Completer) -> None:
+    assert bundled.suggest("شو حل", 1)[0].text == "حلو"
+    assert all("حلو" not in "شو حل" + one.added for one in bundled.suggest("شو حل", 8, forbid=["حلو"]))
+    assert "حلو" not in "شو حل" + bundled.phrase("شو حل", forbid=["حلو"]).added
+    assert "حلو" not in "شو حل" + bundled.complete("شو حل", temperature=0, forbid=["حلو"]).text
+    assert bundled.session().suggest(3, forbid=["ا"]) == bundled.suggest("", 3, forbid=["ا"])
+
+
+def test_a_forced_string_must_hold_no_blocked_word(careful: Completer) -> None:
+    with pytest.raises(OptionError, match="blocked word"):
+        careful.complete("شو", force=["x في y"])

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kammil.data.blocklist import (
+    BlockedWord,
+    Blocklist,
+    fold_character,
+    is_offensive,
+    offensive_words,
+    read_list,
+    read_list_file,
+    spellings,
+)
+from kammil.data.sources import texts
+from kammil.errors import DataError
+
+KINDS = {"sexual", "insult", "hate", "threat"}
+LANGUAGES = {"levantine", "arabic", "dialect", "arabizi", "english"}
+
+
+def found(text: str, *words: str) -> list[str]:
+    return [text[match.begin : match.end] for match in Blocklist(map(BlockedWord, words)).find(text)]
+
+
+def test_every_entry_has_a_kind_and_a_language_and_is_found_in_each_of_its_spellings() -> None:
+    words = offensive_words()
+    for entry in words.entries:
+        assert entry.kind in KINDS
+        assert entry.language in LANGUAGES
+        for spelling in spellings(entry):
+            assert entry in words.entries_in(spelling) or entry.pattern.count("(") > 2, spelling
+
+
+def test_the_embedded_corpus_holds_no_offensive_word() -> None:
+    assert [text for text in texts("sample") if is_offensive(text)] == []
+
+
+ORDINARY = """
+شرم الشيخ حلوة|يا حماتي|كسر الصحن|هالكلب كتير حلو|الحمار بالحقل|عبد الله|يا حميراء|زبدة وخبز|
+صابون غار|خراب البيت|classic assets|Sharm el Sheikh|ابن عمي|الشيعة والسنة أهل|كوادر طبية|مكسرات|
+طيران|تيزي وزو|انيق|زنجبيل|اير فرانس|class|peacock|Dick Cheney|
+شو هالحيوان
+"""
+
+
+@pytest.mark.parametrize("text", ORDINARY.replace("\n", "").split("|"))
+def test_ordinary_words_that_look_alike_are_let_through(text: str) -> None:
+    assert not is_offensive(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("شو هال خبز", "خبز"),
+        ("والخبز", "خبز"),
+        ("خُبـــز", "خبز"),
+        ("خببببز", "خبز"),
+        ("بخبزنا", "خبز"),
+        ("#خبز_طازة", "خبز"),
+        ("مدرستنا", "مدرسة"),
+        ("المدرسه", "مدرسة"),
+        ("مدارس ومدرسات", "مدرسة"),
+        ("أكلة", "اكله"),
+        ("موسيقى", "موسيقي"),
+        ("کتاب", "كتاب"),
+        ("Breads", "bread"),
+        ("BREAD", "bread"),
+        ("bread", "#bread!"),
+        ("a  loaf, of-bread", "loaf of bread"),
+    ],
+)
+def test_written_variants_of_a_word_are_found(text: str, word: str) -> None:
+    assert len(found(text, word)) == 1
+
+
+@pytest.mark.parametrize("text", ["خباز", "مخبزة", "خبزتوها", "breadth", "b read", "خ بز"])
+def test_other_words_are_not(text: str) -> None:
+    assert found(text, "خبز", "bread") == []
+
+
+def test_a_match_says_where_it_stands() -> None:
+    assert found("شو يا والخُبز بس", "خبز") == ["والخُبز"]
+    assert found("one loaf of bread, loaf of breads", "loaf of bread") == ["loaf of bread", "loaf of breads"]
+
+
+@given(st.text("ab ـَ_-"), st.lists(st.text("ab", min_size=1, max_size=3), max_size=3))
+def test_a_word_is_found_where_its_letters_stand_by_themselves(text: str, words: list[str]) -> None:
+    blocked = Blocklist(BlockedWord(word, form="word") for word in words)
+    plain = "".join(map(fold_character, text)).split()
+
+    def stretches(word: str, other: str) -> bool:
+        runs = [[(c, len(list(g))) for c, g in groupby(s)] for s in (word, other)]
+        return [c for c, _ in runs[0]] == [c for c, _ in runs[1]] and all(
+            n >= m for (_, n), (_, m) in zip(*runs, strict=True)
+        )
+
+    assert len(blocked.find(text)) == sum(any(stretches(one, word) for word in words) for one in plain)
+
+
+@given(st.text("كسرمي اw3", max_size=12), st.text("كسرمي اw3", max_size=12))
+def test_a_state_carries_a_word_over_the_seam(before: str, after: str) -> None:
+    words = offensive_words()
+    state = words.start(before)
+    typed = bool(after.strip())
+    for character in after:
+        state = words.after(state, character)
+    ends = [match for match in words.find(before + after) if match.end == len(before + after)]
+    if typed and not after.endswith(" "):
+        assert words.blocked(state) == bool(ends)
+
+
+def test_a_typed_word_is_not_held_against_who_typed_it_until_it_grows() -> None:
+    words = Blocklist([BlockedWord("خبز")])
+    state = words.start("خبز")
+    assert not words.blocked(state)
+    assert not words.blocked(words.after(state, "َ"))
+    assert words.blocked(words.after(state, "ي"))
+
+
+def test_a_list_is_read_line_by_line() -> None:
+    assert read_list("# words\n\nخبز\nbread\tinsult\tenglish\tword\n", "x") == (
+        BlockedWord("خبز"),
+        BlockedWord("bread", "insult", "english", "word"),
+    )
+    assert len(read_list("{a|b} c\tinsult\tenglish\tword", "x", patterns=True)) == 2
+    assert found("a b c") == []
+    (entry,) = read_list("(a|) ~ {b|c}", "x")
+    assert [match.entry for match in Blocklist([entry]).find("a b c")] == [entry]
+
+
+@pytest.mark.parametrize("line", ["!!!", "a\tb\tc\td", "a\tb\tc\tword\te"])
+def test_a_wrong_line_is_named(line: str) -> None:
+    with pytest.raises(DataError, match="line 2 of x"):
+        read_list(f"good\n{line}\n", "x")
+
+
+def test_a_list_that_is_none_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "block.txt"
+    with pytest.raises(DataError, match="cannot be read"):
+        read_list_file(file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_list_file(file)
+    file.write_bytes(b"a\n" * (1 << 16))
+    with pytest.raises(DataError, match="shorten it"):
+        read_list_file(file)
+    file.write_text("خبز\n", encoding="utf-8")
+    assert read_list_file(file) == (BlockedWord("خبز"),)
+
+
+def test_entries_can_be_taken_out() -> None:
+    words = Blocklist([BlockedWord("خبز"), BlockedWord("bread")])
+    assert [match.entry.pattern for match in words.without({BlockedWord("خبز")}).find("خبز bread")] == ["bread"]
+    assert words.without(()) is words
