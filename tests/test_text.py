@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 import unicodedata
 from dataclasses import fields, replace
 
@@ -16,6 +17,8 @@ from kammil.models.blend.experts import in_word
 from kammil.text import (
     HANDLE,
     MAX_OPEN_WORD,
+    NUMBER,
+    PERSONAL,
     RAW,
     UNSPACED_COMMON,
     UNSPACED_SCRIPTS,
@@ -25,7 +28,9 @@ from kammil.text import (
     fold,
     fold_spelling,
     graphemes,
+    mask_numbers,
     open_word,
+    personal_counts,
     role,
     unspaced_runs,
     visible,
@@ -37,7 +42,22 @@ RULES = TextRules()
 ANY = st.text(st.characters(codec=None))
 TWITTER = st.lists(
     st.sampled_from(
-        ["@abc", "a@b.co", "https://t.co/x", "www.a.b", " ", "ـ", "\u200d", "\u200f", "شو", "e\u0301", "👨‍👩‍👧"]
+        [
+            "@abc",
+            "a@b.co",
+            "https://t.co/x",
+            "www.a.b",
+            " ",
+            "ـ",
+            "\u200d",
+            "\u200f",
+            "شو",
+            "e\u0301",
+            "👨‍👩‍👧",
+            "0900123456",
+            "+1",
+            "9",
+        ]
     )
 ).map("".join)
 RULE_SETS = st.builds(TextRules, *([st.booleans()] * len(fields(TextRules))))
@@ -298,3 +318,68 @@ def test_what_is_shown_has_as_many_characters_and_moves_nothing(text: str) -> No
         for c in shown.replace("\u200d", "").replace("\u200c", "")
     )
     assert all(first == second for first, second in zip(text, shown, strict=True) if first.isprintable())
+
+
+# ---- personal data
+
+DIGITS = st.text(st.sampled_from("0123456789٠٩٤"), min_size=9, max_size=15)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("رقمي +963 900 123 456 هلق", f"رقمي {NUMBER} هلق"),
+        ("00963900123456", NUMBER),
+        ("0900123456", NUMBER),
+        ("٠٩٠٠١٢٣٤٥٦", NUMBER),
+        ("03/123456", NUMBER),
+        ("+49 (0) 170-1234567", NUMBER),
+        ("(0170) 1234567,", f"{NUMBER},"),
+        ("DE89 3704 0044 0532 0130 00", NUMBER),
+        ("4111 1111 1111 1111", NUMBER),
+    ],
+)
+def test_numbers_of_phones_cards_and_accounts_are_masked(text: str, masked: str) -> None:
+    assert TextRules(numbers=True).normalise(text) == masked
+    assert TextRules().normalise(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "01/02/2023",
+        "31.12.2023 23:59",
+        "2023-12-31",
+        "10.000.000 ليرة",
+        "5000 6000 7000",
+        "3-1",
+        "08:30 - 10:45",
+        "0,5",
+    ],
+)
+def test_dates_prices_and_scores_are_no_phone_numbers(text: str) -> None:
+    assert mask_numbers(text) == text
+
+
+@given(st.lists(st.text(max_size=6) | DIGITS | st.sampled_from(["+963 900 123 456", "AB12 3456 7890"]), max_size=6))
+def test_masking_is_idempotent_and_leaves_no_long_number(parts: list[str]) -> None:
+    masked = mask_numbers("".join(parts))
+    assert mask_numbers(masked) == masked
+    assert not regex.search(r"\p{Nd}{9}", masked)
+
+
+def test_what_is_personal_is_counted_once() -> None:
+    text = "www.example.org/0900123456 a@example.org @a +963 900 123 456 و 0900123456 و AB12 3456 7890 1234"
+    assert personal_counts(text) == dict(zip(PERSONAL, (1, 1, 1, 1, 2), strict=True))
+
+
+def test_numbers_are_found_in_linear_time() -> None:
+    for text in ("0 " * 10**5, "+" * 10**6, "AB12" + " ABCD" * 10**5, "1234 " * 10**5, "(0" * 10**5, "9" * 10**6):
+        began = time.process_time()
+        mask_numbers(text)
+        assert time.process_time() - began < 10
+
+
+def test_a_rule_that_is_off_by_default_is_stored_where_it_is_on() -> None:
+    assert "numbers" not in TextRules().to_stored()
+    assert TextRules.from_dict(TextRules(numbers=True).to_stored()) == TextRules(numbers=True)

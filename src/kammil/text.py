@@ -19,6 +19,9 @@ decision followed by letters that cost nothing, and would flatter every figure g
 HANDLE = "\N{BUST IN SILHOUETTE}"
 """Stands for any @handle or e-mail address."""
 
+NUMBER = "\N{INPUT SYMBOL FOR NUMBERS}"
+"""Stands for any phone, card or account number."""
+
 MAX_OPEN_WORD = 1_000
 """Characters at the end of a text that are searched for the open word, on every key. Words have up to some thirty, and
 a line of a script that is written without spaces some hundred."""
@@ -34,6 +37,15 @@ _URL = regex.compile(r"(?:https?://|www\.)\S+", regex.IGNORECASE)
 # A run without a domain after it is skipped at once: to try every character of it again would take quadratic time.
 _EMAIL = regex.compile(r"[\w.+-]++(?:@[\w-]+(?:\.[\w-]+)+|(*SKIP)(*FAIL))")
 _HANDLE = regex.compile(r"(?<!\w)(?:[@＠]\w+)+")
+# Two letters, two digits, then groups of four: an IBAN. Four groups of four: a card. A phone number has nine digits in
+# a row, or begins with + or 0 and has eight or more, with at most two separators between two of them. A date is skipped
+# first: 01/02/2023.
+_ACCOUNT = regex.compile(r"(?<!\p{L})[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,}+(?:[ -]?[A-Z0-9]{1,3}+)?+")
+_NUMBER = regex.compile(
+    r"(?<!\p{Nd})(?:\p{Nd}{1,2}([./-])\p{Nd}{1,2}\1(?:\p{Nd}{4}|\p{Nd}{2})|\p{Nd}{4}-\p{Nd}{2}-\p{Nd}{2})(?!\p{Nd})(*SKIP)(*FAIL)"
+    r"|(?:\+[ (]?\p{Nd}|(?<![\p{L}\p{Nd}])\(?[0٠۰])(?:[ \u00A0\-./()]{0,2}\p{Nd}){7,}+"
+    r"|(?<!\p{Nd})\p{Nd}{9,}+|(?<![\p{L}\p{Nd}])\p{Nd}{4}(?:[ -]\p{Nd}{4}){3}(?!\p{Nd})"
+)
 _TATWEEL = "\N{ARABIC TATWEEL}"
 # Invisible characters: controls, format characters (bidi marks, zero-width spaces, byte-order marks), unassigned
 # specials. Kept: ZWNJ and ZWJ between visible characters (Persian spelling, emoji families), white space, and the
@@ -92,6 +104,8 @@ class TextRules:
     """Replace @handles and e-mail addresses by one placeholder character."""
     spaces: bool = True
     """Replace runs of white space by one space, and remove them at the start."""
+    numbers: bool = False
+    """Replace phone, card and account numbers by one placeholder character. Off by default: public posts have few."""
 
     def normalise(self, text: str) -> str:
         """Return the text as the model sees it; idempotent. A space at the end stays: it ends the last word."""
@@ -109,11 +123,18 @@ class TextRules:
             text = _HANDLE.sub(HANDLE, _EMAIL.sub(HANDLE, text))
         if self.spaces:
             text = _SPACES.sub(" ", text).lstrip(" ")
+        if self.numbers:  # last: fewer spaces may make one number of two
+            text = mask_numbers(text)
+            text = _HANDLE.sub(HANDLE, text) if self.handles else text  # one that followed a number
         return text
 
     def to_dict(self) -> dict[str, bool]:
         """Return the rules as a mapping, for `model.json`."""
         return cast(dict[str, bool], asdict(self))
+
+    def to_stored(self) -> dict[str, bool]:
+        """Return the rules for `model.json`; without `numbers` where it is off, so that older versions read them."""
+        return {name: on for name, on in self.to_dict().items() if on or name != "numbers"}
 
     @classmethod
     def from_dict(cls, rules: Mapping[str, bool]) -> TextRules:
@@ -126,6 +147,33 @@ class TextRules:
 
 RAW = TextRules(nfc=False, invisible=False, tatweel=False, urls=False, handles=False, spaces=False)
 """No rules: the model sees the text itself."""
+
+
+def mask_numbers(text: str) -> str:
+    """Replace phone, card and account numbers (IBAN-like) by `NUMBER`; dates and short numbers stay. Linear time."""
+    return _NUMBER.sub(NUMBER, _ACCOUNT.sub(NUMBER, text))
+
+
+def personal_counts(text: str) -> dict[str, int]:
+    """Count what may identify a person: web addresses, e-mail addresses, handles, account and phone (or card) numbers.
+
+    None is counted twice: the digits of an address are no phone number.
+    """
+    counts: dict[str, int] = {}
+    for kind, pattern in _PERSONAL.items():
+        text, counts[kind] = pattern.subn(" ", text)
+    return counts
+
+
+_PERSONAL = {
+    "web addresses": _URL,
+    "e-mail addresses": _EMAIL,
+    "handles": _HANDLE,
+    "account numbers": _ACCOUNT,
+    "phone or card numbers": _NUMBER,
+}
+PERSONAL = tuple(_PERSONAL)
+"""Kinds that `personal_counts` counts."""
 
 
 def _normal_form(text: str, form: Literal["NFC", "NFKC"] = "NFC") -> str:

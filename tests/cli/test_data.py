@@ -117,6 +117,21 @@ def test_data_split(run: Run, file: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_data_check_reads_several_files_and_counts_what_is_personal(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id;text\n1;رقمي 0900123456\n", "utf-8")
+    (tmp_path / "b.txt").write_text("كتبلي عـ a@example.org\n", "utf-8")
+    (tmp_path / "chat.txt").write_text("31/12/2023, 23:59 - Rana: كيفك\n31/12/2023, 23:59 - Samer: منيح\n", "utf-8")
+    found = json.loads(run("data", "check", "a.csv", "b.txt", "--json").out)
+    assert found["texts"] == 2
+    assert found["personal"]["phone or card numbers"] == found["personal"]["e-mail addresses"] == 1
+    assert (
+        "personal         1 e-mail addresses, 1 phone or card numbers\n" in run("data", "check", "a.csv", "b.txt").out
+    )
+    assert json.loads(run("data", "check", "chat.txt", "--from", "rana", "--json").out)["texts"] == 1
+    refused(run("data", "check", "chat.txt", "--from", "Nobody"), "who wrote most: Rana, Samer")
+    refused(run("data", "check", "a.csv", "--delimiter", ","), "one column, but ';' in its name")
+
+
 def test_data_check_says_sources_and_dialects(run: Run, tmp_path: Path) -> None:
     texts = [
         "شو هاد يا زلمة، بدي روح عالبيت هلق",

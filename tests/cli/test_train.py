@@ -263,3 +263,16 @@ def test_what_is_kept_of_a_training_that_was_stopped(tmp_path: Path) -> None:
     (tmp_path / ".model.training").mkdir()
     (tmp_path / ".model.training" / "checkpoint.safetensors").write_text("")
     assert what_is_kept(out) == f"the state after the last whole epoch of {out} is kept; go on with --resume"
+
+
+def test_train_reads_several_files_and_masks_numbers(run: Run, file: Path, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "b.csv").write_text(
+        "id;text\n" + "".join(f"{i};رقم بيتنا 09001234{i}\n" for i in range(10, 40))
+    )
+    result = run("train", file, "more", "--model", "ngram", "--with", "numbers", "--out", "both")
+    assert result.code == 0
+    description = json.loads((tmp_path / "both" / "model.json").read_text("utf-8"))
+    assert description["rules"]["numbers"] is True
+    card = (tmp_path / "both" / "README.md").read_text("utf-8")
+    assert "kammil train texts.txt more --model ngram --with numbers" in card

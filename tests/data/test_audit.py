@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from kammil.data import near_duplicates
 from kammil.data.audit import SCRIPTS, audit, cautions, is_broken, script
 from kammil.errors import DataError
+from kammil.text import PERSONAL
 
 LONG = "شو حلو الشعور لما تصحى بكير"
 ANY = st.lists(st.text(max_size=12) | st.sampled_from([LONG, LONG + "!", "", " ", "a\ufffdb"]), min_size=1, max_size=12)
@@ -47,6 +48,8 @@ def test_a_few_texts_counted_by_hand() -> None:
     assert {c.char: c.name for c in found.inventory}["\x00"] == "U+0000"
     assert found.lonely == tuple(sorted("!سطةok123bad\x00yte\u200f"))
     assert found.leaks is None
+    assert found.personal == dict.fromkeys(PERSONAL, 0)
+    assert audit(["رقمي 0900123456", "a@b.co و c@d.co"]).personal["e-mail addresses"] == 2
 
 
 @given(ANY)

@@ -139,4 +139,33 @@ def test_rows_without_a_text_are_counted_and_named() -> None:
 def test_names() -> None:
     from pathlib import Path
 
-    assert is_named("a.txt") and is_named(Path("a.txt")) and not is_named(["a.txt"])
+    assert is_named("a.txt") and is_named(Path("a.txt")) and is_named([Path("a"), Path("b")])
+    assert not is_named(["a.txt"]) and not is_named([])
+
+
+def test_a_path_leads_into_values() -> None:
+    rows = [{"m": {"text": "a"}, "n.o": "x"}, {"m": None}, {"m": {"text": "b"}}]
+    for source in (rows, iter(rows), pl.DataFrame({"m": [row["m"] for row in rows]})):
+        assert from_python(source, column="m.text").texts == ("a", "", "b")
+    assert from_python(rows, column="n.o").texts == ("x", "", "")
+    assert "holds no text" in sentence(rows, column="m.body")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_streamed_data_sets_are_read() -> None:
+    datasets: Any = pytest.importorskip("datasets")
+    read = 0
+
+    def rows() -> Iterator[dict[str, object]]:
+        nonlocal read
+        for number in range(50):
+            read += 1
+            yield {"n": number, "body": f"t{number}"}
+
+    stream = datasets.IterableDataset.from_generator(rows)
+    assert from_python(stream.take(3)).texts == ("t0", "t1", "t2")
+    kinds = datasets.Features({"n": datasets.Value("int64"), "body": datasets.Value("string")})
+    typed = datasets.IterableDataset.from_generator(rows, features=kinds)
+    read = 0
+    assert len(from_python(typed).texts) == 50
+    assert read <= 53  # once, and a glance at the first row of each column

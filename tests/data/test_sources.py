@@ -52,3 +52,27 @@ def test_an_unknown_part_is_said(name: str) -> None:
 def test_a_part_is_fixed() -> None:
     with pytest.raises(DataError, match="leave it out"):
         sources.rows("lev30/test", where="Country = 'lebanon'")
+
+
+def test_several_files_and_folders_are_read_in_order(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    files = {"b.txt": "واحد\nاثنين\n", "in/a.csv": "text;source\nثلاثة;x\n", "in/c.jsonl": '{"text": "أربعة"}\n'}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, "utf-8")
+    read = sources.rows([tmp_path / "b.txt", tmp_path / "in", Path("sample")])
+    assert read.texts[:4] == ("واحد", "اثنين", "ثلاثة", "أربعة")
+    assert read.sources is not None and len(read.sources) == len(read.texts) == 1204
+    assert read.sources[:5] == ("b.txt", "b.txt", "x", "c.jsonl", "sample")
+    assert str(read.path) == "b.txt, a.csv, c.jsonl and 1 more"
+    assert sources.texts(tmp_path / "in") == ["ثلاثة", "أربعة"]
+    assert read.sha256 != sources.rows([tmp_path / "in", tmp_path / "b.txt"]).sha256
+
+
+def test_a_condition_must_select_something_in_one_of_several_files(tmp_path: Path) -> None:
+    for name, n in (("a", 1), ("b", 2)):
+        (tmp_path / f"{name}.csv").write_text(f"n,text\n{n},{name}\n", "utf-8")
+    assert sources.texts(tmp_path, where="n = 2") == ["b"]
+    with pytest.raises(DataError, match="selects none"):
+        sources.texts(tmp_path, where="n = 3")
+    with pytest.raises(DataError, match="the list of files is empty"):
+        sources.rows([])

@@ -123,3 +123,29 @@ def test_an_unknown_source_is_said(tmp_path: Path, few: list[str]) -> None:
         check(Recipe.of({"weights": {"a": 2.0}}), few)
     with pytest.raises(OptionError, match="weights"):
         Recipe.of({"weights": {"a": 0}})
+
+
+def test_several_files_are_named_and_can_be_weighed(tmp_path: Path, few: list[str]) -> None:
+    (tmp_path / "a.txt").write_text("\n".join(few[:30]), "utf-8")
+    (tmp_path / "b.txt").write_text("\n".join(few[30:]), "utf-8")
+    recipe = Recipe.of({"model": "gru", "weights": {"b.txt": 2.0}})
+    data = prepare(recipe, [tmp_path / "a.txt", tmp_path / "b.txt"])
+    assert (data.source, data.arguments) == ("a.txt, b.txt", ("a.txt", "b.txt"))
+    assert data.weights is not None and set(data.weights) == {1.0, 2.0}
+    assert {*data.train, *data.validation} == set(map(Recipe.of({}).text_rules.normalise, few))
+
+
+def test_a_chat_leaves_no_name_behind(tmp_path: Path, few: list[str]) -> None:
+    path = tmp_path / "WhatsApp Chat with Rana.txt"
+    path.write_text("".join(f"31/12/2023, 23:59 - Rana: {text}\n" for text in few), "utf-8")
+    data = prepare(Recipe.of({"model": "ngram"}), path, path)
+    assert (data.source, data.validation_source) == ("a WhatsApp chat",) * 2
+    assert data.arguments == ("CHAT", "--validation", "CHAT")
+    assert set(data.train) == set(map(Recipe.of({}).text_rules.normalise, few))
+    assert prepare(Recipe.of({"model": "ngram", "sender": "rana"}), path).train
+
+
+def test_options_of_files_need_a_file(few: list[str]) -> None:
+    for option, value in (("delimiter", ";"), ("sender", "Rana")):
+        with pytest.raises(OptionError, match=f"{option} is '{value}', but it is for files"):
+            check(Recipe.of({"model": "ngram", option: value}), few)

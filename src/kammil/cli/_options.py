@@ -30,9 +30,20 @@ BlockFile = Annotated[
     Path | None,
     typer.Option("--block", metavar="FILE", help="Never write the words of this file, one a line, in any spelling."),
 ]
-Column = Annotated[str | None, typer.Option(help="Column of a table that holds the texts: its name, or its number.")]
+Column = Annotated[
+    str | None,
+    typer.Option(help="Column of a table that holds the texts: its name, its number, or a path such as message.text."),
+]
 Where = Annotated[str | None, typer.Option(help="SQL condition on the rows of a table: \"Country = 'lebanon'\".")]
 Encoding = Annotated[str, typer.Option(help="Encoding of the file.")]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(help="Character between the cells of a csv, tsv or txt, or tab.  [default: found out]"),
+]
+Sender = Annotated[
+    str | None,
+    typer.Option("--from", metavar="NAME", help="Read only the messages of NAME in a chat of WhatsApp or Telegram."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -49,6 +60,20 @@ def open_profile(path: Path | None) -> Profile | None:
     return profile
 
 
+def file_names(files: Sequence[str]) -> str | list[Path]:
+    """Return one name as it is, and several as paths, since a list of strings would be texts."""
+    return files[0] if len(files) == 1 else [Path(file) for file in files]
+
+
+def default_name(files: Sequence[str]) -> str:
+    """Return the name of what is made of these files where none is given: the first file's, without its endings."""
+    first = Path(files[0])
+    name = "stdin" if files[0] == "-" else first.name or first.resolve().name  # of "." and "/"
+    for ending in (".gz", ".zst"):
+        name = name.removesuffix(ending)
+    return Path(name).stem
+
+
 def texts_or_stdin(texts: Iterable[str] | None) -> Iterable[str]:
     """Return the texts of the command line; without any, the lines of stdin, where bytes that are not UTF-8 become
     U+FFFD."""
@@ -57,13 +82,20 @@ def texts_or_stdin(texts: Iterable[str] | None) -> Iterable[str]:
 
 # ---- training
 
-TrainingFile = Annotated[
-    str, typer.Argument(metavar="FILE", help="txt (one text a line), tsv, csv, jsonl, parquet; or a data set.")
-]
+_FORMATS = (
+    "txt (one text a line), csv, tsv, xlsx, json, jsonl, parquet, also .gz or .zst; a chat of WhatsApp or Telegram; "
+    "a folder of these; - for standard input; or a data set."
+)
+TrainingFile = Annotated[str, typer.Argument(metavar="FILE", help=_FORMATS[0].upper() + _FORMATS[1:])]
+TextFiles = Annotated[list[str], typer.Argument(metavar="FILE...", help=_FORMATS[0].upper() + _FORMATS[1:])]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave the texts as they are; apply no text rule.")]
 Without = Annotated[
     list[str] | None,
     typer.Option(help="Switch one rule off: nfc, invisible, tatweel, urls, handles, spaces. Repeatable."),
+]
+With = Annotated[
+    list[str] | None,
+    typer.Option("--with", help="Switch a rule on: numbers (mask phone, card and account numbers). Repeatable."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed of the split, the weights, the order, the dropout.")]
 
@@ -73,6 +105,7 @@ def training_options(
     *,
     assignments: Sequence[str] | None,
     without: Sequence[str] | None,
+    with_: Sequence[str] | None = None,
     flags: dict[str, Any],
     config: Path | None = None,
 ) -> dict[str, Any]:
@@ -81,7 +114,7 @@ def training_options(
     Args:
         function: receives them; its named parameters have flags, so they are refused in a file or --set.
         assignments: values of --set, `name=value`.
-        without: text rules to switch off.
+        without, with_: text rules to switch off and on.
         flags: values of the flags by option; None stands for a flag that is not given.
         config: the TOML file.
 
@@ -97,8 +130,8 @@ def training_options(
     options = {name: value for values in sources.values() for name, value in values.items()}
     options |= {name: value for name, value in flags.items() if value is not None}
     rules = options.get("rules", {})
-    if without and isinstance(rules, dict):
-        options["rules"] = rules | dict.fromkeys(without, False)
+    if (without or with_) and isinstance(rules, dict):
+        options["rules"] = rules | dict.fromkeys(without or (), False) | dict.fromkeys(with_ or (), True)
     return options
 
 

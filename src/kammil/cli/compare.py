@@ -10,7 +10,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from kammil.cli._options import Column, Encoding, Json, Raw, Seed, TrainingFile, Where, Without, training_options
+from kammil.cli._options import (
+    Column,
+    Delimiter,
+    Encoding,
+    Json,
+    Raw,
+    Seed,
+    Sender,
+    TrainingFile,
+    Where,
+    With,
+    Without,
+    default_name,
+    training_options,
+)
 from kammil.cli._output import optional_figure, print_json, print_table
 
 
@@ -34,8 +48,11 @@ def compare(
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    from_: Sender = None,
     raw: Raw = False,
     without: Without = None,
+    with_: With = None,
     seed: Seed = None,
     set_: Annotated[
         list[str] | None,
@@ -59,10 +76,19 @@ def compare(
         comparison.compare,
         assignments=set_,
         without=without,
-        flags={"column": column, "where": where, "encoding": encoding, "raw": raw or None, "seed": seed},
+        with_=with_,
+        flags={
+            "column": column,
+            "where": where,
+            "encoding": encoding,
+            "delimiter": delimiter,
+            "sender": from_,
+            "raw": raw or None,
+            "seed": seed,
+        },
     )
     names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()]
-    target = out or Path(f"{Path(file).stem}-compare")
+    target = out or Path(f"{default_name([file])}-compare")
     with _resumable_after_interrupt(), progress() as listen:
         standings = comparison.compare(
             file,

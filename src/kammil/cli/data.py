@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import Column, Encoding, Json, Where
+from kammil.cli._options import Column, Delimiter, Encoding, Json, Sender, TextFiles, Where, file_names
 from kammil.cli._output import CommandGroup, print_json, print_table
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ _SOURCES = 12
 """Most sources shown."""
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
-
-File = Annotated[str, typer.Argument(metavar="FILE", help="A file of texts, or a data set's name.")]
 
 
 @app.callback()
@@ -75,25 +73,29 @@ def get(
 
 @app.command()
 def check(
-    file: File,
+    files: TextFiles,
     against: Annotated[
         str | None, typer.Option(metavar="FILE", help="Count the texts of FILE that are also in this training file.")
     ] = None,
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    from_: Sender = None,
     json: Json = False,
 ) -> None:
-    """Audit texts: repeats, near-duplicates, leaks, damage, lengths. Also shown are the shares of scripts, of likely
-    dialects, and of sources where a table has a column `source`."""
+    """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of
+    scripts, of likely dialects, and of sources, which are files or what a column `source` names."""
     from kammil.data.audit import audit
+    from kammil.data.readers import ReadKeywords
     from kammil.data.sources import rows
 
-    checked = rows(file, column=column, where=where, encoding=encoding)
+    options = ReadKeywords(column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_)
+    checked = rows(file_names(files), **options)
     texts = checked.texts
     training = None
     if against is not None:
-        read = rows(against, column=column, where=where, encoding=encoding)
+        read = rows(against, **options)
         training = [text for text in read.texts if text]
     result = audit(texts, training, sources=checked.sources)
     if json:
@@ -105,7 +107,7 @@ def check(
 
 @app.command()
 def split(
-    file: File,
+    files: TextFiles,
     *,
     out: Annotated[Path, typer.Option(help="The new folder for train, validation and test files.")],
     validation: Annotated[float, typer.Option(help="Share of the texts to validate with.")] = 0.0,
@@ -114,12 +116,14 @@ def split(
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    from_: Sender = None,
 ) -> None:
     """Split texts so that no near-duplicates are in two parts. Repeats of held-out texts are dropped."""
     from kammil.data import splits
     from kammil.data.sources import texts as read
 
-    texts = read(file, column=column, where=where, encoding=encoding)
+    texts = read(file_names(files), column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_)
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     for path in splits.write({name: [texts[i] for i in part] for name, part in indices.items() if part}, out):
@@ -149,6 +153,8 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         *_sources(audit),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"in one text only {len(audit.lonely)} characters",
+        "personal         "
+        + (", ".join(f"{n:,} {kind}" for kind, n in audit.personal.items() if n) or "nothing found"),
     ]
     if against is None:
         lines += cautions(audit.groups, lengths.mean)
@@ -210,7 +216,7 @@ def _sources(audit: Audit) -> list[str]:
         return []
     largest = list(audit.sources.items())[:_SOURCES]
     more = f", and {len(audit.sources) - _SOURCES} more" if len(audit.sources) > _SOURCES else ""
-    return ["sources          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in largest) + more]
+    return ["sources          " + ", ".join(f"{n or 'no name'} {100 * v:.1f} %" for n, v in largest) + more]
 
 
 def _rows(rows: Sequence[int]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import Column, Encoding, Folder, Json, Where
+from kammil.cli._options import Column, Delimiter, Encoding, Folder, Json, Sender, Where, file_names
 from kammil.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 def evaluate(
     folder: Folder,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Texts the model has not seen, or a data set.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="Texts the model has not seen, of any kind that train reads.")
+    ],
     *,
     samples: Annotated[
         int, typer.Option(help="Number of texts to show with their completions, as in the notebook.")
@@ -54,6 +56,8 @@ def evaluate(
     column: Column = None,
     where: Where = None,
     encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    from_: Sender = None,
     json: Json = False,
 ) -> None:
     """Measure how good a model is on texts it has not seen. Prints figures and their intervals, beside those of
@@ -79,7 +83,9 @@ def evaluate(
     model = load(folder)
     typed = None
     with progress() as listen, listening(listen):
-        texts = sources.texts(file, column=column, where=where, encoding=encoding)
+        texts = sources.texts(
+            file_names(files), column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_
+        )
         with phase("evaluating", metrics.LOOPS):
             evaluation = metrics.evaluate(model, texts)
         written = [] if samples <= 0 else write_samples(model, texts, samples, seed=seed)

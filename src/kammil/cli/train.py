@@ -8,12 +8,25 @@ from typing import Annotated
 
 import typer
 
-from kammil.cli._options import Column, Raw, Seed, TrainingFile, Where, Without, training_options
+from kammil.cli._options import (
+    Column,
+    Delimiter,
+    Raw,
+    Seed,
+    Sender,
+    TextFiles,
+    Where,
+    With,
+    Without,
+    default_name,
+    file_names,
+    training_options,
+)
 from kammil.cli._output import optional_figure
 
 
 def train(
-    file: TrainingFile,
+    files: TextFiles,
     *,
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
     model: Annotated[
@@ -32,8 +45,11 @@ def train(
     column: Column = None,
     where: Where = None,
     encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None,
+    delimiter: Delimiter = None,
+    from_: Sender = None,
     raw: Raw = False,
     without: Without = None,
+    with_: With = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the texts.")] = None,
     seed: Seed = None,
     objective: Annotated[
@@ -52,7 +68,7 @@ def train(
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an existing model of that name.")] = False,
 ) -> None:
-    """Train a model on the texts of a file and write its folder."""
+    """Train a model on the texts of files and write its folder."""
     from kammil.cli.evaluate import print_evaluation
     from kammil.cli.progress import progress
     from kammil.evaluation import plots
@@ -64,10 +80,13 @@ def train(
         config=config,
         assignments=set_,
         without=without,
+        with_=with_,
         flags={
             "column": column,
             "where": where,
             "encoding": encoding,
+            "delimiter": delimiter,
+            "sender": from_,
             "model": model,
             "raw": raw or None,
             "minutes": minutes,
@@ -77,11 +96,17 @@ def train(
         },
     )
     family = str(options.get("model", Recipe.model_fields["model"].default))
-    target = out or Path(f"{Path(file).stem}-{family}")
+    target = out or Path(f"{default_name(files)}-{family}")
     with progress() as listen:
         try:
             trained = training.train(
-                file, out=target, validation=validation, resume=resume, replace=replace, listen=listen, **options
+                file_names(files),
+                out=target,
+                validation=validation,
+                resume=resume,
+                replace=replace,
+                listen=listen,
+                **options,
             )
         except KeyboardInterrupt:
             print(f"{what_is_kept(target)}; it was {listen.activity}", file=sys.stderr)

@@ -15,6 +15,7 @@ from kammil.data import near_duplicates
 from kammil.data.dialects import likely_shares
 from kammil.data.splits import Leakage, leaks
 from kammil.errors import DataError
+from kammil.text import PERSONAL, personal_counts
 
 MIN_TEXTS = 50
 """Fewer texts than these bring a caution: a tenth of them, for validation, is less than five."""
@@ -115,6 +116,8 @@ class Audit:
     """Share of the texts of each source, 0 to 1, the largest first; None where the texts carry none."""
     lonely: tuple[str, ...]
     """Characters that stand in one text only, in order of code points: a model cannot learn and test them."""
+    personal: Mapping[str, int]
+    """Occurrences of each kind of `text.PERSONAL`: addresses, handles, phone and account numbers."""
     leaks: Leakage | None
     """Leaks of these texts, as a held-out part, from a training part; None without one."""
 
@@ -140,6 +143,9 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
     counts = Counter("".join(texts))
     appearances = Counter(char for text in texts for char in set(text))
     total = counts.total()
+    personal = Counter(dict.fromkeys(PERSONAL, 0))
+    for text in texts:
+        personal.update(personal_counts(text))
     scripts: dict[str, int] = dict.fromkeys(SCRIPTS, 0)
     for char, count in counts.items():
         scripts[script(char)] += count
@@ -166,6 +172,7 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
         dialects=likely_shares(texts),
         sources=None if sources is None else {n: count / len(texts) for n, count in Counter(sources).most_common()},
         lonely=tuple(sorted(char for char, texts_with in appearances.items() if texts_with == 1)),
+        personal=dict(personal),
         leaks=None if against is None else leaks(against, texts),
     )
 

@@ -1,58 +1,56 @@
-"""Decode files: check the kind of a file, guess its encoding, and name the byte that does not fit."""
+"""Decode bytes: guess their encoding, and name the byte that does not fit."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import re
-import unicodedata
 from pathlib import Path
 from typing import TextIO
 
 from kammil.errors import DataError
 
-ENDINGS = (".txt", ".tsv", ".csv", ".jsonl", ".ndjson", ".parquet")
-"""Endings of files that are read, in upper or lower case."""
-
-_SIGNATURES = {
-    b"PAR1": "a Parquet file",
-    b"PK\x03\x04": "a ZIP archive or an Office document",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x89PNG": "a PNG image",
-    b"%PDF": "a PDF document",
-}
 _SAMPLE = 1 << 16  # bytes looked at to guess an encoding: some ten thousand letters are plenty
 
-
-def read_bytes(path: Path) -> bytes:
-    """Return the bytes of a file; raises `DataError` where its ending and content do not agree, or it has none."""
-    ending = path.suffix.lower()
-    try:
-        if path.is_dir():
-            raise DataError(f"{path} is a folder; name one file in it")
-        if not path.exists():
-            raise DataError(f"{path} does not exist; check the name and the folder")
-        if ending not in ENDINGS:
-            raise DataError(f"{path} has the ending {ending!r}; the endings read are {', '.join(ENDINGS)}")
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
-    if not data:
-        raise DataError(f"{path} is empty (0 bytes); write at least one text into it")
-    kind = next((kind for start, kind in _SIGNATURES.items() if data.startswith(start)), None)
-    if kind != ("a Parquet file" if ending == ".parquet" else None):
-        kind = kind or "not a Parquet file"
-        raise DataError(f"{path} is {kind}, whatever its ending says; unpack it or give it its own ending")
-    return data
+_OTHER_SCRIPTS = {
+    "cp1251": "windows-1251",
+    "koi8_r": "koi8-r",
+    "cp866": "cp866",
+    "iso8859_5": "iso-8859-5",
+    "cp1253": "windows-1253",
+    "cp1255": "windows-1255",
+    "cp1256": "windows-1256",
+    "iso8859_6": "iso-8859-6",
+    "cp874": "cp874",
+    "cp932": "cp932",
+    "euc_jp": "euc-jp",
+    "gb18030": "gb18030",
+    "big5": "big5",
+    "cp949": "cp949",
+}
+"""Encodings of scripts other than Latin that files of today are in: charset-normalizer's name -> the common name. It
+knows some 90, and takes a line of Russian in KOI8-R for Japanese when it may choose any."""
+_LATIN = {
+    "windows-1252": "àâäáãåçèéêëìíîïñòóôõöøùúûüÿœæßÀÂÄÁÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒÆ",
+    "latin-1": "àâäáãåçèéêëìíîïñòóôõöøùúûüÿæßÀÂÄÁÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÆ",
+    "windows-1254": "âçğıîöşûüÂÇĞİÎÖŞÛÜ",
+    "windows-1250": "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđßĄĆĘŁŃÓŚŹŻÁÄČĎÉĚÍŇÖŘŠŤÚŮÜÝŽŐŰĂÂÎŞŢĐ",
+    "iso-8859-2": "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđßĄĆĘŁŃÓŚŹŻÁÄČĎÉĚÍŇÖŘŠŤÚŮÜÝŽŐŰĂÂÎŞŢĐ",
+}
+"""Encodings of Latin letters, and the letters beyond ASCII that people write in them. charset-normalizer takes French
+for Polish, since it looks at blocks of Unicode alone."""
 
 
 def decode(path: Path, data: bytes, encoding: str, newline: str) -> TextIO:
     """Return the text as a stream, decoded piece by piece, so that it is never in memory as one string.
 
-    Raises `DataError` for an unknown encoding, for binary content, and for UTF-8 where another encoding is given.
+    A byte-order mark of UTF-16 or UTF-32, which no UTF-8 begins with, wins over UTF-8. Raises `DataError` for an
+    unknown encoding, for binary content, and for UTF-8 where another encoding is given.
     """
     try:
         name = codecs.lookup(encoding).name.removesuffix("-sig")
+        if name == "utf-8" and (marked := marked_encoding(data)):
+            name = marked
         codec = "utf-8-sig" if name == "utf-8" else name
         stream = io.TextIOWrapper(io.BytesIO(data), codec, newline=newline)
     except LookupError:
@@ -66,6 +64,17 @@ def decode(path: Path, data: bytes, encoding: str, newline: str) -> TextIO:
     if name != "utf-8" and not data.isascii() and _first_undecodable(data, "utf-8") is None:
         raise DataError(f"{path} is UTF-8, not {encoding}; leave --encoding out")
     return stream
+
+
+def marked_encoding(data: bytes) -> str | None:
+    """Return UTF-16 or UTF-32 where a byte-order mark names it, else None."""
+    marks = {
+        codecs.BOM_UTF32_LE: "utf-32",
+        codecs.BOM_UTF32_BE: "utf-32",
+        codecs.BOM_UTF16_LE: "utf-16",
+        codecs.BOM_UTF16_BE: "utf-16",
+    }
+    return next((name for mark, name in marks.items() if data.startswith(mark)), None)
 
 
 def _line_number(data: bytes, at: int) -> int:
@@ -92,7 +101,7 @@ def undecodable(path: Path, data: bytes, encoding: str) -> str:
         advice = "it is UTF-8, so leave --encoding out"
     elif text.count("\N{REPLACEMENT CHARACTER}") * 10 < sum(character > "\x7f" for character in text):
         advice = "all around it is UTF-8, so repair that line"
-    elif guess := _guess_utf16_or_32(data) or _guess_single_byte(sample):
+    elif guess := _guess_utf16_or_32(data) or _guess_legacy(sample):
         advice = f"try --encoding {guess}"
     else:
         advice = "save it as UTF-8 or name its encoding with --encoding"
@@ -102,8 +111,7 @@ def undecodable(path: Path, data: bytes, encoding: str) -> str:
 
 def _guess_utf16_or_32(data: bytes) -> str | None:
     """Guess UTF-16 or UTF-32 from a byte-order mark or the positions of NUL bytes; None for neither."""
-    marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-    if marked := next((name for mark, name in marks.items() if data.startswith(mark)), None):
+    if marked := marked_encoding(data):
         return marked
     # One half of the byte pairs holds the NULs of spaces, digits and line ends; the other half none.
     even, odd = data[:_SAMPLE:2].count(0), data[1:_SAMPLE:2].count(0)
@@ -113,19 +121,27 @@ def _guess_utf16_or_32(data: bytes) -> str | None:
     return name if min(even, odd) * 20 < max(even, odd) and readable > 0.95 * len(text) else None
 
 
-def _guess_single_byte(sample: bytes) -> str | None:
-    """Guess an encoding with one byte a character; None where no guess is likely."""
+def _guess_legacy(sample: bytes) -> str | None:
+    """Guess an encoding from before Unicode; None where no guess is likely."""
     runs: list[bytes] = re.findall(rb"[\x80-\xff]+", sample)
     high = b"".join(runs)
-    # Arabic words are runs of high bytes; an accented letter or a curly quote stands alone among ASCII.
-    arabic = len(high) >= 2 * len(runs)
-    script = "ARABIC" if arabic else "LATIN"
-    best, best_share = None, 0.6  # of the high bytes must be letters of the script, or common signs
-    for name in ("windows-1256", "iso-8859-6") if arabic else ("windows-1252", "latin-1"):
+    # Words of other scripts are runs of high bytes; an accented letter or a curly quote stands alone among ASCII.
+    if len(high) < 2 * len(runs):
+        return _guess_latin(high)
+    from charset_normalizer import from_bytes
+
+    # Its usual threshold, 0.2, refuses short lines with much punctuation; nothing but chaos is beyond 0.3.
+    found = from_bytes(sample, cp_isolation=list(_OTHER_SCRIPTS), threshold=0.3, enable_fallback=False).best()
+    return None if found is None else _OTHER_SCRIPTS.get(found.encoding)
+
+
+def _guess_latin(high: bytes) -> str | None:
+    """Guess an encoding of Latin letters from the bytes beyond ASCII; of equally good ones, the commonest."""
+    best, best_share = None, 0.6  # of the high bytes must be letters that people write, or common signs
+    for name, letters in _LATIN.items():
         if _first_undecodable(high, name) is None:
             text = high.decode(name)
-            letters = sum(c.isalpha() and unicodedata.name(c).startswith(script) for c in text)
-            share = (letters + sum(c in "‘’“”–—…•€« »" for c in text)) / max(1, len(text))
+            share = sum(c in letters or c in "‘’“”–—…•€« »" for c in text) / max(1, len(text))
             if share > best_share:
                 best, best_share = name, share
     return best

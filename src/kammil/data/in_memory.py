@@ -11,14 +11,18 @@ import numbers
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kammil.data.readers import nearest
 from kammil.errors import DataError
 from kammil.text import shortened
 
-Texts = str | PathLike[str] | Iterable[object]
-"""A file's or data set's name; or the texts themselves, or a frame that holds them in a column."""
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs  # pydantic brings it
+
+Texts = str | PathLike[str] | Sequence[PathLike[str]] | Iterable[object]
+"""A name of a file, folder or data set, or a list of paths; or the texts themselves, or a frame that holds them in a
+column."""
 
 _MISSING = ("NAType", "NaTType")
 """Types of missing values in pandas; comparing those gives neither true nor false."""
@@ -36,16 +40,20 @@ class TextsInMemory:
     """Description of the source, for the model card."""
 
 
-def is_named(source: Texts) -> bool:
-    """Return whether a source is the name of a file or data set."""
+def is_named(source: Texts) -> TypeIs[str | PathLike[str] | Sequence[PathLike[str]]]:
+    """Return whether a source is the name of a file, folder or data set, or a list of paths."""
+    if isinstance(source, list | tuple):
+        paths = cast(Sequence[object], source)
+        return bool(paths) and all(isinstance(path, PathLike) for path in paths)
     return isinstance(source, str | PathLike)
 
 
 def from_python(source: Iterable[object], *, column: str | None = None) -> TextsInMemory:
     """Read the texts of a source; raises `DataError` for a source that holds none.
 
-    `column` chooses one of a frame, or of rows that are mappings, such as a streamed data set yields; None takes
-    "text", else the only column of text. Missing values (None, NaN, NA) and white space are rows without a text.
+    `column` chooses one of a frame, or of rows that are mappings, such as a streamed data set yields; `message.text`
+    leads into its values; None takes "text", else the only column of text. Missing values (None, NaN, NA) and white
+    space are rows without a text.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         raise DataError("the texts are bytes; decode them first, such as source.decode('utf-8').splitlines().")
@@ -61,7 +69,8 @@ def from_python(source: Iterable[object], *, column: str | None = None) -> Texts
     columns = _columns(source)
     if columns is not None:
         column = _choose_column(source, columns, column)
-        rows = _values(cast(Any, source)[columns[column]])
+        name, path = _split_path(column, columns)
+        rows = [_inside(value, path) for value in _values(cast(Any, source)[columns[name]])]
     else:
         rows = _values(source)
         if any(isinstance(row, Mapping) for row in rows):
@@ -116,11 +125,28 @@ def _read_mappings(rows: list[object], column: str | None) -> tuple[str, list[ob
     if column is None:
         textual = [n for n in names if any(isinstance(row.get(n), str) for row in maps)]
         column = "text" if "text" in names else _only_column(textual, names, "the rows")
-    return column, [cast(Mapping[object, object], row).get(column) if isinstance(row, Mapping) else row for row in rows]
+    name, path = _split_path(column, names)
+    return column, [_inside(row, (name, *path)) if isinstance(row, Mapping) else row for row in rows]
+
+
+def _split_path(column: str, names: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """Split a path such as `message.text` into the name of a column and the keys inside its values."""
+    parts = column.split(".")
+    for n in range(len(parts), 0, -1):
+        if (name := ".".join(parts[:n])) in names:
+            return name, tuple(parts[n:])
+    return column, ()
+
+
+def _inside(value: object, path: Sequence[str]) -> object:
+    """Return what stands under the keys of a path; None where a key is missing."""
+    for key in path:
+        value = cast(Mapping[object, object], value).get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def _check_column(names: Collection[str], column: str | None) -> None:
-    if column is not None and column not in names:
+    if column is not None and _split_path(column, names)[0] not in names:
         raise DataError(f"there is no column {column!r}{nearest(column, names)}; the columns are {_join_names(names)}.")
 
 
@@ -155,8 +181,10 @@ def _values(column: object) -> list[object]:
 
 
 def _is_text(column: object) -> bool:
-    """Return whether the first value that is not missing is a string."""
-    return isinstance(next((value for value in _values(column) if not _is_missing(value)), None), str)
+    """Return whether the first value that is not missing is a string; of a streamed column, only its first ones are
+    read."""
+    values = _values(column) if hasattr(column, "to_list") or hasattr(column, "to_pylist") else iter(cast(Any, column))
+    return isinstance(next((value for value in values if not _is_missing(value)), None), str)
 
 
 def _text(value: object, position: int, place: str, *, choose: bool) -> str:

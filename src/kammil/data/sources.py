@@ -1,18 +1,21 @@
-"""Read the texts of a source by name: a file, a data set or a part of one, several, or the embedded corpus."""
+"""Read the texts of a source by name: files, folders, standard input, data sets and parts of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from importlib import resources
+from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Unpack, cast
 
 from kammil.data import datasets, readers
-from kammil.data.readers import TextColumn
+from kammil.data.chats import NoSenderError
+from kammil.data.contents import STDIN, list_files
+from kammil.data.readers import ReadKeywords, TextColumn
 from kammil.errors import DataError
 
 SAMPLE = "sample"
@@ -22,25 +25,41 @@ BENCHMARK = "lev30"
 PARTS = ("train", "train_other", "validation", "test")
 SEPARATOR = "+"
 """Separator of the names of several data sets or parts, which are read one after the other."""
+_MAX_NAMED = 3
+"""Most files named in a description."""
 
 
-def rows(
-    source: str | Path,
-    *,
-    column: str | None = None,
-    where: str | None = None,
-    encoding: str = "utf-8",
-    source_column: str | None = None,
-) -> TextColumn:
-    """Return all selected rows of a file; or of a data set such as `arsentd-lev`, which is downloaded if it is missing.
+Names = str | PathLike[str] | Sequence[PathLike[str]]
+"""A name, or several paths (strings in a list would be texts)."""
 
-    `sample` is the embedded corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of
-    that name has precedence over a data set. The source of a text of a data set is its name; `source_column` is for
-    files. Raises as `readers.read_rows` and `datasets.fetch` do.
+
+def rows(source: Names, **keywords: Unpack[ReadKeywords]) -> TextColumn:
+    """Return all selected rows of a file, of the files of a folder, of several of these; or of a data set.
+
+    `-` is standard input. A data set such as `arsentd-lev` is downloaded if it is missing; `sample` is the embedded
+    corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of that name has precedence
+    over a data set. The source of a text of a data set is its name; of a text of one of several files, that file's
+    name, unless the file names sources. Files of chats are named after people, so their texts have no source. Keywords
+    beyond `column` and `where` are for files.
+
+    Raises as `readers.read_rows` and `datasets.fetch` do; of several files, a condition or a sender must select
+    something in one.
     """
-    name = str(source)
-    if Path(source).exists():
-        return readers.read_rows(source, column=column, where=where, encoding=encoding, source_column=source_column)
+    if not isinstance(source, str | PathLike):
+        if not source:
+            raise DataError("the list of files is empty; name one at least")
+        return _several([path for name in source for path in _listed(Path(name))], keywords)
+    path = Path(source)
+    if path.is_dir():
+        return _several(list_files(path), keywords)
+    if path.exists() or str(path) == STDIN:
+        return readers.read_rows(path, **keywords)
+    named = _named(str(source), keywords.get("column"), keywords.get("where"))
+    return readers.read_rows(path, **keywords) if named is None else named
+
+
+def _named(name: str, column: str | None, where: str | None) -> TextColumn | None:
+    """Return the rows of data sets or their parts by name; None for a name that is none of theirs."""
     if _is_joint_name(name):
         read = [rows(part, column=column, where=where) for part in name.split(SEPARATOR)]
         return TextColumn(
@@ -55,17 +74,49 @@ def rows(
         return replace(sample, sources=(name,) * len(sample.texts))
     if name.startswith(f"{BENCHMARK}/"):
         return _benchmark_part(name, where)
-    if name not in datasets.CATALOG:
-        return readers.read_rows(source, column=column, where=where, encoding=encoding)
-    return _dataset(datasets.CATALOG[name], column, where)
+    return _dataset(datasets.CATALOG[name], column, where) if name in datasets.CATALOG else None
 
 
-def texts(
-    source: str | Path, *, column: str | None = None, where: str | None = None, encoding: str = "utf-8"
-) -> list[str]:
-    """Return the texts of a file or data set, stripped, without blank rows."""
-    read = rows(source, column=column, where=where, encoding=encoding)
-    return [text for text in map(str.strip, read.texts) if text]
+def _listed(path: Path) -> list[Path]:
+    return list_files(path) if path.is_dir() else [path]
+
+
+def _several(paths: Sequence[Path], keywords: ReadKeywords) -> TextColumn:
+    """Return the rows of several files one after the other."""
+    read: list[TextColumn] = []
+    nothing: DataError | None = None
+    for path in paths:
+        try:
+            read.append(rows(path, **keywords))
+        except (readers.NoRowsError, NoSenderError) as error:
+            nothing = error
+    if nothing is not None and not read:
+        raise nothing
+    found = [part.sources or ("" if part.chat else part.path.name,) * len(part.texts) for part in read]
+    columns, chats = {part.column for part in read}, {part.chat for part in read}
+    return TextColumn(
+        tuple(text for part in read for text in part.texts),
+        Path(description(paths)),
+        columns.pop() if len(columns) == 1 else None,
+        _joint_sha256(part.sha256 for part in read),
+        tuple(source for part in found for source in part),
+        chats.pop() if len(chats) == 1 else None,
+    )
+
+
+def description(source: Names | Sequence[Path]) -> str:
+    """Return the name of a file without its folders, of several the first ones, or the text that names data sets."""
+    if not isinstance(source, str | PathLike):
+        names = [description(path) for path in source]
+        return ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if names[_MAX_NAMED:] else "")
+    if str(source) == STDIN:
+        return "stdin"
+    return Path(source).name if Path(source).exists() else str(source)
+
+
+def texts(source: Names, **keywords: Unpack[ReadKeywords]) -> list[str]:
+    """Return the texts of `rows`, stripped, without blank ones."""
+    return [text for text in map(str.strip, rows(source, **keywords).texts) if text]
 
 
 @cache

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from os import PathLike
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -86,8 +84,8 @@ def evaluate(
     model: Completer, texts: in_memory.Texts, *, column: str | None = None, target: int = TARGET
 ) -> Evaluation:
     """Evaluate a model on texts, given as for `train`; `DataError` without any character to predict."""
-    if isinstance(texts, str | PathLike):
-        rows: Sequence[str] = sources.texts(texts if isinstance(texts, str) else Path(texts), column=column)
+    if in_memory.is_named(texts):
+        rows: Sequence[str] = sources.texts(texts, column=column)
     elif isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
         rows = cast(Sequence[str], texts)  # unchanged: for a model of raw texts, white space counts
     else:

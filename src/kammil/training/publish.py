@@ -139,7 +139,7 @@ def publish(
             format=folders.FORMAT,
             family=model.family,
             settings=model.settings.model_dump(),
-            rules=recipe.text_rules.to_dict(),
+            rules=recipe.text_rules.to_stored(),
             training=_training(recipe, data, base) | ({"used": dict(model.used)} if model.used else {}),
         )
         folders.write(draft, description, model.vocabulary, model.artifacts, seen=model.seen, baselines=model.baselines)

@@ -7,12 +7,12 @@ import json
 import warnings
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from kammil.data import in_memory, sources
+from kammil.data.contents import STDIN
 from kammil.data.exclusion import resembling
 from kammil.data.near_duplicates import groups
 from kammil.data.splits import Leakage, leaks, split
@@ -62,6 +62,8 @@ class NormalisedTexts:
     """Hash of the file's bytes, or of the texts where there is no file."""
     sources: list[str] | None
     """The source of each text; None where none is named."""
+    arguments: tuple[str, ...] = ()
+    """Command-line arguments that name the same files; empty for texts that a program handed over."""
 
 
 Source = in_memory.Texts
@@ -70,8 +72,10 @@ Source = in_memory.Texts
 def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
     """Raise `OptionError` for a condition `where`, a `source_column` or `weights` without a file to apply it to."""
     further = (*recipe.exclude, *(() if validation is None else (validation,)))
-    if recipe.where is not None and not any(map(in_memory.is_named, (source, *further))):
-        raise OptionError(f"where is {recipe.where!r}, but it is for files; choose the rows before you give them.")
+    for option in ("where", "delimiter", "sender"):
+        value = getattr(recipe, option)
+        if value is not None and not any(map(in_memory.is_named, (source, *further))):
+            raise OptionError(f"{option} is {value!r}, but it is for files; choose the rows before you give them.")
     for option in ("source_column", "weights"):
         if (value := getattr(recipe, option)) and not in_memory.is_named(source):
             raise OptionError(
@@ -101,10 +105,11 @@ def prepare(
     loaded = load_normalised(recipe, source, source_column=recipe.source_column)
     texts, name = loaded.texts, loaded.name
     weight_of = _weights(recipe, loaded)
-    held_out, held_out_name = None, ""
+    held_out, held_out_name, validation_arguments = None, "", ()
     if validation is not None:
         loaded_validation = load_normalised(recipe, validation)
         held_out, held_out_name = loaded_validation.texts, loaded_validation.name
+        validation_arguments = ("--validation", *loaded_validation.arguments)
     before = len(texts)
     if budget is not None:
         texts = budget.texts(texts, held_out)
@@ -146,7 +151,7 @@ def prepare(
         leaks(train, held_out),
         excluded,
         repeated,
-        ((name,) if validation is None else (name, "--validation", held_out_name)) if named else None,
+        (*loaded.arguments, *validation_arguments) if named else None,
         validation is None,
         (read, len(held_out)) if undrawn or in_full > len(held_out) else None,
         None if weight_of is None else tuple(weight_of[text] for text in train),
@@ -169,18 +174,24 @@ def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None
 
 def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None = None) -> NormalisedTexts:
     """Read and normalise texts; blank ones are left out."""
-    origins = None
-    if isinstance(source, str | PathLike):
-        place = source if isinstance(source, str) else Path(source)
-        with phase(f"reading {name_of(place)}"):
+    origins, arguments = None, ()
+    if in_memory.is_named(source):
+        name = name_of(source)
+        with phase(f"reading {name}"):
             read = sources.rows(
-                place,
+                source,
                 column=recipe.column,
                 where=recipe.where,
                 encoding=recipe.encoding,
+                delimiter=recipe.delimiter,
+                sender=recipe.sender,
                 source_column=source_column,
             )
-        raw, name, sha256, origins = list(read.texts), name_of(place), read.sha256, read.sources
+        raw, sha256, origins = list(read.texts), read.sha256, read.sources
+        listed = [source] if isinstance(source, str | PathLike) else source
+        arguments = tuple("-" if str(path) == STDIN else name_of(path) for path in listed)
+        if read.chat is not None:  # files of chats are named after people
+            name, arguments = f"a {read.chat} chat", ("CHAT",)
     else:
         loaded = in_memory.from_python(source, column=recipe.column)
         raw, name = list(loaded.texts), loaded.name
@@ -194,12 +205,12 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
         warnings.warn(warning, stacklevel=4)  # the line that called `train`
     if origins is not None:
         origins = [origin for origin, text in zip(origins, rows, strict=True) if text]
-    return NormalisedTexts(texts, name, sha256, origins)
+    return NormalisedTexts(texts, name, sha256, origins, arguments)
 
 
-def name_of(source: str | Path) -> str:
+def name_of(source: sources.Names) -> str:
     """Return the name of a file without its folders; of data sets, the text that names them."""
-    return printable(Path(source).name if Path(source).exists() else str(source))
+    return printable(sources.description(source))
 
 
 def printable(name: str) -> str:

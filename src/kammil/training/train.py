@@ -39,9 +39,10 @@ def train(
     """Train a model on texts, evaluate it on the validation texts, and write its folder.
 
     Args:
-        source: a file (txt, tsv, csv, jsonl, parquet), the texts themselves (a list, a Series, a generator), or a frame
-            or data set (of pandas, polars, pyarrow, datasets) that holds them in a `column`. Rows without a text are
-            left out, with a warning that says which.
+        source: a file (txt, csv, tsv, xlsx, json, jsonl, parquet, a chat), a folder, a list of `Path`s, or a data set
+            by name; the texts themselves (a list, a Series, a generator); or a frame or data set (of pandas, polars,
+            pyarrow, datasets) that holds them in a `column`. Rows without a text are left out, with a warning that
+            says which.
         out: the new model folder. It appears complete or not at all.
         validation: more of the same kinds; else a leak-free tenth of the first.
         resume: continue an interrupted run of the same recipe on the same data.

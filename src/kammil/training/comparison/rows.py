@@ -27,7 +27,10 @@ MeasuredRow = tuple[Row, Mapping[str, Array]]
 """A row, and for each measure what each test text adds to its sums."""
 
 
-_READ_ONCE: dict[str, object] = {"column": None, "where": None, "encoding": "utf-8", "exclude": (), "unique": False}
+_READ_ONCE: dict[str, object] = {
+    **dict.fromkeys(("column", "where", "delimiter", "sender")),
+    **{"encoding": "utf-8", "exclude": (), "unique": False},
+}
 """Defaults of the options for reading texts, which are read and cleared of near-duplicates once for all rows."""
 
 

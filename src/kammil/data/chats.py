@@ -1,0 +1,198 @@
+"""Read the messages of chat exports: WhatsApp's text files, of Android and of iOS, and Telegram's JSON.
+
+Names, times, notices of the program ("<Media omitted>", "You deleted this message") and numbers of phones and accounts
+are left out: what remains is what somebody wrote. Both formats are undocumented and vary with the language and region
+of the phone; what is read here is said beside each pattern.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import regex
+
+from kammil.errors import DataError
+from kammil.text import HANDLE, NUMBER, mask_numbers, shortened, visible
+
+MAX_NAMED = 8
+"""Most senders named in a sentence: who wrote most comes first."""
+
+_MARKS = r"[\u200E\u200F\u061C\u202A-\u202E\u2066-\u2069\uFEFF]*+"
+_DATE = rf"\p{{Nd}}{{1,4}}{_MARKS}[./-]{_MARKS} ?\p{{Nd}}{{1,2}}{_MARKS}[./-]{_MARKS} ?\p{{Nd}}{{1,4}}\.?"
+# "AM", "p. m.", "ص", "π.μ.", "下午", and words such as German "um" or Finnish "klo" stand before or after the time.
+_WORDS = r"(?:[\s\u200E\u200F\u061C]?[\p{L}.][\p{L}.\s]{0,11})?"
+_TIME = rf"{_WORDS}\s?{_MARKS}\p{{Nd}}{{1,2}}[:.]\p{{Nd}}{{2}}(?:[:.]\p{{Nd}}{{2}})?{_MARKS}{_WORDS}{_MARKS}"
+_STAMP = rf"{_DATE}{_MARKS}[,،]?{_MARKS}\s?{_TIME}"
+# Android: "12/31/23, 11:59 PM - Name: text"; iOS: "[31.12.23, 23:59:59] Name: text".
+_HEAD = regex.compile(rf"{_MARKS}(?:\[{_STAMP}\]\s?|{_STAMP}\s?[-–]\s){_MARKS}(?P<rest>.*)", regex.DOTALL)
+
+_NOTICE = regex.compile(
+    # "<Media omitted>", "<Medien ausgeschlossen>", "<تم استبعاد الوسائط>", "<attached: 00000012-PHOTO.jpg>"
+    r"<[^<>]{1,120}>"
+    # of iOS, behind a mark; German, French, Spanish, Arabic; elder versions of Android without brackets
+    r"|(?:image|video|video note|audio|sticker|GIF|document|contact card|media) omitted"
+    r"|(?:Bild|Video|Audio|Sticker|GIF|Dokument|Kontaktkarte) (?:weggelassen|ausgelassen)"
+    r"|(?:image|vidéo|audio|sticker|GIF|document|fiche contact) absente?"
+    r"|(?:imagen|video|audio|sticker|GIF|documento) omitid[oa]"
+    r"|تم (?:ا|إ)ستبعاد \w+(?: \w+)?"
+    # a message that was deleted
+    r"|(?:This message was|You) deleted(?: this message)?\.?|Message deleted\.?"
+    r"|(?:Diese Nachricht wurde gelöscht|Du hast diese Nachricht gelöscht)\.?"
+    r"|(?:Ce message a été supprimé|Vous avez supprimé ce message)\.?"
+    r"|(?:Se eliminó este mensaje|Eliminaste este mensaje)\.?|(?:Esta mensagem foi apagada|Mensagem apagada)\.?"
+    r"|(?:تم حذف هذه الرسالة|لقد حذفت هذه الرسالة|حذفت? هذه الرسالة|حذفتَ هذه الرسالة)\.?"
+    r"|Bu mesaj silindi\.?|Bu mesajı sildiniz\.?"
+    # calls and what is not there yet
+    r"|(?:Missed|Silenced) (?:voice|video) call.{0,40}|(?:Voice|Video) call, .{0,40}|مكالمة (?:صوتية|فيديو) فائتة"
+    r"|Waiting for this message.{0,60}|null"
+    # "IMG-20231231-WA0001.jpg (file attached)", in any language that is listed
+    r"|.{1,160}\.\w{2,5} \((?:file attached|Datei angehängt|fichier joint|archivo adjunto|arquivo anexado"
+    r"|الملف مرفق|ملف مرفق|dosya ekli|file allegato|файл добавлен)\)"
+    r"|(?:location|Standort|الموقع): https?://\S+",
+    regex.IGNORECASE,
+)
+_EDITED = regex.compile(
+    r"\s?\u200E?<[^<>]{0,40}(?:edited|bearbeitet|modifié|edit[óa]|تعديل|düzenlen|modificat)[^<>]{0,40}>$"
+)
+_MENTION = regex.compile(r"@\u2068[^\u2069\n]{1,80}\u2069")
+_EDGES = regex.compile(rf"^{_MARKS}|{_MARKS}$")
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of a chat."""
+
+    sender: str
+    """The name of the sender as the export has it, without marks of direction; "" where it has none."""
+    text: str
+    """What was written, several lines separated by line feeds; never blank."""
+    forwarded: bool = False
+    """Whether somebody else wrote the text first."""
+
+
+def whatsapp(lines: Iterable[str]) -> list[Message] | None:
+    """Return the messages of a WhatsApp export; None where the first line that is not blank begins no message, or none
+    has a sender.
+
+    Messages without a sender are notices of the program and left out, those with nothing but a notice too.
+    """
+    rest = iter(lines)
+    first = next((line for line in rest if line.strip()), "")  # what is no chat is not read further
+    if not _HEAD.match(first) or not (found := list(_messages(itertools.chain((first,), rest)))):
+        return None
+    messages: list[Message] = []
+    for sender, written in found:
+        kept = [line for line in (_EDITED.sub("", line) for line in written) if not _is_notice(line)]
+        text = mask_numbers(_MENTION.sub(HANDLE, "\n".join(kept))).strip().strip("\u200e\u200f").strip()
+        if text:
+            messages.append(Message(sender, text))
+    return messages
+
+
+def telegram(value: object) -> list[Message] | None:
+    """Return the messages of a Telegram export, of one chat or of all, or None where the value is none.
+
+    Args:
+        value: what `json.loads` makes of `result.json`.
+    """
+    if not isinstance(value, dict):
+        return None
+    export = cast(dict[str, object], value)
+    chats = [export]
+    if isinstance(listed := export.get("chats"), dict):
+        found: object = cast(dict[str, object], listed).get("list")
+        chats = [cast(dict[str, object], chat) for chat in cast(list[object], found)] if isinstance(found, list) else []
+    rows = [row for chat in chats for row in _telegram_rows(chat)]
+    if not any("date" in row and "text" in row and ("from" in row or "actor" in row) for row in rows):
+        return None
+    messages: list[Message] = []
+    for row in rows:
+        text = mask_numbers(_telegram_text(row.get("text"))).strip()
+        if row.get("type") == "message" and text:
+            sender = row.get("from")
+            sender = _plain_name(sender) if isinstance(sender, str) else ""
+            messages.append(Message(sender, text, forwarded="forwarded_from" in row or "via_bot" in row))
+    return messages
+
+
+def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
+    """Return the texts of all messages, or those that `sender` wrote, forwarded ones left out; case is ignored.
+
+    Raises `DataError` where nobody of that name wrote any; it names who did.
+    """
+    messages = list(messages)
+    if sender is None:
+        return [message.text for message in messages]
+    wanted = _plain_name(sender).casefold()
+    chosen = [message for message in messages if message.sender.casefold() == wanted]
+    if not chosen:
+        names = Counter(message.sender for message in messages if message.sender)
+        close = difflib.get_close_matches(wanted, [name.casefold() for name in names], n=1)
+        hint = next((f" (did you mean {name!r}?)" for name in names if name.casefold() in close), "")
+        listed = ", ".join(visible(shortened(name)) for name, _ in names.most_common(MAX_NAMED)) or "nobody"
+        raise NoSenderError(f"--from {sender!r} wrote no message{hint}; who wrote most: {listed}")
+    return [message.text for message in chosen if not message.forwarded]
+
+
+class NoSenderError(DataError):
+    """A name under which nobody wrote in a chat."""
+
+
+def _messages(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the sender and the lines of each message that has a name."""
+    sender: str | None = None
+    written: list[str] = []
+    for line in lines:
+        if head := _HEAD.match(line):
+            if sender is not None:
+                yield sender, written
+            name, colon, text = head["rest"].partition(": ")
+            if not colon and head["rest"].endswith(":"):
+                name, colon, text = head["rest"][:-1], ":", ""
+            sender, written = (_plain_name(name), [text]) if colon else (None, [])
+        else:
+            written.append(line)
+    if sender is not None:
+        yield sender, written
+
+
+def _is_notice(line: str) -> bool:
+    """Whether a line is a notice of the program; iOS begins each of its own with a mark, which nobody types."""
+    return line.startswith("\u200e") or _NOTICE.fullmatch(_EDGES.sub("", line.strip())) is not None
+
+
+def _plain_name(name: str) -> str:
+    """Return a name composed, without marks of direction and the tilde of people who are no contacts."""
+    kept = "".join(c for c in unicodedata.normalize("NFC", name) if unicodedata.category(c) != "Cf")
+    return " ".join(kept.replace("~", " ", 1).split() if kept.lstrip().startswith("~") else kept.split())
+
+
+def _telegram_rows(chat: object) -> list[Mapping[str, object]]:
+    messages: object = cast(dict[str, object], chat).get("messages") if isinstance(chat, dict) else None
+    rows = cast(list[object], messages) if isinstance(messages, list) else []
+    return [cast(Mapping[str, object], row) for row in rows if isinstance(row, dict)]
+
+
+def _telegram_text(text: object) -> str:
+    """Return a text, which is a string, or a list of strings and of parts that have a type and a text."""
+    if isinstance(text, str):
+        return text
+    parts: list[str] = []
+    for part in cast(list[object], text) if isinstance(text, list) else []:
+        if isinstance(part, str):
+            parts.append(part)
+        elif isinstance(part, dict):
+            kind, content = (cast(dict[str, object], part).get(key) for key in ("type", "text"))
+            if kind in ("mention", "mention_name"):
+                parts.append(HANDLE)
+            elif kind in ("phone", "bank_card"):
+                parts.append(NUMBER)
+            elif isinstance(content, str):
+                parts.append(content)
+    return "".join(parts)

@@ -1,0 +1,121 @@
+"""Compressed files, standard input and folders: they give what the plain file gives."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kammil.data import contents
+from kammil.data.contents import list_files, read_content
+from kammil.data.readers import read_rows
+from kammil.errors import DataError, MissingExtraError
+
+shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+TABLE = "n,text\n1,كيفك\n2,منيح\n"
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+
+
+def compressed(data: bytes, ending: str) -> bytes:
+    if ending == ".gz":
+        return gzip.compress(data)
+    library: Any = pytest.importorskip("zstandard")
+    return library.ZstdCompressor().compress(data)
+
+
+@shared_folder
+@given(parts=st.lists(st.binary(min_size=1, max_size=3000), min_size=1, max_size=3))
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_compressed_file_holds_what_the_plain_one_holds(tmp_path: Path, ending: str, parts: list[bytes]) -> None:
+    parts[0] = b"x" + parts[0]
+    path = tmp_path / f"a.TXT{ending}"
+    path.write_bytes(b"".join(compressed(part, ending) for part in parts))
+    content = read_content(path)
+    assert (content.data, content.ending) == (b"".join(parts), ".txt")
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_compressed_table_is_a_table(tmp_path: Path, ending: str) -> None:
+    for name in ("a.csv", "b"):  # without an ending, a column says that it is a table
+        path = tmp_path / f"{name}{ending}"
+        path.write_bytes(compressed(TABLE.encode(), ending))
+        assert read_rows(path, column="text").texts == ("كيفك", "منيح")
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_more_than_the_most_that_is_unpacked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    path = tmp_path / f"a.txt{ending}"
+    monkeypatch.setattr(contents, "MAX_UNPACKED", 5 << 20)
+    path.write_bytes(compressed(bytes(6 << 20), ending))
+    with pytest.raises(DataError, match="unpacks to more than 0 GiB, which is the most"):
+        read_content(path)
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_damaged_archive_is_said(tmp_path: Path, ending: str) -> None:
+    whole = compressed(os.urandom(5000), ending)
+    for damaged in (whole[:-9], whole[:100], b"plain text\n"):
+        path = tmp_path / f"a.txt{ending}"
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match=r"is not a sound (gzip|Zstandard) archive .*; get it again or unpack it"):
+            read_content(path)
+
+
+def test_zstandard_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    (tmp_path / "a.txt.zst").write_bytes(b"\x28\xb5\x2f\xfd")
+    with pytest.raises(MissingExtraError, match=r"needs zstandard: pip install 'kammil\[zstd\]'"):
+        read_content(tmp_path / "a.txt.zst")
+
+
+@pytest.mark.parametrize(
+    ("data", "column", "ending"),
+    [
+        (b"a\nb\n", None, ".txt"),
+        (TABLE.encode(), "text", ".csv"),
+        (b'{"text": "a"}\n{"text": "b"}\n', None, ".jsonl"),
+        (b'{"text":\n"a"}\n', None, ".json"),
+        (b'\xef\xbb\xbf [ {"text": "a"} ]', None, ".json"),
+        (b"{smile}\n", None, ".txt"),
+        (b"[31/12/2023, 23:59:59] A: b\n", None, ".txt"),
+        (b"PAR1...PAR1", None, ".parquet"),
+        (gzip.compress(b'{"text": "a"}\n'), None, ".jsonl"),
+    ],
+)
+def test_standard_input_is_recognised_by_what_it_holds(
+    monkeypatch: pytest.MonkeyPatch, data: bytes, column: str | None, ending: str
+) -> None:
+    pipe(monkeypatch, data)
+    content = read_content(Path("-"), table=column is not None)
+    assert (content.ending, content.name) == (ending, Path("stdin"))
+
+
+def test_texts_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe(monkeypatch, TABLE.encode())
+    assert read_rows("-", column="text").texts == ("كيفك", "منيح")
+    pipe(monkeypatch, b"")
+    with pytest.raises(DataError, match=r"^stdin is empty"):
+        read_rows("-")
+
+
+def test_a_folder_lists_what_can_be_read(tmp_path: Path) -> None:
+    for name in ("b.txt", "a.csv.gz", "sub/c.JSONL", ".hidden.txt", ".git/d.txt", "e.png", "f.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert list_files(tmp_path) == [tmp_path / "a.csv.gz", tmp_path / "b.txt", tmp_path / "sub" / "c.JSONL"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"the folder .*empty holds no file that ends in \.txt"):
+        list_files(tmp_path / "empty")
