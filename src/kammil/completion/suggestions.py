@@ -270,29 +270,17 @@ class WordSearch:
             p = np.exp(step)
             closed = weight * (p @ classes.close) * classes.words[ids] * ~piece  # (N,)
             separate = weight * (1 - p @ classes.extends.astype(np.float32)) * classes.words[ids] * piece  # (N,)
-            if (refusals := self.refusals) is not None:
-                marks = [refusals.after(marks[i], id) for i, id in zip(parent.tolist(), ids.tolist(), strict=True)]
-                p = self._without_refused(p, marks)
-            for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
-                if refusals is not None and refusals.blocked(marks[index]):
-                    continue
-                heap, entry = found[root[index]], (float(closed[index]), -level, -index)
-                if len(heap) < k:
-                    heapq.heappush(heap, entry)
-                else:
-                    heapq.heappushpop(heap, entry)
-                if len(heap) == k:
-                    to_beat[root[index]] = heap[0][0]
+            marks = self._marks_after([marks[i] for i in parent.tolist()], ids)
+            p = self._without_refused(p, marks)
+            self._take_words(found, to_beat, closed, root, marks, k, level)
             within = classes.continues[ids, None]  # False for the space before a new word
             allowed = classes.continues if within.all() else np.where(within, classes.continues, classes.begin)
             if piece.any():
                 longer = within_piece & (level + 1 < self.max_piece)
                 allowed = np.where(piece[:, None], longer, allowed)
                 for index in np.flatnonzero(piece & (separate >= self.threshold)).tolist():
-                    if refusals is not None and refusals.blocked(marks[index]):
-                        continue
-                    path = tuple(_path(levels, level, index).tolist())
-                    candidates[root[index]][path] = float(separate[index])
+                    if not self._is_blocked(marks[index]):
+                        candidates[root[index]][tuple(_path(levels, level, index).tolist())] = float(separate[index])
         else:
             reach = (p * weight[:, None] * allowed).max(axis=1)  # longer beginnings are dropped
             np.maximum.at(dropped, root, np.where(reach >= self.threshold, reach, 0))
@@ -300,6 +288,28 @@ class WordSearch:
             [(_path(levels, -level, -index), q) for q, level, index in sorted(heap, reverse=True)] for heap in found
         ]
         return self._with_pieces(words, candidates, dropped <= to_beat, dropped_piece, k)
+
+    def _take_words(
+        self,
+        found: list[list[tuple[float, int, int]]],
+        to_beat: NDArray[np.float64],
+        closed: NDArray[np.float64],
+        root: Ids,
+        marks: Sequence[Any],
+        k: int,
+        level: int,
+    ) -> None:
+        """Push the words that end on this level to the heaps of their roots, and raise what is to be beaten."""
+        for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
+            if self._is_blocked(marks[index]):
+                continue
+            heap, entry = found[root[index]], (float(closed[index]), -level, -index)
+            if len(heap) < k:
+                heapq.heappush(heap, entry)
+            else:
+                heapq.heappushpop(heap, entry)
+            if len(heap) == k:
+                to_beat[root[index]] = heap[0][0]
 
     def _with_pieces(
         self,
@@ -328,6 +338,15 @@ class WordSearch:
             return -found[1] * (len(found[0]) - int(self.classes.unspaced[found[0]].any()))
 
         return list(heapq.merge(words, others, key=saving)) if others else words
+
+    def _marks_after(self, marks: list[Any], ids: Ids) -> list[Any]:
+        """Return the states of the refusals after one more id each."""
+        if self.refusals is None:
+            return marks
+        return [self.refusals.after(mark, id) for mark, id in zip(marks, ids.tolist(), strict=True)]
+
+    def _is_blocked(self, mark: object) -> bool:
+        return self.refusals is not None and self.refusals.blocked(mark)
 
     def _without_refused(self, p: _Floats, marks: Sequence[Any]) -> _Floats:
         """Return the probabilities, (N, V), negative where an id must not follow."""
