@@ -151,9 +151,9 @@ def test_words_of_a_text_are_suggested_after_it_was_learnt_once(
     """On the bundled blend, and on three small ones that are trained here."""
     folder = tmp_path / "model"
     if kind == "english":
-        kammil.train(english()[:300], out=folder, **SMALL)
+        kammil.train(english()[:300], out=folder, model="blend", **SMALL)
     elif kind == "arabic":
-        kammil.train(texts[:300], out=folder, **SMALL)
+        kammil.train(texts[:300], out=folder, model="blend", **SMALL)
     elif kind != "bundled":
         source = tmp_path / "base.txt"
         source.write_text("\n".join(english()[:300]), "utf-8")

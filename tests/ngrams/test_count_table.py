@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.ngrams.count_table import Contribution, CountTable, Matches, expand, keys_of, runs
@@ -215,3 +215,26 @@ def test_ranges_and_runs() -> None:
     assert [part.tolist() for part in runs(np.array([2, 2, 5, 7, 7, 7]))] == [[0, 2, 3], [2, 1, 3]]
     assert [part.tolist() for part in runs(np.array([], np.int64))] == [[], []]
     assert keys_of(np.array([(7 << 32) + 9], np.uint64)).tolist() == [7]
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(1, 1 << 22), min_size=1, max_size=4), min_size=1, max_size=5), st.integers(0, 1 << 20)
+)
+def test_counts_fit_16_bits_in_nearly_the_same_shares(counts: list[list[int]], pruned: int) -> None:
+    widths = np.array([len(row) for row in counts])
+    table = CountTable(
+        np.arange(len(counts), dtype=np.uint32),
+        widths,
+        np.full(len(counts), pruned),
+        np.concatenate([np.arange(n) for n in widths]),
+        np.concatenate(counts),
+    )
+    fitted = table.fit_16_bits()
+    assert fitted.counts.max() < 1 << 16 and fitted.pruned.max() < 1 << 16 and fitted.counts.min() >= 1
+    if max(map(max, counts)) < 1 << 16 and pruned < 1 << 16:
+        assert fitted is table
+    for i, (begin, width) in enumerate(zip(table.starts, widths, strict=False)):
+        row = slice(int(begin), int(begin) + int(width))
+        shares = (t.counts[row] / (t.counts[row].sum() + t.pruned[i]) for t in (table, fitted))
+        assert next(shares) == pytest.approx(next(shares), abs=1e-3)

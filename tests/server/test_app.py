@@ -25,10 +25,10 @@ def test_a_model_that_stopped_is_reopened(folder_of: Callable[[str], Path], monk
     opened, may_open = threading.Event(), threading.Event()
     may_open.set()
 
-    def load(folder: Path) -> Any:
+    def load(folder: Path, **options: Any) -> Any:
         opened.set()
         assert may_open.wait(60)
-        return kammil.load(folder)
+        return kammil.load(folder, **options)
 
     monkeypatch.setattr(model_pool, "load", load)
     application = create(ServerSettings.of(folders=(folder_of("blend"),)))
@@ -67,11 +67,11 @@ def test_a_model_that_could_not_be_reopened_is_tried_again_by_the_next_request(
     broken = threading.Event()
     tries: list[bool] = []
 
-    def load(folder: Path) -> Any:
+    def load(folder: Path, **options: Any) -> Any:
         tries.append(broken.is_set())
         if broken.is_set():
             raise MemoryError
-        return kammil.load(folder)
+        return kammil.load(folder, **options)
 
     monkeypatch.setattr(model_pool, "load", load)
     application = create(ServerSettings.of(folders=(folder_of("blend"),)))

@@ -29,6 +29,7 @@ _HIGH = np.uint64(32)
 _ID_BITS = 16
 """Bits of an id."""
 _ID_MASK = (1 << _ID_BITS) - 1
+_MAX_COUNT = (1 << 16) - 1
 
 
 def keys_of(hashes: Hashes) -> Keys:
@@ -158,6 +159,16 @@ class CountTable:
         return CountTable(
             self.keys[kept], self.num_followers[kept], self.pruned[kept], self.ids[followers], self.counts[followers]
         )
+
+    def fit_16_bits(self) -> CountTable:
+        """Return the table with the counts of the commonest contexts divided so that each is below 2^16, as the
+        compiled engine holds them; what share of its context a follower has stays the same, nearly."""
+        most = np.maximum.reduceat(self.counts, self.starts[:-1]) if len(self.keys) else self.pruned
+        divisor = np.maximum(np.maximum(most, self.pruned).astype(np.int64) // (_MAX_COUNT + 1) + 1, 1)  # (C,)
+        if (divisor == 1).all():
+            return self
+        counts = np.maximum(1, self.counts // np.repeat(divisor, self.num_followers))
+        return CountTable(self.keys, self.num_followers, self.pruned // divisor, self.ids, counts)
 
     def find(self, keys: Keys) -> Rows:
         """Return the row of each key, in the shape of `keys`; -1 for a context never seen."""

@@ -34,12 +34,12 @@ def test_openais_defaults(client: Any, bundled: Completer) -> None:
 
 
 def test_blocked_words_and_forbidden_strings_begin_in_the_prompt(client: Any, bundled: Completer) -> None:
-    every: list[dict[str, Any]] = [{"allow_offensive": True}, {}, {"forbid": ["رمي", "اس"]}]
+    every: list[dict[str, Any]] = [{"allow_offensive": True}, {}, {"forbid": ["احي", "اس"]}]
     for fields in every:
-        asked: dict[str, Any] = {"prompt": "شرم", "max_tokens": 12, "temperature": 0}
+        asked: dict[str, Any] = {"prompt": "اباح", "max_tokens": 12, "temperature": 0}
         got = client.completions.create(model="levantine", **asked, extra_body=fields).choices[0].text
-        assert got == bundled.complete("شرم", length=12, temperature=0, **fields).text
-        assert is_offensive("شرم" + got) == ("allow_offensive" in fields)
+        assert got == bundled.complete("اباح", length=12, temperature=0, **fields).text
+        assert is_offensive("اباح" + got) == ("allow_offensive" in fields)
 
 
 def test_many_at_once_get_what_each_gets_alone(server: Running, bundled: Completer) -> None:

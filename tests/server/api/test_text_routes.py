@@ -26,12 +26,12 @@ def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer)
 
 
 def test_offensive_words_are_suggested_only_where_a_request_allows_them(server: Running, bundled: Completer) -> None:
-    every: list[dict[str, Any]] = [{}, {"allow_offensive": True}, {"forbid": ["شرمي"]}]
+    every: list[dict[str, Any]] = [{}, {"allow_offensive": True}, {"forbid": ["اباحي"]}]
     for fields in every:
-        got = server.ask("/v1/suggest", {"prefix": "شرم", "k": 3, "phrase": 3, **fields}).json
-        wanted = bundled.suggest("شرم", 3, **fields)
+        got = server.ask("/v1/suggest", {"prefix": "اباح", "k": 3, "phrase": 3, **fields}).json
+        wanted = bundled.suggest("اباح", 3, **fields)
         assert [one["text"] for one in got["suggestions"]] == [one.text for one in wanted]
-        assert got["phrase"]["completion"] == bundled.phrase("شرم", words=3, **fields).added
+        assert got["phrase"]["completion"] == bundled.phrase("اباح", words=3, **fields).added
         assert any(is_offensive(one["text"]) for one in got["suggestions"]) == (fields == {"allow_offensive": True})
 
 

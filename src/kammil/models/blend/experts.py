@@ -104,7 +104,7 @@ class NgramExperts:
         self.tables = {
             prefix: CountTable.concat(
                 [table for kind, n in zip(kinds, self._least[prefix], strict=True) for table in kind.select(int(n))]
-            )
+            ).fit_16_bits()
             for prefix, kinds in counted.items()
         }
         self._kin = [int(k) for k in kin]
