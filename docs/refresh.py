@@ -45,6 +45,7 @@ LEV30 = {
     "blend-normalised": "`--model blend` on normalised tweets, as `levantine` reads them",
 }
 """Names of the models in the table of the benchmark, from top to bottom."""
+FINISHED = {"tweets": "`recipes/tweets.toml`, the first release's `levantine`"}
 
 
 def commands() -> str:
@@ -118,7 +119,7 @@ def lev30() -> str:
             if "online" in r[name]:
                 add("the same, allowed to remember each test text after its score was taken", r[name]["online"], "")
     for name in r.get("finished", {}):
-        add(f"`{name}`, bundled", r["finished"][name]["test"], "")
+        add(FINISHED.get(name, f"`{name}`, bundled"), r["finished"][name]["test"], "")
     return markdown(rows)
 
 

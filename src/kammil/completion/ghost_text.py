@@ -56,9 +56,9 @@ class GhostRule:
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
-    "quiet": GhostRule(0.6, 1.5),
-    "balanced": GhostRule(0.6, 0.95),
-    "eager": GhostRule(0.35, 0.8),
+    "quiet": GhostRule(0.55, 1.5),
+    "balanced": GhostRule(0.55, 0.8),
+    "eager": GhostRule(0.25, 0.8),
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
 
