@@ -193,7 +193,7 @@ SOURCES: dict[str, Source] = {
     "cotterell_gulf": _annotated("gulf", "Gulf"),
     "cotterell_iraqi": _annotated("iraqi", "Iraqi"),
     "cotterell_maghrebi": _annotated("maghrebi", "Maghrebi"),
-    # What follows has no parser here: it is read from a folder of texts.
+    # The sources below have no parser here: they are read from a folder of texts.
     "d7_abdullah_lev": Source("open", "Levantine"),
     "d7_abdullah_glf": Source("open", "Gulf"),
     "naous_dialogue_lev": Source("open", "Levantine"),

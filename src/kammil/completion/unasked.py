@@ -1,4 +1,4 @@
-"""What ghost text does not bring up by itself: names of people in power, of parties, and religious formulas.
+"""Names of people in power and of parties, and religious formulas, that ghost text does not bring up by itself.
 
 Ghost text stands in somebody's own sentence before they have thought of its next word. A ruler's name there is an
 opinion that the writer did not utter, a blessing is one that not everybody gives. Models have them from their texts,

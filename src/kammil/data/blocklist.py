@@ -72,7 +72,7 @@ class BlockedWord:
     pattern: str
     """The entry as it is written in the list."""
     kind: str = "own"
-    """What is offensive about it: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
+    """Kind of offence: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
     language: str = ""
     """`levantine`, `arabic` (standard), `dialect` (another one), `arabizi` or `english`."""
     form: Form = "noun"
@@ -193,11 +193,11 @@ class _Graph:
 
     def __init__(self) -> None:
         self.children: list[dict[str, int]] = []
-        """Of each node where a letter leads."""
+        """Children of each node by letter."""
         self.letter: list[str] = []
         """By which each node is reached from the one before."""
         self.known: dict[int, set[str]] = {}
-        """Of a node the letters with which an entry is known for what it is."""
+        """Letters by node with which an entry is known for what it is."""
         self.arrivals: dict[int, list[int]] = {}
         """Positions at which the automaton stands too when it arrives at a node."""
 

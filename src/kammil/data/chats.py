@@ -71,7 +71,7 @@ class Message:
     sender: str
     """The name of the sender as the export has it, without marks of direction; "" where it has none."""
     text: str
-    """What was written, several lines separated by line feeds; never blank."""
+    """Text of the message, several lines separated by line feeds; never blank."""
     forwarded: bool = False
     """Whether somebody else wrote the text first."""
 

@@ -30,7 +30,7 @@ _ARABIC = regex.compile(r"\p{Script=Arabic}")
 
 @dataclass(frozen=True)
 class Counts:
-    """What is known of words and of the errors of the guess."""
+    """Weights of the words, and the measured errors of the guess."""
 
     words: Mapping[str, NDArray[np.float64]]
     """For each word, as `word_key` returns it, what it adds to the log-probability of each of `DIALECTS`, (6,)."""

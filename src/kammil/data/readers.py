@@ -78,7 +78,7 @@ class TextColumn:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What to read of a file, and how."""
+    """Options of reading: which part of a file, and how."""
 
     column: str | None = None
     """The exact name of a column. A number counts the columns of a .tsv, .csv or .xlsx from 1 and says that the first
@@ -90,7 +90,7 @@ class ReadOptions:
     numbers compares with numbers and any other with strings. Without a header, columns are called "1", "2", ..., in
     double quotes."""
     encoding: str = "utf-8"
-    """Of a text file. A byte-order mark is skipped; one of UTF-16 wins over UTF-8. Parquet has its own encoding."""
+    """Encoding of a text file. A byte-order mark is skipped; one of UTF-16 wins over UTF-8. Parquet has its own."""
     delimiter: str | None = None
     """The character between cells, or "tab". None: a tab in a .tsv; in a .csv the one of comma, semicolon, tab and bar
     that divides the first row and most others alike."""

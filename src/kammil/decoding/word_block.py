@@ -29,7 +29,7 @@ _NONE = np.zeros(0, np.int64)
 
 
 class Refusals(Protocol[S]):
-    """What may follow a text, of which a state `S` is kept beside it."""
+    """Decides which ids may follow a text, from a state `S` that is kept beside the text."""
 
     def start(self, text: str) -> S:
         """Return the state after a text that was typed."""
