@@ -9,7 +9,7 @@ Shapes: K context types, P positions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,15 +42,29 @@ def levels(parts: Sequence[CountTable], keys: Keys, followers: Ids) -> list[Leve
         keys: (P,): contexts at the positions of validation texts.
         followers: (P,): ids that followed them.
     """
-    hits, sizes = np.zeros(len(_COUNTS), np.int64), np.zeros(len(_COUNTS))
-    for table in parts:
-        level = np.searchsorted(_COUNTS, table.totals, side="right") - 1  # (C,)
-        sizes += _CONTEXT * np.bincount(level, minlength=len(_COUNTS))
-        sizes += _FOLLOWER * np.bincount(level, table.num_followers, len(_COUNTS))
+
+    def hits(table: CountTable) -> Ids:
         rows = table.find(keys[:, None])
         entries = table.read(rows)
         is_hit = entries.ids == followers[entries.flat_index]
-        hits += np.bincount(level[rows[entries.flat_index[is_hit], 0]], minlength=len(_COUNTS))
+        return np.bincount(rows[entries.flat_index[is_hit], 0], minlength=len(table.totals))
+
+    return frequency_levels((table.totals, _CONTEXT + _FOLLOWER * table.num_followers, hits(table)) for table in parts)
+
+
+def frequency_levels(
+    parts: Iterable[tuple[NDArray[np.number], NDArray[np.floating], NDArray[np.integer]]],
+) -> list[Level]:
+    """Group contexts by how often they were seen.
+
+    Args:
+        parts: arrays of C contexts: times seen, bytes when stored, and validation positions that each helps.
+    """
+    hits, sizes = np.zeros(len(_COUNTS)), np.zeros(len(_COUNTS))
+    for totals, stored, helped in parts:
+        level = np.searchsorted(_COUNTS, totals, side="right") - 1  # (C,)
+        sizes += np.bincount(level, stored, len(_COUNTS))
+        hits += np.bincount(level, helped, len(_COUNTS))
     return [Level(int(n), float(size)) for n, size in zip(hits, sizes, strict=True)]
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
 from kammil.models.family import CountingLearner
-from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, extend_keys
+from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, context_keys, discounts, extend_keys
+from kammil.ngrams.pruning import Level, count_cutoffs, frequency_levels
 from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -21,6 +22,12 @@ _MAX_SORTED = 1 << 24
 """Most positions that are sorted at once: a gigabyte."""
 _MAX_VALIDATION_CHARACTERS = 20_000
 """Most validation characters that choose the order: they settle the second digit, and more would take seconds."""
+_MAX_PRUNING_CHARACTERS = 200_000
+"""Most validation characters that say which contexts help."""
+_MAX_ID = 1 << 21
+"""More than any id, so that context and follower make one sortable number."""
+_CONTEXT_BYTES = 12
+"""Bytes of a context in the folder: its key and where its followers begin."""
 
 
 def fit(
@@ -34,23 +41,28 @@ def fit(
         size: V.
         settings: the order, or None.
 
-    Returns: settings with the order, and the counts.
+    Returns: settings with the order, and the counts: within the settings' megabytes, judged by the validation texts.
     """
-    levels = _count(train, settings.order or MAX_ORDER)
+    longest = settings.order or MAX_ORDER
+    levels = _count(train, longest, _first(validation, _MAX_PRUNING_CHARACTERS), settings.megabytes)
     if settings.order is not None:
-        return settings, _artifacts(levels, size, settings.order)
-    sample: list[Ids] = []
-    for text in validation:
-        if sum(map(len, sample)) < _MAX_VALIDATION_CHARACTERS:
-            sample.append(text)
-    best, order = math.inf, 0
-    while order < MAX_ORDER:
-        candidate = NGramSettings(order=order + 1)
-        bits = _bits(NGramModel(candidate, _artifacts(levels, size, order + 1).weights), sample)
+        return settings, _artifacts(_within(levels, settings.megabytes), size)
+    sample = _first(validation, _MAX_VALIDATION_CHARACTERS)
+    best, chosen = math.inf, (settings, Artifacts({}))
+    for order in range(1, longest + 1):
+        candidate = settings.model_copy(update={"order": order})
+        artifacts = _artifacts(_within(levels[:order], settings.megabytes), size)
+        bits = _bits(NGramModel(candidate, artifacts.weights), sample)
         if bits > best - _MIN_GAIN:
             break
-        best, order = bits, order + 1
-    return NGramSettings(order=order), _artifacts(levels, size, order)
+        best, chosen = bits, (candidate, artifacts)
+    return chosen
+
+
+def _first(texts: Sequence[Ids], characters: int) -> list[Ids]:
+    """Return the first texts that have so many characters together."""
+    before = np.cumsum([0, *map(len, texts)])[:-1]
+    return [text for text, begin in zip(texts, before.tolist(), strict=True) if begin < characters]
 
 
 def _bits(model: NGramModel, texts: Sequence[Ids]) -> float:
@@ -74,16 +86,68 @@ class _Counts:
     """(F,): how often the follower occurred: used for the longest contexts of a model."""
     preceded: NDArray[np.int32]
     """(F,): after how many different longer contexts it occurred: used for all shorter contexts."""
+    levels: Sequence[Level] = ()
+    """How much the contexts helped on validation texts, by how often they were seen."""
+    discounts: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    """Those of all occurrences and of all that preceded, where contexts were left out since; else None."""
+
+    @property
+    def totals(self) -> NDArray[np.int64]:
+        """How often each context was seen, (C,)."""
+        return np.add.reduceat(self.occurrences, self.offsets[:-1], dtype=np.int64)
+
+    def graded(self, keys: Keys, followers: Ids) -> _Counts:
+        """Return the counts with their levels, by the contexts and followers at positions of validation texts, (P,)."""
+        rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        found = np.flatnonzero(self.keys[rows] == keys)
+        rows = rows[found]
+        pair = rows * _MAX_ID + followers[found]
+        lengths = np.diff(self.offsets)
+        known = np.repeat(np.arange(len(self.keys)), lengths) * _MAX_ID + self.ids
+        at = np.searchsorted(known, pair).clip(max=len(known) - 1)
+        hits = np.bincount(rows[known[at] == pair], minlength=len(self.keys))
+        stored = _narrow(self.ids).itemsize + _narrow(self.occurrences).itemsize
+        sizes = (_CONTEXT_BYTES + stored * lengths).astype(np.float64)
+        return replace(self, levels=frequency_levels([(self.totals, sizes, hits)]))
+
+    def select(self, cutoff: int) -> _Counts:
+        """Return the counts of the contexts that were seen so often; of the most frequent ones if none was."""
+        totals = self.totals
+        kept = totals >= min(cutoff, int(totals.max()))
+        if kept.all():
+            return self
+        lengths = np.diff(self.offsets)
+        followers = np.repeat(kept, lengths)
+        return _Counts(
+            self.keys[kept],
+            np.append(0, np.cumsum(lengths[kept])),
+            self.ids[followers],
+            self.occurrences[followers],
+            self.preceded[followers],
+            self.levels,
+            self.discounts
+            or (discounts(self.occurrences.astype(np.float64)), discounts(self.preceded.astype(np.float64))),
+        )
 
 
-def _count(texts: Sequence[Ids], order: int) -> list[_Counts]:
+def _within(levels: Sequence[_Counts], megabytes: float | None) -> list[_Counts]:
+    """Return the counts without the contexts that help least for their size, within so many megabytes."""
+    (cutoffs,) = count_cutoffs([[level.levels for level in levels[1:]]], megabytes)
+    return [levels[0], *(level.select(int(n)) for level, n in zip(levels[1:], cutoffs, strict=True))]
+
+
+def _count(
+    texts: Sequence[Ids], order: int, validation: Sequence[Ids] = (), megabytes: float | None = None
+) -> list[_Counts]:
     """Count the followers of every context of 0 to order - 1 characters.
 
     Only the longest contexts are counted position by position, in parts, which bounds the memory of sorting. The pairs
-    found are then merged by the contexts that are one character shorter, and so on: far fewer.
+    found are then merged by the contexts that are one character shorter, and so on: far fewer. Contexts that the
+    megabytes could not hold if they were for their length alone are dropped at once.
     """
     stream, at = _stream(texts, order)  # (S,), (N,)
     occurrences = preceded = np.ones(len(at), np.int32)
+    held_out = [*_positions(validation, order)] if megabytes is not None else []
     levels: list[_Counts] = []
     for k in tracked(range(order - 1, -1, -1), "counting"):
         at, occurrences, preceded, keys = _distinct_pairs(stream, at, occurrences, preceded, k)
@@ -93,9 +157,26 @@ def _count(texts: Sequence[Ids], order: int) -> list[_Counts]:
             place, rare = int(np.searchsorted(ids, UNK)), _expected_unknown(texts)
             keys, ids = np.insert(keys, place, keys[0]), np.insert(ids, place, UNK)
             counted, contexts = np.insert(counted, place, rare), np.insert(contexts, place, rare)
-        levels.append(_Counts(keys[begins], np.append(begins, len(keys)), ids, counted, contexts))
+        level = _Counts(keys[begins], np.append(begins, len(keys)), ids, counted, contexts)
+        if k > 0 and megabytes is not None:
+            level = level.graded(*held_out[k])
+            ((cutoff,),) = count_cutoffs([[level.levels]], megabytes)
+            level = level.select(int(cutoff))
+        levels.append(level)
         preceded = np.ones(len(at), np.int32)  # for the next level each pair is one longer context
     return levels[::-1]
+
+
+def _positions(texts: Sequence[Ids], order: int) -> Iterator[tuple[Keys, Ids]]:
+    """Yield the contexts and the followers at all positions of texts, for contexts of 0 to order - 1 characters."""
+    keys: list[list[Keys]] = [[np.empty(0, np.uint64)] for _ in range(order)]
+    for text in texts:
+        history = np.concatenate([np.full(order - 1, PAD), [BOS], text])[None]
+        for of_length, found in zip(keys, context_keys(history, len(text) + 1, order), strict=True):
+            of_length.append(found)
+    followers = np.concatenate([np.empty(0, np.int64), *(np.append(text, EOS) for text in texts)])
+    for of_length in keys:
+        yield np.concatenate(of_length), followers
 
 
 def _stream(texts: Sequence[Ids], order: int) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
@@ -154,16 +235,24 @@ def _keys_at(stream: NDArray[np.int32], at: NDArray[np.integer], k: int) -> Keys
     return key
 
 
-def _artifacts(levels: Sequence[_Counts], size: int, order: int) -> Artifacts:
-    """Return the arrays of a model of this order, in the smallest types that hold them."""
+def _artifacts(levels: Sequence[_Counts], size: int) -> Artifacts:
+    """Return the arrays of a model whose longest contexts are the last level, in the smallest types that hold them."""
     weights: dict[str, NDArray[np.generic]] = {"size": np.array([size], np.int64)}
-    for k, level in enumerate(levels[:order]):
-        counts = level.occurrences if k == order - 1 else level.preceded
+    for k, level in enumerate(levels):
+        longest = k == len(levels) - 1
+        counts = level.occurrences if longest else level.preceded
         weights[f"keys.{k}"] = level.keys
         weights[f"offsets.{k}"] = level.offsets.astype(np.int32)
-        weights[f"ids.{k}"] = level.ids.astype(np.uint16 if size < 1 << 16 else np.int32)
-        weights[f"counts.{k}"] = counts.astype(np.uint16 if counts.max() < 1 << 16 else np.int32)
+        weights[f"ids.{k}"] = level.ids.astype(_narrow(level.ids))
+        weights[f"counts.{k}"] = counts.astype(_narrow(counts))
+        if level.discounts is not None:
+            weights[f"discounts.{k}"] = level.discounts[0 if longest else 1]
     return Artifacts(weights)
+
+
+def _narrow(numbers: NDArray[np.integer]) -> np.dtype[np.generic]:
+    """Return the smallest type that a folder holds such numbers in."""
+    return np.dtype(np.uint16 if numbers.max() < 1 << 16 else np.int32)
 
 
 def _expected_unknown(texts: Sequence[Ids]) -> int:
