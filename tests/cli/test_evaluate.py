@@ -46,6 +46,24 @@ def test_evaluate_for_programs(run: Run, trained: Path, held_out: Path) -> None:
     assert json.loads(run("evaluate", trained, held_out, "--json", "--samples", 0).out)["samples"] == []
 
 
+def test_evaluate_by_position(run: Run, counter: Path, held_out: Path, tmp_path: Path) -> None:
+    shown = run("evaluate", counter, held_out, "--samples", 0, "--target", 8, "--plot-positions", "positions.svg")
+    assert shown.code == 0 and shown.err == ""
+    assert "by position after the prompt" in shown.out and "random" in shown.out and "at most 8 characters" in shown.out
+    assert (tmp_path / "positions.svg").read_bytes().startswith(b"<?xml")
+    texts = held_out.read_text("utf-8").splitlines()
+    least = sorted(map(len, texts))[6]
+    options = ["--target", 8, "--min-length", least, "--samples", 2]
+    found = json.loads(run("evaluate", counter, held_out, *options, "--json").out)
+    measured = kammil.evaluate(kammil.load(counter), texts, target=8, min_length=least)
+    samples = found.pop("samples")
+    assert found == json.loads(json.dumps(measured.to_dict())) and found["short_texts"] > 0
+    assert all(len(sample["truth"]) <= 8 for sample in samples)
+    assert f"left out: {found['short_texts']} texts of fewer than {least} characters" in (
+        run("evaluate", counter, held_out, *options).out
+    )
+
+
 def test_evaluate_types(run: Run, counter: Path, held_out: Path, tmp_path: Path) -> None:
     people = run("evaluate", counter, held_out, "--samples", 0, "--typing", "--plot", "reliability.png")
     assert people.code == 0 and people.err == ""
@@ -61,6 +79,9 @@ def test_evaluate_types(run: Run, counter: Path, held_out: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--target", "0"], "target is 0, but"),
+        (["--min-length", "90"], "no text has 90 characters or more"),
+        (["--plot-positions", "a.txt"], "cannot write the figure a.txt"),
         (["--plot", "a.png"], "--plot is about suggestions; give --typing too"),
         (["--threshold", "0.1"], "--threshold is about suggestions; give --typing too"),
         (["--slips", "0.1"], "--slips is about suggestions; give --typing too"),

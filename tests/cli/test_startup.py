@@ -117,6 +117,7 @@ NEEDS_THE_EXTRA = {
     "evaluate counter table.tsv": "polars",
     "plot network --out curves.png": "matplotlib",
     "evaluate counter texts.txt --typing --plot curves.png": "matplotlib",
+    "evaluate counter texts.txt --plot-positions curves.png": "matplotlib",
     "explain counter شو --png a.png": "matplotlib",
     "compare texts.txt --minutes 1 --out compared": "sacrebleu",
 }

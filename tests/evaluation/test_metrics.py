@@ -15,12 +15,22 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
 
 from kammil.completion.completer import Completer
-from kammil.errors import DataError
+from kammil.errors import DataError, OptionError
 from kammil.evaluation import baselines
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
-from kammil.evaluation.metrics import TARGET, Metrics, compute_metrics, evaluate, score_in_batches
+from kammil.evaluation.metrics import (
+    TARGET,
+    Metrics,
+    compute_metrics,
+    evaluate,
+    normalised_texts,
+    random_metrics,
+    score_in_batches,
+)
 from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, State
 from kammil.model_folder import ModelConfig, ModelFiles
 from kammil.models.ngram import counting as ngram_counting
@@ -60,8 +70,10 @@ def greedy(model: Completer, prompt: str, length: int) -> list[str]:
 def slow(model: Completer, texts: list[str]) -> dict[str, float]:
     """All figures, by their definitions."""
     totals = dict.fromkeys(
-        ["target bits", "target", "bits", "characters", "end bits", "right", "hits", "1", "3", "5"], 0.0
+        ["target bits", "target", "bits", "characters", "end bits", "right", "hits", "1", "3", "5", "whole", "prefix"],
+        0.0,
     )
+    answers, truth = list[str](), list[str]()
     for text in texts:
         rows, ids = stepped(model, text), [*model.vocabulary.encode(text).tolist(), EOS]
         bits = model.score(text).bits
@@ -77,6 +89,11 @@ def slow(model: Completer, texts: list[str]) -> dict[str, float]:
             totals[str(k)] += sum(rank(rows[i], ids[i]) < k for i in span)
         written = greedy(model, text[:half], len(span))
         totals["hits"] += sum(a == b for a, b in zip(written, text[half:], strict=False))
+        right = next((k for k, i in enumerate(span) if "".join(written)[k : k + 1] != text[i]), len(span))
+        totals["prefix"] += right
+        totals["whole"] += right == len(span)
+        answers.append("".join(greedy(model, text[:half], TARGET)))
+        truth.append(text[half : span.stop])
     ended = (totals["bits"] + totals["end bits"]) / (totals["characters"] + len(texts))
     return {
         "target_bits_per_character": totals["target bits"] / totals["target"],
@@ -88,6 +105,10 @@ def slow(model: Completer, texts: list[str]) -> dict[str, float]:
         "perplexity": 2**ended,
         "top1": totals["right"] / (totals["characters"] + len(texts)),
         "free_running": totals["hits"] / totals["target"],
+        "whole_target": totals["whole"] / len(texts),
+        "right_prefix": totals["prefix"] / len(texts),
+        "chrf": CHRF().corpus_score(answers, [truth]).score,
+        "bleu": BLEU(tokenize="intl").corpus_score(answers, [truth]).score,
     }
 
 
@@ -95,7 +116,7 @@ def check(metrics: Metrics, expected: dict[str, float]) -> None:
     for name, value in expected.items():
         interval = getattr(metrics, name)
         assert isinstance(interval, Interval)
-        assert interval.value == pytest.approx(value, rel=1e-4), name
+        assert interval.value == pytest.approx(value, rel=1e-4, abs=1e-9), name
         assert interval.low is not None and interval.high is not None
         assert interval.low <= interval.value * (1 + 1e-9), name
         assert interval.value <= interval.high * (1 + 1e-9), name
@@ -141,7 +162,7 @@ def test_any_texts_can_be_evaluated(model: Completer, chosen: list[str], target:
     evaluation = evaluate(model, chosen, target=target)
     assert 0 <= evaluation.seen_texts <= evaluation.texts
     for metrics in (evaluation.model, *evaluation.baselines.values()):
-        for name in ("target_top1", "free_running", "top1"):
+        for name in ("target_top1", "free_running", "top1", "whole_target"):
             interval = getattr(metrics, name)
             assert 0 <= interval.value <= 1
             assert interval.low is interval.high is None
@@ -267,6 +288,11 @@ def test_figures_that_can_be_counted_on_fingers() -> None:
     metrics = evaluation.model
     # Right are a, b, c of the first text and a, b, d of the second; both ends are not.
     assert values(metrics, "top1", "target_top1", "free_running") == pytest.approx([6 / 10, 2 / 4, 2 / 4])
+    # "cd" is written for "cx" and for "dd": one letter and none before the first wrong one.
+    assert values(metrics, "right_prefix", "whole_target", "first_word") == pytest.approx([1 / 2, 0, 0])
+    assert [
+        (p.texts, p.teacher_forced.value, p.free_running.value, p.difference.value) for p in evaluation.by_position
+    ] == [(2, 1 / 2, 1 / 2, 0), (2, 1 / 2, 1 / 2, 0)]
     unknown = wrong + model.vocabulary.unknown_bits
     assert values(metrics, "bits_per_character") == pytest.approx([(6 * right + wrong + unknown) / 8], rel=1e-5)
     assert values(metrics, "target_bits_per_character") == pytest.approx([(2 * right + wrong + unknown) / 4], rel=1e-5)
@@ -284,6 +310,58 @@ def test_nothing_is_right_after_the_end() -> None:
     # After the first half it says a, then that the text has ended, and then what would be right.
     evaluation = compute_metrics(Reciter(vocabulary, [a, b, c, a, EOS, c, EOS]), vocabulary, ["abcabc"], 30)
     assert values(evaluation, "free_running", "target_top1", "top1") == pytest.approx([1 / 3, 2 / 3, 6 / 7])
+
+
+def test_the_positions_make_up_the_whole(model: Completer, texts: list[str]) -> None:
+    evaluation = evaluate(model, texts[240:260], target=12)
+    assert [place.position for place in evaluation.by_position] == [*range(1, 13)]
+    for field, whole in (
+        ("teacher_forced", evaluation.model.target_top1),
+        ("free_running", evaluation.model.free_running),
+    ):
+        right = sum(place.texts * getattr(place, field).value for place in evaluation.by_position)
+        assert whole is not None and right / evaluation.target_characters == pytest.approx(whole.value)
+    assert sum(place.texts for place in evaluation.by_position) == evaluation.target_characters
+
+
+def test_short_texts_are_left_out(model: Completer, texts: list[str]) -> None:
+    chosen = [*texts[240:250], "  شو  ", "يلا نطلع", ""]
+    long = [text for text in normalised_texts(model, chosen) if len(text) >= 60]
+    assert 0 < len(long) < 10
+    evaluation = evaluate(model, chosen, min_length=60)
+    assert (evaluation.texts, evaluation.short_texts, evaluation.min_length) == (len(long), 12 - len(long), 60)
+    assert replace(evaluation, short_texts=0, min_length=0) == evaluate(model, long)
+    with pytest.raises(DataError, match=r"no text has 500 characters or more, the longest has \d+; lower --min-length"):
+        evaluate(model, chosen, min_length=500)
+
+
+@pytest.mark.parametrize(("target", "min_length", "name"), [(0, 0, "target"), (1001, 0, "target"), (30, -1, "min_")])
+def test_a_task_out_of_range_is_said(target: int, min_length: int, name: str) -> None:
+    with pytest.raises(OptionError, match=name):
+        evaluate(shipped(["ab"]), ["ab"], target=target, min_length=min_length)
+
+
+def test_a_random_guess_is_right_once_in_v() -> None:
+    vocabulary, texts = CharacterVocabulary("abc"), ["abca", "a?b", "c"]  # V = 7; targets "ca", "?b" and "c"
+    metrics = random_metrics(vocabulary, texts, 2)
+    names = ("target_top1", "target_top3", "target_top5", "free_running", "top1", "whole_target", "right_prefix")
+    whole, prefix = (7**-2 + 7**-1) / 3, (7**-1 + 7**-2 + 7**-1) / 3
+    expected = [4 / 5 / 7, 12 / 5 / 7, 20 / 5 / 7, 4 / 5 / 7, 10 / 11 / 7, whole, prefix]
+    assert values(metrics, *names) == pytest.approx(expected)
+    bits = [math.log2(7) + vocabulary.unknown_bits / n for n in (5, 8, 11)]
+    names = ("target_bits_per_character", "bits_per_character", "bits_per_character_with_end")
+    assert values(metrics, *names) == pytest.approx(bits)
+    assert values(metrics, "perplexity") == pytest.approx([2 ** bits[-1]])
+
+
+def test_an_expectation_is_what_many_draws_come_to() -> None:
+    vocabulary, generator = CharacterVocabulary("ab"), np.random.default_rng(5)
+    true = vocabulary.encode("ab")
+    drawn = generator.integers(0, vocabulary.size, (200_000, 2)) == true
+    metrics = random_metrics(vocabulary, ["abab"], 2)
+    prefix, whole, share = np.cumprod(drawn, 1).sum(1).mean(), drawn.all(1).mean(), drawn.mean()
+    found = values(metrics, "right_prefix", "whole_target", "free_running")
+    assert found == pytest.approx([prefix, whole, share], abs=4e-3)
 
 
 def test_an_unknown_character_is_never_guessed() -> None:

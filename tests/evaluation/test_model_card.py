@@ -13,7 +13,7 @@ from kammil import model_folder as folders
 from kammil.evaluation import model_card as card
 from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.metrics import Evaluation, Metrics, evaluate
-from kammil.evaluation.model_card import ROWS, model_card, show, table
+from kammil.evaluation.model_card import ROWS, model_card, position_table, show, table
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +22,7 @@ def evaluation(trained: Path, texts: list[str]) -> Evaluation:
 
 
 def test_every_figure_has_a_row() -> None:
-    assert [field for field, _, _ in ROWS] != []
-    assert {field for field, _, _ in ROWS} == {field.name for field in dataclasses.fields(Metrics)}
+    assert {field for field, *_ in ROWS} == {field.name for field in dataclasses.fields(Metrics)}
 
 
 def test_figures_are_shown_with_their_intervals() -> None:
@@ -36,14 +35,25 @@ def test_figures_are_shown_with_their_intervals() -> None:
 
 def test_the_table_holds_the_model_and_its_rivals(evaluation: Evaluation) -> None:
     heading, *rows = table(evaluation, "mine")
-    assert heading == ["", "mine", "most frequent", "unigram", "3-gram"]
+    assert heading == ["", "mine", "random", "most frequent", "unigram", "3-gram"]
     assert all(len(row) == len(heading) for row in rows)
-    for (field, title, share), row in zip(ROWS, rows, strict=True):
+    for (field, title, share, digits), row in zip(ROWS, rows, strict=True):
         interval = getattr(evaluation.model, field)
-        assert row[:2] == [title, show(interval, percent=share)]
+        assert row[:2] == [title, show(interval, percent=share, digits=digits)]
         for name, cell in zip(heading[2:], row[2:], strict=True):
             baseline = getattr(evaluation.baselines[name], field)
-            assert cell == show(baseline, percent=share).partition(" (")[0]
+            assert cell == show(baseline, percent=share, digits=digits).partition(" (")[0]
+
+
+def test_some_positions_are_shown_and_the_last(evaluation: Evaluation) -> None:
+    heading, *rows = position_table(evaluation)
+    assert [row[0] for row in rows] == ["1", "2", "3", "5", "7", "10", "15", "20", "25", "30"]
+    assert all(len(row) == len(heading) for row in rows)
+    place = evaluation.by_position[2]
+    assert rows[2][1] == str(place.texts) and rows[2][2] == show(place.teacher_forced, percent=True)
+    assert rows[0][4] == "+0.0 % (+0.0..+0.0)"  # both have read the same
+    short = dataclasses.replace(evaluation, by_position=evaluation.by_position[:12])
+    assert [row[0] for row in position_table(short)[1:]] == ["1", "2", "3", "5", "7", "10", "12"]
 
 
 def card_of(trained: Path, evaluation: Evaluation, name: str = "mine", **recipe: Any) -> str:
@@ -97,7 +107,7 @@ def test_a_raw_model_says_so(trained: Path, evaluation: Evaluation) -> None:
 def test_a_name_breaks_no_table(trained: Path, evaluation: Evaluation) -> None:
     lines = card_of(trained, evaluation, name="a|b").splitlines()
     rows = [line.replace("\\|", "") for line in lines if line.startswith("|")]
-    assert {row.count("|") for row in rows} == {6}
+    assert {row.count("|") for row in rows} == {7}
 
 
 @pytest.mark.parametrize(

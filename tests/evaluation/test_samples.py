@@ -45,6 +45,9 @@ def test_texts_are_spread_evenly_and_none_comes_twice(model: Completer, n: int) 
 def test_texts_without_a_character_are_left_out(model: Completer) -> None:
     assert samples(model, ["", "\u200b", "  "], 3) == []
     assert samples(model, [], 3) == []
+    assert samples(model, ["شو حلو"], 3, min_length=7) == []
+    (short,) = samples(model, ["شو حلو", "شو"], 3, target=2, min_length=6)
+    assert (short.input, short.truth) == ("شو ", "حل") and max(len(w.text) for w in short.written) == 2
     (only,) = samples(model, ["", "شو", "\n"], 3)
     assert (only.input, only.truth) == ("ش", "و")
 

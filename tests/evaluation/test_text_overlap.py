@@ -11,8 +11,9 @@ from sacrebleu.metrics.chrf import CHRF
 
 from kammil.evaluation import text_overlap
 
+LETTERS = "شوحلو ab،.1٢½+🔗\u200c\t"
 TEXTS = st.lists(
-    st.tuples(st.text("شوحلو ab،.1", max_size=30), st.text("شوحلو ab،.1", min_size=1, max_size=30)),
+    st.tuples(st.text(LETTERS, max_size=30), st.text(LETTERS, min_size=1, max_size=30)),
     min_size=1,
     max_size=8,
 )

@@ -44,6 +44,12 @@ Sender = Annotated[
     str | None,
     typer.Option("--from", metavar="NAME", help="Read only the messages of NAME in a chat of WhatsApp or Telegram."),
 ]
+Target = Annotated[
+    int, typer.Option(metavar="N", help="Characters to predict from the middle of each text on, at most.")
+]
+MinLength = Annotated[
+    int, typer.Option(metavar="N", help="Leave out texts of fewer characters than this; the notebook's is 60.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 

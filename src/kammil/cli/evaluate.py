@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import Column, Delimiter, Encoding, Folder, Json, Sender, Where, file_names
+from kammil.cli._options import (
+    Column,
+    Delimiter,
+    Encoding,
+    Folder,
+    Json,
+    MinLength,
+    Sender,
+    Target,
+    Where,
+    file_names,
+)
 from kammil.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -27,6 +38,15 @@ def evaluate(
     samples: Annotated[
         int, typer.Option(help="Number of texts to show with their completions, as in the notebook.")
     ] = 5,
+    target: Target = 30,
+    min_length: MinLength = 0,
+    plot_positions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw accuracy by position after the prompt: fed the true text, and fed what the model wrote itself.",
+        ),
+    ] = None,
     typing: Annotated[
         bool,
         typer.Option(
@@ -78,7 +98,8 @@ def evaluate(
         raise OptionError(f"{option} is about suggestions; give --typing too.")
     share_of_slips = check_slips(0.0 if slips is None else slips)
     least = check_threshold(MIN_PROBABILITY if threshold is None else threshold)
-    if plot is not None:
+    metrics.check_task(target, min_length)
+    if plot is not None or plot_positions is not None:
         plots.ready()
     model = load(folder)
     typed = None
@@ -87,14 +108,19 @@ def evaluate(
             file_names(files), column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_
         )
         with phase("evaluating", metrics.LOOPS):
-            evaluation = metrics.evaluate(model, texts)
-        written = [] if samples <= 0 else write_samples(model, texts, samples, seed=seed)
+            evaluation = metrics.evaluate(model, texts, target=target, min_length=min_length)
+        shown = max(0, samples)
+        written = write_samples(model, texts, shown, seed=seed, target=target, min_length=min_length)
         if typing:
             with phase("typing", 4):  # lists and ghost text, with the model and with its baseline
                 typed = keystrokes.simulate(model, texts, threshold=least, slips=share_of_slips)
     if typed is not None and plot is not None:
         calibration = {folder.name: typed.model.calibration}
         plots.save(plots.reliability(calibration, "Suggestions: as often right as said?"), plot)
+    if plot_positions is not None:
+        plots.save(
+            plots.accuracy_by_position(evaluation, f"{folder.name}: what errors of its own cost"), plot_positions
+        )
     if json:
         result = evaluation.to_dict() | {"samples": [sample.to_dict() for sample in written]}
         print_json(result | ({"typing": typed.to_dict()} if typed is not None else {}))
@@ -131,12 +157,14 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
     """Print the counts, the cautions about the training texts, then the table of figures."""
     from kammil.data.bloom import RUN
     from kammil.evaluation.bootstrap import MIN_TEXTS
-    from kammil.evaluation.model_card import table
+    from kammil.evaluation.model_card import position_table, table
 
     typer.echo(
-        f"{evaluation.texts:,} texts, {evaluation.characters:,} characters; "
-        f"target: {evaluation.target_characters:,} characters after the middle of each text"
+        f"{evaluation.texts:,} texts, {evaluation.characters:,} characters; target: at most {evaluation.target} "
+        f"characters after the middle of each text, {evaluation.target_characters:,} in all"
     )
+    if evaluation.short_texts:
+        typer.echo(f"left out: {evaluation.short_texts:,} texts of fewer than {evaluation.min_length} characters")
     if evaluation.seen_texts:
         stand = "stand in the training texts"
         if evaluation.seen_by == "runs":
@@ -148,6 +176,8 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
     if evaluation.texts < MIN_TEXTS:
         foot = f"no intervals: {MIN_TEXTS} texts are the fewest that one is made of"
     print_table(table(evaluation, name), foot=foot, numbers=True)
+    foot = "teacher-forced: the model reads the true text; free-running: what it wrote itself; all positions: --json"
+    print_table(position_table(evaluation), foot=foot, numbers=True)
 
 
 def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:

@@ -2,7 +2,8 @@
 
 The task is the notebook's: given the first half of a text, the next 30 characters. *Teacher-forced*: each character is
 predicted from all true ones before it. *Free-running*: the model continues its own greedy completion, and a character
-is right if it stands where the true one stands.
+is right if it stands where the true one stands (`positions` compares the two by position); `sequences` and
+`text_overlap` judge the same completion as a whole.
 
 Every metric is a ratio of sums over all texts, never a mean of means, so each character weighs the same.
 """
@@ -10,7 +11,7 @@ Every metric is a ratio of sums over all texts, never a mean of means, so each c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -20,16 +21,21 @@ from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores, score_texts
 from kammil.data import in_memory, sources
 from kammil.data.bloom import BloomFilter, ExactTexts
-from kammil.errors import DataError
-from kammil.evaluation.baselines import load_baselines
-from kammil.evaluation.bootstrap import Array, Interval, ratio, ratios
+from kammil.errors import DataError, OptionError
+from kammil.evaluation import text_overlap
+from kammil.evaluation.baselines import load_baselines, uniform
+from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
 from kammil.evaluation.greedy import continuations
+from kammil.evaluation.positions import PositionAccuracy, accuracy_by_position
+from kammil.evaluation.sequences import first_word_right, right_prefix
 from kammil.language_model import Ids, LanguageModel
 from kammil.progress import tracked
-from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
+from kammil.vocabulary import EOS, SPECIALS, UNK, CharacterVocabulary
 
 TARGET = 30
 """Most characters of the target: those to predict from the middle of each text on."""
+MAX_TARGET = 1_000
+"""Largest target that may be asked for."""
 LOOPS = 6
 """Number of passes over the texts in `evaluate`, for its progress bar: scoring and completing, for three models."""
 _MAX_BATCH = 64
@@ -55,6 +61,17 @@ class Metrics:
     """Share of all characters and ends that were the most probable."""
     free_running: Interval | None
     """Share of target characters that a greedy completion has in the right place."""
+    first_word: Interval | None
+    """Share of the greedy completions whose first word is right, of the texts that have a word in the target; where
+    the prompt ends inside a word, the rest of that word."""
+    whole_target: Interval | None
+    """Share of the greedy completions that are right to the last character of the target."""
+    right_prefix: Interval | None
+    """Mean number of characters of a greedy completion before the first wrong one."""
+    chrf: Interval | None
+    """chrF of the greedy completions against the targets, 0 to 100."""
+    bleu: Interval | None
+    """BLEU of the same completions, 0 to 100."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,14 @@ class Evaluation:
     """How `seen_texts` were recognised: by whole texts, or by letter runs."""
     model: Metrics
     baselines: dict[str, Metrics]
+    by_position: tuple[PositionAccuracy, ...]
+    """Accuracy of the model at each position of the target, teacher-forced and free-running."""
+    target: int = TARGET
+    """Most characters of a target."""
+    min_length: int = 0
+    """Shorter texts were left out."""
+    short_texts: int = 0
+    """Number of texts that were left out."""
 
     def to_dict(self) -> dict[str, Any]:
         """Convert to builtins, for JSON."""
@@ -81,18 +106,28 @@ class Evaluation:
 
 
 def evaluate(
-    model: Completer, texts: in_memory.Texts, *, column: str | None = None, target: int = TARGET
+    model: Completer, texts: in_memory.Texts, *, column: str | None = None, target: int = TARGET, min_length: int = 0
 ) -> Evaluation:
-    """Evaluate a model on texts, given as for `train`; `DataError` without any character to predict."""
+    """Evaluate a model on texts it has not seen.
+
+    Args:
+        model: the model.
+        texts: given as for `train`.
+        column: of the texts, if they come as a table.
+        target: number of characters to predict from the middle of each text on.
+        min_length: texts of fewer characters, as the model sees them, are left out.
+
+    Raises: `DataError` without any character to predict, `OptionError` for a target or length out of range.
+    """
+    check_task(target, min_length)
     if in_memory.is_named(texts):
         rows: Sequence[str] = sources.texts(texts, column=column)
     elif isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
         rows = cast(Sequence[str], texts)  # unchanged: for a model of raw texts, white space counts
     else:
         rows = in_memory.from_python(texts, column=column).texts
-    normalised = normalised_texts(model, rows)
-    if not normalised:
-        raise DataError("there is no text to evaluate on; name a file that has some.")
+    all_texts = normalised_texts(model, rows)
+    normalised = long_enough(all_texts, min_length)
     arrays = model.model.baselines if model.model is not None else {}
     baseline_models = load_baselines(arrays, model.vocabulary.size) if model.model is not None else {}
     seen_arrays = model.model.seen if model.model is not None else None
@@ -104,20 +139,49 @@ def evaluate(
     }
     if baseline_metrics and model.vocabulary.characters:
         baseline_metrics = {
-            "most frequent": _most_frequent_character(arrays["unigram"], model, normalised, target)
+            RANDOM: random_metrics(model.vocabulary, normalised, target),
+            "most frequent": _most_frequent_character(arrays["unigram"], model.vocabulary, normalised, target),
         } | baseline_metrics
+    spans = [target_span(text, target) for text in normalised]
+    scores, written = _predict(model.language_model, model.vocabulary, normalised, target)
+    true = [model.vocabulary.encode(text[span]) for text, span in zip(normalised, spans, strict=True)]
     return Evaluation(
         texts=len(normalised),
         characters=sum(map(len, normalised)),
-        target_characters=sum(len(text[half(text) :][:target]) for text in normalised),
+        target_characters=sum(span.stop - span.start for span in spans),
         unknown_characters=sum(int((model.vocabulary.encode(text) == UNK).sum()) for text in normalised),
         seen_texts=int(exact_texts.contains(normalised).sum())
         if by_runs is None
         else sum(by_runs.novelty(text) == "seen" for text in normalised),
         seen_by="texts" if by_runs is None else "runs",
-        model=compute_metrics(model.language_model, model.vocabulary, normalised, target),
+        model=metric_sums(scores, written, model.vocabulary, normalised, target).metrics(),
         baselines=baseline_metrics,
+        by_position=accuracy_by_position(scores, written, true, spans),
+        target=target,
+        min_length=min_length,
+        short_texts=len(all_texts) - len(normalised),
     )
+
+
+def check_task(target: int, min_length: int) -> None:
+    """Check the length of the target and of the shortest text; raises `OptionError`."""
+    if not 1 <= target <= MAX_TARGET:
+        raise OptionError(f"target is {target}, but it must be a number of characters from 1 to {MAX_TARGET:,}.")
+    if min_length < 0:
+        raise OptionError(f"min_length is {min_length}, but it must be a number of characters, such as 60.")
+
+
+def long_enough(texts: Sequence[str], min_length: int) -> list[str]:
+    """Return the texts of at least `min_length` characters; `DataError` if there is none."""
+    if not texts:
+        raise DataError("there is no text to evaluate on; name a file that has some.")
+    long = [text for text in texts if len(text) >= min_length]
+    if not long:
+        longest = max(map(len, texts))
+        raise DataError(
+            f"no text has {min_length:,} characters or more, the longest has {longest:,}; lower --min-length."
+        )
+    return long
 
 
 def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
@@ -128,6 +192,11 @@ def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
 def half(text: str) -> int:
     """Return the position where the target begins: the middle of the text, rounded down."""
     return len(text) // 2
+
+
+def target_span(text: str, target: int) -> slice:
+    """Return the positions of the target: at most `target` characters from the middle on."""
+    return slice(half(text), min(len(text), half(text) + target))
 
 
 @dataclass(frozen=True)
@@ -149,6 +218,20 @@ class MetricSums:
     target_top5: Array
     free_running: Array
     """Target characters that the greedy completion has in the right place."""
+    texts: Array
+    """1 for each text."""
+    texts_with_word: Array
+    """1 for a text with a word in its target."""
+    first_word: Array
+    """1 for a greedy completion whose first word is right."""
+    whole_target: Array
+    """1 for a greedy completion that is right to the last character of the target."""
+    right_prefix: Array
+    """Characters of the greedy completion before the first wrong one."""
+    chrf: Array
+    """Counts of `chrf_columns`, (N, 18)."""
+    bleu: Array
+    """Counts of `bleu_columns`, (N, 10)."""
 
     def pair(self, name: str) -> tuple[Array, Array]:
         """Return numerators and denominators, (N,) each, of the metric `name` of `RATIOS`."""
@@ -157,7 +240,13 @@ class MetricSums:
 
     def metrics(self) -> Metrics:
         """Compute all metrics, with their intervals."""
-        intervals = dict(zip(RATIOS, ratios([self.pair(name) for name in RATIOS]), strict=True))
+        statistics = {name: Statistic(np.stack(self.pair(name), axis=1), quotient) for name in RATIOS}
+        statistics |= {
+            "chrf": Statistic(self.chrf, text_overlap.chrf),
+            "bleu": Statistic(self.bleu, text_overlap.bleu),
+        }
+        estimated = zip(statistics, estimates(list(statistics.values())), strict=True)
+        intervals = {name: estimate.interval() for name, estimate in estimated}
         bits = intervals["bits_per_character_with_end"]
         return Metrics(**intervals, perplexity=None if bits is None else _perplexity(bits))
 
@@ -171,6 +260,9 @@ RATIOS: dict[str, tuple[str, str]] = {
     "bits_per_character_with_end": ("bits_with_end", "positions"),
     "top1": ("right", "positions"),
     "free_running": ("free_running", "target_characters"),
+    "first_word": ("first_word", "texts_with_word"),
+    "whole_target": ("whole_target", "texts"),
+    "right_prefix": ("right_prefix", "texts"),
 }
 """Metric -> fields of `MetricSums`: numerator, denominator."""
 
@@ -184,8 +276,16 @@ def compute_metrics(
     model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> Metrics:
     """Compute all metrics of one language model; texts are as the model sees them, none empty."""
+    scores, written = _predict(model, vocabulary, texts, target)
+    return metric_sums(scores, written, vocabulary, texts, target).metrics()
+
+
+def _predict(
+    model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
+) -> tuple[list[TokenScores], list[Ids]]:
+    """Score texts, and complete the first halves of them."""
     written = continuations(model, vocabulary, [text[: half(text)] for text in texts], target)
-    return metric_sums(score_in_batches(model, vocabulary, texts), written, vocabulary, texts, target).metrics()
+    return score_in_batches(model, vocabulary, texts), written
 
 
 def metric_sums(
@@ -196,8 +296,14 @@ def metric_sums(
     target: int,
 ) -> MetricSums:
     """Sum up what a predictor did on each text: its scores and its `continuations` of the first halves."""
-    spans = [slice(half(t), min(len(t), half(t) + target)) for t in texts]
+    spans = [target_span(t, target) for t in texts]
+    truth = [t[s] for t, s in zip(texts, spans, strict=True)]
+    true = [vocabulary.encode(t) for t in truth]
+    answers = [vocabulary.decode(ids) for ids in written]
     count = np.array([len(t) for t in texts], np.float64)
+    lengths = np.array([s.stop - s.start for s in spans], np.float64)
+    prefixes = np.array([right_prefix(w, ids) for w, ids in zip(written, true, strict=True)], np.float64)
+    words = [first_word_right(t, s, a) for t, s, a in zip(texts, spans, answers, strict=True)]
 
     def ranked_within(k: int) -> Array:
         return np.array([(t.ranks[s] < k).sum() for t, s in zip(scores, spans, strict=True)], np.float64)
@@ -205,7 +311,7 @@ def metric_sums(
     return MetricSums(
         characters=count,
         positions=count + 1,
-        target_characters=np.array([s.stop - s.start for s in spans], np.float64),
+        target_characters=lengths,
         bits=np.array([t.bits[:-1].sum() for t in scores]),
         bits_with_end=np.array([t.bits.sum() for t in scores]),
         target_bits=np.array([t.bits[s].sum() for t, s in zip(scores, spans, strict=True)]),
@@ -213,9 +319,14 @@ def metric_sums(
         target_top1=ranked_within(1),
         target_top3=ranked_within(3),
         target_top5=ranked_within(5),
-        free_running=np.array(
-            [_hits(w, vocabulary.encode(t[s])) for t, s, w in zip(texts, spans, written, strict=True)]
-        ),
+        free_running=np.array([_hits(w, ids) for w, ids in zip(written, true, strict=True)]),
+        texts=np.ones(len(texts)),
+        texts_with_word=np.array([word is not None for word in words], np.float64),
+        first_word=np.array([bool(word) for word in words], np.float64),
+        whole_target=(prefixes == lengths).astype(np.float64),
+        right_prefix=prefixes,
+        chrf=text_overlap.chrf_columns(answers, truth),
+        bleu=text_overlap.bleu_columns(answers, truth),
     )
 
 
@@ -236,16 +347,45 @@ def score_in_batches(model: LanguageModel, vocabulary: CharacterVocabulary, text
 
 
 def _most_frequent_character(
-    counts: NDArray[np.generic], model: Completer, texts: Sequence[str], target: int
+    counts: NDArray[np.generic], vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> Metrics:
     """Evaluate a predictor that always answers the most frequent training character; it has no probabilities."""
-    answer = model.vocabulary.piece(SPECIALS + int(np.argmax(counts[SPECIALS:])))
-    parts = [text[half(text) :][:target] for text in texts]
-    target_right = ratio(
-        np.array([p.count(answer) for p in parts], np.float64), np.array([len(p) for p in parts], np.float64)
-    )
-    all_right = ratio(
-        np.array([t.count(answer) for t in texts], np.float64),
-        np.array([len(t) + 1 for t in texts], np.float64),
-    )
-    return Metrics(None, target_right, None, None, None, None, None, all_right, target_right)
+    answer = SPECIALS + int(np.argmax(counts[SPECIALS:]))
+    encoded = [np.append(vocabulary.encode(text), EOS) for text in texts]
+    scores = [TokenScores(np.zeros(len(ids)), np.where(ids == answer, 0, vocabulary.size)) for ids in encoded]
+    metrics = metric_sums(scores, [np.full(target, answer)] * len(texts), vocabulary, texts, target).metrics()
+    unknown = (*_BITS, "target_top3", "target_top5")
+    return replace(metrics, **dict.fromkeys(unknown))
+
+
+_BITS = ("target_bits_per_character", "bits_per_character", "bits_per_character_with_end", "perplexity")
+"""Metrics that only probabilities have."""
+RANDOM = "random"
+"""Name of the baseline that guesses among all ids alike."""
+
+
+def random_metrics(vocabulary: CharacterVocabulary, texts: Sequence[str], target: int) -> Metrics:
+    """Evaluate a guess among all V ids alike: 1/V of the known characters are right.
+
+    Of characters it is the expectation, which depends on no seed; words, chrF and BLEU are those of one text that was
+    drawn. `texts` are as the model sees them, none empty.
+    """
+    generator, v = np.random.default_rng(0), vocabulary.size
+    known = [vocabulary.encode(text) != UNK for text in texts]
+    scores = [TokenScores(uniform(vocabulary, text), np.zeros(len(text) + 1, np.int64)) for text in texts]
+    written: list[Ids] = [generator.integers(SPECIALS, v, target) for _ in texts]
+    sums = metric_sums(scores, written, vocabulary, texts, target)
+    in_target = [k[target_span(text, target)] for k, text in zip(known, texts, strict=True)]
+    targets = np.array([k.sum() for k in in_target], np.float64)
+    # A prefix of k characters is right with probability V ** -k, and none reaches beyond an unknown character.
+    before_unknown = np.array([float(np.cumprod(k).sum()) for k in in_target])
+    return replace(
+        sums,
+        right=np.array([k.sum() + 1 for k in known], np.float64) / v,
+        target_top1=targets / v,
+        target_top3=targets * min(3, v) / v,
+        target_top5=targets * min(5, v) / v,
+        free_running=targets / v,
+        whole_target=np.where(before_unknown == sums.target_characters, float(v) ** -sums.target_characters, 0.0),
+        right_prefix=(1 - float(v) ** -before_unknown) / (v - 1),
+    ).metrics()

@@ -20,27 +20,54 @@ def show(interval: Interval | None, *, percent: bool = False, digits: int = 3) -
     return f"{interval.value:.{digits}f} ({interval.low:.{digits}f}-{interval.high:.{digits}f})"
 
 
-ROWS: tuple[tuple[str, str, bool], ...] = (
-    ("target_bits_per_character", "bits per character, target", False),
-    ("target_top1", "characters right, target", True),
-    ("target_top3", "... among the 3 most probable", True),
-    ("target_top5", "... among the 5 most probable", True),
-    ("free_running", "right in a greedy completion", True),
-    ("bits_per_character", "bits per character, whole texts", False),
-    ("bits_per_character_with_end", "... with ends of text", False),
-    ("perplexity", "perplexity", False),
-    ("top1", "characters right, whole texts", True),
+ROWS: tuple[tuple[str, str, bool, int], ...] = (
+    ("target_bits_per_character", "bits per character, target", False, 3),
+    ("target_top1", "characters right, target", True, 1),
+    ("target_top3", "... among the 3 most probable", True, 1),
+    ("target_top5", "... among the 5 most probable", True, 1),
+    ("free_running", "right in a greedy completion", True, 1),
+    ("first_word", "... first word right", True, 1),
+    ("whole_target", "... right to the last character", True, 1),
+    ("right_prefix", "... characters before the first wrong one", False, 2),
+    ("chrf", "... chrF, 0 to 100", False, 1),
+    ("bleu", "... BLEU, 0 to 100", False, 1),
+    ("bits_per_character", "bits per character, whole texts", False, 3),
+    ("bits_per_character_with_end", "... with ends of text", False, 3),
+    ("perplexity", "perplexity", False, 3),
+    ("top1", "characters right, whole texts", True, 1),
 )
-"""Rows of the table: field of `Metrics`, heading, whether the value is a share."""
+"""Rows of the table: field of `Metrics`, heading, whether the value is a share, digits behind the point."""
+SHOWN_POSITIONS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
+"""Positions after the prompt in the table of accuracy by position, with the last one of a longer or shorter target."""
 
 
 def table(evaluation: Evaluation, name: str) -> list[list[str]]:
     """Tabulate an evaluation: a heading, then one row a metric with the model, its interval, and the baselines."""
     rows = [["", name, *evaluation.baselines]]
-    for field, title, share in ROWS:
-        baselines = [_value(getattr(baseline, field), percent=share) for baseline in evaluation.baselines.values()]
-        rows.append([title, show(getattr(evaluation.model, field), percent=share), *baselines])
+    for field, title, share, digits in ROWS:
+        baselines = [
+            _value(getattr(baseline, field), percent=share, digits=digits) for baseline in evaluation.baselines.values()
+        ]
+        rows.append([title, show(getattr(evaluation.model, field), percent=share, digits=digits), *baselines])
     return rows
+
+
+def position_table(evaluation: Evaluation) -> list[list[str]]:
+    """Tabulate accuracy by position after the prompt: a heading, then one row for each of some positions."""
+    last = len(evaluation.by_position)
+    rows = [["characters right, by position after the prompt", "texts", "teacher-forced", "free-running", "difference"]]
+    for place in evaluation.by_position:
+        if place.position in SHOWN_POSITIONS or place.position == last:
+            shares = [show(share, percent=True) for share in (place.teacher_forced, place.free_running)]
+            rows.append([str(place.position), f"{place.texts:,}", *shares, _difference(place.difference)])
+    return rows
+
+
+def _difference(interval: Interval) -> str:
+    """Format the difference of two shares, in per cent, with its sign."""
+    if interval.low is None or interval.high is None:
+        return f"{100 * interval.value:+.1f} %"
+    return f"{100 * interval.value:+.1f} % ({100 * interval.low:+.1f}..{100 * interval.high:+.1f})"
 
 
 def _value(interval: Interval | None, *, percent: bool, digits: int = 3) -> str:

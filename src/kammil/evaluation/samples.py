@@ -38,10 +38,15 @@ class Sample:
         return asdict(self)
 
 
-def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) -> list[Sample]:
-    """Complete `n` texts spread evenly over `texts`, or all if there are fewer."""
+def samples(
+    model: Completer, texts: Sequence[str], n: int, *, seed: int = 0, target: int = TARGET, min_length: int = 0
+) -> list[Sample]:
+    """Complete `n` texts spread evenly over `texts`, or all if there are fewer.
+
+    At most `target` characters are written; texts of fewer than `min_length` characters are left out.
+    """
     seen = BloomFilter(model.model.seen) if model.model is not None else None
-    normalised = normalised_texts(model, texts)
+    normalised = [text for text in normalised_texts(model, texts) if len(text) >= min_length]
     n = min(n, len(normalised))
     chosen = [normalised[i * len(normalised) // n] for i in range(n)]
     completed: list[Sample] = []
@@ -49,7 +54,7 @@ def samples(model: Completer, texts: Sequence[str], n: int, *, seed: int = 0) ->
         prompt = text[: half(text)]
         written: list[SampledText] = []
         for temperature in TEMPERATURES:
-            answer = model.complete(prompt, length=TARGET, temperature=temperature, seed=seed).text
+            answer = model.complete(prompt, length=target, temperature=temperature, seed=seed).text
             written.append(SampledText(temperature, answer, seen.novelty(answer, prompt) if seen else "new"))
-        completed.append(Sample(prompt, text[half(text) :][:TARGET], tuple(written)))
+        completed.append(Sample(prompt, text[half(text) :][:target], tuple(written)))
     return completed

@@ -108,12 +108,9 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
         for name in ("target_bits_per_character", "bits_per_character_with_end", "target_top1", "target_top3")
     }
     columns["next_word"] = next_word_counts(greedy_predictions(language_model, vocabulary, texts), texts, spans)
-    answers = [vocabulary.decode(ids) for ids in written]
-    truth = [text[span] for text, span in zip(texts, spans, strict=True)]
-    columns["chrf"] = text_overlap.chrf_columns(answers, truth)
-    columns["bleu"] = text_overlap.bleu_columns(answers, truth)
+    columns["chrf"], columns["bleu"] = text_sums.chrf, text_sums.bleu
     if model.model is not None:
-        seen = BloomFilter(model.model.seen)
+        seen, answers = BloomFilter(model.model.seen), [vocabulary.decode(ids) for ids in written]
         verdicts = [seen.novelty(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
         columns["new"] = np.array([[verdict == "new", 1] for verdict in verdicts], np.float64)
     runs = type_with_help(language_model, vocabulary, typed)

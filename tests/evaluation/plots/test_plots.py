@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 from kammil.completion.explain.attribution import Alternative, CharacterScore, Explanation, TemperatureSweep
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation import plots
+from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.calibration import Calibration, calibration
+from kammil.evaluation.metrics import Evaluation, Metrics
+from kammil.evaluation.positions import PositionAccuracy
 
 
 def history(epochs: int) -> list[dict[str, Any]]:
@@ -74,6 +78,34 @@ def test_members_are_drawn_beside_each_other() -> None:
     assert numbers(figure.axes[0].get_lines()[4].get_ydata()) == pytest.approx(
         [entry["validation_bits"] for entry in history(5)]
     )
+
+
+def evaluated(places: int, *, intervals: bool = True) -> Evaluation:
+    """An evaluation with the shares 1/1, 1/2, ... teacher-forced, half as much free-running."""
+
+    def share(value: float) -> Interval:
+        return Interval(value, value - 0.01, value + 0.01) if intervals else Interval(value, None, None)
+
+    nothing = Metrics(*[None] * len(dataclasses.fields(Metrics)))
+    by_position = tuple(
+        PositionAccuracy(n, 5, share(1 / n), share(0.5 / n), share(0.5 / n)) for n in range(1, places + 1)
+    )
+    baselines = {"random": dataclasses.replace(nothing, target_top1=share(0.01)), "unigram": nothing}
+    return Evaluation(5, 50, 25, 0, 0, "texts", nothing, baselines, by_position)
+
+
+@pytest.mark.parametrize("places", [1, 2, 30])
+def test_accuracy_by_position_is_drawn(places: int) -> None:
+    (axes,) = plots.accuracy_by_position(evaluated(places), "mine $x$").axes
+    teacher, own, chance = axes.get_lines()
+    assert numbers(teacher.get_xdata()) == numbers(own.get_xdata()) == [*range(1, places + 1)]
+    assert numbers(teacher.get_ydata()) == pytest.approx([100 / n for n in range(1, places + 1)])
+    assert numbers(own.get_ydata()) == pytest.approx([50 / n for n in range(1, places + 1)])
+    assert numbers(chance.get_ydata()) == pytest.approx([1, 1]) and chance.get_label() == "a random character"
+    assert len(axes.collections) == 2  # the bands of both
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("position after the prompt", "characters right, %")
+    (few,) = plots.accuracy_by_position(evaluated(places, intervals=False), "mine").axes
+    assert len(few.collections) == 0
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 40])

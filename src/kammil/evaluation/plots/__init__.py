@@ -4,9 +4,11 @@ from kammil.evaluation.plots.calibration import reliability
 from kammil.evaluation.plots.canvas import png, ready, save
 from kammil.evaluation.plots.comparison import comparison
 from kammil.evaluation.plots.explanation import explained, temperatures
+from kammil.evaluation.plots.positions import accuracy_by_position
 from kammil.evaluation.plots.training_curves import training_curves
 
 __all__ = [
+    "accuracy_by_position",
     "comparison",
     "explained",
     "png",
