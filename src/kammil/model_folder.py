@@ -18,7 +18,7 @@ import json
 import reprlib
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,13 +82,15 @@ class ModelFiles:
 
 
 @contextmanager
-def new(path: Path, *, replace: bool = False) -> Generator[Path]:
+def new(path: Path, *, replace: bool = False, check: Callable[..., None] | None = None) -> Generator[Path]:
     """Create a draft folder, which becomes `path` when the block succeeds and is removed when it fails.
 
     Raises `FolderError` at once if `path` exists and `replace` is false, is not a model folder, or cannot be written;
-    and on a full disk, with nothing left behind. A link to a model folder stays a link.
+    and on a full disk, with nothing left behind. A link to a model folder stays a link. `check` takes the place of
+    `check_free` for folders of another kind.
     """
-    check_free(path, replace=replace)
+    check = check or check_free
+    check(path, replace=replace)
     try:
         target = path.resolve()
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +100,7 @@ def new(path: Path, *, replace: bool = False) -> Generator[Path]:
     try:
         yield draft
         draft.chmod(0o755)
-        check_free(path, replace=replace)  # again: another program may have written there in the meantime
+        check(path, replace=replace)  # again: another program may have written there in the meantime
         folder_swap.replace(draft, target)
     except OSError as error:
         raise FolderError(f"cannot write {path}: {reason(error)}; free some space or name another place.") from error

@@ -14,18 +14,26 @@ from kammil.cli._options import Folder
 def export(
     folder: Folder,
     *,
-    format: Annotated[str, typer.Option(help="onnx: one file that ONNX Runtime runs by itself.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="onnx: one file that ONNX Runtime runs by itself. Of a transformer, hf: a folder that Hugging Face's "
+            "transformers loads as a Llama; gguf: one file for llama.cpp."
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file.  [default: FOLDER's name and the format's ending]")
+        Path | None,
+        typer.Option(metavar="PATH", help="The file or folder.  [default: FOLDER's name and the format's ending]"),
     ] = None,
     part: Annotated[str, typer.Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
-    replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names.")] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names, or the folder.")] = False,
 ) -> None:
-    """Write a model as one file that other programs run. A short program that runs it is written beside it."""
+    """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers, llama.cpp."""
     from kammil import exporting
 
     exported = exporting.export(folder, format, out, part=cast(exporting.Part, part), replace=replace)
     if exported.warning is not None:
         print(f"kammil: {exported.warning}", file=sys.stderr)
     typer.echo(exported.file)
-    typer.echo(exported.example)
+    if exported.example is not None:
+        typer.echo(exported.example)

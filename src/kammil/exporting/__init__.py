@@ -1,21 +1,24 @@
 """Export models to formats that other programs run: `kammil.export("my-model", format="onnx")`.
 
-An exported file is checked, and predicts the same as the model folder. A model that a format cannot hold exactly is
+An exported model is checked, and predicts the same as the model folder. A model that a format cannot hold exactly is
 refused with the reason; a part of it that is a model by itself can be exported alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from kammil import files
 from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
-from kammil.exporting import onnx
+from kammil.exporting import gguf, huggingface, onnx
 from kammil.exporting.example import EXAMPLE
+from kammil.files import reason
+from kammil.locks import run_lock
 
 Part = Literal["all", "network"]
 
@@ -25,24 +28,40 @@ class Export:
     """The files that an export wrote."""
 
     file: Path
-    """The exported model."""
-    example: Path
-    """A short program beside the model that completes text with it."""
+    """The exported model: a file, or the folder of a checkpoint."""
+    example: Path | None
+    """A short program beside the model that completes text with it; None for a format that needs none."""
     warning: str | None = None
     """One sentence on what is not in the file; None where nothing is missing."""
 
 
 @dataclass(frozen=True)
-class Format:
-    """A format of exported models."""
+class FileFormat:
+    """A format of models in one file."""
 
     ending: str
     """Ending of a file's name, with its dot."""
     write: Callable[[folders.ModelFiles, Part], tuple[bytes, str | None]]
     """(model, part) -> content of the file, `Export.warning`; raises `OptionError` for a model that does not fit."""
+    program: str | None = None
+    """Source of `Export.example`."""
 
 
-FORMATS: dict[str, Format] = {"onnx": Format(".onnx", onnx.write)}
+@dataclass(frozen=True)
+class FolderFormat:
+    """A format of models in a folder."""
+
+    ending: str
+    """Ending of the name of a folder that is not named otherwise."""
+    write: Callable[[folders.ModelFiles, Part, str], huggingface.Contents]
+    """(model, part, name) -> content of each file, `Export.warning`; raises `OptionError` likewise."""
+
+
+FORMATS: dict[str, FileFormat | FolderFormat] = {
+    "onnx": FileFormat(".onnx", onnx.write, EXAMPLE),
+    "hf": FolderFormat("-hf", huggingface.write),
+    "gguf": FileFormat(".gguf", gguf.write),
+}
 """Formats by name."""
 
 
@@ -54,33 +73,63 @@ def export(
     part: Part = "all",
     replace: bool = False,
 ) -> Export:
-    """Write the model of a folder as one file of another format, and a program beside it that runs it.
+    """Write the model of a folder in another format, whole or not at all.
 
     Args:
         folder: a model folder, or a bundled model.
-        format: `onnx`: the character table is inside, so that ONNX Runtime and the one file suffice.
-        out: the file; FOLDER's name with the format's ending, here, if none is named. The program has the same name,
-            and ends in `.py`.
+        format: `onnx`: one file with the character table inside, which ONNX Runtime runs, and beside it a program of
+            the same name that ends in `.py`. `hf`: a folder that Hugging Face's transformers loads as a Llama.
+            `gguf`: one file for llama.cpp.
+        out: the file or folder; FOLDER's name with the format's ending, here, if none is named.
         part: `network`: of a blend, its networks without the counts.
-        replace: whether files of these names may be replaced.
+        replace: whether files of these names, or the folder of an earlier export, may be replaced.
 
     Raises `OptionError` for a model that the format cannot hold, `FolderError` for a folder that cannot be read or a
-    file that cannot be written, `MissingExtraError` without the package `onnx`.
+    file that cannot be written, `MissingExtraError` without the package that the format needs.
     """
     if format not in FORMATS:
         raise OptionError(f"format is {format!r}, but it must be one of {', '.join(FORMATS)}.")
     if part not in ("all", "network"):
         raise OptionError(f"part is {part!r}, but it must be all or network.")
     chosen = FORMATS[format]
-    file = Path(out) if out is not None else Path(Path(folder).resolve().name + chosen.ending)
-    if file.suffix != chosen.ending:
-        raise OptionError(f"out is {file}, but a file of the format {format} must end in {chosen.ending}.")
-    program = file.with_suffix(".py")
-    for path in (file, program):
-        if path.exists() and not replace:
+    target = Path(out) if out is not None else Path(Path(folder).resolve().name + chosen.ending)
+    if isinstance(chosen, FolderFormat):
+        return _export_folder(chosen, Path(folder), target, part, replace=replace)
+    if target.suffix != chosen.ending:
+        raise OptionError(f"out is {target}, but a file of the format {format} must end in {chosen.ending}.")
+    program = target.with_suffix(".py") if chosen.program is not None else None
+    for path in (target, program):
+        if path is not None and path.exists() and not replace:
             raise FolderError(f"{path} exists already; give --replace to replace it, or another --out.")
-    model = folders.read(Path(folder))
-    content, warning = chosen.write(model, part)
-    files.write_atomic(file, content)
-    files.write_atomic(program, EXAMPLE.encode())
-    return Export(file, program, warning)
+    content, warning = chosen.write(folders.read(Path(folder)), part)
+    files.write_atomic(target, content)
+    if program is not None and chosen.program is not None:
+        files.write_atomic(program, chosen.program.encode())
+    return Export(target, program, warning)
+
+
+def _export_folder(format: FolderFormat, folder: Path, out: Path, part: Part, *, replace: bool) -> Export:
+    """Write a model as a folder, which appears complete or not at all."""
+    if not out.name:
+        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model{format.ending}.")
+    contents, warning = format.write(folders.read(folder), part, out.name)
+    check = partial(_check_free, names=contents.keys())
+    check(out, replace=replace)
+    with run_lock(out), folders.new(out, replace=replace, check=check) as draft:
+        for name, content in contents.items():
+            files.write_atomic(draft / name, content)
+    return Export(out, None, warning)
+
+
+def _check_free(path: Path, *, replace: bool, names: Collection[str]) -> None:
+    """Raise `FolderError` if `path` exists and is no empty folder, but for an earlier export that may be replaced."""
+    try:
+        if not path.exists() and not path.is_symlink():
+            return
+        found = sorted(entry.name for entry in path.iterdir())
+    except (OSError, ValueError) as error:
+        raise FolderError(f"cannot write {path}: {reason(error)}; name another place with --out.") from error
+    if foreign := next((name for name in found if name not in names), None):
+        raise FolderError(f"{path} holds {foreign}, which is no file of an export; name another folder with --out.")
+    if found and not replace:
+        raise FolderError(f"{path} exists already; give --replace to replace it, or another --out.")

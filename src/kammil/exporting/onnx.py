@@ -19,13 +19,11 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 from kammil import model_folder as folders
-from kammil.engine.quantization import unpack
-from kammil.errors import FolderError, MissingExtraError, OptionError
+from kammil.errors import MissingExtraError, OptionError
+from kammil.exporting.parts import checked_weights
 from kammil.models.blend.settings import BlendSettings, member_prefixes
-from kammil.models.registry import FAMILIES, load_model
+from kammil.models.registry import FAMILIES
 from kammil.models.transformer.model import TransformerSettings
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
@@ -62,9 +60,6 @@ def _file(model: folders.ModelFiles, family: str) -> bytes:
     except ModuleNotFoundError as error:
         raise MissingExtraError("an export to ONNX needs onnx; run: pip install 'kammil[train]'") from error
 
-    language_model = load_model(model.description.family, model.description.settings, model.artifacts)
-    if language_model.vocabulary_size != model.vocabulary.size:
-        raise FolderError("weights.safetensors and vocabulary.json are of two models; copy the model folder again.")
     graph = _graph(model)
     onnx.helper.set_model_props(graph, dict(_metadata(model, family)))
     onnx.checker.check_model(graph, full_check=True)
@@ -76,7 +71,7 @@ def _graph(model: folders.ModelFiles) -> ModelProto:
     from kammil.exporting import graphs
 
     family, settings = model.description.family, model.description.settings
-    weights = {name: array.astype(np.float32, copy=False) for name, array in unpack(model.artifacts.weights).items()}
+    weights = checked_weights(model)
     if family == "gru":
         return graphs.gru("kammil-gru", weights)
     if family == "attention":

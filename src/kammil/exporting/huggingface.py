@@ -1,0 +1,179 @@
+"""Write a model as a checkpoint of Hugging Face's transformers, which loads it without code of ours.
+
+| file | holds |
+|---|---|
+| `config.json` | the architecture, `LlamaForCausalLM`, and its sizes |
+| `model.safetensors` | the weights, as they are named and stored in the model folder |
+| `tokenizer.json` | characters to ids, and the text rules that are done before |
+| `tokenizer_config.json` | the names of the special ids |
+| `generation_config.json` | how `generate` draws: as `kammil complete` does if nothing is said |
+| `README.md` | the model card |
+
+The tokenizer is a byte-pair encoder without merges: every character is a token, any other character is `<unk>`. Names
+of the special ids in a text are read as text (`split_special_tokens`), so no text is encoded to them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save
+
+from kammil import model_folder as folders
+from kammil.decoding.options import DecodingOptions
+from kammil.errors import MissingExtraError, OptionError
+from kammil.exporting.parts import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, UNK_TOKEN, llama_parts, token_names
+from kammil.models.transformer.model import llama_config
+from kammil.text import HANDLE, URL, TextRules
+from kammil.vocabulary import BOS, EOS, PAD, CharacterVocabulary
+
+Contents = tuple[Mapping[str, bytes], str | None]
+"""Content of each file by its name, and one sentence on what is not in them, or None."""
+
+_SPACE = r"[\t\n\x0B\f\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]"
+_NOT_SPACE = _SPACE.replace("[", "[^")
+_WORD = r"[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200C\u200D]"
+_JOINER = r"[\u200C\u200D]"
+
+
+def write(model: folders.ModelFiles, part: str, name: str) -> Contents:
+    """The files of a checkpoint called `name`; `OptionError` for a family that does not fit."""
+    contents = _llama(model, name)
+    if part != "all":
+        raise OptionError(f"part is {part}, but only a blend has parts, and a checkpoint holds a whole model.")
+    return contents
+
+
+def _llama(model: folders.ModelFiles, name: str) -> Contents:
+    """Write a Transformer as a Llama."""
+    settings, weights = llama_parts(model, "hf")
+    rules = TextRules.from_dict(model.description.rules)
+    tensors = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    config = llama_config(model.vocabulary.size, settings) | {"torch_dtype": "float32"}
+    tokenizer_config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "pad_token": PAD_TOKEN,
+        "unk_token": UNK_TOKEN,
+        "bos_token": BOS_TOKEN,
+        "eos_token": EOS_TOKEN,
+        "model_max_length": settings.window,
+        "padding_side": "left",
+        "split_special_tokens": True,
+        "clean_up_tokenization_spaces": False,
+    }
+    contents = {
+        "config.json": _json(config),
+        "model.safetensors": save(tensors, {"format": "pt"}),
+        "tokenizer.json": tokenizer(model.vocabulary, rules).encode(),
+        "tokenizer_config.json": _json(tokenizer_config),
+        "generation_config.json": _json(_generation(model.vocabulary)),
+        "README.md": _card(name, model.card, settings.window).encode("utf-8", "replace"),
+    }
+    left = "the text rule numbers is not in the tokenizer: mask numbers in prompts yourself." if rules.numbers else None
+    return contents, left
+
+
+def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
+    """Return the content of a `tokenizer.json` that encodes a text as the vocabulary does after the rules.
+
+    The rule `numbers` is not in it, and of `invisible` one case is not: tag characters that spell no flag stay.
+    """
+    try:
+        from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("an export to hf needs tokenizers; run: pip install 'kammil[train]'") from error
+
+    table = {name: id for id, name in enumerate(token_names(vocabulary))}
+    made = Tokenizer(models.BPE(table, [], unk_token=UNK_TOKEN, fuse_unk=False))
+    specials = (PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN)
+    made.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in specials])
+    if steps := _normalizers(rules):
+        made.normalizer = normalizers.Sequence(steps)
+    made.post_processor = processors.TemplateProcessing(f"{BOS_TOKEN} $A", special_tokens=[(BOS_TOKEN, BOS)])
+    made.decoder = decoders.Fuse()
+    return made.to_str(pretty=True)
+
+
+def _normalizers(rules: TextRules) -> list[Any]:
+    """Return the normalizers that do what the rules do, in their order; Oniguruma's syntax."""
+    from tokenizers import Regex, normalizers
+
+    def replace(pattern: str, by: str = "") -> Any:
+        return normalizers.Replace(Regex(pattern), by)
+
+    steps: list[Any] = []
+    if rules.tatweel:
+        steps.append(replace("\N{ARABIC TATWEEL}"))
+    if rules.invisible:
+        before, after = r"[\p{L}\p{M}\p{So}\p{Sk}]", r"[\p{L}\p{So}]"
+        others = r"[[\p{Cc}\p{Cf}]&&[^\t\n\x0B\f\r\u0085\u200C\u200D\x{E0020}-\x{E007F}]]"
+        steps.append(replace(rf"(?<!{before}){_JOINER}|{_JOINER}(?!{after})|{others}"))
+    if rules.nfc:
+        steps.append(normalizers.NFC())
+    if rules.urls:
+        steps.append(replace(rf"(?i:https?://|www\.){_NOT_SPACE}+", URL))
+    if rules.handles:
+        name = rf"(?:{_WORD}|[.+-])"
+        steps.append(replace(rf"(?:(?<!{name})|\G){name}++@(?:{_WORD}|-)+(?:\.(?:{_WORD}|-)+)+", HANDLE))
+        steps.append(replace(rf"(?<!{_WORD})(?:[@＠]{_WORD}+)+", HANDLE))
+    if rules.spaces:
+        steps += [replace(rf"{_SPACE}+", " "), replace(r"\A ")]
+    return steps
+
+
+def _generation(vocabulary: CharacterVocabulary) -> dict[str, Any]:
+    """Return how `generate` draws if nothing is said: as we do, never a token that is no text."""
+    usual = DecodingOptions()
+    return {
+        "pad_token_id": PAD,
+        "bos_token_id": BOS,
+        "eos_token_id": EOS,
+        "do_sample": True,
+        "temperature": usual.temperature,
+        "top_k": 0,
+        "top_p": usual.top_p,
+        "max_new_tokens": usual.length,
+        "suppress_tokens": list(vocabulary.unwritable),
+    }
+
+
+def _card(name: str, card: str, window: int) -> str:
+    """Write the model card: how to run the checkpoint, then the card of the model folder."""
+    _, _, body = card.partition("\n") if card.startswith("# ") else ("", "", card)
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+tags:
+- kammil
+- character-level
+---
+
+# {name}
+
+A Llama whose tokens are single characters, exported from a model of Kammil. It completes short texts.
+
+## Run it
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("{name}")
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+prompt = tokenizer("شو رأيك ", return_tensors="pt")
+print(tokenizer.decode(model.generate(**prompt)[0], skip_special_tokens=True))
+```
+
+A text begins with `{BOS_TOKEN}`, which the tokenizer adds, and the model ends it with `{EOS_TOKEN}`. Keep texts within
+{window} characters: beyond, the model in Kammil attends to the last {window} alone, and this one to all.
+
+The rest is the card of the model in Kammil.
+
+{body.strip()}
+"""
+
+
+def _json(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode()
