@@ -22,6 +22,7 @@ COMMANDS = (
     "serve",
     "evaluate",
     "compare",
+    "report",
     "export",
     "plot",
     "info",

@@ -59,7 +59,7 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Cal
     def make(family: str) -> Path:
         folder = (Path(kept) if kept else tmp_path_factory.mktemp("models")) / family
         if not folder.exists():
-            kammil.train(texts[:240], out=folder, model=cast(FamilyName, family), **TINY[family])
+            kammil.train(texts[:240], out=folder, report=False, model=cast(FamilyName, family), **TINY[family])
         return folder
 
     return make

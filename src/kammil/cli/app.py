@@ -16,13 +16,14 @@ from kammil.cli.evaluate import evaluate, info
 from kammil.cli.explain import explain
 from kammil.cli.export import export
 from kammil.cli.plot import plot
+from kammil.cli.report import report
 from kammil.cli.serve import serve
 from kammil.cli.suggest import suggest
 from kammil.cli.train import train
 
 _ORDER = (
     *("suggest", "complete", "serve", "profile", "explain", "info"),
-    *("train", "evaluate", "compare", "data", "plot", "export"),
+    *("train", "evaluate", "compare", "report", "data", "plot", "export"),
 )
 """Commands as `--help` lists them: those that need no training first."""
 
@@ -63,7 +64,7 @@ def common(
     """Options of every command."""
 
 
-for command in (suggest, complete, serve, explain, info, train, evaluate, compare, plot, export):
+for command in (suggest, complete, serve, explain, info, train, evaluate, compare, report, plot, export):
     app.command(cls=DecodingCommand if command is complete else None)(command)
 app.add_typer(profile.app, name="profile")
 app.add_typer(data.app, name="data")

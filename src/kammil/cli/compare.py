@@ -61,6 +61,12 @@ def compare(
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace rows that were trained on other texts or with other options.")
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report", help="Write report.html, a page for people, which quotes a few test texts."
+        ),
+    ] = True,
     json: Json = False,
 ) -> None:
     """Train every model family on one leak-free split and rank them. Each family gets the same time; compressors and
@@ -70,7 +76,7 @@ def compare(
     from kammil.cli.progress import progress
     from kammil.evaluation import plots
     from kammil.training.comparison import compare as comparison
-    from kammil.training.comparison import report
+    from kammil.training.comparison import report as tables
 
     options = training_options(
         comparison.compare,
@@ -98,21 +104,22 @@ def compare(
             validation=validation,
             test=test,
             replace=replace,
+            report=report,
             listen=listen,
             say=lambda line: print(line, file=sys.stderr, flush=True),
             **options,
         )
-    files.write_atomic(target / folders.CARD, report.markdown(standings).encode("utf-8", "replace"))
+    files.write_atomic(target / folders.CARD, tables.markdown(standings).encode("utf-8", "replace"))
     with optional_figure():
-        plots.save(plots.comparison(standings), target / report.FIGURE)
+        plots.save(plots.comparison(standings), target / tables.FIGURE)
     if json:
         print_json(standings.to_dict())
         return
-    for table, meanings in zip(report.tables(standings), report.columns(), strict=True):
+    for table, meanings in zip(tables.tables(standings), tables.columns(), strict=True):
         print_table(table, numbers=True)
         for meaning in meanings:
             typer.echo(f"  {meaning}")
-    for note in report.notes(standings):
+    for note in tables.notes(standings):
         typer.echo(note)
     typer.echo(f"comparison: {target}")
 

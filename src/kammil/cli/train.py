@@ -67,6 +67,12 @@ def train(
         bool, typer.Option("--resume", help="Continue an interrupted training; the result is identical.")
     ] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an existing model of that name.")] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report", help="Write report.html, a page for people, which quotes a few validation texts."
+        ),
+    ] = True,
 ) -> None:
     """Train a model on the texts of files and write its folder."""
     from kammil.cli.evaluate import print_evaluation
@@ -105,6 +111,7 @@ def train(
                 validation=validation,
                 resume=resume,
                 replace=replace,
+                report=report,
                 listen=listen,
                 **options,
             )
@@ -117,6 +124,8 @@ def train(
             curves = plots.training_curves(trained.history, target.name, members=trained.members)
             plots.save(curves, target / "training.png")
     typer.echo(f"model: {target}")
+    if trained.report is not None:
+        typer.echo(f"report: {trained.report}")
 
 
 def what_is_kept(out: Path) -> str:

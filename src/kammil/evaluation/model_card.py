@@ -94,7 +94,7 @@ def overview(name: str, model: ModelFiles) -> str:
     """
     purpose = section(model.card, "Intended use") or section(model.card, "Use and limits")
     faults = section(model.card, "Known faults")
-    parts = [("What it is for", purpose), ("How good it is", _quality(model.metrics)), ("Known faults", faults)]
+    parts = [("What it is for", purpose), ("How good it is", quality(model.metrics)), ("Known faults", faults)]
     size = f", {model.metrics['parameters']:,} parameters" if "parameters" in model.metrics else ""
     lines = [f"{name}: family {model.description.family}{size}"]
     return "\n\n".join([*lines, *(f"{title}\n{text}" for title, text in parts if text)])
@@ -106,8 +106,17 @@ def section(card: str, title: str) -> str:
     return after.partition("\n## ")[0].strip() if found else ""
 
 
-def _quality(metrics: Mapping[str, Any]) -> str:
-    """Describe the figures on the validation texts in sentences; empty without figures."""
+def command(card: str) -> str:
+    """Return the command that a model card names to make such a model again; empty if there is none."""
+    _, found, after = section(card, "Reproduce").partition("```\n")
+    return after.partition("\n```")[0] if found else ""
+
+
+def quality(metrics: Mapping[str, Any], *, on: str = "texts that chose its settings") -> str:
+    """Describe the figures on the validation texts in sentences, a line each; empty without figures.
+
+    `on` says what these texts are.
+    """
     validation: dict[str, Any] = metrics.get("validation") or {}
     measured: dict[str, Any] = validation.get("model") or {}
 
@@ -125,8 +134,7 @@ def _quality(metrics: Mapping[str, Any]) -> str:
         beside = "" if counter is None else f"; counting three letters at a time needs {counter:.2f}"
         lines.append(f"A character costs it {bits:.2f} bits, yes/no questions on average (fewer is better){beside}.")
     if lines:
-        texts = f"{validation['texts']:,} texts that chose its settings"
-        lines.append(f"Measured on {texts}; on new texts expect a little less.")
+        lines.append(f"Measured on {validation['texts']:,} {on}; on new texts expect a little less.")
     return "\n".join(lines)
 
 

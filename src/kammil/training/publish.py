@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,21 @@ from pydantic import ValidationError
 
 from kammil import files
 from kammil import model_folder as folders
-from kammil.completion.completer import load
+from kammil.completion.completer import Completer, load
 from kammil.completion.explain.fragments import picture, sentences, table
 from kammil.engine.quantization import unpack
-from kammil.errors import KammilError
+from kammil.errors import KammilError, MissingExtraError
 from kammil.evaluation import model_card
 from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
 from kammil.evaluation.plots import png, training_curves
+from kammil.evaluation.report.machine import machine, versions
+from kammil.evaluation.report.model import model_report
+from kammil.evaluation.report.page import REPORT
 from kammil.language_model import Artifacts, Settings
-from kammil.progress import phase
+from kammil.progress import note, phase
 from kammil.training.events import EpochEnded
-from kammil.training.recipe import Recipe, flags
-from kammil.training.texts import Dataset, printable
+from kammil.training.recipe import Recipe, flags, toml
+from kammil.training.texts import Dataset, name_of, printable
 from kammil.vocabulary import CharacterVocabulary
 
 
@@ -44,6 +47,8 @@ class TrainResult:
     """Sentences on the training texts that one should know before trusting the figures."""
     members: tuple[tuple[dict[str, Any], ...], ...] = ()
     """Histories of the models that a blend was merged from."""
+    report: Path | None = None
+    """The report, one HTML page to open in a browser; None if none was written."""
 
     def __repr__(self) -> str:
         """Name the folder and the bits per character on validation."""
@@ -54,7 +59,8 @@ class TrainResult:
     def _repr_html_(self) -> str:
         """Format figures and training curves for a notebook."""
         name = printable(self.folder.name)
-        figures = table(model_card.table(self.evaluation, name)) + sentences(self.cautions)
+        where = () if self.report is None else (f"The whole report: {self.report}",)
+        figures = table(model_card.table(self.evaluation, name)) + sentences((*self.cautions, *where))
         if not self.history and not self.members:
             return figures
         try:
@@ -120,8 +126,9 @@ def publish(
     earlier: float = 0.0,
     members: Sequence[Sequence[dict[str, Any]]] = (),
     replace: bool,
+    report_seconds: float = 0.0,
 ) -> TrainResult:
-    """Write a model's folder, evaluate the model as it will be run from there, and add its figures and its card.
+    """Write a model's folder, evaluate the model as it will be run from there, and add figures, card and report.
 
     Args:
         model: the trained model.
@@ -133,6 +140,7 @@ def publish(
         earlier: seconds of training of its base, or of the bases of its members.
         members: histories of the models that it was merged from.
         replace: replace a model folder of that name.
+        report_seconds: about how long the report may take; none is written at 0.
     """
     with folders.new(out, replace=replace) as draft:
         description = folders.ModelConfig(
@@ -144,7 +152,8 @@ def publish(
         )
         folders.write(draft, description, model.vocabulary, model.artifacts, seen=model.seen, baselines=model.baselines)
         with phase("evaluating", LOOPS):
-            evaluation = evaluate(load(draft), data.validation)
+            runner = load(draft)
+            evaluation = evaluate(runner, data.validation)
         folders.write_metrics(
             draft,
             {
@@ -153,23 +162,80 @@ def publish(
                 "training_seconds_in_all": round(seconds + earlier, 2),
                 "parameters": _count_parameters(unpack(model.artifacts.weights)),
                 "history": [asdict(event) for event in history],
+                "machine": machine(),
+                "versions": versions(),
             }
             | ({"members": [list(epochs) for epochs in members]} if members else {}),
         )
         name = printable(out.name)
-        text = model_card.model_card(name, folders.read(draft), evaluation, command=_repeat_command(recipe, data, name))
+        command, written = _repeat_command(recipe, data, name), folders.read(draft)
+        text = model_card.model_card(name, written, evaluation, command=command)
         files.write_atomic(draft / folders.CARD, text.encode())
+        if report_seconds:
+            _write_report(draft, name, written, runner, evaluation, recipe, data, command, report_seconds)
+        report = out / REPORT if (draft / REPORT).exists() else None
     return TrainResult(
         out,
         evaluation,
         tuple(asdict(event) for event in history),
         tuple(model_card.cautions(description)),
         tuple(map(tuple, members)),
+        report,
     )
+
+
+def _write_report(
+    folder: Path,
+    name: str,
+    written: folders.ModelFiles,
+    model: Completer,
+    evaluation: Evaluation,
+    recipe: Recipe,
+    data: Dataset,
+    command: str,
+    seconds: float,
+) -> None:
+    """Write the report into the folder; where a library for it is missing, the listener is told and the rest stays."""
+    try:
+        page = model_report(
+            name,
+            written,
+            evaluation,
+            model=model,
+            texts=data.validation,
+            trained_on=data.train,
+            command=command,
+            toml=_tables(recipe),
+            seconds=seconds,
+        )
+        files.write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
+    except MissingExtraError as error:
+        note(f"no report: {error}")
+
+
+def _tables(recipe: Recipe) -> str:
+    """Return base and members of a recipe in TOML; empty without any."""
+    tables = {"base": recipe.base, "members": list(recipe.members)}
+    return "\n".join(f"{name} = {toml(_without_folders(value, name))}" for name, value in tables.items() if value)
+
+
+def _without_folders(value: object, option: str) -> object:
+    """Return plain values of a recipe with files named without the folders that hold them."""
+    if isinstance(value, Mapping):
+        return {name: _without_folders(v, name) for name, v in cast(Mapping[str, object], value).items()}
+    if isinstance(value, list | tuple):
+        return [_without_folders(each, option) for each in cast(Sequence[object], value)]
+    return _name(value) if isinstance(value, str) and option in ("base", "source", "validation", "exclude") else value
+
+
+def _name(source: str) -> str:
+    """Return the name of a file or folder without the folders that hold it, or the name of a data set."""
+    return Path(source).name if Path(source).is_absolute() else name_of(source)
 
 
 def _repeat_command(recipe: Recipe, data: Dataset, name: str) -> str:
     """Return the command or line of Python that repeats this training, except for a base and members."""
+    recipe = recipe.model_copy(update={"exclude": tuple(map(_name, recipe.exclude))})
     if data.arguments is not None:
         config = ["--config", "FILE"] if recipe.base is not None or recipe.members else []
         return shlex.join(["kammil", "train", *data.arguments, *flags(recipe), *config, "--out", f"{name}-again"])

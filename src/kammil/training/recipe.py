@@ -187,17 +187,29 @@ def flags(recipe: Recipe) -> list[str]:
         default = getattr(defaults, name) if name in reading else default
         if value == default or value is None:
             continue
-        arguments += [f"--{name}", str(value)] if name in _FLAGS else ["--set", f"{name}={_toml(value)}"]
+        arguments += [f"--{name}", str(value)] if name in _FLAGS else ["--set", f"{name}={argument(value)}"]
     return arguments
 
 
-def _toml(value: object) -> str:
-    """Format a value as TOML reads it; a string that can be read as nothing else goes without quotes."""
-    if isinstance(value, dict):
-        items = cast(dict[str, object], value).items()
-        return "{" + ", ".join(f"{json.dumps(name)} = {json.dumps(cell)}" for name, cell in items) + "}"
+def argument(value: object) -> str:
+    """Format a value for `--set`, as TOML reads it; a string that can be read as nothing else goes without quotes."""
     bare = isinstance(value, str) and value.isidentifier() and value not in ("true", "false", "inf", "nan")
-    return str(value) if bare else json.dumps(value)
+    return str(value) if bare else toml(value)
+
+
+def toml(value: object) -> str:
+    """Format plain values as TOML, tables inline; what is None in a table is left out."""
+    if isinstance(value, Mapping):
+        items = cast(Mapping[str, object], value).items()
+        return "{" + ", ".join(f"{_quoted(name)} = {toml(v)}" for name, v in items if v is not None) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(toml, cast(Sequence[object], value))) + "]"
+    return _quoted(value) if isinstance(value, str) else json.dumps(value)
+
+
+def _quoted(text: str) -> str:
+    """Format a text as JSON does, whose escapes TOML knows but for those of surrogates."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007F")
 
 
 def _take(values: dict[str, Any], names: Mapping[str, object]) -> dict[str, Any]:

@@ -90,9 +90,18 @@ class Run:
         return self.training_ended, self.model_ready
 
     def train(
-        self, *, resume: bool, replace: bool, on_event: Callable[[Event], None], allow_counter: bool = False
+        self,
+        *,
+        resume: bool,
+        replace: bool,
+        on_event: Callable[[Event], None],
+        allow_counter: bool = False,
+        report_seconds: float = 0.0,
     ) -> TrainResult:
-        """Train and write the folder; with `allow_counter`, an n-gram model is written instead where it is ahead."""
+        """Train and write the folder; with `allow_counter`, an n-gram model is written instead where it is ahead.
+
+        `report_seconds` is about how long the report may take; none is written at 0.
+        """
         name, texts, base = self.recipe.model, self.texts, self.base
         learner = family(name).learner()
         descend = partial(self._descend, resume=resume, replace=replace, on_event=on_event)
@@ -127,6 +136,7 @@ class Run:
             earlier=total_seconds(base.model) if base is not None else 0.0,
             members=[[asdict(event) for event in epochs] for epochs in histories] if len(histories) > 1 else (),
             replace=replace,
+            report_seconds=report_seconds,
         )
         clear_training_folder(self.out)
         return result

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 from kammil import model_folder as folders
 from kammil.errors import OptionError
+from kammil.evaluation.report.measurements import SECONDS
 from kammil.locks import RUN, run_lock, training_folder
 from kammil.models.family import MergingLearner
 from kammil.models.registry import family
@@ -25,6 +26,9 @@ from kammil.training.texts import Dataset, Source, check, prepare
 
 Listener = Callable[[Event], None]
 
+REPORT_SHARE = 0.08
+"""Most of the time of a run that its report may take."""
+
 
 def train(
     source: Source,
@@ -33,6 +37,7 @@ def train(
     validation: Source | None = None,
     resume: bool = False,
     replace: bool = False,
+    report: bool = True,
     listen: Listener | None = None,
     **options: Unpack[Options],
 ) -> TrainResult:
@@ -47,6 +52,7 @@ def train(
         validation: more of the same kinds; else a leak-free tenth of the first.
         resume: continue an interrupted run of the same recipe on the same data.
         replace: replace a model folder of that name.
+        report: write `report.html` into the folder, a page for people, which quotes a few validation texts.
         listen: called with the events of training; None shows a bar and a table in a notebook, and nothing elsewhere.
         options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model`, `minutes`,
             `seed`, `hidden`.
@@ -57,6 +63,7 @@ def train(
     given: dict[str, Any] = {**options}
     recipe, on_event = Recipe.of(given), notebook.listener() if listen is None else listen
     clock = Clock(recipe.training.minutes)
+    report_seconds = _report_seconds(recipe.training.minutes) if report else 0.0
     target = Path(out)
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
@@ -66,15 +73,27 @@ def train(
         folders.check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
         if recipe.members:
             data = prepare(recipe, source, validation)
-            return train_members(recipe, given, data, target, replace=replace, on_event=on_event)
+            return train_members(
+                recipe, given, data, target, replace=replace, on_event=on_event, report_seconds=report_seconds
+            )
         budget = TextFit(recipe, clock, _drawn_texts(target) if resume else None)
         data = prepare(recipe, source, validation, budget=budget)
         with clock.stopped():
             base = _base(recipe, target, replace=replace, on_event=on_event)
-        reserve = budget.pace.reserve(data) if budget.pace is not None else 0.0
+        reserve = report_seconds + (budget.pace.reserve(data) if budget.pace is not None else 0.0)
         run = Run(recipe, data, target, base, clock=clock, reserve=reserve)
-        allow_counter = given.get("model") is None and base is None
-        return run.train(resume=resume, replace=replace, on_event=on_event, allow_counter=allow_counter)
+        return run.train(
+            resume=resume,
+            replace=replace,
+            on_event=on_event,
+            allow_counter=given.get("model") is None and base is None,
+            report_seconds=report_seconds,
+        )
+
+
+def _report_seconds(minutes: float | None) -> float:
+    """Return about how long the report of a run of so many minutes may take; None: the run has no limit."""
+    return SECONDS if minutes is None else min(SECONDS, REPORT_SHARE * 60 * minutes)
 
 
 def _drawn_texts(out: Path) -> Sequence[int] | None:
@@ -154,7 +173,14 @@ def _base_texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
 
 
 def train_members(
-    recipe: Recipe, options: Mapping[str, Any], data: Dataset, out: Path, *, replace: bool, on_event: Listener
+    recipe: Recipe,
+    options: Mapping[str, Any],
+    data: Dataset,
+    out: Path,
+    *,
+    replace: bool,
+    on_event: Listener,
+    report_seconds: float = 0.0,
 ) -> TrainResult:
     """Train each member in a folder `OUT-1`, `OUT-2`, ..., from its own base, and merge them into one model."""
     common = {name: value for name, value in options.items() if name != "members"}
@@ -192,4 +218,5 @@ def train_members(
         earlier=sum(map(total_seconds, models)) - seconds,
         members=[model.metrics.get("history", []) for model in models],
         replace=replace,
+        report_seconds=report_seconds,
     )

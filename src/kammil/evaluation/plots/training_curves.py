@@ -37,7 +37,7 @@ def training_curves(
             "try a model of family gru."
         )
     try:
-        curves = [_columns(epochs) for epochs in histories]
+        curves = [history_columns(epochs) for epochs in histories]
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FolderError(
             f"the training history of {title} is not one of ours; copy the model folder again."
@@ -69,7 +69,7 @@ def training_curves(
     return figure
 
 
-def _columns(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
+def history_columns(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     """Return the columns of a history by name; `KeyError`, `TypeError`, `ValueError` or `OverflowError` if foreign."""
     columns = {name: [float(entry[name]) for entry in history] for name in _COLUMNS}
     if not np.isfinite(list(columns.values())).all():

@@ -13,18 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from kammil import files
+from kammil.completion.completer import load
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import text_overlap
 from kammil.evaluation.ranking import Ranking, rank
+from kammil.evaluation.report.page import REPORT
 from kammil.locks import run_lock
 from kammil.models.registry import FAMILIES, family
 from kammil.progress import listening
+from kammil.training.comparison.page import comparison_report, repeat_command
 from kammil.training.comparison.rows import baseline_rows, family_row
-from kammil.training.comparison.split import gather, write
+from kammil.training.comparison.split import ComparisonSplit, gather, write
 from kammil.training.comparison.store import ResultStore
 from kammil.training.events import Event, ignore
 from kammil.training.options import TrainingOptions
 from kammil.training.recipe import Recipe
+from kammil.training.texts import printable
 
 RESULTS = "results.json"
 
@@ -44,6 +48,7 @@ def compare(
     validation: str | Path | None = None,
     test: str | Path | None = None,
     replace: bool = False,
+    report: bool = True,
     listen: Callable[[Event], None] = ignore,
     say: Say = _silent,
     **options: Any,
@@ -57,6 +62,7 @@ def compare(
         families: names; None takes all whose libraries are installed; `left_out` of the ranking names the rest.
         validation, test: files; for what is not given, a leak-free tenth of `source`.
         replace: compute rows again whose texts or options have changed, instead of raising an error.
+        report: write `report.html` into the folder, a page for people, which quotes a few test texts.
         listen: called with the events of training.
         say: called with a line of text on each step.
         options: of `Recipe`, `TrainingOptions` and the families' settings; a setting goes to the families that have it.
@@ -101,7 +107,21 @@ def compare(
             ranking, data=parts.to_dict() | {"minutes": minutes}, signatures=signatures, left_out=left_out
         )
         files.write_atomic(store.path / RESULTS, json.dumps(ranking.to_dict(), ensure_ascii=False, indent=2).encode())
+        if report:
+            command = repeat_command(source, minutes, families, validation, test, options)
+            _write_report(store.path, ranking, parts, command, say)
         return ranking
+
+
+def _write_report(folder: Path, ranking: Ranking, parts: ComparisonSplit, command: str, say: Say) -> None:
+    """Write the report; where a library for it is missing, that is said and the results stay."""
+    try:
+        best = load(folder / ranking.best)
+        page = comparison_report(ranking, parts, best, name=printable(folder.resolve().name), command=command)
+        files.write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
+        say(f"report: {folder / REPORT}")
+    except MissingExtraError as error:
+        say(f"no report: {error}")
 
 
 def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Recipe]:

@@ -27,9 +27,9 @@ _COST_MEANINGS = {
     "complete": "median time of single completions of up to 30 characters on this machine",
 }
 _WITH_END = "bits_per_character_with_end"
-_PREDICTS = (RANKED_BY, _WITH_END, "target_top1", "target_top3")
-_WRITES = ("next_word", "chrf", "bleu", "new")
-_TYPES = tuple(prefix + name for name in HELP for prefix in (KEYS, TAKEN))
+PREDICTS = (RANKED_BY, _WITH_END, "target_top1", "target_top3")
+WRITES = ("next_word", "chrf", "bleu", "new")
+TYPES = tuple(prefix + name for name in HELP for prefix in (KEYS, TAKEN))
 _TERMINAL_TYPING = (f"{KEYS}1", f"{KEYS}3", f"{TAKEN}3", f"{KEYS}5", f"{KEYS}ghost", f"{TAKEN}ghost")
 """Measures of typing that fit into a terminal."""
 _WITH_INTERVALS = (RANKED_BY, _WITH_END, f"{KEYS}3", f"{KEYS}ghost")
@@ -43,13 +43,13 @@ def tables(ranking: Ranking) -> list[list[list[str]]]:
     def row(of: Row, names: Sequence[str]) -> list[str]:
         return [of.name, *(_cell(ranking, of, name, bounds=name in _WITH_INTERVALS) for name in names)]
 
-    predicts = [["", *_titles(*_PREDICTS)]]
-    writes = [["", *_titles(*_WRITES), *_COSTS]]
+    predicts = [["", *_titles(*PREDICTS)]]
+    writes = [["", *_titles(*WRITES), *_COSTS]]
     types = [["", *_titles(*_TERMINAL_TYPING)]]
     for each in ranking.rows:
-        predicts.append(row(each, _PREDICTS))
+        predicts.append(row(each, PREDICTS))
         predicts[-1].insert(2, difference(ranking, each, RANKED_BY))
-        writes.append([*row(each, _WRITES), *(cell(each) for cell in _COSTS.values())])
+        writes.append([*row(each, WRITES), *(cell(each) for cell in _COSTS.values())])
         types.append(row(each, _TERMINAL_TYPING))
     predicts[0].insert(2, "minus the best")
     return [[head, *(line for line in rows if any(line[1:]))] for head, *rows in (predicts, writes, types)]
@@ -58,13 +58,10 @@ def tables(ranking: Ranking) -> list[list[list[str]]]:
 def columns() -> list[list[str]]:
     """Return what the columns of each of `tables` mean, one line each; which way is better is said of every measure."""
 
-    def meanings(*names: str) -> list[str]:
-        return [f"{MEASURES[name].title}: {_meaning(name)}" for name in names]
-
-    predicts = meanings(*_PREDICTS)
+    predicts = meanings(*PREDICTS)
     predicts.insert(1, "minus the best: difference of the first column to the best row; in brackets, 95 % intervals")
     costs = [f"{name}: {meaning}" for name, meaning in _COST_MEANINGS.items()]
-    return [predicts, [*meanings(*_WRITES), *costs], meanings(*_TERMINAL_TYPING)]
+    return [predicts, [*meanings(*WRITES), *costs], meanings(*_TERMINAL_TYPING)]
 
 
 def _meaning(measure: str) -> str:
@@ -99,39 +96,37 @@ def notes(ranking: Ranking) -> list[str]:
 
 def markdown(ranking: Ranking) -> str:
     """Return the content of `README.md`: all figures and all differences from the best, with intervals."""
-    costs = [["", *_COSTS]]
-    costs += [[row.name, *(cell(row) for cell in _COSTS.values())] for row in ranking.rows if row.family]
-    meanings = "\n".join(f"- **{measure.title}**: {_meaning(name)}" for name, measure in MEASURES.items())
+    columns_mean = "\n".join(f"- **{measure.title}**: {_meaning(name)}" for name, measure in MEASURES.items())
     sentences = "\n".join(f"- {note}" for note in notes(ranking))
     return f"""# Model families on {ranking.data["source"]}
 
 One split, equal time; the best is **{ranking.best}**. The texts are in this folder, `train`, `validation` and `test`,
 each model in one of its own: its card says how it is made again.
 
-{_figures(ranking, *_PREDICTS, *_WRITES)}
+{_markdown(figure_rows(ranking, *PREDICTS, *WRITES))}
 
 ![Bits per character against seconds of training, and final figures]({FIGURE})
 
 ## Typing with their help
 
-{_figures(ranking, *_TYPES)}
+{_markdown(figure_rows(ranking, *TYPES))}
 
 ## Minus the best
 
-{_differences(ranking, *_PREDICTS, *_WRITES)}
+{_markdown(difference_rows(ranking, *PREDICTS, *WRITES))}
 
-{_differences(ranking, *_TYPES)}
+{_markdown(difference_rows(ranking, *TYPES))}
 
 ## What they cost
 
-{_markdown(costs)}
+{_markdown(cost_rows(ranking))}
 
 Training and completion are wall-clock times on the machine at hand: median of single completions of up to 30
 characters.
 
 ## What the columns are
 
-{meanings}
+{columns_mean}
 
 ## Notes
 
@@ -139,17 +134,28 @@ characters.
 """
 
 
-def _figures(ranking: Ranking, *names: str) -> str:
-    """Return a table of figures with their intervals, of the rows that have any."""
+def figure_rows(ranking: Ranking, *names: str) -> list[list[str]]:
+    """Return a heading and the figures with their intervals, of the rows that have any."""
     rows = [[row.name, *(_cell(ranking, row, name, bounds=True) for name in names)] for row in ranking.rows]
-    return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
+    return [["", *_titles(*names)], *(row for row in rows if any(row[1:]))]
 
 
-def _differences(ranking: Ranking, *names: str) -> str:
-    """Return a table of differences from the best row, with their intervals."""
+def difference_rows(ranking: Ranking, *names: str) -> list[list[str]]:
+    """Return a heading and the differences from the best row with their intervals, of the rows that have any."""
     others = [row for row in ranking.rows if row.name != ranking.best]
     rows = [[row.name, *(difference(ranking, row, name) for name in names)] for row in others]
-    return _markdown([["", *_titles(*names)], *(row for row in rows if any(row[1:]))])
+    return [["", *_titles(*names)], *(row for row in rows if any(row[1:]))]
+
+
+def cost_rows(ranking: Ranking) -> list[list[str]]:
+    """Return a heading and what each family's model costs."""
+    costs = [[row.name, *(cell(row) for cell in _COSTS.values())] for row in ranking.rows if row.family]
+    return [["", *_COSTS], *costs]
+
+
+def meanings(*names: str) -> list[str]:
+    """Return what each measure means, a line each, with the side that is better."""
+    return [f"{MEASURES[name].title}: {_meaning(name)}" for name in names]
 
 
 def difference(ranking: Ranking, row: Row, measure: str) -> str:

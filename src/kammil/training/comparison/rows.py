@@ -52,6 +52,7 @@ def family_row(
                 out=path,
                 resume=not replace,
                 replace=replace,
+                report=False,
                 listen=on_event,
                 **options,
             )

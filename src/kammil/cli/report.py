@@ -1,0 +1,78 @@
+"""`kammil report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kammil.cli._options import Column, Delimiter, Encoding, Folder, Sender, Where, file_names
+
+
+def report(
+    folder: Folder,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="Texts the model has not seen, of any kind that train reads."),
+    ] = None,
+    *,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The page to write.  [default: FOLDER/report.html; of a bundled model, NAME-report.html]"),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="How long the measuring may take: more seconds type more of the texts.")
+    ] = 60.0,
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    from_: Sender = None,
+) -> None:
+    """Write a page for people about a model, as train does: figures on texts it has not seen, and how it was made.
+    Without FILE the page has the figures of its training, and quotes no text."""
+    from kammil import files as file_system
+    from kammil import model_folder as folders
+    from kammil.cli.progress import progress
+    from kammil.completion.completer import load
+    from kammil.data import sources
+    from kammil.errors import OptionError
+    from kammil.evaluation import metrics
+    from kammil.evaluation.model_card import command
+    from kammil.evaluation.report.model import model_report
+    from kammil.evaluation.report.page import REPORT
+    from kammil.evaluation.report.sections import parsed
+    from kammil.progress import listening, phase
+
+    if not 0 < seconds <= 86_400:
+        raise OptionError(f"--seconds is {seconds:g}, but it must be above 0 and at most a day, 86400.")
+    model = load(folder)
+    assert model.model is not None
+    name = folder.resolve().name
+    bundled = folders.locate(folder) != folder
+    path = out or (Path(f"{name}-{REPORT}") if bundled else folder / REPORT)
+    how = command(model.model.card)
+    with progress() as listen, listening(listen):
+        if files:
+            texts = sources.texts(
+                file_names(files), column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_
+            )
+            with phase("evaluating", metrics.LOOPS):
+                evaluation = metrics.evaluate(model, texts)
+            on = f"texts of {sources.description(file_names(files))}"
+            page = model_report(
+                name,
+                model.model,
+                evaluation,
+                model=model,
+                texts=texts,
+                on=on,
+                chosen=False,
+                command=how,
+                seconds=seconds,
+            )
+        else:
+            page = model_report(name, model.model, parsed(model.model.metrics), command=how)
+    file_system.write_atomic(path, page.encode("utf-8", "replace"))
+    typer.echo(f"report: {path}")

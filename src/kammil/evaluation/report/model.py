@@ -1,0 +1,89 @@
+"""The report of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kammil.completion.completer import Completer
+from kammil.data.audit import Audit, audit
+from kammil.errors import FolderError
+from kammil.evaluation import counter_check, model_card
+from kammil.evaluation.metrics import Evaluation
+from kammil.evaluation.report import sections
+from kammil.evaluation.report.measurements import SECONDS, measure, within
+from kammil.evaluation.report.page import Section, render
+from kammil.model_folder import ModelFiles
+from kammil.progress import phase
+
+AUDITED, AUDITED_CHARACTERS = 20_000, 4_000_000
+"""Most texts, and most characters, that are audited: three seconds of looking for near-duplicates."""
+
+
+def model_report(
+    name: str,
+    files: ModelFiles,
+    evaluation: Evaluation | None,
+    *,
+    model: Completer | None = None,
+    texts: Sequence[str] = (),
+    on: str = "validation texts",
+    chosen: bool = True,
+    trained_on: Sequence[str] = (),
+    command: str = "",
+    toml: str = "",
+    seconds: float = SECONDS,
+) -> str:
+    """Measure what the report needs beyond the evaluation, and return the page.
+
+    Args:
+        name: of the model.
+        files: the content of its folder.
+        evaluation: its figures; None if there are none.
+        model: the model itself, and
+        texts: the texts of the evaluation; without them the page quotes none, and has no slices and no typing.
+        on: what these texts are.
+        chosen: whether the training chose by them what it kept.
+        trained_on: its training texts as it sees them, to be audited.
+        command, toml: what trains such a model, if that is known, and the file that the command names.
+        seconds: how long the measuring may take, about.
+
+    Raises: `FolderError` for a folder whose records are foreign, `MissingExtraError` without Jinja.
+    """
+    with phase("writing the report"):
+        measured = measure(model, texts, seconds=seconds) if model is not None and texts else None
+        audited = audit(within(trained_on, AUDITED, AUDITED_CHARACTERS)) if trained_on else None
+    try:
+        found = _recorded(files, audited, len(trained_on))
+        about_it = [sections.settings(files.description.model_dump(), files.metrics)]
+        about_it += filter(None, [sections.environment(files.metrics.get("machine"), files.metrics.get("versions"))])
+        if command:
+            about_it.append(sections.reproduce(command, data=files.description.training.get("data"), toml=toml))
+        cautions = model_card.cautions(files.description)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FolderError(f"what {name} records of its training is not ours; copy the folder again.") from error
+    if evaluation is not None:
+        found += [sections.figures(evaluation, name, on=on, chosen=chosen), sections.positions(evaluation)]
+    if measured is not None:
+        found += [
+            sections.typing(measured.typing),
+            sections.calibration(measured.typing, name),
+            sections.by_slice(measured.slices, measured.sliced),
+            sections.completions(measured.samples),
+            sections.surprise(measured.explanations),
+        ]
+    in_words = model_card.quality({"validation": evaluation.to_dict()} if evaluation is not None else {}, on=on)
+    quoted = 0 if measured is None else len(measured.samples)
+    first = sections.summary(in_words.splitlines(), cautions, quoted=quoted)
+    return render(name, "report of a model", [first, *(section for section in found if section is not None), *about_it])
+
+
+def _recorded(files: ModelFiles, audited: Audit | None, texts: int) -> list[Section | None]:
+    """Return the sections on what a model has learnt from and how, from what its folder records and the audit."""
+    description, metrics = files.description, files.metrics
+    source = str(description.training.get("data", {}).get("source", "its texts"))
+    counter = description.family == counter_check.FAMILY
+    return [
+        sections.data(audited, texts=texts, source=source) if audited is not None else None,
+        sections.split(description.training),
+        sections.curves(metrics.get("history", ()), metrics.get("members", ()), counter=counter),
+    ]

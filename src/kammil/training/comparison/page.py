@@ -1,0 +1,238 @@
+"""The report of a comparison: the standings, and what the best model does, on one HTML page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kammil.completion.completer import Completer
+from kammil.data.audit import audit
+from kammil.evaluation.ranking import RANKED_BY, Ranking
+from kammil.evaluation.report import charts, sections
+from kammil.evaluation.report.machine import machine, versions
+from kammil.evaluation.report.measurements import measure, within
+from kammil.evaluation.report.model import AUDITED, AUDITED_CHARACTERS
+from kammil.evaluation.report.page import Charts, Paragraph, Section, Table, render
+from kammil.progress import phase
+from kammil.training.comparison import report
+from kammil.training.comparison.split import ComparisonSplit
+from kammil.training.recipe import argument
+from kammil.training.texts import name_of
+
+SECONDS = 20.0
+"""Time for the measuring: little beside the training of several families."""
+_FLAGS = ("column", "where", "encoding", "delimiter", "seed")
+"""Options that are flags of `kammil compare` of the same name."""
+
+
+def comparison_report(
+    ranking: Ranking, parts: ComparisonSplit, best: Completer, *, name: str, command: str, seconds: float = SECONDS
+) -> str:
+    """Measure what the report needs beyond the ranking, and return the page.
+
+    Args:
+        ranking: the standings.
+        parts: the texts.
+        best: the model of the best family.
+        name: of the comparison.
+        command: what makes it again.
+        seconds: how long the measuring may take, about.
+    """
+    with phase("writing the report"):
+        measured = measure(best, parts.test, seconds=seconds)
+        audited = audit(within(parts.train, AUDITED, AUDITED_CHARACTERS))
+    of_best: list[Section | None] = [
+        sections.typing(measured.typing),
+        sections.calibration(measured.typing, ranking.best),
+        sections.by_slice(measured.slices, measured.sliced),
+        sections.completions(measured.samples),
+        sections.surprise(measured.explanations),
+    ]
+    found = [
+        _summary(ranking, quoted=len(measured.samples)),
+        sections.data(audited, texts=len(parts.train), source=parts.source),
+        _split(ranking.data),
+        _curves(ranking),
+        *_standings(ranking),
+        *(_about(section, ranking.best) for section in of_best if section is not None),
+        _settings(ranking),
+        sections.environment(machine(), versions()),
+        sections.reproduce(command),
+    ]
+    return render(name, "report of a comparison", [section for section in found if section is not None])
+
+
+def repeat_command(
+    source: str | Path,
+    minutes: float,
+    families: Sequence[str] | None,
+    validation: str | Path | None,
+    test: str | Path | None,
+    options: Mapping[str, Any],
+) -> str:
+    """Return the command that makes a comparison again, with files named without their folders."""
+    arguments = ["kammil", "compare", name_of(source), "--minutes", f"{minutes:g}"]
+    arguments += ["--families", ",".join(families)] if families else []
+    for flag, file in (("--validation", validation), ("--test", test)):
+        arguments += [flag, name_of(file)] if file is not None else []
+    for option, value in options.items():
+        if value is None or value is False:
+            continue
+        if option == "raw":
+            arguments.append("--raw")
+        elif option == "rules":
+            arguments += [part for rule, on in value.items() for part in ("--with" if on else "--without", rule)]
+        elif option == "sender" or option in _FLAGS:
+            arguments += ["--from" if option == "sender" else f"--{option}", str(value)]
+        else:
+            named = [sections.place_name(each) for each in value] if option == "exclude" else value
+            arguments += ["--set", f"{option}={argument(named)}"]
+    return shlex.join(arguments)
+
+
+def _about(section: Section, best: str) -> Section:
+    """Return a section that says of which family's model it is."""
+    return Section(section.id, f"{section.title}: {best}", section.lead, section.blocks)
+
+
+def _summary(ranking: Ranking, *, quoted: int) -> Section:
+    best = ranking.figures[ranking.best]
+    sentences = [f"The best family is {ranking.best}, by bits per character of the target on the test texts."]
+    apart = [
+        row.name
+        for row in ranking.rows
+        if row.family and row.name != ranking.best and not _is_behind(ranking, row.name)
+    ]
+    if apart:
+        sentences.append(f"Not shown to be worse, since the interval of the difference holds 0: {', '.join(apart)}.")
+    if (right := best.get("target_top1")) is not None:
+        sentences.append(f"Of 100 next characters its first guess is right for {100 * right.value:.0f}.")
+    bits = {row.name: of.value for row in ranking.rows if (of := ranking.figures[row.name].get(RANKED_BY)) is not None}
+    ahead = [
+        row.name
+        for row in ranking.rows
+        if not row.family and bits.get(row.name, bits[ranking.best]) < bits[ranking.best]
+    ]
+    if ahead:
+        sentences.append(f"Ahead of every family: {', '.join(ahead)}. More minutes, or more texts, may change that.")
+    sentences += [f"{name} was left out: {reason}" for name, reason in ranking.left_out.items()]
+    return sections.summary(sentences, (), quoted=quoted)
+
+
+def _is_behind(ranking: Ranking, name: str) -> bool:
+    """Return whether the interval of a row's difference from the best lies above 0."""
+    difference = ranking.differences[name].get(RANKED_BY)
+    return difference is not None and difference.low is not None and difference.low > 0
+
+
+def _split(data: Mapping[str, Any]) -> Section:
+    rows = [
+        ["training texts", f"{data['training_texts']:,}"],
+        ["training characters", f"{data['training_characters']:,}"],
+        ["validation texts, to choose by", f"{data['validation_texts']:,}"],
+        ["test texts", f"{data['test_texts']:,}"],
+        ["test characters", f"{data['test_characters']:,}"],
+        ["test texts that are typed", f"{data['typed_texts']:,}"],
+        ["test texts that stand in the training part", f"{data['test_exact_leaks']:,}"],
+        ["test texts that are near-duplicates of a training text", f"{data['test_near_leaks']:,}"],
+    ]
+    return Section(
+        "split",
+        "Split",
+        "All families learn from the same training texts, choose their settings by the validation texts and are judged "
+        "by the test texts, which none of them has met; the last two numbers should be near 0.",
+        [Table("The three parts", ["", "number"], rows)],
+    )
+
+
+def _curves(ranking: Ranking) -> Section | None:
+    series = [(row.name, _best_so_far(row.curve)) for row in ranking.rows if row.curve]
+    if not series:
+        return None
+    chart = charts.lines(
+        "Learning curves",
+        series,
+        x_label="seconds of training",
+        y_label="bits per character",
+        logarithmic=True,
+    )
+    return Section(
+        "curves",
+        "Learning curves",
+        "How fast each family learns: bits per character on the validation texts, the best so far, against seconds of "
+        "training on a logarithmic axis; lower is better, and a family that counts is one point.",
+        [Charts([chart])],
+    )
+
+
+def _best_so_far(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    best = float("inf")
+    return [(seconds, best := min(best, bits)) for seconds, bits in curve]
+
+
+def _standings(ranking: Ranking) -> list[Section]:
+    """Return the sections of figures: what each predicts and writes, what it saves in typing, and what it costs."""
+    shown = [
+        (row.name, f"{of.value:.2f}", of.value, of.low, of.high)
+        for row in ranking.rows
+        if (of := ranking.figures[row.name].get(RANKED_BY)) is not None and of.low is not None and of.high is not None
+    ]
+    least = min((value for _, _, value, _, _ in shown), default=0.0)
+    drawn = sorted((row for row in shown if row[2] <= 2 * least), key=lambda row: row[2])
+    measures = (*report.PREDICTS, *report.WRITES)
+    head, *rows = report.figure_rows(ranking, *measures)
+    minus_head, *minus = report.difference_rows(ranking, *measures)
+    chart = [Charts([charts.intervals("Bits per character of the target", drawn, x_label="bits per character")])]
+    typing_head, *typing = report.figure_rows(ranking, *report.TYPES)
+    cost_head, *costs = report.cost_rows(ranking)
+    return [
+        Section(
+            "figures",
+            "Families and baselines",
+            f"How well each predicts the test texts, the best first in the figure ({ranking.best}); a difference in "
+            "the second table whose interval holds 0 may be chance.",
+            [
+                *(chart if drawn else []),
+                Table("Figures", head, rows, sections.INTERVAL),
+                Table(
+                    f"Minus the best, {ranking.best}", minus_head, minus, "Differences are paired: on the same texts."
+                ),
+                *(Paragraph(meaning) for meaning in report.meanings(*measures)),
+            ],
+        ),
+        Section(
+            "keystrokes",
+            "Keystrokes saved by each family",
+            "What a simulated writer saves who takes a word as soon as it is suggested: higher is better; “ceiling” "
+            "knows every word before its first letter.",
+            [
+                Table(
+                    "Keystrokes saved, and suggestions taken of those shown, %", typing_head, typing, sections.INTERVAL
+                ),
+                *(Paragraph(meaning) for meaning in report.meanings(*report.TYPES) if "saved" in meaning),
+            ],
+        ),
+        Section(
+            "costs",
+            "Costs",
+            "What each model takes: numbers that were learnt, size on disk, wall-clock time of training and median "
+            "time of one completion of 30 characters.",
+            [Table("Costs", cost_head, costs)],
+        ),
+    ]
+
+
+def _settings(ranking: Ranking) -> Section:
+    rows = [[row.name, row.note or "as by default"] for row in ranking.rows if row.family]
+    return Section(
+        "settings",
+        "Settings",
+        f"What was chosen for each family on the validation texts, within {ranking.data['minutes']:g} minutes of "
+        "training each; all other settings stand in the card of each model.",
+        [
+            Table("Chosen settings", ["family", "settings"], rows, words=True),
+            *(Paragraph(f"{name} {signature}") for name, signature in ranking.signatures.items()),
+        ],
+    )

@@ -1,0 +1,150 @@
+"""The sections of a report: their figures are those of the model, and what is missing is said or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.evaluation.report.conftest import ParsedPage
+
+from kammil import model_folder as folders
+from kammil.data.audit import audit
+from kammil.evaluation.bootstrap import Interval
+from kammil.evaluation.model_card import show
+from kammil.evaluation.report import sections
+from kammil.evaluation.report.charts import LineChart
+from kammil.evaluation.report.model import model_report
+from kammil.evaluation.report.page import Charts, Paragraph, Section, Table, Tables
+from kammil.evaluation.slices import Slice
+
+EPOCH: dict[str, Any] = {
+    "epoch": 1,
+    "train_bits": 3.0,
+    "validation_bits": 2.9,
+    "train_accuracy": 0.3,
+    "validation_accuracy": 0.35,
+    "best": True,
+}
+
+
+def tables_of(section: Section) -> list[Table]:
+    """All tables of a section."""
+    found: list[Table] = []
+    for block in section.blocks:
+        found += block.tables if isinstance(block, Tables) else [block] if isinstance(block, Table) else []
+    return found
+
+
+def cells(section: Section) -> dict[str, str]:
+    """First figure of each row of a section, by the name of the row."""
+    return {row[0]: row[1] for table in tables_of(section) for row in table.rows}
+
+
+def test_a_report_has_every_section_and_each_says_how_to_read_it(page: str) -> None:
+    document = ParsedPage(page)
+    assert document.attributes("section", "id") == [
+        *("summary", "data", "split", "curves", "figures"),
+        *(("positions",) if 'id="positions"' in page else ()),
+        *("typing", "calibration", "slices", "completions", "surprise", "settings", "machine", "reproduce"),
+    ]
+    leads = [attributes for _, attributes in document.tags if attributes.get("class") == "lead"]
+    assert len(leads) == len(document.texts["h2"])
+
+
+def test_a_report_without_texts_quotes_none(folder_of: Callable[[str], Path], texts: list[str]) -> None:
+    files = folders.read(folder_of("blend"))
+    page = model_report("m", files, sections.parsed(files.metrics))
+    found = ParsedPage(page).attributes("section", "id")
+    assert {"typing", "slices", "completions", "surprise", "data", "reproduce"}.isdisjoint(found)
+    assert {"figures", "curves", "split", "settings", "machine"} <= set(found)
+    assert not any(text in page for text in texts) and "quotes" not in page
+
+
+def test_a_report_without_figures_is_a_page(folder_of: Callable[[str], Path]) -> None:
+    files = folders.read(folder_of("ngram"))
+    page = model_report("m", replace(files, metrics={}), None)
+    assert "figures" not in ParsedPage(page).attributes("section", "id")
+    assert sections.parsed({"validation": {"texts": "many"}}) is None and sections.parsed({}) is None
+
+
+def test_the_audit_is_that_of_the_texts(texts: list[str]) -> None:
+    found = audit([*texts[:30], texts[0]])
+    section = sections.data(found, texts=100, source="FILE")
+    shown = cells(section)
+    assert shown["texts"] == "31" and shown["exact repeats of an earlier text"] == "1 (3.2 %)"
+    assert shown["shortest"] == f"{min(map(len, texts[:30]))}"
+    assert "31 of the 100 texts" in section.lead
+    assert sections.data(found, texts=31, source="FILE").lead.count("31 of") == 0
+
+
+def test_a_split_says_what_leaks() -> None:
+    leaks = {"exact": 2, "near": 5}
+    base = {"source": "big", "texts": 9000, "base": None}
+    data = {"texts": 1000, "characters": 5, "validation_texts": 100, "validation_leaks": leaks, "base": base}
+    section = sections.split({"data": data})
+    assert section is not None
+    shown = cells(section)
+    assert shown["validation texts that stand in the training part"] == "2"
+    assert shown["validation texts that are near-duplicates of a training text"] == "5"
+    assert shown["texts of the model that it goes on from, big"] == "9,000"
+    assert sections.split({}) is None
+
+
+def test_curves_go_through_every_epoch_and_name_the_one_that_was_kept() -> None:
+    history = [EPOCH, EPOCH | {"epoch": 2, "validation_bits": 2.5}, EPOCH | {"epoch": 3, "best": False}]
+    section = sections.curves(history)
+    (drawn,) = (block for block in section.blocks if isinstance(block, Charts))
+    assert [len(line.dots) for chart in drawn.charts if isinstance(chart, LineChart) for line in chart.lines] == [3] * 4
+    (table,) = tables_of(section)
+    assert [row[0] for row in table.rows] == ["1", "2 (kept)", "3"] and table.rows[1][2] == "2.500"
+    members = sections.curves([], [history, history])
+    assert [table.caption for table in tables_of(members)] == ["Every epoch, member 1", "Every epoch, member 2"]
+
+
+@pytest.mark.parametrize("history", [[], [{"epoch": 1}], [EPOCH | {"train_bits": float("nan")}], [3]])
+def test_what_is_no_history_has_no_curves(history: list[Any]) -> None:
+    section = sections.curves(history)
+    assert section.blocks == [] and section.lead
+
+
+def test_a_counter_that_took_the_place_of_a_network_says_so() -> None:
+    warnings = [b for b in sections.curves([EPOCH], counter=True).blocks if isinstance(b, Paragraph) and b.warning]
+    assert len(warnings) == 1 and not sections.curves([], counter=True).blocks
+
+
+def test_figures_are_those_of_the_card(folder_of: Callable[[str], Path]) -> None:
+    evaluation = sections.parsed(folders.read(folder_of("gru")).metrics)
+    assert evaluation is not None and evaluation.to_dict() == folders.read(folder_of("gru")).metrics["validation"]
+    section = sections.figures(evaluation, "me", on="texts", chosen=True)
+    (table,) = tables_of(section)
+    assert list(table.head) == ["", "me", *evaluation.baselines]
+    assert cells(section)["perplexity"] == show(evaluation.model.perplexity)
+    said = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
+    assert "expect a little less" in said and all(f"“{name}”" in said for name in evaluation.baselines)
+
+
+def test_a_slice_of_too_few_texts_says_so() -> None:
+    bits = Interval(2.5, 2.25, 2.75)
+    found = [
+        Slice("emoji", "with emoji", 3, None, None, None),
+        Slice("emoji", "without emoji", 97, bits, Interval(-0.5, -0.625, -0.375), Interval(0.5, 0.25, 0.75)),
+    ]
+    section = sections.by_slice(found, 100)
+    assert section is not None
+    (table,) = tables_of(section)
+    assert table.rows[0] == ["emoji: with emoji", "3", "too few", "too few", "too few"]
+    assert table.rows[1][2:] == ["2.500 (2.250-2.750)", "-0.500 (-0.625..-0.375)", "50.0 % (25.0-75.0)"]
+    assert sections.by_slice([], 0) is None
+
+
+def test_settings_name_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "test.txt").write_text("شو", "utf-8")
+    recipe = {"exclude": [str(tmp_path / "test.txt"), "/nowhere/else.tsv", "lev30/test"], "base": str(tmp_path)}
+    description = {"family": "gru", "settings": {"hidden": 8}, "rules": {}, "training": {"recipe": recipe}}
+    section = sections.settings(description, {"parameters": 12345})
+    said = " ".join(cell for table in tables_of(section) for row in table.rows for cell in row)
+    assert "test.txt, else.tsv, lev30/test" in said and str(tmp_path) not in said and "nowhere" not in said
+    assert "12,345" in said and "hidden" in said

@@ -1,0 +1,72 @@
+"""The report of a comparison: its standings, and the command that makes it again."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.evaluation.report.conftest import ParsedPage
+
+from kammil.evaluation.ranking import RANKED_BY, Ranking
+from kammil.training.comparison.compare import compare
+from kammil.training.comparison.page import repeat_command
+
+TINY: dict[str, Any] = {"families": ["ngram", "gru"], "minutes": 1.0, "embedding": 8, "hidden": 16, "epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> tuple[Ranking, Path, list[str]]:
+    place = tmp_path_factory.mktemp("a-place-of-the-machine")
+    (place / "posts.txt").write_text("\n".join(texts[:160]), "utf-8")
+    said: list[str] = []
+    ranking = compare(place / "posts.txt", out=place / "results", say=said.append, device="cpu", threads=1, **TINY)
+    return ranking, place / "results", said
+
+
+def test_a_report_stands_beside_the_results(made: tuple[Ranking, Path, list[str]]) -> None:
+    ranking, folder, said = made
+    content = (folder / "report.html").read_text("utf-8")
+    document = ParsedPage(content)
+    assert said[-1] == f"report: {folder / 'report.html'}"
+    assert not any((folder / row.name / "report.html").exists() for row in ranking.rows)
+    assert document.attributes("section", "id") == [
+        *("summary", "data", "split", "curves", "figures", "keystrokes", "costs"),
+        *("typing", "calibration", "slices", "completions", "surprise", "settings", "machine", "reproduce"),
+    ]
+    for row in ranking.rows:
+        assert row.name in document.texts["th"]
+        figure = ranking.figures[row.name].get(RANKED_BY)
+        assert figure is None or any(cell.startswith(f"{figure.value:.3f}") for cell in document.texts["td"])
+    assert f"The best family is {ranking.best}" in content
+    assert "a-place-of-the-machine" not in content and "kammil compare posts.txt --minutes 1" in content
+    assert not {"script", "link", "img"} & {tag for tag, _ in document.tags}
+
+
+def test_a_comparison_that_is_done_gets_its_report_anew(made: tuple[Ranking, Path, list[str]]) -> None:
+    _, folder, _ = made
+    (folder / "report.html").unlink()
+    compare(folder.parent / "posts.txt", out=folder, device="cpu", threads=1, report=False, **TINY)
+    assert not (folder / "report.html").exists()
+    compare(folder.parent / "posts.txt", out=folder, device="cpu", threads=1, **TINY)
+    assert (folder / "report.html").exists()
+
+
+def test_the_command_by_hand(tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "seed": 3,
+        "sender": "Abu Ali",
+        "raw": False,
+        "rules": {"urls": False, "numbers": True},
+        "hidden": 64,
+        "exclude": (str(tmp_path / "b.txt"),),
+        "where": None,
+    }
+    command = repeat_command(tmp_path / "a b.txt", 0.5, ["gru", "blend"], None, "lev30/test", options)
+    assert shlex.split(command) == [
+        *("kammil", "compare", "a b.txt", "--minutes", "0.5", "--families", "gru,blend", "--test", "lev30/test"),
+        *("--seed", "3", "--from", "Abu Ali", "--without", "urls", "--with", "numbers", "--set", "hidden=64"),
+        *("--set", 'exclude=["b.txt"]'),
+    ]
+    assert repeat_command("sample", 1, None, None, None, {"raw": True}) == "kammil compare sample --minutes 1 --raw"

@@ -1,0 +1,119 @@
+"""What a finished run leaves behind: a folder with its report, which names no place of the machine."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import tomllib
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kammil
+from kammil.evaluation.report import page
+from kammil.progress import Notice
+from kammil.training import publish
+from kammil.training.events import Event
+from kammil.training.recipe import Recipe, toml
+from kammil.training.train import REPORT_SHARE, train
+
+GRU: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 16, "epochs": 2, "device": "cpu", "threads": 1}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, few: list[str]) -> kammil.TrainResult:
+    place = tmp_path_factory.mktemp("a-place-of-the-machine")
+    (place / "posts.txt").write_text("\n".join(few), "utf-8")
+    (place / "other.txt").write_text("شو هالحكي يا زلمة بلا طعمة ولا لون\n", "utf-8")
+    return train(place / "posts.txt", out=place / "model", exclude=[str(place / "other.txt")], **GRU)
+
+
+def test_a_report_stands_in_the_folder(trained: kammil.TrainResult) -> None:
+    assert trained.report is not None and trained.report == trained.folder / "report.html"
+    content = trained.report.read_text("utf-8")
+    assert content.startswith("<!DOCTYPE html>") and "kammil train posts.txt --model gru" in content
+    figure = trained.evaluation.model.target_bits_per_character
+    assert figure is not None and f"{figure.value:.3f}" in content
+    assert str(trained.report) in trained._repr_html_()  # pyright: ignore[reportPrivateUsage]
+
+
+def test_nothing_in_the_report_names_a_place(trained: kammil.TrainResult) -> None:
+    assert trained.report is not None
+    content = trained.report.read_text("utf-8")
+    assert "other.txt" in content
+    assert str(trained.folder.parent) not in content and "a-place-of-the-machine" not in content
+    card = (trained.folder / "README.md").read_text("utf-8")
+    assert "a-place-of-the-machine" not in card
+
+
+def test_the_folder_says_where_and_with_what_it_was_trained(trained: kammil.TrainResult) -> None:
+    metrics = json.loads((trained.folder / "metrics.json").read_text("utf-8"))
+    assert metrics["versions"]["kammil"] == kammil.__version__ and metrics["machine"]["processor"]
+
+
+def test_a_report_is_only_written_if_it_is_wanted(tmp_path: Path, few: list[str]) -> None:
+    quiet = train(few, out=tmp_path / "model", report=False, model="ngram")
+    assert quiet.report is None and not (quiet.folder / "report.html").exists()
+    assert "report" not in quiet._repr_html_()  # pyright: ignore[reportPrivateUsage]
+
+
+def test_without_jinja_the_model_is_there_and_the_listener_is_told(
+    tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = builtins.__import__
+
+    def without_jinja(name: str, *rest: object) -> ModuleType:
+        if name == "jinja2":
+            raise ModuleNotFoundError(name)
+        return real(name, *rest)  # pyright: ignore[reportArgumentType]
+
+    page._template.cache_clear()  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(builtins, "__import__", without_jinja)
+    told: list[Event] = []
+    trained = train(few, out=tmp_path / "model", model="ngram", listen=told.append)
+    assert trained.report is None and (trained.folder / "model.json").exists()
+    notices = [event.sentence for event in told if isinstance(event, Notice)]
+    assert notices == ["no report: a report needs jinja2; run: pip install 'kammil[train]'"]
+
+
+def test_a_short_run_gives_its_report_a_share(tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    real = publish.model_report
+
+    def measured(*arguments: Any, **options: Any) -> str:
+        asked.append(options["seconds"])
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(publish, "model_report", measured)
+    train(few, out=tmp_path / "model", minutes=0.1, **GRU)
+    assert asked == [pytest.approx(REPORT_SHARE * 6)]
+
+
+PLAIN = st.recursive(
+    st.booleans() | st.integers(-(2**40), 2**40) | st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("ab \"'.ش\x7f\n", max_size=4), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(value=PLAIN)
+def test_plain_values_are_read_from_toml_as_they_were(value: object) -> None:
+    assert tomllib.loads(f"value = {toml(value)}")["value"] == value
+
+
+def test_what_a_table_lacks_is_left_out_of_toml() -> None:
+    assert tomllib.loads(f"value = {toml({'a': None, 'b': 1})}") == {"value": {"b": 1}}
+
+
+def test_a_base_is_described_without_the_folders_of_its_files(tmp_path: Path) -> None:
+    base = {"source": str(tmp_path / "big.txt"), "validation": "lev30/validation", "hidden": 16, "model": "gru"}
+    recipe = Recipe.of({"model": "gru", "base": base})
+    found = tomllib.loads(publish._tables(recipe))  # pyright: ignore[reportPrivateUsage]
+    assert found == {"base": base | {"source": "big.txt"}}
+    assert publish._tables(Recipe.of({})) == ""  # pyright: ignore[reportPrivateUsage]
