@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test check check-page mutate bench clean
+.PHONY: help demo test docs check check-page mutate bench clean
 
 help:
 	@echo "make demo   set up, train on the embedded corpus, evaluate, complete"
 	@echo "make test   set up, run the tests"
-	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages"
+	@echo "make docs   set up, build the documentation site into build/site, without a network"
+	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages, spelling"
 	@echo "make check-page  set up, fetch axe-core and Lighthouse with npm, check the page with them in Chromium"
 	@echo "make mutate MODULE=decoding/filters  set up, change a module in small ways, list what none of its tests notices"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
@@ -29,12 +30,17 @@ demo: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
+# Gathers the pages and builds them with zensical: docs/build.py.
+docs: $(READY)
+	$(BIN)/python docs/build.py
+
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/python docs/refresh.py --check
+	$(BIN)/codespell
 
 # axe-core and Lighthouse are tools of npm, which fetch no browser: they drive the Chromium that is there. Without npm, node
 # or Chromium the checks are skipped, and say why.

@@ -1,4 +1,5 @@
-"""Write the generated pages: docs/commands.md from the program, the tables of other pages from the benchmarks' results.
+"""Write the generated pages: docs/commands.md from the program, tables of other pages from the benchmarks' results, and the
+navigation of mkdocs.yml from the pages that are there.
 
 `python docs/refresh.py` writes them, `--check` says whether they are fresh (part of `make check`).
 """
@@ -38,7 +39,52 @@ COMMANDS = (
     "profile wipe",
 )
 
-
+SITE: dict[str, str | dict[str, str]] = {
+    "Home": "index.md",
+    "Five-minute start": "start.md",
+    "Lesson": {
+        "*": "lessons/*",
+        "A recurrent model in four files": "teaching.md",
+    },
+    "Guides": {
+        "Train on your own texts": "train.md",
+        "From a spreadsheet": "spreadsheet.md",
+        "From a chat": "chat.md",
+        "Read the figures": "figures.md",
+        "Choose how it writes": "decoding.md",
+        "Adapt to a user": "profiles.md",
+        "The playground": "playground.md",
+        "Serve": "serving.md",
+        "Embed in a page": "embed.md",
+        "Editors and terminals": "editors.md",
+        "Offensive words": "offensive-words.md",
+        "Fine-tune a pretrained model": "pretrained.md",
+        "Several machines": "distributed.md",
+        "Tune": "tuning.md",
+        "Export": "export.md",
+        "Add a family": "family.md",
+    },
+    "Reference": {
+        "Python": "python.md",
+        "Commands": "commands.md",
+    },
+    "Models": {"*": "models/*"},
+    "Benchmarks": {
+        "Figures": "benchmarks.md",
+        "Families side by side": "comparison/README.md",
+    },
+    "FAQ": "faq.md",
+    "Behind it": {
+        "Architecture": "architecture.md",
+        "Log of experiments": "log.md",
+        "Contributing": "contributing.md",
+        "Changes": "changelog.md",
+    },
+}
+"""The site: title -> page, or a section of such. Pages that are not there are left out; pages of docs/ that no entry names
+stand under "Guides". `*` takes in all pages of a folder, under their own headings."""
+OUTSIDE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
+"""Pages of the site that do not stand in docs/."""
 LEV30 = {
     **{name: f"`--model {name}`" for name in ("ngram", "gru", "words", "subwords", "attention", "transformer")},
     "blend": "`--model blend`, the default",
@@ -46,6 +92,19 @@ LEV30 = {
     "blend-normalised": "`--model blend` on normalised tweets, as `levantine` reads them",
 }
 """Names of the models in the table of the benchmark, from top to bottom."""
+DECODING = {
+    "truth": "what people wrote",
+    "greedy": "temperature 0",
+    "t 0.3": "temperature 0.3",
+    "t 0.5": "temperature 0.5",
+    "t 0.7": "temperature 0.7, the default",
+    "t 0.9": "temperature 0.9",
+    "t 1.0": "temperature 1",
+    "preset predictive": "`--preset predictive`",
+    "preset creative": "`--preset creative`",
+    "preset exact": "`--preset exact`",
+}
+"""Names of the ways of decoding, from top to bottom."""
 FINISHED = {"tweets": "`recipes/tweets.toml`, the first release's `levantine`"}
 
 
@@ -65,7 +124,7 @@ def commands() -> str:
 
 def filled(text: str) -> str:
     """A page with its tables filled in."""
-    for name, table in (("notebook", notebook), ("lev30", lev30), ("latency", latency), ("load", load)):
+    for name, table in TABLES.items():
         text = re.sub(
             rf"(<!-- {name}: .*? -->\n).*?(<!-- /{name} -->)",
             lambda match, table=table: match[1] + table() + "\n" + match[2],
@@ -151,6 +210,24 @@ def latency() -> str:
     return markdown(rows)
 
 
+def short() -> str:
+    """The benchmark in a few rows: what a reader of the README must know."""
+    r = result("lev30")
+    columns = ("target_top1", True), ("target_bits_per_character", False)
+    rows = [["30 characters of 129 unseen tweets", "right", "bits per character", "training"]]
+
+    def add(title: str, figures: dict[str, list[float]], seconds: float | None = None) -> None:
+        cells = (interval(figures[field], percent=percent) for field, percent in columns)
+        rows.append([title, *cells, "" if seconds is None else f"{seconds:.0f} s"])
+
+    add("knowing how frequent each letter is", r["baselines"]["unigram"])
+    add("a 3-gram model", r["baselines"]["3-gram"])
+    for name in ("ngram", "gru", "blend"):
+        add(LEV30[name], r[name]["test"], r[name]["training_seconds"])
+    add("`levantine`, bundled", r["finished"]["levantine"]["test"])
+    return markdown(rows)
+
+
 def load() -> str:
     """What a server bears."""
     r = result("load")
@@ -167,6 +244,69 @@ def load() -> str:
         one = r["typing"][name]
         cells += [f"{one['per_second']:.0f}", *(f"{one[f'{p}_ms']:.0f} ms" for p in ("p50", "p90", "p99"))]
     return markdown([*rows, cells])
+
+
+def decoding() -> str:
+    """Ways of decoding, from the truth to the boldest."""
+    ways = result("decoding")["ways"]
+    rows = [["", "right", "real words", "loops", "different pairs of words", "bits"]]
+    for name, title in DECODING.items():
+        one = {field: figures[0] for field, figures in ways[name].items()}
+        percents = [f"{one[field]:.1f} %" for field in ("right", "real", "loops", "distinct")]
+        rows.append([title, *percents, f"{one['bits']:.2f}"])
+    return markdown(rows)
+
+
+TABLES = {
+    "decoding": decoding,
+    "notebook": notebook,
+    "lev30": lev30,
+    "short": short,
+    "latency": latency,
+    "load": load,
+}
+"""What stands between `<!-- name: ... -->` and `<!-- /name -->` in pages."""
+
+
+def navigation(text: str) -> str:
+    """mkdocs.yml with its navigation."""
+    lines: list[str] = []
+    named = {page for pages in SITE.values() for page in ([pages] if isinstance(pages, str) else pages.values())}
+    for section, pages in SITE.items():
+        if isinstance(pages, str):
+            lines += _entry(section, pages, "  ")
+            continue
+        entries = [entry for title, page in pages.items() for entry in _entry(title, page, "      ")]
+        if section == "Guides":
+            others = sorted(page.name for page in (ROOT / "docs").glob("*.md") if page.name not in named)
+            entries += [entry for page in others for entry in _entry(heading(ROOT / "docs" / page), page, "      ")]
+        lines += [f"  - {section}:", *entries] if entries else []
+    return re.sub(r"(# nav: [^\n]*\nnav:\n).*?(# /nav)", lambda match: "\n".join([match[1][:-1], *lines, match[2]]), text, flags=re.DOTALL)
+
+
+def _entry(title: str, page: str, indent: str) -> list[str]:
+    """The lines of one page, or of all pages of a folder: its index first."""
+    if title == "*":
+        folder = page.partition("/")[0]
+        if folder == "models":
+            cards = sorted((ROOT / "src" / "kammil" / "pretrained").glob("*/README.md"))
+            found = {f"models/{card.parent.name}.md": card for card in cards}
+        else:
+            sources = sorted(path for kind in ("*.ipynb", "*.md") for path in (ROOT / "docs" / folder).glob(kind))
+            found = {f"{folder}/{path.stem}.md": path for path in sources}
+        first = sorted(found, key=lambda name: (not name.endswith("/README.md"), name))
+        return [f"{indent}- {json.dumps(heading(found[name]), ensure_ascii=False)}: {name}" for name in first]
+    there = page in OUTSIDE or (ROOT / "docs" / page).exists()
+    return [f"{indent}- {json.dumps(title, ensure_ascii=False)}: {page}"] if there else []
+
+
+def heading(path: Path) -> str:
+    """The first heading of a page or of a notebook."""
+    text = path.read_text("utf-8")
+    if path.suffix == ".ipynb":
+        text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
+    found = re.search(r"^# +(.*)", text, re.MULTILINE)
+    return re.sub(r"[`*]", "", found[1]).strip() if found else path.stem
 
 
 def result(name: str) -> dict[str, Any]:
@@ -197,7 +337,12 @@ def main() -> None:
     """Write or check."""
     pages = {
         ROOT / "docs" / "commands.md": commands(),
-        **{page: filled(page.read_text("utf-8")) for page in (ROOT / "README.md", ROOT / "docs" / "serving.md")},
+        ROOT / "mkdocs.yml": navigation((ROOT / "mkdocs.yml").read_text("utf-8")),
+        **{
+            page: filled(page.read_text("utf-8"))
+            for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+            if page.name != "commands.md"
+        },
     }
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text("utf-8") != text]
     if "--check" in sys.argv[1:]:

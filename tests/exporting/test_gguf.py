@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import llama_cpp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +23,9 @@ from kammil.models.registry import load_model
 from kammil.text import RAW, TextRules
 from kammil.vocabulary import BOS, SPECIALS, UNK
 
+llama_cpp = pytest.importorskip(
+    "llama_cpp", reason="llama.cpp runs the file; it is compiled where it is installed: pip install llama-cpp-python"
+)
 FolderOf = Callable[[str], Path]
 Noise = Callable[[TextRules], Path]
 F32 = 0

@@ -1,0 +1,145 @@
+"""Build the documentation site into build/site, without a network: `python docs/build.py`, or `make docs`.
+
+Pages are gathered first, into build/pages: those of docs/, the lesson's notebooks, the model cards, and every source file
+that a page links to. So the site is complete by itself, and links lead to the same things as in the repository.
+`--with mkdocs` builds with the Material theme of MkDocs in place of zensical.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS, BUILD = ROOT / "docs", ROOT / "build"
+ELSEWHERE = {
+    "README.md": "index.md",  # what it says stands on the home page
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    **{
+        f"src/kammil/pretrained/{card.parent.name}/README.md": f"models/{card.parent.name}.md"
+        for card in (ROOT / "src" / "kammil" / "pretrained").glob("*/README.md")
+    },
+}
+"""Pages that stand outside docs/: path in the repository -> path in the site."""
+PICTURES = {".png", ".svg", ".jpg", ".gif", ".webp"}
+ASSETS = ("icon.svg", "plex-arabic.woff2", "plex-arabic-OFL.txt")
+"""Files of the playground that the site uses too."""
+LINK = re.compile(r"(\]\()((?!https?:|mailto:|#)[^)#\s]+)(#[^)\s]*)?(\))")
+FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+LANGUAGES = {".py": "python", ".toml": "toml", ".json": "json", ".c": "c", ".js": "javascript", ".html": "html"}
+
+
+def gather() -> None:
+    """Write build/pages and build/pages-ar."""
+    pages = {path.relative_to(ROOT).as_posix(): path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
+    pages = {source: page for source, page in pages.items() if not page.startswith("ar/")}
+    pages |= {source: page for source, page in ELSEWHERE.items() if source != "README.md"}
+    _gather(BUILD / "pages", pages, ELSEWHERE, notebooks=True)
+    arabic = {path.relative_to(ROOT).as_posix(): path.name for path in (DOCS / "ar").glob("*.md")}
+    english = {source: f"../{page}" for source, page in (pages | {"README.md": "index.md"}).items()}
+    _gather(BUILD / "pages-ar", arabic, english, notebooks=False)
+
+
+def _gather(out: Path, pages: dict[str, str], known: dict[str, str], *, notebooks: bool) -> None:
+    """Write pages and all they link to into a new folder; `known` are pages that need not be copied."""
+    shutil.rmtree(out, ignore_errors=True)
+    texts = {page: (source, (ROOT / source).read_text("utf-8")) for source, page in pages.items()}
+    if notebooks:
+        for path in sorted((DOCS / "lessons").glob("*.ipynb")):
+            page = f"lessons/{path.stem}.md"
+            if page not in texts:  # where its author has written a page, that is the page
+                texts[page] = f"docs/lessons/{path.name}", _notebook(path, out / "lessons")
+    places = known | {source: page for page, (source, _) in texts.items()}
+    places |= {f"docs/{page}": page for page in texts if page.startswith("lessons/")}
+    for page, (source, text) in texts.items():
+        _write(out / page, _linked(text, source, page, places, out))
+    for name in ASSETS:
+        _write(out / "assets" / name, (ROOT / "src/kammil/server/playground" / name).read_bytes())
+    _write(out / "assets" / "site.css", (DOCS / "assets" / "site.css").read_bytes())
+
+
+def _linked(text: str, source: str, page: str, places: dict[str, str], out: Path) -> str:
+    """A page's text with its links changed to where their targets stand in the site."""
+
+    def place(match: re.Match[str]) -> str:
+        before, target, anchor, after = match[1], match[2], match[3] or "", match[4]
+        path = (ROOT / source).parent / target
+        name = Path(os.path.normpath(path)).relative_to(ROOT).as_posix()
+        if name not in places:
+            if name.startswith("build/"):  # a notebook's figure, written beside its page already
+                return match[0]
+            places[name] = _copied(name, source, out)
+        relative = os.path.relpath(places[name], Path(page).parent).replace(os.sep, "/")
+        if places[name].startswith("../"):  # a page of the other language: as built
+            relative = relative.removesuffix(".md") + (".html" if relative.endswith(".md") else "")
+            relative = re.sub(r"README\.html$", "index.html", relative)
+        return f"{before}{relative}{anchor}{after}"
+
+    parts, end = [], 0
+    for fence in FENCE.finditer(text):  # code is left as it is
+        parts += [LINK.sub(place, text[end : fence.start()]), fence[0]]
+        end = fence.end()
+    return "".join([*parts, LINK.sub(place, text[end:])])
+
+
+def _copied(name: str, source: str, out: Path) -> str:
+    """Copy a file that a page links to: a picture as it is, a text as a page of its own. Return its place."""
+    path = ROOT / name
+    if not path.is_file():
+        sys.exit(f"{source} links to {name}, which is no file.")
+    if path.suffix in PICTURES or path.suffix == ".ipynb":
+        place = name.removeprefix("docs/").removeprefix("ar/") if name.startswith("docs/") else f"source/{name}"
+        _write(out / place, path.read_bytes())
+        return place
+    text, longest = path.read_text("utf-8"), 200_000
+    if len(text) > longest:
+        text = text[:longest] + "\n...\n"
+    fence = "`" * max(4, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    head = "---\nsearch:\n  exclude: true\n---\n\n"
+    language = LANGUAGES.get(path.suffix, "text")
+    _write(out / f"source/{name}.md", f"{head}# {path.name}\n\n`{name}`\n\n{fence}{language}\n{text.rstrip()}\n{fence}\n")
+    return f"source/{name}.md"
+
+
+def _notebook(path: Path, out: Path) -> str:
+    """An executed notebook as Markdown; its figures are written beside it."""
+    import nbformat
+    from nbconvert import MarkdownExporter
+
+    exporter = MarkdownExporter()
+    resources = {"unique_key": path.stem, "output_files_dir": f"{path.stem}_files"}
+    text, found = exporter.from_notebook_node(nbformat.read(path, as_version=4), resources=resources)
+    for name, content in found["outputs"].items():
+        _write(out / name, content)
+    return re.sub(rf"\]\({re.escape(path.stem)}_files/", rf"](../../build/pages/lessons/{path.stem}_files/", text)
+
+
+def _write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def build(program: str) -> None:
+    """Build both languages, English first: it empties the folder."""
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    for config in ("mkdocs.yml", "mkdocs.ar.yml"):
+        command = [sys.executable, "-m", program, "build", "-f", config, "--clean"]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", check=False)
+        if done.returncode:
+            sys.exit(f"{' '.join(command[1:])} failed:\n{done.stdout}{done.stderr}")
+
+
+def main() -> None:
+    """Gather, then build."""
+    gather()
+    build("mkdocs" if sys.argv[1:] == ["--with", "mkdocs"] else "zensical")
+    sys.stdout.write("build/site/index.html; to read it with its search: python -m http.server -d build/site\n")
+
+
+if __name__ == "__main__":
+    main()

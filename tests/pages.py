@@ -1,0 +1,192 @@
+"""Do what a page of the documentation says: type its commands and run its Python, in order."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kammil.cli import main
+
+ROOT = Path(__file__).parent.parent
+SETUP = {"python3 -m venv .venv", ". .venv/bin/activate"}
+"""Lines that only prepare the shell: the tests run where that is done."""
+TRAINING, TESTING = 120, 10
+"""Texts that are left of a split."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, its `title`, its content."""
+
+    kind: str
+    title: str
+    code: str
+
+
+def blocks(text: str) -> list[Block]:
+    """The fenced blocks of a page."""
+    found = re.findall(r'^```(\w+)(?: title="([^"]*)")?\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
+    return [Block(*block) for block in found]
+
+
+def typed(code: str) -> list[tuple[str, str]]:
+    """The commands of a console block, and what the page shows below each."""
+    joined = re.sub(r" \\\n\s*", " ", code)
+    parts = re.split(r"^\$ ", joined, flags=re.MULTILINE)
+    assert not parts[0].strip(), f"output without a command: {parts[0]}"
+    return [(line, shown) for line, _, shown in (part.partition("\n") for part in parts[1:])]
+
+
+class Reader:
+    """Somebody who follows a page in a folder. What takes long is cut: minutes of training, and texts of a split.
+
+    Args:
+        folder: where the commands run.
+        patch: puts back what is changed in this process.
+        files: what the page's own files (`title="messages.csv"`) hold beyond what it shows.
+    """
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch, files: Mapping[str, str]) -> None:
+        self.folder, self._patch, self._files = folder, patch, files
+        self._server: subprocess.Popen[bytes] | None = None
+        self._port = "8000"
+        self._names: dict[str, Any] = {"__name__": "page"}
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self._environment = os.environ | {"PATH": programs, "LLM_USER_PATH": str(folder / "llm"), "PYTHONUTF8": "1"}
+        patch.chdir(folder)
+
+    def follow(self, page: Path) -> int:
+        """Do everything that a page says; the number of commands and snippets that ran."""
+        count = 0
+        for block in blocks(page.read_text("utf-8")):
+            if block.title:
+                (self.folder / block.title).write_text(block.code + self._files.get(block.title, ""), "utf-8")
+            elif block.kind == "python":
+                self._python(block.code)
+                count += 1
+            elif block.kind == "console":
+                for line, shown in typed(block.code):
+                    said = self._type(line)
+                    assert not shown or said == shown, f"{line}\nprints\n{said}\nand not\n{shown}"
+                    count += 1
+        return count
+
+    def close(self) -> None:
+        """Stop the server, if one runs."""
+        if self._server is not None:
+            self._server.terminate()
+            self._server.communicate(timeout=60)
+            self._server = None
+
+    def _type(self, line: str) -> str:
+        """Type a command; what it prints. A line of a kind that is not known here fails."""
+        command = shlex.split(line, comments=True)
+        if line in SETUP:
+            return ""
+        if command[:2] == ["kammil", "serve"]:
+            return self._serve(command[2:])
+        if command[:2] == ["pip", "install"]:
+            extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+            (named,) = re.findall(r"^(?:\.|kammil)\[(.*)\]$", command[2])
+            assert set(named.split(",")) <= set(extras), line
+            return ""
+        if command[0] == "make":
+            assert re.search(rf"^{command[1]}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE), line
+            return ""
+        if command[:3] == [".venv/bin/python", "-m", "pytest"]:  # of the project's folder: are its tests there?
+            return self._shell(f"python {shlex.join(command[1:])} --collect-only -q", ROOT)
+        if command[0] == "kammil" and not set(command) & {"|", "<", ">"}:
+            return self._kammil(command)
+        if command[0] == "lm_eval":  # tests/server/test_lm_eval.py runs it where it is installed
+            return ""
+        assert command[0] in {"curl", "echo", "kammil", "llm", "python"}, f"not known here: {line}"
+        return self._shell(line.replace("8000", self._port), self.folder)
+
+    def _kammil(self, command: list[str]) -> str:
+        """Run a command of Kammil in this process: to import PyTorch for each would take longer than all else."""
+        if "--minutes" in command:
+            command[command.index("--minutes") + 1] = "0.05"
+        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        err = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        self._patch.setattr(sys, "argv", command)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as left:
+            main()
+        said, complained = (self._read(stream) for stream in (out, err))
+        assert not left.value.code, f"{shlex.join(command)}\n{complained}"
+        if command[1:3] == ["data", "split"]:
+            parts = self.folder / command[command.index("--out") + 1]
+            for name, most in (("train.txt", TRAINING), ("test.txt", TESTING)):
+                lines = (parts / name).read_text("utf-8").splitlines(keepends=True)
+                (parts / name).write_text("".join(lines[:most]), "utf-8")
+        return said
+
+    @staticmethod
+    def _read(stream: io.TextIOWrapper) -> str:
+        stream.flush()
+        stream.seek(0)
+        return stream.read()
+
+    def _shell(self, line: str, folder: Path) -> str:
+        """Run a line of a shell in a process of its own."""
+        done = subprocess.run(
+            ["bash", "-c", f"set -o pipefail; {line}"],
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            env=self._environment,
+            timeout=200,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert '"error"' not in done.stdout, f"{line}\n{done.stdout}"
+        return done.stdout
+
+    def _serve(self, arguments: list[str]) -> str:
+        """Start a server on a free port, and wait until its model is open."""
+        self.close()
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = str(free.getsockname()[1])
+        command = [sys.executable, "-m", "kammil", "serve", *arguments, "--port", self._port, "--no-access-log"]
+        self._server = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        until = time.monotonic() + 120
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=5) as reply:
+                if reply.status == 200:
+                    return ""
+            if self._server.poll() is not None:
+                break
+            time.sleep(0.2)
+        self._server.kill()
+        _, complained = self._server.communicate()
+        raise AssertionError(f"kammil serve {shlex.join(arguments)}\n{complained.decode()}")
+
+    @property
+    def address(self) -> str:
+        """The address of the server."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def _python(self, code: str) -> None:
+        """Run a snippet after those before it."""
+        out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+        code = code.replace("http://127.0.0.1:8000", self.address)
+        with contextlib.redirect_stdout(out):
+            exec(compile(code, "snippet", "exec"), self._names)  # noqa: S102  # the page is ours
+
+
+MakeReader = Callable[[Mapping[str, str]], Reader]

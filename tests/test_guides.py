@@ -1,0 +1,157 @@
+"""The pages of docs/ are followed: their commands and their Python, in order, on texts that are few."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import re
+import shutil
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from tests.pages import ROOT, MakeReader, Reader, blocks
+
+DOCS = ROOT / "docs"
+GUIDES = (
+    "start.md",
+    "spreadsheet.md",
+    "chat.md",
+    "train.md",
+    "figures.md",
+    "decoding.md",
+    "profiles.md",
+    "serving.md",
+    "embed.md",
+    "editors.md",
+    "family.md",
+    "ar/start.md",
+    "ar/lesson.md",
+)
+TESTED_BY = {
+    "teaching.md": "test_teaching.py",
+    "export.md": "exporting/test_onnx.py",
+    "tuning.md": "training",
+    "pretrained.md": "models",
+    "distributed.md": "training",
+}
+"""Pages whose snippets need more than a moment, or a machine of their own -> where they are tested."""
+MODELS = {"serving.md": "my-model"}
+"""Pages that go on with a model which the reader has trained before."""
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeReader]:
+    """Make a reader with an empty folder, and stop the server that it has started."""
+    made: list[Reader] = []
+
+    def make(files: Mapping[str, str]) -> Reader:
+        made.append(Reader(tmp_path, monkeypatch, files))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture(scope="session")
+def files(texts: list[str]) -> dict[str, str]:
+    """What the files of the pages hold beyond the lines that they show."""
+    rows = [f'2026-03-04,{("Rana", "Sami")[at % 2]},"{text.replace(chr(34), "")}"' for at, text in enumerate(texts[:120])]
+    chat = [f"12/31/25, 9:{10 + at % 50} PM - Rana: {text}" for at, text in enumerate(texts[:120])]
+    return {"messages.csv": "\n".join(rows) + "\n", "chat.txt": "\n".join(chat) + "\n"}
+
+
+@pytest.mark.parametrize("page", GUIDES)
+def test_what_a_page_says_works(
+    page: str, reader: MakeReader, files: dict[str, str], folder_of: Callable[[str], Path], tmp_path: Path
+) -> None:
+    if page in MODELS:
+        shutil.copytree(folder_of("blend"), tmp_path / MODELS[page])
+    assert reader(files).follow(DOCS / page) > 0
+
+
+def test_every_page_with_commands_is_tested() -> None:
+    pages = [page for page in DOCS.rglob("*.md") if {"console", "python"} & {b.kind for b in blocks(page.read_text())}]
+    names = {page.relative_to(DOCS).as_posix() for page in pages}
+    names = {name for name in names if not name.startswith("lessons/")}  # their notebooks are executed
+    assert names <= {*GUIDES, *TESTED_BY}
+    assert set(GUIDES) <= names
+    for page, where in TESTED_BY.items():
+        assert (ROOT / "tests" / where).exists(), page
+
+
+def test_the_options_that_prose_names_exist() -> None:
+    help_pages = (DOCS / "commands.md").read_text("utf-8")
+    for page in [ROOT / "README.md", *(DOCS / name for name in GUIDES), DOCS / "faq.md", DOCS / "playground.md"]:
+        prose = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+        for span in re.findall(r"`((?:kammil |--)[^`]*)`", prose):
+            for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", span):
+                assert option in help_pages, f"{page.name}: {span}"
+            for command in re.findall(r"^kammil ((?:data |profile )?[a-z]+)", span):
+                assert f"## kammil {command}\n" in help_pages, f"{page.name}: {span}"
+
+
+def test_the_chat_of_the_guide_is_read_as_it_says(files: dict[str, str], tmp_path: Path) -> None:
+    from kammil.data import sources
+
+    (shown,) = [block for block in blocks((DOCS / "chat.md").read_text("utf-8")) if block.title == "chat.txt"]
+    (tmp_path / "chat.txt").write_text(shown.code, "utf-8")
+    assert len(sources.texts(str(tmp_path / "chat.txt"))) == 2  # not the notice
+    assert sources.texts(str(tmp_path / "chat.txt"), sender="Rana") == [shown.code.splitlines()[1].partition("Rana: ")[2]]
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+def test_the_page_of_the_guide_suggests_and_accepts(reader: MakeReader, tmp_path: Path) -> None:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'kammil[dev]'")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is here")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    origin = f"http://127.0.0.1:{server.server_port}"
+    page = tmp_path / "guide.md"
+    page.write_text((DOCS / "embed.md").read_text("utf-8").replace("http://localhost:9000", origin), "utf-8")
+    one = reader({})
+    one.follow(page)
+    built = tmp_path / "page.html"
+    built.write_text(built.read_text("utf-8").replace("http://127.0.0.1:8000", one.address), "utf-8")
+    with api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page()
+        wrong: list[str] = []
+        tab.on("pageerror", lambda error: wrong.append(str(error)))
+        tab.goto(f"{origin}/page.html")
+        tab.get_by_label("Text").press_sequentially("شو رأيكم نطلع على البح")
+        first = tab.locator("button").first
+        first.wait_for(timeout=60_000)
+        word = first.inner_text()
+        tab.get_by_label("Text").press("Tab")
+        assert tab.get_by_label("Text").input_value() == f"شو رأيكم نطلع على {word} "
+        assert not wrong
+        browser.close()
+    server.shutdown()
+
+
+def test_a_wrong_line_of_a_page_fails(reader: MakeReader, tmp_path: Path) -> None:
+    """The reader notices: a command that fails, another output, a tool that it does not know."""
+    page = tmp_path / "page.md"
+    for line, message in (
+        ("$ kammil suggest --no-such-flag", "no-such-flag"),
+        ('$ kammil suggest "شو حل" -k 1 --model no-such-folder', "no-such-folder"),
+        ("$ echo yes\nno", "and not"),
+        ("$ rm -r /", "not known here"),
+        ("$ pip install '.[nothing]'", "nothing"),
+        ("$ make nothing", "nothing"),
+    ):
+        page.write_text(f"```console\n{line}\n```\n", "utf-8")
+        with pytest.raises(AssertionError, match=re.escape(message)):
+            reader({}).follow(page)
+    page.write_text("```python\nassert 1 == 2\n```\n", "utf-8")
+    with pytest.raises(AssertionError):
+        reader({}).follow(page)
