@@ -19,6 +19,7 @@ from kammil.evaluation.report.charts import LineChart
 from kammil.evaluation.report.model import model_report
 from kammil.evaluation.report.page import Charts, Paragraph, Section, Table, Tables
 from kammil.evaluation.slices import Slice
+from kammil.text import TextRules
 
 EPOCH: dict[str, Any] = {
     "epoch": 1,
@@ -119,11 +120,13 @@ def test_figures_are_those_of_the_card(folder_of: Callable[[str], Path]) -> None
     evaluation = sections.parsed(folders.read(folder_of("gru")).metrics)
     assert evaluation is not None and evaluation.to_dict() == folders.read(folder_of("gru")).metrics["validation"]
     section = sections.figures(evaluation, "me", on="texts", chosen=True)
-    (table,) = tables_of(section)
+    table, terms = tables_of(section)
     assert list(table.head) == ["", "me", *evaluation.baselines]
     assert cells(section)["perplexity"] == show(evaluation.model.perplexity)
     said = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
-    assert "expect a little less" in said and all(f"“{name}”" in said for name in evaluation.baselines)
+    assert "expect a little less" in said
+    explained = {row[0] for row in terms.rows}
+    assert {f"baseline “{name}”" for name in evaluation.baselines} <= explained
 
 
 def test_a_slice_of_too_few_texts_says_so() -> None:
@@ -138,6 +141,13 @@ def test_a_slice_of_too_few_texts_says_so() -> None:
     assert table.rows[0] == ["emoji: with emoji", "3", "too few", "too few", "too few"]
     assert table.rows[1][2:] == ["2.500 (2.250-2.750)", "-0.500 (-0.625..-0.375)", "50.0 % (25.0-75.0)"]
     assert sections.by_slice([], 0) is None
+
+
+def test_every_text_rule_is_put_into_words() -> None:
+    rules = TextRules(numbers=True).to_dict()
+    section = sections.settings({"family": "gru", "settings": {}, "rules": rules, "training": {}}, {})
+    (table,) = (table for table in tables_of(section) if table.head[0] == "rule")
+    assert [row[0] for row in table.rows] == list(rules) and all(row[1] for row in table.rows)
 
 
 def test_settings_name_no_folder(tmp_path: Path) -> None:

@@ -31,9 +31,11 @@ def test_a_report_stands_beside_the_results(made: tuple[Ranking, Path, list[str]
     document = ParsedPage(content)
     assert said[-1] == f"report: {folder / 'report.html'}"
     assert not any((folder / row.name / "report.html").exists() for row in ranking.rows)
+    typed = "could be typed in the time" not in content  # a slow machine has no time for it
     assert document.attributes("section", "id") == [
-        *("summary", "data", "split", "curves", "figures", "keystrokes", "costs"),
-        *("typing", "calibration", "slices", "completions", "surprise", "settings", "machine", "reproduce"),
+        *("summary", "data", "split", "curves", "figures", "keystrokes", "costs", "typing"),
+        *(("calibration",) if typed else ()),
+        *("slices", "completions", "surprise", "settings", "machine", "reproduce"),
     ]
     for row in ranking.rows:
         assert row.name in document.texts["th"]

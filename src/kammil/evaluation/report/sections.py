@@ -227,20 +227,20 @@ def figures(evaluation: Evaluation, name: str, *, on: str, chosen: bool) -> Sect
                 INTERVAL if evaluation.texts >= MIN_TEXTS else _NO_INTERVAL,
                 first=True,
             ),
-            *(Paragraph(f"{term}: {meaning}.") for term, meaning in _terms(evaluation).items()),
+            Table("What the words mean", ["term", "meaning"], _terms(evaluation), words=True),
             *([Paragraph(said)] if (said := known + (caution if chosen else "")) else []),
         ],
     )
 
 
-def _terms(evaluation: Evaluation) -> dict[str, str]:
-    """Return what the words of the table mean."""
+def _terms(evaluation: Evaluation) -> list[list[str]]:
+    """Return the words of the table and what they mean."""
     target = getattr(evaluation, "target", TARGET)
     terms = {
-        "Target": f"the {target} characters after the middle of each text",
-        "Bits per character": "how many yes/no questions a character costs on average (cross-entropy, base 2)",
-        "Perplexity": "2 to the power of the bits: among how many equally likely characters the model chooses",
-        "Greedy completion": "the most probable character each time, compared with the truth place by place, so that "
+        "target": f"the {target} characters after the middle of each text",
+        "bits per character": "how many yes/no questions a character costs on average (cross-entropy, base 2)",
+        "perplexity": "2 to the power of the bits: among how many equally likely characters the model chooses",
+        "greedy completion": "the most probable character each time, compared with the truth place by place, so that "
         "one letter too many makes all after it wrong",
     }
     baselines = {
@@ -249,7 +249,8 @@ def _terms(evaluation: Evaluation) -> dict[str, str]:
         "unigram": "how often each character occurs, whatever stands before it",
         "3-gram": "counts of what followed the last two characters",
     }
-    return terms | {f"Baseline “{name}”": baselines[name] for name in evaluation.baselines if name in baselines}
+    terms |= {f"baseline “{name}”": baselines[name] for name in evaluation.baselines if name in baselines}
+    return [[term, meaning] for term, meaning in terms.items()]
 
 
 def positions(evaluation: Evaluation) -> Section | None:
@@ -489,7 +490,7 @@ def settings(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> Sect
     """
     training: Mapping[str, Any] = description["training"]
     recipe: Mapping[str, Any] = training.get("recipe", {})
-    rules = [rule for rule, on in description["rules"].items() if on]
+    read = [[rule, _RULES.get(rule, "")] for rule, on in description["rules"].items() if on]
     rows = [["family", str(description["family"])]]
     if "parameters" in metrics:
         rows.append(["parameters", f"{metrics['parameters']:,}"])
@@ -510,13 +511,23 @@ def settings(description: Mapping[str, Any], metrics: Mapping[str, Any]) -> Sect
         [
             Table("Model", ["", "value"], rows, words=True),
             Table("Training and reading", ["option", "value"], more, words=True, folded=True),
-            Paragraph(
-                f"What the model sees of a text: {', '.join(rules)}." if rules else "The model sees the raw text."
-            ),
+            Table("What is done to a text before the model reads it", ["rule", "what it does"], read, words=True)
+            if read
+            else Paragraph("The model reads texts as they are: no text rule is applied."),
         ],
     )
 
 
+_RULES = {
+    "nfc": "letters and their marks are composed (Unicode NFC)",
+    "invisible": "characters that nobody sees are removed",
+    "tatweel": "the stroke that stretches Arabic words is removed",
+    "urls": "a web address becomes one character, 🔗",
+    "handles": "a handle or an e-mail address becomes one character, 👤",
+    "spaces": "several spaces become one",
+    "numbers": "a phone, card or account number becomes one character, 🔢",
+}
+"""Text rule (`kammil.text.TextRules`) -> what it does, in words."""
 _NAMES_OF_PLACES = ("base", "members", "exclude")
 """Options of a recipe that name files or folders, or whole recipes."""
 
