@@ -94,6 +94,7 @@ class Run:
     ) -> TrainResult:
         """Train and write the folder; with `allow_counter`, an n-gram model is written instead where it is ahead."""
         name, texts, base = self.recipe.model, self.texts, self.base
+        family(name).check_base(self.recipe.settings)
         learner = family(name).learner()
         descend = partial(self._descend, resume=resume, replace=replace, on_event=on_event)
         settings, artifacts = learner.fit(self.recipe.settings, texts, descend)
