@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 import kammil
 from kammil.completion.completer import Completer
 from kammil.data import readers
+from kammil.models.registry import FAMILIES
 from kammil.training.recipe import FamilyName
 
 # Machines differ in speed by an order of magnitude; time decides no test.
@@ -28,9 +29,11 @@ TINY: dict[str, dict[str, Any]] = {
     "subwords": {"embedding": 16, "hidden": 32, "subwords": 200, **_SHORT},
     "attention": {"embedding": 16, "hidden": 32, "attention": 8, **_SHORT},
     "transformer": {"width": 16, "layers": 2, "heads": 2, **_SHORT},
+    "pretrained": {"learning_rate": 3e-3, "window": 64, **{k: v for k, v in _SHORT.items() if k != "dropout"}},
     "blend": {"embedding": 16, "hidden": 32, **_SHORT},
 }
-"""Options of a small model, by family: every family that the shared tests go through."""
+"""Options of a small model, by family: every family that the shared tests go through. One that needs a base is given
+`tiny_base`."""
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +54,23 @@ contract test goes through all families; to the other rooms two families with on
 
 
 @pytest.fixture(scope="session")
-def folder_of(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Callable[[str], Path]:
+def tiny_base(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Callable[[], str]:
+    """Writes a model of GPT-2's shape with random weights, large enough to learn five texts; returns its folder."""
+
+    @cache
+    def make() -> str:
+        from tests.models.pretrained.bases import gpt2
+
+        sizes = {"n_embd": 64, "n_positions": 256, "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        return str(gpt2(tmp_path_factory.mktemp("bases") / "gpt2", texts[:240], size=500, **sizes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def folder_of(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], tiny_base: Callable[[], str]
+) -> Callable[[str], Path]:
     """The model folder of a family, trained once on a part of the embedded corpus. `make mutate` keeps it."""
     kept = os.environ.get("KAMMIL_TEST_MODELS")
 
@@ -59,7 +78,8 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Cal
     def make(family: str) -> Path:
         folder = (Path(kept) if kept else tmp_path_factory.mktemp("models")) / family
         if not folder.exists():
-            kammil.train(texts[:240], out=folder, report=False, model=cast(FamilyName, family), **TINY[family])
+            base = {"base": tiny_base()} if FAMILIES[family].needs_base else {}
+            kammil.train(texts[:240], out=folder, report=False, model=cast(FamilyName, family), **TINY[family], **base)
         return folder
 
     return make

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self, final
 
 import numpy as np
@@ -32,6 +32,11 @@ _MAX_POSITIONS = 4096
 """Most positions at once: their ids and look-ups take memory as well."""
 
 
+CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+DOCUMENTS = (CONFIG, TOKENIZER)
+"""Files of a pretrained model beside its weights, in Hugging Face's formats: its architecture and its tokenizer."""
+
+
 class Settings(BaseModel):
     """Base of the settings that define an architecture, stored in `model.json`. Unknown keys are errors."""
 
@@ -44,6 +49,8 @@ class Artifacts:
 
     weights: Mapping[str, NDArray[np.generic]]
     """Named arrays, for `weights.safetensors`."""
+    documents: Mapping[str, str] = field(default_factory=dict[str, str])
+    """JSON texts by file name, of the names in `DOCUMENTS`."""
 
 
 class LanguageModel(ABC):

@@ -5,6 +5,7 @@
 | `model.json` | format number, family, settings, text rules, how it was trained |
 | `vocabulary.json` | the characters |
 | `weights.safetensors` | the arrays |
+| `config.json`, `tokenizer.json` | of a fine-tuned pretrained model: its architecture and its tokenizer |
 | `seen.safetensors` | which runs of letters stand in the training texts, as a Bloom filter |
 | `baselines.safetensors` | character counts and a short n-gram counter, to show beside every figure |
 | `metrics.json` | figures, and the training history |
@@ -34,7 +35,7 @@ from safetensors.numpy import save as save_arrays
 from kammil import folder_swap, locks
 from kammil.errors import FolderError
 from kammil.files import reason, write_atomic
-from kammil.language_model import Artifacts
+from kammil.language_model import DOCUMENTS, Artifacts
 from kammil.vocabulary import CharacterVocabulary
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -141,6 +142,8 @@ def write(
     write_atomic(folder / MODEL, description.model_dump_json(indent=2).encode())
     write_atomic(folder / VOCABULARY, vocabulary.to_json().encode())
     write_arrays(folder / WEIGHTS, artifacts.weights)
+    for name in artifacts.documents.keys() & set(DOCUMENTS):
+        write_atomic(folder / name, artifacts.documents[name].encode())
     write_arrays(folder / SEEN, seen)
     write_arrays(folder / BASELINES, baselines)
 
@@ -180,7 +183,9 @@ def read(folder: Path) -> ModelFiles:
     return ModelFiles(
         description,
         vocabulary,
-        Artifacts(_arrays(folder, WEIGHTS)),
+        Artifacts(
+            _arrays(folder, WEIGHTS), {name: _text(folder, name) for name in DOCUMENTS if (folder / name).exists()}
+        ),
         _arrays(folder, SEEN),
         _arrays(folder, BASELINES),
         _json(folder, METRICS) if (folder / METRICS).exists() else {},

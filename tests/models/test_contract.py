@@ -143,12 +143,16 @@ NETWORKS = [name for name in FAMILIES if isinstance(family(name).learner(), Netw
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_five_texts_can_be_learnt_by_heart(tmp_path: Path, texts: list[str], name: str) -> None:
+def test_five_texts_can_be_learnt_by_heart(
+    tmp_path: Path, texts: list[str], name: str, tiny_base: Callable[[], str]
+) -> None:
     five = texts[:5]
     known = family(name).learner().settings.model_fields
     options: dict[str, Any] = {size: value for size, value in SIZES.items() if size in known}
     if "dropout" in known:
         options |= {"dropout": 0.0, "epochs": 200, "patience": 200, "batch_size": 10}
+    if family(name).needs_base:
+        options |= {"base": tiny_base(), "learning_rate": 3e-3, "epochs": 150, "patience": 150, "batch_size": 10}
     out = tmp_path / name
     # Each twice: a character of one text only would be hidden half of the time.
     kammil.train(five * 2, validation=five, out=out, model=cast(FamilyName, name), **options)

@@ -31,7 +31,17 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The new model folder.  [default: FILE's name and family]")] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Family: ngram, gru, words, subwords, attention, transformer or blend.  [default: blend]"),
+        typer.Option(
+            help="Family: ngram, gru, words, subwords, attention, transformer, pretrained or blend.  [default: blend]"
+        ),
+    ] = None,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Model to start from: a model folder of the same family; for pretrained, a causal language model on "
+            "the Hugging Face Hub or a folder of one.",
+        ),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(help="Most minutes for the whole command, from reading to the figures.")
@@ -94,6 +104,7 @@ def train(
             "delimiter": delimiter,
             "sender": from_,
             "model": model,
+            "base": base,
             "raw": raw or None,
             "minutes": minutes,
             "epochs": epochs,

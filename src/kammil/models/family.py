@@ -99,6 +99,8 @@ class NetworkTask(Generic[N]):
     """Number of networks."""
     bases: Sequence[Weights] = ()
     """Weights to start from; network i starts from number i modulo their number."""
+    rare: Sequence[int] | None = None
+    """Ids that gradient descent replaces by UNK half of the time; None: the characters that only one text has."""
     inherit: Callable[[N, Weights], None] = _inherit_nothing
     """Copies into a network, in place, what it inherits of its base besides weights of equal name and size."""
 
@@ -120,6 +122,11 @@ class Learner(ABC, Generic[S_co]):
     """Defaults of the training loop for this family, where they differ from the common ones."""
     beats_counters: bool = False
     """Whether a model that predicts worse than an n-gram model of the same texts was trained for too short a time."""
+
+    def training_defaults(self, values: Mapping[str, Any]) -> Mapping[str, float]:
+        """Return the defaults of the training loop for settings of these values."""
+        del values
+        return self.training
 
     def check(self, values: Mapping[str, Any]) -> S_co:
         """Validate settings; `OptionError` with one sentence for the first that is wrong."""
@@ -198,6 +205,18 @@ class Family:
     """Reason why a model does not fit into one ONNX graph; None where it does."""
     network_part: bool = False
     """Whether its networks are complete models, which can be exported without the rest."""
+    extra: str = "train"
+    """Extra of the package that its learner needs."""
+    needs_base: bool = False
+    """Whether it has no model of its own, so that the option `base` must name one."""
+
+    def check_base(self, settings: Mapping[str, Any]) -> None:
+        """Raise `OptionError` if the family needs a base and the settings name none."""
+        if self.needs_base and settings.get("base") is None:
+            raise OptionError(
+                f"the {self.name} family needs a model to start from; give --base with its name on the Hugging Face "
+                "Hub or its folder."
+            )
 
     def learner(self) -> Learner[Settings]:
         """Import the learner; `MissingExtraError` if it needs libraries that are not installed."""
@@ -205,7 +224,7 @@ class Family:
             found = resolve_name(f"kammil.models.{self.learning_side}")
         except ModuleNotFoundError as error:
             raise MissingExtraError(
-                f"the {self.name} family needs {error.name} to train; run: pip install 'kammil[train]'"
+                f"the {self.name} family needs {error.name} to train; run: pip install 'kammil[{self.extra}]'"
             ) from error
         assert isinstance(found, Learner)
         return found

@@ -18,6 +18,14 @@ _ALL = (
     Family("subwords", "subwords.bpe:LEARNER", "subwords.model:UnitModel", onnx=_UNITS),
     Family("attention", "attention.network:LEARNER", "attention.model:AttentionModel"),
     Family("transformer", "transformer.network:LEARNER", "transformer.model:TransformerModel"),
+    Family(
+        "pretrained",
+        "pretrained.network:LEARNER",
+        "pretrained.model:PretrainedModel",
+        onnx=_UNITS,
+        extra="hf",
+        needs_base=True,
+    ),
     Family("blend", "blend.learner:LEARNER", "blend.model:BlendModel", onnx=_COUNTS, network_part=True),
 )
 FAMILIES = {family.name: family for family in _ALL}

@@ -37,7 +37,9 @@ def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:
         assert extra_inputs is not None
         return extra_inputs(batch.rows, batch.inputs.shape[1], learning=learning)
 
-    rare = [int(vocabulary.encode(character)[0]) for character in sorted(rare_characters(list(texts.texts)))]
+    rare = task.rare
+    if rare is None:
+        rare = [int(vocabulary.encode(character)[0]) for character in sorted(rare_characters(list(texts.texts)))]
     return TrainingData(
         task.train,
         task.validation,

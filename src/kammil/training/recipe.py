@@ -22,11 +22,11 @@ READING = (
 """Options that decide which texts a model is trained on, how they are normalised, and how often each is learnt."""
 
 
-_FLAGS = ("minutes", "epochs", "objective", "seed")
-"""Options of the training loop that are flags of `kammil train`; others are given with `--set`."""
+_FLAGS = ("minutes", "epochs", "objective", "seed", "base")
+"""Options of the training loop and of families that are flags of `kammil train`; others are given with `--set`."""
 
 
-FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "blend"]
+FamilyName = Literal["ngram", "gru", "words", "subwords", "attention", "transformer", "pretrained", "blend"]
 """A key of `FAMILIES`, for type checkers."""
 
 
@@ -77,6 +77,8 @@ class Options(TypedDict, total=False):
     layers: int
     heads: int
     window: int
+    lora_rank: int
+    lora_alpha: float
     networks: int
     gate: int
     kinds: Sequence[str]
@@ -145,11 +147,12 @@ class Recipe(BaseModel):
         """
         named = {name: value for name, value in options.items() if value is not None}
         chosen = str(named.get("model", cls.model_fields["model"].default))
-        direct = cls.model_fields.keys() - {"settings", "training"}  # these two are built here, from flat names
         learner = family(chosen).learner()
+        # The first two are built here, from flat names; a family's setting of a name, such as `base`, goes before ours.
+        direct = cls.model_fields.keys() - {"settings", "training"} - learner.settings.model_fields.keys()
         names = [*direct, *TrainingOptions.model_fields, *learner.settings.model_fields]
         settings = _take(named, learner.settings.model_fields)
-        training = {**learner.training, **_take(named, TrainingOptions.model_fields)}
+        training = {**learner.training_defaults(settings), **_take(named, TrainingOptions.model_fields)}
         unknown = sorted(named.keys() - direct)
         if unknown:
             similar = difflib.get_close_matches(unknown[0], names, 1)

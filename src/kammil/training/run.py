@@ -103,6 +103,7 @@ class Run:
         `report_seconds` is about how long the report may take; none is written at 0.
         """
         name, texts, base = self.recipe.model, self.texts, self.base
+        family(name).check_base(self.recipe.settings)
         learner = family(name).learner()
         descend = partial(self._descend, resume=resume, replace=replace, on_event=on_event)
         settings, artifacts = learner.fit(self.recipe.settings, texts, descend)

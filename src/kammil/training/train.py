@@ -67,6 +67,7 @@ def train(
     target = Path(out)
     if not target.name:
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
+    family(recipe.model).check_base(recipe.settings)
     check(recipe, source, validation)
     folders.check_free(target, replace=replace)
     with run_lock(target), listening(on_event):

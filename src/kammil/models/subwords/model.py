@@ -16,7 +16,7 @@ Shapes: B batch, T time, V vocabulary, U units, M hypotheses, K network steps.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -100,7 +100,8 @@ class UnitModel(SavedModel):
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read one character after the other; see `LanguageModel.forward`."""
         wanted = ids.shape[1] if last is None else last
-        beam = _Beam(self._network, self._trie, self._min_share, list(state))
+        weights, nodes, sums, *network_state = state
+        beam = Beam(self._network, self._trie, self._min_share, weights, nodes, sums, network_state)
         rows = np.empty((len(ids), wanted, self.vocabulary_size), np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):  # 0 and NaN only come from a foreign network
             for t in range(ids.shape[1]):
@@ -111,18 +112,35 @@ class UnitModel(SavedModel):
         return rows, beam.state
 
 
-class _Beam:
-    """The hypotheses while texts are read: copies of the arrays of the state, changed in place."""
+class Beam:
+    """The hypotheses while texts are read: copies of the arrays of the state, changed in place.
 
-    def __init__(self, network: LanguageModel, trie: Trie, min_share: float, arrays: list[NDArray[np.generic]]) -> None:
+    Args:
+        network: over the units; stepped once for each hypothesis that begins a new unit.
+        trie: of the units.
+        min_share: least weight of a hypothesis that is kept.
+        weights, nodes, sums, network_state: the state of `UnitModel`.
+    """
+
+    def __init__(
+        self,
+        network: LanguageModel,
+        trie: Trie,
+        min_share: float,
+        weights: NDArray[np.generic],
+        nodes: NDArray[np.generic],
+        sums: NDArray[np.generic],
+        network_state: Sequence[NDArray[np.generic]],
+    ) -> None:
         self.network, self.trie, self.min_share = network, trie, min_share
-        self.weights: _Numbers = arrays[0].astype(np.float64)  # `astype` copies
-        self.nodes: Ids = arrays[1].astype(np.int64)
-        self.sums: _Numbers = arrays[2].astype(np.float64)
-        self.network_state = [array.copy() for array in arrays[3:]]
+        self.weights: _Numbers = weights.astype(np.float64)  # `astype` copies
+        self.nodes: Ids = nodes.astype(np.int64)
+        self.sums: _Numbers = sums.astype(np.float64)
+        self.network_state = [array.copy() for array in network_state]
 
     @property
     def state(self) -> State:
+        """Return the arrays, as the state of `UnitModel` has them."""
         return self.weights, self.nodes, self.sums, *self.network_state
 
     def next(self) -> _Numbers:
@@ -192,9 +210,14 @@ class _Beam:
     def _step(self, unit: Ids, network_state: State) -> tuple[_Numbers, State]:
         """Read one more unit (K,); returns cumulative unit probabilities (K, U + 1) in trie order, and the state."""
         log_probabilities, network_state = self.network.step(unit, network_state)  # (K, U)
-        p = np.exp(log_probabilities[:, self.trie.order].astype(np.float64))
-        p *= (1 - _EVEN) / p.sum(-1, keepdims=True)
-        p += _EVEN / p.shape[1]
-        sums = np.zeros((len(p), p.shape[1] + 1))
-        np.cumsum(p, axis=-1, out=sums[:, 1:])
-        return sums, network_state
+        return cumulative(log_probabilities, self.trie), network_state
+
+
+def cumulative(log_probabilities: LogProbabilities, trie: Trie) -> NDArray[np.float64]:
+    """Return the cumulative probabilities (K, U + 1) of units (K, U) in the order of the trie, none of them zero."""
+    p = np.exp(log_probabilities[:, trie.order].astype(np.float64))
+    p *= (1 - _EVEN) / p.sum(-1, keepdims=True)
+    p += _EVEN / p.shape[1]
+    sums = np.zeros((len(p), p.shape[1] + 1))
+    np.cumsum(p, axis=-1, out=sums[:, 1:])
+    return sums

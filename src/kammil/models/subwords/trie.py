@@ -72,8 +72,8 @@ class UnitVocabulary:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> UnitVocabulary:
         """Convert the arrays of `arrays` back; `KeyError` or `ValueError` for anything else."""
-        ids, offsets = _whole_numbers(arrays[IDS]), _whole_numbers(arrays[OFFSETS])
-        (characters,) = _whole_numbers(arrays[CHARACTERS]).tolist()
+        ids, offsets = whole_numbers(arrays[IDS]), whole_numbers(arrays[OFFSETS])
+        (characters,) = whole_numbers(arrays[CHARACTERS]).tolist()
         if len(ids) > _MAX_IDS or len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(ids):
             raise ValueError("the units are not consistent")
         if ((offsets < 0) | (offsets > len(ids))).any() or (np.diff(offsets) < 2).any():
@@ -141,7 +141,7 @@ class Trie:
         return np.where(self._keys[found] == wanted, found + 1, NONE)
 
 
-def _whole_numbers(array: NDArray[np.generic]) -> Ids:
+def whole_numbers(array: NDArray[np.generic]) -> Ids:
     """Convert one row of whole numbers to int64; `ValueError` for anything else."""
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ValueError("the units are not whole numbers")

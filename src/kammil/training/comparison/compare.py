@@ -26,7 +26,6 @@ from kammil.training.comparison.rows import baseline_rows, family_row
 from kammil.training.comparison.split import ComparisonSplit, gather, write
 from kammil.training.comparison.store import ResultStore
 from kammil.training.events import Event, ignore
-from kammil.training.options import TrainingOptions
 from kammil.training.recipe import Recipe
 from kammil.training.texts import printable
 
@@ -127,7 +126,8 @@ def _write_report(folder: Path, ranking: Ranking, parts: ComparisonSplit, comman
 def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Recipe]:
     """Return a recipe for each family. A setting goes to the families that have it; one that none has is an error."""
     chosen = {}
-    for name in dict.fromkeys(FAMILIES if names is None else names):
+    every = [name for name, each in FAMILIES.items() if not each.needs_base or "base" in options]
+    for name in dict.fromkeys(every if names is None else names):
         try:
             chosen[name] = family(name).learner().settings.model_fields
         except MissingExtraError as error:
@@ -140,13 +140,13 @@ def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: 
         ("model", "name the families instead"),
         ("base", "all rows learn from the same texts alone"),
     ):
-        if option in options:
+        if option in options and not any(option in fields for fields in chosen.values()):
             raise OptionError(f"{option} is no option of a comparison; {instead}.")
     all_settings = {setting for fields in chosen.values() for setting in fields}
-    common = Recipe.model_fields.keys() | TrainingOptions.model_fields.keys()
-    return {
-        name: Recipe.of(
-            {k: v for k, v in options.items() if k in common or k in fields or k not in all_settings} | {"model": name}
-        )
+    recipes = {
+        name: Recipe.of({k: v for k, v in options.items() if k in fields or k not in all_settings} | {"model": name})
         for name, fields in chosen.items()
     }
+    for name, recipe in recipes.items():
+        family(name).check_base(recipe.settings)
+    return recipes

@@ -1,0 +1,1 @@
+"""Causal language models that others trained, fine-tuned, and read as characters."""

@@ -1,0 +1,205 @@
+"""Causal language models of transformers: opened where others put them, and built from what a model folder holds.
+
+No code of others runs, no pickle is read, and only opening a base by its name on the Hub fetches anything.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.utils import logging as transformers_logging
+
+from kammil import model_folder as folders
+from kammil.errors import FolderError, OptionError
+from kammil.language_model import CONFIG, TOKENIZER
+from kammil.models.pretrained.units import ARRAYS, TokenUnits
+from kammil.vocabulary import BOS, EOS, UNK
+
+_MAX_REPEATS = 1024
+"""Most layers or experts of a model: a foreign folder must not keep the machine busy."""
+_REPEATED = ("layer", "layers", "experts")
+"""Ends of the names of such numbers in configurations."""
+_MAX_BUFFER_BYTES = 1 << 28
+"""Most bytes of the arrays of a model that are not among its weights."""
+_NO_LIMIT = 1 << 20
+"""Positions of a model whose configuration names no number of them."""
+_SAME = 1e-3
+"""Largest difference of log-probabilities that are taken to be the same."""
+_UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype")
+"""Parts of a configuration that name code, kernels or another format of the weights."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A pretrained model to start from."""
+
+    model: PreTrainedModel
+    tokenizer: str
+    """Its tokenizer, as the JSON text of the library `tokenizers`."""
+    bos: int | None
+    """Token before a text."""
+    eos: int | None
+    """Token after a text."""
+    unknown: int | None
+    """Token of what the tokenizer cannot cut."""
+
+
+def open_base(name: str) -> Base:
+    """Open a pretrained model by its name on the Hub or its folder; `OptionError` with one sentence if it cannot be."""
+    if (Path(name) / folders.MODEL).exists():
+        return _open_ours(name)
+    try:
+        with _quietly():
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False, use_fast=True)
+            model = AutoModelForCausalLM.from_pretrained(
+                name, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            )
+            text = tokenizer.backend_tokenizer.to_str()
+    except Exception as error:  # the library raises whatever the files and the network lead to
+        reason = str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+        raise OptionError(
+            f"base is {name!r}, which cannot be opened ({reason}); name a causal language model with a fast tokenizer "
+            "and weights in safetensors, by its name on the Hugging Face Hub or its folder."
+        ) from error
+    if not _is_causal(model):
+        raise OptionError(f"base is {name!r}, which reads texts in both directions; name a causal language model.")
+    return Base(model, text, tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id)
+
+
+def _is_causal(model: PreTrainedModel) -> bool:
+    """Whether what a model says after two tokens does not depend on the third."""
+    tokens = torch.tensor([[1, 2, 3], [1, 2, 4]]) % model.config.get_text_config().vocab_size
+    with torch.inference_mode():
+        one, other = torch.log_softmax(model(input_ids=tokens, use_cache=False).logits[:, :2], -1)
+    return bool((one - other).abs().max() < _SAME)
+
+
+def _open_ours(name: str) -> Base:
+    """Open a model folder of this family."""
+    files = folders.read(Path(name))
+    documents = files.artifacts.documents
+    if CONFIG not in documents or TOKENIZER not in documents:
+        raise OptionError(
+            f"base is {name!r}, a model of family {files.description.family}; name a pretrained model, on the Hugging "
+            "Face Hub or in a folder."
+        )
+    try:
+        config = json.loads(documents[CONFIG])
+        model = build(config, {n: a for n, a in files.artifacts.weights.items() if not n.startswith(ARRAYS)})
+        tokens = TokenUnits.from_arrays(files.artifacts.weights).tokens
+    except (KeyError, ValueError) as error:
+        raise FolderError(f"{name} does not fit together ({error}); copy the model folder again.") from error
+    return Base(model, documents[TOKENIZER], tokens[BOS][0], tokens[EOS][0], tokens[UNK][0])
+
+
+def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]]) -> PreTrainedModel:
+    """Build a causal language model from its configuration and its weights; `ValueError` where they do not fit.
+
+    It is first built without memory, so that a configuration that does not fit the weights allocates nothing.
+    """
+    safe = _safe(config)
+    _check_repeats(safe)
+    try:
+        with _quietly(), torch.device("meta"):
+            sketch = _from_config(_config(safe))
+    except Exception as error:  # the library raises whatever a foreign configuration leads to
+        raise ValueError(f"{CONFIG} describes no causal language model") from error
+    expected = {name: tuple(value.shape) for name, value in own_weights(sketch).items()}
+    if expected != {name: array.shape for name, array in weights.items()}:
+        raise ValueError(f"the weights are not those of {CONFIG}")
+    if sum(buffer.numel() * buffer.element_size() for buffer in sketch.buffers()) > _MAX_BUFFER_BYTES:
+        raise ValueError(f"{CONFIG} asks for more memory than a model of ours")
+    # Weights are drawn first, since to skip that the library changes PyTorch for all threads.
+    with _quietly(), torch.random.fork_rng(devices=[]):
+        model = _from_config(_config(safe))
+    with torch.no_grad():
+        for name, value in own_weights(model).items():
+            array = np.array(weights[name], np.float32)
+            if not np.isfinite(array).all():
+                raise ValueError(f"{name} is not finite")
+            value.copy_(torch.from_numpy(array))
+    return model
+
+
+def own_weights(model: torch.nn.Module) -> dict[str, Tensor]:
+    """Return parameters and saved buffers by name; those that are tied to another, such as an output matrix to the
+    embedding, have one name."""
+    parameters: dict[str, Tensor] = dict(model.named_parameters())
+    saved = model.state_dict().keys()
+    return parameters | {name: buffer for name, buffer in model.named_buffers() if name in saved}
+
+
+def config_text(config: PreTrainedConfig) -> str:
+    """Return the content of `config.json`, without what names code, kernels or paths."""
+    return json.dumps(_safe(json.loads(config.to_json_string())), indent=2, ensure_ascii=False)
+
+
+def positions(config: PreTrainedConfig) -> int:
+    """Return the most tokens that a model was made to read."""
+    found = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return found if isinstance(found, int) and found > 0 else _NO_LIMIT
+
+
+def _safe(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove from a configuration what names code, kernels, paths or another format of the weights."""
+    kept = {
+        name: value
+        for name, value in config.items()
+        if name not in _UNSAFE and not name.startswith("_") and not name.endswith(("_implementation", "kernels"))
+    }
+    return {name: _safe(cast(dict[str, Any], v)) if isinstance(v, dict) else v for name, v in kept.items()}
+
+
+def _check_repeats(config: Mapping[str, Any]) -> None:
+    """Raise `ValueError` for a configuration that repeats a part of a model too often."""
+    for name, value in config.items():
+        if isinstance(value, dict):
+            _check_repeats(cast(dict[str, Any], value))
+        elif isinstance(value, int | float) and value > _MAX_REPEATS and name.endswith(_REPEATED):
+            raise ValueError(f"{name} is {value}")
+
+
+def _config(safe: Mapping[str, Any]) -> PreTrainedConfig:
+    """Return the configuration of a model that transformers itself knows."""
+    rest = dict(safe)
+    config = cast(PreTrainedConfig, AutoConfig.for_model(rest.pop("model_type"), **rest))
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise ValueError("it is no causal language model")
+    return config
+
+
+def _from_config(config: PreTrainedConfig) -> PreTrainedModel:
+    return AutoModelForCausalLM.from_config(config, trust_remote_code=False, dtype=torch.float32)
+
+
+@contextmanager
+def _quietly() -> Generator[None]:
+    """Keep transformers from printing bars and advice."""
+    level = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity(logging.ERROR)
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        if bars:
+            transformers_logging.enable_progress_bar()
