@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
-from kammil.completion.suggestions import MAX_PIECE, CharacterClasses, WordSearch, choose_pieces
+from kammil.completion.pieces import MAX_PIECE, choose_pieces
+from kammil.completion.word_search import WordSearch
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW, graphemes, words

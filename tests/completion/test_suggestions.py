@@ -12,8 +12,10 @@ import regex
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
-from kammil.completion.suggestions import MIN_ENDING_OF_COMPLETE, CharacterClasses, Suggestion, WordSearch
+from kammil.completion.suggestions import Suggestion
+from kammil.completion.word_search import MIN_ENDING_OF_COMPLETE, WordSearch
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State, select_rows
 from kammil.models.ngram import counting as ngram_counting
@@ -115,7 +117,7 @@ def search(
     log_probabilities, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)
     work = WordSearch(model.language_model, model.character_classes, k, threshold, width, longest)
     (found,) = work.run([prefix], log_probabilities[:, -1], state)
-    return [(model.vocabulary.decode(ids), p) for ids, p in found]
+    return [(model.vocabulary.decode(ids), p) for ids, p, _ in found]
 
 
 TEXTS = st.lists(st.text(st.sampled_from("ab\u064e\u200c ,"), min_size=1, max_size=12), min_size=1, max_size=6)
@@ -159,10 +161,12 @@ def test_prefixes_searched_together_are_searched_alone(texts: list[str], prefixe
         alone = search(model, prefix, 12, 0.001, WordSearch(model.language_model, model.character_classes).width, 32)
         if open_word(prefix):  # a longer list has more endings, and fewer next words
             alone = search(model, prefix, 3, 0.001, WordSearch(model.language_model, model.character_classes).width, 32)
-        assert [p for _, p in found] == pytest.approx([p for _, p in alone[:3]])
-        words = [model.vocabulary.decode(ids) for ids, _ in found]  # of two as probable as each other, either may stand
+        assert [word.probability for word in found] == pytest.approx([p for _, p in alone[:3]])
+        words = [
+            model.vocabulary.decode(ids) for ids, _, _ in found
+        ]  # of two as probable as each other, either may stand
         assert len(set(words)) == len(words)
-        assert [dict(alone)[word] for word in words] == pytest.approx([p for _, p in found])
+        assert [dict(alone)[word] for word in words] == pytest.approx([word.probability for word in found])
 
 
 def test_a_list_is_proven_unless_the_width_drops_what_could_win() -> None:

@@ -33,6 +33,9 @@ def suggest(
     allow_offensive: Annotated[
         bool, typer.Option("--allow-offensive", help="Suggest words of the list of offensive words too.")
     ] = False,
+    no_correct: Annotated[
+        bool, typer.Option("--no-correct", help="Suggest no word that corrects a slip of a key, or the spelling.")
+    ] = False,
     block: BlockFile = None,
     profile: ProfileFile = None,
     json: Json = False,
@@ -60,7 +63,12 @@ def suggest(
                 typer.echo(phrase.added)
             continue
         suggestions = completer.suggest(
-            prefix, k, threshold=least, forbid=forbid or (), allow_offensive=allow_offensive
+            prefix,
+            k,
+            threshold=least,
+            correct=not no_correct,
+            forbid=forbid or (),
+            allow_offensive=allow_offensive,
         )
         if json:
             print_json([asdict(suggestion) for suggestion in suggestions], indent=None)

@@ -18,10 +18,12 @@ import numpy as np
 from kammil import model_folder as folders
 from kammil.completion import ghost_text, suggestions
 from kammil.completion.adaptation import CANNOT_LEARN, Adaptation
+from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
-from kammil.completion.suggestions import CharacterClasses, Suggestion
+from kammil.completion.suggestions import Suggestion, letters_to_correct
+from kammil.completion.variants import Variants, VariantSearch
 from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, read_list_file
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
@@ -202,17 +204,21 @@ class Completer:
         k: int = 3,
         *,
         threshold: float = suggestions.MIN_PROBABILITY,
+        correct: bool = True,
         forbid: Sequence[str] = (),
         allow_offensive: bool = False,
     ) -> list[Suggestion]:
         """Suggest at most `k` words: endings of the current word, then next words, each group most probable first.
 
         Where the current word is more probably complete, next words come first, and rare endings are left out. None is
-        less probable than `threshold`, so the list may be empty. None is a blocked word, or makes one of the word that
-        was begun, or writes a string of `forbid`; `allow_offensive` has words of the list of offensive words suggested
-        too. `OptionError` for a k below 1, or a threshold that is no probability.
+        less probable than `threshold`, so the list may be empty. The current word may have a slip of a key, or another
+        spelling than the model would write: then a suggestion may replace it (`Suggestion.replaces`), unless `correct`
+        is false. None is a blocked word, or makes one of the word that was begun, or writes a string of `forbid`;
+        `allow_offensive` has words of the list of offensive words suggested too. `OptionError` for a k below 1, or a
+        threshold that is no probability.
         """
         seen = self.normalise(prefix)
+        variants = self.variants(prefix, seen) if correct else None  # first: it reads up to the begun word
         return suggestions.suggest(
             self.language_model,
             self.vocabulary,
@@ -222,7 +228,14 @@ class Completer:
             k=k,
             threshold=threshold,
             refusals=self.refusals(forbid, allow_offensive=allow_offensive),
+            variants=variants,
         )
+
+    def variants(self, prefix: str, seen: str) -> Variants | None:
+        """Return what may be meant by the word at the end of a prefix, which the model has seen as `seen`; None for
+        nothing else than what was typed."""
+        ids = np.concatenate([[BOS], self.vocabulary.encode(seen)])
+        return self.variant_search.after(self.language_model, self.state_cache, ids, letters_to_correct(prefix, seen))
 
     def phrase(
         self,
@@ -254,6 +267,11 @@ class Completer:
             rule=rule,
             refusals=self.refusals(forbid, allow_offensive=allow_offensive),
         )
+
+    @cached_property
+    def variant_search(self) -> VariantSearch:
+        """Return what finds the words that may be meant by those that are being typed."""
+        return VariantSearch(self.vocabulary)
 
     @cached_property
     def character_classes(self) -> CharacterClasses:

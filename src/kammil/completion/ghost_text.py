@@ -20,8 +20,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from kammil.completion.suggestions import CharacterClasses, WordSearch, check_threshold
+from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.suggestions import check_threshold
 from kammil.completion.unasked import without_unasked
+from kammil.completion.word_search import WordSearch
 from kammil.decoding.word_block import Refusals
 from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
@@ -129,7 +131,7 @@ def phrase(
         (found,) = search.run([prefix + added], log_probabilities, state)
         if not found:
             break
-        ids, word_probability = found[0]
+        ids, word_probability, _ = found[0]
         piece = vocabulary.decode(ids)
         unspaced = ends_unspaced(prefix + added + piece)
         word = piece.lstrip(" ") if unspaced else open_word(prefix + added + piece)

@@ -60,11 +60,14 @@ class Session:
         k: int = 3,
         *,
         threshold: float = MIN_PROBABILITY,
+        correct: bool = True,
         forbid: Sequence[str] = (),
         allow_offensive: bool = False,
     ) -> list[Suggestion]:
         """Suggest endings of the current word, or next words; see `Completer.suggest`."""
-        return self._model.suggest(self._text, k, threshold=threshold, forbid=forbid, allow_offensive=allow_offensive)
+        return self._model.suggest(
+            self._text, k, threshold=threshold, correct=correct, forbid=forbid, allow_offensive=allow_offensive
+        )
 
     def phrase(
         self,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.completion.suggestions import CharacterClasses
+from kammil.completion.character_classes import CharacterClasses
 from kammil.decoding import forbid, greedy
 from kammil.evaluation.bootstrap import Array
 from kammil.language_model import Ids, LanguageModel, forward_in_pieces, max_rows, select_rows

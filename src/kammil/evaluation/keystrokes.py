@@ -16,6 +16,10 @@ letter would have.
 A key is counted for each character (code point), with and without help, and one for a tap or a chord: a letter that
 needs two keys counts as one, and so does Ctrl with an arrow.
 
+*Slips.* With `slips` some letters are typed wrong and stay wrong. A suggestion that replaces the begun word
+(`Suggestion.replaces`) is accepted for the one key if the word stands then as it was wanted; one that only continues a
+word with a slip never is.
+
 There are two kinds of help: a list of the W most probable words (`suggestions`), none below a threshold; and *ghost
 text*, the phrase that stands grey behind the caret where a word is worth reading (`ghost_text`), accepted word by word.
 The *ceiling* is the saving of an oracle that knows every word before its first letter: it still pays one key a word,
@@ -47,9 +51,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.completion.channel import Channel
+from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST, GHOST_RULES, GhostRule
-from kammil.completion.suggestions import MAX_PIECE, MIN_PROBABILITY, CharacterClasses
+from kammil.completion.pieces import MAX_PIECE
+from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.completion.unasked import without_unasked
 from kammil.errors import DataError
 from kammil.evaluation.baselines import load_baselines
@@ -148,6 +155,7 @@ def simulate(
     *,
     threshold: float = MIN_PROBABILITY,
     slips: float = 0.0,
+    correct: bool = True,
     max_texts: int | None = MAX_TEXTS,
 ) -> TypingReport:
     """Simulate a writer who types texts with the help of a model, and with that of its baseline.
@@ -157,6 +165,7 @@ def simulate(
         texts: texts that the model has not seen.
         threshold: nothing less probable is suggested.
         slips: share of the letters that are typed wrong and stay.
+        correct: whether begun words are corrected.
         max_texts: of more texts, so many are chosen, evenly spread; None types all.
 
     Raises: `DataError` without any text, `OptionError` for a share of slips that is none.
@@ -166,14 +175,14 @@ def simulate(
         raise DataError("there is no text to type; name a file that has some.")
     if max_texts is not None and len(normalised) > max_texts:
         normalised = [normalised[i * len(normalised) // max_texts] for i in range(max_texts)]
-    typed = with_slips(normalised, slips)
+    typed, channel = with_slips(normalised, slips), Channel.of(model.vocabulary) if correct else None
     baselines: Mapping[str, LanguageModel] = {}
     if model.model is not None:
         baselines = load_baselines(model.model.baselines, model.vocabulary.size)
     ceiling = keystrokes_saved(type_with_oracle(normalised))
 
     def savings(language_model: LanguageModel) -> TypingSavings:
-        return _savings(type_with_help(language_model, model.vocabulary, normalised, threshold, typed))
+        return _savings(type_with_help(language_model, model.vocabulary, normalised, threshold, typed, channel))
 
     return TypingReport(
         texts=len(normalised),
@@ -286,9 +295,10 @@ def type_with_help(
     texts: Sequence[str],
     threshold: float = MIN_PROBABILITY,
     typed: Sequence[str] | None = None,
+    channel: Channel | None = None,
 ) -> TypingRuns:
-    """Type texts, as the model sees them, with each kind of help; `typed` as in `suggestion_hits`."""
-    suggested = suggestion_hits(model, vocabulary, texts, max(WIDTHS), threshold, typed=typed)
+    """Type texts, as the model sees them, with each kind of help; `typed` and `channel` as in `suggestion_hits`."""
+    suggested = suggestion_hits(model, vocabulary, texts, max(WIDTHS), threshold, typed=typed, channel=channel)
     lists = {width: [Help.lists(hits, width) for hits in suggested.texts] for width in WIDTHS}
     least = min(rule.threshold for rule in GHOST_RULES.values())
     # The most probable word is the same for all thresholds; which piece saves most depends on them.

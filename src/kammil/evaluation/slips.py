@@ -12,11 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kammil.errors import OptionError
+from kammil.keyboard import NEIGHBOURS
 
-_KEYBOARDS = (
-    ("ضصثقفغعهخحجد", "شسيبلاتنمكط", "ئءؤرىةوزظ"),  # Arabic, as phones have it
-    ("qwertyuiop", "asdfghjkl", "zxcvbnm"),
-)
 _SPELLINGS = {
     **dict(zip("أإآٱةىؤئذثظ", "اااا" + "هيويدتض", strict=True)),
     **dict(zip("اهيض", "أةىظ", strict=True)),
@@ -48,23 +45,9 @@ def _typed(text: str, rate: float, generator: np.random.Generator) -> list[str]:
     for i in np.flatnonzero(generator.random(len(text)) < rate).tolist():
         letter, last = characters[i], not text[i + 1 : i + 2].isalpha()
         spelling = _SPELLINGS.get(letter) if last or letter not in _ONLY_AT_THE_END else None
-        neighbours = _NEIGHBOURS.get(letter, "")
+        neighbours = NEIGHBOURS.get(letter, "")
         if spelling and (not neighbours or generator.random() < 0.5):
             characters[i] = spelling
         elif neighbours:
             characters[i] = neighbours[int(generator.integers(len(neighbours)))]
     return characters
-
-
-def _neighbours() -> dict[str, str]:
-    """Return for each letter those beside it in its row, and those above and below."""
-    found: dict[str, str] = {}
-    for rows in _KEYBOARDS:
-        for r, row in enumerate(rows):
-            for c, letter in enumerate(row):
-                around = [(r, c - 1), (r, c + 1), (r - 1, c), (r - 1, c + 1), (r + 1, c - 1), (r + 1, c)]
-                found[letter] = "".join(rows[a][b] for a, b in around if 0 <= a < 3 and 0 <= b < len(rows[a]))
-    return found
-
-
-_NEIGHBOURS = _neighbours()

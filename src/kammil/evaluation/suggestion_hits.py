@@ -5,7 +5,9 @@ next word: the rest of the current word, or what stands before the next word and
 suggestion can be right. In a script without spaces, where a suggestion may be of several letters, the text up to the
 end of any of them is a target.
 
-The text that is typed may have slips (`slips`), which stay: the model reads them, and the target is what was wanted.
+The text that is typed may have slips (`slips`), which stay: the model reads them, and the target is what was wanted. A
+suggestion is right if with it the word stands as it was wanted. So within a word that has a slip only one that replaces
+it can be.
 
 Shapes: T characters, k suggestions, B texts in a batch, V vocabulary.
 """
@@ -14,16 +16,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.completion.suggestions import CharacterClasses, WordSearch
-from kammil.language_model import LanguageModel, max_rows, select_rows
+from kammil.completion.channel import Channel
+from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.variants import MAX_TYPED, Variants
+from kammil.completion.word_search import WordSearch
+from kammil.language_model import LanguageModel, State, max_rows, select_rows
 from kammil.progress import steps
 from kammil.spacing import keys_saved, space_after, stays
-from kammil.text import unspaced_runs, words
-from kammil.vocabulary import BOS, CharacterVocabulary
+from kammil.text import open_word, unspaced_runs, words
+from kammil.vocabulary import BOS, SPECIALS, CharacterVocabulary
 
 _MAX_BATCH = 16
 """Most texts searched in one batch. From 32 to 64 rows on, the time of a step is proportional to the rows; and a row of
@@ -55,6 +61,22 @@ class SuggestionHits:
     spaced_lengths: NDArray[np.int64]
     """(T + 1,): characters that it adds."""
 
+    @classmethod
+    def none(cls, positions: int, k: int) -> Self:
+        """Return no suggestions at all."""
+        lists, flags = (positions, k), np.zeros((positions, k), np.bool_)
+        probabilities, complete, spaced = np.zeros(lists), np.zeros(positions), np.zeros(positions)
+        lengths, saved, ends = (np.zeros(lists, np.int64) for _ in range(3))
+        earlier = np.full(lists, k)
+        return cls(probabilities, flags, complete, lengths, saved, ends, earlier, spaced, np.zeros(positions, np.int64))
+
+    def put(self, position: int, rank: int, at: int, added: str, probability: float) -> None:
+        """Put a suggestion there that has `added` stand from a place on: the position, or where it replaces letters."""
+        self.probabilities[position, rank] = probability
+        self.ends[position, rank] = at + len(added)
+        self.lengths[position, rank] = len(added.lstrip(" ")) - (position - at)
+        self.saved[position, rank] = keys_saved(added) - (position - at)
+
 
 @dataclass(frozen=True)
 class SuggestedTexts:
@@ -75,6 +97,7 @@ def suggestion_hits(
     threshold: float,
     *,
     typed: Sequence[str] | None = None,
+    channel: Channel | None = None,
     keep: Callable[[str, str], bool] = lambda _prefix, _added: True,
 ) -> SuggestedTexts:
     """Search the `k` best suggestions, none below `threshold`, at all positions of texts as the model sees them.
@@ -85,30 +108,19 @@ def suggestion_hits(
         k: most suggestions.
         threshold: least probability of each.
         typed: what stands on the screen, if there are slips: texts of the same lengths with the same words.
+        channel: by which begun words are corrected; None corrects nothing.
         keep: whether a suggestion, given what is typed and what it adds, is shown.
     """
     classes = CharacterClasses.of(vocabulary)
     search, search_after_space = WordSearch(model, classes, k, threshold), WordSearch(model, classes, 1, threshold)
-    hits = [
-        SuggestionHits(
-            np.zeros((n, k)),
-            np.zeros((n, k), np.bool_),
-            np.zeros(n),
-            np.zeros((n, k), np.int64),
-            np.zeros((n, k), np.int64),
-            np.zeros((n, k), np.int64),
-            np.full((n, k), k),
-            np.zeros(n),
-            np.zeros(n, np.int64),
-        )
-        for n in (len(t) + 1 for t in texts)
-    ]
+    hits = [SuggestionHits.none(len(text) + 1, k) for text in texts]
     (space,) = vocabulary.encode(" ")
     typed = texts if typed is None else typed
     shown: list[dict[str, int]] = [{} for _ in texts]
     encoded = [vocabulary.encode(text) for text in typed]
     ends = [word_ends(text) for text in texts]
     all_ends = [{end for _, end in words(text)} for text in texts]
+    spoilt = [_spoilt(text, on_screen) for text, on_screen in zip(texts, typed, strict=True)]
     order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
     longest = max(map(len, texts), default=0) + 1
     batch_size = max_rows(model, _MAX_BATCH, longest)
@@ -116,6 +128,7 @@ def suggestion_hits(
     for begin in range(0, len(order), batch_size):
         live = order[begin : begin + batch_size]  # the longest first, so that the unfinished texts are the first rows
         log_probabilities, state = model.step(np.full(len(live), BOS), model.initial_state(len(live)))
+        variants: list[Variants | None] = [None] * len(live)
         for t in range(len(texts[live[0]]) + 1):
             unfinished = [i for i in live if len(texts[i]) >= t]
             step()
@@ -124,21 +137,21 @@ def suggestion_hits(
                 log_probabilities, state = model.step(ids, select_rows(state, np.arange(len(unfinished))))
             live = unfinished
             prefixes = [typed[i][:t] for i in live]
-            lists = search.run(prefixes, log_probabilities, state)
+            if channel is not None:
+                last = [int(encoded[i][t - 1]) if t else BOS for i in live]
+                variants = _read_on(model, channel, variants, prefixes, last, np.exp(log_probabilities), state)
+            lists = search.run(prefixes, log_probabilities, state, variants)
             complete = classes.complete(prefixes, np.exp(log_probabilities))
             for i, prefix, suggestions, done in zip(live, prefixes, lists, complete.tolist(), strict=True):
                 hits[i].complete[t] = done
-                decoded = [(vocabulary.decode(ids), p) for ids, p in suggestions]
-                kept = [(added, p) for added, p in decoded if keep(prefix, added)]
-                for j, (added, p) in enumerate(kept):
-                    hits[i].probabilities[t, j] = p
-                    end = t + len(added)
-                    hits[i].right[t, j] = end in all_ends[i] and texts[i].startswith(added, t)
-                    hits[i].lengths[t, j] = len(added.lstrip(" "))
-                    hits[i].saved[t, j] = keys_saved(added)
-                    hits[i].ends[t, j] = end
-                    hits[i].earlier[t, j] = shown[i].get(prefix + added, k)
-                shown[i] = {prefix + added: j for j, (added, _) in enumerate(kept)}
+                decoded = [(t - n, vocabulary.decode(ids), p) for ids, p, n in suggestions]
+                kept = [(at, added, p) for at, added, p in decoded if keep(prefix, added)]
+                for j, (at, added, p) in enumerate(kept):
+                    hits[i].put(t, j, at, added, p)
+                    as_wanted = at + len(added) in all_ends[i] and texts[i].startswith(added, at)
+                    hits[i].right[t, j] = as_wanted and (at < t < at + len(added) or not (at == t and spoilt[i][t]))
+                    hits[i].earlier[t, j] = shown[i].get(prefix[:at] + added, k)
+                shown[i] = {prefix[:at] + added: j for j, (at, added, _) in enumerate(kept)}
             after_word = [row for row, i in enumerate(live) if _space_is_left(texts[i], t, ends[i])]
             if after_word:
                 after, state_after = model.step(
@@ -147,12 +160,44 @@ def suggestion_hits(
                 prefixes = [typed[live[row]][:t] + " " for row in after_word]
                 lists = search_after_space.run(prefixes, after, state_after)
                 for row, prefix, suggestions in zip(after_word, prefixes, lists, strict=True):
-                    for ids, p in suggestions:
+                    for ids, p, _ in suggestions:
                         added = vocabulary.decode(ids)
                         if keep(prefix, added):
                             hits[live[row]].spaced[t], hits[live[row]].spaced_lengths[t] = p, len(added)
     places = sum(len(text) + 1 for text in texts)
     return SuggestedTexts(hits, search.steps / max(1, places), search.optimal / max(1, places))
+
+
+def _read_on(
+    model: LanguageModel,
+    channel: Channel,
+    variants: Sequence[Variants | None],
+    prefixes: Sequence[str],
+    last: Sequence[int],
+    p: NDArray[np.float32],
+    state: State,
+) -> list[Variants | None]:
+    """Return the variants of the word at the end of each prefix, given those before its last id; they begin before the
+    first letter of a word. `p`, (B, V), follows the prefixes, and `state` is the model's after them."""
+    read: list[Variants | None] = []
+    for row, (prefix, id) in enumerate(zip(prefixes, last, strict=True)):
+        before = variants[row]
+        if not open_word(prefix):
+            read.append(Variants.start(p[row : row + 1], select_rows(state, np.array([row]))))
+        elif before is None or len(before.typed) == MAX_TYPED or id < SPECIALS:
+            read.append(None)
+        else:
+            read.append(before.after(model, channel, id))
+    return read
+
+
+def _spoilt(text: str, typed: str) -> NDArray[np.bool_]:
+    """Return for each of the T + 1 positions whether the word at hand has a slip before it, (T + 1,)."""
+    spoilt = np.zeros(len(text) + 1, np.bool_)
+    wrong = np.array([a != b for a, b in zip(text, typed, strict=True)], np.bool_)
+    for begin, end in words(text):
+        spoilt[begin + 1 : end] = np.logical_or.accumulate(wrong[begin : end - 1])
+    return spoilt
 
 
 def _space_is_left(text: str, t: int, ends: NDArray[np.int64]) -> bool:

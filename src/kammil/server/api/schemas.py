@@ -154,6 +154,9 @@ class SuggestRequest(ApiRequest):
     prefix: str = Field(description="The text so far.")
     k: int = Field(default=3, ge=1, le=32, description="Most words to suggest.")
     threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word.")
+    correct: bool = Field(
+        default=True, description="Also suggest words in place of the begun one, if it may have a slip of a key."
+    )
     phrase: int = Field(default=0, ge=0, le=32, description="Most words of ghost text; 0 for none.")
     ghost: GhostLevel = Field(default=GHOST, description="How readily ghost text is shown.")
     forbid: Forbidden = Field(default=[], description=_FORBID)
@@ -166,8 +169,13 @@ class SuggestedWord(BaseModel):
     """A suggested word."""
 
     text: str = Field(description="The whole word.")
-    completion: str = Field(description="What to append to the prefix.")
+    completion: str = Field(description="What to append to the prefix, after `replaces` characters of it are deleted.")
     probability: float
+    replaces: int = Field(
+        default=0,
+        description="Characters (code points) at the end of the prefix that `completion` replaces: those of the begun "
+        "word, if it is corrected.",
+    )
 
 
 class GhostTextOut(BaseModel):

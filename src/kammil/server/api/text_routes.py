@@ -11,6 +11,7 @@ import numpy as np
 
 from kammil.completion.adaptation import CANNOT_LEARN
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
+from kammil.completion.suggestions import letters_to_correct
 from kammil.errors import OptionError
 from kammil.server.api import bodies, schemas
 from kammil.server.api.completions import MAX_CHARACTERS, SPECIAL_NAMES
@@ -39,11 +40,13 @@ async def suggest(
         request.phrase,
         request.ghost,
         completer.refusals(request.forbid, allow_offensive=request.allow_offensive),
+        letters_to_correct(prefix, normalised) if request.correct else 0,
     )
     suggestions, ghost = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(normalised))
     words = [
-        schemas.SuggestedWord(text=one.text, completion=one.added, probability=one.probability) for one in suggestions
+        schemas.SuggestedWord(text=one.text, completion=one.added, probability=one.probability, replaces=one.replaces)
+        for one in suggestions
     ]
     ghost_text = schemas.GhostTextOut(completion=ghost.added, probability=ghost.probability) if ghost else None
     return schemas.SuggestResponse(model=loaded.name, suggestions=words, phrase=ghost_text)

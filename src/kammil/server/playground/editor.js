@@ -171,10 +171,10 @@ export function createEditor({ field, mirror, caret }, handlers) {
       ghost = rest;
       render();
     },
-    /** Append a suggested word. */
-    appendWord(word) {
+    /** Append a suggested word, in place of as many UTF-16 units at the end. */
+    appendWord(word, replaced = 0) {
       field.focus();
-      moveToEnd();
+      field.setSelectionRange(field.value.length - replaced, field.value.length);
       insertWord(word);
     },
     /** Type at the end of the text, as a key does. */

@@ -24,6 +24,24 @@ export function remainingGhost(before, after, ghost) {
   return after.startsWith(before) && (before + ghost).startsWith(after) ? (before + ghost).slice(after.length) : "";
 }
 
+/**
+ * Return a suggestion after `before` as it is now that the text is `after`; null if the two disagree.
+ *
+ * What it replaces is the end of the text, in UTF-16 units.
+ *
+ * @param {{completion: string, replaces?: number}} suggestion
+ */
+export function remainingSuggestion(before, after, suggestion) {
+  if (!suggestion.replaces) {
+    const completion = remainingGhost(before, after, suggestion.completion);
+    return completion ? { ...suggestion, completion, replaced: 0 } : null;
+  }
+  const replaced = [...before].slice(-suggestion.replaces).join("").length;
+  const typed = after.startsWith(before) ? after.slice(before.length) : null;
+  if (typed === null || !suggestion.completion.slice(replaced).startsWith(typed)) return null;
+  return { ...suggestion, replaced: replaced + typed.length };
+}
+
 /** Return the end of a text, from the start of a word, to be shown before a completion. */
 export function endOf(text, length = 60) {
   if (text.length <= length) return text;

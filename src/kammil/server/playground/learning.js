@@ -94,7 +94,7 @@ function places(text) {
 async function suggestionsIn(text, model) {
   const words = [];
   for (const { prefix } of places(text)) {
-    const { suggestions } = await suggest({ model, prefix, k: 1 });
+    const { suggestions } = await suggest({ model, prefix, k: 1, correct: false });
     words.push(suggestions[0]?.text ?? "");
   }
   return words;

@@ -112,7 +112,7 @@ const editor = createEditor(
   },
 );
 const suggestions = createSuggestions($("chips"), {
-  use: (completion) => editor.appendWord(completion),
+  use: editor.appendWord,
   leave: () => editor.focus(),
   percentages: showsPercentages,
 });

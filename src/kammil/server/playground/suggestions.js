@@ -1,11 +1,11 @@
 // Suggestions: three buttons in the direction of the text, which the arrow keys reach too.
 
-import { percent } from "./i18n.js";
-import { remainingGhost } from "./ghost.js";
+import { message, percent } from "./i18n.js";
+import { remainingSuggestion } from "./ghost.js";
 
 /**
  * @param {HTMLElement} group
- * @param {{use(completion: string): void, leave(): void, percentages(): boolean}} handlers
+ * @param {{use(completion: string, replaced: number): void, leave(): void, percentages(): boolean}} handlers
  */
 export function createSuggestions(group, handlers) {
   let prefix = "";
@@ -19,7 +19,7 @@ export function createSuggestions(group, handlers) {
     button.hidden = true;
     button.append(word, " ", probability);
     button.addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
-    button.addEventListener("click", () => visible[i] && handlers.use(visible[i].completion));
+    button.addEventListener("click", () => visible[i] && handlers.use(visible[i].completion, visible[i].replaced));
     return button;
   });
   group.append(...buttons);
@@ -35,14 +35,17 @@ export function createSuggestions(group, handlers) {
 
   const render = (text) => {
     visible = suggestions
-      .map((suggestion) => ({ ...suggestion, completion: remainingGhost(prefix, text, suggestion.completion) }))
-      .filter(({ completion }) => completion)
+      .map((suggestion) => remainingSuggestion(prefix, text, suggestion))
+      .filter((suggestion) => suggestion)
       .slice(0, buttons.length);
     if (buttons.indexOf(document.activeElement) >= visible.length) handlers.leave();
     buttons.forEach((button, i) => {
       button.hidden = i >= visible.length;
       if (button.hidden) return;
       button.firstChild.textContent = visible[i].text;
+      const typed = visible[i].replaced && text.slice(-visible[i].replaced);
+      button.classList.toggle("corrects", Boolean(typed));
+      button.title = typed ? message("corrects", { text: typed }) : "";
       button.lastChild.textContent = handlers.percentages() ? percent(visible[i].probability) : "";
     });
   };
@@ -51,7 +54,7 @@ export function createSuggestions(group, handlers) {
     /**
      * Show suggestions that the server made after `requestPrefix`, now that the text is `text`.
      *
-     * @param {{text: string, completion: string, probability: number}[]} received
+     * @param {{text: string, completion: string, probability: number, replaces?: number}[]} received
      */
     show(requestPrefix, received, text, direction) {
       [prefix, suggestions] = [requestPrefix, received];

@@ -290,6 +290,7 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         max_words: most words of the ghost text; 0 for none.
         ghost: how readily it is shown.
         refusals: what is not suggested; None for nothing.
+        letters: characters at the end of the prefix that a suggestion may replace; 0 for none.
     """
 
     def __init__(
@@ -303,11 +304,12 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         max_words: int = 0,
         ghost: GhostLevel = GHOST,
         refusals: Refusals[Any] | None = None,
+        letters: int = 0,
     ) -> None:
         super().__init__(deadline)
         self.state_cache, self.prefix, self.ids = state_cache, prefix, ids
         self.k, self.threshold, self.max_words = k, threshold, max_words
-        self.ghost, self.refusals = ghost, refusals
+        self.ghost, self.refusals, self.letters = ghost, refusals, letters
 
 
 class ScoreCall(EngineRequest[list[TokenLogprobs]]):

@@ -28,9 +28,10 @@ import numpy as np
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST_RULES, phrase
 from kammil.completion.state_cache import STRIDE, Prefill
-from kammil.completion.suggestions import MAX_STATES, WordSearch, to_suggestions
+from kammil.completion.suggestions import to_suggestions
+from kammil.completion.word_search import MAX_STATES, FoundWord, WordSearch
 from kammil.decoding import Hypothesis, beam_steps
-from kammil.language_model import Ids, LogProbabilities, State, concat_states, max_rows, select_rows
+from kammil.language_model import LogProbabilities, State, concat_states, max_rows, select_rows
 from kammil.server.memory import trim_heap
 from kammil.server.scheduler.decode import Batch, DecodeBatches
 from kammil.server.scheduler.prefill import PrefillQueue, row_shapes
@@ -305,10 +306,12 @@ class Scheduler:
                 runner, k, refusals = self.completer.language_model, calls[0].k, calls[0].refusals
                 classes, threshold = self.completer.character_classes, calls[0].threshold
                 search = WordSearch(runner, classes, k, threshold, max(MAX_STATES, k), refusals=refusals)
+                variant_search = self.completer.variant_search
                 found = search.run(
                     [call.prefix for call in calls],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
                     concat_states([state for _, _, state in group]),
+                    [variant_search.after(runner, call.state_cache, call.ids, call.letters) for call in calls],
                 )
             except Exception as error:
                 self._replies.fail(calls, error)
@@ -319,7 +322,7 @@ class Scheduler:
                     self._resolve_words(call, words, log_probabilities, state)
 
     def _resolve_words(
-        self, call: SuggestCall, words: Sequence[tuple[Ids, float]], log_probabilities: LogProbabilities, state: State
+        self, call: SuggestCall, words: Sequence[FoundWord], log_probabilities: LogProbabilities, state: State
     ) -> None:
         """Answer with the words that were found, and with ghost text if it was asked for."""
         completer = self.completer

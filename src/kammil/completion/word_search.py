@@ -1,0 +1,470 @@
+"""The search for words: the k most probable closed words, or pieces of text, after a prefix.
+
+A closed word's probability is that of its characters, one after the other, and then of any character that is no part of
+a word, or the end of the text.
+
+Words are found by branch and bound. No word is more probable than any of its beginnings, so a beginning that is less
+probable than the threshold, or not more probable than the k best words found so far, is dropped with all its words. The
+others are extended level by level, all beginnings of one level in a single step of the model, since a step of 16 rows
+costs about twice a step of one. When no beginning is left the k best are proven. A level keeps at most `MAX_STATES`
+beginnings, the most probable, which bounds the work: a list may then miss a word, but the probabilities in it are
+exact.
+
+Within a word its endings are found; if fewer than k are probable enough, next words fill the rest of the list. Where
+the word is more probably complete than not, next words come first, and then those endings that somebody may want. (The
+simulated writer saves 0.7 points of keystrokes less than with endings first, for next words are shown again when the
+space is typed; but a person who has written a whole word reads a list of longer ones in vain:
+docs/log.md#what-comes-after-a-whole-word.) Words of other scripts stand between pieces (`pieces`) by the same measure.
+
+Where the begun word may be another one that was typed with a slip or in another spelling (`variants`), the search
+begins from all of its variants at once, each as probable as it is that it is meant. A word that begins with a variant
+replaces what was typed; so does a variant that is a whole word by itself, if it is more probable than what was typed is
+as a whole word.
+
+Shapes: R roots (prefixes searched together), N beginnings, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
+from kammil.completion.variants import Variants
+from kammil.decoding.sampling import NO_PROBABILITIES
+from kammil.decoding.word_block import Refusals
+from kammil.errors import FolderError
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, concat_states, max_rows, select_rows
+from kammil.text import ends_unspaced, open_word
+
+MIN_PROBABILITY = 0.01
+"""Least probability of a suggestion. On lev30/validation a list of three saves 28.9 % of the keystrokes with a
+threshold of 0.002, 28.7 % with this one, 27.8 % with 0.02, 24.8 % with 0.05; the share of useful lists rises from 21 to
+21, 22 and 29 % (docs/log.md#which-threshold-and-when-is-the-next-word-offered)."""
+MIN_ENDING_OF_COMPLETE = 0.05
+"""Least probability of an ending where the word at hand is more probably complete: longer words that nobody wants
+there would be in the way of next words (docs/log.md#what-comes-after-a-whole-word)."""
+MAX_STATES = 12
+"""Most beginnings of one length. At 150 positions of lev30/validation lists of three hold 99.3 % of the probability of
+the true ones with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all with 24."""
+MAX_CHARACTERS = 32
+"""Most characters of a suggestion: the longest of the 51,224 words of lev30/train and train_other, a hashtag, has
+29."""
+
+_Floats = NDArray[np.float32]
+_Flags = NDArray[np.bool_]
+
+
+class FoundWord(NamedTuple):
+    """A word that was found."""
+
+    ids: Ids
+    """What to append to the prefix; to a prefix without its open word if that is replaced."""
+    probability: float
+    replaced: int = 0
+    """Ids at the end of the prefix that it takes the place of; 0 if it continues them."""
+
+
+@dataclass
+class _Starts:
+    """Where a search begins, N rows of the model."""
+
+    root: NDArray[np.int64]
+    """(N,): which prefix each belongs to."""
+    weight: NDArray[np.float64]
+    """(N,): probability of each, given the prefix."""
+    p: _Floats
+    """(N, V): probabilities of what follows."""
+    state: State
+    allowed: _Flags
+    """(N, V): ids that may come first."""
+    piece: _Flags
+    """(N,): whether it ends in an unspaced letter, to which marks may belong."""
+    marks: list[Any]
+    """States of the refusals."""
+    wanted: list[tuple[int, ...]]
+    """Ids that a variant puts in the place of the open word; none for the prefix as it was typed."""
+    replaced: list[int]
+    """How many ids it takes the place of."""
+
+    @classmethod
+    def joined(cls, model: LanguageModel, parts: Sequence[Self]) -> Self:
+        """Join several."""
+        return cls(
+            np.concatenate([part.root for part in parts]),
+            np.concatenate([part.weight for part in parts]),
+            np.concatenate([part.p for part in parts]),
+            concat_states(model.pad_states([part.state for part in parts])),
+            np.concatenate([part.allowed for part in parts]),
+            np.concatenate([part.piece for part in parts]),
+            [mark for part in parts for mark in part.marks],
+            [ids for part in parts for ids in part.wanted],
+            [number for part in parts for number in part.replaced],
+        )
+
+
+_REFUSED = object()
+"""In place of the state of the refusals after a text that must not be written."""
+
+
+@dataclass
+class WordSearch:
+    """Branch-and-bound search of the k most probable closed words after each of R prefixes; see above.
+
+    Args:
+        model: steps beginnings.
+        classes: of the model's vocabulary.
+        k: words wanted for each prefix, at least one.
+        threshold: least probability of a word.
+        width: most beginnings kept on a level for each prefix, fewer for a model with large states; None keeps all.
+        max_characters: most characters of a suggestion, a space before it included.
+        refusals: what is not suggested, however probable; None for nothing.
+        max_piece: the same of a piece of a script without spaces.
+    """
+
+    model: LanguageModel
+    classes: CharacterClasses
+    k: int = 3
+    threshold: float = MIN_PROBABILITY
+    width: int | None = MAX_STATES
+    max_characters: int = MAX_CHARACTERS
+    refusals: Refusals[Any] | None = None
+    max_piece: int = MAX_PIECE
+    steps: int = field(default=0, init=False)
+    """Model steps so far, summed over prefixes: the calls of the model if each were searched alone."""
+    optimal: int = field(default=0, init=False)
+    """Number of prefixes whose list is proven to be the k most probable words, or the pieces that save most."""
+
+    def run(
+        self,
+        prefixes: Sequence[str],
+        log_probabilities: LogProbabilities,
+        state: State,
+        variants: Sequence[Variants | None] | None = None,
+    ) -> list[list[FoundWord]]:
+        """Search; returns for each prefix the words found, most probable first.
+
+        Pieces of a script without spaces stand where they save as much as the words around them. Within a word its
+        endings come before next words, or next words before its endings. So for one width a shorter list begins a
+        longer one.
+
+        Args:
+            prefixes: R texts as the model sees them, which it has read.
+            log_probabilities: (R, V), of what follows them.
+            state: after them.
+            variants: of the open word of each prefix, where others than the typed one are searched.
+        """
+        variants = [None] * len(prefixes) if variants is None else variants
+        length = max(map(len, prefixes), default=0) + self.max_characters
+        per_prefix = max_rows(self.model, self.width or 1, length)
+        batch_size = max_rows(self.model, len(prefixes), length, each=per_prefix)
+        if self.width is not None:
+            self.width = per_prefix
+        found: list[list[FoundWord]] = []
+        for begin in range(0, len(prefixes), batch_size):
+            part = slice(begin, begin + batch_size)
+            part_state = state if batch_size >= len(prefixes) else tuple(array[part] for array in state)
+            found += self._run_batch(prefixes[part], log_probabilities[part], part_state, variants[part])
+        return found
+
+    def _run_batch(
+        self,
+        prefixes: Sequence[str],
+        log_probabilities: LogProbabilities,
+        state: State,
+        variants: Sequence[Variants | None],
+    ) -> list[list[FoundWord]]:
+        """Search all prefixes in one batch; see `run`."""
+        p = np.exp(log_probabilities)  # (R, V)
+        if not np.isfinite(p).all():
+            raise FolderError(NO_PROBABILITIES)
+        starts = _Starts(
+            np.arange(len(prefixes)),
+            np.array([1.0 if each is None else each.shares[0] for each in variants]),
+            p,
+            state,
+            np.stack([self._first_ids(prefix, row) for prefix, row in zip(prefixes, p, strict=True)]),
+            np.array([ends_unspaced(prefix) for prefix in prefixes]),
+            [None if self.refusals is None else self.refusals.start(prefix) for prefix in prefixes],
+            [()] * len(prefixes),
+            [0] * len(prefixes),
+        )
+        complete = self.classes.complete(prefixes, p) * starts.weight  # (R,)
+        all_starts, whole = self._with_variants(starts, prefixes, variants, complete)
+        found, proven = self._search(all_starts, self.k, len(prefixes))
+        for i, each in enumerate(variants):
+            if each is not None and len(each.wanted) > 1:
+                found[i] = _once([*found[i], *whole.get(i, [])], each.typed)[: self.k]
+        is_complete = complete > 0.5
+        pieces: dict[int, list[FoundWord]] = {}  # right behind a complete word: next words, as those below
+        for i in np.flatnonzero(is_complete).tolist():
+            pieces[i] = [word for word in found[i] if self.classes.unspaced[word.ids[0]]]
+            found[i] = [
+                word
+                for word in found[i]
+                if word.probability >= MIN_ENDING_OF_COMPLETE and not self.classes.unspaced[word.ids[0]]
+            ]
+        unfilled = [
+            i for i, prefix in enumerate(prefixes) if is_complete[i] or (len(found[i]) < self.k and open_word(prefix))
+        ]
+        if unfilled and self.classes.space is not None:
+            rows = np.array(unfilled)
+            spaced_starts = _Starts(
+                np.arange(len(rows)),
+                starts.weight[rows],
+                p[rows],
+                select_rows(state, rows),
+                np.broadcast_to(np.arange(p.shape[1]) == self.classes.space, (len(rows), p.shape[1])),
+                np.zeros(len(rows), np.bool_),
+                [starts.marks[i] for i in unfilled],
+                [()] * len(rows),
+                [0] * len(rows),
+            )
+            wanted = max(self.k if is_complete[i] else self.k - len(found[i]) for i in unfilled)
+            next_words, next_proven = self._search(spaced_starts, wanted, len(rows))
+            proven[rows] &= next_proven
+            for i, spaced in zip(unfilled, next_words, strict=True):
+                words = self._merge(spaced, pieces.pop(i, []))
+                found[i] = (words + found[i] if is_complete[i] else found[i] + words)[: self.k]
+        for i, words in pieces.items():  # the vocabulary has no space
+            found[i] = (words + found[i])[: self.k]
+        self.optimal += int(proven.sum())
+        return found
+
+    def _with_variants(
+        self,
+        starts: _Starts,
+        prefixes: Sequence[str],
+        variants: Sequence[Variants | None],
+        complete: NDArray[np.float64],
+    ) -> tuple[_Starts, dict[int, list[FoundWord]]]:
+        """Return the starts and those of the variants, and the variants that are whole words, by prefix.
+
+        `complete` is the probability that what was typed is one, (R,).
+        """
+        parts, whole = [starts], dict[int, list[FoundWord]]()
+        for i, each in enumerate(variants):
+            if each is None:
+                continue
+            marks = self._marks_of_variants(prefixes[i], each)
+            rows = np.array([row for row in range(1, len(each.shares)) if marks[row] is not _REFUSED], np.int64)
+            rows = rows[each.shares[rows] >= self.threshold]
+            if len(rows) == 0:
+                continue
+            weights, p = each.shares[rows], each.p[rows]
+            wanted = [each.wanted[row] for row in rows.tolist()]
+            closed = weights * (p @ self.classes.close) * self.classes.words[[ids[-1] for ids in wanted]]
+            for row, ids, q in zip(rows.tolist(), wanted, closed.tolist(), strict=True):
+                if q >= self.threshold and q > complete[i] and not self._is_blocked(marks[row]):
+                    whole.setdefault(i, []).append(FoundWord(np.array(ids, np.int64), q, len(each.typed)))
+            parts.append(
+                _Starts(
+                    np.full(len(rows), i),
+                    weights,
+                    p,
+                    select_rows(each.state, rows),
+                    np.broadcast_to(self.classes.continues, p.shape),
+                    np.zeros(len(rows), np.bool_),
+                    [marks[row] for row in rows.tolist()],
+                    wanted,
+                    [len(each.typed)] * len(rows),
+                )
+            )
+        return (_Starts.joined(self.model, parts) if len(parts) > 1 else starts), whole
+
+    def _marks_of_variants(self, prefix: str, variants: Variants) -> list[Any]:
+        """Return the state of the refusals after each variant, `_REFUSED` for one that must not be written."""
+        if self.refusals is None:
+            return [None] * len(variants.wanted)
+        marks: list[Any] = []
+        start = self.refusals.start(prefix.removesuffix(open_word(prefix)))
+        for ids in variants.wanted:
+            mark = start
+            for id in ids:
+                refused = self.refusals.refused(mark)
+                if refused is not None and id in refused:
+                    mark = _REFUSED
+                    break
+                mark = self.refusals.after(mark, id)
+            marks.append(mark)
+        return marks
+
+    def _search(self, starts: _Starts, k: int, num_roots: int) -> tuple[list[list[FoundWord]], _Flags]:
+        """Search the k best words and pieces of each root; returns them, and whether they are proven, (R,)."""
+        p, state, allowed, marks = (
+            self._without_refused(starts.p, starts.marks),
+            starts.state,
+            starts.allowed,
+            starts.marks,
+        )
+        root, weight, piece, classes = starts.root, starts.weight, starts.piece, self.classes  # (N,)
+        found: list[list[tuple[float, int, int]]] = [[] for _ in range(num_roots)]  # heaps: probability, level, row
+        to_beat = np.zeros(num_roots)  # the k-th best probability, once there are k words
+        dropped = np.zeros(num_roots)  # the most probable beginning that was dropped for the width
+        dropped_piece = np.zeros(num_roots)
+        candidates: list[dict[tuple[int, ...], float]] = [{} for _ in range(num_roots)]
+        within_piece = classes.unspaced | (classes.extends & classes.continues)  # (V,)
+        levels: list[tuple[Ids, Ids]] = []
+        for level in range(self.max_characters):
+            # A first comparison in single precision, with room for rounding, leaves few candidates for the exact one.
+            to_beat_by = np.where(piece, 0, to_beat[root])
+            least = (np.maximum(to_beat_by, self.threshold) / weight * (1 - 1e-6)).astype(np.float32)  # (N,)
+            parent, ids = np.nonzero((p >= least[:, None]) & allowed)
+            reach, root = weight[parent] * p[parent, ids], root[parent]  # probabilities of longer beginnings, (N,)
+            piece = classes.unspaced[ids] | (piece[parent] & classes.extends[ids])
+            kept = np.flatnonzero((reach >= self.threshold) & (piece | (reach > to_beat[root])))
+            parent, ids, weight, root, piece = parent[kept], ids[kept], reach[kept], root[kept], piece[kept]
+            if self.width is not None and len(ids) > self.width:
+                order = np.lexsort((-weight, root))
+                rank = np.arange(len(order)) - np.searchsorted(root[order], root[order])
+                kept = order[rank < self.width]
+                over = order[rank >= self.width]
+                np.maximum.at(dropped, root[over], weight[over] * ~piece[over])
+                np.maximum.at(dropped_piece, root[over], weight[over] * piece[over])
+                parent, ids, weight, root, piece = parent[kept], ids[kept], weight[kept], root[kept], piece[kept]
+            if len(ids) == 0:
+                break
+            step, state = self.model.step(ids, select_rows(state, parent))
+            self.steps += len(np.unique(root))
+            levels.append((parent, ids))
+            p = np.exp(step)
+            closed = weight * (p @ classes.close) * classes.words[ids] * ~piece  # (N,)
+            separate = weight * (1 - p @ classes.extends.astype(np.float32)) * classes.words[ids] * piece  # (N,)
+            marks = self._marks_after([marks[i] for i in parent.tolist()], ids)
+            p = self._without_refused(p, marks)
+            self._take_words(found, to_beat, closed, root, marks, k, level)
+            within = classes.continues[ids, None]  # False for the space before a new word
+            allowed = classes.continues if within.all() else np.where(within, classes.continues, classes.begin)
+            if piece.any():
+                longer = within_piece & (level + 1 < self.max_piece)
+                allowed = np.where(piece[:, None], longer, allowed)
+                for index in np.flatnonzero(piece & (separate >= self.threshold)).tolist():
+                    if not self._is_blocked(marks[index]):
+                        _, path = _path(levels, level, index)
+                        candidates[root[index]][tuple(path)] = float(separate[index])
+        else:
+            reach = (p * weight[:, None] * allowed).max(axis=1)  # longer beginnings are dropped
+            np.maximum.at(dropped, root, np.where(reach >= self.threshold, reach, 0))
+        words = [
+            [self._found(starts, *_path(levels, -level, -index), q) for q, level, index in sorted(heap, reverse=True)]
+            for heap in found
+        ]
+        return self._with_pieces(words, candidates, dropped <= to_beat, dropped_piece, k)
+
+    @staticmethod
+    def _found(starts: _Starts, row: int, path: list[int], q: float) -> FoundWord:
+        """Return the word of a path that begins in a row of the starts."""
+        wanted = starts.wanted[row]
+        return FoundWord(np.array([*wanted, *path], np.int64), q, starts.replaced[row] if wanted else 0)
+
+    def _take_words(
+        self,
+        found: list[list[tuple[float, int, int]]],
+        to_beat: NDArray[np.float64],
+        closed: NDArray[np.float64],
+        root: Ids,
+        marks: Sequence[Any],
+        k: int,
+        level: int,
+    ) -> None:
+        """Push the words that end on this level to the heaps of their roots, and raise what is to be beaten."""
+        for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
+            if self._is_blocked(marks[index]):
+                continue
+            heap, entry = found[root[index]], (float(closed[index]), -level, -index)
+            if len(heap) < k:
+                heapq.heappush(heap, entry)
+            else:
+                heapq.heappushpop(heap, entry)
+            if len(heap) == k:
+                to_beat[root[index]] = heap[0][0]
+
+    def _with_pieces(
+        self,
+        words: list[list[FoundWord]],
+        candidates: Sequence[Pieces],
+        proven: _Flags,
+        dropped: NDArray[np.float64],
+        k: int,
+    ) -> tuple[list[list[FoundWord]], _Flags]:
+        """Merge the words of each root with the pieces to be chosen; returns them, and whether all are proven, (R,).
+
+        `proven` tells that of the words, and `dropped` the most probable piece whose continuations were not searched.
+        """
+        for i in range(len(words)):
+            if candidates[i] or dropped[i] > 0:
+                chosen, least_gain = choose_pieces(candidates[i], k)
+                proven[i] &= dropped[i] * (self.max_piece - 1) <= least_gain
+                words[i] = self._merge(words[i], [FoundWord(ids, q) for ids, q in chosen])[:k]
+        return words, proven
+
+    def _merge(self, words: list[FoundWord], others: list[FoundWord]) -> list[FoundWord]:
+        """Merge two lists by the keys that they save on the average; both keep their order, so that of each the first
+        few stand in a shorter list too. The key that takes a word is paid for by the space that comes with it."""
+
+        def saving(found: FoundWord) -> float:
+            return -found.probability * (len(found.ids) - int(self.classes.unspaced[found.ids].any()))
+
+        return list(heapq.merge(words, others, key=saving)) if others else words
+
+    def _marks_after(self, marks: list[Any], ids: Ids) -> list[Any]:
+        """Return the states of the refusals after one more id each."""
+        if self.refusals is None:
+            return marks
+        return [self.refusals.after(mark, id) for mark, id in zip(marks, ids.tolist(), strict=True)]
+
+    def _is_blocked(self, mark: object) -> bool:
+        return self.refusals is not None and self.refusals.blocked(mark)
+
+    def _without_refused(self, p: _Floats, marks: Sequence[Any]) -> _Floats:
+        """Return the probabilities, (N, V), negative where an id must not follow."""
+        copied = False
+        for row, mark in enumerate(marks if self.refusals is not None else ()):
+            assert self.refusals is not None
+            if (refused := self.refusals.refused(mark)) is not None:
+                p, copied = (p if copied else p.copy()), True
+                p[row, refused] = -1
+        return p
+
+    def _first_ids(self, prefix: str, p: _Floats) -> _Flags:
+        """Return which ids may come first, (V,): those that continue the current word, or else begin a word.
+
+        After a sign it is a space if that is more probable than a word without one: after a comma, but not after an
+        opening bracket or the sign of a hashtag. Both are never allowed, so no word is suggested twice. A letter of a
+        script without spaces may get a mark; what follows it is decided as after a sign.
+        """
+        classes = self.classes
+        if open_word(prefix):
+            return classes.continues | classes.unspaced
+        space = np.arange(len(p)) == classes.space
+        first = space if prefix and not prefix[-1].isspace() and p @ space > p @ classes.begin else classes.begin
+        return first | (classes.extends & classes.continues) if ends_unspaced(prefix) else first
+
+
+def _once(words: Sequence[FoundWord], typed: tuple[int, ...]) -> list[FoundWord]:
+    """Return each word once, most probable first: one that several variants begin is as probable as all of them, and
+    replaces nothing if it continues what was typed."""
+    by_ids: dict[tuple[int, ...], list[FoundWord]] = {}
+    for word in words:
+        ids = tuple(word.ids.tolist())
+        by_ids.setdefault(ids if word.replaced else typed + ids, []).append(word)
+    once = [
+        min(same, key=lambda word: word.replaced)._replace(probability=sum(word.probability for word in same))
+        for same in by_ids.values()
+    ]
+    return sorted(once, key=lambda word: -word.probability)
+
+
+def _path(levels: Sequence[tuple[Ids, Ids]], level: int, index: int) -> tuple[int, list[int]]:
+    """Return the row where a beginning starts, and the ids from there to it, given its level and its row there."""
+    path: list[int] = []
+    for parent, ids in reversed(levels[: level + 1]):
+        path.append(int(ids[index]))
+        index = int(parent[index])
+    return index, path[::-1]

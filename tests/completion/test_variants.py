@@ -1,0 +1,180 @@
+"""Variants of what was typed, against all that can be made of it letter by letter."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from tests.completion.test_suggestions import counter
+
+from kammil.completion import variants as module
+from kammil.completion.channel import Channel
+from kammil.completion.completer import Completer
+from kammil.completion.suggestions import Suggestion
+from kammil.completion.variants import MAX_TYPED, OTHERWISE, Variants, VariantSearch
+from kammil.text import TextRules, open_word
+from kammil.vocabulary import BOS
+
+LETTERS = "بلاكتهة"
+TEXTS = st.lists(st.text(st.sampled_from(LETTERS + " "), min_size=1, max_size=12), min_size=1, max_size=5)
+
+
+@pytest.fixture
+def unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_VARIANTS", 10_000)
+    monkeypatch.setattr(module, "MAX_DROPPED", 10_000)
+    monkeypatch.setattr(module, "LEAST_SHARE", 1e-200)
+
+
+def read(model: Completer, context: str, typed: str) -> Variants:
+    log_probabilities, state = model.after(context)
+    found = Variants.start(np.exp(log_probabilities), state)
+    channel = Channel.of(model.vocabulary)
+    for id in model.vocabulary.encode(typed).tolist():
+        found = found.after(model.language_model, channel, id)
+    return found
+
+
+def explanations(channel: Channel, model: Completer, typed: str) -> Iterator[tuple[str, float]]:
+    """Every way in which a word may have been typed: what was wanted, and the weight of the channel."""
+    code = model.vocabulary
+    letters = code.decode(np.flatnonzero(channel.letters))
+
+    def go(at: int, wanted: str, weight: float, slipped: bool, skipped: bool) -> Iterator[tuple[str, float]]:
+        if at == len(typed):
+            yield wanted, weight
+            return
+        letter = typed[at]
+        ids, likelihood, spellings = channel.wanted(int(code.encode(letter)[0]))
+        for i, (a, w) in enumerate(zip(code.decode(ids), likelihood.tolist(), strict=True)):
+            if i < spellings or not slipped:
+                yield from go(at + 1, wanted + a, weight * w, slipped or i >= spellings, False)
+        run = len(typed[:at]) - len(typed[:at].rstrip(letter))
+        if run == 1 and not slipped:
+            yield from go(at + 1, wanted, weight * channel.doubled, True, True)
+        if run > 1 and skipped:
+            more = channel.stretched / channel.doubled if run == 2 else 1.0
+            yield from go(at + 1, wanted, weight * more, True, True)
+        if not slipped:
+            for a in letters:
+                if a != letter:
+                    yield from go(at + 1, wanted + a + letter, weight * channel.dropped, True, False)
+            if typed[at + 1 : at + 2] not in ("", letter):
+                exchanged = wanted + typed[at + 1] + letter
+                yield from go(at + 2, exchanged, weight * channel.swapped, True, False)
+
+    yield from go(0, "", 1.0, False, False)
+
+
+@pytest.mark.usefixtures("unbounded")
+@given(TEXTS, st.text(st.sampled_from(LETTERS), min_size=1, max_size=3))
+@settings(max_examples=12)
+def test_weights_are_those_of_all_explanations(texts: list[str], typed: str) -> None:
+    assume("هة" not in typed and "ةه" not in typed)  # the same letters by two ways, of which one is remembered
+    model = counter([*texts, LETTERS])
+    context = "ب "
+    found = read(model, context, typed)
+    expected: defaultdict[str, float] = defaultdict(float)
+    for wanted, weight in explanations(Channel.of(model.vocabulary), model, typed):
+        expected[wanted] += weight
+    scored = {
+        wanted: weight * 2 ** -sum(model.score(wanted, context).bits[: len(wanted)])
+        for wanted, weight in expected.items()
+    }
+    got = {model.vocabulary.decode(np.array(ids)): w for ids, w in zip(found.wanted, found.weights, strict=True)}
+    assert got == pytest.approx(scored, rel=1e-4, abs=1e-12)
+    assert next(iter(got)) == typed
+    assert found.shares.sum() == pytest.approx(1)
+    assert found.shares[1:] / found.shares[0] == pytest.approx(OTHERWISE * found.weights[1:] / found.weights[0])
+
+
+@given(TEXTS, st.text(st.sampled_from(LETTERS), min_size=1, max_size=6))
+@settings(max_examples=25)
+def test_a_narrow_beam_keeps_the_word_as_typed_and_the_states_of_all(texts: list[str], typed: str) -> None:
+    model = counter([*texts, LETTERS])
+    found = read(model, "ب ", typed)
+    assert model.vocabulary.decode(np.array(found.wanted[0])) == typed
+    assert len(found.wanted) <= module.MAX_VARIANTS
+    assert len(set(found.wanted)) == len(found.wanted)
+    for ids, p in zip(found.wanted, found.p, strict=True):
+        log_probabilities, _ = model.after("ب " + model.vocabulary.decode(np.array(ids)))
+        assert p == pytest.approx(np.exp(log_probabilities[0]), rel=1e-4, abs=1e-7)
+
+
+def test_the_next_letter_goes_on_from_the_last(teacher: Completer) -> None:
+    model = teacher.language_model
+    search, fresh = VariantSearch(teacher.vocabulary), VariantSearch(teacher.vocabulary)
+    text = "بكرا منروح عالحبل"
+    ids = np.concatenate([[BOS], teacher.vocabulary.encode(text)])
+    for letters in (3, 4, 6, 5, 6):
+        end = len(ids) - 6 + letters
+        found = search.after(model, teacher.state_cache, ids[:end], letters)
+        anew = fresh.after(model, teacher.with_own_cache().state_cache, ids[:end], letters)
+        assert found is not None and anew is not None
+        assert found.wanted == anew.wanted
+        assert found.weights == pytest.approx(anew.weights)
+    assert search.after(model, teacher.state_cache, ids, 0) is None
+    assert search.after(model, teacher.state_cache, ids, MAX_TYPED + 1) is None
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Completer:
+    """A counter that knows few words, and those well."""
+    return counter(["بكرا منروح عالجبل", "شو اخبارك اليوم", "المدرسة بعيدة", "حلو كتير", "أكلنا أكلة طيبة", "هلأ ؤ"] * 8, 6)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "text"),
+    [
+        ("بكرا منروح عالحبل", "عالجبل"),  # a neighbour on the keyboard, and the word is whole
+        ("بكرا منروح عالحب", "عالجبل"),
+        ("شو اخباؤ", "اخبارك"),
+        ("شو اخبر", "اخبارك"),  # a letter dropped
+        ("شو اخابر", "اخبارك"),  # exchanged
+        ("شو اخخبا", "اخبارك"),  # doubled
+        ("حلووووو", "حلو"),  # stretched
+        ("اك", "أكلة"),  # another spelling
+        ("المدرسه", "المدرسة"),
+    ],
+)
+def test_a_slip_or_another_spelling_is_corrected(teacher: Completer, prefix: str, text: str) -> None:
+    (first, *_) = (one for one in teacher.suggest(prefix, 5) if one.replaces)
+    found = {one.text: one for one in teacher.suggest(prefix, 5) if one.replaces}
+    assert text in found, first
+    one = found[text]
+    assert one.replaces == len(open_word(prefix))
+    assert one.appended_to(prefix) == prefix.removesuffix(open_word(prefix)) + text
+    assert not any(each.replaces for each in teacher.suggest(prefix, 5, correct=False))
+
+
+def test_what_was_typed_as_it_is_comes_first(teacher: Completer) -> None:
+    for prefix in ("شو اخبا", "أك", "بكرا من", "المد"):
+        plain, corrected = teacher.suggest(prefix, 3, correct=False), teacher.suggest(prefix, 3)
+        assert corrected[0].text == plain[0].text
+        assert not corrected[0].replaces
+
+
+def test_a_word_that_the_model_does_not_see_as_typed_is_not_replaced() -> None:
+    raw = counter(["شو اخبارك اليوم ؤ"] * 8, 6)
+    model = Completer(raw.language_model, raw.vocabulary, TextRules())
+    assert any(one.replaces for one in model.suggest("شو اخباؤ"))
+    assert not any(one.replaces for one in model.suggest("شو اخبـاؤ"))  # with a stretching stroke
+
+
+@pytest.mark.parametrize("prefix", ["", " ", "شو ", "شو 12", "...", "ش" * (MAX_TYPED + 1), "漢"])
+def test_nothing_to_correct(teacher: Completer, prefix: str) -> None:
+    assert teacher.suggest(prefix, 5) == teacher.suggest(prefix, 5, correct=False)
+
+
+@given(st.text(st.sampled_from(LETTERS + "أى ."), max_size=10), st.integers(1, 6))
+def test_probabilities_of_a_list_sum_to_one_at_most(teacher: Completer, prefix: str, k: int) -> None:
+    found = teacher.suggest(prefix, k, threshold=0.0)
+    assert sum(one.probability for one in found) <= 1 + 1e-6
+    texts = [one.appended_to(prefix) for one in found]
+    assert len(set(texts)) == len(texts) == len(found)
+    assert all(isinstance(one, Suggestion) and one.replaces in (0, len(open_word(prefix))) for one in found)
+    assert all(one.appended_to(prefix) != prefix for one in found)
