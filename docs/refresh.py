@@ -1,7 +1,8 @@
 """Write the generated pages: docs/commands.md from the program, tables of other pages from the benchmarks' results, and the
 navigation of mkdocs.yml from the pages that are there.
 
-`python docs/refresh.py` writes them, `--check` says whether they are fresh (part of `make check`).
+`python docs/refresh.py` writes them, `--check` says whether they are fresh (part of `make check`). It checks notebooks
+and pages of the lesson too, which `docs/lessons/build.py` writes.
 """
 
 from __future__ import annotations
@@ -42,10 +43,7 @@ COMMANDS = (
 SITE: dict[str, str | dict[str, str]] = {
     "Home": "index.md",
     "Five-minute start": "start.md",
-    "Lesson": {
-        "*": "lessons/*",
-        "A recurrent model in four files": "teaching.md",
-    },
+    "Lesson": {"What it teaches": "lessons/README.md", "*": "lessons/*"},
     "Guides": {
         "Train on your own texts": "train.md",
         "From a spreadsheet": "spreadsheet.md",
@@ -348,7 +346,8 @@ def main() -> None:
     if "--check" in sys.argv[1:]:
         for path in stale:
             sys.stderr.write(f"{path.relative_to(ROOT)} is stale; run: python docs/refresh.py\n")
-        sys.exit(1 if stale else 0)
+        lessons = subprocess.run([sys.executable, ROOT / "docs" / "lessons" / "build.py", "--check"], check=False)
+        sys.exit(1 if stale or lessons.returncode else 0)
     for path in stale:
         path.write_text(pages[path], "utf-8")
 

@@ -30,7 +30,6 @@ GUIDES = (
     "ar/lesson.md",
 )
 TESTED_BY = {
-    "teaching.md": "test_teaching.py",
     "export.md": "exporting/test_onnx.py",
     "tuning.md": "training",
     "pretrained.md": "models",

@@ -1,0 +1,120 @@
+"""What all seven parts of the lesson share: the posts, a fair split, tables, and names of letters for figures.
+
+Nothing here is the subject of a part, so it may be skipped at a first reading.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import kammil
+from kammil.data import near_duplicates, sources
+from kammil.data.bloom import ExactTexts
+
+CORPUS = os.environ.get("KAMMIL_LESSON_CORPUS", "sample")
+"""Name of the texts: `sample` comes with the package; `arsentd-lev` are the notebook's tweets, if you have them."""
+NAMES = {" ": "space", "\n": "newline", "\u200c": "joiner"}
+"""What stands on an axis for a character that is not seen."""
+
+
+def posts() -> list[str]:
+    """Return all posts of the corpus, as they were written."""
+    where = "Country = 'lebanon'" if CORPUS == "arsentd-lev" else None
+    return sources.texts(CORPUS, where=where)
+
+
+def split(texts: Sequence[str], share: float = 0.2, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Divide texts into a training part and a test part of about this share, in a random order.
+
+    Texts that repeat each other stay on one side. The test part holds only texts that the bundled model `levantine`
+    never read, so that one and the same test part is fair to every model of this lesson.
+    """
+    group = near_duplicates.groups(texts)
+    levantine = kammil.load()
+    files = levantine.model
+    assert files is not None and files.seen is not None
+    seen = ExactTexts(files.seen).contains([levantine.normalise(text) for text in texts])
+    unseen = np.setdiff1d(group, group[seen])  # groups without any text that was read
+    chosen = np.random.default_rng(seed).permutation(unseen)[: round(share * len(texts))]
+    first = {int(g): i for i, g in reversed(list(enumerate(group)))}  # of repeats, the test part keeps one
+    test = [texts[first[int(g)]] for g in chosen]
+    train = [texts[i] for i in np.flatnonzero(~np.isin(group, chosen))]
+    return [train[i] for i in np.random.default_rng(seed).permutation(len(train))], test
+
+
+class Table:
+    """A small table: HTML in a notebook, aligned text in a terminal. Arabic cells run from right to left."""
+
+    def __init__(self, rows: Sequence[Sequence[object]], note: str = "") -> None:
+        """Take rows of cells, the first being the heading, and a note that stands below."""
+        self.rows, self.note = [[str(cell) for cell in row] for row in rows], note
+
+    def _repr_html_(self) -> str:
+        head, *body = (
+            "<tr>" + "".join(f'<td dir="auto">{html.escape(cell)}</td>' for cell in row) + "</tr>" for row in self.rows
+        )
+        head = head.replace("<td", "<th").replace("</td>", "</th>")
+        note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
+        return f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>{note}"
+
+    def __repr__(self) -> str:
+        widths = [max(len(row[i]) for row in self.rows) for i in range(len(self.rows[0]))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in self.rows]
+        return "\n".join([*lines, *([self.note] if self.note else [])])
+
+
+def table(*rows: Sequence[object], note: str = "") -> None:
+    """Show a table: the first row is its heading."""
+    display(Table(rows, note))
+
+
+def display(value: Any) -> None:
+    """Show a value as the output of a cell; outside a notebook print it."""
+    import sys
+
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    if shell is None:
+        print(value)
+    else:
+        from IPython.display import display as show
+
+        show(value)
+
+
+def letter(character: str) -> str:
+    """Return the name of a character for an axis or a table."""
+    return NAMES.get(character, character)
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage."""
+    return f"{100 * share:.1f} %"
+
+
+class Sliders:
+    """One distribution of the next character with sliders for temperature, top-k, top-p and min-p; needs no kernel."""
+
+    def __init__(self, prompt: str, letters: Sequence[str], p: Sequence[float], shown: int = 14) -> None:
+        """Take the prompt, the characters from the most probable down, and their probabilities."""
+        data = {"prompt": prompt, "letters": list(letters), "p": [round(float(x), 7) for x in p], "shown": shown}
+        # "<" cannot stand in a script as data: a letter might end it
+        script = json.dumps(data, ensure_ascii=False).replace("<", "\\u003c")
+        template = (Path(__file__).parent / "sliders.html").read_text("utf-8")
+        self.page = template.replace("/*DATA*/", script)
+
+    def _repr_html_(self) -> str:
+        lines = " ".join(line.strip() for line in self.page.splitlines() if not line.strip().startswith("//"))
+        return (
+            f'<iframe title="One next letter, four sliders" srcdoc="{html.escape(lines)}" '
+            'style="width:100%;max-width:600px;height:640px;border:1px solid #ddd"></iframe>'
+        )
+
+    def __repr__(self) -> str:
+        return "(a figure with sliders: open the notebook or the page)"

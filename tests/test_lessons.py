@@ -1,0 +1,126 @@
+"""The lesson is executed: every part from first cell to last, with its claims and the solutions of its exercises.
+
+What the parts claim stands in them as assertions, so a part that runs is a part whose claims hold.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from kammil.decoding import DecodingOptions
+from kammil.decoding.filters import filters, log_softmax
+
+LESSONS = Path(__file__).parent.parent / "docs" / "lessons"
+PARTS = sorted(path.stem for path in LESSONS.glob("[1-7]_*.py"))
+
+
+def module(name: str) -> ModuleType:
+    """Import a file of the lesson."""
+    spec = importlib.util.spec_from_file_location(name, LESSONS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+def test_there_are_seven_parts() -> None:
+    assert [part[0] for part in PARTS] == list("1234567")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_runs_from_top_to_bottom(part: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "utf8", "-W", "ignore", f"{part}.py"],
+        cwd=LESSONS,
+        env=os.environ | {"MPLBACKEND": "Agg", "KAMMIL_LESSON_CORPUS": "sample"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_asks_before_it_measures_and_ends_with_solutions(part: str) -> None:
+    text = (LESSONS / f"{part}.py").read_text("utf-8")
+    assert text.count("**Guess first.**") >= 3
+    exercises, solutions = text.index("# ## Exercises"), text.index("# ### Solutions")
+    assert exercises < solutions
+    assert "assert" in text[solutions:]
+
+
+def test_a_random_row_stands_in_every_table_of_scores() -> None:
+    """Scores are what a cell writes in per cent or bits beside names of models or settings."""
+    for part in PARTS:
+        text = (LESSONS / f"{part}.py").read_text("utf-8")
+        assert "random (1/V" in text or "chance (1/V)" in text, part
+
+
+def test_notebooks_and_pages_are_fresh() -> None:
+    assert module("build").stale() == []
+
+
+def test_a_notebook_is_small_and_has_no_errors() -> None:
+    for part in PARTS:
+        text = (LESSONS / f"{part}.ipynb").read_text("utf-8")
+        assert len(text.encode("utf-8")) < 300_000, part
+        assert '"output_type": "error"' not in text, part
+        assert "/work/" not in text and "/tmp/" not in text, part
+
+
+def test_the_split_keeps_repeats_together_and_tests_with_what_levantine_never_read() -> None:
+    lesson = module("lesson")
+    posts = [post for post in lesson.posts() if len(post) >= 60][:300]
+    posts += [f"@reader {post}" for post in posts[:60]]
+    train, test = lesson.split(posts)
+    assert not {post.removeprefix("@reader ") for post in train} & {post.removeprefix("@reader ") for post in test}
+    assert lesson.split(posts) == (train, test)
+
+
+def test_a_table_runs_in_the_direction_of_its_cells_and_is_escaped() -> None:
+    html = module("lesson").Table([("a", "b"), ("<b>", "شو")], note="1 < 2")._repr_html_()
+    assert 'dir="auto"' in html and "&lt;b&gt;" in html and "1 &lt; 2" in html and "<th" in html
+
+
+@pytest.mark.parametrize(
+    "values", [(1.0, 9, 1.0, 0.0), (0.5, 9, 1.0, 0.0), (1.5, 4, 1.0, 0.0), (1.0, 9, 0.7, 0.0), (0.8, 8, 0.9, 0.1)]
+)
+def test_the_sliders_compute_what_the_library_computes(values: tuple[float, int, float, float]) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    import shutil
+
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("Chromium is not here: apt-get install chromium")
+    p = np.array([0.3, 0.2, 0.15, 0.1, 0.1, 0.06, 0.05, 0.03, 0.01])
+    figure = module("lesson").Sliders("شو ", [*"ابتثجحخدذ"], list(p), shown=9)
+    temperature, k, mass, share = values
+    options = DecodingOptions(temperature=temperature, top_k=None if k == 9 else k, top_p=mass, min_p=share)
+    rows = np.log(p)[None]
+    for change in filters(options):
+        rows = change(rows)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_content(figure._repr_html_())
+        frame = page.frames[-1]
+        frame.wait_for_selector(".row")
+        for name, value in zip(("temperature", "top-k", "top-p", "min-p"), values, strict=True):
+            frame.evaluate(
+                "([name, value]) => { const input = document.getElementById(name); input.value = value;"
+                " input.dispatchEvent(new Event('input')); }",
+                [name, value],
+            )
+        shown = frame.evaluate("current()")
+        browser.close()
+    assert np.allclose(shown, np.exp(log_softmax(rows))[0], atol=1e-6)
