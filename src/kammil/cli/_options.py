@@ -94,6 +94,7 @@ _FORMATS = (
 )
 TrainingFile = Annotated[str, typer.Argument(metavar="FILE", help=_FORMATS[0].upper() + _FORMATS[1:])]
 TextFiles = Annotated[list[str], typer.Argument(metavar="FILE...", help=_FORMATS[0].upper() + _FORMATS[1:])]
+OptionalEncoding = Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave the texts as they are; apply no text rule.")]
 Without = Annotated[
     list[str] | None,
@@ -104,6 +105,28 @@ With = Annotated[
     typer.Option("--with", help="Switch a rule on: numbers (mask phone, card and account numbers). Repeatable."),
 ]
 Seed = Annotated[int | None, typer.Option(help="Random seed of the split, the weights, the order, the dropout.")]
+
+
+def reading_flags(
+    *,
+    column: str | None,
+    where: str | None,
+    encoding: str | None,
+    delimiter: str | None,
+    sender: str | None,
+    raw: bool,
+    seed: int | None,
+) -> dict[str, Any]:
+    """Return the flags by which texts are read and split, by option, for `training_options`; None if not given."""
+    return {
+        "column": column,
+        "where": where,
+        "encoding": encoding,
+        "delimiter": delimiter,
+        "sender": sender,
+        "raw": raw or None,
+        "seed": seed,
+    }
 
 
 def training_options(

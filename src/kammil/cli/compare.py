@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -23,6 +21,7 @@ from kammil.cli._options import (
     With,
     Without,
     default_name,
+    reading_flags,
     training_options,
 )
 from kammil.cli._output import optional_figure, print_json, print_table
@@ -73,7 +72,7 @@ def compare(
     simple baselines are ranked beside them."""
     from kammil import files
     from kammil import model_folder as folders
-    from kammil.cli.progress import progress
+    from kammil.cli.progress import progress, resumable_after_interrupt
     from kammil.evaluation import plots
     from kammil.training.comparison import compare as comparison
     from kammil.training.comparison import report as tables
@@ -83,19 +82,13 @@ def compare(
         assignments=set_,
         without=without,
         with_=with_,
-        flags={
-            "column": column,
-            "where": where,
-            "encoding": encoding,
-            "delimiter": delimiter,
-            "sender": from_,
-            "raw": raw or None,
-            "seed": seed,
-        },
+        flags=reading_flags(
+            column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_, raw=raw, seed=seed
+        ),
     )
     names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()]
     target = out or Path(f"{default_name([file])}-compare")
-    with _resumable_after_interrupt(), progress() as listen:
+    with resumable_after_interrupt(), progress() as listen:
         standings = comparison.compare(
             file,
             minutes=minutes,
@@ -122,33 +115,3 @@ def compare(
     for note in tables.notes(standings):
         typer.echo(note)
     typer.echo(f"comparison: {target}")
-
-
-class _Stopped(BaseException):
-    """Ctrl-C, under a name that the training loop does not catch.
-
-    The loop takes a KeyboardInterrupt for "enough, keep the best so far", and half a training would be ranked among
-    complete ones. This one leaves the checkpoint, and the same command continues from it.
-    """
-
-
-@contextmanager
-def _resumable_after_interrupt() -> Generator[None]:
-    """Let Ctrl-C leave everything on the disk as it is."""
-    import signal
-    import threading
-
-    def stop(_number: int, _frame: object) -> NoReturn:
-        raise _Stopped
-
-    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
-        yield
-        return
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    except _Stopped:
-        print("what is done is kept; the same command goes on from there", file=sys.stderr)
-        raise KeyboardInterrupt from None
-    finally:
-        signal.signal(signal.SIGINT, before)

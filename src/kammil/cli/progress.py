@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
@@ -194,3 +195,33 @@ def left(elapsed: float, share: float, since: float = 0.0) -> str:
         return ""
     seconds = max(0.0, elapsed * (1 - share) / share - since)
     return time.strftime("%H:%M:%S left" if seconds >= 3600 else "%M:%S left", time.gmtime(seconds))
+
+
+class _Stopped(BaseException):
+    """Ctrl-C, under a name that the training loop does not catch.
+
+    The loop takes a KeyboardInterrupt for "enough, keep the best so far", and half a training would be ranked among
+    complete ones. This one leaves the checkpoint, and the same command continues from it.
+    """
+
+
+@contextmanager
+def resumable_after_interrupt() -> Generator[None]:
+    """Let Ctrl-C leave everything on the disk as it is."""
+    import signal
+    import threading
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise _Stopped
+
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+        yield
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except _Stopped:
+        print("what is done is kept; the same command goes on from there", file=sys.stderr)
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -11,6 +11,7 @@ import typer
 from kammil.cli._options import (
     Column,
     Delimiter,
+    OptionalEncoding,
     Raw,
     Seed,
     Sender,
@@ -20,6 +21,7 @@ from kammil.cli._options import (
     Without,
     default_name,
     file_names,
+    reading_flags,
     training_options,
 )
 from kammil.cli._output import optional_figure
@@ -44,7 +46,7 @@ def train(
     ] = None,
     column: Column = None,
     where: Where = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None,
+    encoding: OptionalEncoding = None,
     delimiter: Delimiter = None,
     from_: Sender = None,
     raw: Raw = False,
@@ -87,19 +89,10 @@ def train(
         assignments=set_,
         without=without,
         with_=with_,
-        flags={
-            "column": column,
-            "where": where,
-            "encoding": encoding,
-            "delimiter": delimiter,
-            "sender": from_,
-            "model": model,
-            "raw": raw or None,
-            "minutes": minutes,
-            "epochs": epochs,
-            "seed": seed,
-            "objective": objective,
-        },
+        flags=reading_flags(
+            column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_, raw=raw, seed=seed
+        )
+        | {"model": model, "minutes": minutes, "epochs": epochs, "objective": objective},
     )
     family = str(options.get("model", Recipe.model_fields["model"].default))
     target = out or Path(f"{default_name(files)}-{family}")

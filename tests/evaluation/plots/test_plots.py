@@ -21,6 +21,7 @@ from kammil.errors import FolderError, OptionError
 from kammil.evaluation import plots
 from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.calibration import Calibration, calibration
+from kammil.evaluation.learning_curve import CurvePoint, LearningCurve
 from kammil.evaluation.metrics import Evaluation, Metrics
 from kammil.evaluation.positions import PositionAccuracy
 
@@ -106,6 +107,31 @@ def test_accuracy_by_position_is_drawn(places: int) -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("position after the prompt", "characters right, %")
     (few,) = plots.accuracy_by_position(evaluated(places, intervals=False), "mine").axes
     assert len(few.collections) == 0
+
+
+@pytest.mark.parametrize("intervals", [True, False])
+def test_a_learning_curve_is_drawn_against_the_texts(intervals: bool) -> None:
+    def figures(value: float) -> dict[str, Interval]:
+        low, high = (value - 0.1, value + 0.2) if intervals else (None, None)
+        return {name: Interval(value, low, high) for name in ("target_bits_per_character", "target_top1")}
+
+    points = tuple(CurvePoint(f"{n}-texts", n, 10 * n, 1.0, figures(8 / n), {}) for n in (2, 4, 8))
+    figure = plots.learning_curve(LearningCurve(points, {"target_top1": Interval(0.01, None, None)}), "mine $x$")
+    bits, right, keys = figure.axes
+    assert [axes.get_ylabel() for axes in figure.axes] == [
+        "bits per character, target",
+        "target characters right, %",
+        "keystrokes saved, 3 suggestions, %",
+    ]
+    assert numbers(bits.get_lines()[0].get_xdata()) == [2, 4, 8]
+    assert numbers(bits.get_lines()[0].get_ydata()) == [4, 2, 1]
+    assert numbers(right.get_lines()[0].get_ydata()) == [400, 200, 100]
+    assert numbers(right.get_lines()[-1].get_ydata()) == [1, 1]
+    assert numbers(bits.get_xticks()) == numbers(keys.get_xticks()) == [2, 4, 8]
+    lower, upper = (numbers(cap.get_ydata()) for cap in bits.get_lines()[1:3])
+    assert lower == pytest.approx([v - (0.1 if intervals else 0) for v in (4, 2, 1)])
+    assert upper == pytest.approx([v + (0.2 if intervals else 0) for v in (4, 2, 1)])
+    FigureCanvasAgg(figure).draw()
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 40])

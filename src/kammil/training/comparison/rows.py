@@ -21,7 +21,7 @@ from kammil.text import RAW
 from kammil.training.comparison.split import ComparisonSplit, Files
 from kammil.training.recipe import Recipe
 from kammil.training.train import Listener, train
-from kammil.vocabulary import CharacterVocabulary
+from kammil.vocabulary import UNK, CharacterVocabulary
 
 MeasuredRow = tuple[Row, Mapping[str, Array]]
 """A row, and for each measure what each test text adds to its sums."""
@@ -106,7 +106,12 @@ def baseline_rows(parts: ComparisonSplit) -> dict[str, Callable[[], MeasuredRow]
     def uniform() -> MeasuredRow:
         bits = [baselines.uniform(vocabulary, text) for text in parts.test]
         target = np.array([b[span].sum() for b, span in zip(bits, spans, strict=True)])
-        return Row("uniform", family=False), bits_only(parts.test, target, np.array([b.sum() for b in bits]))
+        columns = bits_only(parts.test, target, np.array([b.sum() for b in bits]))
+        known = np.array([(vocabulary.encode(t[s]) != UNK).sum() for t, s in zip(parts.test, spans, strict=True)])
+        for k in (1, 3):  # of V characters, each k are the most probable with the same right
+            guessed = known * min(k, vocabulary.size) / vocabulary.size
+            columns[f"target_top{k}"] = np.stack([guessed, columns["target_bits_per_character"][:, 1]], axis=1)
+        return Row("uniform", family=False), columns
 
     def unigram() -> MeasuredRow:
         counted = baselines.count([vocabulary.encode(text) for text in parts.train], vocabulary.size)

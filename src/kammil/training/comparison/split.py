@@ -75,14 +75,16 @@ class Files:
     test: Path
 
 
-def write(parts: ComparisonSplit, folder: Path) -> Files:
+def write(parts: ComparisonSplit, folder: Path, *, train: str = "train") -> Files:
     """Write the split beside the models: one text per line, or .jsonl if a text has several lines.
 
-    Files that are already right stay untouched. `FolderError` where they cannot be written.
+    `train` names the file of the training texts. Files that are already right stay untouched. `FolderError` where they
+    cannot be written.
     """
     texts = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     plain = not any(re.search("[\n\r]", text) for part in texts.values() for text in part)
-    paths = {name: folder / f"{name}{'.txt' if plain else '.jsonl'}" for name in texts}
+    stems = {name: train if name == "train" else name for name in texts}
+    paths = {name: folder / f"{stem}{'.txt' if plain else '.jsonl'}" for name, stem in stems.items()}
     for name, path in paths.items():
         lines = texts[name] if plain else [json.dumps({"text": text}, ensure_ascii=False) for text in texts[name]]
         content = "".join(f"{_SURROGATE.sub(_REPLACED, line)}\n" for line in lines).encode()

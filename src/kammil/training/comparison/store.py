@@ -30,9 +30,9 @@ _OLDER = (1, 2, 3)
 class ResultStore:
     """The folder of a comparison: finished rows with their keys, and what each text added to their sums."""
 
-    def __init__(self, path: Path) -> None:
-        """Name the folder; `open` reads it."""
-        self.path = path
+    def __init__(self, path: Path, *, what: str = "comparison") -> None:
+        """Name the folder, and what it holds, for errors; `open` reads it."""
+        self.path, self._what = path, what
         self.rows: dict[str, Row] = {}
         self.columns: dict[str, dict[str, Array]] = {}
         self._keys: dict[str, dict[str, Any]] = {}
@@ -74,7 +74,7 @@ class ResultStore:
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         if not (self.path / ROWS).is_file():
-            raise FolderError(f"{self.path} exists and is no comparison; name another folder with --out.")
+            raise FolderError(f"{self.path} exists and is no {self._what}; name another folder with --out.")
         try:
             state = cast(dict[str, Any], json.loads((self.path / ROWS).read_text("utf-8")))
             sums = cast(dict[str, Array], load_arrays((self.path / SUMS).read_bytes()))

@@ -1,0 +1,146 @@
+"""`kammil curve`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kammil.cli._options import (
+    Column,
+    Delimiter,
+    Json,
+    OptionalEncoding,
+    Raw,
+    Seed,
+    Sender,
+    TrainingFile,
+    Where,
+    With,
+    Without,
+    default_name,
+    reading_flags,
+    training_options,
+)
+from kammil.cli._output import optional_figure, print_json, print_table
+
+if TYPE_CHECKING:
+    from kammil.evaluation.learning_curve import LearningCurve
+
+
+def curve(
+    file: TrainingFile,
+    *,
+    model: Annotated[str | None, typer.Option(help="Family of the models.  [default: blend]")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Most minutes for each model.")] = None,
+    shares: Annotated[
+        str, typer.Option(metavar="SHARE,...", help="Shares of the training texts, from the fewest on.")
+    ] = "1/8,1/4,1/2,1",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of models and results; what is finished in it is kept.  [default: FILE's name-curve]"
+        ),
+    ] = None,
+    validation: Annotated[
+        str | None, typer.Option(help="A file to validate with; without it, a leak-free tenth of FILE.")
+    ] = None,
+    test: Annotated[str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE.")] = None,
+    column: Column = None,
+    where: Where = None,
+    encoding: OptionalEncoding = None,
+    delimiter: Delimiter = None,
+    from_: Sender = None,
+    raw: Raw = False,
+    without: Without = None,
+    with_: With = None,
+    seed: Seed = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set any other option, such as hidden=320. Repeatable."),
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace models that learnt other texts or had other options.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Find out how many texts you need: train a model on an eighth, a quarter, half and all of them, and measure each
+    on the same test texts."""
+    from kammil.cli.progress import progress, resumable_after_interrupt
+    from kammil.evaluation import plots
+    from kammil.training.comparison import curve as curves
+
+    flags = reading_flags(
+        column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_, raw=raw, seed=seed
+    )
+    options = training_options(
+        curves.curve,
+        assignments=set_,
+        without=without,
+        with_=with_,
+        flags=flags | {"model": model, "minutes": minutes},
+    )
+    target = out or Path(f"{default_name([file])}-curve")
+    with resumable_after_interrupt(), progress() as listen:
+        made = curves.curve(
+            file,
+            out=target,
+            shares=[_share(share) for share in shares.split(",")],
+            validation=validation,
+            test=test,
+            replace=replace,
+            listen=listen,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+            **options,
+        )
+    with optional_figure():
+        title = f"{made.data['source']}: how much text does {made.data['model']} need?"
+        plots.save(plots.learning_curve(made, title), target / curves.FIGURE)
+    if json:
+        print_json(made.to_dict())
+        return
+    print_table(
+        _table(made), foot="95 % intervals in brackets: bootstrap over texts; gains are paired, per step", numbers=True
+    )
+    typer.echo(made.verdict())
+    typer.echo(f"curve: {target}")
+
+
+def _share(text: str) -> float:
+    """Parse a share, such as 1/8 or 0.125."""
+    from fractions import Fraction
+
+    from kammil.errors import OptionError
+
+    try:
+        return float(Fraction(text.strip()))
+    except (ValueError, ZeroDivisionError) as error:
+        raise OptionError(f"--shares has {text!r}, but a share is written as 1/8 or 0.125.") from error
+
+
+def _table(made: LearningCurve) -> list[list[str]]:
+    """A heading, a random guess, then one row for each amount of text."""
+    from kammil.evaluation.model_card import show
+    from kammil.evaluation.ranking import RANKED_BY
+    from kammil.evaluation.scorecard import KEYS
+
+    shares = ("target_top1", "next_word", f"{KEYS}3")
+    titles = ["characters right, target", "next words", "keystrokes saved, 3 words"]
+    guess = [show(made.random.get(name), percent=True) for name in shares]
+    rows = [["training texts", "bits per character, target", "gain", *titles, "training"]]
+    rows.append(["random", show(made.random.get(RANKED_BY)), "", *guess, ""])
+    for point in made.points:
+        gain = point.gains.get(RANKED_BY)
+        bounds = "" if gain is None or gain.low is None else f" ({gain.low:+.3f}..{gain.high:+.3f})"
+        rows.append(
+            [
+                f"{point.texts:,}",
+                show(point.figures.get(RANKED_BY)),
+                "" if gain is None else f"{gain.value:+.3f}{bounds}",
+                *(show(point.figures.get(name), percent=True) for name in shares),
+                f"{point.training_seconds:.1f} s",
+            ]
+        )
+    return rows
