@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Run, refused
 
+from kammil.evaluation.examples import examples
+
 
 def test_data_list(run: Run) -> None:
     people = run("data", "list")
@@ -102,6 +104,29 @@ def test_data_check_shortens_long_examples(run: Run, tmp_path: Path) -> None:
     lines = run("data", "check", "long.txt").out.splitlines()
     assert "  row 1: " + "👨‍👩‍👧" * 99 + "…" in lines
     assert any(line.startswith("scripts") and "Hebrew" in line for line in lines)
+
+
+def test_data_show(run: Run, tmp_path: Path) -> None:
+    texts = ["شو حلو اليوم 12", "a\u0301b", *(chr(0x4E00 + i) * 3 for i in range(60))]
+    (tmp_path / "t.txt").write_text("\n".join(texts), "utf-8")
+    shown = run("data", "show", "t.txt", "-n", 2, "--target", 4, "--min-length", 3)
+    assert shown.code == 0 and shown.err == ""
+    lines = shown.out.splitlines()
+    assert lines[0].startswith("61 texts, ") and "1 of fewer than 3 left out" in lines[0]
+    assert lines[2:4] == ["prompt  [شو حلو ]", "target  [اليو]"]
+    assert shown.out.count("prompt  [") == 2
+    rows = [line.split() for line in lines if "U+" in line]
+    assert len(rows) == 40 and rows[0][:4] == ["4", "3", "U+0020", "SPACE"] and rows[-1][2] == f"U+{0x4E00 + 59:X}"
+    assert sum(line.strip().startswith("...") for line in lines) == 1
+    found = json.loads(run("data", "show", "t.txt", "-n", 2, "--target", 4, "--min-length", 3, "--json").out)
+    assert found == examples(tmp_path / "t.txt", 2, target=4, min_length=3).to_dict() | {
+        "pairs": found["pairs"],
+        "vocabulary": found["vocabulary"],
+    }
+    (tmp_path / "few.txt").write_text("abc\n", "utf-8")
+    few = run("data", "show", "few.txt").out
+    assert few.count("U+") == 3 and "..." not in few
+    refused(run("data", "show", "few.txt", "--min-length", 9), "lower --min-length")
 
 
 def test_data_split(run: Run, file: Path, tmp_path: Path) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.cli.conftest import TABLE, Run, refused
 
 import kammil
 from kammil.evaluation.keystrokes import simulate
 from kammil.evaluation.metrics import Evaluation
+from kammil.model_folder import write_arrays
 
 
 def test_evaluate_for_people(run: Run, trained: Path, held_out: Path) -> None:
@@ -110,6 +113,25 @@ def test_evaluate_says_what_is_wrong(run: Run, counter: Path, content: str | byt
     if content is not None:
         Path("t.txt").write_bytes(content if isinstance(content, bytes) else content.encode())
     refused(run("evaluate", counter, "t.txt"), message)
+
+
+def test_info_of_layers(run: Run, network: Path) -> None:
+    shown = run("info", network, "--layers")
+    assert shown.code == 0 and shown.err == ""
+    found = json.loads(run("info", network, "--layers", "--json").out)
+    total = sum(layer["parameters"] for layer in found["layers"])
+    assert total == found["metrics"]["parameters"]
+    assert shown.out.startswith(f"{network.name}: family gru\n")
+    assert shown.out.endswith(f"parameters: {total:,}; trainable, by gradient descent: {total:,}; counted: 0\n")
+    for layer in found["layers"]:
+        (line,) = [line for line in shown.out.splitlines() if f" {layer['name']} " in line]
+        assert " x ".join(f"{n:,}" for n in layer["shape"]) in line and f"{layer['parameters']:,}" in line
+
+
+def test_info_says_what_is_wrong_with_layers(run: Run, network: Path, tmp_path: Path) -> None:
+    shutil.copytree(network, tmp_path / "broken")
+    write_arrays(tmp_path / "broken" / "weights.safetensors", {"a.whole": np.zeros(3, np.uint8)})
+    refused(run("info", "broken", "--layers"), "broken does not fit together")
 
 
 def test_info(run: Run, trained: Path) -> None:

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import Column, Delimiter, Encoding, Json, Sender, TextFiles, Where, file_names
+from kammil.cli._options import (
+    Column,
+    Delimiter,
+    Encoding,
+    Json,
+    MinLength,
+    Raw,
+    Sender,
+    Target,
+    TextFiles,
+    Where,
+    file_names,
+)
 from kammil.cli._output import CommandGroup, print_json, print_table
 
 if TYPE_CHECKING:
@@ -19,6 +31,8 @@ if TYPE_CHECKING:
 _EXAMPLE = 100
 """Most graphemes of an example: two lines of a terminal."""
 
+_ENDS = 20
+"""Characters shown at each end of the vocabulary, as in the notebook."""
 _SOURCES = 12
 """Most sources shown."""
 
@@ -27,7 +41,7 @@ app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
 @app.callback()
 def common() -> None:
-    """Get named data sets; audit and split any texts."""
+    """Get named data sets; look at, audit and split any texts."""
 
 
 @app.command("list")
@@ -69,6 +83,59 @@ def get(
         for path in fetch(name):
             typer.echo(path)
         print(f"{name}: {CATALOG[name].licence}. Cite: {CATALOG[name].citation}", file=sys.stderr)
+
+
+@app.command()
+def show(
+    files: TextFiles,
+    n: Annotated[int, typer.Option("-n", help="Number of texts to show, spread evenly.")] = 5,
+    target: Target = 30,
+    min_length: MinLength = 0,
+    column: Column = None,
+    where: Where = None,
+    encoding: Encoding = "utf-8",
+    delimiter: Delimiter = None,
+    from_: Sender = None,
+    raw: Raw = False,
+    json: Json = False,
+) -> None:
+    """Look at texts as a model does: some as prompt and target, and the vocabulary, its first and last twenty
+    characters with their counts."""
+    from kammil.completion.explain.display import visible_label
+    from kammil.evaluation.examples import examples
+    from kammil.text import visible
+
+    found = examples(
+        file_names(files),
+        n,
+        column=column,
+        target=target,
+        min_length=min_length,
+        raw=raw,
+        where=where,
+        encoding=encoding,
+        delimiter=delimiter,
+        sender=from_,
+    )
+    if json:
+        print_json(found.to_dict())
+        return
+    short = f"; {found.short_texts:,} of fewer than {min_length} left out" if found.short_texts else ""
+    typer.echo(f"{found.texts:,} texts, {found.characters:,} characters{short}")
+    for pair in found.pairs:  # lines in logical order: terminals order Arabic themselves
+        typer.echo(f"\nprompt  [{visible(pair.prompt)}]\ntarget  [{visible(pair.target)}]")
+    vocabulary = found.vocabulary
+    last = vocabulary[-1].id
+    typer.echo(f"\nvocabulary: {len(vocabulary):,} characters, ids {vocabulary[0].id} to {last:,}, by code point;")
+    typer.echo("ids before them: 0 pads, 1 is any other character, 2 begins a text, 3 ends it")
+    ends = [*vocabulary[:_ENDS], *vocabulary[max(_ENDS, len(vocabulary) - _ENDS) :]]
+    rows = [["id", "count", "code point", "name", ""]]
+    for i, entry in enumerate(ends):  # the character stands last: it must not take a number along from right to left
+        if i == _ENDS and len(vocabulary) > len(ends):
+            rows.append(["...", "", "", "", ""])
+        code = f"U+{ord(entry.character):04X}"
+        rows.append([str(entry.id), f"{entry.count:,}", code, entry.name, visible_label(entry.character)])
+    print_table(rows)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from kammil.evaluation.keystrokes import TypingReport, TypingSavings
     from kammil.evaluation.metrics import Evaluation
     from kammil.evaluation.samples import Sample
+    from kammil.model_folder import ModelFiles
+    from kammil.models.layers import Layer
 
 
 def evaluate(
@@ -140,17 +143,51 @@ def evaluate(
         _print_sample(sample)
 
 
-def info(folder: Folder, json: Json = False) -> None:
+def info(
+    folder: Folder,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="List the layers instead: shapes and parameters, total and trainable.")
+    ] = False,
+    json: Json = False,
+) -> None:
     """Say what a model is for, how good it is and what is wrong with it; then its card: data, rules, figures."""
     from kammil import model_folder
     from kammil.evaluation.model_card import overview
 
     model = model_folder.read(folder)
     if json:
-        print_json(model.description.model_dump(mode="json") | {"metrics": model.metrics})
+        found = {"layers": [asdict(layer) for layer in _layers(folder, model)]} if layers else {}
+        print_json(model.description.model_dump(mode="json") | {"metrics": model.metrics} | found)
+        return
+    if layers:
+        _print_layers(_layers(folder, model), f"{folder.resolve().name}: family {model.description.family}")
         return
     typer.echo(overview(folder.resolve().name, model))
     typer.echo(f"\nThe whole card\n\n{model.card.rstrip()}")
+
+
+def _layers(folder: Path, model: ModelFiles) -> Sequence[Layer]:
+    """Read the layers of a model; `FolderError` for arrays that are not ours."""
+    from kammil.errors import FolderError
+    from kammil.models.layers import layers
+
+    try:
+        return layers(model.artifacts.weights)
+    except ValueError as error:
+        raise FolderError(f"{folder} does not fit together ({error}); copy the folder again.") from error
+
+
+def _print_layers(layers: Sequence[Layer], title: str) -> None:
+    """Print a table of layers, and the sums of their parameters."""
+    rows = [["layer", "shape", "parameters", "learnt by"]]
+    for layer in layers:
+        how = "gradient descent" if layer.trainable else "counting"
+        rows.append([layer.name, " x ".join(f"{n:,}" for n in layer.shape), f"{layer.parameters:,}", how])
+    total = sum(layer.parameters for layer in layers)
+    trainable = sum(layer.parameters for layer in layers if layer.trainable)
+    typer.echo(title)
+    print_table(rows, numbers=True)
+    typer.echo(f"parameters: {total:,}; trainable, by gradient descent: {trainable:,}; counted: {total - trainable:,}")
 
 
 def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:

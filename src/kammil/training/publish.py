@@ -18,7 +18,6 @@ from kammil import files
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
 from kammil.completion.explain.fragments import picture, sentences, table
-from kammil.engine.quantization import unpack
 from kammil.errors import KammilError, MissingExtraError
 from kammil.evaluation import model_card
 from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
@@ -27,6 +26,7 @@ from kammil.evaluation.report.machine import machine, versions
 from kammil.evaluation.report.model import model_report
 from kammil.evaluation.report.page import REPORT
 from kammil.language_model import Artifacts, Settings
+from kammil.models.layers import count_parameters
 from kammil.progress import note, phase
 from kammil.training.events import EpochEnded
 from kammil.training.recipe import Recipe, flags, toml
@@ -160,7 +160,7 @@ def publish(
                 "validation": evaluation.to_dict(),
                 "training_seconds": round(seconds, 2),
                 "training_seconds_in_all": round(seconds + earlier, 2),
-                "parameters": _count_parameters(unpack(model.artifacts.weights)),
+                "parameters": count_parameters(model.artifacts.weights),
                 "history": [asdict(event) for event in history],
                 "machine": machine(),
                 "versions": versions(),
@@ -258,10 +258,3 @@ def total_seconds(model: folders.ModelFiles) -> float:
 
 def _training(recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"recipe": recipe.model_dump(mode="json"), "kammil": version("kammil"), "data": data_summary(data, base)}
-
-
-def _count_parameters(weights: Mapping[str, NDArray[np.generic]]) -> int:
-    """Count weights and counts; of compressed tables, the contexts and followers in them."""
-    packed = {name for name in weights if name.endswith(".sizes")}
-    plain = sum(int(a.size) for name, a in weights.items() if name not in packed and a.dtype != np.uint8)
-    return plain + sum(int(n) for name in packed for n in weights[name].tolist())
