@@ -20,23 +20,28 @@ COMMANDS = (
     "train",
     "complete",
     "suggest",
+    "type",
     "explain",
     "serve",
     "evaluate",
     "compare",
+    "curve",
     "report",
+    "verify",
     "export",
     "plot",
     "info",
     "data",
     "data list",
     "data get",
+    "data show",
     "data check",
     "data split",
     "profile",
     "profile learn",
     "profile forget",
     "profile show",
+    "profile report",
     "profile wipe",
 )
 
@@ -169,7 +174,7 @@ def lev30() -> str:
     def add(name: str, figures: dict[str, list[float]], seconds: str) -> None:
         rows.append([name, *(interval(figures[field], percent=p) for field, (_, p) in columns.items()), seconds])
 
-    for name, title in (("unigram", "character frequencies"), ("3-gram", "3-gram")):
+    for name, title in (("random", "a random character"), ("unigram", "character frequencies"), ("3-gram", "3-gram")):
         add(title, r["baselines"][name], "")
     for name, title in LEV30.items():
         if name in r:
@@ -218,6 +223,7 @@ def short() -> str:
         cells = (interval(figures[field], percent=percent) for field, percent in columns)
         rows.append([title, *cells, "" if seconds is None else f"{seconds:.0f} s"])
 
+    add("a random character", r["baselines"]["random"])
     add("knowing how frequent each letter is", r["baselines"]["unigram"])
     add("a 3-gram model", r["baselines"]["3-gram"])
     for name in ("ngram", "gru", "blend"):

@@ -21,33 +21,43 @@ if TYPE_CHECKING:
     from kammil.completion.session import Session
     from kammil.completion.suggestions import Suggestion
     from kammil.errors import KammilError as KammilError
+    from kammil.evaluation.learning_curve import LearningCurve as LearningCurve
     from kammil.evaluation.metrics import evaluate as evaluate
+    from kammil.evaluation.prequential import LearningReport, learning_report
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
+    from kammil.training.comparison.curve import curve
     from kammil.training.plot import plot
     from kammil.training.publish import TrainResult
     from kammil.training.train import train
+    from kammil.training.verify import Verification, verify
 
     __version__: str
 
 _PUBLIC = {
     "Completer": "kammil.completion.completer",
     "Completion": "kammil.completion.completer",
+    "LearningCurve": "kammil.evaluation.learning_curve",
     "Explanation": "kammil.completion.explain.attribution",
     "Export": "kammil.exporting",
     "Phrase": "kammil.completion.ghost_text",
     "Profile": "kammil.completion.profile",
     "Score": "kammil.completion.completer",
     "Session": "kammil.completion.session",
+    "LearningReport": "kammil.evaluation.prequential",
+    "learning_report": "kammil.evaluation.prequential",
     "load": "kammil.completion.completer",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.metrics",
     "explain": "kammil.completion.explain.attribution",
+    "curve": "kammil.training.comparison.curve",
     "plot": "kammil.training.plot",
     "export": "kammil.exporting",
     "Suggestion": "kammil.completion.suggestions",
     "TrainResult": "kammil.training.publish",
     "train": "kammil.training.train",
+    "Verification": "kammil.training.verify",
+    "verify": "kammil.training.verify",
 }
 
 __all__ = [
@@ -56,19 +66,25 @@ __all__ = [
     "Explanation",
     "Export",
     "KammilError",
+    "LearningCurve",
+    "LearningReport",
     "Phrase",
     "Profile",
     "Score",
     "Session",
     "Suggestion",
     "TrainResult",
+    "Verification",
     "__version__",
+    "curve",
     "evaluate",
     "explain",
     "export",
+    "learning_report",
     "load",
     "plot",
     "train",
+    "verify",
 ]
 
 

@@ -16,10 +16,11 @@ from kammil.engine import build
 
 COMMANDS = (
     [],
-    *(["suggest"], ["complete"], ["serve"], ["explain"], ["info"]),
-    *(["train"], ["evaluate"], ["compare"], ["plot"], ["export"]),
-    *(["profile"], ["profile", "learn"], ["profile", "forget"], ["profile", "show"], ["profile", "wipe"]),
-    *(["data"], ["data", "list"], ["data", "get"], ["data", "check"], ["data", "split"]),
+    *(["suggest"], ["complete"], ["type"], ["serve"], ["explain"], ["info"]),
+    *(["train"], ["evaluate"], ["compare"], ["curve"], ["report"], ["verify"], ["plot"], ["export"]),
+    *(["profile"], ["profile", "learn"], ["profile", "forget"], ["profile", "show"]),
+    *(["profile", "report"], ["profile", "wipe"]),
+    *(["data"], ["data", "list"], ["data", "get"], ["data", "show"], ["data", "check"], ["data", "split"]),
 )
 
 

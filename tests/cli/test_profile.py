@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tests.cli.conftest import Result, Run, refused
 
+import kammil
+
 
 def test_a_profile_is_learnt_shown_used_forgotten_and_wiped(run: Run, folder_of: Callable[[str], Path]) -> None:
     model, text = folder_of("blend"), "قطايف بالجوز"
@@ -38,6 +40,22 @@ def test_a_full_profile_says_that_the_oldest_went(run: Run) -> None:
     result = run("profile", "learn", "me", stdin="".join(f"{n}\n" for n in range(2003)).encode())
     assert result.code == 0 and result.out == "me: 2,000 texts\n"
     assert result.err.endswith("so the 3 oldest went.\n") and result.err.count("\n") == 1
+
+
+def test_a_report_says_whether_learning_helped(run: Run) -> None:
+    texts = [f"بكرا منطلع عالزعرورية {end}" for end in ("مع سامر", "سوا", "الصبح", "بكير", "كلنا")]
+    few = run("profile", "report", "me")
+    refused(few, "there is no profile at me")
+    run("profile", "learn", "me", *texts, texts[0])
+    few = run("profile", "report", "me")
+    assert few.code == 0 and few.err == ""
+    assert few.out.startswith("5 texts, ") and "1 left out, which repeat an earlier one" in few.out
+    assert few.out.endswith("Not yet known: the difference may be chance; more texts will tell.\n")
+    run("profile", "learn", "me", *(f"{text} {end}" for text in texts for end in ("هلق", "يا زلمي")))
+    more = run("profile", "report", "me", "--typing")
+    assert more.out.endswith("Learning helped.\n") and "keystrokes saved" in more.out
+    found = json.loads(run("profile", "report", "me", "--json").out)
+    assert found == json.loads(json.dumps(kammil.learning_report(kammil.load(), kammil.Profile("me").texts).to_dict()))
 
 
 def test_a_profile_needs_a_model_that_learns(run: Run, counter: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.cli.conftest import Run, refused
 
 import kammil
+from kammil.cli.type import _typing  # pyright: ignore[reportPrivateUsage]
 
 
 def test_a_pipe_gets_ghost_text_line_by_line(run: Run, counter: Path) -> None:
@@ -44,6 +45,13 @@ def test_what_is_learnt_is_known_in_the_next_line(run: Run) -> None:
 def test_what_cannot_be_done_is_said(run: Run, counter: Path) -> None:
     refused(run("type", "--model", counter, "--learn"), "this model cannot learn while it runs")
     refused(run("type", "--model", "nowhere"), "there is no model folder at nowhere")
+
+
+def test_a_missing_library_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prompt_toolkit", None)  # as if it were not installed
+    monkeypatch.delitem(sys.modules, "kammil.cli._terminal", raising=False)
+    with pytest.raises(kammil.KammilError, match=r"needs prompt_toolkit; run: pip install 'kammil\[type\]'"):
+        _typing()
 
 
 def on_terminal(arguments: list[str], keys: list[tuple[str, str]]) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +26,7 @@ def test_layers_are_the_arrays(trained: Path) -> None:
     assert any(not layer.trainable for layer in found) == (model.description.family in ("ngram", "blend", "subwords"))
 
 
-def test_the_layers_of_a_gru_are_those_of_pytorch(folder_of: object) -> None:
-    assert callable(folder_of)
+def test_the_layers_of_a_gru_are_those_of_pytorch(folder_of: Callable[[str], Path]) -> None:
     model = folders.read(folder_of("gru"))
     torch = pytest.importorskip("torch")
     settings, v = model.description.settings, model.vocabulary.size

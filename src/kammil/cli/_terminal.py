@@ -101,9 +101,12 @@ class Typing:
         keys.add("right", filter=at_end)(self._take_word)
         keys.add("end", filter=at_end)(self._take_all)
         keys.add("c-e", filter=at_end)(self._take_all)
-        keys.add("escape", eager=True)(lambda event: event.app.exit(result=None))
+        keys.add("escape", eager=True)(self._leave)
         keys.add(Keys.Any)(self._type)
         return keys
+
+    def _leave(self, event: KeyPressEvent) -> None:
+        event.app.exit(result=None)
 
     def _take_word(self, event: KeyPressEvent) -> None:
         buffer = event.current_buffer

@@ -12,6 +12,7 @@ from kammil.cli._options import DecodingCommand
 from kammil.cli._output import CommandGroup
 from kammil.cli.compare import compare
 from kammil.cli.complete import complete
+from kammil.cli.curve import curve
 from kammil.cli.evaluate import evaluate, info
 from kammil.cli.explain import explain
 from kammil.cli.export import export
@@ -20,10 +21,12 @@ from kammil.cli.report import report
 from kammil.cli.serve import serve
 from kammil.cli.suggest import suggest
 from kammil.cli.train import train
+from kammil.cli.type import type_
+from kammil.cli.verify import verify
 
 _ORDER = (
-    *("suggest", "complete", "serve", "profile", "explain", "info"),
-    *("train", "evaluate", "compare", "report", "data", "plot", "export"),
+    *("suggest", "complete", "type", "serve", "profile", "explain", "info"),
+    *("train", "evaluate", "compare", "curve", "report", "verify", "data", "plot", "export"),
 )
 """Commands as `--help` lists them: those that need no training first."""
 
@@ -64,7 +67,8 @@ def common(
     """Options of every command."""
 
 
-for command in (suggest, complete, serve, explain, info, train, evaluate, compare, report, plot, export):
+for command in (suggest, complete, serve, explain, info, train, evaluate, compare, curve, report, verify, plot, export):
     app.command(cls=DecodingCommand if command is complete else None)(command)
+app.command("type")(type_)
 app.add_typer(profile.app, name="profile")
 app.add_typer(data.app, name="data")

@@ -122,7 +122,7 @@ def _share(text: str) -> float:
 
 def _table(made: LearningCurve) -> list[list[str]]:
     """A heading, a random guess, then one row for each amount of text."""
-    from kammil.evaluation.model_card import show
+    from kammil.evaluation.model_card import show, show_difference
     from kammil.evaluation.ranking import RANKED_BY
     from kammil.evaluation.scorecard import KEYS
 
@@ -133,12 +133,11 @@ def _table(made: LearningCurve) -> list[list[str]]:
     rows.append(["random", show(made.random.get(RANKED_BY)), "", *guess, ""])
     for point in made.points:
         gain = point.gains.get(RANKED_BY)
-        bounds = "" if gain is None or gain.low is None else f" ({gain.low:+.3f}..{gain.high:+.3f})"
         rows.append(
             [
                 f"{point.texts:,}",
                 show(point.figures.get(RANKED_BY)),
-                "" if gain is None else f"{gain.value:+.3f}{bounds}",
+                "" if gain is None else show_difference(gain),
                 *(show(point.figures.get(name), percent=True) for name in shares),
                 f"{point.training_seconds:.1f} s",
             ]

@@ -91,7 +91,7 @@ def evaluate(
     from kammil.data import sources
     from kammil.errors import OptionError
     from kammil.evaluation import keystrokes, metrics, plots
-    from kammil.evaluation.model_card import cautions
+    from kammil.evaluation.model_card import cautions, position_table
     from kammil.evaluation.samples import samples as write_samples
     from kammil.evaluation.slips import check_slips
     from kammil.progress import listening, phase
@@ -129,6 +129,8 @@ def evaluate(
         print_json(result | ({"typing": typed.to_dict()} if typed is not None else {}))
         return
     print_evaluation(evaluation, folder.name, cautions(model.model.description) if model.model is not None else ())
+    foot = "teacher-forced: the model reads the true text; free-running: what it wrote itself; all positions: --json"
+    print_table(position_table(evaluation), foot=foot, numbers=True)
     if typed is not None:
         slipped = f", {100 * typed.slips:g} % of the letters wrong" if typed.slips else ""
         foot = (
@@ -194,7 +196,7 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
     """Print the counts, the cautions about the training texts, then the table of figures."""
     from kammil.data.bloom import RUN
     from kammil.evaluation.bootstrap import MIN_TEXTS
-    from kammil.evaluation.model_card import position_table, table
+    from kammil.evaluation.model_card import table
 
     typer.echo(
         f"{evaluation.texts:,} texts, {evaluation.characters:,} characters; target: at most {evaluation.target} "
@@ -213,8 +215,6 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
     if evaluation.texts < MIN_TEXTS:
         foot = f"no intervals: {MIN_TEXTS} texts are the fewest that one is made of"
     print_table(table(evaluation, name), foot=foot, numbers=True)
-    foot = "teacher-forced: the model reads the true text; free-running: what it wrote itself; all positions: --json"
-    print_table(position_table(evaluation), foot=foot, numbers=True)
 
 
 def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import Json, open_profile, texts_or_stdin
-from kammil.cli._output import CommandGroup, print_json
+from kammil.cli._options import BUNDLED, Json, Model, open_profile, texts_or_stdin
+from kammil.cli._output import CommandGroup, print_json, print_table
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
+    from kammil.evaluation.prequential import LearningReport
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
@@ -63,6 +64,58 @@ def show(file: File, json: Json = False) -> None:
         return
     for text, n in counts.items():
         typer.echo(f"{n:>4}  {visible(text)}")
+
+
+@app.command()
+def report(
+    file: File,
+    model: Model = BUNDLED,
+    typing: Annotated[
+        bool, typer.Option("--typing", help="Also type each text with suggestions: keystrokes saved. Takes longer.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Say whether learning helped: each text is predicted before it is learnt, by a model that learnt those before it
+    and by one that learnt none. "Not yet known" while the difference may be chance."""
+    from kammil.cli.progress import progress
+    from kammil.completion.completer import load
+    from kammil.evaluation.prequential import learning_report
+    from kammil.progress import listening
+
+    texts = _existing(file).texts
+    with progress() as listen, listening(listen):
+        found = learning_report(load(model), texts, typing=typing)
+    if json:
+        print_json(found.to_dict())
+        return
+    left_out = f"; {found.repeats:,} left out, which repeat an earlier one" if found.repeats else ""
+    typer.echo(f"{found.texts:,} texts, {found.characters:,} characters, each predicted before it was learnt{left_out}")
+    print_table(_effects(found), foot="95 % intervals in brackets: bootstrap over texts, paired", numbers=True)
+    typer.echo(f"{_VERDICTS[found.verdict]}.")
+
+
+_VERDICTS = {
+    "helped": "Learning helped",
+    "harmed": "Learning did harm: the texts of this profile mislead the model",
+    "mixed": "Mixed: bits and right guesses say the opposite of one another, so see what you use",
+    "not yet known": "Not yet known: the difference may be chance; more texts will tell",
+}
+
+
+def _effects(found: LearningReport) -> list[list[str]]:
+    """A heading, then one row a measure: without learning, with it, and the difference."""
+    from kammil.evaluation.model_card import show, show_difference
+
+    rows = [["", "without learning", "with what was learnt before", "difference"]]
+    for title, effect, percent in (
+        ("bits per character", found.bits, False),
+        ("characters right", found.right, True),
+        ("keystrokes saved, 3 suggestions", found.keystrokes, True),
+    ):
+        if effect is not None:
+            shown = [show(each, percent=percent) for each in (effect.without, effect.learnt)]
+            rows.append([title, *shown, show_difference(effect.difference, percent=percent)])
+    return rows
 
 
 @app.command()

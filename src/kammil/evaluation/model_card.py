@@ -59,15 +59,19 @@ def position_table(evaluation: Evaluation) -> list[list[str]]:
     for place in evaluation.by_position:
         if place.position in SHOWN_POSITIONS or place.position == last:
             shares = [show(share, percent=True) for share in (place.teacher_forced, place.free_running)]
-            rows.append([str(place.position), f"{place.texts:,}", *shares, _difference(place.difference)])
+            rows.append(
+                [str(place.position), f"{place.texts:,}", *shares, show_difference(place.difference, percent=True)]
+            )
     return rows
 
 
-def _difference(interval: Interval) -> str:
-    """Format the difference of two shares, in per cent, with its sign."""
+def show_difference(interval: Interval, *, percent: bool = False, digits: int = 3) -> str:
+    """Format a difference with its signs and its interval, if it has one; `digits` are not for per cent."""
+    scale, digits, unit = (100, 1, " %") if percent else (1, digits, "")
+    value = f"{scale * interval.value:+.{digits}f}{unit}"
     if interval.low is None or interval.high is None:
-        return f"{100 * interval.value:+.1f} %"
-    return f"{100 * interval.value:+.1f} % ({100 * interval.low:+.1f}..{100 * interval.high:+.1f})"
+        return value
+    return f"{value} ({scale * interval.low:+.{digits}f}..{scale * interval.high:+.{digits}f})"
 
 
 def _value(interval: Interval | None, *, percent: bool, digits: int = 3) -> str:

@@ -123,12 +123,19 @@ class TextFit:
     def _draw(self, texts: list[str], number: int, what: str) -> list[str]:
         if number >= len(texts):
             return texts
-        chosen = np.random.default_rng(self._recipe.training.seed).permutation(len(texts))[:number]
         note(
             f"{self._recipe.training.minutes:g} minutes are too few for {len(texts):,} {what}: "
             f"{number:,} of them, drawn by the seed, are used; more minutes use more"
         )
-        return [texts[i] for i in sorted(chosen.tolist())]
+        return draw(texts, number, self._recipe.training.seed)
+
+
+def draw(texts: list[str], number: int, seed: int) -> list[str]:
+    """Draw so many of the texts by the seed, in their own order; all if there are no more."""
+    if number >= len(texts):
+        return texts
+    chosen = np.random.default_rng(seed).permutation(len(texts))[:number]
+    return [texts[i] for i in sorted(chosen.tolist())]
 
 
 def _sample(texts: Sequence[str], size: int) -> list[str]:

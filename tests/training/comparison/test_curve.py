@@ -78,7 +78,7 @@ def test_what_is_finished_is_kept(
     again = kammil.curve(file, out=folder, say=said.append, **OPTIONS)
     assert again.to_dict() == made.to_dict()
     assert said[1:] == [f"{point.name}: done before" for point in made.points]
-    fewer = kammil.curve(file, out=folder, **(OPTIONS | {"shares": [0.25]}))
+    fewer = kammil.curve(file, out=folder, model="ngram", shares=[0.25])
     assert [point.name for point in fewer.points] == [made.points[0].name]
     assert fewer.verdict().startswith("One amount")
 

@@ -1,0 +1,59 @@
+"""`kammil verify`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from kammil.cli._options import Folder, Json, file_names
+from kammil.cli._output import print_json, print_table
+
+_SHOWN = 40
+"""Most figures that are listed: one wrong validation file makes them all differ."""
+
+
+def verify(
+    folder: Folder,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[FILE...]", help="The training texts.  [default: what the folder names, read from here]"
+        ),
+    ] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="The texts that it was validated with, if those were a second file; enough by themselves."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compute every figure of a model's folder and card again, from its texts, and say which differ. Exit status 1 if
+    any does."""
+    from kammil.cli.progress import progress
+    from kammil.training import verify as verifying
+
+    with progress() as listen:
+        from kammil.progress import listening
+
+        with listening(listen):
+            result = verifying.verify(folder, file_names(files) if files else None, validation=validation)
+    if json:
+        print_json(result.to_dict())
+    else:
+        _print(result)
+    if result.differing:
+        raise typer.Exit(1)
+
+
+def _print(result: Any) -> None:
+    """Print the figures that differ, what was not verified, and the verdict."""
+    differing = result.differing
+    if differing:
+        rows = [["figure", "recorded", "found"]]
+        rows += [[check.name, str(check.recorded), str(check.found)] for check in differing[:_SHOWN]]
+        more = f"and {len(differing) - _SHOWN:,} more: --json" if len(differing) > _SHOWN else ""
+        print_table(rows, foot=more)
+    for what in result.not_verified:
+        typer.echo(f"not verified: {what}")
+    total = len(result.checks)
+    typer.echo(f"{len(differing):,} of {total:,} figures differ" if differing else f"all {total:,} figures agree")

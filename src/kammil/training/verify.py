@@ -1,0 +1,221 @@
+"""Verify a model's folder: compute every figure in it again, from its texts, and say which differ.
+
+What the folder says of its texts (hash, numbers, leaks) is compared with the texts, what it says of the model
+(`metrics.json`) with the model as it runs from the folder, and the table of its card with `metrics.json`. What no
+second run can give again, times and the history of training, is named as not verified.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from kammil import model_folder as folders
+from kammil.completion.completer import load
+from kammil.errors import DataError, FolderError
+from kammil.evaluation import model_card
+from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
+from kammil.models.layers import count_parameters
+from kammil.progress import phase
+from kammil.training.pacing import draw
+from kammil.training.publish import data_summary
+from kammil.training.recipe import Recipe
+from kammil.training.texts import Dataset, Source, load_normalised, prepare
+
+TOLERANCE = 5e-4
+"""Largest difference that counts as equal, in bits, in shares, and relative to larger values: another processor rounds
+sums differently, and a figure is shown with three digits. Numbers of texts and of characters must be equal."""
+_VERIFIED = ("validation", "parameters")
+"""Entries of `metrics.json` that can be computed again; all others depend on the machine, or on weights that are no
+longer there."""
+
+
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+"""A number in a cell of a card; between two of an interval stands a hyphen."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One figure of the folder."""
+
+    name: str
+    """Where it stands, such as `metrics.json: validation.model.target_top1.value`."""
+    recorded: Any
+    found: Any
+    """The same, computed again; None where there is no such figure now."""
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a folder says, beside what was found."""
+
+    checks: tuple[Check, ...]
+    not_verified: tuple[str, ...]
+    """What could not be computed again, and why."""
+
+    @property
+    def differing(self) -> tuple[Check, ...]:
+        """Return the figures that differ."""
+        return tuple(check for check in self.checks if not check.agrees)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to builtins, for JSON."""
+        return {
+            "agrees": not self.differing,
+            "checks": [asdict(check) for check in self.checks],
+            "not_verified": list(self.not_verified),
+        }
+
+
+def verify(folder: str | Path, data: Source | None = None, *, validation: Source | None = None) -> Verification:
+    """Compute all figures of a model folder again.
+
+    Args:
+        folder: the model folder, or a bundled model.
+        data: the texts it was trained on, given as for `train`. None: the file or data set that the folder names.
+        validation: the texts it was validated with, where those were not split off from `data`. With them alone, and
+            without the training texts, only the figures of the model are computed again.
+
+    Raises: `FolderError` for a folder without a record of its training, `DataError` for texts that cannot be read.
+    """
+    path = Path(folder)
+    model = folders.read(path)
+    try:
+        record: dict[str, Any] = dict(model.description.training["data"])
+        recipe = Recipe.model_validate(model.description.training["recipe"])
+        recorded: dict[str, Any] = dict(model.metrics["validation"])
+    except (KeyError, TypeError, ValidationError) as error:
+        raise FolderError(f"{folder} keeps no record of its training, so there is nothing to verify.") from error
+    split_off = "of the same file" in str(record["validation"])
+    missing: list[str] = [f"metrics.json: {name}" for name in model.metrics if name not in _VERIFIED]
+    checks: list[Check] = []
+    if validation is not None and data is None:
+        texts: Sequence[str] = load_normalised(recipe, validation).texts
+        texts = draw(list(texts), record["drawn"][1], recipe.training.seed) if "drawn" in record else texts
+        checks += _compare(
+            "model.json: training.data",
+            {"validation_texts": record["validation_texts"]},
+            {"validation_texts": len(texts)},
+        )
+        missing.append("the training texts: name them to verify their hash and number")
+    else:
+        prepared = _prepare(path, recipe, record, data, validation, split_off=split_off)
+        texts = prepared.validation
+        described = json.loads(json.dumps(data_summary(prepared, None)))
+        named = ("base", "source", "validation")  # the texts may lie under another name now
+        checks += _compare(
+            "model.json: training.data",
+            {name: value for name, value in record.items() if name not in named},
+            {name: value for name, value in described.items() if name not in named},
+        )
+    if record.get("base") is not None:
+        missing.append("model.json: training.data.base, the texts of the model it goes on from")
+    with phase("evaluating", LOOPS):
+        evaluation = evaluate(load(path), list(texts))
+    checks += _compare("metrics.json: validation", recorded, json.loads(json.dumps(evaluation.to_dict())))
+    parameters = {"parameters": count_parameters(model.artifacts.weights)}
+    checks += _compare("metrics.json", {k: model.metrics[k] for k in parameters if k in model.metrics}, parameters)
+    checks += _card(model, evaluation)
+    return Verification(tuple(checks), tuple(missing))
+
+
+def _prepare(
+    folder: Path,
+    recipe: Recipe,
+    record: Mapping[str, Any],
+    data: Source | None,
+    validation: Source | None,
+    *,
+    split_off: bool,
+) -> Dataset:
+    """Read and split the texts as the training did; `DataError` that names what is missing."""
+    source: Source = str(record["source"]) if data is None else data
+    held_out = validation if validation is not None or split_off else str(record["validation"])
+    budget = _Drawn(record["drawn"], recipe.training.seed) if "drawn" in record else None
+    try:
+        return prepare(recipe, source, held_out, budget=budget)
+    except DataError as error:
+        if data is not None and (split_off or validation is not None):
+            raise
+        where = f"kammil verify {folder} FILE" + ("" if split_off else " --validation FILE")
+        raise DataError(f"the texts of {folder} cannot be read again: {error} Name them: {where}") from error
+
+
+class _Drawn:
+    """Draws as many texts as a run had drawn that had too few minutes for all."""
+
+    def __init__(self, drawn: Sequence[int], seed: int) -> None:
+        self._drawn, self._seed = drawn, seed
+
+    def texts(self, texts: list[str], validation: list[str] | None) -> list[str]:
+        """Return the training texts of the run."""
+        del validation
+        return draw(texts, self._drawn[0], self._seed)
+
+    def validation(self, validation: list[str]) -> list[str]:
+        """Return its validation texts."""
+        return draw(validation, self._drawn[1], self._seed)
+
+
+def _compare(where: str, recorded: Any, found: Any) -> list[Check]:
+    """Compare two trees of builtins leaf by leaf; what only the second has is younger than the folder, and left out."""
+    if isinstance(recorded, dict):
+        tree = cast(dict[str, Any], recorded)
+        other = cast(dict[str, Any], found) if isinstance(found, dict) else {}
+        separator = ": " if where.endswith(".json") else "."
+        return [
+            check
+            for key, value in tree.items()
+            for check in _compare(f"{where}{separator}{key}", value, other.get(key))
+        ]
+    if isinstance(recorded, list):
+        rows = cast(list[Any], recorded)
+        others = cast(list[Any], found) if isinstance(found, list) else []
+        if len(rows) != len(others):
+            return [Check(f"{where}: number", len(rows), len(others), agrees=False)]
+        return [check for i, row in enumerate(rows) for check in _compare(f"{where}[{i}]", row, others[i])]
+    if isinstance(recorded, float) and isinstance(found, int | float):
+        agrees = abs(recorded - found) <= TOLERANCE * max(1.0, abs(recorded))
+    else:
+        agrees = recorded == found
+    return [Check(where, recorded, found, agrees)]
+
+
+def _card(model: folders.ModelFiles, evaluation: Evaluation) -> list[Check]:
+    """Compare the numbers of the card's table with those that were computed again, row by row.
+
+    Rows and columns are found by their headings, so a card of an older version, which has fewer, can be verified.
+    """
+    lines = [line for line in model.card.splitlines() if line.startswith("| ")]
+    heading, *rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines] or [[]]
+    own = model_card.table(evaluation, heading[1] if len(heading) > 1 else "")
+    places = {name: i for i, name in enumerate(own[0])}
+    expected = {row[0]: row for row in own[1:]}
+    checks: list[Check] = []
+    for row in rows:
+        if row[0] not in expected or len(row) != len(heading):
+            continue
+        for name, cell in list(zip(heading, row, strict=True))[1:]:
+            if name in places:
+                again = expected[row[0]][places[name]]
+                checks.append(Check(f"README.md: {row[0]}, {name}", cell, again, _same_figures(cell, again)))
+    if model.card and not checks:
+        checks.append(Check("README.md: the table of figures", "none", "a table", agrees=False))
+    return checks
+
+
+def _same_figures(one: str, other: str) -> bool:
+    """Whether two cells show the same numbers, but for one in the last digit."""
+    if one == other:
+        return True
+    if _NUMBER.sub("#", one) != _NUMBER.sub("#", other):
+        return False
+    pairs = zip(_NUMBER.findall(one), _NUMBER.findall(other), strict=True)
+    return all(abs(float(a) - float(b)) <= 1.001 * 10.0 ** -len(a.partition(".")[2]) for a, b in pairs)

@@ -1,0 +1,151 @@
+"""A folder that is as it was made agrees with itself; whatever is changed in it is named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kammil
+from kammil.errors import DataError, FolderError
+from kammil.training.verify import TOLERANCE, _same_figures, verify  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
+    """A folder with texts, a model whose validation texts were split off, and one that was given a second file."""
+    place = tmp_path_factory.mktemp("verified")
+    for name, part in (("texts", texts[:90]), ("more", texts[100:115])):
+        (place / f"{name}.txt").write_text("".join(f"{text[:40]}\n" for text in part), "utf-8")
+    kammil.train(place / "texts.txt", out=place / "split", model="ngram")
+    kammil.train(place / "texts.txt", validation=place / "more.txt", out=place / "given", model="ngram")
+    return place
+
+
+@pytest.fixture
+def changed(place: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Copy the first model and change a value of one of its JSON files."""
+
+    def change(file: str, *path: str | int, to: Any) -> Path:
+        copy = Path(shutil.copytree(place / "split", tmp_path / "copy"))
+        content = json.loads((copy / file).read_text("utf-8"))
+        node = content
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = to(node[path[-1]]) if callable(to) else to
+        (copy / file).write_text(json.dumps(content), "utf-8")
+        return copy
+
+    return change
+
+
+def higher(by: float) -> Callable[[float], float]:
+    """A function that adds so much."""
+
+    def add(value: float) -> float:
+        return value + by
+
+    return add
+
+
+def test_what_was_not_changed_agrees(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = verify(place / "split", place / "texts.txt")
+    assert result.differing == () and len(result.checks) > 300
+    files = {check.name.partition(":")[0] for check in result.checks}
+    assert files == {"model.json", "metrics.json", "README.md"}
+    assert set(result.not_verified) >= {"metrics.json: training_seconds", "metrics.json: history"}
+    json.dumps(result.to_dict())
+    monkeypatch.chdir(place)
+    assert verify("split").differing == ()  # the texts by the name in the folder
+    assert verify("given").differing == ()
+    assert kammil.verify(place / "given", place / "texts.txt", validation=place / "more.txt").differing == ()
+
+
+def test_the_validation_texts_are_enough_for_the_figures(place: Path) -> None:
+    result = verify(place / "given", validation=place / "more.txt")
+    assert result.differing == ()
+    assert any("the training texts" in what for what in result.not_verified)
+    assert not any(check.name.endswith("sha256") for check in result.checks)
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "to", "named"),
+    [
+        ("metrics.json", ("parameters",), 5, "metrics.json: parameters"),
+        (
+            "metrics.json",
+            ("validation", "model", "target_top1", "value"),
+            higher(2 * TOLERANCE),
+            "metrics.json: validation.model.target_top1.value",
+        ),
+        (
+            "metrics.json",
+            ("validation", "by_position", 3, "free_running", "value"),
+            0.9,
+            "metrics.json: validation.by_position[3].free_running.value",
+        ),
+        ("metrics.json", ("validation", "baselines", "3-gram", "bleu"), None, "validation.baselines.3-gram.bleu"),
+        ("metrics.json", ("validation", "texts"), 1, "metrics.json: validation.texts"),
+        ("metrics.json", ("validation", "by_position"), [], "metrics.json: validation.by_position: number"),
+        ("model.json", ("training", "data", "sha256"), "0", "model.json: training.data.sha256"),
+        ("model.json", ("training", "data", "validation_leaks", "near"), 1, "validation_leaks.near"),
+    ],
+)
+def test_what_was_changed_is_named(
+    place: Path, changed: Callable[..., Path], file: str, path: tuple[str | int, ...], to: Any, named: str
+) -> None:
+    result = verify(changed(file, *path, to=to), place / "texts.txt")
+    assert result.differing and all(named in check.name for check in result.differing)
+
+
+def test_rounding_is_no_difference(place: Path, changed: Callable[..., Path]) -> None:
+    path = ("validation", "model", "target_bits_per_character", "value")
+    assert verify(changed("metrics.json", *path, to=higher(TOLERANCE / 2)), place / "texts.txt").differing == ()
+
+
+def test_the_card_is_read(place: Path, changed: Callable[..., Path]) -> None:
+    folder = changed("metrics.json", "training_seconds", to=1.0)
+    card = (folder / "README.md").read_text("utf-8")
+    (row,) = [line for line in card.splitlines() if line.startswith("| characters right, target |")]
+    cell = row.split(" | ")[1]
+    (folder / "README.md").write_text(card.replace(cell, "99.9 % (99.8-99.9)"), "utf-8")
+    (check,) = verify(folder, place / "texts.txt").differing
+    assert (check.name, check.recorded) == ("README.md: characters right, target, split", "99.9 % (99.8-99.9)")
+    (folder / "README.md").write_text("# split\n", "utf-8")
+    (check,) = verify(folder, place / "texts.txt").differing
+    assert check.name == "README.md: the table of figures"
+
+
+def test_other_texts_are_noticed(place: Path) -> None:
+    result = verify(place / "split", place / "more.txt")
+    assert {"model.json: training.data.sha256", "model.json: training.data.texts"} <= {
+        check.name for check in result.differing
+    }
+
+
+def test_what_cannot_be_verified_is_said(place: Path, changed: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match=r"cannot be read again: .* Name them: kammil verify .*split FILE$"):
+        verify(place / "split")
+    with pytest.raises(DataError, match="--validation FILE"):
+        verify(place / "given", place / "texts.txt")
+    with pytest.raises(FolderError, match="keeps no record of its training"):
+        verify(changed("model.json", "training", to={}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("", "", True),
+        ("2.616 (2.571-2.657)", "2.617 (2.570-2.657)", True),
+        ("2.616 (2.571-2.657)", "2.618 (2.571-2.657)", False),
+        ("50.9 %", "51.0 %", True),
+        ("50.9 %", "50.9", False),
+        ("", "1.0", False),
+    ],
+)
+def test_cells_are_the_same_but_for_the_last_digit(one: str, other: str, same: bool) -> None:
+    assert _same_figures(one, other) is same
