@@ -133,7 +133,7 @@ def test_figures_are_those_of_the_card(folder_of: Callable[[str], Path]) -> None
     section = sections.figures(evaluation, "me", on="texts", chosen=True)
     table, terms = tables_of(section)
     assert list(table.head) == ["", "me", *evaluation.baselines]
-    assert cells(section)["perplexity"] == show(evaluation.model.perplexity)
+    assert {row[0]: row[1] for row in table.rows}["perplexity"] == show(evaluation.model.perplexity)
     said = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
     assert "expect a little less" in said
     explained = {row[0] for row in terms.rows}
