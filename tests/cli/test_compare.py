@@ -23,7 +23,7 @@ def test_compare_twice(run: Run, file: Path, tmp_path: Path) -> None:
     assert first.out.endswith("comparison: both\n")
     made = {path.name for path in (tmp_path / "both").iterdir()}
     split = {"train.txt", "validation.txt", "test.txt"}
-    results = {"rows.json", "rows.safetensors", "results.json", "README.md", "comparison.png"}
+    results = {"rows.json", "rows.safetensors", "results.json", "README.md", "comparison.png", "report.html"}
     assert made == {"ngram", "gru"} | split | results
     assert kammil.load(tmp_path / "both" / "gru").complete("شو").text is not None
     again = run("compare", file, "--families", "ngram", "--families", "gru", "--out", "both", "--json", *COMPARED)

@@ -74,6 +74,7 @@ def compare(
     from kammil import model_folder as folders
     from kammil.cli.progress import progress, resumable_after_interrupt
     from kammil.evaluation import plots
+    from kammil.evaluation.report.page import REPORT
     from kammil.training.comparison import compare as comparison
     from kammil.training.comparison import report as tables
 
@@ -114,4 +115,6 @@ def compare(
             typer.echo(f"  {meaning}")
     for note in tables.notes(standings):
         typer.echo(note)
+    if report and (target / REPORT).is_file():
+        typer.echo(f"report: {target / REPORT}")
     typer.echo(f"comparison: {target}")

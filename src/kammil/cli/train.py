@@ -126,9 +126,9 @@ def train(
         with optional_figure():
             curves = plots.training_curves(trained.history, target.name, members=trained.members)
             plots.save(curves, target / "training.png")
-    typer.echo(f"model: {target}")
     if trained.report is not None:
         typer.echo(f"report: {trained.report}")
+    typer.echo(f"model: {target}")
 
 
 def what_is_kept(out: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -47,8 +48,7 @@ def cells(section: Section) -> dict[str, str]:
 def test_a_report_has_every_section_and_each_says_how_to_read_it(page: str) -> None:
     document = ParsedPage(page)
     assert document.attributes("section", "id") == [
-        *("summary", "data", "split", "curves", "figures"),
-        *(("positions",) if 'id="positions"' in page else ()),
+        *("summary", "data", "split", "curves", "figures", "positions"),
         *("typing", "calibration", "slices", "completions", "surprise", "settings", "machine", "reproduce"),
     ]
     leads = [attributes for _, attributes in document.tags if attributes.get("class") == "lead"]
@@ -69,6 +69,16 @@ def test_a_report_without_figures_is_a_page(folder_of: Callable[[str], Path]) ->
     page = model_report("m", replace(files, metrics={}), None)
     assert "figures" not in ParsedPage(page).attributes("section", "id")
     assert sections.parsed({"validation": {"texts": "many"}}) is None and sections.parsed({}) is None
+    assert sections.parsed({"validation": 3}) is None
+
+
+def test_figures_of_an_older_version_are_read(folder_of: Callable[[str], Path]) -> None:
+    new = json.loads((folder_of("gru") / "metrics.json").read_text("utf-8"))["validation"]
+    old = {name: value for name, value in new.items() if name not in ("by_position", "target")}
+    del old["model"]["chrf"], old["model"]["first_word"]
+    found = sections.parsed({"validation": old})
+    assert found is not None and found.by_position == () and found.model.chrf is None
+    assert found.model.top1 is not None and found.model.top1.value == new["model"]["top1"]["value"]
 
 
 def test_the_audit_is_that_of_the_texts(texts: list[str]) -> None:
@@ -118,15 +128,36 @@ def test_a_counter_that_took_the_place_of_a_network_says_so() -> None:
 
 def test_figures_are_those_of_the_card(folder_of: Callable[[str], Path]) -> None:
     evaluation = sections.parsed(folders.read(folder_of("gru")).metrics)
-    assert evaluation is not None and evaluation.to_dict() == folders.read(folder_of("gru")).metrics["validation"]
+    stored = folders.read(folder_of("gru")).metrics["validation"]
+    assert evaluation is not None and json.loads(json.dumps(evaluation.to_dict())) == stored
     section = sections.figures(evaluation, "me", on="texts", chosen=True)
     table, terms = tables_of(section)
     assert list(table.head) == ["", "me", *evaluation.baselines]
-    assert cells(section)["perplexity"] == show(evaluation.model.perplexity)
+    assert {row[0]: row[1] for row in table.rows}["perplexity"] == show(evaluation.model.perplexity)
     said = " ".join(block.text for block in section.blocks if isinstance(block, Paragraph))
     assert "expect a little less" in said
     explained = {row[0] for row in terms.rows}
     assert {f"baseline “{name}”" for name in evaluation.baselines} <= explained
+
+
+def test_accuracy_by_position_is_that_of_the_evaluation(folder_of: Callable[[str], Path]) -> None:
+    evaluation = sections.parsed(folders.read(folder_of("gru")).metrics)
+    assert evaluation is not None
+    section = sections.positions(evaluation)
+    assert section is not None
+    (table,) = tables_of(section)
+    assert list(table.head)[2:4] == ["teacher-forced", "free-running"]
+    places = {str(place.position): place for place in evaluation.by_position}
+    for row in table.rows:
+        place = places[row[0]]
+        assert row[1:4] == [
+            f"{place.texts:,}",
+            *(show(s, percent=True) for s in (place.teacher_forced, place.free_running)),
+        ]
+    (drawn,) = (block for block in section.blocks if isinstance(block, Charts))
+    assert isinstance(drawn.charts[0], LineChart)
+    assert [len(line.points.split(" ")) for line in drawn.charts[0].lines] == [len(places)] * 2
+    assert sections.positions(replace(evaluation, by_position=())) is None
 
 
 def test_a_slice_of_too_few_texts_says_so() -> None:

@@ -29,7 +29,7 @@ def test_a_report_stands_beside_the_results(made: tuple[Ranking, Path, list[str]
     ranking, folder, said = made
     content = (folder / "report.html").read_text("utf-8")
     document = ParsedPage(content)
-    assert said[-1] == f"report: {folder / 'report.html'}"
+    assert not any("no report" in line for line in said)
     assert not any((folder / row.name / "report.html").exists() for row in ranking.rows)
     typed = "could be typed in the time" not in content  # a slow machine has no time for it
     assert document.attributes("section", "id") == [

@@ -6,6 +6,7 @@ Nothing is measured here. What a model or a comparison lacks has no section, or 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from kammil.data.dialects import UNCLEAR
 from kammil.evaluation import model_card
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
 from kammil.evaluation.keystrokes import LOOK_AFTER, Savings, TypingReport
-from kammil.evaluation.metrics import TARGET, Evaluation
+from kammil.evaluation.metrics import Evaluation, Metrics
 from kammil.evaluation.model_card import show
 from kammil.evaluation.plots.training_curves import history_columns
 from kammil.evaluation.report import charts
@@ -235,11 +236,11 @@ def figures(evaluation: Evaluation, name: str, *, on: str, chosen: bool) -> Sect
 
 def _terms(evaluation: Evaluation) -> list[list[str]]:
     """Return the words of the table and what they mean."""
-    target = getattr(evaluation, "target", TARGET)
     terms = {
-        "target": f"the {target} characters after the middle of each text",
+        "target": f"the {evaluation.target} characters after the middle of each text",
         "bits per character": "how many yes/no questions a character costs on average (cross-entropy, base 2)",
         "perplexity": "2 to the power of the bits: among how many equally likely characters the model chooses",
+        "chrF, BLEU": "how much of the greedy completion is in the truth, by runs of letters and by runs of words",
         "greedy completion": "the most probable character each time, compared with the truth place by place, so that "
         "one letter too many makes all after it wrong",
     }
@@ -254,29 +255,19 @@ def _terms(evaluation: Evaluation) -> list[list[str]]:
 
 
 def positions(evaluation: Evaluation) -> Section | None:
-    """Return accuracy by position after the prompt, where the evaluation has it."""
-    found: Sequence[Any] = getattr(evaluation, "by_position", ())
+    """Return accuracy by position after the prompt; None for an evaluation of no position."""
+    found = evaluation.by_position
     if not found:
         return None
     series = [
-        (name, [(float(each.position), 100 * getattr(each, field).value) for each in found])
-        for field, name in (("teacher_forced", "teacher-forced"), ("free_running", "free-running"))
+        ("teacher-forced", [(float(each.position), 100 * each.teacher_forced.value) for each in found]),
+        ("free-running", [(float(each.position), 100 * each.free_running.value) for each in found]),
     ]
     chart = charts.lines(
         "Accuracy by position", series, x_label="characters after the prompt", y_label="right, %", integral=True
     )
-    rows = [
-        [
-            str(each.position),
-            f"{each.texts:,}",
-            show(each.teacher_forced, percent=True),
-            show(each.free_running, percent=True),
-        ]
-        for each in found
-    ]
-    table = Table(
-        "Every position", ["position", "texts", "teacher-forced", "free-running"], rows, INTERVAL, folded=True
-    )
+    (_, *head), *rows = model_card.position_table(evaluation)
+    table = Table("Some positions after the prompt", ["position", *head], rows, INTERVAL)
     return Section(
         "positions",
         "Accuracy by position",
@@ -565,14 +556,16 @@ def reproduce(command: str, *, data: Mapping[str, Any] | None = None, toml: str 
 
 
 def parsed(metrics: Mapping[str, Any]) -> Evaluation | None:
-    """Return the evaluation that `metrics.json` holds; None where there is none, or one of another version."""
+    """Return the evaluation that `metrics.json` holds, without what older versions did not measure; None if foreign."""
     from pydantic import TypeAdapter, ValidationError
 
-    if metrics.get("validation") is None:
-        return None
+    absent = dict.fromkeys(field.name for field in fields(Metrics))
     try:
-        return TypeAdapter(Evaluation).validate_python(metrics["validation"])
-    except ValidationError:
+        stored: dict[str, Any] = {"by_position": ()} | metrics["validation"]
+        baselines = {name: absent | baseline for name, baseline in stored["baselines"].items()}
+        stored |= {"model": absent | stored["model"], "baselines": baselines}
+        return TypeAdapter(Evaluation).validate_python(stored)
+    except (ValidationError, KeyError, TypeError, AttributeError):
         return None
 
 

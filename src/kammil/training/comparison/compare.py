@@ -118,7 +118,6 @@ def _write_report(folder: Path, ranking: Ranking, parts: ComparisonSplit, comman
         best = load(folder / ranking.best)
         page = comparison_report(ranking, parts, best, name=printable(folder.resolve().name), command=command)
         files.write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
-        say(f"report: {folder / REPORT}")
     except MissingExtraError as error:
         say(f"no report: {error}")
 
