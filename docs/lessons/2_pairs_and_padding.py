@@ -47,8 +47,8 @@ assert all(len(target) == TARGET for _, target in map(pair, train + test))
 # %% [markdown]
 # ## What is an accuracy worth?
 #
-# The score of the notebook is *accuracy*: at how many of the 30 places the right character stands.
-# It reports 18.2 %, and says that the model learns. Before we train anything, let us ask what two fools would score.
+# The score of the notebook is *accuracy*: at how many of the 30 places the right character stands. It reports 18.2 %,
+# and says that the model learns. Before we train anything, let us ask what two fools would score.
 #
 # The first fool rolls a die with one side for each of the V characters. He is right once in V times. The second fool
 # always says "space".
