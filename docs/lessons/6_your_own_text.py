@@ -121,11 +121,12 @@ assert mean_bits[0] > mean_bits[3] + 0.5
 #
 # ## How far back does it look?
 #
-# A coherent text keeps to its subject: what stands at the begin matters at the end. Does it matter to the model? We ask
-# for the 30 characters after the middle of each post, and let the model see only the last few letters before them.
+# A coherent text keeps to its subject: what stands at the begin matters at the end. Does it matter to the model? We
+# ask for the 30 characters after the middle of each post, and hide the first half, all but its last few letters. (The
+# 30 themselves are read one after the other, as always.)
 #
-# > **Guess first.** The model sees only the last 12 letters in place of the whole half (some 45). How many bits more does
-# > each character cost?
+# > **Guess first.** The model sees only the last 12 letters in place of the whole half (some 45). How many bits more
+# > does each character cost?
 
 # %%
 halves = [(seen[: len(seen) // 2], seen[len(seen) // 2 :][:30]) for seen in map(model.normalise, test)]
@@ -141,14 +142,14 @@ lesson.table(
 assert context[12] - context[1000] < context[1] - context[12]
 
 # %% [markdown]
-# The last few letters do nearly all the work. What stands further back, the subject of the post, hardly changes what the
-# model expects. That is the reason why its own texts are not **coherent**: each word fits the word before it, and nothing
-# holds the sentence together. It is also the reason why it is small and fast, and good enough to finish a word.
+# Read the table from the bottom. To hide all but the last 25 letters costs next to nothing: whatever the post was
+# about at its begin, the model expects the same. The last few letters do nearly all the work. That is the reason why
+# its own texts are not **coherent**: each word fits the words just before it, and nothing holds the whole together. It
+# is also the reason why it can be small and fast, and good enough to finish a word.
 #
 # ## What else was likely?
 #
-# `explain` keeps the alternatives (`kammil explain levantine "..." --html why.html`
-# makes a page of it):
+# `explain` keeps the alternatives (`kammil explain levantine "..." --html why.html` makes a page of it):
 
 # %%
 lesson.table(

@@ -411,8 +411,8 @@ print(f"drawn out, the line meets levantine ({bits['levantine']:.2f} bits) at ab
 #
 # - Put a counter, a die and an interval into every table. Compare in pairs.
 # - With little text: counting, then a blend; more text helps more than a cleverer network.
-# - Bits judge probabilities, first word judges a keyboard, and nothing here judges sense: a coherent text holds together
-#   over sentences, and our models look back over some letters (part 6). So they write words and not thoughts.
+# - Bits judge probabilities, first word judges a keyboard, and nothing here judges sense: a coherent text holds
+#   together over sentences, and our models look back over some letters (part 6). So they write words and not thoughts.
 # - 64 texts tell apart only what is far apart.
 #
 # ## In your own words
