@@ -406,8 +406,9 @@ assert few[-1][0] < few[turn - 1][0]
 #
 # ## Clipping, on and off
 #
-# The notebook clips gradients at 5: when the step would be longer than 5, it is shortened. The reason it gives is that
-# recurrent networks *explode*. Does ours?
+# The gradient of a step is a long list of numbers, one for each number of the network, and has a length. The notebook
+# *clips* it at 5: a longer one is shortened. The usual reason is that recurrent networks can *explode*: one huge step
+# spoils what was learnt. Does ours?
 #
 # > **Guess first.** How often is the gradient longer than 5?
 
