@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help demo test docs check check-page mutate bench clean
+.PHONY: help demo test docs check check-page mutate bench lessons clean
 
 help:
 	@echo "make demo   set up, train on the embedded corpus, evaluate, complete"
@@ -12,6 +12,7 @@ help:
 	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages, spelling"
 	@echo "make check-page  set up, fetch axe-core and Lighthouse with npm, check the page with them in Chromium"
 	@echo "make mutate MODULE=decoding/filters  set up, change a module in small ways, list what none of its tests notices"
+	@echo "make lessons  set up, write the notebooks and pages of the lesson"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
 
 $(READY): pyproject.toml hatch_build.py src/kammil/engine/kernel.c
@@ -41,6 +42,9 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python docs/refresh.py --check
 	$(BIN)/codespell
+
+lessons: $(READY)
+	$(BIN)/python docs/lessons/build.py
 
 # axe-core and Lighthouse are tools of npm, which fetch no browser: they drive the Chromium that is there. Without npm, node
 # or Chromium the checks are skipped, and say why.

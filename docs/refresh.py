@@ -48,7 +48,7 @@ COMMANDS = (
 SITE: dict[str, str | dict[str, str]] = {
     "Home": "index.md",
     "Five-minute start": "start.md",
-    "Lesson": {"What it teaches": "lessons/README.md", "*": "lessons/*"},
+    "Lesson": {"*": "lessons/*"},
     "Guides": {
         "Train on your own texts": "train.md",
         "From a spreadsheet": "spreadsheet.md",

@@ -6,6 +6,7 @@ What the parts claim stands in them as assertions, so a part that runs is a part
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -68,6 +69,33 @@ def test_a_random_row_stands_in_every_table_of_scores() -> None:
 
 def test_notebooks_and_pages_are_fresh() -> None:
     assert module("build").stale() == []
+
+
+def test_new_prose_keeps_the_outputs_and_new_code_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = module("build")
+    copy = tmp_path / "lessons"
+    (copy / "figures").mkdir(parents=True)
+    for path in [*LESSONS.glob("3_*.*"), *(LESSONS / "figures").glob("3_*.png")]:
+        (copy / path.relative_to(LESSONS)).write_bytes(path.read_bytes())
+    monkeypatch.setattr(build, "FOLDER", copy)
+    monkeypatch.setattr(build, "FIGURES", copy / "figures")
+    assert build.stale() == []
+    (source,) = copy.glob("3_*.py")
+    before = json.loads(source.with_suffix(".ipynb").read_text("utf-8"))
+    source.write_text(source.read_text("utf-8").replace("What is inside?", "What may be inside?"), "utf-8")
+    assert len(build.stale()) == 1
+    build.main(["--prose"])
+    assert build.stale() == []
+    after = json.loads(source.with_suffix(".ipynb").read_text("utf-8"))
+    assert [cell.get("outputs") for cell in before["cells"]] == [cell.get("outputs") for cell in after["cells"]]
+    assert "What may be inside?" in source.with_suffix(".md").read_text("utf-8")
+    source.write_text(source.read_text("utf-8").replace("torch.manual_seed(0)", "torch.manual_seed(1)"), "utf-8")
+    assert not build.keep_outputs(source)
+    build.main(["--prose"])
+    assert len(build.stale()) == 1
+    (copy / "figures" / "3_the_network_9.png").write_bytes(b"")
+    source.write_text(source.read_text("utf-8").replace("torch.manual_seed(1)", "torch.manual_seed(0)"), "utf-8")
+    assert build.stale() == ["3_the_network_9.png belongs to no page; delete it"]
 
 
 def test_a_notebook_is_small_and_has_no_errors() -> None:

@@ -111,13 +111,13 @@ lesson.table(
 )
 
 # %% [markdown]
-# Chance writes almost no words. The models learnt what words look like from letters alone: nobody told them what a word
-# is. That is the wonder of this field, and here it takes one second and a counter. (The GRU is behind: it is small, and
-# had a few seconds.)
+# Chance writes almost no words. The models learnt what words look like from letters alone: nobody told them what a
+# word is. That is the wonder of this field, and here it takes one second and a counter. (The GRU is behind: it is
+# small, and had a few seconds.)
 #
-# Two warnings. The counter scores *higher* than people: it writes only what it saw, while people invent. And `levantine`
-# scores lower than people although it read most: it uses words of other texts, which are not on our list. So a high share
-# is not yet good writing. Every measure hides something; part 7 collects what each hides.
+# Two warnings. The counter scores *higher* than people: it writes only what it saw, while people invent. And
+# `levantine` scores lower than people although it read most: it uses words of other texts, which are not on our list.
+# So a high share is not yet good writing. Every measure hides something; part 7 collects what each hides.
 #
 # ## Look at the texts
 #
@@ -167,6 +167,9 @@ _ = axes.set_xlim(19.6, -0.6)  # Arabic runs from right to left, and so does thi
 # %% [markdown]
 # Remember the highest bar. It is the **space**. Whoever always answers "a space" is right surprisingly often. In part
 # 2 this will cost the notebook its headline.
+#
+# (In a terminal, `kammil data show sample --min-length 60` shows texts and vocabulary in this way, and those of a file
+# of yours.)
 #
 # ## Repeats, in five lines
 #

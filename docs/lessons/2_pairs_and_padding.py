@@ -47,8 +47,8 @@ assert all(len(target) == TARGET for _, target in map(pair, train + test))
 # %% [markdown]
 # ## What is an accuracy worth?
 #
-# The score of the notebook is *accuracy*: at how many of the 30 places the right character stands.
-# It reports 18.2 %, and says that the model learns. Before we train anything, let us ask what two fools would score.
+# The score of the notebook is *accuracy*: at how many of the 30 places the right character stands. It reports 18.2 %.
+# Before we train anything, let us ask what two fools would score.
 #
 # The first fool rolls a die with one side for each of the V characters. He is right once in V times. The second fool
 # always says "space".
@@ -139,8 +139,13 @@ assert ignored > 0.1
 #   their end, so the network reads blanks last, just before it must write.
 # - **after** everything: `h a l f t a r g e t _ _ _`
 #
-# A recurrent network reads from left to right and keeps what it read in a list of numbers, its *state*. (Part 3 builds
-# one.) We train the same small network three times; only the place of the blanks differs.
+# A recurrent network reads character after character and keeps what it read in a list of numbers, its *state*. (Part 3
+# builds one.) We train the same small network three times; only the place of the blanks differs.
+#
+# Training is a loop that you will meet again and again: let the network predict; compute the *loss*, which says how
+# surprised it was by the true characters; compute the *gradient*, which says for every number of the network in which
+# direction to change it so that the loss falls; and take a small step in that direction. `lr`, the *learning rate*, is
+# the length of the step. One pass over all training posts is an *epoch*.
 #
 # > **Guess first.** Put the three in order. How big is the difference, in points of accuracy?
 

@@ -241,7 +241,7 @@ assert layers[1][2] == 3 * H * (E + H + 2)  # three gates, each reads the charac
 
 # %% [markdown]
 # Most numbers are in the GRU, and of those in the square of the state: twice the state is four times the work. `kammil
-# info MODEL` says the size of a trained model.
+# info MODEL --layers` prints such a table of a trained model.
 #
 # ## The loss at birth
 #

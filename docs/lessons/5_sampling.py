@@ -56,7 +56,11 @@ print(f"random (1/V): {lesson.percent(1 / len(p))} each")
 #
 # ## Temperature
 #
-# $$p_i(T) = \frac{p_i^{1/T}}{\sum_j p_j^{1/T}}$$
+# ```text
+#                   p_i ^ (1 / T)
+# p_i at T  =  ---------------------------
+#              sum over all j: p_j ^ (1 / T)
+# ```
 #
 # Each probability is raised to the power 1/T, and all are divided by their sum, so that they add up to 1 again.
 #

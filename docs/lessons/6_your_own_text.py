@@ -119,8 +119,37 @@ assert mean_bits[0] > mean_bits[3] + 0.5
 # That is the reason why a model of letters can finish words for you: the further a word has gone, the better the model
 # knows which word you mean.
 #
-# What else could have stood there? `explain` keeps the alternatives (`kammil explain levantine "..." --html why.html`
-# makes a page of it):
+# ## How far back does it look?
+#
+# A coherent text keeps to its subject: what stands at the begin matters at the end. Does it matter to the model? We
+# ask for the 30 characters after the middle of each post, and hide the first half, all but its last few letters. (The
+# 30 themselves are read one after the other, as always.)
+#
+# > **Guess first.** The model sees only the last 12 letters in place of the whole half (some 45). How many bits more
+# > does each character cost?
+
+# %%
+halves = [(seen[: len(seen) // 2], seen[len(seen) // 2 :][:30]) for seen in map(model.normalise, test)]
+context = {}
+for kept in (1, 3, 6, 12, 25, 1000):
+    cost = [sum(model.score(target, given=half[-kept:]).bits[:-1]) for half, target in halves]
+    context[kept] = sum(cost) / sum(len(target) for _, target in halves)
+lesson.table(
+    ("letters that it may see", "bits per character of the next 30"),
+    *(("the whole half" if kept == 1000 else kept, f"{bits:.2f}") for kept, bits in context.items()),
+    ("random (1/V)", f"{math.log2(V):.2f}"),
+)
+assert context[12] - context[1000] < context[1] - context[12]
+
+# %% [markdown]
+# Read the table from the bottom. To hide all but the last 25 letters costs next to nothing: whatever the post was
+# about at its begin, the model expects the same. The last few letters do nearly all the work. That is the reason why
+# its own texts are not **coherent**: each word fits the words just before it, and nothing holds the whole together. It
+# is also the reason why it can be small and fast, and good enough to finish a word.
+#
+# ## What else was likely?
+#
+# `explain` keeps the alternatives (`kammil explain levantine "..." --html why.html` makes a page of it):
 
 # %%
 lesson.table(
@@ -244,8 +273,9 @@ assert pressed < letters
 #
 # ## Type in a terminal
 #
-# This loop reads a line, shows it with its ghost, and lets you accept with Enter. It is all that a program needs. In a
-# notebook nobody types, so here it is fed from a list; in a terminal leave `keyboard` out, and it asks you.
+# This loop reads a line, shows it with its ghost in brackets, and lets you accept it with Enter. It is all that a
+# program needs. In a notebook nobody types, so here it is fed from a list; in a terminal leave `keyboard` out, and it
+# asks you. `kammil type` is the comfortable one: the ghost stands in grey behind the caret, and Tab takes it.
 
 
 # %%
