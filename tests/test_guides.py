@@ -172,6 +172,7 @@ def test_the_page_of_the_guide_suggests_and_accepts(reader: MakeReader, tmp_path
         assert not wrong
         browser.close()
     server.shutdown()
+    server.server_close()
 
 
 def test_a_wrong_line_of_a_page_fails(reader: MakeReader, tmp_path: Path) -> None:
