@@ -28,6 +28,7 @@ GUIDES = (
     "chat.md",
     "train.md",
     "figures.md",
+    "report.md",
     "decoding.md",
     "profiles.md",
     "serving.md",
@@ -47,6 +48,8 @@ TESTED_BY = {
 """Pages whose snippets need more than a moment, or a machine of their own -> where they are tested."""
 MODELS = {"serving.md": "my-model"}
 """Pages that go on with a model which the reader has trained before."""
+TEXTS = {"report.md": ("posts.txt", "new-posts.txt")}
+"""Pages that begin with files of the reader's texts, which they do not show."""
 
 MADE = {
     "train.md": ("my-model/training.png", "my-counter/model.json", "my-comparison/README.md", "from-python/README.md"),
@@ -82,10 +85,17 @@ def files(texts: list[str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("page", GUIDES)
 def test_what_a_page_says_works(
-    page: str, reader: MakeReader, files: dict[str, str], folder_of: Callable[[str], Path], tmp_path: Path
+    page: str,
+    reader: MakeReader,
+    files: dict[str, str],
+    texts: list[str],
+    folder_of: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
     if page in MODELS:
         shutil.copytree(folder_of("ngram"), tmp_path / MODELS[page])
+    for at, name in enumerate(TEXTS.get(page, ())):
+        (tmp_path / name).write_text("\n".join(texts[at::8]) + "\n", "utf-8")
     assert reader(files).follow(DOCS / page) > 0
     for made in MADE.get(page, ()):
         assert (tmp_path / made).stat().st_size > 0, made
