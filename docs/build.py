@@ -1,7 +1,7 @@
 """Build the documentation site into build/site, without a network: `python docs/build.py`, or `make docs`.
 
-Pages are gathered first, into build/pages: those of docs/, the lesson's notebooks, the model cards, and every source file
-that a page links to. So the site is complete by itself, and links lead to the same things as in the repository.
+Pages are gathered first, into build/pages: those of docs/, the model cards, and every source
+file that a page links to. So the site is complete by itself, and links lead to the same things as in the repository.
 `--with mkdocs` builds with the Material theme of MkDocs in place of zensical.
 """
 
@@ -26,7 +26,8 @@ ELSEWHERE = {
     },
 }
 """Pages that stand outside docs/: path in the repository -> path in the site."""
-PICTURES = {".png", ".svg", ".jpg", ".gif", ".webp"}
+SHOWN = {".png", ".svg", ".jpg", ".gif", ".webp", ".html"}
+"""Endings of what a browser shows as it is."""
 ASSETS = ("icon.svg", "plex-arabic.woff2", "plex-arabic-OFL.txt")
 """Files of the playground that the site uses too."""
 LINK = re.compile(r"(\]\()((?!https?:|mailto:|#)[^)#\s]+)(#[^)\s]*)?(\))")
@@ -39,23 +40,20 @@ def gather() -> None:
     pages = {path.relative_to(ROOT).as_posix(): path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")}
     pages = {source: page for source, page in pages.items() if not page.startswith("ar/")}
     pages |= {source: page for source, page in ELSEWHERE.items() if source != "README.md"}
-    _gather(BUILD / "pages", pages, ELSEWHERE, notebooks=True)
+    _gather(BUILD / "pages", pages, ELSEWHERE)
+    for path in (DOCS / "lessons").rglob("*"):
+        if path.suffix in SHOWN:  # figures that its pages hold without a link
+            _write(BUILD / "pages" / path.relative_to(DOCS), path.read_bytes())
     arabic = {path.relative_to(ROOT).as_posix(): path.name for path in (DOCS / "ar").glob("*.md")}
     english = {source: f"../{page}" for source, page in (pages | {"README.md": "index.md"}).items()}
-    _gather(BUILD / "pages-ar", arabic, english, notebooks=False)
+    _gather(BUILD / "pages-ar", arabic, english)
 
 
-def _gather(out: Path, pages: dict[str, str], known: dict[str, str], *, notebooks: bool) -> None:
+def _gather(out: Path, pages: dict[str, str], known: dict[str, str]) -> None:
     """Write pages and all they link to into a new folder; `known` are pages that need not be copied."""
     shutil.rmtree(out, ignore_errors=True)
     texts = {page: (source, (ROOT / source).read_text("utf-8")) for source, page in pages.items()}
-    if notebooks:
-        for path in sorted((DOCS / "lessons").glob("*.ipynb")):
-            page = f"lessons/{path.stem}.md"
-            if page not in texts:  # where its author has written a page, that is the page
-                texts[page] = f"docs/lessons/{path.name}", _notebook(path, out / "lessons")
     places = known | {source: page for page, (source, _) in texts.items()}
-    places |= {f"docs/{page}": page for page in texts if page.startswith("lessons/")}
     for page, (source, text) in texts.items():
         _write(out / page, _linked(text, source, page, places, out))
     for name in ASSETS:
@@ -71,8 +69,6 @@ def _linked(text: str, source: str, page: str, places: dict[str, str], out: Path
         path = (ROOT / source).parent / target
         name = Path(os.path.normpath(path)).relative_to(ROOT).as_posix()
         if name not in places:
-            if name.startswith("build/"):  # a notebook's figure, written beside its page already
-                return match[0]
             places[name] = _copied(name, source, out)
         relative = os.path.relpath(places[name], Path(page).parent).replace(os.sep, "/")
         if places[name].startswith("../"):  # a page of the other language: as built
@@ -88,11 +84,11 @@ def _linked(text: str, source: str, page: str, places: dict[str, str], out: Path
 
 
 def _copied(name: str, source: str, out: Path) -> str:
-    """Copy a file that a page links to: a picture as it is, a text as a page of its own. Return its place."""
+    """Copy a file that a page links to, a source as a page of its own; return its place in the site."""
     path = ROOT / name
     if not path.is_file():
         sys.exit(f"{source} links to {name}, which is no file.")
-    if path.suffix in PICTURES or path.suffix == ".ipynb":
+    if path.suffix == ".ipynb" or (path.suffix in SHOWN and name.startswith("docs/")):
         place = name.removeprefix("docs/").removeprefix("ar/") if name.startswith("docs/") else f"source/{name}"
         _write(out / place, path.read_bytes())
         return place
@@ -102,21 +98,10 @@ def _copied(name: str, source: str, out: Path) -> str:
     fence = "`" * max(4, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
     head = "---\nsearch:\n  exclude: true\n---\n\n"
     language = LANGUAGES.get(path.suffix, "text")
-    _write(out / f"source/{name}.md", f"{head}# {path.name}\n\n`{name}`\n\n{fence}{language}\n{text.rstrip()}\n{fence}\n")
+    _write(
+        out / f"source/{name}.md", f"{head}# {path.name}\n\n`{name}`\n\n{fence}{language}\n{text.rstrip()}\n{fence}\n"
+    )
     return f"source/{name}.md"
-
-
-def _notebook(path: Path, out: Path) -> str:
-    """An executed notebook as Markdown; its figures are written beside it."""
-    import nbformat
-    from nbconvert import MarkdownExporter
-
-    exporter = MarkdownExporter()
-    resources = {"unique_key": path.stem, "output_files_dir": f"{path.stem}_files"}
-    text, found = exporter.from_notebook_node(nbformat.read(path, as_version=4), resources=resources)
-    for name, content in found["outputs"].items():
-        _write(out / name, content)
-    return re.sub(rf"\]\({re.escape(path.stem)}_files/", rf"](../../build/pages/lessons/{path.stem}_files/", text)
 
 
 def _write(path: Path, content: str | bytes) -> None:

@@ -1,5 +1,7 @@
-"""Write the generated pages: docs/commands.md from the program, tables of other pages from the benchmarks' results, and the
-navigation of mkdocs.yml from the pages that are there.
+"""Write the generated pages.
+
+docs/commands.md comes from the program, tables of other pages from the benchmarks' results, and the navigation of
+mkdocs.yml from the pages that are there.
 
 `python docs/refresh.py` writes them, `--check` says whether they are fresh (part of `make check`). It checks notebooks
 and pages of the lesson too, which `docs/lessons/build.py` writes.
@@ -84,8 +86,10 @@ SITE: dict[str, str | dict[str, str]] = {
         "Changes": "changelog.md",
     },
 }
-"""The site: title -> page, or a section of such. Pages that are not there are left out; pages of docs/ that no entry names
-stand under "Guides". `*` takes in all pages of a folder, under their own headings."""
+"""The site: title -> page, or a section of such.
+
+Pages that are not there are left out; pages of docs/ that no entry names stand under "Guides". `*` takes in all pages
+of a folder, under their own headings."""
 OUTSIDE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 """Pages of the site that do not stand in docs/."""
 LEV30 = {
@@ -285,7 +289,12 @@ def navigation(text: str) -> str:
             others = sorted(page.name for page in (ROOT / "docs").glob("*.md") if page.name not in named)
             entries += [entry for page in others for entry in _entry(heading(ROOT / "docs" / page), page, "      ")]
         lines += [f"  - {section}:", *entries] if entries else []
-    return re.sub(r"(# nav: [^\n]*\nnav:\n).*?(# /nav)", lambda match: "\n".join([match[1][:-1], *lines, match[2]]), text, flags=re.DOTALL)
+    return re.sub(
+        r"(# nav: [^\n]*\nnav:\n).*?(# /nav)",
+        lambda match: "\n".join([match[1][:-1], *lines, match[2]]),
+        text,
+        flags=re.DOTALL,
+    )
 
 
 def _entry(title: str, page: str, indent: str) -> list[str]:
@@ -296,8 +305,7 @@ def _entry(title: str, page: str, indent: str) -> list[str]:
             cards = sorted((ROOT / "src" / "kammil" / "pretrained").glob("*/README.md"))
             found = {f"models/{card.parent.name}.md": card for card in cards}
         else:
-            sources = sorted(path for kind in ("*.ipynb", "*.md") for path in (ROOT / "docs" / folder).glob(kind))
-            found = {f"{folder}/{path.stem}.md": path for path in sources}
+            found = {f"{folder}/{path.name}": path for path in (ROOT / "docs" / folder).glob("*.md")}
         first = sorted(found, key=lambda name: (not name.endswith("/README.md"), name))
         return [f"{indent}- {json.dumps(heading(found[name]), ensure_ascii=False)}: {name}" for name in first]
     there = page in OUTSIDE or (ROOT / "docs" / page).exists()
@@ -305,11 +313,8 @@ def _entry(title: str, page: str, indent: str) -> list[str]:
 
 
 def heading(path: Path) -> str:
-    """The first heading of a page or of a notebook."""
-    text = path.read_text("utf-8")
-    if path.suffix == ".ipynb":
-        text = "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown")
-    found = re.search(r"^# +(.*)", text, re.MULTILINE)
+    """The first heading of a page."""
+    found = re.search(r"^# +(.*)", path.read_text("utf-8"), re.MULTILINE)
     return re.sub(r"[`*]", "", found[1]).strip() if found else path.stem
 
 

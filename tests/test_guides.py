@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.pages import ROOT, MakeReader, Reader, blocks
+
+from kammil.training.recipe import Recipe
+from kammil.training.texts import prepare
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Error
 
 DOCS = ROOT / "docs"
 GUIDES = (
@@ -20,6 +28,7 @@ GUIDES = (
     "chat.md",
     "train.md",
     "figures.md",
+    "report.md",
     "decoding.md",
     "profiles.md",
     "serving.md",
@@ -38,6 +47,15 @@ TESTED_BY = {
 """Pages whose snippets need more than a moment, or a machine of their own -> where they are tested."""
 MODELS = {"serving.md": "my-model"}
 """Pages that go on with a model which the reader has trained before."""
+TEXTS = {"report.md": ("posts.txt", "new-posts.txt")}
+"""Pages that begin with files of the reader's texts, which they do not show."""
+
+MADE = {
+    "train.md": ("my-model/training.png", "my-counter/model.json", "my-comparison/README.md", "from-python/README.md"),
+    "spreadsheet.md": ("texts/test.txt", "my-model/README.md"),
+    "decoding.md": ("likely.png",),
+}
+"""Files that stand there after a page was followed."""
 
 
 @pytest.fixture
@@ -57,18 +75,29 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRead
 @pytest.fixture(scope="session")
 def files(texts: list[str]) -> dict[str, str]:
     """What the files of the pages hold beyond the lines that they show."""
-    rows = [f'2026-03-04,{("Rana", "Sami")[at % 2]},"{text.replace(chr(34), "")}"' for at, text in enumerate(texts[:120])]
+    rows = [
+        f'2026-03-04,{("Rana", "Sami")[at % 2]},"{text.replace(chr(34), "")}"' for at, text in enumerate(texts[:120])
+    ]
     chat = [f"12/31/25, 9:{10 + at % 50} PM - Rana: {text}" for at, text in enumerate(texts[:120])]
     return {"messages.csv": "\n".join(rows) + "\n", "chat.txt": "\n".join(chat) + "\n"}
 
 
 @pytest.mark.parametrize("page", GUIDES)
 def test_what_a_page_says_works(
-    page: str, reader: MakeReader, files: dict[str, str], folder_of: Callable[[str], Path], tmp_path: Path
+    page: str,
+    reader: MakeReader,
+    files: dict[str, str],
+    texts: list[str],
+    folder_of: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
     if page in MODELS:
-        shutil.copytree(folder_of("blend"), tmp_path / MODELS[page])
+        shutil.copytree(folder_of("ngram"), tmp_path / MODELS[page])
+    for at, name in enumerate(TEXTS.get(page, ())):
+        (tmp_path / name).write_text("\n".join(texts[at::8]) + "\n", "utf-8")
     assert reader(files).follow(DOCS / page) > 0
+    for made in MADE.get(page, ()):
+        assert (tmp_path / made).stat().st_size > 0, made
 
 
 def test_every_page_with_commands_is_tested() -> None:
@@ -92,13 +121,26 @@ def test_the_options_that_prose_names_exist() -> None:
                 assert f"## kammil {command}\n" in help_pages, f"{page.name}: {span}"
 
 
+def test_what_a_page_says_of_links_and_handles(texts: list[str]) -> None:
+    """What becomes of them, and that the options that the page names keep them."""
+    page = (DOCS / "train.md").read_text("utf-8")
+    assert "links become 🔗, handles and e-mail addresses 👤" in page and "`--without urls --without handles`" in page
+    (rules,) = re.findall(r'rules=(\{"urls".*?\})', page)
+    odd = [*texts[:40], "see https://a.example now @somebody me@a.example"]
+    for options, seen in (({}, "see 🔗 now 👤 👤"), ({"rules": json.loads(rules.replace("False", "false"))}, odd[-1])):
+        data = prepare(Recipe.of({"model": "ngram"} | options), odd, texts[40:42])
+        assert data.train[-1] == seen
+
+
 def test_the_chat_of_the_guide_is_read_as_it_says(files: dict[str, str], tmp_path: Path) -> None:
     from kammil.data import sources
 
     (shown,) = [block for block in blocks((DOCS / "chat.md").read_text("utf-8")) if block.title == "chat.txt"]
     (tmp_path / "chat.txt").write_text(shown.code, "utf-8")
     assert len(sources.texts(str(tmp_path / "chat.txt"))) == 2  # not the notice
-    assert sources.texts(str(tmp_path / "chat.txt"), sender="Rana") == [shown.code.splitlines()[1].partition("Rana: ")[2]]
+    assert sources.texts(str(tmp_path / "chat.txt"), sender="Rana") == [
+        shown.code.splitlines()[1].partition("Rana: ")[2]
+    ]
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -124,7 +166,11 @@ def test_the_page_of_the_guide_suggests_and_accepts(reader: MakeReader, tmp_path
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         tab = browser.new_page()
         wrong: list[str] = []
-        tab.on("pageerror", lambda error: wrong.append(str(error)))
+
+        def note(error: Error) -> None:
+            wrong.append(str(error))
+
+        tab.on("pageerror", note)
         tab.goto(f"{origin}/page.html")
         tab.get_by_label("Text").press_sequentially("شو رأيكم نطلع على البح")
         first = tab.locator("button").first
@@ -135,6 +181,7 @@ def test_the_page_of_the_guide_suggests_and_accepts(reader: MakeReader, tmp_path
         assert not wrong
         browser.close()
     server.shutdown()
+    server.server_close()
 
 
 def test_a_wrong_line_of_a_page_fails(reader: MakeReader, tmp_path: Path) -> None:

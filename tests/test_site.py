@@ -1,0 +1,189 @@
+"""The site as it is built: its links hold, nothing in it comes from another host, Arabic reads from right to left."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Request
+
+ROOT = Path(__file__).parent.parent
+SITE = ROOT / "build" / "site"
+LOADS = {
+    "script": ("src",),
+    "img": ("src", "srcset"),
+    "link": ("href",),
+    "iframe": ("src",),
+    "source": ("src", "srcset"),
+    "video": ("src", "poster"),
+    "audio": ("src",),
+    "object": ("data",),
+    "embed": ("src",),
+    "form": ("action",),
+    "use": ("href",),
+    "image": ("href",),
+}
+"""Attributes that make a browser ask for something, or send something."""
+
+
+class Page(HTMLParser):
+    """The anchors, the links and the loads of a page."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.anchors, self.links, self.loads = set[str](), list[str](), list[str]()
+        self.attributes: dict[str, dict[str, str | None]] = {}
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.attributes.setdefault(tag, found)
+        self.anchors |= {value for name in ("id", "name") if (value := found.get(name))}
+        if tag == "a" and (href := found.get("href")):
+            self.links.append(href)
+        self.loads += [value for name in LOADS.get(tag, ()) if (value := found.get(name))]
+        self.loads += re.findall(r"url\(([^)]*)\)", found.get("style") or "")
+
+
+@cache
+def page(path: Path) -> Page:
+    """A page, parsed once."""
+    return Page(path)
+
+
+def built(program: str, *arguments: str) -> None:
+    """Build the site."""
+    for module in (program, "mkdocstrings"):
+        pytest.importorskip(module, reason=f"{module} is not installed: pip install 'kammil[docs]', or [dev]")
+    command = [sys.executable, ROOT / "docs" / "build.py", *arguments]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def pages() -> list[Path]:
+    """All pages of the site, built anew."""
+    built("zensical")
+    found = sorted(path for path in SITE.rglob("*.html") if path.name != "404.html")  # its links are of the root
+    found = [path for path in found if "data-md-component" in path.read_text("utf-8")]  # not what a lesson brings
+    assert len(found) > 30
+    return found
+
+
+def test_every_link_leads_to_a_page_and_an_anchor(pages: list[Path]) -> None:
+    wrong: list[str] = []
+    for path in pages:
+        for link in page(path).links:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (path.parent / unquote(parts.path)).resolve() if parts.path else path
+            target = target / "index.html" if target.is_dir() else target
+            anchor = unquote(parts.fragment) if target.suffix == ".html" else ""
+            if not target.is_file() or (anchor and anchor not in page(target).anchors):
+                wrong.append(f"{path.relative_to(SITE)}: {link}")
+    assert not wrong, "\n".join(sorted(set(wrong))[:40])
+
+
+def test_nothing_is_loaded_from_another_host(pages: list[Path]) -> None:
+    for path in SITE.rglob("*.html"):
+        for load in page(path).loads:
+            assert not urlsplit(load.strip("'\" ")).netloc, f"{path.relative_to(SITE)}: {load}"
+        for script in re.findall(r"<script[^>]*>(.*?)</script>", path.read_text("utf-8"), re.DOTALL):
+            assert not re.search(r"(?:fetch|import|src\s*=)\s*\(?[\"'](?:https?:)?//", script), path
+    styles = list(SITE.rglob("*.css"))
+    assert len(styles) >= 4
+    for style in styles:
+        text = style.read_text("utf-8")
+        for load in [*re.findall(r"url\(([^)]*)\)", text), *re.findall(r"@import\s+([^;]*)", text)]:
+            assert not re.match(r"[\"']?(?:https?:)?//", load.strip()), f"{style.name}: {load}"
+    for name in SITE.rglob("*"):  # counters of visits, and the like
+        assert "google" not in name.name
+
+
+def test_a_load_from_another_host_would_be_found(tmp_path: Path) -> None:
+    wrong = tmp_path / "page.html"
+    for line in (
+        '<script src="https://cdn.example/x.js"></script>',
+        '<link rel="stylesheet" href="//fonts.example/css">',
+        '<p style="background: url(https://a.example/b.png)">',
+    ):
+        wrong.write_text(line, "utf-8")
+        assert any(urlsplit(load).netloc for load in Page(wrong).loads), line
+
+
+def test_arabic_pages_read_from_right_to_left(pages: list[Path]) -> None:
+    arabic = [path for path in pages if path.is_relative_to(SITE / "ar") and "source" not in path.parts]
+    assert {path.name for path in arabic} == {"index.html", "start.html", "lesson.html"}
+    for path in pages:
+        language, direction = ("ar", "rtl") if path.is_relative_to(SITE / "ar") else ("en", "ltr")
+        attributes = page(path).attributes
+        assert (attributes["html"]["lang"], attributes["body"]["dir"]) == (language, direction), path
+    for path in arabic:  # each leads to the other language, and back
+        assert any(link.endswith("../index.html") for link in page(path).links), path
+
+
+def test_a_browser_asks_no_other_host_and_finds_all_it_asks_for(pages: list[Path]) -> None:
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'kammil[dev]'")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is here")
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        asked.append(request.url)
+
+    with api.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        for width in (1280, 390):
+            tab = browser.new_page(viewport={"width": width, "height": 844})
+            tab.on("request", note)
+            for name in ("index.html", "benchmarks.html", "python.html", "ar/index.html", "ar/start.html"):
+                tab.goto((SITE / name).as_uri())  # from the disk: no server is needed to read
+                assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"{name} at {width}"
+                assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)"), name
+        browser.close()
+    assert len(asked) > 20
+    assert all(urlsplit(url).scheme in {"file", "data", "blob"} for url in asked), asked
+
+
+def test_the_navigation_names_every_page_once(pages: list[Path]) -> None:
+    def named(entry: object) -> list[str]:
+        if isinstance(entry, dict):
+            return [name for value in entry.values() for name in named(value)]
+        return [name for value in entry for name in named(value)] if isinstance(entry, list) else [str(entry)]
+
+    config = (ROOT / "mkdocs.yml").read_text("utf-8")
+    names = named(yaml.safe_load(config[config.index("\nnav:") :])["nav"])
+    assert len(set(names)) == len(names)
+    gathered = ROOT / "build" / "pages"
+    assert all((gathered / name).is_file() for name in names)
+    docs = {path.relative_to(gathered).as_posix() for path in gathered.rglob("*.md")}
+    assert {name for name in docs if not name.startswith("source/")} == set(names)
+
+
+def test_material_for_mkdocs_builds_the_same_pages(pages: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip("material", reason="mkdocs-material is not installed: pip install 'kammil[dev]'")
+    for config, there in (("mkdocs.yml", SITE), ("mkdocs.ar.yml", SITE / "ar")):
+        out = tmp_path / there.name
+        command = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "-q", "-f", ROOT / config, "-d", out]
+        quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # of its makers, on what follows MkDocs
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, cwd=ROOT, env=quiet)
+        assert done.returncode == 0, done.stderr
+        assert "WARNING" not in done.stderr, done.stderr
+        mine = {path.relative_to(there) for path in pages if path.is_relative_to(there)}
+        if there == SITE:
+            mine = {path for path in mine if path.parts[0] != "ar"}
+        assert mine <= {path.relative_to(out) for path in out.rglob("*.html")}
