@@ -26,6 +26,7 @@ import numpy as np
 import regex
 
 from kammil.data import readers, sources
+from kammil.data.blocklist import is_offensive
 from kammil.data.cleaning import CleaningRules
 from kammil.data.datasets import CATALOG, Terms
 from kammil.data.exclusion import resembling
@@ -38,6 +39,8 @@ HELD_OUT = ("lev30/validation", "lev30/test")
 LENGTHS = (4, 600)
 """Characters of a text, at least and at most."""
 COLUMNS = ("source", "terms", "dialect", "text")
+NAMED = (*CATALOG, sources.SAMPLE)
+"""What `--dataset` takes: the data sets of the catalog and the embedded corpus."""
 PLAIN, SPACED = CleaningRules(), CleaningRules(punctuation=True)
 _ARABIC = regex.compile(r"\p{Script=Arabic}")
 _CELL = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
@@ -167,6 +170,7 @@ _AJGT = ("komari6/Arabic-twitter-corpus-AJGT", "19f8d21a400ee23d519ee71c59e55668
 _NADI_FILE, _SADID_FILE = ("datasets/Nadi/dev.json",), ("sadid-arabic-dialect-benchmark-dataset.zip",)
 
 SOURCES: dict[str, Source] = {
+    sources.SAMPLE: Source("open", "Levantine"),
     "omcca_jeeran_jordan": Source("unstated", "Levantine", PLAIN, *_OMCCA, reviews(_in_jordan)),
     "omcca_jeeran_other": Source("unstated", "Gulf", PLAIN, *_OMCCA, reviews(lambda city: not _in_jordan(city))),
     "nadi_dev_levantine": Source(
@@ -293,6 +297,17 @@ def distinct(texts: Sequence[Text], held_out: Sequence[str]) -> list[Text]:
     return [texts[i] for i in sorted(first.tolist())]
 
 
+def halved(texts: Iterable[Text], names: Sequence[str]) -> list[Text]:
+    """Return the texts, of the sources of these names only every second one."""
+    seen: Counter[str] = Counter()
+    kept: list[Text] = []
+    for text in texts:
+        seen[text.source] += 1
+        if text.source not in names or seen[text.source] % 2 == 0:
+            kept.append(text)
+    return kept
+
+
 def without_words(texts: Iterable[Text], words: Sequence[str]) -> list[Text]:
     """Return the texts that have none of the words, alone or after the particles that Arabic joins to a word."""
     if not words:
@@ -315,7 +330,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clones", type=Path, help="folder of clones, each under the name of its repository")
     parser.add_argument("--folder", type=Path, action="append", default=[], help="folder of .txt files; repeatable")
-    parser.add_argument("--dataset", action="append", default=[], choices=list(CATALOG), help="repeatable")
+    parser.add_argument("--dataset", action="append", default=[], choices=NAMED, help="repeatable")
+    parser.add_argument("--skip", nargs="*", default=[], metavar="SOURCE", help="sources to leave out")
+    parser.add_argument(
+        "--half", nargs="*", default=[], metavar="SOURCE", help="sources of which every second text is kept"
+    )
+    parser.add_argument("--decent", action="store_true", help="leave out texts that hold an offensive word")
     parser.add_argument("--terms", choices=("open", "all"), default="all", help="open: only openly licensed sources")
     parser.add_argument("--exclude", nargs="*", help=f"files or data sets of held-out texts; {' '.join(HELD_OUT)}")
     parser.add_argument("--without", type=Path, help="file of words, one a line: texts that have one are left out")
@@ -334,10 +354,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         held_out = [text for name in _exclusions(given.exclude) for text in sources.texts(name)]
         words = list(readers.read_rows(given.without).texts) if given.without is not None else []
-        read = list(cleaned(named(), terms))
+        read = [text for text in cleaned(named(), terms) if text.source not in given.skip]
         if not read:
             raise DataError("there is no text; name --clones, --folder or --dataset that hold some")
-        kept = distinct(without_words(read, [word for word in words if word]), held_out)
+        kept = halved(distinct(without_words(read, [word for word in words if word]), held_out), given.half)
+        kept = [text for text in kept if not (given.decent and is_offensive(text.text))]
     except KammilError as error:
         sys.exit(str(error))
     write(kept, given.out)

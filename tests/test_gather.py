@@ -113,6 +113,21 @@ def test_a_folder_becomes_a_table_without_what_is_held_out(gather: ModuleType, t
     assert sources.texts(tmp_path / "open.tsv") == ["الله يسلمك يا صاحبي 👤 شو صار معك اليوم بالشغل"]
 
 
+def test_sources_are_left_out_or_halved_and_offensive_texts_left_out(gather: ModuleType, tmp_path: Path) -> None:
+    texts = ["أول نص من خمسة", "تاني واحد بعدو", "يا حمار شو", "رابع شي بالملف", "خامس سطر وبس"]
+    for name in ("one", "two", "three"):
+        (tmp_path / f"{name}.txt").write_text("\n".join(f"{text} {name}" for text in texts), "utf-8")
+    arguments = ["--folder", str(tmp_path), "--exclude", "--skip", "one", "--half", "two", "--decent"]
+    gather.main([*arguments, "--out", str(tmp_path / "out.tsv")])
+    three = [f"{text} three" for text in texts if "حمار" not in text]
+    assert sources.texts(tmp_path / "out.tsv") == [*three, f"{texts[1]} two", f"{texts[3]} two"]
+
+
+def test_the_embedded_corpus_is_a_source(gather: ModuleType, tmp_path: Path) -> None:
+    gather.main(["--dataset", "sample", "--exclude", "--terms", "open", "--out", str(tmp_path / "out.tsv")])
+    assert set(sources.rows(tmp_path / "out.tsv").sources or ()) == {"sample"}
+
+
 def test_a_clone_is_read_at_its_commit(gather: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clone = tmp_path / "corpus"
     clone.mkdir()
