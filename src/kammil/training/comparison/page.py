@@ -19,7 +19,6 @@ from kammil.progress import phase
 from kammil.training.comparison import report
 from kammil.training.comparison.split import ComparisonSplit
 from kammil.training.recipe import argument
-from kammil.training.texts import name_of
 
 SECONDS = 20.0
 """Time for the measuring: little beside the training of several families."""
@@ -73,10 +72,10 @@ def repeat_command(
     options: Mapping[str, Any],
 ) -> str:
     """Return the command that makes a comparison again, with files named without their folders."""
-    arguments = ["kammil", "compare", name_of(source), "--minutes", f"{minutes:g}"]
+    arguments = ["kammil", "compare", sections.place_name(str(source)), "--minutes", f"{minutes:g}"]
     arguments += ["--families", ",".join(families)] if families else []
     for flag, file in (("--validation", validation), ("--test", test)):
-        arguments += [flag, name_of(file)] if file is not None else []
+        arguments += [flag, sections.place_name(str(file))] if file is not None else []
     for option, value in options.items():
         if value is None or value is False:
             continue
