@@ -324,6 +324,7 @@ class _Study:
                 shutil.rmtree(place, ignore_errors=True)
                 if self._finished():
                     self._write_best()
+        assert state is not None, "what is stopped is raised"
         best = state == TrialState.COMPLETE and self.study.best_trial.number == trial.number
         names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
         return TrialEnded(trial.number, settings, bits, names[state], best, problem)
