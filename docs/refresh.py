@@ -20,6 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = (
     "train",
+    "tune",
     "complete",
     "suggest",
     "type",

@@ -9,6 +9,7 @@
 | `seen.safetensors` | which runs of letters stand in the training texts, as a Bloom filter |
 | `baselines.safetensors` | character counts and a short n-gram counter, to show beside every figure |
 | `metrics.json` | figures, and the training history |
+| `events.jsonl` | what happened in training, an event a line (`training/tracking.py`) |
 | `README.md` | the model card |
 | `block.txt` | words that are not written, if somebody adds it (`data/blocklist.py`) |
 """
@@ -45,7 +46,7 @@ FORMAT = 1
 
 MODEL, VOCABULARY, WEIGHTS = "model.json", "vocabulary.json", "weights.safetensors"
 SEEN, BASELINES = "seen.safetensors", "baselines.safetensors"
-METRICS, CARD = "metrics.json", "README.md"
+METRICS, CARD, EVENTS = "metrics.json", "README.md", "events.jsonl"
 BLOCK = "block.txt"
 """A list of words that the model must not write, if whoever owns the folder put one there."""
 PRETRAINED = ("levantine",)

@@ -14,7 +14,7 @@ from kammil.cli.progress import Bar, Lines, described, left, line, progress
 from kammil.progress import Notice, PhaseProgress, listening, tracked
 from kammil.training.events import EpochEnded, Interrupted, MemberEvent, TrainingProgress, TrainingStarted
 
-UNDER_WAY = TrainingProgress(2, 5, 10, 8, 3.25, 60.0, 0.25)
+UNDER_WAY = TrainingProgress(2, 5, 10, 8, 3.25, 60.0, 0.25, 4e-3)
 
 
 class Clock:

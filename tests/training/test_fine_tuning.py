@@ -77,7 +77,7 @@ def test_the_folder_holds_arrays_and_json(folder: Path, kind: str) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {
         *("model.json", "vocabulary.json", "weights.safetensors", "seen.safetensors", "baselines.safetensors"),
-        *("metrics.json", "README.md", "config.json", "tokenizer.json"),
+        *("metrics.json", "README.md", "events.jsonl", "config.json", "tokenizer.json"),
     }
     weights = load_file(folder / "weights.safetensors")
     assert not any("lora" in name for name in weights)

@@ -49,7 +49,7 @@ def test_training_is_followed(
 
 def test_events_of_any_kind_are_shown(shown: list[str]) -> None:
     listen = notebook.listener()
-    listen(TrainingProgress(1, 2, 9, 4, 3.25, 30.0, 0.25))
+    listen(TrainingProgress(1, 2, 9, 4, 3.25, 30.0, 0.25, 4e-3))
     listen(EpochEnded(1, 3.0, 0.25, 2.5, 0.5, 0.001, 60.0, True))
     assert "epoch 1 of 4, 3.250 bits, 1:30 left" in shown[-1] and "<td>50.0 %</td><td>60</td><td>best</td>" in shown[-1]
     listen(Notice("a <b> of a run"))

@@ -21,12 +21,13 @@ from kammil.cli.report import report
 from kammil.cli.serve import serve
 from kammil.cli.suggest import suggest
 from kammil.cli.train import train
+from kammil.cli.tune import tune
 from kammil.cli.type import type_
 from kammil.cli.verify import verify
 
 _ORDER = (
     *("suggest", "complete", "type", "serve", "profile", "explain", "info"),
-    *("train", "evaluate", "compare", "curve", "report", "verify", "data", "plot", "export"),
+    *("train", "tune", "evaluate", "compare", "curve", "report", "verify", "data", "plot", "export"),
 )
 """Commands as `--help` lists them: those that need no training first."""
 
@@ -67,7 +68,22 @@ def common(
     """Options of every command."""
 
 
-for command in (suggest, complete, serve, explain, info, train, evaluate, compare, curve, report, verify, plot, export):
+for command in (
+    suggest,
+    complete,
+    serve,
+    explain,
+    info,
+    train,
+    tune,
+    evaluate,
+    compare,
+    curve,
+    report,
+    verify,
+    plot,
+    export,
+):
     app.command(cls=DecodingCommand if command is complete else None)(command)
 app.command("type")(type_)
 app.add_typer(profile.app, name="profile")

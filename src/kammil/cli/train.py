@@ -75,6 +75,10 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")
     ] = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(help="Show the run while it goes on: tensorboard or trackio, on this machine. Repeatable."),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted training; the result is identical.")
     ] = False,
@@ -116,6 +120,7 @@ def train(
                 replace=replace,
                 report=report,
                 listen=listen,
+                track=track or (),
                 **options,
             )
         except KeyboardInterrupt:

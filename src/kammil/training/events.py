@@ -37,6 +37,8 @@ class TrainingProgress:
     """Seconds of training so far."""
     progress: float
     """Share of the run that is done, by epochs or by minutes, whichever is further."""
+    learning_rate: float
+    """Learning rate of the step."""
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,16 @@ class _Run:
                 sums.early.append((self.elapsed, bits))
                 self.model.train()
             self.on_event(
-                TrainingProgress(epoch + 1, step + 1, self.steps, self.epochs, sums.bits, self.elapsed, progress)
+                TrainingProgress(
+                    epoch + 1,
+                    step + 1,
+                    self.steps,
+                    self.epochs,
+                    sums.bits,
+                    self.elapsed,
+                    progress,
+                    sums.learning_rate,
+                )
             )
         return False
 

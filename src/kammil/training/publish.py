@@ -28,6 +28,7 @@ from kammil.evaluation.report.page import REPORT
 from kammil.language_model import Artifacts, Settings
 from kammil.models.layers import count_parameters
 from kammil.progress import note, phase
+from kammil.training import tracking
 from kammil.training.events import EpochEnded
 from kammil.training.recipe import Recipe, flags, toml
 from kammil.training.texts import Dataset, name_of, printable
@@ -125,6 +126,7 @@ def publish(
     seconds: float,
     earlier: float = 0.0,
     members: Sequence[Sequence[dict[str, Any]]] = (),
+    events: bytes = b"",
     replace: bool,
     report_seconds: float = 0.0,
 ) -> TrainResult:
@@ -139,6 +141,7 @@ def publish(
         seconds: time of training.
         earlier: seconds of training of its base, or of the bases of its members.
         members: histories of the models that it was merged from.
+        events: lines of `events.jsonl`.
         replace: replace a model folder of that name.
         report_seconds: about how long the report may take; none is written at 0.
     """
@@ -167,6 +170,9 @@ def publish(
             }
             | ({"members": [list(epochs) for epochs in members]} if members else {}),
         )
+        figures: dict[str, Any] = evaluation.to_dict()["model"]
+        values = {figure: interval and interval["value"] for figure, interval in figures.items()}
+        files.write_atomic(draft / folders.EVENTS, events + tracking.line("Evaluated", values))
         name = printable(out.name)
         command, written = _repeat_command(recipe, data, name), folders.read(draft)
         text = model_card.model_card(name, written, evaluation, command=command)

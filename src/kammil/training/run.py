@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ from kammil.training.events import CounterAhead, EpochEnded, Event, ignore
 from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
 from kammil.training.recipe import Recipe
 from kammil.training.texts import Dataset
+from kammil.training.tracking import EventLog, Thinned, tracked
 from kammil.vocabulary import CharacterVocabulary
 
 if TYPE_CHECKING:
@@ -57,8 +58,13 @@ class Run:
         *,
         clock: Clock | None = None,
         reserve: float = 0.0,
+        track: Sequence[str] = (),
     ) -> None:
-        """Encode the texts; nothing is written yet. Training ends `reserve` seconds before the clock's time is up."""
+        """Encode the texts; nothing is written yet. Training ends `reserve` seconds before the clock's time is up.
+
+        `track` names trackers that show the run.
+        """
+        self.track = track
         self.clock = clock or Clock(recipe.training.minutes)
         self.reserve = reserve
         self.is_dry_run = False
@@ -102,6 +108,33 @@ class Run:
 
         `report_seconds` is about how long the report may take; none is written at 0.
         """
+        log = EventLog(self.training_folder / folders.EVENTS)
+        with tracked(self.out, self.track) as trackers:
+            listeners = [] if self.is_dry_run else [Thinned([log, *trackers])]
+
+            def tell(event: Event) -> None:
+                for listen in (*listeners, on_event):
+                    listen(event)
+
+            return self._train(
+                resume=resume,
+                replace=replace,
+                on_event=tell,
+                allow_counter=allow_counter,
+                report_seconds=report_seconds,
+                log=log,
+            )
+
+    def _train(
+        self,
+        *,
+        resume: bool,
+        replace: bool,
+        on_event: Callable[[Event], None],
+        allow_counter: bool,
+        report_seconds: float,
+        log: EventLog,
+    ) -> TrainResult:
         name, texts, base = self.recipe.model, self.texts, self.base
         family(name).check_base(self.recipe.settings)
         learner = family(name).learner()
@@ -136,6 +169,7 @@ class Run:
             seconds=max((epochs[-1].elapsed for epochs in histories if epochs), default=self.clock.elapsed),
             earlier=total_seconds(base.model) if base is not None else 0.0,
             members=[[asdict(event) for event in epochs] for epochs in histories] if len(histories) > 1 else (),
+            events=log.content(),
             replace=replace,
             report_seconds=report_seconds,
         )

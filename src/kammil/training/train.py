@@ -15,7 +15,7 @@ from kammil.locks import RUN, run_lock, training_folder
 from kammil.models.family import MergingLearner
 from kammil.models.registry import family
 from kammil.progress import listening
-from kammil.training import notebook
+from kammil.training import notebook, tracking
 from kammil.training.clock import Clock
 from kammil.training.events import Event
 from kammil.training.pacing import TextFit, measure
@@ -39,6 +39,7 @@ def train(
     replace: bool = False,
     report: bool = True,
     listen: Listener | None = None,
+    track: Sequence[str] = (),
     **options: Unpack[Options],
 ) -> TrainResult:
     """Train a model on texts, evaluate it on the validation texts, and write its folder.
@@ -54,6 +55,7 @@ def train(
         replace: replace a model folder of that name.
         report: write `report.html` into the folder, a page for people, which quotes a few validation texts.
         listen: called with the events of training; None shows a bar and a table in a notebook, and nothing elsewhere.
+        track: `tensorboard` or `trackio`, or both, which show the run while it goes on, on this machine.
         options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model`, `minutes`,
             `seed`, `hidden`.
 
@@ -69,20 +71,28 @@ def train(
         raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model.")
     family(recipe.model).check_base(recipe.settings)
     check(recipe, source, validation)
+    tracking.check(track)
     folders.check_free(target, replace=replace)
     with run_lock(target), listening(on_event):
         folders.check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
         if recipe.members:
             data = prepare(recipe, source, validation)
             return train_members(
-                recipe, given, data, target, replace=replace, on_event=on_event, report_seconds=report_seconds
+                recipe,
+                given,
+                data,
+                target,
+                replace=replace,
+                on_event=on_event,
+                report_seconds=report_seconds,
+                track=track,
             )
         budget = TextFit(recipe, clock, _drawn_texts(target) if resume else None)
         data = prepare(recipe, source, validation, budget=budget)
         with clock.stopped():
-            base = _base(recipe, target, replace=replace, on_event=on_event)
+            base = _base(recipe, target, replace=replace, on_event=on_event, track=track)
         reserve = report_seconds + (budget.pace.reserve(data) if budget.pace is not None else 0.0)
-        run = Run(recipe, data, target, base, clock=clock, reserve=reserve)
+        run = Run(recipe, data, target, base, clock=clock, reserve=reserve, track=track)
         return run.train(
             resume=resume,
             replace=replace,
@@ -106,7 +116,7 @@ def _drawn_texts(out: Path) -> Sequence[int] | None:
     return int(training), int(validation)
 
 
-def _base(recipe: Recipe, out: Path, *, replace: bool, on_event: Listener) -> ParentModel | None:
+def _base(recipe: Recipe, out: Path, *, replace: bool, on_event: Listener, track: Sequence[str]) -> ParentModel | None:
     """Open the base that the recipe names, or train it first, in the folder `OUT-base`; None without a base."""
     if recipe.base is None:
         return None
@@ -115,12 +125,13 @@ def _base(recipe: Recipe, out: Path, *, replace: bool, on_event: Listener) -> Pa
     base, source, validation = _base_recipe(recipe.base)
     data = _base_texts(base, source, validation)
     return ParentModel(
-        train_or_reuse(base, data, out.with_name(f"{out.name}-base"), replace=replace, on_event=on_event), data.train
+        train_or_reuse(base, data, out.with_name(f"{out.name}-base"), replace=replace, on_event=on_event, track=track),
+        data.train,
     )
 
 
 def train_or_reuse(
-    recipe: Recipe, data: Dataset, place: Path, *, replace: bool, on_event: Listener
+    recipe: Recipe, data: Dataset, place: Path, *, replace: bool, on_event: Listener, track: Sequence[str] = ()
 ) -> folders.ModelFiles:
     """Train a base or a member in the folder `place`, or open the one that is there, and return it.
 
@@ -131,11 +142,11 @@ def train_or_reuse(
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
     with run_lock(place):
         if not is_up_to_date(place, recipe, data, _base_summary(recipe)):
-            base = _base(recipe, place, replace=replace, on_event=on_event)
+            base = _base(recipe, place, replace=replace, on_event=on_event, track=track)
             clock = Clock(recipe.training.minutes)
             pace = measure(recipe, data.train, data.validation) if clock.seconds is not None else None
             reserve = pace.reserve(data) if pace is not None else 0.0
-            run = Run(recipe, data, place, base, clock=clock, reserve=reserve)
+            run = Run(recipe, data, place, base, clock=clock, reserve=reserve, track=track)
             folders.check_free(place, replace=replace)
             run.train(resume=True, replace=replace, on_event=on_event)
         return folders.read(place)
@@ -182,6 +193,7 @@ def train_members(
     replace: bool,
     on_event: Listener,
     report_seconds: float = 0.0,
+    track: Sequence[str] = (),
 ) -> TrainResult:
     """Train each member in a folder `OUT-1`, `OUT-2`, ..., from its own base, and merge them into one model."""
     common = {name: value for name, value in options.items() if name != "members"}
@@ -194,7 +206,7 @@ def train_members(
         if changed := next((name for name in READING if getattr(member, name) != getattr(recipe, name)), None):
             raise OptionError(f"member {number} has {changed} of its own; all members learn the same texts.")
         place = out.with_name(f"{out.name}-{number}")
-        models.append(train_or_reuse(member, data, place, replace=replace, on_event=on_event))
+        models.append(train_or_reuse(member, data, place, replace=replace, on_event=on_event, track=track))
     first = models[0]
     if any(model.vocabulary.characters != first.vocabulary.characters for model in models):
         raise OptionError(

@@ -1,0 +1,125 @@
+"""`kammil tune`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kammil.cli._options import (
+    Column,
+    Delimiter,
+    Raw,
+    Seed,
+    Sender,
+    TextFiles,
+    Where,
+    With,
+    Without,
+    default_name,
+    file_names,
+    training_options,
+)
+from kammil.cli._output import print_table
+
+
+def tune(
+    files: TextFiles,
+    *,
+    trials: Annotated[int, typer.Option(help="Trials of the study in all, earlier ones counted.")] = 20,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the study.  [default: FILE's name and family, and -tuning]")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Family: ngram, gru, words, subwords, attention, transformer or blend.  [default: blend]"),
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Most minutes for one trial.")] = None,
+    validation: Annotated[
+        str | None,
+        typer.Option(help="A second file to validate with; without it, a leak-free tenth of FILE."),
+    ] = None,
+    column: Column = None,
+    where: Where = None,
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None,
+    delimiter: Delimiter = None,
+    from_: Sender = None,
+    raw: Raw = False,
+    without: Without = None,
+    with_: With = None,
+    epochs: Annotated[int | None, typer.Option(help="Most passes over the texts in one trial.")] = None,
+    seed: Seed = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="Set any other option; what is set is not searched for. Repeatable."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")
+    ] = None,
+) -> None:
+    """Search for the settings of a family that cost the fewest bits on validation texts. The same command goes on with
+    an earlier search, and several may work on one at the same time."""
+    from kammil.cli.progress import progress
+    from kammil.training import tuning
+    from kammil.training.recipe import Recipe
+
+    options = training_options(
+        tuning.tune,
+        config=config,
+        assignments=set_,
+        without=without,
+        with_=with_,
+        flags={
+            "column": column,
+            "where": where,
+            "encoding": encoding,
+            "delimiter": delimiter,
+            "sender": from_,
+            "model": model,
+            "raw": raw or None,
+            "minutes": minutes,
+            "epochs": epochs,
+            "seed": seed,
+        },
+    )
+    family = str(options.get("model", Recipe.model_fields["model"].default))
+    target = out or Path(f"{default_name(files)}-{family}-tuning")
+    with progress() as listen:
+        try:
+            tuned = tuning.tune(
+                file_names(files),
+                out=target,
+                trials=trials,
+                validation=validation,
+                listen=listen,
+                on_trial=lambda trial: listen.print_line(line(trial)),
+                **options,
+            )
+        except KeyboardInterrupt:
+            if (target / tuning.STUDY).exists():
+                print(f"the trials of {target} are kept; the same command goes on", file=sys.stderr)
+            raise
+    print_table([["", "best"], *([name, _shown(value)] for name, value in tuned.options.items())])
+    counts = f"{tuned.complete} complete, {tuned.pruned} pruned, {tuned.failed} failed or stopped"
+    typer.echo(f"{tuned.bits:.3f} bits per character on the validation texts, trial {tuned.trial}; {counts}")
+    typer.echo(f"best: {tuned.best}")
+
+
+def line(trial: object) -> str:
+    """Return the line that is printed after a trial."""
+    from kammil.training.tuning import TrialEnded
+
+    assert isinstance(trial, TrialEnded)
+    settings = ", ".join(f"{name} {_shown(value)}" for name, value in trial.settings.items())
+    if trial.bits is None:
+        return f"trial {trial.number} failed: {trial.error} ({settings})"
+    how = ", best so far" if trial.best else ", pruned" if trial.state == "pruned" else ""
+    return f"trial {trial.number}: {trial.bits:.3f} bits{how} ({settings})"
+
+
+def _shown(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,211 @@
+"""Write down what happened in a run: `events.jsonl` always, TensorBoard and trackio where they are asked for.
+
+All three listen to the same events. A line of `events.jsonl` is one event as JSON: `time`, `event`, the member of a
+blend that learns beside others, and the fields of the class of that name in `events`; numbers that are not finite are
+null. The last line, `Evaluated`, has the figures on the validation texts. While the run goes on the file stands beside
+its checkpoint, then in the model folder. A resumed run goes on with it, so the steps of an epoch that was interrupted
+stand there twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from kammil.errors import FolderError, MissingExtraError, OptionError
+from kammil.files import reason
+from kammil.progress import PhaseProgress
+from kammil.training.events import EpochEnded, Event, MemberEvent, TrainingProgress
+
+TRACKERS = ("tensorboard", "trackio")
+"""What a run can be shown in while it goes on."""
+TENSORBOARD_FOLDER = "runs"
+"""Folder beside the model folder; the default of `tensorboard --logdir` in its own examples."""
+_INTERVAL, _SHARE = 1.0, 1 / 300
+"""Fewest seconds between two steps that are written down, at first and as a share of the seconds so far: a run has
+thousands, and one of ten hours writes some 1,700."""
+_REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+"""Variables with which trackio would send figures to another machine."""
+
+Listener = Callable[[Event], None]
+
+
+def parts(event: Event) -> tuple[int | None, Any]:
+    """Return the number of the member, None where there is one network, and its event."""
+    return (event.member, event.event) if isinstance(event, MemberEvent) else (None, event)
+
+
+def line(name: str, fields: Mapping[str, Any]) -> bytes:
+    """Return a line of `events.jsonl`."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return (json.dumps({"time": now, "event": name, **_finite(fields)}, ensure_ascii=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    """Replace numbers that JSON does not have by None."""
+    if isinstance(value, Mapping):
+        return {name: _finite(cell) for name, cell in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(cell) for cell in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+class Thinned:
+    """Passes on the events of learning; of its steps the first of each epoch, and then one a second or fewer."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners, self._written = listeners, dict[int | None, float]()
+
+    def __call__(self, event: Event) -> None:
+        """Pass an event on, or leave it out."""
+        member, inner = parts(event)
+        if isinstance(inner, PhaseProgress):
+            return
+        if isinstance(inner, TrainingProgress):
+            now = time.monotonic()
+            pause = max(_INTERVAL, _SHARE * inner.elapsed)
+            if inner.step > 1 and now - self._written.get(member, -math.inf) < pause:
+                return
+            self._written[member] = now
+        for listen in self._listeners:
+            listen(event)
+
+
+class EventLog:
+    """Appends events to a file, which is created with the first of them.
+
+    Args:
+        file: goes on from its last whole line, if it exists.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._size: int | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Write an event; `FolderError` if it cannot be written."""
+        member, inner = parts(event)
+        fields = {} if member is None else {"member": member}
+        content = line(type(inner).__name__, fields | asdict(inner))
+        try:
+            if self._size is None:
+                self._size = len(self.content())
+            with self._file.open("r+b" if self._size else "wb") as file:
+                file.truncate(self._size)  # a kill may have left half a line
+                file.seek(self._size)
+                file.write(content)
+            self._size += len(content)
+        except OSError as error:
+            raise FolderError(f"cannot write {self._file}: {reason(error)}; free some space.") from error
+
+    def content(self) -> bytes:
+        """Return all whole lines."""
+        if not self._file.exists():
+            return b""
+        content = self._file.read_bytes()
+        return content[: content.rfind(b"\n") + 1]
+
+
+class Writer(Protocol):
+    """Takes figures of one moment."""
+
+    def __call__(self, figures: Mapping[str, float], step: int) -> None:
+        """Write figures by name; `step` counts the steps of all epochs."""
+        ...
+
+
+class Curves:
+    """Makes curves of events: bits and learning rate by step, bits and accuracy by epoch."""
+
+    def __init__(self, write: Writer) -> None:
+        self._write, self._steps = write, dict[int | None, int]()
+
+    def __call__(self, event: Event) -> None:
+        """Write the figures of a step or an epoch."""
+        member, inner = parts(event)
+        prefix = "" if member is None else f"member {member}/"
+        if isinstance(inner, TrainingProgress):
+            self._steps[member] = inner.steps
+            figures, step = {"bits/step": inner.train_bits, "learning rate": inner.learning_rate}, inner.step
+            step += (inner.epoch - 1) * inner.steps
+        elif isinstance(inner, EpochEnded):
+            figures, step = (
+                {
+                    "bits/training": inner.train_bits,
+                    "bits/validation": inner.validation_bits,
+                    "accuracy/training": inner.train_accuracy,
+                    "accuracy/validation": inner.validation_accuracy,
+                },
+                inner.epoch * self._steps.get(member, 1),
+            )
+        else:
+            return
+        self._write({prefix + name: value for name, value in figures.items()}, step)
+
+
+def check(trackers: Sequence[str]) -> None:
+    """Raise `OptionError` for a tracker that there is not, or that would send figures elsewhere."""
+    for name in trackers:
+        if name not in TRACKERS:
+            raise OptionError(f"track is {name!r}, but it must be one of {', '.join(TRACKERS)}.")
+        remote = next((variable for variable in _REMOTE if os.environ.get(variable)), None)
+        if name == "trackio" and remote is not None:
+            raise OptionError(f"{remote} is set, and runs are tracked on this machine alone; unset it.")
+
+
+@contextmanager
+def tracked(out: Path, trackers: Sequence[str]) -> Generator[list[Listener]]:
+    """Yield the listeners that show the run of the model `out`; `MissingExtraError` without their packages."""
+    with ExitStack() as stack:
+        opened = {"tensorboard": _tensorboard, "trackio": _trackio}
+        yield [Curves(stack.enter_context(opened[name](out))) for name in trackers]
+
+
+@contextmanager
+def _tensorboard(out: Path) -> Generator[Writer]:
+    """Write to `runs/NAME/TIME` beside the model; a resumed run goes on in another folder of the same name."""
+    try:
+        from torch.utils.tensorboard.writer import SummaryWriter
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"tracking needs {error.name}; run: pip install 'kammil[train,track]'") from error
+
+    folder = out.absolute().parent / TENSORBOARD_FOLDER / out.name / _now()
+    with SummaryWriter(str(folder)) as writer:
+
+        def write(figures: Mapping[str, float], step: int) -> None:
+            for name, value in figures.items():
+                writer.add_scalar(name, value, step)
+
+        yield write
+
+
+@contextmanager
+def _trackio(out: Path) -> Generator[Writer]:
+    """Log to the project `kammil` on this machine: in `TRACKIO_DIR`, or in the cache folder of trackio."""
+    try:
+        import trackio
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"tracking needs {error.name}; run: pip install 'kammil[track]'") from error
+
+    with contextlib.redirect_stdout(sys.stderr):  # what the command prints is for programs too
+        run = trackio.init("kammil", name=f"{out.name} {_now()}", embed=False, auto_log_gpu=False, auto_log_cpu=False)
+    try:
+        yield lambda figures, step: run.log(dict(figures), step=step)
+    finally:
+        with contextlib.redirect_stdout(sys.stderr):
+            trackio.finish()
+
+
+def _now() -> str:
+    """Return the time in a form that can be part of a name; it tells runs of one model apart."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H.%M.%S")

@@ -1,0 +1,269 @@
+"""A study finds what was best, prunes what is behind, and goes on as if nobody had stopped it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kammil
+from kammil.errors import DataError, FolderError, MissingExtraError, OptionError
+from kammil.models.registry import FAMILIES
+from kammil.training import tuning
+from kammil.training.events import EpochEnded, Event, MemberEvent
+from kammil.training.recipe import Recipe
+from kammil.training.tuning import SPACES, Range, TrialEnded, Tuned, tune
+
+NETWORK: dict[str, Any] = {"dropout": 0.0, "batch_size": 32, "device": "cpu", "threads": 1}
+GRU: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 16, "weight_decay": 0.01, **NETWORK}
+
+
+def trials(folder: Path) -> list[optuna.trial.FrozenTrial]:
+    """The trials in the study's file, as another program reads them."""
+    return optuna.load_study(study_name=None, storage=f"sqlite:///{folder / 'study.db'}").trials
+
+
+def ended(folder: Path) -> list[tuple[Mapping[str, Any], float | None]]:
+    """Settings and bits of the trials that ended by themselves."""
+    return [(trial.params, trial.value) for trial in trials(folder) if trial.state.name != "FAIL"]
+
+
+@pytest.fixture(scope="module")
+def few(texts: list[str]) -> list[str]:
+    """Forty texts: a trial is about training, evaluating and writing a model."""
+    return texts[:40]
+
+
+@pytest.fixture
+def search(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Replace the search space of a family."""
+
+    def replace(family: str, **space: tuple[float, ...]) -> None:
+        monkeypatch.setattr(tuning, "SPACES", {**SPACES, family: space})
+
+    return replace
+
+
+def test_every_family_has_a_space_around_its_defaults() -> None:
+    assert SPACES.keys() == FAMILIES.keys()
+    for family, space in SPACES.items():
+        recipe = Recipe.of({"model": family})
+        known = {**recipe.training.model_dump(), **recipe.settings}
+        outside = [name for name, values in space.items() if not tuning._contains(values, known[name])]  # pyright: ignore[reportPrivateUsage]
+        assert outside == (["order"] if family == "ngram" else []), family  # the counter chooses its order by itself
+
+
+@given(st.data())
+def test_whatever_is_drawn_can_be_trained(data: st.DataObject) -> None:
+    family = data.draw(st.sampled_from(sorted(SPACES)))
+    drawn: dict[str, Any] = {}
+    for name, values in SPACES[family].items():
+        if not isinstance(values, Range):
+            drawn[name] = data.draw(st.sampled_from(values))
+        elif values.step is None:
+            drawn[name] = data.draw(st.floats(values.low, values.high))
+        else:
+            drawn[name] = values.low + values.step * data.draw(
+                st.integers(0, round((values.high - values.low) / values.step))
+            )
+    Recipe.of({"model": family, **drawn})
+
+
+def test_the_best_is_what_training_with_it_gives(few: list[str], tmp_path: Path) -> None:
+    seen: list[TrialEnded] = []
+    tuned = tune(
+        few,
+        out=tmp_path / "a" / "study",
+        trials=4,
+        model="ngram",
+        seed=3,
+        rules={"urls": False, "nfc": True},
+        on_trial=seen.append,
+    )
+    assert [trial.number for trial in seen] == [0, 1, 2, 3] and len({trial.settings["order"] for trial in seen}) > 1
+    best = min(seen, key=lambda trial: trial.bits or 99)
+    assert (tuned.trial, tuned.bits, tuned.complete, tuned.pruned, tuned.failed) == (best.number, best.bits, 4, 0, 0)
+    options: Any = tomllib.loads(tuned.best.read_text("utf-8"))
+    assert (
+        options
+        == tuned.options
+        == {"model": "ngram", "seed": 3, "rules": {"urls": False, "nfc": True}, **best.settings}
+    )
+    bits = kammil.train(few, out=tmp_path / "model", **options).evaluation.model.bits_per_character_with_end
+    assert bits is not None and bits.value == tuned.bits
+    assert {path.name for path in (tmp_path / "a" / "study").iterdir()} - {"lock"} == {"study.db", "best.toml"}
+
+
+def test_a_study_goes_on_as_if_it_had_not_been_stopped(few: list[str], tmp_path: Path) -> None:
+    options: dict[str, Any] = {"model": "ngram", "seed": 5}
+    whole, parts, stopped, other = (tmp_path / name for name in ("whole", "parts", "stopped", "other"))
+    tune(few, out=whole, trials=4, **options)
+    for number in (2, 2, 4):
+        tune(few, out=parts, trials=number, **options)
+    assert ended(parts) == ended(whole)
+    done: list[TrialEnded] = []
+
+    def stop(event: Event) -> None:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tune(few, out=stopped, trials=4, listen=stop, on_trial=done.append, **options)
+    assert not [path for path in stopped.iterdir() if path.name.startswith("trial")]
+    assert tune(few, out=stopped, trials=4, **options).failed == 1
+    assert ended(stopped) == ended(whole)
+    tune(few, out=other, trials=3, model="ngram", seed=6)
+    assert ended(other) != ended(whole)[:3]
+
+
+def test_a_killed_trial_is_repeated_and_a_living_one_is_not(few: list[str], tmp_path: Path) -> None:
+    recipe = Recipe.of({"model": "ngram"})
+    options: dict[str, Any] = {"model": "ngram"}
+    place = tmp_path / "study"
+
+    def begin() -> Any:
+        other = tuning._Study(place, recipe, options, SPACES["ngram"])  # pyright: ignore[reportPrivateUsage]
+        with other.opened(few, None):
+            trial = other.ask(9)
+        assert trial is not None
+        return other, trial
+
+    other, trial = begin()
+    assert tune(few, out=place, trials=3, **options).complete == 2  # the third is under way elsewhere
+    other._alive.release()  # as the system does when a program is killed
+    assert tune(few, out=place, trials=3, **options).complete == 3
+    assert trial.params in [done.params for done in trials(place) if done.state.name == "COMPLETE"]
+    assert trials(place)[0].state.name == "FAIL" and not (place / "trial-0").exists()
+
+
+def test_what_is_behind_is_pruned(few: list[str], tmp_path: Path, search: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    search("gru", learning_rate=(4e-3, 1e-6))
+    monkeypatch.setattr(tuning, "_JUDGES", 1)
+    epochs: list[int] = []
+    seen: list[tuple[TrialEnded, int]] = []
+
+    def listen(event: Event) -> None:
+        epochs.extend([event.epoch] if isinstance(event, EpochEnded) else [])
+
+    tuned = tune(
+        few,
+        out=tmp_path / "s",
+        trials=4,
+        epochs=4,
+        listen=listen,
+        on_trial=lambda t: seen.append((t, epochs[-1])),
+        **GRU,
+    )
+    assert {(trial.settings["learning_rate"], trial.state, last) for trial, last in seen} == {
+        (4e-3, "complete", 4),
+        (1e-6, "pruned", 2),
+    }
+    assert seen[0][0].settings == {"learning_rate": 4e-3} and seen[0][0].best  # the default comes first
+    assert tuned.options["learning_rate"] == 4e-3 and tuned.complete + tuned.pruned == 4
+    assert all(trial.bits is not None and trial.bits > tuned.bits for trial, _ in seen if trial.state == "pruned")
+
+
+def test_a_trial_that_fails_counts_for_nothing_unless_it_is_the_first(
+    few: list[str], tmp_path: Path, search: Any
+) -> None:
+    search("transformer", heads=(4, 3, 5, 6, 7))  # a width of 16 is shared by four alone
+    options: dict[str, Any] = {"model": "transformer", "width": 16, "layers": 1, "epochs": 1, **NETWORK}
+    options |= {"weight_decay": 0.1, "learning_rate": 1e-3}
+    seen: list[TrialEnded] = []
+    tuned = tune(few, out=tmp_path / "t", trials=3, on_trial=seen.append, **options)
+    failed = [trial for trial in seen if trial.state == "failed"]
+    assert tuned.complete == 3 and tuned.failed == len(failed) > 0
+    assert all(trial.settings["heads"] != 4 and trial.bits is None and "16 / " in trial.error for trial in failed)
+    search("transformer", heads=(3,))
+    with pytest.raises(OptionError, match="heads is 3"):
+        tune(few, out=tmp_path / "u", trials=3, **options)
+
+
+def test_of_members_the_first_is_watched(few: list[str], tmp_path: Path, search: Any) -> None:
+    search("blend", gate=(8, 16))
+    first: list[float] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, MemberEvent) and isinstance(event.event, EpochEnded) and event.member == 1:
+            first.append(event.event.validation_bits)
+
+    options: dict[str, Any] = {"model": "blend", "networks": 2, "embedding": 8, "hidden": 8, "epochs": 1, **NETWORK}
+    tune(few, out=tmp_path / "s", trials=1, listen=listen, **options)
+    (trial,) = trials(tmp_path / "s")
+    assert trial.intermediate_values == {1: first[0]}
+
+
+def test_two_programs_share_the_trials_of_one_study(few: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "texts.txt"
+    file.write_text("\n".join(few), "utf-8")
+    command = [sys.executable, "-m", "kammil", "tune", str(file), "--model", "ngram", "--trials", "4", "--out", "s"]
+    programs = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in "ab"]
+    done = [program.communicate() for program in programs]
+    assert [program.returncode for program in programs] == [0, 0], done
+    assert [(trial.number, trial.state.name) for trial in trials(tmp_path / "s")] == [(n, "COMPLETE") for n in range(4)]
+    assert {path.name for path in (tmp_path / "s").iterdir()} - {"lock"} == {"study.db", "best.toml"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"trials": 0}, r"trials is 0, but it must be at least 1"),
+        ({"model": "grue"}, r"model is 'grue'"),
+        ({"order": 3}, r"all settings of the search space of ngram are given"),
+        ({"members": [{"seed": 1}]}, r"no search space for a recipe with members"),
+        ({"source": "-"}, r"standard input only once"),
+        ({"source": "lev30/train+lev30/test"}, r"lev30/test is a test part"),
+        ({"validation": "lev30/test"}, r"lev30/test is a test part"),
+        ({"source": "nowhere.txt"}, r"nowhere\.txt"),
+    ],
+)
+def test_wrong_requests_are_one_sentence(few: list[str], tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    given: Any = {"source": few, "trials": 1, "model": "ngram", **options}
+    with pytest.raises((OptionError, DataError), match=message):
+        tune(given.pop("source"), out=tmp_path / "s", **given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_is_of_one_kind(few: list[str], tmp_path: Path) -> None:
+    def run(texts: Any = few, out: Path = tmp_path / "s", **options: Any) -> Tuned:
+        given: Any = {"trials": 1, "model": "ngram", **options}
+        return tune(texts, out=out, **given)
+
+    run()
+    run(trials=1)
+    with pytest.raises(OptionError, match=r"another seed \(None, not 1\)"):
+        run(seed=1)
+    with pytest.raises(OptionError, match="another texts;"):
+        run(texts=few[:30])
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    with pytest.raises(FolderError, match="exists and is no study"):
+        run(out=tmp_path / "full")
+    with pytest.raises(FolderError, match="cannot write"):
+        run(out=tmp_path / "full" / "notes.txt")
+    (tmp_path / "s" / "study.db").write_bytes(b"no database, but long enough to look like a file")
+    with pytest.raises(FolderError, match="is damaged or foreign"):
+        run()
+
+
+def test_texts_that_can_be_read_once_are_kept(few: list[str], tmp_path: Path) -> None:
+    def once() -> Iterator[str]:
+        yield from few
+
+    assert tune(once(), out=tmp_path / "s", trials=2, model="ngram").complete == 2
+
+
+def test_without_optuna_it_is_said_what_to_install(
+    few: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MissingExtraError, match=r"needs optuna; run: pip install 'kammil\[tune\]'$"):
+        tune(few, out=tmp_path / "s", trials=1, model="ngram")
