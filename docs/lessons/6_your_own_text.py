@@ -268,8 +268,9 @@ print(f"{len(some)} test posts: {lesson.percent(1 - pressed / letters)} of the k
 assert pressed < letters
 
 # %% [markdown]
-# It is a small saving, and honest. Three suggestions above the keyboard save about 30 % (`kammil evaluate --typing`
-# measures both, and how long reading them takes).
+# It is a small saving, and honest: ghost text by itself is shy, since a wrong word costs reading. Three suggestions
+# above the keyboard save about 30 % in the project's benchmark (`kammil evaluate --typing` measures both for your
+# texts, and how long reading them takes).
 #
 # ## Type in a terminal
 #
@@ -316,8 +317,8 @@ assert "الزرزورية" not in before
 assert [word.text for word in model.suggest(begun, k=3)] == before  # it can forget, too
 
 # %% [markdown]
-# Once. A network would need many passes for that; a counter needs one line. That is why the best model of this project
-# is a *blend* of both (part 7).
+# Once. A counter needs one line; a network learns by many small steps (part 4). That is why the best model of this
+# project is a *blend* of both (part 7).
 #
 # ## What to keep
 #

@@ -57,8 +57,9 @@ class Table:
         self.rows, self.note = [[str(cell) for cell in row] for row in rows], note
 
     def _repr_html_(self) -> str:
+        side = ' dir="auto" style="text-align:start"'  # at the right where a cell is Arabic
         head, *body = (
-            "<tr>" + "".join(f'<td dir="auto">{html.escape(cell)}</td>' for cell in row) + "</tr>" for row in self.rows
+            "<tr>" + "".join(f"<td{side}>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
         )
         head = head.replace("<td", "<th").replace("</td>", "</th>")
         note = f"<p><small>{html.escape(self.note)}</small></p>" if self.note else ""
