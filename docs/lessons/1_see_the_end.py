@@ -54,6 +54,8 @@ print(f"{len(usable)} of {len(posts)} posts are long enough: {len(train)} to lea
 #
 # And a fourth, so that we know what nothing looks like: letters drawn by chance.
 #
+# (`temperature` and `seed` say how the letters are chosen; part 5 is about that.)
+#
 # > **Guess first.** Each writes 30 characters. How many of the four will write words that exist?
 
 # %%

@@ -210,7 +210,7 @@ lesson.table(("our thirty lines against", "largest difference"), *((k, f"{v:.1e}
 assert max(differences.values()) < 1e-6
 
 # %% [markdown]
-# To seven decimals the same thing. Nothing is hidden in the library: you have read the whole network.
+# To six decimals the same thing. Nothing is hidden in the library: you have read the whole network.
 #
 # ## A summary of the model
 #
@@ -245,10 +245,10 @@ assert layers[1][2] == 3 * H * (E + H + 2)  # three gates, each reads the charac
 #
 # ## The loss at birth
 #
-# The network says a probability for each character. The *loss* is how surprised it was by the true one: minus the
-# logarithm of the probability that it gave it. Probability 1: no surprise, loss 0. With the natural logarithm the unit
-# is called *nat*; with the logarithm to base 2 it is the **bit**, a yes/no question. The mean is **bits per
-# character**.
+# The network gives each character a score, and *softmax* makes probabilities of the scores: e to the power of each,
+# divided by the sum of all. The *loss* is how surprised it was by the true one: minus the logarithm of the probability
+# that it gave it. Probability 1: no surprise, loss 0. With the natural logarithm the unit is called *nat*; with the
+# logarithm to base 2 it is the **bit**, a yes/no question. The mean is **bits per character**.
 #
 # A newborn network knows nothing. If it spreads its bets evenly over V characters, each gets 1/V, and its loss is ln V
 # nats, which is log2 V bits.

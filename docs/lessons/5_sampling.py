@@ -178,7 +178,7 @@ lesson.display(lesson.Sliders(prompt, letters[:60], p[:60] / p[:60].sum()))
 # ## Five examples with the truth
 #
 # As the notebook shows them: a half, what the person wrote, and what the model writes greedily and at three
-# temperatures.
+# temperatures. (`presence_penalty` is one more knob, which keeps a text from repeating itself. It is off here.)
 
 
 # %%
