@@ -124,7 +124,9 @@ def test_the_next_letter_goes_on_from_the_last(teacher: Completer) -> None:
 @pytest.fixture(scope="module")
 def teacher() -> Completer:
     """A counter that knows few words, and those well."""
-    return counter(["بكرا منروح عالجبل", "شو اخبارك اليوم", "المدرسة بعيدة", "حلو كتير", "أكلنا أكلة طيبة", "هلأ ؤ"] * 8, 6)
+    return counter(
+        ["بكرا منروح عالجبل", "شو اخبارك اليوم", "المدرسة بعيدة", "حلو كتير", "أكلنا أكلة طيبة", "هلأ ؤ"] * 8, 6
+    )
 
 
 @pytest.mark.parametrize(
