@@ -35,7 +35,7 @@ MAX_DROPPED = 2
 """Most letters that are tried as dropped before each letter."""
 MAX_TYPED = 16
 """Most letters of a word that is corrected: a longer one is a hashtag, or no word."""
-OTHERWISE = 0.25
+OTHERWISE = 0.1
 """How much less probable it is than the channel says that a writer means anything else than what is typed: it is
 estimated from pairs of writers, and who writes ا for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
 _ROWS = MAX_VARIANTS + MAX_DROPPED
