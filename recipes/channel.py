@@ -104,7 +104,7 @@ def slips(words: Counter[str]) -> dict[str, int]:
             exchanged[near] += kind in ("neighbour", "far")
             if 0 < words[slipped] < times / RARE and fold_spelling(slipped) != fold_spelling(word):
                 found[kind] += words[slipped]
-    by_chance = found.pop("far") / exchanged[False] * exchanged[True]
+    by_chance = found.pop("far", 0) / exchanged[False] * exchanged[True]
     found["neighbour"] -= round(by_chance)
     return dict(sorted(found.items()))
 

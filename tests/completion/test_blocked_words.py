@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer, load
-from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words
+from kammil.completion.suggestions import Suggestion
+from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, spellings
 from kammil.errors import OptionError
+from kammil.keyboard import NEIGHBOURS
 from kammil.models.ngram import counting as ngram_counting
 from kammil.models.ngram import model as ngram_model
 from kammil.text import RAW
@@ -42,6 +44,12 @@ def new_words(words: Blocklist, prompt: str, added: str) -> list[str]:
     """The blocked words that end within what is added."""
     both = prompt + added
     return [both[match.begin : match.end] for match in words.find(both) if match.end > len(prompt)]
+
+
+def suggested(words: Blocklist, prompt: str, found: Sequence[Suggestion]) -> list[str]:
+    """The blocked words that suggestions bring in, also by what they put in the place of the begun word."""
+    kept = [prompt[: len(prompt) - one.replaces] for one in found]
+    return [word for one, before in zip(found, kept, strict=True) for word in new_words(words, before, one.added)]
 
 
 TEXTS = st.lists(st.text(LETTERS, min_size=1, max_size=8), min_size=1, max_size=5)
@@ -85,8 +93,7 @@ def test_no_completion_ends_a_blocked_word(
 def test_no_suggestion_or_ghost_ends_a_blocked_word(texts: list[str], block: list[str], prompt: str, k: int) -> None:
     model = counter(texts, block)
     words = Blocklist(model.own_blocked_words)
-    for suggestion in model.suggest(prompt, k, threshold=0.0):
-        assert new_words(words, prompt, suggestion.added) == []
+    assert suggested(words, prompt, model.suggest(prompt, k, threshold=0.0)) == []
     assert new_words(words, prompt, model.phrase(prompt, threshold=0.001).added) == []
 
 
@@ -137,10 +144,27 @@ def test_what_is_drawn_in_place_of_a_refused_character_has_the_models_distributi
 @pytest.mark.parametrize("prompt", ["شرم", "يا حم", "كس", "طي", "ابن ال"])
 def test_the_bundled_model_finishes_no_begun_word_as_an_offensive_one(bundled: Completer, prompt: str) -> None:
     words = offensive_words()
-    outputs = [one.added for one in bundled.suggest(prompt, 8, threshold=0.0)] + [bundled.phrase(prompt).added]
+    assert suggested(words, prompt, bundled.suggest(prompt, 8, threshold=0.0)) == []
+    outputs = [bundled.phrase(prompt).added]
     outputs += [bundled.complete(prompt, temperature=0).text, bundled.complete(prompt, beams=3).text]
     outputs += [one.text for one in bundled.samples(prompt, 20, length=12)]
     assert [new_words(words, prompt, added) for added in outputs] == [[]] * len(outputs)
+
+
+def test_no_offensive_word_comes_in_by_a_correction(bundled: Completer) -> None:
+    words = offensive_words()
+    known = {word for entry in words.entries for word in spellings(entry) if entry.language == "levantine"}
+    typed = sorted(word for word in known if 4 <= len(word) <= 7 and word.isalpha() and not word.isascii())[::4]
+    corrected = allowed = 0
+    for i, word in enumerate(typed):
+        at = 1 + i % (len(word) - 2)
+        slip = (NEIGHBOURS.get(word[at], "ا")[0], word[at] * 2, "", word[at + 1] + word[at])[i % 4]
+        prompt = "هو " + word[:at] + slip + word[at + 1 + (i % 4 == 3) :]
+        found = bundled.suggest(prompt, 6, threshold=1e-3)
+        assert suggested(words, prompt, found) == [], prompt
+        corrected += any(one.replaces for one in found)
+        allowed += bool(suggested(words, prompt, bundled.suggest(prompt, 6, threshold=1e-3, allow_offensive=True)))
+    assert corrected > 5 and allowed > 5
 
 
 def test_an_innocent_word_that_begins_alike_is_still_suggested(bundled: Completer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.completion.test_pieces import counter
 
+from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST, GhostLevel
 from kammil.errors import DataError, OptionError
@@ -26,6 +28,7 @@ from kammil.evaluation.keystrokes import (
     type_with_help,
     type_with_oracle,
 )
+from kammil.evaluation.slips import with_slips
 from kammil.evaluation.suggestion_hits import farthest_ends, suggestion_hits, word_ends
 from kammil.spacing import gives_way, space_after
 from kammil.text import words
@@ -99,11 +102,15 @@ def write_out(text: str, right: Callable[[str, str], bool], seen: Callable[[str,
 
 def test_keystrokes_are_those_of_a_writer_who_asks(model: Completer, texts: list[str]) -> None:
     sample = chosen(model, texts)
-    suggested = suggestion_hits(model.language_model, model.vocabulary, sample, max(WIDTHS), LEAST).texts
+    channel = Channel.of(model.vocabulary)
+    suggested = suggestion_hits(
+        model.language_model, model.vocabulary, sample, max(WIDTHS), LEAST, channel=channel
+    ).texts
     for width in (1, 3):
 
         def words_after(prefix: str, width: int = width) -> list[str]:
-            return [s.added for s in model.suggest(prefix, max(WIDTHS), threshold=LEAST)[:width]]
+            found = model.suggest(prefix, max(WIDTHS), threshold=LEAST)[:width]
+            return ["" if s.replaces else s.added for s in found]  # without slips no correction is right
 
         right: list[Flags] = [np.logical_or.reduce(hits.right[:, :width], axis=1) for hits in suggested]
         shown: list[Flags] = [hits.probabilities[:, 0] > 0 for hits in suggested]
@@ -130,7 +137,8 @@ def test_every_key_that_a_screen_asks_for_is_counted(text: str, seed: int) -> No
 
 def test_offers_are_suggestions(model: Completer, texts: list[str]) -> None:
     sample = [text[:20] for text in chosen(model, texts)]
-    suggested = suggestion_hits(model.language_model, model.vocabulary, sample, 3, LEAST)
+    channel = Channel.of(model.vocabulary)
+    suggested = suggestion_hits(model.language_model, model.vocabulary, sample, 3, LEAST, channel=channel)
     for text, hits in zip(sample, suggested.texts, strict=True):
         assert hits.probabilities.shape == hits.right.shape == (len(text) + 1, 3)
         for at in range(len(text) + 1):
@@ -138,7 +146,7 @@ def test_offers_are_suggestions(model: Completer, texts: list[str]) -> None:
             assert hits.probabilities[at][: len(alone)] == pytest.approx([s.probability for s in alone], rel=1e-3)
             assert not hits.probabilities[at][len(alone) :].any()
             next_ = text[at : word_ends(text)[at]]
-            assert hits.right[at][: len(alone)].tolist() == [s.added == next_ for s in alone]
+            assert hits.right[at][: len(alone)].tolist() == [s.added == next_ and not s.replaces for s in alone]
             assert not hits.right[at][len(alone) :].any()
     assert 0 <= suggested.proven <= 1
     assert suggested.steps > 0
@@ -146,9 +154,10 @@ def test_offers_are_suggestions(model: Completer, texts: list[str]) -> None:
 
 def test_a_batch_changes_no_offer(model: Completer, texts: list[str]) -> None:
     sample = [text[:12] for text in texts[:18]]  # more than one batch
-    batched = suggestion_hits(model.language_model, model.vocabulary, sample, 3, LEAST).texts
+    channel = Channel.of(model.vocabulary)
+    batched = suggestion_hits(model.language_model, model.vocabulary, sample, 3, LEAST, channel=channel).texts
     for i in (0, 7, 17):
-        (alone,) = suggestion_hits(model.language_model, model.vocabulary, [sample[i]], 3, LEAST).texts
+        (alone,) = suggestion_hits(model.language_model, model.vocabulary, [sample[i]], 3, LEAST, channel=channel).texts
         assert batched[i].probabilities == pytest.approx(alone.probabilities, rel=1e-3)
         assert batched[i].right.tolist() == alone.right.tolist()
 
@@ -241,7 +250,7 @@ def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str])
 
 def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> None:
     sample = [model.normalise(text) for text in texts[300:304]]
-    runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST)
+    runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST, channel=Channel.of(model.vocabulary))
     report = simulate(model, sample, threshold=LEAST)
     for writing, savings in ((runs.ghosts[GHOST], report.model.ghost), (runs.lists[3], report.model.lists[3])):
         for columns, interval in (
@@ -345,6 +354,38 @@ def test_slips_cost_keys(model: Completer, texts: list[str]) -> None:
         for report in (simulate(model, sample, threshold=LEAST, slips=share) for share in (0.0, 0.3))
     ]
     assert saved[0] is not None and saved[1] is not None and saved[1].value <= saved[0].value
+
+
+def test_a_suggestion_is_right_if_the_word_stands_as_it_was_wanted(model: Completer, texts: list[str]) -> None:
+    sample = [text[:24] for text in chosen(model, texts)[:2]]
+    typed = with_slips(sample, 0.3)
+    channel = Channel.of(model.vocabulary)
+    suggested = suggestion_hits(
+        model.language_model, model.vocabulary, sample, 4, LEAST, typed=typed, channel=channel
+    ).texts
+    for text, slipped, hits in zip(sample, typed, suggested, strict=True):
+        for at in range(len(text) + 1):
+            begin, end = next(((a, b) for a, b in words(text) if a < at < b), (at, int(word_ends(text)[at])))
+            for j, s in enumerate(model.suggest(slipped[:at], 4, threshold=LEAST)):
+                stands = s.appended_to(slipped[:at])
+                assert hits.right[at, j] == (stands == slipped[:begin] + text[begin:end] and at < end)
+                assert hits.ends[at, j] == len(stands)
+
+
+def test_a_correction_is_one_key() -> None:
+    model = counter(["شو اخبارك اليوم ؤ"] * 9, 6)
+    text, typed = "شو اخبارك اليوم", "شو اخباؤك اليوم"
+    looks = np.zeros(len(text) + 1, np.bool_)
+    looks[8] = True  # behind the slip
+    keys: list[float] = []
+    for channel in (None, Channel.of(model.vocabulary)):
+        (hits,) = suggestion_hits(
+            model.language_model, model.vocabulary, [text], 3, LEAST, typed=[typed], channel=channel
+        ).texts
+        help = Help.lists(hits, 3)
+        assert help.right[8] == (channel is not None)
+        keys.append(type_texts([text], [replace(help, right=help.right & looks)])[0, 0])
+    assert keys == [15, 14]  # the tap takes the place of a letter and the space
 
 
 def test_a_model_that_stays_silent(model: Completer, texts: list[str]) -> None:

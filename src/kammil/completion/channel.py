@@ -50,6 +50,8 @@ class Channel:
     first, the id itself before all, which costs nothing; then the keys beside it."""
     letters: NDArray[np.bool_]
     """(V,): ids that may have been dropped: letters of a keyboard."""
+    letter_ids: Ids
+    """(L,): the same."""
     dropped: float
     """Weight of a letter that is wanted and was not typed."""
     doubled: float
@@ -86,7 +88,7 @@ class Channel:
         letters[[id for character, id in id_of.items() if character in NEIGHBOURS]] = True
         dropped, doubled, swapped = (float(scale * rates[kind]) for kind in kinds[1:])
         stretched = counts["slips"]["stretched"] / counts["slips"]["all_letters"]
-        return cls(exchanges, letters, dropped, doubled, stretched, swapped)
+        return cls(exchanges, letters, np.flatnonzero(letters), dropped, doubled, stretched, swapped)
 
     def wanted(self, id: int) -> tuple[Ids, _Floats, int]:
         """Return what may be wanted by a typed id; see `exchanges`."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.channel import Channel
 from kammil.completion.state_cache import StateCache
-from kammil.language_model import Ids, LanguageModel, State, concat_states, select_rows
+from kammil.language_model import Ids, LanguageModel, State, concat_states, max_rows, select_rows
 from kammil.vocabulary import CharacterVocabulary
 
 MAX_VARIANTS = 8
@@ -35,12 +35,15 @@ MAX_DROPPED = 2
 """Most letters that are tried as dropped before each letter."""
 MAX_TYPED = 16
 """Most letters of a word that is corrected: a longer one is a hashtag, or no word."""
-OTHERWISE = 0.25
+OTHERWISE = 0.1
 """How much less probable it is than the channel says that a writer means anything else than what is typed: it is
-estimated from pairs of writers, and who writes ا for أ mostly means to (docs/log.md#one-word-many-spellings)."""
+estimated from pairs of writers, and who writes ا for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
+_ROWS = MAX_VARIANTS + MAX_DROPPED
+MAX_BYTES = 1 << 20
+"""Most bytes of the variants that are kept for the next key of a text: after some thousands of characters."""
 LEAST_SHARE = 1e-3
-"""Least weight of a variant, as a share of the highest. On 60 texts of lev30/validation with 3 % slips three suggestions
-save 24.7 % with 6 variants of 0.001, 24.8 % with 12 or 24 of less."""
+"""Least weight of a variant, as a share of the highest. On 60 texts of lev30/validation with 3 % slips a list of three
+saves 24.7 % with 6 variants and this share, 24.8 % with 12 or 24 variants and a smaller one."""
 
 _Floats = NDArray[np.float64]
 _NONE = -1
@@ -86,15 +89,15 @@ class Variants:
         reach[:, spellings:] *= ~self.slipped[:, None]
         least = LEAST_SHARE * reach.max()
         order = np.argsort(-reach.ravel(), kind="stable")[:MAX_VARIANTS]
-        order = order[(order != 0) & (reach.ravel()[order] >= least)]
+        order = order[(order != 0) & (reach.ravel()[order] >= least)][: MAX_VARIANTS - 1]
         parent, column = np.divmod(np.concatenate([[0], order]), len(ids))  # first, the word as it was typed
         # Letters that may have been dropped before this one are read in the same step, and this one after them.
-        left_out = (
-            self.weights[:, None] * channel.dropped * self.p * (channel.letters & ~self.slipped[:, None])
-        )  # (N, V)
-        left_out[:, id if channel.letters[id] else slice(None)] = 0
+        letters = channel.letter_ids[channel.letter_ids != id] if channel.letters[id] else channel.letter_ids[:0]
+        left_out = self.weights[:, None] * channel.dropped * self.p[:, letters] * ~self.slipped[:, None]  # (N, L)
         order = np.argsort(-left_out.ravel(), kind="stable")[:MAX_DROPPED]
-        dropped_parent, dropped = np.divmod(order[left_out.ravel()[order] >= least], self.p.shape[1])
+        order = order[left_out.ravel()[order] >= least]
+        left_out = left_out.ravel()[order]
+        dropped_parent, dropped = order // max(1, len(letters)), letters[order % max(1, len(letters))]
         rows = np.concatenate([parent, dropped_parent])
         step, state = model.step(np.concatenate([ids[column], dropped]), select_rows(self.state, rows))
         p, read = np.exp(step), np.arange(len(parent))
@@ -110,7 +113,7 @@ class Variants:
                 superfluous=np.zeros(len(parent), np.bool_),
             )
         ]
-        weights = left_out[dropped_parent, dropped] * p[len(parent) :, id]
+        weights = left_out * p[len(parent) :, id]
         kept = np.flatnonzero(weights >= least)
         if len(kept):
             step, state = model.step(np.full(len(kept), id), select_rows(state, len(parent) + kept))
@@ -158,8 +161,10 @@ class Variants:
 
 def _joined(model: LanguageModel, parts: Sequence[Variants]) -> Variants:
     """Join variants that were read in different steps: of equal ones the first, and of all the most probable."""
-    if len(parts) == 1:
+    padded = fitting_states(model, [part.state for part in parts])
+    if len(padded) == 1:
         return parts[0]
+    parts = [parts[i] for i in padded]
     wanted = [ids for part in parts for ids in part.wanted]
     weights = np.concatenate([part.weights for part in parts])
     row_of: dict[tuple[int, ...], int] = {}
@@ -168,7 +173,7 @@ def _joined(model: LanguageModel, parts: Sequence[Variants]) -> Variants:
             weights[row_of[ids]] += weights[row]
     _, *others = row_of.values()
     rows = np.array([0, *sorted(others, key=lambda row: -weights[row])[: MAX_VARIANTS - 1]])
-    state = concat_states(model.pad_states([part.state for part in parts]))
+    state = concat_states([*padded.values()])
     return replace(
         parts[0],
         wanted=[wanted[row] for row in rows.tolist()],
@@ -179,6 +184,17 @@ def _joined(model: LanguageModel, parts: Sequence[Variants]) -> Variants:
         inserted=np.concatenate([part.inserted for part in parts])[rows],
         superfluous=np.concatenate([part.superfluous for part in parts])[rows],
     )
+
+
+def fitting_states(model: LanguageModel, states: Sequence[State]) -> dict[int, State]:
+    """Return those of some states that fit into one batch with the first, padded, by their number.
+
+    Where a state grows with the text and cannot be padded (a transformer's) these are the states after texts as long as
+    the first: only letters that take the place of others are corrected there.
+    """
+    padded = model.pad_states(states)
+    shapes = [[array.shape[1:] for array in state] for state in padded]
+    return {i: state for i, state in enumerate(padded) if shapes[i] == shapes[0]}
 
 
 class VariantSearch:
@@ -200,6 +216,8 @@ class VariantSearch:
         """
         if not 0 < letters <= MAX_TYPED or not self.channel.corrects(ids[-letters:]):
             return None
+        if max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states, after which one row at a time is read
+            return None
         context, typed = ids[:-letters], tuple(ids[-letters:].tolist())
         key = context.tobytes()
         before, version, variants = self._latest.get(state_cache, (b"", -1, None))
@@ -213,5 +231,6 @@ class VariantSearch:
             variants = Variants.start(np.exp(log_probabilities), state)
         for id in typed[len(variants.typed) :]:
             variants = variants.after(model, self.channel, id)
-        self._latest[state_cache] = key, model.version, variants
+        if sum(array.nbytes for array in (variants.p, *variants.state)) <= MAX_BYTES:
+            self._latest[state_cache] = key, model.version, variants
         return variants

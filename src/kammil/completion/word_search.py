@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
-from kammil.completion.variants import Variants
+from kammil.completion.variants import Variants, fitting_states
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError
@@ -95,12 +95,14 @@ class _Starts:
 
     @classmethod
     def joined(cls, model: LanguageModel, parts: Sequence[Self]) -> Self:
-        """Join several."""
+        """Join several; see `fitting_states`."""
+        states = fitting_states(model, [part.state for part in parts])
+        parts = [parts[i] for i in states]
         return cls(
             np.concatenate([part.root for part in parts]),
             np.concatenate([part.weight for part in parts]),
             np.concatenate([part.p for part in parts]),
-            concat_states(model.pad_states([part.state for part in parts])),
+            concat_states([*states.values()]),
             np.concatenate([part.allowed for part in parts]),
             np.concatenate([part.piece for part in parts]),
             [mark for part in parts for mark in part.marks],

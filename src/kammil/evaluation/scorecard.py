@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST
 from kammil.data.bloom import BloomFilter
@@ -113,7 +114,7 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
         seen, answers = BloomFilter(model.model.seen), [vocabulary.decode(ids) for ids in written]
         verdicts = [seen.novelty(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
         columns["new"] = np.array([[verdict == "new", 1] for verdict in verdicts], np.float64)
-    runs = type_with_help(language_model, vocabulary, typed)
+    runs = type_with_help(language_model, vocabulary, typed, channel=Channel.of(vocabulary))
     for name, writing in {**{str(w): run for w, run in runs.lists.items()}, "ghost": runs.ghosts[GHOST]}.items():
         columns[KEYS + name], columns[TAKEN + name] = keystrokes_saved(writing), precision(writing)
     return columns

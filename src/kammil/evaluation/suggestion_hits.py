@@ -148,8 +148,9 @@ def suggestion_hits(
                 kept = [(at, added, p) for at, added, p in decoded if keep(prefix, added)]
                 for j, (at, added, p) in enumerate(kept):
                     hits[i].put(t, j, at, added, p)
-                    as_wanted = at + len(added) in all_ends[i] and texts[i].startswith(added, at)
-                    hits[i].right[t, j] = as_wanted and (at < t < at + len(added) or not (at == t and spoilt[i][t]))
+                    end = at + len(added)
+                    as_wanted = end in all_ends[i] and texts[i].startswith(added, at) and t < end
+                    hits[i].right[t, j] = as_wanted and not (at == t and spoilt[i][t])
                     hits[i].earlier[t, j] = shown[i].get(prefix[:at] + added, k)
                 shown[i] = {prefix[:at] + added: j for j, (at, added, _) in enumerate(kept)}
             after_word = [row for row, i in enumerate(live) if _space_is_left(texts[i], t, ends[i])]

@@ -25,6 +25,18 @@ def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer)
             )
 
 
+def test_a_suggestion_says_what_it_replaces(server: Running, bundled: Completer) -> None:
+    for fields in ({}, {"correct": False}):
+        got = server.ask("/v1/suggest", {"prefix": "شو اخباؤ", "model": "levantine", **fields}).json["suggestions"]
+        wanted = bundled.suggest("شو اخباؤ", 3, **fields)
+        assert [(one["text"], one["completion"], one["replaces"]) for one in got] == [
+            (one.text, one.added, one.replaces) for one in wanted
+        ]
+        assert any(one["replaces"] == 5 for one in got) == (not fields)
+    unseen = server.ask("/v1/suggest", {"prefix": "شو اخبـاؤ", "model": "levantine"}).json["suggestions"]
+    assert not any(one["replaces"] for one in unseen)  # with a stretching stroke, which the model does not see
+
+
 def test_offensive_words_are_suggested_only_where_a_request_allows_them(server: Running, bundled: Completer) -> None:
     every: list[dict[str, Any]] = [{}, {"allow_offensive": True}, {"forbid": ["اباحي"]}]
     for fields in every:

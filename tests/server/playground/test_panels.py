@@ -69,6 +69,24 @@ def test_chips_go_with_what_is_typed_since_they_were_asked_for(page: Playground,
     expect(chips).to_have_count(0)
 
 
+def test_a_correction_says_so_and_replaces_the_letters(page: Playground, api: Api) -> None:
+    typed = "شو اخباؤ"
+    one = {"text": "اخبارك", "completion": "اخبارك", "probability": 0.4, "replaces": 5}
+    api.suggestions[typed] = [one, {"text": "اخباؤهم", "completion": "هم", "probability": 0.1, "replaces": 0}]
+    page.type(typed)
+    chips = page.one("#chips button:visible")
+    expect(chips).to_have_text(["اخبارك", "اخباؤهم"])
+    assert "اخباؤ" in (chips.first.get_attribute("title") or "")
+    assert [chips.nth(i).evaluate("chip => chip.classList.contains('corrects')") for i in range(2)] == [True, False]
+    api.held, api.holding = [], "v1/suggest"  # requests from now on are not answered
+    page.type("ك")
+    expect(chips).to_have_text(["اخبارك"])  # it agrees with what was typed since
+    chips.first.click()
+    page.has_text("شو اخبارك ")
+    page.one("#text").press("Control+z")
+    page.has_text(typed + "ك")
+
+
 def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:
     page.type(MID)
     page.has_ghost("ون مع اصحابك كل")

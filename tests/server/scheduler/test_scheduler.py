@@ -16,6 +16,7 @@ from tests.server.scheduler.conftest import generate_call, ids_of, run
 
 import kammil
 from kammil.completion.completer import Completer
+from kammil.completion.suggestions import letters_to_correct
 from kammil.decoding.options import Options
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities, State
@@ -169,7 +170,7 @@ def test_a_short_text_does_not_wait_for_a_long_one(bundled: Completer) -> None:
 
 @pytest.mark.parametrize("most", [0, 3])
 def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> None:
-    prefixes = ["شو حل", "مرحبا ", "", "الحمد", "لا حول ولا "]
+    prefixes = ["شو حل", "مرحبا ", "", "الحمد", "لا حول ولا ", "شو اخباؤ"]
 
     async def work(scheduler: Scheduler) -> list[Any]:
         return await asyncio.gather(
@@ -183,6 +184,7 @@ def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> No
                         3,
                         0.01,
                         most,
+                        letters=letters_to_correct(prefix, bundled.normalise(prefix)),
                     )
                 )
                 for prefix in prefixes
@@ -191,7 +193,7 @@ def test_suggestions_are_those_of_the_model(bundled: Completer, most: int) -> No
 
     for prefix, (found, phrase) in zip(prefixes, run(bundled, work), strict=True):
         wanted = bundled.suggest(prefix, 3)
-        assert [one.text for one in found] == [one.text for one in wanted]
+        assert [(one.text, one.replaces) for one in found] == [(one.text, one.replaces) for one in wanted]
         assert [one.probability for one in found] == pytest.approx([one.probability for one in wanted], rel=1e-4)
         told = bundled.phrase(prefix, words=3)
         assert (phrase is None) == (most == 0)
