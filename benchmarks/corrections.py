@@ -51,15 +51,16 @@ def main() -> None:
         texts = [model.normalise(text) for text in sources.texts(file, **column)]
         texts = [texts[i * len(texts) // options.texts] for i in range(min(options.texts, len(texts)))]
         every += texts[: TYPED // len(options.files)]
-        result[file] = {"texts": len(texts)}
+        name = "/".join(Path(file).with_suffix("").parts[-2:])
+        result[name] = {"texts": len(texts)}
         for slips in (0.0, SLIPS):
             without, corrected = (keys(model, texts, slips, correct=correct) for correct in (False, True))
             statistics = [Statistic(columns, quotient) for columns in (without, corrected)]
             statistics.append(Statistic(np.stack([corrected[:, 0], without[:, 0]], axis=1), quotient))
             figures = [estimate.interval() for estimate in estimates(statistics)]
-            names = ("without", "corrected", "times")
-            result[file][str(slips)] = {n: asdict(i) for n, i in zip(names, figures, strict=True) if i is not None}
-            print(f"{file}, slips {slips}:", ", ".join(map(_shown, names, figures)), flush=True)
+            kinds = ("without", "corrected", "times")
+            result[name][str(slips)] = {n: asdict(i) for n, i in zip(kinds, figures, strict=True) if i is not None}
+            print(f"{name}, slips {slips}:", ", ".join(map(_shown, kinds, figures)), flush=True)
     result["milliseconds of a key"] = times = milliseconds(model, every)
     print(json.dumps(times, indent=1))
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf-8")
