@@ -73,7 +73,7 @@ def model(folder: Path) -> kammil.Completer:
     return kammil.load(folder)
 
 
-def test_the_folder_holds_arrays_and_json(folder: Path, kind: str) -> None:
+def test_the_folder_holds_arrays_and_json(folder: Path, kind: str, options: dict[str, Any]) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {
         *("model.json", "vocabulary.json", "weights.safetensors", "seen.safetensors", "baselines.safetensors"),
@@ -82,6 +82,8 @@ def test_the_folder_holds_arrays_and_json(folder: Path, kind: str) -> None:
     weights = load_file(folder / "weights.safetensors")
     assert not any("lora" in name for name in weights)
     config = json.loads((folder / "config.json").read_text())
+    card = (folder / "README.md").read_text("utf-8")
+    assert f"It was fine-tuned from {options['base']}, whose licence" in card
     assert config["model_type"] == kind.split(",", maxsplit=1)[0]
     assert not {"auto_map", "_name_or_path", "_attn_implementation", "dtype"} & config.keys()
 

@@ -88,7 +88,14 @@ def cautions(description: ModelConfig) -> list[str]:
     texts, base = int(data["texts"]), data.get("base")
     while base is not None:
         texts, base = texts + int(base["texts"]), base.get("base")
-    return audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
+    sentences = audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
+    if pretrained := description.settings.get("base"):
+        sentence = (
+            f"It was fine-tuned from {pretrained}, whose licence and faults are its own too; what that had learnt is "
+            "not known here, so its figures may be those of texts that it has seen."
+        )
+        sentences = [*sentences, sentence]
+    return sentences
 
 
 def overview(name: str, model: ModelFiles) -> str:

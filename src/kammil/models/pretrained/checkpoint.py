@@ -180,7 +180,7 @@ def _check_repeats(config: Mapping[str, Any]) -> None:
 def _config(safe: Mapping[str, Any]) -> PreTrainedConfig:
     """Return the configuration of a model that transformers itself knows."""
     rest = dict(safe)
-    config = cast(PreTrainedConfig, AutoConfig.for_model(rest.pop("model_type"), **rest))
+    config = AutoConfig.for_model(rest.pop("model_type"), **rest)
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise ValueError("it is no causal language model")
     return config

@@ -8,7 +8,8 @@ What is exact, and what is not:
 
 - The probabilities of the next character sum to one, whatever is left out below.
 - With all hypotheses kept, the probability of a text is the sum over all its cuts into units, each the product of the
-  network's own token probabilities. With the `HYPOTHESES` heaviest it is what these give.
+  network's own token probabilities, mixed with a millionth of an even choice among units. With the `HYPOTHESES`
+  heaviest it is what these give.
 - Left out are cuts within a character across two units: tokens that are no text count only in runs that are a unit. A
   unit is every token of whole characters that the vocabulary has; every run of the tokenizer's own that the training
   texts have, such as a space and an emoji in two tokens; and every character as the tokenizer spells it.
@@ -126,7 +127,7 @@ class PretrainedModel(SavedModel):
 
     def state_size(self, length: int) -> int:
         """Return the numbers of a row while it is read, mostly the cumulative unit probabilities of its hypotheses."""
-        return self._hypotheses * (self._units.size + 3 + self._network.state_size(length))
+        return self._hypotheses * (2 * self._units.size + 3 + self._network.state_size(length))
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read one character after the other; see `LanguageModel.forward`."""

@@ -134,7 +134,7 @@ class PretrainedLearner(Learner[PretrainedSettings]):
 
 
 def _tokenizer(base: Base) -> SubwordTokenizer:
-    size = base.model.get_output_embeddings().weight.shape[0]
+    size = cast(nn.Linear, base.model.get_output_embeddings()).weight.shape[0]
     return SubwordTokenizer(base.tokenizer, size, bos=base.bos, eos=base.eos, unknown=base.unknown)
 
 

@@ -223,7 +223,7 @@ def segment(
         [_cut(tokenizer, ids, vocabulary, unspelled) for ids in part] for part in (shown, validation)
     )
 
-    spelled = {text: (token,) for text, token in tokenizer.whole.items() if known.issuperset(text)}
+    spelled: dict[str, Run] = {text: (token,) for text, token in tokenizer.whole.items() if known.issuperset(text)}
     counts = Counter(run for text in cut_train for run in text)
     several = sorted((run for run in counts if len(run) > 1), key=lambda run: (-counts[run], run))[:_MAX_RUNS]
     for run in several:
