@@ -78,6 +78,7 @@ def test_what_was_not_used_for_longest_is_dropped(model: PreTrainedModel) -> Non
     contexts.log_probabilities([(1, 2, 3), (4, 5)])
     size = contexts._bytes  # pyright: ignore[reportPrivateUsage]
     contexts._max_bytes = 2 * size  # pyright: ignore[reportPrivateUsage]
+    known = contexts._nodes  # pyright: ignore[reportPrivateUsage]
     for token in range(20):
         contexts.log_probabilities([(1, 2, 3), (7, token)])
         assert contexts._bytes <= 2 * size + 3000  # pyright: ignore[reportPrivateUsage]

@@ -256,7 +256,9 @@ def test_arrays_that_do_not_fit_are_refused(artifacts: Artifacts) -> None:
             continue
         rest = {other: kept for other, kept in artifacts.weights.items() if other != name}
         wrong = [{}, {name: value[:-1]}, {name: value[..., None]}]
-        wrong += [{name: np.full_like(value, np.nan)}] if value.dtype.kind == "f" else [{name: -1 - value}]
+        wrong += (
+            [{name: np.full_like(value, np.nan)}] if value.dtype.kind == "f" else [{name: -1 - value.astype(np.int64)}]
+        )
         for instead in wrong:
             with pytest.raises(FolderError, match="the pretrained model's arrays do not fit"):
                 load_model("pretrained", SETTINGS, Artifacts({**rest, **instead}, artifacts.documents))

@@ -26,7 +26,7 @@ def make(kind: str, *, rank: int = 0, window: int = 64, start: int = START) -> P
     torch.manual_seed(0)
     model: PreTrainedModel
     if kind == "gpt2":
-        still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        still: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
         model = GPT2LMHeadModel(GPT2Config(vocab_size=TOKENS, **GPT2_SIZES, **still))
     else:
         model = LlamaForCausalLM(LlamaConfig(vocab_size=TOKENS, **LLAMA_SIZES))
@@ -55,7 +55,7 @@ def test_it_learns_what_runs(kind: str, window: int, start: int) -> None:
     for row, scores in zip(ids.tolist(), learnt, strict=True):
         context: tuple[int, ...] = ()
         for t, id in enumerate(row):
-            context = extend(context, [special.get(id, id - SPECIALS)], window)
+            context = extend(context, [special[id] if id in special else id - SPECIALS], window)
             (runs,) = contexts.log_probabilities([context])
             assert scores[t, [UNK, EOS]] == pytest.approx(runs[[UNKNOWN, END]], abs=1e-4)
             rest = [token for token in range(TOKENS) if token not in (UNKNOWN, END)]
