@@ -66,9 +66,9 @@ def quiet(event: object) -> None:
     """Take the events of a training, and show none."""
 
 
-kammil.train(train, model="ngram", out=folder / "counter", listen=quiet)
+kammil.train(train, model="ngram", out=folder / "counter", listen=quiet, report=False)
 short = {"hidden": 128, "batch_size": 16, "learning_rate": 0.004, "epochs": 6}  # small and quick; part 4 explains
-kammil.train(train, model="gru", **short, out=folder / "gru", listen=quiet)
+kammil.train(train, model="gru", **short, out=folder / "gru", listen=quiet, report=False)
 models = {"counter": kammil.load(folder / "counter"), "GRU": kammil.load(folder / "gru"), "levantine": kammil.load()}
 
 letters = sorted(set("".join(train)))

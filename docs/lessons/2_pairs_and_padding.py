@@ -295,7 +295,7 @@ def counter_accuracy(learn: list[str], judge: list[str]) -> float:
     """Train a counter and return its accuracy on the target characters."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "counter"
-        kammil.train(learn, model="ngram", out=out, listen=lambda event: None)
+        kammil.train(learn, model="ngram", out=out, listen=lambda event: None, report=False)
         right = kammil.evaluate(kammil.load(out), judge).model.target_top1
     assert right is not None
     return right.value

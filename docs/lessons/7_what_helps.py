@@ -30,7 +30,7 @@ folder = Path(tempfile.mkdtemp())
 def learn(family: str, texts: list[str], **settings: object) -> kammil.Completer:
     """Train a model of a family on texts."""
     out = folder / f"{family}-{len(texts)}"
-    kammil.train(texts, model=family, out=out, listen=lambda event: None, **settings)
+    kammil.train(texts, model=family, out=out, listen=lambda event: None, report=False, **settings)
     return kammil.load(out)
 
 
