@@ -20,6 +20,7 @@ import argparse
 import functools
 import hashlib
 import http.server
+import importlib
 import json
 import os
 import random
@@ -83,12 +84,12 @@ class Work:
 
 def train(place: Path, options: dict[str, Any] = GRU) -> None:
     """Train, going on from what is left: also where only the end of the training folder was cut off."""
-    kammil.train(TEXTS, out=place / "model", resume=True, replace=True, **options)
+    kammil.train(TEXTS, out=place / "model", resume=True, replace=True, report=False, **options)
 
 
 def retrain(place: Path) -> None:
     """Train a model over another one."""
-    kammil.train(TEXTS, out=place / "model", replace=True, model="ngram", order=2)
+    kammil.train(TEXTS, out=place / "model", replace=True, model="ngram", order=2, report=False)
 
 
 def opens(place: Path) -> None:
@@ -109,12 +110,12 @@ def weights(place: Path) -> dict[str, Any]:
 
 def old_model(place: Path) -> None:
     """Put a model where another one will stand."""
-    shutil.copytree(MODELS / "model", place / "model")
+    shutil.copytree(SHARED["models"] / "model", place / "model")
 
 
 def save(place: Path) -> None:
     """Write a model folder: its arrays, figures and card."""
-    source = folders.read(MODELS / "model")
+    source = folders.read(SHARED["models"] / "model")
     with folders.new(place / "model", replace=True) as draft:
         folders.write(
             draft,
@@ -137,7 +138,7 @@ def save_again(place: Path) -> None:
 
 def export(place: Path) -> None:
     """Write a model as one ONNX file, and the program beside it."""
-    kammil.export(MODELS / "model", out=place / "model.onnx", replace=True)
+    kammil.export(SHARED["models"] / "model", out=place / "model.onnx", replace=True)
 
 
 def runs(place: Path) -> None:
@@ -162,7 +163,7 @@ def download(place: Path) -> None:
 def is_right(place: Path) -> None:
     """Check that a file that is there is the one of the catalog."""
     if (place / "local.tsv").exists():
-        assert hashlib.sha256((place / "local.tsv").read_bytes()).hexdigest() == FILE_SHA256
+        assert hashlib.sha256((place / "local.tsv").read_bytes()).hexdigest() == SHARED["sha256"]
 
 
 def learn(place: Path) -> None:
@@ -191,8 +192,8 @@ def learnt(place: Path) -> set[str]:
     return set(Profile(place / "me.jsonl").texts)
 
 
-MODELS = Path()
-FILE_SHA256 = ""
+SHARED: dict[str, Any] = {}
+"""The folder of a trained model (`models`), and the checksum of the file that is downloaded (`sha256`)."""
 MODEL, PROFILE = frozenset({"model"}), frozenset({"me.jsonl", "said", ".me.jsonl.lock"})
 WORKS: dict[str, Work] = {
     "counting": Work(functools.partial(train, options={"model": "ngram"}), MODEL, opens, weights, 0.15),
@@ -212,7 +213,6 @@ WORKS: dict[str, Work] = {
 
 def main() -> None:
     """Kill, then say what was found."""
-    global MODELS  # noqa: PLW0603 (the works are functions of a folder alone)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
@@ -221,8 +221,8 @@ def main() -> None:
     began = time.monotonic()
     works = {name: work for name, work in WORKS.items() if named.only in (None, name)}
     with tempfile.TemporaryDirectory() as root, file_server(Path(root)):
-        MODELS = Path(root) / "models"
-        warm_up()
+        SHARED["models"] = Path(root) / "models"
+        warm_up(SHARED["models"])
         rows: dict[str, Any] = {}
         failures: list[dict[str, Any]] = []
         for name, work in works.items():
@@ -244,21 +244,18 @@ def main() -> None:
     sys.exit(1 if failures else 0)
 
 
-def warm_up() -> None:
-    """Make the model that is saved and exported, and import all that the works import, which the children share."""
-    import onnx  # noqa: F401
+def warm_up(place: Path) -> None:
+    """Make the model that is saved and exported, and import what the works import, which the children share."""
     import torch
 
-    from kammil.evaluation import counter_check  # noqa: F401
-    from kammil.exporting import graphs  # noqa: F401
-    from kammil.training import descent, pacing, run  # noqa: F401
-
+    for name in ("evaluation.counter_check", "exporting.graphs", "training.descent", "training.pacing", "training.run"):
+        importlib.import_module(f"kammil.{name}")
     torch.set_num_threads(1)
-    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(MODELS.parent)  # a folder that PyTorch makes, not we
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(place.parent)  # a folder that PyTorch makes, not we
     torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))])  # imports for seconds
-    MODELS.mkdir()
-    temporary(MODELS).mkdir()
-    do(replace(WORKS["training"], left=MODEL), MODELS)  # in a child: autograd must not have run where one is forked
+    place.mkdir()
+    temporary(place).mkdir()
+    do(WORKS["training"], place)  # in a child: autograd must not have run where one is forked
 
 
 def trial_all(
@@ -450,12 +447,11 @@ class file_server:  # noqa: N801 (a context manager)
 
     def __init__(self, root: Path) -> None:
         """Write the file."""
-        global FILE_SHA256  # noqa: PLW0603
         self.place = root / "served"
         self.place.mkdir()
         content = "".join(f"{number}\t{text}\n" for number, text in enumerate(readers.sample() * 8)).encode()
         (self.place / "local.tsv").write_bytes(content)
-        FILE_SHA256 = hashlib.sha256(content).hexdigest()
+        SHARED["sha256"] = hashlib.sha256(content).hexdigest()
 
     def __enter__(self) -> None:
         """Start a process that serves: the children of this one must not inherit its thread."""
@@ -470,7 +466,7 @@ class file_server:  # noqa: N801 (a context manager)
         port = int(os.read(ready, 16))
         example = next(iter(datasets.CATALOG.values()))
         address = f"http://127.0.0.1:{port}/local.tsv"
-        files = (datasets.File("local.tsv", address, FILE_SHA256),)
+        files = (datasets.File("local.tsv", address, SHARED["sha256"]),)
         datasets.CATALOG["local"] = replace(example, name="local", files=files)
         for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "KAMMIL_DATA_DIR"):
             os.environ.pop(variable, None)

@@ -18,7 +18,7 @@ from kammil.completion.profile import Profile
 from kammil.errors import DataError, FolderError, KammilError
 from kammil.evaluation import plots
 
-GRU: dict[str, Any] = {"model": "gru", "hidden": 8, "embedding": 8, "epochs": 2, "device": "cpu", "threads": 1}
+GRU: dict[str, Any] = {"model": "gru", "hidden": 8, "embedding": 8, "epochs": 2, "device": "cpu", "report": False}
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
 
 @pytest.mark.parametrize("kilobytes", [4, 16, 48])
-@pytest.mark.parametrize("options", [{"model": "ngram"}, GRU], ids=["ngram", "gru"])
+@pytest.mark.parametrize("options", [{"model": "ngram", "report": False}, GRU], ids=["ngram", "gru"])
 def test_a_model_that_does_not_fit_leaves_nothing(
     disk: Callable[[str], Path], few: list[str], options: dict[str, Any], kilobytes: int
 ) -> None:
@@ -68,11 +68,11 @@ def test_a_checkpoint_that_no_longer_fits_can_be_gone_on_from(
                     file.write(bytes(4096))
 
     with pytest.raises(FolderError, match="No space left on device; free some space"):
-        kammil.train(few, out=place / "model", listen=fill, **GRU | {"epochs": 3})
+        kammil.train(few, out=place / "model", listen=fill, **dict(GRU, epochs=3))
     assert filled and not (place / "model").exists()
     (place / "other").unlink()
-    kammil.train(few, out=place / "model", resume=True, **GRU | {"epochs": 3})
-    kammil.train(few, out=tmp_path / "model", **GRU | {"epochs": 3})
+    kammil.train(few, out=place / "model", resume=True, **dict(GRU, epochs=3))
+    kammil.train(few, out=tmp_path / "model", **dict(GRU, epochs=3))
     one, other = (where / "model" / "weights.safetensors" for where in (place, tmp_path))
     assert one.read_bytes() == other.read_bytes()
     assert [path.name for path in place.iterdir()] == ["model"]
@@ -80,10 +80,10 @@ def test_a_checkpoint_that_no_longer_fits_can_be_gone_on_from(
 
 def test_a_model_is_not_replaced_where_the_new_one_does_not_fit(disk: Callable[[str], Path], few: list[str]) -> None:
     place = disk("size=140k")
-    kammil.train(few, out=place / "model", model="ngram", order=1)
+    kammil.train(few, out=place / "model", model="ngram", order=1, report=False)
     before = {path.name: path.read_bytes() for path in (place / "model").iterdir()}
     with pytest.raises(FolderError, match="No space left on device; free some space"):
-        kammil.train(few, out=place / "model", model="ngram", order=8, replace=True)
+        kammil.train(few, out=place / "model", model="ngram", order=8, replace=True, report=False)
     assert {path.name: path.read_bytes() for path in (place / "model").iterdir()} == before
     assert [path.name for path in place.iterdir()] == ["model"]
 
@@ -120,7 +120,7 @@ def test_a_disk_that_is_read_only_is_said_at_once(
     disk: Callable[[str], Path], few: list[str], folder_of: Callable[[str], Path]
 ) -> None:
     place = disk("size=16k,ro")
-    for options in ({"model": "ngram"}, GRU):
+    for options in (dict[str, Any](model="ngram"), GRU):
         with pytest.raises(FolderError, match=r"cannot write .*model: Read-only file system; name another place"):
             kammil.train(few, out=place / "model", **options)
     with pytest.raises(FolderError, match="Read-only file system"):
@@ -143,7 +143,7 @@ def test_the_clock_on_the_wall_decides_nothing(
     tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
     """Minutes are counted by a clock that never jumps; and that the wall clock was asked for its time is no error."""
-    kammil.train(few, out=tmp_path / "still", **GRU | {"minutes": 5})
+    kammil.train(few, out=tmp_path / "still", **dict(GRU, minutes=5))
     now, calls = time.time, 0
 
     def jumps() -> float:
@@ -153,7 +153,7 @@ def test_the_clock_on_the_wall_decides_nothing(
 
     monkeypatch.setattr(time, "time", jumps)
     monkeypatch.setattr(time, "time_ns", lambda: int(jumps() * 1e9))
-    result = kammil.train(few, out=tmp_path / "jumping", **GRU | {"minutes": 5})
+    result = kammil.train(few, out=tmp_path / "jumping", **dict(GRU, minutes=5))
     assert [event["epoch"] for event in result.history] == [1, 2]
     assert 0 <= result.history[-1]["elapsed"] < 300
 

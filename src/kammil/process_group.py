@@ -95,17 +95,19 @@ def joined() -> Generator[None]:
         return
     import torch
     from torch import distributed
+    from torch.distributed.distributed_c10d import PrefixStore
+    from torch.distributed.rendezvous import rendezvous
 
     in_main_thread = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, _end) if in_main_thread else None
     try:
         try:
             if _store is None:
-                _store, _, _ = next(distributed.rendezvous("env://", timeout=_TIMEOUT))
+                _store, _, _ = next(rendezvous("env://", timeout=_TIMEOUT))
             _groups += 1
             distributed.init_process_group(
                 "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-                store=distributed.PrefixStore(f"kammil {_groups}", _store),
+                store=PrefixStore(f"kammil {_groups}", _store),
                 rank=int(os.environ["RANK"]),
                 world_size=int(os.environ["WORLD_SIZE"]),
                 timeout=_TIMEOUT,

@@ -224,9 +224,7 @@ def _distinct_pairs(
             keys[firsts],
         )
 
-    columns = process_group.dealt(
-        parts, merge
-    )  # a part has all occurrences of its keys, so no two processes count the same pair
+    columns = process_group.dealt(parts, merge)  # a part has all occurrences of its keys
     place, counted, contexts, keys = (np.concatenate(column) for column in zip(*columns, strict=True))
     return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
 
