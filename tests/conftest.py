@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -104,3 +107,39 @@ def data_dir() -> Path:
     if not named or not Path(named).is_dir():
         pytest.skip("KAMMIL_DATA_DIR names no folder with the real corpora")
     return Path(named)
+
+
+Launch = Callable[..., "list[subprocess.CompletedProcess[str]]"]
+
+
+@pytest.fixture(scope="session")
+def launch() -> Launch:
+    """Start a Python program in several processes, as a launcher does, and return what each of them said."""
+
+    def start(code: str, processes: int, where: Path, *arguments: str) -> list[subprocess.CompletedProcess[str]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        meeting = {"WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-c", code, *arguments],
+                cwd=where,
+                env=os.environ | meeting | {"RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(processes)
+        ]
+        try:
+            said = [process.communicate(timeout=240) for process in started]
+        finally:
+            for process in started:
+                process.kill()
+        return [
+            subprocess.CompletedProcess(process.args, process.returncode, *texts)
+            for process, texts in zip(started, said, strict=True)
+        ]
+
+    return start

@@ -110,3 +110,22 @@ def test_the_training_folder_is_cleared_but_for_the_lock(tmp_path: Path) -> None
         (training_folder(out) / "more").mkdir()
         clear_training_folder(out)
         assert sorted(path.name for path in training_folder(out).iterdir()) == ["holder.json", "lock"]
+
+
+def test_a_kill_while_it_is_cleared_leaves_no_checkpoint_without_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, removed = tmp_path / "model", list[str]()
+    unlink = Path.unlink
+
+    def record(path: Path, missing_ok: bool = False) -> None:
+        removed.append(path.name)
+        unlink(path, missing_ok=missing_ok)
+
+    with run_lock(out):
+        for name in ("run.json", "checkpoint.safetensors", "2-checkpoint.safetensors", "zz"):
+            (training_folder(out) / name).write_text("x")
+        monkeypatch.setattr(Path, "unlink", record)
+        clear_training_folder(out)
+        monkeypatch.undo()
+    assert removed[-1] == "run.json" and len(removed) == 4

@@ -28,5 +28,9 @@ class FolderError(KammilError):
     """A model folder that is missing, truncated, foreign, or already there."""
 
 
+class ProcessError(KammilError):
+    """A run of several processes that cannot go on, since one of them has ended or they do not find one another."""
+
+
 class MissingExtraError(KammilError):
     """A command that needs an optional dependency which is not installed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from kammil.errors import FolderError
@@ -18,7 +19,7 @@ def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
 
     Raises `FolderError`, and removes the draft, where it cannot be written.
     """
-    draft = path.with_name(f".{path.name}.draft")
+    draft = draft_of(path)
     try:
         if private:
             draft.unlink(missing_ok=True)
@@ -28,8 +29,14 @@ def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
             os.fsync(file.fileno())
         draft.replace(path)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # a name that is too long
+            draft.unlink(missing_ok=True)
         raise FolderError(f"cannot write {path}: {reason(error)}; free some space or name another place.") from error
+
+
+def draft_of(path: Path) -> Path:
+    """Return the path of the draft of a file; a program that is killed while it writes leaves it."""
+    return path.with_name(f".{path.name}.draft")
 
 
 def _private(path: str, flags: int) -> int:

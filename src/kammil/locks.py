@@ -67,8 +67,11 @@ def interrupted(out: Path) -> bool:
 
 
 def clear_training_folder(out: Path) -> None:
-    """Remove all files in the training folder but the lock and its holder's name."""
-    for path in training_folder(out).iterdir():
+    """Remove all files in the training folder but the lock and its holder's name.
+
+    The description of the run goes last: a checkpoint without one could not be gone on from.
+    """
+    for path in sorted(training_folder(out).iterdir(), key=lambda path: path.name == RUN):
         if path.name in (LOCK, HOLDER):
             continue
         if path.is_dir() and not path.is_symlink():

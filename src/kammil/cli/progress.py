@@ -12,6 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from kammil import process_group
 from kammil.progress import Notice, PhaseProgress
 from kammil.training.events import (
     CounterAhead,
@@ -126,7 +127,7 @@ class Bar(Listener):
 def progress() -> Generator[Listener]:
     """Yield a listener that shows on stderr what it is called with."""
     console = Console(stderr=True, highlight=False)
-    if console.is_terminal:
+    if console.is_terminal and process_group.is_first():  # no event reaches the others
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]}"))
         with Progress(*columns, console=console, transient=True) as bar:
             yield Bar(bar)
@@ -176,9 +177,10 @@ def line(event: EpochEnded | Interrupted | TrainingStarted | Notice | CounterAhe
                 f"a counter is ahead on the validation texts, {counter_bits:.3f} bits against {model_bits:.3f}: "
                 f"{consequence}give more minutes, {alternative}"
             )
-        case TrainingStarted(device=device, precision=precision, threads=threads):
+        case TrainingStarted(device=device, precision=precision, threads=threads, processes=processes):
             used = f" with {threads} thread{'' if threads == 1 else 's'}" if threads is not None else ""
-            return f"learning on {device} in {precision}{used}"
+            together = f" in each of {processes} processes" if processes > 1 else ""
+            return f"learning on {device} in {precision}{used}{together}"
         case EpochEnded():
             return (
                 f"epoch {event.epoch}: train {event.train_bits:.3f} bits, validation {event.validation_bits:.3f} bits "

@@ -91,6 +91,7 @@ def train(
     ] = True,
 ) -> None:
     """Train a model on the texts of files and write its folder."""
+    from kammil import process_group
     from kammil.cli.evaluate import print_evaluation
     from kammil.cli.progress import progress
     from kammil.evaluation import plots
@@ -124,8 +125,11 @@ def train(
                 **options,
             )
         except KeyboardInterrupt:
-            print(f"{what_is_kept(target)}; it was {listen.activity}", file=sys.stderr)
+            if process_group.is_first():
+                print(f"{what_is_kept(target)}; it was {listen.activity}", file=sys.stderr)
             raise
+    if not process_group.is_first():
+        return
     print_evaluation(trained.evaluation, target.name, trained.cautions)
     if trained.history or trained.members:
         with optional_figure():

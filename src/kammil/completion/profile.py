@@ -142,6 +142,7 @@ class Profile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._lock, timeout=_LOCK_SECONDS, mode=0o600, poll_interval=0.002):
+                files.draft_of(self.path).unlink(missing_ok=True)  # texts that a killed program was writing
                 if read:
                     self.refresh()
                 yield

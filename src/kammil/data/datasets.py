@@ -342,7 +342,6 @@ def _status(file: File, folder: Path | None) -> Status:
 
 
 def _fetch_file(file: File, folder: Path | None) -> Path:
-    import pooch
     import requests
 
     paths = _candidate_paths(file, folder)
@@ -351,14 +350,10 @@ def _fetch_file(file: File, folder: Path | None) -> Path:
     target = paths[-1]
     part = target.with_name(f"{target.name}.part")
 
-    # pooch calls it with the address and the file to write, checks the sum once more, and moves the file.
-    def downloader(fname: str, action: str | os.PathLike[str] | None, *_: object, **__: object) -> None:
-        _download(fname, file.sha256, part)
-        part.replace(Path(action or target))
-
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(file.url, file.sha256, target.name, target.parent, downloader=downloader)
+        _download(file.url, file.sha256, part)
+        part.replace(target)
     except requests.RequestException as error:
         raise DataError(
             f"{file.url} could not be downloaded ({_reason(error)}); try again later, or put the file at {target}"

@@ -1,9 +1,22 @@
-"""Dropout with a random generator of its own, so that networks which learn in threads do not share one."""
+"""Dropout with a random generator of its own, so that networks which learn in threads do not share one, and processes
+which divide a batch drop what one process would."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Share:
+    """Rows of a batch that one of several processes computes."""
+
+    rows: tuple[int, ...]
+    """Their numbers in the whole batch."""
+    batch_size: int
+    """Rows of the whole batch."""
 
 
 class SeededDropout(nn.Module):
@@ -17,6 +30,8 @@ class SeededDropout(nn.Module):
         """Set elements to zero with probability `rate`."""
         super().__init__()
         self.rate = rate
+        self.share: Share | None = None
+        """Which rows the next batch has; None for all."""
         self._seed = 0
         self._generator: torch.Generator | None = None
 
@@ -31,4 +46,7 @@ class SeededDropout(nn.Module):
         if self._generator is None:
             self._generator = torch.Generator(x.device).manual_seed(self._seed)
         keep = 1 - self.rate
-        return x * (torch.empty_like(x).bernoulli_(keep, generator=self._generator) / keep)
+        rows = len(x) if self.share is None else self.share.batch_size
+        # Filled in the order of its rows, however x lies in memory: that may depend on the number of rows.
+        mask = x.new_empty(rows, *x.shape[1:]).bernoulli_(keep, generator=self._generator)
+        return x * ((mask if self.share is None else mask[list(self.share.rows)]) / keep)

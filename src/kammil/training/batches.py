@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids
+from kammil.models.dropout import Share
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 Objective = Literal["text", "completion"]
@@ -59,6 +60,10 @@ class Batch:
     """(B, T): positions that enter the loss."""
     rows: tuple[Chunk, ...]
     """The chunks behind the rows, B of them."""
+    share: Share | None = None
+    """Which rows of a batch these are, where several processes divide it."""
+    total: int | None = None
+    """Counted positions of the batch that is divided, in all processes; None where this is the whole batch."""
 
 
 def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> list[Chunk]:
@@ -122,6 +127,25 @@ def batches(
         if generator is not None and rare is not None and len(rare):
             batch = _replace_rare(batch, rare, generator)
         yield batch
+
+
+def divide(batch: Batch, rank: int, size: int) -> Batch:
+    """Return the share of process `rank` of `size` in a batch: every `size`-th row, so that lengths are about equal.
+
+    The shares of all processes are the batch, so that together they take the step that one process would take. A
+    process without a row gets one of which no position counts, since it must take part in the step.
+    """
+    rows = tuple(range(rank, len(batch.rows), size)) or (0,)
+    chosen = list(rows)
+    counted = batch.counted[chosen] & (rank < len(batch.rows))
+    return Batch(
+        batch.inputs[chosen],
+        batch.targets[chosen],
+        counted,
+        tuple(batch.rows[row] for row in rows),
+        Share(rows, len(batch.rows)),
+        int(batch.counted.sum()),
+    )
 
 
 def draw(weights: NDArray[np.float64], generator: np.random.Generator) -> Ids:

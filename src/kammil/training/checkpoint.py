@@ -58,10 +58,20 @@ class Checkpoint:
         content = save(tensors, {_META: json.dumps([asdict(event) for event in history])})
         files.write_atomic(self._file, content)
 
-    def load(self, model: nn.Module, optimiser: Optimizer) -> Restored:
-        """Restore the model and the optimiser; `FolderError` if the state is damaged or of another model."""
+    def read(self) -> bytes:
+        """Return the content of the file, empty where there is none; `FolderError` if it cannot be read."""
         try:
-            content = self._file.read_bytes()
+            return self._file.read_bytes() if self.exists() else b""
+        except OSError as error:
+            raise self._unfit() from error
+
+    def load(self, model: nn.Module, optimiser: Optimizer, content: bytes | None = None) -> Restored:
+        """Restore the model and the optimiser; `FolderError` if the state is damaged or of another model.
+
+        `content` is what the first of several processes has read; None reads the file.
+        """
+        try:
+            content = self.read() if content is None else content
             tensors = load(content)
             size = int.from_bytes(content[:8], "little")
             header = cast(dict[str, Any], json.loads(content[8 : 8 + size]))
@@ -75,10 +85,11 @@ class Checkpoint:
                 state.setdefault(int(index), {})[key] = value
             optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
         except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise FolderError(
-                f"{self._file} does not fit this training run; remove {self._file.parent} to begin anew."
-            ) from error
+            raise self._unfit() from error
         return Restored(best, history)
+
+    def _unfit(self) -> FolderError:
+        return FolderError(f"{self._file} does not fit this training run; remove {self._file.parent} to begin anew.")
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from kammil import process_group
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.progress import listening
 from kammil.training import gate_warmup
 from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.checkpoint import Checkpoint
+from kammil.training.clock import Clock
 from kammil.training.events import EpochEnded, Event, MemberEvent
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
@@ -75,8 +77,8 @@ def new_networks(
         networks.append(network)
     fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
     gates = [network for network in fresh if isinstance(network, gate_warmup.GateNetwork)]
-    if warm_up_gates and texts.base is None and gates:
-        gate_warmup.warm_up(gates, data, options)
+    if warm_up_gates and texts.base is None and gates and process_group.rank() == 0:
+        gate_warmup.warm_up(gates, data, options)  # other processes take over the weights of the first
     return networks
 
 
@@ -89,7 +91,12 @@ def fit_networks(
     on_event: Listener,
     **bounds: Any,
 ) -> list[tuple[EpochEnded, ...]]:
-    """Train networks in place, with equal options except for the seed; return their epochs. `bounds`: as in `fit`."""
+    """Train networks in place, with equal options except for the seed; return their epochs. `bounds`: as in `fit`.
+
+    Several processes train one network after the other, each of them together.
+    """
+    if process_group.size() > 1 and len(networks) > 1:
+        return _fit_in_turn(networks, data, options, states, on_event=on_event, **bounds)
     threads = torch.get_num_threads()
     per_network = max(1, (options.threads or threads) // len(networks)) if len(networks) > 1 else options.threads
     calls = [
@@ -110,6 +117,39 @@ def fit_networks(
         return run_parallel([lambda emit, call=call: call(on_event=emit) for call in calls], on_event)
     finally:
         torch.set_num_threads(threads)
+
+
+def _fit_in_turn(
+    networks: Sequence[nn.Module],
+    data: TrainingData,
+    options: TrainingOptions,
+    states: Sequence[Checkpoint],
+    *,
+    on_event: Listener,
+    clock: Clock | None = None,
+    reserve: float = 0.0,
+) -> list[tuple[EpochEnded, ...]]:
+    """Train networks one after the other; what is left of the time is divided evenly among those that are left."""
+    histories: list[tuple[EpochEnded, ...]] = []
+    for number, (network, state) in enumerate(zip(networks, states, strict=True)):
+        following = len(networks) - number - 1
+        left = clock.left - reserve if clock is not None and clock.seconds is not None else 0.0
+
+        def emit(event: Any, member: int = number + 1) -> None:
+            on_event(MemberEvent(member, len(networks), event))
+
+        histories.append(
+            fit(
+                network,
+                data,
+                options.model_copy(update={"seed": seed_of(number, options.seed)}),
+                on_event=emit,
+                checkpoint=state,
+                clock=clock,
+                reserve=reserve + left * following / (following + 1),
+            )
+        )
+    return histories
 
 
 def seed_of(member: int, seed: int) -> int:

@@ -16,7 +16,9 @@ class TrainingStarted:
     precision: str
     """Precision of the factors of matrix products, `float32` or `bfloat16`."""
     threads: int | None
-    """CPU threads; None on another device."""
+    """CPU threads of each process; None on another device."""
+    processes: int = 1
+    """Number of processes that divide each batch."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,11 @@ on these, the weights, and the optimiser's state. A run that is resumed from the
 with the same weights as one that was never interrupted. (A run bounded by minutes follows the clock, and no two runs
 meet the same times.)
 
+Several processes (`process_group`) divide every batch by its rows: all of them make the same batches, each computes
+its rows, and the gradients are added up by `DistributedDataParallel` (Li et al. 2020, arXiv:2006.15704). Losses and
+counts are added up too, so a step is the one that one process would take, but for the rounding of sums. What depends on
+the clock is what the first process's clock says.
+
 Shapes: B batch, T time, V vocabulary, N counted positions.
 """
 
@@ -22,10 +27,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kammil import process_group
 from kammil.errors import OptionError
 from kammil.models.dropout import SeededDropout
 from kammil.progress import steps
-from kammil.training.batches import Arrays, Batch, TrainingData, batches, draw, make_rows
+from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide, draw, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
 from kammil.training.events import EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted, ignore
@@ -70,7 +76,8 @@ def fit(
         clock: the time left of the whole run, where the options give minutes; None starts those minutes now.
         reserve: seconds to leave for what comes after training.
 
-    `KeyboardInterrupt` ends training early and keeps the best weights so far (in the first epoch, the current ones). So
+    `KeyboardInterrupt` ends training early and keeps the best weights so far (in the first epoch, the current ones); of
+    several processes it ends each, and the checkpoint is what is kept. So
     does a loss that is not finite. Raises `OptionError` for such a loss in the first epoch and for a missing device.
     """
     threads = torch.get_num_threads()
@@ -92,6 +99,7 @@ class _EpochSums:
     characters: int = 0
     """Characters of the counted ids, and ends of text."""
     correct: int = 0
+    steps: int = 0
     learning_rate: float = 0.0
     """Learning rate of the last step."""
     early: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
@@ -99,7 +107,12 @@ class _EpochSums:
 
     @property
     def bits(self) -> float:
-        return self.nats / self.characters / math.log(2)
+        return self.nats / max(1, self.characters) / math.log(2)
+
+    def add_processes(self) -> None:
+        """Add what the other processes counted, each in its share of every batch."""
+        nats, *counts = process_group.totals([self.nats, self.count, self.characters, self.correct])
+        self.nats, (self.count, self.characters, self.correct) = nats, map(int, counts)
 
 
 class _Run:
@@ -119,6 +132,7 @@ class _Run:
         self.accelerator = make_accelerator(options.device)
         self.bfloat16 = use_bfloat16(options.precision, self.accelerator.device)
         self.network = model
+        self.dropouts = [module for module in model.modules() if isinstance(module, SeededDropout)]
         self.model, self.optimiser = self.accelerator.prepare(model, make_optimiser(model, options))
         self.train, self.validation = (
             make_rows(texts, objective=options.objective, block=options.block, widths=data.widths)
@@ -131,8 +145,9 @@ class _Run:
         self.epochs = options.epochs or min(max(_MIN_EPOCHS, math.ceil(_STEPS / self.steps)), _MAX_EPOCHS)
         self.history: list[EpochEnded] = []
         self.best = _copy(model)
-        if checkpoint is not None and checkpoint.exists():
-            restored = checkpoint.load(model, self.optimiser)
+        content = process_group.bytes_of_first(checkpoint.read) if checkpoint is not None else b""
+        if checkpoint is not None and content:
+            restored = checkpoint.load(model, self.optimiser, content)
             self.best, self.history = restored.best, list(restored.history)
         self.resumed_at = self.history[-1].elapsed if self.history else 0.0
         self.started = time.monotonic()
@@ -144,7 +159,8 @@ class _Run:
 
     def set_time_limit(self, seconds: float) -> None:
         """End within so many seconds from now, the last validation included."""
-        self.limit = min(self.limit or math.inf, self.resumed_at + max(1e-3, seconds))
+        seconds = process_group.number_of_first(max(1e-3, seconds))
+        self.limit = min(self.limit or math.inf, self.resumed_at + seconds)
         self.validation_seconds = 0.0
 
     @property
@@ -156,16 +172,19 @@ class _Run:
         """Train and validate until the epochs or the minutes are used up, or until patience is."""
         device = self.accelerator.device.type
         threads = torch.get_num_threads() if device == "cpu" else None
-        self.on_event(TrainingStarted(device, precision(bfloat16=self.bfloat16), threads))
+        processes = process_group.size()
+        self.on_event(TrainingStarted(device, precision(bfloat16=self.bfloat16), threads, processes))
         finished = self._is_finished()
         while not finished:
             sums = _EpochSums()
             try:
                 finished = self._train_epoch(sums)
-                if sums.count:
+                if sums.steps:
                     finished |= not self._end_epoch(sums)
             except KeyboardInterrupt:
-                if not self.history and sums.count:
+                if process_group.size() > 1:
+                    raise
+                if not self.history and sums.steps:
                     self._end_epoch(sums)
                 if not self.history:
                     raise
@@ -186,7 +205,8 @@ class _Run:
         if self.limit is None:
             return by_epochs
         # At least a tenth of the time is for training, however long a validation takes.
-        by_time = self.elapsed / max(self.limit - (self.validation_seconds or 0.0), self.limit / 10)
+        elapsed = process_group.number_of_first(self.elapsed)
+        by_time = elapsed / max(self.limit - (self.validation_seconds or 0.0), self.limit / 10)
         self.furthest = max(by_epochs, by_time, self.furthest)  # estimates of validation change: never go back
         return self.furthest
 
@@ -196,18 +216,19 @@ class _Run:
         seed = np.random.SeedSequence([self.options.seed, epoch])
         dropped = int(seed.generate_state(1)[0])
         torch.manual_seed(dropped)
-        for module in self.network.modules():
-            if isinstance(module, SeededDropout):
-                module.reseed(dropped)
+        for number, dropout in enumerate(self.dropouts):
+            dropout.reseed((dropped + number) % 2**32)
         generator = np.random.default_rng(seed)
         train = self.train if self.weights is None else [self.train[i] for i in draw(self.weights, generator)]
         shuffled = batches(train, self.options.batch_size, rare=self.data.rare, generator=generator)
+        if (size := process_group.size()) > 1:
+            shuffled = (divide(batch, process_group.rank(), size) for batch in shuffled)
         self.model.train()
         began = self.elapsed
         early_steps = {math.ceil(self.steps / part) for part in _EARLY_PARTS} - {self.steps}
         for step, (batch, extra) in enumerate(self._with_extra_inputs(islice(shuffled, self.steps), learning=True)):
             progress = self._progress(step)
-            if self.limit is not None and progress >= 1 and (self.history or sums.count):
+            if self.limit is not None and progress >= 1 and (self.history or sums.steps):
                 return True  # but never before the very first step: an untrained network is of no use
             sums.learning_rate = self.options.learning_rate * warmup_then_cosine(
                 progress, warmup=self.options.warmup, floor=self.options.floor
@@ -239,6 +260,7 @@ class _Run:
         assert self.limit is not None
         if self.validation_measured:
             return
+        step_seconds = process_group.number_of_first(step_seconds)
         self.validation_seconds = _FORWARD_SHARE * step_seconds * len(self.validation) / self.options.batch_size
         longest = _VALIDATION_SHARE * self.limit
         if self.validation_seconds > longest:
@@ -247,7 +269,9 @@ class _Run:
             self.validation = [self.validation[i] for i in sorted(chosen.tolist())]
 
     def _step(self, batch: Batch, extra: Arrays, sums: _EpochSums) -> None:
-        """Take one step of gradient descent on the mean loss of the batch's counted positions."""
+        """Take one step of gradient descent on the mean loss of the batch's counted positions, in all processes."""
+        for dropout in self.dropouts:
+            dropout.share = batch.share
         for group in self.optimiser.param_groups:
             group["lr"] = sums.learning_rate
         logits, terms, targets, counted = self._predict(batch, extra, bfloat16=self.bfloat16)
@@ -256,20 +280,24 @@ class _Run:
             weight * (totals if part is logits else teacher_forced(part, targets, counted)).nats
             for part, weight in terms
         ]
+        # Of several processes the mean of their gradients is taken: this way it is that of the sum over all rows.
+        count = totals.count if batch.total is None else batch.total / process_group.size()
         self.optimiser.zero_grad()
-        self.accelerator.backward(torch.stack(losses).sum() / totals.count)
+        self.accelerator.backward(torch.stack(losses).sum() / count)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.options.gradient_clip)
         self.optimiser.step()
         sums.nats += totals.nats.item()
         sums.count += totals.count
         sums.characters += self._characters(batch)
         sums.correct += totals.correct
+        sums.steps += 1
 
     def _end_epoch(self, sums: _EpochSums) -> bool:
         """Validate, keep the weights if they are the best so far, write the checkpoint, and report the epoch.
 
         Returns false, with none of that done, if the loss is not finite; in the first epoch, raises `OptionError`.
         """
+        sums.add_processes()
         bits, accuracy = self._validate()
         if not math.isfinite(bits + sums.bits):
             if self.history:
@@ -292,7 +320,7 @@ class _Run:
         if event.best:
             self.best = _copy(self.network)
         self.history.append(event)
-        if self.checkpoint is not None:
+        if self.checkpoint is not None and process_group.is_first():
             self.checkpoint.save(self.network, self.optimiser, self.best, self.history)
         self.on_event(event)
         return True
@@ -304,7 +332,9 @@ class _Run:
         began = self.elapsed
         nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
         report_step = steps("validating", math.ceil(len(self.validation) / self.options.batch_size))
-        in_order = batches(self.validation, self.options.batch_size)
+        in_order = islice(
+            batches(self.validation, self.options.batch_size), process_group.rank(), None, process_group.size()
+        )
         for batch, extra in self._with_extra_inputs(in_order, learning=False):
             report_step()
             logits, _, targets, counted = self._predict(batch, extra)
@@ -313,7 +343,9 @@ class _Run:
             unknown += int(((batch.targets == UNK) & batch.counted).sum())
             characters += self._characters(batch)
         if self.validation_seconds is not None:
-            self.validation_seconds, self.validation_measured = self.elapsed - began, True
+            self.validation_seconds = process_group.number_of_first(self.elapsed - began)
+            self.validation_measured = True
+        nats, count, correct, unknown, characters = process_group.totals([nats, count, correct, unknown, characters])
         return (nats / math.log(2) + unknown * self.data.unknown_bits) / characters, correct / count
 
     def _characters(self, batch: Batch) -> int:
@@ -349,7 +381,9 @@ class _Run:
             for a in (batch.inputs, batch.targets, batch.counted, *extra)
         )
         with torch.autocast(self.accelerator.device.type, torch.bfloat16, enabled=bfloat16):
-            outputs: Tensor | tuple[Tensor, LossTerms] = self.model(inputs, *arrays)
+            # Only a step is taken together with the other processes; they validate on different batches.
+            model = self.model if torch.is_grad_enabled() else self.network
+            outputs: Tensor | tuple[Tensor, LossTerms] = model(inputs, *arrays)
         if isinstance(outputs, Tensor):
             logits = outputs.float() if bfloat16 else outputs
             return logits, [(logits, 1.0)], targets, counted

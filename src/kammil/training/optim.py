@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -11,6 +12,7 @@ from accelerate.state import AcceleratorState, PartialState, is_initialized
 from torch import nn
 from torch.optim import AdamW
 
+from kammil import process_group
 from kammil.errors import OptionError
 from kammil.training.muon import MuonAdamW
 from kammil.training.options import TrainingOptions
@@ -32,7 +34,11 @@ def make_accelerator(device: str) -> Accelerator:
         # accelerate remembers the first device of a process and refuses another; a notebook may well want both.
         vars(AcceleratorState()).clear()
         vars(PartialState()).clear()
-    return Accelerator(cpu=wanted == "cpu")
+    if process_group.is_launched() and not process_group.is_joined():
+        raise OptionError(
+            "only kammil train divides its work among several processes; start others without a launcher."
+        )
+    return Accelerator(cpu=wanted == "cpu", mixed_precision="no")
 
 
 def use_bfloat16(precision: str, device: torch.device) -> bool:
@@ -53,9 +59,29 @@ def precision(*, bfloat16: bool) -> str:
 
 
 def used(options: TrainingOptions) -> dict[str, str]:
-    """Resolve `device` and `precision` on this machine; `OptionError` as `make_accelerator` raises it."""
-    device = make_accelerator(options.device).device
-    return {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
+    """Resolve `device` and `precision` on this machine; `OptionError` as `make_accelerator` raises it, and where
+    several processes have different ones."""
+
+    def resolve() -> dict[str, str]:
+        device = make_accelerator(options.device).device
+        return {"device": device.type, "precision": precision(bfloat16=use_bfloat16(options.precision, device))}
+
+    if process_group.size() == 1:
+        return resolve()
+    try:
+        found = resolve()
+    except OptionError as error:  # it is for the first process to say so
+        found = {"error": str(error)}
+    each: list[dict[str, str]] = [json.loads(content) for content in process_group.gather(json.dumps(found).encode())]
+    for number, other in enumerate(each):
+        if "error" in other:
+            raise OptionError(f"in process {number + 1} of {len(each)}: {other['error']}")
+        if changed := next((name for name in other if other[name] != each[0][name]), None):
+            raise OptionError(
+                f"process {number + 1} of {len(each)} has the {changed} {other[changed]!r} and the first one has "
+                f"{each[0][changed]!r}; name one for all with --set {changed}=NAME."
+            )
+    return each[0]
 
 
 def make_optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:

@@ -50,8 +50,11 @@ class Pace:
         return self.fixed + self.finish * characters(data.train) + self.evaluate * characters(data.validation)
 
 
-def measure(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -> Pace | None:
-    """Measure the pace of a recipe on a sample of the texts; None where they are too few."""
+def measure(recipe: Recipe, texts: Sequence[str], validation: Sequence[str], place: Path | None = None) -> Pace | None:
+    """Measure the pace of a recipe on a sample of the texts; None where they are too few.
+
+    `place` is a folder for what the runs write, in which nothing stays; None takes the system's for temporary files.
+    """
     many, many_validation = _sample(texts, _SAMPLE_TEXTS), _sample(validation, _SAMPLE_VALIDATION)
     few, few_validation = many[:16], many_validation[:4]
     plain = recipe.model_copy(
@@ -59,9 +62,9 @@ def measure(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -> 
     )
     try:
         with phase("timing a small part"), listening(ignore):
-            _time_run(plain, few, few_validation)  # a warm-up: the first run of a process takes longer
-            short = _time_run(plain, few, few_validation)
-            long = _time_run(plain, many, many_validation)
+            _time_run(plain, few, few_validation, place)  # a warm-up: the first run of a process takes longer
+            short = _time_run(plain, few, few_validation, place)
+            long = _time_run(plain, many, many_validation, place)
     except KammilError:
         return None
     sizes = [(characters(few), characters(many))] * 2 + [(characters(few_validation), characters(many_validation))]
@@ -75,9 +78,11 @@ def _slope(few: int, many: int, short: float, long: float) -> float:
     return max((long - short) / max(1, many - few), _MIN_SLOPE * long / many)
 
 
-def _time_run(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -> tuple[float, float, float]:
+def _time_run(
+    recipe: Recipe, texts: Sequence[str], validation: Sequence[str], within: Path | None
+) -> tuple[float, float, float]:
     """Return the seconds to prepare, to finish and to evaluate, of a run without training."""
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory(dir=within) as place:
         began = time.monotonic()
         run = Run(recipe, prepare(recipe, texts, validation), Path(place) / "dry-run", None)
         prepared, finished = run.dry_run()
@@ -87,8 +92,12 @@ def _time_run(recipe: Recipe, texts: Sequence[str], validation: Sequence[str]) -
 class TextFit:
     """Draws as many texts as fit into the time of a run."""
 
-    def __init__(self, recipe: Recipe, clock: Clock, drawn: Sequence[int] | None = None) -> None:
-        """Bind recipe and clock; `drawn`: numbers of training and validation texts of an interrupted run."""
+    def __init__(
+        self, recipe: Recipe, clock: Clock, drawn: Sequence[int] | None = None, *, place: Path | None = None
+    ) -> None:
+        """Bind recipe and clock; `drawn`: numbers of training and validation texts of an interrupted run; `place`: as
+        in `measure`."""
+        self._place = place
         self.pace: Pace | None = None
         self._recipe, self._clock, self._drawn = recipe, clock, drawn
         self._seconds = float("inf")
@@ -100,7 +109,7 @@ class TextFit:
         """
         if self._clock.seconds is None:
             return texts
-        self.pace = measure(self._recipe, texts, validation or texts)
+        self.pace = measure(self._recipe, texts, validation or texts, self._place)
         if self.pace is None or self._drawn is not None:
             return texts if self._drawn is None else self._draw(texts, self._drawn[0], "texts")
         self._seconds = SHARE * self._clock.left

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from kammil import files
+from kammil import files, process_group
 from kammil import model_folder as folders
 from kammil.data import bloom
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines
 from kammil.evaluation.counter_check import FAMILY, better_counter
+from kammil.language_model import Artifacts, Settings
 from kammil.locks import RUN, clear_training_folder, interrupted, run_lock, training_folder
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
@@ -109,8 +110,9 @@ class Run:
         `report_seconds` is about how long the report may take; none is written at 0.
         """
         log = EventLog(self.training_folder / folders.EVENTS)
-        with tracked(self.out, self.track) as trackers:
-            listeners = [] if self.is_dry_run else [Thinned([log, *trackers])]
+        is_first = process_group.is_first()
+        with tracked(self.out, self.track if is_first else ()) as trackers:
+            listeners = [Thinned([log, *trackers])] if is_first and not self.is_dry_run else []
 
             def tell(event: Event) -> None:
                 for listen in (*listeners, on_event):
@@ -119,7 +121,7 @@ class Run:
             return self._train(
                 resume=resume,
                 replace=replace,
-                on_event=tell,
+                on_event=tell if is_first else ignore,
                 allow_counter=allow_counter,
                 report_seconds=report_seconds,
                 log=log,
@@ -135,12 +137,42 @@ class Run:
         report_seconds: float,
         log: EventLog,
     ) -> TrainResult:
-        name, texts, base = self.recipe.model, self.texts, self.base
+        name, texts = self.recipe.model, self.texts
         family(name).check_base(self.recipe.settings)
         learner = family(name).learner()
         descend = partial(self._descend, resume=resume, replace=replace, on_event=on_event)
         settings, artifacts = learner.fit(self.recipe.settings, texts, descend)
         self.training_ended = self.training_ended or time.monotonic()
+
+        def finish() -> TrainResult:
+            return self._finish(
+                name,
+                settings,
+                artifacts,
+                replace=replace,
+                on_event=on_event,
+                allow_counter=allow_counter,
+                report_seconds=report_seconds,
+                log=log,
+            )
+
+        return process_group.made_by_first(TrainResult, finish)
+
+    def _finish(
+        self,
+        name: str,
+        settings: Settings,
+        artifacts: Artifacts,
+        *,
+        replace: bool,
+        on_event: Callable[[Event], None],
+        allow_counter: bool,
+        report_seconds: float,
+        log: EventLog,
+    ) -> TrainResult:
+        """Write the folder of the trained model, and measure it; see `train`."""
+        texts, base = self.texts, self.base
+        learner = family(name).learner()
         if learner.beats_counters and base is None:
             runner = load_model(name, settings.model_dump(), artifacts)
             counter = better_counter(runner, texts.vocabulary, texts.train, self.data.validation)
@@ -190,14 +222,15 @@ class Run:
         states = [Checkpoint(self.training_folder, member) for member in range(task.count)]
         self.used = optim.used(options)
         try:
-            self._open_training_folder(self.used, resumable=interrupted(self.out), resume=resume, replace=replace)
+            if process_group.rank() == 0:
+                self._open_training_folder(self.used, resumable=interrupted(self.out), resume=resume, replace=replace)
             networks = descent.new_networks(task, self.texts, data, states, options, warm_up_gates=not self.is_dry_run)
             if not self.is_dry_run:
                 self.histories = descent.fit_networks(
                     networks, data, options, states, on_event=on_event, clock=self.clock, reserve=self.reserve
                 )
         finally:
-            if not interrupted(self.out):  # no checkpoint to resume
+            if process_group.rank() == 0 and not interrupted(self.out):  # no checkpoint to resume
                 clear_training_folder(self.out)
         self.training_ended = time.monotonic()
         return [network.eval() for network in networks]

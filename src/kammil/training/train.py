@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Unpack
 
 from kammil import model_folder as folders
+from kammil import process_group
 from kammil.errors import OptionError
 from kammil.evaluation.report.measurements import SECONDS
 from kammil.locks import RUN, run_lock, training_folder
@@ -17,7 +20,7 @@ from kammil.models.registry import family
 from kammil.progress import listening
 from kammil.training import notebook, tracking
 from kammil.training.clock import Clock
-from kammil.training.events import Event
+from kammil.training.events import Event, ignore
 from kammil.training.pacing import TextFit, measure
 from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe
@@ -72,34 +75,62 @@ def train(
     family(recipe.model).check_base(recipe.settings)
     check(recipe, source, validation)
     tracking.check(track)
-    folders.check_free(target, replace=replace)
-    with run_lock(target), listening(on_event):
-        folders.check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
+
+    def read() -> _Prepared:
         if recipe.members:
-            data = prepare(recipe, source, validation)
-            return train_members(
-                recipe,
-                given,
-                data,
-                target,
+            return _Prepared(prepare(recipe, source, validation))
+        drawn = _drawn_texts(target) if resume else None
+        budget = TextFit(recipe, clock, drawn, place=training_folder(target))  # cleared by the next run, if killed
+        data = prepare(recipe, source, validation, budget=budget)
+        return _Prepared(data, budget.pace.reserve(data) if budget.pace is not None else 0.0)
+
+    with process_group.joined():
+        on_event = on_event if process_group.is_first() else ignore
+        _check_free(target, replace=replace)
+        with _lock(target), listening(on_event):
+            _check_free(target, replace=replace)  # again: the lock may put back what a killed run moved
+            prepared = process_group.made_by_first(_Prepared, read)
+            data = prepared.data
+            if recipe.members:
+                return train_members(
+                    recipe,
+                    given,
+                    data,
+                    target,
+                    replace=replace,
+                    on_event=on_event,
+                    report_seconds=report_seconds,
+                    track=track,
+                )
+            with clock.stopped():
+                base = _base(recipe, target, replace=replace, on_event=on_event, track=track)
+            run = Run(recipe, data, target, base, clock=clock, reserve=report_seconds + prepared.reserve, track=track)
+            return run.train(
+                resume=resume,
                 replace=replace,
                 on_event=on_event,
+                allow_counter=given.get("model") is None and base is None,
                 report_seconds=report_seconds,
-                track=track,
             )
-        budget = TextFit(recipe, clock, _drawn_texts(target) if resume else None)
-        data = prepare(recipe, source, validation, budget=budget)
-        with clock.stopped():
-            base = _base(recipe, target, replace=replace, on_event=on_event, track=track)
-        reserve = report_seconds + (budget.pace.reserve(data) if budget.pace is not None else 0.0)
-        run = Run(recipe, data, target, base, clock=clock, reserve=reserve, track=track)
-        return run.train(
-            resume=resume,
-            replace=replace,
-            on_event=on_event,
-            allow_counter=given.get("model") is None and base is None,
-            report_seconds=report_seconds,
-        )
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """What the first process reads for all."""
+
+    data: Dataset
+    reserve: float = 0.0
+    """Seconds to leave for what comes after training, without the report."""
+
+
+def _lock(out: Path) -> AbstractContextManager[None]:
+    """Hold the lock of a model, in the process that writes."""
+    return run_lock(out) if process_group.is_first() else nullcontext()
+
+
+def _check_free(out: Path, *, replace: bool) -> None:
+    if process_group.is_first():
+        folders.check_free(out, replace=replace)
 
 
 def _report_seconds(minutes: float | None) -> float:
@@ -140,14 +171,19 @@ def train_or_reuse(
     """
     if recipe.members:
         raise OptionError("members stand in a base or in another member; name them in the outermost recipe alone.")
-    with run_lock(place):
-        if not is_up_to_date(place, recipe, data, _base_summary(recipe)):
+    with _lock(place):
+        base_summary = _base_summary(recipe)
+        if not process_group.number_of_first(is_up_to_date(place, recipe, data, base_summary)):
             base = _base(recipe, place, replace=replace, on_event=on_event, track=track)
             clock = Clock(recipe.training.minutes)
-            pace = measure(recipe, data.train, data.validation) if clock.seconds is not None else None
-            reserve = pace.reserve(data) if pace is not None else 0.0
+            reserve = 0.0
+            if clock.seconds is not None and process_group.is_first():
+                with process_group.alone():
+                    pace = measure(recipe, data.train, data.validation, training_folder(place))
+                reserve = pace.reserve(data) if pace is not None else 0.0
+            reserve = process_group.number_of_first(reserve)
             run = Run(recipe, data, place, base, clock=clock, reserve=reserve, track=track)
-            folders.check_free(place, replace=replace)
+            _check_free(place, replace=replace)
             run.train(resume=True, replace=replace, on_event=on_event)
         return folders.read(place)
 
@@ -174,7 +210,7 @@ def _base_recipe(options: Mapping[str, Any]) -> tuple[Recipe, str, str | None]:
 @lru_cache(maxsize=2)
 def _prepared(recipe: str, source: str, validation: str | None) -> Dataset:
     """Prepare texts once: most bases of one recipe share them, and finding their near-duplicates takes a minute."""
-    return prepare(Recipe.model_validate_json(recipe), source, validation)
+    return process_group.made_by_first(Dataset, lambda: prepare(Recipe.model_validate_json(recipe), source, validation))
 
 
 def _base_texts(recipe: Recipe, source: str, validation: str | None) -> Dataset:
@@ -220,16 +256,21 @@ def train_members(
         raise OptionError(f"the members do not fit together: {error}.") from error
     used = [model.description.training.get("used") for model in models]
     common_use = used[0] if all(use == used[0] for use in used) else None
-    return publish(
-        TrainedModel(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines, common_use),
-        recipe,
-        data,
-        first.description.training["data"]["base"],
-        out,
-        history=(),
-        seconds=(seconds := sum(float(model.metrics["training_seconds"]) for model in models)),
-        earlier=sum(map(total_seconds, models)) - seconds,
-        members=[model.metrics.get("history", []) for model in models],
-        replace=replace,
-        report_seconds=report_seconds,
-    )
+    seconds = sum(float(model.metrics["training_seconds"]) for model in models)
+
+    def finish() -> TrainResult:
+        return publish(
+            TrainedModel(recipe.model, settings, first.vocabulary, artifacts, first.seen, first.baselines, common_use),
+            recipe,
+            data,
+            first.description.training["data"]["base"],
+            out,
+            history=(),
+            seconds=seconds,
+            earlier=sum(map(total_seconds, models)) - seconds,
+            members=[model.metrics.get("history", []) for model in models],
+            replace=replace,
+            report_seconds=report_seconds,
+        )
+
+    return process_group.made_by_first(TrainResult, finish)

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kammil import files
 from kammil.errors import FolderError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ def blank(width: float, height: float) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure to a file; its ending decides the format (png, svg, pdf), none means png. Raises `FolderError`."""
+    out = io.BytesIO()
     try:
-        _write(figure, path, path.suffix[1:].lower() or "png", dpi=150)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        _write(figure, out, path.suffix[1:].lower() or "png", dpi=150)
+        files.write_atomic(path, out.getvalue())
+    except (ValueError, FolderError) as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
         raise FolderError(f"cannot write the figure {path}: {reason}; name another file.") from error
 
 
@@ -45,7 +48,7 @@ def png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def _write(figure: Figure, to: Path | io.BytesIO, form: str, *, dpi: int) -> None:
+def _write(figure: Figure, to: io.BytesIO, form: str, *, dpi: int) -> None:
     with warnings.catch_warnings():
         # A letter that no installed font has is drawn as a box, which shows the problem well enough.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)

@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
 from kammil.models.attention.model import TINY, WINDOW
+from kammil.models.dropout import SeededDropout
 from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
@@ -63,7 +64,7 @@ class PointerGRU(nn.Module):
         self.key = nn.Linear(hidden, attention, bias=False)
         self.value = nn.Linear(hidden, attention, bias=False)
         self.gate = nn.Linear(hidden + attention, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SeededDropout(dropout)
         self.output = nn.Linear(hidden + attention, vocabulary_size)
         with torch.no_grad():
             self.key.weight.copy_(self.query.weight)  # so attention begins with the similarity of states

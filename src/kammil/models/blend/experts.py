@@ -5,6 +5,7 @@ Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts, N entries
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
@@ -13,6 +14,7 @@ import numpy as np
 import regex
 from numpy.typing import NDArray
 
+from kammil import process_group
 from kammil.language_model import Ids, State
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings
 from kammil.models.family import TextPiece
@@ -22,7 +24,8 @@ from kammil.ngrams.count_table import Contribution, CountTable, Keys, Rows, keys
 from kammil.ngrams.features import ExpertFeatures, expert_features
 from kammil.ngrams.pruning import Level, count_cutoffs, levels
 from kammil.ngrams.text_cache import TextCache, kind_columns
-from kammil.progress import tracked
+from kammil.process_group import Arrays
+from kammil.progress import steps, tracked
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
 _MARK = regex.compile(r"\p{M}")
@@ -61,6 +64,20 @@ class _Counts:
 
     tables: Sequence[CountTable]
     levels: Sequence[Level]
+
+    def arrays(self) -> Arrays:
+        """Return the tables joined to one, and the levels, as arrays."""
+        names = ("keys", "num_followers", "pruned", "ids", "counts")
+        joined = (np.concatenate([getattr(table, name) for table in self.tables]) for name in names)
+        hits, sizes = ([getattr(level, name) for level in self.levels] for name in ("hits", "bytes"))
+        return (*joined, np.array(hits, np.int64), np.array(sizes, np.float64))
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> _Counts:
+        """Return what `arrays` returned."""
+        *table, hits, sizes = arrays
+        kept = [Level(int(n), float(size)) for n, size in zip(hits, sizes, strict=True)]
+        return cls([CountTable(*table)], kept)  # pyright: ignore[reportArgumentType]
 
     def select(self, cutoff: int) -> list[CountTable]:
         """Return the tables of the contexts that were seen often enough."""
@@ -230,8 +247,11 @@ class NgramExperts:
         """
         positions = self._read(texts)
         parts = len(positions.followers) // _PART + 1
-        counted: list[_Counts] = []
-        for kind in tracked(range(len(positions.keys)), "counting"):
+        number = len(positions.keys)
+        step = steps("counting", math.ceil(number / process_group.size()))
+
+        def count(kind: int) -> _Counts:
+            step()
             keys = positions.take(kind)
             part_of = (keys >> np.uint32(16)) * np.uint32(parts) >> np.uint32(
                 16
@@ -241,8 +261,12 @@ class NgramExperts:
             kept = levels(tables, validation[:, kind], followers.astype(np.int64))
             ((cutoff,),) = count_cutoffs([[kept]], settings.megabytes)
             counts = _Counts(tables, kept)
-            counted.append(_Counts(counts.select(cutoff), kept) if cutoff > 1 else counts)
-        return counted
+            return _Counts(counts.select(cutoff), kept) if cutoff > 1 else counts
+
+        if process_group.size() == 1:
+            return [count(kind) for kind in range(number)]
+        # No two processes count the same type, so nothing is added up afterwards.
+        return [_Counts.of(arrays) for arrays in process_group.dealt(number, lambda kind: count(kind).arrays())]
 
 
 def in_word(vocabulary: CharacterVocabulary) -> NDArray[np.bool_]:

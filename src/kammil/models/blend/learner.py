@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kammil import process_group
 from kammil.data.exclusion import resembling
 from kammil.data.near_duplicates import groups
 from kammil.engine.quantization import pack, unpack
@@ -42,10 +43,11 @@ class BlendLearner(MergingLearner[BlendSettings]):
     ) -> tuple[BlendSettings, Artifacts]:
         """Count the texts, and train the members on the counts of the other texts."""
         settings = self.check(values)
+        ((kin,),) = process_group.dealt(1, lambda _: (groups(list(texts.texts)),))
         experts = NgramExperts(
             texts.train,
             texts.validation,
-            kin=groups(list(texts.texts)).tolist(),
+            kin=kin.tolist(),
             background=[texts.vocabulary.encode(text) for text in _background(texts)],
             vocabulary=texts.vocabulary,
             settings=settings,
@@ -135,7 +137,7 @@ def _background(texts: TrainingTexts) -> list[str]:
     """
     train = set(texts.texts)
     new = [text for text in texts.base_texts if text not in train]
-    similar = resembling(new, list(texts.texts))
+    ((similar,),) = process_group.dealt(1, lambda _: (np.array(resembling(new, list(texts.texts)), np.bool_),))
     return [text for text, drop in zip(new, similar, strict=True) if not drop]
 
 

@@ -35,6 +35,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from kammil.language_model import Artifacts, Settings
+from kammil.models.dropout import SeededDropout
 from kammil.models.family import NetworkLearner
 from kammil.models.gru.backprop import gru_forward
 from kammil.vocabulary import PAD
@@ -77,7 +78,7 @@ class GRU(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(vocabulary_size, embedding, padding_idx=PAD)
         self.gru = nn.GRU(embedding, hidden, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SeededDropout(dropout)
         self.output = nn.Linear(hidden, vocabulary_size)
 
     def forward(self, ids: Tensor) -> Tensor:

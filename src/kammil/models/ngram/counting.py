@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil import process_group
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
 from kammil.models.family import CountingLearner
 from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, context_keys, discounts, extend_keys
 from kammil.ngrams.pruning import Level, count_cutoffs, frequency_levels
+from kammil.process_group import Arrays
 from kammil.progress import tracked
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -202,27 +204,27 @@ def _distinct_pairs(
     k: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], Keys]:
     """Merge equal pairs of a context of k characters and its follower: one position each, sorted, and summed counts."""
-    parts = min(256, max(1, len(at) // _MAX_SORTED))
+    parts = min(256, max(process_group.size(), len(at) // _MAX_SORTED))
     key = _keys_at(stream, at, k)
     # By the highest bits of the keys, so that the sorted parts are sorted as a whole.
     part = (key >> np.uint64(56)).astype(np.uint16) * np.uint16(parts) >> np.uint16(8) if parts > 1 else None
-    columns: list[tuple[NDArray[np.generic], ...]] = []
-    for number in range(parts):
+
+    def merge(number: int) -> Arrays:
         chosen = np.flatnonzero(part == number) if part is not None else np.arange(len(at))
         if not len(chosen):
-            continue
+            return at[:0], occurrences[:0], preceded[:0], key[:0]
         keys, ids = key[chosen], stream[at[chosen]]
         by_pair = np.lexsort((ids, keys))
         keys, ids, chosen = keys[by_pair], ids[by_pair], chosen[by_pair]
         firsts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])))
-        columns.append(
-            (
-                at[chosen[firsts]],
-                np.add.reduceat(occurrences[chosen], firsts),
-                np.add.reduceat(preceded[chosen], firsts),
-                keys[firsts],
-            )
+        return (
+            at[chosen[firsts]],
+            np.add.reduceat(occurrences[chosen], firsts),
+            np.add.reduceat(preceded[chosen], firsts),
+            keys[firsts],
         )
+
+    columns = process_group.dealt(parts, merge)  # a part has all occurrences of its keys
     place, counted, contexts, keys = (np.concatenate(column) for column in zip(*columns, strict=True))
     return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
 

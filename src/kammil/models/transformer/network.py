@@ -33,6 +33,7 @@ from torch import Tensor, nn
 
 from kammil.language_model import Artifacts
 from kammil.models.attention.network import causal_mask
+from kammil.models.dropout import SeededDropout
 from kammil.models.family import NetworkLearner
 from kammil.models.transformer.model import EPSILON, TransformerSettings, rotary_frequencies
 from kammil.vocabulary import PAD
@@ -95,7 +96,7 @@ class Block(nn.Module):
         self.self_attn = Attention(width, heads, window)
         self.post_attention_layernorm = nn.RMSNorm(width, EPSILON)
         self.mlp = SwiGLU(width, inner)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = SeededDropout(dropout)
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """Norm before each half, not after it: the residual path passes gradients to the first block unchanged."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kammil import files
+from kammil import files, process_group
 from kammil.completion.completer import load
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import text_overlap
@@ -68,6 +68,8 @@ def compare(
 
     Raises `KammilError` with one sentence; rows that were finished by then are kept.
     """
+    if process_group.is_launched():
+        raise OptionError("a comparison runs in one process; start it without a launcher.")
     left_out: dict[str, str] = {}
     signatures = text_overlap.signatures()  # first: a missing library must be reported before hours of training
     recipes = _recipes(families, options | {"minutes": minutes}, left_out)
