@@ -91,7 +91,7 @@ def test_zstandard_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.M
         (b"{smile}\n", None, ".txt"),
         (b"[31/12/2023, 23:59:59] A: b\n", None, ".txt"),
         (b"PAR1...PAR1", None, ".parquet"),
-        (gzip.compress(b'{"text": "a"}\n'), None, ".jsonl"),
+        (gzip.compress(b'{"text": "a"}\n', mtime=0), None, ".jsonl"),
     ],
 )
 def test_standard_input_is_recognised_by_what_it_holds(
