@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+DEMO := .venv/.demo
 
 .PHONY: help demo test docs check check-page mutate bench lessons clean
 
@@ -15,12 +16,17 @@ help:
 	@echo "make lessons  set up, write the notebooks and pages of the lesson"
 	@echo "make bench  set up, run the benchmarks (long; needs the network or KAMMIL_DATA_DIR)"
 
-$(READY): pyproject.toml hatch_build.py src/kammil/engine/kernel.c
+# What training and serving need, without what only developers need, which is several times as much.
+$(DEMO): pyproject.toml hatch_build.py src/kammil/engine/kernel.c
 	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[train,serve,type]'
+	touch $(DEMO)
+
+$(READY): $(DEMO)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $(READY)
 
-demo: $(READY)
+demo: $(DEMO)
 	rm -rf demo
 	$(BIN)/kammil data check sample
 	$(BIN)/kammil data split sample --test 0.1 --out demo/texts
