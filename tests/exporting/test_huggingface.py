@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -236,3 +237,31 @@ def test_the_folder_is_named_after_the_model(noise: Noise, tmp_path: Path, monke
     assert kammil.export(noise(RAW), "hf").file == Path("noise-hf")
     with pytest.raises(KammilError, match="noise-hf exists already"):
         kammil.export(noise(RAW), "hf")
+
+
+def test_a_fine_tuned_model_is_written_as_transformers_has_it(folder_of: FolderOf, tmp_path: Path) -> None:
+    folder, out = folder_of("pretrained"), tmp_path / "out"
+    export = kammil.export(folder, "hf", out)
+    assert export.warning is not None and "text rules" in export.warning
+    assert {path.name for path in out.iterdir()} == FILES
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(out)
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(out)
+    files = folders.read(folder)
+    for name, value in model.named_parameters():
+        np.testing.assert_array_equal(value.detach().numpy(), files.artifacts.weights[name])
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    for text in ("شو رأيكم نطلع", "hi 😀", ""):
+        assert tokenizer.encode(text, add_special_tokens=False) == own.encode(text, add_special_tokens=False).ids
+    assert tokenizer.bos_token_id == model.config.bos_token_id
+    assert tokenizer.eos_token_id == model.config.eos_token_id
+    prompt = tokenizer("شو رأيك", return_tensors="pt", add_special_tokens=False)
+    assert len(model.generate(**prompt, max_new_tokens=4)[0]) > prompt["input_ids"].shape[1]
+
+
+def test_a_fine_tuned_model_without_its_parts_is_refused(folder_of: FolderOf, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(folder_of("pretrained"), folder)
+    (folder / "tokenizer.json").write_text('{"model": {"vocab": {}}, "added_tokens": []}', "utf-8")
+    with pytest.raises(FolderError, match="do not fit together"):
+        kammil.export(folder, "hf", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

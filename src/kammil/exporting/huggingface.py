@@ -24,11 +24,13 @@ from safetensors.numpy import save
 
 from kammil import model_folder as folders
 from kammil.decoding.options import DecodingOptions
-from kammil.errors import MissingExtraError, OptionError
+from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.exporting.parts import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, UNK_TOKEN, llama_parts, token_names
+from kammil.language_model import CONFIG, TOKENIZER
+from kammil.models.pretrained.units import ARRAYS, TokenUnits
 from kammil.models.transformer.model import llama_config
 from kammil.text import HANDLE, URL, TextRules
-from kammil.vocabulary import BOS, EOS, PAD, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 Contents = tuple[Mapping[str, bytes], str | None]
 """Content of each file by its name, and one sentence on what is not in them, or None."""
@@ -41,7 +43,7 @@ _JOINER = r"[\u200C\u200D]"
 
 def write(model: folders.ModelFiles, part: str, name: str) -> Contents:
     """The files of a checkpoint called `name`; `OptionError` for a family that does not fit."""
-    contents = _llama(model, name)
+    contents = _fine_tuned(model, name) if CONFIG in model.artifacts.documents else _llama(model, name)
     if part != "all":
         raise OptionError(f"part is {part}, but only a blend has parts, and a checkpoint holds a whole model.")
     return contents
@@ -74,6 +76,70 @@ def _llama(model: folders.ModelFiles, name: str) -> Contents:
     }
     left = "the text rule numbers is not in the tokenizer: mask numbers in prompts yourself." if rules.numbers else None
     return contents, left
+
+
+def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
+    """Write a pretrained model that was fine-tuned, with its own tokenizer; the weights of LoRA are in its own."""
+    documents, weights = model.artifacts.documents, model.artifacts.weights
+    try:
+        tokens = TokenUnits.from_arrays(weights).tokens
+        config, table = json.loads(documents[CONFIG]), json.loads(documents[TOKENIZER])
+        pieces = table["model"]["vocab"]
+        by_id = (
+            {id: piece for piece, id in pieces.items()}
+            if isinstance(pieces, dict)
+            else dict(enumerate(p[0] for p in pieces))
+        )
+        by_id |= {added["id"]: added["content"] for added in table["added_tokens"]}
+        specials = {f"{end}_token": by_id[tokens[id][0]] for end, id in (("bos", BOS), ("eos", EOS), ("unk", UNK))}
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise FolderError(f"the tokenizer and the configuration of the model do not fit together ({error}).") from error
+    tensors = {key: np.ascontiguousarray(array) for key, array in weights.items() if not key.startswith(ARRAYS)}
+    usual = DecodingOptions()
+    generation = {"bos_token_id": tokens[BOS][0], "eos_token_id": tokens[EOS][0], "do_sample": True}
+    generation |= {"temperature": usual.temperature, "top_k": 0, "top_p": usual.top_p, "max_new_tokens": usual.length}
+    contents = {
+        "config.json": _json(config),
+        "model.safetensors": save(tensors, {"format": "pt"}),
+        "tokenizer.json": documents[TOKENIZER].encode(),
+        "tokenizer_config.json": _json({"tokenizer_class": "PreTrainedTokenizerFast", **specials}),
+        "generation_config.json": _json(generation),
+        "README.md": _tuned_card(name, model.card).encode("utf-8", "replace"),
+    }
+    return contents, "the text rules of the model are not in its tokenizer: normalise prompts as its card says."
+
+
+def _tuned_card(name: str, card: str) -> str:
+    """Write the model card of a fine-tuned model: how to run the checkpoint, then the card of the model folder."""
+    _, _, body = card.partition("\n") if card.startswith("# ") else ("", "", card)
+    return f"""---
+library_name: transformers
+pipeline_tag: text-generation
+tags:
+- kammil
+---
+
+# {name}
+
+A causal language model that was fine-tuned with Kammil, exported as it was trained.
+
+## Run it
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("{name}")
+tokenizer = AutoTokenizer.from_pretrained("{name}")
+prompt = tokenizer("شو رأيك", return_tensors="pt", add_special_tokens=False)
+print(tokenizer.decode(model.generate(**prompt)[0], skip_special_tokens=True))
+```
+
+A prompt must end with a whole token here; Kammil sums over the ways to cut it.
+
+The rest is the card of the model in Kammil.
+
+{body.strip()}
+"""
 
 
 def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
