@@ -2,7 +2,8 @@
 # # 1. See the end first
 #
 # This lesson is about a small machine that finishes what you began to write. It follows a teaching notebook,
-# "Generative RNNs: Text Completion", step by step, and checks every sentence of it by measuring.
+# "Generative RNNs: Text Completion" (RNN: *recurrent neural network*), step by step, and checks every sentence of it
+# by measuring.
 #
 # You need Python. You need no knowledge of neural networks, and no Arabic: what a text says does not matter here.
 #
@@ -54,7 +55,9 @@ print(f"{len(usable)} of {len(posts)} posts are long enough: {len(train)} to lea
 #
 # And a fourth, so that we know what nothing looks like: letters drawn by chance.
 #
-# (`temperature` and `seed` say how the letters are chosen; part 5 is about that.)
+# (`temperature` and `seed` say how the letters are chosen; part 5 is about that. Of the settings of the GRU,
+# `hidden` is how many numbers its memory holds, `batch_size` how many posts it reads before each correction of
+# itself, `learning_rate` how large a correction is, and `epochs` how often it reads all posts.)
 #
 # > **Guess first.** Each writes 30 characters. How many of the four will write words that exist?
 
@@ -82,9 +85,10 @@ for post in test[:3]:
     lesson.table(*rows, note="begun: " + post[:half])
 
 # %% [markdown]
-# If you read Arabic, you see it at once: the models write words, most of them real, and the sentence goes nowhere. A
-# text whose sentences belong together and lead somewhere is called *coherent*. None of these is, not even that of the
-# model which read 400,000 texts. This lesson will say why, and what such a model is good for all the same.
+# If you read Arabic, you see it at once: the models write what looks like words (how many of them exist, the next
+# table says), and the sentence goes nowhere. A text whose sentences belong together and lead somewhere is called
+# *coherent*. None of these is, not even that of the model which read 400,000 texts. This lesson will say why, and
+# what such a model is good for all the same.
 #
 # If you do not read Arabic, let us count instead of reading. A word "exists" if somebody used it in the training part.
 #
@@ -114,8 +118,8 @@ lesson.table(
 
 # %% [markdown]
 # Chance writes almost no words. The models learnt what words look like from letters alone: nobody told them what a
-# word is. That is the wonder of this field, and here it takes one second and a counter. (The GRU is behind: it is
-# small, and had a few seconds.)
+# word is. That is the wonder of this field, and here it takes one second and a counter. (The GRU is far behind: it
+# is small, and learnt for some fifteen seconds.)
 #
 # Two warnings. The counter scores *higher* than people: it writes only what it saw, while people invent. And
 # `levantine` scores lower than people although it read most: it uses words of other texts, which are not on our list.
@@ -203,8 +207,9 @@ print(f"with 50 shared copies: exactly equal {exact}, found by five lines {found
 assert found >= before + 50 - 1
 
 # %% [markdown]
-# In the notebook's tweets the same question has a bad answer, and no cell of the notebook asks it.
-# `benchmarks/notebook.py` trains the notebook as it was written, and wrote down what it found:
+# In the notebook's tweets the same question has an unwelcome answer, which is easily overlooked: nothing looks wrong
+# until somebody counts. `benchmarks/notebook.py` trains the notebook as it was written, and wrote down what it
+# found:
 
 # %%
 import json

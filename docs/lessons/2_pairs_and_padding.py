@@ -47,13 +47,14 @@ assert all(len(target) == TARGET for _, target in map(pair, train + test))
 # %% [markdown]
 # ## What is an accuracy worth?
 #
-# The score of the notebook is *accuracy*: at how many of the 30 places the right character stands. It reports 18.2 %.
-# Before we train anything, let us ask what two fools would score.
+# The score of the notebook is *accuracy*: at how many of the 30 places the right character stands. It reports
+# 18.2 %. Before we train anything, let us ask what two fools would score, who do not read at all. Such a score is
+# called a *baseline*.
 #
-# The first fool rolls a die with one side for each of the V characters. He is right once in V times. The second fool
-# always says "space".
+# The first rolls a die with one side for each of the V characters, and is right once in V times. The second always
+# says "space".
 #
-# > **Guess first.** What does the second fool score?
+# > **Guess first.** What does the second one score?
 
 # %%
 V = len(set("".join(train)))
@@ -70,8 +71,8 @@ lesson.table(
 # **So 18.2 % is nothing.** It is what you get for answering a space, whatever the question. On the notebook's own test
 # tweets, the space alone has 18.3 % right, a little more than its network (`benchmarks/notebook.py`).
 #
-# The lesson from this is the most useful one here: **an accuracy without a fool beside it says nothing.** From now on
-# a random row, 1/V, stands in every table of scores, and mostly the space as well.
+# The lesson from this is the most useful one here: **an accuracy without a baseline beside it says nothing.** From
+# now on a random row, 1/V, stands in every table of scores, and mostly the space as well.
 #
 # ## Encoding: characters to numbers
 #
@@ -114,7 +115,8 @@ print(len(unknown), "of", sum(map(len, test)), "characters are unknown")
 #
 # Texts have different lengths, and a rectangle has one. So short rows are filled up with blanks. That is *padding*,
 # and the blank needs an index that means nothing else. By custom it is 0: `torch.zeros` makes an empty rectangle,
-# `padding_idx=0` keeps the blank's vector at zero, and `ignore_index=0` takes blanks out of the loss.
+# `padding_idx=0` keeps the blank's vector at zero, and `ignore_index=0` takes blanks out of the *loss*, the number
+# that says how wrong the network was, and from which it learns.
 #
 # What if a real character has index 0? Python counts from 0, so it is an easy mistake. Let us make it, with the space.
 #
@@ -143,9 +145,10 @@ assert ignored > 0.1
 # builds one.) We train the same small network three times; only the place of the blanks differs.
 #
 # Training is a loop that you will meet again and again: let the network predict; compute the *loss*, which says how
-# surprised it was by the true characters; compute the *gradient*, which says for every number of the network in which
-# direction to change it so that the loss falls; and take a small step in that direction. `lr`, the *learning rate*, is
-# the length of the step. One pass over all training posts is an *epoch*.
+# surprised it was by the true characters; compute the *gradient*, which says for every number of the network in
+# which direction to change it so that the loss falls; and take a small step in that direction. `lr`, the *learning
+# rate*, is the length of the step. Each step is taken for a few posts together, here 32; they are called a *batch*.
+# One pass over all training posts is an *epoch*.
 #
 # > **Guess first.** Put the three in order. How big is the difference, in points of accuracy?
 
@@ -217,9 +220,9 @@ lesson.table(
 )
 
 # %% [markdown]
-# Were you surprised? The difference in accuracy may be small: here the target characters themselves are read, so the
-# network forgets the blanks soon. The difference is elsewhere. Ask for the **first** target character, the one right
-# after the blanks, and ask how much the answer depends on how many blanks there were.
+# Were you surprised? The difference in accuracy is small, less than one point: here the target characters themselves
+# are read, so the network forgets the blanks soon. The difference is elsewhere. Ask for the **first** target
+# character, the one right after the blanks, and ask how much the answer depends on how many blanks there were.
 #
 # > **Guess first.** One text, alone, or with 50 more blanks in the same row. By how much may a probability change?
 
@@ -323,7 +326,7 @@ assert by_chance_right > honest_right
 # - *Encoding* is a dictionary from characters to numbers, made from the training part. 0 is kept for blanks, 1 for the
 #   unknown.
 # - *Padding* goes after the text. Elsewhere it changes the answer.
-# - 18.2 % is what the space scores. Always put a fool into the table.
+# - 18.2 % is what the space scores. Always put a baseline into the table.
 # - Split first, copies on one side.
 #
 # ## Exercises

@@ -44,13 +44,15 @@ print(f"a yes/no classifier: 2 answers; a generator of 30 characters: about 10^{
 # appended to the text, and the question is asked again. A model that predicts each piece from the pieces before it is
 # called *autoregressive*.
 #
-# So both kinds share their body, and differ in the last layer and in how often it is asked:
+# So both kinds share their body, and differ in the last layer and in how often it is asked. (A *layer* is one step
+# of the computation, with numbers of its own. `nn.Linear` is the simplest: each number that comes out is a weighted
+# sum of those that go in.)
 
 # %%
 texts = nn.utils.rnn.pad_sequence([torch.from_numpy(vocabulary.encode(t)) for t in train[:32]], batch_first=True)
 body = build(V, GRUSettings(embedding=32, hidden=64, dropout=0))
 states = gru_forward(body.gru, body.embedding, texts)  # one list of 64 numbers after each character
-yes_no = nn.Linear(64, 2)(states[:, -1])  # asked once, at the end of the text
+yes_no = nn.Linear(64, 2)(states[:, -1])  # asked once, at the end; in earnest take the place before the blanks
 following = body.output(states)  # asked after every character
 lesson.table(
     ("", "shape of the answer", "meaning"),
@@ -140,7 +142,8 @@ lesson.table(
 # - the **candidate** n, numbers between -1 and 1: the new idea itself.
 #
 # The new state is a mixture, `(1 - z) * n + z * h`. Where z is near 1, the network remembers; where it is near 0, it
-# forgets. All W and b below are numbers that training will choose.
+# forgets. All W and b below are numbers that training will choose. Two functions keep the results in their range:
+# the *sigmoid* takes any number to one between 0 and 1, *tanh* to one between -1 and 1.
 
 
 # %%
@@ -275,8 +278,9 @@ lesson.table(
 assert all(abs(nats - math.log(V)) < 0.1 for nats in born.values())
 
 # %% [markdown]
-# Very near. This is the cheapest test in the field: **if the first loss is far from ln V, something is broken**
-# (blanks counted, wrong shift, weights far too large). We break it on purpose:
+# Very near, and a little more: a newborn network spreads its bets not quite evenly, and on the average that costs.
+# This is the cheapest test in the field: **if the first loss is far from ln V, something is broken** (blanks
+# counted, wrong shift, weights far too large). We break it on purpose:
 
 # %%
 broken = build(V, GRUSettings(hidden=64))

@@ -261,6 +261,8 @@ lesson.table(
 assert judge(language_model, "truth")[0] < judge(learnt["truth"][0], "truth")[0]
 
 # %% [markdown]
+# It brings 0.7 points and 0.08 bits: little, and for the accuracy no more than chance may bring (part 7).
+#
 # ## What teacher forcing costs: exposure bias
 #
 # At school the teacher puts every mistake right. Then the pupil is alone. While it learnt, the network never read a
@@ -303,7 +305,7 @@ assert gap > 0.1
 
 # %% [markdown]
 # At the first place both have read the same, so both lines begin together. Then they part, and never meet again.
-# Alone, the network falls *below* the fool who says "space".
+# Alone, the network falls *below* the baseline that always says "space".
 #
 # Is all of this the network's fault? No, and it is fair to say so. Suppose the person wrote "we went to the **beach**"
 # and the network "we went to the **market**". That is a mistake only because the person happened to write something
@@ -311,8 +313,9 @@ assert gap > 0.1
 # figure mixes two things: there are many good ways to go on, and the network's own ways get worse.
 #
 # The second one can be measured alone. We let it write with chance (each character as often as its probability says;
-# part 5 is about that), and ask a better model, `levantine`, how odd the characters are: those of people and those of
-# the network. If the network did not suffer from its own past, it would be as odd at the end as at the beginning.
+# part 5 is about that), and ask a better model, `levantine`, how odd the characters are: those of people and those
+# of the network. (`levantine` *normalises* a text first: it writes characters that mean the same in one way.) If the
+# network did not suffer from its own past, it would be as odd at the end as at the beginning.
 #
 # > **Guess first.** Does the network's text become odder from the first ten characters to the last ten?
 
@@ -361,9 +364,11 @@ lesson.table(
 print("for example:", *written[:3], sep="\n")
 
 # %% [markdown]
-# Compare how the network's row changes from left to right with how the people's row changes. What is left after that
-# is the price of reading itself, and it is small: most of the gap above is not *worse* writing but *other* writing.
-# (The network is odder than people at every place, because it is small; that is another matter.)
+# Compare how the network's row changes from left to right with how the people's row changes. What is left is the
+# price of reading itself, for texts drawn by chance: none that we can see. But this small network is odd from its
+# first letter, and the gap above was for greedy texts. So it suggests, and does not prove, that much of the gap is
+# *other* writing, not *worse* writing. (The network is odder than people at every place, because it is small; that
+# is another matter.)
 
 # %%
 drift = {name: bits[2] - bits[0] for name, bits in odd.items()}
@@ -372,8 +377,8 @@ print(f"odder at the end than at the begin, beyond people: {price:+.2f} bits per
 assert price < 0.5
 
 # %% [markdown]
-# So: **exposure bias costs little here in how the text looks, and much in a score that compares place by place.** Do
-# not judge a writer by such a score.
+# So: **exposure bias costs nothing here that we can see in how the text looks, and much in a score that compares
+# place by place.** Do not judge a writer by such a score.
 #
 # ## Overfitting
 #
@@ -402,7 +407,8 @@ assert few[-1][0] < few[turn - 1][0]
 # %% [markdown]
 # The remedy is called *early stopping*: keep the network of the best pass (`learn_whole` does, and `kammil train`).
 # Strictly, that choice needs a third part, the *validation part*: who chooses by the test part has learnt from it.
-# Kammil always uses one; here we look at the test curve only to see the shape.
+# Kammil always uses one. For brevity `learn_whole` chooses by the test part, so its test figures are a little too
+# good.
 #
 # ## Clipping, on and off
 #
@@ -435,9 +441,11 @@ lesson.table(
 )
 
 # %% [markdown]
-# Read the column "steps above 5" for the usual learning rate, 0.004. If it says 0 %, clipping at 5 did nothing at all:
-# a seat belt in a parked car. Short texts and a GRU do not explode; and Adam divides by the size of the gradient
-# anyway. A seat belt costs nothing, so keep it. But do not say that it is why the training works.
+# Read the column "steps above 5" for the usual learning rate, 0.004. It says 0 %: clipping at 5 did nothing at all,
+# a seat belt in a parked car. (Our own code above clips at 1, and so shortens some steps, as the last but one column
+# says.) Short texts and a GRU do not explode; and *Adam*, the rule by which `AdamW` takes its steps, divides by the
+# size of the gradient anyway. A seat belt costs nothing, so keep it. But do not say that it is why the training
+# works.
 #
 # ## With Kammil's own pieces
 #
@@ -504,17 +512,17 @@ assert greedy(writer, "the rain in ", 10) == "spain stay"
 # - **Teacher forcing**: while it learns, the network reads the true characters, whatever it would have said. Without
 #   it, it says the space for ever, because it is told nothing, or because it learns from its own nonsense.
 # - **Free running** is what it does when it writes. **Exposure bias** is the gap between the two.
-# - What exposure bias costs here: twenty points and more of a place-by-place score, and next to nothing in how odd the
-#   text is. A place-by-place score of free writing is no measure of writing: good models are below the fool, too (part
-#   7).
+# - What exposure bias costs here: twenty points and more of a place-by-place score, and nothing that we can see in
+#   how odd a text drawn by chance is. A place-by-place score of free writing is no measure of writing: good models
+#   are below the baseline, too (part 7).
 # - Loss at birth: ln V. Overfitting: training goes down, test turns up. Clipping: measure before you praise it.
 #
 # ## Exercises
 #
 # 1. Leave out the shift: give `teacher_forced` the inputs as targets. What happens to the loss, and what does it
 #    write?
-# 2. *Scheduled sampling* mixes: with probability q the decoder reads itself, else the truth. Write it, with q = 0.2.
-#    Is it better alone?
+# 2. *Scheduled sampling* mixes: with probability q the decoder reads itself, else the truth. Write it, and check it:
+#    what must it be with q = 0, and what with q = 1?
 # 3. At which place does the network make its first mistake when it is alone? Compare with a coin: if each place were
 #    right with probability a, independently, the mean number of right characters before the first mistake would be a /
 #    (1 - a).

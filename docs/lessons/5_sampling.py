@@ -30,7 +30,8 @@ TARGET = 30
 # %% [markdown]
 # ## One distribution
 #
-# The prompt is "what do you think, shall we go up to the ...". What comes next?
+# The prompt is "what do you think, shall we go up to the ...". What comes next? (`normalise` writes characters that
+# mean the same in one way, as the model learnt them.)
 
 
 # %%
@@ -141,7 +142,7 @@ for ours, theirs in (
 
 # %% [markdown]
 # Which is best? They differ in how they treat a *sure* place and an *unsure* one. In the middle of a word one letter
-# may have 95 %; at the begin of a word twenty letters are fine.
+# may have 95 %; at the beginning of a word twenty letters are fine.
 #
 # > **Guess first.** top-k 5, top-p 0.9 and min-p 0.1 at a sure place and at an unsure one: how many characters does
 # > each keep?

@@ -44,7 +44,8 @@ lesson.table(
 # Every letter that you type had a probability before you typed it. Its surprise is minus log2 of that, in bits: a
 # letter with 50 % costs 1 bit, one with 25 % costs 2. The sum over a text says how odd the text is to the model.
 #
-# > **Guess first.** Same letters, other order: how many times odder is the text read backwards?
+# > **Guess first.** Same letters, other order: how many times as many bits does each character cost when the text is
+# > read backwards?
 
 # %%
 sentence = "صباح الخير كيفك اليوم"
@@ -67,8 +68,10 @@ lesson.table(
 assert costs["a greeting"] < costs["the same, backwards"] < costs["random letters"]
 
 # %% [markdown]
-# The last column is 2 to the power of the bits. It is called **perplexity**: a model with perplexity 3 is as unsure as
-# if it chose among 3 equally good letters each time.
+# Backwards, a character costs more than three times as many bits.
+#
+# The last column is 2 to the power of the bits. It is called **perplexity**: a model with perplexity 3 is as unsure
+# as if it chose among 3 equally good letters each time.
 #
 # Note that random letters cost *more* than blind guessing. A model that is sure of something pays dearly when it is
 # wrong.
@@ -92,7 +95,7 @@ axes.legend(fontsize=8)
 axes.invert_xaxis()
 
 # %% [markdown]
-# (Read it from the right.) The begin of a word seems to be a surprise, and its end is not. One sentence proves
+# (Read it from the right.) The beginning of a word seems to be a surprise, and its end is not. One sentence proves
 # nothing, so we look at all words of four letters or more in the test posts.
 #
 # > **Guess first.** How many bits does a first letter cost, and how many a fourth?
@@ -121,9 +124,9 @@ assert mean_bits[0] > mean_bits[3] + 0.5
 #
 # ## How far back does it look?
 #
-# A coherent text keeps to its subject: what stands at the begin matters at the end. Does it matter to the model? We
-# ask for the 30 characters after the middle of each post, and hide the first half, all but its last few letters. (The
-# 30 themselves are read one after the other, as always.)
+# A coherent text keeps to its subject: what stands at the beginning matters at the end. Does it matter to the model?
+# We ask for the 30 characters after the middle of each post, and hide the first half, all but its last few letters.
+# (The 30 themselves are read one after the other, as always; so a row that says 1 sees 1 to 30 letters.)
 #
 # > **Guess first.** The model sees only the last 12 letters in place of the whole half (some 45). How many bits more
 # > does each character cost?
@@ -143,9 +146,9 @@ assert context[12] - context[1000] < context[1] - context[12]
 
 # %% [markdown]
 # Read the table from the bottom. To hide all but the last 25 letters costs next to nothing: whatever the post was
-# about at its begin, the model expects the same. The last few letters do nearly all the work. That is the reason why
-# its own texts are not **coherent**: each word fits the words just before it, and nothing holds the whole together. It
-# is also the reason why it can be small and fast, and good enough to finish a word.
+# about at its beginning, the model expects the same. The last 25 letters do nearly all the work. That is the reason
+# why its own texts are not **coherent**: each word fits the words just before it, and nothing holds the whole
+# together. It is also the reason why it can be small and fast, and good enough to finish a word.
 #
 # ## What else was likely?
 #
@@ -221,9 +224,10 @@ lesson.table(
 assert error(confidence) < error(boasting)
 
 # %% [markdown]
-# The boaster is right as often as `levantine`, since it makes the same choices. Its accuracy is the same and its word
-# is worth less. And the die is perfectly calibrated and useless. So calibration is not enough, and accuracy is not
-# enough; bits per character pay for both.
+# The dots of `levantine` lie nearly on the line: it means what it says. The boaster's lie below. The boaster is
+# right as often as `levantine`, since it makes the same choices. Its accuracy is the same and its word is worth
+# less. And the die is perfectly calibrated and useless. So calibration is not enough, and accuracy is not enough;
+# bits per character pay for both.
 #
 # Calibration is what makes ghost text possible: whether to show a word is decided by its probability.
 #
