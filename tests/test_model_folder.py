@@ -105,7 +105,7 @@ def test_a_whole_folder_is_read(trained: Path) -> None:
     assert model.description.family == trained.name
     assert model.metrics["validation"]["texts"] > 0
     assert model.card.startswith(f"# {trained.name}")
-    assert sorted(path.name for path in trained.iterdir()) == sorted(files_of(trained))
+    assert sorted(path.name for path in trained.iterdir()) == sorted([*files_of(trained), folders.EVENTS])
 
 
 def test_a_missing_file_is_named(copy: Path) -> None:

@@ -18,21 +18,30 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from kammil.errors import ProcessError
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+if TYPE_CHECKING:  # `kammil --help` would wait for NumPy
+    import numpy as np
+    from numpy.typing import NDArray
 
-    D = TypeVar("D", bound=DataclassInstance)
+D = TypeVar("D")
 
-Arrays = tuple[NDArray[np.generic], ...]
+
+@dataclass(frozen=True)
+class Share:
+    """Rows of a batch that one of several processes computes."""
+
+    rows: tuple[int, ...]
+    """Their numbers in the whole batch."""
+    batch_size: int
+    """Rows of the whole batch."""
+
+
+Arrays: TypeAlias = "tuple[NDArray[np.generic], ...]"
 
 _TIMEOUT = timedelta(hours=2)
 """Longest wait for another process. One that dies is noticed at once, since its connections close; this is for a
@@ -156,7 +165,7 @@ def made_by_first(kind: type[D], make: Callable[[], D]) -> D:
 
     def encode() -> bytes:
         made.append(make())
-        return json.dumps(asdict(made[0]), default=str).encode()
+        return json.dumps(asdict(cast(Any, made[0])), default=str).encode()
 
     content = bytes_of_first(encode)
     return made[0] if made else TypeAdapter(kind).validate_python(json.loads(content))
@@ -208,10 +217,11 @@ def dealt(number: int, work: Callable[[int], Arrays]) -> list[Arrays]:
     process."""
     if size() == 1:
         return [work(piece) for piece in range(number)]
+    from numpy import ascontiguousarray
     from safetensors.numpy import load, save
 
     mine = {
-        f"{piece}.{i}": np.ascontiguousarray(array)
+        f"{piece}.{i}": ascontiguousarray(array)
         for piece in range(rank(), number, size())
         for i, array in enumerate(work(piece))
     }

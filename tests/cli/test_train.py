@@ -29,7 +29,10 @@ def test_train_counts(run: Run, file: Path, tmp_path: Path) -> None:
     result = run("train", file, "--model", "ngram")
     assert result.code == 0 and result.err == ""
     first, *table, last = result.out.splitlines()
-    assert re.fullmatch(r"12 texts, [\d,]+ characters; target: [\d,]+ characters after the middle of each text", first)
+    assert re.fullmatch(
+        r"12 texts, [\d,]+ characters; target: at most 30 characters after the middle of each text, [\d,]+ in all",
+        first,
+    )
     assert any(line.lstrip().startswith("bits per character, target") for line in table)
     assert last == "model: texts-ngram"  # the file's name and the family
     assert kammil.load(tmp_path / "texts-ngram").complete("شو").text is not None
@@ -75,7 +78,10 @@ def test_defaults_then_file_then_flags(run: Run, file: Path, tmp_path: Path) -> 
 
 def test_values_are_read_as_toml_or_as_text(run: Run, file: Path, tmp_path: Path) -> None:
     assert run("train", file, "--out", "model", "--set", "model=ngram", "--set", 'order = 2 # "short"').code == 0
-    assert json.loads((tmp_path / "model" / "model.json").read_text("utf-8"))["settings"] == {"order": 2}
+    assert json.loads((tmp_path / "model" / "model.json").read_text("utf-8"))["settings"] == {
+        "order": 2,
+        "megabytes": 40.0,
+    }
 
 
 @pytest.mark.parametrize(

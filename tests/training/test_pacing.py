@@ -28,7 +28,7 @@ def paced(monkeypatch: pytest.MonkeyPatch, pace: Pace | None) -> list[int]:
     """Each measuring says this; the numbers of texts that it was asked about."""
     asked: list[int] = []
 
-    def says(_recipe: Recipe, texts: list[str], _validation: list[str]) -> Pace | None:
+    def says(_recipe: Recipe, texts: list[str], _validation: list[str], _within: Path | None) -> Pace | None:
         asked.append(len(texts))
         return pace
 
@@ -49,7 +49,9 @@ def test_every_part_of_a_run_takes_time(texts: list[str], family: str) -> None:
 def test_a_pace_is_what_more_characters_took_more(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a run that takes so many seconds, and so many for each character."""
 
-    def takes(_recipe: Recipe, train: list[str], validation: list[str]) -> tuple[float, float, float]:
+    def takes(
+        _recipe: Recipe, train: list[str], validation: list[str], _within: Path | None
+    ) -> tuple[float, float, float]:
         many, judged = characters(train), characters(validation)
         return 0.5 + 0.01 * many, 1 + 0.02 * many, 2 + 0.5 * judged
 
@@ -65,7 +67,9 @@ def test_a_pace_is_what_more_characters_took_more(texts: list[str], monkeypatch:
 def test_a_clock_too_rough_to_tell_makes_no_run_free(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
 
-    def takes(_recipe: Recipe, train: list[str], validation: list[str]) -> tuple[float, float, float]:
+    def takes(
+        _recipe: Recipe, train: list[str], validation: list[str], _within: Path | None
+    ) -> tuple[float, float, float]:
         sizes.append(characters(train))
         return 8.0, 0.0, 0.0
 

@@ -20,7 +20,8 @@ from safetensors.numpy import load_file
 
 import kammil
 from kammil.errors import OptionError
-from kammil.models.dropout import SeededDropout, Share
+from kammil.models.dropout import SeededDropout
+from kammil.process_group import Share
 from kammil.training.batches import batches, divide, make_rows
 from kammil.training.events import EpochEnded
 from kammil.training.recipe import FamilyName

@@ -44,7 +44,7 @@ def test_a_recipe_is_a_command_line(options: dict[str, Any], monkeypatch: pytest
     with pytest.raises(SystemExit):
         main()
     (given,) = parsed
-    beside = ("out", "validation", "resume", "replace", "report", "listen")
+    beside = ("out", "validation", "resume", "replace", "report", "track", "listen")
     assert Recipe.of({name: value for name, value in given.items() if name not in beside}) == made
     assert (len(flags(made)) == 2) == (not options)
 

@@ -195,6 +195,7 @@ def test_every_phase_is_told(tmp_path: Path, few: list[str]) -> None:
         "scoring",
         "noting runs of letters",
         "evaluating",
+        "writing the report",
     ]
     shares: dict[str, list[float]] = {}
     for event in heard:
@@ -279,7 +280,7 @@ def test_what_is_there_is_not_overwritten_unless_asked(tmp_path: Path, few: list
         train(few[:1], out=out, model="ngram", order=3, replace=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     train(few, out=out, model="ngram", order=3, replace=True)
-    assert written(out)["settings"] == {"order": 3}
+    assert written(out)["settings"] == {"order": 3, "megabytes": 40.0}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(FolderError, match="is no model folder"):

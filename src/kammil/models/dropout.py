@@ -3,20 +3,10 @@ which divide a batch drop what one process would."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class Share:
-    """Rows of a batch that one of several processes computes."""
-
-    rows: tuple[int, ...]
-    """Their numbers in the whole batch."""
-    batch_size: int
-    """Rows of the whole batch."""
+from kammil.process_group import Share
 
 
 class SeededDropout(nn.Module):

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.language_model import Ids
-from kammil.models.dropout import Share
+from kammil.process_group import Share
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 Objective = Literal["text", "completion"]

@@ -18,7 +18,7 @@ from kammil import files
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
 from kammil.completion.explain.fragments import picture, sentences, table
-from kammil.errors import KammilError, MissingExtraError
+from kammil.errors import FolderError, KammilError, MissingExtraError
 from kammil.evaluation import model_card
 from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
 from kammil.evaluation.plots import png, training_curves
@@ -201,7 +201,7 @@ def _write_report(
     command: str,
     seconds: float,
 ) -> None:
-    """Write the report into the folder; where a library for it is missing, the listener is told and the rest stays."""
+    """Write the report into the folder; where that cannot be, the listener is told why, and the rest stays."""
     try:
         page = model_report(
             name,
@@ -215,7 +215,7 @@ def _write_report(
             seconds=seconds,
         )
         files.write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
-    except MissingExtraError as error:
+    except (MissingExtraError, FolderError) as error:
         note(f"no report: {error}")
 
 

@@ -202,7 +202,7 @@ def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
     if not in_memory.is_named(source) and (warning := in_memory.left_out(rows)):
-        warnings.warn(warning, stacklevel=4)  # the line that called `train`
+        warnings.warn(warning, stacklevel=6)  # the line that called `train`
     if origins is not None:
         origins = [origin for origin, text in zip(origins, rows, strict=True) if text]
     return NormalisedTexts(texts, name, sha256, origins, arguments)

@@ -41,7 +41,7 @@ _MAX_BUFFER_BYTES = 1 << 28
 """Most bytes of the arrays of a model that are not among its weights."""
 _NO_LIMIT = 1 << 20
 """Positions of a model whose configuration names no number of them."""
-_SAME = 1e-3
+_SAME = 1e-5
 """Largest difference of log-probabilities that are taken to be the same."""
 _UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype")
 """Parts of a configuration that name code, kernels or another format of the weights."""
