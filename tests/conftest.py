@@ -81,7 +81,7 @@ def folder_of(
     def make(family: str) -> Path:
         folder = (Path(kept) if kept else tmp_path_factory.mktemp("models")) / family
         if not folder.exists():
-            base = {"base": tiny_base()} if FAMILIES[family].needs_base else {}
+            base: dict[str, Any] = {"base": tiny_base()} if FAMILIES[family].needs_base else {}
             kammil.train(texts[:240], out=folder, report=False, model=cast(FamilyName, family), **TINY[family], **base)
         return folder
 

@@ -26,7 +26,8 @@ def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer)
 
 
 def test_a_suggestion_says_what_it_replaces(server: Running, bundled: Completer) -> None:
-    for fields in ({}, {"correct": False}):
+    given: tuple[dict[str, Any], ...] = ({}, {"correct": False})
+    for fields in given:
         got = server.ask("/v1/suggest", {"prefix": "شو اخباؤ", "model": "levantine", **fields}).json["suggestions"]
         wanted = bundled.suggest("شو اخباؤ", 3, **fields)
         assert [(one["text"], one["completion"], one["replaces"]) for one in got] == [
