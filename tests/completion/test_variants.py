@@ -74,7 +74,9 @@ def explanations(channel: Channel, model: Completer, typed: str) -> Iterator[tup
 @given(TEXTS, st.text(st.sampled_from(LETTERS), min_size=1, max_size=3))
 @settings(max_examples=12)
 def test_weights_are_those_of_all_explanations(texts: list[str], typed: str) -> None:
-    assume("هة" not in typed and "ةه" not in typed)  # the same letters by two ways, of which one is remembered
+    assume(
+        sum(letter in "هة" for letter in typed) <= 1
+    )  # else the same letters by two ways, of which one is remembered
     model = counter([*texts, LETTERS])
     context = "ب "
     found = read(model, context, typed)
