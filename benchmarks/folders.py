@@ -76,7 +76,7 @@ _BEGUN = [0]
 
 
 class Code:
-    """What a pickle would do where one is read."""
+    """Object whose pickle makes a folder where it is read, which shows that code ran."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         """Make a folder."""

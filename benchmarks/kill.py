@@ -1,4 +1,4 @@
-"""Nothing is lost: programs are killed (SIGKILL) at random moments, and what they leave is looked at.
+"""Kill programs (SIGKILL) at random moments, and check what they leave.
 
 Each trial runs one kind of work in a process of its own and kills it: every second time after a random share of the
 time that the work takes, else at a random one of its steps on the file system (opening, renaming, removing, ...), where
@@ -74,7 +74,7 @@ class Work:
     whole: Callable[[Path], None]
     """Raises if something stands under a final name that is not whole."""
     result: Callable[[Path], Any]
-    """What must be the same however often it was killed."""
+    """Result of the work, which must be the same however often it was killed."""
     share: float
     """Share of the trials."""
     before: Callable[[Path], None] = lambda _: None
