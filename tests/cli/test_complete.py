@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import Result, Run, on_terminal, process, refused
 
 import kammil
-from kammil.cli._options import decoding_flags
+from kammil.cli._decoding import decoding_flags
 from kammil.decoding import PRESETS, DecodingOptions
 from kammil.decoding.options import Options
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_type_hints
 
 import typer
-import typer.core
-import typer.main
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
+    from kammil.data.readers import ReadKeywords
 
 # ---- models and texts
 
@@ -30,26 +30,13 @@ BlockFile = Annotated[
     Path | None,
     typer.Option("--block", metavar="FILE", help="Never write the words of this file, one a line, in any spelling."),
 ]
-Column = Annotated[
-    str | None,
-    typer.Option(help="Column of a table that holds the texts: its name, its number, or a path such as message.text."),
-]
-Where = Annotated[str | None, typer.Option(help="SQL condition on the rows of a table: \"Country = 'lebanon'\".")]
-Encoding = Annotated[str, typer.Option(help="Encoding of the file.")]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(help="Character between the cells of a csv, tsv or txt, or tab.  [default: found out]"),
-]
-Sender = Annotated[
-    str | None,
-    typer.Option("--from", metavar="NAME", help="Read only the messages of NAME in a chat of WhatsApp or Telegram."),
-]
 Target = Annotated[
     int, typer.Option(metavar="N", help="Characters to predict from the middle of each text on, at most.")
 ]
 MinLength = Annotated[
     int, typer.Option(metavar="N", help="Leave out texts of fewer characters than this; the notebook's is 60.")
 ]
+Raw = Annotated[bool, typer.Option("--raw", help="Leave the texts as they are; apply no text rule.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -86,55 +73,111 @@ def texts_or_stdin(texts: Iterable[str] | None) -> Iterable[str]:
     return texts or (line.decode("utf-8", "replace").rstrip("\r\n") for line in sys.stdin.buffer)
 
 
-# ---- training
-
 _FORMATS = (
     "txt (one text a line), csv, tsv, xlsx, json, jsonl, parquet, also .gz or .zst; a chat of WhatsApp or Telegram; "
     "a folder of these; - for standard input; or a data set."
 )
 TrainingFile = Annotated[str, typer.Argument(metavar="FILE", help=_FORMATS[0].upper() + _FORMATS[1:])]
 TextFiles = Annotated[list[str], typer.Argument(metavar="FILE...", help=_FORMATS[0].upper() + _FORMATS[1:])]
-OptionalEncoding = Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")]
-Raw = Annotated[bool, typer.Option("--raw", help="Leave the texts as they are; apply no text rule.")]
-Without = Annotated[
-    list[str] | None,
-    typer.Option(help="Switch one rule off: nfc, invisible, tatweel, urls, handles, spaces. Repeatable."),
+ComparisonValidation = Annotated[
+    str | None, typer.Option(help="A file to validate with; without it, a leak-free tenth of FILE.")
 ]
-With = Annotated[
+ComparisonTest = Annotated[str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE.")]
+Assignments = Annotated[
     list[str] | None,
-    typer.Option("--with", help="Switch a rule on: numbers (mask phone, card and account numbers). Repeatable."),
+    typer.Option("--set", metavar="NAME=VALUE", help="Set any other option, such as hidden=320. Repeatable."),
 ]
+Config = Annotated[Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")]
 Seed = Annotated[int | None, typer.Option(help="Random seed of the split, the weights, the order, the dropout.")]
 
 
-def reading_flags(
-    *,
-    column: str | None,
-    where: str | None,
-    encoding: str | None,
-    delimiter: str | None,
-    sender: str | None,
-    raw: bool,
-    seed: int | None,
-) -> dict[str, Any]:
-    """Return the flags by which texts are read and split, by option, for `training_options`; None if not given."""
-    return {
-        "column": column,
-        "where": where,
-        "encoding": encoding,
-        "delimiter": delimiter,
-        "sender": sender,
-        "raw": raw or None,
-        "seed": seed,
-    }
+# ---- flags that belong together
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadingFlags:
+    """Flags that say how files are read; None for a flag that is not given."""
+
+    column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of a table that holds the texts: its name, its number, or a path such as message.text."
+        ),
+    ] = None
+    where: Annotated[
+        str | None, typer.Option(help="SQL condition on the rows of a table: \"Country = 'lebanon'\".")
+    ] = None
+    encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None
+    delimiter: Annotated[
+        str | None,
+        typer.Option(help="Character between the cells of a csv, tsv or txt, or tab.  [default: found out]"),
+    ] = None
+    sender: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="NAME", help="Read only the messages of NAME in a chat of WhatsApp or Telegram."
+        ),
+    ] = None
+
+    def given(self) -> ReadKeywords:
+        """Return the flags that were given, as the keywords of the functions of `kammil.data` that read files."""
+        values = {field.name: getattr(self, field.name) for field in fields(ReadingFlags)}
+        return cast("ReadKeywords", {name: value for name, value in values.items() if value is not None})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFlags(ReadingFlags):
+    """Flags that say how files are read and which text rules change their texts."""
+
+    raw: Raw = False
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Switch one rule off: nfc, invisible, tatweel, urls, handles, spaces. Repeatable."),
+    ] = None
+    with_: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="Switch a rule on: numbers (mask phone, card and account numbers). Repeatable."),
+    ] = None
+
+
+def with_flag_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a command in which every parameter that is a dataclass of flags is replaced by these flags, in its place.
+
+    Typer makes the flags; when the command is called, their values are put back into the dataclass.
+    """
+    parameters: list[inspect.Parameter] = []
+    groups: dict[str, type[Any]] = {}
+    hints = get_type_hints(command, include_extras=True)
+    for parameter in inspect.signature(command).parameters.values():
+        kind, declared = hints[parameter.name], [(parameter.name, hints[parameter.name], parameter.default)]
+        if isinstance(kind, type) and is_dataclass(kind):
+            groups[parameter.name] = kind
+            types = get_type_hints(kind, include_extras=True)
+            declared = [(field.name, types[field.name], field.default) for field in fields(kind)]
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for name, annotation, default in declared
+        ]
+
+    @functools.wraps(command)
+    def grouped(**values: Any) -> None:
+        for name, kind in groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+        command(**values)
+
+    setattr(grouped, "__signature__", inspect.Signature(parameters))  # noqa: B010
+    grouped.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return grouped
+
+
+# ---- options of a training
 
 
 def training_options(
     function: Callable[..., object],
     *,
     assignments: Sequence[str] | None,
-    without: Sequence[str] | None,
-    with_: Sequence[str] | None = None,
+    texts: TextFlags,
     flags: dict[str, Any],
     config: Path | None = None,
 ) -> dict[str, Any]:
@@ -143,8 +186,8 @@ def training_options(
     Args:
         function: receives them; its named parameters have flags, so they are refused in a file or --set.
         assignments: values of --set, `name=value`.
-        without, with_: text rules to switch off and on.
-        flags: values of the flags by option; None stands for a flag that is not given.
+        texts: how the texts are read and changed.
+        flags: values of all other flags by option; None stands for a flag that is not given.
         config: the TOML file.
 
     Raises `OptionError` with one sentence for the first that is wrong.
@@ -157,10 +200,12 @@ def training_options(
         if name := next((name for name in values if name in parameters), None):
             raise OptionError(f"{name} is no option for {source}; give it on the command line.")
     options = {name: value for values in sources.values() for name, value in values.items()}
-    options |= {name: value for name, value in flags.items() if value is not None}
-    rules = options.get("rules", {})
-    if (without or with_) and isinstance(rules, dict):
-        options["rules"] = rules | dict.fromkeys(without or (), False) | dict.fromkeys(with_ or (), True)
+    options |= {name: value for name, value in flags.items() if value is not None} | texts.given()
+    if texts.raw:
+        options["raw"] = True
+    rules, off, on = options.get("rules", {}), texts.without or (), texts.with_ or ()
+    if (off or on) and isinstance(rules, dict):
+        options["rules"] = rules | dict.fromkeys(off, False) | dict.fromkeys(on, True)
     return options
 
 
@@ -193,51 +238,3 @@ def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             options[name.strip()] = value
     return options
-
-
-# ---- decoding
-
-
-class DecodingCommand(typer.core.TyperCommand):
-    """A command with a flag for every decoding option, before `--profile`; `obj` of its context is a dict of those
-    that were given, so that the others are left to the preset, then to the defaults.
-
-    The flags are made when the command runs: `DecodingOptions` needs NumPy, for which `kammil --help` would wait.
-    """
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return all parameters, those of decoding among them."""
-        names = [param.name for param in self.params]
-        if "temperature" not in names:
-            at = names.index("profile")
-            self.params[at:at] = decoding_flags()
-        return super().get_params(ctx)
-
-    def invoke(self, ctx: Any) -> object:
-        """Run the command."""
-        values = {flag.name: ctx.params.pop(flag.name) for flag in decoding_flags()}
-        ctx.obj = {name: value for name, value in values.items() if value not in (None, (), [])}
-        return super().invoke(ctx)
-
-
-def decoding_flags() -> list[Any]:
-    """Return a parameter for every field of `DecodingOptions`, and for the preset; None for those not given."""
-    from kammil.decoding.options import PRESET, DecodingOptions
-
-    types: dict[str, object] = {"preset": Annotated[str | None, typer.Option(help=PRESET)]}
-    for name, field in DecodingOptions.model_fields.items():
-        repeatable = field.annotation == tuple[str, ...]
-        switch = field.annotation is bool
-        shown = "" if switch or field.default in (None, ()) else f"  [default: {field.default:g}]"
-        text = f"{field.description}{' Repeatable.' if repeatable else shown}"
-        option = typer.Option(f"--{name.replace('_', '-')}", help=text) if switch else typer.Option(help=text)
-        types[name] = Annotated[list[str] | None if repeatable else field.annotation | None, option]  # pyright: ignore[reportOptionalOperand]
-
-    def command(**_: Any) -> None: ...
-
-    parameter = partial(inspect.Parameter, kind=inspect.Parameter.KEYWORD_ONLY, default=None)
-    setattr(command, "__signature__", inspect.Signature([parameter(n, annotation=a) for n, a in types.items()]))  # noqa: B010
-    command.__annotations__ = types
-    app = typer.Typer(add_completion=False)
-    app.command(add_help_option=False)(command)
-    return typer.main.get_command(app).params

@@ -8,7 +8,7 @@ import typer
 
 import kammil
 from kammil.cli import data, profile
-from kammil.cli._options import DecodingCommand
+from kammil.cli._decoding import DecodingCommand
 from kammil.cli._output import CommandGroup
 from kammil.cli.compare import compare
 from kammil.cli.complete import complete

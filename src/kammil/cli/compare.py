@@ -9,24 +9,20 @@ from typing import Annotated
 import typer
 
 from kammil.cli._options import (
-    Column,
-    Delimiter,
-    Encoding,
+    ComparisonTest,
+    ComparisonValidation,
     Json,
-    Raw,
     Seed,
-    Sender,
+    TextFlags,
     TrainingFile,
-    Where,
-    With,
-    Without,
     default_name,
-    reading_flags,
     training_options,
+    with_flag_groups,
 )
 from kammil.cli._output import optional_figure, print_json, print_table
 
 
+@with_flag_groups
 def compare(
     file: TrainingFile,
     *,
@@ -40,18 +36,9 @@ def compare(
             help="Folder of models and results; finished rows in it are kept.  [default: FILE's name-compare]"
         ),
     ] = None,
-    validation: Annotated[
-        str | None, typer.Option(help="A file to validate with; without it, a leak-free tenth of FILE.")
-    ] = None,
-    test: Annotated[str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE.")] = None,
-    column: Column = None,
-    where: Where = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    from_: Sender = None,
-    raw: Raw = False,
-    without: Without = None,
-    with_: With = None,
+    validation: ComparisonValidation = None,
+    test: ComparisonTest = None,
+    texts: TextFlags,
     seed: Seed = None,
     set_: Annotated[
         list[str] | None,
@@ -81,11 +68,8 @@ def compare(
     options = training_options(
         comparison.compare,
         assignments=set_,
-        without=without,
-        with_=with_,
-        flags=reading_flags(
-            column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_, raw=raw, seed=seed
-        ),
+        texts=texts,
+        flags={"seed": seed},
     )
     names = [name.strip() for listed in families or () for name in listed.split(",") if name.strip()]
     target = out or Path(f"{default_name([file])}-compare")

@@ -9,20 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli._options import (
-    Column,
-    Delimiter,
+    Assignments,
+    ComparisonTest,
+    ComparisonValidation,
     Json,
-    OptionalEncoding,
-    Raw,
     Seed,
-    Sender,
+    TextFlags,
     TrainingFile,
-    Where,
-    With,
-    Without,
     default_name,
-    reading_flags,
     training_options,
+    with_flag_groups,
 )
 from kammil.cli._output import optional_figure, print_json, print_table
 
@@ -30,6 +26,7 @@ if TYPE_CHECKING:
     from kammil.evaluation.learning_curve import LearningCurve
 
 
+@with_flag_groups
 def curve(
     file: TrainingFile,
     *,
@@ -44,23 +41,11 @@ def curve(
             help="Folder of models and results; what is finished in it is kept.  [default: FILE's name-curve]"
         ),
     ] = None,
-    validation: Annotated[
-        str | None, typer.Option(help="A file to validate with; without it, a leak-free tenth of FILE.")
-    ] = None,
-    test: Annotated[str | None, typer.Option(help="A file to test on; without it, a leak-free tenth of FILE.")] = None,
-    column: Column = None,
-    where: Where = None,
-    encoding: OptionalEncoding = None,
-    delimiter: Delimiter = None,
-    from_: Sender = None,
-    raw: Raw = False,
-    without: Without = None,
-    with_: With = None,
+    validation: ComparisonValidation = None,
+    test: ComparisonTest = None,
+    texts: TextFlags,
     seed: Seed = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Set any other option, such as hidden=320. Repeatable."),
-    ] = None,
+    set_: Assignments = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace models that learnt other texts or had other options.")
     ] = False,
@@ -72,15 +57,11 @@ def curve(
     from kammil.evaluation import plots
     from kammil.training.comparison import curve as curves
 
-    flags = reading_flags(
-        column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_, raw=raw, seed=seed
-    )
     options = training_options(
         curves.curve,
         assignments=set_,
-        without=without,
-        with_=with_,
-        flags=flags | {"model": model, "minutes": minutes},
+        texts=texts,
+        flags={"model": model, "minutes": minutes, "seed": seed},
     )
     target = out or Path(f"{default_name([file])}-curve")
     with resumable_after_interrupt(), progress() as listen:

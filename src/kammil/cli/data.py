@@ -9,17 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli._options import (
-    Column,
-    Delimiter,
-    Encoding,
     Json,
     MinLength,
     Raw,
-    Sender,
+    ReadingFlags,
     Target,
     TextFiles,
-    Where,
     file_names,
+    with_flag_groups,
 )
 from kammil.cli._output import CommandGroup, print_json, print_table
 
@@ -86,16 +83,14 @@ def get(
 
 
 @app.command()
+@with_flag_groups
 def show(
     files: TextFiles,
+    *,
     n: Annotated[int, typer.Option("-n", help="Number of texts to show, spread evenly.")] = 5,
     target: Target = 30,
     min_length: MinLength = 0,
-    column: Column = None,
-    where: Where = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    from_: Sender = None,
+    reading: ReadingFlags,
     raw: Raw = False,
     json: Json = False,
 ) -> None:
@@ -108,14 +103,10 @@ def show(
     found = examples(
         file_names(files),
         n,
-        column=column,
         target=target,
         min_length=min_length,
         raw=raw,
-        where=where,
-        encoding=encoding,
-        delimiter=delimiter,
-        sender=from_,
+        **reading.given(),
     )
     if json:
         print_json(found.to_dict())
@@ -139,25 +130,22 @@ def show(
 
 
 @app.command()
+@with_flag_groups
 def check(
     files: TextFiles,
+    *,
     against: Annotated[
         str | None, typer.Option(metavar="FILE", help="Count the texts of FILE that are also in this training file.")
     ] = None,
-    column: Column = None,
-    where: Where = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    from_: Sender = None,
+    reading: ReadingFlags,
     json: Json = False,
 ) -> None:
     """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of
     scripts, of likely dialects, and of sources, which are files or what a column `source` names."""
     from kammil.data.audit import audit
-    from kammil.data.readers import ReadKeywords
     from kammil.data.sources import rows
 
-    options = ReadKeywords(column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_)
+    options = reading.given()
     checked = rows(file_names(files), **options)
     texts = checked.texts
     training = None
@@ -173,6 +161,7 @@ def check(
 
 
 @app.command()
+@with_flag_groups
 def split(
     files: TextFiles,
     *,
@@ -180,17 +169,13 @@ def split(
     validation: Annotated[float, typer.Option(help="Share of the texts to validate with.")] = 0.0,
     test: Annotated[float, typer.Option(help="Share of the texts to test on.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Random seed of the choice.")] = 0,
-    column: Column = None,
-    where: Where = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    from_: Sender = None,
+    reading: ReadingFlags,
 ) -> None:
     """Split texts so that no near-duplicates are in two parts. Repeats of held-out texts are dropped."""
     from kammil.data import splits
     from kammil.data.sources import texts as read
 
-    texts = read(file_names(files), column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_)
+    texts = read(file_names(files), **reading.given())
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
     for path in splits.write({name: [texts[i] for i in part] for name, part in indices.items() if part}, out):

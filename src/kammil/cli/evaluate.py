@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli._options import (
-    Column,
-    Delimiter,
-    Encoding,
     Folder,
     Json,
     MinLength,
-    Sender,
+    ReadingFlags,
     Target,
-    Where,
     file_names,
+    with_flag_groups,
 )
 from kammil.cli._output import print_json, print_table
 
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
     from kammil.models.layers import Layer
 
 
+@with_flag_groups
 def evaluate(
     folder: Folder,
     files: Annotated[
@@ -76,11 +74,7 @@ def evaluate(
         typer.Option(metavar="FILE", help="With --typing: draw the reliability diagram of the suggestions."),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the samples.")] = 0,
-    column: Column = None,
-    where: Where = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    from_: Sender = None,
+    reading: ReadingFlags,
     json: Json = False,
 ) -> None:
     """Measure how good a model is on texts it has not seen. Prints figures and their intervals, beside those of
@@ -107,9 +101,7 @@ def evaluate(
     model = load(folder)
     typed = None
     with progress() as listen, listening(listen):
-        texts = sources.texts(
-            file_names(files), column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_
-        )
+        texts = sources.texts(file_names(files), **reading.given())
         with phase("evaluating", metrics.LOOPS):
             evaluation = metrics.evaluate(model, texts, target=target, min_length=min_length)
         shown = max(0, samples)

@@ -7,9 +7,15 @@ from typing import Annotated
 
 import typer
 
-from kammil.cli._options import Column, Delimiter, Encoding, Folder, Sender, Where, file_names
+from kammil.cli._options import (
+    Folder,
+    ReadingFlags,
+    file_names,
+    with_flag_groups,
+)
 
 
+@with_flag_groups
 def report(
     folder: Folder,
     files: Annotated[
@@ -24,11 +30,7 @@ def report(
     seconds: Annotated[
         float, typer.Option(help="How long the measuring may take: more seconds type more of the texts.")
     ] = 60.0,
-    column: Column = None,
-    where: Where = None,
-    encoding: Encoding = "utf-8",
-    delimiter: Delimiter = None,
-    from_: Sender = None,
+    reading: ReadingFlags,
 ) -> None:
     """Write a page for people about a model, as train does: figures on texts it has not seen, and how it was made.
     Without FILE the page has the figures of its training, and quotes no text."""
@@ -55,9 +57,7 @@ def report(
     how = command(model.model.card)
     with progress() as listen, listening(listen):
         if files:
-            texts = sources.texts(
-                file_names(files), column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_
-            )
+            texts = sources.texts(file_names(files), **reading.given())
             with phase("evaluating", metrics.LOOPS):
                 evaluation = metrics.evaluate(model, texts)
             on = f"texts of {sources.description(file_names(files))}"

@@ -9,24 +9,20 @@ from typing import Annotated
 import typer
 
 from kammil.cli._options import (
-    Column,
-    Delimiter,
-    OptionalEncoding,
-    Raw,
+    Assignments,
+    Config,
     Seed,
-    Sender,
     TextFiles,
-    Where,
-    With,
-    Without,
+    TextFlags,
     default_name,
     file_names,
-    reading_flags,
     training_options,
+    with_flag_groups,
 )
 from kammil.cli._output import optional_figure
 
 
+@with_flag_groups
 def train(
     files: TextFiles,
     *,
@@ -54,27 +50,15 @@ def train(
             help="A second file to validate with; without it, a tenth of FILE that has no near-duplicate in the rest."
         ),
     ] = None,
-    column: Column = None,
-    where: Where = None,
-    encoding: OptionalEncoding = None,
-    delimiter: Delimiter = None,
-    from_: Sender = None,
-    raw: Raw = False,
-    without: Without = None,
-    with_: With = None,
+    texts: TextFlags,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the texts.")] = None,
     seed: Seed = None,
     objective: Annotated[
         str | None,
         typer.Option(help="What the loss counts. text: every character; completion: only the 30 target characters."),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Set any other option, such as hidden=320. Repeatable."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")
-    ] = None,
+    set_: Assignments = None,
+    config: Config = None,
     track: Annotated[
         list[str] | None,
         typer.Option(help="Show the run while it goes on: tensorboard or trackio, on this machine. Repeatable."),
@@ -102,12 +86,15 @@ def train(
         training.train,
         config=config,
         assignments=set_,
-        without=without,
-        with_=with_,
-        flags=reading_flags(
-            column=column, where=where, encoding=encoding, delimiter=delimiter, sender=from_, raw=raw, seed=seed
-        )
-        | {"model": model, "base": base, "minutes": minutes, "epochs": epochs, "objective": objective},
+        texts=texts,
+        flags={
+            "model": model,
+            "base": base,
+            "minutes": minutes,
+            "epochs": epochs,
+            "objective": objective,
+            "seed": seed,
+        },
     )
     family = str(options.get("model", Recipe.model_fields["model"].default))
     target = out or Path(f"{default_name(files)}-{family}")

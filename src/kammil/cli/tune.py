@@ -9,22 +9,19 @@ from typing import Annotated
 import typer
 
 from kammil.cli._options import (
-    Column,
-    Delimiter,
-    Raw,
+    Config,
     Seed,
-    Sender,
     TextFiles,
-    Where,
-    With,
-    Without,
+    TextFlags,
     default_name,
     file_names,
     training_options,
+    with_flag_groups,
 )
 from kammil.cli._output import print_table
 
 
+@with_flag_groups
 def tune(
     files: TextFiles,
     *,
@@ -41,14 +38,7 @@ def tune(
         str | None,
         typer.Option(help="A second file to validate with; without it, a leak-free tenth of FILE."),
     ] = None,
-    column: Column = None,
-    where: Where = None,
-    encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None,
-    delimiter: Delimiter = None,
-    from_: Sender = None,
-    raw: Raw = False,
-    without: Without = None,
-    with_: With = None,
+    texts: TextFlags,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the texts in one trial.")] = None,
     seed: Seed = None,
     set_: Annotated[
@@ -57,9 +47,7 @@ def tune(
             "--set", metavar="NAME=VALUE", help="Set any other option; what is set is not searched for. Repeatable."
         ),
     ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Read options from a TOML file; flags on the command line win.")
-    ] = None,
+    config: Config = None,
 ) -> None:
     """Search for the settings of a family that cost the fewest bits on validation texts. The same command goes on with
     an earlier search, and several may work on one at the same time."""
@@ -71,20 +59,8 @@ def tune(
         tuning.tune,
         config=config,
         assignments=set_,
-        without=without,
-        with_=with_,
-        flags={
-            "column": column,
-            "where": where,
-            "encoding": encoding,
-            "delimiter": delimiter,
-            "sender": from_,
-            "model": model,
-            "raw": raw or None,
-            "minutes": minutes,
-            "epochs": epochs,
-            "seed": seed,
-        },
+        texts=texts,
+        flags={"model": model, "minutes": minutes, "epochs": epochs, "seed": seed},
     )
     family = str(options.get("model", Recipe.model_fields["model"].default))
     target = out or Path(f"{default_name(files)}-{family}-tuning")
