@@ -11,16 +11,14 @@ from typing import Any
 
 import optuna
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import kammil
 from kammil.errors import DataError, FolderError, MissingExtraError, OptionError
-from kammil.models.registry import FAMILIES
 from kammil.training import tuning
 from kammil.training.events import EpochEnded, Event, MemberEvent
 from kammil.training.recipe import Recipe
-from kammil.training.tuning import SPACES, Range, TrialEnded, Tuned, tune
+from kammil.training.search_space import SPACES
+from kammil.training.tuning import TrialEnded, Tuned, tune
 
 NETWORK: dict[str, Any] = {"dropout": 0.0, "batch_size": 32, "device": "cpu", "threads": 1}
 GRU: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 16, "weight_decay": 0.01, **NETWORK}
@@ -50,31 +48,6 @@ def search(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setattr(tuning, "SPACES", {**SPACES, family: space})
 
     return replace
-
-
-def test_every_family_has_a_space_around_its_defaults() -> None:
-    assert SPACES.keys() == FAMILIES.keys()
-    for family, space in SPACES.items():
-        recipe = Recipe.of({"model": family})
-        known = {**recipe.training.model_dump(), **recipe.settings}
-        outside = [name for name, values in space.items() if not tuning._contains(values, known[name])]  # pyright: ignore[reportPrivateUsage]
-        assert outside == (["order"] if family == "ngram" else []), family  # the counter chooses its order by itself
-
-
-@given(st.data())
-def test_whatever_is_drawn_can_be_trained(data: st.DataObject) -> None:
-    family = data.draw(st.sampled_from(sorted(SPACES)))
-    drawn: dict[str, Any] = {}
-    for name, values in SPACES[family].items():
-        if not isinstance(values, Range):
-            drawn[name] = data.draw(st.sampled_from(values))
-        elif values.step is None:
-            drawn[name] = data.draw(st.floats(values.low, values.high))
-        else:
-            drawn[name] = values.low + values.step * data.draw(
-                st.integers(0, round((values.high - values.low) / values.step))
-            )
-    Recipe.of({"model": family, **drawn})
 
 
 def test_the_best_is_what_training_with_it_gives(few: list[str], tmp_path: Path) -> None:

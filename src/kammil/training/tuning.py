@@ -1,10 +1,10 @@
 """Search for the settings of a family that cost the fewest bits on validation texts.
 
 A study is a folder: `study.db`, an SQLite file of Optuna's, and `best.toml`, which `kammil train --config` takes. A
-trial is one training run with settings drawn from the family's `SPACES`. The first trial has the family's defaults, so
-that the best is never behind them; the next ten are drawn at random; those after them by a tree-structured Parzen
-estimator (Bergstra et al. 2011), which prefers what good trials had in common. Where an epoch but the first ends behind
-the median of earlier trials at that epoch, the trial is pruned.
+trial is one training run with settings drawn from the family's search space. The first trial has the family's
+defaults, so that the best is never behind them; the next ten are drawn at random; those after them by a
+tree-structured Parzen estimator (Bergstra et al. 2011), which prefers what good trials had in common. Where an epoch
+but the first ends behind the median of earlier trials at that epoch, the trial is pruned.
 
 Everything is kept after every trial, so the same command goes on where it stopped. Several programs may work on one
 study. What is drawn depends on the seed, on how many trials were begun, and on how those before ended, so that one
@@ -31,12 +31,12 @@ from kammil.errors import DataError, FolderError, KammilError, MissingExtraError
 from kammil.files import reason
 from kammil.training.events import EpochEnded, Event, Interrupted, MemberEvent, ignore
 from kammil.training.recipe import Recipe, toml
+from kammil.training.search_space import SPACES, Space, contains, distribution
 from kammil.training.texts import Source, check, load_normalised
 from kammil.training.train import Listener, train
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
 STUDY, BEST = "study.db", "best.toml"
@@ -47,52 +47,6 @@ _NAME, _RUN, _ERROR, _REPLACES = "kammil", "run", "error", "replaces"
 one of the same settings was stopped."""
 _RANDOM_TRIALS, _JUDGES = 10, 5
 """Trials that are drawn at random, and complete trials that a median needs."""
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers to choose from."""
-
-    low: float
-    high: float
-    """Both may be chosen."""
-    step: float | None = None
-    """Distance of the numbers; None: any real number, and equal factors are equally likely."""
-
-    def distribution(self) -> BaseDistribution:
-        """Return the same for Optuna."""
-        from optuna.distributions import FloatDistribution, IntDistribution
-
-        if self.step is None:
-            return FloatDistribution(self.low, self.high, log=True)
-        if all(isinstance(number, int) for number in (self.low, self.high, self.step)):
-            return IntDistribution(int(self.low), int(self.high), step=int(self.step))
-        return FloatDistribution(self.low, self.high, step=self.step)
-
-
-Space = Mapping[str, Range | tuple[float, ...]]
-"""For each option what may be chosen: numbers of a range, or one of a few."""
-
-_ALL: Space = {"batch_size": (4, 8, 16, 32), "weight_decay": Range(1e-3, 0.3)}
-_DESCENT: Space = {**_ALL, "learning_rate": Range(1e-3, 1.6e-2), "dropout": Range(0.0, 0.6, 0.05)}
-_GRU: Space = {**_DESCENT, "embedding": (32, 64, 128, 256), "hidden": Range(128, 768, 64)}
-SPACES: Mapping[str, Space] = {
-    "ngram": {"order": Range(2, 12, 1)},
-    "gru": _GRU,
-    "words": {**_GRU, "word_texts": Range(2, 8, 1)},
-    "subwords": {**_GRU, "subwords": (250, 500, 1000, 2000, 4000)},
-    "attention": {**_GRU, "attention": (32, 64, 128)},
-    "transformer": {
-        **_DESCENT,
-        "learning_rate": Range(5e-4, 8e-3),
-        "width": (64, 128, 192, 256),
-        "layers": Range(1, 6, 1),
-        "heads": (2, 4, 8),
-    },
-    "pretrained": {**_ALL, "learning_rate": Range(1e-5, 2e-3)},
-    "blend": {**_GRU, "gate": (32, 64, 96, 128, 192)},
-}
-"""The search space of each family. An option that is given is not searched for."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +222,7 @@ class _Study:
             self.study.sampler = optuna.samplers.TPESampler(
                 seed=int(seed), n_startup_trials=_RANDOM_TRIALS, constant_liar=True
             )
-            trial = self.study.ask({name: _distribution(values) for name, values in self.space.items()})
+            trial = self.study.ask({name: distribution(values) for name, values in self.space.items()})
             place = self._place(trial.number)
             place.mkdir(exist_ok=True)
             self._alive = _file_lock(place / _LOCK)
@@ -387,7 +341,7 @@ class _Study:
     def _defaults(self) -> dict[str, Any]:
         """Return the defaults of the options that are searched for, where they are in the space."""
         known = {**self.recipe.training.model_dump(), **self.recipe.settings}
-        return {name: known[name] for name, values in self.space.items() if _contains(values, known[name])}
+        return {name: known[name] for name, values in self.space.items() if contains(values, known[name])}
 
     def _place(self, number: int) -> Path:
         return self.folder / f"trial-{number}"
@@ -403,23 +357,9 @@ def _file_lock(path: Path, timeout: float = 0) -> Any:
     return FileLock(path, timeout=timeout)
 
 
-def _distribution(values: Range | tuple[float, ...]) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution
-
-    return values.distribution() if isinstance(values, Range) else CategoricalDistribution(values)
-
-
 def _config(options: Mapping[str, Any]) -> str:
     """Return options as a file for `kammil train --config`, one a line."""
     return "".join(f"{name} = {toml(value)}\n" for name, value in options.items())
-
-
-def _contains(values: Range | tuple[float, ...], value: float | None) -> bool:
-    """Whether a value can be chosen."""
-    if value is None or not isinstance(values, Range):
-        return value in (values if isinstance(values, tuple) else ())
-    steps = 0.0 if values.step is None else (value - values.low) / values.step
-    return values.low <= value <= values.high and abs(steps - round(steps)) < 1e-9
 
 
 def _refuse_another(folder: Path, stored: Mapping[str, Any], current: Mapping[str, Any]) -> None:
