@@ -42,9 +42,8 @@ def report(
     from kammil.errors import OptionError
     from kammil.evaluation import metrics
     from kammil.evaluation.model_card import command
-    from kammil.evaluation.report.model import model_report
+    from kammil.evaluation.report.model import model_report, stored_evaluation
     from kammil.evaluation.report.page import REPORT
-    from kammil.evaluation.report.sections import parsed
     from kammil.progress import listening, phase
 
     if not 0 < seconds <= 86_400:
@@ -73,6 +72,6 @@ def report(
                 seconds=seconds,
             )
         else:
-            page = model_report(name, model.model, parsed(model.model.metrics), command=how)
+            page = model_report(name, model.model, stored_evaluation(model.model.metrics), command=how)
     file_system.write_atomic(path, page.encode("utf-8", "replace"))
     typer.echo(f"report: {path}")

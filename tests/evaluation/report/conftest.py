@@ -10,8 +10,8 @@ import pytest
 
 import kammil
 from kammil import model_folder as folders
-from kammil.evaluation.report.model import model_report
-from kammil.evaluation.report.sections import parsed
+from kammil.evaluation.report.model import model_report, stored_evaluation
+from kammil.evaluation.report.page import Section, Table, Tables
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "base"}
 
@@ -49,6 +49,14 @@ class ParsedPage(HTMLParser):
         return [attributes.get(name) for kind, attributes in self.tags if kind == tag]
 
 
+def tables_of(section: Section) -> list[Table]:
+    """All tables of a section."""
+    found: list[Table] = []
+    for block in section.blocks:
+        found += block.tables if isinstance(block, Tables) else [block] if isinstance(block, Table) else []
+    return found
+
+
 @pytest.fixture(scope="session")
 def page(folder_of: Callable[[str], Path], texts: list[str]) -> str:
     """The report of a blend on texts that it has not seen, all its sections included."""
@@ -57,7 +65,7 @@ def page(folder_of: Callable[[str], Path], texts: list[str]) -> str:
     return model_report(
         "my-model",
         files,
-        parsed(files.metrics),
+        stored_evaluation(files.metrics),
         model=model,
         texts=texts[240:270],
         trained_on=texts[:240],

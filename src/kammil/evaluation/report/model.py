@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
 from kammil.completion.completer import Completer
 from kammil.data.audit import Audit, audit
 from kammil.errors import FolderError
 from kammil.evaluation import counter_check, model_card
-from kammil.evaluation.metrics import Evaluation
-from kammil.evaluation.report import sections
+from kammil.evaluation.metrics import Evaluation, Metrics
 from kammil.evaluation.report.measurements import SECONDS, measure, within
 from kammil.evaluation.report.page import Section, render
+from kammil.evaluation.report.sections import figures, provenance, quotations, suggestions, training
 from kammil.model_folder import ModelFiles
 from kammil.progress import phase
 
@@ -54,26 +56,26 @@ def model_report(
         audited = audit(within(trained_on, AUDITED, AUDITED_CHARACTERS)) if trained_on else None
     try:
         found = _recorded(files, audited, len(trained_on))
-        about_it = [sections.settings(files.description.model_dump(), files.metrics)]
-        about_it += filter(None, [sections.environment(files.metrics.get("machine"), files.metrics.get("versions"))])
+        about_it = [provenance.settings(files.description.model_dump(), files.metrics)]
+        about_it += filter(None, [provenance.environment(files.metrics.get("machine"), files.metrics.get("versions"))])
         if command:
-            about_it.append(sections.reproduce(command, data=files.description.training.get("data"), toml=toml))
+            about_it.append(provenance.reproduce(command, data=files.description.training.get("data"), toml=toml))
         cautions = model_card.cautions(files.description)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FolderError(f"what {name} records of its training is not ours; copy the folder again.") from error
     if evaluation is not None:
-        found += [sections.figures(evaluation, name, on=on, chosen=chosen), sections.positions(evaluation)]
+        found += [figures.figures(evaluation, name, on=on, chosen=chosen), figures.positions(evaluation)]
     if measured is not None:
         found += [
-            sections.typing(measured.typing),
-            sections.calibration(measured.typing, name),
-            sections.by_slice(measured.slices, measured.sliced),
-            sections.completions(measured.samples),
-            sections.surprise(measured.explanations),
+            suggestions.typing(measured.typing),
+            suggestions.calibration(measured.typing, name),
+            figures.by_slice(measured.slices, measured.sliced),
+            quotations.completions(measured.samples),
+            quotations.surprise(measured.explanations),
         ]
     in_words = model_card.quality({"validation": evaluation.to_dict()} if evaluation is not None else {}, on=on)
     quoted = 0 if measured is None else len(measured.samples)
-    first = sections.summary(in_words.splitlines(), cautions, quoted=quoted)
+    first = figures.summary(in_words.splitlines(), cautions, quoted=quoted)
     return render(name, "report of a model", [first, *(section for section in found if section is not None), *about_it])
 
 
@@ -83,7 +85,21 @@ def _recorded(files: ModelFiles, audited: Audit | None, texts: int) -> list[Sect
     source = str(description.training.get("data", {}).get("source", "its texts"))
     counter = description.family == counter_check.FAMILY
     return [
-        sections.data(audited, texts=texts, source=source) if audited is not None else None,
-        sections.split(description.training),
-        sections.curves(metrics.get("history", ()), metrics.get("members", ()), counter=counter),
+        training.data(audited, texts=texts, source=source) if audited is not None else None,
+        training.split(description.training),
+        training.curves(metrics.get("history", ()), metrics.get("members", ()), counter=counter),
     ]
+
+
+def stored_evaluation(metrics: Mapping[str, Any]) -> Evaluation | None:
+    """Return the evaluation that `metrics.json` holds, without what older versions did not measure; None if foreign."""
+    from pydantic import TypeAdapter, ValidationError
+
+    absent = dict.fromkeys(field.name for field in fields(Metrics))
+    try:
+        stored: dict[str, Any] = {"by_position": ()} | metrics["validation"]
+        baselines = {name: absent | baseline for name, baseline in stored["baselines"].items()}
+        stored |= {"model": absent | stored["model"], "baselines": baselines}
+        return TypeAdapter(Evaluation).validate_python(stored)
+    except (ValidationError, KeyError, TypeError, AttributeError):
+        return None

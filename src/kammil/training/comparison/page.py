@@ -10,11 +10,12 @@ from typing import Any
 from kammil.completion.completer import Completer
 from kammil.data.audit import audit
 from kammil.evaluation.ranking import RANKED_BY, Ranking
-from kammil.evaluation.report import charts, sections
+from kammil.evaluation.report import charts
 from kammil.evaluation.report.machine import machine, versions
 from kammil.evaluation.report.measurements import measure, within
 from kammil.evaluation.report.model import AUDITED, AUDITED_CHARACTERS
 from kammil.evaluation.report.page import Charts, Paragraph, Section, Table, render
+from kammil.evaluation.report.sections import figures, provenance, quotations, suggestions, training
 from kammil.progress import phase
 from kammil.training.comparison import report
 from kammil.training.comparison.split import ComparisonSplit
@@ -43,22 +44,22 @@ def comparison_report(
         measured = measure(best, parts.test, seconds=seconds)
         audited = audit(within(parts.train, AUDITED, AUDITED_CHARACTERS))
     of_best: list[Section | None] = [
-        sections.typing(measured.typing),
-        sections.calibration(measured.typing, ranking.best),
-        sections.by_slice(measured.slices, measured.sliced),
-        sections.completions(measured.samples),
-        sections.surprise(measured.explanations),
+        suggestions.typing(measured.typing),
+        suggestions.calibration(measured.typing, ranking.best),
+        figures.by_slice(measured.slices, measured.sliced),
+        quotations.completions(measured.samples),
+        quotations.surprise(measured.explanations),
     ]
     found = [
         _summary(ranking, quoted=len(measured.samples)),
-        sections.data(audited, texts=len(parts.train), source=parts.source),
+        training.data(audited, texts=len(parts.train), source=parts.source),
         _split(ranking.data),
         _curves(ranking),
         *_standings(ranking),
         *(_about(section, ranking.best) for section in of_best if section is not None),
         _settings(ranking),
-        sections.environment(machine(), versions()),
-        sections.reproduce(command),
+        provenance.environment(machine(), versions()),
+        provenance.reproduce(command),
     ]
     return render(name, "report of a comparison", [section for section in found if section is not None])
 
@@ -72,10 +73,10 @@ def repeat_command(
     options: Mapping[str, Any],
 ) -> str:
     """Return the command that makes a comparison again, with files named without their folders."""
-    arguments = ["kammil", "compare", sections.place_name(str(source)), "--minutes", f"{minutes:g}"]
+    arguments = ["kammil", "compare", provenance.place_name(str(source)), "--minutes", f"{minutes:g}"]
     arguments += ["--families", ",".join(families)] if families else []
     for flag, file in (("--validation", validation), ("--test", test)):
-        arguments += [flag, sections.place_name(str(file))] if file is not None else []
+        arguments += [flag, provenance.place_name(str(file))] if file is not None else []
     for option, value in options.items():
         if value is None or value is False:
             continue
@@ -86,7 +87,7 @@ def repeat_command(
         elif option == "sender" or option in _FLAGS:
             arguments += ["--from" if option == "sender" else f"--{option}", str(value)]
         else:
-            named = [sections.place_name(each) for each in value] if option == "exclude" else value
+            named = [provenance.place_name(each) for each in value] if option == "exclude" else value
             arguments += ["--set", f"{option}={argument(named)}"]
     return shlex.join(arguments)
 
@@ -117,7 +118,7 @@ def _summary(ranking: Ranking, *, quoted: int) -> Section:
     if ahead:
         sentences.append(f"Ahead of every family: {', '.join(ahead)}. More minutes, or more texts, may change that.")
     sentences += [f"{name} was left out: {reason}" for name, reason in ranking.left_out.items()]
-    return sections.summary(sentences, (), quoted=quoted)
+    return figures.summary(sentences, (), quoted=quoted)
 
 
 def _is_behind(ranking: Ranking, name: str) -> bool:
@@ -194,7 +195,7 @@ def _standings(ranking: Ranking) -> list[Section]:
             "the second table whose interval holds 0 may be chance.",
             [
                 *(chart if drawn else []),
-                Table("Figures", head, rows, sections.INTERVAL),
+                Table("Figures", head, rows, figures.INTERVAL),
                 Table(
                     f"Minus the best, {ranking.best}", minus_head, minus, "Differences are paired: on the same texts."
                 ),
@@ -208,7 +209,7 @@ def _standings(ranking: Ranking) -> list[Section]:
             "knows every word before its first letter.",
             [
                 Table(
-                    "Keystrokes saved, and suggestions taken of those shown, %", typing_head, typing, sections.INTERVAL
+                    "Keystrokes saved, and suggestions taken of those shown, %", typing_head, typing, figures.INTERVAL
                 ),
                 *(Paragraph(meaning) for meaning in report.meanings(*report.TYPES) if "saved" in meaning),
             ],
