@@ -370,7 +370,7 @@ def test_occurrences_whose_followers_were_not_kept_count(lost: int, code: ctypes
         assert min(moved) > 0.01
 
 
-def test_a_number_lost_beyond_16_bits_is_left_to_the_portable_engine() -> None:
+def test_a_number_lost_beyond_16_bits_is_left_to_the_portable_engine(caplog: pytest.LogCaptureFixture) -> None:
     table = unpack(weights(0), blend_settings.OWN)
     lost = table.pruned.astype(np.int64)
     lost[0] = 1 << 20
@@ -378,6 +378,9 @@ def test_a_number_lost_beyond_16_bits_is_left_to_the_portable_engine() -> None:
         CountTable(table.keys, table.num_followers, lost, table.ids, table.counts), blend_settings.OWN
     )
     assert made(0, arrays, LIBRARY).can_sample(1) is False
+    assert made(0, arrays, LIBRARY).can_sample(1) is False
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == bool(LIBRARY) and all("number 1048576," in each and "NumPy" in each for each in told)
 
 
 def from_this_text(runner: BlendModel, ids: list[int], state: State) -> set[int]:

@@ -9,9 +9,11 @@ types that are looked up in the text cache, E = D * K + C experts, P positions, 
 from __future__ import annotations
 
 import ctypes
+import logging
 import weakref
 from collections.abc import Sequence
 from copy import copy
+from functools import cache
 from operator import attrgetter
 from struct import Struct
 from typing import Any, Self
@@ -38,6 +40,8 @@ from kammil.ngrams.index import CountIndex
 from kammil.ngrams.text_cache import WINDOW
 from kammil.vocabulary import EOS
 
+log = logging.getLogger("kammil.engine")
+
 _ALIGNMENT = 64
 _NO_MEMORY = -1
 _INT64, _UINT64, _FLOAT32, _UINT32 = (np.dtype(kind) for kind in (np.int64, np.uint64, np.float32, np.uint32))
@@ -47,9 +51,23 @@ _nbytes = attrgetter("nbytes")
 
 
 def suits(index: CountIndex) -> bool:
-    """Return whether the tables' numbers fit the types of `kernel.c`: 16 bits, which few tables exceed."""
+    """Return whether the tables' numbers fit the types of `kernel.c`: 16 bits. A table that training writes does; one
+    of an older version may not, for which a warning is given once."""
     table = index.arrays
-    return table.pruned.dtype == table.ids.dtype == table.counts.dtype == np.uint16
+    wide = [array for array in (table.pruned, table.ids, table.counts) if array.dtype != np.uint16]
+    if wide:
+        _warn(max(int(array.max(initial=0)) for array in wide))
+    return not wide
+
+
+@cache
+def _warn(number: int) -> None:
+    """Say that a model runs slowly, once for each number."""
+    log.warning(
+        "kammil: this model's tables of counts hold the number %d, and the compiled engine holds none above 65535, so "
+        "it runs in NumPy, several times as slowly; train the model again to have its counts fit.",
+        number,
+    )
 
 
 class NativeEngine:
