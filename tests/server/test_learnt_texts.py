@@ -290,3 +290,45 @@ def test_a_model_that_cannot_learn_has_no_copies(folder_of: Callable[[str], Path
         assert [model.private for model in app.state.pool.loaded] == [{}]
 
     served(folder_of("ngram"), work)
+
+
+def test_an_offensive_word_is_exempt_for_the_session_that_taught_it_alone() -> None:
+    model = kammil.load()
+    (word,) = {one.text for one in model.suggest("اباح", 1, allow_offensive=True)}
+    other = LearntTexts(model)
+    other.learn("a", "شو حلو")
+    other.learn("a", f"قال {word} هون")
+    other.learn(None, f"قال {word} هون")
+    assert other.taught_words("a") == other.taught_words(None) != frozenset() == other.taught_words("b")
+    again = LearntTexts(model)
+    again.restore(other)
+    assert again.taught_words("a") == other.taught_words("a")
+    assert other.forget("a") and other.taught_words("a")
+    assert other.forget("a") and not other.taught_words("a") and other.taught_words(None)
+
+
+def test_other_clients_are_not_shown_an_offensive_word_that_one_taught() -> None:
+    bundled = kammil.load()
+    (word,) = {one.text for one in bundled.suggest("اباح", 1, allow_offensive=True)}
+
+    async def work(app: FastAPI) -> None:
+        async def suggested(session: str | None) -> bool:
+            fields = {} if session is None else {"session": session}
+            got = (await ask(app, "POST", "/v1/suggest", {"prefix": "اباح", "k": 5, "phrase": 3, **fields})).json
+            return word in [one["text"] for one in got["suggestions"]]
+
+        async def completed(session: str) -> bool:
+            fields = {"prompt": "قال اباح", "temperature": 0, "max_tokens": 12, "session": session}
+            got = (await ask(app, "POST", "/v1/completions", fields)).json
+            return ("اباح" + got["choices"][0]["text"]).startswith(word)
+
+        taught = {"text": f"قال {word} هون", "session": "a"}
+        assert [(await ask(app, "POST", "/v1/learn", taught)).status for _ in range(3)] == [200] * 3
+        assert [await suggested(session) for session in ("a", "b", None)] == [True, False, False]
+        assert [await completed(session) for session in ("a", "b")] == [True, False]
+        assert (await ask(app, "POST", "/v1/learn", taught | {"session": "c", "private": True})).status == 200
+        assert [await suggested(session) for session in ("a", "b", "c")] == [True, False, True]
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).status == 200
+        assert [await suggested(session) for session in ("a", "b", "c")] == [False, False, True]
+
+    served(Path("levantine"), work)

@@ -68,6 +68,10 @@ class Score:
         return sum(self.bits[:-1]) / len(self.text) if self.text else math.nan
 
 
+_MAX_WORD_BLOCKS = 8
+"""Most lists of blocked words that are kept ready: one for each set of words that a user taught."""
+
+
 class Completer:
     """A model ready to complete text. Open one with `kammil.load(folder)`.
 
@@ -93,7 +97,8 @@ class Completer:
         profile: Profile | None = None,
         block: Sequence[BlockedWord] = (),
     ) -> None:
-        self.own_blocked_words, self._word_blocks = tuple(block), dict[tuple[bool, frozenset[BlockedWord]], WordBlock]()
+        self.own_blocked_words = tuple(block)
+        self._word_blocks: dict[tuple[bool, frozenset[BlockedWord]], WordBlock] = {}
         self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
@@ -311,8 +316,16 @@ class Completer:
                 yield hypothesis.text[sent:safe]
                 sent = safe
 
-    def constraints(self, options: Options, n: int, *, bias: Mapping[int, float] | None = None) -> Constraints:
-        """Return the constraints of a call for n completions; `bias` is added to the log-probabilities of some ids.
+    def constraints(
+        self,
+        options: Options,
+        n: int,
+        *,
+        bias: Mapping[int, float] | None = None,
+        taught: frozenset[BlockedWord] | None = None,
+    ) -> Constraints:
+        """Return the constraints of a call for n completions; `bias` is added to the log-probabilities of some ids,
+        `taught` is as in `word_block`.
 
         `OptionError` for options that do not fit together, before anything is read.
         """
@@ -324,33 +337,44 @@ class Completer:
         if n > decoding.best_of > 1:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
-        block = self.word_block(allow_offensive=decoding.allow_offensive)
+        block = self.word_block(allow_offensive=decoding.allow_offensive, taught=taught)
         return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block)
 
-    def word_block(self, *, allow_offensive: bool = False) -> WordBlock | None:
+    def word_block(
+        self, *, allow_offensive: bool = False, taught: frozenset[BlockedWord] | None = None
+    ) -> WordBlock | None:
         """Return the words that must not be written: the list of offensive words, without those that the user taught,
-        and the user's own list, which also holds with `allow_offensive`; None for none."""
+        and the user's own list, which also holds with `allow_offensive`; None for none.
+
+        `taught` are the entries that the user taught, where the model learns from several; None: those of all texts
+        that it has learnt.
+        """
         self._adaptation.sync_profile()
-        key = (allow_offensive, frozenset[BlockedWord]() if allow_offensive else self._adaptation.taught_words)
-        if key not in self._word_blocks:
+        exempt = self._adaptation.taught_words if taught is None else taught
+        key = (allow_offensive, frozenset[BlockedWord]() if allow_offensive else exempt)
+        found = self._word_blocks.pop(key, None)
+        if found is None:
             words = Blocklist(self.own_blocked_words)
             if not allow_offensive:
-                offensive = offensive_words()
-                words = (
-                    Blocklist([*self.own_blocked_words, *offensive.without(key[1]).entries])
-                    if self.own_blocked_words
-                    else offensive.without(key[1])
-                )
-            if len(self._word_blocks) > 1:  # texts were learnt meanwhile
-                self._word_blocks.clear()
-            self._word_blocks[key] = WordBlock(words, self.vocabulary.writable_pieces)
-        found = self._word_blocks[key]
+                offensive = offensive_words().without(exempt)
+                own = self.own_blocked_words
+                words = Blocklist([*own, *offensive.entries]) if own else offensive
+            found = WordBlock(words, self.vocabulary.writable_pieces)
+            while len(self._word_blocks) >= _MAX_WORD_BLOCKS:
+                self._word_blocks.pop(next(iter(self._word_blocks)))
+        self._word_blocks[key] = found  # the one used last
         return found if found.blocklist.entries else None
 
-    def refusals(self, forbid: Sequence[str] = (), *, allow_offensive: bool = False) -> Refusals[Any] | None:
-        """Return what must not be suggested: blocked words, and strings; None for nothing."""
+    def refusals(
+        self,
+        forbid: Sequence[str] = (),
+        *,
+        allow_offensive: bool = False,
+        taught: frozenset[BlockedWord] | None = None,
+    ) -> Refusals[Any] | None:
+        """Return what must not be suggested: blocked words (see `word_block`), and strings; None for nothing."""
         parts: list[Refusals[int]] = []
-        if (block := self.word_block(allow_offensive=allow_offensive)) is not None:
+        if (block := self.word_block(allow_offensive=allow_offensive, taught=taught)) is not None:
             parts.append(block)
         if forbid:
             checked = DecodingOptions.of(forbid=tuple(forbid))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from kammil.completion.completer import Completer
 from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS
+from kammil.data.blocklist import BlockedWord, offensive_words
 from kammil.server.api.errors import ApiError
 
 Session = str | None
@@ -17,7 +18,8 @@ class LearntTexts:
     """The list of learnt texts, which always agrees with what the model has learnt.
 
     Only the scheduler's thread may use it, in model updates that run to their ends, so an abandoned request cannot make
-    the two disagree. The bounds are those of a profile; the bundled model takes some 120 bytes per learnt character.
+    the two disagree; `taught_words` may be asked from any thread. The bounds are those of a profile; the bundled model
+    takes some 120 bytes per learnt character.
 
     Args:
         completer: the model that learns and forgets.
@@ -31,6 +33,8 @@ class LearntTexts:
         """Number of texts, and of their characters."""
         self._texts: dict[Session, deque[tuple[str, int]]] = {}
         """Oldest first, each with its length after normalisation."""
+        self._taught_words: dict[Session, frozenset[BlockedWord]] = {}
+        """Entries of the list of offensive words in the texts of each session that wrote some."""
 
     def learn(self, session: Session, text: str) -> int:
         """Teach the model a text and return the number of texts of this session; `ApiError` if no more fit."""
@@ -44,7 +48,12 @@ class LearntTexts:
         known = self._texts.setdefault(session, deque())
         known.append((text, size))
         self._count(1, size)
+        self._find_taught_words(session, text)
         return len(known)
+
+    def taught_words(self, session: Session) -> frozenset[BlockedWord]:
+        """Return the entries of the list of offensive words that a session taught: it alone may be shown them."""
+        return self._taught_words.get(session, frozenset())
 
     def counts(self) -> dict[Session, int]:
         """Return the number of texts of each session."""
@@ -56,9 +65,11 @@ class LearntTexts:
         if not known:
             return False
         self._completer.forget(known[0][0])
-        self._count(-1, -known.popleft()[1])
+        text, size = known.popleft()
+        self._count(-1, -size)
         if not known:
             del self._texts[session]
+        self._find_taught_words(session, text)
         return True
 
     def restore(self, other: LearntTexts) -> None:
@@ -68,6 +79,18 @@ class LearntTexts:
                 self._completer.learn(text)
                 self._texts.setdefault(session, deque()).append((text, size))
                 self._count(1, size)
+        self._taught_words = dict(other._taught_words)
+
+    def _find_taught_words(self, session: Session, changed: str) -> None:
+        """Find the offensive words of a session again, if the text that came or went has one."""
+        words = offensive_words()
+        if not words.entries_in(changed):
+            return
+        found = frozenset(entry for text, _ in self._texts.get(session, ()) for entry in words.entries_in(text))
+        if found:
+            self._taught_words[session] = found
+        else:
+            self._taught_words.pop(session, None)
 
     def _count(self, texts: int, characters: int) -> None:
         self.size = (self.size[0] + texts, self.size[1] + characters)

@@ -167,7 +167,12 @@ def _check_with_prompts(
     return CheckedRequest(
         loaded,
         prompts,
-        completer.constraints(options, n, bias=_logit_bias(request.logit_bias or {}, completer.vocabulary)),
+        completer.constraints(
+            options,
+            n,
+            bias=_logit_bias(request.logit_bias or {}, completer.vocabulary),
+            taught=loaded.learnt_texts.taught_words(request.session),
+        ),
         n,
         request.logprobs,
         bool(request.echo),

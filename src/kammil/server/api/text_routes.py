@@ -39,7 +39,11 @@ async def suggest(
         request.threshold,
         request.phrase,
         request.ghost,
-        completer.refusals(request.forbid, allow_offensive=request.allow_offensive),
+        completer.refusals(
+            request.forbid,
+            allow_offensive=request.allow_offensive,
+            taught=loaded.learnt_texts.taught_words(request.session),
+        ),
         letters_to_correct(prefix, normalised) if request.correct else 0,
     )
     suggestions, ghost = await loaded.scheduler.run(call)
