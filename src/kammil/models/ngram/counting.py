@@ -26,6 +26,8 @@ _MAX_VALIDATION_CHARACTERS = 20_000
 """Most validation characters that choose the order: they settle the second digit, and more would take seconds."""
 _MAX_PRUNING_CHARACTERS = 200_000
 """Most validation characters that say which contexts help."""
+_PART = 10_000
+"""Texts whose characters are looked at at once."""
 _MAX_ID = 1 << 21
 """More than any id, so that context and follower make one sortable number."""
 _CONTEXT_BYTES = 12
@@ -170,7 +172,10 @@ def _count(
 
 
 def _positions(texts: Sequence[Ids], order: int) -> Iterator[tuple[Keys, Ids]]:
-    """Yield the contexts and the followers at all positions of texts, for contexts of 0 to order - 1 characters."""
+    """Yield the contexts and the followers at all positions of texts, for contexts of 0 to order - 1 characters.
+
+    They are sorted by context, since keys that are looked up in order are found faster.
+    """
     keys: list[list[Keys]] = [[np.empty(0, np.uint64)] for _ in range(order)]
     for text in texts:
         history = np.concatenate([np.full(order - 1, PAD), [BOS], text])[None]
@@ -178,7 +183,9 @@ def _positions(texts: Sequence[Ids], order: int) -> Iterator[tuple[Keys, Ids]]:
             of_length.append(found)
     followers = np.concatenate([np.empty(0, np.int64), *(np.append(text, EOS) for text in texts)])
     for of_length in keys:
-        yield np.concatenate(of_length), followers
+        found = np.concatenate(of_length)
+        by_key = np.argsort(found)
+        yield found[by_key], followers[by_key]
 
 
 def _stream(texts: Sequence[Ids], order: int) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
@@ -214,7 +221,7 @@ def _distinct_pairs(
         if not len(chosen):
             return at[:0], occurrences[:0], preceded[:0], key[:0]
         keys, ids = key[chosen], stream[at[chosen]]
-        by_pair = np.lexsort((ids, keys))
+        by_pair = _sorted_pairs(keys, ids)
         keys, ids, chosen = keys[by_pair], ids[by_pair], chosen[by_pair]
         firsts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])))
         return (
@@ -227,6 +234,21 @@ def _distinct_pairs(
     columns = process_group.dealt(parts, merge)  # a part has all occurrences of its keys
     place, counted, contexts, keys = (np.concatenate(column) for column in zip(*columns, strict=True))
     return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
+
+
+def _sorted_pairs(keys: Keys, ids: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the order of pairs of a key and an id, (N,), by key and then by id.
+
+    The id takes the place of the lowest bits of the key, so that one number is sorted, five times as fast as two. Keys
+    that differ in these bits alone hardly ever occur; where they do, both are sorted.
+    """
+    low = np.uint64((1 << int(ids.max()).bit_length()) - 1)
+    order = np.argsort(keys & ~low | ids.astype(np.uint64))
+    by_pair = keys[order]
+    alike = by_pair[1:] & ~low == by_pair[:-1] & ~low
+    if (by_pair[1:] != by_pair[:-1])[alike].any():
+        return np.lexsort((ids, keys))
+    return order
 
 
 def _keys_at(stream: NDArray[np.int32], at: NDArray[np.integer], k: int) -> Keys:
@@ -262,7 +284,12 @@ def _expected_unknown(texts: Sequence[Ids]) -> int:
 
     As many new characters are to be expected as there were rare ones (Good 1953); but a rare one may occur again.
     """
-    in_texts = np.bincount(np.concatenate([np.unique(text) for text in texts]))
+    in_texts = np.zeros(_MAX_ID, np.int64)
+    for begin in range(0, len(texts), _PART):
+        part = texts[begin : begin + _PART]
+        numbers = np.repeat(np.arange(len(part)), [len(text) for text in part])
+        pairs = np.sort(numbers * _MAX_ID + np.concatenate(part))
+        in_texts += np.bincount(pairs[np.diff(pairs, prepend=-1) > 0] % _MAX_ID, minlength=_MAX_ID)
     return max(1, int((in_texts == 1).sum()) // 2)
 
 
