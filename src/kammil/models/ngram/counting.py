@@ -13,6 +13,7 @@ from kammil import process_group
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
 from kammil.models.family import CountingLearner
 from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, context_keys, discounts, extend_keys
+from kammil.ngrams.count_table import expand
 from kammil.ngrams.pruning import Level, count_cutoffs, frequency_levels
 from kammil.process_group import Arrays
 from kammil.progress import tracked
@@ -105,9 +106,11 @@ class _Counts:
         rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
         found = np.flatnonzero(self.keys[rows] == keys)
         rows = rows[found]
-        pair = rows * _MAX_ID + followers[found]
         lengths = np.diff(self.offsets)
-        known = np.repeat(np.arange(len(self.keys)), lengths) * _MAX_ID + self.ids
+        met, number = np.unique(rows, return_inverse=True)  # the contexts met, far fewer than all
+        entries = expand(self.offsets[met], lengths[met])
+        known = np.repeat(np.arange(len(met)), lengths[met]) * _MAX_ID + self.ids[entries]
+        pair = number * _MAX_ID + followers[found]
         at = np.searchsorted(known, pair).clip(max=len(known) - 1)
         hits = np.bincount(rows[known[at] == pair], minlength=len(self.keys))
         stored = _narrow(self.ids).itemsize + _narrow(self.occurrences).itemsize
@@ -162,6 +165,7 @@ def _count(
             keys, ids = np.insert(keys, place, keys[0]), np.insert(ids, place, UNK)
             counted, contexts = np.insert(counted, place, rare), np.insert(contexts, place, rare)
         level = _Counts(keys[begins], np.append(begins, len(keys)), ids, counted, contexts)
+        del keys, begins
         if k > 0 and megabytes is not None:
             level = level.graded(*held_out[k])
             ((cutoff,),) = count_cutoffs([[level.levels]], megabytes)
@@ -211,6 +215,19 @@ def _distinct_pairs(
     k: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], Keys]:
     """Merge equal pairs of a context of k characters and its follower: one position each, sorted, and summed counts."""
+    columns = [list(column) for column in zip(*_merged_parts(stream, at, occurrences, preceded, k), strict=True)]
+    place, counted, contexts, keys = (np.concatenate(columns.pop(0)) for _ in range(4))  # each part is freed in turn
+    return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
+
+
+def _merged_parts(
+    stream: NDArray[np.int32],
+    at: NDArray[np.integer],
+    occurrences: NDArray[np.int32],
+    preceded: NDArray[np.int32],
+    k: int,
+) -> list[Arrays]:
+    """Return the columns of `_distinct_pairs` for each part of the keys; no two parts share a key."""
     parts = min(256, max(process_group.size(), len(at) // _MAX_SORTED))
     key = _keys_at(stream, at, k)
     # By the highest bits of the keys, so that the sorted parts are sorted as a whole.
@@ -231,9 +248,7 @@ def _distinct_pairs(
             keys[firsts],
         )
 
-    columns = process_group.dealt(parts, merge)  # a part has all occurrences of its keys
-    place, counted, contexts, keys = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
+    return process_group.dealt(parts, merge)
 
 
 def _sorted_pairs(keys: Keys, ids: NDArray[np.int32]) -> NDArray[np.int64]:
