@@ -266,7 +266,30 @@ def decoding() -> str:
     return markdown(rows)
 
 
+def scale() -> str:
+    """Seconds and memory by the number of texts."""
+    names = {"ngram": "`--model ngram`", "gru": "`--model gru`", "blend": "`--model blend`"}
+    rows = [["", "texts", "characters", "processor time", "... of a pass", "peak memory", "folder"]]
+    for r in result("scale")["rows"]:
+        a_pass = f"{r['pass']:,.0f} s" if "pass" in r else ""
+        figures = (f"{r['seconds']:,.0f} s", a_pass, f"{r['peak_mb']:,} MB", f"{r['folder_mb']:.0f} MB")
+        rows.append([names[r["family"]], f"{r['texts']:,}", f"{r['characters']:,}", *figures])
+    return markdown(rows)
+
+
+def budgets() -> str:
+    """What a size budget costs a counter."""
+    rows = [["`--set megabytes=`", "order", "stored", "bits per character", "processor time", "peak memory"]]
+    for r in result("scale")["budgets"]:
+        named = f"{r['megabytes']:g}" if r["megabytes"] else "none"
+        figures = (f"{r['stored_mb']:.0f} MB", f"{r['bits']:.3f}", f"{r['seconds']:.0f} s", f"{r['peak_mb']:,} MB")
+        rows.append([named, str(r["order"]), *figures])
+    return markdown(rows)
+
+
 TABLES = {
+    "scale": scale,
+    "budgets": budgets,
     "decoding": decoding,
     "notebook": notebook,
     "lev30": lev30,

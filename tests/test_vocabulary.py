@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kammil import vocabulary as vocabulary_module
 from kammil.errors import FolderError
 from kammil.vocabulary import BOS, CODE_POINTS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary, rare_characters
 
@@ -75,3 +77,41 @@ def test_foreign_json_is_refused(content: str) -> None:
 
 def test_rare_characters_stand_in_one_text_only() -> None:
     assert rare_characters(["aab", "bc"]) == {"a", "c"}
+
+
+@given(st.lists(ANY, max_size=8), st.lists(ANY, max_size=3), st.integers(1, 4), st.data())
+def test_texts_encoded_together_are_those_encoded_one_by_one(
+    texts: list[str], known: list[str], block: int, data: st.DataObject
+) -> None:
+    vocabulary = CharacterVocabulary.from_texts(known)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabulary_module, "_BLOCK", block)
+        together = vocabulary.encode_all(texts)
+    alone = [vocabulary.encode(text).tolist() for text in texts]
+    assert len(together) == len(texts)
+    assert [ids.tolist() for ids in together] == alone
+    assert all(ids.dtype == np.int64 for ids in together)
+    part = slice(*data.draw(st.tuples(*[st.none() | st.integers(-9, 9)] * 2)))
+    assert [ids.tolist() for ids in together[part]] == alone[part]
+    assert [ids.tolist() for ids in together[part][1:]] == alone[part][1:]
+    for number in range(-len(texts), len(texts)):
+        assert together[number].tolist() == alone[number]
+    for number in (len(texts), -len(texts) - 1):
+        with pytest.raises(IndexError):
+            together[number]
+
+
+def test_many_texts_take_two_bytes_a_character() -> None:
+    texts = ["مرحبا كيفك"] * 1000
+    encoded = CharacterVocabulary.from_texts(texts).encode_all(texts)
+    assert encoded.nbytes == 1000 * (2 * 10 + 8)
+    assert np.concatenate(encoded).tolist() == encoded[0].tolist() * 1000
+    with pytest.raises(ValueError, match="step"):
+        encoded[::2]
+
+
+def test_ids_beyond_sixteen_bits_are_kept() -> None:
+    characters = [chr(code) for code in range(0x10000, 0x10000 + (1 << 16))]
+    vocabulary = CharacterVocabulary(characters)
+    (ids,) = vocabulary.encode_all([characters[-1] + "x"])
+    assert ids.tolist() == [vocabulary.size - 1, UNK]

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.data import bloom
-from kammil.data.bloom import RUN, BloomFilter
+from kammil.data.bloom import (
+    RUN,
+    BloomFilter,
+    ExactTexts,
+    _codes,  # pyright: ignore[reportPrivateUsage]
+    _hashes,  # pyright: ignore[reportPrivateUsage]
+)
 from kammil.errors import FolderError
 from kammil.text import fold
 
@@ -67,6 +73,23 @@ def test_a_filter_of_any_size_misses_nothing(trained: list[str], data: st.DataOb
         assert seen.novelty(text[1:]) == "seen"
         # Half a copy is no copy: the runs across the seam are new, but for the chance of a Bloom filter.
         assert BloomFilter(bloom.build(["x"])).novelty(text) == "new"
+
+
+@given(st.lists(st.text(st.sampled_from(LETTERS + " _!"), max_size=30), max_size=9), st.integers(1, 4))
+def test_texts_noted_together_are_those_noted_one_by_one(trained: list[str], block: int) -> None:
+    """The filter marks two places of each run, of a size that the number of different runs decides."""
+    runs: set[int] = set()
+    for letters in map(fold, trained):
+        runs.update(int(h) for h in _hashes(_codes([letters]))[0])
+    size = max(64, 1 << (8 * max(1, len(runs)) - 1).bit_length())
+    marked = np.zeros(size, np.bool_)
+    for run in runs:
+        marked[[run % size, (run >> 32) % size]] = True
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bloom, "_BLOCK", block)
+        built = bloom.build(trained)
+    np.testing.assert_array_equal(np.unpackbits(built["bits"].astype(np.uint8)).astype(np.bool_), marked)
+    assert ExactTexts(built).contains(trained).all()
 
 
 def test_a_short_completion_is_judged_with_its_prompt() -> None:

@@ -74,6 +74,26 @@ def test_padding_stands_at_the_end_and_is_never_counted(encoded: list[Ids], obje
         assert batch.counted.any(axis=1).all()  # no row is learnt in vain
 
 
+@given(texts(), objectives, blocks, st.data())
+def test_chunks_are_taken_as_they_were_cut(
+    encoded: list[Ids], objective: Objective, block: int, data: st.DataObject
+) -> None:
+    rows = make_rows(encoded, objective=objective, block=block)
+    cut = list(rows)
+    assert [len(row.ids) for row in cut] == rows.lengths.tolist()
+    chosen = data.draw(st.lists(st.integers(0, len(cut) - 1), max_size=5))
+    for taken, number in zip(rows.take(np.array(chosen, np.int64)), chosen, strict=True):
+        whole = cut[number]
+        assert taken.ids.tolist() == whole.ids.tolist()
+        assert (taken.first, taken.stop, taken.text, taken.begin) == (whole.first, whole.stop, whole.text, whole.begin)
+    assert [row.begin for row in rows[1:3]] == [row.begin for row in cut[1:3]]
+    by_list, by_rows = (
+        [batch.inputs.tolist() for batch in batches(each, 3, generator=np.random.default_rng(0))]
+        for each in (cut, rows)
+    )
+    assert by_list == by_rows
+
+
 def test_a_long_text_goes_on_with_the_id_before_the_cut() -> None:
     text = np.arange(20, dtype=np.int64) + SPECIALS
     rows = make_rows([text], objective="text", block=8)

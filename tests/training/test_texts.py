@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from kammil.data import near_duplicates
+from kammil.data.splits import leaks
 from kammil.errors import DataError, OptionError
 from kammil.text import TextRules
+from kammil.training import texts as training_texts
 from kammil.training.recipe import Recipe
-from kammil.training.texts import HELD_OUT, check, name_of, prepare
+from kammil.training.texts import HELD_OUT, check, held_out_share, name_of, prepare
 
 
 def one_sentence(text: str) -> bool:
@@ -31,6 +33,26 @@ def test_the_split_is_a_tenth_and_leaks_nothing(few: list[str]) -> None:
 def test_the_seed_decides_the_split(few: list[str]) -> None:
     parts = [prepare(Recipe.of({"model": "ngram", "seed": seed}), few).validation for seed in (1, 1, 2)]
     assert parts[0] == parts[1] != parts[2]
+
+
+def test_what_is_said_of_a_split_is_what_is_found(few: list[str]) -> None:
+    data = prepare(Recipe.of({"model": "ngram"}), few + [text[:40] + " !!" for text in few[:20]])
+    assert data.leaks == leaks(data.train, data.validation)
+    given = prepare(Recipe.of({"model": "ngram"}), few, [*few[:2], "شي تاني ما حدا كتبه قبل هيك بنوب"])
+    assert (given.leaks.exact, given.leaks.total) == (2, 3)
+
+
+def test_no_more_texts_validate_than_have_a_narrow_interval(few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert held_out_share(49_000) == HELD_OUT and held_out_share(1_000_000) == 0.005
+    monkeypatch.setattr(training_texts, "MOST_HELD_OUT", 3)
+    data = prepare(Recipe.of({"model": "ngram"}), few)
+    assert (len(data.validation), len(data.train)) == (3, len(few) - 3)  # what is not held out is learnt
+    assert data.validation_in_full is None
+    drawn = [prepare(Recipe.of({"model": "ngram", "seed": seed}), few[30:], few[:30]) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] and drawn[0].validation != drawn[2].validation
+    assert [data.validation_in_full for data in drawn] == [30] * 3
+    assert all(len(data.validation) == 3 and len(data.train) == len(few) - 30 for data in drawn)
+    assert prepare(Recipe.of({"model": "ngram"}), few[3:], few[:3]).validation_in_full is None
 
 
 def test_rules_apply_unless_switched_off(few: list[str]) -> None:

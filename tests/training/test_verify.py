@@ -12,6 +12,8 @@ import pytest
 
 import kammil
 from kammil.errors import DataError, FolderError
+from kammil.training import texts as training_texts
+from kammil.training import verify as verifying
 from kammil.training.verify import TOLERANCE, _same_figures, verify  # pyright: ignore[reportPrivateUsage]
 
 
@@ -70,6 +72,17 @@ def test_the_validation_texts_are_enough_for_the_figures(place: Path) -> None:
     assert result.differing == ()
     assert any("the training texts" in what for what in result.not_verified)
     assert not any(check.name.endswith("sha256") for check in result.checks)
+
+
+def test_validation_texts_are_drawn_again(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (training_texts, verifying):
+        monkeypatch.setattr(module, "MOST_HELD_OUT", 6)
+    kammil.train(place / "texts.txt", validation=place / "more.txt", out=tmp_path / "drawn", model="ngram")
+    assert "more.txt (6 texts, drawn from 15 at random by the seed)" in (tmp_path / "drawn/README.md").read_text(
+        "utf-8"
+    )
+    assert verify(tmp_path / "drawn", place / "texts.txt", validation=place / "more.txt").differing == ()
+    assert verify(tmp_path / "drawn", validation=place / "more.txt").differing == ()
 
 
 @pytest.mark.parametrize(

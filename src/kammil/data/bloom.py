@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +18,31 @@ RUN = 12
 """Letters of a run."""
 _BITS_PER_RUN = 8
 _MAX_BITS = 1 << 23  # one mebibyte
+_BLOCK = 10_000
+"""Texts whose runs are hashed at once: some 100 MB of arrays."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
+_N = TypeVar("_N", np.uint32, np.uint64)
 Novelty = Literal["seen", "new"]
 
 
 def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
     """Build the arrays of `seen.safetensors` for the training texts."""
-    codes = (_codes([fold(text)]) for text in tracked(texts, "noting runs of letters"))
-    hashes = np.unique(np.concatenate([np.zeros(0, np.uint64), *(_hashes(text)[0] for text in codes)]))
-    size = min(_MAX_BITS, max(64, int(2 ** np.ceil(np.log2(max(1, len(hashes)) * _BITS_PER_RUN)))))
-    bits = np.zeros(size, np.bool_)
-    for position in _positions(hashes, size):
-        bits[position] = True
-    return {"bits": np.packbits(bits), "texts": np.unique(_text_hashes(texts))}
+    bits = np.zeros(_MAX_BITS, np.bool_)
+    distinct, full = np.zeros(0, np.uint64), _MAX_BITS // _BITS_PER_RUN
+    digests = np.zeros(0, np.uint32)
+    for begin in tracked(range(0, len(texts), _BLOCK), "noting runs of letters"):
+        block = texts[begin : begin + _BLOCK]
+        folds = [fold(text, underscores=True) for text in block]
+        digests = _distinct(digests, _digests(known or exact_key(t) for known, t in zip(folds, block, strict=True)))
+        hashes = _block_hashes([known.replace("_", "") for known in folds])
+        for position in _positions(hashes, _MAX_BITS):
+            bits[position] = True
+        if len(distinct) < full:  # else the largest filter it is, however many there are
+            distinct = _distinct(distinct, hashes)
+    size = min(_MAX_BITS, max(64, int(2 ** np.ceil(np.log2(max(1, len(distinct)) * _BITS_PER_RUN)))))
+    # A position in a smaller filter is the lower bits of that in a larger one.
+    return {"bits": np.packbits(bits.reshape(-1, size).any(axis=0)), "texts": digests}
 
 
 class ExactTexts:
@@ -48,7 +59,7 @@ class ExactTexts:
 
     def contains(self, texts: Sequence[str]) -> NDArray[np.bool_]:
         """Return for each text, (N,), whether it is a training text."""
-        return np.isin(_text_hashes(texts), self._hashes)
+        return np.isin(_digests(map(exact_key, texts)), self._hashes)
 
 
 class BloomFilter:
@@ -81,11 +92,16 @@ class BloomFilter:
         return "seen" if self.contains([letters]).all() else "new"
 
 
-def _text_hashes(texts: Sequence[str]) -> NDArray[np.uint32]:
+def _digests(keys: Iterable[str]) -> NDArray[np.uint32]:
     """Return a hash of each text's `exact_key`, (N,)."""
-    keys = (exact_key(text).encode("utf-8", "surrogatepass") for text in texts)
-    digests = b"".join(hashlib.blake2b(key, digest_size=4).digest() for key in keys)
-    return np.frombuffer(digests, "<u4").astype(np.uint32)
+    joined = b"".join(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=4).digest() for key in keys)
+    return np.frombuffer(joined, "<u4").astype(np.uint32)
+
+
+def _distinct(known: NDArray[_N], more: NDArray[_N]) -> NDArray[_N]:
+    """Return the different numbers of two arrays, ascending; `np.unique` hashes them first, which takes longer."""
+    numbers = np.sort(np.concatenate([known, more]))
+    return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
 
 
 def _codes(letters: Sequence[str]) -> NDArray[np.uint64]:
@@ -105,6 +121,19 @@ def _hashes(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
         value = (value ^ codes[:, i : i + count]) * _FACTOR
         value ^= value >> np.uint64(29)
     return value
+
+
+def _block_hashes(letters: Sequence[str]) -> NDArray[np.uint64]:
+    """Hash each run of texts of any lengths, as `_hashes` hashes those of one text; in any order."""
+    long = [text for text in letters if len(text) >= RUN]
+    short = [_hashes(_codes([text]))[0] for text in letters if len(text) < RUN]
+    if not long:
+        return np.concatenate([np.zeros(0, np.uint64), *short])
+    ends = np.cumsum([len(text) for text in long])
+    inside = np.ones(int(ends[-1]) - RUN + 1, np.bool_)  # runs that begin and end in one text
+    for back in range(1, RUN):
+        inside[ends[:-1] - back] = False
+    return np.concatenate([_hashes(_codes(["".join(long)]))[0][inside], *short])
 
 
 def _positions(hashes: NDArray[np.uint64], size: int) -> list[NDArray[np.uint64]]:

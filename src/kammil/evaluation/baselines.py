@@ -22,6 +22,8 @@ ORDER = 3
 """Order of the n-gram baseline, the next character included: it stays below a few hundred kilobytes."""
 
 _NGRAM = "ngram."
+_PART = 10_000
+"""Texts whose characters are counted at once."""
 
 
 class UnigramModel(LanguageModel):
@@ -60,8 +62,8 @@ class UnigramModel(LanguageModel):
 def count(texts: Sequence[Ids], size: int) -> dict[str, NDArray[np.generic]]:
     """Count the baselines from encoded texts over V = `size` ids; returns the arrays of `baselines.safetensors`."""
     unigram = np.zeros(size, np.int64)
-    for ids in texts:
-        np.add.at(unigram, ids, 1)
+    for begin in range(0, len(texts), _PART):
+        unigram += np.bincount(np.concatenate(texts[begin : begin + _PART]), minlength=size)
     unigram[EOS] += len(texts)
     _, artifacts = ngram_counting.fit(texts, (), size, ngram_model.NGramSettings(order=ORDER))
     arrays: dict[str, NDArray[np.generic]] = {"unigram": unigram}

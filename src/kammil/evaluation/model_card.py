@@ -166,6 +166,8 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command:
     figures = "\n".join(markdown)
     warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
     base = _base_line(data.get("base"))
+    in_full = data.get("validation_in_full")
+    drawn = f", drawn from {in_full:,} at random by the seed" if in_full else ""
     bounds = (
         "with 95 % bootstrap intervals over texts" if evaluation.texts >= MIN_TEXTS else "too few texts for intervals"
     )
@@ -178,7 +180,7 @@ A text-completion model made with Kammil {training["kammil"]}: family **{model.d
 
 - Training: {data["texts"]:,} texts, {data["characters"]:,} characters, from `{data["source"]}`
   (SHA-256 `{data["sha256"]}`). The licence of the texts governs what may be done with a model of them.
-{base}- Validation: {data["validation"]} ({data["validation_texts"]:,} texts).
+{base}- Validation: {data["validation"]} ({data["validation_texts"]:,} texts{drawn}).
 - Audit: of the validation texts, {leaks["exact"]} stand in the training part and {leaks["near"]} are near-duplicates of
   a training text (they share 30 % of the shorter text's 15-letter runs).
 - What the model sees: {", ".join(rules) if rules else "the raw text, no rule applied"}.

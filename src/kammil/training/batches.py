@@ -16,9 +16,10 @@ Shapes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,44 @@ class Chunk:
     """Position in the text at which the chunk begins."""
 
 
+@dataclass(frozen=True, eq=False)
+class Chunks(Sequence[Chunk]):
+    """The chunks of many texts, each cut from its text when it is asked for."""
+
+    encoded: Sequence[Ids]
+    """The texts."""
+    texts: NDArray[np.int32]
+    """(N,): `Chunk.text` of each chunk."""
+    begins: NDArray[np.int32]
+    firsts: NDArray[np.int32]
+    stops: NDArray[np.int32]
+    lengths: NDArray[np.int32]
+    """(N,): number of ids, T + 1."""
+
+    def __len__(self) -> int:
+        """Return the number of chunks."""
+        return len(self.texts)
+
+    @overload
+    def __getitem__(self, index: int) -> Chunk: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Chunks: ...
+
+    def __getitem__(self, index: int | slice) -> Chunk | Chunks:
+        """Cut a chunk, or return some of them."""
+        if isinstance(index, slice):
+            return self.take(np.arange(len(self))[index])
+        text, begin, length = int(self.texts[index]), int(self.begins[index]), int(self.lengths[index])
+        ids = np.concatenate([[BOS], self.encoded[text], [EOS]])[begin : begin + length]
+        return Chunk(ids, int(self.firsts[index]), int(self.stops[index]), text, begin)
+
+    def take(self, indices: Ids) -> Chunks:
+        """Return the chunks of these indices, in this order."""
+        columns = (self.texts, self.begins, self.firsts, self.stops, self.lengths)
+        return Chunks(self.encoded, *(column[indices] for column in columns))
+
+
 @dataclass(frozen=True)
 class Batch:
     """One padded batch. Padding ends each row, so a causal model reads it after every position that counts."""
@@ -66,7 +105,7 @@ class Batch:
     """Counted positions of the batch that is divided, in all processes; None where this is the whole batch."""
 
 
-def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> list[Chunk]:
+def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths: Ids | None = None) -> Chunks:
     """Cut texts into chunks of at most `block` targets; every counted target of every text is in exactly one chunk.
 
     Texts longer than a block are cut into consecutive blocks, each beginning with the id before it. With
@@ -74,9 +113,8 @@ def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths:
     end). `widths` (V,) holds the characters of each id where ids are words or subwords: those that begin within the 30
     characters count.
     """
-    chunks: list[Chunk] = []
+    found = tuple(array("i") for _ in range(5))
     for number, text in enumerate(texts):
-        ids = np.concatenate([[BOS], text, [EOS]])
         first, stop = 0, len(text) + 1
         if objective == "completion":
             lengths = np.ones(len(text), np.int64) if widths is None else widths[text]
@@ -84,11 +122,12 @@ def make_rows(texts: Sequence[Ids], *, objective: Objective, block: int, widths:
             middle = int(begins[-1]) // 2
             first, stop = (int(at) for at in np.searchsorted(begins, [middle, middle + TARGET_LENGTH]))
         for begin in range(0, len(text) + 1, block):
-            piece = ids[begin : begin + block + 1]
-            counted = (max(0, first - begin), min(stop - begin, len(piece) - 1))
+            length = min(block + 1, len(text) + 2 - begin)
+            counted = (max(0, first - begin), min(stop - begin, length - 1))
             if counted[0] < counted[1]:
-                chunks.append(Chunk(piece, *counted, text=number, begin=begin))
-    return chunks
+                for column, value in zip(found, (number, begin, *counted, length), strict=True):
+                    column.append(value)
+    return Chunks(texts, *(np.array(column, np.int32) for column in found))
 
 
 def pad(rows: Sequence[Chunk]) -> Batch:
@@ -111,15 +150,16 @@ def batches(
     the order still differs in every epoch. Each occurrence of a `rare` id is replaced by UNK with probability 1/2,
     so the model learns where unknown characters turn up.
     """
+    lengths = rows.lengths if isinstance(rows, Chunks) else np.array([len(row.ids) for row in rows])
     if generator is None:
-        order = np.argsort([len(row.ids) for row in rows], kind="stable")
+        order = np.argsort(lengths, kind="stable")
         groups = [order[i : i + size] for i in range(0, len(order), size)]
     else:
         order = generator.permutation(len(rows))
         groups = list[NDArray[np.int64]]()
         for i in range(0, len(order), 16 * size):
             pool = order[i : i + 16 * size]
-            pool = pool[np.argsort([len(rows[j].ids) for j in pool], kind="stable")]
+            pool = pool[np.argsort(lengths[pool], kind="stable")]
             groups += [pool[j : j + size] for j in range(0, len(pool), size)]
         groups = [groups[i] for i in generator.permutation(len(groups))]
     for group in groups:

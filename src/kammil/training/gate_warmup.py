@@ -53,8 +53,8 @@ def warm_up(models: Sequence[GateNetwork], data: TrainingData, options: Training
     generator = np.random.default_rng(np.random.SeedSequence([options.seed, 0x09E]))
     rows = make_rows(data.train, objective=options.objective, block=options.block)
     order = generator.permutation(len(rows))
-    last = np.searchsorted(np.cumsum([rows[i].stop - rows[i].first for i in order]), _CHARACTERS) + 1
-    stream = list(batches([rows[i] for i in order[:last]], _BATCH, rare=data.rare, generator=generator))
+    last = int(np.searchsorted(np.cumsum((rows.stops - rows.firsts)[order]), _CHARACTERS)) + 1
+    stream = list(batches(rows.take(order[:last]), _BATCH, rare=data.rare, generator=generator))
     parameters = nn.ParameterList(p for model in models for p in model.gate_parameters())
     optimiser = make_optimiser(parameters, options)
     end = time.monotonic() + (np.inf if options.minutes is None else 60 * _SHARE * options.minutes)

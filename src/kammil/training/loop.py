@@ -138,7 +138,7 @@ class _Run:
             make_rows(texts, objective=options.objective, block=options.block, widths=data.widths)
             for texts in (data.train, data.validation)
         )
-        self.weights = None if data.weights is None else data.weights[[row.text for row in self.train]]
+        self.weights = None if data.weights is None else data.weights[self.train.texts]
         draws = len(self.train) if self.weights is None else round(self.weights.sum(), 6)
         steps = math.ceil(draws / options.batch_size)
         self.steps = min(steps, options.epoch_steps or steps)
@@ -219,7 +219,7 @@ class _Run:
         for number, dropout in enumerate(self.dropouts):
             dropout.reseed((dropped + number) % 2**32)
         generator = np.random.default_rng(seed)
-        train = self.train if self.weights is None else [self.train[i] for i in draw(self.weights, generator)]
+        train = self.train if self.weights is None else self.train.take(draw(self.weights, generator))
         shuffled = batches(train, self.options.batch_size, rare=self.data.rare, generator=generator)
         if (size := process_group.size()) > 1:
             shuffled = (divide(batch, process_group.rank(), size) for batch in shuffled)
@@ -266,7 +266,7 @@ class _Run:
         if self.validation_seconds > longest:
             number = max(self.options.batch_size, int(len(self.validation) * longest / self.validation_seconds))
             chosen = np.random.default_rng(self.options.seed).permutation(len(self.validation))[:number]
-            self.validation = [self.validation[i] for i in sorted(chosen.tolist())]
+            self.validation = self.validation.take(np.sort(chosen))
 
     def _step(self, batch: Batch, extra: Arrays, sums: _EpochSums) -> None:
         """Take one step of gradient descent on the mean loss of the batch's counted positions, in all processes."""

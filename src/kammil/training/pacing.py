@@ -12,15 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from kammil.errors import KammilError
 from kammil.progress import listening, note, phase
 from kammil.training.clock import Clock
 from kammil.training.events import ignore
 from kammil.training.recipe import Recipe
 from kammil.training.run import Run
-from kammil.training.texts import HELD_OUT, Dataset, prepare
+from kammil.training.texts import Dataset, draw, held_out_share, prepare
 
 _MIN_SLOPE = 0.25
 """Seconds per character are at least this share of all seconds / all characters: clocks are rough."""
@@ -114,7 +112,7 @@ class TextFit:
             return texts if self._drawn is None else self._draw(texts, self._drawn[0], "texts")
         self._seconds = SHARE * self._clock.left
         evaluating = self.pace.evaluate * (
-            HELD_OUT * characters(texts) if validation is None else characters(validation)
+            held_out_share(len(texts)) * characters(texts) if validation is None else characters(validation)
         )
         seconds = (self.pace.prepare + self.pace.finish) * characters(texts)
         available = self._seconds - min(evaluating, self._seconds / 2)
@@ -137,14 +135,6 @@ class TextFit:
             f"{number:,} of them, drawn by the seed, are used; more minutes use more"
         )
         return draw(texts, number, self._recipe.training.seed)
-
-
-def draw(texts: list[str], number: int, seed: int) -> list[str]:
-    """Draw so many of the texts by the seed, in their own order; all if there are no more."""
-    if number >= len(texts):
-        return texts
-    chosen = np.random.default_rng(seed).permutation(len(texts))[:number]
-    return [texts[i] for i in sorted(chosen.tolist())]
 
 
 def _sample(texts: Sequence[str], size: int) -> list[str]:

@@ -100,7 +100,9 @@ def data_summary(data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any
         "validation": data.validation_source,
         "validation_texts": len(data.validation),
         "validation_leaks": asdict(data.leaks) | {"exact_rows": [], "near_rows": [], "near_sources": []},
-    } | ({"drawn": list(data.drawn)} if data.drawn else {})
+        **({"drawn": list(data.drawn)} if data.drawn else {}),
+        **({"validation_in_full": data.validation_in_full} if data.validation_in_full else {}),
+    }
 
 
 def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> bool:

@@ -77,7 +77,7 @@ class Run:
         characters = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
         base_characters = base.model.vocabulary.characters if base is not None else ()
         vocabulary = CharacterVocabulary([*characters, *base_characters])
-        train, validation = ([vocabulary.encode(text) for text in part] for part in (data.train, data.validation))
+        train, validation = map(vocabulary.encode_all, (data.train, data.validation))
         self.texts = TrainingTexts(
             data.train,
             train,

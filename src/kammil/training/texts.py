@@ -21,7 +21,10 @@ from kammil.progress import phase, tracked
 from kammil.training.recipe import Recipe
 
 HELD_OUT = 0.1
-"""Share of the texts to validate with where no validation file is named."""
+"""Share of the texts to validate with where no validation file is named and they are not more than `MOST_HELD_OUT`."""
+MOST_HELD_OUT = 5_000
+"""Most texts to validate with. Their figures have intervals of a hundredth of a bit, and those of 100,000 take longer
+than to count a million texts (docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Dataset:
     """Numbers of texts and validation texts that were drawn where the minutes were too few for all; else None."""
     weights: tuple[float, ...] | None = None
     """Times that each training text is drawn in an epoch, in expectation; None where all are drawn once."""
+    validation_in_full: int | None = None
+    """Number of texts of the validation file where `MOST_HELD_OUT` of them were drawn by the seed; else None."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,12 @@ def prepare(
     loaded = load_normalised(recipe, source, source_column=recipe.source_column)
     texts, name = loaded.texts, loaded.name
     weight_of = _weights(recipe, loaded)
-    held_out, held_out_name, validation_arguments = None, "", ()
+    held_out, held_out_name, validation_arguments, validation_in_full = None, "", (), None
     if validation is not None:
         loaded_validation = load_normalised(recipe, validation)
         held_out, held_out_name = loaded_validation.texts, loaded_validation.name
+        validation_in_full = len(held_out) if len(held_out) > MOST_HELD_OUT else None
+        held_out = draw(held_out, MOST_HELD_OUT, recipe.training.seed)
         validation_arguments = ("--validation", *loaded_validation.arguments)
     before = len(texts)
     if budget is not None:
@@ -127,7 +134,7 @@ def prepare(
         raise DataError(f"all {read} texts of {name} resemble texts that exclude names; name other ones.")
     if held_out is None:
         try:
-            parts = split(texts, validation=HELD_OUT, seed=recipe.training.seed)
+            parts = split(texts, validation=held_out_share(len(texts)), seed=recipe.training.seed)
         except DataError:
             alike = f"the {len(texts):,} texts of {name} are near-duplicates of one another"
             reason = alike if len(texts) > 1 else f"{name} holds one text"
@@ -148,14 +155,29 @@ def prepare(
         name,
         loaded.sha256,
         held_out_name,
-        leaks(train, held_out),
+        # Parts of a split share no near-duplicate, and to look again would take as long as to split.
+        leaks(train, held_out) if validation is not None else Leakage(0, 0, len(held_out), (), (), ()),
         excluded,
         repeated,
         (*loaded.arguments, *validation_arguments) if named else None,
         validation is None,
         (read, len(held_out)) if undrawn or in_full > len(held_out) else None,
         None if weight_of is None else tuple(weight_of[text] for text in train),
+        validation_in_full,
     )
+
+
+def held_out_share(number: int) -> float:
+    """Return the share of so many texts that is held out to validate with."""
+    return min(HELD_OUT, MOST_HELD_OUT / max(1, number))
+
+
+def draw(texts: list[str], number: int, seed: int) -> list[str]:
+    """Draw so many of the texts by the seed, in their own order; all if there are no more."""
+    if number >= len(texts):
+        return texts
+    chosen = np.random.default_rng(seed).permutation(len(texts))[:number]
+    return [texts[i] for i in sorted(chosen.tolist())]
 
 
 def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None:

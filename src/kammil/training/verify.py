@@ -23,10 +23,9 @@ from kammil.evaluation import model_card
 from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
 from kammil.models.layers import count_parameters
 from kammil.progress import phase
-from kammil.training.pacing import draw
 from kammil.training.publish import data_summary
 from kammil.training.recipe import Recipe
-from kammil.training.texts import Dataset, Source, load_normalised, prepare
+from kammil.training.texts import MOST_HELD_OUT, Dataset, Source, draw, load_normalised, prepare
 
 TOLERANCE = 5e-4
 """Largest difference that counts as equal, in bits, in shares, and relative to larger values: another processor rounds
@@ -98,6 +97,8 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
     checks: list[Check] = []
     if validation is not None and data is None:
         texts: Sequence[str] = load_normalised(recipe, validation).texts
+        if "validation_in_full" in record:
+            texts = draw(list(texts), MOST_HELD_OUT, recipe.training.seed)
         texts = draw(list(texts), record["drawn"][1], recipe.training.seed) if "drawn" in record else texts
         checks += _compare(
             "model.json: training.data",

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kammil.language_model import Artifacts, Ids
-from kammil.models.ngram.counting import LEARNER
+from kammil.models.ngram import counting
+from kammil.models.ngram.counting import (
+    LEARNER,
+    _expected_unknown,  # pyright: ignore[reportPrivateUsage]
+    _sorted_pairs,  # pyright: ignore[reportPrivateUsage]
+)
 from kammil.models.ngram.model import NGramModel, NGramSettings, context_keys, discounts
 from kammil.vocabulary import BOS, EOS
 
@@ -127,3 +132,23 @@ def test_without_an_order_the_pruned_counts_are_compared() -> None:
     assert small.order is not None and chosen.order is not None and small.order <= chosen.order
     assert small.megabytes == 0.002
     NGramModel(small, artifacts.weights)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 5), st.integers(0, 9)), min_size=1, max_size=60))
+def test_pairs_are_sorted_by_key_and_then_by_id(pairs: list[tuple[int, int, int]]) -> None:
+    """Also where keys differ in the lowest bits alone, whose place the id takes."""
+    keys = np.array([(high << 60) + low for high, low, _ in pairs], np.uint64)
+    ids = np.array([id for *_, id in pairs], np.int32)
+    order = _sorted_pairs(keys, ids)
+    assert sorted(order.tolist()) == list(range(len(pairs)))
+    by_pair = list(zip(keys[order].tolist(), ids[order].tolist(), strict=True))
+    assert by_pair == sorted(by_pair)
+
+
+@given(st.lists(st.lists(st.integers(4, 30), max_size=8), min_size=1, max_size=12), st.integers(1, 5))
+def test_half_of_the_characters_of_one_text_alone_are_expected_unknown(numbers: list[list[int]], part: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "_PART", part)
+        counted = _expected_unknown([np.array(ids, np.int64) for ids in numbers])
+    alone = [id for id in range(31) if sum(id in ids for ids in numbers) == 1]
+    assert counted == max(1, len(alone) // 2)

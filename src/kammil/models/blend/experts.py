@@ -124,10 +124,9 @@ class NgramExperts:
             ).fit_16_bits()
             for prefix, kinds in counted.items()
         }
-        self._kin = [int(k) for k in kin]
-        self._members: dict[int, list[int]] = {}
-        for text, group in enumerate(self._kin):
-            self._members.setdefault(group, []).append(text)
+        _, self._kin, sizes = np.unique(kin, return_inverse=True, return_counts=True)  # (texts,), ..., (groups,)
+        self._by_group = np.argsort(self._kin, kind="stable")  # (texts,): the texts of a group stand side by side ...
+        self._group_begins = np.append(0, np.cumsum(sizes))  # ... from here on
         self._kept: dict[int, Contribution] = {}
         self._kept_bytes = 0
         self._states: dict[tuple[bool, int], dict[int, State]] = {}
@@ -177,12 +176,13 @@ class NgramExperts:
     def _contribution(self, row: TextPiece, rows_found: Rows) -> Contribution:
         """The counts of a text and its near-duplicates in their table, where the contexts of one of its pieces, (T, K),
         were found; those of many positions are kept."""
-        group = self._kin[row.text]
+        group = int(self._kin[row.text])
         if group in self._kept:
             return self._kept[group]
-        if len(self._members[group]) == 1 and len(rows_found) == len(self._texts[True][row.text]) + 1:
+        kin = self._by_group[self._group_begins[group] : self._group_begins[group + 1]].tolist()
+        if len(kin) == 1 and len(rows_found) == len(self._texts[True][row.text]) + 1:
             return Contribution.of(rows_found, row.ids[1:])
-        members = [self._texts[True][member] for member in self._members[group]]
+        members = [self._texts[True][member] for member in kin]
         found: list[Rows] = []
         for member in members:
             ids = np.concatenate([[BOS], member])[None]
@@ -253,9 +253,8 @@ class NgramExperts:
         def count(kind: int) -> _Counts:
             step()
             keys = positions.take(kind)
-            part_of = (keys >> np.uint32(16)) * np.uint32(parts) >> np.uint32(
-                16
-            )  # by the key, so that parts share none
+            # By the key, so that parts share none.
+            part_of = ((keys >> np.uint32(16)) * np.uint32(parts) >> np.uint32(16)).astype(np.uint16)
             pairs = ((keys[part_of == n], positions.followers[part_of == n].astype(np.int64)) for n in range(parts))
             tables = [CountTable.of([pair], max_followers=settings.most, min_count=least) for pair in pairs]
             kept = levels(tables, validation[:, kind], followers.astype(np.int64))

@@ -48,7 +48,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
             texts.train,
             texts.validation,
             kin=kin.tolist(),
-            background=[texts.vocabulary.encode(text) for text in _background(texts)],
+            background=texts.vocabulary.encode_all(_background(texts)),
             vocabulary=texts.vocabulary,
             settings=settings,
         )

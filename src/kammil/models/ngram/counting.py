@@ -13,6 +13,7 @@ from kammil import process_group
 from kammil.language_model import Artifacts, Ids, forward_in_pieces
 from kammil.models.family import CountingLearner
 from kammil.models.ngram.model import MAX_ORDER, Keys, NGramModel, NGramSettings, context_keys, discounts, extend_keys
+from kammil.ngrams.count_table import expand
 from kammil.ngrams.pruning import Level, count_cutoffs, frequency_levels
 from kammil.process_group import Arrays
 from kammil.progress import tracked
@@ -26,6 +27,8 @@ _MAX_VALIDATION_CHARACTERS = 20_000
 """Most validation characters that choose the order: they settle the second digit, and more would take seconds."""
 _MAX_PRUNING_CHARACTERS = 200_000
 """Most validation characters that say which contexts help."""
+_PART = 10_000
+"""Texts whose characters are looked at at once."""
 _MAX_ID = 1 << 21
 """More than any id, so that context and follower make one sortable number."""
 _CONTEXT_BYTES = 12
@@ -103,9 +106,11 @@ class _Counts:
         rows = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
         found = np.flatnonzero(self.keys[rows] == keys)
         rows = rows[found]
-        pair = rows * _MAX_ID + followers[found]
         lengths = np.diff(self.offsets)
-        known = np.repeat(np.arange(len(self.keys)), lengths) * _MAX_ID + self.ids
+        met, number = np.unique(rows, return_inverse=True)  # the contexts met, far fewer than all
+        entries = expand(self.offsets[met], lengths[met])
+        known = np.repeat(np.arange(len(met)), lengths[met]) * _MAX_ID + self.ids[entries]
+        pair = number * _MAX_ID + followers[found]
         at = np.searchsorted(known, pair).clip(max=len(known) - 1)
         hits = np.bincount(rows[known[at] == pair], minlength=len(self.keys))
         stored = _narrow(self.ids).itemsize + _narrow(self.occurrences).itemsize
@@ -160,6 +165,7 @@ def _count(
             keys, ids = np.insert(keys, place, keys[0]), np.insert(ids, place, UNK)
             counted, contexts = np.insert(counted, place, rare), np.insert(contexts, place, rare)
         level = _Counts(keys[begins], np.append(begins, len(keys)), ids, counted, contexts)
+        del keys, begins
         if k > 0 and megabytes is not None:
             level = level.graded(*held_out[k])
             ((cutoff,),) = count_cutoffs([[level.levels]], megabytes)
@@ -170,7 +176,10 @@ def _count(
 
 
 def _positions(texts: Sequence[Ids], order: int) -> Iterator[tuple[Keys, Ids]]:
-    """Yield the contexts and the followers at all positions of texts, for contexts of 0 to order - 1 characters."""
+    """Yield the contexts and the followers at all positions of texts, for contexts of 0 to order - 1 characters.
+
+    They are sorted by context, since keys that are looked up in order are found faster.
+    """
     keys: list[list[Keys]] = [[np.empty(0, np.uint64)] for _ in range(order)]
     for text in texts:
         history = np.concatenate([np.full(order - 1, PAD), [BOS], text])[None]
@@ -178,7 +187,9 @@ def _positions(texts: Sequence[Ids], order: int) -> Iterator[tuple[Keys, Ids]]:
             of_length.append(found)
     followers = np.concatenate([np.empty(0, np.int64), *(np.append(text, EOS) for text in texts)])
     for of_length in keys:
-        yield np.concatenate(of_length), followers
+        found = np.concatenate(of_length)
+        by_key = np.argsort(found)
+        yield found[by_key], followers[by_key]
 
 
 def _stream(texts: Sequence[Ids], order: int) -> tuple[NDArray[np.int32], NDArray[np.integer]]:
@@ -204,6 +215,19 @@ def _distinct_pairs(
     k: int,
 ) -> tuple[NDArray[np.integer], NDArray[np.int32], NDArray[np.int32], Keys]:
     """Merge equal pairs of a context of k characters and its follower: one position each, sorted, and summed counts."""
+    columns = [list(column) for column in zip(*_merged_parts(stream, at, occurrences, preceded, k), strict=True)]
+    place, counted, contexts, keys = (np.concatenate(columns.pop(0)) for _ in range(4))  # each part is freed in turn
+    return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
+
+
+def _merged_parts(
+    stream: NDArray[np.int32],
+    at: NDArray[np.integer],
+    occurrences: NDArray[np.int32],
+    preceded: NDArray[np.int32],
+    k: int,
+) -> list[Arrays]:
+    """Return the columns of `_distinct_pairs` for each part of the keys; no two parts share a key."""
     parts = min(256, max(process_group.size(), len(at) // _MAX_SORTED))
     key = _keys_at(stream, at, k)
     # By the highest bits of the keys, so that the sorted parts are sorted as a whole.
@@ -214,7 +238,7 @@ def _distinct_pairs(
         if not len(chosen):
             return at[:0], occurrences[:0], preceded[:0], key[:0]
         keys, ids = key[chosen], stream[at[chosen]]
-        by_pair = np.lexsort((ids, keys))
+        by_pair = _sorted_pairs(keys, ids)
         keys, ids, chosen = keys[by_pair], ids[by_pair], chosen[by_pair]
         firsts = np.flatnonzero(np.append(True, (keys[1:] != keys[:-1]) | (ids[1:] != ids[:-1])))
         return (
@@ -224,9 +248,22 @@ def _distinct_pairs(
             keys[firsts],
         )
 
-    columns = process_group.dealt(parts, merge)  # a part has all occurrences of its keys
-    place, counted, contexts, keys = (np.concatenate(column) for column in zip(*columns, strict=True))
-    return place, counted, contexts, keys  # pyright: ignore[reportReturnType]
+    return process_group.dealt(parts, merge)
+
+
+def _sorted_pairs(keys: Keys, ids: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the order of pairs of a key and an id, (N,), by key and then by id.
+
+    The id takes the place of the lowest bits of the key, so that one number is sorted, five times as fast as two. Keys
+    that differ in these bits alone hardly ever occur; where they do, both are sorted.
+    """
+    low = np.uint64((1 << int(ids.max()).bit_length()) - 1)
+    order = np.argsort(keys & ~low | ids.astype(np.uint64))
+    by_pair = keys[order]
+    alike = by_pair[1:] & ~low == by_pair[:-1] & ~low
+    if (by_pair[1:] != by_pair[:-1])[alike].any():
+        return np.lexsort((ids, keys))
+    return order
 
 
 def _keys_at(stream: NDArray[np.int32], at: NDArray[np.integer], k: int) -> Keys:
@@ -262,7 +299,12 @@ def _expected_unknown(texts: Sequence[Ids]) -> int:
 
     As many new characters are to be expected as there were rare ones (Good 1953); but a rare one may occur again.
     """
-    in_texts = np.bincount(np.concatenate([np.unique(text) for text in texts]))
+    in_texts = np.zeros(_MAX_ID, np.int64)
+    for begin in range(0, len(texts), _PART):
+        part = texts[begin : begin + _PART]
+        numbers = np.repeat(np.arange(len(part)), [len(text) for text in part])
+        pairs = np.sort(numbers * _MAX_ID + np.concatenate(part))
+        in_texts += np.bincount(pairs[np.diff(pairs, prepend=-1) > 0] % _MAX_ID, minlength=_MAX_ID)
     return max(1, int((in_texts == 1).sum()) // 2)
 
 

@@ -107,7 +107,8 @@ def gather(
         for part, file in (("validation", validation), ("test", test))
         if file is not None
     }
-    fractions = {name: training_texts.HELD_OUT for name in ("validation", "test") if name not in given}
+    share = training_texts.held_out_share(len(texts))
+    fractions = {name: share for name in ("validation", "test") if name not in given}
     held_out, remaining = dict(given), texts
     if fractions:
         drawn = split(texts, **({"validation": 0.0, "test": 0.0} | fractions), seed=recipe.training.seed)

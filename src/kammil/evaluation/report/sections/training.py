@@ -80,6 +80,10 @@ def split(training: Mapping[str, Any]) -> Section | None:
     if found.get("drawn"):
         drawn = " and ".join(f"{number:,}" for number in found["drawn"])
         rows.append(["texts and validation texts that there was time for", drawn])
+    if found.get("validation_in_full"):
+        rows.append(
+            ["texts that the validation texts were drawn from, by the seed", f"{found['validation_in_full']:,}"]
+        )
     base, depth = found.get("base"), 0
     while base is not None and depth < 8:
         rows.append([f"texts of the model that it goes on from, {base['source']}", f"{base['texts']:,}"])
