@@ -16,7 +16,6 @@ Shapes: B batch, T time, V vocabulary, N counted positions.
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -150,7 +149,7 @@ class _Run:
             restored = checkpoint.load(model, self.optimiser, content)
             self.best, self.history = restored.best, list(restored.history)
         self.resumed_at = self.history[-1].elapsed if self.history else 0.0
-        self.started = time.monotonic()
+        self.timer = Clock(None, options.clock)
         self.limit = None if options.minutes is None else 60 * options.minutes
         self.validation_seconds: float | None = None
         """Seconds that a validation takes, measured or estimated; None where the limit does not include it."""
@@ -166,7 +165,7 @@ class _Run:
     @property
     def elapsed(self) -> float:
         """Seconds of training so far, including those before an interruption."""
-        return self.resumed_at + time.monotonic() - self.started
+        return self.resumed_at + self.timer.elapsed
 
     def run_epochs(self) -> tuple[EpochEnded, ...]:
         """Train and validate until the epochs or the minutes are used up, or until patience is."""

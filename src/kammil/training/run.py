@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -66,7 +65,7 @@ class Run:
         `track` names trackers that show the run.
         """
         self.track = track
-        self.clock = clock or Clock(recipe.training.minutes)
+        self.clock = clock or Clock(recipe.training.minutes, recipe.training.clock)
         self.reserve = reserve
         self.is_dry_run = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
@@ -142,7 +141,7 @@ class Run:
         learner = family(name).learner()
         descend = partial(self._descend, resume=resume, replace=replace, on_event=on_event)
         settings, artifacts = learner.fit(self.recipe.settings, texts, descend)
-        self.training_ended = self.training_ended or time.monotonic()
+        self.training_ended = self.training_ended or self.clock.now()
 
         def finish() -> TrainResult:
             return self._finish(
@@ -189,7 +188,7 @@ class Run:
             baselines.count(texts.train, texts.vocabulary.size),
             self.used,
         )
-        self.model_ready = time.monotonic()
+        self.model_ready = self.clock.now()
         histories = self.histories
         result = publish(
             model,
@@ -232,7 +231,7 @@ class Run:
         finally:
             if process_group.rank() == 0 and not interrupted(self.out):  # no checkpoint to resume
                 clear_training_folder(self.out)
-        self.training_ended = time.monotonic()
+        self.training_ended = self.clock.now()
         return [network.eval() for network in networks]
 
     def _open_training_folder(self, used: Mapping[str, str], *, resumable: bool, resume: bool, replace: bool) -> None:
