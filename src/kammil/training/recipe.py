@@ -66,6 +66,7 @@ class Options(TypedDict, total=False):
     seed: int
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16"]
+    shard: bool
     threads: int | None
     order: int | None
     embedding: int
@@ -80,6 +81,8 @@ class Options(TypedDict, total=False):
     heads: int
     window: int
     lora_rank: int
+    pretrained: str | None
+    pretrained_texts: int
     lora_alpha: float
     networks: int
     gate: int
