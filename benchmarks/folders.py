@@ -7,8 +7,9 @@ suggests and scores. Held against each: nothing but a `KammilError` of one line 
 may leave a model that works), it takes at most `LIMIT` seconds of processor time and `MEMORY` more memory, and it
 starts no program and reads no pickle (audit events, PEP 578).
 
-Run: `python benchmarks/folders.py [--folders N] [--seed S] [--family NAME]`. Writes folders.json, and the same as one
-line on stdout; exits with 1 if anything failed. It needs `fork` and limits of memory, so it runs on Linux.
+Run: `python benchmarks/folders.py [--folders N] [--seed S] [--family NAME]`. Writes folders.json, of which the rows of
+other families stay where one is named, and the same as one line on stdout; exits with 1 if anything failed. It needs
+`fork` and limits of memory, so it runs on Linux.
 """
 
 from __future__ import annotations
@@ -51,6 +52,10 @@ SIZES: dict[str, dict[str, Any]] = {
     "transformer": {"width": 16, "layers": 2, "heads": 2},
     "blend": {"embedding": 8, "hidden": 16},
 }
+SMALL_LLAMA = {
+    **{"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2},
+    **{"num_attention_heads": 2, "num_key_value_heads": 2, "max_position_embeddings": 64},
+}
 NUMBERS = (-1, 0, 1, 2, 7, 255, 65_535, 2**31 - 1, 2**31, 2**32, 2**63, -(2**63), 10**30, 0.5, 1e308, float("nan"))
 VALUES: tuple[Any, ...] = (
     *NUMBERS,
@@ -69,8 +74,8 @@ VALUES: tuple[Any, ...] = (
 )
 
 
-TRIED = [name for name in FAMILIES if not family(name).needs_base]
-"""Families that are trained from nothing: a pretrained model has a folder of another kind."""
+TRIED = list(FAMILIES)
+"""All families; a pretrained model starts from a small one with random weights."""
 _BEGUN = [0]
 """Most kilobytes that this process had when it began."""
 
@@ -90,7 +95,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--family", choices=TRIED)
     named = parser.parse_args()
-    began, rows, failures = time.monotonic(), {}, list[dict[str, Any]]()
+    file = Path(__file__).with_suffix(".json").resolve()
+    kept: dict[str, Any] = json.loads(file.read_text("utf-8")) if named.family is not None and file.exists() else {}
+    if kept and kept["seed"] != named.seed:
+        parser.error(f"{file.name} is of seed {kept['seed']}; give the same, or no family")
+    began, rows = time.monotonic(), dict[str, Any](kept.get("families", {}))
+    failures = [failed for failed in kept.get("failed", []) if failed["family"] != named.family]
+    os.environ["OMP_NUM_THREADS"] = "1"  # threads of PyTorch do not outlive a fork
     with tempfile.TemporaryDirectory() as root:
         os.chdir(root)
         trained = {name: train(Path(root), name) for name in TRIED}
@@ -107,10 +118,9 @@ def main() -> None:
         "seed": named.seed,
         "families": rows,
         "failed": failures,
-        "processor_seconds": round(sum(times[:4])),
+        "processor_seconds": round(sum(times[:4])) + kept.get("processor_seconds", 0),
     }
-    if named.family is None:
-        Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
+    file.write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     print(json.dumps(result))
     sys.exit(1 if result["failures"] else 0)
 
@@ -118,6 +128,11 @@ def main() -> None:
 def train(root: Path, name: str) -> Path:
     """Train a small model of a family."""
     short: dict[str, Any] = {"epochs": 1, "batch_size": 32, "device": "cpu", "threads": 1} if name != "ngram" else {}
+    if family(name).needs_base:
+        from pretrained import write_base
+
+        write_base(root / "base", readers.sample()[:60], tokens=300, **SMALL_LLAMA)
+        short["base"] = str(root / "base")
     kammil.train(
         readers.sample()[:60], out=root / name, model=cast(Any, name), report=False, **SIZES.get(name, {}), **short
     )

@@ -41,6 +41,11 @@ TOKENS = 4000
 BATCH, LENGTH = 8, 48
 """Texts of a step, and tokens of each: a batch of tweets in subwords that were trained on Arabic."""
 SHAPE: dict[str, Any] = {"vocab_size": 64_000, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024}
+SIZES = {
+    **{"hidden_size": 320, "intermediate_size": 864, "num_hidden_layers": 6},
+    **{"num_attention_heads": 5, "num_key_value_heads": 5, "max_position_embeddings": 512},
+}
+"""Of Llama's shape."""
 KINDS = {"all weights": 0, "LoRA, rank 8": 8}
 
 
@@ -65,10 +70,9 @@ def _llama(minutes: float) -> dict[str, Any]:
     """Fine-tune ten million random weights, of which the tokenizer alone knows the training texts."""
     train, validation = "lev30/train+lev30/train_other", "lev30/validation"
     texts = [*sources.texts("lev30/train"), *sources.texts("lev30/train_other")]
-    setattr(time, "monotonic", time.process_time)  # noqa: B010
     with tempfile.TemporaryDirectory() as place:
         base, out = Path(place) / "base", Path(place) / "model"
-        _write_base(base, texts)
+        write_base(base, texts)
         began = time.process_time()
         result = kammil.train(
             train,
@@ -78,6 +82,7 @@ def _llama(minutes: float) -> dict[str, Any]:
             base=str(base),
             raw=True,
             minutes=minutes,
+            clock="processor",
             learning_rate=1.5e-3,
             threads=1,
             device="cpu",
@@ -112,26 +117,21 @@ def _rounded(figure: Any) -> list[float]:
     return [round(figure.value, 4), round(figure.low, 4), round(figure.high, 4)]
 
 
-def _write_base(folder: Path, texts: list[str]) -> None:
-    """Write a model of Llama's shape: 10 million random weights, and byte-pair encoding learnt from the texts."""
+def write_base(folder: Path, texts: list[str], *, tokens: int = TOKENS, **sizes: int) -> None:
+    """Write a model of Llama's shape: 10 million random weights, and byte-pair encoding learnt from the texts.
+
+    `tokens` are the most of the tokenizer; `sizes` are other ones of `LlamaConfig`.
+    """
     tokenizer = Tokenizer(models.BPE(byte_fallback=False, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="never")
     special = ["<unk>", "<s>", "</s>"]
     tokenizer.train_from_iterator(
-        texts, trainers.BpeTrainer(vocab_size=TOKENS, special_tokens=special, show_progress=False)
+        texts, trainers.BpeTrainer(vocab_size=tokens, special_tokens=special, show_progress=False)
     )
     tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=320,
-        intermediate_size=864,
-        num_hidden_layers=6,
-        num_attention_heads=5,
-        num_key_value_heads=5,
-        max_position_embeddings=512,
-    )
+    config = LlamaConfig(vocab_size=tokenizer.get_vocab_size(), **(SIZES | sizes))
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"

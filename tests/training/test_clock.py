@@ -20,6 +20,23 @@ def test_minutes_are_seconds_that_run_out() -> None:
     assert 90 - (time.monotonic() - before) <= left <= 90 - elapsed
 
 
+def test_processor_time_stands_still_while_others_work() -> None:
+    clock, wall = Clock(1, "processor"), Clock(1)
+    time.sleep(0.1)
+    assert clock.elapsed < 0.05 < wall.elapsed
+    with clock.stopped():
+        _work(0.05)
+    assert clock.elapsed < 0.05
+    _work(0.05)
+    assert 0.05 <= clock.elapsed < 0.2
+
+
+def _work(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
 def test_no_minutes_set_no_bound() -> None:
     clock = Clock(None)
     assert clock.seconds is None

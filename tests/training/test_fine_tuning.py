@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from tests.models.pretrained.bases import gpt2, llama
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -177,6 +177,26 @@ def test_a_resumed_run_ends_with_the_same_bytes(
     train(learnt[0], validation=learnt[1], out=out, resume=True, **options)
     for name in ("weights.safetensors", "config.json", "tokenizer.json", "vocabulary.json", "model.json"):
         assert (out / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_resumed_run_notices_another_base(
+    tmp_path: Path, learnt: tuple[list[str], list[str]], options: dict[str, Any]
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(options["base"], base)
+    given = options | {"base": str(base), "report": False}
+    with pytest.raises(KilledError):
+        train(learnt[0], validation=learnt[1], out=tmp_path / "model", listen=killed_in_the_second_epoch, **given)
+    weights = load_file(base / "model.safetensors")
+    name = next(iter(weights))
+    save_file(weights | {name: weights[name] + np.float32(1)}, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(
+        OptionError, match=r"has another SHA-256 of the base folder \(.*\); give the same, or --replace"
+    ):
+        train(learnt[0], validation=learnt[1], out=tmp_path / "model", resume=True, **given)
+    (base / "README.md").write_text("about it", "utf-8")
+    save_file(weights, base / "model.safetensors", {"format": "pt"})
+    train(learnt[0], validation=learnt[1], out=tmp_path / "model", resume=True, **given)
 
 
 def test_a_folder_of_its_own_is_a_base(

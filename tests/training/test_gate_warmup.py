@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -69,7 +71,7 @@ def test_few_minutes_are_not_spent_on_it(few: list[str], monkeypatch: pytest.Mon
     given, networks = lessons(few)
     before = networks[0].output.bias.clone()
     now = iter([0.0, 5.0, 7.0])  # begins; a tenth of a minute is 6 seconds; the second step is beyond
-    monkeypatch.setattr(gate_warmup.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
     gate_warmup.warm_up(networks, given, OPTIONS.model_copy(update={"minutes": 1.0}))
     assert not torch.equal(networks[0].output.bias, before)
     assert next(now, None) is None

@@ -400,8 +400,15 @@ class Clock:
         return self.now
 
 
+def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
+    """The clock of the run and that of the loop read the same time."""
+    made = Clock(tick)
+    monkeypatch.setattr(clock, "time", SimpleNamespace(monotonic=made.monotonic, process_time=lambda: 0.0))
+    return made
+
+
 def test_minutes_stretch_the_schedule_and_end_the_run(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
+    clocked(monkeypatch, 1.0)
     heard: list[Event] = []
     how = options(epochs=10_000, minutes=5, patience=10_000, warmup=0.2, floor=0.01)
     history = fit(network(), data, how, on_event=heard.append)
@@ -418,12 +425,12 @@ def test_minutes_stretch_the_schedule_and_end_the_run(data: TrainingData, monkey
 
 
 def test_epochs_end_a_run_before_its_minutes(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(0.001).monotonic))
+    clocked(monkeypatch, 0.001)
     assert len(fit(network(), data, options(epochs=2, minutes=60))) == 2
 
 
 def test_the_least_minutes_are_one_step(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(100.0).monotonic))
+    clocked(monkeypatch, 100.0)
     heard: list[Event] = []
     model = network()
     history = fit(model, data, options(minutes=0.001), on_event=heard.append)
@@ -436,10 +443,10 @@ def test_minutes_of_a_resumed_run_go_on_counting(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how = options(epochs=10_000, minutes=5, patience=10_000)
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
+    clocked(monkeypatch, 1.0)
     with pytest.raises(KilledError):
         fit(network(), data, how, on_event=stop_at(6, 2, KilledError), checkpoint=Checkpoint(tmp_path))
-    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=Clock(1.0).monotonic))
+    clocked(monkeypatch, 1.0)
     history = fit(network(), data, how, checkpoint=Checkpoint(tmp_path))
     assert 300 <= history[-1].elapsed <= 310
     assert [event.epoch for event in history] == list(range(1, len(history) + 1))
@@ -498,12 +505,10 @@ def test_where_it_learns_is_told_first(data: TrainingData) -> None:
 # ---- the clock of a whole run
 
 
-def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
-    """The loop and the clock of the run read the same time."""
-    made = Clock(tick)
-    for module in (loop, clock):
-        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic))
-    return made
+def test_processor_minutes_do_not_pass_while_others_work(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocked(monkeypatch, 100.0)
+    assert len(fit(network(), data, options(epochs=3, minutes=1, clock="processor"))) == 3
+    assert len(fit(network(), data, options(epochs=3, minutes=1))) == 1
 
 
 def test_what_came_before_and_what_comes_after_is_inside_the_minutes(

@@ -5,20 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import Literal
+
+TimeKind = Literal["wall", "processor"]
+"""Time as it passes, or that for which the processor works for this program, all its threads together."""
 
 
 class Clock:
     """A timer that starts when it is constructed; `minutes` None sets no limit."""
 
-    def __init__(self, minutes: float | None) -> None:
+    def __init__(self, minutes: float | None, kind: TimeKind = "wall") -> None:
         """Start."""
+        self.now = time.process_time if kind == "processor" else time.monotonic
+        """Returns the time in seconds, from any beginning."""
         self.seconds = None if minutes is None else 60 * minutes
-        self._started = time.monotonic()
+        self._started = self.now()
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start, without those in `stopped`."""
-        return time.monotonic() - self._started
+        return self.now() - self._started
 
     @property
     def left(self) -> float:
@@ -28,8 +34,8 @@ class Clock:
     @contextmanager
     def stopped(self) -> Generator[None]:
         """Pause the timer within the block: a base that is trained there has a time limit of its own."""
-        before = time.monotonic()
+        before = self.now()
         try:
             yield
         finally:
-            self._started += time.monotonic() - before
+            self._started += self.now() - before

@@ -9,7 +9,6 @@ Shapes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from kammil.training.batches import TrainingData, batches, make_rows
+from kammil.training.clock import Clock
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_optimiser, warmup_then_cosine
 from kammil.training.options import TrainingOptions
@@ -57,9 +57,9 @@ def warm_up(models: Sequence[GateNetwork], data: TrainingData, options: Training
     stream = list(batches(rows.take(order[:last]), _BATCH, rare=data.rare, generator=generator))
     parameters = nn.ParameterList(p for model in models for p in model.gate_parameters())
     optimiser = make_optimiser(parameters, options)
-    end = time.monotonic() + (np.inf if options.minutes is None else 60 * _SHARE * options.minutes)
+    clock = Clock(None if options.minutes is None else _SHARE * options.minutes, options.clock)
     for step, batch in enumerate(stream):
-        if time.monotonic() > end:
+        if not clock.left:
             return
         for group in optimiser.param_groups:
             group["lr"] = options.learning_rate * warmup_then_cosine(

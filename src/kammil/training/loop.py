@@ -8,7 +8,8 @@ meet the same times.)
 Several processes (`process_group`) divide every batch by its rows: all of them make the same batches, each computes
 its rows, and the gradients are added up by `DistributedDataParallel` (Li et al. 2020, arXiv:2006.15704). Losses and
 counts are added up too, so a step is the one that one process would take, but for the rounding of sums. What depends on
-the clock is what the first process's clock says.
+the clock is what the first process's clock says. A network that is too large for one device is divided among them too
+(`sharding`).
 
 Shapes: B batch, T time, V vocabulary, N counted positions.
 """
@@ -16,7 +17,6 @@ Shapes: B batch, T time, V vocabulary, N counted positions.
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +38,7 @@ from kammil.training.events import EpochEnded, Event, Interrupted, TrainingProgr
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_accelerator, make_optimiser, precision, use_bfloat16, warmup_then_cosine
 from kammil.training.options import TrainingOptions
+from kammil.training.sharding import sharded, whole
 from kammil.vocabulary import UNK
 
 _STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 3700, 3, 12
@@ -131,9 +132,12 @@ class _Run:
         self.options, self.data, self.on_event, self.checkpoint = options, data, on_event, checkpoint
         self.accelerator = make_accelerator(options.device)
         self.bfloat16 = use_bfloat16(options.precision, self.accelerator.device)
-        self.network = model
-        self.dropouts = [module for module in model.modules() if isinstance(module, SeededDropout)]
-        self.model, self.optimiser = self.accelerator.prepare(model, make_optimiser(model, options))
+        self.trained, self.shards = model, options.shard and process_group.size() > 1
+        self.network = sharded(model, self.accelerator.device) if self.shards else model
+        self.dropouts = [module for module in self.network.modules() if isinstance(module, SeededDropout)]
+        self.model, self.optimiser = self.network, make_optimiser(self.network, options)
+        if not self.shards:
+            self.model, self.optimiser = self.accelerator.prepare(self.model, self.optimiser)
         self.train, self.validation = (
             make_rows(texts, objective=options.objective, block=options.block, widths=data.widths)
             for texts in (data.train, data.validation)
@@ -144,13 +148,13 @@ class _Run:
         self.steps = min(steps, options.epoch_steps or steps)
         self.epochs = options.epochs or min(max(_MIN_EPOCHS, math.ceil(_STEPS / self.steps)), _MAX_EPOCHS)
         self.history: list[EpochEnded] = []
-        self.best = _copy(model)
+        self.best = _copy(self.network)
         content = process_group.bytes_of_first(checkpoint.read) if checkpoint is not None else b""
         if checkpoint is not None and content:
-            restored = checkpoint.load(model, self.optimiser, content)
+            restored = checkpoint.load(self.network, self.optimiser, content)
             self.best, self.history = restored.best, list(restored.history)
         self.resumed_at = self.history[-1].elapsed if self.history else 0.0
-        self.started = time.monotonic()
+        self.timer = Clock(None, options.clock)
         self.limit = None if options.minutes is None else 60 * options.minutes
         self.validation_seconds: float | None = None
         """Seconds that a validation takes, measured or estimated; None where the limit does not include it."""
@@ -166,7 +170,7 @@ class _Run:
     @property
     def elapsed(self) -> float:
         """Seconds of training so far, including those before an interruption."""
-        return self.resumed_at + time.monotonic() - self.started
+        return self.resumed_at + self.timer.elapsed
 
     def run_epochs(self) -> tuple[EpochEnded, ...]:
         """Train and validate until the epochs or the minutes are used up, or until patience is."""
@@ -191,7 +195,7 @@ class _Run:
                 self.on_event(Interrupted(len(self.history)))
                 break
             finished |= self._is_finished()
-        self.network.load_state_dict(self.best)
+        self.trained.load_state_dict(self.best)
         return tuple(self.history)
 
     def _is_finished(self) -> bool:
@@ -320,8 +324,9 @@ class _Run:
         if event.best:
             self.best = _copy(self.network)
         self.history.append(event)
-        if self.checkpoint is not None and process_group.is_first():
-            self.checkpoint.save(self.network, self.optimiser, self.best, self.history)
+        if self.checkpoint is not None and (self.shards or process_group.is_first()):
+            write = process_group.is_first()
+            self.checkpoint.save(self.network, self.optimiser, self.best, self.history, write=write)
         self.on_event(event)
         return True
 
@@ -332,10 +337,11 @@ class _Run:
         began = self.elapsed
         nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
         report_step = steps("validating", math.ceil(len(self.validation) / self.options.batch_size))
-        in_order = islice(
-            batches(self.validation, self.options.batch_size), process_group.rank(), None, process_group.size()
-        )
-        for batch, extra in self._with_extra_inputs(in_order, learning=False):
+        rank, size = process_group.rank(), process_group.size()
+        in_order = batches(self.validation, self.options.batch_size)
+        # Processes that divide a network compute each batch together, others every so-manieth.
+        mine = (divide(each, rank, size) for each in in_order) if self.shards else islice(in_order, rank, None, size)
+        for batch, extra in self._with_extra_inputs(mine, learning=False):
             report_step()
             logits, _, targets, counted = self._predict(batch, extra)
             totals = teacher_forced(logits, targets, counted)
@@ -393,4 +399,4 @@ class _Run:
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     """Copy the weights to the CPU."""
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    return {name: whole(value.detach()).cpu().clone() for name, value in model.state_dict().items()}

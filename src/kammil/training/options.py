@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from kammil.training.batches import Objective
+from kammil.training.clock import TimeKind
 
 
 class TrainingOptions(BaseModel):
@@ -19,9 +20,12 @@ class TrainingOptions(BaseModel):
     to their best, in 3 to 12 passes: on 932 tweets 33 passes are best after 6, with 3.41 validation bits, and 9 passes
     end at 3.37 (docs/log.md#how-many-epochs)."""
     minutes: float | None = Field(default=None, gt=0)
-    """Wall-clock limit of the whole run, from reading to the figures at its end; the schedule is fitted into it. Where
+    """Time limit of the whole run, from reading to the figures at its end; the schedule is fitted into it. Where
     half of it is too short to prepare and evaluate all texts, some are drawn by the seed. A run on few texts may end
     sooner. A base, and each member, has a limit of its own."""
+    clock: TimeKind = "wall"
+    """What `minutes` are: `wall`, time as it passes; or `processor`, the time for which the processor works for this
+    run, all its threads together, which other programs on the machine do not shorten."""
     objective: Objective = "text"
     """`text`: every position counts; `completion`: only the 30 characters after the middle of each text."""
     batch_size: int = Field(default=8, ge=1, le=65_536)
@@ -54,5 +58,8 @@ class TrainingOptions(BaseModel):
     """Precision of the factors of matrix products in training; sums, weights and validation are in single precision.
     `auto` takes bfloat16 where the processor has instructions for it: an epoch of a GRU takes half the time
     (`benchmarks/networks.py`) and ends with as few bits."""
+    shard: bool = False
+    """Divide the weights, gradients and optimiser state of a pretrained model among several processes (FSDP), for a
+    model that is too large for one GPU; with one process it changes nothing."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of training; None leaves the number to PyTorch."""

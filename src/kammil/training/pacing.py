@@ -7,7 +7,6 @@ characters, so a sample tells how long all texts will take on this machine.
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +80,11 @@ def _time_run(
 ) -> tuple[float, float, float]:
     """Return the seconds to prepare, to finish and to evaluate, of a run without training."""
     with tempfile.TemporaryDirectory(dir=within) as place:
-        began = time.monotonic()
+        clock = Clock(None, recipe.training.clock)
+        began = clock.now()
         run = Run(recipe, prepare(recipe, texts, validation), Path(place) / "dry-run", None)
         prepared, finished = run.dry_run()
-        return prepared - began, finished - prepared, time.monotonic() - finished
+        return prepared - began, finished - prepared, clock.now() - finished
 
 
 class TextFit:

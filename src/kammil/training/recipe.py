@@ -13,6 +13,7 @@ from kammil.errors import OptionError
 from kammil.models.registry import family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
+from kammil.training.clock import TimeKind
 from kammil.training.options import TrainingOptions
 
 READING = (
@@ -50,6 +51,7 @@ class Options(TypedDict, total=False):
     members: Sequence[Mapping[str, Any]]
     epochs: int | None
     minutes: float | None
+    clock: TimeKind
     objective: Objective
     batch_size: int
     block: int
@@ -64,6 +66,7 @@ class Options(TypedDict, total=False):
     seed: int
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16"]
+    shard: bool
     threads: int | None
     order: int | None
     embedding: int
@@ -78,6 +81,8 @@ class Options(TypedDict, total=False):
     heads: int
     window: int
     lora_rank: int
+    pretrained: str | None
+    pretrained_texts: int
     lora_alpha: float
     networks: int
     gate: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -66,7 +65,7 @@ class Run:
         `track` names trackers that show the run.
         """
         self.track = track
-        self.clock = clock or Clock(recipe.training.minutes)
+        self.clock = clock or Clock(recipe.training.minutes, recipe.training.clock)
         self.reserve = reserve
         self.is_dry_run = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
@@ -142,7 +141,7 @@ class Run:
         learner = family(name).learner()
         descend = partial(self._descend, resume=resume, replace=replace, on_event=on_event)
         settings, artifacts = learner.fit(self.recipe.settings, texts, descend)
-        self.training_ended = self.training_ended or time.monotonic()
+        self.training_ended = self.training_ended or self.clock.now()
 
         def finish() -> TrainResult:
             return self._finish(
@@ -189,7 +188,7 @@ class Run:
             baselines.count(texts.train, texts.vocabulary.size),
             self.used,
         )
-        self.model_ready = time.monotonic()
+        self.model_ready = self.clock.now()
         histories = self.histories
         result = publish(
             model,
@@ -232,7 +231,7 @@ class Run:
         finally:
             if process_group.rank() == 0 and not interrupted(self.out):  # no checkpoint to resume
                 clear_training_folder(self.out)
-        self.training_ended = time.monotonic()
+        self.training_ended = self.clock.now()
         return [network.eval() for network in networks]
 
     def _open_training_folder(self, used: Mapping[str, str], *, resumable: bool, resume: bool, replace: bool) -> None:
@@ -242,6 +241,10 @@ class Run:
         current |= current.pop("training") | current.pop("settings") | used
         current["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
         current["SHA-256 of the texts"] = self.data.sha256
+        named = {"base": self.recipe.base, **self.recipe.settings}
+        for name in ("base", "pretrained"):
+            if isinstance(named.get(name), str) and folders.locate(Path(named[name])).is_dir():  # else on the Hub
+                current[f"SHA-256 of the {name} folder"] = _checksum(folders.locate(Path(named[name])))
         validation = json.dumps(self.data.validation).encode()
         current["SHA-256 of the validation texts"] = hashlib.sha256(validation).hexdigest()
         if resumable and not resume and not replace:
@@ -263,3 +266,13 @@ class Run:
             return
         clear_training_folder(self.out)
         files.write_atomic(file, json.dumps(current).encode())
+
+
+def _checksum(folder: Path) -> str:
+    """Return the SHA-256 of what a model is made of: the arrays and JSON files of its folder, without its figures."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")):
+        if path.name != folders.METRICS and path.is_file():
+            with path.open("rb") as file:
+                total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()

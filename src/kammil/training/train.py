@@ -67,7 +67,7 @@ def train(
     """
     given: dict[str, Any] = {**options}
     recipe, on_event = Recipe.of(given), notebook.listener() if listen is None else listen
-    clock = Clock(recipe.training.minutes)
+    clock = Clock(recipe.training.minutes, recipe.training.clock)
     report_seconds = _report_seconds(recipe.training.minutes) if report else 0.0
     target = Path(out)
     if not target.name:
@@ -175,7 +175,7 @@ def train_or_reuse(
         base_summary = _base_summary(recipe)
         if not process_group.number_of_first(is_up_to_date(place, recipe, data, base_summary)):
             base = _base(recipe, place, replace=replace, on_event=on_event, track=track)
-            clock = Clock(recipe.training.minutes)
+            clock = Clock(recipe.training.minutes, recipe.training.clock)
             reserve = 0.0
             if clock.seconds is not None and process_group.is_first():
                 with process_group.alone():

@@ -26,8 +26,8 @@ def level(bits: float) -> int:
 def expert_label(expert: str) -> str:
     """Describe an expert in plain words: its context, and its source unless that is the model's own texts."""
     source, _, kind = expert.rpartition(" ")
-    if not source:
-        return kind
+    if not source or expert == "pretrained model":
+        return expert
     words = {
         "w": "word so far",
         "w1": "word so far and the word before",

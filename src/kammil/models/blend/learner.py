@@ -20,12 +20,14 @@ from kammil.engine.quantization import pack, unpack
 from kammil.language_model import Artifacts
 from kammil.models.blend.experts import NgramExperts
 from kammil.models.blend.network import BlendNetwork
+from kammil.models.blend.pretrained_expert import GATE
+from kammil.models.blend.pretrained_texts import PretrainedTexts
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
 from kammil.models.family import GradientDescent, MergingLearner, NetworkTask, TextPiece, TrainingTexts, Weights
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
-_PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
+_PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.", GATE)
 """Prefixes of the first member's weights; the names of the other members' weights begin with another prefix."""
 
 
@@ -43,6 +45,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     ) -> tuple[BlendSettings, Artifacts]:
         """Count the texts, and train the members on the counts of the other texts."""
         settings = self.check(values)
+        pretrained = PretrainedTexts.of(settings, texts) if settings.pretrained is not None else None
         ((kin,),) = process_group.dealt(1, lambda _: (groups(list(texts.texts)),))
         experts = NgramExperts(
             texts.train,
@@ -56,7 +59,8 @@ class BlendLearner(MergingLearner[BlendSettings]):
         def features(rows: Sequence[TextPiece], width: int, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
             """Return the features in the order in which the network takes them."""
             expert_features = experts.features(rows, width, learning=learning)
-            return expert_features.gate, expert_features.places, expert_features.ids, expert_features.scores
+            named = expert_features.gate, expert_features.places, expert_features.ids, expert_features.scores
+            return named if pretrained is None else (*named, *pretrained.features(rows, width, learning=learning))
 
         def inherit_gate(network: BlendNetwork, weights: Weights) -> None:
             if texts.base is not None and "gate_out.bias" in weights:
@@ -71,7 +75,11 @@ class BlendLearner(MergingLearner[BlendSettings]):
             bases=_members(unpack(texts.base.artifacts.weights)) if texts.base is not None else (),
             inherit=inherit_gate,
         )
-        return settings, Artifacts({**export(descend(task)).weights, **experts.arrays()})
+        weights = {**export(descend(task)).weights, **experts.arrays()}
+        if pretrained is None:
+            return settings, Artifacts(weights)
+        settings = settings.model_copy(update={"pretrained_window": pretrained.window})
+        return settings, Artifacts({**weights, **pretrained.artifacts.weights}, pretrained.artifacts.documents)
 
     def merge(
         self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]
@@ -79,6 +87,8 @@ class BlendLearner(MergingLearner[BlendSettings]):
         """Merge blends of the same texts: their networks become the members of one blend."""
         checked, tables = [self.check(values) for values in settings], _tables(weights[0])
         first = checked[0]
+        if first.pretrained is not None:
+            raise ValueError("a pretrained model goes with one network")
         members: list[Weights] = []
         for blend, arrays in zip(checked, weights, strict=True):
             if blend.model_copy(update={"networks": first.networks, "dropout": first.dropout}) != first:

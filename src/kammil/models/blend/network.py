@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kammil.models.blend.pretrained_expert import CERTAINTIES, GATE_WIDTH
 from kammil.models.blend.settings import BlendSettings
 from kammil.models.dropout import SeededDropout
 from kammil.models.gru.backprop import gru_forward
@@ -52,20 +53,30 @@ class BlendNetwork(nn.Module):
         self.gate_out = nn.Linear(settings.gate, SCORE_FEATURES * experts)
         nn.init.zeros_(self.gate_out.weight)
         nn.init.constant_(self.gate_out.bias, 0.1)
+        self.pretrained_gate = PretrainedGate() if settings.pretrained is not None else None
 
     def forward(
-        self, ids: Tensor, gate_features: Tensor, places: Tensor, followers: Tensor, score_features: Tensor
+        self,
+        ids: Tensor,
+        gate_features: Tensor,
+        places: Tensor,
+        followers: Tensor,
+        score_features: Tensor,
+        *pretrained: Tensor,
     ) -> tuple[Tensor, LossTerms]:
         """Return logits (B, T, V) of what follows each position, and the loss's terms: these, and the network's alone.
 
         Args:
             ids: (B, T).
             gate_features, places, followers, score_features: `ExpertFeatures` of the B * T positions, row by row.
+            pretrained: what `PretrainedTexts.features` returns, where there is a pretrained model.
         """
         h = self.dropout(gru_forward(self.gru, self.embedding, ids))  # (B, T, H)
         network = self.output(h).float()  # (B, T, V)
         gate_in = torch.cat([h, gate_features.view(*ids.shape, -1)], dim=-1)  # (B, T, H + FEATURES * K)
         logits = self._add_experts(network, self.gate_in(gate_in), places, followers, score_features)
+        if self.pretrained_gate is not None:
+            logits = self.pretrained_gate(logits, *pretrained)
         return logits, [(logits, 1.0), (network, _NETWORK_LOSS)]
 
     def gate_parameters(self) -> list[nn.Parameter]:
@@ -73,9 +84,16 @@ class BlendNetwork(nn.Module):
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
     def forward_gate(
-        self, ids: Tensor, gate_features: Tensor, places: Tensor, followers: Tensor, score_features: Tensor
+        self,
+        ids: Tensor,
+        gate_features: Tensor,
+        places: Tensor,
+        followers: Tensor,
+        score_features: Tensor,
+        *pretrained: Tensor,
     ) -> Tensor:
-        """Return logits (B, T, V) of the characters' bias and the experts, without the network."""
+        """Return logits (B, T, V) of the characters' bias and the counts, without network and pretrained model."""
+        del pretrained
         network = self.output.bias.expand(*ids.shape, -1).contiguous()
         weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, FEATURES * K)
         pre_activation = functional.linear(gate_features.view(*ids.shape, -1), weights, self.gate_in.bias)
@@ -90,3 +108,23 @@ class BlendNetwork(nn.Module):
         added = (expert_weights.reshape(-1, SCORE_FEATURES)[places] * score_features).sum(-1)  # (N,)
         at = places // experts * network.shape[-1] + followers  # (N,)
         return network.reshape(-1).index_add(0, at, added).view(network.shape)
+
+
+class PretrainedGate(nn.Module):
+    """The weight with which a pretrained model's log-probabilities are added to the scores of all others."""
+
+    def __init__(self) -> None:
+        """Set up the layers; at first the weight is the same everywhere."""
+        super().__init__()
+        self.hidden = nn.Linear(CERTAINTIES, GATE_WIDTH)
+        self.output = nn.Linear(GATE_WIDTH, 1)
+        nn.init.zeros_(self.output.weight)
+        nn.init.constant_(self.output.bias, 0.1)
+
+    def forward(self, logits: Tensor, pretrained: Tensor, was_read: Tensor) -> Tensor:
+        """Return logits (B, T, V), with the pretrained model's log-probabilities (B, T, V) added in the rows that
+        `was_read`, (B,)."""
+        both = (torch.log_softmax(logits.detach(), -1), pretrained)
+        numbers = [number for scores in both for number in (-(scores.exp() * scores).sum(-1), scores.amax(-1))]
+        weight = self.output(torch.relu(self.hidden(torch.stack(numbers, -1))))  # (B, T, 1)
+        return logits + weight * was_read[:, None, None] * pretrained

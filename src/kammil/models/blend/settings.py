@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from kammil.language_model import Settings
 
@@ -35,19 +36,47 @@ class BlendSettings(Settings):
         default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "o10", "o12", "w", "w1", "w2", "w1s"), min_length=1
     )
     """Context types that are counted."""
-    history: tuple[Kind, ...] = ("o1", "o2", "o3", "o4", "o5", "o6", "o8", "w", "w1")
-    """Context types that are also looked up in the text cache, which holds what was read of the text itself."""
+    history: tuple[Kind, ...] = Field(
+        default=("o1", "o2", "o3", "o4", "o5", "o6", "o8", "w", "w1"), validate_default=True
+    )
+    """Context types, of those in `kinds`, that are also looked up in the text cache, which holds what was read of the
+    text itself."""
     most: int = Field(default=64, ge=1, le=65_535)
     """Followers kept of each context: rarer ones change little, and short contexts have hundreds."""
     megabytes: float | None = Field(default=40, gt=0)
     """Most megabytes of the tables of counts in the folder; contexts that help least for their size are left out. The
     default leaves out nothing of less than about two million characters. None keeps all, whatever memory that takes."""
 
+    pretrained: str | None = None
+    """Folder of a model of the family `pretrained` that is one more expert. Its gate learns from training texts that
+    are new to it; `networks` must be 1."""
+    pretrained_texts: int = Field(default=300, ge=8)
+    """Most training texts that are read with it, drawn from those that are new to it; each character takes it
+    milliseconds."""
+    pretrained_window: int | None = None
+    """Most tokens that it reads before the next one; its own setting."""
+
     @field_validator("kinds", "history")
     @classmethod
     def _once(cls, named: tuple[Kind, ...]) -> tuple[Kind, ...]:
         if twice := [kind for i, kind in enumerate(named) if kind in named[:i]]:
             raise ValueError(f"{twice[0]} stands there twice")
+        return named
+
+    @field_validator("history")
+    @classmethod
+    def _counted(cls, named: tuple[Kind, ...], others: ValidationInfo) -> tuple[Kind, ...]:
+        kinds = others.data.get("kinds", named)
+        if missing := [kind for kind in named if kind not in kinds]:
+            both = json.dumps([kind for kind in named if kind in kinds])
+            raise ValueError(f"{missing[0]} is not among kinds; give history={both} too")
+        return named
+
+    @field_validator("pretrained")
+    @classmethod
+    def _alone(cls, named: str | None, others: ValidationInfo) -> str | None:
+        if named is not None and others.data.get("networks", 1) > 1:
+            raise ValueError("its gate goes with one network; give networks=1")
         return named
 
 
