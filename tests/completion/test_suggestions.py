@@ -284,10 +284,11 @@ def check(model: Completer, prefix: str, found: Sequence[Suggestion], k: int) ->
         s.text.encode("utf-8")
         assert s.added.strip(" ")
         assert words(s.text) == [(0, len(s.text))]
-        assert (seen + s.added).endswith(s.text)
-        assert words(seen + s.added)[-1] == (len(seen + s.added) - len(s.text), len(seen + s.added))
-        ends = {match.end() for match in regex.finditer(r"\X", seen + s.added + " ")}
-        assert len(seen + s.added) in ends
+        after = s.appended_to(seen)
+        assert after.endswith(s.text)
+        assert words(after)[-1] == (len(after) - len(s.text), len(after))
+        ends = {match.end() for match in regex.finditer(r"\X", after + " ")}
+        assert len(after) in ends
 
 
 # ---- by example

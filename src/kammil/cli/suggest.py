@@ -77,4 +77,4 @@ def suggest(
             typer.echo("")
         for suggestion in suggestions:
             probability = f"{suggestion.probability:6.1%}  " if sys.stdout.isatty() else ""
-            typer.echo(probability + suggestion.text)
+            typer.echo(probability + (suggestion.added if suggestion.replaces else suggestion.text))

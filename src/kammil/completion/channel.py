@@ -29,6 +29,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.completion.transliteration import Transliteration
 from kammil.keyboard import NEIGHBOURS
 from kammil.language_model import Ids
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
@@ -60,10 +61,17 @@ class Channel:
     """The same of one typed three times or more."""
     swapped: float
     """Weight of two letters in the wrong order."""
+    latin: Transliteration | None = None
+    """How Arabic is typed in Latin letters; None where it is not read."""
 
     @classmethod
-    def of(cls, vocabulary: CharacterVocabulary, slips: float = SLIPS) -> Self:
-        """Return the channel of a vocabulary, with so large a share of slips."""
+    def of(
+        cls, vocabulary: CharacterVocabulary, slips: float = SLIPS, foreign: NDArray[np.bool_] | None = None
+    ) -> Self:
+        """Return the channel of a vocabulary, with so large a share of slips.
+
+        Latin letters are read as Arabic too if they are among those of foreign scripts, (V,), and Arabic ones are not.
+        """
         counts = _counts()
         id_of = {character: id for id, character in enumerate(vocabulary.characters, SPECIALS)}
         spellings: dict[str, dict[str, int]] = counts["spellings"]
@@ -88,7 +96,8 @@ class Channel:
         letters[[id for character, id in id_of.items() if character in NEIGHBOURS]] = True
         dropped, doubled, swapped = (float(scale * rates[kind]) for kind in kinds[1:])
         stretched = counts["slips"]["stretched"] / counts["slips"]["all_letters"]
-        return cls(exchanges, letters, np.flatnonzero(letters), dropped, doubled, stretched, swapped)
+        latin = None if foreign is None else Transliteration.of(vocabulary, foreign)
+        return cls(exchanges, letters, np.flatnonzero(letters), dropped, doubled, stretched, swapped, latin)
 
     def wanted(self, id: int) -> tuple[Ids, _Floats, int]:
         """Return what may be wanted by a typed id; see `exchanges`."""

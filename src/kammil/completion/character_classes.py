@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -9,12 +10,17 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.language_model import LanguageModel
 from kammil.text import open_word, role
-from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
+from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 
 MIN_UNSPACED_LETTERS = 0.1
 """Least share of the letters of a vocabulary that are of scripts without spaces, for pieces to be searched. Of Arabic
 posts the letters of a few emoticons are."""
+
+MIN_SCRIPT = 0.1
+"""Least probability that a text begins in a script, of all letters that may begin one, for the script not to be
+foreign. To the bundled model Latin is: 0.02."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -37,6 +43,8 @@ class CharacterClasses:
     """Ids of letters of scripts without spaces; none where they are too few (`MIN_UNSPACED_LETTERS`)."""
     extends: _Flags
     """Ids that belong to the character before them: marks, joiners, and what extends a grapheme."""
+    foreign: _Flags
+    """Ids of letters of scripts that the model has read little of; none where nothing is known of the model."""
     space: int | None
     """Id of the space; None if the vocabulary has none."""
 
@@ -49,8 +57,8 @@ class CharacterClasses:
         return np.where(inside, p.astype(np.float64) @ self.close, 0.0)
 
     @classmethod
-    def of(cls, vocabulary: CharacterVocabulary) -> Self:
-        """Classify the ids of a vocabulary."""
+    def of(cls, vocabulary: CharacterVocabulary, first: _Floats | None = None) -> Self:
+        """Classify the ids of a vocabulary; `first` are the probabilities of those that begin a text, (V,)."""
         roles = np.array([*[""] * SPECIALS, *map(role, vocabulary.characters)])
         letters, unspaced, marks, joiners, outside = (
             roles == name for name in ("letter", "unspaced", "mark", "joiner", "outside")
@@ -63,4 +71,22 @@ class CharacterClasses:
         space = vocabulary.characters.index(" ") + SPECIALS if " " in vocabulary.characters else None
         extends = marks | joiners | (roles == "neither")
         close = outside.astype(np.float32)
-        return cls(begin, letters | marks | joiners, begin | marks, close, unspaced, extends, space)
+        foreign = np.zeros_like(begin) if first is None else _foreign(vocabulary, first * letters)
+        return cls(begin, letters | marks | joiners, begin | marks, close, unspaced, extends, foreign, space)
+
+
+def first_ids(model: LanguageModel) -> _Floats:
+    """Return the probability of each id to begin a text, (V,)."""
+    log_probabilities, _ = model.step(np.array([BOS]), model.initial_state(1))
+    return np.exp(log_probabilities[0])
+
+
+def _foreign(vocabulary: CharacterVocabulary, first: _Floats) -> _Flags:
+    """Return the letters of scripts in which few texts begin, (V,); `first` is 0 for what is no letter."""
+    # The first word of a character's name is its script: ARABIC LETTER BEH.
+    scripts = np.array(
+        [*[""] * SPECIALS, *(unicodedata.name(c, "").partition(" ")[0] * c.isalpha() for c in vocabulary.characters)]
+    )
+    names, script = np.unique(scripts, return_inverse=True)
+    total = np.bincount(script, first, len(names)) * (names != "")
+    return ((total < MIN_SCRIPT * total.sum()) & (names != ""))[script]

@@ -18,12 +18,13 @@ import numpy as np
 from kammil import model_folder as folders
 from kammil.completion import ghost_text, suggestions
 from kammil.completion.adaptation import CANNOT_LEARN, Adaptation
-from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.begun_word import BegunWord, WordReader
+from kammil.completion.channel import Channel
+from kammil.completion.character_classes import CharacterClasses, first_ids
 from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
-from kammil.completion.suggestions import Suggestion, letters_to_correct
-from kammil.completion.variants import Variants, VariantSearch
+from kammil.completion.suggestions import Suggestion, letters_to_correct, seen_as_typed
 from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, read_list_file
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
@@ -236,11 +237,12 @@ class Completer:
             variants=variants,
         )
 
-    def variants(self, prefix: str, seen: str) -> Variants | None:
+    def variants(self, prefix: str, seen: str) -> BegunWord | None:
         """Return what may be meant by the word at the end of a prefix, which the model has seen as `seen`; None for
         nothing else than what was typed."""
         ids = np.concatenate([[BOS], self.vocabulary.encode(seen)])
-        return self.variant_search.after(self.language_model, self.state_cache, ids, letters_to_correct(prefix, seen))
+        letters, alike = letters_to_correct(prefix, seen), seen_as_typed(prefix, seen)
+        return self.word_reader.after(self.language_model, self.state_cache, ids, letters, alike)
 
     def phrase(
         self,
@@ -274,14 +276,14 @@ class Completer:
         )
 
     @cached_property
-    def variant_search(self) -> VariantSearch:
+    def word_reader(self) -> WordReader:
         """Return what finds the words that may be meant by those that are being typed."""
-        return VariantSearch(self.vocabulary)
+        return WordReader(Channel.of(self.vocabulary, foreign=self.character_classes.foreign), self.character_classes)
 
     @cached_property
     def character_classes(self) -> CharacterClasses:
         """Return the classes of the ids of the vocabulary: which characters are part of words."""
-        return CharacterClasses.of(self.vocabulary)
+        return CharacterClasses.of(self.vocabulary, first_ids(self.language_model))
 
     def learn(self, text: str) -> None:
         """Learn a text that the user wrote: all sessions of this model know it from the next suggestion on.

@@ -5,9 +5,9 @@ Where the word is more probably complete than not, next words come first (`word_
 suggestion is a piece of text (`pieces`). So the probabilities of all suggestions after a prefix sum to at most one; the
 rest is the probability that the word is complete already, or that something else than a word comes next.
 
-The begun word may have been typed with a slip, or in another spelling than the one that the model would complete. A
-suggestion may begin with such a variant (`variants`), and then says how many characters it replaces. Its probability is
-that the word is meant, given what was typed: model times channel, divided by the sum over all variants.
+The begun word may have been typed with a slip, in another spelling than the one that the model would complete, or in
+Latin letters. A suggestion may begin with what is meant (`begun_word`), and then says how many characters it replaces.
+Its probability is that the word is meant, given what was typed: model times channel, divided by the sum over all.
 
 Shapes: R prefixes, V vocabulary.
 """
@@ -18,14 +18,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kammil.completion.begun_word import MAX_RUN, MAX_TYPED, BegunWord
 from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.variants import Variants
 from kammil.completion.word_search import MAX_CHARACTERS, MAX_STATES, MIN_PROBABILITY, FoundWord, WordSearch
 from kammil.decoding.word_block import Refusals
 from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import ends_unspaced, graphemes, open_word, role
 from kammil.vocabulary import CharacterVocabulary
+
+MAX_REPLACED = (MAX_RUN + 1) * (MAX_TYPED + 1)
+"""Most characters that a suggestion replaces."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,13 @@ class Suggestion:
     """The whole word as it would stand, or the piece; of a word beyond `text.MAX_OPEN_WORD` characters only its end."""
     added: str
     """Text to append to the prefix: the word, its ending, or a space and the word. Where letters are replaced, the
-    whole word, to append to what stands before them."""
+    whole word, to append to what stands before them; if they are of words in Latin letters, all of these in Arabic."""
     probability: float
     """Probability that exactly `added` comes next, and then no further character of a word, or of the last letter in a
     script without spaces."""
     replaces: int = 0
-    """Characters at the end of the prefix that `added` replaces: the begun word, if it is corrected; else 0."""
+    """Characters at the end of the prefix that `added` replaces: the begun word, if it is corrected, and words in Latin
+    letters before it that are Arabic; else 0."""
 
     def appended_to(self, prefix: str) -> str:
         """Return the text after the suggestion is taken."""
@@ -59,7 +63,7 @@ def suggest(
     k: int = 3,
     threshold: float = MIN_PROBABILITY,
     refusals: Refusals[Any] | None = None,
-    variants: Variants | None = None,
+    variants: BegunWord | None = None,
 ) -> list[Suggestion]:
     """Suggest at most `k` words after one prefix, none below `threshold`, in the order of `WordSearch.run`.
 
@@ -73,7 +77,7 @@ def suggest(
         k: most suggestions.
         threshold: least probability of each.
         refusals: see `WordSearch`.
-        variants: of the word at the end of the prefix; None corrects nothing.
+        variants: what the word at the end of the prefix may be meant for; None corrects nothing.
 
     Raises: `OptionError` for k below 1, or a threshold that is no probability.
     """
@@ -92,7 +96,7 @@ def to_suggestions(vocabulary: CharacterVocabulary, prefix: str, found: Sequence
     for ids, p, replaced in found:
         added = vocabulary.decode(ids)
         if replaced:
-            suggestions.append(Suggestion(added, added, p, replaced))
+            suggestions.append(Suggestion(open_word(added), added, p, replaced))
             continue
         first = role(added[0])
         before = "" if first == "unspaced" else last_letter if first == "mark" and last_letter else open_part
@@ -108,6 +112,13 @@ def letters_to_correct(prefix: str, seen: str) -> int:
     """
     word = open_word(seen)
     return len(word) if prefix.endswith(word) else 0
+
+
+def seen_as_typed(prefix: str, seen: str) -> int:
+    """Return how many characters at the end of a prefix, of the last `MAX_REPLACED`, the model has seen as they were
+    typed."""
+    alike = [a == b for a, b in zip(prefix[: -MAX_REPLACED - 1 : -1], seen[: -MAX_REPLACED - 1 : -1], strict=False)]
+    return [*alike, False].index(False)
 
 
 def check_threshold(threshold: float) -> float:

@@ -19,28 +19,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.channel import Channel
-from kammil.completion.state_cache import StateCache
-from kammil.language_model import Ids, LanguageModel, State, concat_states, max_rows, select_rows
-from kammil.vocabulary import CharacterVocabulary
+from kammil.language_model import Ids, LanguageModel, State, concat_states, select_rows
 
 MAX_VARIANTS = 8
 """Most variants, the word as it was typed among them."""
 MAX_DROPPED = 2
 """Most letters that are tried as dropped before each letter."""
-MAX_TYPED = 16
-"""Most letters of a word that is corrected: a longer one is a hashtag, or no word."""
 OTHERWISE = 0.1
 """How much less probable it is than the channel says that a writer means anything else than what is typed: it is
 estimated from pairs of writers, and who writes ا for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
-_ROWS = MAX_VARIANTS + MAX_DROPPED
-MAX_BYTES = 1 << 20
-"""Most bytes of the variants that are kept for the next key of a text: after some thousands of characters."""
 LEAST_SHARE = 1e-3
 """Least weight of a variant, as a share of the highest. On 60 texts of lev30/validation with 3 % slips a list of three
 saves 24.7 % with 6 variants and this share, 24.8 % with 12 or 24 variants and a smaller one."""
@@ -75,12 +67,6 @@ class Variants:
         """Return the variants before the first letter: `p`, (1, V), follows the text, of which this is the state."""
         no = np.zeros(1, np.bool_)
         return cls((), [()], np.ones(1), p, state, no, np.array([_NONE]), no)
-
-    @property
-    def shares(self) -> _Floats:
-        """Return the probability that each variant is meant, (N,)."""
-        weights = np.concatenate([self.weights[:1], OTHERWISE * self.weights[1:]])
-        return weights / weights.sum()
 
     def after(self, model: LanguageModel, channel: Channel, id: int) -> Variants:
         """Return the variants after one more typed letter."""
@@ -195,42 +181,3 @@ def fitting_states(model: LanguageModel, states: Sequence[State]) -> dict[int, S
     padded = model.pad_states(states)
     shapes = [[array.shape[1:] for array in state] for state in padded]
     return {i: state for i, state in enumerate(padded) if shapes[i] == shapes[0]}
-
-
-class VariantSearch:
-    """Finds the variants of words that are being typed, and goes on from those of one letter earlier.
-
-    Args:
-        vocabulary: of the model.
-    """
-
-    def __init__(self, vocabulary: CharacterVocabulary) -> None:
-        self.channel = Channel.of(vocabulary)
-        self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, Variants]] = WeakKeyDictionary()
-        """For each state cache the text before the word, the version of the model, and the variants found last."""
-
-    def after(self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int) -> Variants | None:
-        """Return the variants of the word that the last `letters` ids of a text (T,), BOS first, have begun.
-
-        None for no letters, for more than `MAX_TYPED`, and where no letter can be anything else.
-        """
-        if not 0 < letters <= MAX_TYPED or not self.channel.corrects(ids[-letters:]):
-            return None
-        if max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states, after which one row at a time is read
-            return None
-        context, typed = ids[:-letters], tuple(ids[-letters:].tolist())
-        key = context.tobytes()
-        before, version, variants = self._latest.get(state_cache, (b"", -1, None))
-        if (
-            variants is None
-            or before != key
-            or version != model.version
-            or typed[: len(variants.typed)] != variants.typed
-        ):
-            log_probabilities, state = state_cache.decoder(context).result
-            variants = Variants.start(np.exp(log_probabilities), state)
-        for id in typed[len(variants.typed) :]:
-            variants = variants.after(model, self.channel, id)
-        if sum(array.nbytes for array in (variants.p, *variants.state)) <= MAX_BYTES:
-            self._latest[state_cache] = key, model.version, variants
-        return variants

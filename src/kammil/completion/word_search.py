@@ -16,10 +16,9 @@ simulated writer saves 0.7 points of keystrokes less than with endings first, fo
 space is typed; but a person who has written a whole word reads a list of longer ones in vain:
 docs/log.md#what-comes-after-a-whole-word.) Words of other scripts stand between pieces (`pieces`) by the same measure.
 
-Where the begun word may be another one that was typed with a slip or in another spelling (`variants`), the search
-begins from all of its variants at once, each as probable as it is that it is meant. A word that begins with a variant
-replaces what was typed; so does a variant that is a whole word by itself, if it is more probable than what was typed is
-as a whole word.
+Where the begun word may be meant for another one (`begun_word`), the search begins from all that it may be meant for
+at once (`search_starts`), each as probable as it is that it is meant. A word that begins so replaces what was typed; so
+does a meaning that is a whole word by itself, if it is more probable than what was typed is as a whole word.
 
 Shapes: R roots (prefixes searched together), N beginnings, V vocabulary.
 """
@@ -29,18 +28,19 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.completion.begun_word import BegunWord
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
-from kammil.completion.variants import Variants, fitting_states
+from kammil.completion.search_starts import Starts
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError
-from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, concat_states, max_rows, select_rows
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
 from kammil.text import ends_unspaced, open_word
 
 MIN_PROBABILITY = 0.01
@@ -50,6 +50,10 @@ threshold of 0.002, 28.7 % with this one, 27.8 % with 0.02, 24.8 % with 0.05; th
 MIN_ENDING_OF_COMPLETE = 0.05
 """Least probability of an ending where the word at hand is more probably complete: longer words that nobody wants
 there would be in the way of next words (docs/log.md#what-comes-after-a-whole-word)."""
+FOREIGN, MIN_FOREIGN = 20, 0.2
+"""How many times as probable a word must be in a script of which the model has read little, up to a probability from
+which on it is shown anyhow: less probable ones are letters that follow one another, but mostly no words
+(docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_STATES = 12
 """Most beginnings of one length. At 150 positions of lev30/validation lists of three hold 99.3 % of the probability of
 the true ones with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all with 24."""
@@ -69,50 +73,6 @@ class FoundWord(NamedTuple):
     probability: float
     replaced: int = 0
     """Ids at the end of the prefix that it takes the place of; 0 if it continues them."""
-
-
-@dataclass
-class _Starts:
-    """Where a search begins, N rows of the model."""
-
-    root: NDArray[np.int64]
-    """(N,): which prefix each belongs to."""
-    weight: NDArray[np.float64]
-    """(N,): probability of each, given the prefix."""
-    p: _Floats
-    """(N, V): probabilities of what follows."""
-    state: State
-    allowed: _Flags
-    """(N, V): ids that may come first."""
-    piece: _Flags
-    """(N,): whether it ends in an unspaced letter, to which marks may belong."""
-    marks: list[Any]
-    """States of the refusals."""
-    wanted: list[tuple[int, ...]]
-    """Ids that a variant puts in the place of the open word; none for the prefix as it was typed."""
-    replaced: list[int]
-    """How many ids it takes the place of."""
-
-    @classmethod
-    def joined(cls, model: LanguageModel, parts: Sequence[Self]) -> Self:
-        """Join several; see `fitting_states`."""
-        states = fitting_states(model, [part.state for part in parts])
-        parts = [parts[i] for i in states]
-        return cls(
-            np.concatenate([part.root for part in parts]),
-            np.concatenate([part.weight for part in parts]),
-            np.concatenate([part.p for part in parts]),
-            concat_states([*states.values()]),
-            np.concatenate([part.allowed for part in parts]),
-            np.concatenate([part.piece for part in parts]),
-            [mark for part in parts for mark in part.marks],
-            [ids for part in parts for ids in part.wanted],
-            [number for part in parts for number in part.replaced],
-        )
-
-
-_REFUSED = object()
-"""In place of the state of the refusals after a text that must not be written."""
 
 
 @dataclass
@@ -148,7 +108,7 @@ class WordSearch:
         prefixes: Sequence[str],
         log_probabilities: LogProbabilities,
         state: State,
-        variants: Sequence[Variants | None] | None = None,
+        variants: Sequence[BegunWord | None] | None = None,
     ) -> list[list[FoundWord]]:
         """Search; returns for each prefix the words found, most probable first.
 
@@ -180,13 +140,13 @@ class WordSearch:
         prefixes: Sequence[str],
         log_probabilities: LogProbabilities,
         state: State,
-        variants: Sequence[Variants | None],
+        variants: Sequence[BegunWord | None],
     ) -> list[list[FoundWord]]:
         """Search all prefixes in one batch; see `run`."""
         p = np.exp(log_probabilities)  # (R, V)
         if not np.isfinite(p).all():
             raise FolderError(NO_PROBABILITIES)
-        starts = _Starts(
+        starts = Starts(
             np.arange(len(prefixes)),
             np.array([1.0 if each is None else each.shares[0] for each in variants]),
             p,
@@ -198,7 +158,7 @@ class WordSearch:
             [0] * len(prefixes),
         )
         complete = self.classes.complete(prefixes, p) * starts.weight  # (R,)
-        all_starts, whole = self._with_variants(starts, prefixes, variants, complete)
+        all_starts, whole = self._with_meanings(starts, prefixes, variants, complete)
         found, proven = self._search(all_starts, self.k, len(prefixes))
         for i, each in enumerate(variants):
             if each is not None and len(each.wanted) > 1:
@@ -217,7 +177,7 @@ class WordSearch:
         ]
         if unfilled and self.classes.space is not None:
             rows = np.array(unfilled)
-            spaced_starts = _Starts(
+            spaced_starts = Starts(
                 np.arange(len(rows)),
                 starts.weight[rows],
                 p[rows],
@@ -239,65 +199,35 @@ class WordSearch:
         self.optimal += int(proven.sum())
         return found
 
-    def _with_variants(
+    def _with_meanings(
         self,
-        starts: _Starts,
+        starts: Starts,
         prefixes: Sequence[str],
-        variants: Sequence[Variants | None],
+        begun: Sequence[BegunWord | None],
         complete: NDArray[np.float64],
-    ) -> tuple[_Starts, dict[int, list[FoundWord]]]:
-        """Return the starts and those of the variants, and the variants that are whole words, by prefix.
+    ) -> tuple[Starts, dict[int, list[FoundWord]]]:
+        """Return the starts and those of what the begun words may be meant for, and the meanings that are whole words,
+        by prefix.
 
         `complete` is the probability that what was typed is one, (R,).
         """
         parts, whole = [starts], dict[int, list[FoundWord]]()
-        for i, each in enumerate(variants):
-            if each is None:
+        for i, word in enumerate(begun):
+            part = word and Starts.of_meanings(word, i, prefixes[i], self.classes, self.refusals, self.threshold)
+            if part is None:
                 continue
-            marks = self._marks_of_variants(prefixes[i], each)
-            rows = np.array([row for row in range(1, len(each.shares)) if marks[row] is not _REFUSED], np.int64)
-            rows = rows[each.shares[rows] >= self.threshold]
-            if len(rows) == 0:
-                continue
-            weights, p = each.shares[rows], each.p[rows]
-            wanted = [each.wanted[row] for row in rows.tolist()]
-            closed = weights * (p @ self.classes.close) * self.classes.words[[ids[-1] for ids in wanted]]
-            for row, ids, q in zip(rows.tolist(), wanted, closed.tolist(), strict=True):
-                if q >= self.threshold and q > complete[i] and not self._is_blocked(marks[row]):
-                    whole.setdefault(i, []).append(FoundWord(np.array(ids, np.int64), q, len(each.typed)))
-            parts.append(
-                _Starts(
-                    np.full(len(rows), i),
-                    weights,
-                    p,
-                    select_rows(each.state, rows),
-                    np.broadcast_to(self.classes.continues, p.shape),
-                    np.zeros(len(rows), np.bool_),
-                    [marks[row] for row in rows.tolist()],
-                    wanted,
-                    [len(each.typed)] * len(rows),
-                )
-            )
-        return (_Starts.joined(self.model, parts) if len(parts) > 1 else starts), whole
+            parts.append(part)
+            last = np.array([ids[-1] for ids in part.wanted])
+            closed = part.weight * (part.p @ self.classes.close) * self.classes.words[last]
+            closed[self._is_unlikely_foreign(last, closed)] = 0
+            whole[i] = [
+                FoundWord(np.array(ids, np.int64), q, replaced)
+                for ids, q, replaced, mark in zip(part.wanted, closed.tolist(), part.replaced, part.marks, strict=True)
+                if q >= self.threshold and q > complete[i] and not self._is_blocked(mark)
+            ]
+        return Starts.joined(self.model, parts), whole
 
-    def _marks_of_variants(self, prefix: str, variants: Variants) -> list[Any]:
-        """Return the state of the refusals after each variant, `_REFUSED` for one that must not be written."""
-        if self.refusals is None:
-            return [None] * len(variants.wanted)
-        marks: list[Any] = []
-        start = self.refusals.start(prefix.removesuffix(open_word(prefix)))
-        for ids in variants.wanted:
-            mark = start
-            for id in ids:
-                refused = self.refusals.refused(mark)
-                if refused is not None and id in refused:
-                    mark = _REFUSED
-                    break
-                mark = self.refusals.after(mark, id)
-            marks.append(mark)
-        return marks
-
-    def _search(self, starts: _Starts, k: int, num_roots: int) -> tuple[list[list[FoundWord]], _Flags]:
+    def _search(self, starts: Starts, k: int, num_roots: int) -> tuple[list[list[FoundWord]], _Flags]:
         """Search the k best words and pieces of each root; returns them, and whether they are proven, (R,)."""
         p, state, allowed, marks = (
             self._without_refused(starts.p, starts.marks),
@@ -340,6 +270,7 @@ class WordSearch:
             separate = weight * (1 - p @ classes.extends.astype(np.float32)) * classes.words[ids] * piece  # (N,)
             marks = self._marks_after([marks[i] for i in parent.tolist()], ids)
             p = self._without_refused(p, marks)
+            closed[self._is_unlikely_foreign(ids, closed)] = 0
             self._take_words(found, to_beat, closed, root, marks, k, level)
             within = classes.continues[ids, None]  # False for the space before a new word
             allowed = classes.continues if within.all() else np.where(within, classes.continues, classes.begin)
@@ -360,7 +291,7 @@ class WordSearch:
         return self._with_pieces(words, candidates, dropped <= to_beat, dropped_piece, k)
 
     @staticmethod
-    def _found(starts: _Starts, row: int, path: list[int], q: float) -> FoundWord:
+    def _found(starts: Starts, row: int, path: list[int], q: float) -> FoundWord:
         """Return the word of a path that begins in a row of the starts."""
         wanted = starts.wanted[row]
         return FoundWord(np.array([*wanted, *path], np.int64), q, starts.replaced[row] if wanted else 0)
@@ -420,6 +351,11 @@ class WordSearch:
         if self.refusals is None:
             return marks
         return [self.refusals.after(mark, id) for mark, id in zip(marks, ids.tolist(), strict=True)]
+
+    def _is_unlikely_foreign(self, ids: Ids, probabilities: NDArray[np.float64]) -> _Flags:
+        """Return which words are of a foreign script and not probable enough for one, (N,), by their last ids."""
+        least = max(self.threshold, min(FOREIGN * self.threshold, MIN_FOREIGN))
+        return self.classes.foreign[ids] & (probabilities < least)
 
     def _is_blocked(self, mark: object) -> bool:
         return self.refusals is not None and self.refusals.blocked(mark)

@@ -175,7 +175,7 @@ def simulate(
         raise DataError("there is no text to type; name a file that has some.")
     if max_texts is not None and len(normalised) > max_texts:
         normalised = [normalised[i * len(normalised) // max_texts] for i in range(max_texts)]
-    typed, channel = with_slips(normalised, slips), Channel.of(model.vocabulary) if correct else None
+    typed, channel = with_slips(normalised, slips), model.word_reader.channel if correct else None
     baselines: Mapping[str, LanguageModel] = {}
     if model.model is not None:
         baselines = load_baselines(model.model.baselines, model.vocabulary.size)

@@ -21,9 +21,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from kammil.completion.begun_word import MAX_TYPED, BegunWord
 from kammil.completion.channel import Channel
-from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.variants import MAX_TYPED, Variants
+from kammil.completion.character_classes import CharacterClasses, first_ids
 from kammil.completion.word_search import WordSearch
 from kammil.language_model import LanguageModel, State, max_rows, select_rows
 from kammil.progress import steps
@@ -111,7 +111,7 @@ def suggestion_hits(
         channel: by which begun words are corrected; None corrects nothing.
         keep: whether a suggestion, given what is typed and what it adds, is shown.
     """
-    classes = CharacterClasses.of(vocabulary)
+    classes = CharacterClasses.of(vocabulary, first_ids(model))
     search, search_after_space = WordSearch(model, classes, k, threshold), WordSearch(model, classes, 1, threshold)
     hits = [SuggestionHits.none(len(text) + 1, k) for text in texts]
     (space,) = vocabulary.encode(" ")
@@ -128,7 +128,7 @@ def suggestion_hits(
     for begin in range(0, len(order), batch_size):
         live = order[begin : begin + batch_size]  # the longest first, so that the unfinished texts are the first rows
         log_probabilities, state = model.step(np.full(len(live), BOS), model.initial_state(len(live)))
-        variants: list[Variants | None] = [None] * len(live)
+        variants: list[BegunWord | None] = [None] * len(live)
         for t in range(len(texts[live[0]]) + 1):
             unfinished = [i for i in live if len(texts[i]) >= t]
             step()
@@ -172,19 +172,19 @@ def suggestion_hits(
 def _read_on(
     model: LanguageModel,
     channel: Channel,
-    variants: Sequence[Variants | None],
+    variants: Sequence[BegunWord | None],
     prefixes: Sequence[str],
     last: Sequence[int],
     p: NDArray[np.float32],
     state: State,
-) -> list[Variants | None]:
+) -> list[BegunWord | None]:
     """Return the variants of the word at the end of each prefix, given those before its last id; they begin before the
     first letter of a word. `p`, (B, V), follows the prefixes, and `state` is the model's after them."""
-    read: list[Variants | None] = []
+    read: list[BegunWord | None] = []
     for row, (prefix, id) in enumerate(zip(prefixes, last, strict=True)):
         before = variants[row]
         if not open_word(prefix):
-            read.append(Variants.start(p[row : row + 1], select_rows(state, np.array([row]))))
+            read.append(BegunWord.start(p[row : row + 1], select_rows(state, np.array([row]))))
         elif before is None or len(before.typed) == MAX_TYPED or id < SPECIALS:
             read.append(None)
         else:

@@ -155,7 +155,9 @@ class SuggestRequest(ApiRequest):
     k: int = Field(default=3, ge=1, le=32, description="Most words to suggest.")
     threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word.")
     correct: bool = Field(
-        default=True, description="Also suggest words in place of the begun one, if it may have a slip of a key."
+        default=True,
+        description="Also suggest words in place of the begun one, if it may have a slip of a key, or be Arabic in "
+        "Latin letters.",
     )
     phrase: int = Field(default=0, ge=0, le=32, description="Most words of ghost text; 0 for none.")
     ghost: GhostLevel = Field(default=GHOST, description="How readily ghost text is shown.")
@@ -174,7 +176,7 @@ class SuggestedWord(BaseModel):
     replaces: int = Field(
         default=0,
         description="Characters (code points) at the end of the prefix that `completion` replaces: those of the begun "
-        "word, if it is corrected.",
+        "word, if it is corrected, and words in Latin letters before it that are Arabic.",
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kammil.completion.adaptation import CANNOT_LEARN
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
-from kammil.completion.suggestions import letters_to_correct
+from kammil.completion.suggestions import letters_to_correct, seen_as_typed
 from kammil.errors import OptionError
 from kammil.server.api import bodies, schemas
 from kammil.server.api.completions import MAX_CHARACTERS, SPECIAL_NAMES
@@ -45,6 +45,7 @@ async def suggest(
             taught=loaded.learnt_texts.taught_words(request.session),
         ),
         letters_to_correct(prefix, normalised) if request.correct else 0,
+        seen_as_typed(prefix, normalised),
     )
     suggestions, ghost = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(normalised))

@@ -42,7 +42,7 @@ export function createSuggestions(group, handlers) {
     buttons.forEach((button, i) => {
       button.hidden = i >= visible.length;
       if (button.hidden) return;
-      button.firstChild.textContent = visible[i].text;
+      button.firstChild.textContent = visible[i].replaced ? visible[i].completion : visible[i].text;
       const typed = visible[i].replaced && text.slice(-visible[i].replaced);
       button.classList.toggle("corrects", Boolean(typed));
       button.title = typed ? message("corrects", { text: typed }) : "";

@@ -306,12 +306,12 @@ class Scheduler:
                 runner, k, refusals = self.completer.language_model, calls[0].k, calls[0].refusals
                 classes, threshold = self.completer.character_classes, calls[0].threshold
                 search = WordSearch(runner, classes, k, threshold, max(MAX_STATES, k), refusals=refusals)
-                variant_search = self.completer.variant_search
+                word_reader = self.completer.word_reader
                 found = search.run(
                     [call.prefix for call in calls],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
                     concat_states([state for _, _, state in group]),
-                    [variant_search.after(runner, call.state_cache, call.ids, call.letters) for call in calls],
+                    [word_reader.after(runner, call.state_cache, call.ids, call.letters, call.alike) for call in calls],
                 )
             except Exception as error:
                 self._replies.fail(calls, error)

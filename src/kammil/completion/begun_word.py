@@ -1,0 +1,199 @@
+"""What a begun word may be meant for: its variants, and its readings if it is typed in Latin letters.
+
+A word in Latin letters may be a Latin word, as it was typed or with a slip (`variants`), or an Arabic one (`readings`).
+Each has the weight P_model(u) * P(typed | u), an Arabic one times `TYPED_IN_LATIN`; the shares of all sum to one.
+
+In "shu a5b" the model would read an Arabic word after a Latin one, which is rare. So words in Latin letters directly
+before the begun one are read first, each for what it is most probably meant, and the begun word after these. A
+reading of it then takes the place of them all: شو أخبار. Who has typed more than `MAX_RUN` such words has passed over
+as many lists, and means Latin letters. States of a transformer fit into no batch with those of longer texts: it reads
+no Latin letters.
+
+Shapes: N meanings, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.completion.channel import Channel
+from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.readings import Readings
+from kammil.completion.state_cache import StateCache
+from kammil.completion.variants import MAX_DROPPED, MAX_VARIANTS, OTHERWISE, Variants, fitting_states
+from kammil.language_model import Ids, LanguageModel, State, concat_states, max_rows
+
+MAX_TYPED = 16
+"""Most letters of a word that is corrected: a longer one is a hashtag, or no word."""
+TYPED_IN_LATIN = 0.01
+"""Share of the Arabic words that are typed in Latin letters. Between 0.001 and 0.1 it hardly matters
+(docs/log.md#can-arabic-be-typed-in-latin-letters)."""
+MAX_RUN = 8
+"""Most words in Latin letters before the begun one that are read, too."""
+_ROWS = MAX_VARIANTS + MAX_DROPPED
+MAX_BYTES = 1 << 20
+"""Most bytes that are kept for the next key of a text: after some thousands of characters."""
+
+
+@dataclass(frozen=True)
+class BegunWord:
+    """A word while it is typed, and what it may be meant for. The first meaning is the word as it was typed."""
+
+    wanted: list[tuple[int, ...]]
+    """Ids of each meaning, N."""
+    replaces: list[int]
+    """How many ids each takes the place of, N."""
+    shares: NDArray[np.float64]
+    """(N,): the probability of each."""
+    p: NDArray[np.float32]
+    """(N, V): probabilities of what follows each."""
+    state: State
+    """State of the model after each, N rows."""
+    variants: Variants
+    before: Readings
+    """The readings before the first letter."""
+    readings: Readings | None
+    """Those of the word; None where it cannot be Arabic."""
+
+    @classmethod
+    def start(cls, p: NDArray[np.float32], state: State) -> Self:
+        """Return a word before its first letter: `p`, (1, V), follows the text, of which this is the state."""
+        return cls([()], [0], np.ones(1), p, state, Variants.start(p, state), Readings.start(p, state), None)
+
+    @property
+    def typed(self) -> tuple[int, ...]:
+        """Return the ids as they were typed."""
+        return self.variants.typed
+
+    def after(self, model: LanguageModel, channel: Channel, id: int) -> BegunWord:
+        """Return the word after one more typed letter."""
+        variants = self.variants.after(model, channel, id)
+        readings = self._read(model, channel, variants)
+        wanted, p, state = variants.wanted, variants.p, variants.state
+        weights = np.concatenate([variants.weights[:1], OTHERWISE * variants.weights[1:]])
+        if readings is not None:
+            wanted, p = wanted + readings.wanted, np.concatenate([p, readings.p])
+            state = concat_states(model.pad_states([state, readings.state]))
+            weights = np.concatenate([weights, TYPED_IN_LATIN * readings.weights])
+        replaces = [len(variants.typed)] * len(wanted)
+        return BegunWord(wanted, replaces, weights / weights.sum(), p, state, variants, self.before, readings)
+
+    def following(self, arabic: tuple[int, ...], replaced: int) -> BegunWord:
+        """Return the word after Arabic words that take the place of so many ids before it: so do its readings."""
+        if self.readings is None:
+            return self
+        first = len(self.variants.wanted)
+        wanted = self.wanted[:first] + [(*arabic, *ids) for ids in self.wanted[first:]]
+        replaces = [n if row < first else n + replaced for row, n in enumerate(self.replaces)]
+        return replace(self, wanted=wanted, replaces=replaces)
+
+    def most_probable(self, close: NDArray[np.float32]) -> tuple[int, ...]:
+        """Return the most probable meaning of the word as a whole one; `close`, (V,), is 1 for ids that end words."""
+        return self.wanted[int(np.argmax(self.shares * (self.p @ close)))]
+
+    def _read(self, model: LanguageModel, channel: Channel, variants: Variants) -> Readings | None:
+        """Return the readings after one more letter; None if there are none."""
+        latin = channel.latin
+        signs = latin.signs(variants.typed) if latin else None
+        if latin is None or signs is None or len(fitting_states(model, [self.before.state, variants.state])) < 2:
+            return None
+        readings, unread = (self.before, signs) if self.readings is None else (self.readings, signs[-1])
+        for sign in unread:
+            readings = readings.after(model, latin, sign)
+        return readings if readings.wanted else None
+
+
+class WordReader:
+    """Reads words that are being typed, and goes on from those of one letter earlier.
+
+    Args:
+        channel: how words are typed.
+        classes: of the ids.
+    """
+
+    def __init__(self, channel: Channel, classes: CharacterClasses) -> None:
+        self.channel, self._close = channel, classes.close
+        self._space = -1 if classes.space is None else classes.space
+        self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
+        """For each state cache the text before the word, the version of the model, and the word that was read last."""
+        self._ended: WeakKeyDictionary[StateCache, dict[bytes, tuple[int, ...]]] = WeakKeyDictionary()
+        """For each state cache what was meant by the words that ended last, by the text up to their ends."""
+
+    def after(
+        self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, alike: int = 0
+    ) -> BegunWord | None:
+        """Return the word that the last `letters` ids of a text (T,), BOS first, have begun.
+
+        None for no letters, for more than `MAX_TYPED`, and where no letter can be anything else. Of the last `alike`
+        ids words in Latin letters may be replaced, too.
+        """
+        if not 0 < letters <= MAX_TYPED or not self.channel.corrects(ids[-letters:]):
+            return None
+        if max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states, after which one row at a time is read
+            return None
+        typed = tuple(ids[-letters:].tolist())
+        before, arabic, replaced = ids[:-letters], (), 0
+        if self.channel.latin and self.channel.latin.signs(typed):
+            before, arabic, replaced = self._meant(model, state_cache, before, alike - letters)
+        word = self._word(model, state_cache, before, typed)
+        return word.following(arabic, replaced) if replaced else word
+
+    def _word(self, model: LanguageModel, state_cache: StateCache, before: Ids, typed: tuple[int, ...]) -> BegunWord:
+        """Return the word begun after a text, (T,)."""
+        key = before.tobytes()
+        known, version, word = self._latest.get(state_cache, (b"", -1, None))
+        if word is None or known != key or version != model.version or typed[: len(word.typed)] != word.typed:
+            log_probabilities, state = state_cache.decoder(before).result
+            word = BegunWord.start(np.exp(log_probabilities), state)
+        for id in typed[len(word.typed) :]:
+            word = word.after(model, self.channel, id)
+        if sum(array.nbytes for array in (word.p, *word.state)) <= MAX_BYTES:
+            self._latest[state_cache] = key, model.version, word
+        return word
+
+    def _meant(
+        self, model: LanguageModel, state_cache: StateCache, before: Ids, alike: int
+    ) -> tuple[Ids, tuple[int, ...], int]:
+        """Return a text (T,) with the words before its end as they are meant, the Arabic words at its end, and how many
+        ids these take the place of."""
+        run = self._latin_run(before.tolist(), alike)
+        if not run:
+            return before, (), 0
+        ended = self._ended.setdefault(state_cache, {})
+        arabic, replaced = (), 0
+        meant: Ids = before[: -sum(len(word) + 1 for word in run)]
+        for word in run:
+            key = np.array([model.version, *meant.tolist(), *word], np.int64).tobytes()
+            if key not in ended:
+                ended[key] = self._word(model, state_cache, meant, word).most_probable(self._close)
+                while len(ended) > 4 * MAX_RUN:
+                    del ended[next(iter(ended))]
+            best = ended[key]
+            is_read = best != word
+            arabic = (*arabic, *best, self._space) if is_read else ()
+            replaced = replaced + len(word) + 1 if is_read else 0
+            meant = np.array([*meant.tolist(), *best, self._space], np.int64)
+        return meant, arabic, replaced
+
+    def _latin_run(self, before: list[int], alike: int) -> list[tuple[int, ...]]:
+        """Return the words in Latin letters at the end of a text, each followed by one space; none if there are more
+        than `MAX_RUN`: who writes so many means them."""
+        run: list[tuple[int, ...]] = []
+        end = len(before) - 1
+        while end >= 0 and before[end] == self._space:
+            begin = end
+            while begin > 1 and before[begin - 1] != self._space and end - begin < MAX_TYPED:
+                begin -= 1
+            word = tuple(before[begin:end])
+            if self.channel.latin is None or not self.channel.latin.signs(word) or len(before) - begin > alike:
+                break
+            if begin > 1 and before[begin - 1] != self._space:
+                break
+            run.append(word)
+            end = begin - 1
+        return run[::-1] if len(run) <= MAX_RUN else []

@@ -1,0 +1,109 @@
+"""Arabic that is typed in Latin letters: with what probability each Arabic letter is written as what.
+
+People write شو أخبارك as "shu a5barak" or "chou akhbarak". Each Arabic letter is written as a *sign*, one of several or
+none, and behind it a short vowel, which Arabic does not write, or none. The table is learnt from pairs
+(`recipes/transliteration.py`); its probabilities are in `transliteration.json`.
+
+Shapes: L letters.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.language_model import Ids
+from kammil.vocabulary import SPECIALS, CharacterVocabulary
+
+FILE = "transliteration.json"
+FIRST = "^"
+"""Before a letter that begins a word, which has a row of its own in the table."""
+VOWELS: tuple[str, ...] = ("", "a", "e", "i", "o", "u", "é", "ou", "oo", "ee", "aa")
+"""Vowels that stand behind a sign."""
+Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
+"""Letter, or `FIRST` and letter -> sign -> probability; letter -> vowel behind it -> probability."""
+
+_Floats = NDArray[np.float64]
+Written = Mapping[str, tuple[float, float]]
+"""Begin of what is written for a letter -> probability of all that begins so, and of exactly that."""
+
+
+@dataclass(frozen=True)
+class Transliteration:
+    """The table for the ids of a vocabulary. `first` tells that of letters that begin a word."""
+
+    typed: Mapping[int, str]
+    """Id of a Latin letter or digit -> it, in lower case, if an Arabic letter may be written with it."""
+    written: tuple[Mapping[int, Written], Mapping[int, Written]]
+    """Id of an Arabic letter -> what is written for it, elsewhere and first."""
+    begun: tuple[Mapping[str, tuple[Ids, _Floats]], Mapping[str, tuple[Ids, _Floats]]]
+    """Latin letter -> Arabic letters (L,) that may begin with it, and their probabilities, elsewhere and first."""
+    silent: tuple[tuple[Ids, _Floats], tuple[Ids, _Floats]]
+    """Arabic letters (L,) that may not be written at all, and their probabilities, elsewhere and first."""
+
+    @classmethod
+    def of(cls, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
+        """Return the table of a vocabulary; None unless Latin letters are among the foreign ones, (V,), and Arabic ones
+        among the others."""
+        id_of = {character: id for id, character in enumerate(vocabulary.characters, SPECIALS)}
+        signs, vowels = _table()
+        letters = {id_of[letter]: letter for letter in vowels if letter in id_of and not foreign[id_of[letter]]}
+        latin = {sign for row in signs.values() for sign in "".join(row)} | set("".join(VOWELS))
+        typed = {id: c.lower() for c, id in id_of.items() if c.lower() in latin and (foreign[id] or not c.isalpha())}
+        if not letters or not any(c.isalpha() for c in typed.values()):
+            return None
+        elsewhere, first = (
+            {id: _written(signs[mark + letter], vowels[letter]) for id, letter in letters.items()}
+            for mark in ("", FIRST)
+        )
+        begun, silent = (_begun(elsewhere), _begun(first)), (_silent(elsewhere), _silent(first))
+        return cls(typed, (elsewhere, first), begun, silent)
+
+    def signs(self, ids: Sequence[int]) -> str | None:
+        """Return the letters of a begun word as the table has them; None if it cannot be Arabic: it has
+        other characters, or no letter."""
+        signs = [self.typed.get(id, "") for id in ids]
+        return "".join(signs) if all(signs) and any(map(str.isalpha, signs)) else None
+
+
+def _written(signs: Mapping[str, float], vowels: Mapping[str, float]) -> Written:
+    exactly = defaultdict[str, float](float)
+    for sign, p in signs.items():
+        for vowel, q in vowels.items():
+            exactly[sign + vowel] += p * q
+    beginning = defaultdict[str, float](float)
+    for text, p in exactly.items():
+        for end in range(len(text) + 1):
+            beginning[text[:end]] += p
+    return {text: (p, exactly.get(text, 0.0)) for text, p in beginning.items()}
+
+
+def _begun(written: Mapping[int, Written]) -> dict[str, tuple[Ids, _Floats]]:
+    found: defaultdict[str, list[tuple[int, float]]] = defaultdict(list)
+    for id, texts in written.items():
+        for text, (p, _) in texts.items():
+            if len(text) == 1:
+                found[text].append((id, p))
+    return {text: _arrays(pairs) for text, pairs in found.items()}
+
+
+def _silent(written: Mapping[int, Written]) -> tuple[Ids, _Floats]:
+    return _arrays([(id, texts[""][1]) for id, texts in written.items() if texts[""][1] > 0])
+
+
+def _arrays(pairs: list[tuple[int, float]]) -> tuple[Ids, _Floats]:
+    return np.array([id for id, _ in pairs], np.int64), np.array([p for _, p in pairs], np.float64)
+
+
+@cache
+def _table() -> Table:
+    stored = json.loads(resources.files("kammil.completion").joinpath(FILE).read_text("utf-8"))
+    return stored["signs"], stored["vowels"]
