@@ -178,7 +178,8 @@ class Completer:
     def complete(self, prompt: str, **options: Unpack[Options]) -> Completion:
         """Complete a prompt by one draw. Any text is accepted; unknown characters are read as UNK.
 
-        `preset="sensible"` completes as `kammil complete` does: of many draws the most probable one. Options: see `DecodingOptions`; `OptionError` for one out of range.
+        `preset="sensible"` completes as `kammil complete` does: of many draws it takes the most probable one. Options:
+        see `DecodingOptions`; `OptionError` for one out of range.
         """
         return self.samples(prompt, 1, **options)[0]
 

@@ -46,7 +46,7 @@ class Hypothesis:
 
     @property
     def mean_bits(self) -> float:
-        """Mean bits of a decision, the end among them; 0 before the first. What `whole_words` cuts off is not counted."""
+        """Mean bits of a decision, the end among them, without what `whole_words` leaves out; 0 before the first."""
         if self.decoding.whole_words and self.reason == "length":
             decisions = self.bits[: len(self.text) or None]
         else:

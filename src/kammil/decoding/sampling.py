@@ -323,8 +323,8 @@ def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
         return [one for _, one in ranked[:1]]
     first_words, texts = set[str](), set[str]()
     kinds = tuple(list[Hypothesis]() for _ in range(3))  # another first word, another text, the same text
-    for words, one in ranked:
-        first = words[0] if words else ""
+    for found, one in ranked:
+        first = found[0] if found else ""
         kinds[0 if first not in first_words else 1 if one.text not in texts else 2].append(one)
         first_words.add(first)
         texts.add(one.text)
