@@ -38,8 +38,9 @@ def test_every_line_of_stdin_is_a_prompt(run: Run, counter: Path) -> None:
 
 
 def test_several_completions(run: Run, counter: Path) -> None:
-    for more, asked in (((), {"preset": "sensible"}), (("--preset", "plain"), {"preset": "plain"})):
-        answers = [answer.text for answer in kammil.load(counter).samples("شو", 4, seed=9, **cast(Options, asked))]
+    answers: list[str] = []
+    for more, preset in (((), "sensible"), (("--preset", "plain"), "plain")):
+        answers = [answer.text for answer in kammil.load(counter).samples("شو", 4, seed=9, preset=preset)]
         assert run("complete", "شو", "--model", counter, "-n", 4, "--seed", 9, *more).out.splitlines() == answers
     plain = run("complete", "شو", "--model", counter, "--seed", 9, "--preset", "plain").out
     assert plain == answers[0] + "\n" == kammil.load(counter).complete("شو", seed=9).text + "\n"  # the notebook's draw

@@ -114,7 +114,7 @@ def test_a_preset_that_chooses(server: Running, client: Any, bundled: Completer)
         ({"preset": None, "whole_words": True, "temperature": 0.7}, {"whole_words": True}),
     ):
         got = server.ask("/v1/completions", body | more)
-        wanted = bundled.complete("شو حلو", length=20, seed=3, **cast(Options, asked)).text
+        wanted = bundled.complete("شو حلو", **cast(Options, {"length": 20, "seed": 3} | asked)).text
         assert got.json["choices"][0]["text"] == wanted, more
 
 
