@@ -105,7 +105,7 @@ DECODING = {
     "greedy": "temperature 0",
     "t 0.3": "temperature 0.3",
     "t 0.5": "temperature 0.5",
-    "t 0.7": "temperature 0.7, the default",
+    "t 0.7": "temperature 0.7, `--preset plain`",
     "t 0.9": "temperature 0.9",
     "t 1.0": "temperature 1",
     "preset predictive": "`--preset predictive`",

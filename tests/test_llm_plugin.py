@@ -30,9 +30,15 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
 @pytest.mark.parametrize("stream", [True, False])
 def test_it_writes_what_the_model_writes(model: Any, stream: bool) -> None:
     response = model.prompt("شو حلو", stream=stream, length=20, temperature=0.5, seed=3, stop="ا")
-    wanted = kammil.load().complete("شو حلو", length=20, temperature=0.5, seed=3, stop=("ا",)).text
+    wanted = kammil.load().complete("شو حلو", preset="sensible", length=20, temperature=0.5, seed=3, stop=("ا",)).text
     assert "".join(response) == wanted
     assert response.usage().input == 6 and response.usage().output == len(wanted)
+
+
+def test_one_draw_for_who_asks_for_it(model: Any) -> None:
+    wanted = kammil.load().complete("شو حلو", seed=3).text
+    assert model.prompt("شو حلو", preset="plain", seed=3).text() == wanted
+    assert model.prompt("شو حلو", best_of=1, whole_words=False, seed=3).text() == wanted
 
 
 def test_what_is_wrong_is_said(model: Any) -> None:

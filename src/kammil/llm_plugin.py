@@ -43,12 +43,14 @@ class Kammil(llm.Model):
         """The main options of `kammil complete`, with the same defaults."""
 
         folder: str = Field(default="levantine", description="Model folder, or the name of a bundled model.")
-        preset: str | None = Field(default=None, description=PRESET)
+        preset: str | None = Field(default="sensible", description=PRESET)
         length: int | None = _field("length")
         temperature: float | None = _field("temperature")
         top_k: int | None = _field("top_k")
         top_p: float | None = _field("top_p")
         stop: str | None = _field("stop")
+        best_of: int | None = _field("best_of")
+        whole_words: bool | None = _field("whole_words")
         seed: int | None = _field("seed")
         allow_offensive: bool | None = _field("allow_offensive")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -23,7 +24,7 @@ def test_every_decoding_option_has_a_flag() -> None:
 
 def test_complete_prints_what_follows_and_nothing_else(run: Run, trained: Path, texts: list[str]) -> None:
     prompt = texts[0][:12]
-    expected = kammil.load(trained).complete(prompt, length=20, temperature=0.9, top_k=5, seed=4)
+    expected = kammil.load(trained).complete(prompt, preset="sensible", length=20, temperature=0.9, top_k=5, seed=4)
     arguments = ["--length", "20", "--temperature", "0.9", "--top-k", "5", "--seed", "4"]
     assert run("complete", prompt, "--model", trained, *arguments) == Result(0, expected.text + "\n", "")
 
@@ -33,20 +34,23 @@ def test_every_line_of_stdin_is_a_prompt(run: Run, counter: Path) -> None:
     prompts = ["شو", "", "ما في ", "\ufffd x"]
     result = run("complete", "--model", counter, stdin="شو\r\n\nما في \n".encode() + b"\xff x")
     assert result.err == ""
-    assert result.out.split("\n") == [*(model.complete(prompt).text for prompt in prompts), ""]
+    assert result.out.split("\n") == [*(model.complete(prompt, preset="sensible").text for prompt in prompts), ""]
 
 
 def test_several_completions(run: Run, counter: Path) -> None:
-    answers = [answer.text for answer in kammil.load(counter).samples("شو", 4, seed=9)]
-    assert run("complete", "شو", "--model", counter, "-n", 4, "--seed", 9).out.splitlines() == answers
-    assert run("complete", "شو", "--model", counter, "--seed", 9).out == answers[0] + "\n"
+    answers: list[str] = []
+    for more, preset in (((), "sensible"), (("--preset", "plain"), "plain")):
+        answers = [answer.text for answer in kammil.load(counter).samples("شو", 4, seed=9, preset=preset)]
+        assert run("complete", "شو", "--model", counter, "-n", 4, "--seed", 9, *more).out.splitlines() == answers
+    plain = run("complete", "شو", "--model", counter, "--seed", 9, "--preset", "plain").out
+    assert plain == answers[0] + "\n" == kammil.load(counter).complete("شو", seed=9).text + "\n"  # the notebook's draw
 
 
 def test_json_for_programs(run: Run, counter: Path) -> None:
     result = run("complete", "--model", counter, "-n", 2, "--json", "--seed", 3, stdin="شو\nما\n".encode())
-    model = kammil.load(counter)
+    wanted = partial(kammil.load(counter).samples, n=2, preset="sensible", seed=3)
     lines = [json.loads(line) for line in result.out.splitlines()]
-    assert lines == [json.loads(json.dumps([asdict(a) for a in model.samples(p, 2, seed=3)])) for p in ("شو", "ما")]
+    assert lines == [json.loads(json.dumps([asdict(a) for a in wanted(p)])) for p in ("شو", "ما")]
     assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits"}
 
 
@@ -66,22 +70,48 @@ def test_json_for_programs(run: Run, counter: Path) -> None:
         ),
         (["--no-copy", "12", "--temperature", "0", "-n", "2"], {"no_copy": 12, "temperature": 0.0}),
         (["--preset", "creative", "--length", "20", "-n", "2"], {"preset": "creative", "length": 20}),
+        (["--whole-words", "--preset", "plain", "-n", "2"], {"whole_words": True, "preset": "plain"}),
+        (["--no-whole-words", "-n", "2"], {"whole_words": False}),
     ],
 )
 def test_every_flag_reaches_the_model(
     run: Run, counter: Path, arguments: list[str], options: dict[str, object]
 ) -> None:
-    answers = [answer.text for answer in kammil.load(counter).samples("شو", 2, **cast(Options, options))]
+    asked = cast(Options, {"preset": "sensible"} | options)
+    answers = [answer.text for answer in kammil.load(counter).samples("شو", 2, **asked)]
     assert run("complete", "شو", "--model", counter, *arguments).out.splitlines() == answers
 
 
 def test_a_flag_wins_over_a_preset(run: Run, counter: Path) -> None:
-    plain = run("complete", "شو", "--model", counter, "--temperature", 1, "--seed", 2).out
+    plain = kammil.load(counter).complete("شو", temperature=1, seed=2).text + "\n"
     for preset, options in PRESETS.items():
         defaults = {name: DecodingOptions.model_fields[name].default for name in options if name != "temperature"}
-        reset = [f"--{name.replace('_', '-')}={value}" for name, value in defaults.items()]
+        reset = [
+            f"--no-{name.replace('_', '-')}" if value is False else f"--{name.replace('_', '-')}={value}"
+            for name, value in defaults.items()
+        ]
         chosen = ["--preset", preset, *reset, "--temperature", 1, "--seed", 2]
         assert run("complete", "شو", "--model", counter, *chosen).out == plain
+
+
+def test_without_flags_it_chooses(run: Run, counter: Path) -> None:
+    model = kammil.load(counter)
+    drawn = model.samples("شو", 16, seed=5, whole_words=True)
+    text = run("complete", "شو", "--model", counter, "--seed", 5).out.removesuffix("\n")
+    assert text in [one.text for one in drawn]
+    assert text == run("complete", "شو", "--model", counter, "--seed", 5, "--best-of", 16).out.removesuffix("\n")
+    assert text != model.complete("شو", seed=5).text
+    # What is given wins, and what it leaves no room for gives way.
+    arguments = ("complete", "شو", "--model", counter, "--seed", 5, "--no-whole-words")
+    assert run(*arguments, "--best-of", 1).out == model.complete("شو", seed=5).text + "\n"
+    assert run(*arguments, "--beams", 3).out == model.complete("شو", beams=3).text + "\n"
+    assert run(*arguments, "-n", 70).out.splitlines() == [one.text for one in model.samples("شو", 70, seed=5)]
+
+
+def test_help_tells_the_defaults(run: Run) -> None:
+    said = " ".join(run("complete", "--help").out.split())
+    assert "sensible, predictive, creative, exact, plain; other options win over it. [default: sensible]" in said
+    assert "--best-of <int>" in said and "write no word twice. [default: 16]" in said
 
 
 def test_seeds(run: Run, counter: Path) -> None:
@@ -105,7 +135,7 @@ def test_bytes_that_are_no_text(counter: Path) -> None:
     done = process("complete", b"\xff\xfe \xd8", "--model", counter, stdin=subprocess.DEVNULL)
     out, err = done.communicate()
     assert (done.returncode, err) == (0, b"")
-    assert out.decode() == kammil.load(counter).complete("\udcff\udcfe \udcd8").text + "\n"
+    assert out.decode() == kammil.load(counter).complete("\udcff\udcfe \udcd8", preset="sensible").text + "\n"
 
 
 @pytest.mark.parametrize(
@@ -132,7 +162,7 @@ def test_bytes_that_are_no_text(counter: Path) -> None:
         (["--repetition-penalty", "0"], "repetition_penalty is 0.0, but it must be above 0"),
         (["--presence-penalty", "3"], "presence_penalty is 3.0, but it must be from -2 to 2"),
         (["--frequency-penalty", "-3"], "frequency_penalty is -3.0, but it must be from -2 to 2"),
-        (["--preset", "best"], "preset is 'best', but it must be one of: predictive, creative, exact"),
+        (["--preset", "best"], "preset is 'best', but it must be one of: sensible, predictive, creative, exact, plain"),
         (["-n", "0"], "n is 0, but at least one completion must be asked for"),
         (["-n", "-3"], "n is -3, but"),
         (["-n", "0", "--json"], "n is 0, but"),
@@ -144,7 +174,7 @@ def test_complete_says_what_is_wrong(run: Run, counter: Path, options: list[str]
 
 def test_a_person_sees_the_whole_text(counter: Path) -> None:
     shown = on_terminal("complete", "شو في", "--model", counter, "--seed", 3)
-    assert shown == "شو في" + kammil.load(counter).complete("شو في", seed=3).text + "\r\n"
+    assert shown == "شو في" + kammil.load(counter).complete("شو في", preset="sensible", seed=3).text + "\r\n"
 
 
 def test_a_person_sees_another_text_at_each_call_and_its_seed(counter: Path) -> None:
@@ -152,7 +182,8 @@ def test_a_person_sees_another_text_at_each_call_and_its_seed(counter: Path) -> 
     for _ in range(3):
         text, said = on_terminal("complete", "شو في", "--model", counter, "--temperature", 1).splitlines()
         seeds.add(seed := int(said.removeprefix("drawn with --seed ")))
-        assert text == "شو في" + kammil.load(counter).complete("شو في", temperature=1, seed=seed).text
+        wanted = kammil.load(counter).complete("شو في", preset="sensible", temperature=1, seed=seed)
+        assert text == "شو في" + wanted.text
     assert len(seeds) > 1
 
 

@@ -90,6 +90,7 @@ def rules(draw: st.DrawFn, alphabet: str) -> Options:
         force=draw(strings),
         beams=draw(st.sampled_from([1, 1, 2, 5])),
         best_of=draw(st.sampled_from([1, 1, 3])),
+        whole_words=draw(st.booleans()),
     )
     chosen = draw(st.sets(st.sampled_from(sorted(values)), min_size=1))
     return cast(Options, draw(options(alphabet)) | {name: value for name, value in values.items() if name in chosen})
@@ -131,7 +132,15 @@ def check_writing(model: Completer, prompt: str, asked: Options) -> None:
     again = model.complete(prompt, **asked)
     assert (again.text, again.finish_reason) == (completion.text, completion.finish_reason)
     assert again.bits == pytest.approx(completion.bits, abs=1e-5)  # BLAS may round by where an array lies in memory
-    if decoding.best_of == decoding.beams == 1 and not decoding.force:
+    if decoding.best_of > 1 or decoding.beams > 1:
+        return
+    if decoding.whole_words:
+        plain = model.complete(prompt, **(asked | {"whole_words": False}))
+        assert plain.text.startswith(completion.text)
+        assert plain.finish_reason == completion.finish_reason
+        assert bool(plain.text) == bool(completion.text)
+        completion, decoding = plain, decoding.model_copy(update={"whole_words": False})
+    if not decoding.force:
         check_against_no_stop(model, completion, decoding)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.decoding import DecodingOptions, Hypothesis
-from kammil.text import graphemes
+from kammil.text import MAX_OPEN_WORD, graphemes, open_word, words
 
 FLAG, JOINER = "\U0001f1f1\U0001f1e7", "\N{ZERO WIDTH JOINER}"  # two halves
 FAMILY = f"\U0001f468{JOINER}\U0001f469"
@@ -68,6 +68,101 @@ def test_a_grapheme_that_the_length_cuts_is_left_out(text: str, left: str) -> No
     made = draft(text, length=len(text))
     assert (made.text, made.reason, len(made.bits)) == (left, "length", len(text))
     assert draft(text, length=len(text), min_length=len(text)).text == text  # unless it was asked for
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("ab cd", "ab"),
+        ("ab  cd", "ab"),
+        ("ab ", "ab"),
+        ("ab.", "ab."),
+        ("ab, c", "ab,"),
+        ("abcd", "abcd"),  # one single word
+        (" abcd", " abcd"),
+        ("شو في ال", "شو في"),
+        ("我们今天", "我们今天"),  # no word is unfinished
+        ("ok 我们 no", "ok 我们"),
+        ("a " + FAMILY, "a " + FAMILY),
+        ("a b" + FAMILY[:2], "a"),  # what the length cuts first
+        ("\u0600 a", "\u0600 a"),  # the sign and the space are one grapheme
+        ("a\u0600 b", "a"),
+    ],
+)
+def test_the_last_word_may_be_left_out(text: str, left: str) -> None:
+    made = draft(text, length=len(text), whole_words=True)
+    assert (made.text, made.reason) == (left, "length")
+    assert draft(text, length=len(text) + 1, whole_words=True).text == text  # before that it goes on
+
+
+def test_a_text_that_ends_by_itself_ends_with_a_whole_word() -> None:
+    ended = draft("ab c", whole_words=True)
+    ended.add(None, 1.0)
+    assert (ended.text, ended.reason) == ("ab c", "end")
+    assert draft("ab cd.", stop=["."], whole_words=True).text == "ab cd"
+
+
+def test_a_whole_word_leaves_what_was_asked_for() -> None:
+    assert draft("ab cd ef", length=8, min_length=5, whole_words=True).text == "ab cd"
+    assert draft("ab cd ef", length=8, min_length=6, whole_words=True).text == "ab cd ef"
+    forced = Hypothesis(DecodingOptions(force=("cd",), length=7, whole_words=True))
+    for character, due in zip("ab cd e", (True, True, True, True, False, False, False), strict=True):
+        forced.add(character, 1.0, due=due)
+    assert (forced.text, forced.protected) == ("ab cd", 5)
+
+
+def test_the_mean_is_that_of_what_is_left() -> None:
+    made = Hypothesis(DecodingOptions.of(length=5, whole_words=True))
+    for character, bits in zip("ab cd", (1.0, 3.0, 50.0, 50.0, 50.0), strict=True):
+        made.add(character, bits)
+    assert (made.text, made.mean_bits, len(made.bits)) == ("ab", 2, 5)
+    flag = draft(FLAG[0], length=1, whole_words=True)
+    assert (flag.text, flag.mean_bits) == ("", 1)  # nothing left is not the most probable of all
+
+
+WORDS = ["a", "b", " ", " ", "\u0301", "#", "我", "\u0600", "\r", "\n", JOINER, *FLAG, *FAMILY]
+
+
+@given(
+    st.text(st.sampled_from(WORDS), min_size=1, max_size=14),
+    st.lists(st.text("ab ", min_size=1, max_size=2), max_size=2),
+    st.integers(0, 6),
+    st.integers(0, 6),
+)
+def test_whole_words_of_any_text(text: str, stop: list[str], least: int, due_until: int) -> None:
+    """A beginning of the text as it is without; streamed pieces are never taken back."""
+    options: dict[str, Any] = {"length": len(text), "stop": stop, "min_length": min(least, len(text))}
+    plain, whole = (Hypothesis(DecodingOptions.of(**options, whole_words=on)) for on in (False, True))
+    for hypothesis in (plain, whole):
+        hypothesis.forced_left = due_until > 0
+    sent = ""
+    for i, character in enumerate(text):
+        if whole.reason is not None:
+            break
+        plain.add(character, 1.0, due=i + 1 < due_until)
+        whole.add(character, 1.0, due=i + 1 < due_until)
+        safe = whole.text[: whole.safe()]
+        assert safe.startswith(sent)
+        sent = safe
+    assert whole.reason == plain.reason and sent == whole.text
+    assert plain.text.startswith(whole.text)
+    if whole.reason == "stop":
+        assert whole.text == plain.text
+    elif whole.text != plain.text:
+        assert len(whole.text) >= max(1, whole.protected)
+        rest = plain.text[len(whole.text) :]  # spaces and one unfinished word; a grapheme may hold what was before them
+        assert open_word(rest) or not rest.strip()
+        assert whole.text == whole.text.rstrip() or "\u0600" in text
+        assert len(words(rest)) <= 1
+    else:  # nothing is unfinished, or nothing would be left
+        finished = plain.text.removesuffix(open_word(plain.text)).rstrip()
+        assert finished in ("", plain.text) or len(finished) < whole.protected or "\u0600" in text
+
+
+def test_a_word_without_end_is_shown_in_time() -> None:
+    """What is searched is bounded, so that a long text takes linear time."""
+    made = draft("a" * (3 * MAX_OPEN_WORD), length=4 * MAX_OPEN_WORD, whole_words=True)
+    assert made.safe() == 2 * MAX_OPEN_WORD
 
 
 def test_the_first_stop_string_ends_the_text_before_it() -> None:

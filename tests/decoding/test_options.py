@@ -106,15 +106,31 @@ def test_what_contradicts_itself_is_said(options: dict[str, Any], message: str) 
 def test_a_preset_is_a_set_of_options_that_others_change(name: str) -> None:
     made = DecodingOptions.of(preset=name)
     assert made == DecodingOptions.of(**PRESETS[name])
-    assert made != DecodingOptions()
+    assert (made == DecodingOptions()) == (name == "plain")
     assert DecodingOptions.of(preset=name, length=7, seed=3) == made.model_copy(update={"length": 7, "seed": 3})
     unmade = {option: DecodingOptions.model_fields[option].default for option in PRESETS[name]}
     assert DecodingOptions.of(preset=name, **unmade) == DecodingOptions()
 
 
+def test_a_preset_draws_enough_to_choose_from() -> None:
+    def drawn(n: int, **options: Any) -> int:
+        return DecodingOptions.for_texts(n, {"preset": "sensible", **options}).best_of
+
+    assert [drawn(n) for n in (1, 2, 3, 7, 63, 64, 200)] == [16, 16, 24, 56, 64, 1, 1]
+    assert drawn(3, best_of=5) == 5 and drawn(3, best_of=1) == 1
+    assert drawn(1, beams=2) == drawn(1, temperature=0) == 1  # there is nothing to choose from
+    assert drawn(1, beams=1, temperature=0.1) == 16
+    with pytest.raises(OptionError, match="leave one of them out"):
+        drawn(1, beams=2, best_of=2)
+    for name in PRESETS:
+        for n in (1, 100):
+            if name != "sensible":
+                assert DecodingOptions.for_texts(n, {"preset": name}) == DecodingOptions.of(name)
+
+
 def test_no_preset_of_that_name() -> None:
     with pytest.raises(
-        OptionError, match="preset is 'best', but it must be one of: predictive, creative, exact"
+        OptionError, match="preset is 'best', but it must be one of: sensible, predictive, creative, exact, plain"
     ) as caught:
         DecodingOptions.of(preset="best")
     assert caught.value.option == "preset"

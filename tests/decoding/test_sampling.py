@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer
-from kammil.decoding import Constraints, DecodingOptions, Hypothesis, SequenceGroup, decode_step, sampling
+from kammil.decoding import Constraints, DecodingOptions, Hypothesis, SequenceGroup, decode_step, keep_best, sampling
 from kammil.decoding.filters import FILTERS, Filter, filters
 from kammil.decoding.options import Options
 from kammil.errors import FolderError, OptionError
@@ -152,12 +153,70 @@ def test_the_best_of_many_is_the_most_probable(tiny: Completer, n: int, best_of:
         bits = tiny.score(text, given="a").bits
         return sum(bits) / len(bits) if reason == "end" else sum(bits[:-1]) / len(text)
 
-    costs = sorted(mean(one.text, one.finish_reason) for one in drawn)
-    assert [mean(one.text, one.finish_reason) for one in made] == pytest.approx(costs[:n], abs=1e-4)
+    # Here every text is one word, so other texts begin with other words; those that were drawn twice come last.
+    costs = {one.text: mean(one.text, one.finish_reason) for one in drawn if one.text}
+    kept = [one.text for one in made if one.text]
+    different = list(dict.fromkeys(kept))
+    assert len(different) == min(n, len(costs))
+    assert sorted(costs[text] for text in different) == pytest.approx(
+        sorted(costs.values())[: len(different)], abs=1e-4
+    )
+    assert [costs[text] for text in kept] == pytest.approx(sorted(costs[text] for text in kept), abs=1e-4)
+    assert len(made) == n and not any(one.text for one in made[len(kept) :])
     assert [one.text for one in made] == [
         one.text for one in tiny.samples("a", n, best_of=best_of, temperature=1, length=4, seed=seed)
     ]
     assert "".join(tiny.stream("a", best_of=best_of, temperature=1, length=4, seed=seed)) == made[0].text
+
+
+def written(text: str, bits: float) -> Hypothesis:
+    """A text whose characters have these bits each."""
+    made = Hypothesis(DecodingOptions(length=1000))
+    for character in text:
+        made.add(character, bits)
+    return made
+
+
+def test_a_text_that_writes_a_word_twice_is_kept_only_where_all_do() -> None:
+    circle, other = written("no no no", 0.1), written("no, nobody", 3.0)
+    assert keep_best([circle, other], 1) == [other]
+    assert keep_best([circle], 1) == [circle]
+    for twice in ("No way, no", "كُل كل", "a b a", "ﷲ الله", "_ _"):  # as they are compared
+        assert keep_best([written(twice, 0.1), other], 1) == [other]
+    for once in ("no now", "天天", "ไม่ไม่", "", "a-b", "_ __"):  # letters of a script without spaces are no words
+        best = written(once, 0.1)
+        assert keep_best([other, best], 1) == [best if once else other]
+    assert keep_best([written("", 0.1), circle], 1) == [circle]  # any text is better than none
+
+
+def test_several_texts_that_are_kept_begin_differently() -> None:
+    a, b, c, d, e = (written(t, x) for t, x in (("go on", 1), ("go up", 2), ("go on", 3), ("so it is", 4), ("", 5)))
+    texts = [e, d, c, b, a]
+    assert keep_best(texts, 1) == [a]
+    assert keep_best(texts, 2) == [a, d]
+    assert keep_best(texts, 3) == [a, d, e]
+    assert keep_best(texts, 4) == [a, b, d, e]
+    assert keep_best(texts, 5) == [a, b, c, d, e]
+    assert keep_best([a, c, b], 2) == [a, b]  # another text, if not another word
+
+
+@given(
+    st.lists(st.tuples(st.text("ab 天", max_size=6), st.integers(1, 9)), min_size=1, max_size=12), st.integers(1, 12)
+)
+def test_what_is_kept_is_ordered_and_the_first_is_the_best(drawn: list[tuple[str, int]], n: int) -> None:
+    texts = [written(text, float(bits)) for text, bits in drawn]
+    kept = keep_best(texts, n)
+    assert len(kept) == min(n, len(texts)) and len({id(one) for one in kept}) == len(kept)
+    assert kept[0] is keep_best(texts, 1)[0]
+    places = [next(i for i, one in enumerate(keep_best(texts, len(texts))) if one is other) for other in kept]
+    assert places == sorted(places)
+
+    def firsts(some: list[Hypothesis]) -> set[str]:
+        return {word[0] for one in some for word in [regex.findall(r"[ab]+", one.text) or [""]]}
+
+    assert len(firsts(kept)) == min(n, len(firsts(texts)))
+    if n >= len(firsts(texts)):
+        assert len({one.text for one in kept}) == min(n, len({one.text for one in texts}))
 
 
 @pytest.mark.parametrize("options", [{"temperature": t} for t in (0, 0.7, 1, 2)] + [{"top_k": 2}])

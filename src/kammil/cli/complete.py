@@ -34,9 +34,10 @@ def complete(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Continue a text by chance, up to 30 characters, as in the notebook. It reads like the training texts and seldom
-    says what you meant: for help while you type there are `kammil suggest` and `kammil serve`. Prints what comes after
-    the text, or, on a terminal, the whole text, drawn with another seed at each call unless one is given."""
+    """Continue a text by chance, up to 30 characters: of many draws the most probable one, cut after its last whole
+    word; --preset plain is the notebook's one draw. It reads like the training texts and seldom says what you meant:
+    for help while you type there are `kammil suggest` and `kammil serve`. Prints what comes after the text, or, on a
+    terminal, the whole text, drawn with another seed at each call unless one is given."""
     from dataclasses import asdict
 
     from kammil.cli.explain import print_explanation

@@ -182,16 +182,18 @@ class Completer:
         return self.rules.normalise(text)
 
     def complete(self, prompt: str, **options: Unpack[Options]) -> Completion:
-        """Complete a prompt. Any text is accepted; unknown characters are read as UNK.
+        """Complete a prompt by one draw. Any text is accepted; unknown characters are read as UNK.
 
-        Options: see `DecodingOptions`; `OptionError` for one out of range.
+        `preset="sensible"` completes as `kammil complete` does: of many draws it takes the most probable one. Options:
+        see `DecodingOptions`; `OptionError` for one out of range.
         """
         return self.samples(prompt, 1, **options)[0]
 
     def samples(self, prompt: str, n: int, **options: Unpack[Options]) -> list[Completion]:
-        """Write `n` completions of one prompt in one batch; the first is that of `complete`.
+        """Write `n` completions of one prompt; where each is one draw, the first is that of `complete`.
 
-        With beams they are the `n` best texts, all different; fewer if the model can write no more.
+        With `best_of` they are the best of all that were drawn, which begin with different words as far as there are
+        such. With beams they are the `n` best texts, all different; fewer if the model can write no more.
         """
         *_, hypotheses = self._write(prompt, self.constraints(options, n), n)
         return [Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)])) for d in hypotheses]
@@ -331,7 +333,7 @@ class Completer:
 
         `OptionError` for options that do not fit together, before anything is read.
         """
-        decoding = DecodingOptions.of(**options)
+        decoding = DecodingOptions.for_texts(n, options)
         if n < 1:
             raise OptionError(f"n is {n}, but at least one completion must be asked for.")
         if n > decoding.beams > 1:

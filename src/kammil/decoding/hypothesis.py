@@ -8,7 +8,7 @@ from typing import Literal
 
 from kammil.decoding.options import DecodingOptions
 from kammil.decoding.word_block import WordBlock
-from kammil.text import graphemes
+from kammil.text import graphemes, open_word
 
 FinishReason = Literal["length", "end", "stop"]
 
@@ -46,8 +46,11 @@ class Hypothesis:
 
     @property
     def mean_bits(self) -> float:
-        """Mean bits of a decision, the end among them; 0 before the first."""
-        decisions = self.bits if self.end_bits is None else [*self.bits, self.end_bits]
+        """Mean bits of a decision, the end among them, without what `whole_words` leaves out; 0 before the first."""
+        if self.decoding.whole_words and self.reason == "length":
+            decisions = self.bits[: len(self.text) or None]
+        else:
+            decisions = self.bits if self.end_bits is None else [*self.bits, self.end_bits]
         return sum(decisions) / len(decisions) if decisions else 0.0
 
     def extended(self, character: str | None, bits: float, *, due: bool = False) -> Hypothesis:
@@ -76,14 +79,23 @@ class Hypothesis:
             self.text, self.reason = self.text[: self._fitting(min(found))], "stop"
         elif len(self.text) >= self.decoding.length:
             end = max(self.protected, _last_whole_grapheme(self.text))
-            self.text, self.reason = self.text[: self._fitting(end)], "length"
+            end = self._fitting(end)
+            if self.decoding.whole_words:
+                whole = self._fitting(_grapheme_boundary(self.text, self._whole_words(end)))
+                end = whole if whole >= max(1, self.protected) else end
+            self.text, self.reason = self.text[:end], "length"
 
     def safe(self) -> int:
-        """Return how many characters are final: no stop string has begun in them, and no grapheme can still grow."""
+        """Return how many characters are final: no stop string has begun in them, no grapheme can still grow, and with
+        `whole_words` no word."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
         limit = self._fitting(len(self.text) - open_)
+        if self.decoding.whole_words:
+            limit = min(limit, max(self._whole_words(len(self.text)), self._fitting(self.protected)))
+            if limit <= self.sent:
+                return self.sent
         at = self.sent
         for grapheme in graphemes(self.text[self.sent :]):
             if at <= limit:
@@ -91,11 +103,30 @@ class Hypothesis:
             at += len(grapheme)
         return self.sent
 
+    def _whole_words(self, end: int) -> int:
+        """Return the greatest length, `end` at most, at which the text ends before an unfinished word and the spaces
+        there; 0 if it is one single word."""
+        while True:
+            text = self.text[:end]
+            whole = len(text.removesuffix(open_word(text)).rstrip())
+            if (end := self._fitting(whole)) == whole:
+                return end
+
     def _fitting(self, end: int) -> int:
         """Return the greatest length, `end` at most, at which the text may end."""
         while end in self.unfit:
             end -= 1
         return end
+
+
+def _grapheme_boundary(text: str, end: int) -> int:
+    """Return the last place, `end` at most, where a grapheme ends."""
+    at = 0
+    for grapheme in graphemes(text):
+        if at + len(grapheme) > end:
+            break
+        at += len(grapheme)
+    return at
 
 
 def _overlap(text: str, stop: str) -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ from kammil.decoding.hypothesis import Hypothesis
 from kammil.decoding.samplers import greedy, sample
 from kammil.errors import FolderError
 from kammil.language_model import BulkSampler, Ids, LanguageModel, LogProbabilities, State, max_rows, select_rows
+from kammil.text import fold, role, words
 from kammil.vocabulary import EOS
 
 Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
@@ -306,6 +308,32 @@ def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_proba
     hypothesis.add(constraints.piece(id), bits)
 
 
-def keep_best(hypotheses: list[Hypothesis], n: int) -> list[Hypothesis]:
-    """Return the n texts with the fewest bits per character, best first; of equals, the first one sampled."""
-    return sorted(hypotheses, key=lambda hypothesis: hypothesis.mean_bits)[:n]
+def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
+    """Return n of the texts, best first.
+
+    A text that writes no word twice is better than one that does, since the most probable texts go in circles, and any
+    is better than an empty one; among these, the one of fewer bits per character, and of equals the first one sampled.
+    Of several that are kept, each begins with another word as far as there are such, and then is another text.
+    """
+    ranked = sorted(
+        ((_folded_words(one.text), one) for one in hypotheses),
+        key=lambda pair: (not pair[1].text.strip(), len(set(pair[0])) < len(pair[0]), pair[1].mean_bits),
+    )
+    if n == 1:
+        return [one for _, one in ranked[:1]]
+    first_words, texts = set[str](), set[str]()
+    kinds = tuple(list[Hypothesis]() for _ in range(3))  # another first word, another text, the same text
+    for found, one in ranked:
+        first = found[0] if found else ""
+        kinds[0 if first not in first_words else 1 if one.text not in texts else 2].append(one)
+        first_words.add(first)
+        texts.add(one.text)
+    chosen = {id(one) for one in list(chain(*kinds))[:n]}
+    return [one for _, one in ranked if id(one) in chosen]
+
+
+def _folded_words(text: str) -> list[str]:
+    """Return the words of a text as they are compared. Scripts without spaces have none: what `words` finds in them are
+    letters, and people write those twice."""
+    found = (text[begin:end] for begin, end in words(text) if role(text[begin]) != "unspaced")
+    return [fold(word, underscores=True) for word in found]

@@ -6,7 +6,7 @@
 | `model.safetensors` | the weights, as they are named and stored in the model folder |
 | `tokenizer.json` | characters to ids, and the text rules that are done before |
 | `tokenizer_config.json` | the names of the special ids |
-| `generation_config.json` | how `generate` draws: as `kammil complete` does if nothing is said |
+| `generation_config.json` | how `generate` draws: as `kammil complete --preset plain` does |
 | `README.md` | the model card |
 
 The tokenizer is a byte-pair encoder without merges: every character is a token, any other character is `<unk>`. Names

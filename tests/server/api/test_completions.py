@@ -6,13 +6,14 @@ import asyncio
 import json
 import math
 import socket
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.server.conftest import Running, until
 
 from kammil.completion.completer import Completer
 from kammil.data.blocklist import is_offensive
+from kammil.decoding.options import Options
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 openai = pytest.importorskip("openai")
@@ -78,7 +79,7 @@ def test_more_fields(client: Any, bundled: Completer) -> None:
     got = client.completions.create(model="levantine", prompt="شو", max_tokens=20, seed=4, extra_body=extra)
     wanted = bundled.complete("شو", length=20, temperature=1, seed=4, top_k=4, min_p=0.02, repetition_penalty=1.2)
     assert got.choices[0].text == wanted.text
-    for preset in ("predictive", "creative", "exact"):
+    for preset in ("sensible", "predictive", "creative", "exact", "plain"):
         got = client.completions.create(
             model="levantine", prompt="شو", max_tokens=12, seed=4, extra_body={"preset": preset}
         )
@@ -89,6 +90,32 @@ def test_the_best_of_several(client: Any, bundled: Completer) -> None:
     got = client.completions.create(model="levantine", prompt="شو", max_tokens=12, n=2, best_of=5, seed=1)
     wanted = bundled.samples("شو", 2, length=12, temperature=1, best_of=5, seed=1)
     assert [choice.text for choice in got.choices] == [one.text for one in wanted]
+
+
+def test_a_preset_that_chooses(server: Running, client: Any, bundled: Completer) -> None:
+    """Of many draws the best; streamed, each comes whole. What is sent wins over the preset."""
+    body = {"prompt": "شو حلو", "max_tokens": 20, "seed": 3, "preset": "sensible"}
+    for n in (1, 3):
+        wanted = [one.text for one in bundled.samples("شو حلو", n, length=20, seed=3, preset="sensible")]
+        got = server.ask("/v1/completions", body | {"n": n})
+        assert [choice["text"] for choice in got.json["choices"]] == wanted
+        extra = {"preset": "sensible"}
+        chunks = client.completions.create(
+            model="levantine", prompt="شو حلو", max_tokens=20, seed=3, n=n, stream=True, logprobs=0, extra_body=extra
+        )
+        sent = [choice for chunk in chunks for choice in chunk.choices]
+        assert ["".join(c.text for c in sent if c.index == i) for i in range(n)] == wanted
+        assert all("".join(c.logprobs.tokens).startswith(c.text) for c in sent)
+    for more, asked in (
+        ({"best_of": 1}, {"whole_words": True}),
+        ({"best_of": 1, "whole_words": False}, {}),
+        ({"temperature": 0}, {"whole_words": True, "temperature": 0}),
+        ({"use_beam_search": True}, {"whole_words": True, "beams": 2}),
+        ({"preset": None, "whole_words": True, "temperature": 0.7}, {"whole_words": True}),
+    ):
+        got = server.ask("/v1/completions", body | more)
+        wanted = bundled.complete("شو حلو", **cast(Options, {"length": 20, "seed": 3} | asked)).text
+        assert got.json["choices"][0]["text"] == wanted, more
 
 
 def test_bias_forces_and_forbids(client: Any, bundled: Completer) -> None:
@@ -192,6 +219,7 @@ def test_beam_search_by_another_name(client: Any, bundled: Completer) -> None:
         ({"n": 0}, "n"),
         ({"n": 129}, "n"),
         ({"n": 128, "prompt": ["a", "b", "c"]}, "n"),
+        ({"preset": "sensible", "prompt": ["a"] * 17}, "n"),
         ({"n": 3, "best_of": 2}, "best_of"),
         ({"best_of": 2, "stream": True}, "best_of"),
         ({"stop": ["a"] * 5}, "stop"),

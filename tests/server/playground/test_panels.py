@@ -97,16 +97,16 @@ def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:
     expect(page.one("#write")).to_have_text("كتابة تكملات")
     page.one("#write").press("Enter")
     cards = page.one("#completions li")
-    # Markup in a text is shown as text. Two are the same, so one of them goes. The third is cut by its length within a
-    # word, which is left out.
-    expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>", MID + "ون"])
+    # Markup in a text is shown as text. All three are the same, so two of them go.
+    expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>"])
     sent = api.written()[-1]
-    assert (sent["prompt"], sent["n"], sent["max_tokens"], sent["temperature"]) == (MID, 3, 5, 0.7)
+    assert (sent["prompt"], sent["n"], sent["max_tokens"], sent["preset"]) == (MID, 3, 5, "sensible")
+    assert sent["whole_words"]  # the server leaves out what the length cuts
     expect(page.one("#write")).to_have_text("تكملات أخرى")
     page.one("#write").press("Enter")
     page.until(lambda: len(api.written()) == 2)
     assert len({body["seed"] for body in api.written()}) == 2
-    expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>", MID + "ون"])
+    expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>"])
     cards.nth(0).get_by_role("button").first.press("Enter")
     page.has_text(MID + "ون هون<b>")
 
@@ -123,6 +123,10 @@ def test_presets_move_the_sliders_and_sliders_leave_the_preset(page: Playground,
     page.one("input[value=creative]").press("Space")
     expect(page.one("#temperature")).to_have_value("1")
     help_shown = {page.one("#preset-help").inner_text()}
+    page.one("input[value=sensible]").press("Space")
+    expect(page.one("#temperature")).to_have_value("0.7")
+    help_shown.add(page.one("#preset-help").inner_text())
+    page.one("input[value=creative]").press("Space")
     assert write()["preset"] == "creative"
     page.one("#settings").press("Enter")
     page.one("#temperature").press("End")
@@ -130,7 +134,7 @@ def test_presets_move_the_sliders_and_sliders_leave_the_preset(page: Playground,
     for name in ("predictive", "exact", "custom"):  # the two that sound alike are told apart
         page.one(f"input[value={name}]").press("Space")
         help_shown.add(page.one("#preset-help").inner_text())
-    assert len(help_shown) == 4
+    assert len(help_shown) == 5
     page.one("#temperature").press("End")
     sent = write()
     assert (sent["temperature"], sent["top_p"], sent.get("preset")) == (1.5, 1, None)

@@ -140,29 +140,28 @@ def _check_with_prompts(
         )
     length = 16 if request.max_tokens is None else request.max_tokens
     options = _decoding_options(request, length)
-    beams = options.get("beams") or (max(2, best_of) if request.use_beam_search else 1)
     if request.use_beam_search:  # in vLLM's API, best_of is the number of beams
-        best_of = n
-    if beams > 1 and request.logprobs is not None:
-        raise ApiError(400, "logprobs are not available with beams; leave one of them out.", param="logprobs")
-    if len(prompts) * max(n, best_of, beams) > MAX_TEXTS:
-        raise ApiError(400, f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time.", param="n")
+        options["beams"] = options.get("beams") or max(2, best_of)
+    elif request.best_of:
+        options["best_of"] = best_of if best_of > n else 1
     if sum(prompt.num_tokens for prompt in prompts) > MAX_CHARACTERS:
         raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
     if length > settings.max_tokens:
         message = f"max_tokens is {length}, but this server generates at most {settings.max_tokens} characters."
         raise ApiError(400, message, param="max_tokens")
-    size = _max_size(request, prompts, length, max(n, best_of))
+    decoding = DecodingOptions.for_texts(n, options)
+    if decoding.beams > 1 and request.logprobs is not None:
+        raise ApiError(400, "logprobs are not available with beams; leave one of them out.", param="logprobs")
+    written = max(n, decoding.best_of, decoding.beams)
+    if len(prompts) * written > MAX_TEXTS:
+        raise ApiError(400, f"the request asks for more than {MAX_TEXTS} texts; ask for fewer at a time.", param="n")
+    size = _max_size(request, prompts, length, max(n, decoding.best_of))
     if size > settings.max_answer:
         message = (
             f"the answer may hold {size} tokens and alternatives, (prompt + max_tokens) x n x (1 + logprobs), "
             f"but at most {settings.max_answer} are allowed; ask for less at a time."
         )
         raise ApiError(400, message, param="logprobs" if request.logprobs is not None else "n")
-    if best_of > n:
-        options["best_of"] = best_of
-    if request.use_beam_search:
-        options["beams"] = beams
     completer = loaded.completer
     return CheckedRequest(
         loaded,

@@ -104,6 +104,7 @@ class CompletionRequest(ApiRequest):
     top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
     forbid: Forbidden | None = Field(default=None, description=_FORBID)
     allow_offensive: bool | None = Field(default=False, description=_described("allow_offensive"))
+    whole_words: bool | None = Field(default=False, description=_described("whole_words"))
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )

@@ -120,9 +120,11 @@ class StreamState:
         self._ended = False
 
     def end(self, written: GeneratedText) -> None:
-        """Note that the text is complete. A text that ran out of time has had no finish reason yet."""
+        """Note that the text is complete. A text that ran out of time has had no finish reason yet, and one that was
+        chosen among others has not been sent at all."""
         if not self._ended and not any(delta.finish_reason for delta in self.unsent):
-            self.unsent.append(Delta(0, "", (), written.finish_reason))
+            text, tokens = ("", ()) if self.started or self.unsent else (written.text, written.tokens)
+            self.unsent.append(Delta(0, text, tokens, written.finish_reason))
 
     def event(self, index: int, usage_so_far: Usage | None) -> bytes:
         """Build an event of the new text, which begins with the prompt if it is echoed."""

@@ -2,7 +2,7 @@
 
 import { ApiError, streamCompletion } from "./api.js";
 import { message, onLanguage } from "./i18n.js";
-import { endOf, wholeWords } from "./ghost.js";
+import { endOf } from "./ghost.js";
 
 /**
  * @param {{form: HTMLFormElement, write: HTMLElement, list: HTMLElement, stop: HTMLElement}} elements
@@ -27,7 +27,7 @@ export function createCompletions({ form, write, list, stop }, handlers) {
     list.setAttribute("aria-busy", "true");
     try {
       for await (const choice of streamCompletion({ prompt, ...options }, controller.signal)) {
-        cards[choice.index]?.append(choice.text, choice.finish_reason === "length");
+        cards[choice.index]?.append(choice.text);
         highlight(cards);
       }
       handlers.report(null);
@@ -74,7 +74,6 @@ function createCard(prompt, use) {
   const note = Object.assign(document.createElement("p"), { className: "quiet", hidden: true });
   const row = Object.assign(document.createElement("div"), { className: "row", hidden: true });
   let completion = "";
-  let cut = false; // by the length limit
   const addButton = (name, onClick) => {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: message(name) });
     button.addEventListener("click", () => onClick(button));
@@ -97,14 +96,12 @@ function createCard(prompt, use) {
       range.setEnd(node, node.length);
       return range;
     },
-    append(text, isCut) {
+    append(text) {
       completion += text;
-      cut ||= isCut;
       node.data = context + completion;
     },
-    /** End the text with a whole word; return what was written. */
+    /** Show what can be done with the text; return it. */
     finish() {
-      if (cut) node.data = context + (completion = wholeWords(completion));
       row.hidden = completion === "";
       note.hidden = completion !== "";
       note.textContent = message("noCompletion");

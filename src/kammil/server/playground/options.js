@@ -10,16 +10,16 @@ const SLIDERS = {
 };
 // Where Kammil's presets put the sliders; `custom` leaves them as they are.
 const PRESETS = {
+  sensible: { temperature: 0.7, top_p: 1 },
   predictive: { temperature: 0, top_p: 1 },
-  balanced: { temperature: 0.7, top_p: 1 },
   creative: { temperature: 1, top_p: 1 },
   exact: {},
   custom: {},
 };
 
 const HELP = {
+  sensible: "sensibleHelp",
   predictive: "predictiveHelp",
-  balanced: "balancedHelp",
   creative: "creativeHelp",
   exact: "exactHelp",
   custom: "customHelp",
@@ -60,18 +60,19 @@ export function createOptions({ form, presets, help, sliders }) {
     save();
   });
   const stored = loadOptions();
-  choosePreset(stored.preset in PRESETS ? stored.preset : "balanced");
+  choosePreset(stored.preset in PRESETS ? stored.preset : "sensible");
   for (const name of Object.keys(SLIDERS)) if (Number.isFinite(stored[name])) ranges[name].value = stored[name];
   onLanguage(render);
 
   return () => {
     const sampling = { temperature: value("temperature"), top_p: value("top_p") };
-    const isServerPreset = ["predictive", "creative", "exact"].includes(preset());
+    const isServerPreset = preset() !== "custom";
     return {
       max_tokens: value("length"),
       // At temperature 0 all texts would be the same, so there is only one.
       n: value("temperature") === 0 && preset() !== "exact" ? 1 : 3,
       seed: Math.floor(Math.random() * SEEDS), // another one each time
+      whole_words: true,
       ...(isServerPreset ? { preset: preset() } : sampling),
     };
   };

@@ -199,7 +199,10 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.group.select(rows)
 
     def new_deltas(self) -> list[Delta]:
-        """Return the new text and tokens of each sequence since the last call."""
+        """Return the new text and tokens of each sequence since the last call; none of texts of which some are chosen
+        once all have ended."""
+        if len(self.sequences) > self.n:
+            return []
         return [delta for sequence in self.live or self.sequences if (delta := sequence.new_delta()) is not None]
 
     def texts(self) -> list[GeneratedText]:
