@@ -47,15 +47,15 @@ def test_what_is_read_is_what_was_counted(pairs: list[tuple[int, int]], asked: l
     assert (np.diff(entries.flat_index) >= 0).all()
 
 
-@given(PAIRS, PAIRS)
+@given(PAIRS, PAIRS, st.integers(1, 3))
 def test_reading_without_a_text_is_having_counted_the_rest(
-    rest: list[tuple[int, int]], text: list[tuple[int, int]]
+    rest: list[tuple[int, int]], text: list[tuple[int, int]], min_count: int
 ) -> None:
-    full, rest_alone = table(rest + text), table(rest)
+    full, rest_alone = (table(pairs, min_count=min_count) for pairs in (rest + text, rest))
     asked = np.arange(6, dtype=np.uint32)[:, None]
     contexts, followers = (np.array([p[i] for p in text], np.int64) for i in (0, 1))
     part = Contribution.of(full.find(contexts.astype(np.uint32)[:, None]), followers)
-    without = full.read_without(full.find(asked), [part])
+    without = full.read_without(full.find(asked), [part], min_count=min_count)
     assert as_dict(without) == as_dict(rest_alone.read(rest_alone.find(asked)))
 
 

@@ -194,8 +194,11 @@ class CountTable:
             self.counts[followers].astype(np.float32),
         )
 
-    def read_without(self, found: Rows, contributions: Sequence[Contribution]) -> Matches:
+    def read_without(self, found: Rows, contributions: Sequence[Contribution], *, min_count: int = 1) -> Matches:
         """Return the entries of contexts (P, K), with some of the table's own counts subtracted (leave one out).
+
+        What is left is what a table of the other texts holds: no follower seen less than `min_count` times, and no
+        context without a follower.
 
         Args:
             found: rows of the contexts, as `find` returned them.
@@ -212,7 +215,7 @@ class CountTable:
         kept = np.flatnonzero(pairs[entry] == wanted) if len(pairs) else entry[:0]  # the rarest have no entry
         counts = entries.counts.copy()
         counts[entry[kept]] -= times[kept]
-        left = counts > 0
+        left = counts >= min_count
         rest, different = (
             np.bincount(entries.flat_index[left], weight, found.size).reshape(found.shape)
             for weight in (counts[left], None)
@@ -220,9 +223,10 @@ class CountTable:
         subtracted = np.bincount(place, times, found.size).reshape(found.shape)
         # Two contexts with one key share their counts, so more may be subtracted than was kept: never below zero.
         pruned = np.maximum(entries.totals - subtracted - rest, 0)
+        has_followers = different > 0
         return Matches(
-            (rest + pruned).astype(np.float32),
-            (different + pruned).astype(np.float32),
+            np.where(has_followers, rest + pruned, 0).astype(np.float32),
+            np.where(has_followers, different + pruned, 0).astype(np.float32),
             entries.flat_index[left],
             entries.ids[left],
             counts[left],

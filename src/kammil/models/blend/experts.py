@@ -111,11 +111,12 @@ class NgramExperts:
         self._texts = {True: train, False: validation}
         held_out = self._read(validation)
         keys = np.stack([held_out.take(k) for k in range(len(settings.kinds))], axis=1)
-        counted = {OWN: self._count(train, keys, held_out.followers, settings)}
+        counted = {OWN: self._count(train, keys, held_out.followers, settings, settings.min_count)}
         if background:
-            counted[BACKGROUND] = self._count(background, keys, held_out.followers, settings, least=2)
+            counted[BACKGROUND] = self._count(background, keys, held_out.followers, settings, max(2, settings.min_count))
         least = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
         self._least = dict(zip(counted, least, strict=True))
+        self._min_count = settings.min_count
         # The gate must learn from the counts that the folder will hold, so rare contexts are pruned before training,
         # and those that are rare without the text itself where it is looked up.
         self.tables = {
@@ -163,7 +164,7 @@ class NgramExperts:
         own, rows_found = pairs[0]
         by_text = rows_found.reshape(len(rows), width, experts)
         contributions = [self._contribution(row, by_text[i, : lengths[i]]) for i, row in enumerate(rows)]
-        first = own.read_without(rows_found, contributions).prune(self._least[OWN])
+        first = own.read_without(rows_found, contributions, min_count=self._min_count).prune(self._least[OWN])
         return expert_features([first, *(table.read(rows_found) for table, rows_found in pairs[1:]), cached])
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -234,7 +235,7 @@ class NgramExperts:
         validation: Keys,
         followers: NDArray[np.uint16],
         settings: BlendSettings,
-        least: int = 1,
+        min_count: int,
     ) -> list[_Counts]:
         """Count the followers of each context type, and group the contexts by how often they were seen.
 
@@ -243,7 +244,7 @@ class NgramExperts:
         Args:
             validation: (P, K): keys of the contexts of the validation texts.
             followers: (P,): ids that followed them.
-            least: fewest times that a follower is seen.
+            min_count: fewest times that a follower is seen.
         """
         positions = self._read(texts)
         parts = len(positions.followers) // _PART + 1
@@ -256,7 +257,7 @@ class NgramExperts:
             # By the key, so that parts share none.
             part_of = ((keys >> np.uint32(16)) * np.uint32(parts) >> np.uint32(16)).astype(np.uint16)
             pairs = ((keys[part_of == n], positions.followers[part_of == n].astype(np.int64)) for n in range(parts))
-            tables = [CountTable.of([pair], max_followers=settings.most, min_count=least) for pair in pairs]
+            tables = [CountTable.of([pair], max_followers=settings.most, min_count=min_count) for pair in pairs]
             kept = levels(tables, validation[:, kind], followers.astype(np.int64))
             ((cutoff,),) = count_cutoffs([[kept]], settings.megabytes)
             counts = _Counts(tables, kept)
