@@ -33,7 +33,7 @@ class LearntTexts:
         self.size = (0, 0)
         """Number of texts, and of their characters."""
         self._texts: dict[Session, deque[tuple[str, int]]] = {}
-        """Oldest first, each with its length after normalisation."""
+        """Texts of each session, oldest first, each with its length after normalisation."""
         self._taught_words: dict[Session, frozenset[BlockedWord]] = {}
         """Entries of the list of offensive words in the texts of each session that wrote some."""
 

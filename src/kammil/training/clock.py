@@ -11,7 +11,7 @@ class Clock:
     """A timer that starts when it is constructed; `minutes` None sets no limit."""
 
     def __init__(self, minutes: float | None) -> None:
-        """Start."""
+        """Start the timer."""
         self.seconds = None if minutes is None else 60 * minutes
         self._started = time.monotonic()
 
