@@ -31,7 +31,8 @@ from typing import Any
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.data.blocklist import offensive_words, spellings
+from kammil.data.blocked_words import spellings
+from kammil.data.blocklist import offensive_words
 from kammil.data.sources import texts
 
 NEUTRAL = """

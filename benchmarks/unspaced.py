@@ -32,8 +32,9 @@ import regex
 import kammil
 from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.data import sources, splits
-from kammil.evaluation.keystrokes import Help, Savings, TypingReport, simulate, type_texts
+from kammil.evaluation.keystrokes import Help, type_texts
 from kammil.evaluation.suggestion_hits import suggestion_hits
+from kammil.evaluation.typing_report import Savings, TypingReport, simulate
 
 TEST = 0.1
 KEYS_OF_HAN = (1, 2, 3)

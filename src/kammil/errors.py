@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 
 class KammilError(Exception):
     """Base of every error that Kammil raises on purpose; the command line prints its message and exits with 2."""
@@ -34,3 +36,12 @@ class ProcessError(KammilError):
 
 class MissingExtraError(KammilError):
     """A command that needs an optional dependency which is not installed."""
+
+
+def nearest(name: str, names: Collection[str]) -> str:
+    """Return the hint ` (did you mean 'Tweet'?)` for a message, or "" if no name is close; case is ignored."""
+    import difflib
+
+    folded = {candidate.casefold(): candidate for candidate in names}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" (did you mean {folded[close[0]]!r}?)" if close else ""

@@ -12,8 +12,8 @@ import pytest
 from tests.cli.conftest import TABLE, Run, refused
 
 import kammil
-from kammil.evaluation.keystrokes import simulate
 from kammil.evaluation.metrics import Evaluation
+from kammil.evaluation.typing_report import simulate
 from kammil.model_folder import write_arrays
 
 

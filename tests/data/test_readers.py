@@ -1,53 +1,28 @@
+"""Every text of a file is read, and a file that cannot be read is one sentence."""
+
 from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 import os
 import re
 import sys
-import zipfile
 from pathlib import Path
 
-import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.data.reading import ARABIC, any_text, sentence, shared_folder, word, write
 
 from kammil.data import near_duplicates, readers
 from kammil.data.readers import read, read_rows
-from kammil.errors import DataError, MissingExtraError
+from kammil.errors import MissingExtraError
 
 DATA = os.environ.get("KAMMIL_DATA_DIR")
 needs_data = pytest.mark.skipif(DATA is None, reason="KAMMIL_DATA_DIR does not name the folder of corpora")
-shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-
-ARABIC = "شو حلو الشعور لما تلاقي حدا بيفهمك\nكيفك اليوم يا زلمة، شو في ما في؟\n"
 FRENCH = "Ça va très bien, l'été à la plage où l'on fête Noël\n"
-
-any_text = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=20)
 line = any_text.filter(lambda text: "\n" not in text)
-plain_cell = any_text.filter(lambda text: not re.search("[\t\n\r]", text))
-word = "كلمة"  # in every table, so that its column never holds nothing but numbers or blanks
-
-
-def write(folder: Path, name: str, content: bytes | str) -> Path:
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def sentence(path: Path, **options: str) -> str:
-    with pytest.raises(DataError) as caught:
-        read_rows(path, **options)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert len(message) > 20
-    return message
-
-
-# ---- text files
 
 
 @shared_folder
@@ -79,9 +54,6 @@ def test_a_text_file_has_no_columns(tmp_path: Path) -> None:
     path = write(tmp_path, "a.txt", "a\n")
     assert "no columns" in sentence(path, column="text")
     assert "no columns" in sentence(path, where="TRUE")
-
-
-# ---- encodings
 
 
 @pytest.mark.parametrize("encoding", ["windows-1256", "iso-8859-6", "utf-16-le", "utf-16-be"])
@@ -141,210 +113,6 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path, ending: str) -> None:
         assert read(write(tmp_path, f"a{ending}", content.encode(encoding))) == ["a"]
 
 
-# ---- tables
-
-
-@shared_folder
-@given(cells=st.lists(any_text, max_size=8), delimiter=st.sampled_from([",", "\t"]), quote_all=st.booleans())
-def test_what_csv_writes_is_what_is_read(tmp_path: Path, cells: list[str], delimiter: str, quote_all: bool) -> None:
-    cells = [word, *cells]
-    out = io.StringIO(newline="")
-    writer = csv.writer(out, delimiter=delimiter, quoting=csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL)
-    writer.writerows([("id", "text"), *enumerate(cells)])
-    path = write(tmp_path, "a.csv" if delimiter == "," else "a.tsv", out.getvalue())
-    assert list(read_rows(path).texts) == [cell.strip() for cell in cells]
-
-
-@shared_folder
-@given(rows=st.lists(st.tuples(plain_cell, plain_cell)))
-def test_a_tsv_whose_quotes_are_no_csv_quotes_is_read_plainly(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
-    rows = [("neg", '"قال" وراح'), *rows]
-    path = write(tmp_path, "a.tsv", "".join(f"{label}\t{text}\n" for label, text in rows))
-    assert list(read_rows(path, column="2").texts) == [text.strip() for _, text in rows]
-
-
-@shared_folder
-@given(values=st.lists(st.none() | any_text, max_size=8))
-@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".ndjson"])
-def test_typed_tables_give_every_row(tmp_path: Path, ending: str, values: list[str | None]) -> None:
-    values = [word, *values]
-    frame = pl.DataFrame({"n": range(len(values)), "text": values})
-    path = tmp_path / f"a{ending}"
-    if ending == ".parquet":
-        frame.write_parquet(path)
-    else:
-        frame.write_ndjson(path)
-    rows = read_rows(path)
-    assert list(rows.texts) == [(value or "").strip() for value in values]
-    assert rows.column == "text"
-
-
-def test_the_dialect_of_a_tsv_in_which_all_rows_are_equally_wide_wins(tmp_path: Path) -> None:
-    assert read(write(tmp_path, "a.tsv", 'x\ty\n"a\tb\nc\td"\n'), column="2") == ["y", "b", 'd"']
-    assert read(write(tmp_path, "b.tsv", 'x\ty\na\t"b\nc"\n'), column="2") == ["y", "b\nc"]
-
-
-def test_quoted_newlines_blank_lines_and_short_rows(tmp_path: Path) -> None:
-    content = 'id\ttext\tn\n1\t"a ""b""\nc"\t1\n\n2\n3\td\t2\n'
-    assert read_rows(write(tmp_path, "a.tsv", content)).texts == ('a "b"\nc', "", "d")
-
-
-def test_categories_are_text(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    pl.DataFrame({"text": ["a", None, "b"]}, schema={"text": pl.Categorical}).write_parquet(path)
-    assert read_rows(path).texts == ("a", "", "b")
-
-
-def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
-    content = '{"text": "a\\ud800b"}\n{"text": "\\ud83d\\ude00 \\\\ud800"}\n'
-    assert read(write(tmp_path, "a.jsonl", content)) == ["a\N{REPLACEMENT CHARACTER}b", "😀 \\ud800"]
-
-
-# ---- choosing a column
-
-
-def test_the_column_is_text_or_the_only_one_that_holds_text(tmp_path: Path) -> None:
-    assert read(write(tmp_path, "a.csv", "n,text,b\n1,a,x\n")) == ["a"]
-    assert read_rows(write(tmp_path, "b.csv", "n,Tweet\n1,a\n2,3\n")).column == "Tweet"
-    assert read_rows(write(tmp_path, "c.jsonl", '{"n": 1, "body": "a"}\n')).column == "body"
-    message = sentence(write(tmp_path, "d.csv", "a,b\nx,y\n"))
-    assert "2 columns of text" in message
-    assert "--column: a, b" in message
-    assert "no column of text; its columns are n" in sentence(write(tmp_path, "e.csv", "n\n1\n"))
-
-
-@pytest.mark.parametrize("ending", [".csv", ".tsv"])
-def test_a_first_row_that_looks_like_a_text_is_not_taken_for_a_header_silently(tmp_path: Path, ending: str) -> None:
-    lines = ["شو حلو الشعور لما تنجح", "كيفك اليوم يا زلمة", "ما في شي"]
-    path = write(tmp_path, f"a{ending}", "\n".join(lines))
-    message = sentence(path)
-    assert (
-        "the first row of" in message
-        and "looks like a text, not like names of columns: 'شو حلو الشعور لما تنجح'" in message
-    )
-    assert "give --column 1 if it is one" in message
-    assert read(path, column="1") == lines
-    assert read(path, column=lines[0]) == lines[1:]
-    long = write(tmp_path, f"b{ending}", " ".join(["👨‍👩‍👧"] * 60) + "\nx y\n")
-    assert " ".join(["👨‍👩‍👧"] * 20) + "…'" in sentence(long)
-
-
-def test_a_number_counts_columns_and_makes_the_first_row_data(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.tsv", "neg\tواحد\nneg\tاثنين\n")
-    assert read(path, column="2") == ["واحد", "اثنين"]
-    assert read(path, column="2", where="\"1\" = 'neg' AND \"2\" LIKE 'و%'") == ["واحد"]
-    for column in ("0", "3"):
-        assert sentence(path, column=column).endswith(f"no column {column!r}; its columns are 1, 2")
-    assert read(write(tmp_path, "b.csv", "1,2\na,b\n"), column="2") == ["b"]  # a header that has the name wins
-    assert "no column '2'" in sentence(write(tmp_path, "c.jsonl", '{"a": "x", "b": "y"}\n'), column="2")
-
-
-def test_a_missing_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.csv", "Tweet,Country\na,b\n")
-    assert "no column 'tweet' (did you mean 'Tweet'?); its columns are Tweet, Country" in sentence(path, column="tweet")
-    assert "no column 'zzz'; its columns" in sentence(path, column="zzz")
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.csv", "text,n\na,1\nb,2.5\n"),
-        ("a.jsonl", '{"text": "a", "n": 1}\n'),
-        ("b.jsonl", '{"text": "a", "n": {"m": "x"}}\n'),
-    ],
-)
-def test_a_column_without_text_is_refused(tmp_path: Path, name: str, content: str) -> None:
-    message = sentence(write(tmp_path, name, content), column="n")
-    assert re.search("column 'n' of .* holds .*, not text; choose from text, n", message)
-
-
-# ---- conditions
-
-TABLE = "text,n,from,flag\na,1,x,TRUE\nb,2,y,FALSE\nc,10,,TRUE\n"
-
-
-@pytest.mark.parametrize(
-    ("where", "texts"),
-    [
-        ("n > 1", ["b", "c"]),
-        ("n BETWEEN 1 AND 2 AND text <> 'a'", ["b"]),
-        ("flag = 'TRUE'", ["a", "c"]),  # as it stands in the file
-        ('"from" = \'x\' OR "from" IS NULL', ["a", "c"]),
-        ("text IN ('a', 'select', 'it''s -- /* from')", ["a"]),
-        ("UPPER(text) LIKE 'C%'", ["c"]),
-        ("n = MAX(n)", ["c"]),
-        ("TRUE", ["a", "b", "c"]),
-    ],
-)
-def test_a_condition_selects_rows(tmp_path: Path, where: str, texts: list[str]) -> None:
-    assert read(write(tmp_path, "a.csv", TABLE), where=where) == texts
-
-
-@shared_folder
-@given(numbers=st.lists(st.integers(-5, 5), min_size=1), bound=st.integers(-5, 5))
-def test_a_condition_agrees_with_python(tmp_path: Path, numbers: list[int], bound: int) -> None:
-    frame = pl.DataFrame({"text": [f"t{i}" for i in range(len(numbers))], "n": numbers})
-    frame.write_csv(tmp_path / "a.csv")
-    frame.write_parquet(tmp_path / "a.parquet")
-    expected = [f"t{i}" for i, number in enumerate(numbers) if number >= bound]
-    for name in ("a.csv", "a.parquet"):
-        if expected:
-            assert read(tmp_path / name, where=f"n >= {bound}") == expected
-        else:
-            with pytest.raises(readers.NoRowsError, match=f"none of the {len(numbers)} rows"):
-                read(tmp_path / name, where=f"n >= {bound}")
-
-
-@pytest.mark.parametrize(
-    "where",
-    [
-        "text IN (SELECT text FROM read_csv('{other}'))",
-        "EXISTS (sElEcT * FROM read_csv('{other}'))",
-        "text IN (FROM read_csv('{other}'))",
-        "text IN (TABLE other)",
-        "text IN (VALUES ('a'))",
-        "text = $$a$$ OR text IN (SELECT 1)",
-        "text = E'\\' = ' OR text IN (SELECT text FROM read_csv('{other}')) OR 'x' = '",
-        "text = U&'a'",
-        "text = `a`",
-        "text = 'a' -- SELECT",
-        "text = 'a' /* */",
-        "text = 'a'; DROP TABLE x",
-        "from = 'x'",
-    ],
-)
-def test_nothing_but_a_condition_on_the_columns_is_let_in(tmp_path: Path, where: str) -> None:
-    other = write(tmp_path, "other.csv", "text\na\n")
-    message = sentence(write(tmp_path, "a.csv", TABLE), where=where.format(other=other))
-    assert "without sub-queries" in message
-
-
-@pytest.mark.parametrize(
-    ("where", "message"),
-    [
-        ("Text = 'a'", "names the column 'Text', which"),
-        ("Text = 'a'", "(did you mean 'text'?); its columns are text, n, from, flag"),
-        ("text = read_csv('a.csv')", "unsupported function 'read_csv'"),
-        ("n", "gives Int64, not true or false"),
-        ("text", "gives String, not true or false"),
-        ("1", "not true or false"),
-        ('"^.*$" = 1', "not true or false"),
-        ("n = 'x'", "cannot compare string with numeric"),
-        ("text = 'a", "Unterminated string literal"),
-        ("text ~ '('", "regex parse error"),
-        ("CAST(text AS INT) = 1", "failed"),
-        ("", "is not a condition"),
-        ("*", "is not a condition"),
-        ("text = 'zzz'", "selects none of the 3 rows"),
-    ],
-)
-def test_a_wrong_condition_is_one_sentence(tmp_path: Path, where: str, message: str) -> None:
-    assert message in sentence(write(tmp_path, "a.csv", TABLE), where=where)
-
-
-# ---- files that cannot be read
-
-
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -390,9 +158,6 @@ def test_paths_that_are_no_file(tmp_path: Path) -> None:
     assert "cannot be read" in sentence(tmp_path / f"{'a' * 300}.txt")  # longer than a file system allows
 
 
-# ---- what is shipped and what is out there
-
-
 def test_the_embedded_corpus() -> None:
     texts = readers.sample()
     assert all(10 <= len(text) <= 200 and text == " ".join(text.split()) for text in texts)
@@ -413,130 +178,7 @@ def test_the_levantine_tweets() -> None:
     assert len(lebanese) == 1000
 
 
-def test_a_table_may_name_the_source_of_each_text(tmp_path: Path) -> None:
-    file = tmp_path / "t.tsv"
-    file.write_text("source\ttext\tfrom\na\tشو\t1\nb\tطيب\t2\na\tلا\t\n", "utf-8")
-    assert read_rows(file).sources == ("a", "b", "a")
-    assert read_rows(file, source_column="from", where="source = 'a'").sources == ("1", "")
-    assert read_rows(file, column="source").sources is None
-    with pytest.raises(DataError, match=re.escape("no column 'form' of sources (did you mean 'from'?)")):
-        read_rows(file, source_column="form")
-    (tmp_path / "t.txt").write_text("شو\n", "utf-8")
-    assert read_rows(tmp_path / "t.txt").sources is None
-    with pytest.raises(DataError, match="has no columns; source_column needs"):
-        read_rows(tmp_path / "t.txt", source_column="from")
-
-
-# ---- delimiters and Excel's own formats
-
-
-@shared_folder
-@given(cells=st.lists(any_text, max_size=8), delimiter=st.sampled_from([";", "\t", "|", ","]), marked=st.booleans())
-def test_the_delimiter_of_a_csv_is_found_out(tmp_path: Path, cells: list[str], delimiter: str, marked: bool) -> None:
-    out = io.StringIO(newline="")
-    cells = [word, *cells]
-    csv.writer(out, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([("id", "text"), *enumerate(cells)])
-    path = write(tmp_path, "a.csv", (f"sep={delimiter}\r\n" if marked else "") + out.getvalue())
-    expected = [cell.strip() for cell in cells]
-    assert list(read_rows(path).texts) == expected
-    assert list(read_rows(path, delimiter=delimiter).texts) == expected
-
-
-def test_the_delimiter_that_divides_most_rows_alike_wins(tmp_path: Path) -> None:
-    rows = ["text;day, hour", "شو، يعني;1, 2", "a, b, c;3, 4", "d;5"]
-    assert read(write(tmp_path, "a.csv", "\n".join(rows))) == ["شو، يعني", "a, b, c", "d"]
-    assert read(write(tmp_path, "b.csv", "text,n\na;b,1\nc,2\n")) == ["a;b", "c"]
-
-
-def test_a_delimiter_that_is_given_wins(tmp_path: Path) -> None:
-    assert read(write(tmp_path, "a.txt", "id~text\n1~a\n"), delimiter="~") == ["a"]
-    assert read(write(tmp_path, "b.csv", "id\ttext\n1\ta,b\n"), delimiter="tab") == ["a,b"]
-    for wrong in ("", ";;", '"', "\n"):
-        assert "is not one character" in sentence(tmp_path / "b.csv", delimiter=wrong)
-    message = sentence(write(tmp_path, "c.jsonl", '{"text": "a"}\n'), delimiter=";")
-    assert "--delimiter ';' is for .csv, .tsv, .txt" in message
-
-
 def test_what_excel_calls_unicode_text_is_a_table(tmp_path: Path) -> None:
     content = 'id\ttext\r\n1\t"قال ""شو""\tوراح"\r\n2\tكيفك، منيح؟\r\n'
     assert read(write(tmp_path, "a.txt", content.encode("utf-16"))) == ['قال "شو"\tوراح', "كيفك، منيح؟"]
     assert read(write(tmp_path, "b.txt", ARABIC.encode("utf-16"))) == ARABIC.splitlines()
-
-
-def test_the_first_sheet_of_a_workbook_is_a_table(tmp_path: Path) -> None:
-    xlsxwriter = pytest.importorskip("xlsxwriter")
-    pytest.importorskip("fastexcel")
-    path = tmp_path / "a.xlsx"
-    book = xlsxwriter.Workbook(str(path))
-    sheet = book.add_worksheet()
-    rows = [["n", "text"], [1, "كيفك"], [2.5, "a,\nb"], [3, None], [4, "=1+1"]]
-    for row, cells in enumerate(rows):
-        for column, cell in enumerate(cells):
-            if cell == "=1+1":
-                sheet.write_formula(row, column, cell, value="kept")
-            elif cell is not None:
-                sheet.write(row, column, cell)
-    book.close()
-    assert read_rows(path).texts == ("كيفك", "a,\nb", "", "kept")
-    assert read(path, where="n > 1 AND n < 3") == ["a,\nb"]
-    assert read(path, column="2") == ["text", "كيفك", "a,\nb", "kept"]
-    assert "no column 'Text' (did you mean 'text'?)" in sentence(path, column="Text")
-
-
-def test_a_zip_archive_is_no_workbook(tmp_path: Path) -> None:
-    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
-        archive.writestr("a.txt", "a")
-    assert "is not a sound workbook" in sentence(tmp_path / "a.xlsx")
-
-
-# ---- JSON and fields inside it
-
-
-@pytest.mark.parametrize(
-    ("value", "column"),
-    [
-        ([{"text": "a"}, {"text": "b"}], None),
-        (["a", "b"], None),
-        ({"version": 1, "rows": [{"text": "a"}, {"text": "b"}]}, None),
-        ({"version": 1, "rows": [{"text": "a"}, {"text": "b"}]}, "rows.text"),
-        ([{"message": {"text": "a"}}, {"message": {"text": "b"}}], "message.text"),
-        ([{"talk": [{"role": "u", "text": "a"}, {"role": "v", "text": "b"}]}], "talk.text"),
-        ([{"talk": [["a"], ["b"]], "n": 1}], None),
-        ([{"m.x": {"text": "a"}}, {"m.x": {"text": "b"}}], "m.x.text"),
-    ],
-)
-def test_texts_inside_json(tmp_path: Path, value: object, column: str | None) -> None:
-    path = write(tmp_path, "a.json", json.dumps(value))
-    if value == [{"talk": [["a"], ["b"]], "n": 1}]:
-        assert "no column of text" in sentence(path)
-    else:
-        assert read(path, column=column) == ["a", "b"]
-
-
-def test_a_field_of_lines_of_json_and_of_parquet(tmp_path: Path) -> None:
-    rows = [{"id": 1, "message": {"text": "a"}}, {"id": 2, "message": None}, {"id": 3, "message": {"text": "c"}}]
-    path = write(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
-    for file in (path, tmp_path / "a.parquet"):
-        assert read_rows(file, column="message.text").texts == ("a", "", "c")
-        assert read(file, column="message.text", where="id > 1") == ["c"]
-        assert "no column 'message.body'" in sentence(file, column="message.body")
-        assert "(did you mean 'message.text'?)" in sentence(file, column="Message.text")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("[1, 2]", "is no list of objects; write one such as"),
-        ("[]", "is no list of objects"),
-        ('{"a": ', "is not JSON (Expecting value"),
-        ("[" * 100_000, "is not JSON"),
-        (
-            '{"a": [{"x": "y"}], "b": [{"x": "z"}]}',
-            "holds 2 lists of objects: a, b; choose one with --column LIST.FIELD",
-        ),
-        ('[{"n": 1, "m": [{"o": {"p": "a"}}]}]', "text inside one, such as --column m.o.p"),
-    ],
-)
-def test_json_that_holds_no_rows_is_one_sentence(tmp_path: Path, content: str, message: str) -> None:
-    assert message in sentence(write(tmp_path, "a.json", content))

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.data.blocklist import BlockedWord, Blocklist, Form
+from kammil.data.blocked_words import BlockedWord, Form
+from kammil.data.blocklist import Blocklist
 from kammil.decoding.word_block import AllOf, ForbiddenStrings, WordBlock
 from kammil.vocabulary import EOS
 

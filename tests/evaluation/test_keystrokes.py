@@ -14,19 +14,16 @@ from tests.completion.test_pieces import counter
 
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import GHOST, GhostLevel
-from kammil.errors import DataError, OptionError
+from kammil.completion.ghost_text import GhostLevel
 from kammil.evaluation.keystrokes import (
     LOOK_AFTER,
     WIDTHS,
     Flags,
     Help,
-    keystrokes_saved,
-    precision,
-    simulate,
     type_texts,
     type_with_help,
     type_with_oracle,
+    type_with_random_words,
 )
 from kammil.evaluation.slips import with_slips
 from kammil.evaluation.suggestion_hits import farthest_ends, suggestion_hits, word_ends
@@ -234,36 +231,6 @@ def test_a_word_taken_costs_at_most_the_space_behind_it(texts: list[str], seed: 
     assert (type_with_oracle(texts)[:, 3] == num_words).all()
 
 
-def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str]) -> None:
-    report = simulate(model, [*texts[300:304], " "], threshold=LEAST)
-    assert (report.texts, report.threshold) == (4, LEAST)
-    assert report.ceiling is not None
-    assert list(report.baselines) == ["3-gram"]
-    for helped in (report.model, *report.baselines.values()):
-        assert list(helped.lists) == list(WIDTHS)
-        saved = [savings.keystrokes.value for savings in helped.lists.values() if savings.keystrokes is not None]
-        assert saved == sorted(saved) and saved[-1] <= report.ceiling.value  # a longer list saves no less here
-        assert helped.calibration.bins
-        assert 0 <= helped.proven <= 1
-    assert report.to_dict()["model"]["lists"].keys() == set(WIDTHS)
-
-
-def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> None:
-    sample = [model.normalise(text) for text in texts[300:304]]
-    runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST, channel=Channel.of(model.vocabulary))
-    report = simulate(model, sample, threshold=LEAST)
-    for writing, savings in ((runs.ghosts[GHOST], report.model.ghost), (runs.lists[3], report.model.lists[3])):
-        for columns, interval in (
-            (keystrokes_saved(writing), savings.keystrokes),
-            (precision(writing), savings.precision),
-        ):
-            above, below = columns.sum(axis=0)
-            assert (interval is None) == (below == 0)  # a model may be sure of nothing
-            assert interval is None or interval.value == pytest.approx(above / below)
-    oracle = keystrokes_saved(type_with_oracle(sample)).sum(axis=0)
-    assert report.ceiling is not None and report.ceiling.value == pytest.approx(oracle[0] / oracle[1])
-
-
 def test_a_list_holds_the_most_probable_words(model: Completer, texts: list[str]) -> None:
     sample = chosen(model, texts)  # so sure that at some places there is one suggestion alone
     runs = type_with_help(model.language_model, model.vocabulary, sample, 0.2)
@@ -341,21 +308,6 @@ def test_a_writer_looks_at_pieces_after_every_second_letter() -> None:
     assert np.flatnonzero(looks.new).tolist() == [2, 4]
 
 
-@pytest.mark.parametrize("slips", [-0.1, 1.5, float("nan")])
-def test_slips_are_a_share(model: Completer, slips: float) -> None:
-    with pytest.raises(OptionError, match=f"slips is {slips}, but it must be between 0 and 1"):
-        simulate(model, ["شو حلو"], slips=slips)
-
-
-def test_slips_cost_keys(model: Completer, texts: list[str]) -> None:
-    sample = [text[:60] for text in texts[:6]]  # training texts: those that a small model completes
-    saved = [
-        report.model.lists[5].keystrokes
-        for report in (simulate(model, sample, threshold=LEAST, slips=share) for share in (0.0, 0.3))
-    ]
-    assert saved[0] is not None and saved[1] is not None and saved[1].value <= saved[0].value
-
-
 def test_a_suggestion_is_right_if_the_word_stands_as_it_was_wanted(model: Completer, texts: list[str]) -> None:
     sample = [text[:24] for text in chosen(model, texts)[:2]]
     typed = with_slips(sample, 0.3)
@@ -388,19 +340,16 @@ def test_a_correction_is_one_key() -> None:
     assert keys == [15, 14]  # the tap takes the place of a letter and the space
 
 
-def test_a_model_that_stays_silent(model: Completer, texts: list[str]) -> None:
-    savings = simulate(model, texts[300:302], threshold=1).model
-    assert savings.lists[3].precision is None and savings.calibration.error is None and savings.calibration.bins == ()
-    assert savings.lists[3].keystrokes is not None and savings.lists[3].keystrokes.value == 0
-
-
-def test_of_many_texts_some_are_typed(model: Completer, texts: list[str]) -> None:
-    sample = [text[:10] for text in texts[:9]]
-    assert simulate(model, sample, max_texts=3) == simulate(model, sample[::3])
-    assert simulate(model, sample[:2], max_texts=None) == simulate(model, sample[:2])
-    assert simulate(model, [text + "  " for text in sample[:2]]) == simulate(model, sample[:2])  # as files are read
-
-
-def test_nothing_to_type(model: Completer) -> None:
-    with pytest.raises(DataError, match="no text to type"):
-        simulate(model, ["", " "])
+def test_random_words_are_right_as_often_as_chance_has_it() -> None:
+    texts = ["ab cd ef gh ij kl mn op"] * 400
+    runs = type_with_random_words(texts)
+    for width, places in runs.list_places.items():
+        right, shown, all_places = places.sum(axis=0)
+        assert shown == all_places == 24 * len(texts)  # a list is shown at every place, behind the last word too
+        assert right / (23 * len(texts)) == pytest.approx(width / 8, abs=0.02)
+        taken = runs.lists[width][:, 5].sum() / runs.lists[width][:, 3].sum()
+        assert taken == pytest.approx((width - 1) / 2, abs=0.1)  # the right one stands at any place of the list
+    again = type_with_random_words(texts)
+    assert all((runs.lists[width] == again.lists[width]).all() for width in WIDTHS)
+    assert all(columns[0, 3] == 1 for columns in type_with_random_words(["ab"]).lists.values())  # there is no other
+    assert all((columns[:, 3] == 0).all() for columns in type_with_random_words([".", ""]).lists.values())

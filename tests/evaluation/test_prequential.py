@@ -14,6 +14,7 @@ from kammil.completion.completer import Completer
 from kammil.errors import DataError, OptionError
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval, ratio
 from kammil.evaluation.prequential import Effect, LearningReport, learning_report
+from kammil.evaluation.typing_report import simulate
 
 ALIKE = [
     f"بكرا منطلع عالزعرورية {end}"
@@ -74,6 +75,9 @@ def test_keystrokes_are_counted_if_asked_for(model: Completer) -> None:
     saved = report.keystrokes
     assert 0 <= saved.without.value < saved.learnt.value < 1
     assert saved.difference.value == pytest.approx(saved.learnt.value - saved.without.value)
+    # Suggestions correct begun words, as they do for a person.
+    alone = simulate(model.fork(), ALIKE).model.lists[3].keystrokes
+    assert alone is not None and saved.without.value == pytest.approx(alone.value)
 
 
 def test_few_texts_are_not_yet_known(model: Completer) -> None:

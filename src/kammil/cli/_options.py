@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
-    from kammil.data.readers import ReadKeywords
+    from kammil.data.read_options import ReadKeywords
 
 # ---- models and texts
 

@@ -22,9 +22,9 @@ from kammil.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
     from kammil.evaluation.bootstrap import Interval
-    from kammil.evaluation.keystrokes import TypingReport, TypingSavings
     from kammil.evaluation.metrics import Evaluation
     from kammil.evaluation.samples import Sample
+    from kammil.evaluation.typing_report import Savings, TypingReport, TypingSavings
     from kammil.model_folder import ModelFiles
     from kammil.models.layers import Layer
 
@@ -84,7 +84,7 @@ def evaluate(
     from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
     from kammil.data import sources
     from kammil.errors import OptionError
-    from kammil.evaluation import keystrokes, metrics, plots
+    from kammil.evaluation import metrics, plots, typing_report
     from kammil.evaluation.model_card import cautions, position_table
     from kammil.evaluation.samples import samples as write_samples
     from kammil.evaluation.slips import check_slips
@@ -108,7 +108,7 @@ def evaluate(
         written = write_samples(model, texts, shown, seed=seed, target=target, min_length=min_length)
         if typing:
             with phase("typing", 4):  # lists and ghost text, with the model and with its baseline
-                typed = keystrokes.simulate(model, texts, threshold=least, slips=share_of_slips)
+                typed = typing_report.simulate(model, texts, threshold=least, slips=share_of_slips)
     if typed is not None and plot is not None:
         calibration = {folder.name: typed.model.calibration}
         plots.save(plots.reliability(calibration, "Suggestions: as often right as said?"), plot)
@@ -127,7 +127,7 @@ def evaluate(
         slipped = f", {100 * typed.slips:g} % of the letters wrong" if typed.slips else ""
         foot = (
             f"{typed.texts:,} texts typed{slipped}, words taken with a key; "
-            f"nothing below a probability of {least:g} is listed"
+            f"nothing below a probability of {least:g} is listed; random: words drawn from all words of the texts"
         )
         print_table(_typing_table(typed, folder.name), foot=foot, numbers=True)
         foot = "a model of typing: reading costs time, too (kammil.evaluation.typing_speed)"
@@ -211,45 +211,48 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
 
 def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:
     """A heading, then the keystrokes that each kind of help saves, the most that can be saved, and the calibration."""
+    from kammil.evaluation.metrics import RANDOM
     from kammil.evaluation.model_card import show
 
     helped = {name: typed.model, **typed.baselines}
 
-    def row(title: str, figure: Callable[[TypingSavings], Interval | None]) -> list[str]:
-        return [title, *(show(figure(each), percent=True) for each in helped.values())]
+    def of_lists(title: str, width: int, figure: Callable[[Savings], Interval | None]) -> list[str]:
+        lists = [*(each.lists for each in helped.values()), typed.random]
+        return [title, *(show(figure(each[width]), percent=True) for each in lists)]
 
-    rows = [["typing", *helped]]
+    def row(title: str, figure: Callable[[TypingSavings], Interval | None]) -> list[str]:
+        return [title, *(show(figure(each), percent=True) for each in helped.values()), ""]
+
+    rows = [["typing", *helped, RANDOM]]
     for length in typed.model.lists:
         suggestions = f"{length} suggestion{'s' if length > 1 else ''}"
-        rows.append(row(f"keystrokes saved, {suggestions}", lambda each, k=length: each.lists[k].keystrokes))
-        rows.append(row("... lists taken, of those shown", lambda each, k=length: each.lists[k].precision))
+        rows.append(of_lists(f"keystrokes saved, {suggestions}", length, lambda each: each.keystrokes))
+        rows.append(of_lists("... lists taken, of those shown", length, lambda each: each.precision))
     rows.append(row("keystrokes saved, ghost text", lambda each: each.ghost.keystrokes))
     rows.append(row("... taken, of those shown", lambda each: each.ghost.precision))
     rows.append(row("... shown, of all places", lambda each: each.ghost.shown))
     rows.append(row("... right, of those", lambda each: each.ghost.right))
-    rows.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *[""] * len(typed.baselines)])
+    rows.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *[""] * len(helped)])
     rows.append(row("calibration error, first suggestion", lambda each: each.calibration.error))
     return rows
 
 
 def _speed_table(typed: TypingReport, name: str) -> list[list[str]]:
     """A heading, then the words a minute without help and with each kind of it, by device."""
+    from kammil.evaluation.metrics import RANDOM
     from kammil.evaluation.model_card import show
 
     helped = {name: typed.model, **typed.baselines}
-    rows = [["words a minute", *helped]]
+    rows = [["words a minute", *helped, RANDOM]]
     for device, rate in typed.unaided.items():
-        rows.append([f"{device}, no help", f"{rate:.2f}", *[""] * (len(helped) - 1)])
+        rows.append([f"{device}, no help", f"{rate:.2f}", *[""] * len(helped)])
         for length in typed.model.lists:
             title = f"... {length} suggestion{'s' if length > 1 else ''}"
-            rows.append([title, *(show(each.lists[length].speed[device], digits=2) for each in helped.values())])
+            lists = [*(each.lists for each in helped.values()), typed.random]
+            rows.append([title, *(show(each[length].speed[device], digits=2) for each in lists)])
         for level in typed.model.ghosts:
-            rows.append(
-                [
-                    f"... {level} ghost text",
-                    *(show(each.ghosts[level].speed[device], digits=2) for each in helped.values()),
-                ]
-            )
+            speeds = (show(each.ghosts[level].speed[device], digits=2) for each in helped.values())
+            rows.append([f"... {level} ghost text", *speeds, ""])
     return rows
 
 

@@ -25,7 +25,8 @@ from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
 from kammil.completion.suggestions import Suggestion, letters_to_correct, seen_as_typed
-from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, read_list_file
+from kammil.data.blocked_words import BlockedWord, read_list_file
+from kammil.data.blocklist import Blocklist, offensive_words
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
 from kammil.decoding.options import Options

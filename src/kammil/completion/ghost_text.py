@@ -47,7 +47,7 @@ class GhostRule:
     so that it saves one less."""
 
     def shows(self, probability: float, saved: int, complete: float) -> bool:
-        """Return whether a word is shown.
+        """Return whether the rule shows a word.
 
         Args:
             probability: of the word.

@@ -246,7 +246,7 @@ class Prefill:
     """Number of ids up to the next stop."""
 
     def __post_init__(self) -> None:
-        """Begin at a stop."""
+        """Begin at the longest prefix whose state is cached."""
         self._plan_stop()
 
     @property

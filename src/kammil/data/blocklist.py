@@ -1,20 +1,8 @@
-"""Blocked words: the list of offensive words that comes with Kammil, a user's own list, and how both are found.
+"""Blocked words in texts: the list of offensive words that comes with Kammil, or a user's own, as an automaton.
 
-An entry is a word, or several, and stands for its written variants. Letters are compared by their folds: forms of alef
-and hamza, ta marbuta and ha, alef maqsura and ya, letters of Persian keyboards, case and accents make no difference;
-vowel points, the stretching stroke and joiners are skipped, and a letter may be written any number of times. Before an
-Arabic word may stand what is written together with it (و ف ب ل ك ال هال يا), behind it an ending, as its form says.
-Anything but letters and digits separates words, the underscore of a hashtag too.
-
-The list is a tab-separated file, `offensive.tsv`, one entry a line: entry, kind, language, form. In an entry `(a|b)`
-stands for either, and a line with `{a|b}` for an entry with each. `~` marks where a word is known for what it is, since
-no ordinary word goes on like that; a text that is being generated does not go past it. The forms:
-
-- `stem`: every word that begins with the entry. Without a mark it is known by its last letter.
-- `noun`: the entry with the endings of number, gender and possession.
-- `word`: the entry alone, with nothing written together with it.
-
-Lines of a user's own list may leave out everything behind the entry; it is a `noun` then.
+How an entry is written, and by which letters it is compared, says `blocked_words`. In a text a letter may be written
+any number of times; before an Arabic word may stand what is written together with it (و ف ب ل ك ال هال يا), and behind
+it an ending, as its form says.
 
 All entries together are one automaton over characters, of which only the states that a text comes by are made. It can
 stop anywhere and go on, so a word is found where its first half was typed and the second one added.
@@ -23,33 +11,19 @@ stop anywhere and go on, so a word is found where its first half was typed and t
 from __future__ import annotations
 
 import threading
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from itertools import product
-from pathlib import Path
-from typing import Literal, cast, get_args
 
 import regex
 
-from kammil.errors import DataError
-
-Form = Literal["stem", "noun", "word"]
-"""How an entry is matched."""
+from kammil.data.blocked_words import MARK, SEPARATOR, BlockedWord, fold_character, folded_parts, read_list
 
 _TAIL = 64
 """Characters at the end of a text from which its state is computed; an entry of several words is about half as long."""
 _MAX_WORDS = 6
 """Most words of an entry."""
-_MAX_LIST = 1 << 16
-"""Most bytes of a user's list."""
-_SPELLING = str.maketrans("ٱىیةکہەگ", "اييهكههك")
-SEPARATOR = " "
-_ALTERNATIVES, _CHOICES, _MARK = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}"), "~"
-_PATTERN_SIGNS = regex.compile(r"[(){}|~]")
-_SEPARATORS = regex.compile(" +")
 _ARABIC = regex.compile(r"\p{Arabic}")
 
 _PREFIXES = tuple(
@@ -66,20 +40,6 @@ _LATIN_ENDINGS = ("", "s", "es", "z")
 
 
 @dataclass(frozen=True)
-class BlockedWord:
-    """An entry of a list."""
-
-    pattern: str
-    """The entry as it is written in the list."""
-    kind: str = "own"
-    """Kind of offence: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
-    language: str = ""
-    """`levantine`, `arabic` (standard), `dialect` (another one), `arabizi` or `english`."""
-    form: Form = "noun"
-    """How it is matched."""
-
-
-@dataclass(frozen=True)
 class Match:
     """A blocked word that was found in a text."""
 
@@ -88,41 +48,6 @@ class Match:
     end: int
     """Index behind its last character."""
     entry: BlockedWord
-
-
-def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[BlockedWord, ...]:
-    """Read a list; `DataError` with the number of the first line that is wrong. `#` begins a comment line.
-
-    Without `patterns` the signs of a pattern are punctuation: a stranger's list must not stand for millions of words.
-    """
-    entries: list[BlockedWord] = []
-    for number, line in enumerate(content.splitlines(), 1):
-        fields = [field.strip() for field in line.lstrip("\ufeff").rstrip().split("\t")]
-        if not fields[0] or fields[0].startswith("#"):
-            continue
-        if len(fields) > 4 or (len(fields) == 4 and fields[3] not in get_args(Form)):
-            raise DataError(
-                f"line {number} of {name} is no entry; write a word, or entry, kind, language and form "
-                f"({', '.join(get_args(Form))}) with tabs between them."
-            )
-        for pattern in _entries(fields[0]) if patterns else [_PATTERN_SIGNS.sub(SEPARATOR, fields[0])]:
-            entry = BlockedWord(pattern, *cast(tuple[str, str, Form], fields[1:]))
-            if not any(min(len(choice.strip()) for choice in part) for part in _parts(pattern)):
-                raise DataError(f"line {number} of {name} has no letters, so it blocks nothing; remove it.")
-            entries.append(entry)
-    return tuple(entries)
-
-
-def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
-    """Read a user's list, one word a line; `DataError` for a file that is none."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MAX_LIST + 1)
-        if len(content) > _MAX_LIST:
-            raise DataError(f"{path} has more than {_MAX_LIST} bytes, which is no list of words; shorten it.")
-        return read_list(content.decode("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"the list of words {path} cannot be read as UTF-8 text: {error}.") from error
 
 
 @cache
@@ -135,57 +60,6 @@ def offensive_words() -> Blocklist:
 def is_offensive(text: str) -> bool:
     """Return whether a text holds a word of the list that comes with Kammil."""
     return bool(offensive_words().find(text))
-
-
-def spellings(entry: BlockedWord) -> list[str]:
-    """Return the spellings of an entry as its pattern has them, without endings and what is written before it."""
-    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_ALTERNATIVES.split(entry.pattern))]
-    return ["".join(choice).replace(_MARK, "") for choice in product(*parts)]
-
-
-def _entries(pattern: str) -> list[str]:
-    """Return the patterns that a line stands for: one for each choice in its braces."""
-    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_CHOICES.split(pattern))]
-    return ["".join(choice) for choice in product(*parts)]
-
-
-def _parts(pattern: str) -> list[list[str]]:
-    """Return the parts of a pattern, each with its alternatives, folded; the mark stands among the letters."""
-    cut = enumerate(_ALTERNATIVES.split(pattern))
-    parts = [_choices(part) if i % 2 else [_folded_choice(part)] for i, part in cut if part or i % 2]
-    parts[0] = [choice.lstrip(SEPARATOR) for choice in parts[0]]
-    parts[-1] = [choice.rstrip(SEPARATOR) for choice in parts[-1]]
-    return parts
-
-
-@cache
-def _choices(part: str) -> list[str]:
-    return [_folded_choice(choice) for choice in part.split("|")]
-
-
-def _folded_choice(choice: str) -> str:
-    return _SEPARATORS.sub(SEPARATOR, _MARK.join(map(_fold, choice.split(_MARK))))
-
-
-@cache
-def fold_character(character: str) -> str:
-    """Return the letters and digits of a character; a space if it separates words, "" if it is skipped."""
-    if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == "\N{ARABIC TATWEEL}":
-        return ""
-    folded = ""
-    for part in unicodedata.normalize("NFKD", character).casefold():
-        kind = unicodedata.category(part)
-        if kind[0] == "L" and kind != "Lm":
-            folded += part
-        elif kind[0] == "N":
-            folded += str(unicodedata.digit(part, part))
-        elif kind not in ("Mn", "Me"):
-            folded += SEPARATOR
-    return folded.translate(_SPELLING) or SEPARATOR
-
-
-def _fold(text: str) -> str:
-    return "".join(map(fold_character, text))
 
 
 class _Graph:
@@ -228,11 +102,11 @@ class _Graph:
         for i, choices in enumerate(parts):
             ends = set[int]()
             for choice in choices:
-                before, mark, after = choice.partition(_MARK)
+                before, mark, after = choice.partition(MARK)
                 last = len(before) - 1 if by_last_letter and i == len(parts) - 1 else _NEVER
                 known = 0 if marked else len(before) if mark else last
                 ends.add(self.insert(node, before + after, known))
-            marked = marked or any(_MARK in choice for choice in choices)
+            marked = marked or any(MARK in choice for choice in choices)
             if len(ends) == 1:
                 (node,) = ends
                 continue
@@ -283,10 +157,10 @@ class Blocklist:
         for number, entry in enumerate(self.entries):
             arabic, by_last_letter = (
                 bool(_ARABIC.search(entry.pattern)),
-                entry.form == "stem" and _MARK not in entry.pattern,
+                entry.form == "stem" and MARK not in entry.pattern,
             )
             root = bare if entry.form == "word" or entry.language == "english" else roots[not arabic]
-            parts, behind = _parts(entry.pattern), complete
+            parts, behind = folded_parts(entry.pattern), complete
             if entry.form == "stem":
                 behind = self._any
             elif entry.form == "noun":

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kammil.data import readers
 from kammil.data.cleaning import CleaningRules
-from kammil.errors import DataError
+from kammil.errors import DataError, nearest
 
 _TIMEOUT = 30.0  # seconds to connect, and between two chunks of a response
 _CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
@@ -317,7 +316,7 @@ def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
 
 def _dataset(name: str) -> Dataset:
     if name not in CATALOG:
-        hint = readers.nearest(name, CATALOG)
+        hint = nearest(name, CATALOG)
         raise DataError(f"there is no data set {name!r}{hint}; the known ones are {', '.join(CATALOG)}")
     return CATALOG[name]
 

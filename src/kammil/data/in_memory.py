@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
-from kammil.data.readers import nearest
-from kammil.errors import DataError
+from kammil.errors import DataError, nearest
 from kammil.text import shortened
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from kammil.data import datasets, readers
+from kammil.data import conditions, datasets, readers
 from kammil.data.chats import NoSenderError
 from kammil.data.contents import STDIN, list_files
-from kammil.data.readers import ReadKeywords, TextColumn
+from kammil.data.read_options import ReadKeywords
+from kammil.data.readers import TextColumn
 from kammil.errors import DataError
 
 SAMPLE = "sample"
@@ -88,7 +89,7 @@ def _several(paths: Sequence[Path], keywords: ReadKeywords) -> TextColumn:
     for path in paths:
         try:
             read.append(rows(path, **keywords))
-        except (readers.NoRowsError, NoSenderError) as error:
+        except (conditions.NoRowsError, NoSenderError) as error:
             nothing = error
     if nothing is not None and not read:
         raise nothing
@@ -135,12 +136,12 @@ def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -
     columns = dataset.column if column is None else column
     columns = columns if isinstance(columns, tuple) else (columns,)
     texts: list[str] = []
-    no_rows: readers.NoRowsError | None = None
+    no_rows: conditions.NoRowsError | None = None
     sums: list[str] = []
     for path in datasets.fetch(dataset.name):
         try:
             read = [readers.read_rows(path, column=name, where=where) for name in columns]
-        except readers.NoRowsError as error:
+        except conditions.NoRowsError as error:
             no_rows = error
             continue
         texts += [text for row in zip(*(part.texts for part in read), strict=True) for text in row]

@@ -18,7 +18,8 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from kammil.data.blocklist import SEPARATOR, Blocklist, fold_character
+from kammil.data.blocked_words import SEPARATOR, fold_character
+from kammil.data.blocklist import Blocklist
 from kammil.decoding.automaton import StringAutomaton
 from kammil.language_model import Ids
 from kammil.vocabulary import EOS

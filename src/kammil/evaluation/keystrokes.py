@@ -31,10 +31,6 @@ the key that takes it is one that counts: a piece of n letters saves n - 1. The 
 in pieces as long as they may be, so its saving there is at most 1 - 1 / `MAX_PIECE`. Every letter is a word that was
 accepted or typed. The writer who looks now and then does so after every `LOOK_AFTER` letters.
 
-*Precision* is the share of the positions with a suggestion at which it was accepted; the others were a distraction. The
-share of all positions where something is shown, and of those where it is right, are of the text typed without help:
-what is right is taken, so a writer with help meets fewer of the easy positions.
-
 What keys and reading cost in time, and so the words a minute, says `typing_speed`. Nobody looks at a list after every
 key: its words a minute are those of a writer who looks at it once a word, after the second letter (`LOOK_AFTER`).
 
@@ -45,32 +41,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses
-from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import GHOST, GHOST_RULES, GhostRule
+from kammil.completion.ghost_text import GHOST_RULES, GhostRule
 from kammil.completion.pieces import MAX_PIECE
 from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.completion.unasked import without_unasked
-from kammil.errors import DataError
-from kammil.evaluation.baselines import load_baselines
-from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient, ratio
-from kammil.evaluation.calibration import Calibration, calibration
-from kammil.evaluation.metrics import normalised_texts
-from kammil.evaluation.slips import with_slips
+from kammil.evaluation.bootstrap import Array
 from kammil.evaluation.suggestion_hits import (
     SuggestedTexts,
     SuggestionHits,
     farthest_ends,
     suggestion_hits,
+    word_ends,
 )
-from kammil.evaluation.typing_speed import DEVICES, words_and_minutes
 from kammil.language_model import LanguageModel
 from kammil.spacing import gives_way, space_after, stays
 from kammil.text import unspaced_runs, words
@@ -78,122 +68,13 @@ from kammil.vocabulary import CharacterVocabulary
 
 WIDTHS = (1, 3, 5)
 """Sizes of the list, W: a single word, a phone's suggestion bar, and Trnka & McCoy's smallest list."""
-MAX_TEXTS = 500
-"""Most texts that are typed: a tweet takes a tenth of a second (with subwords three), and so many already give a narrow
-interval."""
 LOOK_AFTER = 2
 """Letters of a word after which the writer looks at the list, when time is counted. With a list of three on a phone
 that makes 31 words a minute, at every key 19, without help 36; people who use word prediction write 33, others 35
 (Palin et al. 2019)."""
-BASELINE = "3-gram"
-"""The baseline of a model folder that is measured beside the model: the one that can suggest words."""
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Savings:
-    """Savings by one kind of help."""
-
-    keystrokes: Interval | None
-    """Share of the keys that were saved."""
-    precision: Interval | None
-    """Share of the suggestions (lists) shown that were accepted."""
-    words: Interval | None
-    """Share of the words that were accepted, not typed to their ends."""
-    shown: Interval | None
-    """Share of all positions where something is shown."""
-    right: Interval | None
-    """Share of those where what is shown is right, or a suggestion of the list is."""
-    speed: dict[str, Interval | None]
-    """Words a minute, by device."""
-
-
-@dataclass(frozen=True)
-class TypingSavings:
-    """Savings with the help of one model."""
-
-    lists: dict[int, Savings]
-    """Savings by lists of W suggestions, by W."""
-    ghost: Savings
-    """Savings by ghost text, at the step of the dial where none is chosen."""
-    ghosts: dict[str, Savings]
-    """Savings by ghost text, by step of the dial."""
-    calibration: Calibration
-    """Calibration of the first suggestion, over all positions of the texts that have one."""
-    proven: float
-    """Share of the positions whose list is proven to be the most probable words: the search is bounded."""
-    steps: float
-    """Mean number of model steps that the search for one list takes."""
-
-
-@dataclass(frozen=True)
-class TypingReport:
-    """The savings of a model and of its baseline on some texts."""
-
-    texts: int
-    characters: int
-    threshold: float
-    slips: float
-    """Share of the letters that are slips."""
-    unaided: dict[str, float]
-    """Words a minute without help, by device: the rate that the model of typing begins with."""
-    ceiling: Interval | None
-    """Share of the keys that an oracle saves."""
-    model: TypingSavings
-    baselines: dict[str, TypingSavings]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
-        return asdict(self)
-
-
-def simulate(
-    model: Completer,
-    texts: Sequence[str],
-    *,
-    threshold: float = MIN_PROBABILITY,
-    slips: float = 0.0,
-    correct: bool = True,
-    max_texts: int | None = MAX_TEXTS,
-) -> TypingReport:
-    """Simulate a writer who types texts with the help of a model, and with that of its baseline.
-
-    Args:
-        model: the model.
-        texts: texts that the model has not seen.
-        threshold: nothing less probable is suggested.
-        slips: share of the letters that are typed wrong and stay.
-        correct: whether begun words are corrected.
-        max_texts: of more texts, so many are chosen, evenly spread; None types all.
-
-    Raises: `DataError` without any text, `OptionError` for a share of slips that is none.
-    """
-    normalised = normalised_texts(model, texts)
-    if not normalised:
-        raise DataError("there is no text to type; name a file that has some.")
-    if max_texts is not None and len(normalised) > max_texts:
-        normalised = [normalised[i * len(normalised) // max_texts] for i in range(max_texts)]
-    typed, channel = with_slips(normalised, slips), model.word_reader.channel if correct else None
-    baselines: Mapping[str, LanguageModel] = {}
-    if model.model is not None:
-        baselines = load_baselines(model.model.baselines, model.vocabulary.size)
-    ceiling = keystrokes_saved(type_with_oracle(normalised))
-
-    def savings(language_model: LanguageModel) -> TypingSavings:
-        return _savings(type_with_help(language_model, model.vocabulary, normalised, threshold, typed, channel))
-
-    return TypingReport(
-        texts=len(normalised),
-        characters=int(ceiling[:, 1].sum()),
-        threshold=threshold,
-        slips=slips,
-        unaided={name: device.words_a_minute for name, device in DEVICES.items()},
-        ceiling=ratio(*ceiling.T),
-        model=savings(model.language_model),
-        baselines={name: savings(baseline) for name, baseline in baselines.items() if name == BASELINE},
-    )
 
 
 @dataclass(frozen=True)
@@ -220,10 +101,23 @@ class Help:
 
     @classmethod
     def of(cls, text: str, right: Flags, shown: Flags, spaced: Flags) -> Self:
-        """Return the help of single words of no length, all of them new, and of the longest pieces."""
+        """Return help that shows one word at a time, always a new one and of no length, or a piece as long as may be;
+        `right`, `shown` and `spaced` say where, (T + 1,) each."""
         none = np.zeros(len(right), np.int64)
         ends = farthest_ends(text, MAX_PIECE)
         return cls(right, none, shown.astype(np.int64), shown, none, spaced.astype(np.int64), none, ends)
+
+    @classmethod
+    def random_words(cls, text: str, width: int, lengths: Counts, generator: np.random.Generator) -> Self:
+        """Return the help of lists of `width` words that are drawn at every position, whatever stands there, out of V
+        words with these lengths, (V,): the right one stands at any place among the V with the same probability."""
+        ends = word_ends(text)
+        place = generator.integers(len(lengths), size=len(text) + 1)
+        drawn = generator.choice(lengths, len(text) + 1)
+        number = np.full(len(text) + 1, min(width, len(lengths)))
+        always = np.ones(len(text) + 1, np.bool_)
+        right = (place < width) & (ends > np.arange(len(text) + 1))
+        return cls(right, place, number, always, drawn, number, drawn, ends)
 
     @classmethod
     def lists(cls, hits: SuggestionHits, width: int) -> Self:
@@ -272,17 +166,23 @@ class Help:
 
 
 @dataclass(frozen=True)
-class TypingRuns:
-    """Simulated runs with each kind of a model's help; the columns are those of `type_texts`."""
+class ListRuns:
+    """Simulated runs with lists; the columns are those of `type_texts`."""
 
     lists: dict[int, Array]
     """Runs with a list of W suggestions, (N, 11), by W."""
-    ghosts: dict[str, Array]
-    """Runs with ghost text, (N, 11), by step of the dial."""
     glances: dict[int, Array]
     """Runs with a list of W suggestions at which the writer looks once a word, (N, 11), by W."""
     list_places: dict[int, Array]
     """Positions where something right is shown, where anything is shown, and all, of each text, (N, 3), by W."""
+
+
+@dataclass(frozen=True)
+class TypingRuns(ListRuns):
+    """Simulated runs with each kind of a model's help; the columns are those of `type_texts`."""
+
+    ghosts: dict[str, Array]
+    """Runs with ghost text, (N, 11), by step of the dial."""
     ghost_places: dict[str, Array]
     """The same with ghost text, by step of the dial."""
     suggested: SuggestedTexts
@@ -311,14 +211,12 @@ def type_with_help(
     ghosts = {
         level: [Help.ghost(hits, rule) for hits in first[thresholds[level]]] for level, rule in GHOST_RULES.items()
     }
-    glances = {
-        width: [help.once_a_word(text) for help, text in zip(each, texts, strict=True)] for width, each in lists.items()
-    }
+    runs = _type_with_lists(texts, lists)
     return TypingRuns(
-        lists={width: type_texts(texts, each) for width, each in lists.items()},
-        glances={width: type_texts(texts, each) for width, each in glances.items()},
+        lists=runs.lists,
+        glances=runs.glances,
+        list_places=runs.list_places,
         ghosts={level: type_texts(texts, each) for level, each in ghosts.items()},
-        list_places={width: _places(each) for width, each in lists.items()},
         ghost_places={level: _places(each) for level, each in ghosts.items()},
         suggested=suggested,
     )
@@ -337,6 +235,27 @@ def first_ghost_words(
         return without_unasked(prefix, added) == added
 
     return suggestion_hits(model, vocabulary, texts, 1, threshold, typed=typed, keep=called_for)
+
+
+def _type_with_lists(texts: Sequence[str], lists: Mapping[int, Sequence[Help]]) -> ListRuns:
+    """Type texts with lists of W suggestions, by W."""
+    glances = {
+        width: [help.once_a_word(text) for help, text in zip(each, texts, strict=True)] for width, each in lists.items()
+    }
+    return ListRuns(
+        lists={width: type_texts(texts, each) for width, each in lists.items()},
+        glances={width: type_texts(texts, each) for width, each in glances.items()},
+        list_places={width: _places(each) for width, each in lists.items()},
+    )
+
+
+def type_with_random_words(texts: Sequence[str]) -> ListRuns:
+    """Type texts with lists of words that are drawn from all words of the texts, the same at every call."""
+    lengths = np.array([len(word) for word in sorted({text[a:b] for text in texts for a, b in words(text)}) or [""]])
+    generator = np.random.default_rng(0)
+    return _type_with_lists(
+        texts, {width: [Help.random_words(text, width, lengths, generator) for text in texts] for width in WIDTHS}
+    )
 
 
 def type_with_oracle(texts: Sequence[str]) -> Array:
@@ -407,39 +326,5 @@ def type_texts(texts: Sequence[str], help: Sequence[Help]) -> Array:
 
 
 def _places(help: Sequence[Help]) -> Array:
-    """Return the columns of `TypingRuns.list_places`."""
+    """Count for each text the positions where something right is shown, where anything is shown, and all, (N, 3)."""
     return np.array([[each.right.sum(), (each.shown > 0).sum(), len(each.shown)] for each in help], np.float64)
-
-
-def _savings(runs: TypingRuns) -> TypingSavings:
-    """Estimate the figures of runs."""
-    ghosts = [(runs.ghosts[level], runs.ghost_places[level], runs.ghosts[level], True) for level in runs.ghosts]
-    lists = [(runs.lists[width], runs.list_places[width], runs.glances[width], False) for width in runs.lists]
-    statistics = [
-        Statistic(columns, quotient)
-        for writing, places, timed, ghost in (*ghosts, *lists)
-        for columns in (
-            keystrokes_saved(writing),
-            precision(writing),
-            writing[:, [10, 4]],
-            places[:, [1, 2]],
-            places[:, [0, 1]],
-            *(words_and_minutes(timed, device, ghost=ghost) for device in DEVICES.values()),
-        )
-    ]
-    intervals = [estimate.interval() for estimate in estimates(statistics)]
-    each = len(intervals) // (len(ghosts) + len(lists))
-    savings: list[Savings] = []
-    for i in range(0, len(intervals), each):
-        keys, taken, words_taken, shown, right, *rates = intervals[i : i + each]
-        savings.append(Savings(keys, taken, words_taken, shown, right, dict(zip(DEVICES, rates, strict=True))))
-    by_level: dict[str, Savings] = dict(zip(runs.ghosts, savings, strict=False))
-    best = [(hits.probabilities[:, 0], hits.right[:, 0]) for hits in runs.suggested.texts]
-    return TypingSavings(
-        lists=dict(zip(runs.lists, savings[len(by_level) :], strict=True)),
-        ghost=by_level[GHOST],
-        ghosts=by_level,
-        calibration=calibration([p[p > 0] for p, _ in best], [right[p > 0] for p, right in best]),
-        proven=runs.suggested.proven,
-        steps=runs.suggested.steps,
-    )

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores, score_texts
 from kammil.errors import DataError
@@ -124,8 +125,9 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
 
 
 def _keystrokes(model: Completer, texts: Sequence[str]) -> Array:
-    """Return the keystrokes saved by three suggestions and all keystrokes, (N, 2)."""
-    return keystrokes_saved(type_with_help(model.language_model, model.vocabulary, texts).lists[3])
+    """Return the keystrokes saved by three suggestions, begun words corrected, and all keystrokes, (N, 2)."""
+    channel = Channel.of(model.vocabulary)
+    return keystrokes_saved(type_with_help(model.language_model, model.vocabulary, texts, channel=channel).lists[3])
 
 
 def _effect(without: Array, learnt: Array) -> Effect | None:

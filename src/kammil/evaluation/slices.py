@@ -54,7 +54,7 @@ class Slice:
 
 
 def slices(model: Completer, texts: Sequence[str]) -> list[Slice]:
-    """Measure a model on each slice of some texts that has any; the slices of one criterion share out the texts."""
+    """Measure a model on each slice of some texts that has any; a text is in one slice of a criterion at most."""
     normalised = normalised_texts(model, texts)
     if not normalised:
         return []

@@ -34,7 +34,7 @@ def with_slips(texts: Sequence[str], rate: float, *, seed: int = 0) -> list[str]
 
 
 def check_slips(rate: float) -> float:
-    """Return the share of slips; `OptionError` if it is none."""
+    """Return the share of slips; `OptionError` if it is not between 0 and 1."""
     if not 0 <= rate <= 1:
         raise OptionError(f"slips is {rate}, but it must be between 0 and 1, such as 0.03.")
     return rate

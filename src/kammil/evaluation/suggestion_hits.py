@@ -71,7 +71,8 @@ class SuggestionHits:
         return cls(probabilities, flags, complete, lengths, saved, ends, earlier, spaced, np.zeros(positions, np.int64))
 
     def put(self, position: int, rank: int, at: int, added: str, probability: float) -> None:
-        """Put a suggestion there that has `added` stand from a place on: the position, or where it replaces letters."""
+        """Record the suggestion of a rank at a position: `added` stands from index `at` on, which is the position, or
+        where the letters begin that it replaces."""
         self.probabilities[position, rank] = probability
         self.ends[position, rank] = at + len(added)
         self.lengths[position, rank] = len(added.lstrip(" ")) - (position - at)

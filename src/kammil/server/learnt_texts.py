@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 
 from kammil.completion.completer import Completer
 from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS
-from kammil.data.blocklist import BlockedWord, offensive_words
+from kammil.data.blocked_words import BlockedWord
+from kammil.data.blocklist import offensive_words
 from kammil.server.api.errors import ApiError
 
 Session = str | None
@@ -32,7 +33,7 @@ class LearntTexts:
         self.size = (0, 0)
         """Number of texts, and of their characters."""
         self._texts: dict[Session, deque[tuple[str, int]]] = {}
-        """Oldest first, each with its length after normalisation."""
+        """Texts of each session, oldest first, each with its length after normalisation."""
         self._taught_words: dict[Session, frozenset[BlockedWord]] = {}
         """Entries of the list of offensive words in the texts of each session that wrote some."""
 

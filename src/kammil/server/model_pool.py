@@ -86,7 +86,8 @@ class LoadedModel:
         return own
 
     def private_copy(self, session: str) -> LoadedModel:
-        """Return the private copy of a session, made if there is none; the copy unused for longest goes for it."""
+        """Return the private copy of a session, made if there is none; beyond `MAX_PRIVATE` copies the one that was
+        unused for longest is dropped."""
         own = self.of(session)
         if own is self:
             own = LoadedModel(self.name, self.completer.fork(), self._settings, self._on_answered)

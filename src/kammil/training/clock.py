@@ -15,7 +15,7 @@ class Clock:
     """A timer that starts when it is constructed; `minutes` None sets no limit."""
 
     def __init__(self, minutes: float | None, kind: TimeKind = "wall") -> None:
-        """Start."""
+        """Start the timer."""
         self.now = time.process_time if kind == "processor" else time.monotonic
         """Returns the time in seconds, from any beginning."""
         self.seconds = None if minutes is None else 60 * minutes

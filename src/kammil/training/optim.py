@@ -18,7 +18,7 @@ from kammil.training.muon import MuonAdamW
 from kammil.training.options import TrainingOptions
 
 _BETAS = (0.9, 0.99)
-"""Of AdamW: a short memory suits few steps."""
+"""Decay rates of AdamW's two moments: a short memory suits few steps."""
 
 
 def make_accelerator(device: str) -> Accelerator:

@@ -41,7 +41,7 @@ class TrainResult:
 
     folder: Path
     evaluation: Evaluation
-    """On the validation texts."""
+    """Figures on the validation texts."""
     history: tuple[dict[str, Any], ...]
     """One mapping per epoch; empty for an n-gram model and for a blend that was merged from several models."""
     cautions: tuple[str, ...] = ()

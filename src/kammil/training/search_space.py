@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers to choose from."""
+    """A range of numbers to choose from."""
 
     low: float
+    """Smallest number that may be chosen."""
     high: float
-    """Both may be chosen."""
+    """Largest number that may be chosen."""
     step: float | None = None
     """Distance of the numbers; None: any real number, and equal factors are equally likely."""
 
     def distribution(self) -> BaseDistribution:
-        """Return the same for Optuna."""
+        """Return the range as a distribution of Optuna's."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if self.step is None:

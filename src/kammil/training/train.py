@@ -116,7 +116,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What the first process reads for all."""
+    """Texts and time of a run, which the first of several processes reads for all."""
 
     data: Dataset
     reserve: float = 0.0

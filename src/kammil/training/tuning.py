@@ -56,7 +56,7 @@ class Tuned:
     best: Path
     """A TOML file of the best settings, with all that was given."""
     options: Mapping[str, Any]
-    """The same."""
+    """Those settings, by option."""
     bits: float
     """Bits per character and end of text on the validation texts, of the model as it runs; with the objective
     `completion`, those of the target."""
@@ -75,7 +75,7 @@ class TrialEnded:
     number: int
     """Number of the trial, from 0."""
     settings: Mapping[str, Any]
-    """What was drawn."""
+    """Values that were drawn, by option."""
     bits: float | None
     """As in `Tuned`; of a pruned trial, those of its last epoch; None for a trial that failed."""
     state: str
@@ -150,11 +150,11 @@ def _refuse(source: Source | None) -> None:
 
 
 class _StoppedError(BaseException):
-    """Ctrl-C, under a name that the training loop does not take for "enough, keep the best so far"."""
+    """Stops a trial after Ctrl-C. The training loop takes `KeyboardInterrupt` itself for "keep the best so far"."""
 
 
 class _Study:
-    """A study that is worked on."""
+    """A study in which this program takes part: it asks for trials, trains them, and records how they end."""
 
     study: Study
 
@@ -204,7 +204,8 @@ class _Study:
             storage.engine.dispose()
 
     def ask(self, trials: int) -> Trial | None:
-        """Return the next trial, or None if so many are done or under way. A lock beside it says that it is alive."""
+        """Return the next trial, or None if so many are done or under way. The lock in its folder is held while this
+        program works on it, so that others can tell it from one whose program was killed."""
         import optuna
         from optuna.trial import TrialState
 

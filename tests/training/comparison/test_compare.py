@@ -21,10 +21,10 @@ from kammil.data import sources
 from kammil.data.splits import leaks
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation import plots
-from kammil.evaluation.keystrokes import simulate
 from kammil.evaluation.metrics import evaluate
 from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
+from kammil.evaluation.typing_report import simulate
 from kammil.locks import run_lock
 from kammil.training.comparison import report, rows
 from kammil.training.comparison import split as parts_

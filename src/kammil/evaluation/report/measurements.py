@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from kammil.completion.completer import Completer
 from kammil.completion.explain.attribution import Explanation, explain
 from kammil.evaluation.bootstrap import MIN_TEXTS
-from kammil.evaluation.keystrokes import TypingReport, simulate
 from kammil.evaluation.metrics import normalised_texts
 from kammil.evaluation.samples import Sample, samples
 from kammil.evaluation.slices import Slice, slices
+from kammil.evaluation.typing_report import TypingReport, simulate
 
 SECONDS = 6.0
 """Time for one report, where a training has no minutes of its own: little beside the shortest useful training."""
@@ -35,16 +35,16 @@ _TYPED_A_SECOND = 10
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was measured."""
+    """Figures and quotations of a report, measured on texts that the model has not seen."""
 
     samples: tuple[Sample, ...]
     explanations: tuple[Explanation, ...]
-    """Of the same texts."""
+    """Explanations of the same texts."""
     slices: tuple[Slice, ...]
     sliced: int
-    """Texts that the slices share out."""
+    """Number of texts that were scored for the slices."""
     typing: TypingReport | None
-    """None where fewer than `MIN_TEXTS` texts could be typed in the time."""
+    """Report of the simulated writer; None where fewer than `MIN_TEXTS` texts could be typed in the time."""
 
 
 def measure(model: Completer, texts: Sequence[str], *, seconds: float = SECONDS) -> Measurements:

@@ -113,7 +113,9 @@ class NgramExperts:
         keys = np.stack([held_out.take(k) for k in range(len(settings.kinds))], axis=1)
         counted = {OWN: self._count(train, keys, held_out.followers, settings, settings.min_count)}
         if background:
-            counted[BACKGROUND] = self._count(background, keys, held_out.followers, settings, max(2, settings.min_count))
+            counted[BACKGROUND] = self._count(
+                background, keys, held_out.followers, settings, max(2, settings.min_count)
+            )
         least = count_cutoffs([[kind.levels for kind in kinds] for kinds in counted.values()], settings.megabytes)
         self._least = dict(zip(counted, least, strict=True))
         self._min_count = settings.min_count

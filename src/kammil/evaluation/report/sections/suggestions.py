@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from kammil.evaluation.bootstrap import MIN_TEXTS
-from kammil.evaluation.keystrokes import LOOK_AFTER, Savings, TypingReport
+from kammil.evaluation.keystrokes import LOOK_AFTER
+from kammil.evaluation.metrics import RANDOM
 from kammil.evaluation.model_card import show
 from kammil.evaluation.report import charts
 from kammil.evaluation.report.page import Charts, Paragraph, Section, Table
 from kammil.evaluation.report.sections.figures import INTERVAL, NO_INTERVAL
+from kammil.evaluation.typing_report import Savings, TypingReport
 
 MIN_DRAWN = 20
 """Fewest suggestions of a bin for a point of the reliability diagram: of fewer, the share that is right is chance."""
@@ -24,31 +28,25 @@ def typing(report: TypingReport | None) -> Section:
             "“kammil report” takes more.",
             [],
         )
-    baseline = next(iter(report.baselines.items()), None)
+    others = {name: (each.lists, each.ghosts) for name, each in report.baselines.items()}
+    others[RANDOM] = report.random, {}
 
-    def row(name: str, each: Savings, other: Savings | None) -> list[str]:
+    def row(name: str, each: Savings, beside: Sequence[Savings | None]) -> list[str]:
         speeds = [show(each.speed[device], digits=1) for device in report.unaided]
-        return [
-            name,
-            show(each.keystrokes, percent=True),
-            show(each.precision, percent=True),
-            *speeds,
-            *([] if other is None else [show(other.keystrokes, percent=True)]),
-        ]
+        saved = ["" if other is None else show(other.keystrokes, percent=True) for other in beside]
+        return [name, show(each.keystrokes, percent=True), show(each.precision, percent=True), *speeds, *saved]
 
     head = ["help", "keystrokes saved", "taken, of those shown", *(f"words a minute, {d}" for d in report.unaided)]
-    blank = [] if baseline is None else [""]
+    head += [f"keystrokes saved, {name}" for name in others]
+    blank = [""] * len(others)
     rows = [["none", "0 %", "", *(f"{rate:.1f}" for rate in report.unaided.values()), *blank]]
     for width, each in report.model.lists.items():
         name = "the most probable word" if width == 1 else f"the {width} most probable words"
-        rows.append(row(name, each, None if baseline is None else baseline[1].lists[width]))
+        rows.append(row(name, each, [lists[width] for lists, _ in others.values()]))
     for step, each in report.model.ghosts.items():
-        rows.append(row(f"ghost text, {step}", each, None if baseline is None else baseline[1].ghosts[step]))
-    rows.append(
-        ["every word known before its first letter", show(report.ceiling, percent=True), *[""] * (len(head) - 2)]
-    )
-    rows[-1] += blank
-    head += [] if baseline is None else [f"keystrokes saved, {baseline[0]}"]
+        rows.append(row(f"ghost text, {step}", each, [ghosts.get(step) for _, ghosts in others.values()]))
+    rows.append(["every word known before its first letter", show(report.ceiling, percent=True)])
+    rows[-1] += [""] * (len(head) - len(rows[-1]))
     enough = report.texts >= MIN_TEXTS
     return Section(
         "typing",
@@ -62,7 +60,8 @@ def typing(report: TypingReport | None) -> Section:
                 "A word is five characters. Without help, people write as fast as the first row says (Palin et al. "
                 "2019 on phones, Dhakal et al. 2018 on keyboards). A list is looked at once a word, after "
                 f"{LOOK_AFTER} letters, when time is counted, and after every key when keystrokes are. Differences "
-                "between rows are worth more than the figures themselves."
+                "between rows are worth more than the figures themselves. “Random” are words that are drawn from all "
+                "words of these texts, whatever is typed."
             ),
         ],
     )

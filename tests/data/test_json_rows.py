@@ -1,0 +1,55 @@
+"""Texts inside JSON are found, and what holds none is one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.data.reading import sentence, write
+
+from kammil.data.readers import read
+
+
+def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
+    content = '{"text": "a\\ud800b"}\n{"text": "\\ud83d\\ude00 \\\\ud800"}\n'
+    assert read(write(tmp_path, "a.jsonl", content)) == ["a\N{REPLACEMENT CHARACTER}b", "😀 \\ud800"]
+
+
+@pytest.mark.parametrize(
+    ("value", "column"),
+    [
+        ([{"text": "a"}, {"text": "b"}], None),
+        (["a", "b"], None),
+        ({"version": 1, "rows": [{"text": "a"}, {"text": "b"}]}, None),
+        ({"version": 1, "rows": [{"text": "a"}, {"text": "b"}]}, "rows.text"),
+        ([{"message": {"text": "a"}}, {"message": {"text": "b"}}], "message.text"),
+        ([{"talk": [{"role": "u", "text": "a"}, {"role": "v", "text": "b"}]}], "talk.text"),
+        ([{"talk": [["a"], ["b"]], "n": 1}], None),
+        ([{"m.x": {"text": "a"}}, {"m.x": {"text": "b"}}], "m.x.text"),
+    ],
+)
+def test_texts_inside_json(tmp_path: Path, value: object, column: str | None) -> None:
+    path = write(tmp_path, "a.json", json.dumps(value))
+    if value == [{"talk": [["a"], ["b"]], "n": 1}]:
+        assert "no column of text" in sentence(path)
+    else:
+        assert read(path, column=column) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1, 2]", "is no list of objects; write one such as"),
+        ("[]", "is no list of objects"),
+        ('{"a": ', "is not JSON (Expecting value"),
+        ("[" * 100_000, "is not JSON"),
+        (
+            '{"a": [{"x": "y"}], "b": [{"x": "z"}]}',
+            "holds 2 lists of objects: a, b; choose one with --column LIST.FIELD",
+        ),
+        ('[{"n": 1, "m": [{"o": {"p": "a"}}]}]', "text inside one, such as --column m.o.p"),
+    ],
+)
+def test_json_that_holds_no_rows_is_one_sentence(tmp_path: Path, content: str, message: str) -> None:
+    assert message in sentence(write(tmp_path, "a.json", content))

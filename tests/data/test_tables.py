@@ -1,0 +1,145 @@
+"""The column of texts of a table is found, whatever program wrote it."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.data.reading import any_text, sentence, shared_folder, word, write
+
+from kammil.data.readers import read, read_rows
+from kammil.errors import DataError
+
+
+@shared_folder
+@given(values=st.lists(st.none() | any_text, max_size=8))
+@pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".ndjson"])
+def test_typed_tables_give_every_row(tmp_path: Path, ending: str, values: list[str | None]) -> None:
+    values = [word, *values]
+    frame = pl.DataFrame({"n": range(len(values)), "text": values})
+    path = tmp_path / f"a{ending}"
+    if ending == ".parquet":
+        frame.write_parquet(path)
+    else:
+        frame.write_ndjson(path)
+    rows = read_rows(path)
+    assert list(rows.texts) == [(value or "").strip() for value in values]
+    assert rows.column == "text"
+
+
+def test_categories_are_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pl.DataFrame({"text": ["a", None, "b"]}, schema={"text": pl.Categorical}).write_parquet(path)
+    assert read_rows(path).texts == ("a", "", "b")
+
+
+def test_the_column_is_text_or_the_only_one_that_holds_text(tmp_path: Path) -> None:
+    assert read(write(tmp_path, "a.csv", "n,text,b\n1,a,x\n")) == ["a"]
+    assert read_rows(write(tmp_path, "b.csv", "n,Tweet\n1,a\n2,3\n")).column == "Tweet"
+    assert read_rows(write(tmp_path, "c.jsonl", '{"n": 1, "body": "a"}\n')).column == "body"
+    message = sentence(write(tmp_path, "d.csv", "a,b\nx,y\n"))
+    assert "2 columns of text" in message
+    assert "--column: a, b" in message
+    assert "no column of text; its columns are n" in sentence(write(tmp_path, "e.csv", "n\n1\n"))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv"])
+def test_a_first_row_that_looks_like_a_text_is_not_taken_for_a_header_silently(tmp_path: Path, ending: str) -> None:
+    lines = ["شو حلو الشعور لما تنجح", "كيفك اليوم يا زلمة", "ما في شي"]
+    path = write(tmp_path, f"a{ending}", "\n".join(lines))
+    message = sentence(path)
+    assert (
+        "the first row of" in message
+        and "looks like a text, not like names of columns: 'شو حلو الشعور لما تنجح'" in message
+    )
+    assert "give --column 1 if it is one" in message
+    assert read(path, column="1") == lines
+    assert read(path, column=lines[0]) == lines[1:]
+    long = write(tmp_path, f"b{ending}", " ".join(["👨‍👩‍👧"] * 60) + "\nx y\n")
+    assert " ".join(["👨‍👩‍👧"] * 20) + "…'" in sentence(long)
+
+
+def test_a_number_counts_columns_and_makes_the_first_row_data(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.tsv", "neg\tواحد\nneg\tاثنين\n")
+    assert read(path, column="2") == ["واحد", "اثنين"]
+    assert read(path, column="2", where="\"1\" = 'neg' AND \"2\" LIKE 'و%'") == ["واحد"]
+    for column in ("0", "3"):
+        assert sentence(path, column=column).endswith(f"no column {column!r}; its columns are 1, 2")
+    assert read(write(tmp_path, "b.csv", "1,2\na,b\n"), column="2") == ["b"]  # a header that has the name wins
+    assert "no column '2'" in sentence(write(tmp_path, "c.jsonl", '{"a": "x", "b": "y"}\n'), column="2")
+
+
+def test_a_missing_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "Tweet,Country\na,b\n")
+    assert "no column 'tweet' (did you mean 'Tweet'?); its columns are Tweet, Country" in sentence(path, column="tweet")
+    assert "no column 'zzz'; its columns" in sentence(path, column="zzz")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", "text,n\na,1\nb,2.5\n"),
+        ("a.jsonl", '{"text": "a", "n": 1}\n'),
+        ("b.jsonl", '{"text": "a", "n": {"m": "x"}}\n'),
+    ],
+)
+def test_a_column_without_text_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    message = sentence(write(tmp_path, name, content), column="n")
+    assert re.search("column 'n' of .* holds .*, not text; choose from text, n", message)
+
+
+def test_a_table_may_name_the_source_of_each_text(tmp_path: Path) -> None:
+    file = tmp_path / "t.tsv"
+    file.write_text("source\ttext\tfrom\na\tشو\t1\nb\tطيب\t2\na\tلا\t\n", "utf-8")
+    assert read_rows(file).sources == ("a", "b", "a")
+    assert read_rows(file, source_column="from", where="source = 'a'").sources == ("1", "")
+    assert read_rows(file, column="source").sources is None
+    with pytest.raises(DataError, match=re.escape("no column 'form' of sources (did you mean 'from'?)")):
+        read_rows(file, source_column="form")
+    (tmp_path / "t.txt").write_text("شو\n", "utf-8")
+    assert read_rows(tmp_path / "t.txt").sources is None
+    with pytest.raises(DataError, match="has no columns; source_column needs"):
+        read_rows(tmp_path / "t.txt", source_column="from")
+
+
+def test_the_first_sheet_of_a_workbook_is_a_table(tmp_path: Path) -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
+    path = tmp_path / "a.xlsx"
+    book = xlsxwriter.Workbook(str(path))
+    sheet = book.add_worksheet()
+    rows = [["n", "text"], [1, "كيفك"], [2.5, "a,\nb"], [3, None], [4, "=1+1"]]
+    for row, cells in enumerate(rows):
+        for column, cell in enumerate(cells):
+            if cell == "=1+1":
+                sheet.write_formula(row, column, cell, value="kept")
+            elif cell is not None:
+                sheet.write(row, column, cell)
+    book.close()
+    assert read_rows(path).texts == ("كيفك", "a,\nb", "", "kept")
+    assert read(path, where="n > 1 AND n < 3") == ["a,\nb"]
+    assert read(path, column="2") == ["text", "كيفك", "a,\nb", "kept"]
+    assert "no column 'Text' (did you mean 'text'?)" in sentence(path, column="Text")
+
+
+def test_a_zip_archive_is_no_workbook(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
+        archive.writestr("a.txt", "a")
+    assert "is not a sound workbook" in sentence(tmp_path / "a.xlsx")
+
+
+def test_a_field_of_lines_of_json_and_of_parquet(tmp_path: Path) -> None:
+    rows = [{"id": 1, "message": {"text": "a"}}, {"id": 2, "message": None}, {"id": 3, "message": {"text": "c"}}]
+    path = write(tmp_path, "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    pl.DataFrame(rows).write_parquet(tmp_path / "a.parquet")
+    for file in (path, tmp_path / "a.parquet"):
+        assert read_rows(file, column="message.text").texts == ("a", "", "c")
+        assert read(file, column="message.text", where="id > 1") == ["c"]
+        assert "no column 'message.body'" in sentence(file, column="message.body")
+        assert "(did you mean 'message.text'?)" in sentence(file, column="Message.text")

@@ -1,0 +1,97 @@
+"""The report of a simulated writer: its figures are those of the runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from kammil.completion.channel import Channel
+from kammil.completion.completer import Completer
+from kammil.completion.ghost_text import GHOST
+from kammil.errors import DataError, OptionError
+from kammil.evaluation.keystrokes import (
+    WIDTHS,
+    keystrokes_saved,
+    precision,
+    type_with_help,
+    type_with_oracle,
+    type_with_random_words,
+)
+from kammil.evaluation.typing_report import simulate
+
+LEAST = 0.001
+"""A threshold that lets the smallest models say something."""
+
+
+def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str]) -> None:
+    report = simulate(model, [*texts[300:304], " "], threshold=LEAST)
+    assert (report.texts, report.threshold) == (4, LEAST)
+    assert report.ceiling is not None
+    assert list(report.baselines) == ["3-gram"]
+    for helped in (report.model, *report.baselines.values()):
+        assert list(helped.lists) == list(WIDTHS)
+        saved = [savings.keystrokes.value for savings in helped.lists.values() if savings.keystrokes is not None]
+        assert saved == sorted(saved) and saved[-1] <= report.ceiling.value  # a longer list saves no less here
+        assert helped.calibration.bins
+        assert 0 <= helped.proven <= 1
+    assert report.to_dict()["model"]["lists"].keys() == set(WIDTHS)
+
+
+def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> None:
+    sample = [model.normalise(text) for text in texts[300:304]]
+    runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST, channel=Channel.of(model.vocabulary))
+    report = simulate(model, sample, threshold=LEAST)
+    for writing, savings in ((runs.ghosts[GHOST], report.model.ghost), (runs.lists[3], report.model.lists[3])):
+        for columns, interval in (
+            (keystrokes_saved(writing), savings.keystrokes),
+            (precision(writing), savings.precision),
+        ):
+            above, below = columns.sum(axis=0)
+            assert (interval is None) == (below == 0)  # a model may be sure of nothing
+            assert interval is None or interval.value == pytest.approx(above / below)
+    oracle = keystrokes_saved(type_with_oracle(sample)).sum(axis=0)
+    assert report.ceiling is not None and report.ceiling.value == pytest.approx(oracle[0] / oracle[1])
+
+
+@pytest.mark.parametrize("slips", [-0.1, 1.5, float("nan")])
+def test_slips_are_a_share(model: Completer, slips: float) -> None:
+    with pytest.raises(OptionError, match=f"slips is {slips}, but it must be between 0 and 1"):
+        simulate(model, ["شو حلو"], slips=slips)
+
+
+def test_slips_cost_keys(model: Completer, texts: list[str]) -> None:
+    sample = [text[:60] for text in texts[:6]]  # training texts: those that a small model completes
+    saved = [
+        report.model.lists[5].keystrokes
+        for report in (simulate(model, sample, threshold=LEAST, slips=share) for share in (0.0, 0.3))
+    ]
+    assert saved[0] is not None and saved[1] is not None and saved[1].value <= saved[0].value
+
+
+def test_a_model_that_stays_silent(model: Completer, texts: list[str]) -> None:
+    savings = simulate(model, texts[300:302], threshold=1).model
+    assert savings.lists[3].precision is None and savings.calibration.error is None and savings.calibration.bins == ()
+    assert savings.lists[3].keystrokes is not None and savings.lists[3].keystrokes.value == 0
+
+
+def test_of_many_texts_some_are_typed(model: Completer, texts: list[str]) -> None:
+    sample = [text[:10] for text in texts[:9]]
+    assert simulate(model, sample, max_texts=3) == simulate(model, sample[::3])
+    assert simulate(model, sample[:2], max_texts=None) == simulate(model, sample[:2])
+    assert simulate(model, [text + "  " for text in sample[:2]]) == simulate(model, sample[:2])  # as files are read
+
+
+def test_nothing_to_type(model: Completer) -> None:
+    with pytest.raises(DataError, match="no text to type"):
+        simulate(model, ["", " "])
+
+
+def test_random_words_stand_beside_the_model(model: Completer, texts: list[str]) -> None:
+    sample = [model.normalise(text) for text in texts[300:304]]
+    report, runs = simulate(model, sample), type_with_random_words(sample)
+    for width, savings in report.random.items():
+        above, below = keystrokes_saved(runs.lists[width]).sum(axis=0)
+        assert savings.keystrokes is not None and savings.keystrokes.value == pytest.approx(above / below)
+        assert savings.shown is not None and savings.shown.value == 1
+        assert report.ceiling is not None and savings.keystrokes.value < report.ceiling.value
+        for device, rate in savings.speed.items():
+            assert rate is not None and rate.value < report.unaided[device]  # reading costs more than chance saves
