@@ -24,7 +24,7 @@ torch.manual_seed(0)
 train, test = lesson.split([post for post in lesson.posts() if len(post) >= 60])
 vocabulary = CharacterVocabulary.from_texts(train)
 V = vocabulary.size
-print("V =", V, "(four of them are marks: blank, unknown character, begin of text, end of text)")
+print("V =", V, "(four of them are marks: blank, unknown character, beginning of text, end of text)")
 
 # %% [markdown]
 # ## Classification and generation
@@ -32,27 +32,27 @@ print("V =", V, "(four of them are marks: blank, unknown character, begin of tex
 # A *classifier* gives one answer from a fixed list: is this post a question, yes or no? A *generator* writes a text,
 # and the number of possible texts has no end in practice.
 #
-# > **Guess first.** How many different answers of 30 characters are there? More than stars in the universe (about
-# > 10^24)?
+# > **Guess first.** How many different answers of 30 characters are there? More than there are stars in the universe
+# > (about 10^24)?
 
 # %%
 print(f"a yes/no classifier: 2 answers; a generator of 30 characters: about 10^{30 * math.log10(V):.0f} answers")
 
 # %% [markdown]
-# No list can hold them. The trick of all text generators, the largest ones included: **a generator is a classifier
-# that is asked again and again.** Its list of answers is the vocabulary. "Which character comes next?" The answer is
-# appended to the text, and the question is asked again. A model that predicts each piece from the pieces before it is
-# called *autoregressive*.
+# No list can hold them. All text generators, the largest ones included, use the same trick: **a generator is a
+# classifier that is asked again and again.** The question is always "Which character comes next?", and the list of
+# answers is the vocabulary. The answer is appended to the text, and the question is asked again. A model that predicts
+# each piece from the pieces before it is called *autoregressive*.
 #
-# So both kinds share their body, and differ in the last layer and in how often it is asked. (A *layer* is one step
-# of the computation, with numbers of its own. `nn.Linear` is the simplest: each number that comes out is a weighted
-# sum of those that go in.)
+# So a classifier and a generator may share their body; they differ in the last layer and in how often it is asked. (A
+# *layer* is one step of the computation, with numbers of its own, its *parameters*. `nn.Linear` is the simplest: each
+# number that comes out is a weighted sum of those that go in, and the weights are its parameters.)
 
 # %%
 texts = nn.utils.rnn.pad_sequence([torch.from_numpy(vocabulary.encode(t)) for t in train[:32]], batch_first=True)
 body = build(V, GRUSettings(embedding=32, hidden=64, dropout=0))
 states = gru_forward(body.gru, body.embedding, texts)  # one list of 64 numbers after each character
-yes_no = nn.Linear(64, 2)(states[:, -1])  # asked once, at the end; in earnest take the place before the blanks
+yes_no = nn.Linear(64, 2)(states[:, -1])  # asked once, at the end (to use it, take the place before the blanks)
 following = body.output(states)  # asked after every character
 lesson.table(
     ("", "shape of the answer", "meaning"),
@@ -65,8 +65,8 @@ lesson.table(
 # ## The picture
 #
 # Read it from right to left, as the text in it is read. At the bottom characters go in, one at each step. In the
-# middle lives the *state*: a list of numbers, carried from step to step. It is all that the network remembers. On top
-# comes out what the network should have said: the next character.
+# middle stands the *state*: a list of numbers, carried from step to step. It is all that the network remembers. At the
+# top stands what the network should say: the next character. Before the first character it reads a mark, *start*.
 
 
 # %%
@@ -100,7 +100,7 @@ def draw(read: list[str], say: list[str], title: str) -> None:
 
 
 piece = "شو حلو"
-draw(["begin", *map(lesson.letter, piece)], [*map(lesson.letter, piece), "end"], "One text, shifted by one")
+draw(["start", *map(lesson.letter, piece)], [*map(lesson.letter, piece), "end"], "One text, shifted by one")
 
 # %% [markdown]
 # The notebook's network is drawn in the same way, with one difference. After the half it reads nothing more; its state
@@ -116,7 +116,8 @@ draw(
 
 # %% [markdown]
 # What the network reads and what it must say is one text, shifted by one place. Kammil's `make_rows` and `pad` do
-# that:
+# that (`objective="text"` asks for every character of the text; BOS and EOS are the marks for the beginning and the end
+# of a text):
 
 # %%
 from kammil.training.batches import make_rows, pad
@@ -127,7 +128,7 @@ assert shifted.inputs[0, 0] == BOS
 assert shifted.targets[0, -1] == EOS
 assert (shifted.inputs[0, 1:] == shifted.targets[0, :-1]).all()
 lesson.table(
-    ("reads", *(lesson.letter(vocabulary.piece(i)) or "begin" for i in shifted.inputs[0])),
+    ("reads", *(lesson.letter(vocabulary.piece(i)) or "start" for i in shifted.inputs[0])),
     ("says", *(lesson.letter(vocabulary.piece(i)) or "end" for i in shifted.targets[0])),
 )
 
@@ -137,12 +138,12 @@ lesson.table(
 # Each character has a list of numbers, its *embedding* x. The state before it is h. Three small computations make the
 # new state:
 #
-# - the **reset gate** r, numbers between 0 and 1: how much of the past does the new idea look at?
+# - the **reset gate** r, numbers between 0 and 1: how much of the old state does the candidate look at?
 # - the **update gate** z, numbers between 0 and 1: how much of the old state is kept?
-# - the **candidate** n, numbers between -1 and 1: the new idea itself.
+# - the **candidate** n, numbers between -1 and 1: what would replace the old state.
 #
 # The new state is a mixture, `(1 - z) * n + z * h`. Where z is near 1, the network remembers; where it is near 0, it
-# forgets. All W and b below are numbers that training will choose. Two functions keep the results in their range:
+# forgets. All W and b below are parameters, which training will choose. Two functions keep the results in their range:
 # the *sigmoid* takes any number to one between 0 and 1, *tanh* to one between -1 and 1.
 
 
@@ -213,11 +214,11 @@ lesson.table(("our thirty lines against", "largest difference"), *((k, f"{v:.1e}
 assert max(differences.values()) < 1e-6
 
 # %% [markdown]
-# To six decimals the same thing. Nothing is hidden in the library: you have read the whole network.
+# To six decimals they say the same. Nothing is hidden in the library: you have read the whole network.
 #
 # ## A summary of the model
 #
-# > **Guess first.** The notebook's sizes: embedding 128, state 256. Which layer has the most numbers?
+# > **Guess first.** The notebook's sizes: embedding 128, state 256. Which layer has the most parameters?
 
 
 # %%
@@ -243,20 +244,23 @@ E, H = 128, 256
 assert layers[1][2] == 3 * H * (E + H + 2)  # three gates, each reads the character and the state, and has two biases
 
 # %% [markdown]
-# Most numbers are in the GRU, and of those in the square of the state: twice the state is four times the work. `kammil
-# info MODEL --layers` prints such a table of a trained model.
+# Most parameters are in the GRU, and most of those in its matrix of 768x256, three times the state by the state: with
+# twice the state it is four times as large. *Trainable* are the parameters that training may change; here all are.
+# `kammil info MODEL --layers` prints such a table of a trained model.
 #
 # ## The loss at birth
 #
 # The network gives each character a score, and *softmax* makes probabilities of the scores: e to the power of each,
-# divided by the sum of all. The *loss* is how surprised it was by the true one: minus the logarithm of the probability
-# that it gave it. Probability 1: no surprise, loss 0. With the natural logarithm the unit is called *nat*; with the
-# logarithm to base 2 it is the **bit**, a yes/no question. The mean is **bits per character**.
+# divided by the sum of all. The *loss* is how surprised it was by the true character: minus the logarithm of the
+# probability that it gave to it. Probability 1: no surprise, loss 0. With the natural logarithm the unit is called
+# *nat*; with the logarithm to base 2 it is the **bit**, the answer to one yes/no question. The mean over all
+# characters is called **bits per character**.
 #
-# A newborn network knows nothing. If it spreads its bets evenly over V characters, each gets 1/V, and its loss is ln V
-# nats, which is log2 V bits.
+# A newborn network, which has learnt nothing yet, should give all V characters about the same probability, 1/V. Then
+# its loss is ln V nats, which is log2 V bits.
 #
-# > **Guess first.** V is above. Will the loss of a newborn network be exactly ln V, a little less or a little more?
+# > **Guess first.** V is above. Will the loss of newborn networks be exactly ln V, a little less or a little more?
+# > (They are born with random numbers, so we take eight of each size.)
 
 
 # %%
@@ -269,18 +273,30 @@ def loss_at_birth(model: nn.Module) -> float:
     return F.cross_entropy(scores[counted], torch.from_numpy(rows.targets.copy())[counted]).item()
 
 
-born = {f"state of {hidden}": loss_at_birth(build(V, GRUSettings(hidden=hidden))) for hidden in (16, 64, 256)}
+born = {size: [loss_at_birth(build(V, GRUSettings(hidden=size))) for _ in range(8)] for size in (16, 64, 256)}
+means = {size: sum(losses) / len(losses) for size, losses in born.items()}
 lesson.table(
-    ("network", "nats", "bits"),
-    *((name, f"{nats:.3f}", f"{nats / math.log(2):.3f}") for name, nats in born.items()),
-    ("random (1/V): ln V, log2 V", f"{math.log(V):.3f}", f"{math.log2(V):.3f}"),
+    ("network", "nats, mean of 8", "bits, mean of 8", "least and most nats"),
+    *(
+        (
+            f"state of {size}",
+            f"{means[size]:.3f}",
+            f"{means[size] / math.log(2):.3f}",
+            f"{min(losses):.3f} and {max(losses):.3f}",
+        )
+        for size, losses in born.items()
+    ),
+    ("random (1/V): ln V, log2 V", f"{math.log(V):.3f}", f"{math.log2(V):.3f}", ""),
 )
-assert all(abs(nats - math.log(V)) < 0.1 for nats in born.values())
+assert all(abs(mean - math.log(V)) < 0.1 for mean in means.values())
 
 # %% [markdown]
-# Very near, and a little more: a newborn network spreads its bets not quite evenly, and on the average that costs.
-# This is the cheapest test in the field: **if the first loss is far from ln V, something is broken** (blanks
-# counted, wrong shift, weights far too large). We break it on purpose:
+# Very near, and on the average a little more: a newborn network does not spread its probability quite evenly, and that
+# costs. This is the cheapest test in the field: **if the first loss is far from ln V, something is broken** (for
+# example weights that are far too large, a sum in place of a mean, a logarithm to another base). We break it on
+# purpose.
+#
+# > **Guess first.** All weights of the last layer 50 times too large. What is the loss at birth?
 
 # %%
 broken = build(V, GRUSettings(hidden=64))
@@ -294,14 +310,14 @@ assert loss_at_birth(broken) > math.log(V) + 0.5
 #
 # - A generator is a classifier with V answers, asked again and again: *autoregressive*.
 # - A recurrent network carries one list of numbers, the state, from character to character. That is all its memory.
-# - A GRU has three small computations: look back (r), keep (z), new idea (n).
+# - A GRU has three small computations: look back (r), keep (z), candidate (n).
 # - Loss at birth is ln V. Bits are nats divided by ln 2.
 #
 # ## Exercises
 #
 # 1. How many parameters has a GRU with embedding 32 and state 64? Compute first, then count.
 # 2. Freeze the embedding (`requires_grad_(False)`). What does the summary say, and what does training no longer do?
-# 3. Set the update gate to 1 for ever (a large bias). What does the state do while the network reads?
+# 3. Hold the update gate at 1, by a large bias. What does the state do while the network reads?
 
 # %% [markdown]
 # ### Solutions

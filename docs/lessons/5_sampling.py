@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 5. Choosing the next letter
 #
-# A model gives a probability to every character. Somebody must still choose one. The same model writes dull or wild
-# text, depending on that choice alone. It is called *decoding* or *sampling*.
+# A model gives a probability to every character. One of them must be chosen, and then the next. The same model writes
+# dull or wild text, depending on that choice alone. The choice is called *decoding* or *sampling*.
 #
 # **In this part:** greedy, temperature with its formula, top-k, top-p, min-p, a figure with sliders, and which
 # temperature to take for what. We use `levantine`, the model of the package; nothing is trained here.
@@ -40,7 +40,7 @@ def next_letters(prompt: str) -> tuple[list[str], np.ndarray]:
     log_p, _ = levantine.after(levantine.normalise(prompt))
     p = np.exp(np.asarray(log_p, np.float64).reshape(-1))
     pieces = [lesson.letter(piece) or "end" for piece in map(levantine.vocabulary.piece, range(len(p)))]
-    p[list(levantine.vocabulary.unwritable)] = 0  # blank, unknown, begin: never written
+    p[list(levantine.vocabulary.unwritable)] = 0  # blank, unknown, beginning: never written
     order = np.argsort(-p)
     order = order[p[order] > 0]
     return [pieces[i] for i in order], p[order] / p.sum()
@@ -52,7 +52,7 @@ print(len(p), "characters may follow; the first is", letters[0], "with", lesson.
 print(f"random (1/V): {lesson.percent(1 / len(p))} each")
 
 # %% [markdown]
-# *Greedy* decoding takes the first, always. It is the best guess for **one** character. For a text it is not, as you
+# *Greedy* decoding always takes the first. It is the best guess for **one** character. For a text it is not, as you
 # will see.
 #
 # ## Temperature
@@ -68,7 +68,7 @@ print(f"random (1/V): {lesson.percent(1 / len(p))} each")
 # - T = 1 changes nothing.
 # - T below 1 makes the rich richer: at T = 0.5 all probabilities are squared. Near T = 0 only the first is left:
 #   greedy.
-# - T above 1 makes all more equal. At T without end everything is as probable as everything else: 1/V.
+# - T above 1 makes all more equal. The larger T, the nearer all come to the same probability, 1/V.
 #
 # > **Guess first.** The first letter's probability is above. What is it at T = 0.5 and at T = 1.5?
 
@@ -105,7 +105,8 @@ assert np.allclose(mine, its)
 
 # %% [markdown]
 # Look at "all others" at T = 1.5. Each of them is improbable, but they are many, and together they are drawn often. A
-# text of 30 letters needs 30 draws, and one absurd letter spoils a word. So the tail is cut off, in one of three ways.
+# text of 30 letters needs 30 draws, and one absurd letter spoils a word. So this *tail* of improbable characters is cut
+# off, in one of three ways.
 #
 # ## Three ways to cut the tail
 #
@@ -141,8 +142,8 @@ for ours, theirs in (
     assert (kept == (ours > 0)).all()  # the library's filters keep the same characters
 
 # %% [markdown]
-# Which is best? They differ in how they treat a *sure* place and an *unsure* one. In the middle of a word one letter
-# may have 95 %; at the beginning of a word twenty letters are fine.
+# Which is best? They differ in how they treat a place where the model is *sure* and one where it is not. In the middle
+# of a word one letter may have 95 %; at the beginning of a word twenty letters are fine.
 #
 # > **Guess first.** top-k 5, top-p 0.9 and min-p 0.1 at a sure place and at an unsure one: how many characters does
 # > each keep?
@@ -179,7 +180,9 @@ lesson.display(lesson.Sliders(prompt, letters[:60], p[:60] / p[:60].sum()))
 # ## Five examples with the truth
 #
 # As the notebook shows them: a half, what the person wrote, and what the model writes greedily and at three
-# temperatures. (`presence_penalty` is one more knob, which keeps a text from repeating itself. It is off here.)
+# temperatures. (`presence_penalty` is one more setting, which keeps a text from repeating itself. It is off here.)
+#
+# > **Guess first.** By which line will you know the greedy text, even if you read no Arabic?
 
 
 # %%
@@ -198,7 +201,8 @@ for post in test[:5]:
     )
 
 # %% [markdown]
-# Greedy goes round in the same few words, and T = 1.5 breaks words. But do not choose by five examples.
+# Greedy goes round in the same few words, and T = 1.5 breaks words. (Where a text is shorter than 30 characters, the
+# model has said *end*.) But do not choose by five examples.
 #
 # ## Which temperature for what? Measure
 #
@@ -209,7 +213,7 @@ for post in test[:5]:
 # - **one in five**: five texts are written; in at least one of them the first word is the person's. This is a keyboard
 #   that offers five suggestions;
 # - **existing words**: as in part 1;
-# - **different**: of all groups of four letters that were written, how many are different? People repeat themselves a
+# - **different**: of all runs of four characters that were written, how many are different? People repeat themselves a
 #   little, bad decoding a lot;
 # - **chrF**: how many short pieces of the person's text occur anywhere in the written one, 0 to 100.
 #

@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 6. Your own text
 #
-# Now you write, and the model looks over your shoulder. It says what comes next, how sure it is, and what surprised
-# it.
+# Now you write, and the model reads what you write. It says what comes next, how sure it is, and what surprised it.
 #
 # **In this part:** complete your own text, see its probabilities, check whether they can be believed (*calibration*),
 # type with ghost text, and teach the model a word of yours.
@@ -73,7 +72,7 @@ assert costs["a greeting"] < costs["the same, backwards"] < costs["random letter
 # The last column is 2 to the power of the bits. It is called **perplexity**: a model with perplexity 3 is as unsure
 # as if it chose among 3 equally good letters each time.
 #
-# Note that random letters cost *more* than blind guessing. A model that is sure of something pays dearly when it is
+# Note that random letters cost *more* than blind guessing: a model that is sure of something pays dearly when it is
 # wrong.
 #
 # Letter by letter:
@@ -96,7 +95,7 @@ axes.invert_xaxis()
 
 # %% [markdown]
 # (Read it from the right.) The beginning of a word seems to be a surprise, and its end is not. One sentence proves
-# nothing, so we look at all words of four letters or more in the test posts.
+# nothing, so we look at all words of four letters or more in a hundred test posts.
 #
 # > **Guess first.** How many bits does a first letter cost, and how many a fourth?
 
@@ -153,10 +152,12 @@ assert context[12] - context[1000] < context[1] - context[12]
 # ## What else was likely?
 #
 # `explain` keeps the alternatives (`kammil explain levantine "..." --html why.html` makes a page of it):
+#
+# > **Guess first.** The second letter has cost a bit and a half. How probable was it, and how probable the next best?
 
 # %%
 lesson.table(
-    ("letter", "probability", "bits", "what else was likely"),
+    ("letter", "probability", "bits", "the three most probable"),
     *(
         (
             lesson.letter(place.text) or "end",
@@ -225,9 +226,9 @@ assert error(confidence) < error(boasting)
 
 # %% [markdown]
 # The dots of `levantine` lie nearly on the line: it means what it says. The boaster's lie below. The boaster is
-# right as often as `levantine`, since it makes the same choices. Its accuracy is the same and its word is worth
-# less. And the die is perfectly calibrated and useless. So calibration is not enough, and accuracy is not enough;
-# bits per character pay for both.
+# right as often as `levantine`, since it makes the same choices; only its probabilities are worth less. And the die is
+# perfectly calibrated, and useless. So calibration alone is not enough, and neither is accuracy. Bits per character see
+# both: they rise when a model is wrong more often, and when it is surer than it should be.
 #
 # Calibration is what makes ghost text possible: whether to show a word is decided by its probability.
 #
@@ -262,7 +263,9 @@ keys = type_out(model, sentence, show=True)
 print(f"{keys} keys for {len(sentence)} letters: {lesson.percent(1 - keys / len(sentence))} saved")
 
 # %% [markdown]
-# A greeting is easy. What about posts that nobody has seen?
+# A greeting is easy. What about posts that the model has never seen?
+#
+# > **Guess first.** What share of the keys does the ghost save there?
 
 # %%
 some = test[:25]
@@ -272,15 +275,44 @@ print(f"{len(some)} test posts: {lesson.percent(1 - pressed / letters)} of the k
 assert pressed < letters
 
 # %% [markdown]
-# It is a small saving, and honest: ghost text by itself is shy, since a wrong word costs reading. Three suggestions
-# above the keyboard save about 30 % in the project's benchmark (`kammil evaluate --typing` measures both for your
-# texts, and how long reading them takes).
+# It is a small saving: ghost text is shown seldom, since reading a wrong word takes time. A phone shows three words
+# above the keyboard instead, always.
+#
+# > **Guess first.** And what share of the keys do three suggestions save?
+
+
+# %%
+def type_with_list(text: str, k: int = 3) -> int:
+    """Type a text; where one of k suggestions is the word, take it and the space after it. Return the keys pressed."""
+    session, typed, keys = model.session(), "", 0
+    while typed != text:
+        session.update(typed)
+        taken = [
+            s.added for s in session.suggest(k) if not s.replaces and (text + " ").startswith(typed + s.added + " ")
+        ]
+        typed = (typed + taken[0] + " ")[: len(text)] if taken else text[: len(typed) + 1]
+        keys += 1
+    return keys
+
+
+with_list = sum(type_with_list(model.normalise(post)) for post in some)
+lesson.table(
+    ("help", "keys", "saved"),
+    ("none", letters, lesson.percent(0)),
+    ("ghost text", pressed, lesson.percent(1 - pressed / letters)),
+    ("three suggestions", with_list, lesson.percent(1 - with_list / letters)),
+)
+assert with_list < pressed
+
+# %% [markdown]
+# A list saves many more keys. But this writer reads three words after every key, and that costs time, which the table
+# does not show. (`kammil evaluate --typing` measures both kinds of help for your texts, and the words a minute.)
 #
 # ## Type in a terminal
 #
 # This loop reads a line, shows it with its ghost in brackets, and lets you accept it with Enter. It is all that a
 # program needs. In a notebook nobody types, so here it is fed from a list; in a terminal leave `keyboard` out, and it
-# asks you. `kammil type` is the comfortable one: the ghost stands in grey behind the caret, and Tab takes it.
+# asks you. `kammil type` is more comfortable: the ghost stands in grey behind the caret, and Tab takes it.
 
 
 # %%
@@ -299,6 +331,7 @@ def terminal(keyboard: list[str] | None = None) -> str:
 
 
 _ = terminal(["صب", "", " الخ", "", "."])
+
 # %% [markdown]
 # ## Teach it a word
 #
@@ -321,8 +354,8 @@ assert "الزرزورية" not in before
 assert [word.text for word in model.suggest(begun, k=3)] == before  # it can forget, too
 
 # %% [markdown]
-# Once. A counter needs one line; a network learns by many small steps (part 4). That is why the best model of this
-# project is a *blend* of both (part 7).
+# Once. A counter needs to read a word once; a network learns by many small steps (part 4). That is one reason why
+# `levantine` is a *blend* of both (part 7).
 #
 # ## What to keep
 #
