@@ -4,8 +4,8 @@ costs a counter.
 Run: `python benchmarks/scale.py [--size N ...] [--family NAME ...]` with KAMMIL_DATA_DIR, whose folders levantine and
 arabic hold a text a line. All sizes take an hour of one core. What is named is measured anew, the rest of scale.json
 stays. Writes docs/scale.png too.
-Or: `python benchmarks/scale.py --budgets TRAIN VALIDATION` (tables with a column text; minutes): half of the
-validation texts choose what is left out and the order, the other half give the bits.
+Or: `python benchmarks/scale.py --budgets TRAIN VALIDATION [--megabytes MB ...]` (tables with a column text; a minute
+each): half of the validation texts choose what is left out and the order, the other half give the bits.
 
 Each run has a process of its own and one thread. Seconds are those of the processor, so that other programs do not
 count. A counter is trained as anybody would, without its report. A network takes `STEPS` steps in place of a pass, and
@@ -57,12 +57,16 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs="+", default=SIZES)
     parser.add_argument("--family", choices=FAMILIES, nargs="+", default=FAMILIES)
     parser.add_argument("--budgets", type=Path, nargs=2, metavar=("TRAIN", "VALIDATION"))
+    parser.add_argument("--megabytes", type=float, nargs="+", metavar="MB", help="budgets; 0 keeps everything")
     asked = parser.parse_args()
     result: dict[str, Any] = json.loads(RESULT.read_text("utf-8")) if RESULT.exists() else {"rows": []}
     result |= {"cores": os.cpu_count(), "numpy": np.__version__, "steps": STEPS}
     if asked.budgets is not None:
-        result["budgets"] = [alone(budget, *asked.budgets, megabytes) for megabytes in BUDGETS]
-        write(result)
+        for megabytes in asked.megabytes or BUDGETS:
+            row = alone(budget, *asked.budgets, megabytes or None)
+            kept = [r for r in result.get("budgets", []) if r["megabytes"] != row["megabytes"]]
+            result["budgets"] = sorted([*kept, row], key=lambda r: r["megabytes"] or float("inf"))
+            write(result)
         return
     for size in asked.size:
         with tempfile.TemporaryDirectory() as folder:

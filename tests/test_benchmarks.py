@@ -97,3 +97,29 @@ def test_a_step_of_the_dial_is_proposed_from_what_was_found(
     for step in ("quiet", "balanced"):
         row = result["proposed"][step]
         assert row is None or row["right"]["value"] >= 0.75
+
+
+def test_texts_beyond_those_of_the_data_are_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scale = script("benchmarks/scale.py")
+    monkeypatch.setenv("KAMMIL_DATA_DIR", str(tmp_path))
+    lines = {"levantine": ["كلمة " * n for n in range(1, 9)], "arabic": ["نص طويل شوي " * n for n in range(1, 5)]}
+    for folder, texts in lines.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.txt").write_text("\n".join(map(str.strip, texts)), "utf-8")
+    assert len(scale.read(6)) == 6
+    whole = [text.strip() for texts in lines.values() for text in texts]
+    assert sorted(scale.read(12)) == sorted(whole)
+    more: list[str] = scale.read(20)
+    assert len(more) == 20 and all(text == text.strip() != "" for text in more)
+    assert sorted(" ".join(more).split()) == sorted(" ".join(whole).split())  # cut between words, and none is lost
+    assert max(map(len, more)) < max(map(len, whole))
+
+
+def test_a_larger_budget_stores_more_and_costs_fewer_bits(tmp_path: Path, texts: list[str]) -> None:
+    scale = script("benchmarks/scale.py")
+    for name, part in (("train", texts[:400]), ("validation", texts[400:440])):
+        (tmp_path / name).write_text("".join(f"{line}\n" for line in ["text", *part]), "utf-8")
+    few, all_counts = (scale.budget(tmp_path / "train", tmp_path / "validation", mb) for mb in (0.05, None))
+    assert few["stored_mb"] <= 0.1 < all_counts["stored_mb"]
+    assert few["bits"] > all_counts["bits"] > 1
+    assert few["texts"] == all_counts["texts"] == 400

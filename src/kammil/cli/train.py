@@ -47,7 +47,8 @@ def train(
     validation: Annotated[
         str | None,
         typer.Option(
-            help="A second file to validate with; without it, a tenth of FILE that has no near-duplicate in the rest."
+            help="A second file to validate with; without it, a tenth of FILE (at most 5,000 texts) that has no "
+            "near-duplicate in the rest."
         ),
     ] = None,
     texts: TextFlags,

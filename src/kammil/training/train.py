@@ -53,7 +53,7 @@ def train(
             pyarrow, datasets) that holds them in a `column`. Rows without a text are left out, with a warning that
             says which.
         out: the new model folder. It appears complete or not at all.
-        validation: more of the same kinds; else a leak-free tenth of the first.
+        validation: more of the same kinds; else a leak-free tenth of the first. Of either 5,000 texts at most.
         resume: continue an interrupted run of the same recipe on the same data.
         replace: replace a model folder of that name.
         report: write `report.html` into the folder, a page for people, which quotes a few validation texts.
