@@ -177,7 +177,8 @@ def test_it_keeps_the_contract(model: Completer, ids: Ids) -> None:
     assert all(np.array_equal(one, other) for one, other in zip(after[5:], end[5:], strict=True))
 
 
-def test_people_use_it_like_any_other(model: Completer) -> None:
+def test_people_use_it_like_any_other(blend: tuple[Path, float], tuned: Path, model: Completer) -> None:
+    assert f"A part of it is {tuned}, whose licence" in folders.card(blend[0])
     assert len(model.complete("شو رأيك ", length=5, seed=1).text) <= 5
     assert model.suggest("شو رأ", k=2, threshold=1e-9)
     before = model.score("كلمة غريبة جدا").bits_per_character
