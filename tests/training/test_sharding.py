@@ -53,7 +53,7 @@ OPTIONS: dict[str, Any] = {
 }
 """The window is shorter than the texts, so that the layers are computed several times in a step."""
 TOLERANCE = 2e-5
-"""Largest difference of weights after two epochs. Seen: SEEN."""
+"""Largest difference of weights after two epochs: sums are rounded in another order."""
 
 
 @pytest.fixture(scope="module")
