@@ -42,7 +42,7 @@ for name, options in given["runs"].items():
     listen = stop if options.pop("stopped", False) else lambda event: None
     try:
         result = kammil.train(given["texts"], validation=given["validation"], out=name, listen=listen, **options)
-        print(json.dumps([name, result.evaluation.model.bits_per_character_with_end.value]))
+        print(json.dumps([name, result.evaluation.model.bits_per_character_with_end.value]), flush=True)
     except Stop:
         import os
         os._exit(0)
@@ -52,8 +52,9 @@ OPTIONS: dict[str, Any] = {
     **{"device": "cpu", "precision": "float32", "threads": 1, "report": False, "shard": True},
 }
 """The window is shorter than the texts, so that the layers are computed several times in a step."""
-TOLERANCE = 2e-5
-"""Largest difference of weights after two epochs: sums are rounded in another order."""
+TOLERANCE = 1e-4
+"""Largest difference of weights after two epochs: sums are rounded in another order. Seen: 7e-7 of all weights, 2e-5 of
+what LoRA adds, which is multiplied by 200 here."""
 
 
 @pytest.fixture(scope="module")
