@@ -53,8 +53,8 @@ OPTIONS: dict[str, Any] = {
 }
 """The window is shorter than the texts, so that the layers are computed several times in a step."""
 TOLERANCE = 1e-4
-"""Largest difference of weights after one or two epochs: sums are rounded in another order. Seen: 7e-7 of all weights, 2e-5 of
-what LoRA adds, which is multiplied by 200 here."""
+"""Largest difference of weights after one or two epochs: sums are rounded in another order. Seen: 7e-7 of all weights,
+2e-5 of what LoRA adds, which is multiplied by 200 here."""
 
 
 @pytest.fixture(scope="module")
