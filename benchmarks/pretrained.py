@@ -41,7 +41,7 @@ TOKENS = 4000
 BATCH, LENGTH = 8, 48
 """Texts of a step, and tokens of each: a batch of tweets in subwords that were trained on Arabic."""
 SHAPE: dict[str, Any] = {"vocab_size": 64_000, "n_embd": 768, "n_layer": 12, "n_head": 12, "n_positions": 1024}
-SIZES = {
+SIZES: dict[str, Any] = {
     **{"hidden_size": 320, "intermediate_size": 864, "num_hidden_layers": 6},
     **{"num_attention_heads": 5, "num_key_value_heads": 5, "max_position_embeddings": 512},
 }
@@ -117,7 +117,7 @@ def _rounded(figure: Any) -> list[float]:
     return [round(figure.value, 4), round(figure.low, 4), round(figure.high, 4)]
 
 
-def write_base(folder: Path, texts: list[str], *, tokens: int = TOKENS, **sizes: int) -> None:
+def write_base(folder: Path, texts: list[str], *, tokens: int = TOKENS, **sizes: Any) -> None:
     """Write a model of Llama's shape: 10 million random weights, and byte-pair encoding learnt from the texts.
 
     `tokens` are the most of the tokenizer; `sizes` are other ones of `LlamaConfig`.

@@ -42,7 +42,7 @@ for name, options in given["runs"].items():
     listen = stop if options.pop("stopped", False) else lambda event: None
     try:
         result = kammil.train(given["texts"], validation=given["validation"], out=name, listen=listen, **options)
-        print(json.dumps([name, result.evaluation.model.bits_per_character_with_end.value]))
+        print(json.dumps([name, result.evaluation.model.bits_per_character_with_end.value]), flush=True)
     except Stop:
         import os
         os._exit(0)
@@ -52,13 +52,14 @@ OPTIONS: dict[str, Any] = {
     **{"device": "cpu", "precision": "float32", "threads": 1, "report": False, "shard": True},
 }
 """The window is shorter than the texts, so that the layers are computed several times in a step."""
-TOLERANCE = 2e-5
-"""Largest difference of weights after two epochs. Seen: SEEN."""
+TOLERANCE = 1e-4
+"""Largest difference of weights after one or two epochs: sums are rounded in another order. Seen: 7e-7 of all weights,
+2e-5 of what LoRA adds, which is multiplied by 200 here."""
 
 
 @pytest.fixture(scope="module")
 def texts_of(texts: list[str]) -> dict[str, list[str]]:
-    return {"texts": texts[:20], "validation": [text for text in texts[40:80] if len(text) < 40][:2]}
+    return {"texts": texts[:20], "validation": sorted(texts[40:80], key=len)[:2]}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,12 @@ def test_two_processes_that_divide_a_model_train_that_of_one(
     for name, other in (("tied", "tied"), ("lora", "lora"), ("again", "tied")):
         one, two = (load_file(folder / "weights.safetensors") for folder in (tmp_path / name, place / other))
         assert one.keys() == two.keys()
+        histories = [
+            json.loads((folder / "metrics.json").read_text())["history"] for folder in (tmp_path / name, place / other)
+        ]
+        for mine, theirs in zip(*histories, strict=True):  # the weights are those of the best epoch, these of every one
+            for figure in ("train_bits", "validation_bits"):
+                assert mine[figure] == pytest.approx(theirs[figure], abs=0.001), (name, figure)
         base = load_file(Path(runs[other]["base"]) / "model.safetensors")
         assert max(np.abs(two[array] - base[array]).max() for array in base) > 100 * TOLERANCE  # it learnt
         for array, value in two.items():
@@ -130,5 +137,5 @@ def test_one_process_divides_nothing() -> None:
 def test_layers_are_those_of_the_model(tmp_path: Path, texts: list[str], rank: int) -> None:
     base = open_base(str(llama(tmp_path / "llama", texts[:60])))
     model = with_lora(base.model, PretrainedSettings(lora_rank=rank))
-    layers = PretrainedNetwork(model, unknown=0, bos=1, eos=2, window=16).layers()
+    layers = PretrainedNetwork(model, unknown=0, bos=1, eos=2, window=16).layers_to_shard()
     assert [type(layer).__name__ for layer in layers] == ["LlamaDecoderLayer"] * 2

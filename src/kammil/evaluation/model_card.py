@@ -89,12 +89,13 @@ def cautions(description: ModelConfig) -> list[str]:
     while base is not None:
         texts, base = texts + int(base["texts"]), base.get("base")
     sentences = audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
-    if pretrained := description.settings.get("base"):
-        sentence = (
-            f"It was fine-tuned from {pretrained}, whose licence and faults are its own too; what that had learnt is "
-            "not known here, so its figures may be those of texts that it has seen."
-        )
-        sentences = [*sentences, sentence]
+    for setting, relation in (("base", "It was fine-tuned from"), ("pretrained", "A part of it is")):
+        if pretrained := description.settings.get(setting):
+            sentence = (
+                f"{relation} {pretrained}, whose licence and faults are its own too; what that had learnt is "
+                "not known here, so its figures may be those of texts that it has seen."
+            )
+            sentences = [*sentences, sentence]
     return sentences
 
 

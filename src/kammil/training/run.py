@@ -241,7 +241,7 @@ class Run:
         current |= current.pop("training") | current.pop("settings") | used
         current["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
         current["SHA-256 of the texts"] = self.data.sha256
-        named = {"base": self.recipe.base, **self.recipe.settings}
+        named: dict[str, Any] = {"base": self.recipe.base, **self.recipe.settings}
         for name in ("base", "pretrained"):
             if isinstance(named.get(name), str) and folders.locate(Path(named[name])).is_dir():  # else on the Hub
                 current[f"SHA-256 of the {name} folder"] = _checksum(folders.locate(Path(named[name])))

@@ -24,7 +24,7 @@ N = TypeVar("N", bound=nn.Module)
 class LayeredNetwork(Protocol):
     """A network that can be divided."""
 
-    def layers(self) -> Sequence[nn.Module]:
+    def layers_to_shard(self) -> Sequence[nn.Module]:
         """Return the modules whose weights are put together at a time; the rest is another one."""
         ...
 
@@ -41,7 +41,7 @@ def sharded(network: N, device: torch.device) -> N:
         raise OptionError("shard is true, but only a pretrained model is divided among processes; leave it out.")
     mesh = init_device_mesh(device.type, (process_group.size(),))
     copied = deepcopy(network)
-    for layer in copied.layers():
+    for layer in copied.layers_to_shard():
         fully_shard(layer, mesh=mesh)
     fully_shard(copied, mesh=mesh, reshard_after_forward=True)
     return copied

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 import kammil
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
+from kammil.completion.explain.attribution import explain
+from kammil.completion.explain.display import expert_label
 from kammil.completion.scoring import score_texts
 from kammil.engine.reference import log_softmax
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, select_rows
+from kammil.models.blend.model import BlendModel
 from kammil.models.blend.network import PretrainedGate as LearningGate
 from kammil.models.blend.pretrained_expert import GATE, IDS, PREFIX, PretrainedExpert, PretrainedGate, ids_between
 from kammil.models.blend.pretrained_texts import PretrainedTexts, learnt_texts
@@ -45,7 +48,7 @@ LEARNT, NEW, HELD_OUT = slice(0, 32), slice(24, 72), slice(100, 106)
 def tuned(tmp_path_factory: pytest.TempPathFactory, texts: list[str], tiny_base: Callable[[], str]) -> Path:
     """A fine-tuned model."""
     folder = tmp_path_factory.mktemp("tuned") / "tuned"
-    own = {"base": tiny_base(), "window": 64, "learning_rate": 3e-3}
+    own: dict[str, Any] = {"base": tiny_base(), "window": 64, "learning_rate": 3e-3}
     kammil.train(texts[LEARNT], validation=texts[HELD_OUT], out=folder, model="pretrained", **own, **SHORT)
     return folder
 
@@ -54,7 +57,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, texts: list[str], tiny_base:
 def blend(tmp_path_factory: pytest.TempPathFactory, texts: list[str], tuned: Path) -> tuple[Path, float]:
     """A blend of which it is a part, and the bits of validation while it was trained."""
     folder = tmp_path_factory.mktemp("blend") / "blend"
-    own = {"pretrained": str(tuned), "pretrained_texts": 12, "precision": "float32"}
+    own: dict[str, Any] = {"pretrained": str(tuned), "pretrained_texts": 12, "precision": "float32"}
     result = kammil.train(
         texts[NEW],
         validation=texts[HELD_OUT],
@@ -62,7 +65,7 @@ def blend(tmp_path_factory: pytest.TempPathFactory, texts: list[str], tuned: Pat
         model="blend",
         **own,
         **SMALL,
-        **SHORT,  # type: ignore[misc]
+        **SHORT,
     )
     best = min(epoch["validation_bits"] for epoch in result.history)
     return folder, best
@@ -158,6 +161,7 @@ def ids(model: Completer) -> Ids:
 
 def test_it_keeps_the_contract(model: Completer, ids: Ids) -> None:
     runner = model.language_model
+    assert isinstance(runner, BlendModel)
     whole, end = runner.forward(ids, runner.initial_state(3))
     assert np.exp(whole.astype(np.float64)).sum(-1) == pytest.approx(1, abs=1e-4)
     assert runner.forward(ids, runner.initial_state(3), last=2)[0] == pytest.approx(whole[:, -2:], abs=1e-5)
@@ -171,19 +175,21 @@ def test_it_keeps_the_contract(model: Completer, ids: Ids) -> None:
     padded = runner.pad_states([short, long])
     both = tuple(np.concatenate(arrays) for arrays in zip(*padded, strict=True))
     assert runner.step(ids[[0, 0], 1], both)[0][1] == pytest.approx(longer[1], abs=1e-4)
-    scores, after = runner.expert_scores(ids, runner.initial_state(3))  # type: ignore[attr-defined]
-    assert scores.shape[2] == len(runner.experts) and runner.experts[-1] == "pretrained model"  # type: ignore[attr-defined]
+    scores, after = runner.expert_scores(ids, runner.initial_state(3))
+    assert scores.shape[2] == len(runner.experts) and runner.experts[-1] == "pretrained model"
     assert log_softmax(scores.sum(2)) == pytest.approx(whole, abs=1e-4)
     assert all(np.array_equal(one, other) for one, other in zip(after[5:], end[5:], strict=True))
 
 
-def test_people_use_it_like_any_other(model: Completer) -> None:
+def test_people_use_it_like_any_other(blend: tuple[Path, float], tuned: Path, model: Completer) -> None:
+    assert f"A part of it is {tuned}, whose licence" in folders.card(blend[0])
     assert len(model.complete("شو رأيك ", length=5, seed=1).text) <= 5
     assert model.suggest("شو رأ", k=2, threshold=1e-9)
     before = model.score("كلمة غريبة جدا").bits_per_character
     model.learn("كلمة غريبة جدا")
     assert model.score("كلمة غريبة جدا").bits_per_character < before
-    assert any(e.expert == "pretrained model" for c in model.explain("شو رأيك").characters for e in c.experts)
+    assert len(explain(model, "شو رأيك").places) == len("شو رأيك") + 1
+    assert expert_label("pretrained model") == "pretrained model"
 
 
 def test_it_is_silent_about_texts_that_it_has_learnt(tuned: Path, texts: list[str]) -> None:
@@ -193,13 +199,12 @@ def test_it_is_silent_about_texts_that_it_has_learnt(tuned: Path, texts: list[st
     assert learnt[: len(texts[LEARNT])].all() and not learnt[len(texts[LEARNT]) :].any()
     assert learnt_texts(files, [texts[0] + " !", texts[0][: len(texts[0]) // 2] + "x" * 200]).tolist() == [True, False]
     vocabulary = CharacterVocabulary.from_texts(texts[NEW])
-    given = TrainingTexts(
-        texts[NEW], *([vocabulary.encode(t) for t in texts[part]] for part in (NEW, HELD_OUT)), vocabulary
-    )
-    made = PretrainedTexts.of(BlendSettings(pretrained=str(tuned), pretrained_texts=10), given)
+    train, validation = ([vocabulary.encode(text) for text in texts[part]] for part in (NEW, HELD_OUT))
+    settings = BlendSettings(pretrained=str(tuned), pretrained_texts=10)
+    made = PretrainedTexts.of(settings, TrainingTexts(texts[NEW], train, validation, vocabulary))
     assert len(made.read[True]) == 10 and min(made.read[True]) >= LEARNT.stop - NEW.start
     assert sorted(made.read[False]) == list(range(len(texts[HELD_OUT])))
-    rows = make_rows(given.train, objective="text", block=16)
+    rows = make_rows(train, objective="text", block=16)
     for row in rows:
         scores, was_read = made.features([row], 20, learning=True)
         assert was_read[0] == (row.text in made.read[True])

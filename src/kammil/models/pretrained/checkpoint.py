@@ -96,7 +96,7 @@ def _open_ours(name: str) -> Base:
     """Open a model folder of this family."""
     files = folders.read(Path(name))
     documents = files.artifacts.documents
-    if CONFIG not in documents or TOKENIZER not in documents:
+    if files.description.family != "pretrained" or not {CONFIG, TOKENIZER} <= documents.keys():
         raise OptionError(
             f"base is {name!r}, a model of family {files.description.family}; name a pretrained model, on the Hugging "
             "Face Hub or in a folder."

@@ -56,7 +56,7 @@ class PretrainedNetwork(nn.Module):
         super().__init__()
         self.model, self._unknown, self._bos, self._eos, self._window = model, unknown, bos, eos, window
 
-    def layers(self) -> list[nn.Module]:
+    def layers_to_shard(self) -> list[nn.Module]:
         """Return the layers, one after the other: the modules of each outermost list of modules."""
         lists = [module for module in self.model.modules() if isinstance(module, nn.ModuleList)]
         inner = {id(module) for each in lists for module in each.modules() if module is not each}
