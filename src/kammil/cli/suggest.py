@@ -34,7 +34,11 @@ def suggest(
         bool, typer.Option("--allow-offensive", help="Suggest words of the list of offensive words too.")
     ] = False,
     no_correct: Annotated[
-        bool, typer.Option("--no-correct", help="Suggest no word that corrects a slip of a key, or the spelling.")
+        bool,
+        typer.Option(
+            "--no-correct",
+            help="Suggest no word that corrects a slip of a key, or the spelling, or is Arabic for Latin letters.",
+        ),
     ] = False,
     block: BlockFile = None,
     profile: ProfileFile = None,

@@ -221,10 +221,10 @@ class Completer:
 
         Where the current word is more probably complete, next words come first, and rare endings are left out. None is
         less probable than `threshold`, so the list may be empty. The current word may have a slip of a key, or another
-        spelling than the model would write: then a suggestion may replace it (`Suggestion.replaces`), unless `correct`
-        is false. None is a blocked word, or makes one of the word that was begun, or writes a string of `forbid`;
-        `allow_offensive` has words of the list of offensive words suggested too. `OptionError` for a k below 1, or a
-        threshold that is no probability.
+        spelling than the model would write, or be Arabic in Latin letters: then a suggestion may replace it
+        (`Suggestion.replaces`), unless `correct` is false. None is a blocked word, or makes one of the word that was
+        begun, or writes a string of `forbid`; `allow_offensive` has words of the list of offensive words suggested too.
+        `OptionError` for a k below 1, or a threshold that is no probability.
         """
         seen = self.normalise(prefix)
         variants = self.variants(prefix, seen) if correct else None  # first: it reads up to the begun word
