@@ -15,6 +15,7 @@ Shapes: B batch, V vocabulary.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
@@ -35,6 +36,10 @@ Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 
 _BULK = 32
 """Most characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
+_RUN = re.compile(r"(.)\1{3}", re.DOTALL)
+"""A character four times in a row."""
+_SHORT = 1 / 3
+"""Share of the length asked for below which a text is short. Of single words at the end of a text many are probable."""
 NO_PROBABILITIES = "the model gives no probabilities; copy the model folder again."
 
 
@@ -311,14 +316,12 @@ def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_proba
 def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
     """Return n of the texts, best first.
 
-    A text that writes no word twice is better than one that does, since the most probable texts go in circles, and any
+    A text that writes no word twice, and no character four times in a row, is better than one that does, since the most
+    probable texts go in circles; one of a third of the length asked for or more is better than a shorter one, and any
     is better than an empty one; among these, the one of fewer bits per character, and of equals the first one sampled.
     Of several that are kept, each begins with another word as far as there are such, and then is another text.
     """
-    ranked = sorted(
-        ((_folded_words(one.text), one) for one in hypotheses),
-        key=lambda pair: (not pair[1].text.strip(), len(set(pair[0])) < len(pair[0]), pair[1].mean_bits),
-    )
+    ranked = sorted(((_folded_words(one.text), one) for one in hypotheses), key=_rank)
     if n == 1:
         return [one for _, one in ranked[:1]]
     first_words, texts = set[str](), set[str]()
@@ -330,6 +333,13 @@ def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
         texts.add(one.text)
     chosen = {id(one) for one in list(chain(*kinds))[:n]}
     return [one for _, one in ranked if id(one) in chosen]
+
+
+def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, bool, float]:
+    """Return what the words of a text, folded, and the text are sorted by, best first."""
+    found, one = candidate
+    circles = len(set(found)) < len(found) or _RUN.search(one.text) is not None
+    return not one.text.strip(), circles, len(one.text) < one.decoding.length * _SHORT, one.mean_bits
 
 
 def _folded_words(text: str) -> list[str]:

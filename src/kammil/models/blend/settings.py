@@ -44,8 +44,8 @@ class BlendSettings(Settings):
     most: int = Field(default=64, ge=1, le=65_535)
     """Followers kept of each context: rarer ones change little, and short contexts have hundreds."""
     min_count: int = Field(default=1, ge=1, le=1000)
-    """Fewest times that a follower was seen after a context to be kept with it. Where `megabytes` leaves much out, 2 makes
-    room for more contexts (docs/log.md#which-counts-earn-their-bytes)."""
+    """Fewest times that a follower was seen after a context to be kept with it. Where `megabytes` leaves much out, 2
+    makes room for more contexts (docs/log.md#which-counts-earn-their-bytes)."""
     megabytes: float | None = Field(default=40, gt=0)
     """Most megabytes of the tables of counts in the folder; contexts that help least for their size are left out. The
     default leaves out nothing of less than about two million characters. None keeps all, whatever memory that takes."""
