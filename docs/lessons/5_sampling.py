@@ -201,8 +201,8 @@ for post in test[:5]:
     )
 
 # %% [markdown]
-# Greedy likes to go round in the same few words, and T = 1.5 breaks words. (Where a text is shorter than 30 characters, the
-# model has said *end*.) But do not choose by five examples.
+# Greedy likes to go round in the same few words, and T = 1.5 breaks words. (Where a text is shorter than 30
+# characters, the model has said *end*.) But do not choose by five examples.
 #
 # ## Which temperature for what? Measure
 #
