@@ -201,8 +201,8 @@ for post in test[:5]:
     )
 
 # %% [markdown]
-# Greedy goes round in the same few words, and T = 1.5 breaks words. (Where a text is shorter than 30 characters, the
-# model has said *end*.) But do not choose by five examples.
+# Greedy likes to go round in the same few words, and T = 1.5 breaks words. (Where a text is shorter than 30
+# characters, the model has said *end*.) But do not choose by five examples.
 #
 # ## Which temperature for what? Measure
 #
@@ -283,9 +283,9 @@ assert scores[1.5][3] < scores[0.7][3]
 # %% [markdown]
 # So, which would you choose?
 #
-# - **One suggestion that should be right**: 0 to 0.3. The most probable is the most probable.
-# - **Several suggestions, or a draft to choose from**: 0.5 to 1. At 0 all five are the same, and four are wasted.
-#   (Between 0.5 and 1 the figures lie so near that 189 posts cannot tell them apart; part 7 shows how to know that.)
+# - **One suggestion that should be right**: 0, or little more. Nothing is right more often.
+# - **Several suggestions, or a draft to choose from**: 0.3 to 1. At 0 all five are the same, and four are wasted.
+#   (Between 0.3 and 1 the figures lie so near that 189 posts cannot tell them apart; part 7 shows how to know that.)
 # - **A text that is as varied as a person's**: 0.7 to 1.
 # - **Above 1**: for fun. Words break.
 #
@@ -293,7 +293,7 @@ assert scores[1.5][3] < scores[0.7][3]
 #
 # ## What to keep
 #
-# - Greedy: always the first. Right most often for one word, and dull.
+# - Greedy: always the first. For one word nothing is right more often; for a text it is dull.
 # - Temperature: p to the power 1/T. Below 1 safer, above 1 wilder.
 # - top-k, top-p, min-p cut off the tail; the last two adapt to how sure the model is.
 # - The best temperature depends on what it is for. Measure.
