@@ -266,17 +266,6 @@ def decoding() -> str:
     return markdown(rows)
 
 
-def scale() -> str:
-    """Seconds and memory by the number of texts."""
-    names = {"ngram": "`--model ngram`", "gru": "`--model gru`", "blend": "`--model blend`"}
-    rows = [["", "texts", "characters", "processor time", "... of a pass", "peak memory", "folder"]]
-    for r in result("scale")["rows"]:
-        a_pass = f"{r['pass']:,.0f} s" if "pass" in r else ""
-        figures = (f"{r['seconds']:,.0f} s", a_pass, f"{r['peak_mb']:,} MB", f"{r['folder_mb']:.0f} MB")
-        rows.append([names[r["family"]], f"{r['texts']:,}", f"{r['characters']:,}", *figures])
-    return markdown(rows)
-
-
 def budgets() -> str:
     """What a size budget costs a counter."""
     rows = [["`--set megabytes=`", "order", "stored", "bits per character", "processor time", "peak memory"]]
@@ -288,7 +277,6 @@ def budgets() -> str:
 
 
 TABLES = {
-    "scale": scale,
     "budgets": budgets,
     "decoding": decoding,
     "notebook": notebook,

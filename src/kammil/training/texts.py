@@ -23,8 +23,8 @@ from kammil.training.recipe import Recipe
 HELD_OUT = 0.1
 """Share of the texts to validate with where no validation file is named and they are not more than `MOST_HELD_OUT`."""
 MOST_HELD_OUT = 5_000
-"""Most texts to validate with. The interval of their bits is 0.02 to either side, and the figures of 100,000 take longer
-than to count a million texts (docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
+"""Most texts to validate with. The interval of their bits is 0.02 to either side, and the figures of 100,000 take
+longer than to count a million texts (docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
 
 
 @dataclass(frozen=True)
