@@ -83,6 +83,7 @@ class Options(TypedDict, total=False):
     lora_rank: int
     pretrained: str | None
     pretrained_texts: int
+    pretrained_window: int | None
     lora_alpha: float
     networks: int
     gate: int
