@@ -12,7 +12,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -210,7 +210,7 @@ def learn(build: Callable[[int], nn.Module], peak: float, seconds: float) -> dic
 
 
 @torch.no_grad()
-def judge(model: nn.Module, rows: list[Any], vocabulary: CharacterVocabulary) -> float:
+def judge(model: nn.Module, rows: Sequence[Any], vocabulary: CharacterVocabulary) -> float:
     """Bits per character and end of text, unknown characters charged in full."""
     model.eval()
     bits, count = 0.0, 0

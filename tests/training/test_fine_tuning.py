@@ -184,7 +184,7 @@ def test_a_resumed_run_notices_another_base(
 ) -> None:
     base = tmp_path / "base"
     shutil.copytree(options["base"], base)
-    given = options | {"base": str(base), "report": False}
+    given: dict[str, Any] = options | {"base": str(base), "report": False}
     with pytest.raises(KilledError):
         train(learnt[0], validation=learnt[1], out=tmp_path / "model", listen=killed_in_the_second_epoch, **given)
     weights = load_file(base / "model.safetensors")

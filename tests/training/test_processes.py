@@ -41,11 +41,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 BASE: dict[str, Any] = {"embedding": 8, "hidden": 16, "batch_size": 7, **_SMALL, "epochs": 1}
 RECIPE: dict[str, Any] = {"source": "base.txt", "model": "gru"} | {n: v for n, v in BASE.items() if n != "report"}
-FAMILIES |= {
-    "gru-base": FAMILIES["gru"] | {"base": "base"},
-    "blend-base": FAMILIES["blend"] | {"networks": 1, "base": RECIPE},
-    "blend-members": FAMILIES["blend"] | {"networks": 1, "members": [{"seed": 1}, {"seed": 2}]},
-}
+FAMILIES.update(
+    {
+        "gru-base": FAMILIES["gru"] | {"base": "base"},
+        "blend-base": FAMILIES["blend"] | {"networks": 1, "base": RECIPE},
+        "blend-members": FAMILIES["blend"] | {"networks": 1, "members": [{"seed": 1}, {"seed": 2}]},
+    }
+)
 """By the name of a family, and of what else a recipe has: a folder as base, a base that is trained first, members."""
 TOLERANCE = 1e-5
 """Largest difference of weights after two epochs: sums are rounded in another order. Seen: 4e-7 (GRU, Transformer)."""

@@ -66,7 +66,7 @@ def texts_of(texts: list[str]) -> dict[str, list[str]]:
 def runs(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> dict[str, dict[str, Any]]:
     """Options of two runs: all weights of a model whose output matrix is its embedding, and LoRA."""
     place = tmp_path_factory.mktemp("bases")
-    still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    still: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     return {
         "tied": OPTIONS | {"base": str(gpt2(place / "gpt2", texts[:60], **still))},
         "lora": OPTIONS | {"base": str(llama(place / "llama", texts[:60])), "lora_rank": 2, "lora_alpha": 400.0},
