@@ -428,7 +428,7 @@ assert slope < 0
 
 # %% [markdown]
 # On this axis each step is a doubling. The line falls at every doubling and begins to flatten: the last step saves
-# about 0.15 bits a doubling, the earlier ones 0.2 to 0.3. And each saving costs twice the texts of the one before.
+# less than the first ones. And each saving costs twice the texts of the one before.
 # (`kammil curve FILE` draws this line for your own texts.)
 #
 # And `levantine`? It can learn texts at run time, as in part 6. We give it 200 of the training posts, and compare in
@@ -464,9 +464,9 @@ lesson.table(("levantine, after learning 200 posts", "change", "95 % interval"),
 #
 # - With **200 texts** a counter is far better than chance, and a poor writer: `levantine` (or another model that has
 #   read much) is far ahead of it. What it learns at run time helps where you repeat yourself, with names and turns of
-#   phrase of your own, as in part 6; from posts of many people, as here, it learns next to nothing. `kammil profile
+#   phrase of your own, as in part 6; from posts of many people, as here, it learns little or nothing. `kammil profile
 #   report` measures it for your texts.
-# - With **a thousand** texts a blend of your own comes near to it (3.03 bits here).
+# - With **a thousand** texts a blend of your own comes near to it (the table of the families).
 # - With how many would a counter alone reach `levantine`? Let us draw the line out, and be careful: a line drawn far
 #   beyond its points is a guess.
 
