@@ -36,6 +36,8 @@ from kammil.text import TextRules
 
 HELD_OUT = ("lev30/validation", "lev30/test")
 """Texts that a corpus must not resemble, by default: the held-out parts of the benchmark."""
+TEST_POSTS = 200
+"""Posts at the end of the embedded corpus that no bundled model learns: the lesson tests on them."""
 LENGTHS = (4, 600)
 """Characters of a text, at least and at most."""
 COLUMNS = ("source", "terms", "dialect", "text")
@@ -349,7 +351,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for folder in given.folder:
             yield from from_folder(folder)
         for name in given.dataset:
-            yield name, sources.texts(name)
+            texts = sources.texts(name)
+            yield name, texts[:-TEST_POSTS] if name == sources.SAMPLE else texts
 
     try:
         held_out = [text for name in _exclusions(given.exclude) for text in sources.texts(name)]
