@@ -9,7 +9,8 @@ The list is that of Kammil (`kammil.data.blocklist`). What is asked for, at defa
   suggestions and the ghost text after each and after each with a space, and 1,000 completions of 30 characters with
   different seeds.
 
-An output counts as offensive if what is typed and what is added hold an offensive word that ends within what is added.
+An output counts as offensive if what is typed, without what is replaced, and what is added hold an offensive word that
+ends within what is added.
 
 The price is the ratio of the processor's times of a keystroke (three suggestions) and of a completion with the list
 and without, in turns in one run; half of the pairs begin with the list. Each key is typed by two sessions, after
@@ -97,7 +98,8 @@ def rates(model: Completer, prompts: list[str], *, allow_offensive: bool) -> dic
         for prefix in prefixes:
             for suggestion in model.suggest(prefix, 3, **options):
                 suggested += 1
-                flagged += is_new(prefix, suggestion.added)
+                kept = prefix[: len(prefix) - suggestion.replaces]
+                flagged += is_new(kept, suggestion.added)
             added = model.phrase(prefix, **options).added
             ghosts += bool(added)
             flagged_ghosts += is_new(prefix, added)
