@@ -51,8 +51,8 @@ print(f"{len(usable)} of {len(posts)} posts are long enough: {len(train)} to lea
 #
 # - a **counter**: it counts which letter followed which letters in the training part;
 # - a small **recurrent network**, a GRU, like the notebook's;
-# - **levantine**, the model that comes with the package. It has read many texts of others before (the cell says how
-#   many).
+# - **levantine**, the model that comes with the package. It has read many texts of others before. (The cell says how
+#   many: the same texts twice, once for its network and again for the whole, which is a *blend*; part 7.)
 #
 # And a fourth for comparison, which knows nothing: letters drawn by chance.
 #
@@ -131,7 +131,7 @@ lesson.table(
 # word is. And it does not take a network: the counter learnt it in seconds.
 #
 # Two warnings. The counter scores *higher* than people: it repeats what it saw, while people invent. And `levantine`
-# scores lowest of the three models although it has read most: it uses words of other texts, which are not on our list.
+# scores below the counter although it has read far more: it uses words of other texts, too, which are not on our list.
 # So a high share is not yet good writing. Every measure hides something; part 7 collects what each hides.
 #
 # ## Look at the texts
@@ -142,8 +142,8 @@ lesson.table(
 lesson.table(("length", "post"), *((len(post), post) for post in [*dice.sample(posts, 5), min(posts, key=len)]))
 
 # %% [markdown]
-# Look for commas, smiling faces, hashtags, English words and Arabic in Latin letters. There is no fixed spelling,
-# either. One example, the word "tomorrow":
+# Look for commas and small pictures. Other posts have hashtags, English words and Arabic in Latin letters. There is no
+# fixed spelling, either. One example, the word "tomorrow":
 
 # %%
 spellings = {word: sum(word in post.split() for post in posts) for word in ("بكرا", "بكرة", "بكره")}

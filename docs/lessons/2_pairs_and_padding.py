@@ -274,9 +274,9 @@ assert changes["after"] < 1e-5
 
 # %% [markdown]
 # **After** is the only place where blanks change nothing: the network reads them when everything is already said. With
-# blanks **before**, the same text gets another answer when a longer neighbour stands in its batch. With blanks
-# **between**, more of them change little, but for a bad reason: so many blanks have gone by already that the text
-# before them has faded, and the first characters suffer for it.
+# blanks **before** or **between**, the same text gets another answer when a longer neighbour stands in its batch. And
+# **between** has one more fault: the network reads the blanks last, what it knows of the text fades on the way, and the
+# first characters suffer for it.
 #
 # And the notebook? Its decoder is told nothing but the state after the blanks. Everything it knows about the text has
 # to survive them. Part 4 is about that decoder.

@@ -191,7 +191,7 @@ assert same < 1e-6
 # **Who reads itself learns from nonsense.** At first what the network writes has nothing to do with the target. That is
 # what it reads, and from that it must learn what comes next. So it soon does what is safest, whatever it has read.
 #
-# > **Guess first.** What does it write after its eight passes? How many different texts, after 189 different halves?
+# > **Guess first.** What does it write after its eight passes? How many different texts, after 177 different halves?
 
 # %%
 with torch.no_grad():
@@ -228,9 +228,9 @@ times = {decoder: seconds(decoder) for decoder in ("truth", "itself")}
 print(f"reading itself takes {times['itself'] / times['truth']:.1f} times as long as reading the truth")
 
 # %% [markdown]
-# Not here. A recurrent network goes step by step in any case, since each state needs the one before it. A network
+# Hardly, here. A recurrent network goes step by step in any case, since each state needs the one before it. A network
 # without a state, like the Transformer of part 7, computes all places at once when it knows what stands in them, and
-# could not if it had to read itself. For our GRU the correct past is the whole gain.
+# could not if it had to read itself. For our GRU the correct past is nearly the whole gain.
 #
 # ## Teach every character
 #
@@ -298,7 +298,7 @@ lesson.table(
 assert judge(language_model, "truth")[0] < judge(learnt["truth"][0], "truth")[0]
 
 # %% [markdown]
-# It brings 1.7 points and 0.06 bits: little, beside what reading the truth has brought. (Whether so little may be
+# It brings 0.6 points and 0.04 bits: little, beside what reading the truth has brought. (Whether so little may be
 # chance, part 7 shows how to find out.)
 #
 # ## What teacher forcing costs: exposure bias
@@ -480,10 +480,10 @@ lesson.table(
 )
 
 # %% [markdown]
-# Read the column "steps above 5". At the usual learning rate, 0.004, clipping at 5 did nothing at all: a seat belt in a
-# parked car. At a rate more than ten times as high it shortened one step in thirty, and the test bits are nearly the
-# same. (Our own code above clips at 1, and so shortens some steps, as the last column but one says.) This network does
-# not explode. And *Adam*, the rule by which `AdamW` takes its steps, divides the gradient by its usual size anyway.
+# Read the column "steps above 5". Clipping at 5 did nothing at all, neither at the usual learning rate, 0.004, nor at
+# one more than ten times as high: a seat belt in a parked car. (Our own code above clips at 1, and so shortens some
+# steps, as the last column but one says.) This network does not explode. And *Adam*, the rule by which `AdamW` takes
+# its steps, divides the gradient by its usual size anyway.
 #
 # > **Guess first.** We make the gradient a hundred times as long, by a loss a hundred times as large. How much longer
 # > is the step?

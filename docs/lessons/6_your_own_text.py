@@ -225,17 +225,19 @@ lesson.table(
 assert error(confidence) < error(boasting)
 
 # %% [markdown]
-# The dots of `levantine` lie nearly on the line: it means what it says. The boaster's lie below. The boaster is
-# right as often as `levantine`, since it makes the same choices; only its probabilities are worth less. And the die is
-# perfectly calibrated, and useless. So calibration alone is not enough, and neither is accuracy. Bits per character see
-# both: they rise when a model is wrong more often, and when it is surer than it should be.
+# The dots of `levantine` lie on the line or a little below: it means nearly what it says. The boaster's lie far below,
+# all but the first. The boaster is right as often as `levantine`, since it makes the same choices; only its
+# probabilities are worth less. And the die is perfectly calibrated, and useless. So calibration alone is not enough,
+# and neither is accuracy. Bits per character see both: they rise when a model is wrong more often, and when it is surer
+# than it should be.
 #
 # Calibration is what makes ghost text possible: whether to show a word is decided by its probability.
 #
 # ## Ghost text
 #
-# Ghost text is the grey end of the word that you have not typed yet. It should stay away unless it saves more than
-# reading it costs. Let us type a sentence, key by key, and accept the ghost whenever it is right.
+# Ghost text is the grey end of the word that you have not typed yet, sometimes with the next word. It should stay away
+# unless it saves more than reading it costs. Let us type a sentence, key by key, and accept the ghost whenever it is
+# right.
 #
 # > **Guess first.** Of the keys of this sentence, what share does the ghost save?
 
@@ -330,7 +332,7 @@ def terminal(keyboard: list[str] | None = None) -> str:
     return text
 
 
-_ = terminal(["صب", "", " الخ", "", "."])
+_ = terminal(["صب", "", " كيفك اليو", "", "."])
 
 # %% [markdown]
 # ## Teach it a word
