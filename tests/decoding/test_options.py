@@ -116,7 +116,7 @@ def test_a_preset_draws_enough_to_choose_from() -> None:
     def drawn(n: int, **options: Any) -> int:
         return DecodingOptions.for_texts(n, {"preset": "sensible", **options}).best_of
 
-    assert [drawn(n) for n in (1, 2, 3, 7, 63, 64, 200)] == [16, 16, 24, 56, 64, 1, 1]
+    assert [drawn(n) for n in (1, 2, 3, 7, 63, 64, 200)] == [32, 32, 32, 56, 64, 1, 1]
     assert drawn(3, best_of=5) == 5 and drawn(3, best_of=1) == 1
     assert drawn(1, beams=2) == drawn(1, temperature=0) == 1  # there is nothing to choose from
     assert drawn(1, beams=1, temperature=0.1) == 16
