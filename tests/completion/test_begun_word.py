@@ -130,6 +130,12 @@ def test_what_is_not_read(teacher: Completer, prefix: str) -> None:
     assert found is None or found.readings is None
 
 
+def test_a_slip_in_a_latin_word_before_is_not_corrected(teacher: Completer) -> None:
+    for before in ("lovve ", "shu lovve "):
+        taken = texts(teacher.suggest(before + "a5b", 3), before + "a5b")
+        assert before + "اخبارك" in taken
+
+
 def test_words_before_are_replaced_with_it_unless_they_are_many_or_cannot_be_counted(teacher: Completer) -> None:
     def replaced(text: str) -> int:
         return max(one.replaces for one in teacher.suggest(text, 3))

@@ -84,7 +84,7 @@ def test_a_grapheme_that_the_length_cuts_is_left_out(text: str, left: str) -> No
         ("我们今天", "我们今天"),  # no word is unfinished
         ("ok 我们 no", "ok 我们"),
         ("a " + FAMILY, "a " + FAMILY),
-        ("a b" + FAMILY[:2], "a"),  # what the length cuts first
+        ("a b" + FAMILY[:2], "a b"),  # the length cuts a sign, before which the word is whole
         ("\u0600 a", "\u0600 a"),  # the sign and the space are one grapheme
         ("a\u0600 b", "a"),
     ],
@@ -100,6 +100,14 @@ def test_a_text_that_ends_by_itself_ends_with_a_whole_word() -> None:
     ended.add(None, 1.0)
     assert (ended.text, ended.reason) == ("ab c", "end")
     assert draft("ab cd.", stop=["."], whole_words=True).text == "ab cd"
+
+
+def test_a_word_before_a_grapheme_that_was_cut_is_whole() -> None:
+    """A stream has sent it already."""
+    made = draft("ab cd" + FAMILY[0], length=7, whole_words=True)
+    assert made.text[: made.safe()] == "ab cd"
+    made.add(JOINER, 1.0)
+    assert (made.text, made.reason) == ("ab cd", "length")
 
 
 def test_a_whole_word_leaves_what_was_asked_for() -> None:
@@ -151,11 +159,11 @@ def test_whole_words_of_any_text(text: str, stop: list[str], least: int, due_unt
     elif whole.text != plain.text:
         assert len(whole.text) >= max(1, whole.protected)
         rest = plain.text[len(whole.text) :]  # spaces and one unfinished word; a grapheme may hold what was before them
-        assert open_word(rest) or not rest.strip()
+        assert open_word(rest) or not rest.strip(" \r\n\u0600")  # a sign that is one grapheme with the space behind it
         assert whole.text == whole.text.rstrip() or "\u0600" in text
         assert len(words(rest)) <= 1
     else:  # nothing is unfinished, or nothing would be left
-        finished = plain.text.removesuffix(open_word(plain.text)).rstrip()
+        finished = text.removesuffix(open_word(text)).rstrip()[: len(plain.text)]
         assert finished in ("", plain.text) or len(finished) < whole.protected or "\u0600" in text
 
 

@@ -19,6 +19,8 @@ from tests.server.asgi import ask
 
 import kammil
 from kammil.completion.completer import Completer
+from kammil.data.blocked_words import BlockedWord
+from kammil.data.blocklist import offensive_words
 from kammil.server import learnt_texts, model_pool
 from kammil.server.api.errors import ApiError
 from kammil.server.app import create
@@ -305,6 +307,27 @@ def test_an_offensive_word_is_exempt_for_the_session_that_taught_it_alone() -> N
     assert again.taught_words("a") == other.taught_words("a")
     assert other.forget("a") and other.taught_words("a")
     assert other.forget("a") and not other.taught_words("a") and other.taught_words(None)
+
+
+def test_offensive_words_are_looked_for_once_in_each_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a client that teaches texts with one would hold up all others, longer with each text."""
+    model, searched = kammil.load(), list[str]()
+    (word,) = {one.text for one in model.suggest("اباح", 1, allow_offensive=True)}
+
+    class Recorded:
+        def entries_in(self, text: str) -> set[BlockedWord]:
+            searched.append(text)
+            return offensive_words().entries_in(text)
+
+    monkeypatch.setattr(learnt_texts, "offensive_words", Recorded)
+    taught = LearntTexts(model)
+    texts = [f"قال {word} {n}" for n in range(4)]
+    for text in texts:
+        taught.learn("a", text)
+    LearntTexts(model).restore(taught)
+    while taught.forget("a"):
+        pass
+    assert searched == texts
 
 
 def test_other_clients_are_not_shown_an_offensive_word_that_one_taught() -> None:

@@ -92,9 +92,11 @@ class BegunWord:
         replaces = [n if row < first else n + replaced for row, n in enumerate(self.replaces)]
         return replace(self, wanted=wanted, replaces=replaces)
 
-    def most_probable(self, close: NDArray[np.float32]) -> tuple[int, ...]:
-        """Return the most probable meaning of the word as a whole one; `close`, (V,), is 1 for ids that end words."""
-        return self.wanted[int(np.argmax(self.shares * (self.p @ close)))]
+    def most_probable(self, close: NDArray[np.float32]) -> tuple[tuple[int, ...], bool]:
+        """Return the most probable meaning of the word as a whole one, and whether it is a reading; `close`, (V,), is 1
+        for ids that end words."""
+        row = int(np.argmax(self.shares * (self.p @ close)))
+        return self.wanted[row], row >= len(self.variants.wanted)
 
     def _read(self, model: LanguageModel, channel: Channel, variants: Variants) -> Readings | None:
         """Return the readings after one more letter; None if there are none."""
@@ -121,8 +123,9 @@ class WordReader:
         self._space = -1 if classes.space is None else classes.space
         self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
         """For each state cache the text before the word, the version of the model, and the word that was read last."""
-        self._ended: WeakKeyDictionary[StateCache, dict[bytes, tuple[int, ...]]] = WeakKeyDictionary()
-        """For each state cache what was meant by the words that ended last, by the text up to their ends."""
+        self._ended: WeakKeyDictionary[StateCache, dict[bytes, tuple[tuple[int, ...], bool]]] = WeakKeyDictionary()
+        """For each state cache what was meant by the words that ended last, and whether it is a reading, by the text up
+        to their ends."""
 
     def after(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, alike: int = 0
@@ -173,8 +176,7 @@ class WordReader:
                 ended[key] = self._word(model, state_cache, meant, word).most_probable(self._close)
                 while len(ended) > 4 * MAX_RUN:
                     del ended[next(iter(ended))]
-            best = ended[key]
-            is_read = best != word
+            best, is_read = ended[key]  # a Latin word with a slip is read as it is meant, but stays as it was typed
             arabic = (*arabic, *best, self._space) if is_read else ()
             replaced = replaced + len(word) + 1 if is_read else 0
             meant = np.array([*meant.tolist(), *best, self._space], np.int64)

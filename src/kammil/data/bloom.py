@@ -82,6 +82,11 @@ class BloomFilter:
         first, second = _positions(hashes, len(self._bits))
         return self._bits[first] & self._bits[second]
 
+    @property
+    def false_positives(self) -> float:
+        """Share of new runs that the filter takes for known ones."""
+        return float(self._bits.mean()) ** 2
+
     def novelty(self, text: str, prompt: str = "") -> Novelty:
         """Return `seen` if every run of `text` stands in the training texts; a short text is extended by its prompt."""
         letters = fold(text)

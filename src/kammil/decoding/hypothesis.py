@@ -78,10 +78,13 @@ class Hypothesis:
         if stops and (found := [at for at in (self.text.find(stop, self.protected) for stop in stops) if at >= 0]):
             self.text, self.reason = self.text[: self._fitting(min(found))], "stop"
         elif len(self.text) >= self.decoding.length:
-            end = max(self.protected, _last_whole_grapheme(self.text))
-            end = self._fitting(end)
+            cut = max(self.protected, _last_whole_grapheme(self.text))
+            end = self._fitting(cut)
             if self.decoding.whole_words:
-                whole = self._fitting(_grapheme_boundary(self.text, self._whole_words(end)))
+                # A word before a grapheme that was cut is whole, and may have been sent.
+                whole = min(cut, self._whole_words(len(self.text)))
+                whole = self._whole_words(self._fitting(whole)) if whole in self.unfit else whole
+                whole = self._fitting(_grapheme_boundary(self.text, whole))
                 end = whole if whole >= max(1, self.protected) else end
             self.text, self.reason = self.text[:end], "length"
 

@@ -319,7 +319,8 @@ def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
     A text that writes no word twice, and no character four times in a row, is better than one that does, since the most
     probable texts go in circles; one of a third of the length asked for or more is better than a shorter one, and any
     is better than an empty one; among these, the one of fewer bits per character, and of equals the first one sampled.
-    Of several that are kept, each begins with another word as far as there are such, and then is another text.
+    Of several that are kept, each begins with another word as far as there are such, and then is another text; an empty
+    one begins with none.
     """
     ranked = sorted(((_folded_words(one.text), one) for one in hypotheses), key=_rank)
     if n == 1:
@@ -328,7 +329,8 @@ def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
     kinds = tuple(list[Hypothesis]() for _ in range(3))  # another first word, another text, the same text
     for found, one in ranked:
         first = found[0] if found else ""
-        kinds[0 if first not in first_words else 1 if one.text not in texts else 2].append(one)
+        begins_anew = first not in first_words and bool(one.text.strip())
+        kinds[0 if begins_anew else 1 if one.text not in texts else 2].append(one)
         first_words.add(first)
         texts.add(one.text)
     chosen = {id(one) for one in list(chain(*kinds))[:n]}

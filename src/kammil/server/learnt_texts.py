@@ -32,8 +32,8 @@ class LearntTexts:
         self._completer, self._siblings = completer, siblings
         self.size = (0, 0)
         """Number of texts, and of their characters."""
-        self._texts: dict[Session, deque[tuple[str, int]]] = {}
-        """Texts of each session, oldest first, each with its length after normalisation."""
+        self._texts: dict[Session, deque[tuple[str, int, frozenset[BlockedWord]]]] = {}
+        """Texts of each session, oldest first, each with its length after normalisation, and its offensive words."""
         self._taught_words: dict[Session, frozenset[BlockedWord]] = {}
         """Entries of the list of offensive words in the texts of each session that wrote some."""
 
@@ -47,9 +47,10 @@ class LearntTexts:
             raise ApiError(400, f"this server learns {most} at most; let it forget some first.", param="text")
         self._completer.learn(text)
         known = self._texts.setdefault(session, deque())
-        known.append((text, size))
+        words = frozenset(offensive_words().entries_in(text))
+        known.append((text, size, words))
         self._count(1, size)
-        self._find_taught_words(session, text)
+        self._unite_taught_words(session, words)
         return len(known)
 
     def taught_words(self, session: Session) -> frozenset[BlockedWord]:
@@ -66,30 +67,28 @@ class LearntTexts:
         if not known:
             return False
         self._completer.forget(known[0][0])
-        text, size = known.popleft()
+        _, size, words = known.popleft()
         self._count(-1, -size)
         if not known:
             del self._texts[session]
-        self._find_taught_words(session, text)
+        self._unite_taught_words(session, words)
         return True
 
     def restore(self, other: LearntTexts) -> None:
         """Learn all texts of another model, whose thread has ended."""
         for session, texts in other._texts.items():
-            for text, size in texts:
+            for text, size, words in texts:
                 self._completer.learn(text)
-                self._texts.setdefault(session, deque()).append((text, size))
+                self._texts.setdefault(session, deque()).append((text, size, words))
                 self._count(1, size)
         self._taught_words = dict(other._taught_words)
 
-    def _find_taught_words(self, session: Session, changed: str) -> None:
-        """Find the offensive words of a session again, if the text that came or went has one."""
-        words = offensive_words()
-        if not words.entries_in(changed):
+    def _unite_taught_words(self, session: Session, changed: frozenset[BlockedWord]) -> None:
+        """Unite the offensive words of a session again, if the text that came or went has some."""
+        if not changed:
             return
-        found = frozenset(entry for text, _ in self._texts.get(session, ()) for entry in words.entries_in(text))
-        if found:
-            self._taught_words[session] = found
+        if words := frozenset[BlockedWord]().union(*(words for _, _, words in self._texts.get(session, ()))):
+            self._taught_words[session] = words
         else:
             self._taught_words.pop(session, None)
 

@@ -339,7 +339,7 @@ class _Run:
         report_step = steps("validating", math.ceil(len(self.validation) / self.options.batch_size))
         rank, size = process_group.rank(), process_group.size()
         in_order = batches(self.validation, self.options.batch_size)
-        # Processes that divide a network compute each batch together, others every so-manieth.
+        # Processes that divide a network compute each batch together; others take turns.
         mine = (divide(each, rank, size) for each in in_order) if self.shards else islice(in_order, rank, None, size)
         for batch, extra in self._with_extra_inputs(mine, learning=False):
             report_step()

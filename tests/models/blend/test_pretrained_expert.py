@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from kammil.completion.completer import Completer
 from kammil.completion.explain.attribution import explain
 from kammil.completion.explain.display import expert_label
 from kammil.completion.scoring import score_texts
+from kammil.data import bloom
 from kammil.engine.reference import log_softmax
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, select_rows
@@ -210,6 +212,24 @@ def test_it_is_silent_about_texts_that_it_has_learnt(tuned: Path, texts: list[st
         assert was_read[0] == (row.text in made.read[True])
         expected = made.read[True][row.text][row.begin :][: len(row.ids) - 1] if was_read[0] else scores[0, :0]
         assert np.array_equal(scores[0, : len(expected)], expected) and not scores[0, len(expected) :].any()
+
+
+@pytest.mark.parametrize("bits", [None, 1 << 12])
+def test_new_texts_are_new_however_short_and_however_full_the_filter(
+    tuned: Path, monkeypatch: pytest.MonkeyPatch, bits: int | None
+) -> None:
+    generator = np.random.default_rng(0)
+
+    def drawn(length: int, number: int) -> list[str]:
+        return ["".join(text) for text in generator.choice(list("ابتثجحخدرزسشصضطعغفقكلمنهوي"), (number, length))]
+
+    if bits is not None:
+        monkeypatch.setattr(bloom, "_MAX_BITS", bits)
+    old = [*drawn(60, 200), *drawn(8, 20), "🍉"]
+    files = dataclasses.replace(folders.read(tuned), seen=bloom.build(old))
+    assert learnt_texts(files, old).all()
+    new = [text for length in (6, 12, 13, 20, 60) for text in drawn(length, 200)]
+    assert learnt_texts(files, [*new, "🍋"]).mean() < 0.002
 
 
 def test_what_is_not_new_to_it_is_refused(

@@ -101,8 +101,19 @@ def test_a_preset_that_chooses(server: Running, client: Any, bundled: Completer)
         assert [choice["text"] for choice in got.json["choices"]] == wanted
         extra = {"preset": "sensible"}
         chunks = client.completions.create(
-            model="levantine", prompt="شو حلو", max_tokens=20, seed=3, n=n, stream=True, logprobs=0, extra_body=extra
+            model="levantine",
+            prompt="شو حلو",
+            max_tokens=20,
+            seed=3,
+            n=n,
+            stream=True,
+            stream_options={"include_usage": True},
+            logprobs=0,
+            extra_body=extra,
         )
+        chunks = list(chunks)
+        assert chunks[-1].usage.model_dump(exclude_none=True) == got.json["usage"]
+        assert got.json["usage"]["completion_tokens"] > 32 * 10  # of all draws
         sent = [choice for chunk in chunks for choice in chunk.choices]
         assert ["".join(c.text for c in sent if c.index == i) for i in range(n)] == wanted
         assert all("".join(c.logprobs.tokens).startswith(c.text) for c in sent)

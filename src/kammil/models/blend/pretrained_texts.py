@@ -32,6 +32,8 @@ from kammil.vocabulary import BOS, PAD
 
 _LEARNT = 0.5
 """A text is taken to be learnt from which half of the runs of letters are known."""
+_FEWEST_RUNS = 8
+"""Fewest runs of letters of which half say something."""
 _FEWEST = 8
 """Fewest training texts that are new to the model."""
 _BATCH = 16
@@ -107,10 +109,22 @@ class PretrainedTexts:
 
 
 def learnt_texts(files: folders.ModelFiles, texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Return whether a model has learnt each text, (N,): itself, or half of its runs of letters."""
+    """Return whether a model has learnt each text, (N,): itself, or half of its runs of letters.
+
+    A filter knows some runs by chance, all of them if it is full. So their share must be above that by four standard
+    deviations, and of a text with few runs only an exact copy is found.
+    """
     exact, runs = ExactTexts(files.seen).contains(texts), BloomFilter(files.seen)
-    found = [runs.contains([fold(text)]) for text in texts]
-    return exact | np.array([bool(each.size) and each.mean() >= _LEARNT for each in found], np.bool_)
+    chance = runs.false_positives
+    learnt = np.zeros(len(texts), np.bool_)
+    for i, text in enumerate(texts):
+        known = runs.contains([fold(text)])
+        least = chance + _LEARNT * (1 - chance)
+        if known.size >= _FEWEST_RUNS:
+            above = chance + 4 * float(np.sqrt(chance * (1 - chance) / known.size))
+            learnt[i] = known.mean() >= max(least, above)
+        learnt[i] |= exact[i] and known.all()  # of 32-bit hashes alone some agree by chance
+    return learnt
 
 
 def _read(expert: PretrainedExpert, texts: Sequence[Ids]) -> list[LogProbabilities]:

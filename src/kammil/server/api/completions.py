@@ -280,11 +280,9 @@ def _response_json(
 ) -> bytes:
     """Write the response as JSON."""
     choices: list[bytes] = []
-    num_decisions = 0
     for generation, texts in zip(generations, answers, strict=True):
         echo = EchoedPrompt(checked, generation)
         for text in texts:
-            num_decisions += text.num_decisions
             tokens = echo.logprobs
             if checked.num_top is not None:
                 builder = LogprobsBuilder(checked.loaded.completer.vocabulary, len(echo.text))
@@ -293,13 +291,14 @@ def _response_json(
             reason = FINISH_REASONS[text.finish_reason]
             choice = Choice(text=echo.text + text.text, index=len(choices), finish_reason=reason)
             choices.append(bodies.choice_json(choice, *tokens))
-    return bodies.insert_items(checked.response([], usage(checked, num_decisions)), "choices", b",".join(choices))
+    return bodies.insert_items(checked.response([], usage(checked, generations)), "choices", b",".join(choices))
 
 
-def usage(checked: CheckedRequest, num_decisions: int) -> Usage:
-    """Count the tokens that were read and generated."""
+def usage(checked: CheckedRequest, generations: Sequence[Generation]) -> Usage:
+    """Count the tokens that were read and generated so far, those of texts that were not chosen too."""
     read = sum(prompt.num_tokens for prompt in checked.prompts)
-    return Usage(prompt_tokens=read, completion_tokens=num_decisions, total_tokens=read + num_decisions)
+    written = sum(sequence.num_decisions for generation in generations for sequence in generation.sequences)
+    return Usage(prompt_tokens=read, completion_tokens=written, total_tokens=read + written)
 
 
 class LogprobsBuilder:

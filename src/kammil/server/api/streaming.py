@@ -46,9 +46,7 @@ async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncEx
             async for event in _events(checked, generations, updates, report_usage=report_usage):
                 yield event
             if options.include_usage:
-                yield format_sse_event(
-                    data_str=checked.response([], _usage_so_far(checked, generations)).model_dump_json()
-                )
+                yield format_sse_event(data_str=checked.response([], usage(checked, generations)).model_dump_json())
         except Exception as error:
             failed = errors.to_api_error(error)
             if errors.should_log(error):
@@ -59,13 +57,6 @@ async def stream(checked: CheckedRequest, options: StreamOptions, stack: AsyncEx
                 generation.abandoned = True
                 checked.loaded.count_answered(generation, prompt.num_tokens)
         yield DONE
-
-
-def _usage_so_far(checked: CheckedRequest, generations: list[Generation]) -> Usage:
-    """Count the tokens that were read and generated so far."""
-    return usage(
-        checked, sum(sequence.num_decisions for generation in generations for sequence in generation.sequences)
-    )
 
 
 async def _events(
@@ -94,7 +85,7 @@ async def _events(
                 states[i * checked.n + j].end(written)
         for index, state in states.items():
             if state.unsent:
-                usage_so_far = _usage_so_far(checked, generations) if report_usage else None
+                usage_so_far = usage(checked, generations) if report_usage else None
                 yield await bodies.run_off_loop(
                     checked.max_size if checked.echo and not state.started else 0,
                     partial(state.event, index, usage_so_far),

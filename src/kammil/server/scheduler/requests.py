@@ -250,9 +250,8 @@ class TextSequence:
     def generated_text(self) -> GeneratedText:
         """Return the text so far: whole graphemes, without characters that a stop string may still cut off."""
         hypothesis = self.hypothesis
-        return GeneratedText(
-            hypothesis.text[: hypothesis.safe()], hypothesis.reason or "length", self.num_decisions, tuple(self.tokens)
-        )
+        text = hypothesis.text[: hypothesis.safe()]
+        return GeneratedText(text, hypothesis.reason or "length", tuple(self.tokens))
 
 
 @dataclass(frozen=True)
@@ -273,11 +272,9 @@ class GeneratedText:
     text: str
     finish_reason: FinishReason
     """`length` also for a text that ran out of time."""
-    num_decisions: int
-    """Number of decisions: characters, and the end."""
     tokens: tuple[TokenLogprobs, ...]
-    """One token for each decision, including those that a stop string cut off the text; empty unless they were asked
-    for."""
+    """One token for each decision, including those that a stop string or `whole_words` cut off the text; empty unless
+    they were asked for."""
 
 
 class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):

@@ -59,7 +59,7 @@ def compare(
         minutes: of training for each family at most.
         out: the folder of the comparison; finished rows in it are kept.
         families: names; None takes all whose libraries are installed; `left_out` of the ranking names the rest.
-        validation, test: files; for what is not given, a leak-free tenth of `source`.
+        validation, test: files; for what is not given, a leak-free tenth of `source`, 5,000 texts at most.
         replace: compute rows again whose texts or options have changed, instead of raising an error.
         report: write `report.html` into the folder, a page for people, which quotes a few test texts.
         listen: called with the events of training.

@@ -57,7 +57,7 @@ def curve(
         source: a file of texts, or a data set's name.
         out: the folder of the curve; finished models in it are kept.
         shares: of the training texts, each more than 0 and at most 1.
-        validation, test: files; for what is not given, a leak-free tenth of `source`.
+        validation, test: files; for what is not given, a leak-free tenth of `source`, 5,000 texts at most.
         replace: make models again whose texts or options have changed, instead of raising an error.
         listen: called with the events of training.
         say: called with a line of text on each step.
