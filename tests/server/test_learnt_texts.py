@@ -20,7 +20,7 @@ from tests.server.asgi import ask
 import kammil
 from kammil.completion.completer import Completer
 from kammil.data.blocked_words import BlockedWord
-from kammil.data.blocklist import offensive_words
+from kammil.data.blocklist import is_offensive, offensive_words
 from kammil.server import learnt_texts, model_pool
 from kammil.server.api.errors import ApiError
 from kammil.server.app import create
@@ -35,6 +35,11 @@ SESSIONS = st.sampled_from(["a", "b", None])
 @pytest.fixture(scope="module")
 def model(folder_of: Callable[[str], Path]) -> Completer:
     return kammil.load(folder_of("blend"))
+
+
+def offensive_end(bundled: Completer) -> str:
+    """Return the likeliest word of the offensive list that the bundled model ends "اباح" with."""
+    return next(one.text for one in bundled.suggest("اباح", 20, allow_offensive=True) if is_offensive(one.text))
 
 
 def bits(model: Completer) -> tuple[float, ...]:
@@ -296,7 +301,7 @@ def test_a_model_that_cannot_learn_has_no_copies(folder_of: Callable[[str], Path
 
 def test_an_offensive_word_is_exempt_for_the_session_that_taught_it_alone() -> None:
     model = kammil.load()
-    (word,) = {one.text for one in model.suggest("اباح", 1, allow_offensive=True)}
+    word = offensive_end(model)
     other = LearntTexts(model)
     other.learn("a", "شو حلو")
     other.learn("a", f"قال {word} هون")
@@ -312,7 +317,7 @@ def test_an_offensive_word_is_exempt_for_the_session_that_taught_it_alone() -> N
 def test_offensive_words_are_looked_for_once_in_each_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a client that teaches texts with one would hold up all others, longer with each text."""
     model, searched = kammil.load(), list[str]()
-    (word,) = {one.text for one in model.suggest("اباح", 1, allow_offensive=True)}
+    word = offensive_end(model)
 
     class Recorded:
         def entries_in(self, text: str) -> set[BlockedWord]:
@@ -332,7 +337,7 @@ def test_offensive_words_are_looked_for_once_in_each_text(monkeypatch: pytest.Mo
 
 def test_other_clients_are_not_shown_an_offensive_word_that_one_taught() -> None:
     bundled = kammil.load()
-    (word,) = {one.text for one in bundled.suggest("اباح", 1, allow_offensive=True)}
+    word = offensive_end(bundled)
 
     async def work(app: FastAPI) -> None:
         async def suggested(session: str | None) -> bool:
