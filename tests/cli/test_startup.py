@@ -100,7 +100,7 @@ def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
     for name in ("network", "counter"):
         done = without(shelf, "complete", "شو", "--model", name)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout == kammil.load(shelf / name).complete("شو").text + "\n"
+        assert done.stdout == kammil.load(shelf / name).complete("شو", preset="sensible").text + "\n"
     done = without(shelf, "evaluate", "network", "texts.txt", "--samples", "1")
     assert (done.returncode, done.stderr) == (0, "")
     done = without(shelf, "train", "texts.txt", "--model", "ngram", "--out", "counted")
