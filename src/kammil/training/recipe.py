@@ -90,6 +90,7 @@ class Options(TypedDict, total=False):
     kinds: Sequence[str]
     history: Sequence[str]
     most: int
+    min_count: int
     megabytes: float | None
 
 
