@@ -61,7 +61,7 @@ def test_several_files_and_folders_are_read_in_order(tmp_path: Path) -> None:
         (tmp_path / name).write_text(content, "utf-8")
     read = sources.rows([tmp_path / "b.txt", tmp_path / "in", Path("sample")])
     assert read.texts[:4] == ("واحد", "اثنين", "ثلاثة", "أربعة")
-    assert read.sources is not None and len(read.sources) == len(read.texts) == 1204
+    assert read.sources is not None and len(read.sources) == len(read.texts) == 1404
     assert read.sources[:5] == ("b.txt", "b.txt", "x", "c.jsonl", "sample")
     assert str(read.path) == "b.txt, a.csv, c.jsonl and 1 more"
     assert sources.texts(tmp_path / "in") == ["ثلاثة", "أربعة"]
