@@ -54,7 +54,7 @@ OPTIONS: dict[str, Any] = {
 """The window is shorter than the texts, so that the layers are computed several times in a step."""
 TOLERANCE = 1e-4
 """Largest difference of weights after one or two epochs: sums are rounded in another order. Seen: 7e-7 of all weights,
-2e-5 of what LoRA adds, which is multiplied by 200 here."""
+2e-5 of what LoRA adds, which was multiplied by 200 there and is by 20 here."""
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> dict[str
     still: dict[str, Any] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     return {
         "tied": OPTIONS | {"base": str(gpt2(place / "gpt2", texts[:60], **still))},
-        "lora": OPTIONS | {"base": str(llama(place / "llama", texts[:60])), "lora_rank": 2, "lora_alpha": 400.0},
+        "lora": OPTIONS | {"base": str(llama(place / "llama", texts[:60])), "lora_rank": 2, "lora_alpha": 40.0},
     }
 
 
