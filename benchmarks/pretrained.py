@@ -45,7 +45,7 @@ SIZES: dict[str, Any] = {
     **{"hidden_size": 320, "intermediate_size": 864, "num_hidden_layers": 6},
     **{"num_attention_heads": 5, "num_key_value_heads": 5, "max_position_embeddings": 512},
 }
-"""Of Llama's shape."""
+"""Configuration of a network of Llama's shape."""
 KINDS = {"all weights": 0, "LoRA, rank 8": 8}
 
 

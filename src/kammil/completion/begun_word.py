@@ -1,4 +1,4 @@
-"""What a begun word may be meant for: its variants, and its readings if it is typed in Latin letters.
+"""Interpretations of a begun word: its spelling variants, and its readings if it is typed in Latin letters.
 
 A word in Latin letters may be a Latin word, as it was typed or with a slip (`variants`), or an Arabic one (`readings`).
 Each has the weight P_model(u) * P(typed | u), an Arabic one times `TYPED_IN_LATIN`; the shares of all sum to one.
@@ -58,7 +58,7 @@ class BegunWord:
     before: Readings
     """The readings before the first letter."""
     readings: Readings | None
-    """Those of the word; None where it cannot be Arabic."""
+    """Readings of the word; None where it cannot be Arabic."""
 
     @classmethod
     def start(cls, p: NDArray[np.float32], state: State) -> Self:

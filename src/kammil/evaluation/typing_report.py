@@ -1,4 +1,4 @@
-"""What a writer saves with the suggestions of a model, beside a baseline, random words and an oracle.
+"""Keys and time that a writer saves with suggestions of a model, beside a baseline, random words and an oracle.
 
 *Precision* is the share of the positions with a suggestion at which it was accepted; the others were a distraction. The
 share of all positions where something is shown, and of those where it is right, are of the text typed without help:

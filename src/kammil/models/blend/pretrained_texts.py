@@ -1,4 +1,4 @@
-"""What a pretrained model says of the texts that a blend learns, computed once.
+"""Log-probabilities of a pretrained model on the texts that a blend learns, computed once.
 
 Counts can leave a text out where it is looked up; a network cannot be asked what it would say had it not learnt a text.
 So the expert is silent about training texts that it has learnt, and its gate learns from others: some of those that
@@ -50,7 +50,7 @@ class PretrainedTexts:
     size: int
     """V."""
     read: Mapping[bool, Mapping[int, LogProbabilities]]
-    """Of training texts (true) and of validation texts, by the text's number: (characters + 1, V)."""
+    """Log-probabilities of training texts (true) and of validation texts, by the text's number: (characters + 1, V)."""
 
     @classmethod
     def of(cls, settings: BlendSettings, texts: TrainingTexts) -> Self:
