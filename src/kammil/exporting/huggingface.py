@@ -109,9 +109,14 @@ def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
     return contents, "the text rules of the model are not in its tokenizer: normalise prompts as its card says."
 
 
+def _without_title(card: str) -> str:
+    """Return a model card without its first line, if that is a title."""
+    return card.partition("\n")[2] if card.startswith("# ") else card
+
+
 def _tuned_card(name: str, card: str) -> str:
     """Write the model card of a fine-tuned model: how to run the checkpoint, then the card of the model folder."""
-    _, _, body = card.partition("\n") if card.startswith("# ") else ("", "", card)
+    body = _without_title(card)
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
@@ -208,7 +213,7 @@ def _generation(vocabulary: CharacterVocabulary) -> dict[str, Any]:
 
 def _card(name: str, card: str, window: int) -> str:
     """Write the model card: how to run the checkpoint, then the card of the model folder."""
-    _, _, body = card.partition("\n") if card.startswith("# ") else ("", "", card)
+    body = _without_title(card)
     return f"""---
 library_name: transformers
 pipeline_tag: text-generation
