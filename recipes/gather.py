@@ -2,7 +2,8 @@
 
 Run: `python recipes/gather.py --clones CLONES --folder FOLDER ... --dataset NAME ... --out corpus.tsv`. The table has
 the columns source, terms, dialect and text. Texts are cleaned by the rules of their source; those that resemble a
-held-out text, or an earlier text, are left out. The same input gives the same table.
+held-out text, or an earlier text, are left out, and most of those that hold the keyword by which their source was
+collected. The same input gives the same table.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from kammil.data.blocklist import is_offensive
 from kammil.data.cleaning import CleaningRules
 from kammil.data.datasets import CATALOG, Terms
 from kammil.data.exclusion import resembling
+from kammil.data.keywords import thinned
 from kammil.data.near_duplicates import groups
 from kammil.errors import DataError, KammilError
 from kammil.text import TextRules
@@ -362,6 +364,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise DataError("there is no text; name --clones, --folder or --dataset that hold some")
         kept = halved(distinct(without_words(read, [word for word in words if word]), held_out), given.half)
         kept = [text for text in kept if not (given.decent and is_offensive(text.text))]
+        kept = [kept[i] for i in thinned([text.text for text in kept], [text.source for text in kept])]
     except KammilError as error:
         sys.exit(str(error))
     write(kept, given.out)

@@ -174,3 +174,13 @@ def test_data_check_says_sources_and_dialects(run: Run, tmp_path: Path) -> None:
     assert found["dialects"]["Egyptian"] == 1 / 3
     (tmp_path / "latin.txt").write_text("no Arabic word\n", "utf-8")
     assert "likely dialects" not in run("data", "check", "latin.txt").out
+
+
+def test_data_check_names_the_word_by_which_a_source_was_collected(run: Run, tmp_path: Path) -> None:
+    rows = [f"a\t{'Olympics' if i < 120 else 'bread'} {i}" for i in range(600)] + [
+        f"b\ttea bread {i}" for i in range(600)
+    ]
+    (tmp_path / "t.tsv").write_text("\n".join(["source\ttext", *rows]) + "\n", "utf-8")
+    lines = run("data", "check", "t.tsv").out.splitlines()
+    assert "keyword          Olympics stands in 20 % of a" in lines
+    assert "120 texts of one source hold Olympics, which a model will write unasked" in lines[-1]

@@ -32,6 +32,8 @@ _ENDS = 20
 """Characters shown at each end of the vocabulary, as in the notebook."""
 _SOURCES = 12
 """Most sources shown."""
+_KEYWORDS = 5
+"""Most keywords of sources shown."""
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, rich_markup_mode=None)
 
@@ -203,6 +205,10 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         "scripts          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.scripts.items() if v > 0),
         *_dialects(audit),
         *_sources(audit),
+        *(
+            f"keyword          {one.word} stands in {100 * one.share:.0f} % of {one.source or 'texts without a source'}"
+            for one in audit.keywords[:_KEYWORDS]
+        ),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
         f"in one text only {len(audit.lonely)} characters",
         "personal         "
@@ -242,6 +248,10 @@ def _verdict(audit: Audit, against: str | None) -> str:
         faults.append(f"{repeats}, so make a test with `kammil data split`, which keeps repeats together")
     if audit.empty:
         faults.append(f"{audit.empty:,} empty texts, which are left out")
+    if audit.keywords:
+        first = audit.keywords[0]
+        many = f"{first.texts:,} texts of one source hold {first.word}"
+        faults.append(f"{many}, which a model will write unasked; leave most of them out")
     if cautions(audit.groups, audit.lengths.mean):
         return "verdict: hardly fit to train on, for the reason above" + "".join(f"; {fault}" for fault in faults) + "."
     return f"verdict: fit to train on, but mind: {'; '.join(faults)}." if faults else "verdict: fit to train on."

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kammil.data import near_duplicates
 from kammil.data.dialects import likely_shares
+from kammil.data.keywords import Keyword, keywords
 from kammil.data.splits import Leakage, leaks
 from kammil.errors import DataError
 from kammil.text import PERSONAL, personal_counts
@@ -114,6 +115,8 @@ class Audit:
     """Share of the texts, 0 to 1, by likely dialect (`kammil.data.dialects`), and of those that are unclear."""
     sources: Mapping[str, float] | None
     """Share of the texts of each source, 0 to 1, the largest first; None where the texts carry none."""
+    keywords: tuple[Keyword, ...]
+    """Words by which sources were collected, as it seems; none where the texts have but one source."""
     lonely: tuple[str, ...]
     """Characters that stand in one text only, in order of code points: a model cannot learn and test them."""
     personal: Mapping[str, int]
@@ -171,6 +174,7 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
         scripts={name: count / max(total, 1) for name, count in scripts.items()},
         dialects=likely_shares(texts),
         sources=None if sources is None else {n: count / len(texts) for n, count in Counter(sources).most_common()},
+        keywords=tuple(keywords(texts, sources)) if sources is not None and len(set(sources)) > 1 else (),
         lonely=tuple(sorted(char for char, texts_with in appearances.items() if texts_with == 1)),
         personal=dict(personal),
         leaks=None if against is None else leaks(against, texts),
