@@ -123,3 +123,22 @@ def test_a_larger_budget_stores_more_and_costs_fewer_bits(tmp_path: Path, texts:
     assert few["stored_mb"] <= 0.1 < all_counts["stored_mb"]
     assert few["bits"] > all_counts["bits"] > 1
     assert few["texts"] == all_counts["texts"] == 400
+
+
+def test_grades_are_counted_for_every_way_that_wrote_a_completion(folder_of: Callable[[str], Path]) -> None:
+    sense = script("benchmarks/sense.py")
+    folder = str(folder_of("gru"))
+    items, key = sense.written([folder], ["exact", "plain"], ["صباح", "كيفك يا"], seed=3)
+    assert len(items) == len(set(items)) == len({number for numbers in key.values() for number in numbers})
+    model = kammil.load(folder)
+    for i, prompt in enumerate(["صباح", "كيفك يا"]):
+        assert items[key[f"{folder} plain"][i] - 1] == (prompt, model.complete(prompt, preset="plain", seed=3 + i).text)
+    counts = sense.counted({"a": [1, 2], "b": [2, 2]}, {1: (2, False), 2: (0, True)})
+    assert counts["a"] == {"sense": 1, "none": 1, "disturbing": 1}
+    assert counts["b"] == {"none": 2, "disturbing": 2}
+
+
+def test_the_prompts_are_60_different_ones() -> None:
+    prompts = (ROOT / "benchmarks/prompts.txt").read_text("utf-8").splitlines()
+    assert len(set(prompts)) == len(prompts) == 60
+    assert all(prompt == prompt.strip() != "" for prompt in prompts)

@@ -200,6 +200,10 @@ def test_a_run_of_one_sign_and_a_short_text_are_kept_last() -> None:
 
     long, run, short, three = (of_ten(t, x) for t, x in (("so it", 3), ("so????", 1), ("so.", 2), ("so???", 2)))
     assert keep_best([run, short, long, three], 4) == [three, long, short, run]
+    for circles in ("so 😭 😭 😭", "so - -  -", ". . . so"):
+        assert keep_best([written(circles, 1), written("so it", 3)], 1)[0].text == "so it"
+    for marks in ("so 😭😭😭", "so - - it", ". , . , ."):
+        assert keep_best([written(marks, 1), written("so it", 3)], 1)[0].text == marks
     assert keep_best([of_ten("so i", 1), long], 1)[0].text == "so i"  # a third of ten and more is not short
 
 

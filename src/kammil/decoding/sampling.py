@@ -36,8 +36,8 @@ Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 
 _BULK = 32
 """Most characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
-_RUN = re.compile(r"(.)\1{3}", re.DOTALL)
-"""A character four times in a row."""
+_RUN = re.compile(r"(.)\1{3}|([^\w\s])(?:\s+\2){2}", re.DOTALL)
+"""A character four times in a row, or a mark or emoji three times between spaces."""
 _SHORT = 1 / 3
 """Share of the length asked for below which a text is short. Of single words at the end of a text many are probable."""
 NO_PROBABILITIES = "the model gives no probabilities; copy the model folder again."
@@ -316,9 +316,10 @@ def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_proba
 def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
     """Return n of the texts, best first.
 
-    A text that writes no word twice, and no character four times in a row, is better than one that does, since the most
-    probable texts go in circles; one of a third of the length asked for or more is better than a shorter one, and any
-    is better than an empty one; among these, the one of fewer bits per character, and of equals the first one sampled.
+    A text that writes no word twice, no character four times in a row and no mark three times between spaces is better
+    than one that does, since the most probable texts go in circles; one of a third of the length asked for or more is
+    better than a shorter one, and any is better than an empty one; among these, the one of fewer bits per character,
+    and of equals the first one sampled.
     Of several that are kept, each begins with another word as far as there are such, and then is another text; an empty
     one begins with none.
     """
