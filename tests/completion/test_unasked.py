@@ -1,4 +1,4 @@
-"""What ghost text does not bring up by itself."""
+"""What ghost text and chosen completions do not bring up by themselves."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.completion.unasked import without_unasked
+from kammil.completion.unasked import brings_up_politics, without_unasked
 from kammil.text import words
 
-LINES = resources.files("kammil.completion").joinpath("unasked.txt").read_text("utf-8").splitlines()
-ENTRIES = [line for line in LINES if line and not line.startswith("#")]
+
+def listed(name: str) -> list[str]:
+    """The entries of a list."""
+    lines = resources.files("kammil.completion").joinpath(f"{name}.txt").read_text("utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+ENTRIES = listed("rulers") + listed("formulas")
 
 
 @pytest.mark.parametrize(
@@ -68,3 +74,30 @@ def test_what_is_shown_is_a_beginning_in_whole_words(text: str, ghost: str) -> N
     assert ghost.startswith(shown)
     ends = {end - len(text) for _, end in words(text + ghost)} | {0, len(ghost)}
     assert len(shown) in ends
+
+
+@pytest.mark.parametrize("entry", listed("rulers") + listed("politics"))
+def test_every_entry_is_brought_up_unless_the_text_speaks_of_such_things(entry: str) -> None:
+    assert brings_up_politics("شفنا مبارح ", entry + " كمان")
+    assert brings_up_politics("شفنا مبارح و", entry)
+    assert not brings_up_politics("شفنا مبارح ", "كمان")
+    assert not brings_up_politics(f"شفنا مبارح {entry} ", "كمان")
+    assert not brings_up_politics("كل الحكومات ", entry)
+    assert not brings_up_politics(f"{entry} و", "حزب البعث")
+
+
+@pytest.mark.parametrize(
+    ("text", "completion", "brought_up"),
+    [
+        ("ماما انا بالطريق جب", "ران باسيل", True),  # across the place where the prompt ends
+        ("بدي صحن ", "سلطة وحمص", False),
+        ("سلمولي عال", "شعب", True),
+        ("بكرا ", "إن شاء الله", False),  # only ghost text keeps from formulas
+        ("شو رأيك بالانتخا", "بات", True),  # the text has not said it yet
+        ("شو رأيك بالانتخابات ", "والحكومة", False),
+        ("", "الجيش", True),
+        ("", "", False),
+    ],
+)
+def test_what_is_brought_up(text: str, completion: str, brought_up: bool) -> None:
+    assert brings_up_politics(text, completion) == brought_up

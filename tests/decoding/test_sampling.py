@@ -207,6 +207,18 @@ def test_a_run_of_one_sign_and_a_short_text_are_kept_last() -> None:
     assert keep_best([of_ten("so i", 1), long], 1)[0].text == "so i"  # a third of ten and more is not short
 
 
+def test_an_unwanted_text_is_kept_only_where_all_others_are_empty() -> None:
+    named, circle, empty = written("the ruler", 0.1), written("so so so", 3), written("", 0.1)
+
+    def unwanted(text: str) -> bool:
+        return "ruler" in text
+
+    assert keep_best([named, circle, empty], 1) == [named]
+    assert keep_best([named, circle, empty], 1, unwanted) == [circle]
+    assert keep_best([named, empty], 1, unwanted) == [named]
+    assert keep_best([named, circle, empty], 3, unwanted) == [circle, named, empty]
+
+
 def test_several_texts_that_are_kept_begin_differently() -> None:
     a, b, c, d, e = (written(t, x) for t, x in (("go on", 1), ("go up", 2), ("go on", 3), ("so it is", 4), ("", 5)))
     texts = [e, d, c, b, a]

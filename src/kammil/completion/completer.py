@@ -25,6 +25,7 @@ from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
 from kammil.completion.suggestions import Suggestion, letters_to_correct, seen_as_typed
+from kammil.completion.unasked import brings_up_politics
 from kammil.data.blocked_words import BlockedWord, read_list_file
 from kammil.data.blocklist import Blocklist, offensive_words
 from kammil.data.bloom import BloomFilter
@@ -343,7 +344,7 @@ class Completer:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
         block = self.word_block(allow_offensive=decoding.allow_offensive, taught=taught)
-        return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block)
+        return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, brings_up_politics)
 
     def word_block(
         self, *, allow_offensive: bool = False, taught: frozenset[BlockedWord] | None = None
@@ -396,7 +397,7 @@ class Completer:
             yield beam_search(self.language_model, constraints, log_probabilities, state, n)
         elif options.best_of > 1:
             *_, hypotheses = generate(self.language_model, constraints, log_probabilities, state, options.best_of)
-            yield keep_best(hypotheses, n)
+            yield keep_best(hypotheses, n, constraints.unwanted)
         elif n == 1 and options.temperature == 0:  # cached: the next keystroke may well ask for the rest of it
             yield from generate(self.language_model, constraints, log_probabilities, state, n, step=decoder.step)
         else:

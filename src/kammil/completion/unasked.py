@@ -1,10 +1,15 @@
-"""Names of people in power and of parties, and religious formulas, that ghost text does not bring up by itself.
+"""What models bring up by themselves and should not: rulers and parties, politics, religious formulas.
+
+Models have them from their texts, where they are among the surest words of all. Two places where a machine speaks
+keep from them.
 
 Ghost text stands in somebody's own sentence before they have thought of its next word. A ruler's name there is an
-opinion that the writer did not utter, a blessing is one that not everybody gives. Models have them from their texts,
-where they are among the surest words of all. So such an *entry* (`unasked.txt`) is shown only if the text has begun it:
-at least one whole word of it, or three letters, are typed. A proclitic and the article (و, ف, ب, ل, ك, ع, ال) are not
-counted among them, since they do not begin a name.
+opinion that the writer did not utter, a blessing is one that not everybody gives. So such an *entry* (`rulers.txt`,
+`formulas.txt`) is shown only if the text has begun it: at least one whole word of it, or three letters, are typed. A
+proclitic and the article (و, ف, ب, ل, ك, ع, ال) are not counted among them, since they do not begin a name.
+
+Of several completions that were drawn, one that brings up rulers or politics (`rulers.txt`, `politics.txt`) where the
+text does not speak of them is chosen last.
 
 Lists of suggestions are not affected: they stand outside the text, and the writer looks for a word there.
 """
@@ -34,26 +39,38 @@ def without_unasked(text: str, ghost: str) -> str:
         text: what is typed, as the model sees it.
         ghost: what would be shown after it, whole words.
     """
-    entries = _entries()
+    entries = _entries("rulers", "formulas")
     # No entry that has more words than the longest can end in the ghost.
     first = words(text)[-entries.most_words :]
     begin = first[0][0] if first else len(text)
     seen, typed = text[begin:] + ghost, len(text) - begin
+    for start, end, letters in _found(seen, typed, entries):
+        if end > typed and letters < LETTERS:  # neither a whole word of it nor enough letters are typed
+            return seen[typed : max(start, typed)].rstrip()
+    return ghost
+
+
+def brings_up_politics(text: str, completion: str) -> bool:
+    """Return whether a completion names a ruler, a party or what politics is about, and the text before it does not."""
+    entries = _entries("rulers", "politics")
+    return any(_found(text + completion, len(text), entries)) and not any(_found(text, 0, entries))
+
+
+def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int, int]]:
+    """Yield each entry that ends after `typed` characters: where its first word begins and ends, and how many letters
+    of it, proclitics not counted, stand before `typed`."""
     found = words(seen)
     new = [fold_spelling(seen[a:b]) for a, b in found if b > typed]
-    if not any(stem in entries.last_words for word in new for stem in _stems(word)):  # as for most ghosts
-        return ghost
+    if not any(stem in entries.last_words for word in new for stem in _stems(word)):  # as for most texts
+        return
     folded = [*(fold_spelling(seen[a:b]) for a, b in found if b <= typed), *new]
     for i, (start, end) in enumerate(found):
         for stem in _stems(folded[i]):
             for entry in entries.by_first_word.get(stem, ()):
                 last = i + len(entry) - 1
-                if last >= len(found) or found[last][1] <= typed or tuple(folded[i + 1 : last + 1]) != entry[1:]:
-                    continue
-                letters = len(fold_spelling(seen[start : max(start, typed)])) - (len(folded[i]) - len(stem))
-                if end > typed and letters < LETTERS:  # neither a whole word of it nor enough letters are typed
-                    return seen[typed : max(start, typed)].rstrip()
-    return ghost
+                if last < len(found) and found[last][1] > typed and tuple(folded[i + 1 : last + 1]) == entry[1:]:
+                    letters = len(fold_spelling(seen[start : max(start, typed)])) - (len(folded[i]) - len(stem))
+                    yield start, end, letters
 
 
 def _stems(word: str) -> Iterator[str]:
@@ -75,8 +92,9 @@ class _Entries:
 
 
 @cache
-def _entries() -> _Entries:
-    lines = resources.files("kammil.completion").joinpath("unasked.txt").read_text("utf-8").splitlines()
+def _entries(*names: str) -> _Entries:
+    files = (resources.files("kammil.completion").joinpath(f"{name}.txt") for name in names)
+    lines = [line for file in files for line in file.read_text("utf-8").splitlines()]
     by_first_word: dict[str, list[tuple[str, ...]]] = {}
     last_words: set[str] = set()
     most_words = 1

@@ -5,7 +5,7 @@ Shapes: B batch, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -48,6 +48,7 @@ class Constraints:
         runs: those of the training texts, for `no_copy`; None for a model that has none.
         bias: what is added to the log-probabilities of some ids, before anything else.
         block: words that are not written; None for none.
+        unwanted: whether a completion, given the prompt and the completion, is chosen only if all are such.
 
     `OptionError` for what this model cannot do.
     """
@@ -60,13 +61,14 @@ class Constraints:
         runs: BloomFilter | None,
         bias: Mapping[int, float] | None = None,
         block: WordBlock | None = None,
+        unwanted: Callable[[str, str], bool] | None = None,
     ) -> None:
         """Build only what the options ask for."""
         self.block, self._block_start, self._strings_start = block, 0 if block is None else block.start(""), 0
         for string in options.force:
             if block is not None and block.blocklist.find(string):
                 raise OptionError(f"force is {string!r}, which holds a blocked word; leave it out or allow such words.")
-        self.options, self.vocabulary = options, vocabulary
+        self.options, self.vocabulary, self._unwanted, self._prompt = options, vocabulary, unwanted, ""
         self.refused: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
         self.refused[list(never)] = -np.inf
         self.pieces = list(vocabulary.pieces)
@@ -111,12 +113,17 @@ class Constraints:
         A forbidden string or a blocked word may have begun in the prompt.
         """
         there = copy(self)
+        there._prompt = prompt
         if self.block is not None:
             there._block_start = self.block.start(prompt)
         if self.strings is not None:
             there._strings_start = self.strings.start(prompt)
             there._check_possible()
         return there
+
+    def unwanted(self, text: str) -> bool:
+        """Return whether a completion is one that is chosen only if all are such."""
+        return self._unwanted is not None and self._unwanted(self._prompt, text)
 
     def hypothesis(self) -> Hypothesis:
         """Return a text with nothing written yet."""

@@ -313,8 +313,10 @@ def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_proba
     hypothesis.add(constraints.piece(id), bits)
 
 
-def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
-    """Return n of the texts, best first.
+def keep_best(
+    hypotheses: Sequence[Hypothesis], n: int, unwanted: Callable[[str], bool] | None = None
+) -> list[Hypothesis]:
+    """Return n of the texts, best first; a text that is `unwanted` is worse than any other that has characters.
 
     A text that writes no word twice, no character four times in a row and no mark three times between spaces is better
     than one that does, since the most probable texts go in circles; one of a third of the length asked for or more is
@@ -323,7 +325,10 @@ def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
     Of several that are kept, each begins with another word as far as there are such, and then is another text; an empty
     one begins with none.
     """
-    ranked = sorted(((_folded_words(one.text), one) for one in hypotheses), key=_rank)
+    ranked = sorted(
+        ((_folded_words(one.text), one) for one in hypotheses),
+        key=lambda each: (not each[1].text.strip(), unwanted is not None and unwanted(each[1].text), *_rank(each)),
+    )
     if n == 1:
         return [one for _, one in ranked[:1]]
     first_words, texts = set[str](), set[str]()
@@ -338,11 +343,11 @@ def keep_best(hypotheses: Sequence[Hypothesis], n: int) -> list[Hypothesis]:
     return [one for _, one in ranked if id(one) in chosen]
 
 
-def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, bool, float]:
+def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, float]:
     """Return what the words of a text, folded, and the text are sorted by, best first."""
     found, one = candidate
     circles = len(set(found)) < len(found) or _RUN.search(one.text) is not None
-    return not one.text.strip(), circles, len(one.text) < one.decoding.length * _SHORT, one.mean_bits
+    return circles, len(one.text) < one.decoding.length * _SHORT, one.mean_bits
 
 
 def _folded_words(text: str) -> list[str]:

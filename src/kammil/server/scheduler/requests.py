@@ -210,7 +210,7 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         sequences = self.sequences
         if len(sequences) > self.n:
             owners = {id(sequence.hypothesis): sequence for sequence in sequences}
-            chosen = keep_best([sequence.hypothesis for sequence in sequences], self.n)
+            chosen = keep_best([sequence.hypothesis for sequence in sequences], self.n, self.constraints.unwanted)
             sequences = [owners[id(hypothesis)] for hypothesis in chosen]
         return [sequence.generated_text() for sequence in sequences]
 
