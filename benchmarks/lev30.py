@@ -33,11 +33,11 @@ RUNS: dict[str, dict[str, Any]] = {
     "attention": {"model": "attention", "raw": True, "minutes": 5},
     "transformer": {"model": "transformer", "raw": True, "minutes": 5},
     "blend": {"model": "blend", "raw": True, "minutes": 10},
-    "blend-2": {"model": "blend", "raw": True, "minutes": 10, "networks": 2},
-    "blend-normalised": {"model": "blend", "minutes": 10},
+    "blend-1": {"model": "blend", "raw": True, "minutes": 10, "networks": 1},
+    "blend-normalised": {"model": "blend", "minutes": 10, "networks": 1},
 }
-"""Options of `kammil.train`, by name: what a user gets who gives the same and nothing else. A budget is no duty: a
-blend of one member has made its eight passes long before."""
+"""Options of `kammil.train`, by name: what a user gets who gives the same and nothing else. The minutes of a blend buy
+members, as many as there are cores for: two on one core, four on two (`kammil.models.blend.sizes`)."""
 RESULTS = Path(__file__).with_suffix(".json")
 
 

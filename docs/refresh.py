@@ -96,7 +96,7 @@ OUTSIDE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 LEV30 = {
     **{name: f"`--model {name}`" for name in ("ngram", "gru", "words", "subwords", "attention", "transformer")},
     "blend": "`--model blend`, the default",
-    "blend-2": "`--model blend --set networks=2`, two members",
+    "blend-1": "`--model blend --set networks=1`, one member",
     "blend-normalised": "`--model blend` on normalised tweets, as `levantine` reads them",
 }
 """Names of the models in the table of the benchmark, from top to bottom."""

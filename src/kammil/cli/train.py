@@ -42,7 +42,11 @@ def train(
         ),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Most minutes for the whole command, from reading to the figures.")
+        float | None,
+        typer.Option(
+            help="Most minutes for the whole command, from reading to the figures. A blend has as many members as they "
+            "are enough for."
+        ),
     ] = None,
     validation: Annotated[
         str | None,

@@ -122,6 +122,13 @@ class Learner(ABC, Generic[S_co]):
     """Defaults of the training loop for this family, where they differ from the common ones."""
     beats_counters: bool = False
     """Whether a model that predicts worse than an n-gram model of the same texts was trained for too short a time."""
+    sized: tuple[str, ...] = ()
+    """Options that `sizes` chooses, in the order in which they are told."""
+
+    def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
+        """Return values of the options `sized` for a run on so many characters of text, minutes and CPU threads."""
+        del characters, minutes, threads
+        return {}
 
     def training_defaults(self, values: Mapping[str, Any]) -> Mapping[str, float]:
         """Return the defaults of the training loop for settings of these values."""

@@ -21,8 +21,9 @@ class TrainingOptions(BaseModel):
     end at 3.37 (docs/log.md#how-many-epochs)."""
     minutes: float | None = Field(default=None, gt=0)
     """Time limit of the whole run, from reading to the figures at its end; the schedule is fitted into it. Where
-    half of it is too short to prepare and evaluate all texts, some are drawn by the seed. A run on few texts may end
-    sooner. A base, and each member, has a limit of its own."""
+    half of it is too short to prepare and evaluate all texts, some are drawn by the seed. A blend takes the
+    number of its members from its text and these minutes, where nobody names one. A run on few texts may end sooner. A
+    base, and each member, has a limit of its own."""
     clock: TimeKind = "wall"
     """What `minutes` are: `wall`, time as it passes; or `processor`, the time for which the processor works for this
     run, all its threads together, which other programs on the machine do not shorten."""

@@ -17,6 +17,7 @@ from kammil.training.clock import Clock
 from kammil.training.events import ignore
 from kammil.training.recipe import Recipe
 from kammil.training.run import Run
+from kammil.training.sizing import Sizes
 from kammil.training.texts import Dataset, draw, held_out_share, prepare
 
 _MIN_SLOPE = 0.25
@@ -88,15 +89,23 @@ def _time_run(
 
 
 class TextFit:
-    """Draws as many texts as fit into the time of a run."""
+    """Draws as many texts as fit into the time of a run, whose size is chosen by all of them."""
 
     def __init__(
-        self, recipe: Recipe, clock: Clock, drawn: Sequence[int] | None = None, *, place: Path | None = None
+        self,
+        recipe: Recipe,
+        clock: Clock,
+        drawn: Sequence[int] | None = None,
+        *,
+        sizes: Sizes | None = None,
+        place: Path | None = None,
     ) -> None:
-        """Bind recipe and clock; `drawn`: numbers of training and validation texts of an interrupted run; `place`: as
-        in `measure`."""
-        self._place = place
+        """Bind recipe and clock; `drawn`: numbers of training and validation texts of an interrupted run; `sizes`:
+        chooses options of the recipe; `place`: as in `measure`."""
+        self._place, self._sizes = place, sizes
         self.pace: Pace | None = None
+        self.chosen: dict[str, int] = {}
+        """Options that `sizes` chose."""
         self._recipe, self._clock, self._drawn = recipe, clock, drawn
         self._seconds = float("inf")
 
@@ -107,6 +116,9 @@ class TextFit:
         """
         if self._clock.seconds is None:
             return texts
+        if self._sizes is not None:
+            self.chosen = self._sizes.choose(characters(texts))
+            self._recipe = self._recipe.changed(self.chosen)
         self.pace = measure(self._recipe, texts, validation or texts, self._place)
         if self.pace is None or self._drawn is not None:
             return texts if self._drawn is None else self._draw(texts, self._drawn[0], "texts")

@@ -251,7 +251,9 @@ def _repeat_command(recipe: Recipe, data: Dataset, name: str) -> str:
     flat = recipe.model_dump() | recipe.training.model_dump() | recipe.settings
     defaults |= defaults["training"] | defaults["settings"]
     changed = {
-        k: v for k, v in flat.items() if k not in ("training", "settings", "base", "members") and v != defaults[k]
+        k: v
+        for k, v in flat.items()
+        if k not in ("training", "settings", "base", "members") and (v != defaults[k] or k in recipe.pinned)
     }
     options = "".join(f", {k}={v!r}" for k, v in ({"model": recipe.model} | changed).items())
     validation = ", validation=validation_texts" if not data.validation_split_off else ""

@@ -176,6 +176,23 @@ class Recipe(BaseModel):
             raise OptionError(f"there is no text rule {unknown_rules[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
         return recipe.model_copy(update={"settings": learner.check(settings).model_dump(mode="json")})
 
+    def changed(self, options: Mapping[str, int]) -> Recipe:
+        """Return the recipe with other values of settings and of options of training, by their flat names."""
+        settings = {name: value for name, value in options.items() if name in self.settings}
+        training = {name: value for name, value in options.items() if name not in settings}
+        return self.model_copy(
+            update={
+                "settings": self.settings | settings,
+                "training": self.training.model_copy(update=training),
+            }
+        )
+
+    @property
+    def pinned(self) -> tuple[str, ...]:
+        """Options that a repetition of the run names although they have their defaults: one of those that are chosen by
+        the minutes, so that none is."""
+        return family(self.model).learner().sized[:1] if self.training.minutes is not None else ()
+
 
 def flags(recipe: Recipe) -> list[str]:
     """Return the arguments of `kammil train` for the options of a recipe that differ from their defaults.
@@ -192,10 +209,11 @@ def flags(recipe: Recipe) -> list[str]:
         arguments += ["--with" if on else "--without", rule]
     named = ("exclude", "unique", "source_column", "weights", "least")
     reading = {name: getattr(recipe, name) for name in named}
+    pinned = recipe.pinned
     for name, value in {**reading, **recipe.training.model_dump(), **recipe.settings}.items():
         default = defaults.settings[name] if name in recipe.settings else getattr(defaults.training, name, None)
         default = getattr(defaults, name) if name in reading else default
-        if value == default or value is None:
+        if value is None or (value == default and name not in pinned):
             continue
         arguments += [f"--{name}", str(value)] if name in _FLAGS else ["--set", f"{name}={argument(value)}"]
     return arguments

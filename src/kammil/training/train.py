@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Unpack
@@ -25,6 +25,7 @@ from kammil.training.pacing import TextFit, measure
 from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe
 from kammil.training.run import ParentModel, Run
+from kammil.training.sizing import Sizes
 from kammil.training.texts import Dataset, Source, check, prepare
 
 Listener = Callable[[Event], None]
@@ -80,9 +81,11 @@ def train(
         if recipe.members:
             return _Prepared(prepare(recipe, source, validation))
         drawn = _drawn_texts(target) if resume else None
-        budget = TextFit(recipe, clock, drawn, place=training_folder(target))  # cleared by the next run, if killed
+        sizes = Sizes(recipe, given, resumed=target if resume else None)
+        place = training_folder(target)  # cleared by the next run, if killed
+        budget = TextFit(recipe, clock, drawn, sizes=sizes, place=place)
         data = prepare(recipe, source, validation, budget=budget)
-        return _Prepared(data, budget.pace.reserve(data) if budget.pace is not None else 0.0)
+        return _Prepared(data, budget.pace.reserve(data) if budget.pace is not None else 0.0, budget.chosen)
 
     with process_group.joined():
         on_event = on_event if process_group.is_first() else ignore
@@ -104,7 +107,9 @@ def train(
                 )
             with clock.stopped():
                 base = _base(recipe, target, replace=replace, on_event=on_event, track=track)
-            run = Run(recipe, data, target, base, clock=clock, reserve=report_seconds + prepared.reserve, track=track)
+            reserve = report_seconds + prepared.reserve
+            sized = recipe.changed(prepared.sizes)
+            run = Run(sized, data, target, base, clock=clock, reserve=reserve, track=track)
             return run.train(
                 resume=resume,
                 replace=replace,
@@ -121,6 +126,8 @@ class _Prepared:
     data: Dataset
     reserve: float = 0.0
     """Seconds to leave for what comes after training, without the report."""
+    sizes: dict[str, int] = field(default_factory=dict[str, int])
+    """Options that were chosen by text and minutes."""
 
 
 def _lock(out: Path) -> AbstractContextManager[None]:

@@ -23,6 +23,7 @@ from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.pretrained_expert import GATE
 from kammil.models.blend.pretrained_texts import PretrainedTexts
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
+from kammil.models.blend.sizes import sizes
 from kammil.models.family import GradientDescent, MergingLearner, NetworkTask, TextPiece, TrainingTexts, Weights
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 
@@ -39,6 +40,11 @@ class BlendLearner(MergingLearner[BlendSettings]):
     settings: type[BlendSettings] = BlendSettings
     training: Mapping[str, float] = field(default_factory=lambda: {"batch_size": 16, "epochs": 8})
     beats_counters: bool = True
+    sized: tuple[str, ...] = ("hidden", "networks", "epochs")
+
+    def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
+        """Choose the number of members, and the passes."""
+        return sizes(characters, minutes, threads)
 
     def fit(
         self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent
