@@ -45,6 +45,7 @@ import kammil
 from kammil import model_folder as folders
 from kammil.completion.profile import Profile
 from kammil.data import datasets, readers
+from kammil.data.download import fetch
 from kammil.errors import KammilError
 
 TOLERANCE = 1e-5
@@ -157,7 +158,7 @@ def exported(place: Path) -> list[str]:
 
 def download(place: Path) -> None:
     """Fetch a data set from the server of this program."""
-    datasets.fetch("local", folder=place)
+    fetch("local", folder=place)
 
 
 def is_right(place: Path) -> None:

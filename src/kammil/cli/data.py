@@ -46,7 +46,8 @@ def common() -> None:
 @app.command("list")
 def list_(json: Json = False) -> None:
     """List the named data sets, and whether they are on this machine."""
-    from kammil.data.datasets import CATALOG, status
+    from kammil.data.datasets import CATALOG
+    from kammil.data.download import status
 
     if json:
         print_json(
@@ -76,7 +77,8 @@ def get(
 ) -> None:
     """Download data sets into the cache, and print where the files are. Files are verified; an interrupted download is
     resumed, and leaves no half-written file."""
-    from kammil.data.datasets import CATALOG, fetch
+    from kammil.data.datasets import CATALOG
+    from kammil.data.download import fetch
 
     for name in names:
         for path in fetch(name):

@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from kammil.data import conditions, datasets, readers
+from kammil.data import conditions, datasets, download, readers
 from kammil.data.chats import NoSenderError
 from kammil.data.contents import STDIN, list_files
 from kammil.data.read_options import ReadKeywords
@@ -43,7 +43,7 @@ def rows(source: Names, **keywords: Unpack[ReadKeywords]) -> TextColumn:
     name, unless the file names sources. Files of chats are named after people, so their texts have no source. Keywords
     beyond `column` and `where` are for files.
 
-    Raises as `readers.read_rows` and `datasets.fetch` do; of several files, a condition or a sender must select
+    Raises as `readers.read_rows` and `download.fetch` do; of several files, a condition or a sender must select
     something in one.
     """
     if not isinstance(source, str | PathLike):
@@ -138,7 +138,7 @@ def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -
     texts: list[str] = []
     no_rows: conditions.NoRowsError | None = None
     sums: list[str] = []
-    for path in datasets.fetch(dataset.name):
+    for path in download.fetch(dataset.name):
         try:
             read = [readers.read_rows(path, column=name, where=where) for name in columns]
         except conditions.NoRowsError as error:

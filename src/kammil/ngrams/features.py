@@ -8,7 +8,7 @@ Shapes: P positions, K experts, N entries.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,7 @@ SCORE_FEATURES = 2
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class ExpertFeatures:
+class ExpertFeatures(NamedTuple):
     """Features of all experts at some positions."""
 
     gate: Floats

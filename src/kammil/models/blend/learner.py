@@ -64,9 +64,8 @@ class BlendLearner(MergingLearner[BlendSettings]):
 
         def features(rows: Sequence[TextPiece], width: int, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
             """Return the features in the order in which the network takes them."""
-            expert_features = experts.features(rows, width, learning=learning)
-            named = expert_features.gate, expert_features.places, expert_features.ids, expert_features.scores
-            return named if pretrained is None else (*named, *pretrained.features(rows, width, learning=learning))
+            counted = experts.features(rows, width, learning=learning)
+            return counted if pretrained is None else (*counted, *pretrained.features(rows, width, learning=learning))
 
         def inherit_gate(network: BlendNetwork, weights: Weights) -> None:
             if texts.base is not None and "gate_out.bias" in weights:

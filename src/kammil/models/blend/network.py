@@ -22,6 +22,8 @@ Shapes: B batch, T time, P = B * T positions, V vocabulary, H hidden, G the gate
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -37,6 +39,19 @@ LossTerms = list[tuple[Tensor, float]]
 """Logits (B, T, V) and weights: the training loss is the weighted sum of their losses."""
 _NETWORK_LOSS = 0.3
 """Weight of the loss of the network without experts, which must predict where no context was ever seen."""
+
+
+class ExpertTensors(NamedTuple):
+    """`ExpertFeatures` of the P positions of a batch, row by row, as tensors."""
+
+    gate: Tensor
+    """(P, GATE_FEATURES * K): features of the experts, for the gate."""
+    places: Tensor
+    """(N,): position * K + expert of each entry."""
+    ids: Tensor
+    """(N,): the follower."""
+    scores: Tensor
+    """(N, SCORE_FEATURES): features of each follower, for its score."""
 
 
 class BlendNetwork(nn.Module):
@@ -55,26 +70,19 @@ class BlendNetwork(nn.Module):
         nn.init.constant_(self.gate_out.bias, 0.1)
         self.pretrained_gate = PretrainedGate() if settings.pretrained is not None else None
 
-    def forward(
-        self,
-        ids: Tensor,
-        gate_features: Tensor,
-        places: Tensor,
-        followers: Tensor,
-        score_features: Tensor,
-        *pretrained: Tensor,
-    ) -> tuple[Tensor, LossTerms]:
+    def forward(self, ids: Tensor, *extra: Tensor) -> tuple[Tensor, LossTerms]:
         """Return logits (B, T, V) of what follows each position, and the loss's terms: these, and the network's alone.
 
         Args:
             ids: (B, T).
-            gate_features, places, followers, score_features: `ExpertFeatures` of the B * T positions, row by row.
-            pretrained: what `PretrainedTexts.features` returns, where there is a pretrained model.
+            extra: the four `ExpertTensors`; where there is a pretrained model, also its log-probabilities (B, T, V) and
+                which rows it has read, (B,), as `PretrainedTexts.features` returns them.
         """
+        experts, pretrained = ExpertTensors(*extra[:4]), extra[4:]
         h = self.dropout(gru_forward(self.gru, self.embedding, ids))  # (B, T, H)
         network = self.output(h).float()  # (B, T, V)
-        gate_in = torch.cat([h, gate_features.view(*ids.shape, -1)], dim=-1)  # (B, T, H + FEATURES * K)
-        logits = self._add_experts(network, self.gate_in(gate_in), places, followers, score_features)
+        gate_in = torch.cat([h, experts.gate.view(*ids.shape, -1)], dim=-1)  # (B, T, H + FEATURES * K)
+        logits = self._add_experts(network, self.gate_in(gate_in), experts)
         if self.pretrained_gate is not None:
             logits = self.pretrained_gate(logits, *pretrained)
         return logits, [(logits, 1.0), (network, _NETWORK_LOSS)]
@@ -83,30 +91,23 @@ class BlendNetwork(nn.Module):
         """Return what is trained without the network (`gate_warmup`): the gate, and the bias of the characters."""
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
-    def forward_gate(
-        self,
-        ids: Tensor,
-        gate_features: Tensor,
-        places: Tensor,
-        followers: Tensor,
-        score_features: Tensor,
-        *pretrained: Tensor,
-    ) -> Tensor:
-        """Return logits (B, T, V) of the characters' bias and the counts, without network and pretrained model."""
-        del pretrained
+    def forward_gate(self, ids: Tensor, *extra: Tensor) -> Tensor:
+        """Return logits (B, T, V) of the characters' bias and the counts, without network and pretrained model.
+
+        Args: as for `forward`.
+        """
+        experts = ExpertTensors(*extra[:4])
         network = self.output.bias.expand(*ids.shape, -1).contiguous()
         weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, FEATURES * K)
-        pre_activation = functional.linear(gate_features.view(*ids.shape, -1), weights, self.gate_in.bias)
-        return self._add_experts(network, pre_activation, places, followers, score_features)
+        pre_activation = functional.linear(experts.gate.view(*ids.shape, -1), weights, self.gate_in.bias)
+        return self._add_experts(network, pre_activation, experts)
 
-    def _add_experts(
-        self, network: Tensor, pre_activation: Tensor, places: Tensor, followers: Tensor, score_features: Tensor
-    ) -> Tensor:
+    def _add_experts(self, network: Tensor, pre_activation: Tensor, experts: ExpertTensors) -> Tensor:
         """Logits (B, T, V) of network and experts; `pre_activation` (B, T, G) is that of the gate's hidden layer."""
-        expert_weights = self.gate_out(torch.relu(pre_activation))  # (B, T, FEATURES * K)
-        experts = expert_weights.shape[-1] // SCORE_FEATURES
-        added = (expert_weights.reshape(-1, SCORE_FEATURES)[places] * score_features).sum(-1)  # (N,)
-        at = places // experts * network.shape[-1] + followers  # (N,)
+        weights = self.gate_out(torch.relu(pre_activation))  # (B, T, FEATURES * K)
+        added = (weights.reshape(-1, SCORE_FEATURES)[experts.places] * experts.scores).sum(-1)  # (N,)
+        num_experts = weights.shape[-1] // SCORE_FEATURES
+        at = experts.places // num_experts * network.shape[-1] + experts.ids  # (N,)
         return network.reshape(-1).index_add(0, at, added).view(network.shape)
 
 

@@ -1,0 +1,140 @@
+"""Download the files of named data sets.
+
+A file is valid only if its SHA-256 is right. It is looked for in `KAMMIL_DATA_DIR`, a folder that is never written to,
+then in the user's cache (`KAMMIL_CACHE_DIR` names another), and is downloaded into the cache otherwise.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Literal
+
+from kammil.data.datasets import File, find
+from kammil.errors import DataError
+
+_TIMEOUT = 30.0  # seconds to connect, and between two chunks of a response
+_CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
+
+Status = Literal["present", "absent", "corrupt"]
+
+
+def cache_folder() -> Path:
+    """Return the folder of downloads: `KAMMIL_CACHE_DIR`, else the system's usual place for caches."""
+    import pooch
+
+    return Path(os.environ.get("KAMMIL_CACHE_DIR") or pooch.os_cache("kammil"))
+
+
+def status(name: str, *, folder: Path | None = None) -> dict[str, Status]:
+    """Return the status of each file of a data set, by its path; `corrupt`: it is there with a wrong SHA-256."""
+    return {file.path: _status(file, folder) for file in find(name).files}
+
+
+def fetch(name: str, *, folder: Path | None = None) -> list[Path]:
+    """Return the paths of the files of a data set, in order, each with the right SHA-256; download missing ones.
+
+    A file appears under its name only when it is complete. A download that is cut off leaves `<name>.part`, and the
+    next call resumes it.
+
+    Args:
+        name: A name in `CATALOG`.
+        folder: Where to look and to download to, instead of `cache_folder()`.
+
+    Raises:
+        DataError: The name is unknown, the address cannot be reached or gives other bytes, or the disk is full.
+    """
+    return [_fetch_file(file, folder) for file in find(name).files]
+
+
+def _candidate_paths(file: File, folder: Path | None) -> list[Path]:
+    """Return the paths where a file may be; the last one is the target of a download."""
+    shared = os.environ.get("KAMMIL_DATA_DIR")
+    return [Path(root) / file.path for root in (shared, folder or cache_folder()) if root]
+
+
+def _is_valid(path: Path, file: File) -> bool:
+    import pooch
+
+    return path.is_file() and pooch.file_hash(str(path)) == file.sha256
+
+
+def _status(file: File, folder: Path | None) -> Status:
+    paths = _candidate_paths(file, folder)
+    if any(_is_valid(path, file) for path in paths):
+        return "present"
+    return "corrupt" if any(path.exists() for path in paths) else "absent"
+
+
+def _fetch_file(file: File, folder: Path | None) -> Path:
+    import requests
+
+    paths = _candidate_paths(file, folder)
+    if valid := next((path for path in paths if _is_valid(path, file)), None):
+        return valid
+    target = paths[-1]
+    part = target.with_name(f"{target.name}.part")
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _download(file.url, file.sha256, part)
+        part.replace(target)
+    except requests.RequestException as error:
+        raise DataError(
+            f"{file.url} could not be downloaded ({_reason(error)}); try again later, or put the file at {target}"
+        ) from None
+    except OSError as error:
+        full = error.errno == errno.ENOSPC
+        reason = "no space left on the disk" if full else error.strerror or str(error)
+        raise DataError(
+            f"{target} could not be written ({reason}); make room there, or name another folder in KAMMIL_CACHE_DIR"
+        ) from None
+    return target
+
+
+def _download(url: str, sha256: str, part: Path) -> None:
+    """Complete a partial download; start over where resuming it gave a wrong checksum."""
+    import pooch
+
+    while True:
+        resumed = _receive(url, part)
+        found = pooch.file_hash(str(part))
+        if found == sha256:
+            return
+        part.unlink()
+        if not resumed:
+            raise DataError(
+                f"{url} gave a file with the SHA-256 {found} where {sha256} is expected; it was deleted, as the "
+                "address now serves something else or the download was disturbed"
+            )
+
+
+def _receive(url: str, part: Path) -> bool:
+    """Append the missing bytes, or write all if the server supports no ranges; return whether bytes were kept."""
+    import requests
+
+    start = part.stat().st_size if part.exists() else 0
+    # Offsets count the bytes of the file, so the server must not compress.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        partial = bool(start) and response.status_code == requests.codes.partial
+        if response.status_code == requests.codes.requested_range_not_satisfiable:
+            return True  # the part is complete, or longer than the file: its checksum tells
+        response.raise_for_status()
+        with part.open("ab" if partial else "wb") as out:
+            for chunk in response.iter_content(_CHUNK):
+                out.write(chunk)
+    return partial
+
+
+def _reason(error: Exception) -> str:
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {_TIMEOUT:.0f} s"
+    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return "the connection broke off; the next attempt goes on from there"
+    return "the connection failed"
