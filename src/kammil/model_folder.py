@@ -49,7 +49,7 @@ SEEN, BASELINES = "seen.safetensors", "baselines.safetensors"
 METRICS, CARD, EVENTS = "metrics.json", "README.md", "events.jsonl"
 BLOCK = "block.txt"
 """A list of words that the model must not write, if whoever owns the folder put one there."""
-PRETRAINED = ("levantine",)
+PRETRAINED = ("levantine", "levantine-open")
 """Names of the bundled models; the first is the default."""
 _MAX_FILE_BYTES = 2 << 30
 """Most bytes of a file that is opened: a hostile folder must not fill the memory."""
