@@ -111,7 +111,7 @@ def test_without_flags_it_chooses(run: Run, counter: Path) -> None:
 def test_help_tells_the_defaults(run: Run) -> None:
     said = " ".join(run("complete", "--help").out.split())
     assert "sensible, predictive, creative, exact, plain; other options win over it. [default: sensible]" in said
-    assert "--best-of <int>" in said and "write no word twice. [default: 32]" in said
+    assert "--best-of <int>" in said and "write no word twice. [default: 64]" in said
 
 
 def test_seeds(run: Run, counter: Path) -> None:
