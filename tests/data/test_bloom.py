@@ -122,7 +122,11 @@ def test_the_filter_is_small_and_holds_no_text(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "bits", [np.zeros(3, np.uint8), np.zeros((2, 2), np.uint8), np.zeros(8), np.zeros(0, np.uint8)]
+    "bits",
+    [
+        *(np.zeros(3, np.uint8), np.zeros((2, 2), np.uint8), np.zeros(8), np.zeros(0, np.uint8)),
+        np.zeros(1 << 21, np.uint8),  # unpacked, every bit takes a byte
+    ],
 )
 def test_a_foreign_filter_is_refused(bits: np.ndarray) -> None:
     with pytest.raises(FolderError, match=r"seen\.safetensors"):

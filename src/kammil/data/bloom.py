@@ -68,7 +68,7 @@ class BloomFilter:
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Unpack `seen.safetensors`; raises `FolderError` for arrays that `build` cannot have made."""
         bits = arrays.get("bits", np.zeros(0))
-        if bits.dtype != np.uint8 or bits.ndim != 1 or len(bits).bit_count() != 1:
+        if bits.dtype != np.uint8 or bits.ndim != 1 or len(bits).bit_count() != 1 or len(bits) > _MAX_BITS // 8:
             raise FolderError("seen.safetensors holds no filter of ours; copy the model folder again.")
         self._bits = np.unpackbits(bits.astype(np.uint8)).astype(np.bool_)
 

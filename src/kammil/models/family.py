@@ -249,7 +249,7 @@ class Family:
             raise FolderError(
                 f"the {self.name} model's setting {setting!r} is not valid ({why}); copy the model folder again."
             ) from error
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, RecursionError) as error:  # RecursionError: a configuration that is nested deeply
             raise FolderError(
                 f"the {self.name} model's arrays do not fit ({error}); copy the model folder again."
             ) from error

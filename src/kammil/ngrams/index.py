@@ -124,6 +124,8 @@ class CountIndex:
         self._starts = np.zeros(len(self._keys) + 1, np.uint32)
         widths = _unpack_all([table.num_followers for table in tables], contexts, begins, np.uint8)
         np.cumsum(widths, dtype=np.uint32, out=self._starts[1:])
+        self.max_followers = int(widths.max(initial=0))
+        """Most followers of a context."""
         del widths  # the differences of `_starts` say the same
 
         bits = [max(1, (size // _KEYS_PER_BUCKET).bit_length()) for size in contexts]

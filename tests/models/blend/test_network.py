@@ -17,6 +17,8 @@ from kammil.models.blend.model import BlendModel
 from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.settings import BlendSettings
 from kammil.models.registry import load_model
+from kammil.ngrams.compression import pack as pack_table
+from kammil.ngrams.count_table import CountTable
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES, ExpertFeatures
 from kammil.training.batches import make_rows, pad
 from kammil.training.warm_start import warm_start
@@ -214,6 +216,22 @@ def test_arrays_that_do_not_fit_are_refused(vocabulary: CharacterVocabulary, bro
         wrong = weights["counts.counts"][:5]
     with pytest.raises(ValueError):
         BlendModel(SETTINGS, weights | {broken: wrong})
+
+
+def test_a_context_with_more_followers_than_there_are_ids_is_refused(vocabulary: CharacterVocabulary) -> None:
+    """Zeros compress well: a small folder could hold a context whose followers fill the memory when it is met."""
+    made = experts(vocabulary, TEXTS)
+    weights = {**export(members(vocabulary, made, 1)).weights, **made.arrays()}
+    v = vocabulary.size
+    for followers, fits in ((v, True), (v + 1, False)):
+        ids = np.arange(followers, dtype=np.uint16) % v
+        table = CountTable(np.array([7], np.uint32), np.array([followers]), np.array([0]), ids, np.ones_like(ids))
+        arrays = weights | pack_table(table, "counts.")
+        if fits:
+            BlendModel(SETTINGS, arrays)
+        else:
+            with pytest.raises(ValueError, match="ids that the vocabulary has not"):
+                BlendModel(SETTINGS, arrays)
 
 
 def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -> None:

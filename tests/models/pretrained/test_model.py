@@ -231,17 +231,20 @@ def test_a_foreign_configuration_is_refused(artifacts: Artifacts, changed: dict[
         load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {CONFIG: config}))
 
 
-@pytest.mark.parametrize("content", ["[]", "no JSON", "{}", None])
+@pytest.mark.parametrize("content", ["[]", "no JSON", "{}", "[" * 100_000, None])
 def test_a_damaged_configuration_is_refused(artifacts: Artifacts, content: str | None) -> None:
     with pytest.raises(FolderError, match="the pretrained model's arrays do not fit"):
         load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {} if content is None else {CONFIG: content}))
 
 
-def test_what_names_code_is_left_out(artifacts: Artifacts) -> None:
-    named = {"auto_map": {"AutoModelForCausalLM": "code.Model"}, "_attn_implementation": "stranger/kernel"}
-    config = json.dumps(
-        json.loads(artifacts.documents[CONFIG]) | named | {"quantization_config": {"quant_method": "x"}}
-    )
+def test_what_names_code_or_has_no_use_is_left_out(artifacts: Artifacts) -> None:
+    named: dict[str, object] = {
+        "auto_map": {"AutoModelForCausalLM": "code.Model"},
+        "_attn_implementation": "stranger/kernel",
+    }
+    named |= {"quantization_config": {"quant_method": "x"}}
+    many = {"num_labels": 1 << 40}  # transformers would make a name for each
+    config = json.dumps(json.loads(artifacts.documents[CONFIG]) | named | many)
     load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {CONFIG: config}))
 
 

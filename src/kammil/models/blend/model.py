@@ -85,7 +85,7 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
                 raise ValueError("the pretrained model has ids of another vocabulary")
             self._names.append("pretrained model")
             self._pretrained_gate = PretrainedGate.of(weights)
-        if index.max_id >= v:
+        if index.max_id >= v or index.max_followers > v:  # a context with millions would fill the memory when it is met
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         self._size = v
         weights = unpack(weights)

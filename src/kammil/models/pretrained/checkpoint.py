@@ -43,8 +43,9 @@ _NO_LIMIT = 1 << 20
 """Positions of a model whose configuration names no number of them."""
 _SAME = 1e-5
 """Largest difference of log-probabilities that are taken to be the same."""
-_UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype")
-"""Parts of a configuration that name code, kernels or another format of the weights."""
+_UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype", "num_labels")
+"""Parts of a configuration that name code, kernels or another format of the weights; and the number of labels, for each
+of which transformers makes a name, though a language model has none."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +160,7 @@ def positions(config: PreTrainedConfig) -> int:
 
 
 def _safe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove from a configuration what names code, kernels, paths or another format of the weights."""
+    """Remove from a configuration what is in `_UNSAFE`, and other names of code, kernels and paths."""
     kept = {
         name: value
         for name, value in config.items()
