@@ -1,4 +1,4 @@
-"""From log-probabilities to text: options, refusals and penalties, filters, choosers, drafts; drawing and beam search.
+"""From log-probabilities to text: options, constraints, filters, samplers, hypotheses; sampling and beam search.
 
 A step of a text goes through them in this order: what may follow at all, and penalties (`constraints`, made of
 `automaton` and `no_copy`), `filters`, then `samplers`; a `hypothesis` takes the character. `sampling` draws texts,

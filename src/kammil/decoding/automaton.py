@@ -87,21 +87,21 @@ class StringAutomaton:
         return node
 
     def after(self, states: Ids, ids: Ids) -> Ids:
-        """The states (B,) after one more character each, (B,)."""
+        """Return the states (B,) after one more character each, (B,)."""
         return self._next[states, self._class[ids]]
 
     def allowed(self, states: Ids, room: Ids) -> NDArray[np.bool_]:
-        """Which ids may follow, (B, V), where `room` (B,) characters are left to write, this one included."""
+        """Return which ids may follow, (B, V), where `room` (B,) characters are left to write, this one included."""
         fits = self._needs[self._next[states]] <= room[:, None] - 1  # (B, C)
         return fits[:, self._class] & self._writable
 
     def missing(self, states: Ids) -> Ids:
-        """Characters that are needed at least until every forced string stands, (B,)."""
+        """Return how many characters are needed at least until every forced string stands, (B,)."""
         return self._needs[states]
 
 
 def _tree(strings: Sequence[str], number: dict[str, int], other: int) -> tuple[list[list[int]], list[int]]:
-    """Return of each node where each class of letters leads, and which of the strings end there (bits).
+    """Return where each class of letters leads from each node, and which of the strings end there (bits).
 
     `number` are the classes of letters that matter, `other` that of all others, which lead to the root.
     """

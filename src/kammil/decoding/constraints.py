@@ -26,15 +26,15 @@ from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
 @dataclass(frozen=True)
 class ConstraintState:
-    """What a guide must know of each text that is being written, beside the text."""
+    """What the constraints must know of each text that is being written, beside the text."""
 
     counts: NDArray[np.int64]
-    """Of each character, (B, V), or (B, 0) where nobody asks."""
+    """(B, V): how often each id was written; (B, 0) where no penalty asks."""
     states: Ids
-    """Of the automaton, (B,)."""
+    """(B,): states of the automaton of forbidden and forced strings."""
 
     def select(self, which: Ids) -> ConstraintState:
-        """That of the chosen texts."""
+        """Return the state of the chosen texts, in the given order."""
         return ConstraintState(self.counts[which], self.states[which])
 
 
@@ -102,7 +102,7 @@ class Constraints:
 
     @property
     def batch_key(self) -> object:
-        """Equal for calls of one model whose texts may go through `filters` together."""
+        """A key that is equal for calls of one model whose texts may go through `filters` together."""
         return (self.options.temperature, self._filters) if self.static_mask else self
 
     def at(self, prompt: str) -> Constraints:

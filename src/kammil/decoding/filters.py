@@ -1,7 +1,7 @@
 """Filters: pure functions on log-weights, which say what may be chosen and how likely.
 
 A filter takes log-weights (B, V), log-probabilities up to a constant for each row, and gives log-weights back, some of
-them at minus infinity. Nothing is renormalised between filters: a keystroke has no time for it, and the chooser only
+them at minus infinity. Nothing is renormalised between filters: a keystroke has no time for it, and a sampler only
 compares. Shapes: B batch, V vocabulary.
 """
 
@@ -20,14 +20,14 @@ Filter = Callable[[LogWeights], LogWeights]
 
 
 def forbid(ids: Sequence[int], size: int) -> Filter:
-    """Nothing of these ids among V = `size`."""
+    """Refuse some ids; `size` is V."""
     barrier = np.zeros(size)
     barrier[list(ids)] = -np.inf
     return lambda rows: rows + barrier
 
 
 def apply_penalties(rows: LogWeights, counts: NDArray[np.integer], options: DecodingOptions) -> LogWeights:
-    """Log-probabilities (B, V) after the penalties for what each row has written so far, counts (B, V); normalised.
+    """Return normalised log-probabilities (B, V) after the penalties for what each row has written, counts (B, V).
 
     `repetition_penalty` is that of CTRL (Keskar et al. 2019, arXiv:1909.05858). There it divides logits, which have no
     natural zero; here it multiplies log-probabilities, which do, so that a value above 1 always makes rarer.
@@ -40,7 +40,7 @@ def apply_penalties(rows: LogWeights, counts: NDArray[np.integer], options: Deco
 
 
 def temperature(value: float) -> Filter:
-    """Log-probabilities divided by a temperature > 0 (Ackley, Hinton & Sejnowski 1985)."""
+    """Divide log-probabilities by a temperature > 0 (Ackley, Hinton & Sejnowski 1985)."""
 
     def apply(rows: LogWeights) -> LogWeights:
         below = rows - rows.max(axis=-1, keepdims=True)  # the best stay at 0, however small the temperature
@@ -51,7 +51,7 @@ def temperature(value: float) -> Filter:
 
 
 def top_k(k: int) -> Filter:
-    """Exactly the k most probable ids; of equals, those with the lower id."""
+    """Keep the k most probable ids; of equals, those with the lower id."""
 
     def apply(rows: LogWeights) -> LogWeights:
         drop = np.argsort(-rows, axis=-1, kind="stable")[:, k:]  # (B, V - k)
@@ -63,7 +63,7 @@ def top_k(k: int) -> Filter:
 
 
 def top_p(p: float) -> Filter:
-    """The smallest set of most probable ids whose probability reaches p (Holtzman et al. 2020, arXiv:1904.09751)."""
+    """Keep the smallest set of most probable ids that has probability p (Holtzman et al. 2020, arXiv:1904.09751)."""
 
     def apply(rows: LogWeights) -> LogWeights:
         order = np.argsort(-rows, axis=-1, kind="stable")  # (B, V)
@@ -79,7 +79,7 @@ def top_p(p: float) -> Filter:
 
 
 def min_p(share: float) -> Filter:
-    """What has at least `share` of the most probable id's probability (Nguyen et al. 2024, arXiv:2407.01082)."""
+    """Keep ids with at least `share` of the most probable id's probability (Nguyen et al. 2024, arXiv:2407.01082)."""
 
     def apply(rows: LogWeights) -> LogWeights:
         floor = rows.max(axis=-1, keepdims=True) + (np.log(share) if share > 0 else -np.inf)
@@ -89,7 +89,7 @@ def min_p(share: float) -> Filter:
 
 
 def typical_p(mass: float) -> Filter:
-    """The ids whose surprise is nearest to what is expected, the entropy, until they hold this much probability.
+    """Keep the ids whose surprise is nearest to its mean, the entropy, until they hold this much probability.
 
     Locally typical sampling (Meister et al. 2023, arXiv:2202.00666): people seldom write what is much more probable
     than usual either, so that an overwhelming favourite may go too. Of equals, the lower id comes first.
@@ -136,6 +136,6 @@ def filters(options: DecodingOptions) -> list[Filter]:
 
 
 def log_softmax(rows: LogWeights) -> LogWeights:
-    """Rows shifted so that their exponentials sum to one; each row must hold a finite entry."""
+    """Shift rows so that their exponentials sum to one; each row must hold a finite entry."""
     top = rows.max(axis=-1, keepdims=True)
     return rows - top - np.log(np.exp(rows - top).sum(axis=-1, keepdims=True))

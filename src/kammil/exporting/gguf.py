@@ -25,7 +25,7 @@ SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
 
 
 def write(model: folders.ModelFiles, part: str) -> tuple[bytes, str | None]:
-    """The file of a model in single precision, and what is not in it; `OptionError` for a family that does not fit."""
+    """Return the file of a model in single precision, and what is not in it; `OptionError` for another family."""
     settings, weights = llama_parts(model, "gguf")
     if part != "all":
         raise OptionError(f"part is {part}, but only a blend has parts, and this is a model of family transformer.")

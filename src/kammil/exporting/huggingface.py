@@ -42,7 +42,7 @@ _JOINER = r"[\u200C\u200D]"
 
 
 def write(model: folders.ModelFiles, part: str, name: str) -> Contents:
-    """The files of a checkpoint called `name`; `OptionError` for a family that does not fit."""
+    """Return the files of a checkpoint called `name`; `OptionError` for a family that does not fit."""
     contents = _fine_tuned(model, name) if CONFIG in model.artifacts.documents else _llama(model, name)
     if part != "all":
         raise OptionError(f"part is {part}, but only a blend has parts, and a checkpoint holds a whole model.")

@@ -36,7 +36,7 @@ FORMAT = "1"
 
 
 def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[bytes, str | None]:
-    """The file of a model, and what is not in it; `OptionError` for a family that does not fit."""
+    """Return the file of a model, and what is not in it; `OptionError` for a family that does not fit."""
     name = model.description.family
     family = FAMILIES.get(name)
     has_part = family is not None and family.network_part

@@ -44,7 +44,7 @@ class AttentionModel(SavedModel):
         self._size, self._attention = size, attention
         self._query = np.ascontiguousarray(query.T / np.float32(math.sqrt(attention)))
         self._key, self._value = np.ascontiguousarray(key.T), np.ascontiguousarray(value.T)
-        self._outward = np.ascontiguousarray(np.concatenate([output, gate]).T)  # (H + A, V + 1)
+        self._output = np.ascontiguousarray(np.concatenate([output, gate]).T)  # (H + A, V + 1)
         self._bias = np.concatenate([output_bias, gate_bias])
 
     @classmethod
@@ -89,7 +89,7 @@ class AttentionModel(SavedModel):
         y = np.concatenate([current, weights @ values], axis=2).reshape(
             batch * last, self._gru.hidden + width
         )  # (P, H + A)
-        scores = y @ self._outward + self._bias  # (P, V + 1)
+        scores = y @ self._output + self._bias  # (P, V + 1)
         generated, gate = log_softmax(scores[:, :-1]), scores[:, -1:]
         place = np.arange(batch * last).reshape(batch, last, 1) * self._size + read[:, None]  # (B, last, S + T)
         copied = np.bincount(place.reshape(-1), weights.reshape(-1), batch * last * self._size).reshape(generated.shape)

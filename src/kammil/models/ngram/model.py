@@ -88,8 +88,8 @@ class NGramModel(SavedModel):
             )
             for k in range(settings.order)
         ]
-        self._even = np.zeros(self._size)
-        self._even[EOS:] = self._even[UNK] = 1 / (self._size - 2)
+        self._uniform = np.zeros(self._size)
+        self._uniform[EOS:] = self._uniform[UNK] = 1 / (self._size - 2)
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
@@ -114,7 +114,7 @@ class NGramModel(SavedModel):
         piece = max_positions(len(rows), self._size)
         for begin in range(0, len(rows), piece):
             part = slice(begin, begin + piece)
-            p = np.tile(self._even, (len(rows[part]), 1))  # (N, V)
+            p = np.tile(self._uniform, (len(rows[part]), 1))  # (N, V)
             for level, contexts in zip(self._levels, keys, strict=True):
                 level.refine(p, contexts[part])
             with np.errstate(divide="ignore"):

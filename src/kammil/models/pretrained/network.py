@@ -8,8 +8,7 @@ its own subwords: `tokenizer` cuts the texts as it was trained on, `model` reads
 Losses are those of the tokenizer's own cut of each text, an upper bound of what the running model is charged, which
 sums over cuts.
 
-Left out: new tokens; training in halves of single precision or with quantized weights, which would make larger models
-fit.
+Left out: new tokens; training in half precision or with quantized weights, which would make larger models fit.
 
 Shapes: B batch, T time, D = SPECIALS + tokens of the network.
 """
@@ -145,7 +144,7 @@ def _tokenizer(base: Base) -> SubwordTokenizer:
 
 
 def with_lora(model: PreTrainedModel, settings: PretrainedSettings) -> nn.Module:
-    """Return the model to train: itself, or with matrices of a low rank beside its linear layers, which alone learn."""
+    """Return the model to train: itself, or with LoRA matrices beside its linear layers, which alone are trained."""
     if not settings.lora_rank:
         return model
     config = peft.LoraConfig(
