@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import zipfile
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.reading import any_text, sentence, shared_folder, word, write
 
+from kammil.data import contents, tables
 from kammil.data.readers import read, read_rows
 from kammil.errors import DataError
 
@@ -132,6 +134,39 @@ def test_a_zip_archive_is_no_workbook(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.xlsx", "w") as archive:
         archive.writestr("a.txt", "a")
     assert "is not a sound workbook" in sentence(tmp_path / "a.xlsx")
+
+
+def workbook_part(size: int, stated: int) -> bytes:
+    """Return a workbook, one part of which has `size` bytes where its archive states another number."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", "")
+        archive.writestr("xl/sheet", bytes(size))
+    data = bytearray(out.getvalue())
+    in_directory, before_content = data.rfind(b"xl/sheet") - 46 + 24, data.find(b"xl/sheet") - 30 + 22
+    for at in (in_directory, before_content):
+        data[at : at + 4] = stated.to_bytes(4, "little")
+    return bytes(data)
+
+
+@pytest.mark.parametrize("stated", [3 << 20, 1])
+def test_a_workbook_that_unpacks_to_too_much_is_refused_whatever_its_archive_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stated: int
+) -> None:
+    monkeypatch.setattr(contents, "MAX_WORKBOOK", 2 << 20)
+    (tmp_path / "a.xlsx").write_bytes(workbook_part(3 << 20, stated))
+    assert "unpacks to more than 2 MiB" in sentence(tmp_path / "a.xlsx")
+
+
+def test_a_table_whose_cells_take_too_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = pl.DataFrame({"text": ["a" * 1000] * 5000})
+    cells.write_parquet(tmp_path / "a.parquet")  # each different cell is stored once
+    assert (tmp_path / "a.parquet").stat().st_size < 10_000
+    assert len(read_rows(tmp_path / "a.parquet").texts) == 5000
+    monkeypatch.setattr(tables, "MAX_UNPACKED", 4 << 20)
+    assert "holds more than 4 MiB of text" in sentence(tmp_path / "a.parquet")
+    monkeypatch.setattr(tables, "MAX_ROWS", 4999)
+    assert "has 5,000 rows, and 4,999 are the most that are read" in sentence(tmp_path / "a.parquet")
 
 
 def test_a_field_of_lines_of_json_and_of_parquet(tmp_path: Path) -> None:

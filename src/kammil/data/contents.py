@@ -7,6 +7,7 @@ import hashlib
 import importlib
 import io
 import json
+import lzma
 import os
 import re
 import sys
@@ -201,18 +202,26 @@ def _recognise(data: bytes, *, table: bool) -> str:
 
 
 def _check_workbook(name: Path, data: bytes) -> None:
-    """Raise `DataError` for a workbook that would unpack to more than `MAX_WORKBOOK` bytes, or is none."""
+    """Raise `DataError` for a workbook that unpacks to more than `MAX_WORKBOOK` bytes, or is none.
+
+    Every part is unpacked to be measured, since the size that the archive states for it may be wrong.
+    """
+    unpacked = 0
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            unpacked = sum(part.file_size for part in archive.infolist())
             sound = "xl/workbook.xml" in archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        sound, unpacked = False, 0
-    if not sound:
-        raise DataError(
-            f"{name} is not a sound workbook; open it with a program for tables and save it as .xlsx or .csv"
-        )
+            for part in archive.infolist():
+                part.file_size = sys.maxsize  # zipfile reads no more than is stated
+                with archive.open(part) as stream:
+                    while unpacked <= MAX_WORKBOOK and (chunk := stream.read(1 << 20)):
+                        unpacked += len(chunk)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError):
+        sound = False
     if unpacked > MAX_WORKBOOK:
         raise DataError(
             f"{name} unpacks to more than {MAX_WORKBOOK >> 20} MiB, which is the most that is read; save it as .csv"
+        )
+    if not sound:
+        raise DataError(
+            f"{name} is not a sound workbook; open it with a program for tables and save it as .xlsx or .csv"
         )

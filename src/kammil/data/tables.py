@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kammil.data import delimited, json_rows
 from kammil.data.conditions import first_paragraph, select
-from kammil.data.contents import Content
+from kammil.data.contents import MAX_UNPACKED, Content
 from kammil.data.delimited import DELIMITED
 from kammil.data.headers import looks_like_a_text
 from kammil.data.read_options import ReadOptions
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SOURCE_COLUMN = "source"
 """Name of the column of sources where a table has it and no other is named."""
+MAX_ROWS = 1 << 27
+"""Most rows of a Parquet file: a row takes 16 bytes a column in memory, but next to none in the file."""
 
 
 def read_table(content: Content, options: ReadOptions) -> tuple[str, tuple[str, ...], tuple[str, ...] | None]:
@@ -45,7 +47,7 @@ def read_table(content: Content, options: ReadOptions) -> tuple[str, tuple[str, 
         )
     try:
         if ending == ".parquet":
-            frame = pl.read_parquet(io.BytesIO(data))
+            frame = _read_parquet(path, data)
         elif ending in (*DELIMITED, ".xlsx"):
             table = _workbook_as_csv(content, column) if ending == ".xlsx" else delimited.well_formed(content, options)
             frame = pl.read_csv(table, infer_schema=False)
@@ -73,8 +75,18 @@ def read_table(content: Content, options: ReadOptions) -> tuple[str, tuple[str, 
     if source_column is not None and source_column not in frame.columns:
         hint = nearest(source_column, frame.columns)
         raise DataError(f"{path} has no column {source_column!r} of sources{hint}")
-    texts = _cells(frame, column)
-    return column, texts, None if source_column is None else _cells(frame, source_column)
+    texts = _cells(path, frame, column)
+    return column, texts, None if source_column is None else _cells(path, frame, source_column)
+
+
+def _read_parquet(path: Path, data: bytes) -> pl.DataFrame:
+    """Read a Parquet file; `DataError` for more than `MAX_ROWS` rows, which a few bytes can state."""
+    import polars as pl
+
+    rows = int(pl.scan_parquet(io.BytesIO(data)).select(pl.len()).collect().item())
+    if rows > MAX_ROWS:
+        raise DataError(f"{path} has {rows:,} rows, and {MAX_ROWS:,} are the most that are read; divide it")
+    return pl.read_parquet(io.BytesIO(data))
 
 
 def _workbook_as_csv(content: Content, column: str | None) -> io.BytesIO:
@@ -124,11 +136,17 @@ def _with_nested(frame: pl.DataFrame, column: str | None) -> pl.DataFrame:
     return found
 
 
-def _cells(frame: pl.DataFrame, column: str) -> tuple[str, ...]:
-    """Return the cells of a column as stripped strings, "" for a missing one."""
+def _cells(path: Path, frame: pl.DataFrame, column: str) -> tuple[str, ...]:
+    """Return the cells of a column as stripped strings, "" for a missing one.
+
+    Raises `DataError` for more than `MAX_UNPACKED` bytes: Parquet stores equal cells once, a list repeats its row.
+    """
     import polars as pl
 
-    return tuple((cell or "").strip() for cell in frame[column].cast(pl.String).to_list())
+    cells = frame[column].cast(pl.String)
+    if (cells.str.len_bytes().cast(pl.UInt64).sum() or 0) > MAX_UNPACKED:
+        raise DataError(f"column {column!r} of {path} holds more than {MAX_UNPACKED >> 20} MiB of text; divide it")
+    return tuple((cell or "").strip() for cell in cells.to_list())
 
 
 def _choose_column(path: Path, frame: pl.DataFrame, column: str | None) -> str:
