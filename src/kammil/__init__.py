@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from kammil.completion.session import Session
     from kammil.completion.suggestions import Suggestion
     from kammil.errors import KammilError as KammilError
+    from kammil.evaluation.evaluate import evaluate as evaluate
     from kammil.evaluation.learning_curve import LearningCurve as LearningCurve
-    from kammil.evaluation.metrics import evaluate as evaluate
     from kammil.evaluation.prequential import LearningReport, learning_report
     from kammil.exporting import Export as Export
     from kammil.exporting import export as export
@@ -48,7 +48,7 @@ _PUBLIC = {
     "learning_report": "kammil.evaluation.prequential",
     "load": "kammil.completion.completer",
     "KammilError": "kammil.errors",
-    "evaluate": "kammil.evaluation.metrics",
+    "evaluate": "kammil.evaluation.evaluate",
     "explain": "kammil.completion.explain.attribution",
     "curve": "kammil.training.comparison.curve",
     "plot": "kammil.training.plot",

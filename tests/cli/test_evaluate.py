@@ -12,7 +12,7 @@ import pytest
 from tests.cli.conftest import TABLE, Run, refused
 
 import kammil
-from kammil.evaluation.metrics import Evaluation
+from kammil.evaluation.evaluate import Evaluation
 from kammil.evaluation.typing_report import simulate
 from kammil.model_folder import write_arrays
 

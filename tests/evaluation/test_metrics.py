@@ -5,31 +5,26 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from copy import copy
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
 from kammil.completion.completer import Completer
-from kammil.errors import DataError, OptionError
 from kammil.evaluation import baselines
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
+from kammil.evaluation.evaluate import evaluate
 from kammil.evaluation.metrics import (
     TARGET,
     Metrics,
     compute_metrics,
-    evaluate,
-    normalised_texts,
     random_metrics,
     score_in_batches,
+    spread,
 )
 from kammil.language_model import Artifacts, Ids, LanguageModel, LogProbabilities, State
 from kammil.model_folder import ModelConfig, ModelFiles
@@ -152,40 +147,6 @@ def test_one_text_leaves_no_interval(model: Completer) -> None:
         assert interval.low is None and interval.high is None
 
 
-@given(st.lists(st.text(st.characters(codec=None), max_size=20), max_size=4), st.integers(1, 40))
-@settings(max_examples=30)
-def test_any_texts_can_be_evaluated(model: Completer, chosen: list[str], target: int) -> None:
-    if not any(model.normalise(text).rstrip() for text in chosen):
-        with pytest.raises(DataError, match="no text to evaluate"):
-            evaluate(model, chosen, target=target)
-        return
-    evaluation = evaluate(model, chosen, target=target)
-    assert 0 <= evaluation.seen_texts <= evaluation.texts
-    for metrics in (evaluation.model, *evaluation.baselines.values()):
-        for name in ("target_top1", "free_running", "top1", "whole_target"):
-            interval = getattr(metrics, name)
-            assert 0 <= interval.value <= 1
-            assert interval.low is interval.high is None
-    json.dumps(evaluation.to_dict(), allow_nan=False)
-
-
-@pytest.mark.parametrize("nothing", [[], [""], ["  ", "\u200b\n"]])
-def test_nothing_to_evaluate_is_said(model: Completer, nothing: list[str]) -> None:
-    with pytest.raises(DataError, match="no text to evaluate on"):
-        evaluate(model, nothing)
-
-
-def test_texts_come_as_they_come_to_training(model: Completer, texts: list[str], tmp_path: Path) -> None:
-    wanted = evaluate(model, texts[240:250])
-    (tmp_path / "texts.txt").write_text("\n".join(texts[240:250]), "utf-8")
-    frame = pl.DataFrame({"Tweet": [*texts[240:250], None], "Country": "x"})
-    assert evaluate(model, frame, column="Tweet") == evaluate(model, tmp_path / "texts.txt") == wanted
-    with pytest.raises(DataError, match="2 columns of text and none is called 'text'"):
-        evaluate(model, frame)
-    with pytest.raises(DataError, match="row 1 of the source"):
-        evaluate(model, [texts[0], 5])
-
-
 def test_more_guesses_hit_more(model: Completer, texts: list[str]) -> None:
     evaluation = evaluate(model, texts[240:260])
     for metrics in (evaluation.model, evaluation.baselines["unigram"], evaluation.baselines["3-gram"]):
@@ -200,21 +161,6 @@ def test_batches_change_no_trace(model: Completer, texts: list[str]) -> None:
     batched = score_in_batches(model.language_model, model.vocabulary, chosen)
     for text, trace in zip(chosen[::10], batched[::10], strict=True):
         assert trace.bits == pytest.approx(model.score(text).bits, abs=1e-3)
-
-
-def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> None:
-    evaluation = evaluate(model, texts[:240])
-    assert evaluation.seen_texts >= 0.85 * evaluation.texts  # a tenth was held out of the training
-    assert evaluate(model, ["قرأت كتابا غريبا عن الحيتان الزرقاء في المحيط"]).seen_texts == 0
-    longest = max((model.normalise(text) for text in texts[:200]), key=len)
-    part = evaluate(model, [longest[: len(longest) // 2]])  # all its runs stand there, and it is no training text
-    assert (part.seen_texts, part.seen_by) == (0, "texts")
-    assert model.model is not None
-    older = copy(model)
-    older.model = replace(model.model, seen={"bits": model.model.seen["bits"]})
-    by_runs = evaluate(older, [longest[: len(longest) // 2]])
-    assert by_runs.seen_by == "runs" and by_runs.seen_texts in (0, 1)  # 0: the longest was held out
-    assert replace(by_runs, seen_by="texts", seen_texts=0) == part
 
 
 # ---- models made by hand
@@ -312,35 +258,6 @@ def test_nothing_is_right_after_the_end() -> None:
     assert values(evaluation, "free_running", "target_top1", "top1") == pytest.approx([1 / 3, 2 / 3, 6 / 7])
 
 
-def test_the_positions_make_up_the_whole(model: Completer, texts: list[str]) -> None:
-    evaluation = evaluate(model, texts[240:260], target=12)
-    assert [place.position for place in evaluation.by_position] == [*range(1, 13)]
-    for field, whole in (
-        ("teacher_forced", evaluation.model.target_top1),
-        ("free_running", evaluation.model.free_running),
-    ):
-        right = sum(place.texts * getattr(place, field).value for place in evaluation.by_position)
-        assert whole is not None and right / evaluation.target_characters == pytest.approx(whole.value)
-    assert sum(place.texts for place in evaluation.by_position) == evaluation.target_characters
-
-
-def test_short_texts_are_left_out(model: Completer, texts: list[str]) -> None:
-    chosen = [*texts[240:250], "  شو  ", "يلا نطلع", ""]
-    long = [text for text in normalised_texts(model, chosen) if len(text) >= 60]
-    assert 0 < len(long) < 10
-    evaluation = evaluate(model, chosen, min_length=60)
-    assert (evaluation.texts, evaluation.short_texts, evaluation.min_length) == (len(long), 12 - len(long), 60)
-    assert replace(evaluation, short_texts=0, min_length=0) == evaluate(model, long)
-    with pytest.raises(DataError, match=r"no text has 500 characters or more, the longest has \d+; lower --min-length"):
-        evaluate(model, chosen, min_length=500)
-
-
-@pytest.mark.parametrize(("target", "min_length", "name"), [(0, 0, "target"), (1001, 0, "target"), (30, -1, "min_")])
-def test_a_task_out_of_range_is_said(target: int, min_length: int, name: str) -> None:
-    with pytest.raises(OptionError, match=name):
-        evaluate(shipped(["ab"]), ["ab"], target=target, min_length=min_length)
-
-
 def test_a_random_guess_is_right_once_in_v() -> None:
     vocabulary, texts = CharacterVocabulary("abc"), ["abca", "a?b", "c"]  # V = 7; targets "ca", "?b" and "c"
     metrics = random_metrics(vocabulary, texts, 2)
@@ -391,3 +308,14 @@ def test_a_model_from_no_folder_has_no_baselines() -> None:
     assert alone.baselines == {}
     assert alone.seen_texts == 0
     assert alone.model == evaluate(model, ["ab"]).model
+
+
+@given(texts=st.lists(st.text("شو ab", max_size=30), min_size=1, max_size=50), number=st.integers(0, 60))
+def test_texts_are_spread_over_all_in_their_order(texts: list[str], number: int) -> None:
+    numbered = [f"{i}" for i in range(len(texts))]
+    found = [int(text) for text in spread(numbered, number)]
+    assert len(found) == min(number, len(texts)) == len(set(found))
+    assert found == sorted(found)
+    if len(found) > 1:
+        gaps = [after - before for before, after in zip([*found], [*found[1:], len(texts)], strict=True)]
+        assert max(gaps) - min(gaps) <= 1

@@ -12,7 +12,8 @@ import kammil
 from kammil import model_folder as folders
 from kammil.evaluation import model_card as card
 from kammil.evaluation.bootstrap import Interval
-from kammil.evaluation.metrics import Evaluation, Metrics, evaluate
+from kammil.evaluation.evaluate import Evaluation, evaluate
+from kammil.evaluation.metrics import Metrics
 from kammil.evaluation.model_card import ROWS, model_card, position_table, show, table
 
 

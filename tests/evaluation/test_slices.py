@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import kammil
 from kammil.completion.completer import Completer
 from kammil.evaluation.bootstrap import MIN_TEXTS
-from kammil.evaluation.metrics import evaluate
+from kammil.evaluation.evaluate import evaluate
 from kammil.evaluation.slices import DIALECT, Slice, measure, memberships, slices
 
 TEXTS = st.lists(st.text(st.sampled_from("شو هلاaB1 🙂.ههههзд"), min_size=1, max_size=20), min_size=1, max_size=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import Any
 
 import typer
 import typer.core
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 class CommandGroup(typer.core.TyperGroup):
@@ -39,6 +42,12 @@ def print_table(rows: Sequence[Sequence[str]], *, foot: str = "", numbers: bool 
     for row in rows[1:]:
         table.add_row(*row)
     console.print(table)
+
+
+def for_stdout(text: str) -> str:
+    """Return what a model or its card says, to be printed: on a terminal every control character but tabs and line
+    feeds becomes U+FFFD, since a stranger's model could send the terminal commands; on a pipe the text is unchanged."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text) if sys.stdout.isatty() else text
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:

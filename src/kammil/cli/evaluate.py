@@ -18,11 +18,11 @@ from kammil.cli._options import (
     file_names,
     with_flag_groups,
 )
-from kammil.cli._output import print_json, print_table
+from kammil.cli._output import for_stdout, print_json, print_table
 
 if TYPE_CHECKING:
     from kammil.evaluation.bootstrap import Interval
-    from kammil.evaluation.metrics import Evaluation
+    from kammil.evaluation.evaluate import Evaluation
     from kammil.evaluation.samples import Sample
     from kammil.evaluation.typing_report import Savings, TypingReport, TypingSavings
     from kammil.model_folder import ModelFiles
@@ -84,7 +84,7 @@ def evaluate(
     from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
     from kammil.data import sources
     from kammil.errors import OptionError
-    from kammil.evaluation import metrics, plots, typing_report
+    from kammil.evaluation import evaluate, metrics, plots, typing_report
     from kammil.evaluation.model_card import cautions, position_table
     from kammil.evaluation.samples import samples as write_samples
     from kammil.evaluation.slips import check_slips
@@ -102,8 +102,8 @@ def evaluate(
     typed = None
     with progress() as listen, listening(listen):
         texts = sources.texts(file_names(files), **reading.given())
-        with phase("evaluating", metrics.LOOPS):
-            evaluation = metrics.evaluate(model, texts, target=target, min_length=min_length)
+        with phase("evaluating", evaluate.LOOPS):
+            evaluation = evaluate.evaluate(model, texts, target=target, min_length=min_length)
         shown = max(0, samples)
         written = write_samples(model, texts, shown, seed=seed, target=target, min_length=min_length)
         if typing:
@@ -156,8 +156,7 @@ def info(
     if layers:
         _print_layers(_layers(folder, model), f"{folder.resolve().name}: family {model.description.family}")
         return
-    typer.echo(overview(folder.resolve().name, model))
-    typer.echo(f"\nThe whole card\n\n{model.card.rstrip()}")
+    typer.echo(for_stdout(f"{overview(folder.resolve().name, model)}\n\nThe whole card\n\n{model.card.rstrip()}"))
 
 
 def _layers(folder: Path, model: ModelFiles) -> Sequence[Layer]:
@@ -262,4 +261,4 @@ def _print_sample(sample: Sample) -> None:
     typer.echo(f"truth        [{sample.truth}]")
     for written in sample.written:
         label = "greedy" if written.temperature == 0 else f"T = {written.temperature}"
-        typer.echo(f"{label:<12} [{written.text}]  {written.novelty}")
+        typer.echo(f"{label:<12} [{for_stdout(written.text)}]  {written.novelty}")

@@ -40,7 +40,7 @@ def report(
     from kammil.completion.completer import load
     from kammil.data import sources
     from kammil.errors import OptionError
-    from kammil.evaluation import metrics
+    from kammil.evaluation.evaluate import LOOPS, evaluate
     from kammil.evaluation.model_card import command
     from kammil.evaluation.report.model import model_report, stored_evaluation
     from kammil.evaluation.report.page import REPORT
@@ -57,8 +57,8 @@ def report(
     with progress() as listen, listening(listen):
         if files:
             texts = sources.texts(file_names(files), **reading.given())
-            with phase("evaluating", metrics.LOOPS):
-                evaluation = metrics.evaluate(model, texts)
+            with phase("evaluating", LOOPS):
+                evaluation = evaluate(model, texts)
             on = f"texts of {sources.description(file_names(files))}"
             page = model_report(
                 name,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kammil.data import in_memory, sources
-from kammil.evaluation.metrics import TARGET, check_task, long_enough, target_span
+from kammil.evaluation.metrics import TARGET, check_task, long_enough, spread, target_span
 from kammil.text import RAW, TextRules
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
 
@@ -95,12 +95,11 @@ def examples(
     counts = Counter[str]()
     for text in long:
         counts.update(text)
-    number = max(0, min(n, len(long)))
     return Examples(
         len(long),
         len(normalised) - len(long),
         counts.total(),
-        tuple(pairs([long[i * len(long) // number] for i in range(number)], target=target)),
+        tuple(pairs(spread(long, n), target=target)),
         tuple(
             VocabularyEntry(SPECIALS + i, c, unicodedata.name(c, f"U+{ord(c):04X}"), counts[c])
             for i, c in enumerate(CharacterVocabulary(counts).characters)

@@ -11,22 +11,18 @@ Every metric is a ratio of sums over all texts, never a mean of means, so each c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, cast
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores, score_texts
-from kammil.data import in_memory, sources
-from kammil.data.bloom import BloomFilter, ExactTexts
 from kammil.errors import DataError, OptionError
 from kammil.evaluation import text_overlap
-from kammil.evaluation.baselines import load_baselines, uniform
+from kammil.evaluation.baselines import uniform
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
 from kammil.evaluation.greedy import continuations
-from kammil.evaluation.positions import PositionAccuracy, accuracy_by_position
 from kammil.evaluation.sequences import first_word_right, right_prefix
 from kammil.language_model import Ids, LanguageModel
 from kammil.progress import tracked
@@ -36,8 +32,6 @@ TARGET = 30
 """Most characters of the target: those to predict from the middle of each text on."""
 MAX_TARGET = 1_000
 """Largest target that may be asked for."""
-LOOPS = 6
-"""Number of passes over the texts in `evaluate`, for its progress bar: scoring and completing, for three models."""
 _MAX_BATCH = 64
 
 
@@ -74,95 +68,6 @@ class Metrics:
     """BLEU of the same completions, 0 to 100."""
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics of a model on some texts, beside those of its baselines."""
-
-    texts: int
-    characters: int
-    """Characters of the texts as the model sees them."""
-    target_characters: int
-    unknown_characters: int
-    """Characters that are not in the model's vocabulary."""
-    seen_texts: int
-    """Texts that are training texts, as `kammil data check` counts them: for these the metrics measure recall. Where
-    the folder keeps no hashes of whole texts, texts all of whose letter runs occur in the training texts."""
-    seen_by: Literal["texts", "runs"]
-    """How `seen_texts` were recognised: by whole texts, or by letter runs."""
-    model: Metrics
-    baselines: dict[str, Metrics]
-    by_position: tuple[PositionAccuracy, ...]
-    """Accuracy of the model at each position of the target, teacher-forced and free-running."""
-    target: int = TARGET
-    """Most characters of a target."""
-    min_length: int = 0
-    """Shorter texts were left out."""
-    short_texts: int = 0
-    """Number of texts that were left out."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Convert to builtins, for JSON."""
-        return asdict(self)
-
-
-def evaluate(
-    model: Completer, texts: in_memory.Texts, *, column: str | None = None, target: int = TARGET, min_length: int = 0
-) -> Evaluation:
-    """Evaluate a model on texts it has not seen.
-
-    Args:
-        model: the model.
-        texts: given as for `train`.
-        column: of the texts, if they come as a table.
-        target: number of characters to predict from the middle of each text on.
-        min_length: texts of fewer characters, as the model sees them, are left out.
-
-    Raises: `DataError` without any character to predict, `OptionError` for a target or length out of range.
-    """
-    check_task(target, min_length)
-    if in_memory.is_named(texts):
-        rows: Sequence[str] = sources.texts(texts, column=column)
-    elif isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
-        rows = cast(Sequence[str], texts)  # unchanged: for a model of raw texts, white space counts
-    else:
-        rows = in_memory.from_python(texts, column=column).texts
-    all_texts = normalised_texts(model, rows)
-    normalised = long_enough(all_texts, min_length)
-    arrays = model.model.baselines if model.model is not None else {}
-    baseline_models = load_baselines(arrays, model.vocabulary.size) if model.model is not None else {}
-    seen_arrays = model.model.seen if model.model is not None else None
-    exact_texts = ExactTexts(seen_arrays if seen_arrays is not None else {})
-    by_runs = BloomFilter(seen_arrays) if seen_arrays is not None and not exact_texts.available else None
-    baseline_metrics = {
-        name: compute_metrics(baseline, model.vocabulary, normalised, target)
-        for name, baseline in baseline_models.items()
-    }
-    if baseline_metrics and model.vocabulary.characters:
-        baseline_metrics = {
-            RANDOM: random_metrics(model.vocabulary, normalised, target),
-            "most frequent": _most_frequent_character(arrays["unigram"], model.vocabulary, normalised, target),
-        } | baseline_metrics
-    spans = [target_span(text, target) for text in normalised]
-    scores, written = _predict(model.language_model, model.vocabulary, normalised, target)
-    true = [model.vocabulary.encode(text[span]) for text, span in zip(normalised, spans, strict=True)]
-    return Evaluation(
-        texts=len(normalised),
-        characters=sum(map(len, normalised)),
-        target_characters=sum(span.stop - span.start for span in spans),
-        unknown_characters=sum(int((model.vocabulary.encode(text) == UNK).sum()) for text in normalised),
-        seen_texts=int(exact_texts.contains(normalised).sum())
-        if by_runs is None
-        else sum(by_runs.novelty(text) == "seen" for text in normalised),
-        seen_by="texts" if by_runs is None else "runs",
-        model=metric_sums(scores, written, model.vocabulary, normalised, target).metrics(),
-        baselines=baseline_metrics,
-        by_position=accuracy_by_position(scores, written, true, spans),
-        target=target,
-        min_length=min_length,
-        short_texts=len(all_texts) - len(normalised),
-    )
-
-
 def check_task(target: int, min_length: int) -> None:
     """Check the length of the target and of the shortest text; raises `OptionError`."""
     if not 1 <= target <= MAX_TARGET:
@@ -187,6 +92,12 @@ def long_enough(texts: Sequence[str], min_length: int) -> list[str]:
 def normalised_texts(model: Completer, texts: Sequence[str]) -> list[str]:
     """Normalise texts as the model sees them and strip white space from their ends; empty texts are left out."""
     return [text for text in (model.normalise(text).rstrip() for text in texts) if text]
+
+
+def spread(texts: Sequence[str], number: int) -> list[str]:
+    """Return so many texts at even distances, or all if there are fewer."""
+    number = min(number, len(texts))
+    return [texts[i * len(texts) // number] for i in range(number)]
 
 
 def half(text: str) -> int:
@@ -276,11 +187,11 @@ def compute_metrics(
     model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> Metrics:
     """Compute all metrics of one language model; texts are as the model sees them, none empty."""
-    scores, written = _predict(model, vocabulary, texts, target)
+    scores, written = predict(model, vocabulary, texts, target)
     return metric_sums(scores, written, vocabulary, texts, target).metrics()
 
 
-def _predict(
+def predict(
     model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> tuple[list[TokenScores], list[Ids]]:
     """Score texts, and complete the first halves of them."""
@@ -346,7 +257,7 @@ def score_in_batches(model: LanguageModel, vocabulary: CharacterVocabulary, text
     return [scores[i] for i in range(len(texts))]
 
 
-def _most_frequent_character(
+def most_frequent_metrics(
     counts: NDArray[np.generic], vocabulary: CharacterVocabulary, texts: Sequence[str], target: int
 ) -> Metrics:
     """Evaluate a predictor that always answers the most frequent training character; it has no probabilities."""

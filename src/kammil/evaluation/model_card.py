@@ -7,7 +7,7 @@ from typing import Any
 
 from kammil.data import audit
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
-from kammil.evaluation.metrics import Evaluation
+from kammil.evaluation.evaluate import Evaluation
 from kammil.model_folder import ModelConfig, ModelFiles
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from kammil.completion.completer import Completer
 from kammil.data.bloom import BloomFilter, Novelty
-from kammil.evaluation.metrics import TARGET, half, normalised_texts
+from kammil.evaluation.metrics import TARGET, half, normalised_texts, spread
 from kammil.progress import tracked
 
 TEMPERATURES = (0.0, 0.5, 1.0, 1.5)
@@ -47,10 +47,8 @@ def samples(
     """
     seen = BloomFilter(model.model.seen) if model.model is not None else None
     normalised = [text for text in normalised_texts(model, texts) if len(text) >= min_length]
-    n = min(n, len(normalised))
-    chosen = [normalised[i * len(normalised) // n] for i in range(n)]
     completed: list[Sample] = []
-    for text in tracked(chosen, "completing samples"):
+    for text in tracked(spread(normalised, n), "completing samples"):
         prompt = text[: half(text)]
         written: list[SampledText] = []
         for temperature in TEMPERATURES:

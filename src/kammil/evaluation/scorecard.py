@@ -21,7 +21,7 @@ from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import Array, quotient
 from kammil.evaluation.greedy import continuations, greedy_predictions, next_word_counts
 from kammil.evaluation.keystrokes import keystrokes_saved, precision, type_with_help, type_with_oracle
-from kammil.evaluation.metrics import TARGET, half, metric_sums, score_in_batches
+from kammil.evaluation.metrics import TARGET, half, metric_sums, score_in_batches, target_span
 
 NUM_TIMED = 40
 """Number of completions that are timed, one by one; the median is the latency of one keystroke."""
@@ -91,7 +91,7 @@ Columns = Mapping[str, Array]
 
 def targets(texts: Sequence[str], length: int = TARGET) -> list[slice]:
     """Return the span of the target in each text."""
-    return [slice(half(text), min(len(text), half(text) + length)) for text in texts]
+    return [target_span(text, length) for text in texts]
 
 
 def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> dict[str, Array]:

@@ -30,7 +30,7 @@ from kammil.evaluation.keystrokes import (
     type_with_oracle,
     type_with_random_words,
 )
-from kammil.evaluation.metrics import normalised_texts
+from kammil.evaluation.metrics import normalised_texts, spread
 from kammil.evaluation.slips import with_slips
 from kammil.evaluation.typing_speed import DEVICES, words_and_minutes
 from kammil.language_model import LanguageModel
@@ -127,8 +127,8 @@ def simulate(
     normalised = normalised_texts(model, texts)
     if not normalised:
         raise DataError("there is no text to type; name a file that has some.")
-    if max_texts is not None and len(normalised) > max_texts:
-        normalised = [normalised[i * len(normalised) // max_texts] for i in range(max_texts)]
+    if max_texts is not None:
+        normalised = spread(normalised, max_texts)
     typed, channel = with_slips(normalised, slips), model.word_reader.channel if correct else None
     baselines: Mapping[str, LanguageModel] = {}
     if model.model is not None:

@@ -20,7 +20,7 @@ from kammil.completion.completer import Completer, load
 from kammil.completion.explain.fragments import picture, sentences, table
 from kammil.errors import FolderError, KammilError, MissingExtraError
 from kammil.evaluation import model_card
-from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
+from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
 from kammil.evaluation.plots import png, training_curves
 from kammil.evaluation.report.machine import machine, versions
 from kammil.evaluation.report.model import model_report

@@ -20,7 +20,7 @@ from kammil import model_folder as folders
 from kammil.completion.completer import load
 from kammil.errors import DataError, FolderError
 from kammil.evaluation import model_card
-from kammil.evaluation.metrics import LOOPS, Evaluation, evaluate
+from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
 from kammil.models.layers import count_parameters
 from kammil.progress import phase
 from kammil.training.publish import data_summary

@@ -21,8 +21,9 @@ from kammil.errors import FolderError, OptionError
 from kammil.evaluation import plots
 from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.calibration import Calibration, calibration
+from kammil.evaluation.evaluate import Evaluation
 from kammil.evaluation.learning_curve import CurvePoint, LearningCurve
-from kammil.evaluation.metrics import Evaluation, Metrics
+from kammil.evaluation.metrics import Metrics
 from kammil.evaluation.positions import PositionAccuracy
 
 

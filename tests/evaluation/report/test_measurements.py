@@ -10,20 +10,9 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.evaluation.bootstrap import MIN_TEXTS
-from kammil.evaluation.report.measurements import MAX_LENGTH, QUOTED, cut, measure, spread, within
+from kammil.evaluation.report.measurements import MAX_LENGTH, QUOTED, cut, measure, within
 
 TEXTS = st.lists(st.text("شو ab", max_size=30), min_size=1, max_size=50)
-
-
-@given(texts=TEXTS, number=st.integers(0, 60))
-def test_texts_are_spread_over_all_in_their_order(texts: list[str], number: int) -> None:
-    numbered = [f"{i}" for i in range(len(texts))]
-    found = [int(text) for text in spread(numbered, number)]
-    assert len(found) == min(number, len(texts)) == len(set(found))
-    assert found == sorted(found)
-    if len(found) > 1:
-        gaps = [after - before for before, after in zip([*found], [*found[1:], len(texts)], strict=True)]
-        assert max(gaps) - min(gaps) <= 1
 
 
 @given(texts=TEXTS, number=st.integers(1, 60), characters=st.integers(1, 400))

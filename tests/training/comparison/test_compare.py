@@ -21,7 +21,7 @@ from kammil.data import sources
 from kammil.data.splits import leaks
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation import plots
-from kammil.evaluation.metrics import evaluate
+from kammil.evaluation.evaluate import evaluate
 from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
 from kammil.evaluation.typing_report import simulate

@@ -11,8 +11,8 @@ import pytest
 import kammil
 from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
+from kammil.evaluation.evaluate import evaluate
 from kammil.evaluation.learning_curve import LearningCurve
-from kammil.evaluation.metrics import evaluate
 from kammil.training.comparison import curve as curves
 from kammil.training.comparison import rows
 from kammil.training.comparison.split import gather

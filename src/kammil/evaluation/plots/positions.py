@@ -12,7 +12,7 @@ from kammil.evaluation.plots.canvas import blank
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from kammil.evaluation.metrics import Evaluation
+    from kammil.evaluation.evaluate import Evaluation
 
 
 def accuracy_by_position(evaluation: Evaluation, title: str) -> Figure:

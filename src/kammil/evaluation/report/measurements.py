@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kammil.completion.completer import Completer
 from kammil.completion.explain.attribution import Explanation, explain
 from kammil.evaluation.bootstrap import MIN_TEXTS
-from kammil.evaluation.metrics import normalised_texts
+from kammil.evaluation.metrics import normalised_texts, spread
 from kammil.evaluation.samples import Sample, samples
 from kammil.evaluation.slices import Slice, slices
 from kammil.evaluation.typing_report import TypingReport, simulate
@@ -72,12 +72,6 @@ def _type(model: Completer, texts: Sequence[str], seconds: float) -> TypingRepor
     in_time = int((seconds - pilot) / (_BATCHED * max(pilot, 1e-6) / _PILOT))
     number = min(in_time, len(texts), int(_TYPED_A_SECOND * seconds / TYPING_SHARE))
     return simulate(model, spread(texts, number), max_texts=None) if number >= MIN_TEXTS else None
-
-
-def spread(texts: Sequence[str], number: int) -> list[str]:
-    """Return so many texts at even distances, or all if there are fewer."""
-    number = min(number, len(texts))
-    return [texts[i * len(texts) // number] for i in range(number)]
 
 
 def within(texts: Sequence[str], number: int, characters: int) -> list[str]:

@@ -10,7 +10,8 @@ from kammil.completion.completer import Completer
 from kammil.data.audit import Audit, audit
 from kammil.errors import FolderError
 from kammil.evaluation import counter_check, model_card
-from kammil.evaluation.metrics import Evaluation, Metrics
+from kammil.evaluation.evaluate import Evaluation
+from kammil.evaluation.metrics import Metrics
 from kammil.evaluation.report.measurements import SECONDS, measure, within
 from kammil.evaluation.report.page import Section, render
 from kammil.evaluation.report.sections import figures, provenance, quotations, suggestions, training

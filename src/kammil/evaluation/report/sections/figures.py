@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kammil.evaluation import model_card
-from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
-from kammil.evaluation.metrics import Evaluation
-from kammil.evaluation.model_card import show
+from kammil.evaluation.bootstrap import MIN_TEXTS
+from kammil.evaluation.evaluate import Evaluation
+from kammil.evaluation.model_card import show, show_difference
 from kammil.evaluation.report import charts
 from kammil.evaluation.report.page import Block, Charts, Paragraph, Section, Table
 from kammil.evaluation.slices import DIALECT, Slice
@@ -106,7 +106,7 @@ def by_slice(found: Sequence[Slice], texts: int) -> Section | None:
             f"{each.criterion}: {each.name}",
             f"{each.texts:,}",
             show(each.bits_per_character) if each.bits_per_character else "too few",
-            _signed(each.difference),
+            show_difference(each.difference) if each.difference else "too few",
             show(each.top1, percent=True) if each.top1 else "too few",
         ]
         for each in found
@@ -137,11 +137,3 @@ def by_slice(found: Sequence[Slice], texts: int) -> Section | None:
         "other texts” lies above 0 is predicted worse than the rest, one whose interval holds 0 may differ by chance.",
         blocks,
     )
-
-
-def _signed(interval: Interval | None) -> str:
-    if interval is None:
-        return "too few"
-    if interval.low is None or interval.high is None:
-        return f"{interval.value:+.3f}"
-    return f"{interval.value:+.3f} ({interval.low:+.3f}..{interval.high:+.3f})"
