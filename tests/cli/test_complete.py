@@ -201,3 +201,16 @@ def test_probabilities_of_a_completion_leave_stdout_alone(run: Run, counter: Pat
     (answer,) = json.loads(run("complete", "شو", "--model", counter, "--show-probabilities", "--json").out)
     assert [place["text"] for place in answer["places"]] == [*answer["text"], ""]
     assert [place["bits"] for place in answer["places"][:-1]] == pytest.approx(answer["bits"], abs=1e-3)
+
+
+def test_a_foreign_model_sends_a_terminal_no_commands(run: Run, tmp_path: Path) -> None:
+    clear = "\x1b[2J"
+    texts = [f"{letter}{clear}{letter.upper() * 9}" for letter in "abcdefghijklmnopqrstuvwxyz"]
+    folder = kammil.train(texts, out=tmp_path / "foreign", model="ngram", raw=True).folder
+    prompt = ("complete", "a", "--model", folder, "--preset", "plain", "--temperature", 0, "--length", 8)
+    assert run(*prompt).out.startswith(clear)  # a pipe gets what the model wrote
+    shown = on_terminal(*prompt)
+    assert "\x1b" not in shown and clear.replace("\x1b", "\ufffd") in shown
+    card = folder / "README.md"
+    card.write_text(f"{card.read_text('utf-8')}\n{clear}\n", "utf-8")
+    assert "\x1b" not in on_terminal("info", folder)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kammil.cli._options import BUNDLED, BlockFile, Json, Model, ProfileFile, open_profile, texts_or_stdin
-from kammil.cli._output import print_json
+from kammil.cli._output import for_stdout, print_json
 
 if TYPE_CHECKING:
     from kammil.completion.completer import Completer
@@ -68,7 +68,7 @@ def complete(
             written = [answer.text for answer in completer.samples(prompt, n, **decoding)]
         for completion in written:
             if n != 1:
-                typer.echo(shown + completion)
+                typer.echo(for_stdout(shown + completion))
             if show_probabilities:
                 print_explanation(_explain(completer, prompt, completion), stderr=True)
     if drawn is not None:
@@ -81,7 +81,7 @@ def _stream(completer: Completer, prompt: str, decoding: dict[str, Any], shown: 
     sys.stdout.write(shown)
     written = ""
     for piece in pieces:
-        sys.stdout.write(piece)
+        sys.stdout.write(for_stdout(piece))
         sys.stdout.flush()
         written += piece
     sys.stdout.write("\n")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from kammil.cli._options import BUNDLED, BlockFile, Json, Model, ProfileFile, open_profile, texts_or_stdin
-from kammil.cli._output import print_json
+from kammil.cli._output import for_stdout, print_json
 
 
 def suggest(
@@ -64,7 +64,7 @@ def suggest(
             if json:
                 print_json(asdict(phrase), indent=None)
             else:
-                typer.echo(phrase.added)
+                typer.echo(for_stdout(phrase.added))
             continue
         suggestions = completer.suggest(
             prefix,
@@ -81,4 +81,4 @@ def suggest(
             typer.echo("")
         for suggestion in suggestions:
             probability = f"{suggestion.probability:6.1%}  " if sys.stdout.isatty() else ""
-            typer.echo(probability + (suggestion.added if suggestion.replaces else suggestion.text))
+            typer.echo(probability + for_stdout(suggestion.added if suggestion.replaces else suggestion.text))
