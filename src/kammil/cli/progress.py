@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -30,8 +31,8 @@ _TOO_EARLY = 0.005
 """Share of the work from which on the time left is estimated."""
 
 
-class Listener:
-    """Remembers the current phase; called with every event of reading, training and evaluating."""
+class ProgressDisplay(ABC):
+    """Shows the events of reading, training and evaluating; it is called with each, and remembers the current phase."""
 
     def __init__(self) -> None:
         """Start without a phase."""
@@ -61,16 +62,16 @@ class Listener:
         else:
             self.print_line(self.member + line(event))
 
+    @abstractmethod
     def show_progress(self) -> None:
         """Show the progress of the latest event."""
-        raise NotImplementedError
 
+    @abstractmethod
     def print_line(self, text: str) -> None:
         """Print a line."""
-        raise NotImplementedError
 
 
-class Lines(Listener):
+class Lines(ProgressDisplay):
     """Prints lines, for a pipe or a file. A thread calls `show_progress` every second: one call may take long."""
 
     def __init__(self) -> None:
@@ -93,7 +94,7 @@ class Lines(Listener):
         self.print_line(self.member + described(self.latest, since=now - self.latest_time))
 
 
-class Bar(Listener):
+class Bar(ProgressDisplay):
     """Moves one bar through all phases, for a terminal; members that learn side by side have one each."""
 
     def __init__(self, bar: Progress) -> None:
@@ -124,8 +125,8 @@ class Bar(Listener):
 
 
 @contextmanager
-def progress() -> Generator[Listener]:
-    """Yield a listener that shows on stderr what it is called with."""
+def progress() -> Generator[ProgressDisplay]:
+    """Yield a display on stderr, which is called with events."""
     console = Console(stderr=True, highlight=False)
     if console.is_terminal and process_group.is_first():  # no event reaches the others
         columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[left]}"))
