@@ -288,10 +288,19 @@ def test_what_is_no_file_is_refused(copy: Path, make: str) -> None:
     refused(copy, match="weights")
 
 
-def test_a_file_too_large_is_not_read(copy: Path) -> None:
-    with (copy / folders.WEIGHTS).open("r+b") as file:
-        file.truncate((2 << 30) + 1)  # no space is taken: a hole
-    refused(copy, match="more than 2 GiB")
+@pytest.mark.parametrize(
+    ("name", "most", "limit"),
+    [
+        (folders.WEIGHTS, 2 << 30, "2 GiB"),
+        (folders.MODEL, 64 << 20, "64 MiB"),
+        (folders.VOCABULARY, 64 << 20, "64 MiB"),
+        (folders.METRICS, 64 << 20, "64 MiB"),
+    ],
+)
+def test_a_file_too_large_is_not_read(copy: Path, name: str, most: int, limit: str) -> None:
+    with (copy / name).open("r+b") as file:
+        file.truncate(most + 1)  # no space is taken: a hole
+    refused(copy, match=f"more than {limit}")
 
 
 @pytest.mark.parametrize("name", ["nothing", "file", "empty", "x" * 300, "\0", "\ud800", "file/below"])

@@ -53,6 +53,9 @@ PRETRAINED = ("levantine",)
 """Names of the bundled models; the first is the default."""
 _MAX_FILE_BYTES = 2 << 30
 """Most bytes of a file that is opened: a hostile folder must not fill the memory."""
+_MAX_JSON_BYTES = 64 << 20
+"""Most bytes of a JSON file that is parsed, which takes some twenty times as much memory: all characters of Unicode
+take 20 MB."""
 
 
 class ModelConfig(BaseModel):
@@ -180,7 +183,7 @@ def card(folder: Path) -> str:
 def read(folder: Path) -> ModelFiles:
     """Read and validate a folder; raises `FolderError` for anything but a complete model folder of a known format."""
     folder, description = _read_config(folder)
-    vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY))
+    vocabulary = CharacterVocabulary.from_json(_text(folder, VOCABULARY, _MAX_JSON_BYTES))
     return ModelFiles(
         description,
         vocabulary,
@@ -223,31 +226,30 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
     return folder, description
 
 
-def _bytes(folder: Path, name: str) -> bytes:
-    """Read a file that must be regular, inside the folder, and no larger than `_MAX_FILE_BYTES`."""
+def _bytes(folder: Path, name: str, most: int = _MAX_FILE_BYTES) -> bytes:
+    """Read a file that must be regular, inside the folder, and no larger than `most` bytes."""
     path = folder / name
     try:
         if not path.resolve(strict=True).is_relative_to(folder.resolve()) or not path.is_file():
             raise FolderError(f"{path} is a link out of the folder or no file; copy the model folder again.")
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise FolderError(
-                f"{path} has more than {_MAX_FILE_BYTES >> 30} GiB, which no model of ours has; do not trust it."
-            )
+        if path.stat().st_size > most:
+            limit = f"{most >> 30} GiB" if most >> 30 else f"{most >> 20} MiB"
+            raise FolderError(f"{path} has more than {limit}, which no model of ours has; do not trust it.")
         return path.read_bytes()
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         raise FolderError(f"{folder} is no whole model folder: {name} cannot be read ({reason(error)}).") from error
 
 
-def _text(folder: Path, name: str) -> str:
+def _text(folder: Path, name: str, most: int = _MAX_FILE_BYTES) -> str:
     try:
-        return _bytes(folder, name).decode()
+        return _bytes(folder, name, most).decode()
     except UnicodeDecodeError as error:
         raise FolderError(f"{folder / name} is not UTF-8; copy the model folder again.") from error
 
 
 def _json(folder: Path, name: str) -> dict[str, Any]:
     try:
-        data: Any = json.loads(_text(folder, name))
+        data: Any = json.loads(_text(folder, name, _MAX_JSON_BYTES))
     except (ValueError, RecursionError) as error:
         raise FolderError(f"{folder / name} is not JSON ({error}); copy the model folder again.") from error
     if not isinstance(data, dict):
