@@ -30,13 +30,11 @@ def verify(
     """Compute every figure of a model's folder and card again, from its texts, and say which differ. Exit status 1 if
     any does."""
     from kammil.cli.progress import progress
+    from kammil.progress import listening
     from kammil.training import verify as verifying
 
-    with progress() as listen:
-        from kammil.progress import listening
-
-        with listening(listen):
-            result = verifying.verify(folder, file_names(files) if files else None, validation=validation)
+    with progress() as listen, listening(listen):
+        result = verifying.verify(folder, file_names(files) if files else None, validation=validation)
     if json:
         print_json(result.to_dict())
     else:
