@@ -225,7 +225,7 @@ def test_a_context_with_more_followers_than_there_are_ids_is_refused(vocabulary:
     v = vocabulary.size
     for followers, fits in ((v, True), (v + 1, False)):
         ids = np.arange(followers, dtype=np.uint16) % v
-        table = CountTable(np.array([7], np.uint32), *(np.array([n]) for n in (followers, 0)), ids, np.ones_like(ids))
+        table = CountTable(np.array([7], np.uint32), np.array([followers]), np.array([0]), ids, np.ones_like(ids))
         arrays = weights | pack_table(table, "counts.")
         if fits:
             BlendModel(SETTINGS, arrays)
