@@ -258,6 +258,20 @@ def test_a_fine_tuned_model_is_written_as_transformers_has_it(folder_of: FolderO
     assert len(model.generate(**prompt, max_new_tokens=4)[0]) > prompt["input_ids"].shape[1]
 
 
+def test_no_code_that_a_configuration_names_is_handed_on(folder_of: FolderOf, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(folder_of("pretrained"), folder)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    named = {"auto_map": {"AutoModelForCausalLM": "code.Model"}, "quantization_config": {"quant_method": "strange"}}
+    (folder / "config.json").write_text(json.dumps(config | named), "utf-8")
+    out = tmp_path / "out"
+    kammil.export(folder, "hf", out)
+    assert not named.keys() & json.loads((out / "config.json").read_text("utf-8")).keys()
+    (folder / "config.json").write_text('{"a": ' * 2000 + "0" + "}" * 2000, "utf-8")
+    with pytest.raises(FolderError):
+        kammil.export(folder, "hf", tmp_path / "deep")
+
+
 def test_a_fine_tuned_model_without_its_parts_is_refused(folder_of: FolderOf, tmp_path: Path) -> None:
     folder = tmp_path / "model"
     shutil.copytree(folder_of("pretrained"), folder)

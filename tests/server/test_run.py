@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -188,3 +189,32 @@ def test_small_answers_are_sent_at_once() -> None:
     """asyncio sets TCP_NODELAY only on connections whose listening socket names the protocol TCP."""
     with listen(ServerSettings.of(port=0)) as made:
         assert made.proto == socket.IPPROTO_TCP
+
+
+def test_a_head_that_never_ends_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_run, "HEADER_SECONDS", 0.5)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "http"
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    config = uvicorn.Config(app, http=server_run.HeaderTimeoutProtocol, lifespan="off", log_config=None)
+    uvicorn_server = uvicorn.Server(config)
+    listener = listen(ServerSettings.of(port=0))
+    port = listener.getsockname()[1]
+    thread = threading.Thread(target=uvicorn_server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        for whole_requests in (0, 1, 2):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+                for _ in range(whole_requests):
+                    client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                    said = b""
+                    while not said.endswith(b"ok"):
+                        said += client.recv(4096)
+                client.sendall(b"GET / HTTP/1.1\r\nHost: ")
+                assert client.recv(4096) == b""  # closed, and not by the client's patience
+    finally:
+        uvicorn_server.should_exit = True
+        thread.join(60)

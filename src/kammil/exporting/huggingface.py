@@ -27,6 +27,7 @@ from kammil.decoding.options import DecodingOptions
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.exporting.parts import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, UNK_TOKEN, llama_parts, token_names
 from kammil.language_model import CONFIG, TOKENIZER
+from kammil.models.pretrained.configuration import without_code
 from kammil.models.pretrained.units import ARRAYS, TokenUnits
 from kammil.models.transformer.model import llama_config
 from kammil.text import HANDLE, URL, TextRules
@@ -83,7 +84,7 @@ def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
     documents, weights = model.artifacts.documents, model.artifacts.weights
     try:
         tokens = TokenUnits.from_arrays(weights).tokens
-        config, table = json.loads(documents[CONFIG]), json.loads(documents[TOKENIZER])
+        config, table = without_code(json.loads(documents[CONFIG])), json.loads(documents[TOKENIZER])
         pieces = table["model"]["vocab"]
         by_id = (
             {id: piece for piece, id in pieces.items()}
@@ -92,7 +93,7 @@ def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
         )
         by_id |= {added["id"]: added["content"] for added in table["added_tokens"]}
         specials = {f"{end}_token": by_id[tokens[id][0]] for end, id in (("bos", BOS), ("eos", EOS), ("unk", UNK))}
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
         raise FolderError(f"the tokenizer and the configuration of the model do not fit together ({error}).") from error
     tensors = {key: np.ascontiguousarray(array) for key, array in weights.items() if not key.startswith(ARRAYS)}
     usual = DecodingOptions()

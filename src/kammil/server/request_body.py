@@ -34,7 +34,7 @@ class BodyReader:
     async def read(self, headers: Mapping[str, str], receive: Receive) -> bytes:
         """Read a whole body; `ApiError` if it is too large or too slow, or if too many bodies arrive at once."""
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length[:20]) > self._max_body:
+        if length.isascii() and length.isdigit() and int(length[:20]) > self._max_body:
             if "expect" not in headers:  # with it, the client sends nothing before it is told to
                 await _drain(receive)
             raise self._too_large()

@@ -139,11 +139,17 @@ _Uvicorn = cast(Any, AutoHTTPProtocol)
 
 
 class HeaderTimeoutProtocol(_Uvicorn):
-    """Uvicorn's protocol, which closes a connection whose first request does not come in time."""
+    """Uvicorn's protocol, which closes a connection whose first or next request does not come in time."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:
         """Start the timer."""
         super().connection_made(transport)
+        self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_idle)
+
+    def on_response_complete(self) -> None:
+        """Start the timer again: a next head may begin and never end."""
+        super().on_response_complete()
+        self._timer.cancel()
         self._timer = self.loop.call_later(HEADER_SECONDS, self._close_if_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -152,5 +158,5 @@ class HeaderTimeoutProtocol(_Uvicorn):
         super().connection_lost(exc)
 
     def _close_if_idle(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        if (self.cycle is None or self.cycle.response_complete) and not self.transport.is_closing():
             self.transport.close()

@@ -89,7 +89,7 @@ class SecurityMiddleware:
         except ApiError as error:
             await refuse(error)
         except TimeoutError as error:
-            log.warning("%s took too long and was cut off", scope["path"])
+            log.warning("%r took too long and was cut off", scope["path"])
             if not started:
                 await refuse(errors.to_api_error(error))
         except Exception as error:

@@ -30,6 +30,7 @@ from transformers.utils import logging as transformers_logging
 from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import CONFIG, TOKENIZER
+from kammil.models.pretrained.configuration import without_code
 from kammil.models.pretrained.units import ARRAYS, TokenUnits
 from kammil.vocabulary import BOS, EOS, UNK
 
@@ -43,9 +44,6 @@ _NO_LIMIT = 1 << 20
 """Positions of a model whose configuration names no number of them."""
 _SAME = 1e-5
 """Largest difference of log-probabilities that are taken to be the same."""
-_UNSAFE = ("auto_map", "quantization_config", "name_or_path", "dtype", "torch_dtype", "num_labels")
-"""Parts of a configuration that name code, kernels or another format of the weights; and the number of labels, for each
-of which transformers makes a name, though a language model has none."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]])
 
     It is first built without memory, so that a configuration that does not fit the weights allocates nothing.
     """
-    safe = _safe(config)
+    safe = without_code(config)
     _check_repeats(safe)
     try:
         with _quietly(), torch.device("meta"):
@@ -150,23 +148,13 @@ def own_weights(model: torch.nn.Module) -> dict[str, Tensor]:
 
 def config_text(config: PreTrainedConfig) -> str:
     """Return the content of `config.json`, without what names code, kernels or paths."""
-    return json.dumps(_safe(json.loads(config.to_json_string())), indent=2, ensure_ascii=False)
+    return json.dumps(without_code(json.loads(config.to_json_string())), indent=2, ensure_ascii=False)
 
 
 def positions(config: PreTrainedConfig) -> int:
     """Return the most tokens that a model was made to read."""
     found = getattr(config.get_text_config(), "max_position_embeddings", None)
     return found if isinstance(found, int) and found > 0 else _NO_LIMIT
-
-
-def _safe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Remove from a configuration what is in `_UNSAFE`, and other names of code, kernels and paths."""
-    kept = {
-        name: value
-        for name, value in config.items()
-        if name not in _UNSAFE and not name.startswith("_") and not name.endswith(("_implementation", "kernels"))
-    }
-    return {name: _safe(cast(dict[str, Any], v)) if isinstance(v, dict) else v for name, v in kept.items()}
 
 
 def _check_repeats(config: Mapping[str, Any]) -> None:
