@@ -152,6 +152,15 @@ def test_behind_arabic_in_latin_letters_the_next_words_are_those_of_the_arabic_t
         assert not any(one.replaces for one in teacher.suggest(typed, 5, correct=False))
 
 
+def test_a_next_word_that_both_texts_have_stands_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAST_READ", 0.0)
+    monkeypatch.setattr(module, "TYPED_IN_LATIN", 0.5)
+    model = counter(["kif حال", "kif بيت", *["كيف حال"] * 40, "abcdefghijklmnopqrstuvwxyz"], 6)
+    found = model.suggest("kif ", 5)
+    assert texts(found, "kif ") == ["كيف حال", "kif بيت"]
+    assert [one.replaces for one in found] == [4, 0]
+
+
 @pytest.mark.parametrize("prefix", ["love ", "shu love ", "shu  ", "shu, ", "5 ", "شو "])
 def test_behind_other_words_nothing_is_replaced(teacher: Completer, prefix: str) -> None:
     found = teacher.suggest(prefix, 5, threshold=0.001)
