@@ -5,10 +5,12 @@ holds the Arabic word of the pair, in any spelling that `fold_spelling` makes eq
 and for the whole word: the share of the words whose list is right. A word costs its letters up to the first list that
 is right and one key that takes it, else all its letters and a space; *keys saved* is relative to all letters and
 spaces, with a 95 % interval over texts. The words before are Arabic, as who takes each word has them, or Latin, as who
-takes none.
+takes none. *Article apart*: the same words before in Latin letters, and each article with a space behind it ("el kheir"
+for elkheir), of words that have one. *Next words*: the list before the first letter, at all words but the first.
 
 What it costs: Latin words of texts, typed as they are, whose lists hold them before their last letter, with readings
-and without, and how many suggestions a list has; and the time of a key, where Latin is typed and where Arabic is.
+and without, and how many suggestions a list has; lists behind the space after them that hold the next word, and those
+that would replace what stands there; and the time of a key, where Latin is typed and where Arabic is.
 
 Printed and written to arabizi.json.
 Run: `python benchmarks/arabizi.py [FILE ...] [--model FOLDER] [--part test]`: FILEs hold texts with Latin words, such
@@ -22,7 +24,7 @@ import csv
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,9 @@ from kammil.text import fold_spelling
 PAIRS = Path(__file__).parent.parent / "recipes" / "arabizi.tsv"
 WIDTH = 3
 _LATIN = regex.compile(r"(?<![\w@#])\p{Latin}{2,}(?!\w)")
+_WITH_ARTICLE = regex.compile(r"(?:[وفبكعه]?ال|و?لل)(?!ل?[هي]\b)\w{2}")
+_ARTICLE = regex.compile(r"(?:[wfbk3hl]?[aei])?l(?=\w{2})")
+_NEXT = regex.compile(r" (\w+)")
 _FOREIGN_ENDING = regex.compile(r"[\p{Latin}\d]*\p{Latin}[\p{Latin}\d]*")
 
 
@@ -56,11 +61,22 @@ def main() -> None:
     for context in ("Arabic", "Latin"):
         result[f"{context} before"] = figures = typed(model, texts, arabic_before=context == "Arabic")
         print(f"{context} before:", json.dumps(figures, ensure_ascii=False), flush=True)
+    parted = [[(arabic, apart(arabic, latin)) for arabic, latin in text] for text in texts]
+    result["article apart"] = figures = typed(model, parted, arabic_before=False, only=lambda latin: " " in latin)
+    print("article apart:", json.dumps(figures), flush=True)
+    for name, one, before in (
+        ("Arabic before", model, True),
+        ("Latin before", model, False),
+        ("Latin before, without readings", with_readings(model, False), False),
+    ):
+        result[f"next words, {name}"] = figures = next_words(one, texts, arabic_before=before)
+        print(f"next words, {name}:", json.dumps(figures), flush=True)
     if options.files:
         latin = [(text, match) for file in options.files for text, match in latin_words(model, file)]
         result["Latin words"] = len(latin)
         for name, reads in (("with readings", True), ("without", False)):
-            result[f"Latin words {name}"] = figures = kept(with_readings(model, reads), latin)
+            one = with_readings(model, reads)
+            result[f"Latin words {name}"] = figures = kept(one, latin) | behind(one, latin)
             print(f"Latin words {name}:", json.dumps(figures), flush=True)
     result["milliseconds of a key"] = times = milliseconds(model, texts)
     print(json.dumps(times, indent=1))
@@ -82,27 +98,55 @@ def with_readings(model: Completer, reads: bool) -> Completer:
     return model
 
 
-def typed(model: Completer, texts: Sequence[list[tuple[str, str]]], *, arabic_before: bool) -> dict[str, Any]:
-    """Type all texts; return shares of right lists and of the keys saved."""
+def apart(arabic: str, latin: str) -> str:
+    """Return a typed word with a space behind its article, if it has one."""
+    found = _ARTICLE.match(latin) if _WITH_ARTICLE.match(arabic) else None
+    return latin if found is None else f"{found[0]} {latin[found.end() :]}"
+
+
+def typed(
+    model: Completer,
+    texts: Sequence[list[tuple[str, str]]],
+    *,
+    arabic_before: bool,
+    only: Callable[[str], bool] = lambda _latin: True,
+) -> dict[str, Any]:
+    """Type all texts; return shares of right lists and of the keys saved, of `only` some words."""
     right_after: defaultdict[str, list[bool]] = defaultdict(list)
     keys: list[tuple[int, int]] = []
     for text in texts:
         before, used, alone = "", 0, 0
         for arabic, latin in text:
-            right = [_is_right(model, before, latin[:end], arabic) for end in range(1, len(latin) + 1)]
+            before, context = before + (arabic if arabic_before else latin) + " ", before
+            if not only(latin):
+                continue
+            right = [_is_right(model, context, latin[:end], arabic) for end in range(1, len(latin) + 1)]
             for end in range(1, 5):
                 right_after[str(end)] += [right[min(end, len(latin)) - 1]]
             right_after["all"].append(right[-1])
             used += right.index(True) + 2 if any(right) else len(latin) + 1
             alone += len(latin) + 1
-            before += (arabic if arabic_before else latin) + " "
         keys.append((alone - used, alone))
     (saved,) = estimates([Statistic(np.array(keys, np.float64), quotient)])
     interval = saved.interval()
     return {
+        "words": len(right_after["all"]),
         "right after so many letters": {end: float(np.mean(flags)) for end, flags in right_after.items()},
         "keys saved": None if interval is None else asdict(interval),
     }
+
+
+def next_words(model: Completer, texts: Sequence[list[tuple[str, str]]], *, arabic_before: bool) -> dict[str, float]:
+    """Return the share of words that stand in the list before their first letter, and how many such a list holds."""
+    right, shown = list[bool](), list[int]()
+    for text in texts:
+        before = ""
+        for i, (arabic, latin) in enumerate(text):
+            if i:
+                right.append(_is_right(model, before, "", arabic))
+                shown.append(len(model.suggest(before, WIDTH)))
+            before += (arabic if arabic_before else latin) + " "
+    return {"right": float(np.mean(right)), "suggestions": float(np.mean(shown)), "words": len(right)}
 
 
 def _is_right(model: Completer, before: str, typed: str, wanted: str) -> bool:
@@ -133,6 +177,19 @@ def kept(model: Completer, latin: Sequence[tuple[str, regex.Match[str]]]) -> dic
             lists += 1
         right += hit
     return {"right": right / len(latin), "suggestions": shown / lists, "of them Latin": foreign / lists}
+
+
+def behind(model: Completer, latin: Sequence[tuple[str, regex.Match[str]]]) -> dict[str, float]:
+    """Return how many of the lists behind Latin words and a space hold the next word, and how many would replace."""
+    right, replacing, followed = 0, 0, 0
+    for text, match in latin:
+        if (following := _NEXT.match(text, match.end())) is None:
+            continue
+        found = model.suggest(text[: match.end()] + " ", WIDTH)
+        right += any(one.appended_to("").split()[-1] == following[1] for one in found if one.added)
+        replacing += any(one.replaces for one in found)
+        followed += 1
+    return {"followed": followed, "next word right": right / followed, "replacing": replacing / followed}
 
 
 def milliseconds(model: Completer, texts: Sequence[list[tuple[str, str]]]) -> dict[str, dict[str, float]]:

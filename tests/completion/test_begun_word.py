@@ -20,7 +20,9 @@ from kammil.data.blocklist import BlockedWord
 from kammil.text import TextRules, open_word
 from kammil.vocabulary import BOS
 
-ARABIC = ["بكرا منروح عالجبل", "شو اخبارك اليوم", "كيفك حبيبي", "حلو كتير", "أكلنا أكلة طيبة", "مرحبا كيف الحال"]
+ARABIC = [
+    "بكرا منروح عالجبل", "شو اخبارك اليوم", "كيفك حبيبي", "حلو كتير", "أكلنا أكلة طيبة", "مرحبا كيف الحال", "انا بالبيت"
+]  # fmt: skip
 LETTERS = "بلاكهشوخر"
 
 
@@ -107,6 +109,9 @@ class CountingCalls:
         ("kifak 7a", "كيفك حبيبي"),
         ("بكرا, shu a", "بكرا, شو اخبارك"),
         ("love shu a5", "love شو اخبارك"),
+        ("kif el 7a", "كيف الحال"),
+        ("mar7aba kif l 7al", "مرحبا كيف الحال"),
+        ("شو il 7a", "شو الحال"),
     ],
 )
 def test_arabic_typed_in_latin_letters_is_read(teacher: Completer, prefix: str, wanted: str) -> None:
@@ -114,6 +119,61 @@ def test_arabic_typed_in_latin_letters_is_read(teacher: Completer, prefix: str, 
     assert wanted in texts(found, prefix)
     assert all(one.text == open_word(one.added) for one in found if one.replaces)
     assert not any(one.replaces for one in teacher.suggest(prefix, 3, correct=False))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "wanted"),
+    [
+        ("w el 7al", "والحال"),
+        ("w l 7al", "والحال"),
+        ("bel bet", "بالبيت"),
+        ("w bel bet", "و بالبيت"),
+        ("ana bel ", "انا بالبيت"),
+        ("شو w el 7al", "شو والحال"),
+        ("و el 7al", "و الحال"),
+    ],
+)
+def test_the_article_is_joined_to_its_word(prefix: str, wanted: str) -> None:
+    texts = ["انا بالبيت", "حلو و الحال", "و الحال حلو", "بالبيت", "شو الحال"]
+    model = counter([*texts * 12, "abcdefghijklmnopqrstuvwxyzABCK 0123456789,"], 6)
+    first, *_ = model.suggest(prefix, 3)
+    assert first.appended_to(prefix) == wanted
+    assert first.text == open_word(wanted)
+
+
+def test_behind_arabic_in_latin_letters_the_next_words_are_those_of_the_arabic_text(teacher: Completer) -> None:
+    for typed, arabic in (("shu ", "شو "), ("shu a5barak ", "شو اخبارك "), ("love kifak ", "love كيفك ")):
+        found = [one for one in teacher.suggest(typed, 5, threshold=0.02) if one.replaces]
+        expected = {arabic + one.text: one.probability for one in teacher.suggest(arabic, 9, threshold=0.02)}
+        assert found
+        shares = [one.probability / expected[one.appended_to(typed)] for one in found]
+        assert shares == pytest.approx([shares[0]] * len(shares)) and 0.5 < shares[0] <= 1
+        assert all(one.appended_to(typed).endswith(one.text) for one in found)
+        assert not any(one.replaces for one in teacher.suggest(typed, 5, correct=False))
+
+
+def test_a_next_word_that_both_texts_have_stands_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LEAST_READ", 0.0)
+    monkeypatch.setattr(module, "TYPED_IN_LATIN", 0.5)
+    model = counter(["kif حال", "kif بيت", *["كيف حال"] * 40, "abcdefghijklmnopqrstuvwxyz"], 6)
+    found = model.suggest("kif ", 5)
+    assert texts(found, "kif ") == ["كيف حال", "kif بيت"]
+    assert [one.replaces for one in found] == [4, 0]
+
+
+@pytest.mark.parametrize("prefix", ["love ", "shu love ", "shu  ", "shu, ", "5 ", "شو "])
+def test_behind_other_words_nothing_is_replaced(teacher: Completer, prefix: str) -> None:
+    found = teacher.suggest(prefix, 5, threshold=0.001)
+    assert found == teacher.suggest(prefix, 5, threshold=0.001, correct=False)
+
+
+def test_what_may_be_arabic_or_not_is_not_replaced(teacher: Completer, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = encoded(teacher, "shu ")
+    word = reader(teacher).after(teacher.language_model, teacher.state_cache, ids, 0, len(ids) - 1)
+    assert word is not None and 0.9 < word.shares[1] < 1 and word.shares.sum() <= 1
+    assert (word.wanted[0], word.replaces) == ((), [0, 4])
+    monkeypatch.setattr(module, "LEAST_READ", 1.0)
+    assert reader(teacher).after(teacher.language_model, teacher.state_cache, ids, 0, len(ids) - 1) is None
 
 
 @pytest.mark.parametrize("prefix", ["lo", "love y", "you"])
@@ -186,7 +246,7 @@ def test_a_blocked_word_is_not_read_either(teacher: Completer) -> None:
     blocking = Completer(
         teacher.language_model, teacher.vocabulary, teacher.rules, block=[BlockedWord("حبيبي", "insult")]
     )
-    for prefix in ("7abib", "7abibi", "kifak 7abib"):
+    for prefix in ("7abib", "7abibi", "kifak 7abib", "kifak "):
         assert "حبيبي" in [one.text for one in teacher.suggest(prefix, 5)]
         assert "حبيبي" not in [one.text for one in blocking.suggest(prefix, 5)]
     assert "حبيبي" not in [one.text for one in teacher.suggest("7abibi", 5, forbid=["حبيبي"])]
@@ -197,6 +257,7 @@ def test_probabilities_of_a_list_sum_to_one_at_most(teacher: Completer, prefix: 
     found = teacher.suggest(prefix, k, threshold=0.0)
     assert sum(one.probability for one in found) <= 1 + 1e-6
     assert len(set(texts(found, prefix))) == len(found)
+    assert len({one.text for one in found}) == len(found) or open_word(prefix)
     assert all(len(open_word(prefix)) <= one.replaces <= len(prefix) for one in found if one.replaces)
 
 

@@ -90,3 +90,15 @@ def test_there_is_no_table_without_arabic_or_where_latin_is_at_home() -> None:
     assert of(CharacterVocabulary("ابت 3")) is None
     assert of(VOCABULARY, foreign="arabic") is None
     assert Transliteration.of(VOCABULARY, np.zeros(VOCABULARY.size, np.bool_)) is None
+
+
+def test_the_article_is_joined_to_what_stands_before_it() -> None:
+    vocabulary = CharacterVocabulary(" ehlالوفبكع")  # without ه
+    table = of(vocabulary)
+    assert table is not None
+    joined = {vocabulary.decode(np.array(a)): vocabulary.decode(np.array(b)) for a, b in table.articles.items()}
+    assert {"ال", "وال", "بال", "عال", "لل"} <= joined.keys()
+    assert (joined["ل ال"], joined["و ال"], joined["لل"]) == ("لل", "وال", "لل")
+    assert all(form.replace(" ", "") == whole for form, whole in joined.items() if form != "ل ال")
+    assert all(table.articles[ids] == ids for ids in table.articles.values())
+    assert not any("ه" in form for form in joined)

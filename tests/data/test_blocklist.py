@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import groupby
+from itertools import groupby, islice
 
 import pytest
 from hypothesis import given
@@ -119,3 +119,35 @@ def test_entries_can_be_taken_out() -> None:
     words = Blocklist([BlockedWord("خبز"), BlockedWord("bread")])
     assert [match.entry.pattern for match in words.without({BlockedWord("خبز")}).find("خبز bread")] == ["bread"]
     assert words.without(()) is words
+
+
+@given(st.sets(st.sampled_from(offensive_words().entries), min_size=1), st.data())
+def test_a_list_without_entries_is_that_of_the_others(dropped: set[BlockedWord], data: st.DataObject) -> None:
+    """Verdicts, letter by letter, are those of a list that never had them; the whole list keeps its own."""
+    every = offensive_words()
+    shorter, anew = every.without(dropped), Blocklist(entry for entry in every.entries if entry not in dropped)
+    assert shorter.entries == anew.entries
+    entries = data.draw(
+        st.lists(st.sampled_from(sorted(dropped, key=repr)) | st.sampled_from(every.entries), max_size=3)
+    )
+    text = data.draw(st.sampled_from(["", "و", "ال", "ya "])).join(
+        data.draw(st.sampled_from(list(islice(spellings(entry), 8))))
+        + data.draw(st.sampled_from(["", " ", "ين ", "s "]))
+        for entry in entries
+    )
+    typed = data.draw(st.integers(0, len(text)))
+    states = [words.start(text[:typed]) for words in (shorter, anew, every)]
+    for character in text[typed:]:
+        states = [words.after(state, character) for words, state in zip((shorter, anew, every), states, strict=True)]
+        assert shorter.blocked(states[0]) == anew.blocked(states[1])
+        assert shorter.refused(states[0]) == anew.refused(states[1])
+        assert set(shorter.matching(states[0])) == set(anew.matching(states[1]))
+        assert set(every.matching(states[2])) >= set(shorter.matching(states[0]))
+    assert [(m.begin, m.end) for m in shorter.find(text)] == [(m.begin, m.end) for m in anew.find(text)]
+
+
+def test_no_list_is_made_anew_to_leave_entries_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = offensive_words()
+    monkeypatch.setattr(Blocklist, "__init__", None)  # to call it would raise
+    first, second, *_ = words.entries
+    assert words.without({first}).without({second}).entries == words.entries[2:]

@@ -20,7 +20,8 @@ from tests.server.asgi import ask
 import kammil
 from kammil.completion.completer import Completer
 from kammil.data.blocked_words import BlockedWord
-from kammil.data.blocklist import is_offensive, offensive_words
+from kammil.data.blocklist import Blocklist, is_offensive, offensive_words
+from kammil.decoding.word_block import WordBlock
 from kammil.server import learnt_texts, model_pool
 from kammil.server.api.errors import ApiError
 from kammil.server.app import create
@@ -360,3 +361,31 @@ def test_other_clients_are_not_shown_an_offensive_word_that_one_taught() -> None
         assert [await suggested(session) for session in ("a", "b", "c")] == [False, False, True]
 
     served(Path("levantine"), work)
+
+
+def test_no_request_makes_the_list_of_offensive_words_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop would make it, and every other request would wait meanwhile."""
+    word, made = offensive_end(kammil.load()), list[str]()
+
+    def recorded(kind: type) -> Any:
+        original = kind.__init__
+
+        def init(self: object, *args: Any) -> None:
+            made.append(kind.__name__)
+            original(self, *args)
+
+        return init
+
+    async def work(app: FastAPI) -> None:
+        for kind in (Blocklist, WordBlock):
+            monkeypatch.setattr(kind, "__init__", recorded(kind))
+        for session, fields in (("a", {}), ("b", {"private": True})):
+            taught = {"text": f"قال {word} هون", "session": session, **fields}
+            assert (await ask(app, "POST", "/v1/learn", taught)).status == 200
+            got = (await ask(app, "POST", "/v1/suggest", {"prefix": "اباح", "k": 5, "session": session})).json
+            assert word in [one["text"] for one in got["suggestions"]]
+            completion = {"prompt": "قال اباح", "max_tokens": 3, "session": session}
+            assert (await ask(app, "POST", "/v1/completions", completion)).status == 200
+
+    served(Path("levantine"), work)
+    assert not made

@@ -6,16 +6,22 @@ Each has the weight P_model(u) * P(typed | u), an Arabic one times `TYPED_IN_LAT
 In "shu a5b" the model would read an Arabic word after a Latin one, which is rare. So words in Latin letters directly
 before the begun one are read first, each for what it is most probably meant, and the begun word after these. A
 reading of it then takes the place of them all: شو أخبار. Who has typed more than `MAX_RUN` such words has passed over
-as many lists, and means Latin letters. States of a transformer fit into no batch with those of longer texts: it reads
-no Latin letters.
+as many lists, and means Latin letters. Behind a space no word is begun: what may be meant there is the text as it was
+typed, or the words before the space in Arabic, if the last one is Arabic with at least `LEAST_READ`.
+
+The article is joined to its word in Arabic, and often apart in Latin letters: "el 5er" is الخير. So a word that is read
+as the article, "el", has no space behind it, and is as probable as letters are to follow it, times `APART`.
+
+States of a transformer fit into no batch with those of longer texts: it reads no Latin letters.
 
 Shapes: N meanings, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -35,9 +41,31 @@ TYPED_IN_LATIN = 0.01
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 MAX_RUN = 8
 """Most words in Latin letters before the begun one that are read, too."""
+APART = 0.3
+"""Share of the articles in Latin letters that are apart from their words. Between 0.1 and 1 it hardly matters
+(docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
+LEAST_READ = 0.9
+"""Least probability that a word in Latin letters before a space is Arabic for a next word to replace it: 88 of 92 are
+that sure, and two of 84 that are Latin (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
 _ROWS = MAX_VARIANTS + MAX_DROPPED
 MAX_BYTES = 1 << 20
 """Most bytes that are kept for the next key of a text: after some thousands of characters."""
+
+
+class EndedWord(NamedTuple):
+    """What a whole word is most probably meant for."""
+
+    ids: tuple[int, ...]
+    is_read: bool
+    """Whether it is a reading."""
+    is_article: bool
+    """Whether the next word is joined to it."""
+    share: float
+    """Probability of this meaning, given that the word is whole."""
+    as_typed: float
+    """The same of the word as it was typed."""
+    arabic: float
+    """The same of all readings together."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +120,14 @@ class BegunWord:
         replaces = [n if row < first else n + replaced for row, n in enumerate(self.replaces)]
         return replace(self, wanted=wanted, replaces=replaces)
 
-    def most_probable(self, close: NDArray[np.float32]) -> tuple[tuple[int, ...], bool]:
-        """Return the most probable meaning of the word as a whole one, and whether it is a reading; `close`, (V,), is 1
-        for ids that end words."""
-        row = int(np.argmax(self.shares * (self.p @ close)))
-        return self.wanted[row], row >= len(self.variants.wanted)
+    def ended(self, classes: CharacterClasses, articles: Container[tuple[int, ...]]) -> EndedWord:
+        """Return what the word is most probably meant for if it is whole; to one of the articles the next is joined."""
+        first = len(self.variants.wanted)
+        is_article = np.array([row >= first and ids in articles for row, ids in enumerate(self.wanted)])
+        weights = self.shares * np.where(is_article, APART * (self.p @ classes.continues), self.p @ classes.close)
+        row, shares = int(np.argmax(weights)), weights / weights.sum()
+        best = self.wanted[row], row >= first, bool(is_article[row])
+        return EndedWord(*best, float(shares[row]), float(shares[0]), float(shares[first:].sum()))
 
     def _read(self, model: LanguageModel, channel: Channel, variants: Variants) -> Readings | None:
         """Return the readings after one more letter; None if there are none."""
@@ -119,30 +150,32 @@ class WordReader:
     """
 
     def __init__(self, channel: Channel, classes: CharacterClasses) -> None:
-        self.channel, self._close = channel, classes.close
+        self.channel, self._classes = channel, classes
         self._space = -1 if classes.space is None else classes.space
         self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
         """For each state cache the text before the word, the version of the model, and the word that was read last."""
-        self._ended: WeakKeyDictionary[StateCache, dict[bytes, tuple[tuple[int, ...], bool]]] = WeakKeyDictionary()
-        """For each state cache what was meant by the words that ended last, and whether it is a reading, by the text up
-        to their ends."""
+        self._ended: WeakKeyDictionary[StateCache, dict[bytes, EndedWord]] = WeakKeyDictionary()
+        """For each state cache what was meant by the words that ended last, by the text up to their ends."""
 
     def after(
         self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, alike: int = 0
     ) -> BegunWord | None:
         """Return the word that the last `letters` ids of a text (T,), BOS first, have begun.
 
-        None for no letters, for more than `MAX_TYPED`, and where no letter can be anything else. Of the last `alike`
-        ids words in Latin letters may be replaced, too.
+        None for more than `MAX_TYPED`, and where no letter can be anything else. Without letters it is what may be
+        meant before a next word: as it was typed, or in Arabic; None if nothing before can be. Of the last `alike` ids
+        words in Latin letters may be replaced, too.
         """
-        if not 0 < letters <= MAX_TYPED or not self.channel.corrects(ids[-letters:]):
+        if letters == 0:
+            return self._next_word(model, state_cache, ids, alike)
+        if letters > MAX_TYPED or not self.channel.corrects(ids[-letters:]):
             return None
         if max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states, after which one row at a time is read
             return None
         typed = tuple(ids[-letters:].tolist())
         before, arabic, replaced = ids[:-letters], (), 0
         if self.channel.latin and self.channel.latin.signs(typed):
-            before, arabic, replaced = self._meant(model, state_cache, before, alike - letters)
+            before, arabic, replaced, _ = self._meant(model, state_cache, before, alike - letters)
         word = self._word(model, state_cache, before, typed)
         return word.following(arabic, replaced) if replaced else word
 
@@ -159,28 +192,52 @@ class WordReader:
             self._latest[state_cache] = key, model.version, word
         return word
 
+    def _next_word(self, model: LanguageModel, state_cache: StateCache, ids: Ids, alike: int) -> BegunWord | None:
+        """Return a word without a letter behind words in Latin letters; None if they are not Arabic."""
+        meant, arabic, replaced, last = self._meant(model, state_cache, ids, alike)
+        if last is None or not replaced or last.arabic < LEAST_READ:
+            return None
+        (typed, state), (p, read) = (state_cache.decoder(text).result for text in (ids, meant))
+        states = fitting_states(model, [state, read])
+        if len(states) < 2:
+            return None
+        word = BegunWord.start(np.exp(typed), state)
+        return replace(
+            word,
+            wanted=[(), arabic],
+            replaces=[0, replaced],
+            shares=np.array([last.as_typed, last.share]),
+            p=np.concatenate([word.p, np.exp(p)]),
+            state=concat_states([*states.values()]),
+        )
+
     def _meant(
         self, model: LanguageModel, state_cache: StateCache, before: Ids, alike: int
-    ) -> tuple[Ids, tuple[int, ...], int]:
-        """Return a text (T,) with the words before its end as they are meant, the Arabic words at its end, and how many
-        ids these take the place of."""
-        run = self._latin_run(before.tolist(), alike)
-        if not run:
-            return before, (), 0
+    ) -> tuple[Ids, tuple[int, ...], int, EndedWord | None]:
+        """Return a text (T,) with the words before its end as they are meant, the Arabic words at its end, how many ids
+        these take the place of, and what the last word is meant for."""
+        run, latin, last = self._latin_run(before.tolist(), alike), self.channel.latin, None
+        if not run or latin is None:
+            return before, (), 0, None
         ended = self._ended.setdefault(state_cache, {})
         arabic, replaced = (), 0
-        meant: Ids = before[: -sum(len(word) + 1 for word in run)]
+        meant = tuple(before[: -sum(len(word) + 1 for word in run)].tolist())
         for word in run:
-            key = np.array([model.version, *meant.tolist(), *word], np.int64).tobytes()
+            key = np.array([model.version, *meant, *word], np.int64).tobytes()
             if key not in ended:
-                ended[key] = self._word(model, state_cache, meant, word).most_probable(self._close)
+                text = np.array(meant, np.int64)
+                ended[key] = self._word(model, state_cache, text, word).ended(self._classes, latin.articles)
                 while len(ended) > 4 * MAX_RUN:
                     del ended[next(iter(ended))]
-            best, is_read = ended[key]  # a Latin word with a slip is read as it is meant, but stays as it was typed
-            arabic = (*arabic, *best, self._space) if is_read else ()
-            replaced = replaced + len(word) + 1 if is_read else 0
-            meant = np.array([*meant.tolist(), *best, self._space], np.int64)
-        return meant, arabic, replaced
+            clitic, last = () if last is None or not last.is_read else (*last.ids, self._space), ended[key]
+            ids = last.ids if last.is_article else (*last.ids, self._space)
+            if clitic and (joined := latin.articles.get(clitic + last.ids)):
+                meant, arabic, ids = meant[: -len(clitic)], arabic[: -len(clitic)], joined
+            meant += ids
+            # A Latin word with a slip is read as it is meant, but stays as it was typed.
+            arabic = arabic + ids if last.is_read else ()
+            replaced = replaced + len(word) + 1 if last.is_read else 0
+        return np.array(meant, np.int64), arabic, replaced, last
 
     def _latin_run(self, before: list[int], alike: int) -> list[tuple[int, ...]]:
         """Return the words in Latin letters at the end of a text, each followed by one space; none if there are more

@@ -113,9 +113,11 @@ class Completer:
         """
         if not isinstance(self._language_model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
-        return Completer(
+        forked = Completer(
             self._language_model.fork(), self.vocabulary, self.rules, self.model, block=self.own_blocked_words
         )
+        forked._word_blocks = self._word_blocks.copy()
+        return forked
 
     @property
     def name(self) -> str:
@@ -222,9 +224,10 @@ class Completer:
 
         Where the current word is more probably complete, next words come first, and rare endings are left out. None is
         less probable than `threshold`, so the list may be empty. The current word may have a slip of a key, or another
-        spelling than the model would write, or be Arabic in Latin letters: then a suggestion may replace it
-        (`Suggestion.replaces`), unless `correct` is false. None is a blocked word, or makes one of the word that was
-        begun, or writes a string of `forbid`; `allow_offensive` has words of the list of offensive words suggested too.
+        spelling than the model would write, or be Arabic in Latin letters, as words before may be: then a suggestion
+        may replace them (`Suggestion.replaces`), unless `correct` is false. None is a blocked word, or makes one of the
+        word that was begun, or writes a string of `forbid`; `allow_offensive` has words of the list of offensive words
+        suggested too.
         `OptionError` for a k below 1, or a threshold that is no probability.
         """
         seen = self.normalise(prefix)
@@ -242,8 +245,8 @@ class Completer:
         )
 
     def variants(self, prefix: str, seen: str) -> BegunWord | None:
-        """Return what may be meant by the word at the end of a prefix, which the model has seen as `seen`; None for
-        nothing else than what was typed."""
+        """Return what may be meant by the word at the end of a prefix, or before a next word, which the model has seen
+        as `seen`; None for nothing else than what was typed."""
         ids = np.concatenate([[BOS], self.vocabulary.encode(seen)])
         letters, alike = letters_to_correct(prefix, seen), seen_as_typed(prefix, seen)
         return self.word_reader.after(self.language_model, self.state_cache, ids, letters, alike)
@@ -360,12 +363,15 @@ class Completer:
         key = (allow_offensive, frozenset[BlockedWord]() if allow_offensive else exempt)
         found = self._word_blocks.pop(key, None)
         if found is None:
-            words = Blocklist(self.own_blocked_words)
-            if not allow_offensive:
-                offensive = offensive_words().without(exempt)
-                own = self.own_blocked_words
-                words = Blocklist([*own, *offensive.entries]) if own else offensive
-            found = WordBlock(words, self.vocabulary.writable_pieces)
+            own = self.own_blocked_words
+            if not key[1]:
+                offensive = () if allow_offensive else offensive_words().entries
+                words = Blocklist([*own, *offensive]) if own or allow_offensive else offensive_words()
+                found = WordBlock(words, self.vocabulary.writable_pieces)
+            elif (every := self.word_block(taught=frozenset())) is not None:
+                found = every.without(key[1].difference(own))  # their own list holds for those who taught, too
+            else:
+                return None
             while len(self._word_blocks) >= _MAX_WORD_BLOCKS:
                 self._word_blocks.pop(next(iter(self._word_blocks)))
         self._word_blocks[key] = found  # the one used last

@@ -58,16 +58,16 @@ class GhostRule:
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
-    "quiet": GhostRule(0.55, 1.5),
-    "balanced": GhostRule(0.55, 0.8),
-    "eager": GhostRule(0.25, 0.8),
+    "quiet": GhostRule(0.5, 1.15),
+    "balanced": GhostRule(0.5, 0.8),
+    "eager": GhostRule(0.3, 0.8),
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
 
-To read a word of ghost text costs 1.15 keys on a phone and 0.65 on a desktop (`evaluation.typing_speed`). Three of four
-ghosts of *quiet* and *balanced* are right: quiet is fastest on a phone, balanced saves the most keys of all rules with
-which a phone is faster than without help. *Eager* is fastest on a desktop, and right in two of three cases. The table:
-docs/log.md#when-does-ghost-text-help"""
+To read a word of ghost text costs 1.15 keys on a phone and 0.65 on a desktop (`evaluation.typing_speed`). Of the ghosts
+of *quiet* three of four are right, of those of *balanced* four of five: quiet is fastest on a phone, balanced saves the
+most keys of all rules with which a phone is faster than without help. *Eager* is fastest on a desktop, and right in
+seven of ten cases. The table: docs/log.md#when-does-ghost-text-help"""
 GHOST: GhostLevel = "balanced"
 """The step where none is chosen."""
 MAX_WORDS = 8

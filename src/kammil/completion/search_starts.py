@@ -60,16 +60,16 @@ class Starts:
         rows = [row for row in range(1, len(marks)) if marks[row] is not _REFUSED and word.shares[row] >= threshold]
         if not rows:
             return None
-        p = word.p[rows]
+        p, wanted = word.p[rows], [word.wanted[row] for row in rows]
         return cls(
             np.full(len(rows), root),
             word.shares[rows],
             p,
             select_rows(word.state, np.array(rows)),
-            np.broadcast_to(classes.continues, p.shape),
+            np.stack([classes.begin if ids[-1] == classes.space else classes.continues for ids in wanted]),
             np.zeros(len(rows), np.bool_),
             [marks[row] for row in rows],
-            [word.wanted[row] for row in rows],
+            wanted,
             [word.replaces[row] for row in rows],
         )
 

@@ -7,6 +7,7 @@ rest is the probability that the word is complete already, or that something els
 
 The begun word may have been typed with a slip, in another spelling than the one that the model would complete, or in
 Latin letters. A suggestion may begin with what is meant (`begun_word`), and then says how many characters it replaces.
+Behind a space a next word may follow words in Latin letters as they are meant, and replaces them, too.
 Its probability is that the word is meant, given what was typed: model times channel, divided by the sum over all.
 
 Shapes: R prefixes, V vocabulary.
@@ -45,7 +46,7 @@ class Suggestion:
     script without spaces."""
     replaces: int = 0
     """Characters at the end of the prefix that `added` replaces: the begun word, if it is corrected, and words in Latin
-    letters before it that are Arabic; else 0."""
+    letters before it, or before a next word, that are Arabic; else 0."""
 
     def appended_to(self, prefix: str) -> str:
         """Return the text after the suggestion is taken."""

@@ -28,6 +28,10 @@ FIRST = "^"
 """Before a letter that begins a word, which has a row of its own in the table."""
 VOWELS: tuple[str, ...] = ("", "a", "e", "i", "o", "u", "é", "ou", "oo", "ee", "aa")
 """Vowels that stand behind a sign."""
+BEFORE_ARTICLE = "وفبكلعه"
+"""Letters that are joined to the article behind them; ل and ال become لل."""
+ARTICLES = (*(before + "ال" for before in ("", *BEFORE_ARTICLE.replace("ل", ""), "وب", "وع", "وه")), "لل", "ولل")
+"""Forms of the article, which Arabic joins to the next word, and people often part from it in Latin letters."""
 Table = tuple[Mapping[str, Mapping[str, float]], Mapping[str, Mapping[str, float]]]
 """Letter, or `FIRST` and letter -> sign -> probability; letter -> vowel behind it -> probability."""
 
@@ -48,6 +52,9 @@ class Transliteration:
     """Latin letter -> Arabic letters (L,) that may begin with it, and their probabilities, elsewhere and first."""
     silent: tuple[tuple[Ids, _Floats], tuple[Ids, _Floats]]
     """Arabic letters (L,) that may not be written at all, and their probabilities, elsewhere and first."""
+    articles: Mapping[tuple[int, ...], tuple[int, ...]]
+    """Ids of each form of the article, and of a letter and the article behind it with a space between them -> ids of
+    what they become."""
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, foreign: NDArray[np.bool_]) -> Self | None:
@@ -65,13 +72,20 @@ class Transliteration:
             for mark in ("", FIRST)
         )
         begun, silent = (_begun(elsewhere), _begun(first)), (_silent(elsewhere), _silent(first))
-        return cls(typed, (elsewhere, first), begun, silent)
+        return cls(typed, (elsewhere, first), begun, silent, _articles(id_of))
 
     def signs(self, ids: Sequence[int]) -> str | None:
         """Return the letters of a begun word as the table has them; None if it cannot be Arabic: it has
         other characters, or no letter."""
         signs = [self.typed.get(id, "") for id in ids]
         return "".join(signs) if all(signs) and any(map(str.isalpha, signs)) else None
+
+
+def _articles(id_of: Mapping[str, int]) -> dict[tuple[int, ...], tuple[int, ...]]:
+    apart = {f"{letter} ال": "لل" if letter == "ل" else f"{letter}ال" for letter in BEFORE_ARTICLE}
+    forms = dict(zip(ARTICLES, ARTICLES, strict=True)) | apart
+    known = {form: joined for form, joined in forms.items() if {*form, *joined} <= id_of.keys()}
+    return {tuple(id_of[c] for c in form): tuple(id_of[c] for c in joined) for form, joined in known.items()}
 
 
 def _written(signs: Mapping[str, float], vowels: Mapping[str, float]) -> Written:

@@ -18,7 +18,8 @@ docs/log.md#what-comes-after-a-whole-word.) Words of other scripts stand between
 
 Where the begun word may be meant for another one (`begun_word`), the search begins from all that it may be meant for
 at once (`search_starts`), each as probable as it is that it is meant. A word that begins so replaces what was typed; so
-does a meaning that is a whole word by itself, if it is more probable than what was typed is as a whole word.
+does a meaning that is a whole word by itself, if it is more probable than what was typed is as a whole word. Next words
+are searched in the same way where the words before them may be meant for others.
 
 Shapes: R roots (prefixes searched together), N beginnings, V vocabulary.
 """
@@ -162,7 +163,7 @@ class WordSearch:
         found, proven = self._search(all_starts, self.k, len(prefixes))
         for i, each in enumerate(variants):
             if each is not None and len(each.wanted) > 1:
-                found[i] = _once([*found[i], *whole.get(i, [])], each.typed)[: self.k]
+                found[i] = _once([*found[i], *whole.get(i, [])], each.typed, self.classes.space)[: self.k]
         is_complete = complete > 0.5
         pieces: dict[int, list[FoundWord]] = {}  # right behind a complete word: next words, as those below
         for i in np.flatnonzero(is_complete).tolist():
@@ -385,18 +386,20 @@ class WordSearch:
         return first | (classes.extends & classes.continues) if ends_unspaced(prefix) else first
 
 
-def _once(words: Sequence[FoundWord], typed: tuple[int, ...]) -> list[FoundWord]:
+def _once(words: Sequence[FoundWord], typed: tuple[int, ...], space: int | None) -> list[FoundWord]:
     """Return each word once, most probable first: one that several variants begin is as probable as all of them, and
-    replaces nothing if it continues what was typed."""
+    replaces nothing if it continues what was typed. Of two that differ in the words before alone the first is kept."""
     by_ids: dict[tuple[int, ...], list[FoundWord]] = {}
     for word in words:
         ids = tuple(word.ids.tolist())
         by_ids.setdefault(ids if word.replaced else typed + ids, []).append(word)
-    once = [
-        min(same, key=lambda word: word.replaced)._replace(probability=sum(word.probability for word in same))
-        for same in by_ids.values()
-    ]
-    return sorted(once, key=lambda word: -word.probability)
+    best: dict[tuple[int, ...], FoundWord] = {}
+    for ids, same in by_ids.items():
+        probability = sum(word.probability for word in same)
+        once = min(same, key=lambda word: word.replaced)._replace(probability=probability)
+        last = ids[len(ids) - ids[::-1].index(space) :] if space in ids else ids
+        best[last] = max(best.get(last, once), once, key=lambda word: word.probability)
+    return sorted(best.values(), key=lambda word: -word.probability)
 
 
 def _path(levels: Sequence[tuple[Ids, Ids]], level: int, index: int) -> tuple[int, list[int]]:

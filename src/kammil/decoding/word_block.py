@@ -13,12 +13,13 @@ be exact, whole texts would have to be drawn anew, which a stream cannot.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from kammil.data.blocked_words import SEPARATOR, fold_character
+from kammil.data.blocked_words import SEPARATOR, BlockedWord, fold_character
 from kammil.data.blocklist import Blocklist
 from kammil.decoding.automaton import StringAutomaton
 from kammil.language_model import Ids
@@ -74,6 +75,12 @@ class WordBlock(Refusals[int]):
         self._all_letters = np.concatenate([_NONE, *self._letters.values(), np.array(ligatures, np.int64)])
         self._refused: dict[int, Ids | None] = {}
         self._refused_last: dict[int, Ids] = {}
+
+    def without(self, exempt: Iterable[BlockedWord]) -> WordBlock:
+        """Return the same without some of the words (`Blocklist.without`)."""
+        shorter = copy(self)
+        shorter.blocklist, shorter._refused, shorter._refused_last = self.blocklist.without(exempt), {}, {}
+        return shorter
 
     def start(self, text: str) -> int:
         """Return the state after a text that was typed."""

@@ -11,7 +11,6 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -280,13 +279,20 @@ class ModelPool:
 
     async def _load(self, name: str) -> LoadedModel:
         """Load a model and start its scheduler."""
-        model = await asyncio.to_thread(partial(load, self._folders[name], block=self._settings.block))
+        model = await asyncio.to_thread(_open, self._folders[name], self._settings.block)
         loaded = LoadedModel(name, model, self._settings, self._on_answered)
         # The model lives as long as the server; searching it for garbage would take 60 ms each time.
         gc.unfreeze()
         gc.collect()
         gc.freeze()
         return loaded
+
+
+def _open(folder: Path, block: Path | None) -> Completer:
+    """Open a model with a list of words that it must not write, and make ready what every request needs."""
+    completer = load(folder, block=block)
+    completer.word_block()
+    return completer
 
 
 def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:

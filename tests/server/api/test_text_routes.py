@@ -25,17 +25,32 @@ def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer)
             )
 
 
-def test_a_suggestion_says_what_it_replaces(server: Running, bundled: Completer) -> None:
+@pytest.mark.parametrize(
+    ("prefix", "replaced", "taken"),
+    [
+        ("شو اخباؤ", 5, "شو اخبارك"),
+        ("el 5er", 6, "الخير"),
+        ("saba7 el 5er", 12, "صباح الخير"),
+        ("saba7 ", 6, "صباح الخير"),
+    ],
+)
+def test_a_suggestion_says_what_it_replaces(
+    server: Running, bundled: Completer, prefix: str, replaced: int, taken: str
+) -> None:
     given: tuple[dict[str, Any], ...] = ({}, {"correct": False})
     for fields in given:
-        got = server.ask("/v1/suggest", {"prefix": "شو اخباؤ", "model": "levantine", **fields}).json["suggestions"]
-        wanted = bundled.suggest("شو اخباؤ", 3, **fields)
+        got = server.ask("/v1/suggest", {"prefix": prefix, "model": "levantine", **fields}).json["suggestions"]
+        wanted = bundled.suggest(prefix, 3, **fields)
         assert [(one["text"], one["completion"], one["replaces"]) for one in got] == [
             (one.text, one.added, one.replaces) for one in wanted
         ]
-        assert any(one["replaces"] == 5 for one in got) == (not fields)
-    unseen = server.ask("/v1/suggest", {"prefix": "شو اخبـاؤ", "model": "levantine"}).json["suggestions"]
-    assert not any(one["replaces"] for one in unseen)  # with a stretching stroke, which the model does not see
+        assert any(one["replaces"] == replaced for one in got) == (not fields)
+        assert (taken in [one.appended_to(prefix) for one in wanted]) == (not fields)
+
+
+def test_what_the_model_does_not_see_is_not_replaced(server: Running) -> None:
+    got = server.ask("/v1/suggest", {"prefix": "شو اخبـاؤ", "model": "levantine"}).json["suggestions"]
+    assert not any(one["replaces"] for one in got)  # with a stretching stroke
 
 
 def test_offensive_words_are_suggested_only_where_a_request_allows_them(server: Running, bundled: Completer) -> None:

@@ -177,7 +177,7 @@ class SuggestedWord(BaseModel):
     replaces: int = Field(
         default=0,
         description="Characters (code points) at the end of the prefix that `completion` replaces: those of the begun "
-        "word, if it is corrected, and words in Latin letters before it that are Arabic.",
+        "word, if it is corrected, and words in Latin letters before it, or before a next word, that are Arabic.",
     )
 
 

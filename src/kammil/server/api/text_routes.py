@@ -45,7 +45,7 @@ async def suggest(
             taught=loaded.learnt_texts.taught_words(request.session),
         ),
         letters_to_correct(prefix, normalised) if request.correct else 0,
-        seen_as_typed(prefix, normalised),
+        seen_as_typed(prefix, normalised) if request.correct else 0,
     )
     suggestions, ghost = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(normalised))
