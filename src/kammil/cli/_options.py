@@ -104,7 +104,7 @@ class ReadingFlags:
     column: Annotated[
         str | None,
         typer.Option(
-            help="Column of a table that holds the texts: its name, its number, or a path such as message.text."
+            help="Column of a table that holds the texts: its name, its number from 1 on, or a path, message.text."
         ),
     ] = None
     where: Annotated[
