@@ -228,7 +228,7 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         *_dialects(audit),
         *_sources(audit),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
-        f"in one text only {len(audit.lonely)} characters",
+        f"once             {len(audit.lonely)} characters stand in one text only, too seldom to be learnt",
         "personal         "
         + (", ".join(f"{n:,} {kind}" for kind, n in audit.personal.items() if n) or "nothing found"),
     ]
