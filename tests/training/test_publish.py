@@ -78,8 +78,9 @@ def test_a_model_of_another_base_of_that_name_is_not_up_to_date(
     shutil.copytree(trained.folder, other)
     weights = load_file(other / "weights.safetensors")
     save_file({name: array * 2 for name, array in weights.items()}, other / "weights.safetensors")
-    recipe = Recipe.of({**GRU, "epochs": 1, "base": str(trained.folder)})
-    made = train(few, out=tmp_path / "model", report=False, **{**GRU, "epochs": 1, "base": str(trained.folder)}).folder
+    options: dict[str, Any] = {**GRU, "epochs": 1, "base": str(trained.folder)}
+    recipe = Recipe.of(options)
+    made = train(few, out=tmp_path / "model", report=False, **options).folder
     summary, data = folders.summary(trained.folder)[0].training["data"], prepare(recipe, few)
     assert folders.summary(made)[0].training["sha256"] == publish.folder_hashes(recipe)
     assert publish.is_up_to_date(made, recipe, data, summary)
@@ -92,7 +93,7 @@ def test_a_folder_of_an_earlier_version_is_up_to_date_too(
     trained: kammil.TrainResult, tmp_path: Path, few: list[str]
 ) -> None:
     """It named places, and had no hash of its base."""
-    options = {**GRU, "epochs": 1, "base": str(trained.folder)}
+    options: dict[str, Any] = {**GRU, "epochs": 1, "base": str(trained.folder)}
     made = train(few, out=tmp_path / "model", report=False, **options).folder
     document = json.loads((made / "model.json").read_text("utf-8"))
     document["training"]["recipe"]["base"] = str(trained.folder)
