@@ -266,6 +266,14 @@ def decoding() -> str:
     return markdown(rows)
 
 
+def decoding_times() -> str:
+    """What a completion by each preset takes."""
+    milliseconds = result("decoding")["milliseconds"]
+    named = {name.removeprefix("preset "): ms for name, ms in milliseconds.items() if name.startswith("preset ")}
+    rows = [["preset", *(f"`{name}`" for name in named)], ["milliseconds", *(f"{ms:.1f}" for ms in named.values())]]
+    return markdown(rows)
+
+
 def budgets() -> str:
     """What a size budget costs a counter."""
     rows = [["`--set megabytes=`", "order", "stored", "bits per character", "processor time", "peak memory"]]
@@ -279,6 +287,7 @@ def budgets() -> str:
 TABLES = {
     "budgets": budgets,
     "decoding": decoding,
+    "decoding-times": decoding_times,
     "notebook": notebook,
     "lev30": lev30,
     "short": short,

@@ -131,15 +131,40 @@ def test_data_show(run: Run, tmp_path: Path) -> None:
 
 def test_data_split(run: Run, file: Path, tmp_path: Path) -> None:
     result = run("data", "split", file, "--test", "0.2", "--validation", "0.1", "--out", "parts")
-    assert result.code == 0 and result.err == ""
+    assert result.code == 0
     paths = [Path(line) for line in result.out.splitlines()]
     assert [path.name for path in paths] == ["train.txt", "validation.txt", "test.txt"]
-    train, _, test = (path.read_text("utf-8").splitlines() for path in paths)
+    train, validation, test = (path.read_text("utf-8").splitlines() for path in paths)
+    used = f"{len(train)} for train, {len(validation)} for validation, {len(test)} for test"
+    assert f" texts: {used}; left out: " in result.err and result.err.count("\n") == 1
     assert set(train) | set(test) <= set(file.read_text("utf-8").splitlines())
     leaks = json.loads(run("data", "check", paths[2], "--against", paths[0], "--json").out)["leaks"]
     assert leaks["near"] == 0
     refused(run("data", "split", file, "--out", "other", "--test", "1"), "1.0 for test leave nothing to train on")
     assert not (tmp_path / "other").exists()
+
+
+def test_data_split_says_what_it_leaves_out(run: Run, tmp_path: Path) -> None:
+    repeated = "a text of some length that stands here four times"
+    (tmp_path / "t.txt").write_text("\n".join([repeated, "", *[repeated] * 3, " ", "another one"]) + "\n", "utf-8")
+    split = run("data", "split", "t.txt", "--out", "parts", "--test", "0.8")
+    assert split.err == (
+        "7 texts: 1 for train, 1 for test; left out: 2 empty and 3 that repeat or resemble a text held out for test\n"
+    )
+    (tmp_path / "u.txt").write_text("one\ntwo\n", "utf-8")
+    assert run("data", "split", "u.txt", "--out", "more").err == "2 texts: 1 for train, 1 for test; left out: none\n"
+
+
+def test_a_header_above_a_numbered_column_is_named(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,Tweet\n1,كيفك\n2,منيح\n", "utf-8")
+    (tmp_path / "b.csv").write_text("1,شو\n2,طيب\n", "utf-8")
+    said = "the first row names the columns, so it is left out: a.csv (id, Tweet)"
+    lines = run("data", "check", "a.csv", "--column", "2").out.splitlines()
+    assert lines[0] == f"left out         {said}" and lines[1].startswith("texts            2,")
+    assert run("data", "show", "a.csv", "--column", "2").err == f"{said}\n"
+    assert said in run("data", "split", "a.csv", "--column", "2", "--out", "parts").err
+    assert "left out" not in run("data", "check", "b.csv", "--column", "2").out
+    assert "left out" not in run("data", "check", "a.csv", "--column", "Tweet").out
 
 
 def test_data_check_reads_several_files_and_counts_what_is_personal(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
@@ -70,11 +71,43 @@ def test_a_first_row_that_looks_like_a_text_is_not_taken_for_a_header_silently(t
 def test_a_number_counts_columns_and_makes_the_first_row_data(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "neg\tواحد\nneg\tاثنين\n")
     assert read(path, column="2") == ["واحد", "اثنين"]
+    assert read_rows(path, column="2").headers == ()
     assert read(path, column="2", where="\"1\" = 'neg' AND \"2\" LIKE 'و%'") == ["واحد"]
     for column in ("0", "3"):
         assert sentence(path, column=column).endswith(f"no column {column!r}; its columns are 1, 2")
     assert read(write(tmp_path, "b.csv", "1,2\na,b\n"), column="2") == ["b"]  # a header that has the name wins
     assert "no column '2'" in sentence(write(tmp_path, "c.jsonl", '{"a": "x", "b": "y"}\n'), column="2")
+
+
+def test_a_header_above_a_numbered_column_is_no_text(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.csv", "id,Tweet,source\n1,كيفك,x\n2,منيح,y\n")
+    by_number, by_name = read_rows(path, column="2"), read_rows(path, column="Tweet")
+    assert by_number.headers == ("a.csv (id, Tweet, source)",) and by_name.headers == ()
+    assert (by_number.texts, by_number.column, by_number.sources) == (by_name.texts, "Tweet", ("x", "y"))
+    assert read(path, column="2", where="id > 1 AND source = 'y'") == ["منيح"]
+    assert sentence(path, column="4").endswith("no column '4'; its columns are 1, 2, 3")
+    twice = write(tmp_path, "b.csv", "text,text\nأ,ب\n")
+    assert read(twice, column="2") == ["ب"] and read(twice, column="1") == ["أ"]
+
+
+@shared_folder
+@given(
+    texts=st.lists(st.text(st.sampled_from('شو حل abc.!\n",'), max_size=12), min_size=1, max_size=6),
+    header=st.sampled_from([None, ("n", "Tweet"), ("رقم", "كلام"), ("kind", "message"), ("kind", "نص التغريدة")]),
+    numbers=st.booleans(),
+)
+def test_a_numbered_column_loses_its_header_and_nothing_else(
+    tmp_path: Path, texts: list[str], header: tuple[str, str] | None, numbers: bool
+) -> None:
+    texts = [word, *texts]
+    labels = [str(i) if numbers else f"label {i}" for i in range(len(texts))]
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([*([] if header is None else [header]), *zip(labels, texts, strict=True)])
+    rows = read_rows(write(tmp_path, "a.csv", out.getvalue()), column="2")
+    known = header is not None and (header[1] != "كلام" or numbers)
+    expected = texts if header is None or known else [header[1], *texts]
+    assert list(rows.texts) == [text.strip() for text in expected]
+    assert bool(rows.headers) == known
 
 
 def test_a_missing_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
@@ -126,7 +159,8 @@ def test_the_first_sheet_of_a_workbook_is_a_table(tmp_path: Path) -> None:
     book.close()
     assert read_rows(path).texts == ("كيفك", "a,\nb", "", "kept")
     assert read(path, where="n > 1 AND n < 3") == ["a,\nb"]
-    assert read(path, column="2") == ["text", "كيفك", "a,\nb", "kept"]
+    assert read(path, column="2") == ["كيفك", "a,\nb", "kept"]
+    assert read_rows(path, column="2").headers == ("a.xlsx (n, text)",)
     assert "no column 'Text' (did you mean 'text'?)" in sentence(path, column="Text")
 
 

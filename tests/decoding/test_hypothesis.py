@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,6 +88,21 @@ def test_a_grapheme_that_the_length_cuts_is_left_out(text: str, left: str) -> No
         ("a b" + FAMILY[:2], "a b"),  # the length cuts a sign, before which the word is whole
         ("\u0600 a", "\u0600 a"),  # the sign and the space are one grapheme
         ("a\u0600 b", "a"),
+        ("شو في #ال", "شو في"),
+        ("شو في # ", "شو في"),
+        ("ab @", "ab"),
+        ("ab (cd", "ab"),
+        ("ab(c", "ab"),
+        ("ab «(", "ab"),
+        ('ab "', "ab"),
+        ('ab "cd" e', 'ab "cd"'),  # a quote behind a letter closes
+        ("„ab“ c", "„ab“"),
+        ("in C# c", "in C#"),
+        ("it's (", "it's"),
+        ("ab ( [ c", "ab"),
+        ("ab (" + FAMILY[:2], "ab"),
+        ("#ab", "#ab"),  # nothing would be left
+        ("ab #\u0600 b", "ab"),
     ],
 )
 def test_the_last_word_may_be_left_out(text: str, left: str) -> None:
@@ -128,7 +144,10 @@ def test_the_mean_is_that_of_what_is_left() -> None:
     assert (flag.text, flag.mean_bits) == ("", 1)  # nothing left is not the most probable of all
 
 
-WORDS = ["a", "b", " ", " ", "\u0301", "#", "我", "\u0600", "\r", "\n", JOINER, *FLAG, *FAMILY]
+WORDS = ["a", "b", " ", " ", "\u0301", "#", "(", "«", '"', "我", "\u0600", "\r", "\n", JOINER, *FLAG, *FAMILY]
+OPENING = regex.compile(
+    r"(?:\(|(?<!\S)[#«\"][#«\"(]*)\s*\Z|(?<=\()[#«\"]+\s*\Z"
+)  # signs at the end that open something
 
 
 @given(
@@ -159,12 +178,27 @@ def test_whole_words_of_any_text(text: str, stop: list[str], least: int, due_unt
     elif whole.text != plain.text:
         assert len(whole.text) >= max(1, whole.protected)
         rest = plain.text[len(whole.text) :]  # spaces and one unfinished word; a grapheme may hold what was before them
-        assert open_word(rest) or not rest.strip(" \r\n\u0600")  # a sign that is one grapheme with the space behind it
+        # A sign that is one grapheme with the space behind it, or signs that open something.
+        assert open_word(rest) or not rest.strip(' \r\n\u0600#(«"')
         assert whole.text == whole.text.rstrip() or "\u0600" in text
         assert len(words(rest)) <= 1
     else:  # nothing is unfinished, or nothing would be left
         finished = text.removesuffix(open_word(text)).rstrip()[: len(plain.text)]
+        while OPENING.search(finished):
+            finished = OPENING.sub("", finished).rstrip()
         assert finished in ("", plain.text) or len(finished) < whole.protected or "\u0600" in text
+
+
+@given(st.text(st.sampled_from(WORDS), min_size=1, max_size=14), st.integers(0, 6))
+def test_nothing_that_opens_stands_at_the_end(text: str, least: int) -> None:
+    """Unless so much was asked for, or nothing else would be left."""
+    asked = min(least, len(text))
+    made = draft(text, length=len(text), whole_words=True, min_length=asked)
+    if OPENING.search(made.text):
+        before = made.text
+        while OPENING.search(before):
+            before = OPENING.sub("", before).rstrip()
+        assert len(before) < max(1, asked) or "\u0600" in text  # a grapheme may end with the space behind that sign
 
 
 def test_a_word_without_end_is_shown_in_time() -> None:

@@ -83,7 +83,11 @@ def test_the_folder_holds_arrays_and_json(folder: Path, kind: str, options: dict
     assert not any("lora" in name for name in weights)
     config = json.loads((folder / "config.json").read_text())
     card = (folder / "README.md").read_text("utf-8")
-    assert f"It was fine-tuned from {options['base']}, whose licence" in card
+    base = Path(options["base"])
+    hashed = json.loads((folder / "model.json").read_text("utf-8"))["training"]["sha256"]["base"]
+    assert f"It was fine-tuned from {base.name} (SHA-256 `{hashed}`), whose licence" in card
+    for name in ("model.json", "metrics.json", "README.md", "report.html", "events.jsonl", "config.json"):
+        assert str(base.parent) not in (folder / name).read_text("utf-8")  # no place of this machine
     assert config["model_type"] == kind.split(",", maxsplit=1)[0]
     assert not {"auto_map", "_name_or_path", "_attn_implementation", "dtype"} & config.keys()
 

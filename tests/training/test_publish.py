@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import shutil
 import tomllib
 from pathlib import Path
 from types import ModuleType
@@ -12,13 +13,16 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.numpy import load_file, save_file
 
 import kammil
+from kammil import model_folder as folders
 from kammil.evaluation.report import page
 from kammil.progress import Notice
 from kammil.training import publish
 from kammil.training.events import Event
 from kammil.training.recipe import Recipe, toml
+from kammil.training.texts import prepare
 from kammil.training.train import REPORT_SHARE, train
 
 GRU: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 16, "epochs": 2, "device": "cpu", "threads": 1}
@@ -46,8 +50,58 @@ def test_nothing_in_the_report_names_a_place(trained: kammil.TrainResult) -> Non
     content = trained.report.read_text("utf-8")
     assert "other.txt" in content
     assert str(trained.folder.parent) not in content and "a-place-of-the-machine" not in content
-    card = (trained.folder / "README.md").read_text("utf-8")
-    assert "a-place-of-the-machine" not in card
+
+
+def test_nothing_in_the_folder_names_a_place(trained: kammil.TrainResult) -> None:
+    assert all(b"a-place-of-the-machine" not in path.read_bytes() for path in trained.folder.iterdir())
+    recipe = Recipe.of({"model": "gru", "base": str(trained.folder), "exclude": ["/a/b.txt", "lev30/test"]})
+    assert publish.recorded(recipe)["base"] == trained.folder.name
+    assert publish.recorded(recipe)["exclude"] == ["b.txt", "lev30/test"]
+    inside = {
+        "source": "/a/c.tsv",
+        "validation": "/a/d.tsv",
+        "exclude": ["/a/e"],
+        "base": {"source": "/a/f", "least": 2},
+    }
+    assert publish.recorded(Recipe(base=inside))["base"] == {
+        **{"source": "c.tsv", "validation": "d.tsv", "exclude": ["e"]},
+        "base": {"source": "f", "least": 2},
+    }
+    tuned = Recipe.of({"model": "pretrained", "base": "someone/a-model"})
+    assert publish.recorded(tuned)["settings"]["base"] == "someone/a-model"  # on the Hub
+
+
+def test_a_model_of_another_base_of_that_name_is_not_up_to_date(
+    trained: kammil.TrainResult, tmp_path: Path, few: list[str]
+) -> None:
+    other = tmp_path / "other" / trained.folder.name
+    shutil.copytree(trained.folder, other)
+    weights = load_file(other / "weights.safetensors")
+    save_file({name: array * 2 for name, array in weights.items()}, other / "weights.safetensors")
+    options: dict[str, Any] = {**GRU, "epochs": 1, "base": str(trained.folder)}
+    recipe = Recipe.of(options)
+    made = train(few, out=tmp_path / "model", report=False, **options).folder
+    summary, data = folders.summary(trained.folder)[0].training["data"], prepare(recipe, few)
+    assert folders.summary(made)[0].training["sha256"] == publish.folder_hashes(recipe)
+    assert publish.is_up_to_date(made, recipe, data, summary)
+    changed = recipe.model_copy(update={"base": str(other)})
+    assert publish.recorded(changed) == publish.recorded(recipe)
+    assert not publish.is_up_to_date(made, changed, data, summary)
+
+
+def test_a_folder_of_an_earlier_version_is_up_to_date_too(
+    trained: kammil.TrainResult, tmp_path: Path, few: list[str]
+) -> None:
+    """It named places, and had no hash of its base."""
+    options: dict[str, Any] = {**GRU, "epochs": 1, "base": str(trained.folder)}
+    made = train(few, out=tmp_path / "model", report=False, **options).folder
+    document = json.loads((made / "model.json").read_text("utf-8"))
+    document["training"]["recipe"]["base"] = str(trained.folder)
+    del document["training"]["sha256"]
+    (made / "model.json").write_text(json.dumps(document), "utf-8")
+    recipe = Recipe.of(options)
+    summary = folders.summary(trained.folder)[0].training["data"]
+    assert publish.is_up_to_date(made, recipe, prepare(recipe, few), summary)
 
 
 def test_the_folder_says_where_and_with_what_it_was_trained(trained: kammil.TrainResult) -> None:

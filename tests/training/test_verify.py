@@ -85,6 +85,20 @@ def test_validation_texts_are_drawn_again(place: Path, tmp_path: Path, monkeypat
     assert verify(tmp_path / "drawn", validation=place / "more.txt").differing == ()
 
 
+def test_a_file_of_excluded_texts_is_found_beside_the_texts(tmp_path: Path, texts: list[str]) -> None:
+    """The folder names it without its place."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "posts.txt").write_text("\n".join(texts) + "\n", "utf-8")
+    (tmp_path / "data" / "left out.txt").write_text(f"{texts[0]}\n", "utf-8")
+    excluded = tmp_path / "data" / "left out.txt"
+    options: dict[str, Any] = {"exclude": [str(excluded)], "model": "ngram", "report": False}
+    kammil.train(tmp_path / "data" / "posts.txt", out=tmp_path / "model", **options)
+    assert verify(tmp_path / "model", tmp_path / "data" / "posts.txt").differing == ()
+    excluded.unlink()
+    with pytest.raises(DataError, match="left out"):
+        verify(tmp_path / "model", tmp_path / "data" / "posts.txt")
+
+
 @pytest.mark.parametrize(
     ("file", "path", "to", "named"),
     [

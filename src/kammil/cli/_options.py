@@ -33,9 +33,7 @@ BlockFile = Annotated[
 Target = Annotated[
     int, typer.Option(metavar="N", help="Characters to predict from the middle of each text on, at most.")
 ]
-MinLength = Annotated[
-    int, typer.Option(metavar="N", help="Leave out texts of fewer characters than this; the notebook's is 60.")
-]
+MinLength = Annotated[int, typer.Option(metavar="N", help="Leave out texts of fewer characters than this.")]
 Raw = Annotated[bool, typer.Option("--raw", help="Leave the texts as they are; apply no text rule.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
@@ -74,11 +72,11 @@ def texts_or_stdin(texts: Iterable[str] | None) -> Iterable[str]:
 
 
 _FORMATS = (
-    "txt (one text a line), csv, tsv, xlsx, json, jsonl, parquet, also .gz or .zst; a chat of WhatsApp or Telegram; "
-    "a folder of these; - for standard input; or a data set."
+    "A file of texts: txt (one text a line), csv, tsv, xlsx, json, jsonl or parquet, also as .gz or .zst; a chat of "
+    "WhatsApp or Telegram; a folder of these; - for standard input; or a name that `kammil data list` shows."
 )
-TrainingFile = Annotated[str, typer.Argument(metavar="FILE", help=_FORMATS[0].upper() + _FORMATS[1:])]
-TextFiles = Annotated[list[str], typer.Argument(metavar="FILE...", help=_FORMATS[0].upper() + _FORMATS[1:])]
+TrainingFile = Annotated[str, typer.Argument(metavar="FILE", help=_FORMATS)]
+TextFiles = Annotated[list[str], typer.Argument(metavar="FILE", help=f"{_FORMATS} Several are read one after another.")]
 ComparisonValidation = Annotated[
     str | None,
     typer.Option(help="A file to validate with; without it, a leak-free tenth of FILE, 5,000 texts at most."),
@@ -104,16 +102,18 @@ class ReadingFlags:
     column: Annotated[
         str | None,
         typer.Option(
-            help="Column of a table that holds the texts: its name, its number, or a path such as message.text."
+            help="Column of a table that holds the texts: its name, its number (from 1), or a path such as "
+            "message.text."
         ),
     ] = None
     where: Annotated[
-        str | None, typer.Option(help="SQL condition on the rows of a table: \"Country = 'lebanon'\".")
+        str | None,
+        typer.Option(help="Read only rows of a table that meet this SQL condition: \"Country = 'lebanon'\"."),
     ] = None
     encoding: Annotated[str | None, typer.Option(help="Encoding of the file.  [default: utf-8]")] = None
     delimiter: Annotated[
         str | None,
-        typer.Option(help="Character between the cells of a csv, tsv or txt, or tab.  [default: found out]"),
+        typer.Option(help="Character between the cells of a csv, tsv or txt, or tab.  [default: detected]"),
     ] = None
     sender: Annotated[
         str | None,

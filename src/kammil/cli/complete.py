@@ -35,9 +35,9 @@ def complete(
     json: Json = False,
 ) -> None:
     """Continue a text by chance, up to 30 characters: of many draws the most probable one, cut after its last whole
-    word; --preset plain is the notebook's one draw. It reads like the training texts and seldom says what you meant:
-    for help while you type there are `kammil suggest` and `kammil serve`. Prints what comes after the text, or, on a
-    terminal, the whole text, drawn with another seed at each call unless one is given."""
+    word; --preset plain is a single draw. It reads like the training texts and seldom says what you meant: for help
+    while you type there are `kammil suggest` and `kammil serve`. What comes after the text is printed; on a terminal,
+    the whole text, drawn with another seed at each call unless one is given."""
     from dataclasses import asdict
 
     from kammil.cli.explain import print_explanation

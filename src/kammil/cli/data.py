@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,7 @@ from kammil.cli._options import (
 from kammil.cli._output import CommandGroup, print_json, print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Mapping, Sequence
 
     from kammil.data.audit import Audit
 
@@ -104,14 +105,8 @@ def show(
     from kammil.evaluation.examples import examples
     from kammil.text import visible
 
-    found = examples(
-        file_names(files),
-        n,
-        target=target,
-        min_length=min_length,
-        raw=raw,
-        **reading.given(),
-    )
+    with _notices():
+        found = examples(file_names(files), n, target=target, min_length=min_length, raw=raw, **reading.given())
     if json:
         print_json(found.to_dict())
         return
@@ -147,7 +142,7 @@ def check(
     """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of
     scripts, of likely dialects, and of sources, which are files or what a column `source` names."""
     from kammil.data.audit import audit
-    from kammil.data.sources import rows
+    from kammil.data.sources import headers_left_out, rows
 
     options = reading.given()
     checked = rows(file_names(files), **options)
@@ -160,6 +155,8 @@ def check(
     if json:
         print_json(result.to_dict())
         return
+    if checked.headers:
+        typer.echo(f"left out         {headers_left_out(checked.headers)}")
     for line in [*_report(result, texts, against), "", _verdict(result, against)]:
         typer.echo(line)
 
@@ -175,15 +172,42 @@ def split(
     seed: Annotated[int, typer.Option(help="Random seed of the choice.")] = 0,
     reading: ReadingFlags,
 ) -> None:
-    """Split texts so that no near-duplicates are in two parts. Repeats of held-out texts are dropped."""
+    """Split texts so that no near-duplicates are in two parts. Empty texts and repeats of held-out texts are left out.
+    The names of the new files are printed; how many texts they hold, and how many were left out, goes to stderr."""
     from kammil.data import splits
-    from kammil.data.sources import texts as read
+    from kammil.data.sources import rows
 
-    texts = read(file_names(files), **reading.given())
+    with _notices():
+        read = rows(file_names(files), **reading.given()).texts
+    texts = [text for text in map(str.strip, read) if text]
     parts = splits.split(texts, validation=validation, test=test, seed=seed)
     indices = {"train": parts.train, "validation": parts.validation, "test": parts.test}
-    for path in splits.write({name: [texts[i] for i in part] for name, part in indices.items() if part}, out):
+    filled = {name: [texts[i] for i in part] for name, part in indices.items() if part}
+    paths = splits.write(filled, out)
+    used = {name: len(part) for name, part in filled.items()}
+    print(_divided(len(read), len(read) - len(texts), len(texts) - sum(used.values()), used), file=sys.stderr)
+    for path in paths:
         typer.echo(path)
+
+
+def _divided(read: int, empty: int, repeats: int, used: Mapping[str, int]) -> str:
+    """Return a sentence on how many texts each part holds, and how many were left out for which reason."""
+    parts = ", ".join(f"{number:,} for {name}" for name, number in used.items())
+    reasons = [
+        f"{empty:,} empty" if empty else "",
+        f"{repeats:,} that repeat or resemble a text held out for {' or '.join(list(used)[1:])}" if repeats else "",
+    ]
+    left_out = " and ".join(filter(None, reasons)) or "none"
+    return f"{read:,} texts: {parts}; left out: {left_out}"
+
+
+@contextmanager
+def _notices() -> Generator[None]:
+    """Print notices of the block on stderr."""
+    from kammil.progress import Notice, listening
+
+    with listening(lambda event: print(event.sentence, file=sys.stderr) if isinstance(event, Notice) else None):
+        yield
 
 
 def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:
@@ -212,7 +236,7 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
             for one in audit.keywords[:_KEYWORDS]
         ),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
-        f"in one text only {len(audit.lonely)} characters",
+        f"once             {len(audit.lonely)} characters stand in one text only, too seldom to be learnt",
         "personal         "
         + (", ".join(f"{n:,} {kind}" for kind, n in audit.personal.items() if n) or "nothing found"),
     ]

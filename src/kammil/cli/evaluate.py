@@ -33,12 +33,10 @@ if TYPE_CHECKING:
 def evaluate(
     folder: Folder,
     files: Annotated[
-        list[str], typer.Argument(metavar="FILE...", help="Texts the model has not seen, of any kind that train reads.")
+        list[str], typer.Argument(metavar="FILE", help="Texts the model has not seen, of any kind that train reads.")
     ],
     *,
-    samples: Annotated[
-        int, typer.Option(help="Number of texts to show with their completions, as in the notebook.")
-    ] = 5,
+    samples: Annotated[int, typer.Option(help="Number of texts to show with their completions.")] = 5,
     target: Target = 30,
     min_length: MinLength = 0,
     plot_positions: Annotated[
@@ -77,8 +75,8 @@ def evaluate(
     reading: ReadingFlags,
     json: Json = False,
 ) -> None:
-    """Measure how good a model is on texts it has not seen. Prints figures and their intervals, beside those of
-    baselines, and samples."""
+    """Measure how good a model is on texts it has not seen. The figures stand with their intervals beside those
+    of baselines; samples follow."""
     from kammil.cli.progress import progress
     from kammil.completion.completer import load
     from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold

@@ -39,8 +39,8 @@ def explain(
     profile: ProfileFile = None,
     json: Json = False,
 ) -> None:
-    """Show how surprising each character of a text is to a model. Also shows what else was likely, and which expert was
-    believed."""
+    """Show how surprising each character of a text is to a model. Beside it stand what else was likely, and which part
+    of a blend raised it: its network, or the counts of what followed so many letters."""
     from dataclasses import asdict
 
     from kammil.completion.completer import load

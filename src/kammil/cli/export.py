@@ -17,8 +17,8 @@ def export(
     format: Annotated[
         str,
         typer.Option(
-            help="onnx: one file that ONNX Runtime runs by itself. Of a transformer, hf: a folder that Hugging Face's "
-            "transformers loads as a Llama; gguf: one file for llama.cpp."
+            help="onnx: one file that ONNX Runtime runs by itself. hf: a folder that Hugging Face's transformers "
+            "loads, of a transformer or a fine-tuned pretrained model. gguf: one file for llama.cpp, of a transformer."
         ),
     ],
     out: Annotated[

@@ -20,7 +20,7 @@ def report(
     folder: Folder,
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="Texts the model has not seen, of any kind that train reads."),
+        typer.Argument(metavar="FILE", help="Texts the model has not seen, of any kind that train reads."),
     ] = None,
     *,
     out: Annotated[

@@ -46,9 +46,9 @@ def suggest(
 ) -> None:
     """Print the most probable next words, or ends of a begun word. One suggestion a line, the best first, on a terminal
     with its probability; ends of a begun word come before the words after it, or behind them if it is more probably
-    complete. Prints nothing where no suggestion reaches the threshold; an empty line parts the suggestions for two
-    lines of stdin. With --ghost prints for each text one line, the words that would stand grey behind the caret: empty
-    unless they are worth reading."""
+    complete. Nothing is printed where no suggestion reaches the threshold; an empty line parts the suggestions for two
+    lines of stdin. With --ghost one line is printed for each text, the words that would stand grey behind the caret: it
+    is empty unless they are worth reading."""
     from dataclasses import asdict
 
     from kammil.completion.completer import load

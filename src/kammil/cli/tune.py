@@ -25,9 +25,9 @@ from kammil.cli._output import print_table
 def tune(
     files: TextFiles,
     *,
-    trials: Annotated[int, typer.Option(help="Trials of the study in all, earlier ones counted.")] = 20,
+    trials: Annotated[int, typer.Option(help="Trials in all, those of earlier calls included.")] = 20,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the study.  [default: FILE's name and family, and -tuning]")
+        Path | None, typer.Option(help="Folder of the search.  [default: FILE's name and family, and -tuning]")
     ] = None,
     model: Annotated[
         str | None,

@@ -17,9 +17,7 @@ def verify(
     folder: Folder,
     files: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[FILE...]", help="The training texts.  [default: what the folder names, read from here]"
-        ),
+        typer.Argument(metavar="FILE", help="The training texts.  [default: what the folder names, read from here]"),
     ] = None,
     validation: Annotated[
         str | None,

@@ -6,10 +6,12 @@ import csv
 import io
 import itertools
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from kammil.data.contents import Content
 from kammil.data.encoding import decode
+from kammil.data.headers import is_header
 from kammil.data.read_options import ReadOptions
 from kammil.errors import DataError
 
@@ -20,10 +22,11 @@ DELIMITED = (".csv", ".tsv", ".txt")
 _DELIMITERS = ",;\t|"
 _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t"}
 _SNIFFED_ROWS = 100
+"""Most rows that are looked at to guess a delimiter or whether there is a header."""
 
 
 def well_formed(content: Content, options: ReadOptions) -> io.BytesIO:
-    """Return the table as well-formed CSV in UTF-8 with a header.
+    """Return the table as well-formed CSV in UTF-8.
 
     Tabs outside a .csv come in two dialects: with CSV quoting, and without any. The first one in which all rows are
     equally wide is chosen, quoting before none. pandas, which always assumes quoting, loses 1,889 of ATSAD's 58,751
@@ -95,9 +98,8 @@ def copy_rows(lines: TextIO, out: TextIO, column: str | None, delimiter: str, *,
         for row in filter(None, reader):
             if not width:
                 width = len(row)
-                if column is not None and column not in row and re.fullmatch("[0-9]+", column):
-                    writer.writerow(range(1, width + 1))
-                elif width == 1 and (separator := re.search("[\t;,|]", row[0])):
+                by_number = _number(column, row) is not None
+                if not by_number and width == 1 and (separator := re.search("[\t;,|]", row[0])):
                     return f"line 1: one column, but {separator[0]!r} in its name; separate cells with {delimiter!r}"
             if len(row) > width or (len(row) < width and not ragged):
                 return (
@@ -108,6 +110,34 @@ def copy_rows(lines: TextIO, out: TextIO, column: str | None, delimiter: str, *,
     except csv.Error as error:
         return f"line {reader.line_num}: not well-formed CSV ({error}); double a quote that belongs to a cell"
     return ""
+
+
+def read_csv(table: io.BytesIO, column: str | None) -> tuple[pl.DataFrame, tuple[str, ...]]:
+    """Read well-formed CSV as strings; return with it the cells of a header, if `column` is a number and there is one.
+
+    If `column` is a number and the first row is no header (`headers.is_header`), that row is data and the columns are
+    called "1", "2", ...; a header that has that number for a name is one.
+    """
+    import polars as pl
+
+    lines = io.TextIOWrapper(table, "utf-8", newline="")
+    rows = list(itertools.islice(csv.reader(lines), _SNIFFED_ROWS))
+    lines.detach()
+    table.seek(0)
+    number = _number(column, rows[0])
+    if number is None:
+        return pl.read_csv(table, infer_schema=False), ()
+    if is_header(rows, number - 1):
+        return pl.read_csv(table, infer_schema=False), tuple(rows[0])
+    names = [str(n + 1) for n in range(len(rows[0]))]
+    return pl.read_csv(table, has_header=False, new_columns=names, infer_schema=False), ()
+
+
+def _number(column: str | None, first: Sequence[str]) -> int | None:
+    """Return the number of a column that is given by number; None where it is a name in the first row."""
+    if column is None or column in first or not re.fullmatch("[0-9]{1,9}", column):
+        return None
+    return int(column)
 
 
 def as_numbers(column: pl.Series) -> pl.Series:

@@ -11,10 +11,10 @@ class ReadOptions:
     """Options of reading: which part of a file, and how."""
 
     column: str | None = None
-    """The exact name of a column. A number counts the columns of a .tsv, .csv or .xlsx from 1 and says that the first
-    row is data, unless a column has that number for a name. Dots lead into JSON objects and lists (`message.text`),
-    unless a column has that name. None: "text", else the only column of text, unless the first row of a .tsv or .csv
-    looks like a text itself."""
+    """The exact name of a column. A number counts the columns of a .tsv, .csv or .xlsx from 1, unless a column has that
+    number for a name; the first row is data then, unless it is plainly a header (`headers.is_header`). Dots lead into
+    JSON objects and lists (`message.text`), unless a column has that name. None: "text", else the only column of text,
+    unless the first row of a .tsv or .csv looks like a text itself."""
     where: str | None = None
     """A condition in SQL on the columns, such as "Country = 'lebanon'". In a .tsv or .csv, a column of nothing but
     numbers compares with numbers and any other with strings. Without a header, columns are called "1", "2", ..., in

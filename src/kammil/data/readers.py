@@ -12,9 +12,13 @@ from kammil.data.contents import Content, read_content
 from kammil.data.encoding import decode, marked_encoding, undecodable
 from kammil.data.read_options import ReadKeywords, ReadOptions
 from kammil.errors import DataError
+from kammil.text import shortened, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_SHOWN_HEADER = 60
+"""Most graphemes of a header that are quoted."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class TextColumn:
     """The name of the source of each text; None where the file names none."""
     chat: str | None = None
     """The program whose chat was read, such as WhatsApp; None for what is no chat."""
+    headers: tuple[str, ...] = ()
+    """For each table whose column was given by number but whose first row is a header, and so was left out: the name of
+    the file and the cells of that row, such as `a.csv (id, Tweet)`."""
 
     @property
     def blank(self) -> int:
@@ -60,6 +67,7 @@ def read_rows(path: str | Path, **keywords: Unpack[ReadKeywords]) -> TextColumn:
     content = read_content(Path(path), table=options.table)
     name = content.name
     sources = column = chat = None
+    headers: tuple[str, ...] = ()
     try:
         messages = _messages(content, options)
         if messages is not None:
@@ -75,13 +83,17 @@ def read_rows(path: str | Path, **keywords: Unpack[ReadKeywords]) -> TextColumn:
                 raise DataError(f"{name} has no columns; {named} a table such as .tsv or .csv")
             texts = tuple(_lines(content, options.encoding))
         else:
-            column, texts, sources = tables.read_table(content, options)
+            table = tables.read_table(content, options)
+            column, texts, sources = table.column, table.texts, table.sources
+            if table.header:
+                names = visible(shortened(", ".join(table.header), _SHOWN_HEADER))
+                headers = (f"{name.name} ({names})",)
     except UnicodeError:
         raise DataError(undecodable(name, content.data, options.encoding)) from None
     if not any(texts):
         part = name if column is None else f"column {column!r} of {name}"
         raise DataError(f"{part} holds no text ({len(texts):,} rows, all blank); choose another file or column")
-    return TextColumn(texts, name, column, content.sha256, sources, chat)
+    return TextColumn(texts, name, column, content.sha256, sources, chat, headers)
 
 
 def _lines(content: Content, encoding: str) -> Iterator[str]:

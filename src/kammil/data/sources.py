@@ -18,6 +18,7 @@ from kammil.data.contents import STDIN, list_files
 from kammil.data.read_options import ReadKeywords
 from kammil.data.readers import TextColumn
 from kammil.errors import DataError
+from kammil.progress import note
 
 SAMPLE = "sample"
 """Name of the embedded corpus."""
@@ -43,9 +44,27 @@ def rows(source: Names, **keywords: Unpack[ReadKeywords]) -> TextColumn:
     name, unless the file names sources. Files of chats are named after people, so their texts have no source. Keywords
     beyond `column` and `where` are for files.
 
+    A listener (`kammil.progress`) is told which headers were left out.
+
     Raises as `readers.read_rows` and `download.fetch` do; of several files, a condition or a sender must select
     something in one.
     """
+    read = _rows(source, keywords)
+    if read.headers:
+        note(headers_left_out(read.headers))
+    return read
+
+
+def headers_left_out(headers: Sequence[str]) -> str:
+    """Return a sentence on the headers of tables that were left out (`TextColumn.headers`)."""
+    names = ", ".join(headers[:_MAX_NAMED])
+    if len(headers) == 1:
+        return f"the first row names the columns, so it is left out: {names}"
+    more = f" and {len(headers) - _MAX_NAMED:,} more" if headers[_MAX_NAMED:] else ""
+    return f"the first rows of {len(headers):,} files name the columns, so they are left out: {names}{more}"
+
+
+def _rows(source: Names, keywords: ReadKeywords) -> TextColumn:
     if not isinstance(source, str | PathLike):
         if not source:
             raise DataError("the list of files is empty; name one at least")
@@ -88,7 +107,7 @@ def _several(paths: Sequence[Path], keywords: ReadKeywords) -> TextColumn:
     nothing: DataError | None = None
     for path in paths:
         try:
-            read.append(rows(path, **keywords))
+            read.append(_rows(path, keywords))
         except (conditions.NoRowsError, NoSenderError) as error:
             nothing = error
     if nothing is not None and not read:
@@ -102,6 +121,7 @@ def _several(paths: Sequence[Path], keywords: ReadKeywords) -> TextColumn:
         _joint_sha256(part.sha256 for part in read),
         tuple(source for part in found for source in part),
         chats.pop() if len(chats) == 1 else None,
+        tuple(header for part in read for header in part.headers),
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -33,14 +34,29 @@ MAX_ROWS = 1 << 27
 """Most rows of a Parquet file: a row takes 16 bytes a column in memory, but next to none in the file."""
 
 
-def read_table(content: Content, options: ReadOptions) -> tuple[str, tuple[str, ...], tuple[str, ...] | None]:
-    """Return the name of the column that was read, and for each selected row its text and its source."""
+@dataclass(frozen=True)
+class Table:
+    """What was read of a table."""
+
+    column: str
+    """Name of the column of texts."""
+    texts: tuple[str, ...]
+    """The text of each selected row."""
+    sources: tuple[str, ...] | None
+    """The source of each text; None where the table names none."""
+    header: tuple[str, ...] = ()
+    """The cells of the first row, if the column was given by number and that row is no data; else empty."""
+
+
+def read_table(content: Content, options: ReadOptions) -> Table:
+    """Return the texts of the selected rows, and their sources."""
     path, data, ending = content.name, content.data, content.ending
     try:
         import polars as pl
     except ImportError:
         raise MissingExtraError(f"reading {path} needs polars: pip install 'kammil[train]'") from None
     column, source_column = options.column, options.source_column
+    header: tuple[str, ...] = ()
     if options.delimiter is not None and ending not in DELIMITED:
         raise DataError(
             f"--delimiter {options.delimiter!r} is for {', '.join(DELIMITED)}, not for {path}; leave it out"
@@ -50,7 +66,9 @@ def read_table(content: Content, options: ReadOptions) -> tuple[str, tuple[str, 
             frame = _read_parquet(path, data)
         elif ending in (*DELIMITED, ".xlsx"):
             table = _workbook_as_csv(content, column) if ending == ".xlsx" else delimited.well_formed(content, options)
-            frame = pl.read_csv(table, infer_schema=False)
+            frame, header = delimited.read_csv(table, column)
+            if header and column is not None:
+                column = frame.columns[int(column) - 1]
             frame = frame.with_columns(delimited.as_numbers(series) for series in frame)
         else:
             frame = pl.read_ndjson(json_rows.as_lines(content, options), infer_schema_length=None)
@@ -76,7 +94,7 @@ def read_table(content: Content, options: ReadOptions) -> tuple[str, tuple[str, 
         hint = nearest(source_column, frame.columns)
         raise DataError(f"{path} has no column {source_column!r} of sources{hint}")
     texts = _cells(path, frame, column)
-    return column, texts, None if source_column is None else _cells(path, frame, source_column)
+    return Table(column, texts, None if source_column is None else _cells(path, frame, source_column), header)
 
 
 def _read_parquet(path: Path, data: bytes) -> pl.DataFrame:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Literal
 
 from kammil.decoding.options import DecodingOptions
 from kammil.decoding.word_block import WordBlock
 from kammil.text import graphemes, open_word
+
+_OPENING = frozenset("#＃@\"'¿¡")
+"""Signs that open something where a space or nothing stands before them, as initial quotes (Unicode's Pi) do; those of
+Ps, such as brackets, open everywhere."""
 
 FinishReason = Literal["length", "end", "stop"]
 
@@ -84,34 +89,40 @@ class Hypothesis:
                 # A word before a grapheme that was cut is whole, and may have been sent.
                 whole = min(cut, self._whole_words(len(self.text)))
                 whole = self._whole_words(self._fitting(whole)) if whole in self.unfit else whole
-                whole = self._fitting(_grapheme_boundary(self.text, whole))
+                while (
+                    shorter := self._fitting(_grapheme_boundary(self.text, _before_opening(self.text, whole)))
+                ) < whole:
+                    whole = shorter
                 end = whole if whole >= max(1, self.protected) else end
             self.text, self.reason = self.text[:end], "length"
 
     def safe(self) -> int:
         """Return how many characters are final: no stop string has begun in them, no grapheme can still grow, and with
-        `whole_words` no word."""
+        `whole_words` no word, and no sign at their end opens one."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
         limit = self._fitting(len(self.text) - open_)
+        asked = 0
         if self.decoding.whole_words:
-            limit = min(limit, max(self._whole_words(len(self.text)), self._fitting(self.protected)))
+            asked = self._fitting(self.protected)
+            limit = min(limit, max(self._whole_words(len(self.text)), asked))
             if limit <= self.sent:
                 return self.sent
         at = self.sent
         for grapheme in graphemes(self.text[self.sent :]):
-            if at <= limit:
+            if at <= limit and (not self.decoding.whole_words or at <= asked or _before_opening(self.text, at) == at):
                 self.sent = at
             at += len(grapheme)
         return self.sent
 
     def _whole_words(self, end: int) -> int:
-        """Return the greatest length, `end` at most, at which the text ends before an unfinished word and the spaces
-        there; 0 if it is one single word."""
+        """Return the greatest length, `end` at most, at which the text ends before an unfinished word, signs that open
+        it (a hashtag's, a bracket), and the spaces there; 0 if it is one single word."""
         while True:
             text = self.text[:end]
-            whole = len(text.removesuffix(open_word(text)).rstrip())
+            text = text.removesuffix(open_word(text)).rstrip()
+            whole = _before_opening(text, len(text))
             if (end := self._fitting(whole)) == whole:
                 return end
 
@@ -120,6 +131,25 @@ class Hypothesis:
         while end in self.unfit:
             end -= 1
         return end
+
+
+def _before_opening(text: str, end: int) -> int:
+    """Return the place, `end` at most, before the signs at the end of a text that open something: a hashtag, a bracket,
+    a quotation; and before the spaces around them."""
+    at = end
+    while True:
+        last = first = len(text[:at].rstrip())
+        while first and _may_open(text[first - 1]):
+            first -= 1
+        if first and not text[first - 1].isspace():  # behind a letter a quote closes, and C# is a name
+            first = next((i for i in range(first, last) if unicodedata.category(text[i]) == "Ps"), last)
+        if first == last:
+            return at if at == end else last
+        at = first
+
+
+def _may_open(character: str) -> bool:
+    return character in _OPENING or unicodedata.category(character) in ("Ps", "Pi")
 
 
 def _grapheme_boundary(text: str, end: int) -> int:

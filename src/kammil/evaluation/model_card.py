@@ -20,6 +20,8 @@ def show(interval: Interval | None, *, percent: bool = False, digits: int = 3) -
     return f"{interval.value:.{digits}f} ({interval.low:.{digits}f}-{interval.high:.{digits}f})"
 
 
+SHA256 = "sha256"
+"""Entry of what a folder says of its training: the SHA-256 of the folder of a model, by the option that named it."""
 ROWS: tuple[tuple[str, str, bool, int], ...] = (
     ("target_bits_per_character", "bits per character, target", False, 3),
     ("target_top1", "characters right, target", True, 1),
@@ -91,8 +93,10 @@ def cautions(description: ModelConfig) -> list[str]:
     sentences = audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
     for setting, relation in (("base", "It was fine-tuned from"), ("pretrained", "A part of it is")):
         if pretrained := description.settings.get(setting):
+            sha256 = description.training.get(SHA256, {}).get(setting)
+            known = "" if sha256 is None else f" (SHA-256 `{sha256}`)"
             sentence = (
-                f"{relation} {pretrained}, whose licence and faults are its own too; what that had learnt is "
+                f"{relation} {pretrained}{known}, whose licence and faults are its own too; what that had learnt is "
                 "not known here, so its figures may be those of texts that it has seen."
             )
             sentences = [*sentences, sentence]

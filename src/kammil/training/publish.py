@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,11 @@ from kammil.training.events import EpochEnded
 from kammil.training.recipe import Recipe, flags, toml
 from kammil.training.texts import Dataset, name_of, printable
 from kammil.vocabulary import CharacterVocabulary
+
+_FOLDERS = ("base", "pretrained")
+"""Options that may name the folder of a model."""
+_FILES = ("source", "validation", "exclude")
+"""Options that name files."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +116,14 @@ def is_up_to_date(folder: Path, recipe: Recipe, data: Dataset, base: Mapping[str
     try:
         found = folders.read(folder).description.training
         # An option that is younger than the folder has its default there.
-        stored = found | {"recipe": Recipe.model_validate(found["recipe"]).model_dump(mode="json")}
+        stored = found | {"recipe": recorded(Recipe.model_validate(found["recipe"]))}
     except (KammilError, ValidationError, KeyError):
         return False
     stored.pop("used", None)  # the device and precision that were used are no part of the recipe
-    return stored == json.loads(json.dumps(_training(recipe, data, base)))
+    wanted = json.loads(json.dumps(_training(recipe, data, base)))
+    if model_card.SHA256 not in stored:  # older folders do not record it
+        wanted.pop(model_card.SHA256, None)
+    return stored == wanted
 
 
 def publish(
@@ -151,7 +160,7 @@ def publish(
         description = folders.ModelConfig(
             format=folders.FORMAT,
             family=model.family,
-            settings=model.settings.model_dump(),
+            settings=cast(dict[str, Any], _without_folders(model.settings.model_dump())),
             rules=recipe.text_rules.to_stored(),
             training=_training(recipe, data, base) | ({"used": dict(model.used)} if model.used else {}),
         )
@@ -227,13 +236,36 @@ def _tables(recipe: Recipe) -> str:
     return "\n".join(f"{name} = {toml(_without_folders(value, name))}" for name, value in tables.items() if value)
 
 
-def _without_folders(value: object, option: str) -> object:
+def recorded(recipe: Recipe) -> dict[str, Any]:
+    """Return the options of a recipe as a model folder records them: files and folders by their names alone, since a
+    folder may be published, and where they lie on this machine is private."""
+    return cast(dict[str, Any], _without_folders(recipe.model_dump(mode="json")))
+
+
+def folder_hashes(recipe: Recipe) -> dict[str, str]:
+    """Return the SHA-256 of each folder of a model that a recipe names, by option; a model on the Hub has none."""
+    named: dict[str, Any] = {"base": recipe.base, **recipe.settings}
+    found = {name: folders.locate(Path(named[name])) for name in _FOLDERS if isinstance(named.get(name), str)}
+    return {name: _checksum(folder) for name, folder in found.items() if folder.is_dir()}
+
+
+def _checksum(folder: Path) -> str:
+    """Return the SHA-256 of what a model is made of: the arrays and JSON files of its folder, without its figures."""
+    total = hashlib.sha256()
+    for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")):
+        if path.name != folders.METRICS and path.is_file():
+            with path.open("rb") as file:
+                total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def _without_folders(value: object, option: str = "") -> object:
     """Return plain values of a recipe with files named without the folders that hold them."""
     if isinstance(value, Mapping):
         return {name: _without_folders(v, name) for name, v in cast(Mapping[str, object], value).items()}
     if isinstance(value, list | tuple):
         return [_without_folders(each, option) for each in cast(Sequence[object], value)]
-    return _name(value) if isinstance(value, str) and option in ("base", "source", "validation", "exclude") else value
+    return _name(value) if isinstance(value, str) and option in (*_FOLDERS, *_FILES) else value
 
 
 def _name(source: str) -> str:
@@ -267,4 +299,10 @@ def total_seconds(model: folders.ModelFiles) -> float:
 
 
 def _training(recipe: Recipe, data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {"recipe": recipe.model_dump(mode="json"), "kammil": version("kammil"), "data": data_summary(data, base)}
+    hashes = folder_hashes(recipe)
+    return {
+        "recipe": recorded(recipe),
+        "kammil": version("kammil"),
+        "data": data_summary(data, base),
+        **({model_card.SHA256: hashes} if hashes else {}),
+    }

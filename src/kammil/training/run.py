@@ -24,7 +24,7 @@ from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
 from kammil.training.clock import Clock
 from kammil.training.events import CounterAhead, EpochEnded, Event, ignore
-from kammil.training.publish import TrainedModel, TrainResult, publish, total_seconds
+from kammil.training.publish import TrainedModel, TrainResult, folder_hashes, publish, total_seconds
 from kammil.training.recipe import Recipe
 from kammil.training.texts import Dataset
 from kammil.training.tracking import EventLog, Thinned, tracked
@@ -241,10 +241,7 @@ class Run:
         current |= current.pop("training") | current.pop("settings") | used
         current["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
         current["SHA-256 of the texts"] = self.data.sha256
-        named: dict[str, Any] = {"base": self.recipe.base, **self.recipe.settings}
-        for name in ("base", "pretrained"):
-            if isinstance(named.get(name), str) and folders.locate(Path(named[name])).is_dir():  # else on the Hub
-                current[f"SHA-256 of the {name} folder"] = _checksum(folders.locate(Path(named[name])))
+        current |= {f"SHA-256 of the {name} folder": value for name, value in folder_hashes(self.recipe).items()}
         validation = json.dumps(self.data.validation).encode()
         current["SHA-256 of the validation texts"] = hashlib.sha256(validation).hexdigest()
         if resumable and not resume and not replace:
@@ -266,13 +263,3 @@ class Run:
             return
         clear_training_folder(self.out)
         files.write_atomic(file, json.dumps(current).encode())
-
-
-def _checksum(folder: Path) -> str:
-    """Return the SHA-256 of what a model is made of: the arrays and JSON files of its folder, without its figures."""
-    total = hashlib.sha256()
-    for path in sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors")):
-        if path.name != folders.METRICS and path.is_file():
-            with path.open("rb") as file:
-                total.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()

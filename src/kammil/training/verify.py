@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
@@ -139,6 +140,7 @@ def _prepare(
     """Read and split the texts as the training did; `DataError` that names what is missing."""
     source: Source = str(record["source"]) if data is None else data
     held_out = validation if validation is not None or split_off else str(record["validation"])
+    recipe = recipe.model_copy(update={"exclude": tuple(_place(name, source) for name in recipe.exclude)})
     budget = _Drawn(record["drawn"], recipe.training.seed) if "drawn" in record else None
     try:
         return prepare(recipe, source, held_out, budget=budget)
@@ -147,6 +149,13 @@ def _prepare(
             raise
         where = f"kammil verify {folder} FILE" + ("" if split_off else " --validation FILE")
         raise DataError(f"the texts of {folder} cannot be read again: {error} Name them: {where}") from error
+
+
+def _place(name: str, source: Source) -> str:
+    """Return where a file lies that a folder records by its name: here, or beside the texts."""
+    if isinstance(source, str | PathLike) and not Path(name).exists() and (path := Path(source).parent / name).exists():
+        return str(path)
+    return name
 
 
 class _Drawn:

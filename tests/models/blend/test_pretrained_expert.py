@@ -184,7 +184,8 @@ def test_it_keeps_the_contract(model: Completer, ids: Ids) -> None:
 
 
 def test_people_use_it_like_any_other(blend: tuple[Path, float], tuned: Path, model: Completer) -> None:
-    assert f"A part of it is {tuned}, whose licence" in folders.card(blend[0])
+    assert f"A part of it is {tuned.name} (SHA-256 `" in folders.card(blend[0])
+    assert str(tuned.parent) not in (blend[0] / "model.json").read_text("utf-8")
     assert len(model.complete("شو رأيك ", length=5, seed=1).text) <= 5
     assert model.suggest("شو رأ", k=2, threshold=1e-9)
     before = model.score("كلمة غريبة جدا").bits_per_character

@@ -19,6 +19,7 @@ from kammil.evaluation.ranking import Row
 from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
 from kammil.text import RAW
 from kammil.training.comparison.split import ComparisonSplit, Files
+from kammil.training.publish import recorded
 from kammil.training.recipe import Recipe
 from kammil.training.train import Listener, train
 from kammil.vocabulary import UNK, CharacterVocabulary
@@ -69,7 +70,7 @@ def _finished(path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files) 
         found, data = training["recipe"], training["data"]
     except (FolderError, KeyError):
         return False
-    wanted = recipe.model_copy(update=_READ_ONCE).model_dump(mode="json")
+    wanted = recorded(recipe.model_copy(update=_READ_ONCE))
     # Models of an earlier version were trained on the texts in memory, hashed as JSON.
     contents = (files.train.read_bytes(), json.dumps(parts.train).encode())
     hashes = [hashlib.sha256(content).hexdigest() for content in contents]
