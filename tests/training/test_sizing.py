@@ -57,31 +57,30 @@ def test_nothing_is_chosen_where_there_is_nothing_to_choose(options: dict[str, A
     assert chosen(**MINUTES | options) == ({}, [])
 
 
-def test_threads_of_a_busy_processor_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, float, int]] = []
+Question = tuple[int, float, int]
 
-    def sizes(_self: BlendLearner, characters: int, minutes: float, threads: int) -> dict[str, int]:
+
+def answering(monkeypatch: pytest.MonkeyPatch, sizes: dict[str, int]) -> list[Question]:
+    """Whatever is asked, these sizes are chosen, and nothing is timed; returns what was asked."""
+    asked: list[Question] = []
+
+    def choose(_self: BlendLearner, characters: int, minutes: float, threads: int) -> dict[str, int]:
         asked.append((characters, minutes, threads))
-        return CHOSEN
+        return sizes
 
-    monkeypatch.setattr(BlendLearner, "sizes", sizes)
+    def untimed(*_arguments: object) -> None:
+        pass
+
+    monkeypatch.setattr(BlendLearner, "sizes", choose)
+    monkeypatch.setattr(pacing, "measure", untimed)
+    return asked
+
+
+def test_threads_of_a_busy_processor_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, CHOSEN)
     chosen(5, **MINUTES | {"threads": 3})
     chosen(6, **MINUTES | {"threads": 3, "clock": "processor"})
     assert asked == [(5, 1.0, 3), (6, 1.0, 1)]
-
-
-@pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float, int]]:
-    """Whatever is asked, two small members are chosen; nothing is timed. What was asked."""
-    asked: list[tuple[int, float, int]] = []
-
-    def sizes(_self: BlendLearner, *question: Any) -> dict[str, int]:
-        asked.append(question)
-        return CHOSEN
-
-    monkeypatch.setattr(BlendLearner, "sizes", sizes)
-    monkeypatch.setattr(pacing, "measure", lambda *_: None)
-    return asked
 
 
 SMALL: dict[str, Any] = MINUTES | {"model": "blend", "embedding": 8, "batch_size": 32, "report": False}
@@ -92,17 +91,19 @@ def recorded(folder: Path) -> dict[str, Any]:
     return {name: (recipe["settings"] | recipe["training"])[name] for name in CHOSEN}
 
 
-def test_a_model_has_the_size_that_was_chosen(tmp_path: Path, few: list[str], small: list[Any]) -> None:
+def test_a_model_has_the_size_that_was_chosen(tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, CHOSEN)
     train(few, out=tmp_path / "model", **SMALL)
-    assert small == [(sum(map(len, few)), 1.0, 1)]
+    assert asked == [(sum(map(len, few)), 1.0, 1)]
     assert recorded(tmp_path / "model") == CHOSEN
     card = (tmp_path / "model" / "README.md").read_text("utf-8")
     assert "epochs=2" in card and "hidden=7" in card and "networks=2" in card  # who repeats it gets the same
 
 
-def test_what_is_given_wins(tmp_path: Path, few: list[str], small: list[Any]) -> None:
+def test_what_is_given_wins(tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = answering(monkeypatch, CHOSEN)
     train(few, out=tmp_path / "model", **SMALL, hidden=5, epochs=1)
-    assert recorded(tmp_path / "model") == {"hidden": 5, "networks": 1, "epochs": 1} and not small
+    assert recorded(tmp_path / "model") == {"hidden": 5, "networks": 1, "epochs": 1} and not asked
 
 
 def test_an_interrupted_run_keeps_its_size(tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,18 +113,18 @@ def test_an_interrupted_run_keeps_its_size(tmp_path: Path, few: list[str], monke
         if isinstance(event, EpochEnded):
             raise OSError
 
-    monkeypatch.setattr(pacing, "measure", lambda *_: None)
-    monkeypatch.setattr(BlendLearner, "sizes", lambda *_: CHOSEN | {"networks": 1})
+    answering(monkeypatch, CHOSEN | {"networks": 1})
     with pytest.raises(OSError):
         train(few, out=tmp_path / "model", listen=stop, **SMALL)
-    monkeypatch.setattr(BlendLearner, "sizes", lambda *_: CHOSEN | {"hidden": 9})
+    answering(monkeypatch, CHOSEN | {"hidden": 9})
     train(few, out=tmp_path / "model", resume=True, **SMALL)
     assert recorded(tmp_path / "model") == CHOSEN | {"networks": 1}
 
 
 def test_a_device_that_there_is_not_is_said(tmp_path: Path, few: list[str]) -> None:
+    options: dict[str, Any] = SMALL | {"device": "mps"}
     with pytest.raises(OptionError, match="device is 'mps'"):
-        train(few, out=tmp_path / "model", **SMALL | {"device": "mps"})
+        train(few, out=tmp_path / "model", **options)
 
 
 def test_a_repetition_names_one_of_the_options() -> None:
