@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 
 from kammil import language_model
 from kammil.language_model import (
+    CONFIG,
+    Artifacts,
     Ids,
     LanguageModel,
     LogProbabilities,
@@ -70,3 +74,36 @@ def test_as_many_as_fit_are_read_together() -> None:
     assert max_positions(0, 5) == 1
     list(forward_in_pieces(model, np.zeros((64, 200), np.int64)))
     assert model.max_positions == 4096 and model.max_rows == 64
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=3),
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(max_size=3), child, max_size=3),
+        ),
+    )
+)
+def test_a_document_is_what_was_written(value: dict[str, object]) -> None:
+    assert Artifacts({}, {CONFIG: json.dumps(value)}).document(CONFIG) == value
+
+
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}"), ('[{"a":', "}]")])
+def test_a_document_is_walked_through_in_bounded_depth(begin: str, end: str) -> None:
+    each = begin.count("[") + begin.count("{")
+
+    def nested(levels: int) -> Artifacts:
+        times = levels // each
+        return Artifacts({}, {CONFIG: '{"x":' + begin * times + "1" + end * times + "}"})
+
+    assert nested(98).document(CONFIG)
+    for levels in (100, 500, 900, 2000, 200_000):
+        with pytest.raises(ValueError, match=r"^config\.json is nested too deeply$"):
+            nested(levels).document(CONFIG)
+
+
+@pytest.mark.parametrize("content", ["[]", "1", "null", '"a"'])
+def test_a_document_is_an_object(content: str) -> None:
+    with pytest.raises(ValueError, match=r"^config\.json holds no JSON object$"):
+        Artifacts({}, {CONFIG: content}).document(CONFIG)

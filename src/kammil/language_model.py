@@ -10,10 +10,11 @@ Shapes: B batch, T time, V vocabulary.
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self, final
+from typing import Any, Self, cast, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,8 @@ _MAX_POSITIONS = 4096
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
 DOCUMENTS = (CONFIG, TOKENIZER)
 """Files of a pretrained model beside its weights, in Hugging Face's formats: its architecture and its tokenizer."""
+_MAX_DEPTH = 100
+"""Most levels of their nesting; those of models that people publish have about ten."""
 
 
 class Settings(BaseModel):
@@ -51,6 +54,29 @@ class Artifacts:
     """Named arrays, for `weights.safetensors`."""
     documents: Mapping[str, str] = field(default_factory=dict[str, str])
     """JSON texts by file name, of the names in `DOCUMENTS`."""
+
+    def document(self, name: str) -> dict[str, Any]:
+        """Parse one of the documents; `KeyError` where there is none, `ValueError` for what holds no JSON object or
+        one that is nested too deeply to be walked through."""
+        try:
+            found: object = json.loads(self.documents[name])
+        except RecursionError as error:
+            raise ValueError(f"{name} is nested too deeply") from error
+        if not isinstance(found, dict):
+            raise ValueError(f"{name} holds no JSON object")
+        level: list[object] = [found]
+        for _ in range(_MAX_DEPTH):
+            level = [child for node in level for child in _children(node)]
+        if level:
+            raise ValueError(f"{name} is nested too deeply")
+        return cast(dict[str, Any], found)
+
+
+def _children(node: object) -> Iterable[object]:
+    """Return what a value of JSON holds."""
+    if isinstance(node, dict):
+        return cast(dict[str, object], node).values()
+    return cast(list[object], node) if isinstance(node, list) else ()
 
 
 class LanguageModel(ABC):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.cli.conftest import Run, refused
 
 from kammil.cli.tune import line
-from kammil.training.tuning import TrialEnded
+from kammil.progress import Notice
+from kammil.training import tuning
+from kammil.training.events import TrainingStarted
+from kammil.training.train import Listener
+from kammil.training.tuning import TrialEnded, Tuned
 
 
 def test_tune_prints_the_best_and_train_takes_it(run: Run, few: list[str]) -> None:
@@ -15,7 +21,9 @@ def test_tune_prints_the_best_and_train_takes_it(run: Run, few: list[str]) -> No
     tuned = run("tune", "texts.txt", "--model", "ngram", "--trials", "2", "--seed", "1")
     assert tuned.code == 0 and "2 complete, 0 pruned, 0 failed" in tuned.out
     assert tuned.out.endswith("best: texts-ngram-tuning/best.toml\n")
-    assert tuned.err.count("trial ") == 2 and "best so far (order " in tuned.err
+    lines = [each for each in tuned.err.splitlines() if each.startswith("trial ")]
+    assert [each.split(":")[0] for each in lines] == ["trial 0 begins", "trial 0", "trial 1 begins", "trial 1"]
+    assert tuned.err.count("trial ") == 4 and "best so far (order " in lines[1]
     bits = tuned.out.split(" bits per character")[0].split()[-1]
     trained = run("train", "texts.txt", "--config", "texts-ngram-tuning/best.toml", "--out", "model")
     assert trained.code == 0 and f" {bits} " in trained.out
@@ -23,6 +31,40 @@ def test_tune_prints_the_best_and_train_takes_it(run: Run, few: list[str]) -> No
     assert again.out == tuned.out and "trial " not in again.err
     refused(run("tune", "texts.txt", "--model", "ngram", "--trials", "3"), "another seed")
     refused(run("tune", "lev30/test", "--model", "ngram"), "lev30/test is a test part")
+
+
+def test_where_trials_learn_is_said_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tune(*_: object, listen: Listener, on_begin: Callable[[int], None], **__: object) -> Tuned:
+        for number in range(3):
+            on_begin(number)
+            listen(TrainingStarted("cpu", "float32", 1))
+            listen(Notice(f"of trial {number}"))
+        return Tuned(Path("best.toml"), {"hidden": 64}, 2.5, 0, 3, 0, 0, {}, None)
+
+    monkeypatch.setattr(tuning, "tune", tune)
+    *lines, _ = run("tune", "texts.txt", "--model", "gru").err.splitlines()
+    assert lines[:2] == ["trial 0 begins", "learning on cpu in float32 with 1 thread"]
+    assert lines[2:] == ["of trial 0", "trial 1 begins", "of trial 1", "trial 2 begins"]
+
+
+def test_the_best_stands_beside_the_defaults(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"model": "gru", "minutes": 3.0, "dropout": 0.35, "hidden": 256}
+    found = {"best": Path("study/best.toml"), "trial": 4, "complete": 5, "pruned": 1, "failed": 0}
+    for default_bits, sentence in (
+        (2.75, "2.750 with the defaults, 0.250 more"),
+        (2.5, "defaults: nothing better"),
+        (None, ""),
+    ):
+        tuned = Tuned(
+            options=options, bits=2.5, defaults={"dropout": 0.3, "hidden": 512}, default_bits=default_bits, **found
+        )
+        monkeypatch.setattr(tuning, "tune", lambda *_, **__: tuned)  # noqa: B023
+        result = run("tune", "texts.txt", "--model", "gru")
+        assert result.code == 0
+        rows = [line.split() for line in result.out.splitlines()]
+        for row in (["best", "default"], ["model", "gru"], ["dropout", "0.35", "0.3"], ["hidden", "256", "512"]):
+            assert row in rows
+        assert sentence in result.out and ("with the defaults" in result.out) == bool(sentence)
 
 
 def test_a_trial_is_one_line() -> None:

@@ -92,6 +92,42 @@ def test_texts_noted_together_are_those_noted_one_by_one(trained: list[str], blo
     assert ExactTexts(built).contains(trained).all()
 
 
+@given(st.integers(0, 3 << 26))
+def test_a_filter_has_the_bits_that_its_runs_need(runs: int) -> None:
+    """Eight bits a run up to a mebibyte, at least two in a larger one, and sixteen mebibytes at most."""
+    size = bloom._size(runs)  # pyright: ignore[reportPrivateUsage]
+    assert size.bit_count() == 1 and 64 <= size <= 1 << 27
+    assert size <= bloom._size(runs + 1)  # pyright: ignore[reportPrivateUsage]
+    if 8 <= runs <= 1 << 20:
+        assert 8 * runs <= size < 16 * runs
+    elif runs > 1 << 20:
+        assert 2 * runs <= size <= 8 * runs or size == 1 << 27
+
+
+@pytest.mark.parametrize("number", [100, 600])
+def test_many_runs_are_told_from_new_ones_as_far_as_is_promised(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a filter beyond the size up to which a run has eight bits; its runs are not counted but estimated."""
+    monkeypatch.setattr(bloom, "_SMALL_BITS", 1 << 12)
+    generator = np.random.default_rng(3)
+    drawn = ["".join(generator.choice(list(LETTERS), 60)) for _ in range(number + 300)]
+    arrays, runs = bloom.build(drawn[:number]), 49 * number  # no run of a random text is in another one
+    filter = BloomFilter(arrays)
+    size = 8 * len(arrays["bits"])
+    assert 2 * runs <= size < 4 * runs
+    assert bloom._estimated(np.unpackbits(arrays["bits"].astype(np.uint8)) > 0) == pytest.approx(runs, rel=0.03)  # pyright: ignore[reportPrivateUsage]
+    expected = (1 - np.exp(-2 * runs / size)) ** 2  # two bits of each run
+    assert expected < 0.4 and filter.false_positives == pytest.approx(expected, rel=0.05)
+    wrong = filter.contains(drawn[number:]).mean()
+    assert wrong == pytest.approx(filter.false_positives, abs=0.02)
+    assert filter.contains(drawn[:number]).all()
+
+
+@given(st.lists(st.integers(0, 255), min_size=1, max_size=64).filter(lambda packed: len(packed).bit_count() == 1))
+def test_chance_is_that_of_two_set_bits(packed: list[int]) -> None:
+    bits = np.array(packed, np.uint8)
+    assert BloomFilter({"bits": bits}).false_positives == pytest.approx(float(np.unpackbits(bits).mean()) ** 2)
+
+
 def test_a_short_completion_is_judged_with_its_prompt() -> None:
     seen = BloomFilter(bloom.build(["شو حلو الشعور لما تنجح"]))
     assert seen.novelty("لما تن", "شو حلو الشعور ") == "seen"

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import kammil
@@ -96,6 +97,13 @@ def test_the_card_names_all_that_decides_what_is_read(trained: Path, evaluation:
         "batch_size",
     ):
         assert sentence in reproduce
+
+
+def test_the_card_says_how_far_copies_can_be_told(trained: Path, evaluation: Evaluation) -> None:
+    model = folders.read(trained)
+    half = {"bits": np.tile(np.array([240, 15], np.uint8), 64)}
+    card = model_card("mine", dataclasses.replace(model, seen=half), evaluation, command="")
+    assert "of runs that no training text has, 25.0 % are taken for copied." in card
 
 
 def test_a_raw_model_says_so(trained: Path, evaluation: Evaluation) -> None:

@@ -22,7 +22,8 @@ import kammil
 from kammil.cli import main
 from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError, OptionError
-from kammil.models.pretrained.checkpoint import own_weights
+from kammil.language_model import CONFIG, TOKENIZER
+from kammil.models.pretrained.checkpoint import open_base, own_weights
 from kammil.training.comparison.compare import _recipes  # pyright: ignore[reportPrivateUsage]
 from kammil.training.events import EpochEnded, Event
 from kammil.training.train import train
@@ -212,6 +213,16 @@ def test_a_folder_of_its_own_is_a_base(
     for name, value in one.items():
         assert other[name] == pytest.approx(value, abs=1e-5), name
     assert (tmp_path / "model" / "tokenizer.json").read_text() == (folder / "tokenizer.json").read_text()
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[" * 100_000, '{"a":' * 500 + "1" + "}" * 500])
+@pytest.mark.parametrize("name", [CONFIG, TOKENIZER])
+def test_a_damaged_folder_of_its_own_is_refused(tmp_path: Path, folder: Path, name: str, content: str) -> None:
+    place = tmp_path / "damaged"
+    shutil.copytree(folder, place)
+    (place / name).write_text(content, "utf-8")
+    with pytest.raises(FolderError, match=r"damaged does not fit together \(.+\); copy the model folder again\.$"):
+        open_base(str(place))
 
 
 def test_bases_that_will_not_do(tmp_path: Path, few: list[str], folder_of: Callable[[str], Path]) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kammil.progress import Notice
-from kammil.training import pacing
+from kammil.training import clock, pacing
 from kammil.training.clock import Clock
 from kammil.training.events import EpochEnded, Event
 from kammil.training.pacing import Pace, TextFit, characters, measure
@@ -131,6 +134,27 @@ def test_it_is_said_and_recorded(tmp_path: Path, texts: list[str], monkeypatch: 
     data = json.loads((tmp_path / "model" / "model.json").read_text("utf-8"))["training"]["data"]
     assert data["drawn"][0] == 20 and data["texts"] + data["validation_texts"] <= 20
     assert [event.epoch for event in heard if isinstance(event, EpochEnded)] == [1]  # never without a model
+
+
+@pytest.mark.parametrize("options", [{}, {"clock": "processor"}, {"minutes": None}])
+def test_a_run_that_got_little_of_the_processor_says_so(
+    tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """Others take two thirds of the processor: of every three seconds it works for this run for one."""
+    passed = itertools.count(0.0, 0.3)
+    times = SimpleNamespace(monotonic=lambda: next(passed), process_time=lambda: next(passed) / 3)
+    monkeypatch.setattr(clock, "time", times)
+    paced(monkeypatch, None)
+    heard: list[Event] = []
+    train(few, out=tmp_path / "model", listen=heard.append, report=False, **{**SMALL, "minutes": 9, **options})
+    sentences = [event.sentence for event in heard if isinstance(event, Notice)]
+    lines = (tmp_path / "model" / "events.jsonl").read_text("utf-8")
+    if options:
+        assert not sentences and "clock=processor" not in lines
+    else:
+        (said,) = sentences
+        assert re.fullmatch(r"the processor worked on this run for \d+ of \d+ seconds, .+ clock=processor .+", said)
+        assert said in lines  # with what else is known of the run
 
 
 def test_an_interrupted_run_draws_the_same(tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

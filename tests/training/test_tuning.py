@@ -61,6 +61,7 @@ def test_the_best_is_what_training_with_it_gives(few: list[str], tmp_path: Path)
         rules={"urls": False, "nfc": True},
         on_trial=seen.append,
     )
+    assert (tuned.defaults, tuned.default_bits) == ({}, None)  # the counter chooses its order by itself
     assert [trial.number for trial in seen] == [0, 1, 2, 3] and len({trial.settings["order"] for trial in seen}) > 1
     best = min(seen, key=lambda trial: trial.bits or 99)
     assert (tuned.trial, tuned.bits, tuned.complete, tuned.pruned, tuned.failed) == (best.number, best.bits, 4, 0, 0)
@@ -140,6 +141,7 @@ def test_what_is_behind_is_pruned(few: list[str], tmp_path: Path, search: Any, m
         (1e-6, "pruned", 2),
     }
     assert seen[0][0].settings == {"learning_rate": 4e-3} and seen[0][0].best  # the default comes first
+    assert (tuned.defaults, tuned.default_bits) == ({"learning_rate": 4e-3}, tuned.bits)
     assert tuned.options["learning_rate"] == 4e-3 and tuned.complete + tuned.pruned == 4
     assert all(trial.bits is not None and trial.bits > tuned.bits for trial, _ in seen if trial.state == "pruned")
 

@@ -53,6 +53,7 @@ def tune(
     an earlier search, and several may work on one at the same time."""
     from kammil.cli.progress import progress
     from kammil.training import tuning
+    from kammil.training.events import Event, TrainingStarted
     from kammil.training.recipe import Recipe
 
     options = training_options(
@@ -65,13 +66,24 @@ def tune(
     family = str(options.get("model", Recipe.model_fields["model"].default))
     target = out or Path(f"{default_name(files)}-{family}-tuning")
     with progress() as listen:
+        begun: list[int] = []
+
+        def hear(event: Event) -> None:  # where it learns is the same in every trial
+            if len(begun) == 1 or not isinstance(event, TrainingStarted):
+                listen(event)
+
+        def begin(number: int) -> None:
+            begun.append(number)
+            listen.print_line(f"trial {number} begins")
+
         try:
             tuned = tuning.tune(
                 file_names(files),
                 out=target,
                 trials=trials,
                 validation=validation,
-                listen=listen,
+                listen=hear,
+                on_begin=begin,
                 on_trial=lambda trial: listen.print_line(line(trial)),
                 **options,
             )
@@ -79,9 +91,17 @@ def tune(
             if (target / tuning.STUDY).exists():
                 print(f"the trials of {target} are kept; the same command goes on", file=sys.stderr)
             raise
-    print_table([["", "best"], *([name, _shown(value)] for name, value in tuned.options.items())])
+    defaults = {name: _shown(value) for name, value in tuned.defaults.items()}
+    rows = [[name, _shown(value), defaults.get(name, "")] for name, value in tuned.options.items()]
+    print_table([["", "best", "default"], *rows] if defaults else [["", "best"], *(row[:2] for row in rows)])
     counts = f"{tuned.complete} complete, {tuned.pruned} pruned, {tuned.failed} failed or stopped"
     typer.echo(f"{tuned.bits:.3f} bits per character on the validation texts, trial {tuned.trial}; {counts}")
+    if tuned.default_bits is not None:
+        gain = tuned.default_bits - tuned.bits
+        typer.echo(
+            f"{tuned.default_bits:.3f} with the defaults"
+            + (f", {gain:.3f} more" if gain else ": nothing better was found")
+        )
     typer.echo(f"best: {tuned.best}")
 
 

@@ -16,8 +16,11 @@ from kammil.text import fold
 
 RUN = 12
 """Letters of a run."""
-_BITS_PER_RUN = 8
-_MAX_BITS = 1 << 23  # one mebibyte
+_BITS_PER_RUN, _LEAST_BITS_PER_RUN = 8, 2
+"""Bits of a run in a filter of at most `_SMALL_BITS`, and in a larger one: of new runs at most 5 %, and at most 40 %,
+are taken for known ones."""
+_SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27
+"""One mebibyte, and 16: the largest filter is for 67 million different runs, and takes more for known beyond that."""
 _BLOCK = 10_000
 """Texts whose runs are hashed at once: some 100 MB of arrays."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -28,21 +31,35 @@ Novelty = Literal["seen", "new"]
 
 def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
     """Build the arrays of `seen.safetensors` for the training texts."""
-    bits = np.zeros(_MAX_BITS, np.bool_)
-    distinct, full = np.zeros(0, np.uint64), _MAX_BITS // _BITS_PER_RUN
+    most = _size(sum(map(len, texts)))
+    bits = np.zeros(most, np.bool_)
+    distinct, full = np.zeros(0, np.uint64), _SMALL_BITS // _BITS_PER_RUN
     digests = np.zeros(0, np.uint32)
     for begin in tracked(range(0, len(texts), _BLOCK), "noting runs of letters"):
         block = texts[begin : begin + _BLOCK]
         folds = [fold(text, underscores=True) for text in block]
         digests = _distinct(digests, _digests(known or exact_key(t) for known, t in zip(folds, block, strict=True)))
         hashes = _block_hashes([known.replace("_", "") for known in folds])
-        for position in _positions(hashes, _MAX_BITS):
+        for position in _positions(hashes, most):
             bits[position] = True
-        if len(distinct) < full:  # else the largest filter it is, however many there are
+        if len(distinct) < full:  # else they are many, and how many is estimated
             distinct = _distinct(distinct, hashes)
-    size = min(_MAX_BITS, max(64, int(2 ** np.ceil(np.log2(max(1, len(distinct)) * _BITS_PER_RUN)))))
+    size = min(most, _size(len(distinct) if len(distinct) < full else max(full, _estimated(bits))))
     # A position in a smaller filter is the lower bits of that in a larger one.
     return {"bits": np.packbits(bits.reshape(-1, size).any(axis=0)), "texts": digests}
+
+
+def _size(runs: int) -> int:
+    """Return the bits of a filter for so many different runs, a power of two."""
+    small = min(_SMALL_BITS, runs * _BITS_PER_RUN)
+    return min(_MAX_BITS, 1 << (max(64, small, runs * _LEAST_BITS_PER_RUN) - 1).bit_length())
+
+
+def _estimated(bits: NDArray[np.bool_]) -> int:
+    """Estimate how many different runs a filter was made of, from the share of its bits that are set (Swamidass and
+    Baldi 2007)."""
+    unset = max(1, len(bits) - int(np.count_nonzero(bits)))
+    return round(-len(bits) / 2 * np.log(unset / len(bits)))
 
 
 class ExactTexts:
@@ -70,7 +87,7 @@ class BloomFilter:
         bits = arrays.get("bits", np.zeros(0))
         if bits.dtype != np.uint8 or bits.ndim != 1 or len(bits).bit_count() != 1 or len(bits) > _MAX_BITS // 8:
             raise FolderError("seen.safetensors holds no filter of ours; copy the model folder again.")
-        self._bits = np.unpackbits(bits.astype(np.uint8)).astype(np.bool_)
+        self._bits = bits.astype(np.uint8)
 
     def contains(self, letters: Sequence[str]) -> NDArray[np.bool_]:
         """Look up the runs of N folded texts of one length L; return whether each is in the training texts,
@@ -79,13 +96,19 @@ class BloomFilter:
         A text shorter than a run is one run, (N, 1); an empty text has none.
         """
         hashes = _hashes(_codes(letters))
-        first, second = _positions(hashes, len(self._bits))
-        return self._bits[first] & self._bits[second]
+        first, second = (self._is_set(position) for position in _positions(hashes, 8 * len(self._bits)))
+        return first & second
+
+    def _is_set(self, positions: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Look up bits, which are packed from the highest of each byte to the lowest."""
+        masks = np.uint8(128) >> (positions & np.uint64(7)).astype(np.uint8)
+        return (self._bits[positions >> np.uint64(3)] & masks) != 0
 
     @property
     def false_positives(self) -> float:
         """Share of new runs that the filter takes for known ones."""
-        return float(self._bits.mean()) ** 2
+        share = int.from_bytes(self._bits.tobytes()).bit_count() / (8 * len(self._bits))
+        return share**2
 
     def novelty(self, text: str, prompt: str = "") -> Novelty:
         """Return `seen` if every run of `text` stands in the training texts; a short text is extended by its prompt."""

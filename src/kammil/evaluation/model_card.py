@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kammil.data import audit
+from kammil.data.bloom import RUN, BloomFilter
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
 from kammil.evaluation.evaluate import Evaluation
 from kammil.model_folder import ModelConfig, ModelFiles
@@ -171,6 +172,7 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command:
     figures = "\n".join(markdown)
     warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
     base = _base_line(data.get("base"))
+    known = 100 * BloomFilter(model.seen).false_positives
     in_full = data.get("validation_in_full")
     drawn = f", drawn from {in_full:,} at random by the seed" if in_full else ""
     bounds = (
@@ -188,6 +190,7 @@ A text-completion model made with Kammil {training["kammil"]}: family **{model.d
 {base}- Validation: {data["validation"]} ({data["validation_texts"]:,} texts{drawn}).
 - Audit: of the validation texts, {leaks["exact"]} stand in the training part and {leaks["near"]} are near-duplicates of
   a training text (they share 30 % of the shorter text's 15-letter runs).
+- Copies are told by runs of {RUN} letters: of runs that no training text has, {known:.1f} % are taken for copied.
 - What the model sees: {", ".join(rules) if rules else "the raw text, no rule applied"}.
 
 ## Figures

@@ -84,7 +84,7 @@ def _fine_tuned(model: folders.ModelFiles, name: str) -> Contents:
     documents, weights = model.artifacts.documents, model.artifacts.weights
     try:
         tokens = TokenUnits.from_arrays(weights).tokens
-        config, table = without_code(json.loads(documents[CONFIG])), json.loads(documents[TOKENIZER])
+        config, table = without_code(model.artifacts.document(CONFIG)), model.artifacts.document(TOKENIZER)
         pieces = table["model"]["vocab"]
         by_id = (
             {id: piece for piece, id in pieces.items()}

@@ -22,6 +22,7 @@ from kammil.language_model import Artifacts, Settings
 from kammil.locks import RUN, clear_training_folder, interrupted, run_lock, training_folder
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
+from kammil.progress import Notice
 from kammil.training.clock import Clock
 from kammil.training.events import CounterAhead, EpochEnded, Event, ignore
 from kammil.training.publish import TrainedModel, TrainResult, folder_hashes, publish, total_seconds
@@ -171,6 +172,9 @@ class Run:
     ) -> TrainResult:
         """Write the folder of the trained model, and measure it; see `train`."""
         texts, base = self.texts, self.base
+        on_processor = self.used is None or self.used["device"] == "cpu"  # which waits for any other device
+        if on_processor and process_group.size() == 1 and (sentence := self.clock.shortfall()) is not None:
+            on_event(Notice(sentence))
         learner = family(name).learner()
         if learner.beats_counters and base is None:
             runner = load_model(name, settings.model_dump(), artifacts)

@@ -66,6 +66,10 @@ class Tuned:
     pruned: int
     failed: int
     """Numbers of trials by how they ended."""
+    defaults: Mapping[str, Any]
+    """Defaults of the options that were searched for, without those that cannot be drawn."""
+    default_bits: float | None
+    """Bits of the trial with the family's defaults; None where it failed, or where a default cannot be drawn."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,7 @@ def tune(
     trials: int,
     validation: Source | None = None,
     listen: Listener = ignore,
+    on_begin: Callable[[int], None] | None = None,
     on_trial: Callable[[TrialEnded], None] | None = None,
     **options: Any,
 ) -> Tuned:
@@ -104,7 +109,8 @@ def tune(
         out: folder of the study; one of the same texts and options is gone on with.
         trials: trials of the study, complete or pruned, those of other programs and earlier calls among them.
         listen: called with the events of every training.
-        on_trial: called after every trial of this program.
+        on_begin: called before every trial of this program, with its number, from 0.
+        on_trial: called after it.
         options: as of `train`; `seed` also decides what is drawn, `minutes` is the time of one trial.
 
     A trial that fails, for example because its loss becomes infinite, counts for nothing, and the next one begins; but
@@ -133,6 +139,8 @@ def tune(
     run = _Study(Path(out), recipe, {**options, "model": family}, space)
     with run.opened(source, validation):
         while (trial := run.ask(trials)) is not None:
+            if on_begin is not None:
+                on_begin(trial.number)
             ended = run.train(trial, source, validation, listen)
             if on_trial is not None:
                 on_trial(ended)
@@ -295,8 +303,18 @@ class _Study:
         states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
         complete, pruned, failed = map(states.count, (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
         best = self.study.best_trial
+        defaults = self._defaults()
+        whole = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return Tuned(
-            self.folder / BEST, self._options(best), self.study.best_value, best.number, complete, pruned, failed
+            self.folder / BEST,
+            self._options(best),
+            self.study.best_value,
+            best.number,
+            complete,
+            pruned,
+            failed,
+            defaults,
+            next((trial.value for trial in whole if trial.params == defaults), None),
         )
 
     def _options(self, trial: FrozenTrial) -> dict[str, Any]:

@@ -231,7 +231,17 @@ def test_a_foreign_configuration_is_refused(artifacts: Artifacts, changed: dict[
         load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {CONFIG: config}))
 
 
-@pytest.mark.parametrize("content", ["[]", "no JSON", "{}", "[" * 100_000, None])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "[]",
+        "no JSON",
+        "{}",
+        "[" * 100_000,
+        None,
+        *('{"a":' * depth + "1" + "}" * depth for depth in (90, 500, 100_000)),
+    ],
+)
 def test_a_damaged_configuration_is_refused(artifacts: Artifacts, content: str | None) -> None:
     with pytest.raises(FolderError, match="the pretrained model's arrays do not fit"):
         load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {} if content is None else {CONFIG: content}))

@@ -75,7 +75,8 @@ class PretrainedTexts:
         if known := int(learnt_texts(files, validation).sum()):
             raise OptionError(
                 f"pretrained is {name!r}, which has learnt {known:,} of {len(validation):,} validation texts; name "
-                "other validation texts, or a model that was trained without them."
+                "others with --validation, or train it again without them: with --set 'exclude=[\"FILE\"]' texts that "
+                "resemble those of FILE are left out."
             )
         chosen = np.sort(np.random.default_rng(0).permutation(new)[: settings.pretrained_texts]).tolist()
         pieces = [(True, chosen[i : i + _BATCH]) for i in range(0, len(chosen), _BATCH)]

@@ -16,6 +16,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -101,12 +102,21 @@ def _open_ours(name: str) -> Base:
             "Face Hub or in a folder."
         )
     try:
-        config = json.loads(documents[CONFIG])
+        config = files.artifacts.document(CONFIG)
         model = build(config, {n: a for n, a in files.artifacts.weights.items() if not n.startswith(ARRAYS)})
         tokens = TokenUnits.from_arrays(files.artifacts.weights).tokens
+        _check_tokenizer(documents[TOKENIZER])
     except (KeyError, ValueError) as error:
         raise FolderError(f"{name} does not fit together ({error}); copy the model folder again.") from error
     return Base(model, documents[TOKENIZER], tokens[BOS][0], tokens[EOS][0], tokens[UNK][0])
+
+
+def _check_tokenizer(content: str) -> None:
+    """Raise `ValueError` for what the library `tokenizers` cannot open."""
+    try:
+        Tokenizer.from_str(content)
+    except Exception as error:  # the library raises nothing narrower
+        raise ValueError(f"{TOKENIZER} describes no tokenizer") from error
 
 
 def build(config: Mapping[str, Any], weights: Mapping[str, NDArray[np.generic]]) -> PreTrainedModel:

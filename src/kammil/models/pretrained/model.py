@@ -27,9 +27,8 @@ Shapes: B batch, T time, V vocabulary, U units, M hypotheses, W window.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,11 +102,9 @@ class PretrainedModel(SavedModel):
             raise MissingExtraError(
                 f"a fine-tuned pretrained model needs {error.name} to run; run: pip install 'kammil[hf]'"
             ) from error
-        config: object = json.loads(artifacts.documents[CONFIG])
-        if not isinstance(config, dict):
-            raise ValueError(f"{CONFIG} holds no JSON object")
+        config = artifacts.document(CONFIG)
         weights = {name: array for name, array in artifacts.weights.items() if not name.startswith(ARRAYS)}
-        model = build(cast(dict[str, Any], config), weights)
+        model = build(config, weights)
         if checked.window > positions(model.config):
             raise ValueError(f"a window of {checked.window} is more than the network has positions")
         return cls(TokenNetwork(Contexts(model.eval()), units, checked.window), units)
