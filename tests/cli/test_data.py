@@ -160,7 +160,7 @@ def test_a_header_above_a_numbered_column_is_named(run: Run, tmp_path: Path) -> 
     (tmp_path / "b.csv").write_text("1,شو\n2,طيب\n", "utf-8")
     said = "the first row names the columns, so it is left out: a.csv (id, Tweet)"
     lines = run("data", "check", "a.csv", "--column", "2").out.splitlines()
-    assert lines[0] == f"left out         {said}" and lines[1].startswith("texts            2,")
+    assert lines[0] == f"header           {said}" and lines[1].startswith("texts            2,")
     assert run("data", "show", "a.csv", "--column", "2").err == f"{said}\n"
     assert said in run("data", "split", "a.csv", "--column", "2", "--out", "parts").err
     assert "left out" not in run("data", "check", "b.csv", "--column", "2").out

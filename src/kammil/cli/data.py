@@ -156,7 +156,7 @@ def check(
         print_json(result.to_dict())
         return
     if checked.headers:
-        typer.echo(f"left out         {headers_left_out(checked.headers)}")
+        typer.echo(f"header           {headers_left_out(checked.headers)}")
     for line in [*_report(result, texts, against), "", _verdict(result, against)]:
         typer.echo(line)
 
@@ -219,8 +219,9 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"
 
     lengths, middle = audit.lengths, audit.lengths.median
+    size = f"{audit.texts:,}, {audit.characters:,} characters, {audit.distinct_characters} different ones"
     lines = [
-        f"texts            {audit.texts:,}, {audit.characters:,} characters, {audit.distinct_characters} different",
+        f"texts            {size}",
         f"empty            {share(audit.empty)}{_rows(audit.empty_rows)}",
         f"broken           {share(audit.broken)}{_rows(audit.broken_rows)}",
         f"exact repeats    {share(audit.exact_repeats)}",
@@ -315,5 +316,7 @@ def _rows(rows: Sequence[int]) -> str:
 
 
 def _visible(character: str) -> str:
-    """Return a character, or its code point where a terminal would show nothing."""
+    """Return a character, or its name or code point where a terminal would show nothing."""
+    if character == " ":
+        return "space"
     return character if character.isprintable() and not character.isspace() else f"U+{ord(character):04X}"
