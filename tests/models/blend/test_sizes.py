@@ -29,6 +29,14 @@ def test_sizes_of_runs_as_people_start_them(text: int, time: float, cores: int, 
     assert sizes(text, time, cores)["networks"] == members
 
 
+@pytest.mark.parametrize(
+    ("text", "time", "units"),
+    [(323_662, 10, 384), (7_500_000, 5, 384), (7_500_000, 30, 512), (25_000_000, 30, 512), (3_000_000, 600, 384)],
+)
+def test_much_text_and_time_make_it_wider(text: int, time: float, units: int) -> None:
+    assert {sizes(text, time, threads)["hidden"] for threads in (1, 4)} == {units}
+
+
 @given(characters, minutes, threads)
 def test_more_time_or_threads_never_make_it_smaller(text: int, time: float, cores: int) -> None:
     chosen = sizes(text, time, cores)

@@ -43,7 +43,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     sized: tuple[str, ...] = ("hidden", "networks", "epochs")
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
-        """Choose the number of members, and the passes."""
+        """Choose width, members and passes by `sizes`."""
         return sizes(characters, minutes, threads)
 
     def fit(

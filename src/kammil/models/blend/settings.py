@@ -26,8 +26,8 @@ class BlendSettings(Settings):
     """Numbers that the network carries from step to step, H."""
     networks: int = Field(default=1, ge=1, le=16)
     """Members, M, each a network with a gate and a seed of its own: they are trained side by side, each by itself, and
-    their log-probabilities are averaged. Two take twice the arithmetic, learning and completing, for about 0.01 bits a
-    character."""
+    their log-probabilities are averaged. Two take twice the arithmetic, learning and completing, for 0.015 bits a
+    character, four four times as much for 0.025 (docs/log.md#what-should-minutes-buy)."""
     dropout: float = Field(default=0.4, ge=0, lt=1)
     """Share of the hidden numbers set to zero while learning, before output and gate."""
     gate: int = Field(default=96, ge=1, le=4096)
