@@ -146,7 +146,8 @@ def test_a_run_that_got_little_of_the_processor_says_so(
     monkeypatch.setattr(clock, "time", times)
     paced(monkeypatch, None)
     heard: list[Event] = []
-    train(few, out=tmp_path / "model", listen=heard.append, report=False, **{**SMALL, "minutes": 9, **options})
+    given: dict[str, Any] = {**SMALL, "minutes": 9, **options}
+    train(few, out=tmp_path / "model", listen=heard.append, report=False, **given)
     sentences = [event.sentence for event in heard if isinstance(event, Notice)]
     lines = (tmp_path / "model" / "events.jsonl").read_text("utf-8")
     if options:
