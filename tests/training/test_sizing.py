@@ -34,9 +34,11 @@ def chosen(characters: int = 320_000, **options: Any) -> tuple[dict[str, int], l
 
 def test_it_is_told_in_one_sentence() -> None:
     sizes, told = chosen(323_662, **MINUTES | {"minutes": 10})
-    assert told == [f"{sizes['hidden']} units, {sizes['networks']} members, 8 passes: 320,000 characters, 10 minutes"]
+    assert told == [
+        f"{sizes['hidden']} units, {sizes['networks']} members, at most 8 passes: 320,000 characters, 10 minutes"
+    ]
     _, told = chosen(25_000_000, **MINUTES)
-    assert told[0].endswith("one member, 8 passes: 25 million characters, 1 minute")
+    assert told[0].endswith("one member, at most 8 passes: 25 million characters, 1 minute")
 
 
 @pytest.mark.parametrize(

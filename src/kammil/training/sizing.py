@@ -70,7 +70,8 @@ def _counted(name: str, number: int) -> str:
     """Return a value of an option in words."""
     words = {"hidden": ("unit", "units"), "networks": ("member", "members"), "epochs": ("pass", "passes")}
     one, many = words.get(name, (name, name))
-    return f"one {one}" if number == 1 else f"{number:,} {many}"
+    most = "at most " if name == "epochs" else ""
+    return most + (f"one {one}" if number == 1 else f"{number:,} {many}")
 
 
 def _rounded(number: int) -> str:
