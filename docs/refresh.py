@@ -284,8 +284,28 @@ def budgets() -> str:
     return markdown(rows)
 
 
+def scale() -> str:
+    """Time and peak memory by the amount of text."""
+    rows = [["texts", "characters", "family", "before learning", "a pass", "a million characters", "peak memory"]]
+    for r in sorted(result("scale")["rows"], key=lambda r: (r["texts"], ("ngram", "gru", "blend").index(r["family"]))):
+        after = {"learning", "validating", "noting runs of letters", "evaluating"}
+        if r["family"] == "gru":  # the counts of the baseline beside it
+            after.add("counting")
+        before = sum(seconds for name, seconds in r["phases"].items() if name not in after)
+        learnt = r.get("pass")
+        figures = ["", ""] if learnt is None else [_time(learnt), f"{learnt / r['characters'] * 1e6:.0f} s"]
+        counted = [f"{r['texts']:,}", f"{r['characters'] / 1e6:.1f} million", f"`{r['family']}`", _time(before)]
+        rows.append([*counted, *figures, f"{r['peak_mb']:,} MB"])
+    return markdown(rows)
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
+
+
 TABLES = {
     "budgets": budgets,
+    "scale": scale,
     "decoding": decoding,
     "decoding-times": decoding_times,
     "notebook": notebook,

@@ -6,8 +6,8 @@ More than k letters in a row count as copied if each of their runs of 12 is know
 stretch of a training text is never missed, so no completion holds more than k letters of one in a row. What is refused
 beyond need: letters that no training text holds in one piece, but whose runs of 12 stand in several; and, by chance, a
 new stretch of k + 1 letters with probability q ** (k - 10), where q is how often the filter takes a new run for a known
-one: 0.05 as a rule, 0.3 for a filter of a large corpus, such as the bundled model's. There, from k = 16 on, that is
-less than one in a thousand.
+one: 0.05 as a rule, at most 0.4 for a filter of a large corpus, such as the bundled model's. There, from k = 18 on,
+that is less than one in a thousand.
 
 Letters are those of `text.fold` (no spaces, no vowel points), so that a comma more makes no copy new. Only what is
 written counts: a prompt that is a known text may be continued, for k letters.
