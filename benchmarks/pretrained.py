@@ -92,7 +92,7 @@ def _llama(minutes: float) -> dict[str, Any]:
         model = kammil.load(out)
         assert model.model is not None
         figures = result.evaluation.model
-        blend = json.loads(RESULTS.with_name("lev30.json").read_text("utf-8"))["blend"]["validation"]
+        blend = json.loads(RESULTS.with_name("lev30.json").read_text("utf-8"))["blend-1"]["validation"]
         seen = [model.normalise(text) for text in sources.texts(validation)[:32]]
         began = time.process_time()
         score_texts(model.language_model, model.vocabulary, seen)

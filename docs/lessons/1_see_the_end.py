@@ -52,7 +52,7 @@ print(f"{len(usable)} of {len(posts)} posts are long enough: {len(train)} to lea
 # - a **counter**: it counts which letter followed which letters in the training part;
 # - a small **recurrent network**, a GRU, like the notebook's;
 # - **levantine**, the model that comes with the package. It has read many texts of others before. (The cell says how
-#   many: the same texts twice, once for its network and again for the whole, which is a *blend*; part 7.)
+#   many: nearly the same texts twice, once for its network and again for the whole, which is a *blend*; part 7.)
 #
 # And a fourth for comparison, which knows nothing: letters drawn by chance.
 #

@@ -283,10 +283,10 @@ assert scores[1.5][3] < scores[0.7][3]
 # %% [markdown]
 # So, which would you choose?
 #
-# - **One suggestion that should be right**: 0, or little more. (At 0.3 the first word is right in one post more than at
-#   0, of 177. That is no difference; part 7 shows how to know that.)
-# - **Several suggestions, or a draft to choose from**: 0.3 to 1. At 0 all five are the same, and four are wasted.
-#   (Between 0.3 and 1 the figures lie so near that 177 posts cannot tell them apart, either.)
+# - **One suggestion that should be right**: 0, or little more. (At 0.3 the first word is right in four posts more than
+#   at 0, of 177. So few may be chance; part 7 shows how to find out.)
+# - **Several suggestions, or a draft to choose from**: 0.5 to 1. At 0 all five are the same, and four are wasted.
+#   (Between 0.5 and 1 the figures lie so near that 177 posts cannot tell them apart, either.)
 # - **A text that is as varied as a person's**: 0.7 to 1.
 # - **Above 1**: for fun. Words break.
 #
@@ -294,7 +294,7 @@ assert scores[1.5][3] < scores[0.7][3]
 #
 # ## What to keep
 #
-# - Greedy: always the first. For one word it is as good as any other choice here; for a text it is dull.
+# - Greedy: always the first. For one word it is nearly as good as any other choice here; for a text it is dull.
 # - Temperature: p to the power 1/T. Below 1 safer, above 1 wilder.
 # - top-k, top-p, min-p cut off the tail; the last two adapt to how sure the model is.
 # - The best temperature depends on what it is for. Measure.

@@ -225,8 +225,8 @@ lesson.table(
 assert error(confidence) < error(boasting)
 
 # %% [markdown]
-# The dots of `levantine` lie on the line or a little below: it means nearly what it says. The boaster's lie far below,
-# all but the first. The boaster is right as often as `levantine`, since it makes the same choices; only its
+# The dots of `levantine` lie on the line or a little below: it means nearly what it says. The boaster's lie below, most
+# of them far. The boaster is right as often as `levantine`, since it makes the same choices; only its
 # probabilities are worth less. And the die is perfectly calibrated, and useless. So calibration alone is not enough,
 # and neither is accuracy. Bits per character see both: they rise when a model is wrong more often, and when it is surer
 # than it should be.

@@ -176,8 +176,8 @@ assert bits["blend"] < min(bits[name] for name in ("gru", "attention", "transfor
 #   posts alone. It is larger, has learnt for longer, and has seen several hundred times as many texts. Which of the
 #   three saves the bits? This table cannot say; the last section measures the number of texts alone.
 #
-# Seconds are few. The benchmark of the documentation gives each network about five minutes and 2,487 tweets; the next
-# cell reads its figures.
+# Seconds are few. The benchmark of the documentation gives each network about five minutes (the blend nine) and 2,487
+# tweets; the next cell reads its figures.
 #
 # > **Guess first.** The GRU has minutes now, in place of seconds. Does it beat the counter?
 
@@ -466,8 +466,8 @@ lesson.table(("levantine, after learning 200 posts", "change", "95 % interval"),
 #
 # - With **200 texts** a counter is far better than chance, and a poor writer: `levantine` (or another model that has
 #   read much) is far ahead of it. What it learns at run time helps where you repeat yourself, with names and turns of
-#   phrase of your own, as in part 6. From posts of many people, as here, it gained half a point of accuracy and
-#   lost a little in bits. `kammil profile report` measures it for your texts.
+#   phrase of your own, as in part 6. From posts of many people, as here, it gained a third of a point of accuracy
+#   and lost a little in bits. `kammil profile report` measures it for your texts.
 # - With **a thousand** texts a blend of your own comes near to it (the table of the families).
 # - With how many would a counter alone reach `levantine`? Let us draw the line out, and be careful: a line drawn far
 #   beyond its points is a guess.
