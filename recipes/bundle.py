@@ -124,7 +124,10 @@ def hashed(text: str) -> np.ndarray:
 def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> str:
     """Return the card that training wrote, and what a stranger must know beside it."""
     written = (folder / folders.CARD).read_text("utf-8")
-    personal = ", ".join(f"{n} of {checked['samples']:,} held a {name}" for name, n in checked["personal"].items())
+    personal = ", ".join(
+        f"{n} of {checked['samples']:,} held {'an' if name[0] in 'aeiou' else 'a'} {name}"
+        for name, n in checked["personal"].items()
+    )
     characters: Counter[str] = Counter()
     dialects: Counter[str] = Counter()
     for source, text in rows:
@@ -140,6 +143,7 @@ def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> 
     shares = ", ".join(f"{name} {100 * n / total:.0f} %" for name, n in dialects.most_common())
     flagged = sum(is_offensive(text) for _, text in rows)
     tried, length = f"{checked['samples']:,}", checked["characters_at_most"]
+    held = "sample holds" if checked["copies_of_30_or_more"] == 1 else "samples hold"
     longest, median, long = checked["longest_copy"], checked["median_copy"], checked["copies_of_30_or_more"]
     return f"""{written.rstrip()}
 
@@ -170,7 +174,7 @@ an address and 👤 for a handle.
 
 {tried} samples of up to {length} characters, half after the first halves of validation texts (temperature 0.7), half
 after nothing (1.0): the longest piece that stands in a training text has {longest} characters, the median {median:.0f}
-(pieces below {RUN} are not counted); {long} samples hold one of 30 or more. Of things that look personal: {personal}.
+(pieces below {RUN} are not counted); {long} {held} one of 30 or more. Of things that look personal: {personal}.
 """
 
 

@@ -24,10 +24,10 @@ ENTRIES = listed("rulers") + listed("formulas")
 @pytest.mark.parametrize(
     ("text", "ghost", "shown"),
     [
-        ("شفت مبارح ", "السيسي عالتلفزيون", ""),
-        ("شفت ال", "سيسي", ""),
-        ("شفت السي", "سي", ""),  # the article begins no name
-        ("شفت السيس", "ي", "ي"),
+        ("شفت مبارح ", "السنيورة عالتلفزيون", ""),
+        ("شفت ال", "سنيورة", ""),
+        ("شفت السن", "يورة", ""),  # the article begins no name
+        ("شفت السني", "ورة", "ورة"),
         ("وتر", "امب", ""),
         ("وترا", "مب", "مب"),
         ("قال ل", "بايدن", ""),
@@ -86,6 +86,14 @@ def test_every_entry_is_brought_up_unless_the_text_speaks_of_such_things(entry: 
     assert not brings_up_politics(f"{entry} و", "حزب البعث")
 
 
+EVERYDAY = [
+    *("بحماس كبير", "صار صدام بين سيارتين", "لقمة هنية", "تنين طالبان", "ماكرون بالشوكولا", "شعر حريري", "تفاح جولاني"),
+    *("سوق شعبي", "جو أسري", "انتو مسؤولين عنا", "مقاومة الأنسولين", "فستق إيراني", "قهوة أمريكية", "مرشح المي"),
+    *("عروسي الحلوة", "حكام المباراة", "انقلاب الجو", "سياسة الشركة", "رئاسة القسم", "فساد الأكل", "أبو عمار جارنا"),
+]
+"""What people say of other things in words that are also politics."""
+
+
 @pytest.mark.parametrize(
     ("text", "completion", "brought_up"),
     [
@@ -96,6 +104,7 @@ def test_every_entry_is_brought_up_unless_the_text_speaks_of_such_things(entry: 
         ("شو رأيك بالانتخا", "بات", True),  # the text has not said it yet
         ("شو رأيك بالانتخابات ", "والحكومة", False),
         ("", "الجيش", True),
+        *(("مبارح ", everyday, False) for everyday in EVERYDAY),
         ("", "", False),
     ],
 )

@@ -161,7 +161,7 @@ def test_the_filter_is_small_and_holds_no_text(texts: list[str]) -> None:
     "bits",
     [
         *(np.zeros(3, np.uint8), np.zeros((2, 2), np.uint8), np.zeros(8), np.zeros(0, np.uint8)),
-        np.zeros(1 << 21, np.uint8),  # unpacked, every bit takes a byte
+        np.zeros(1 << 25, np.uint8),
     ],
 )
 def test_a_foreign_filter_is_refused(bits: np.ndarray) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +22,15 @@ def test_a_keyword_is_a_word_of_a_tenth_of_one_source_and_of_hardly_any_other() 
     assert "المعرض" not in {one.word for one in keywords(*corpus(49))}  # less than a tenth
     assert "المعرض" not in {one.word for one in keywords(*corpus(50, elsewhere=26))}  # everybody's
     assert keywords(*corpus(100, size=499)) == []  # too few texts to say
+
+
+def test_a_word_that_is_as_frequent_elsewhere_is_no_keyword_of_a_large_source() -> None:
+    for own, others, found in ((180, 20, False), (180, 10, True), (180, 11, False)):
+        texts = [f"{'المعرض' if i < own else 'نص'} {i}" for i in range(900)]
+        texts += [f"{'المعرض' if i < others else 'نص'} {i}" for i in range(100)]
+        assert (keywords(texts, ["a"] * 900 + ["b"] * 100) != []) == found
+    assert keywords(["المعرض"] * 900, ["a"] * 900) == []  # of one source alone nothing can be said
+    assert thinned(["المعرض"] * 900, ["a"] * 900) == list(range(900))
 
 
 def test_the_largest_shares_come_first_and_short_words_are_none() -> None:
@@ -63,9 +70,9 @@ def test_only_texts_with_a_keyword_are_left_out(rows: list[tuple[str, list[str]]
     for i, (text, source) in enumerate(zip(texts, sources, strict=True)):
         if not any((source, word) in found for word in text.split()):
             assert i in kept
-    counts = Counter((sources[i], word) for i in kept for word in set(texts[i].split()))
-    for key, one in found.items():
-        assert counts[key] <= one.texts
-        assert one.texts == sum(
-            one.word in text.split() for text, s in zip(texts, sources, strict=True) if s == one.source
-        )
+    for source in "ab":
+        every = {word: max(1, round(one.share / module.KEPT)) for (s, word), one in found.items() if s == source}
+        own = [set(texts[i].split()) & every.keys() for i in kept if sources[i] == source]
+        assert sum(map(bool, own)) <= sum(one.texts // every[word] for (s, word), one in found.items() if s == source)
+    for one in found.values():
+        assert one.texts == sum(one.word in t.split() for t, s in zip(texts, sources, strict=True) if s == one.source)

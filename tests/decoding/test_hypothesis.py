@@ -98,6 +98,8 @@ def test_a_grapheme_that_the_length_cuts_is_left_out(text: str, left: str) -> No
         ('ab "cd" e', 'ab "cd"'),  # a quote behind a letter closes
         ("„ab“ c", "„ab“"),
         ("in C# c", "in C#"),
+        ("sad :( an", "sad :("),
+        ("sad :-( an", "sad :-("),
         ("it's (", "it's"),
         ("ab ( [ c", "ab"),
         ("ab (" + FAMILY[:2], "ab"),

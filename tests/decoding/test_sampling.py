@@ -200,7 +200,7 @@ def test_a_run_of_one_sign_and_a_short_text_are_kept_last() -> None:
 
     long, run, short, three = (of_ten(t, x) for t, x in (("so it", 3), ("so????", 1), ("so.", 2), ("so???", 2)))
     assert keep_best([run, short, long, three], 4) == [three, long, short, run]
-    for circles in ("so 😭 😭 😭", "so - -  -", ". . . so"):
+    for circles in ("so 😭 😭 😭", "so ❤️ ❤️ ❤️", "so 👍🏽 👍🏽 👍🏽", "so - -  -", ". . . so"):
         assert keep_best([written(circles, 1), written("so it", 3)], 1)[0].text == "so it"
     for marks in ("so 😭😭😭", "so - - it", ". , . , ."):
         assert keep_best([written(marks, 1), written("so it", 3)], 1)[0].text == marks
@@ -217,6 +217,9 @@ def test_an_unwanted_text_is_kept_only_where_all_others_are_empty() -> None:
     assert keep_best([named, circle, empty], 1, unwanted) == [circle]
     assert keep_best([named, empty], 1, unwanted) == [named]
     assert keep_best([named, circle, empty], 3, unwanted) == [circle, named, empty]
+    so, too = written("so it is", 1), written("so be it", 2)
+    assert keep_best([named, so, too], 2, unwanted) == [so, too]  # though it begins with another word
+    assert keep_best([named, so, too], 2) == [named, so]
 
 
 def test_several_texts_that_are_kept_begin_differently() -> None:

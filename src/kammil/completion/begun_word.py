@@ -166,11 +166,11 @@ class WordReader:
         meant before a next word: as it was typed, or in Arabic; None if nothing before can be. Of the last `alike` ids
         words in Latin letters may be replaced, too.
         """
+        if letters > MAX_TYPED or max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states: rows are read one by one
+            return None
         if letters == 0:
             return self._next_word(model, state_cache, ids, alike)
-        if letters > MAX_TYPED or not self.channel.corrects(ids[-letters:]):
-            return None
-        if max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states, after which one row at a time is read
+        if not self.channel.corrects(ids[-letters:]):
             return None
         typed = tuple(ids[-letters:].tolist())
         before, arabic, replaced = ids[:-letters], (), 0

@@ -53,7 +53,9 @@ def without_unasked(text: str, ghost: str) -> str:
 def brings_up_politics(text: str, completion: str) -> bool:
     """Return whether a completion names a ruler, a party or what politics is about, and the text before it does not."""
     entries = _entries("rulers", "politics")
-    return any(_found(text + completion, len(text), entries)) and not any(_found(text, 0, entries))
+    first = words(text)[-entries.most_words :]  # no entry that has more words can end in the completion
+    last = text[first[0][0] if first else len(text) :]
+    return any(_found(last + completion, len(last), entries)) and not any(_found(text, 0, entries))
 
 
 def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int, int]]:

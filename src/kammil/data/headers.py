@@ -17,7 +17,7 @@ _MIN_NUMBERS = 2
 _NUMBER = regex.compile(r"(?=.*\p{Nd})[\p{Nd}\p{P}\p{Sc}\s+TZ]+", regex.DOTALL)  # or a date, a time, a price
 _NAME = regex.compile(r"\p{L}[^\p{Nd}]*")
 _MISSING = frozenset(
-    ("na", "nan", "none", "null", "missing", "unknown", "لايوجد")
+    ("na", "nan", "none", "null", "missing", "unknown", "لايوجد", "غيرمعروف", "مجهول", "غيرمتوفر", "لاشيء")
 )  # `fold` of what stands for no number
 
 _NAMES = """

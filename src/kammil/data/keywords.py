@@ -16,6 +16,8 @@ SHARE = 1 / 10
 """Share of its source's texts that hold a keyword, at least."""
 OWN = 2 / 3
 """Share of all texts with a keyword that are of its source, at least: a word of everybody's is no keyword."""
+TIMES = 2
+"""How many times as frequent as elsewhere a keyword is in its source, at least: a large one has most of all words."""
 TEXTS = 500
 """Texts that a source must have: of fewer, a share says little."""
 KEPT = 1 / 100
@@ -36,7 +38,10 @@ class Keyword:
 
 
 def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
-    """Return the keywords of all sources, the largest shares first; `sources` names the source of each text."""
+    """Return the keywords of all sources, the largest shares first; none where all texts are of one source.
+
+    `sources` names the source of each text.
+    """
     sizes, everywhere = Counter(sources), Counter[str]()
     by_source = Counter[tuple[str, str]]()
     for text, source in zip(texts, sources, strict=True):
@@ -46,7 +51,10 @@ def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
     kept = (
         Keyword(word, source, n, n / sizes[source])
         for (source, word), n in by_source.items()
-        if sizes[source] >= TEXTS and n >= SHARE * sizes[source] and n >= OWN * everywhere[word]
+        if TEXTS <= sizes[source] < len(texts)
+        and n >= SHARE * sizes[source]
+        and n >= OWN * everywhere[word]
+        and n * (len(texts) - sizes[source]) >= TIMES * (everywhere[word] - n) * sizes[source]
     )
     return sorted(kept, key=lambda one: (-one.share, one.source, one.word))
 

@@ -16,6 +16,8 @@ _OPENING = frozenset("#＃@\"'¿¡")
 Ps, such as brackets, open everywhere."""
 
 FinishReason = Literal["length", "end", "stop"]
+_EYES = ":;=-'"
+"""Characters behind which a bracket is a mouth."""
 
 
 @dataclass
@@ -142,7 +144,10 @@ def _before_opening(text: str, end: int) -> int:
         while first and _may_open(text[first - 1]):
             first -= 1
         if first and not text[first - 1].isspace():  # behind a letter a quote closes, and C# is a name
-            first = next((i for i in range(first, last) if unicodedata.category(text[i]) == "Ps"), last)
+            opening = (
+                i for i in range(first, last) if unicodedata.category(text[i]) == "Ps" and text[i - 1] not in _EYES
+            )
+            first = next(opening, last)
         if first == last:
             return at if at == end else last
         at = first

@@ -36,7 +36,7 @@ Step = Callable[[Ids, State], tuple[LogProbabilities, State]]
 
 _BULK = 32
 """Most characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
-_RUN = re.compile(r"(.)\1{3}|([^\w\s])(?:\s+\2){2}", re.DOTALL)
+_RUN = re.compile(r"(.)\1{3}|([^\w\s]+)(?:\s+\2){2}", re.DOTALL)
 """A character four times in a row, or a mark or emoji three times between spaces."""
 _SHORT = 1 / 3
 """Share of the length asked for below which a text is short. Of single words at the end of a text many are probable."""
@@ -316,7 +316,7 @@ def _append(constraints: Constraints, hypothesis: Hypothesis, id: int, log_proba
 def keep_best(
     hypotheses: Sequence[Hypothesis], n: int, unwanted: Callable[[str], bool] | None = None
 ) -> list[Hypothesis]:
-    """Return n of the texts, best first; a text that is `unwanted` is worse than any other that has characters.
+    """Return n of the texts, best first; a text that is `unwanted` is kept only where there are not n others.
 
     A text that writes no word twice, no character four times in a row and no mark three times between spaces is better
     than one that does, since the most probable texts go in circles; one of a third of the length asked for or more is
@@ -325,15 +325,19 @@ def keep_best(
     Of several that are kept, each begins with another word as far as there are such, and then is another text; an empty
     one begins with none.
     """
+    last = {id(one) for one in hypotheses if unwanted is not None and unwanted(one.text)}
     ranked = sorted(
         ((_folded_words(one.text), one) for one in hypotheses),
-        key=lambda each: (not each[1].text.strip(), unwanted is not None and unwanted(each[1].text), *_rank(each)),
+        key=lambda each: (not each[1].text.strip(), id(each[1]) in last, *_rank(each)),
     )
     if n == 1:
         return [one for _, one in ranked[:1]]
     first_words, texts = set[str](), set[str]()
-    kinds = tuple(list[Hypothesis]() for _ in range(3))  # another first word, another text, the same text
+    kinds = tuple(list[Hypothesis]() for _ in range(4))  # another first word, another text, the same text, unwanted
     for found, one in ranked:
+        if id(one) in last:
+            kinds[3].append(one)
+            continue
         first = found[0] if found else ""
         begins_anew = first not in first_words and bool(one.text.strip())
         kinds[0 if begins_anew else 1 if one.text not in texts else 2].append(one)

@@ -152,8 +152,8 @@ def _prepare(
 
 
 def _place(name: str, source: Source) -> str:
-    """Return where a file lies that a folder records by its name: here, or beside the texts."""
-    if isinstance(source, str | PathLike) and not Path(name).exists() and (path := Path(source).parent / name).exists():
+    """Return where a file lies that a folder records by its name: beside the texts, or here."""
+    if isinstance(source, str | PathLike) and (path := Path(source).parent / name).exists():
         return str(path)
     return name
 

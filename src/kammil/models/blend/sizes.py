@@ -1,7 +1,7 @@
 """Choose the size of a blend by how much text and time a training has (docs/log.md#what-should-minutes-buy).
 
 What is chosen depends on these numbers alone, not on how fast a machine happens to be at the moment, so that a run that
-is resumed or repeated has the same sizes.
+is resumed, or repeated with as many threads, has the same sizes.
 """
 
 from __future__ import annotations
