@@ -267,7 +267,7 @@ def decoding() -> str:
 
 
 def decoding_times() -> str:
-    """What a completion by each preset takes."""
+    """Milliseconds of a completion by each preset."""
     milliseconds = result("decoding")["milliseconds"]
     named = {name.removeprefix("preset "): ms for name, ms in milliseconds.items() if name.startswith("preset ")}
     rows = [["preset", *(f"`{name}`" for name in named)], ["milliseconds", *(f"{ms:.1f}" for ms in named.values())]]

@@ -1,4 +1,4 @@
-"""What ghost text and chosen completions do not bring up by themselves."""
+"""Tests of rulers, politics and formulas that ghost text and chosen completions leave out."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ EVERYDAY = [
     *("سوق شعبي", "جو أسري", "انتو مسؤولين عنا", "مقاومة الأنسولين", "فستق إيراني", "قهوة أمريكية", "مرشح المي"),
     *("عروسي الحلوة", "حكام المباراة", "انقلاب الجو", "سياسة الشركة", "رئاسة القسم", "فساد الأكل", "أبو عمار جارنا"),
 ]
-"""What people say of other things in words that are also politics."""
+"""Everyday phrases with words that are also politics."""
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_a_filter_has_the_bits_that_its_runs_need(runs: int) -> None:
 
 @pytest.mark.parametrize("number", [100, 600])
 def test_many_runs_are_told_from_new_ones_as_far_as_is_promised(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a filter beyond the size up to which a run has eight bits; its runs are not counted but estimated."""
+    """The runs of a large filter are estimated, and it has at least two bits for each."""
     monkeypatch.setattr(bloom, "_SMALL_BITS", 1 << 12)
     generator = np.random.default_rng(3)
     drawn = ["".join(generator.choice(list(LETTERS), 60)) for _ in range(number + 300)]

@@ -53,7 +53,7 @@ MAX_BYTES = 1 << 20
 
 
 class EndedWord(NamedTuple):
-    """What a whole word is most probably meant for."""
+    """The most probable meaning of a whole word in Latin letters."""
 
     ids: tuple[int, ...]
     is_read: bool

@@ -36,7 +36,7 @@ MAX_ROWS = 1 << 27
 
 @dataclass(frozen=True)
 class Table:
-    """What was read of a table."""
+    """Texts of a table, their sources and its header."""
 
     column: str
     """Name of the column of texts."""

@@ -26,7 +26,7 @@ from kammil.vocabulary import EOS, SPECIALS, CharacterVocabulary
 
 @dataclass(frozen=True)
 class ConstraintState:
-    """What the constraints must know of each text that is being written, beside the text."""
+    """State that the constraints keep for each of B texts, beside the text."""
 
     counts: NDArray[np.int64]
     """(B, V): how often each id was written; (B, 0) where no penalty asks."""

@@ -1,4 +1,4 @@
-"""What a configuration may hold."""
+"""Tests of the configurations of pretrained models."""
 
 from __future__ import annotations
 
