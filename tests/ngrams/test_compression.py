@@ -70,3 +70,16 @@ def test_a_table_that_swells_is_stopped() -> None:
     bomb = np.frombuffer(zlib.compress(bytes(1 << 26), 9), np.uint8)
     with pytest.raises(ValueError, match="another size"):
         unpack(arrays | {"ids": bomb}, "")
+
+
+def test_a_table_of_more_contexts_than_its_bytes_can_hold_is_stopped() -> None:
+    def packed(contexts: int) -> dict[str, np.ndarray]:
+        ones = np.frombuffer(
+            zlib.compress(np.repeat(np.array([1, 0, 0, 0], np.uint8), contexts).tobytes(), 9), np.uint8
+        )
+        fields = dict.fromkeys(("gaps", "widths", "lost", "ids", "counts"), ones)
+        return {**fields, "sizes": np.array([contexts, contexts], np.int64)}
+
+    assert len(unpack(packed(1 << 20), "").keys) == 1 << 20
+    with pytest.raises(ValueError, match="no size that it may have"):
+        unpack(packed((1 << 20) + 1), "")  # a legal table else, whose keys are no hashes

@@ -18,8 +18,10 @@ from kammil.ngrams.count_table import CountTable, Index, Keys, Unsigned
 
 Arrays = dict[str, NDArray[np.generic]]
 
-_MAX_ENTRIES = 1 << 28
-"""Most contexts or followers of a table that is opened: a hostile folder must not fill the memory."""
+_MAX_ENTRIES, _FREE_ENTRIES, _ENTRIES_PER_BYTE = 1 << 28, 1 << 20, 8
+"""Bounds on the contexts, and on the followers, of a table that is opened, so that a hostile folder does not fill the
+memory: never more than the first; beyond the second, at most the third for each packed byte. Keys are hashes, so that
+no real table has half as many."""
 _BYTES_AT_ONCE = 1 << 16
 _NAMES = ("gaps", "widths", "lost", "ids", "counts")
 _SIZES = "sizes"
@@ -54,11 +56,9 @@ class CompressedTable:
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]], prefix: str) -> None:
         self._arrays, self._prefix = arrays, prefix
         sizes = arrays[prefix + _SIZES]
-        if (
-            sizes.shape != (2,)
-            or sizes.dtype != np.int64
-            or not all(0 <= int(n) <= _MAX_ENTRIES for n in sizes.tolist())
-        ):
+        packed = sum(arrays[prefix + name].nbytes for name in _NAMES)
+        most = min(_MAX_ENTRIES, max(_FREE_ENTRIES, _ENTRIES_PER_BYTE * packed))
+        if sizes.shape != (2,) or sizes.dtype != np.int64 or not all(0 <= int(n) <= most for n in sizes.tolist()):
             raise ValueError("a table of counts says no size that it may have")
         self.contexts, self.followers = (int(n) for n in sizes.tolist())
 
