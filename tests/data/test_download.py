@@ -130,6 +130,20 @@ def test_a_download_that_was_cut_off_is_completed(host: Host, target: Path, cut:
     assert host.codings == {"identity"}  # offsets into a compressed answer would not be offsets into the file
 
 
+@pytest.mark.parametrize("kept", [b"", CONTENT[:1000]])
+def test_an_address_that_gives_more_than_any_file_has_is_left(
+    host: Host, target: Path, monkeypatch: pytest.MonkeyPatch, kept: bytes
+) -> None:
+    monkeypatch.setattr(download, "_MAX_BYTES", len(CONTENT) - 1)
+    if kept:
+        target.parent.mkdir(parents=True)
+        part_of(target).write_bytes(kept)
+    assert f"{host.address} gave more than 0 MB" in sentence()
+    assert list(target.parent.iterdir()) == []
+    monkeypatch.setattr(download, "_MAX_BYTES", len(CONTENT))
+    assert download.fetch("local") == [target]
+
+
 @pytest.mark.parametrize(
     ("part", "asked"),
     [

@@ -16,6 +16,9 @@ from kammil.errors import DataError
 
 _TIMEOUT = 30.0  # seconds to connect, and between two chunks of a response
 _CHUNK = 1 << 14  # bytes; a connection that breaks off loses the last one
+_MAX_BYTES = 64 << 20
+"""Most bytes of a download, several times those of the largest file of the catalog: an address that serves something
+else must not fill the disk before its checksum is known."""
 
 Status = Literal["present", "absent", "corrupt"]
 
@@ -111,7 +114,10 @@ def _download(url: str, sha256: str, part: Path) -> None:
 
 
 def _receive(url: str, part: Path) -> bool:
-    """Append the missing bytes, or write all if the server supports no ranges; return whether bytes were kept."""
+    """Append the missing bytes, or write all if the server supports no ranges; return whether bytes were kept.
+
+    `DataError` for more bytes than any file has; what came is deleted.
+    """
     import requests
 
     start = part.stat().st_size if part.exists() else 0
@@ -123,7 +129,14 @@ def _receive(url: str, part: Path) -> bool:
             return True  # the part is complete, or longer than the file: its checksum tells
         response.raise_for_status()
         with part.open("ab" if partial else "wb") as out:
+            size = out.tell()
             for chunk in response.iter_content(_CHUNK):
+                if (size := size + len(chunk)) > _MAX_BYTES:
+                    part.unlink()
+                    raise DataError(
+                        f"{url} gave more than {_MAX_BYTES >> 20} MB, more than any data set of the catalog has; it "
+                        "was deleted, as the address now serves something else"
+                    )
                 out.write(chunk)
     return partial
 
