@@ -90,6 +90,17 @@ def test_a_header_above_a_numbered_column_is_no_text(tmp_path: Path) -> None:
     assert read(twice, column="2") == ["ب"] and read(twice, column="1") == ["أ"]
 
 
+def test_the_column_of_sources_may_be_numbered_too(tmp_path: Path) -> None:
+    rows = "id,Tweet,from\n1,a b,x\n2,c d,y\n"
+    for name in ("3", "from"):
+        assert read_rows(write(tmp_path, "a.csv", rows), column="2", source_column=name).sources == ("x", "y")
+    below = write(tmp_path, "b.csv", "1,a b,x\n2,c d,y\n")  # no header
+    assert read_rows(below, column="2", source_column="3").sources == ("x", "y")
+    for wrong in ("0", "4", "٣٣", "form"):
+        with pytest.raises(DataError, match=f"no column '{wrong}' of sources"):
+            read_rows(write(tmp_path, "a.csv", rows), column="2", source_column=wrong)
+
+
 @shared_folder
 @given(
     texts=st.lists(st.text(st.sampled_from('شو حل abc.!\n",'), max_size=12), min_size=1, max_size=6),

@@ -24,7 +24,7 @@ from kammil.errors import DataError, MissingExtraError, nearest
 from kammil.text import shortened, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import polars as pl
 
@@ -68,7 +68,7 @@ def read_table(content: Content, options: ReadOptions) -> Table:
             table = _workbook_as_csv(content, column) if ending == ".xlsx" else delimited.well_formed(content, options)
             frame, header = delimited.read_csv(table, column)
             if header and column is not None:
-                column = frame.columns[int(column) - 1]
+                column, source_column = (_named(name, frame.columns) for name in (column, source_column))
             frame = frame.with_columns(delimited.as_numbers(series) for series in frame)
         else:
             frame = pl.read_ndjson(json_rows.as_lines(content, options), infer_schema_length=None)
@@ -152,6 +152,13 @@ def _with_nested(frame: pl.DataFrame, column: str | None) -> pl.DataFrame:
                 return frame
             found = found.with_columns(pl.col(column).struct.field(part).alias(column))
     return found
+
+
+def _named(column: str | None, names: Sequence[str]) -> str | None:
+    """Return the name of a column that is given by its number; else what is given."""
+    if column is None or column in names or not column.isdecimal() or not 1 <= int(column) <= len(names):
+        return column
+    return names[int(column) - 1]
 
 
 def _cells(path: Path, frame: pl.DataFrame, column: str) -> tuple[str, ...]:
