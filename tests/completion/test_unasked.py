@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.completion.unasked import brings_up_politics, without_unasked
+from kammil.completion.unasked import unasked_politics, without_unasked
 from kammil.text import words
 
 
@@ -78,12 +78,12 @@ def test_what_is_shown_is_a_beginning_in_whole_words(text: str, ghost: str) -> N
 
 @pytest.mark.parametrize("entry", listed("rulers") + listed("politics"))
 def test_every_entry_is_brought_up_unless_the_text_speaks_of_such_things(entry: str) -> None:
-    assert brings_up_politics("شفنا مبارح ", entry + " كمان")
-    assert brings_up_politics("شفنا مبارح و", entry)
-    assert not brings_up_politics("شفنا مبارح ", "كمان")
-    assert not brings_up_politics(f"شفنا مبارح {entry} ", "كمان")
-    assert not brings_up_politics("كل الحكومات ", entry)
-    assert not brings_up_politics(f"{entry} و", "حزب البعث")
+    assert unasked_politics("شفنا مبارح ")(entry + " كمان")
+    assert unasked_politics("شفنا مبارح و")(entry)
+    assert not unasked_politics("شفنا مبارح ")("كمان")
+    assert not unasked_politics(f"شفنا مبارح {entry} ")("كمان")
+    assert not unasked_politics("كل الحكومات ")(entry)
+    assert not unasked_politics(f"{entry} و")("حزب البعث")
 
 
 EVERYDAY = [
@@ -109,4 +109,4 @@ EVERYDAY = [
     ],
 )
 def test_what_is_brought_up(text: str, completion: str, brought_up: bool) -> None:
-    assert brings_up_politics(text, completion) == brought_up
+    assert unasked_politics(text)(completion) == brought_up

@@ -25,7 +25,7 @@ from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
 from kammil.completion.suggestions import Suggestion, letters_to_correct, seen_as_typed
-from kammil.completion.unasked import brings_up_politics
+from kammil.completion.unasked import unasked_politics
 from kammil.data.blocked_words import BlockedWord, read_list_file
 from kammil.data.blocklist import Blocklist, offensive_words
 from kammil.data.bloom import BloomFilter
@@ -248,8 +248,8 @@ class Completer:
         """Return what may be meant by the word at the end of a prefix, or before a next word, which the model has seen
         as `seen`; None for nothing else than what was typed."""
         ids = np.concatenate([[BOS], self.vocabulary.encode(seen)])
-        letters, alike = letters_to_correct(prefix, seen), seen_as_typed(prefix, seen)
-        return self.word_reader.after(self.language_model, self.state_cache, ids, letters, alike)
+        letters, as_typed = letters_to_correct(prefix, seen), seen_as_typed(prefix, seen)
+        return self.word_reader.after(self.language_model, self.state_cache, ids, letters, as_typed)
 
     def phrase(
         self,
@@ -347,7 +347,7 @@ class Completer:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
         block = self.word_block(allow_offensive=decoding.allow_offensive, taught=taught)
-        return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, brings_up_politics)
+        return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, unasked_politics)
 
     def word_block(
         self, *, allow_offensive: bool = False, taught: frozenset[BlockedWord] | None = None

@@ -16,7 +16,7 @@ Lists of suggestions are not affected: they stand outside the text, and the writ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -50,12 +50,15 @@ def without_unasked(text: str, ghost: str) -> str:
     return ghost
 
 
-def brings_up_politics(text: str, completion: str) -> bool:
-    """Return whether a completion names a ruler, a party or what politics is about, and the text before it does not."""
+def unasked_politics(text: str) -> Callable[[str], bool]:
+    """Return a function that says whether a completion of a text names a ruler, a party or what politics is about, and
+    the text does not. What is found in the text is found once, for all its completions."""
     entries = _entries("rulers", "politics")
+    if any(_found(text, 0, entries)):
+        return lambda _: False
     first = words(text)[-entries.most_words :]  # no entry that has more words can end in the completion
     last = text[first[0][0] if first else len(text) :]
-    return any(_found(last + completion, len(last), entries)) and not any(_found(text, 0, entries))
+    return lambda completion: any(_found(last + completion, len(last), entries))
 
 
 def _found(seen: str, typed: int, entries: _Entries) -> Iterator[tuple[int, int, int]]:

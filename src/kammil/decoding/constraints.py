@@ -48,7 +48,8 @@ class Constraints:
         runs: those of the training texts, for `no_copy`; None for a model that has none.
         bias: what is added to the log-probabilities of some ids, before anything else.
         block: words that are not written; None for none.
-        unwanted: whether a completion, given the prompt and the completion, is chosen only if all are such.
+        unwanted: from a prompt to a function of its completions: one for which it is true is chosen only if all are
+            such.
 
     `OptionError` for what this model cannot do.
     """
@@ -61,14 +62,16 @@ class Constraints:
         runs: BloomFilter | None,
         bias: Mapping[int, float] | None = None,
         block: WordBlock | None = None,
-        unwanted: Callable[[str, str], bool] | None = None,
+        unwanted: Callable[[str], Callable[[str], bool]] | None = None,
     ) -> None:
         """Build only what the options ask for."""
         self.block, self._block_start, self._strings_start = block, 0 if block is None else block.start(""), 0
         for string in options.force:
             if block is not None and block.blocklist.find(string):
                 raise OptionError(f"force is {string!r}, which holds a blocked word; leave it out or allow such words.")
-        self.options, self.vocabulary, self._unwanted, self._prompt = options, vocabulary, unwanted, ""
+        self.options, self.vocabulary, self._prompt = options, vocabulary, ""
+        self._unwanted_after = unwanted
+        self._unwanted: Callable[[str], bool] | None = None  # after this prompt, once it was asked for
         self.refused: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
         self.refused[list(never)] = -np.inf
         self.pieces = list(vocabulary.pieces)
@@ -113,7 +116,7 @@ class Constraints:
         A forbidden string or a blocked word may have begun in the prompt.
         """
         there = copy(self)
-        there._prompt = prompt
+        there._prompt, there._unwanted = prompt, None
         if self.block is not None:
             there._block_start = self.block.start(prompt)
         if self.strings is not None:
@@ -123,7 +126,11 @@ class Constraints:
 
     def unwanted(self, text: str) -> bool:
         """Return whether a completion is one that is chosen only if all are such."""
-        return self._unwanted is not None and self._unwanted(self._prompt, text)
+        if self._unwanted_after is None:
+            return False
+        if self._unwanted is None:
+            self._unwanted = self._unwanted_after(self._prompt)
+        return self._unwanted(text)
 
     def hypothesis(self) -> Hypothesis:
         """Return a text with nothing written yet."""
