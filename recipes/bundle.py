@@ -121,6 +121,19 @@ def hashed(text: str) -> np.ndarray:
     return value
 
 
+def origins(characters: Counter[str]) -> str:
+    """Return the sources of a model as a table, by the number of their characters."""
+    lines = [
+        "| source | characters | dialect | terms | licence, as stated | repository on GitHub |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, n in characters.most_common():
+        source = described(name)
+        place = source.repository + (f" @{source.commit[:12]}" if source.commit else "")
+        lines.append(f"| {name} | {n:,} | {source.dialect} | {source.terms} | {source.licence} | {place} |")
+    return "\n".join(lines)
+
+
 def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> str:
     """Return the card that training wrote, and what a stranger must know beside it."""
     written = (folder / folders.CARD).read_text("utf-8")
@@ -134,11 +147,6 @@ def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> 
         characters[source] += len(text)
         dialects[described(source).dialect] += len(text)
     total = characters.total()
-    table = ["| source | characters | dialect | terms |", "|---|---|---|---|"]
-    table += [
-        f"| {name} | {n:,} | {described(name).dialect} | {described(name).terms} |"
-        for name, n in characters.most_common()
-    ]
     cited = [f"- `{name}`: {d.licence}. {d.citation}." for name, d in datasets.CATALOG.items() if name in characters]
     shares = ", ".join(f"{name} {100 * n / total:.0f} %" for name, n in dialects.most_common())
     flagged = sum(is_offensive(text) for _, text in rows)
@@ -152,9 +160,10 @@ def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> 
 {len(rows):,} texts, {total:,} characters: {shares}. Texts that resemble a validation or test text of the benchmarks,
 near-duplicates, and texts with the commonest insults were left out; {flagged:,} still hold a word of the list of
 offensive words. Where terms are unstated, the texts are public for research and nothing is stated for the data itself;
-none of the terms clears the rights of those who wrote the texts. Repositories and commits stand in `recipes/gather.py`.
+none of the terms clears the rights of those who wrote the texts. What was taken of a repository says
+`recipes/gather.py`.
 
-{chr(10).join(table)}
+{origins(characters)}
 
 {chr(10).join(cited)}
 

@@ -61,11 +61,13 @@ class Source:
     dialect: str = "mixed"
     cleaning: CleaningRules = PLAIN
     repository: str = ""
-    """Its repository on GitHub; "" for one that is read from a folder of texts only."""
+    """Its repository on GitHub; "" where none is noted."""
     commit: str = ""
     paths: tuple[str, ...] = ()
     """Files and folders of the repository."""
     parse: Parser | None = None
+    licence: str = ""
+    """Licence of its texts, as stated where they lie; "" where its repository states none for them."""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,11 @@ def _dialects(path: str, dialect: str, parse: Parser = lines, **more: CleaningRu
     return Source("unstated", dialect, more.get("cleaning", PLAIN), repository, commit, (f"code/data/{path}",), parse)
 
 
+def _open(dialect: str, licence: str, repository: str, commit: str = "", cleaning: CleaningRules = PLAIN) -> Source:
+    """Return a source with an open licence that is read from a folder of texts."""
+    return Source("open", dialect, cleaning, repository, commit, licence=licence)
+
+
 def _comments(part: str, dialect: str) -> Source:
     return _dialects(f"AOC-dialectal-annotations/{part}-segs.txt.norm", dialect, cleaning=SPACED)
 
@@ -171,10 +178,14 @@ _OMCCA = ("AhmedObaidi/omcca", "a319df77bec82442fda8f70b159cf72fdda0f89e", ("xml
 _NADI = ("amurtadha/arabic-dialect-identification", "01b90262aaa29eeca227507a60beb2e7057db39a")
 _SADID = ("we7el/SADID", "5fe1590ff8a7b3701b5b8ff7ade604cf72855e56")
 _AJGT = ("komari6/Arabic-twitter-corpus-AJGT", "19f8d21a400ee23d519ee71c59e556687e72f927")
+_SENTIMENT = ("motazsaad/arabic-sentiment-analysis", "5ea372acfec3")
+_DIALOGUE = ("tareknaous/dialogue-arabic-dialects", "8174cd0024ba")
+_PROJECT = ("d7miiZ/Dialect-Graduation-Project", "ff1e92111cda")
+_EVENTS = ("rsuwaileh/IDRISI", "3dfd62d867b2")
 _NADI_FILE, _SADID_FILE = ("datasets/Nadi/dev.json",), ("sadid-arabic-dialect-benchmark-dataset.zip",)
 
 SOURCES: dict[str, Source] = {
-    sources.SAMPLE: Source("open", "Levantine"),
+    sources.SAMPLE: Source("open", "Levantine", licence="CC0-1.0"),
     "omcca_jeeran_jordan": Source("unstated", "Levantine", PLAIN, *_OMCCA, reviews(_in_jordan)),
     "omcca_jeeran_other": Source("unstated", "Gulf", PLAIN, *_OMCCA, reviews(lambda city: not _in_jordan(city))),
     "nadi_dev_levantine": Source(
@@ -183,7 +194,7 @@ SOURCES: dict[str, Source] = {
     "nadi_dev_other": Source(
         "unstated", "mixed", PLAIN, *_NADI, _NADI_FILE, objects("text", lambda row: row["label"] not in LEVANT)
     ),
-    "ajgt": Source("open", "Levantine", PLAIN, *_AJGT, ("AJGT.xlsx",), workbook(1)),
+    "ajgt": Source("open", "Levantine", PLAIN, *_AJGT, ("AJGT.xlsx",), workbook(1), "AFL-3.0"),
     "sadid_levantine": Source("unstated", "Levantine", PLAIN, *_SADID, _SADID_FILE, archive("levantine")),
     "aoc_alghad_dialect": _comments("dialect_alghad", "Levantine"),
     "aoc_alghad_msa": _comments("MSA_alghad", "standard"),
@@ -201,11 +212,11 @@ SOURCES: dict[str, Source] = {
     "cotterell_gulf": _annotated("gulf", "Gulf"),
     "cotterell_iraqi": _annotated("iraqi", "Iraqi"),
     "cotterell_maghrebi": _annotated("maghrebi", "Maghrebi"),
-    # The sources below have no parser here: they are read from a folder of texts.
-    "d7_abdullah_lev": Source("open", "Levantine"),
-    "d7_abdullah_glf": Source("open", "Gulf"),
-    "naous_dialogue_lev": Source("open", "Levantine"),
-    "naous_dialogue_egy_gulf": Source("open", "mixed"),
+    # The sources below have no parser here: they are read from a folder of texts, whatever repository they are from.
+    "d7_abdullah_lev": _open("Levantine", "ECL-2.0, of the repository", *_PROJECT),
+    "d7_abdullah_glf": _open("Gulf", "ECL-2.0, of the repository", *_PROJECT),
+    "naous_dialogue_lev": _open("Levantine", "MIT", *_DIALOGUE),
+    "naous_dialogue_egy_gulf": _open("mixed", "MIT", *_DIALOGUE),
     "nadi2021_levantine": Source("unstated", "Levantine"),
     "nadi2021_other": Source("unstated", "mixed"),
     "emotional_tone_egy": Source("unstated", "Egyptian"),
@@ -215,26 +226,30 @@ SOURCES: dict[str, Source] = {
     "idat_irony": Source("unstated", "Egyptian"),
     "astd": Source("unstated", "Egyptian"),
     "marsa_gulf": Source("unstated", "Gulf"),
-    "saudi_irony": Source("open", "Gulf", CleaningRules(emoji_names=True)),
-    "motaz_saudi_hashtags": Source("open", "Gulf"),
+    "saudi_irony": _open(
+        "Gulf", "CC0-1.0", "iwan-rg/Saudi-Dialect-Irony-Dataset", "c5320f185a57", CleaningRules(emoji_names=True)
+    ),
+    "motaz_saudi_hashtags": _open("Gulf", "Apache-2.0", _SENTIMENT[0]),
     "hafid_saudi_tweets": Source("unstated", "Gulf"),
     "aoc_alriyadh_raw": Source("unstated", "Gulf"),
     "asad_cleaned": Source("unstated", "mixed", CleaningRules(arabic_tokens=True)),
-    "afrisenti_dz_ma": Source("open", "Maghrebi"),
+    "afrisenti_dz_ma": _open("Maghrebi", "CC-BY-4.0", "afrisenti-semeval/afrisent-semeval-2023", "5aec3cfcf87b"),
     "tundialect": Source("unstated", "Maghrebi"),
     "myc_youtube": Source("unstated", "Maghrebi"),
     "mac": Source("unstated", "Maghrebi"),
     "elecmorocco2016": Source("unstated", "Maghrebi"),
-    "iraqi_ciad": Source("open", "Iraqi"),
+    "iraqi_ciad": _open("Iraqi", "CC0-1.0", "ebady/Iraqi-Arabic-Dialect-Dataset", "7ac618dd6663"),
     "elsahar_att": Source("unstated", "standard"),
-    "idrisi_levant_events": Source("open", "standard"),
-    "idrisi_other_events": Source("open", "standard"),
-    "atsad_2018_more": Source("open", "mixed"),
-    "exaasc_test_replies": Source("open", "mixed"),
-    "mpold": Source("open", "mixed"),
-    "arabic_humor": Source("open", "mixed"),
-    "isarcasm_ar": Source("open", "mixed"),
-    "mentalqa_questions": Source("open", "mixed"),
+    "idrisi_levant_events": _open("standard", "CC-BY-4.0", *_EVENTS),
+    "idrisi_other_events": _open("standard", "CC-BY-4.0", *_EVENTS),
+    "atsad_2018_more": _open("mixed", "Apache-2.0", *_SENTIMENT),
+    "exaasc_test_replies": _open("mixed", "Apache-2.0", "exaco/exaasc", "344c68a5c560"),
+    "mpold": _open(
+        "mixed", "Apache-2.0", "shammur/Arabic-Offensive-Multi-Platform-SocialMedia-Comment-Dataset", "7c5a7d23ac03"
+    ),
+    "arabic_humor": _open("mixed", "CC-BY-4.0", "iwan-rg/Arabic-Humor", "33b194f4ef3b"),
+    "isarcasm_ar": _open("mixed", "MIT", "iabufarha/iSarcasmEval", "dfc708b53bde"),
+    "mentalqa_questions": _open("mixed", "MIT", "hasanhuz/MentalQA", "b2dc343879a2"),
 }
 """Sources by name; a file NAME.txt of a folder is the source NAME. One without an entry has unstated terms."""
 
@@ -242,7 +257,10 @@ SOURCES: dict[str, Source] = {
 def described(name: str) -> Source:
     """Return the source of a name: an entry of `SOURCES`, a data set of the catalog, or one of unstated terms."""
     if name in CATALOG:
-        return Source(CATALOG[name].terms, CATALOG[name].dialect)
+        dataset = CATALOG[name]
+        owner, repository, commit = dataset.files[0].url.split("/")[3:6]
+        place = f"{owner}/{repository}", commit
+        return Source(dataset.terms, dataset.dialect, PLAIN, *place, licence=dataset.licence)
     return SOURCES.get(name, Source())
 
 
