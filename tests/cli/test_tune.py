@@ -12,8 +12,7 @@ from tests.cli.conftest import Run, refused
 from kammil.cli.tune import line
 from kammil.progress import Notice
 from kammil.training import tuning
-from kammil.training.events import TrainingStarted
-from kammil.training.train import Listener
+from kammil.training.events import Listener, TrainingStarted
 from kammil.training.tuning import TrialEnded, Tuned
 
 

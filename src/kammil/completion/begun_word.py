@@ -158,24 +158,24 @@ class WordReader:
         """For each state cache what was meant by the words that ended last, by the text up to their ends."""
 
     def after(
-        self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, alike: int = 0
+        self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int = 0
     ) -> BegunWord | None:
         """Return the word that the last `letters` ids of a text (T,), BOS first, have begun.
 
         None for more than `MAX_TYPED`, and where no letter can be anything else. Without letters it is what may be
-        meant before a next word: as it was typed, or in Arabic; None if nothing before can be. Of the last `alike` ids
-        words in Latin letters may be replaced, too.
+        meant before a next word: as it was typed, or in Arabic; None if nothing before can be. The last `as_typed` ids
+        stand as they were typed: words in Latin letters among them may be replaced, too.
         """
         if letters > MAX_TYPED or max_rows(model, _ROWS, len(ids)) < _ROWS:  # large states: rows are read one by one
             return None
         if letters == 0:
-            return self._next_word(model, state_cache, ids, alike)
+            return self._next_word(model, state_cache, ids, as_typed)
         if not self.channel.corrects(ids[-letters:]):
             return None
         typed = tuple(ids[-letters:].tolist())
         before, arabic, replaced = ids[:-letters], (), 0
         if self.channel.latin and self.channel.latin.signs(typed):
-            before, arabic, replaced, _ = self._meant(model, state_cache, before, alike - letters)
+            before, arabic, replaced, _ = self._meant(model, state_cache, before, as_typed - letters)
         word = self._word(model, state_cache, before, typed)
         return word.following(arabic, replaced) if replaced else word
 
@@ -192,9 +192,9 @@ class WordReader:
             self._latest[state_cache] = key, model.version, word
         return word
 
-    def _next_word(self, model: LanguageModel, state_cache: StateCache, ids: Ids, alike: int) -> BegunWord | None:
+    def _next_word(self, model: LanguageModel, state_cache: StateCache, ids: Ids, as_typed: int) -> BegunWord | None:
         """Return a word without a letter behind words in Latin letters; None if they are not Arabic."""
-        meant, arabic, replaced, last = self._meant(model, state_cache, ids, alike)
+        meant, arabic, replaced, last = self._meant(model, state_cache, ids, as_typed)
         if last is None or not replaced or last.arabic < LEAST_READ:
             return None
         (typed, state), (p, read) = (state_cache.decoder(text).result for text in (ids, meant))
@@ -212,11 +212,11 @@ class WordReader:
         )
 
     def _meant(
-        self, model: LanguageModel, state_cache: StateCache, before: Ids, alike: int
+        self, model: LanguageModel, state_cache: StateCache, before: Ids, as_typed: int
     ) -> tuple[Ids, tuple[int, ...], int, EndedWord | None]:
         """Return a text (T,) with the words before its end as they are meant, the Arabic words at its end, how many ids
         these take the place of, and what the last word is meant for."""
-        run, latin, last = self._latin_run(before.tolist(), alike), self.channel.latin, None
+        run, latin, last = self._latin_run(before.tolist(), as_typed), self.channel.latin, None
         if not run or latin is None:
             return before, (), 0, None
         ended = self._ended.setdefault(state_cache, {})
@@ -239,7 +239,7 @@ class WordReader:
             replaced = replaced + len(word) + 1 if last.is_read else 0
         return np.array(meant, np.int64), arabic, replaced, last
 
-    def _latin_run(self, before: list[int], alike: int) -> list[tuple[int, ...]]:
+    def _latin_run(self, before: list[int], as_typed: int) -> list[tuple[int, ...]]:
         """Return the words in Latin letters at the end of a text, each followed by one space; none if there are more
         than `MAX_RUN`: who writes so many means them."""
         run: list[tuple[int, ...]] = []
@@ -249,7 +249,7 @@ class WordReader:
             while begin > 1 and before[begin - 1] != self._space and end - begin < MAX_TYPED:
                 begin -= 1
             word = tuple(before[begin:end])
-            if self.channel.latin is None or not self.channel.latin.signs(word) or len(before) - begin > alike:
+            if self.channel.latin is None or not self.channel.latin.signs(word) or len(before) - begin > as_typed:
                 break
             if begin > 1 and before[begin - 1] != self._space:
                 break

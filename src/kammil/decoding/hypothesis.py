@@ -31,7 +31,7 @@ class Hypothesis:
     end_bits: float | None = None
     """Bits of the end, if the model ended the text."""
     reason: FinishReason | None = None
-    sent: int = 0
+    final: int = 0
     """Where the last grapheme that may still grow begins."""
     protected: int = 0
     """Where the part begins that may still be cut off: behind `min_length` and the forced strings."""
@@ -41,7 +41,7 @@ class Hypothesis:
     """Words that the text must not end with."""
     block_state: int = 0
     """State of `block` after the prompt and the text."""
-    unfit: tuple[int, ...] = ()
+    refused_lengths: tuple[int, ...] = ()
     """Lengths at which the text would end with a blocked word."""
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class Hypothesis:
         if self.block is not None:
             self.block_state = self.block.blocklist.after(self.block_state, character)
             if self.block.blocked(self.block_state):
-                self.unfit = (*self.unfit, len(self.text))
+                self.refused_lengths = (*self.refused_lengths, len(self.text))
         if self.forced_left:
             self.protected, self.forced_left = max(self.protected, len(self.text)), due
         stops = self.decoding.stop
@@ -90,7 +90,7 @@ class Hypothesis:
             if self.decoding.whole_words:
                 # A word before a grapheme that was cut is whole, and may have been sent.
                 whole = min(cut, self._whole_words(len(self.text)))
-                whole = self._whole_words(self._fitting(whole)) if whole in self.unfit else whole
+                whole = self._whole_words(self._fitting(whole)) if whole in self.refused_lengths else whole
                 while (
                     shorter := self._fitting(_grapheme_boundary(self.text, _before_opening(self.text, whole)))
                 ) < whole:
@@ -109,14 +109,14 @@ class Hypothesis:
         if self.decoding.whole_words:
             asked = self._fitting(self.protected)
             limit = min(limit, max(self._whole_words(len(self.text)), asked))
-            if limit <= self.sent:
-                return self.sent
-        at = self.sent
-        for grapheme in graphemes(self.text[self.sent :]):
+            if limit <= self.final:
+                return self.final
+        at = self.final
+        for grapheme in graphemes(self.text[self.final :]):
             if at <= limit and (not self.decoding.whole_words or at <= asked or _before_opening(self.text, at) == at):
-                self.sent = at
+                self.final = at
             at += len(grapheme)
-        return self.sent
+        return self.final
 
     def _whole_words(self, end: int) -> int:
         """Return the greatest length, `end` at most, at which the text ends before an unfinished word, signs that open
@@ -130,7 +130,7 @@ class Hypothesis:
 
     def _fitting(self, end: int) -> int:
         """Return the greatest length, `end` at most, at which the text may end."""
-        while end in self.unfit:
+        while end in self.refused_lengths:
             end -= 1
         return end
 

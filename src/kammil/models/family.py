@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.language_model import Artifacts, Ids, SavedModel, Settings
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from kammil.model_folder import ModelFiles
     from kammil.models.subwords.pretokenize import Segmenter
@@ -31,6 +31,9 @@ Weights = Mapping[str, NDArray[np.generic]]
 N = TypeVar("N", bound="nn.Module")
 S = TypeVar("S", bound=Settings)
 S_co = TypeVar("S_co", bound=Settings, covariant=True)
+LossTerms: TypeAlias = "list[tuple[Tensor, float]]"
+"""Logits (B, T, V) and weights: the training loss is the weighted sum of their losses. A blend returns two: its
+prediction, and its network's without the n-gram experts."""
 
 
 @dataclass(frozen=True)

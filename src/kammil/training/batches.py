@@ -209,7 +209,7 @@ def _replace_rare(batch: Batch, rare: Ids, generator: np.random.Generator) -> Ba
 Arrays = tuple[NDArray[np.generic], ...]
 
 
-class ExtraInputs(Protocol):
+class BatchInputs(Protocol):
     """Computes the arguments of a model's `forward` beyond the ids, such as the matches of a blend's n-gram tables."""
 
     def __call__(self, batch: Batch, *, learning: bool) -> Arrays:
@@ -235,7 +235,7 @@ class TrainingData:
     Losses are bits per character (and end of text) either way. For words and subwords they are the bits of one
     segmentation, an upper bound: the running model sums over segmentations. Accuracy is that of ids.
     """
-    extra_inputs: ExtraInputs | None = None
+    extra_inputs: BatchInputs | None = None
     """Computes what the model reads beside the ids; None for a model that reads ids alone."""
     weights: NDArray[np.float64] | None = None
     """Times that each training text is drawn in an epoch, in expectation, (texts,); None where all are drawn once."""

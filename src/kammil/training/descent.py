@@ -20,7 +20,7 @@ from kammil.training import gate_warmup
 from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
-from kammil.training.events import EpochEnded, Event, MemberEvent
+from kammil.training.events import EpochEnded, Listener, MemberEvent
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
 from kammil.training.warm_start import warm_start
@@ -28,7 +28,6 @@ from kammil.vocabulary import rare_characters
 
 N = TypeVar("N", bound=nn.Module)
 T = TypeVar("T")
-Listener = Callable[[Event], None]
 
 
 def training_data(task: NetworkTask[Any], texts: TrainingTexts) -> TrainingData:

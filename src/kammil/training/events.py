@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from kammil.progress import Notice, PhaseProgress
@@ -101,6 +102,9 @@ class MemberEvent:
 Event = (
     PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted | CounterAhead | MemberEvent
 )
+
+Listener = Callable[[Event], None]
+"""Hears every event of a run."""
 
 
 def ignore(event: Event) -> None:

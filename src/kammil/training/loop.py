@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from kammil import process_group
 from kammil.errors import OptionError
 from kammil.models.dropout import SeededDropout
+from kammil.models.family import LossTerms
 from kammil.progress import steps
 from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide, draw, make_rows
 from kammil.training.checkpoint import Checkpoint
@@ -50,10 +51,6 @@ _FORWARD_SHARE = 0.5
 """Time of a forward pass as a share of a training step, at most."""
 _EARLY_VALIDATION_SHARE, _VALIDATION_SHARE = 0.02, 0.05
 """Longest early validation, and longest validation, as shares of a run bounded by minutes."""
-
-LossTerms = list[tuple[Tensor, float]]
-"""Logits (B, T, V) and weights: the training loss is the weighted sum of their losses. A blend returns them beside its
-prediction: one for each member, and an auxiliary one for each member's network without its n-gram experts."""
 
 
 def fit(

@@ -15,7 +15,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ from typing import Any, Protocol
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.files import reason
 from kammil.progress import PhaseProgress
-from kammil.training.events import EpochEnded, Event, MemberEvent, TrainingProgress
+from kammil.training.events import EpochEnded, Event, Listener, MemberEvent, TrainingProgress
 
 TRACKERS = ("tensorboard", "trackio")
 """What a run can be shown in while it goes on."""
@@ -36,8 +36,6 @@ _INTERVAL, _SHARE = 1.0, 1 / 300
 thousands, and one of ten hours writes some 1,700."""
 _REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 """Variables with which trackio would send figures to another machine."""
-
-Listener = Callable[[Event], None]
 
 
 def parts(event: Event) -> tuple[int | None, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -20,15 +20,13 @@ from kammil.models.registry import family
 from kammil.progress import listening
 from kammil.training import notebook, tracking
 from kammil.training.clock import Clock
-from kammil.training.events import Event, ignore
+from kammil.training.events import Listener, ignore
 from kammil.training.pacing import TextFit, measure
 from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe
 from kammil.training.run import ParentModel, Run
 from kammil.training.sizing import Sizes
 from kammil.training.texts import Dataset, Source, check, prepare
-
-Listener = Callable[[Event], None]
 
 REPORT_SHARE = 0.08
 """Most of the time of a run that its report may take."""

@@ -29,11 +29,11 @@ from kammil.data.contents import STDIN
 from kammil.data.sources import SEPARATOR
 from kammil.errors import DataError, FolderError, KammilError, MissingExtraError, OptionError
 from kammil.files import reason
-from kammil.training.events import EpochEnded, Event, Interrupted, MemberEvent, ignore
+from kammil.training.events import EpochEnded, Event, Interrupted, Listener, MemberEvent, ignore
 from kammil.training.recipe import Recipe, toml
 from kammil.training.search_space import SPACES, Space, contains, distribution
 from kammil.training.texts import Source, check, load_normalised
-from kammil.training.train import Listener, train
+from kammil.training.train import train
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -31,12 +31,11 @@ from torch.nn import functional
 from kammil.models.blend.pretrained_expert import CERTAINTIES, GATE_WIDTH
 from kammil.models.blend.settings import BlendSettings
 from kammil.models.dropout import SeededDropout
+from kammil.models.family import LossTerms
 from kammil.models.gru.backprop import gru_forward
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 from kammil.vocabulary import PAD
 
-LossTerms = list[tuple[Tensor, float]]
-"""Logits (B, T, V) and weights: the training loss is the weighted sum of their losses."""
 _NETWORK_LOSS = 0.3
 """Weight of the loss of the network without experts, which must predict where no context was ever seen."""
 

@@ -291,7 +291,7 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         ghost: how readily it is shown.
         refusals: what is not suggested; None for nothing.
         letters: characters at the end of the prefix that a suggestion may replace; 0 for none.
-        alike: characters at its end that were typed as they are there; see `WordReader.after`.
+        as_typed: characters at its end that were typed as they are there; see `WordReader.after`.
     """
 
     def __init__(
@@ -306,12 +306,12 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         ghost: GhostLevel = GHOST,
         refusals: Refusals[Any] | None = None,
         letters: int = 0,
-        alike: int = 0,
+        as_typed: int = 0,
     ) -> None:
         super().__init__(deadline)
         self.state_cache, self.prefix, self.ids = state_cache, prefix, ids
         self.k, self.threshold, self.max_words = k, threshold, max_words
-        self.ghost, self.refusals, self.letters, self.alike = ghost, refusals, letters, alike
+        self.ghost, self.refusals, self.letters, self.as_typed = ghost, refusals, letters, as_typed
 
 
 class ScoreCall(EngineRequest[list[TokenLogprobs]]):

@@ -311,7 +311,10 @@ class Scheduler:
                     [call.prefix for call in calls],
                     np.concatenate([log_probabilities for _, log_probabilities, _ in group]),
                     concat_states([state for _, _, state in group]),
-                    [word_reader.after(runner, call.state_cache, call.ids, call.letters, call.alike) for call in calls],
+                    [
+                        word_reader.after(runner, call.state_cache, call.ids, call.letters, call.as_typed)
+                        for call in calls
+                    ],
                 )
             except Exception as error:
                 self._replies.fail(calls, error)

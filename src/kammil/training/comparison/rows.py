@@ -19,9 +19,10 @@ from kammil.evaluation.ranking import Row
 from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
 from kammil.text import RAW
 from kammil.training.comparison.split import ComparisonSplit, Files
+from kammil.training.events import Listener
 from kammil.training.publish import recorded
 from kammil.training.recipe import Recipe
-from kammil.training.train import Listener, train
+from kammil.training.train import train
 from kammil.vocabulary import UNK, CharacterVocabulary
 
 MeasuredRow = tuple[Row, Mapping[str, Array]]
