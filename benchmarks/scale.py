@@ -210,12 +210,19 @@ def plot(rows: list[dict[str, Any]]) -> None:
 
     figure = blank(9, 3.6)
     axes = figure.subplots(1, 2)
-    for name, axis, unit in (("peak_mb", axes[0], "peak memory, MB"), ("seconds", axes[1], "processor seconds")):
+    drawn = (
+        ("peak_mb", axes[0], "peak memory, MB", (300, 1000, 3000)),
+        ("seconds", axes[1], "processor seconds, without a pass", (10, 30, 100, 300)),
+    )
+    for name, axis, unit, ticks in drawn:
         for family in FAMILIES:
             points = [(row["characters"], row[name]) for row in rows if row["family"] == family]
             if points:
                 axis.plot(*zip(*points, strict=True), marker="o", label=family)
         axis.set(xscale="log", yscale="log", xlabel="characters", ylabel=unit)
+        axis.set_yticks(ticks, [f"{tick:,}" for tick in ticks])
+        axis.set_yticks([], minor=True)
+        axis.set_xticks((1e6, 1e7, 6e7), ("1 million", "10 million", "60 million"))
     axes[0].legend()
     save(figure, ROOT / "docs" / "scale.png")
 
