@@ -142,6 +142,8 @@ def reviews(condition: Callable[[str], bool]) -> Parser:
 
 # ---- sources
 
+REGIONS = ("damascus", "syria", "beirut", "mountain", "amman", "jordan", "westbank", "galilee")
+"""Of the messages in recipes/messages, which were written for the bundled models."""
 LEVANT = ("Jordan", "Lebanon", "Palestine", "Syria")
 JORDAN = ("amman", "irbid", "salt", "aqaba", "ajloun", "jarash", "petra", "zarqa")
 
@@ -212,6 +214,7 @@ SOURCES: dict[str, Source] = {
     "cotterell_gulf": _annotated("gulf", "Gulf"),
     "cotterell_iraqi": _annotated("iraqi", "Iraqi"),
     "cotterell_maghrebi": _annotated("maghrebi", "Maghrebi"),
+    **{f"messages_{region}": Source("open", "Levantine", licence="CC0-1.0") for region in REGIONS},
     # The sources below have no parser here: they are read from a folder of texts, whatever repository they are from.
     "d7_abdullah_lev": _open("Levantine", "ECL-2.0, of the repository", *_PROJECT),
     "d7_abdullah_glf": _open("Gulf", "ECL-2.0, of the repository", *_PROJECT),

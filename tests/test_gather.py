@@ -158,3 +158,16 @@ def test_a_clone_is_read_at_its_commit(gather: ModuleType, tmp_path: Path, monke
     monkeypatch.setattr(gather, "SOURCES", {"a": gather.Source(repository="o/corpus", commit="0" * 40, parse=str)})
     with pytest.raises(SystemExit, match="does not give"):
         gather.main(["--clones", str(tmp_path), "--exclude", "--out", str(tmp_path / "x.tsv")])
+
+
+def test_every_file_of_messages_is_a_source_of_open_terms(gather: ModuleType) -> None:
+    files = sorted((Path(__file__).parent.parent / "recipes" / "messages").glob("*.txt"))
+    assert [file.stem for file in files] == sorted(f"messages_{region}" for region in gather.REGIONS)
+    for file in files:
+        source = gather.described(file.stem)
+        assert (source.terms, source.dialect, source.licence) == ("open", "Levantine", "CC0-1.0")
+
+
+def test_every_open_source_states_its_licence(gather: ModuleType) -> None:
+    named = [*gather.SOURCES, *gather.CATALOG]
+    assert not [name for name in named if gather.described(name).terms == "open" and not gather.described(name).licence]
