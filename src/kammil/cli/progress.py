@@ -101,6 +101,8 @@ class Bar(ProgressDisplay):
         """Add a task to a bar of rich, whose columns show the task's field `left`."""
         super().__init__()
         self._bar, self._tasks = bar, {"": bar.add_task("", total=None, left="")}
+        self._shown: dict[str, str | int] = {}
+        """Of each member the phase or the epoch that stands there."""
 
     def print_line(self, text: str) -> None:
         """Print a line above the bar."""
@@ -122,6 +124,10 @@ class Bar(ProgressDisplay):
             completed=share,
             left=left(event.elapsed, share),
         )
+        shown = event.phase if isinstance(event, PhaseProgress) else event.epoch
+        if self._shown.get(self.member) != shown:
+            self._shown[self.member] = shown
+            self._bar.refresh()  # which it does ten times a second: what is over sooner would never be seen
 
 
 @contextmanager
