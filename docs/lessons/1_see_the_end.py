@@ -142,8 +142,8 @@ lesson.table(
 lesson.table(("length", "post"), *((len(post), post) for post in [*dice.sample(posts, 5), min(posts, key=len)]))
 
 # %% [markdown]
-# Look for commas and small pictures. Other posts have hashtags, English words and Arabic in Latin letters. There is no
-# fixed spelling, either. One example, the word "tomorrow":
+# Look for commas, small pictures, hashtags and English words: one post has them, another has none. Some posts are
+# Arabic in Latin letters. There is no fixed spelling, either. One example, the word "tomorrow":
 
 # %%
 spellings = {word: sum(word in post.split() for post in posts) for word in ("بكرا", "بكرة", "بكره")}

@@ -114,9 +114,9 @@ unknown = [character for post in test for character in post if character not in 
 print(len(unknown), "of", sum(map(len, test)), "characters are unknown")
 
 # %% [markdown]
-# Few, but not none: tomorrow somebody uses a new emoji. A dictionary made of *all* posts, like the notebook's, never
-# meets an unknown character in the test, and so never shows what the model does with one. In real use it will meet
-# some. Here they get index 1, "a character that I do not know".
+# Few, but not none: tomorrow somebody uses a new emoji, or a letter of another script. A dictionary made of *all*
+# posts, like the notebook's, never meets an unknown character in the test, and so never shows what the model does with
+# one. In real use it will meet some. Here they get index 1, "a character that I do not know".
 #
 # ## Why index 0 is left free
 #
@@ -273,10 +273,11 @@ lesson.table(
 assert changes["after"] < 1e-5
 
 # %% [markdown]
-# **After** is the only place where blanks change nothing: the network reads them when everything is already said. With
-# blanks **before** or **between**, the same text gets another answer when a longer neighbour stands in its batch. And
-# **between** has one more fault: the network reads the blanks last, what it knows of the text fades on the way, and the
-# first characters suffer for it.
+# **After** is the only place where blanks cannot change anything: the network reads them when everything is already
+# said. With blanks **before** or **between**, the same text may get another answer when a longer neighbour stands in
+# its batch: here the two hardly differ, but nobody promises that of the next training. And **between** has one more
+# fault: the network reads the blanks last, what it knows of the text fades on the way, and the first characters suffer
+# for it.
 #
 # And the notebook? Its decoder is told nothing but the state after the blanks. Everything it knows about the text has
 # to survive them. Part 4 is about that decoder.
@@ -338,7 +339,7 @@ assert by_chance_right > honest_right
 # - *Sequence-to-sequence*: a sequence in, a sequence out. Here: half a post in, 30 characters out.
 # - *Encoding* is a dictionary from characters to numbers, made from the training part. 0 is kept for blanks, 1 for the
 #   unknown.
-# - *Padding* goes after the text. Elsewhere it changes the answer.
+# - *Padding* goes after the text. Elsewhere it can change the answer.
 # - 18.2 % is about what the space scores. Always put a baseline into the table.
 # - Split first, copies on one side.
 #

@@ -191,7 +191,7 @@ assert same < 1e-6
 # **Who reads itself learns from nonsense.** At first what the network writes has nothing to do with the target. That is
 # what it reads, and from that it must learn what comes next. So it soon does what is safest, whatever it has read.
 #
-# > **Guess first.** What does it write after its eight passes? How many different texts, after 177 different halves?
+# > **Guess first.** What does it write after its eight passes? How many different texts, after so many halves?
 
 # %%
 with torch.no_grad():
@@ -201,7 +201,7 @@ spaces = float((wrote == index[" "]).float().mean())
 print(f"{len(texts)} different texts after {len(wrote)} halves; spaces in them: {lesson.percent(spaces)}")
 
 # %% [markdown]
-# It says the space, thirty times, after every half.
+# It says the space nearly everywhere, whatever the half was.
 #
 # **Who reads the truth** always has a correct past. And no place has to wait for the answer of another, so all thirty
 # can be handed over at once. Is that faster?
@@ -298,8 +298,8 @@ lesson.table(
 assert judge(language_model, "truth")[0] < judge(learnt["truth"][0], "truth")[0]
 
 # %% [markdown]
-# It brings 0.6 points and 0.04 bits: little, beside what reading the truth has brought. (Whether so little may be
-# chance, part 7 shows how to find out.)
+# The accuracy hardly rises. The bits fall, but by much less than reading the truth made them fall. (Whether so little
+# may be chance, part 7 shows how to find out.)
 #
 # ## What teacher forcing costs: exposure bias
 #
@@ -574,7 +574,7 @@ assert greedy(writer, "the rain in ", 10) == "spain stay"
 #   it, it learns hardly more than to say the space, because it is told nothing, or because it learns from its own
 #   nonsense.
 # - **Free running** is what it does when it writes. **Exposure bias** is what it loses by reading itself.
-# - What exposure bias costs here: twenty points and more of a place-by-place score, and nothing that we can see in
+# - What exposure bias costs here: about twenty points of a place-by-place score, and nothing that we can see in
 #   how odd a text drawn by chance is. A place-by-place score of free writing is no measure of writing: good models
 #   are below the baseline, too (part 7).
 # - Loss at birth: ln V. Overfitting: training goes down, test turns up. Clipping: measure before you praise it.

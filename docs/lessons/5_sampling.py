@@ -182,7 +182,8 @@ lesson.display(lesson.Sliders(prompt, letters[:60], p[:60] / p[:60].sum()))
 # As the notebook shows them: a half, what the person wrote, and what the model writes greedily and at three
 # temperatures. (`presence_penalty` is one more setting, which keeps a text from repeating itself. It is off here.)
 #
-# > **Guess first.** By which line will you know the greedy text, even if you read no Arabic?
+# > **Guess first.** How will you know the careful texts (greedy and T = 0.5) from the wild ones, even if you read no
+# > Arabic?
 
 
 # %%
@@ -201,7 +202,8 @@ for post in test[:5]:
     )
 
 # %% [markdown]
-# Greedy likes to go round in the same few words, and T = 1.5 breaks words. (Where a text is shorter than 30
+# The careful texts like what they have already read: two of the greedy ones copy words of the half that was given, and
+# one at T = 0.5 goes round in a single word (بيعرف, "he knows"). T = 1.5 breaks words. (Where a text is shorter than 30
 # characters, the model has said *end*.) But do not choose by five examples.
 #
 # ## Which temperature for what? Measure
@@ -283,11 +285,12 @@ assert scores[1.5][3] < scores[0.7][3]
 # %% [markdown]
 # So, which would you choose?
 #
-# - **One suggestion that should be right**: 0, or little more. (At 0.3 the first word is right in four posts more than
-#   at 0, of 177. So few may be chance; part 7 shows how to find out.)
-# - **Several suggestions, or a draft to choose from**: 0.5 to 1. At 0 all five are the same, and four are wasted.
-#   (Between 0.5 and 1 the figures lie so near that 177 posts cannot tell them apart, either.)
-# - **A text that is as varied as a person's**: 0.7 to 1.
+# - **One suggestion that should be right**: 0, or little more. (At 0.3 the first word is right in a few posts more than
+#   at 0. So few may be chance; part 7 shows how to find out.)
+# - **Several suggestions, or a draft to choose from**: 0.3 to 1. At 0 all five are the same, and four are wasted.
+#   (From 0.3 to 1 the figures lie so near each other that the best of them may be the best by chance, too.)
+# - **A text that is as varied as a person's**: 0.7 to 1. (The cell above names the figure that is nearest to the
+#   people's, be it by a hair. At 1.5 far fewer of the words exist: nonsense is varied, too.)
 # - **Above 1**: for fun. Words break.
 #
 # These figures are from texts of 30 letters by one model. For yours, run the cell again with it.

@@ -153,7 +153,7 @@ assert context[12] - context[1000] < context[1] - context[12]
 #
 # `explain` keeps the alternatives (`kammil explain levantine "..." --html why.html` makes a page of it):
 #
-# > **Guess first.** The second letter has cost a bit and a half. How probable was it, and how probable the next best?
+# > **Guess first.** The second letter has cost about two bits. How probable was it, and how probable the next best?
 
 # %%
 lesson.table(
