@@ -54,7 +54,7 @@ def main() -> None:
     here = PRETRAINED / given.name
     here.parent.mkdir(exist_ok=True)
     shutil.rmtree(here, ignore_errors=True)
-    shutil.copytree(given.folder, here, ignore=shutil.ignore_patterns("*.png"))
+    shutil.copytree(given.folder, here, ignore=shutil.ignore_patterns("*.png", folders.EVENTS))
     terms = sorted({described(source).terms for source, _ in rows})
     metrics = json.loads((here / folders.METRICS).read_text("utf-8"))
     metrics |= {"memorisation": checked, "licence": f"texts of {' and '.join(terms)} terms; see the card"}
@@ -174,10 +174,10 @@ for writing in somebody's name, not for facts, not for deciding about people.
 
 ## Known faults
 
-It learnt from reviews, comments and tweets of 2010 to 2021: it can be rude, partisan and wrong, and it prefers what is
-frequent there. Much of what it read is in other dialects or in standard Arabic, and it mixes them; other languages it
-hardly knows. A completion of 30 characters often loses its thread. It writes text as it was normalised: 🔗 stands for
-an address and 👤 for a handle.
+It learnt from reviews, comments and tweets of 2010 to 2021 and from messages of daily life that were written for it
+(`messages_...`): it can be rude, partisan and wrong, and it prefers what is frequent there. Much of what it read is in
+other dialects or in standard Arabic, and it mixes them; other languages it hardly knows. A completion of 30
+characters often loses its thread. It writes text as it was normalised: 🔗 stands for an address and 👤 for a handle.
 
 ## What it repeats
 

@@ -175,9 +175,9 @@ def test_an_innocent_word_that_begins_alike_is_still_suggested(bundled: Complete
 
 def test_whoever_allows_offensive_words_gets_them(bundled: Completer) -> None:
     words = offensive_words()
-    (first, *_) = bundled.suggest("سرسر", 3, allow_offensive=True)
-    assert new_words(words, "سرسر", first.added)
-    begun = "سرسر" + first.added[:-1]
+    (first, *_) = bundled.suggest("نيغ", 3, allow_offensive=True)
+    assert new_words(words, "نيغ", first.added)
+    begun = "نيغ" + first.added[:-1]
     assert new_words(words, begun, bundled.phrase(begun, threshold=1e-6, allow_offensive=True).added)
 
 
@@ -190,13 +190,13 @@ def test_typing_stays_free(bundled: Completer) -> None:
 
 def test_what_a_user_taught_is_exempt_until_it_is_forgotten(tmp_path: Path) -> None:
     model = load(profile=tmp_path / "profile.txt")
-    (word,) = {one.text for one in model.suggest("سرسر", 1, allow_offensive=True)}
-    assert word not in [one.text for one in model.suggest("سرسر", 5)]
+    (word,) = {one.text for one in model.suggest("نيغ", 1, allow_offensive=True)}
+    assert word not in [one.text for one in model.suggest("نيغ", 5)]
     model.learn(f"قال {word} هون")
-    assert word in [one.text for one in model.suggest("سرسر", 5)]
-    assert word in [one.text for one in load(profile=tmp_path / "profile.txt").suggest("سرسر", 5)]
+    assert word in [one.text for one in model.suggest("نيغ", 5)]
+    assert word in [one.text for one in load(profile=tmp_path / "profile.txt").suggest("نيغ", 5)]
     model.forget(f"قال {word} هون")
-    assert word not in [one.text for one in model.suggest("سرسر", 5)]
+    assert word not in [one.text for one in model.suggest("نيغ", 5)]
 
 
 def test_a_users_list_and_that_of_a_folder_are_kept_to(tmp_path: Path, trained: Path) -> None:

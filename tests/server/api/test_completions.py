@@ -22,8 +22,8 @@ PROMPTS = ["شو حلو", "مرحبا كيفك", "", "والله العظيم"]
 
 
 def test_the_client_gets_the_text_of_the_model(client: Any, bundled: Completer) -> None:
-    got = client.completions.create(model="levantine", prompt="شو حلو", max_tokens=30, temperature=0.7, seed=1)
-    assert got.choices[0].text == bundled.complete("شو حلو", length=30, temperature=0.7, seed=1).text
+    got = client.completions.create(model="levantine", prompt="شو حلو", max_tokens=30, temperature=0.7, seed=5)
+    assert got.choices[0].text == bundled.complete("شو حلو", length=30, temperature=0.7, seed=5).text
     assert got.object == "text_completion" and got.id.startswith("cmpl-") and got.model == "levantine"
     assert got.choices[0].finish_reason == "length"
     assert got.usage.model_dump(exclude_none=True) == {"prompt_tokens": 6, "completion_tokens": 30, "total_tokens": 36}
@@ -37,10 +37,10 @@ def test_openais_defaults(client: Any, bundled: Completer) -> None:
 def test_blocked_words_and_forbidden_strings_begin_in_the_prompt(client: Any, bundled: Completer) -> None:
     every: list[dict[str, Any]] = [{"allow_offensive": True}, {}, {"forbid": ["احي", "اس"]}]
     for fields in every:
-        asked: dict[str, Any] = {"prompt": "سرسر", "max_tokens": 12, "temperature": 0}
+        asked: dict[str, Any] = {"prompt": "نيغ", "max_tokens": 12, "temperature": 0}
         got = client.completions.create(model="levantine", **asked, extra_body=fields).choices[0].text
-        assert got == bundled.complete("سرسر", length=12, temperature=0, **fields).text
-        assert is_offensive("سرسر" + got) == ("allow_offensive" in fields)
+        assert got == bundled.complete("نيغ", length=12, temperature=0, **fields).text
+        assert is_offensive("نيغ" + got) == ("allow_offensive" in fields)
 
 
 def test_many_at_once_get_what_each_gets_alone(server: Running, bundled: Completer) -> None:

@@ -52,7 +52,7 @@ def test_streamed_tokens_are_those_of_the_whole(client: Any) -> None:
 
 
 def test_usage_comes_with_the_last_event_or_with_every_one(client: Any) -> None:
-    asked: dict[str, Any] = {"model": "levantine", "prompt": "شو حلو", "max_tokens": 30, "seed": 2, "stream": True}
+    asked: dict[str, Any] = {"model": "levantine", "prompt": "شو حلو", "max_tokens": 30, "seed": 5, "stream": True}
     for given, last, each in (
         (None, False, False),
         ({}, False, False),
