@@ -160,8 +160,8 @@ def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> 
 {len(rows):,} texts, {total:,} characters: {shares}. Texts that resemble a validation or test text of the benchmarks,
 near-duplicates, and texts with the commonest insults were left out; {flagged:,} still hold a word of the list of
 offensive words. Where terms are unstated, the texts are public for research and nothing is stated for the data itself;
-none of the terms clears the rights of those who wrote the texts. What was taken of a repository says
-`recipes/gather.py`.
+none of the terms clears the rights of those who wrote the texts. `recipes/gather.py`
+says what was taken of each repository; an empty cell: none is stated, or none was noted.
 
 {origins(characters)}
 
@@ -174,10 +174,10 @@ for writing in somebody's name, not for facts, not for deciding about people.
 
 ## Known faults
 
-It learnt from reviews, comments and tweets of 2010 to 2021 and from messages of daily life that were written for it
-(`messages_...`): it can be rude, partisan and wrong, and it prefers what is frequent there. Much of what it read is in
-other dialects or in standard Arabic, and it mixes them; other languages it hardly knows. A completion of 30
-characters often loses its thread. It writes text as it was normalised: 🔗 stands for an address and 👤 for a handle.
+It learnt from reviews, comments and tweets of 2010 to 2021 and from messages of daily life that language models
+wrote for it (`messages_...`): it can be rude, partisan and wrong, and it prefers what is frequent there. Much of what
+it read is in other dialects or in standard Arabic, and it mixes them; other languages it hardly knows. A completion of
+30 characters often loses its thread. It writes text as it was normalised: 🔗 stands for an address and 👤 for a handle.
 
 ## What it repeats
 

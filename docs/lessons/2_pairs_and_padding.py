@@ -275,9 +275,9 @@ assert changes["after"] < 1e-5
 # %% [markdown]
 # **After** is the only place where blanks cannot change anything: the network reads them when everything is already
 # said. With blanks **before** or **between**, the same text may get another answer when a longer neighbour stands in
-# its batch: here the two hardly differ, but nobody promises that of the next training. And **between** has one more
-# fault: the network reads the blanks last, what it knows of the text fades on the way, and the first characters suffer
-# for it.
+# its batch: here a probability moves by less than half a point, and nobody promises that of the next training. And
+# **between** has one more fault: the network reads the blanks last, what it knows of the text fades on the way, and the
+# first characters suffer for it.
 #
 # And the notebook? Its decoder is told nothing but the state after the blanks. Everything it knows about the text has
 # to survive them. Part 4 is about that decoder.

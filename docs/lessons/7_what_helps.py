@@ -489,7 +489,8 @@ later = sizes[-1] * 2 ** ((bits["levantine"] - values[-1]) / last_slope)
 print(f"at the slope of its last step ({-last_slope:.2f} bits a doubling): at about {later:,.0f} texts")
 
 # %% [markdown]
-# So far apart are two honest ways to draw the same line out. Take neither number for more than "some thousands".
+# So far apart are two honest ways to draw the same line out. Take neither number for more than "thousands, not
+# hundreds".
 #
 # ## What to keep
 #

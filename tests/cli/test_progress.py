@@ -139,3 +139,21 @@ def test_members_that_learn_side_by_side_are_told_apart(clock: Clock, capsys: py
         ]
         bar(PhaseProgress("evaluating", 0.5, 1.0))
         assert [task.description for task in made.tasks if task.visible] == ["evaluating"]
+
+
+def test_a_bar_is_drawn_at_once_for_each_new_phase_or_epoch_of_each_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    shown = Progress(TextColumn("{task.description}"), console=Console(file=io.StringIO()))
+    monkeypatch.setattr(shown, "refresh", lambda: drawn.append(1))
+    bar = Bar(shown)
+
+    def draws(event: PhaseProgress | TrainingProgress | MemberEvent) -> int:
+        before = len(drawn)
+        bar(event)
+        return len(drawn) - before
+
+    first, second = (TrainingProgress(epoch, 5, 10, 8, 3.25, 60.0, 0.25, 4e-3) for epoch in (1, 2))
+    assert [draws(PhaseProgress("counting", share, 1.0)) for share in (0.1, 0.2)] == [1, 0]
+    assert [draws(event) for event in (first, first, second)] == [1, 0, 1]
+    members = [MemberEvent(1, 2, first), MemberEvent(2, 2, second)] * 2
+    assert [draws(event) > 0 for event in members] == [True, True, False, False]

@@ -132,12 +132,14 @@ def _receive(url: str, part: Path) -> bool:
             size = out.tell()
             for chunk in response.iter_content(_CHUNK):
                 if (size := size + len(chunk)) > _MAX_BYTES:
-                    part.unlink()
-                    raise DataError(
-                        f"{url} gave more than {_MAX_BYTES >> 20} MB, more than any data set of the catalog has; it "
-                        "was deleted, as the address now serves something else"
-                    )
+                    break
                 out.write(chunk)
+    if size > _MAX_BYTES:
+        part.unlink()
+        raise DataError(
+            f"{url} gave more than {_MAX_BYTES >> 20} MB, more than any data set of the catalog has; it was deleted, "
+            "as the address now serves something else"
+        )
     return partial
 
 
