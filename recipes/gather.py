@@ -143,7 +143,7 @@ def reviews(condition: Callable[[str], bool]) -> Parser:
 # ---- sources
 
 REGIONS = ("damascus", "syria", "beirut", "mountain", "amman", "jordan", "westbank", "galilee")
-"""Of the messages in recipes/messages, which were written for the bundled models."""
+"""Regions whose dialects the messages of recipes/messages are in, a file for each."""
 LEVANT = ("Jordan", "Lebanon", "Palestine", "Syria")
 JORDAN = ("amman", "irbid", "salt", "aqaba", "ajloun", "jarash", "petra", "zarqa")
 
@@ -152,11 +152,12 @@ def _in_jordan(city: str) -> bool:
     return any(name in city for name in JORDAN)
 
 
+_PROJECT = ("d7miiZ/Dialect-Graduation-Project", "ff1e92111cdac83cface2e45cbffb4c3aa506371")
+
+
 def _dialects(path: str, dialect: str, parse: Parser = lines, **more: CleaningRules) -> Source:
     """Return a source of the repository of dialect corpora that also holds several of the catalog."""
-    commit = "ff1e92111cdac83cface2e45cbffb4c3aa506371"
-    repository = "d7miiZ/Dialect-Graduation-Project"
-    return Source("unstated", dialect, more.get("cleaning", PLAIN), repository, commit, (f"code/data/{path}",), parse)
+    return Source("unstated", dialect, more.get("cleaning", PLAIN), *_PROJECT, (f"code/data/{path}",), parse)
 
 
 def _open(dialect: str, licence: str, repository: str, commit: str = "", cleaning: CleaningRules = PLAIN) -> Source:
@@ -182,7 +183,6 @@ _SADID = ("we7el/SADID", "5fe1590ff8a7b3701b5b8ff7ade604cf72855e56")
 _AJGT = ("komari6/Arabic-twitter-corpus-AJGT", "19f8d21a400ee23d519ee71c59e556687e72f927")
 _SENTIMENT = ("motazsaad/arabic-sentiment-analysis", "5ea372acfec3")
 _DIALOGUE = ("tareknaous/dialogue-arabic-dialects", "8174cd0024ba")
-_PROJECT = ("d7miiZ/Dialect-Graduation-Project", "ff1e92111cda")
 _EVENTS = ("rsuwaileh/IDRISI", "3dfd62d867b2")
 _NADI_FILE, _SADID_FILE = ("datasets/Nadi/dev.json",), ("sadid-arabic-dialect-benchmark-dataset.zip",)
 

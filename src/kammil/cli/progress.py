@@ -102,7 +102,7 @@ class Bar(ProgressDisplay):
         super().__init__()
         self._bar, self._tasks = bar, {"": bar.add_task("", total=None, left="")}
         self._shown: dict[str, str | int] = {}
-        """Of each member the phase or the epoch that stands there."""
+        """Phase or epoch that the bar of each member shows, by the member's label."""
 
     def print_line(self, text: str) -> None:
         """Print a line above the bar."""
