@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 import regex
-from gather import described
 
 import kammil
+from corpora import described
 from kammil import files
 from kammil import model_folder as folders
 from kammil.data import datasets, sources

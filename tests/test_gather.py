@@ -1,21 +1,19 @@
-"""`recipes/gather.py`: formats, sources from a clone and a folder, what is left out, and the table that it writes."""
+"""`recipes/gather.py` and its sources: formats, a clone and a folder, what is left out, the table that it writes."""
 
 from __future__ import annotations
 
-import importlib.util
 import io
 import json
 import subprocess
-import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
+import corpora
+import gather
 from kammil.data import sources
+from kammil.data.datasets import CATALOG
 
 FOLDER = [
     "الله يسلمك يا صاحبي USER شو صار معك اليوم بالشغل",
@@ -26,17 +24,6 @@ FOLDER = [
     "طول عمري بحب القهوة السادة مع الهيل",
 ]
 HELD_OUT = "هاد نص بشبه نص من الفحص وما لازم يضل بين النصوص أبدا"
-
-
-@pytest.fixture(scope="module")
-def gather() -> ModuleType:
-    path = Path(__file__).parent.parent / "recipes" / "gather.py"
-    specification = importlib.util.spec_from_file_location("gather", path)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules["gather"] = module  # data classes look their module up
-    specification.loader.exec_module(module)
-    return module
 
 
 def workbook() -> bytes:
@@ -66,29 +53,29 @@ def in_jordan(row: dict[str, str]) -> bool:
     return row["label"] == "Jordan"
 
 
-FORMATS: list[tuple[Callable[[Any], Any], bytes, list[str]]] = [
-    (lambda g: g.lines, "\ufeffشو\nهلا".encode(), ["شو", "هلا"]),
-    (lambda g: g.table("text", ".tsv"), "label\ttext\nx\tشو\ny\tهلا\n".encode(), ["شو", "هلا"]),
-    (lambda g: g.table("text", ".tsv", "label = 'y'"), "label\ttext\nx\tشو\ny\tهلا\n".encode(), ["هلا"]),
+FORMATS: list[tuple[corpora.Parser | None, bytes, list[str]]] = [
+    (corpora.lines, "\ufeffشو\nهلا".encode(), ["شو", "هلا"]),
+    (corpora.table("text", ".tsv"), "label\ttext\nx\tشو\ny\tهلا\n".encode(), ["شو", "هلا"]),
+    (corpora.table("text", ".tsv", "label = 'y'"), "label\ttext\nx\tشو\ny\tهلا\n".encode(), ["هلا"]),
     (
-        lambda g: g.objects("text", in_jordan),
+        corpora.objects("text", in_jordan),
         json.dumps([{"text": "شو", "label": "Jordan"}, {"text": "ازيك", "label": "Egypt"}]).encode(),
         ["شو"],
     ),
-    (lambda g: g.workbook(1), workbook(), ["يا هلا", "7"]),
-    (lambda g: g.archive("levantine"), zipped(b_levantine="ب", a_levantine="أ", english="x"), ["أ", "ب"]),
-    (lambda g: g.SOURCES["omcca_jeeran_jordan"].parse, REVIEW.format("amman").encode(), ["القهوة طيبة"]),
-    (lambda g: g.SOURCES["omcca_jeeran_other"].parse, REVIEW.format("amman").encode(), []),
-    (lambda g: g.SOURCES["omcca_jeeran_other"].parse, REVIEW.format("jeddah").encode(), ["القهوة طيبة"]),
+    (corpora.workbook(1), workbook(), ["يا هلا", "7"]),
+    (corpora.archive("levantine"), zipped(b_levantine="ب", a_levantine="أ", english="x"), ["أ", "ب"]),
+    (corpora.SOURCES["omcca_jeeran_jordan"].parse, REVIEW.format("amman").encode(), ["القهوة طيبة"]),
+    (corpora.SOURCES["omcca_jeeran_other"].parse, REVIEW.format("amman").encode(), []),
+    (corpora.SOURCES["omcca_jeeran_other"].parse, REVIEW.format("jeddah").encode(), ["القهوة طيبة"]),
 ]
 
 
 @pytest.mark.parametrize(("parser", "data", "texts"), FORMATS)
-def test_each_format_is_read(gather: ModuleType, parser: Callable[[Any], Any], data: bytes, texts: list[str]) -> None:
-    assert list(parser(gather)("file", data)) == texts
+def test_each_format_is_read(parser: corpora.Parser, data: bytes, texts: list[str]) -> None:
+    assert list(parser("file", data)) == texts
 
 
-def test_a_folder_becomes_a_table_without_what_is_held_out(gather: ModuleType, tmp_path: Path) -> None:
+def test_a_folder_becomes_a_table_without_what_is_held_out(tmp_path: Path) -> None:
     folder = tmp_path / "levantine"
     folder.mkdir()
     (folder / "ajgt.txt").write_text("\n".join(FOLDER), "utf-8")
@@ -113,7 +100,7 @@ def test_a_folder_becomes_a_table_without_what_is_held_out(gather: ModuleType, t
     assert sources.texts(tmp_path / "open.tsv") == ["الله يسلمك يا صاحبي 👤 شو صار معك اليوم بالشغل"]
 
 
-def test_sources_are_left_out_or_halved_and_offensive_texts_left_out(gather: ModuleType, tmp_path: Path) -> None:
+def test_sources_are_left_out_or_halved_and_offensive_texts_left_out(tmp_path: Path) -> None:
     texts = ["أول نص من خمسة", "تاني واحد بعدو", "يا حمار شو", "رابع شي بالملف", "خامس سطر وبس"]
     for name in ("one", "two", "three"):
         (tmp_path / f"{name}.txt").write_text("\n".join(f"{text} {name}" for text in texts), "utf-8")
@@ -123,9 +110,7 @@ def test_sources_are_left_out_or_halved_and_offensive_texts_left_out(gather: Mod
     assert sources.texts(tmp_path / "out.tsv") == [*three, f"{texts[1]} two", f"{texts[3]} two"]
 
 
-def test_the_embedded_corpus_is_a_source_but_for_the_posts_that_the_lesson_tests_on(
-    gather: ModuleType, tmp_path: Path
-) -> None:
+def test_the_embedded_corpus_is_a_source_but_for_the_posts_that_the_lesson_tests_on(tmp_path: Path) -> None:
     gather.main(["--dataset", "sample", "--exclude", "--terms", "open", "--out", str(tmp_path / "out.tsv")])
     rows = sources.rows(tmp_path / "out.tsv")
     assert set(rows.sources or ()) == {"sample"}
@@ -133,7 +118,7 @@ def test_the_embedded_corpus_is_a_source_but_for_the_posts_that_the_lesson_tests
     assert not set(rows.texts) & set(posts[-200:]) and len(rows.texts) > 900
 
 
-def test_a_clone_is_read_at_its_commit(gather: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clone_is_read_at_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clone = tmp_path / "corpus"
     clone.mkdir()
 
@@ -149,25 +134,28 @@ def test_a_clone_is_read_at_its_commit(gather: ModuleType, tmp_path: Path, monke
     commit = git("rev-parse", "HEAD")
     (clone / "a.txt").write_text("نص أحدث\n", "utf-8")
     git("commit", "-qam", "second")
-    source = gather.Source("open", "Levantine", gather.SPACED, "owner/corpus", commit, ("a.txt",), gather.lines)
-    monkeypatch.setattr(gather, "SOURCES", {"a": source})
+    source = corpora.Source("open", "Levantine", corpora.SPACED, "owner/corpus", commit, ("a.txt",), corpora.lines)
+    monkeypatch.setitem(corpora.SOURCES, "a", source)
     (read,) = gather.from_clones(tmp_path)
     assert read == ("a", ["شو الأخبار . .", ""])
     assert [text.text for text in gather.cleaned([read], frozenset({"open"}))] == ["شو الأخبار.."]
     assert list(gather.cleaned([read], frozenset({"unstated"}))) == []
-    monkeypatch.setattr(gather, "SOURCES", {"a": gather.Source(repository="o/corpus", commit="0" * 40, parse=str)})
+    missing = corpora.Source(repository="o/corpus", commit="0" * 40, parse=corpora.lines)
+    monkeypatch.setitem(corpora.SOURCES, "a", missing)
     with pytest.raises(SystemExit, match="does not give"):
         gather.main(["--clones", str(tmp_path), "--exclude", "--out", str(tmp_path / "x.tsv")])
 
 
-def test_every_file_of_messages_is_a_source_of_open_terms(gather: ModuleType) -> None:
+def test_every_file_of_messages_is_a_source_of_open_terms() -> None:
     files = sorted((Path(__file__).parent.parent / "recipes" / "messages").glob("*.txt"))
-    assert [file.stem for file in files] == sorted(f"messages_{region}" for region in gather.REGIONS)
+    assert [file.stem for file in files] == sorted(f"messages_{region}" for region in corpora.REGIONS)
     for file in files:
-        source = gather.described(file.stem)
+        source = corpora.described(file.stem)
         assert (source.terms, source.dialect, source.licence) == ("open", "Levantine", "CC0-1.0")
 
 
-def test_every_open_source_states_its_licence(gather: ModuleType) -> None:
-    named = [*gather.SOURCES, *gather.CATALOG]
-    assert not [name for name in named if gather.described(name).terms == "open" and not gather.described(name).licence]
+def test_every_open_source_states_its_licence() -> None:
+    named = [*corpora.SOURCES, *CATALOG]
+    assert not [
+        name for name in named if corpora.described(name).terms == "open" and not corpora.described(name).licence
+    ]
