@@ -52,9 +52,10 @@ def orthogonalise(matrix: Tensor, *, bfloat16: bool = False) -> Tensor:
     Five Newton-Schulz iterations of an odd polynomial, whose factors Jordan et al. (2024) chose for speed.
     """
     x = matrix.bfloat16() if bfloat16 else matrix
-    x = x.T if matrix.shape[0] > matrix.shape[1] else x
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = x.T.contiguous() if tall else x
     x = x / (x.norm() + 1e-7)
     for _ in range(5):
         square = x @ x.T
-        x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
-    return (x.T if matrix.shape[0] > matrix.shape[1] else x).to(matrix.dtype)
+        x = torch.addmm(x, torch.addmm(square, square, square, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return (x.T if tall else x).to(matrix.dtype)
