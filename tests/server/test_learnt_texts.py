@@ -253,6 +253,10 @@ def test_what_a_session_teaches_for_itself_stays_apart(folder_of: Callable[[str]
             assert said[0] != said[1]
         # What all share is another thing.
         assert (await ask(app, "POST", "/v1/learn", {"text": TEXT, "session": "b"})).json == {"learnt": 1}
+        counted = {
+            query: (await ask(app, "GET", f"/v1/learn{query}")).json for query in ("?session=a", "?session=b", "")
+        }
+        assert counted == {"?session=a": {"learnt": 2}, "?session=b": {"learnt": 1}, "": {"learnt": 0}}
         assert await surprise_of(app, "b") < never and await surprise_of(app, "a") == knows
         assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 2}
         assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 0}

@@ -182,6 +182,17 @@ def _add_model_routes(app: FastAPI, pool: ModelPool, settings: ServerSettings) -
         async with pool.use(body.model, body.session if body.private else None, private=body.private) as loaded:
             return _json_response(await text_routes.learn(body, loaded, settings))
 
+    @app.get("/v1/learn", response_model=schemas.LearnResponse, responses=ERROR_RESPONSES)
+    async def learnt(
+        model: ModelName = None,
+        session: Annotated[
+            str | None, Query(max_length=200, description="Whose texts to count; those without a session by default.")
+        ] = None,
+    ) -> Response:
+        """Count the texts that a session taught and that the model still knows."""
+        async with pool.use(model) as loaded:
+            return _json_response(await text_routes.learnt(session, loaded, settings))
+
     @app.delete("/v1/learn", response_model=schemas.ForgetResponse, responses=ERROR_RESPONSES)
     async def forget(
         model: ModelName = None,

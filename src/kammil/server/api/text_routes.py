@@ -125,6 +125,15 @@ async def learn(request: schemas.LearnRequest, loaded: LoadedModel, settings: Se
     return schemas.LearnResponse(learnt=num_texts)
 
 
+async def learnt(session: str | None, loaded: LoadedModel, settings: ServerSettings) -> schemas.LearnResponse:
+    """Count the texts that a session taught the model, its private copy included; without a session, those that clients
+    without one taught."""
+    _check_learning(loaded, settings)
+    counts = await loaded.scheduler.run(ModelUpdate(time.monotonic() + settings.timeout, loaded.learnt_texts.counts))
+    private = loaded.private.get(session) if session is not None else None
+    return schemas.LearnResponse(learnt=counts.get(session, 0) + (private.learnt_texts.size[0] if private else 0))
+
+
 async def forget(session: str | None, loaded: LoadedModel, settings: ServerSettings) -> schemas.ForgetResponse:
     """Make the model forget what a session taught it; without a session, all that it was taught. Private copies are
     dropped.
