@@ -105,6 +105,8 @@ class Api:
             route.fulfill(json=said)
         elif path == "v1/score":
             route.fulfill(json=scored(body["text"]))
+        elif path == "v1/learn" and route.request.method == "GET":
+            route.fulfill(json={"learnt": len(self.learnt)})
         elif path == "v1/learn" and route.request.method == "DELETE":
             self.learnt.clear()
             route.fulfill(json={"forgotten": 1})

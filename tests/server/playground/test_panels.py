@@ -107,8 +107,44 @@ def test_completions_stand_side_by_side(page: Playground, api: Api) -> None:
     page.until(lambda: len(api.written()) == 2)
     assert len({body["seed"] for body in api.written()}) == 2
     expect(cards.locator("p[dir]")).to_have_text([MID + "ون هون<b>"])
+    page.one("#language").press("Enter")
+    expect(cards.get_by_role("button").first).to_have_text("Use")
     cards.nth(0).get_by_role("button").first.press("Enter")
     page.has_text(MID + "ون هون<b>")
+    expect(cards).to_have_count(1)  # another of them may still be chosen
+    page.type("!")
+    expect(cards).to_have_count(0)
+    expect(page.one("#write")).to_have_text("Write completions")
+
+
+def test_a_busy_server_is_asked_again_for_completions(page: Playground, api: Api) -> None:
+    page.type(MID)
+    page.has_ghost("ون مع اصحابك كل")
+    api.failing = (503, "busy")
+    page.one("#write").press("Enter")
+    expect(page.one("#problem")).to_have_text("الخادم مشغول؛ سنعيد المحاولة بعد قليل.")
+    api.failing = None
+    expect(page.one("#completions li p[dir]")).to_have_text([MID + "ون هون<b>"])
+    expect(page.one("#problem")).to_be_hidden()
+    api.failing = (503, "busy")
+    page.one("#teach").press("Enter")
+    expect(page.one("#problem")).to_have_text("الخادم مشغول؛ أعد المحاولة بعد قليل.")
+
+
+def test_completions_that_fail_or_are_stopped_do_not_end_the_text(page: Playground, api: Api) -> None:
+    page.type(MID)
+    page.has_ghost("ون مع اصحابك كل")
+    api.failing = (400, "n is 0")
+    page.one("#write").press("Enter")
+    expect(page.one("#problem")).to_contain_text("n is 0")
+    expect(page.one("#completions li")).to_have_count(0)
+    api.failing = None
+    api.held, api.holding = [], "v1/completions"
+    page.one("#write").press("Enter")
+    expect(page.one("#completions li")).to_have_count(3)
+    page.one("#stop").press("Enter")
+    expect(page.one("#completions li")).to_have_count(0)
+    expect(page.one("#write")).to_be_focused()
 
 
 def test_presets_move_the_sliders_and_sliders_leave_the_preset(page: Playground, api: Api) -> None:
@@ -177,7 +213,10 @@ def test_only_a_text_that_is_taught_is_learnt(page: Playground, api: Api) -> Non
     page.one("#teach").press("Enter")
     expect(page.one("#learnt")).to_contain_text("١")
     assert [body["text"] for body in api.of("POST v1/learn")] == [TAUGHT]
+    expect(page.one("#teach")).to_be_focused()
     page.has_text(TAUGHT)
+    page.page.reload()
+    expect(page.one("#learnt")).to_contain_text("١")  # the server still knows it
     page.one("#wipe").press("Enter")
     expect(page.one("#learnt")).to_have_text("مُحي ما تعلّمه.")
     expect(page.one("#lessons li")).to_have_count(0)
@@ -198,6 +237,7 @@ def test_what_was_learnt_is_shown_before_and_after(page: Playground, api: Api) -
     expect(lesson.locator(".after bdi")).to_contain_text("منطلع")
     page.one("#language").press("Enter")
     expect(lesson.locator(".named")).to_have_text("I learnt from you: عالجبل")
+    assert lesson.locator(".after bdi").evaluate("(said) => said.matches(':dir(rtl)')")
     # What was known before is not claimed.
     page.one("#teach").press("Enter")
     expect(lesson.first).to_have_text("I learnt your text; its words I knew before.")
@@ -225,6 +265,7 @@ def test_examples_type_themselves(visit: Callable[..., Playground]) -> None:
     wanted = examples.first.inner_text().removesuffix("…")
     examples.first.click()
     page.until(lambda: page.one("#text").input_value().strip() == wanted)
+    expect(page.one("#written li p")).to_have_text(["قبل"])  # not lost, and the example is not kept
     # A key stops the next one.
     examples.nth(1).click()
     page.until(lambda: len(page.one("#text").input_value()) >= 2)

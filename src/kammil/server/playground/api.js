@@ -4,6 +4,8 @@ import { browserName } from "./storage.js";
 
 /** An error of a request: `unreachable`, `busy`, `key` (the server asks for one) or `refused`, with the server's message. */
 export class ApiError extends Error {
+  retries = false; // whether who asked asks again without being told to
+
   constructor(kind, message = "", retryAfter = 0) {
     super(message);
     Object.assign(this, { kind, retryAfter });
@@ -46,6 +48,7 @@ export const listModels = () => requestJson("GET", "v1/models");
 export const suggest = (body, signal) => requestJson("POST", "v1/suggest", { session, ...body }, signal);
 export const score = (body, signal) => requestJson("POST", "v1/score", { session, ...body }, signal);
 export const learn = (body) => requestJson("POST", "v1/learn", { session, private: true, ...body });
+export const countLearnt = (model) => requestJson("GET", "v1/learn?" + new URLSearchParams({ session, model }));
 export const forget = (model) => requestJson("DELETE", "v1/learn?" + new URLSearchParams({ session, model }));
 
 /** Yield the choices of a completion while it is generated. */

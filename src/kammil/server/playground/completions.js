@@ -10,55 +10,98 @@ import { endOf } from "./ghost.js";
  */
 export function createCompletions({ form, write, list, stop }, handlers) {
   let latest = new AbortController();
-  const render = () => (write.textContent = message(list.children.length ? "writeMore" : "write"));
+  let cards = [];
+  let prompt = "";
+  const render = () => {
+    write.textContent = message(cards.length ? "writeMore" : "write");
+    for (const card of cards) card.render();
+  };
   onLanguage(render);
+
+  /** Show what is written, as it comes; a busy server is asked again until it answers. */
+  const receive = async (body, signal) => {
+    try {
+      for await (const choice of streamCompletion(body, signal)) {
+        cards[choice.index]?.append(choice.text);
+        highlight(cards);
+      }
+    } catch (error) {
+      if (signal.aborted || error.kind !== "busy") throw error;
+      error.retries = true;
+      handlers.report(error);
+      await pause(1000 * error.retryAfter, signal);
+      await receive(body, signal);
+    }
+  };
 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     latest.abort();
-    const controller = (latest = new AbortController());
-    const prompt = handlers.prompt();
+    const { signal } = (latest = new AbortController());
     const options = handlers.options();
-    const cards = Array.from({ length: options.n }, () => createCard(prompt, handlers.use));
+    prompt = handlers.prompt();
+    cards = Array.from({ length: options.n }, () => createCard(prompt, handlers.use));
     list.replaceChildren(...cards.map((card) => card.item));
     render();
     highlight(cards);
     stop.hidden = false;
     list.setAttribute("aria-busy", "true");
+    let written = false;
     try {
-      for await (const choice of streamCompletion({ prompt, ...options }, controller.signal)) {
-        cards[choice.index]?.append(choice.text);
-        highlight(cards);
-      }
+      await receive({ prompt, ...options }, signal);
+      written = true;
       handlers.report(null);
     } catch (error) {
-      if (!controller.signal.aborted) {
+      if (!signal.aborted) {
         if (!(error instanceof ApiError)) throw error;
         handlers.report(error);
       }
     } finally {
-      const texts = new Set();
-      for (const card of cards) {
-        const text = card.finish();
-        if (texts.has(text)) card.item.remove(); // two draws may write the same
-        texts.add(text);
-      }
-      if (controller === latest) {
-        stop.hidden = true;
-        list.removeAttribute("aria-busy");
-        highlight(cards.filter((card) => card.item.isConnected));
-      }
+      if (signal === latest.signal) finish(written);
     }
   });
   stop.addEventListener("click", () => latest.abort());
+
+  /** Keep the cards of different texts; an empty one only where the model has written it to its end. */
+  function finish(written) {
+    const texts = new Set();
+    cards = cards.filter((card) => {
+      const text = card.finish();
+      const keeps = !texts.has(text) && (text !== "" || written);
+      texts.add(text);
+      if (!keeps) card.item.remove();
+      return keeps;
+    });
+    if (document.activeElement === stop) write.focus();
+    stop.hidden = true;
+    list.removeAttribute("aria-busy");
+    render();
+    highlight(cards);
+  }
+
+  const clear = () => {
+    latest.abort();
+    latest = new AbortController();
+    cards = [];
+    list.replaceChildren();
+    finish(false);
+  };
   return {
     /** Remove all completions. */
-    clear() {
-      latest.abort();
-      list.replaceChildren();
-      render();
+    clear,
+    /** Remove them unless they are of this text, or it is one of them. */
+    clearUnless(text) {
+      if (cards.length && text !== prompt && !cards.some((card) => card.text === text)) clear();
     },
   };
+}
+
+/** Wait, or reject if the signal is aborted meanwhile. */
+function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
 }
 
 /** Colour the generated text; prompt and completion stay one text node, so that their letters join. */
@@ -75,21 +118,32 @@ function createCard(prompt, use) {
   const row = Object.assign(document.createElement("div"), { className: "row", hidden: true });
   let completion = "";
   const addButton = (name, onClick) => {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: message(name) });
+    const button = Object.assign(document.createElement("button"), { type: "button" });
+    button.dataset.name = name;
     button.addEventListener("click", () => onClick(button));
     row.append(button);
+  };
+  const render = () => {
+    for (const button of row.children) button.textContent = message(button.dataset.name);
+    note.textContent = message("noCompletion");
   };
   addButton("use", () => use(prompt + completion));
   // There is no clipboard on a page without HTTPS that is not on this machine.
   if (navigator.clipboard)
     addButton("copy", async (button) => {
       await navigator.clipboard.writeText(prompt + completion);
-      button.textContent = message("copied");
+      button.dataset.name = "copied";
+      render();
     });
   paragraph.append(node);
   item.append(paragraph, note, row);
   return {
     item,
+    render,
+    /** The prompt and what was written after it. */
+    get text() {
+      return prompt + completion;
+    },
     range() {
       const range = new Range();
       range.setStart(node, context.length);
@@ -104,7 +158,6 @@ function createCard(prompt, use) {
     finish() {
       row.hidden = completion === "";
       note.hidden = completion !== "";
-      note.textContent = message("noCompletion");
       return completion;
     },
   };

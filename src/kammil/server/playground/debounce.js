@@ -28,8 +28,9 @@ export function debounced(delay, send, onAnswer, report) {
       } catch (error) {
         if (controller.signal.aborted) return;
         if (!(error instanceof ApiError)) throw error;
+        error.retries = error.kind === "busy";
         report(error);
-        if (error.kind === "busy") schedule(question, 1000 * error.retryAfter);
+        if (error.retries) schedule(question, 1000 * error.retryAfter);
       }
     }, milliseconds);
   };

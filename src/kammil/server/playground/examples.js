@@ -8,14 +8,16 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
  * Append the examples to a group.
  *
  * @param {HTMLElement} group
- * @param {{type(character: string): void, clear(): void}} editor
+ * @param {{text(): string, keep(text: string): void, clear(): void, type(characters: string): void}} editor
  */
 export function createExamples(group, editor) {
   let timer = 0;
   const stop = () => clearInterval(timer);
   const typeOut = (example) => {
     stop();
-    editor.clear();
+    const text = editor.text();
+    if (!EXAMPLES.some((one) => one.startsWith(text))) editor.keep(text); // what somebody wrote is not lost
+    if (text) editor.clear();
     const left = [...example];
     if (reducedMotion.matches) return editor.type(left.join(""));
     timer = setInterval(() => (left.length ? editor.type(left.shift()) : stop()), KEY_DELAY);

@@ -3,7 +3,7 @@
 // The difference is shown on the text itself: before and after, the model is asked for the next word at places of the
 // text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.
 
-import { forget, learn, suggest } from "./api.js";
+import { countLearnt, forget, learn, suggest } from "./api.js";
 import { decimal, message, onLanguage } from "./i18n.js";
 
 const MOST_WORDS = 8; // of the end of the text are asked for
@@ -19,9 +19,11 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
   let numLearnt = 0;
   let forgotten = false;
   let busy = false;
+  let counting = null; // the last count that was asked for, if nothing was taught or wiped since
   const render = () => {
     const { learns } = handlers.model();
-    teach.disabled = !learns || busy || !handlers.text().trim();
+    teach.disabled = !learns || !handlers.text().trim();
+    teach.setAttribute("aria-disabled", String(busy)); // not `disabled`, which would take the focus away
     wipe.disabled = !learns;
     const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
     status.textContent = learns ? progress : message("cannotLearn");
@@ -29,6 +31,7 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
   wipe.addEventListener("click", () =>
     handlers.reportErrors(async () => {
       await forget(handlers.model().id);
+      counting = null;
       numLearnt = 0;
       forgotten = true;
       lessons.replaceChildren();
@@ -36,7 +39,8 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
       handlers.onChange();
     }),
   );
-  teach.addEventListener("click", () =>
+  teach.addEventListener("click", () => {
+    if (busy) return;
     handlers.reportErrors(async () => {
       const [text, model] = [handlers.text().trimEnd(), handlers.model().id];
       busy = true;
@@ -44,6 +48,7 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
       try {
         const before = await suggestionsIn(text, model);
         numLearnt = (await learn({ text, model })).learnt;
+        counting = null;
         const after = await suggestionsIn(text, model);
         if (model === handlers.model().id) lessons.prepend(lesson(text, before, after));
       } finally {
@@ -51,14 +56,23 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
         render();
       }
       handlers.onChange();
-    }),
-  );
+    });
+  });
   onLanguage(() => {
     render();
     for (const part of lessons.querySelectorAll("[data-name]"))
       part.textContent = message(part.dataset.name, { word: part.dataset.word });
     for (const reopen of list.querySelectorAll("button")) reopen.textContent = message("reopen");
   });
+
+  /** Ask how many texts the model still knows, as after the page was loaded again. */
+  const count = async (model) => {
+    const asked = (counting = {});
+    const { learnt } = await countLearnt(model);
+    if (asked !== counting) return;
+    numLearnt = learnt;
+    render();
+  };
 
   return {
     /** Begin again with another model. */
@@ -67,11 +81,13 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
       forgotten = false;
       lessons.replaceChildren();
       render();
+      const { id: model, learns } = handlers.model();
+      if (learns) handlers.reportErrors(() => count(model));
     },
     /** Tell that the text has changed. */
     update: render,
-    /** List a finished text. */
-    finish(text) {
+    /** List a text that leaves the text field. */
+    keep(text) {
       const item = document.createElement("li");
       const reopen = Object.assign(document.createElement("button"), { type: "button", textContent: message("reopen") });
       reopen.addEventListener("click", () => handlers.reopen(text));
@@ -112,10 +128,11 @@ function lesson(text, before, after) {
   if (!changed) return item;
   for (const when of ["before", "after"]) {
     const line = Object.assign(document.createElement("p"), { className: when });
-    const context = document.createElement("bdi");
-    context.textContent = changed.prefix.split(/\s+/u).slice(-3).join(" ") + "…";
+    const said = document.createElement("bdi"); // in the direction of the text, whatever the page's is
+    said.append(changed.prefix.split(/\s+/u).slice(-3).join(" ") + "… ");
     const word = changed[when] ? Object.assign(document.createElement("b"), { textContent: changed[when] }) : element("b", "nothing");
-    line.append(element("span", when), context, word);
+    said.append(word);
+    line.append(element("span", when), said);
     item.append(line);
   }
   return item;

@@ -32,7 +32,9 @@ const renderError = () => {
   $("problem").hidden = !error || (locked && !keyTried);
   $("problem").textContent = $("problem").hidden
     ? ""
-    : message(locked ? "wrongKey" : error.kind, { message: error.message });
+    : message(locked ? "wrongKey" : error.kind === "busy" && !error.retries ? "tryAgain" : error.kind, {
+        message: error.message,
+      });
   $("key").hidden = !locked;
 };
 const report = (newError) => {
@@ -87,6 +89,8 @@ const ghostLevel = createGhostDial($("dial"), () => {
 });
 const announce = debounced(DELAY.announcement, async (text) => text, (text) => ($("live").textContent = text), () => {});
 
+let readText = ""; // of the last input
+
 const editor = createEditor(
   { field: $("text"), mirror: $("mirror"), caret: $("caret") },
   {
@@ -95,6 +99,8 @@ const editor = createEditor(
       $("done").disabled = $("colour").disabled = !hasText;
       learning.update();
       comparison.update();
+      if (text !== readText) clearResultsOf(text);
+      readText = text;
       if (!hasText) requestGhost.cancel();
       else if (ghost.length < ENOUGH_GHOST) requestGhost(text);
       suggestions.update(text);
@@ -116,7 +122,12 @@ const suggestions = createSuggestions($("chips"), {
   leave: () => editor.focus(),
   percentages: showsPercentages,
 });
-createExamples($("examples"), { type: editor.type, clear: () => editor.text && editor.replaceText("") });
+createExamples($("examples"), {
+  text: () => editor.text,
+  keep: (text) => learning.keep(text.trimEnd()),
+  clear: () => editor.replaceText(""),
+  type: editor.type,
+});
 onLanguage(() => {
   editor.render();
   renderKeys(editor.direction);
@@ -124,9 +135,19 @@ onLanguage(() => {
 
 // Completions, comparison and heat map belong to one text and one model; they are cleared when either changes.
 function clearResults() {
-  requestScore.cancel();
+  clearHeat();
   completions.clear();
   comparison.clear();
+}
+
+function clearResultsOf(text) {
+  if (!coloursLive()) clearHeat(); // else it follows the text
+  completions.clearUnless(text);
+  comparison.clear();
+}
+
+function clearHeat() {
+  requestScore.cancel();
   heatMap.clear();
 }
 
@@ -186,10 +207,7 @@ $("colour").addEventListener("click", () => requestScore(editor.text));
 function colourLive(text) {
   if (!coloursLive()) return;
   if (text.trim()) requestScore(text);
-  else {
-    requestScore.cancel();
-    heatMap.clear();
-  }
+  else clearHeat();
 }
 
 const learning = createLearning(
@@ -209,7 +227,7 @@ const learning = createLearning(
   },
 );
 $("done").addEventListener("click", () => {
-  learning.finish(editor.text.trimEnd()); // without an automatic space at the end
+  learning.keep(editor.text.trimEnd()); // without an automatic space at the end
   editor.replaceText("");
   clearResults();
 });
@@ -219,8 +237,8 @@ const loadModels = () =>
     try {
       await model.load();
     } catch (caught) {
-      if (caught.kind === "busy" || caught.kind === "unreachable")
-        setTimeout(loadModels, 1000 * (caught.retryAfter || 2));
+      caught.retries = caught.kind === "busy" || caught.kind === "unreachable";
+      if (caught.retries) setTimeout(loadModels, 1000 * (caught.retryAfter || 2));
       throw caught;
     }
   });

@@ -101,6 +101,7 @@ export const MESSAGES = {
     enter: "دخول",
     unreachable: "تعذّر الوصول إلى الخادم؛ تأكّد من أنّه يعمل.",
     busy: "الخادم مشغول؛ سنعيد المحاولة بعد قليل.",
+    tryAgain: "الخادم مشغول؛ أعد المحاولة بعد قليل.",
     refused: "رفض الخادم الطلب: {message}",
   },
   en: {
@@ -203,6 +204,7 @@ export const MESSAGES = {
     enter: "Enter",
     unreachable: "The server cannot be reached; check that it runs.",
     busy: "The server is busy; trying again in a moment.",
+    tryAgain: "The server is busy; try again in a moment.",
     refused: "The server refused: {message}",
   },
 };

@@ -1,6 +1,6 @@
 // Suggestions: three buttons in the direction of the text, which the arrow keys reach too.
 
-import { message, percent } from "./i18n.js";
+import { message, onLanguage, percent } from "./i18n.js";
 import { remainingSuggestion } from "./ghost.js";
 
 /**
@@ -11,6 +11,7 @@ export function createSuggestions(group, handlers) {
   let prefix = "";
   let suggestions = []; // the server's, after `prefix`
   let visible = []; // those that agree with what was typed since
+  let latest = ""; // the text as it is now
   const buttons = [0, 1, 2].map((i) => {
     const button = document.createElement("button");
     const word = document.createElement("bdi");
@@ -34,6 +35,7 @@ export function createSuggestions(group, handlers) {
   });
 
   const render = (text) => {
+    latest = text;
     visible = suggestions
       .map((suggestion) => remainingSuggestion(prefix, text, suggestion))
       .filter((suggestion) => suggestion)
@@ -49,6 +51,8 @@ export function createSuggestions(group, handlers) {
       button.lastChild.textContent = handlers.percentages() ? percent(visible[i].probability) : "";
     });
   };
+
+  onLanguage(() => render(latest));
 
   return {
     /**
