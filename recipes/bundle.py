@@ -57,7 +57,7 @@ def main() -> None:
     shutil.copytree(given.folder, here, ignore=shutil.ignore_patterns("*.png", folders.EVENTS))
     terms = sorted({described(source).terms for source, _ in rows})
     metrics = json.loads((here / folders.METRICS).read_text("utf-8"))
-    metrics |= {"memorisation": checked, "licence": f"texts of {' and '.join(terms)} terms; see the card"}
+    metrics |= {"memorisation": checked, "licence": f"texts of {', '.join(terms)} terms, listed in its README.md"}
     folders.write_metrics(here, metrics)
     files.write_atomic(here / folders.CARD, card(here, checked, rows).encode())
     print(f"{sum(f.stat().st_size for f in here.iterdir()) / 1e6:.2f} MB in {here.relative_to(ROOT)}")
@@ -175,7 +175,7 @@ for writing in somebody's name, not for facts, not for deciding about people.
 ## Known faults
 
 It learnt from reviews, comments and tweets of 2010 to 2021 and from messages of daily life that language models
-wrote for it (`messages_...`): it can be rude, partisan and wrong, and it prefers what is frequent there. Much of what
+wrote for it: it can be rude, partisan and wrong, and it prefers what is frequent there. Much of what
 it read is in other dialects or in standard Arabic, and it mixes them; other languages it hardly knows. A completion of
 30 characters often loses its thread. It writes text as it was normalised: 🔗 stands for an address and 👤 for a handle.
 

@@ -22,7 +22,8 @@ LINES = [line for file in [*FILES, *NEXT] for line in file.read_text("utf-8").sp
 
 def test_there_is_a_file_of_every_region_that_gather_knows() -> None:
     named = regex.findall(r"`(messages_\w+)\.txt`", (MESSAGES / "README.md").read_text("utf-8"))
-    assert sorted(named) == [file.stem for file in FILES] == [file.stem for file in NEXT]
+    assert sorted(named) == [file.stem for file in FILES]
+    assert {file.stem for file in NEXT} <= {file.stem for file in FILES}
     assert min(len(file.read_text("utf-8").splitlines()) for file in FILES) > 1000
 
 
