@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib import resources
 
+import kammil
+from kammil.model_folder import PRETRAINED
 from kammil.server.playground import assets
 
 SCRIPTS = {path: asset.content.decode() for path, asset in assets().items() if path.endswith(".js")}
@@ -35,6 +38,16 @@ def test_every_message_is_used_and_every_used_message_exists() -> None:
     assert used <= messages
     code = "".join(script for path, script in SCRIPTS.items() if path != "messages.js")
     assert not [name for name in messages - used if not re.search(rf'\b{name}: |"{name}"', code)]
+
+
+def test_every_example_is_followed_by_ghost_text() -> None:
+    found = re.search(r"EXAMPLES = (\[.*\]);", SCRIPTS["examples.js"])
+    assert found is not None
+    examples = json.loads(found[1])
+    assert len(examples) >= 3
+    for name in PRETRAINED:
+        model = kammil.load(name)
+        assert [example for example in examples if not model.phrase(example).added] == []
 
 
 def test_the_font_is_small_and_its_licence_lies_beside_it() -> None:

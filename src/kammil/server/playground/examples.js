@@ -1,6 +1,6 @@
 // Examples to tap, which type themselves into the text field.
 
-const EXAMPLES = ["شو رأيكم نطلع عال", "لا حول ولا ", "الله يعطيك ال", "صباح الخير يا "];
+const EXAMPLES = ["صباح ال", "شو طابخة الي", "يسلمو اي", "انا بالطريق، خمس دق"]; // each is followed by ghost text
 const KEY_DELAY = 70; // milliseconds between two characters
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
