@@ -38,6 +38,13 @@ class MissingExtraError(KammilError):
     """A command that needs an optional dependency which is not installed."""
 
 
+def wrong_value(name: str, value: object, message: str) -> OptionError:
+    """Return the error for a value that pydantic refuses, from the message of its first problem."""
+    shown = f"{value:g}" if isinstance(value, float) and value.is_integer() else repr(value)
+    what = message.removeprefix("Value error, ").partition(", unable to parse")[0].replace("Input should", "it must", 1)
+    return OptionError(f"{name} is {shown}, but {what[:1].lower()}{what[1:]}.")
+
+
 def nearest(name: str, names: Collection[str]) -> str:
     """Return the hint ` (did you mean 'Tweet'?)` for a message, or "" if no name is close; case is ignored."""
     import difflib

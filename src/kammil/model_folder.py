@@ -34,7 +34,7 @@ from safetensors.numpy import load as load_arrays
 from safetensors.numpy import save as save_arrays
 
 from kammil import folder_swap, locks
-from kammil.errors import FolderError
+from kammil.errors import FolderError, nearest
 from kammil.files import reason, write_atomic
 from kammil.language_model import DOCUMENTS, Artifacts
 from kammil.vocabulary import CharacterVocabulary
@@ -207,7 +207,11 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
     if folder.is_file():
         raise FolderError(f"{folder} is a file, not a model folder; train a model on it with: kammil train {folder}")
     if not exists and not locks.recover(folder):
-        raise FolderError(f"there is no model folder at {folder}; train one with: kammil train FILE --out {folder}")
+        hint, bundled = nearest(str(folder), PRETRAINED), " and ".join(PRETRAINED)
+        raise FolderError(
+            f"there is no model folder at {folder}{hint}; the bundled models are {bundled}; "
+            f"train another with: kammil train FILE --out {folder}"
+        )
     raw = _json(folder, MODEL)
     format = raw.get("format")
     if format != FORMAT:

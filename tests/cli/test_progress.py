@@ -42,6 +42,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         (3600, 0.5, 0, "01:00:00 left"),
         (1, 0.001, 0, ""),
         (1, 0.0, 0, ""),
+        (60, 1.0, 5, ""),  # something comes after all that was counted
     ],
 )
 def test_the_time_left(elapsed: float, share: float, since: float, text: str) -> None:

@@ -231,6 +231,7 @@ def test_a_foreign_or_damaged_file_is_refused_and_stays(tmp_path: Path, content:
         with pytest.raises(DataError, match=message):
             profile.wipe()
         assert path.read_bytes() == content
+        assert "is no profile" not in message or list(tmp_path.iterdir()) == [path]  # no lock beside what is not ours
 
 
 def test_what_is_no_plain_file_is_refused(tmp_path: Path) -> None:

@@ -42,6 +42,22 @@ def test_the_difference_is_paired() -> None:
     assert (place.difference.value, place.difference.low, place.difference.high) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("reaching", [MIN_TEXTS - 1, MIN_TEXTS])
+def test_a_position_that_few_texts_reach_has_no_interval(reaching: int) -> None:
+    lengths = [2] * reaching + [1] * MIN_TEXTS
+    places = accuracy_by_position(
+        [scores([0] * (n + 1)) for n in lengths],
+        [np.zeros(n, int) for n in lengths],
+        [np.zeros(n, int) for n in lengths],
+        [slice(0, n) for n in lengths],
+    )
+    assert [place.texts for place in places] == [reaching + MIN_TEXTS, reaching]
+    assert places[0].difference.low == 0
+    assert {i.low is None for i in (places[1].teacher_forced, places[1].free_running, places[1].difference)} == {
+        reaching < MIN_TEXTS
+    }
+
+
 def test_no_text_has_no_positions() -> None:
     assert accuracy_by_position([], [], [], []) == ()
 

@@ -196,11 +196,12 @@ def line(event: EpochEnded | Interrupted | TrainingStarted | Notice | CounterAhe
 
 
 def left(elapsed: float, share: float, since: float = 0.0) -> str:
-    """Return the time left, `since` seconds after a share was done in so many seconds, or "" while it is too early.
+    """Return the time left, `since` seconds after a share was done in so many seconds, or "" while it is too early, and
+    at the end.
 
     For training this is an upper bound: it may stop early.
     """
-    if share < _TOO_EARLY:
+    if share < _TOO_EARLY or share >= 1:  # what comes after all that was counted takes time, too
         return ""
     seconds = max(0.0, elapsed * (1 - share) / share - since)
     return time.strftime("%H:%M:%S left" if seconds >= 3600 else "%M:%S left", time.gmtime(seconds))

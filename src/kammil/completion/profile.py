@@ -140,6 +140,10 @@ class Profile:
         from filelock import FileLock, Timeout  # imported only by programs that write
 
         try:
+            if not self._lock.exists():  # a file that is no profile gets no lock beside it
+                content, _ = _read(self.path)
+                if content:
+                    _check_head(content.partition(b"\n")[0], self.path)
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._lock, timeout=_LOCK_SECONDS, mode=0o600, poll_interval=0.002):
                 files.draft_of(self.path).unlink(missing_ok=True)  # texts that a killed program was writing

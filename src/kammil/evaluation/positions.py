@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kammil.completion.scoring import TokenScores
-from kammil.evaluation.bootstrap import Interval, Statistic, estimates, quotient
+from kammil.evaluation.bootstrap import MIN_TEXTS, Interval, Statistic, estimates, quotient
 from kammil.language_model import Ids
 
 
@@ -62,5 +62,7 @@ def accuracy_by_position(
     for k, (teacher, own) in enumerate(zip(estimated[:length], estimated[length:], strict=True)):
         intervals = teacher.interval(), own.interval(), teacher.minus(own).interval()
         assert all(interval is not None for interval in intervals)  # `length` is that of the longest target
-        result.append(PositionAccuracy(k + 1, int(present[:, k].sum()), *(i for i in intervals if i is not None)))
+        reaching = int(present[:, k].sum())
+        shown = [i if reaching >= MIN_TEXTS else Interval(i.value, None, None) for i in intervals if i is not None]
+        result.append(PositionAccuracy(k + 1, reaching, *shown))
     return tuple(result)

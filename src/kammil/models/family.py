@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from kammil.engine.quantization import unpack
-from kammil.errors import FolderError, MissingExtraError, OptionError
+from kammil.errors import FolderError, MissingExtraError, OptionError, wrong_value
 from kammil.language_model import Artifacts, Ids, SavedModel, Settings
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class Learner(ABC, Generic[S_co]):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise OptionError(f"{name} is {first['input']!r}, but: {first['msg'].lower()}.") from error
+            raise wrong_value(name, first["input"], first["msg"]) from error
 
     @abstractmethod
     def fit(self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent) -> tuple[S_co, Artifacts]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from kammil.errors import OptionError
+from kammil.errors import OptionError, wrong_value
 from kammil.models.registry import family
 from kammil.text import RAW, TextRules
 from kammil.training.batches import Objective
@@ -163,14 +163,15 @@ class Recipe(BaseModel):
         unknown = sorted(named.keys() - direct)
         if unknown:
             similar = difflib.get_close_matches(unknown[0], names, 1)
-            hint = f"did you mean {similar[0]!r}?" if similar else f"the {chosen} family has no such setting."
+            known = f"the settings of {chosen} are {', '.join(learner.settings.model_fields)}"
+            hint = f"did you mean {similar[0]!r}?" if similar else f"{known}; kammil train --help lists the rest."
             raise OptionError(f"there is no option {unknown[0]!r}; {hint}")
         try:
             recipe = cls.model_validate({**named, "settings": settings, "training": training})
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"]).removeprefix("training.")
-            raise OptionError(f"{name} is {first['input']!r}, but: {first['msg'].lower()}.") from error
+            raise wrong_value(name, first["input"], first["msg"]) from error
         unknown_rules = sorted(recipe.rules.keys() - RAW.to_dict().keys())
         if unknown_rules:
             raise OptionError(f"there is no text rule {unknown_rules[0]!r}; the rules are {', '.join(RAW.to_dict())}.")

@@ -158,7 +158,7 @@ def test_a_long_text_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch, piece: i
     ],
 )
 def test_sizes_that_cannot_be_are_refused(values: dict[str, int], name: str) -> None:
-    with pytest.raises(OptionError, match=f"^{name} is [0-9]+, but: "):
+    with pytest.raises(OptionError, match=f"^{name} is [0-9]+, but "):
         family("transformer").learner().check(values)
 
 

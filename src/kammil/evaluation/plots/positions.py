@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.plots.canvas import blank
 
 if TYPE_CHECKING:
@@ -33,8 +32,11 @@ def accuracy_by_position(evaluation: Evaluation, title: str) -> Figure:
         ("C1", "free-running: it reads what it wrote", [place.free_running for place in places]),
     ):
         axes.plot(positions, [100 * share.value for share in shares], "o-", color=colour, label=label, markersize=3)
-        low, high = _bounds(shares)
-        if low:
+        bounds = [(share.low, share.high) for share in shares]
+        low, high = (
+            [math.nan if bound is None else 100 * bound for bound in each] for each in zip(*bounds, strict=True)
+        )
+        if not all(map(math.isnan, low)):  # the band is where there are texts enough
             axes.fill_between(positions, low, high, color=colour, alpha=0.2, linewidth=0)
     for name, colour in (("most frequent", "grey"), ("random", "black")):
         baseline = evaluation.baselines.get(name)
@@ -50,11 +52,3 @@ def accuracy_by_position(evaluation: Evaluation, title: str) -> Figure:
     axes.legend()
     axes.set_title(textwrap.fill(title, 45), parse_math=False)
     return figure
-
-
-def _bounds(shares: Sequence[Interval]) -> tuple[list[float], list[float]]:
-    """Return the bounds of intervals in per cent, empty where there are too few texts for any."""
-    bounds = [(share.low, share.high) for share in shares]
-    low = [100 * bound for bound, _ in bounds if bound is not None]
-    high = [100 * bound for _, bound in bounds if bound is not None]
-    return (low, high) if len(low) == len(shares) else ([], [])
