@@ -84,7 +84,7 @@ def test_texts_that_are_all_alike_are_said(run: Run, tmp_path: Path) -> None:
         ([f"نص رقم {i} عن يوم {i * i} بالبلد" for i in range(60)], "verdict: fit to train on."),
         (
             [f"نص رقم {i} عن يوم {i * i} بالبلد" for i in range(60)] + ["الجو اليوم حلو كتير عنا بالضيعة"] * 3,
-            "2 texts repeat",
+            "2 texts are near-duplicates",
         ),
         (["شو رأيك فيها اليوم", "ما في شي جديد بنوب"], "verdict: hardly fit to train on, for the reason above."),
         ([f"نص رقم {i} عن يوم \ufffd {i * i}" for i in range(60)], "60 broken texts, so name their --encoding"),

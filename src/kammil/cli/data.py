@@ -227,7 +227,7 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
         f"exact repeats    {share(audit.exact_repeats)}",
         f"same letters     {share(audit.folded_repeats)}  of an earlier text, but for case, marks, links, punctuation",
         f"near-duplicates  {share(audit.near_repeats)}  of an earlier text",
-        f"groups           {audit.groups:,} different texts; the largest group has {audit.largest_group:,}",
+        f"different texts  {audit.groups:,}, near-duplicates counted as one; largest group: {audit.largest_group:,}",
         f"lengths          {lengths.min}-{lengths.max} characters, mean {lengths.mean:.1f}, median {middle:.0f}",
         "scripts          " + ", ".join(f"{n} {100 * v:.1f} %" for n, v in audit.scripts.items() if v > 0),
         *_dialects(audit),
@@ -237,14 +237,15 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
             for one in audit.keywords[:_KEYWORDS]
         ),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
-        f"once             {len(audit.lonely)} characters stand in one text only, too seldom to be learnt",
+        f"rare             {len(audit.lonely)} characters stand in one text only, too seldom to be learnt",
         "personal         "
         + (", ".join(f"{n:,} {kind}" for kind, n in audit.personal.items() if n) or "nothing found"),
     ]
     if against is None:
         lines += cautions(audit.groups, lengths.mean)
-    for pair in audit.examples:
+    if audit.examples:
         lines.append("near-duplicates, for example")
+    for pair in audit.examples:
         lines += [f"  row {row + 1}: {shortened(visible(texts[row]), _EXAMPLE)}" for row in pair]
     if audit.leaks is not None:
         leaks = audit.leaks
@@ -271,8 +272,8 @@ def _verdict(audit: Audit, against: str | None) -> str:
         unfair = f"verdict: not a fair test of what is trained on {against}: {'; '.join(faults)}."
         return unfair if faults else f"verdict: a fair test of what is trained on {against}: no leak."
     if audit.near_repeats:
-        repeats = f"{audit.near_repeats:,} texts repeat an earlier one"
-        faults.append(f"{repeats}, so make a test with `kammil data split`, which keeps repeats together")
+        near = f"{audit.near_repeats:,} texts are near-duplicates of an earlier one"
+        faults.append(f"{near}, so make a test with `kammil data split`, which keeps such texts together")
     if audit.empty:
         faults.append(f"{audit.empty:,} empty texts, which are left out")
     if audit.keywords:
