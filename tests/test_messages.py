@@ -15,19 +15,17 @@ from kammil.text import fold
 ROOT = Path(__file__).parent.parent
 MESSAGES = ROOT / "recipes" / "messages"
 FILES = sorted(MESSAGES.glob("*.txt"))
-NEXT = sorted((MESSAGES / "next").glob("*.txt"))
 HELD_OUT = (MESSAGES / "held-out" / "test.txt").read_text("utf-8").splitlines()
-LINES = [line for file in [*FILES, *NEXT] for line in file.read_text("utf-8").splitlines()]
+LINES = [line for file in FILES for line in file.read_text("utf-8").splitlines()]
 
 
 def test_there_is_a_file_of_every_region_that_gather_knows() -> None:
     named = regex.findall(r"`(messages_\w+)\.txt`", (MESSAGES / "README.md").read_text("utf-8"))
     assert sorted(named) == [file.stem for file in FILES]
-    assert {file.stem for file in NEXT} <= {file.stem for file in FILES}
     assert min(len(file.read_text("utf-8").splitlines()) for file in FILES) > 1000
 
 
-@pytest.mark.parametrize("file", [*FILES, *NEXT, MESSAGES / "held-out" / "test.txt"], ids=str)
+@pytest.mark.parametrize("file", [*FILES, MESSAGES / "held-out" / "test.txt"], ids=str)
 def test_every_line_is_one_clean_arabic_text(file: Path) -> None:
     for line in file.read_text("utf-8").splitlines():
         assert line == " ".join(line.split())
