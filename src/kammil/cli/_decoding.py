@@ -48,6 +48,8 @@ def decoding_flags() -> list[Any]:
         switch = field.annotation is bool
         default = PRESETS[DEFAULT_PRESET].get(name, field.default)
         shown = "" if switch or default in (None, ()) else f"  [default: {default:g}]"
+        if name == "seed":
+            shown = f"  [default: {default:g}; on a terminal another one each time]"
         text = f"{field.description}{' Repeatable.' if repeatable else shown}"
         flag = f"--{name.replace('_', '-')}"
         if any(name in preset for preset in PRESETS.values()):  # so that the switch can win over the preset
