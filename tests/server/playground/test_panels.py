@@ -127,6 +127,10 @@ def test_a_busy_server_is_asked_again_for_completions(page: Playground, api: Api
     expect(page.one("#completions li p[dir]")).to_have_text([MID + "ون هون<b>"])
     expect(page.one("#problem")).to_be_hidden()
     api.failing = (503, "busy")
+    page.one("#write").press("Enter")
+    expect(page.one("#problem")).to_be_visible()
+    page.one("#stop").press("Enter")
+    expect(page.one("#problem")).to_be_hidden()
     page.one("#teach").press("Enter")
     expect(page.one("#problem")).to_have_text("الخادم مشغول؛ أعد المحاولة بعد قليل.")
 

@@ -29,7 +29,12 @@ export function createCompletions({ form, write, list, stop }, handlers) {
       if (signal.aborted || error.kind !== "busy") throw error;
       error.retries = true;
       handlers.report(error);
-      await pause(1000 * error.retryAfter, signal);
+      try {
+        await pause(1000 * error.retryAfter, signal);
+      } catch (stopped) {
+        handlers.report(null); // nobody asks again
+        throw stopped;
+      }
       await receive(body, signal);
     }
   };
