@@ -94,29 +94,29 @@ def test_texts_noted_together_are_those_noted_one_by_one(trained: list[str], blo
 
 @given(st.integers(0, 3 << 26))
 def test_a_filter_has_the_bits_that_its_runs_need(runs: int) -> None:
-    """Eight bits a run up to a mebibyte, at least two in a larger one, and sixteen mebibytes at most."""
+    """Eight bits a run up to a mebibyte, at least 1.75 in a larger one, and sixteen mebibytes at most."""
     size = bloom._size(runs)  # pyright: ignore[reportPrivateUsage]
     assert size.bit_count() == 1 and 64 <= size <= 1 << 27
     assert size <= bloom._size(runs + 1)  # pyright: ignore[reportPrivateUsage]
     if 8 <= runs <= 1 << 20:
         assert 8 * runs <= size < 16 * runs
     elif runs > 1 << 20:
-        assert 2 * runs <= size <= 8 * runs or size == 1 << 27
+        assert 1.75 * runs <= size <= 8 * runs or size == 1 << 27
 
 
 @pytest.mark.parametrize("number", [100, 600])
 def test_many_runs_are_told_from_new_ones_as_far_as_is_promised(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs of a large filter are estimated, and it has at least two bits for each."""
+    """The runs of a large filter are estimated, and it has at least 1.75 bits for each."""
     monkeypatch.setattr(bloom, "_SMALL_BITS", 1 << 12)
     generator = np.random.default_rng(3)
     drawn = ["".join(generator.choice(list(LETTERS), 60)) for _ in range(number + 300)]
     arrays, runs = bloom.build(drawn[:number]), 49 * number  # no run of a random text is in another one
     filter = BloomFilter(arrays)
     size = 8 * len(arrays["bits"])
-    assert 2 * runs <= size < 4 * runs
+    assert 1.75 * runs <= size < 3.5 * runs
     assert bloom._estimated(np.unpackbits(arrays["bits"].astype(np.uint8)) > 0) == pytest.approx(runs, rel=0.03)  # pyright: ignore[reportPrivateUsage]
     expected = (1 - np.exp(-2 * runs / size)) ** 2  # two bits of each run
-    assert expected < 0.4 and filter.false_positives == pytest.approx(expected, rel=0.05)
+    assert expected < 0.47 and filter.false_positives == pytest.approx(expected, rel=0.05)
     wrong = filter.contains(drawn[number:]).mean()
     assert wrong == pytest.approx(filter.false_positives, abs=0.02)
     assert filter.contains(drawn[:number]).all()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
 
@@ -16,8 +17,8 @@ from kammil.text import fold
 
 RUN = 12
 """Letters of a run."""
-_BITS_PER_RUN, _LEAST_BITS_PER_RUN = 8, 2
-"""Bits of a run in a filter of at most `_SMALL_BITS`, and in a larger one: of new runs at most 5 %, and at most 40 %,
+_BITS_PER_RUN, _LEAST_BITS_PER_RUN = 8, 1.75
+"""Bits of a run in a filter of at most `_SMALL_BITS`, and in a larger one: of new runs at most 5 %, and at most 47 %,
 are taken for known ones."""
 _SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27
 """One mebibyte, and 16: the largest filter is for 67 million different runs, and takes more for known beyond that."""
@@ -52,7 +53,7 @@ def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
 def _size(runs: int) -> int:
     """Return the bits of a filter for so many different runs, a power of two."""
     small = min(_SMALL_BITS, runs * _BITS_PER_RUN)
-    return min(_MAX_BITS, 1 << (max(64, small, runs * _LEAST_BITS_PER_RUN) - 1).bit_length())
+    return min(_MAX_BITS, 1 << (max(64, small, math.ceil(runs * _LEAST_BITS_PER_RUN)) - 1).bit_length())
 
 
 def _estimated(bits: NDArray[np.bool_]) -> int:
