@@ -39,7 +39,7 @@ def test_compare_twice(run: Run, file: Path, tmp_path: Path) -> None:
         (["--set", "hiden=3"], "there is no option 'hiden'"),
         (["--set", "out=x"], "out is no option for --set"),
         (["--test", "missing.txt"], "missing.txt does not exist"),
-        (["--minutes", "0"], "minutes is 0.0, but"),
+        (["--minutes", "0"], "minutes is 0, but"),
         (["--without", "links"], "there is no text rule 'links'"),
     ],
 )

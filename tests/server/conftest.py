@@ -153,3 +153,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Running]:
 def bundled() -> Completer:
     """The same model, in this process."""
     return kammil.load()
+
+
+def lasting_seed(model: Completer, prompt: str, length: int, temperature: float) -> int:
+    """The first seed with which a model does not end its text before the length."""
+    options: dict[str, Any] = {"length": length, "temperature": temperature}
+    return next(s for s in range(100) if model.complete(prompt, seed=s, **options).finish_reason == "length")

@@ -127,7 +127,7 @@ def _read_file(path: Path, ending: str) -> bytes:
         if path.is_dir():
             raise DataError(f"{path} is a folder; name one file in it")
         if not path.exists():
-            raise DataError(f"{path} does not exist; check the name and the folder")
+            raise DataError(f"{path} does not exist; check the name and the folder.")
         if ending not in (*ENDINGS, *COMPRESSED):
             raise DataError(
                 f"{path} has the ending {ending!r}; the endings read are {', '.join((*ENDINGS, *COMPRESSED))}"

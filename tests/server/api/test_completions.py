@@ -9,7 +9,7 @@ import socket
 from typing import Any, cast
 
 import pytest
-from tests.server.conftest import Running, until
+from tests.server.conftest import Running, lasting_seed, until
 
 from kammil.completion.completer import Completer
 from kammil.data.blocklist import is_offensive
@@ -22,8 +22,9 @@ PROMPTS = ["شو حلو", "مرحبا كيفك", "", "والله العظيم"]
 
 
 def test_the_client_gets_the_text_of_the_model(client: Any, bundled: Completer) -> None:
-    got = client.completions.create(model="levantine", prompt="شو حلو", max_tokens=30, temperature=0.7, seed=5)
-    assert got.choices[0].text == bundled.complete("شو حلو", length=30, temperature=0.7, seed=5).text
+    seed = lasting_seed(bundled, "شو حلو", 30, 0.7)
+    got = client.completions.create(model="levantine", prompt="شو حلو", max_tokens=30, temperature=0.7, seed=seed)
+    assert got.choices[0].text == bundled.complete("شو حلو", length=30, temperature=0.7, seed=seed).text
     assert got.object == "text_completion" and got.id.startswith("cmpl-") and got.model == "levantine"
     assert got.choices[0].finish_reason == "length"
     assert got.usage.model_dump(exclude_none=True) == {"prompt_tokens": 6, "completion_tokens": 30, "total_tokens": 36}

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.server.conftest import lasting_seed
 
+from kammil.completion.completer import Completer
 from kammil.vocabulary import BOS
 
 
@@ -51,8 +53,9 @@ def test_streamed_tokens_are_those_of_the_whole(client: Any) -> None:
             assert top is None or top == pytest.approx(other, abs=1e-5)
 
 
-def test_usage_comes_with_the_last_event_or_with_every_one(client: Any) -> None:
-    asked: dict[str, Any] = {"model": "levantine", "prompt": "شو حلو", "max_tokens": 30, "seed": 5, "stream": True}
+def test_usage_comes_with_the_last_event_or_with_every_one(client: Any, bundled: Completer) -> None:
+    seed = lasting_seed(bundled, "شو حلو", 30, 1)
+    asked: dict[str, Any] = {"model": "levantine", "prompt": "شو حلو", "max_tokens": 30, "seed": seed, "stream": True}
     for given, last, each in (
         (None, False, False),
         ({}, False, False),

@@ -29,7 +29,7 @@ def test_suggestions_are_those_of_the_model(server: Running, bundled: Completer)
     ("prefix", "replaced", "taken"),
     [
         ("شو اخباؤ", 5, "شو اخبارك"),
-        ("el 5er", 6, "الخير"),
+        ("el bet", 6, "البيت"),
         ("saba7 el 5er", 12, "صباح الخير"),
         ("saba7 ", 6, "صباح الخير"),
     ],
