@@ -52,7 +52,8 @@ print(f"{len(usable)} of {len(posts)} posts are long enough: {len(train)} to lea
 # - a **counter**: it counts which letter followed which letters in the training part;
 # - a small **recurrent network**, a GRU, like the notebook's;
 # - **levantine**, the model that comes with the package. It has read many texts of others before. (The cell says how
-#   many: nearly the same texts twice, once for its network and again for the whole, which is a *blend*; part 7.)
+#   many: those of the version before it, then those with which this one went on, mostly the same. It is a *blend*;
+#   part 7.)
 #
 # And a fourth for comparison, which knows nothing: letters drawn by chance.
 #
@@ -60,7 +61,7 @@ print(f"{len(usable)} of {len(posts)} posts are long enough: {len(train)} to lea
 # `hidden` is how many numbers its memory holds, `batch_size` how many posts it reads before each correction of
 # itself, `learning_rate` how large a correction is, and `epochs` how often it reads all posts.)
 #
-# > **Guess first.** Each writes 30 characters. How many of the four will write words that exist?
+# > **Guess first.** Each writes up to 30 characters. How many of the four will write words that exist?
 
 # %%
 import time
@@ -98,6 +99,7 @@ for post in test[:3]:
 # If you read Arabic, you see it at once: the models write what looks like words, and the sentence goes nowhere. A text
 # whose sentences belong together and lead somewhere is called *coherent*. These are not, and not even those of
 # `levantine` are, which has read so much. This lesson will say why, and what such a model is good for all the same.
+# (A model may also say that the text ends here. Then it writes fewer than 30 characters.)
 #
 # If you do not read Arabic, let us count instead of reading. A word "exists", let us say, if it occurs in the training
 # part.
@@ -142,8 +144,9 @@ lesson.table(
 lesson.table(("length", "post"), *((len(post), post) for post in [*dice.sample(posts, 5), min(posts, key=len)]))
 
 # %% [markdown]
-# Look for commas, small pictures, hashtags and English words: one post has them, another has none. Some posts are
-# Arabic in Latin letters. There is no fixed spelling, either. One example, the word "tomorrow":
+# Look for commas, question marks and small pictures: one post has them, another has none. Among the others, some have
+# hashtags or English words, and some are Arabic in Latin letters. There is no fixed spelling, either. One example,
+# the word "tomorrow":
 
 # %%
 spellings = {word: sum(word in post.split() for post in posts) for word in ("بكرا", "بكرة", "بكره")}

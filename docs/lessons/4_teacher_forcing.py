@@ -201,7 +201,7 @@ spaces = float((wrote == index[" "]).float().mean())
 print(f"{len(texts)} different texts after {len(wrote)} halves; spaces in them: {lesson.percent(spaces)}")
 
 # %% [markdown]
-# It says the space nearly everywhere, whatever the half was.
+# It says the space everywhere, or as good as everywhere, whatever the half was.
 #
 # **Who reads the truth** always has a correct past. And no place has to wait for the answer of another, so all thirty
 # can be handed over at once. Is that faster?
@@ -298,8 +298,8 @@ lesson.table(
 assert judge(language_model, "truth")[0] < judge(learnt["truth"][0], "truth")[0]
 
 # %% [markdown]
-# The accuracy hardly rises. The bits fall, but by much less than reading the truth made them fall. (Whether so little
-# may be chance, part 7 shows how to find out.)
+# The accuracy hardly rises. The bits fall, but by less than reading the truth made them fall. (Whether such a
+# difference may be chance, part 7 shows how to find out.)
 #
 # ## What teacher forcing costs: exposure bias
 #
@@ -404,10 +404,11 @@ print("for example:", *written[:3], sep="\n")
 
 # %% [markdown]
 # Compare how the network's row changes from left to right with how the people's row changes. What is left is the
-# price of reading itself, for texts drawn by chance: none that we can see. But this small network is odd from its
-# first letter, and the gap above was for greedy texts. So it suggests, and does not prove, that much of the gap is
-# *other* writing, not *worse* writing. (The network is odder than people at every place, because it is small; that
-# is another matter.)
+# price of reading itself, for texts drawn by chance: none that we can see. But `levantine` gets used to odd texts:
+# the letters of the row "random" are as random at the end as at the beginning, and yet that row falls. A small price
+# may hide behind this. Besides, this small network is odd from its first letter, and the gap above was for greedy
+# texts. So it suggests, and does not prove, that much of the gap is *other* writing, not *worse* writing. (The
+# network is odder than people at every place, because it is small; that is another matter.)
 
 # %%
 drift = {name: bits[2] - bits[0] for name, bits in odd.items()}

@@ -202,9 +202,12 @@ for post in test[:5]:
     )
 
 # %% [markdown]
-# The careful texts like what they have already read: two of the greedy ones copy words of the half that was given, and
-# one at T = 0.5 goes round in a single word (بيعرف, "he knows"). T = 1.5 breaks words. (Where a text is shorter than 30
-# characters, the model has said *end*.) But do not choose by five examples.
+# The careful texts like what they have already read. The first greedy one takes a word of the given half (المي,
+# "the water") and writes it twice; the fourth begins with the same word twice (المستشفى, "the hospital"). Two of those
+# at T = 0.5 copy words of their half (الحدود, "the border"; الكابتن حكالي, "the coach told me"). And careful texts are
+# alike: the first two greedy ones belong to different posts, and in both the water (المي) goes down to the market
+# (عالسوق). T = 1.5 breaks words (للتنسوا is none). (Where a text is shorter than 30 characters, the model has said
+# *end*.) But do not choose by five examples.
 #
 # ## Which temperature for what? Measure
 #
@@ -285,12 +288,12 @@ assert scores[1.5][3] < scores[0.7][3]
 # %% [markdown]
 # So, which would you choose?
 #
-# - **One suggestion that should be right**: 0, or little more. (At 0.3 the first word is right in a few posts more than
-#   at 0. So few may be chance; part 7 shows how to find out.)
+# - **One suggestion that should be right**: 0 to 0.5. (The cell above names the temperature with the most first words
+#   right. It has them right in a few posts more than 0 has. So few may be chance; part 7 shows how to find out.)
 # - **Several suggestions, or a draft to choose from**: 0.3 to 1. At 0 all five are the same, and four are wasted.
 #   (From 0.3 to 1 the figures lie so near each other that the best of them may be the best by chance, too.)
-# - **A text that is as varied as a person's**: 0.7 to 1. (The cell above names the figure that is nearest to the
-#   people's, be it by a hair. At 1.5 far fewer of the words exist: nonsense is varied, too.)
+# - **A text that is as varied as a person's**: about 1. (At 0.7 more of the words exist, and the text repeats itself
+#   more. At 1.5 far fewer of the words exist: nonsense is varied, too.)
 # - **Above 1**: for fun. Words break.
 #
 # These figures are from texts of 30 letters by one model. For yours, run the cell again with it.

@@ -67,7 +67,7 @@ lesson.table(
 assert costs["a greeting"] < costs["the same, backwards"] < costs["random letters"]
 
 # %% [markdown]
-# Backwards, a character costs more than three times as many bits.
+# Backwards, a character costs more than four times as many bits.
 #
 # The last column is 2 to the power of the bits. It is called **perplexity**: a model with perplexity 3 is as unsure
 # as if it chose among 3 equally good letters each time.
@@ -153,7 +153,8 @@ assert context[12] - context[1000] < context[1] - context[12]
 #
 # `explain` keeps the alternatives (`kammil explain levantine "..." --html why.html` makes a page of it):
 #
-# > **Guess first.** The second letter has cost about two bits. How probable was it, and how probable the next best?
+# > **Guess first.** The second letter has cost between two and three bits. How probable was it, and how probable its
+# > nearest rival?
 
 # %%
 lesson.table(

@@ -173,10 +173,10 @@ assert bits["blend"] < min(bits[name] for name in ("gru", "attention", "transfor
 #   they learn for minutes; see below.
 # - **The blend** has counts and a network. It is far ahead of the network alone, and has more characters right than the
 #   counter alone; in bits the two are about level.
-# - **levantine** needs the fewest bits of all, by far, and has the most characters right; there the blend, which learnt
-#   from these posts alone, is not far behind. `levantine` is larger, has learnt for longer, and has seen several
-#   hundred times as many texts. Which of the three saves the bits? This table cannot say; the last section measures the
-#   number of texts alone.
+# - **levantine** needs the fewest bits of all, by far, and has the most characters right; the blend, which learnt from
+#   these posts alone, comes nearest there, some points behind. `levantine` is larger, has learnt for longer, and has
+#   seen several hundred times as many texts. Which of the three saves the bits? This table cannot say; the last section
+#   measures the number of texts alone.
 #
 # Seconds are few. The benchmark of the documentation gives each network about five minutes (the blend nine) and 2,487
 # tweets; the next cell reads its figures.
@@ -432,9 +432,9 @@ print(f"each doubling saves {-slope:.2f} bits, as far as this line goes")
 assert slope < 0
 
 # %% [markdown]
-# On this axis each step is a doubling. The line falls at every doubling and begins to flatten: the last step saves
-# less than the first ones. And each saving costs twice the texts of the one before.
-# (`kammil curve FILE` draws this line for your own texts.)
+# On this axis each step is a doubling (the last one a little more). The line falls at every step, at some by more than
+# at others, and the intervals are wide: whether it begins to flatten is not known yet. But each saving costs twice the
+# texts of the one before. (`kammil curve FILE` draws this line for your own texts.)
 #
 # And `levantine`? It can learn texts at run time, as in part 6. We give it 200 of the training posts, which it has read
 # before, among many others, and compare in pairs.
@@ -471,8 +471,8 @@ lesson.table(("levantine, after learning 200 posts", "change", "95 % interval"),
 #   read much) is far ahead of it. What it learns at run time helps where you repeat yourself, with names and turns of
 #   phrase of your own, as in part 6. From posts of many people, as here, it lost a little in bits, and whether it
 #   gained in accuracy is not known yet: the interval has 0 in it. `kammil profile report` measures it for your texts.
-# - With **a thousand** texts a blend of your own comes near to it in characters right and in first words, and stays
-#   behind in bits (the tables of the families and of the written texts).
+# - With **a thousand** texts a blend of your own comes near to it in first words, is some points behind in characters
+#   right, and far behind in bits (the tables of the families and of the written texts).
 # - With how many would a counter alone reach `levantine`? Let us draw the line out, and be careful: a line drawn far
 #   beyond its points is a guess.
 
