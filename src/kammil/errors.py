@@ -40,7 +40,7 @@ class MissingExtraError(KammilError):
 
 def wrong_value(name: str, value: object, message: str) -> OptionError:
     """Return the error for a value that pydantic refuses, from the message of its first problem."""
-    shown = f"{value:g}" if isinstance(value, float) and value.is_integer() else repr(value)
+    shown = f"{value:.0f}" if isinstance(value, float) and value.is_integer() else repr(value)
     what = message.removeprefix("Value error, ").partition(", unable to parse")[0].replace("Input should", "it must", 1)
     return OptionError(f"{name} is {shown}, but {what[:1].lower()}{what[1:]}.")
 

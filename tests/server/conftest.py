@@ -158,4 +158,7 @@ def bundled() -> Completer:
 def lasting_seed(model: Completer, prompt: str, length: int, temperature: float) -> int:
     """The first seed with which a model does not end its text before the length."""
     options: dict[str, Any] = {"length": length, "temperature": temperature}
-    return next(s for s in range(100) if model.complete(prompt, seed=s, **options).finish_reason == "length")
+    lasting = (s for s in range(100) if model.complete(prompt, seed=s, **options).finish_reason == "length")
+    seed = next(lasting, None)
+    assert seed is not None, "the model ends every text early"
+    return seed

@@ -72,6 +72,7 @@ def test_several_models_are_opened_when_asked_for_and_read_again(
         got = server.ask("/v1/completions", asked).json
         assert got["choices"][0]["text"] == old.complete("شو", **options).text  # pyright: ignore[reportArgumentType]
         assert server.ask("/v1/learn", {"model": "counter", "text": "شو"}).status == 400  # this family cannot learn
+        assert server.ask("/v1/learn?model=counter").status == 400
 
         # Requests are answered while the folder is read again.
         texts: list[int] = []

@@ -83,6 +83,7 @@ def test_without_the_key_only_the_page_and_health(strict: Running, key: str | No
 def test_the_key_opens(strict: Running) -> None:
     assert strict.ask("/v1/models", Authorization="Bearer sesame").status == 200
     assert strict.ask("/v1/learn", {"text": "شو"}, Authorization="bearer sesame").status == 403  # --no-learn
+    assert strict.ask("/v1/learn?session=a", Authorization="Bearer sesame").status == 403
 
 
 def test_who_sends_all_of_a_large_body_before_reading_gets_the_answer(strict: Running) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +26,6 @@ def test_an_orthogonalised_matrix_keeps_its_directions(rows: int, columns: int, 
 
 def test_the_recurrent_matrix_moves_by_muon_and_the_rest_by_adamw() -> None:
     options = TrainingOptions(learning_rate=0.01, weight_decay=0.0, optimizer="muon", precision="float32")
-    torch.manual_seed(0)  # with other weights the largest singular value of a step may be 0.69
     networks = [torch.nn.GRU(4, 8) for _ in range(2)]
     networks[1].load_state_dict(networks[0].state_dict())
     before = dict(networks[0].named_parameters())["weight_hh_l0"].detach().clone()
@@ -42,7 +40,7 @@ def test_the_recurrent_matrix_moves_by_muon_and_the_rest_by_adamw() -> None:
     muon, adamw = (dict(network.named_parameters()) for network in networks)
     assert all(torch.equal(muon[name], adamw[name]) for name in muon if name != "weight_hh_l0")
     step = (before - muon["weight_hh_l0"].detach()) / (0.01 * RATE * 3**0.5)
-    assert torch.linalg.svdvals(step)[0].item() == pytest.approx(1, abs=0.3)
+    assert 0.65 < torch.linalg.svdvals(step)[0].item() < 1.25  # five iterations bring it between 0.68 and 1.21
 
 
 def test_a_saved_state_continues_with_the_same_steps() -> None:

@@ -145,6 +145,10 @@ class Learner(ABC, Generic[S_co]):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
+            if first["type"] == "extra_forbidden":
+                raise OptionError(
+                    f"there is no setting {name!r}; there are {', '.join(self.settings.model_fields)}."
+                ) from error
             raise wrong_value(name, first["input"], first["msg"]) from error
 
     @abstractmethod

@@ -4,6 +4,8 @@ import { ApiError, streamCompletion } from "./api.js";
 import { message, onLanguage } from "./i18n.js";
 import { endOf } from "./ghost.js";
 
+const MOST_TRIES = 10; // of a busy server, after the first
+
 /**
  * @param {{form: HTMLFormElement, write: HTMLElement, list: HTMLElement, stop: HTMLElement}} elements
  * @param {{prompt(): string, options(): object, use(text: string): void, report(error: ApiError | null): void}} handlers
@@ -18,24 +20,26 @@ export function createCompletions({ form, write, list, stop }, handlers) {
   };
   onLanguage(render);
 
-  /** Show what is written, as it comes; a busy server is asked again until it answers. */
-  const receive = async (body, signal) => {
+  let waiting = false; // whether the page says that a busy server is asked again
+  const wait = (error) => {
+    waiting = error !== null;
+    handlers.report(error);
+  };
+
+  /** Show what is written, as it comes; a busy server is asked again a few times. */
+  const receive = async (body, signal, tries = MOST_TRIES) => {
     try {
       for await (const choice of streamCompletion(body, signal)) {
+        if (waiting) wait(null);
         cards[choice.index]?.append(choice.text);
         highlight(cards);
       }
     } catch (error) {
-      if (signal.aborted || error.kind !== "busy") throw error;
+      if (signal.aborted || error.kind !== "busy" || tries === 0) throw error;
       error.retries = true;
-      handlers.report(error);
-      try {
-        await pause(1000 * error.retryAfter, signal);
-      } catch (stopped) {
-        handlers.report(null); // nobody asks again
-        throw stopped;
-      }
-      await receive(body, signal);
+      wait(error);
+      await pause(1000 * error.retryAfter, signal);
+      await receive(body, signal, tries - 1);
     }
   };
 
@@ -52,12 +56,15 @@ export function createCompletions({ form, write, list, stop }, handlers) {
     stop.hidden = false;
     list.setAttribute("aria-busy", "true");
     let written = false;
+    waiting = false;
     try {
       await receive({ prompt, ...options }, signal);
       written = true;
       handlers.report(null);
     } catch (error) {
-      if (!signal.aborted) {
+      if (signal.aborted) {
+        if (waiting) wait(null); // nobody asks again
+      } else {
         if (!(error instanceof ApiError)) throw error;
         handlers.report(error);
       }

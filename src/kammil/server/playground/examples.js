@@ -12,12 +12,14 @@ const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
  */
 export function createExamples(group, editor) {
   let timer = 0;
+  let typed = ""; // the last example
   const stop = () => clearInterval(timer);
   const typeOut = (example) => {
     stop();
     const text = editor.text();
-    if (!EXAMPLES.some((one) => one.startsWith(text))) editor.keep(text); // what somebody wrote is not lost
+    if (text.trim() && !typed.startsWith(text)) editor.keep(text); // what somebody wrote is not lost
     if (text) editor.clear();
+    typed = example;
     const left = [...example];
     if (reducedMotion.matches) return editor.type(left.join(""));
     timer = setInterval(() => (left.length ? editor.type(left.shift()) : stop()), KEY_DELAY);

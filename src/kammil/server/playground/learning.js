@@ -3,7 +3,7 @@
 // The difference is shown on the text itself: before and after, the model is asked for the next word at places of the
 // text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.
 
-import { countLearnt, forget, learn, suggest } from "./api.js";
+import { ApiError, countLearnt, forget, learn, suggest } from "./api.js";
 import { decimal, message, onLanguage } from "./i18n.js";
 
 const MOST_WORDS = 8; // of the end of the text are asked for
@@ -30,7 +30,9 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
   };
   wipe.addEventListener("click", () =>
     handlers.reportErrors(async () => {
-      await forget(handlers.model().id);
+      const model = handlers.model().id;
+      await forget(model);
+      if (model !== handlers.model().id) return;
       counting = null;
       numLearnt = 0;
       forgotten = true;
@@ -47,8 +49,8 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
       render();
       try {
         const before = await suggestionsIn(text, model);
-        numLearnt = (await learn({ text, model })).learnt;
-        counting = null;
+        const { learnt } = await learn({ text, model });
+        if (model === handlers.model().id) [numLearnt, counting] = [learnt, null];
         const after = await suggestionsIn(text, model);
         if (model === handlers.model().id) lessons.prepend(lesson(text, before, after));
       } finally {
@@ -68,10 +70,14 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
   /** Ask how many texts the model still knows, as after the page was loaded again. */
   const count = async (model) => {
     const asked = (counting = {});
-    const { learnt } = await countLearnt(model);
-    if (asked !== counting) return;
-    numLearnt = learnt;
-    render();
+    try {
+      const { learnt } = await countLearnt(model);
+      if (asked !== counting) return;
+      numLearnt = learnt;
+      render();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error; // without a count nothing is said of it
+    }
   };
 
   return {
@@ -82,7 +88,7 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
       lessons.replaceChildren();
       render();
       const { id: model, learns } = handlers.model();
-      if (learns) handlers.reportErrors(() => count(model));
+      if (learns) count(model);
     },
     /** Tell that the text has changed. */
     update: render,
