@@ -134,7 +134,7 @@ def test_a_busy_server_is_asked_again_for_completions(page: Playground, api: Api
     page.one("#write").press("Enter")
     expect(page.one("#problem")).to_be_visible()
     api.failing, api.held, api.holding = None, [], "v1/completions"
-    page.until(lambda: api.held)  # accepted, and not answered yet
+    page.until(lambda: bool(api.held))  # accepted, and not answered yet
     page.one("#stop").press("Enter")
     expect(page.one("#problem")).to_be_hidden()
     api.failing, api.held = (503, "busy"), None
