@@ -134,7 +134,7 @@ def test_what_is_just_small_enough_is_answered() -> None:
     application = create(ServerSettings.of(max_answer=1000))
     with TestClient(application, base_url="http://127.0.0.1") as client:
         until(lambda: client.get("/health").status_code == 200)
-        asked = {"prompt": "ا" * 90, "echo": True, "logprobs": 4, "n": 2, "max_tokens": 10}
+        asked = {"prompt": "ا" * 90, "echo": True, "logprobs": 4, "n": 2, "max_tokens": 10, "logit_bias": {"3": -100}}
         got = client.post("/v1/completions", json=asked)
         assert got.status_code == 200
         assert len(got.json()["choices"][0]["logprobs"]["tokens"]) == 100
