@@ -117,9 +117,7 @@ class Profile:
     def wipe(self) -> None:
         """Delete the file with all texts. Its lines may be damaged, but it must begin with the head of a profile."""
         with self._exclusive(read=False):
-            content, _ = _read(self.path)
-            if content:
-                _check_head(content.partition(b"\n")[0], self.path)
+            self._check_first_line()
             self.path.unlink(missing_ok=True)
             self._lock.unlink(missing_ok=True)
             self._stamp, self._num_lines, self._can_append = None, 0, False
@@ -134,6 +132,12 @@ class Profile:
         """Return the path of an empty lock file."""
         return self.path.with_name(f".{self.path.name}.lock")
 
+    def _check_first_line(self) -> None:
+        """Raise `DataError` for a file that does not begin as a profile does; its other lines may be damaged."""
+        content, _ = _read(self.path)
+        if content:
+            _check_head(content.partition(b"\n")[0], self.path)
+
     @contextmanager
     def _exclusive(self, *, read: bool = True) -> Generator[None]:
         """Hold the lock that keeps other programs from writing; read what they wrote before."""
@@ -141,9 +145,7 @@ class Profile:
 
         try:
             if not self._lock.exists():  # a file that is no profile gets no lock beside it
-                content, _ = _read(self.path)
-                if content:
-                    _check_head(content.partition(b"\n")[0], self.path)
+                self._check_first_line()
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._lock, timeout=_LOCK_SECONDS, mode=0o600, poll_interval=0.002):
                 files.draft_of(self.path).unlink(missing_ok=True)  # texts that a killed program was writing
