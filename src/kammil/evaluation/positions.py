@@ -9,12 +9,12 @@ of counting by position: after a letter too many, all later ones stand in anothe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kammil.completion.scoring import TokenScores
-from kammil.evaluation.bootstrap import MIN_TEXTS, Interval, Statistic, estimates, quotient
+from kammil.evaluation.bootstrap import Interval, Statistic, estimates, quotient
 from kammil.language_model import Ids
 
 
@@ -59,10 +59,10 @@ def accuracy_by_position(
     ]
     estimated = estimates(shares)
     result: list[PositionAccuracy] = []
-    for k, (teacher, own) in enumerate(zip(estimated[:length], estimated[length:], strict=True)):
+    for k, pair in enumerate(zip(estimated[:length], estimated[length:], strict=True)):
+        reaching = int(present[:, k].sum())
+        teacher, own = (replace(estimate, texts=reaching) for estimate in pair)
         intervals = teacher.interval(), own.interval(), teacher.minus(own).interval()
         assert all(interval is not None for interval in intervals)  # `length` is that of the longest target
-        reaching = int(present[:, k].sum())
-        shown = [i if reaching >= MIN_TEXTS else Interval(i.value, None, None) for i in intervals if i is not None]
-        result.append(PositionAccuracy(k + 1, reaching, *shown))
+        result.append(PositionAccuracy(k + 1, reaching, *(i for i in intervals if i is not None)))
     return tuple(result)
