@@ -1,7 +1,7 @@
 """How many completions make sense to a reader who does not know which model and preset wrote which.
 
     python benchmarks/sense.py write LIST --model levantine --model OTHER --preset plain --preset sensible
-    python benchmarks/sense.py count LIST
+    python benchmarks/sense.py count LIST [--grades FILE]
 
 `write` completes every prompt (by default the 60 of prompts.txt, as a Levantine person types them) in 30 characters
 with every model and preset and writes LIST.txt: a number, a tab, the prompt, the completion in
@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--preset", action="append", default=[], help="repeatable")
     parser.add_argument("--prompts", type=Path, default=PROMPTS)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--grades", type=Path, help="of another reader than LIST.grades.tsv")
     given = parser.parse_args()
     key = given.list.with_name(given.list.name + ".key.json")
     if given.action == "write":
@@ -90,7 +91,7 @@ def main() -> None:
         key.write_text(json.dumps(names, ensure_ascii=False), "utf-8")
         print(f"{len(items)} completions in {given.list}.txt")
         return
-    grades = read_grades(given.list.with_name(given.list.name + ".grades.tsv"))
+    grades = read_grades(given.grades or given.list.with_name(given.list.name + ".grades.tsv"))
     for name, counts in counted(json.loads(key.read_text("utf-8")), grades).items():
         print(f"{name:40} " + ", ".join(f"{each} {counts[each]}" for each in ("sense", "partly", "none", "disturbing")))
 

@@ -48,7 +48,7 @@ def test_any_prompt_is_answered(bundled: Completer, prompt: str, seed: int, temp
         word.text.encode()
         added = word.added.strip()
         assert 0 < word.probability <= 1 and added
-        # What stands before a replaced word may be Latin letters that become Arabic ("W ": و الله).
+        # A suggestion may write the Latin letters before its word in Arabic, too ("W ": و الله).
         assert word.text.endswith(added) or (word.replaces and added.endswith(word.text))
     phrase = bundled.phrase(prompt)
     phrase.added.encode()
