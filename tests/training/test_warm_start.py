@@ -48,9 +48,34 @@ def test_a_matrix_that_is_as_high_as_the_vocabulary_is_no_list_of_characters() -
         assert name in by_character or np.array_equal(value.numpy(), weights[name])
 
 
-def test_another_size_is_refused() -> None:
+@pytest.mark.parametrize("hidden", [11, 20, 33])
+def test_a_wider_network_begins_where_the_narrower_one_ended(hidden: int) -> None:
+    theirs, ours = CharacterVocabulary("بتج"), CharacterVocabulary("تجب")
+    torch.manual_seed(0)
+    old = build(theirs.size, SETTINGS).eval()
+    new = build(ours.size, SETTINGS.model_copy(update={"hidden": hidden})).eval()
+    random = {name: value.clone() for name, value in new.state_dict().items()}
+    warm_start(new, ours, {name: value.numpy() for name, value in old.state_dict().items()}, theirs)
+    ids = [(int(theirs.encode(c)[0]), int(ours.encode(c)[0])) for c in "بتج"] + [(i, i) for i in range(4)]
+    with torch.no_grad():
+        before, after = (
+            network(torch.from_numpy(np.append([BOS], v.encode("بتجتبججت")))[None])[0].numpy()
+            for network, v in ((old, theirs), (new, ours))
+        )
+    for one, other in ids:
+        assert after[:, other] == pytest.approx(before[:, one], abs=1e-6)
+    # The new units are different from each other, and learn: what they read is as it was drawn.
+    for name in ("gru.weight_ih_l0", "gru.weight_hh_l0", "gru.bias_ih_l0", "gru.bias_hh_l0"):
+        drawn, kept = (weights[name].unflatten(0, (3, hidden))[:, 10:] for weights in (random, new.state_dict()))
+        assert torch.equal(drawn, kept)
+    new(torch.from_numpy(ours.encode("بتجتب")[None])).logsumexp(-1).sum().backward()
+    assert new.output.weight.grad is not None and new.output.weight.grad[:, 10:].any()
+
+
+@pytest.mark.parametrize("sizes", [{"hidden": 8}, {"embedding": 7}, {"embedding": 7, "hidden": 12}])
+def test_other_sizes_are_refused(sizes: dict[str, int]) -> None:
     vocabulary = CharacterVocabulary("ab")
-    old, new = (build(vocabulary.size, GRUSettings(embedding=6, hidden=h)) for h in (10, 12))
+    old, new = (build(vocabulary.size, SETTINGS.model_copy(update=values)) for values in ({}, sizes))
     weights = {name: value.detach().numpy() for name, value in old.state_dict().items()}
     with pytest.raises(OptionError, match="give both models the same sizes"):
         warm_start(new, vocabulary, weights, vocabulary)

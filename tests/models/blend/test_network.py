@@ -234,15 +234,33 @@ def test_a_context_with_more_followers_than_there_are_ids_is_refused(vocabulary:
                 BlendModel(SETTINGS, arrays)
 
 
-def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary) -> None:
+@pytest.mark.parametrize("wider", [0, 5])
+def test_a_network_goes_on_with_the_same_tables(vocabulary: CharacterVocabulary, wider: int) -> None:
+    settings = SETTINGS.model_copy(update={"hidden": SETTINGS.hidden + wider})
+    tables = experts(vocabulary, TEXTS)
+    (before,) = members(vocabulary, tables, 1)
+    after = BlendNetwork(vocabulary.size, tables.count, settings).eval()
+    warm_start(after, vocabulary, {name: value.numpy() for name, value in before.state_dict().items()}, vocabulary)
+    rows = make_rows([vocabulary.encode(text) for text in TEXTS], objective="text", block=512)
+    batch = pad(rows)
+    seen = tables.features(rows, batch.inputs.shape[1], learning=False)
+    inputs = tuple(map(torch.from_numpy, (batch.inputs, seen.gate, seen.places, seen.ids, seen.scores)))
+    with torch.no_grad():
+        ours, theirs = after(*inputs)[0], before(*inputs)[0]
+    assert ours[batch.counted].numpy() == pytest.approx(theirs[batch.counted].numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize("wider", [0, 5])
+def test_a_gate_goes_on_where_another_one_was(vocabulary: CharacterVocabulary, wider: int) -> None:
     """The other one's texts are the background now, and of its own texts the new one knows nothing yet."""
+    settings = SETTINGS.model_copy(update={"hidden": SETTINGS.hidden + wider})
     old = experts(vocabulary, TEXTS)
     (before,) = members(vocabulary, old, 1)
     weights = {name: value.numpy() for name, value in before.state_dict().items()}
     new = experts(vocabulary, [""], background=[text for text in TEXTS for _ in range(2)])
-    after = BlendNetwork(vocabulary.size, new.count, SETTINGS).eval()
+    after = BlendNetwork(vocabulary.size, new.count, settings).eval()
     warm_start(after, vocabulary, weights, vocabulary)
-    inherit(after, SETTINGS, weights, SETTINGS.model_copy(update={"networks": 3}))
+    inherit(after, settings, weights, SETTINGS.model_copy(update={"networks": 3}))
     kinds = new.count - old.count
     with torch.no_grad():  # its own experts silenced
         after.gate_out.bias[: SCORE_FEATURES * kinds] = 0

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import pad
 
 from kammil import process_group
 from kammil.data.exclusion import resembling
@@ -122,23 +123,24 @@ def inherit(network: BlendNetwork, settings: BlendSettings, weights: Weights, ba
     """Copy the gate of a member of the base into a network, in place; the base's texts are the background now.
 
     The base's experts become those of the background, and those of the new texts begin as in a new gate. Nothing is
-    copied where sizes or kinds differ, or where the base has a background itself.
+    copied where kinds or the gate's width differ, or where the base has more units or a background itself.
     """
     kinds, cached = len(settings.kinds), len(settings.history)
     old = kinds + cached  # experts of the base
     new = network.gate_out.out_features // SCORE_FEATURES - old  # experts that the base lacks
-    same = all(getattr(settings, n) == getattr(base, n) for n in ("kinds", "history", "gate", "hidden"))
-    if new != kinds or not same or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
+    same = all(getattr(settings, n) == getattr(base, n) for n in ("kinds", "history", "gate"))
+    wider = settings.hidden - base.hidden  # units that the base lacks; the gate reads nothing of them yet
+    if new != kinds or not same or wider < 0 or weights["gate_out.bias"].shape != (SCORE_FEATURES * old,):
         return
     in_weight, in_bias, out_weight, out_bias = (
         torch.from_numpy(weights[name].astype(np.float32))
         for name in ("gate_in.weight", "gate_in.bias", "gate_out.weight", "gate_out.bias")
     )
     with torch.no_grad():
-        state, features = in_weight.split([settings.hidden, GATE_FEATURES * old], dim=1)
+        state, features = in_weight.split([base.hidden, GATE_FEATURES * old], dim=1)
         zeros = torch.zeros(settings.gate, GATE_FEATURES, new)
         features = torch.cat([zeros, features.reshape(settings.gate, GATE_FEATURES, old)], dim=2)  # (G, F, K)
-        network.gate_in.weight.copy_(torch.cat([state, features.flatten(1)], dim=1))
+        network.gate_in.weight.copy_(torch.cat([pad(state, (0, wider)), features.flatten(1)], dim=1))
         network.gate_in.bias.copy_(in_bias)
         network.gate_out.weight[SCORE_FEATURES * new :] = out_weight
         network.gate_out.bias[SCORE_FEATURES * new :] = out_bias
