@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.cli.conftest import Run, refused
 
+from kammil.completion.profile import Profile
 from kammil.server import run as server_run
 from kammil.server.settings import ServerSettings
 
@@ -52,10 +53,16 @@ def test_without_flags_the_settings_are_the_defaults(run: Run, served: list[Serv
 
 
 @pytest.mark.parametrize("field", ServerSettings.model_fields)
-def test_every_setting_has_a_flag(run: Run, served: list[ServerSettings], counter: Path, field: str) -> None:
-    arguments, value = (
-        FLAGS[field] if field != "folders" else (["levantine", str(counter)], (Path("levantine"), counter))
-    )
+def test_every_setting_has_a_flag(
+    run: Run, served: list[ServerSettings], counter: Path, tmp_path: Path, field: str
+) -> None:
+    profile = tmp_path / "me.jsonl"
+    Profile(profile).learn("شو الأخبار")
+    flags = FLAGS | {
+        "folders": (["levantine", str(counter)], (Path("levantine"), counter)),
+        "profile": (["--profile", str(profile)], profile),
+    }
+    arguments, value = flags[field]
     assert run("serve", *arguments).code == 0
     changed: dict[str, Any] = {field: value}
     assert served == [ServerSettings(**changed)]
@@ -74,6 +81,17 @@ def test_a_damaged_folder_is_refused_before_anything_starts(
 ) -> None:
     (tmp_path / "model").mkdir()
     refused(run("serve", "model"), "model.json")
+    assert not served
+
+
+def test_a_profile_that_cannot_be_is_refused_before_anything_starts(
+    run: Run, served: list[ServerSettings], counter: Path, tmp_path: Path
+) -> None:
+    refused(run("serve", "--profile", "nowhere.jsonl"), "there is no profile at nowhere.jsonl")
+    (tmp_path / "list.txt").write_text("no profile\n")
+    refused(run("serve", "--profile", str(tmp_path / "list.txt")), "list.txt")
+    Profile(tmp_path / "me.jsonl").learn("شو الأخبار")
+    refused(run("serve", "levantine", str(counter), "--profile", str(tmp_path / "me.jsonl")), f"{counter} cannot")
     assert not served
 
 

@@ -393,3 +393,38 @@ def test_no_request_makes_the_list_of_offensive_words_anew(monkeypatch: pytest.M
 
     served(Path("levantine"), work)
     assert not made
+
+
+def test_every_session_knows_the_profile(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    """Private copies know it too, nothing that clients do changes it, and a reload reads it again."""
+    profile = kammil.Profile(tmp_path / "me.jsonl")
+    profile.learn(TEXT, TEXT, "   قطايف   ")
+    before = profile.path.read_bytes()
+    known = sum(kammil.load(folder_of("blend"), profile=profile).score(TEXT).bits[:-1]) / len(TEXT)
+
+    async def work(app: FastAPI) -> None:
+        async def bits_of(session: str) -> float:
+            answer = await ask(app, "POST", "/v1/score", {"text": TEXT, "session": session})
+            return answer.json["bits_per_character"]
+
+        assert await bits_of("a") == pytest.approx(known, abs=1e-6)
+        other = {"text": "كيفك اليوم", "session": "b", "private": True}
+        assert (await ask(app, "POST", "/v1/learn", other)).json["learnt"] == 1
+        assert await bits_of("b") < known + 0.1
+        assert (await ask(app, "POST", "/v1/learn", {"text": TEXT})).json["learnt"] == 1
+        assert await bits_of("a") < known
+        assert (await ask(app, "DELETE", "/v1/learn")).json["forgotten"] == 2
+        assert await bits_of("a") == pytest.approx(known, abs=1e-6)
+        assert profile.path.read_bytes() == before
+        profile.wipe()
+        await app.state.pool.reload()
+        assert await bits_of("a") > known + 0.5
+
+    served(folder_of("blend"), work, profile=profile.path)
+
+
+def test_every_session_may_be_shown_the_words_of_the_profile(tmp_path: Path) -> None:
+    word = offensive_end(kammil.load())
+    kammil.Profile(tmp_path / "me.jsonl").learn(f"قال {word} هون")
+    known = LearntTexts(kammil.load(profile=tmp_path / "me.jsonl"))
+    assert known.taught_words("a") == known.taught_words(None) != frozenset()

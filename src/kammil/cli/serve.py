@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kammil.cli._options import BlockFile
+from kammil.cli._options import BlockFile, ProfileFile, open_profile
 
 
 def serve(
@@ -32,6 +32,7 @@ def serve(
         list[str] | None, typer.Option(metavar="NAME", help="Accept requests for this host name too. Repeatable.")
     ] = None,
     block: BlockFile = None,
+    profile: ProfileFile = None,
     learn: Annotated[
         bool | None,
         typer.Option(
@@ -58,12 +59,14 @@ def serve(
     """Serve models: a page to type on, and an OpenAI-compatible API."""
     from importlib.util import find_spec
 
-    from kammil.errors import MissingExtraError
+    from kammil.errors import MissingExtraError, OptionError
 
     missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
     if missing:
         raise MissingExtraError(f"serving needs {missing[0]}; install it with: pip install 'kammil[serve]'")
     from kammil import model_folder
+    from kammil.language_model import AdaptiveModel
+    from kammil.models.registry import family
     from kammil.server import run
     from kammil.server.settings import ServerSettings
 
@@ -83,10 +86,16 @@ def serve(
         max_answer=max_answer,
         sessions=sessions,
         block=block,
+        profile=profile,
         learn=learn,
         access_log=access_log,
         log_prompts=log_prompts,
     )
-    for folder in settings.folders:
-        model_folder.summary(folder)  # a damaged folder is refused before anything starts
+    opened = open_profile(profile)
+    if opened is not None:
+        opened.refresh()
+    for folder in settings.folders:  # what is damaged, or cannot be, is refused before anything starts
+        description, _ = model_folder.summary(folder)
+        if opened is not None and not family(description.family).can(AdaptiveModel):
+            raise OptionError(f"a profile is for models that learn while they run, and {folder} cannot; leave it out.")
     run.run(settings)

@@ -54,17 +54,18 @@ class Adaptation:
         model.learn_all([ids for ids in new if len(ids)])  # the text rules of a model may leave nothing of a text
         self._synced, self._version = wanted, self._profile.version
 
-    def learn(self, text: str) -> None:
-        """Learn a text; `OptionError` for an empty one, or a model that cannot learn."""
-        ids = self._encode(text)
-        if not len(ids):
-            raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
+    def learn(self, *texts: str) -> None:
+        """Learn texts; `OptionError`, and none is learnt, if one is empty or the model cannot learn."""
+        ids = [self._encode(text) for text in texts]
+        empty = next((text for text, of_text in zip(texts, ids, strict=True) if not len(of_text)), None)
+        if empty is not None:
+            raise OptionError(f"the text {empty!r} is empty, so there is nothing to learn; give one with characters.")
         model = self._adaptive_model()
         if self._profile is None:
-            model.learn(ids)
-            self._count_words([text], [])
+            model.learn_all(ids)
+            self._count_words(texts, [])
             return
-        self._profile.learn(text)
+        self._profile.learn(*texts)
         self.sync_profile()
 
     def forget(self, text: str) -> None:

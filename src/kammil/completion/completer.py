@@ -292,13 +292,18 @@ class Completer:
         """Return the classes of the ids of the vocabulary: which characters are part of words."""
         return CharacterClasses.of(self.vocabulary, first_ids(self.language_model))
 
-    def learn(self, text: str) -> None:
-        """Learn a text that the user wrote: all sessions of this model know it from the next suggestion on.
+    def learn(self, *texts: str) -> None:
+        """Learn texts that the user wrote: all sessions of this model know them from the next suggestion on.
 
-        No weight changes, and nothing is sent: the text is saved in the profile, if there is one, and nowhere else.
-        `OptionError` for a family that cannot learn, or a text without characters.
+        No weight changes, and nothing is sent: a text is saved in the profile, if there is one, and nowhere else.
+        `OptionError` for a family that cannot learn, or a text without characters; then none is learnt.
         """
-        self._adaptation.learn(text)
+        self._adaptation.learn(*texts)
+
+    @property
+    def taught_words(self) -> frozenset[BlockedWord]:
+        """Return the entries of the list of offensive words in learnt texts: who wrote them may be shown them."""
+        return self._adaptation.taught_words
 
     def forget(self, text: str) -> None:
         """Undo one `learn` of the same text; `OptionError` if it was not learnt."""

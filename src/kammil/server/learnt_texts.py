@@ -23,13 +23,15 @@ class LearntTexts:
     takes some 120 bytes per learnt character.
 
     Args:
-        completer: the model that learns and forgets.
+        completer: the model that learns and forgets. What it had learnt before, the texts of the server's profile, is
+            not listed: all sessions get it, and none can have it forgotten.
         siblings: returns the lists that share the bounds with this one. It counts what their threads are about to add
             a moment late, so the bounds may be passed by one text for each.
     """
 
     def __init__(self, completer: Completer, siblings: Callable[[], Iterable[LearntTexts]] = tuple) -> None:
         self._completer, self._siblings = completer, siblings
+        self._words_of_profile = completer.taught_words
         self.size = (0, 0)
         """Number of texts, and of their characters."""
         self._texts: dict[Session, deque[tuple[str, int, frozenset[BlockedWord]]]] = {}
@@ -54,8 +56,9 @@ class LearntTexts:
         return len(known)
 
     def taught_words(self, session: Session) -> frozenset[BlockedWord]:
-        """Return the entries of the list of offensive words that a session taught: it alone may be shown them."""
-        return self._taught_words.get(session, frozenset())
+        """Return the entries of the list of offensive words that a session taught, which it alone may be shown, and
+        those that the model knew before, which every session may."""
+        return self._words_of_profile | self._taught_words.get(session, frozenset())
 
     def counts(self) -> dict[Session, int]:
         """Return the number of texts of each session."""

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
+from kammil.completion.profile import Profile
 from kammil.completion.state_cache import StateCache
 from kammil.errors import KammilError
 from kammil.evaluation.model_card import section
@@ -50,10 +51,18 @@ class LoadedModel:
         completer: the model; no other code may use it.
         settings: those of the server.
         on_answered: called after every request that the scheduler has answered, with the number of tokens read for it.
+        profile_texts: what the completer has learnt of the server's profile; private copies learn it too.
     """
 
-    def __init__(self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered) -> None:
-        self._on_answered = on_answered
+    def __init__(
+        self,
+        name: str,
+        completer: Completer,
+        settings: ServerSettings,
+        on_answered: OnAnswered,
+        profile_texts: Sequence[str] = (),
+    ) -> None:
+        self._on_answered, self._profile_texts = on_answered, profile_texts
         self.name, self.completer = name, completer
         completer.state_cache = StateCache(completer.language_model, SHARED_MEGABYTES)
         self.scheduler = Scheduler(completer, max_batch=settings.rows)
@@ -89,7 +98,9 @@ class LoadedModel:
         unused for longest is dropped."""
         own = self.of(session)
         if own is self:
-            own = LoadedModel(self.name, self.completer.fork(), self._settings, self._on_answered)
+            completer = self.completer.fork()
+            completer.learn(*self._profile_texts)
+            own = LoadedModel(self.name, completer, self._settings, self._on_answered)
             own.completer.state_cache = StateCache(own.completer.language_model, SESSION_MEGABYTES)
             own.learnt_texts = LearntTexts(own.completer, self._all_learnt)
             own.fingerprint = f"{self.fingerprint}-private"
@@ -279,8 +290,8 @@ class ModelPool:
 
     async def _load(self, name: str) -> LoadedModel:
         """Load a model and start its scheduler."""
-        model = await asyncio.to_thread(_open, self._folders[name], self._settings.block)
-        loaded = LoadedModel(name, model, self._settings, self._on_answered)
+        model, learnt = await asyncio.to_thread(_open, self._folders[name], self._settings)
+        loaded = LoadedModel(name, model, self._settings, self._on_answered, learnt)
         # The model lives as long as the server; searching it for garbage would take 60 ms each time.
         gc.unfreeze()
         gc.collect()
@@ -288,11 +299,16 @@ class ModelPool:
         return loaded
 
 
-def _open(folder: Path, block: Path | None) -> Completer:
-    """Open a model with a list of words that it must not write, and make ready what every request needs."""
-    completer = load(folder, block=block)
+def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, tuple[str, ...]]:
+    """Open a model with the server's list of blocked words, teach it the server's profile, and make ready what every
+    request needs; return it and the texts that it has learnt."""
+    completer = load(folder, block=settings.block)
+    texts = Profile(settings.profile).texts if settings.profile is not None else ()
+    learnt = tuple(text for text in texts if completer.normalise(text).strip())
+    if learnt:
+        completer.learn(*learnt)
     completer.word_block()
-    return completer
+    return completer, learnt
 
 
 def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:

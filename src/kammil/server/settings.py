@@ -55,6 +55,8 @@ class ServerSettings(BaseModel):
     """Most sessions per model that have a state cache of their own; the one unused for longest is dropped first."""
     block: Path | None = None
     """A list of words that are never written, beside that of offensive words, which a request may allow."""
+    profile: Path | None = None
+    """A profile whose texts every model knows; it is read when a model is opened, and never written."""
     learn: bool | None = None
     """Whether clients may teach the models texts; None allows it if only this machine can reach the server."""
     access_log: bool = True
@@ -119,6 +121,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "max_answer": "a whole number from 1000 to 100000000",
         "sessions": "a whole number from 0 to 100000",
         "block": "the path of a file",
+        "profile": "the path of a file",
         "learn": "yes or no",
         "access_log": "yes or no",
         "log_prompts": "yes or no",
