@@ -169,3 +169,23 @@ def test_a_foreign_filter_is_refused(bits: np.ndarray) -> None:
         BloomFilter({"bits": bits})
     with pytest.raises(FolderError, match=r"seen\.safetensors"):
         BloomFilter({})
+
+
+def test_half_of_a_text_is_known_or_not(seen: BloomFilter, texts: list[str]) -> None:
+    known = [text for text in texts[:300] if len(fold(text)) > 60]
+    generator = np.random.default_rng(2)
+    new = ["".join(generator.choice(list(LETTERS), 200)) for _ in known]
+    assert all(map(seen.knows_half, known)) and not any(map(seen.knows_half, new)) and not seen.knows_half("")
+    assert all(seen.knows_half(text + more[: len(fold(text)) // 2]) for text, more in zip(known, new, strict=True))
+    assert not any(seen.knows_half(text + more[:200]) for text, more in zip(known, new, strict=True) if len(text) < 120)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(40, 300), (300, 40), (300, 300)])
+def test_a_filter_goes_on_from_that_of_a_base(texts: list[str], ours: int, theirs: int) -> None:
+    of_base = bloom.build(texts[:theirs])
+    both = bloom.build(texts[300 : 300 + ours], known=of_base)
+    seen, exact = BloomFilter(both), ExactTexts(both)
+    every = [*texts[:theirs], *texts[300 : 300 + ours]]
+    assert exact.contains(every).all()
+    assert {seen.novelty(text) for text in every if len(fold(text)) >= RUN} == {"seen"}
+    assert len(both["bits"]) >= len(of_base["bits"]) and seen.false_positives < 0.15

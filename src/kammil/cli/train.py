@@ -37,8 +37,8 @@ def train(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Model to start from: a model folder of the same family; for pretrained, a causal language model on "
-            "the Hugging Face Hub or a folder of one.",
+            help="Model to start from: a bundled model, or a model folder of the same family; for pretrained, a causal "
+            "language model on the Hugging Face Hub or a folder of one.",
         ),
     ] = None,
     minutes: Annotated[

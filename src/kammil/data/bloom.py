@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -30,12 +31,21 @@ _N = TypeVar("_N", np.uint32, np.uint64)
 Novelty = Literal["seen", "new"]
 
 
-def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
-    """Build the arrays of `seen.safetensors` for the training texts."""
+def build(
+    texts: Sequence[str], *, known: Mapping[str, NDArray[np.generic]] | None = None
+) -> dict[str, NDArray[np.generic]]:
+    """Build the arrays of `seen.safetensors` for the training texts.
+
+    `known` are the arrays of the model that training started from, which remembers its own texts. Its filter is no
+    smaller in them than it was; a larger one repeats it, and so takes as many new runs for known.
+    """
     most = _size(sum(map(len, texts)))
-    bits = np.zeros(most, np.bool_)
+    bits, digests = np.zeros(most, np.bool_), np.zeros(0, np.uint32)
+    if known is not None:
+        theirs = np.unpackbits(known["bits"].astype(np.uint8)).astype(np.bool_)
+        most = max(most, len(theirs))
+        bits, digests = np.tile(theirs, most // len(theirs)), known.get("texts", digests).astype(np.uint32)
     distinct, full = np.zeros(0, np.uint64), _SMALL_BITS // _BITS_PER_RUN
-    digests = np.zeros(0, np.uint32)
     for begin in tracked(range(0, len(texts), _BLOCK), "noting runs of letters"):
         block = texts[begin : begin + _BLOCK]
         folds = [fold(text, underscores=True) for text in block]
@@ -46,6 +56,7 @@ def build(texts: Sequence[str]) -> dict[str, NDArray[np.generic]]:
         if len(distinct) < full:  # else they are many, and how many is estimated
             distinct = _distinct(distinct, hashes)
     size = min(most, _size(len(distinct) if len(distinct) < full else max(full, _estimated(bits))))
+    size = most if known is not None else size
     # A position in a smaller filter is the lower bits of that in a larger one.
     return {"bits": np.packbits(bits.reshape(-1, size).any(axis=0)), "texts": digests}
 
@@ -105,7 +116,7 @@ class BloomFilter:
         masks = np.uint8(128) >> (positions & np.uint64(7)).astype(np.uint8)
         return (self._bits[positions >> np.uint64(3)] & masks) != 0
 
-    @property
+    @cached_property
     def false_positives(self) -> float:
         """Share of new runs that the filter takes for known ones."""
         share = int.from_bytes(self._bits.tobytes()).bit_count() / (8 * len(self._bits))
@@ -119,6 +130,17 @@ class BloomFilter:
         if len(letters) < RUN:
             letters = (fold(prompt) + letters)[-RUN:]
         return "seen" if self.contains([letters]).all() else "new"
+
+    def knows_half(self, text: str) -> bool:
+        """Estimate whether half of the runs of `text` or more stand in the training texts.
+
+        Of those that the filter knows, its `false_positives` are subtracted.
+        """
+        found = self.contains([fold(text)])
+        if not found.size:
+            return False
+        chance = self.false_positives
+        return bool((found.mean() - chance) >= (1 - chance) / 2)
 
 
 def _digests(keys: Iterable[str]) -> NDArray[np.uint32]:

@@ -128,10 +128,21 @@ class Learner(ABC, Generic[S_co]):
     sized: tuple[str, ...] = ()
     """Options that `sizes` chooses, in the order in which they are told."""
 
+    of_base: tuple[str, ...] = ()
+    """Settings that decide on the shapes of weights: a run takes them from the model folder that it starts from, where
+    nobody names them."""
+    from_base: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Defaults of settings and of the training loop for a run that starts from a model folder, where they differ."""
+
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
         """Return values of the options `sized` for a run on so many characters of text, minutes and CPU threads."""
         del characters, minutes, threads
         return {}
+
+    def needs_vocabulary(self, values: Mapping[str, Any], base: ModelFiles) -> bool:
+        """Return whether a run of these settings can keep more of its base if it has the same vocabulary."""
+        del values, base
+        return False
 
     def training_defaults(self, values: Mapping[str, Any]) -> Mapping[str, float]:
         """Return the defaults of the training loop for settings of these values."""

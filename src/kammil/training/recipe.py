@@ -177,7 +177,7 @@ class Recipe(BaseModel):
             raise OptionError(f"there is no text rule {unknown_rules[0]!r}; the rules are {', '.join(RAW.to_dict())}.")
         return recipe.model_copy(update={"settings": learner.check(settings).model_dump(mode="json")})
 
-    def changed(self, options: Mapping[str, int]) -> Recipe:
+    def changed(self, options: Mapping[str, Any]) -> Recipe:
         """Return the recipe with other values of settings and of options of training, by their flat names."""
         settings = {name: value for name, value in options.items() if name in self.settings}
         training = {name: value for name, value in options.items() if name not in settings}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 N = TypeVar("N", bound="nn.Module")
+
+_RARE = 200
+"""Characters of which at most one may be unknown to a base whose vocabulary is kept."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +78,7 @@ class Run:
         self.used: Mapping[str, str] | None = None
         self.histories: list[tuple[EpochEnded, ...]] = []
         self.training_ended: float | None = None
-        characters = CharacterVocabulary.from_texts(data.train, least=recipe.least).characters
-        base_characters = base.model.vocabulary.characters if base is not None else ()
-        vocabulary = CharacterVocabulary([*characters, *base_characters])
+        vocabulary = _vocabulary(recipe, data.train, base)
         train, validation = map(vocabulary.encode_all, (data.train, data.validation))
         self.texts = TrainingTexts(
             data.train,
@@ -188,7 +190,10 @@ class Run:
             settings,
             texts.vocabulary,
             artifacts,
-            bloom.build([*texts.texts, *texts.base_texts]),
+            bloom.build(
+                [*texts.texts, *texts.base_texts],
+                known=base.model.seen if base is not None and not base.texts else None,
+            ),
             baselines.count(texts.train, texts.vocabulary.size),
             self.used,
         )
@@ -267,3 +272,22 @@ class Run:
             return
         clear_training_folder(self.out)
         files.write_atomic(file, json.dumps(current).encode())
+
+
+def _vocabulary(recipe: Recipe, texts: Sequence[str], base: ParentModel | None) -> CharacterVocabulary:
+    """Return the vocabulary of a run: the characters of its texts, and those of its base.
+
+    Of a base folder whose vocabulary must stay as it is, it is that one, unless texts of another script have one
+    character of 200 or more that it lacks.
+    """
+    own = CharacterVocabulary.from_texts(texts, least=recipe.least)
+    if base is None:
+        return own
+    theirs = base.model.vocabulary
+    if not base.texts and family(recipe.model).learner().needs_vocabulary(recipe.settings, base.model):
+        counts, known = Counter[str](), set(theirs.characters)
+        for text in texts:
+            counts.update(text)
+        if sum(n for character, n in counts.items() if character not in known) * _RARE < counts.total():
+            return theirs
+    return CharacterVocabulary([*own.characters, *theirs.characters])

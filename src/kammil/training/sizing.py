@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kammil import process_group
+from kammil import model_folder, process_group
 from kammil.locks import RUN, training_folder
 from kammil.models.registry import family
 from kammil.progress import note
@@ -42,6 +42,20 @@ class Sizes:
         sizes = ", ".join(_counted(name, value) for name, value in chosen.items())
         note(f"{sizes}: {_rounded(characters)} characters, {minutes:g} minute{'' if minutes == 1 else 's'}")
         return chosen
+
+
+def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a run that starts from a model folder which differ from the defaults of other runs.
+
+    They are the shapes of the base's weights, and what the family has found better for such runs; what is `given` is
+    left out.
+    """
+    learner = family(recipe.model).learner()
+    if not isinstance(recipe.base, str):
+        return {}
+    settings = model_folder.summary(Path(recipe.base))[0].settings
+    options = {**learner.from_base, **{name: settings[name] for name in learner.of_base if name in settings}}
+    return {name: value for name, value in options.items() if given.get(name) is None}
 
 
 def _threads(recipe: Recipe) -> int | None:

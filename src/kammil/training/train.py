@@ -25,7 +25,7 @@ from kammil.training.pacing import TextFit, measure
 from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe
 from kammil.training.run import ParentModel, Run
-from kammil.training.sizing import Sizes
+from kammil.training.sizing import Sizes, options_of_base
 from kammil.training.texts import Dataset, Source, check, prepare
 
 REPORT_SHARE = 0.08
@@ -66,6 +66,7 @@ def train(
     """
     given: dict[str, Any] = {**options}
     recipe, on_event = Recipe.of(given), notebook.listener() if listen is None else listen
+    recipe = recipe.changed(options_of_base(recipe, given))
     clock = Clock(recipe.training.minutes, recipe.training.clock)
     report_seconds = _report_seconds(recipe.training.minutes) if report else 0.0
     target = Path(out)

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kammil.language_model import Artifacts
-from kammil.models.blend.experts import NgramExperts, in_word
+from kammil.models.blend.experts import KeptCounts, NgramExperts, in_word
 from kammil.models.blend.learner import BlendLearner, export, inherit
 from kammil.models.blend.model import BlendModel
 from kammil.models.blend.network import BlendNetwork
-from kammil.models.blend.settings import BlendSettings
+from kammil.models.blend.settings import OWN, BlendSettings
 from kammil.models.registry import load_model
 from kammil.ngrams.compression import pack as pack_table
 from kammil.ngrams.count_table import CountTable
@@ -161,6 +161,24 @@ def members(vocabulary: CharacterVocabulary, made: NgramExperts, count: int = 2)
     for network in networks:
         torch.nn.init.normal_(network.gate_out.weight, std=0.3)
     return networks
+
+
+def test_a_text_of_a_base_is_not_looked_up_in_the_counts_that_are_kept(vocabulary: CharacterVocabulary) -> None:
+    """They hold it, so they would predict it exactly, and the gate would trust them about all other texts."""
+    kept = KeptCounts(experts(vocabulary, TEXTS[:3]).tables[OWN], [True, False])
+    train = [vocabulary.encode(text) for text in (TEXTS[0], TEXTS[3])]
+    own = NgramExperts(train, train, kin=[0, 1], background=[], vocabulary=vocabulary, settings=SETTINGS, kept=kept)
+    rows = make_rows(train, objective="text", block=512)
+    width = max(map(len, train)) + 1
+
+    def found(*, learning: bool) -> list[bool]:
+        """Which of the two texts meet a context in the kept counts."""
+        places = own.features(rows, width, learning=learning).places
+        kinds = len(SETTINGS.kinds)
+        of_text = places[(places % own.count >= kinds) & (places % own.count < 2 * kinds)] // own.count // width
+        return [text in of_text for text in (0, 1)]
+
+    assert found(learning=True) == [False, True] and found(learning=False) == [True, True]
 
 
 @pytest.mark.parametrize("background", [[], ["كيفك اليوم", "شو رأيك نطلع", "شو رأيك نطلع اليوم"]])

@@ -102,4 +102,6 @@ def export(model: PointerGRU) -> Artifacts:
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
 
 
-LEARNER = NetworkLearner(settings=AttentionSettings, build=build, export=export)
+LEARNER = NetworkLearner(
+    settings=AttentionSettings, build=build, export=export, of_base=("embedding", "hidden", "attention")
+)

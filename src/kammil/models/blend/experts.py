@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
+from typing import NamedTuple
 
 import numpy as np
 import regex
@@ -84,6 +85,15 @@ class _Counts:
         return [table.select(table.totals >= cutoff) for table in self.tables]
 
 
+class KeptCounts(NamedTuple):
+    """The counts of a base, which stay in a separate table beside those of a run's texts."""
+
+    table: CountTable
+    is_counted: Sequence[bool]
+    """Whether each training text is among the texts that were counted: while learning, such a text is not looked up
+    there, for it cannot be subtracted."""
+
+
 class NgramExperts:
     """The tables of a training run, and the features of its texts.
 
@@ -91,6 +101,7 @@ class NgramExperts:
         train, validation: encoded texts.
         kin: near-duplicate group of each training text.
         background: encoded texts that are counted in a separate table; the network does not learn them.
+        kept: the separate table as it is, in place of `background`.
     """
 
     def __init__(
@@ -102,6 +113,7 @@ class NgramExperts:
         background: Sequence[Ids],
         vocabulary: CharacterVocabulary,
         settings: BlendSettings,
+        kept: KeptCounts | None = None,
     ) -> None:
         """Count the texts."""
         self._in_word = in_word(vocabulary)
@@ -127,6 +139,9 @@ class NgramExperts:
             ).fit_16_bits()
             for prefix, kinds in counted.items()
         }
+        self._is_counted = None if kept is None else np.array(kept.is_counted, np.bool_)  # (texts,)
+        if kept is not None:
+            self.tables[BACKGROUND] = kept.table
         _, self._kin, sizes = np.unique(kin, return_inverse=True, return_counts=True)  # (texts,), ..., (groups,)
         self._by_group = np.argsort(self._kin, kind="stable")  # (texts,): the texts of a group stand side by side ...
         self._group_begins = np.append(0, np.cumsum(sizes))  # ... from here on
@@ -163,6 +178,9 @@ class NgramExperts:
         pairs = list(zip(self.tables.values(), found, strict=True))
         if not learning:
             return expert_features([*(table.read(rows_found) for table, rows_found in pairs), cached])
+        if self._is_counted is not None:
+            counted = self._is_counted[[row.text for row in rows]]  # (B,)
+            pairs[1][1].reshape(len(rows), -1)[counted] = -1
         own, rows_found = pairs[0]
         by_text = rows_found.reshape(len(rows), width, experts)
         contributions = [self._contribution(row, by_text[i, : lengths[i]]) for i, row in enumerate(rows)]

@@ -15,17 +15,20 @@ from numpy.typing import NDArray
 from torch.nn.functional import pad
 
 from kammil import process_group
+from kammil.data.bloom import BloomFilter
 from kammil.data.exclusion import resembling
 from kammil.data.near_duplicates import groups
 from kammil.engine.quantization import pack, unpack
 from kammil.language_model import Artifacts
-from kammil.models.blend.experts import NgramExperts
+from kammil.model_folder import ModelFiles
+from kammil.models.blend.experts import KeptCounts, NgramExperts
 from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.pretrained_expert import GATE
 from kammil.models.blend.pretrained_texts import PretrainedTexts
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
 from kammil.models.blend.sizes import sizes
 from kammil.models.family import GradientDescent, MergingLearner, NetworkTask, TextPiece, TrainingTexts, Weights
+from kammil.ngrams.compression import unpack as unpack_table
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
@@ -36,16 +39,28 @@ _PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.", GATE)
 @dataclass(frozen=True, kw_only=True)
 class BlendLearner(MergingLearner[BlendSettings]):
     """Trains by counting and gradient descent. `training`: on the benchmark's validation texts 6 passes in batches of
-    16 ended at 2.88 bits, 8 in batches of 8 at 2.89; more than 8 passes over-fit."""
+    16 ended at 2.88 bits, 8 in batches of 8 at 2.89; more than 8 passes over-fit. `from_base`:
+    docs/log.md#what-does-a-model-of-your-own-gain-from-the-bundled-one."""
 
     settings: type[BlendSettings] = BlendSettings
     training: Mapping[str, float] = field(default_factory=lambda: {"batch_size": 16, "epochs": 8})
     beats_counters: bool = True
     sized: tuple[str, ...] = ("hidden", "networks", "epochs")
+    of_base: tuple[str, ...] = ("embedding", "hidden", "gate", "kinds", "history")
+    from_base: Mapping[str, float] = field(
+        default_factory=lambda: {"learning_rate": 1e-3, "epochs": 3, "dropout": 0.2}
+    )
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
         """Choose width, members and passes by `sizes`."""
         return sizes(characters, minutes, threads)
+
+    def needs_vocabulary(self, values: Mapping[str, Any], base: ModelFiles) -> bool:
+        """Return whether the counts of the base can stay, whose contexts are hashes of ids."""
+        arrays = base.artifacts.weights
+        if not values["base_counts"] or base.description.family != "blend" or any(map(_is_background, arrays)):
+            return False
+        return list(base.description.settings["kinds"]) == list(values["kinds"])
 
     def fit(
         self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent
@@ -59,6 +74,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
             texts.validation,
             kin=kin.tolist(),
             background=texts.vocabulary.encode_all(_background(texts)),
+            kept=self._kept_counts(settings, texts),
             vocabulary=texts.vocabulary,
             settings=settings,
         )
@@ -106,6 +122,16 @@ class BlendLearner(MergingLearner[BlendSettings]):
         merged = first.model_copy(update={"networks": len(members)})
         return merged, Artifacts({**_packed(members), **tables})
 
+    def _kept_counts(self, settings: BlendSettings, texts: TrainingTexts) -> KeptCounts | None:
+        """Return the counts of a base folder that stay; None if there are none."""
+        base = texts.base
+        if base is None or texts.base_texts or not self.needs_vocabulary(settings.model_dump(mode="json"), base):
+            return None
+        if texts.vocabulary.characters != base.vocabulary.characters:
+            return None
+        seen = BloomFilter(base.seen)
+        return KeptCounts(unpack_table(base.artifacts.weights, OWN), [seen.knows_half(text) for text in texts.texts])
+
 
 def export(networks: Sequence[BlendNetwork]) -> Artifacts:
     """Return the members' weights as integers and in half precision, which changes no figure; without the tables."""
@@ -144,6 +170,10 @@ def inherit(network: BlendNetwork, settings: BlendSettings, weights: Weights, ba
         network.gate_in.bias.copy_(in_bias)
         network.gate_out.weight[SCORE_FEATURES * new :] = out_weight
         network.gate_out.bias[SCORE_FEATURES * new :] = out_bias
+
+
+def _is_background(name: str) -> bool:
+    return name.startswith(BACKGROUND)
 
 
 def _background(texts: TrainingTexts) -> list[str]:

@@ -49,6 +49,10 @@ class BlendSettings(Settings):
     megabytes: float | None = Field(default=40, gt=0)
     """Most megabytes of the tables of counts in the folder; contexts that help least for their size are left out. The
     default leaves out nothing of less than about two million characters. None keeps all, whatever memory that takes."""
+    base_counts: bool = True
+    """Whether the counts of the model folder that training starts from stay beside the new ones, if that is a blend
+    without background counts, with the same `kinds`, which knows the characters of the texts. Its vocabulary is kept
+    then. Give false where the base's texts are among the training texts, and so counted anew."""
 
     pretrained: str | None = None
     """Folder of a model of the family `pretrained` that is one more expert. Its gate learns from training texts that

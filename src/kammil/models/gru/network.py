@@ -100,4 +100,4 @@ def export(model: GRU) -> Artifacts:
     return Artifacts({name: value.detach().cpu().numpy() for name, value in model.state_dict().items()})
 
 
-LEARNER = NetworkLearner(settings=GRUSettings, build=build, export=export)
+LEARNER = NetworkLearner(settings=GRUSettings, build=build, export=export, of_base=("embedding", "hidden"))

@@ -161,4 +161,5 @@ LEARNER = NetworkLearner(
     export=export,
     # In two epochs of the benchmark 3.53 bits with this rate, 3.65 with the loop's own.
     training={"learning_rate": 2e-3},
+    of_base=("width", "layers", "heads", "window"),
 )

@@ -1,0 +1,101 @@
+"""A run that starts from a model folder: the shapes, the counts and the vocabulary that it keeps of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kammil
+from kammil import model_folder as folders
+from kammil.data.bloom import BloomFilter
+from kammil.models.blend.settings import BACKGROUND, OWN
+from kammil.ngrams.compression import unpack
+from kammil.ngrams.count_table import CountTable
+from kammil.training.recipe import Recipe
+from kammil.training.sizing import options_of_base
+from kammil.training.train import train
+
+KINDS = ["o1", "o2", "o3", "w", "w1"]
+BLEND: dict[str, Any] = {
+    "model": "blend", "hidden": 24, "embedding": 8, "gate": 6, "kinds": KINDS, "history": ["o2", "w"],
+    "epochs": 2, "threads": 1,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
+    out = tmp_path_factory.mktemp("bases") / "base"
+    return train(texts[:240], validation=texts[240:300], out=out, **BLEND).folder
+
+
+@pytest.fixture(scope="module")
+def own(texts: list[str], base: Path) -> list[str]:
+    """Texts of the characters that the base knows."""
+    known = set(folders.read(base).vocabulary.characters)
+    return [text for text in texts[300:] if known.issuperset(text)][:80]
+
+
+def counts(folder: Path, prefix: str) -> CountTable:
+    return unpack(folders.read(folder).artifacts.weights, prefix)
+
+
+def has_background(folder: Path) -> bool:
+    return any(name.startswith(BACKGROUND) for name in folders.read(folder).artifacts.weights)
+
+
+def test_it_has_the_shapes_of_its_base_unless_others_are_named(base: Path, tmp_path: Path, texts: list[str]) -> None:
+    def options(**given: Any) -> dict[str, Any]:
+        return options_of_base(Recipe.of(given), given)
+
+    shapes = {name: BLEND[name] for name in ("hidden", "embedding", "gate", "kinds", "history")}
+    found = options(base=str(base))
+    assert found.items() >= shapes.items() and {"learning_rate", "epochs", "dropout"} <= found.keys()
+    assert options(base=str(base), hidden=40, dropout=0.4, minutes=1).keys() == found.keys() - {"hidden", "dropout"}
+    assert options() == options(base={"source": "sample", "hidden": 9}) == {}
+    assert options(base=str(base), model="gru") == {"embedding": 8, "hidden": 24}
+    network = train(texts[:40], validation=texts[240:260], out=tmp_path / "gru", model="gru", hidden=16, epochs=1)
+    assert options(base=str(network.folder)).keys() == {"hidden", "embedding", "learning_rate", "epochs", "dropout"}
+
+
+def test_the_counts_and_the_vocabulary_of_a_base_stay(base: Path, own: list[str], tmp_path: Path) -> None:
+    trained = train(own[:60], validation=own[60:], out=tmp_path / "mine", base=str(base), threads=1)
+    theirs, kept = counts(base, OWN), counts(trained.folder, BACKGROUND)
+    for name in ("keys", "num_followers", "pruned", "ids", "counts"):
+        assert np.array_equal(getattr(theirs, name), getattr(kept, name)), name
+    assert folders.read(trained.folder).vocabulary.characters == folders.read(base).vocabulary.characters
+    dropped = train(
+        own[:60], validation=own[60:], out=tmp_path / "dropped", base=str(base), threads=1, base_counts=False
+    )
+    assert not has_background(dropped.folder)
+    bits = [one.history[-1]["validation_bits"] for one in (trained, dropped)]
+    assert bits[0] < bits[1] - 0.02  # counts of four times the texts
+    completer = kammil.load(trained.folder)
+    assert completer.complete(own[0][:8], length=12).text is not None
+
+
+def test_what_the_base_wrote_down_as_seen_is_still_seen(
+    base: Path, own: list[str], tmp_path: Path, texts: list[str]
+) -> None:
+    trained = train(own[:60], validation=own[60:], out=tmp_path / "mine", base=str(base), epochs=1)
+    seen = BloomFilter(folders.read(trained.folder).seen)
+    assert {seen.novelty(text) for text in [*texts[:240], *own[:60]] if len(text) > 30} == {"seen"}
+
+
+@pytest.mark.parametrize("foreign", [1, 60])
+def test_a_base_that_lacks_many_characters_leaves_its_counts(
+    base: Path, own: list[str], tmp_path: Path, foreign: int
+) -> None:
+    """One sign more than one in 200 that the base does not know; a rare one stays unknown."""
+    texts = [*own[: 60 - foreign], *([own[0] + "ЖЖЖ"] if foreign == 1 else ["Жили у бабуси " + text for text in own])]
+    trained = train(texts, validation=own[60:], out=tmp_path / "mine", base=str(base), epochs=1)
+    assert has_background(trained.folder) == (foreign == 1)
+    assert ("Ж" in folders.read(trained.folder).vocabulary.characters) == (foreign > 1)
+
+
+def test_a_base_with_background_counts_leaves_them(base: Path, own: list[str], tmp_path: Path) -> None:
+    once = train(own[:40], validation=own[60:], out=tmp_path / "once", base=str(base), epochs=1)
+    twice = train(own[40:60], validation=own[60:], out=tmp_path / "twice", base=str(once.folder), epochs=1)
+    assert has_background(once.folder) and not has_background(twice.folder)
