@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 import regex
 
-from corpora import SOURCES, Source, described
+import frames
+from corpora import FRAMES, SOURCES, Source, described
 from kammil.data import readers, sources
 from kammil.data.blocklist import is_offensive
 from kammil.data.datasets import CATALOG
@@ -38,6 +39,8 @@ TEST_POSTS = 200
 """Posts at the end of the embedded corpus that no bundled model learns: the lesson tests on them."""
 LENGTHS = (4, 600)
 """Characters of a text, at least and at most."""
+ENDS = 6
+"""Ends of each beginning of a frame. A blend counts every text, so all combinations would fill its tables of counts."""
 COLUMNS = ("source", "terms", "dialect", "text")
 NAMED = (*CATALOG, sources.SAMPLE)
 """What `--dataset` takes: the data sets of the catalog and the embedded corpus."""
@@ -99,12 +102,16 @@ def cleaned(named: Iterable[tuple[str, list[str]]], terms: frozenset[str]) -> It
 
 
 def distinct(texts: Sequence[Text], held_out: Sequence[str]) -> list[Text]:
-    """Return the texts that resemble no held-out text, the first of each group of near-duplicates."""
+    """Return the texts that resemble no held-out text, the first of each group of near-duplicates.
+
+    Those of frames, which have their halves in common, are no near-duplicates of each other.
+    """
     if held_out:
         similar = resembling([text.text for text in texts], held_out)
         texts = [text for text, drop in zip(texts, similar, strict=True) if not drop]
-    _, first = np.unique(groups([text.text for text in texts]), return_index=True)
-    return [texts[i] for i in sorted(first.tolist())]
+    written = [text for text in texts if text.source != FRAMES]
+    _, first = np.unique(groups([text.text for text in written]), return_index=True)
+    return [written[i] for i in sorted(first.tolist())] + [text for text in texts if text.source == FRAMES]
 
 
 def halved(texts: Iterable[Text], names: Sequence[str]) -> list[Text]:
@@ -140,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clones", type=Path, help="folder of clones, each under the name of its repository")
     parser.add_argument("--folder", type=Path, action="append", default=[], help="folder of .txt files; repeatable")
+    parser.add_argument("--frames", type=Path, help="folder of beginnings and ends, as recipes/frames.py reads them")
     parser.add_argument("--dataset", action="append", default=[], choices=NAMED, help="repeatable")
     parser.add_argument("--skip", nargs="*", default=[], metavar="SOURCE", help="sources to leave out")
     parser.add_argument(
@@ -158,6 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             yield from from_clones(given.clones)
         for folder in given.folder:
             yield from from_folder(folder)
+        if given.frames is not None:
+            yield FRAMES, frames.from_folder(given.frames, ENDS)
         for name in given.dataset:
             texts = sources.texts(name)
             yield name, texts[:-TEST_POSTS] if name == sources.SAMPLE else texts
@@ -167,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         words = list(readers.read_rows(given.without).texts) if given.without is not None else []
         read = [text for text in cleaned(named(), terms) if text.source not in given.skip]
         if not read:
-            raise DataError("there is no text; name --clones, --folder or --dataset that hold some")
+            raise DataError("there is no text; name --clones, --folder, --frames or --dataset that hold some")
         kept = halved(distinct(without_words(read, [word for word in words if word]), held_out), given.half)
         kept = [text for text in kept if not (given.decent and is_offensive(text.text))]
         kept = [kept[i] for i in thinned([text.text for text in kept], [text.source for text in kept])]
