@@ -92,6 +92,7 @@ class Options(TypedDict, total=False):
     most: int
     min_count: int
     megabytes: float | None
+    base_counts: bool
 
 
 class Recipe(BaseModel):
