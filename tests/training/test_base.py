@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import kammil
 from kammil import model_folder as folders
 from kammil.data.bloom import BloomFilter
+from kammil.evaluation import model_card
 from kammil.models.blend.settings import BACKGROUND, OWN
 from kammil.ngrams.compression import unpack
 from kammil.ngrams.count_table import CountTable
@@ -74,6 +76,19 @@ def test_the_counts_and_the_vocabulary_of_a_base_stay(base: Path, own: list[str]
     assert bits[0] < bits[1] - 0.02  # counts of four times the texts
     completer = kammil.load(trained.folder)
     assert completer.complete(own[0][:8], length=12).text is not None
+
+
+def test_the_card_repeats_the_run(base: Path, own: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Options of the base are named, even where they are the defaults of other runs."""
+    monkeypatch.chdir(base.parent)
+    (tmp_path / "mine.txt").write_text("\n".join(own), "utf-8")
+    options: dict[str, Any] = {"base": "base", "dropout": 0.4, "epochs": 1}
+    trained = train(tmp_path / "mine.txt", out=tmp_path / "mine", **options)
+    command = shlex.split(model_card.command(folders.card(trained.folder)))
+    assert command[command.index("--base") + 1] == "base" and "--config" not in command
+    assert {"dropout=0.4", "learning_rate=0.001", "hidden=24"} < set(command)
+    from_memory = train(own[:60], validation=own[60:], out=tmp_path / "memory", **options)
+    assert ", base='base'" in model_card.command(folders.card(from_memory.folder))
 
 
 def test_what_the_base_wrote_down_as_seen_is_still_seen(

@@ -231,8 +231,9 @@ def _write_report(
 
 
 def _tables(recipe: Recipe) -> str:
-    """Return base and members of a recipe in TOML; empty without any."""
-    tables = {"base": recipe.base, "members": list(recipe.members)}
+    """Return base and members of a recipe in TOML; empty without any, or where the base is named by an option."""
+    tables = {"base": recipe.base if recipe.members or isinstance(recipe.base, Mapping) else None}
+    tables |= {"members": list(recipe.members)}
     return "\n".join(f"{name} = {toml(_without_folders(value, name))}" for name, value in tables.items() if value)
 
 
@@ -274,10 +275,11 @@ def _name(source: str) -> str:
 
 
 def _repeat_command(recipe: Recipe, data: Dataset, name: str) -> str:
-    """Return the command or line of Python that repeats this training, except for a base and members."""
+    """Return the command or line of Python that repeats this training, except for the tables of base and members."""
     recipe = recipe.model_copy(update={"exclude": tuple(map(_name, recipe.exclude))})
     if data.arguments is not None:
-        config = ["--config", "FILE"] if recipe.base is not None or recipe.members else []
+        config = ["--base", _name(recipe.base)] if isinstance(recipe.base, str) else []
+        config = ["--config", "FILE"] if _tables(recipe) else config
         return shlex.join(["kammil", "train", *data.arguments, *flags(recipe), *config, "--out", f"{name}-again"])
     defaults = Recipe.of({"model": recipe.model}).model_dump()
     flat = recipe.model_dump() | recipe.training.model_dump() | recipe.settings
@@ -287,6 +289,8 @@ def _repeat_command(recipe: Recipe, data: Dataset, name: str) -> str:
         for k, v in flat.items()
         if k not in ("training", "settings", "base", "members") and (v != defaults[k] or k in recipe.pinned)
     }
+    if isinstance(recipe.base, str):
+        changed["base"] = _name(recipe.base)
     options = "".join(f", {k}={v!r}" for k, v in ({"model": recipe.model} | changed).items())
     validation = ", validation=validation_texts" if not data.validation_split_off else ""
     return f"kammil.train(texts{validation}{options}, out={name + '-again'!r})"

@@ -192,8 +192,10 @@ class Recipe(BaseModel):
     @property
     def pinned(self) -> tuple[str, ...]:
         """Options that a repetition of the run names although they have their defaults: one of those that are chosen by
-        the minutes, so that none is."""
-        return family(self.model).learner().sized[:1] if self.training.minutes is not None else ()
+        the minutes, so that none is, and those that a run takes from the folder that it starts from."""
+        learner = family(self.model).learner()
+        of_base = (*learner.of_base, *learner.from_base) if isinstance(self.base, str) else ()
+        return (*(learner.sized[:1] if self.training.minutes is not None else ()), *of_base)
 
 
 def flags(recipe: Recipe) -> list[str]:

@@ -47,9 +47,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     beats_counters: bool = True
     sized: tuple[str, ...] = ("hidden", "networks", "epochs")
     of_base: tuple[str, ...] = ("embedding", "hidden", "gate", "kinds", "history")
-    from_base: Mapping[str, float] = field(
-        default_factory=lambda: {"learning_rate": 1e-3, "epochs": 3, "dropout": 0.2}
-    )
+    from_base: Mapping[str, float] = field(default_factory=lambda: {"learning_rate": 1e-3, "epochs": 3, "dropout": 0.2})
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
         """Choose width, members and passes by `sizes`."""
