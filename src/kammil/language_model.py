@@ -146,8 +146,8 @@ class AdaptiveModel(ABC):
         """Undo one `learn` of the same ids; return false for a text that was not learnt."""
 
     @abstractmethod
-    def fork(self) -> Self:
-        """Return a model with the same weights, in the same memory, that has learnt nothing."""
+    def fork(self, *, learnt: bool = False) -> Self:
+        """Return a model with the same weights, in the same memory, that has learnt nothing, or what this one has."""
 
 
 class BulkSampler(ABC):

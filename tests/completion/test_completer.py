@@ -515,6 +515,27 @@ def test_a_fork_learns_by_itself(
     assert fork.score(text).bits_per_character == never
 
 
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_a_fork_may_know_what_was_learnt(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, engine: str, tmp_path: Path
+) -> None:
+    """Each goes on by itself from there, and a profile stays with the first."""
+    if engine == "reference":
+        monkeypatch.setattr("kammil.models.blend.model.load_native", lambda: None)
+    first, second = "قطايف بالجوز والقشطة", "شي تاني"
+    kammil.Profile(tmp_path / "me.jsonl").learn(first)
+    model = kammil.load(folder_of("blend"), profile=tmp_path / "me.jsonl")
+    before = (tmp_path / "me.jsonl").read_bytes()
+    fork = model.fork(learnt=True)
+    knows = model.score(first).bits
+    assert fork.score(first).bits == knows and fork.taught_words == model.taught_words
+    fork.learn(second)
+    assert model.score(second).bits != fork.score(second).bits and model.score(first).bits == knows
+    fork.forget(first)
+    assert model.score(first).bits == knows != fork.score(first).bits
+    assert (tmp_path / "me.jsonl").read_bytes() == before
+
+
 def test_a_model_that_cannot_learn_is_not_forked(folder_of: Callable[[str], Path]) -> None:
     with pytest.raises(OptionError, match="cannot learn"):
         kammil.load(folder_of("ngram")).fork()

@@ -426,5 +426,13 @@ def test_every_session_knows_the_profile(folder_of: Callable[[str], Path], tmp_p
 def test_every_session_may_be_shown_the_words_of_the_profile(tmp_path: Path) -> None:
     word = offensive_end(kammil.load())
     kammil.Profile(tmp_path / "me.jsonl").learn(f"قال {word} هون")
-    known = LearntTexts(kammil.load(profile=tmp_path / "me.jsonl"))
-    assert known.taught_words("a") == known.taught_words(None) != frozenset()
+
+    async def work(app: FastAPI) -> None:
+        loaded = await app.state.pool.open()
+        known = loaded.learnt_texts
+        assert known.taught_words("a") == known.taught_words(None) != frozenset()
+        body = {"text": "كيفك اليوم", "session": "b", "private": True}
+        assert (await ask(app, "POST", "/v1/learn", body)).status == 200
+        assert loaded.private["b"].learnt_texts.taught_words("b") == known.taught_words("a")
+
+    served(Path("levantine"), work, profile=tmp_path / "me.jsonl")

@@ -81,7 +81,7 @@ def test_a_reload_requested_during_a_reload_follows_it(folder: Path, monkeypatch
         await pool.open()
         loop, load = asyncio.get_running_loop(), model_pool.load
 
-        def slow(path: Path, *, block: Path | None) -> object:
+        def slow(path: Path, **_options: object) -> object:
             reads.append(path)
             loop.call_soon_threadsafe(reading.set)
             go_on.wait(20)
@@ -126,7 +126,7 @@ def test_requests_at_work_keep_the_old_model(folder: Path) -> None:
 def test_a_folder_that_cannot_be_read_changes_nothing(
     folder: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_path: Path) -> object:
+    def fail(_path: Path, **_options: object) -> object:
         raise error
 
     async def work(pool: ModelPool) -> None:

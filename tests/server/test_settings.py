@@ -30,6 +30,10 @@ def test_a_server_that_others_reach_warns_without_a_key() -> None:
     for host in ELSEWHERE:
         assert host in str(ServerSettings.of(host=host).warning)
         assert ServerSettings.of(host=host, api_key="sesame").warning is None
+        for key, said in (("sesame", "whoever"), (None, "KAMMIL_API_KEY. Whoever")):
+            warning = ServerSettings.of(host=host, api_key=key, profile="me.jsonl").warning
+            assert f"{said} uses this server can read out the texts of its profile." in str(warning)
+    assert ServerSettings.of(profile="me.jsonl").warning is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kammil.cli._options import BlockFile, ProfileFile, open_profile
+from kammil.cli._options import BlockFile, open_profile
 
 
 def serve(
@@ -32,7 +32,10 @@ def serve(
         list[str] | None, typer.Option(metavar="NAME", help="Accept requests for this host name too. Repeatable.")
     ] = None,
     block: BlockFile = None,
-    profile: ProfileFile = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Serve what a profile's texts say, to everybody who can reach the server."),
+    ] = None,
     learn: Annotated[
         bool | None,
         typer.Option(

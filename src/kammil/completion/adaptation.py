@@ -54,18 +54,17 @@ class Adaptation:
         model.learn_all([ids for ids in new if len(ids)])  # the text rules of a model may leave nothing of a text
         self._synced, self._version = wanted, self._profile.version
 
-    def learn(self, *texts: str) -> None:
-        """Learn texts; `OptionError`, and none is learnt, if one is empty or the model cannot learn."""
-        ids = [self._encode(text) for text in texts]
-        empty = next((text for text, of_text in zip(texts, ids, strict=True) if not len(of_text)), None)
-        if empty is not None:
-            raise OptionError(f"the text {empty!r} is empty, so there is nothing to learn; give one with characters.")
+    def learn(self, text: str) -> None:
+        """Learn a text; `OptionError` for an empty one, or a model that cannot learn."""
+        ids = self._encode(text)
+        if not len(ids):
+            raise OptionError(f"the text {text!r} is empty, so there is nothing to learn; give one with characters.")
         model = self._adaptive_model()
         if self._profile is None:
-            model.learn_all(ids)
-            self._count_words(texts, [])
+            model.learn(ids)
+            self._count_words([text], [])
             return
-        self._profile.learn(*texts)
+        self._profile.learn(text)
         self.sync_profile()
 
     def forget(self, text: str) -> None:
@@ -84,6 +83,10 @@ class Adaptation:
                 self.sync_profile()
         if not found:
             raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
+
+    def take_words_of(self, other: Adaptation) -> None:
+        """Count the offensive words of the texts that another has learnt, for a model that has learnt them too."""
+        self._taught, self.taught_words = other._taught.copy(), other.taught_words
 
     def _count_words(self, learnt: Iterable[str], forgotten: Iterable[str]) -> None:
         """Count in how many texts that were learnt each offensive word stands."""

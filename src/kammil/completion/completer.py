@@ -106,17 +106,19 @@ class Completer:
         self._adaptation = Adaptation(runner, lambda text: vocabulary.encode(rules.normalise(text).rstrip()), profile)
         self.state_cache = StateCache(runner)
 
-    def fork(self) -> Completer:
+    def fork(self, *, learnt: bool = False) -> Completer:
         """Return a completer of the same model that has learnt nothing, and that another thread may use.
 
-        Raises `OptionError` for a model that cannot learn.
+        With `learnt` it knows what this one has learnt, in the same memory, until either learns or forgets more. Raises
+        `OptionError` for a model that cannot learn.
         """
         if not isinstance(self._language_model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
-        forked = Completer(
-            self._language_model.fork(), self.vocabulary, self.rules, self.model, block=self.own_blocked_words
-        )
+        runner = self._language_model.fork(learnt=learnt)
+        forked = Completer(runner, self.vocabulary, self.rules, self.model, block=self.own_blocked_words)
         forked._word_blocks = self._word_blocks.copy()
+        if learnt:
+            forked._adaptation.take_words_of(self._adaptation)
         return forked
 
     @property
@@ -292,13 +294,13 @@ class Completer:
         """Return the classes of the ids of the vocabulary: which characters are part of words."""
         return CharacterClasses.of(self.vocabulary, first_ids(self.language_model))
 
-    def learn(self, *texts: str) -> None:
-        """Learn texts that the user wrote: all sessions of this model know them from the next suggestion on.
+    def learn(self, text: str) -> None:
+        """Learn a text that the user wrote: all sessions of this model know it from the next suggestion on.
 
-        No weight changes, and nothing is sent: a text is saved in the profile, if there is one, and nowhere else.
-        `OptionError` for a family that cannot learn, or a text without characters; then none is learnt.
+        No weight changes, and nothing is sent: the text is saved in the profile, if there is one, and nowhere else.
+        `OptionError` for a family that cannot learn, or a text without characters.
         """
-        self._adaptation.learn(*texts)
+        self._adaptation.learn(text)
 
     @property
     def taught_words(self) -> frozenset[BlockedWord]:

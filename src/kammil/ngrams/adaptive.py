@@ -102,6 +102,13 @@ class AdaptiveCounts:
         self.levels = (SortedCounts(), SortedCounts())
         """Base counts, and recent changes; a pair may be in both."""
 
+    def copy(self) -> AdaptiveCounts:
+        """Return a table of the same counts, in the same memory, that learns and forgets by itself."""
+        copied = AdaptiveCounts(self._contexts)
+        with self._lock:
+            copied._texts, copied.levels = self._texts.copy(), self.levels
+        return copied
+
     def __len__(self) -> int:
         """Return the number of learnt texts, repeats included."""
         return self._texts.total()

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -51,29 +51,23 @@ class LoadedModel:
         completer: the model; no other code may use it.
         settings: those of the server.
         on_answered: called after every request that the scheduler has answered, with the number of tokens read for it.
-        profile_texts: what the completer has learnt of the server's profile; private copies learn it too.
     """
 
-    def __init__(
-        self,
-        name: str,
-        completer: Completer,
-        settings: ServerSettings,
-        on_answered: OnAnswered,
-        profile_texts: Sequence[str] = (),
-    ) -> None:
-        self._on_answered, self._profile_texts = on_answered, profile_texts
+    def __init__(self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered) -> None:
+        self._on_answered = on_answered
         self.name, self.completer = name, completer
         completer.state_cache = StateCache(completer.language_model, SHARED_MEGABYTES)
         self.scheduler = Scheduler(completer, max_batch=settings.rows)
         self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
+        self._as_opened = completer.fork(learnt=True) if self.can_learn else None
+        """The model as no client has taught it: it knows the server's profile."""
         self.private: OrderedDict[str, LoadedModel] = OrderedDict()
         """Copies for the sessions that taught a text of their own, which share the weights; the one used last at the
         end."""
         self.learnt_texts = LearntTexts(completer, self._all_learnt)
         self._settings, self._max_sessions = settings, settings.sessions
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
-        self.fingerprint = f"kammil-{version('kammil')}-{_config_digest(completer)}"
+        self.fingerprint = f"kammil-{version('kammil')}-{_config_digest(completer, settings)}"
         """Changes whenever the same seed could give another text (OpenAI's `system_fingerprint`)."""
         self.num_users = 0
         self.replaced = False
@@ -98,9 +92,8 @@ class LoadedModel:
         unused for longest is dropped."""
         own = self.of(session)
         if own is self:
-            completer = self.completer.fork()
-            completer.learn(*self._profile_texts)
-            own = LoadedModel(self.name, completer, self._settings, self._on_answered)
+            assert self._as_opened is not None, "a model that cannot learn has no private copies"
+            own = LoadedModel(self.name, self._as_opened.fork(learnt=True), self._settings, self._on_answered)
             own.completer.state_cache = StateCache(own.completer.language_model, SESSION_MEGABYTES)
             own.learnt_texts = LearntTexts(own.completer, self._all_learnt)
             own.fingerprint = f"{self.fingerprint}-private"
@@ -290,8 +283,8 @@ class ModelPool:
 
     async def _load(self, name: str) -> LoadedModel:
         """Load a model and start its scheduler."""
-        model, learnt = await asyncio.to_thread(_open, self._folders[name], self._settings)
-        loaded = LoadedModel(name, model, self._settings, self._on_answered, learnt)
+        model = await asyncio.to_thread(_open, self._folders[name], self._settings)
+        loaded = LoadedModel(name, model, self._settings, self._on_answered)
         # The model lives as long as the server; searching it for garbage would take 60 ms each time.
         gc.unfreeze()
         gc.collect()
@@ -299,16 +292,13 @@ class ModelPool:
         return loaded
 
 
-def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, tuple[str, ...]]:
-    """Open a model with the server's list of blocked words, teach it the server's profile, and make ready what every
-    request needs; return it and the texts that it has learnt."""
-    completer = load(folder, block=settings.block)
-    texts = Profile(settings.profile).texts if settings.profile is not None else ()
-    learnt = tuple(text for text in texts if completer.normalise(text).strip())
-    if learnt:
-        completer.learn(*learnt)
+def _open(folder: Path, settings: ServerSettings) -> Completer:
+    """Open a model with the server's list of blocked words and its profile, and make ready what every request needs."""
+    completer = load(folder, profile=settings.profile, block=settings.block)
+    if settings.profile is not None:
+        completer = completer.fork(learnt=True)  # which writes nothing into the profile
     completer.word_block()
-    return completer, learnt
+    return completer
 
 
 def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:
@@ -338,9 +328,11 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
     return schemas.ModelEntry(id=name, created=created, card=card)
 
 
-def _config_digest(model: Completer) -> str:
-    """Hash a model's configuration, from which its weights follow, and the list of words that it must not write."""
+def _config_digest(model: Completer, settings: ServerSettings) -> str:
+    """Hash a model's configuration, from which its weights follow, the list of words that it must not write, and the
+    profile."""
     if model.model is None:
         return "none"
     described = model.model.description.model_dump_json() + "".join(map(repr, model.own_blocked_words))
+    described += "".join(map(repr, Profile(settings.profile).texts if settings.profile is not None else ()))
     return hashlib.sha256(described.encode()).hexdigest()[:12]

@@ -90,9 +90,13 @@ class ServerSettings(BaseModel):
     @property
     def warning(self) -> str | None:
         """Warning to log when the server starts; None if there is nothing to warn of."""
-        if self.api_key is not None or _is_loopback(self.host):
+        if _is_loopback(self.host):
             return None
-        return f"anyone who can reach {self.host} can use this server without a key; set one as KAMMIL_API_KEY."
+        known = "whoever uses this server can read out the texts of its profile" if self.profile is not None else ""
+        if self.api_key is not None:
+            return f"{known}." if known else None
+        open_to = f"anyone who can reach {self.host} can use this server without a key; set one as KAMMIL_API_KEY."
+        return f"{open_to} {known[:1].upper()}{known[1:]}." if known else open_to
 
     def to_environment(self) -> None:
         """Pass the settings to the processes that this one starts."""

@@ -191,10 +191,11 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         self.version += forgotten
         return forgotten
 
-    def fork(self) -> Self:
-        """Return a blend with the same networks and tables that has learnt nothing; it may run in another thread."""
+    def fork(self, *, learnt: bool = False) -> Self:
+        """Return a blend with the same networks and tables that has learnt nothing, or what this one has; it may run in
+        another thread."""
         forked = copy(self)
-        forked._adaptive = AdaptiveCounts(self._contexts)
+        forked._adaptive = self._adaptive.copy() if learnt else AdaptiveCounts(self._contexts)
         forked._engine = self._engine.fork(forked._adaptive)
         forked.version = 0
         return forked
