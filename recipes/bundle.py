@@ -158,8 +158,9 @@ def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> 
 ## Where its texts come from
 
 {len(rows):,} texts, {total:,} characters: {shares}. Texts that resemble a validation or test text of the benchmarks,
-near-duplicates (messages of frames have their halves in common), and texts with the commonest insults were left out; {flagged:,} still hold a word of the list of
-offensive words. Where terms are unstated, the texts are public for research and nothing is stated for the data itself;
+near-duplicates (but for messages of frames, which have their halves in common), and texts with the commonest insults
+were left out; {flagged:,} still hold a word of the list of offensive words. Where terms are unstated, the texts are
+public for research and nothing is stated for the data itself;
 none of the terms clears the rights of those who wrote the texts. `recipes/gather.py`
 says what was taken of each repository; an empty cell: none is stated, or none was noted.
 

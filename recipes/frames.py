@@ -36,7 +36,7 @@ class Frame:
 def read(file: Path) -> list[Frame]:
     """Return the frames of a file; `DataError` names a line or block that is malformed."""
     frames: list[Frame] = []
-    for block in file.read_text("utf-8").split("\n\n"):
+    for block in filter(str.strip, file.read_text("utf-8").split("\n\n")):
         parts: dict[str, list[str]] = {"+": [], "-": []}
         for line in filter(None, block.splitlines()):
             if line[:2] not in ("+ ", "- ") or line != " ".join(line.split()):
@@ -49,5 +49,7 @@ def read(file: Path) -> list[Frame]:
 
 
 def from_folder(folder: Path, ends: int | None = None) -> list[str]:
-    """Return the texts of all frames of a folder's .txt files; `ends` as in `Frame.texts`."""
+    """Return the texts of all frames of a folder's .txt files; `ends` as in `Frame.texts`. `DataError` for none."""
+    if not any(folder.glob("*.txt")):
+        raise DataError(f"there are no frames in {folder}; name a folder of .txt files.")
     return [text for file in sorted(folder.glob("*.txt")) for frame in read(file) for text in frame.texts(ends)]

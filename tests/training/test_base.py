@@ -16,6 +16,8 @@ from kammil.evaluation import model_card
 from kammil.models.blend.settings import BACKGROUND, OWN
 from kammil.ngrams.compression import unpack
 from kammil.ngrams.count_table import CountTable
+from kammil.progress import Notice
+from kammil.training.events import Event
 from kammil.training.recipe import Recipe
 from kammil.training.sizing import options_of_base
 from kammil.training.train import train
@@ -58,8 +60,9 @@ def test_it_has_the_shapes_of_its_base_unless_others_are_named(base: Path, tmp_p
     assert options(base=str(base), hidden=40, dropout=0.4, minutes=1).keys() == found.keys() - {"hidden", "dropout"}
     assert options() == options(base={"source": "sample", "hidden": 9}) == {}
     assert options(base=str(base), model="gru") == {"embedding": 8, "hidden": 24}
+    assert options(base=str(base), base_counts=False).keys() == found.keys() - {"learning_rate", "epochs", "dropout"}
     network = train(texts[:40], validation=texts[240:260], out=tmp_path / "gru", model="gru", hidden=16, epochs=1)
-    assert options(base=str(network.folder)).keys() == {"hidden", "embedding", "learning_rate", "epochs", "dropout"}
+    assert options(base=str(network.folder)) == {"hidden": 16, "embedding": 128}
 
 
 def test_the_counts_and_the_vocabulary_of_a_base_stay(base: Path, own: list[str], tmp_path: Path) -> None:
@@ -75,7 +78,7 @@ def test_the_counts_and_the_vocabulary_of_a_base_stay(base: Path, own: list[str]
     bits = [one.history[-1]["validation_bits"] for one in (trained, dropped)]
     assert bits[0] < bits[1] - 0.02  # counts of four times the texts
     completer = kammil.load(trained.folder)
-    assert completer.complete(own[0][:8], length=12).text is not None
+    assert len(completer.suggest(own[0][:8], 3)) == 3
 
 
 def test_the_card_repeats_the_run(base: Path, own: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,5 +115,10 @@ def test_a_base_that_lacks_many_characters_leaves_its_counts(
 
 def test_a_base_with_background_counts_leaves_them(base: Path, own: list[str], tmp_path: Path) -> None:
     once = train(own[:40], validation=own[60:], out=tmp_path / "once", base=str(base), epochs=1)
-    twice = train(own[40:60], validation=own[60:], out=tmp_path / "twice", base=str(once.folder), epochs=1)
+    told: list[Event] = []
+    options: dict[str, Any] = {"base": str(once.folder), "epochs": 1, "listen": told.append}
+    twice = train(own[40:60], validation=own[60:], out=tmp_path / "twice", **options)
     assert has_background(once.folder) and not has_background(twice.folder)
+    assert [event.sentence for event in told if isinstance(event, Notice)] == [
+        "the counts of the base do not stay, since it has counts of a base of its own"
+    ]

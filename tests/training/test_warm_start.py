@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from kammil.errors import OptionError
+from kammil.models.attention import network as attention
 from kammil.models.gru.network import GRUSettings, build
 from kammil.training.warm_start import warm_start
 from kammil.vocabulary import BOS, UNK, CharacterVocabulary
@@ -70,6 +71,18 @@ def test_a_wider_network_begins_where_the_narrower_one_ended(hidden: int) -> Non
         assert torch.equal(drawn, kept)
     new(torch.from_numpy(ours.encode("بتجتب")[None])).logsumexp(-1).sum().backward()
     assert new.output.weight.grad is not None and new.output.weight.grad[:, 10:].any()
+
+
+def test_a_wider_network_with_attention_begins_where_the_narrower_one_ended() -> None:
+    vocabulary = CharacterVocabulary("بتج")
+    torch.manual_seed(0)
+    chosen = attention.AttentionSettings(embedding=6, hidden=10, attention=4, dropout=0.0)
+    old = attention.build(vocabulary.size, chosen).eval()
+    new = attention.build(vocabulary.size, chosen.model_copy(update={"hidden": 17})).eval()
+    warm_start(new, vocabulary, {name: value.numpy() for name, value in old.state_dict().items()}, vocabulary)
+    ids = torch.from_numpy(np.append([BOS], vocabulary.encode("بتجتبججت")))[None]
+    with torch.no_grad():
+        assert new(ids).numpy() == pytest.approx(old(ids).numpy(), abs=1e-5)
 
 
 @pytest.mark.parametrize("sizes", [{"hidden": 8}, {"embedding": 7}, {"embedding": 7, "hidden": 12}])

@@ -132,7 +132,8 @@ class Learner(ABC, Generic[S_co]):
     """Settings that decide on the shapes of weights: a run takes them from the model folder that it starts from, where
     nobody names them."""
     from_base: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Defaults of settings and of the training loop for a run that starts from a model folder, where they differ."""
+    """Defaults of settings and of the training loop for a run that starts from a model folder and keeps its vocabulary,
+    where they differ."""
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
         """Return values of the options `sized` for a run on so many characters of text, minutes and CPU threads."""

@@ -132,7 +132,8 @@ class Recipe(BaseModel):
     """Fewest training texts that a character of the vocabulary must be in; others are unknown."""
     base: dict[str, Any] | str | None = None
     """Model to start from: a model folder, or the recipe of a model that is trained first, with its `source` and
-    `validation`. A network starts with its weights; a blend also counts its texts, in separate tables."""
+    `validation`. A network starts with its weights; a blend also has its counts, in separate tables: counted anew where
+    the base is a recipe, those of its folder else (`BlendSettings.base_counts`)."""
     members: tuple[dict[str, Any], ...] = Field(default=(), max_length=16)
     """Recipes of blends that are trained on the same texts, each separately and from its own base, and merged into one:
     their log-probabilities are averaged. Options that a member does not name are those of this recipe."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 N = TypeVar("N", bound="nn.Module")
 
 _RARE = 200
-"""Characters of which at most one may be unknown to a base whose vocabulary is kept."""
+"""A base whose vocabulary is kept knows all but fewer than one in so many characters of the texts."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ class Run:
         self.used: Mapping[str, str] | None = None
         self.histories: list[tuple[EpochEnded, ...]] = []
         self.training_ended: float | None = None
+        if base is not None:
+            bloom.BloomFilter(base.model.seen)  # `FolderError` for a damaged one, before the time is spent
         vocabulary = _vocabulary(recipe, data.train, base)
         train, validation = map(vocabulary.encode_all, (data.train, data.validation))
         self.texts = TrainingTexts(
@@ -277,8 +279,8 @@ class Run:
 def _vocabulary(recipe: Recipe, texts: Sequence[str], base: ParentModel | None) -> CharacterVocabulary:
     """Return the vocabulary of a run: the characters of its texts, and those of its base.
 
-    Of a base folder whose vocabulary must stay as it is, it is that one, unless texts of another script have one
-    character of 200 or more that it lacks.
+    Of a base folder whose vocabulary must stay as it is, it is that one, unless it lacks one character of the texts in
+    200, or more, as that of another script does.
     """
     own = CharacterVocabulary.from_texts(texts, least=recipe.least)
     if base is None:

@@ -47,15 +47,18 @@ class Sizes:
 def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a run that starts from a model folder which differ from the defaults of other runs.
 
-    They are the shapes of the base's weights, and what the family has found better for such runs; what is `given` is
-    left out.
+    They are the shapes of the weights of the base and, where its vocabulary stays, what the family has found better
+    for such runs; what is `given` is left out.
     """
     learner = family(recipe.model).learner()
-    if not isinstance(recipe.base, str):
+    if not isinstance(recipe.base, str) or not learner.of_base:
         return {}
-    settings = model_folder.summary(Path(recipe.base))[0].settings
-    options = {**learner.from_base, **{name: settings[name] for name in learner.of_base if name in settings}}
-    return {name: value for name, value in options.items() if given.get(name) is None}
+    base = model_folder.read(Path(recipe.base))
+    settings = base.description.settings
+    options = {name: settings[name] for name in learner.of_base if name in settings and given.get(name) is None}
+    if not learner.needs_vocabulary(recipe.settings | options, base):
+        return options
+    return options | {name: value for name, value in learner.from_base.items() if given.get(name) is None}
 
 
 def _threads(recipe: Recipe) -> int | None:

@@ -66,7 +66,8 @@ def train(
     """
     given: dict[str, Any] = {**options}
     recipe, on_event = Recipe.of(given), notebook.listener() if listen is None else listen
-    recipe = recipe.changed(options_of_base(recipe, given))
+    if not recipe.members:
+        recipe = recipe.changed(options_of_base(recipe, given))
     clock = Clock(recipe.training.minutes, recipe.training.clock)
     report_seconds = _report_seconds(recipe.training.minutes) if report else 0.0
     target = Path(out)
@@ -244,7 +245,10 @@ def train_members(
         raise OptionError(f"members are for the blend; a {recipe.model} has none.")
     models: list[folders.ModelFiles] = []
     for number, member_options in enumerate(recipe.members, 1):
-        member = Recipe.of(common | member_options)
+        # Counts that stay would differ from member to member; those of a blend are counted once for all.
+        own = {"base_counts": False} | common | member_options
+        member = Recipe.of(own)
+        member = member.changed(options_of_base(member, own))
         if changed := next((name for name in READING if getattr(member, name) != getattr(recipe, name)), None):
             raise OptionError(f"member {number} has {changed} of its own; all members learn the same texts.")
         place = out.with_name(f"{out.name}-{number}")

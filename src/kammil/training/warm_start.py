@@ -21,7 +21,9 @@ from kammil.vocabulary import SPECIALS, UNK, CharacterVocabulary
 _ROW_PER_CHARACTER = ("embedding.weight", "output.weight", "output.bias")
 """Weights with one row for each character."""
 _RECURRENT = "gru.weight_hh_l0"
-_READ_STATE = {_RECURRENT, "output.weight", "gate_in.weight"}
+_READ_STATE = {_RECURRENT, "output.weight", "gate_in.weight", "gate.weight"} | {
+    f"{name}.weight" for name in ("query", "key", "value")
+}
 """Weights whose first H columns multiply the state of a GRU."""
 
 

@@ -6,7 +6,7 @@ Shapes: B batch, T time, P = B * T positions, V vocabulary, K experts, N entries
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
@@ -89,6 +89,8 @@ class KeptCounts(NamedTuple):
     """The counts of a base, which stay in a separate table beside those of a run's texts."""
 
     table: CountTable
+    packed: Mapping[str, NDArray[np.generic]]
+    """The same as arrays of the base's folder."""
     is_counted: Sequence[bool]
     """Whether each training text is among the texts that were counted: while learning, such a text is not looked up
     there, for it cannot be subtracted."""
@@ -140,6 +142,7 @@ class NgramExperts:
             for prefix, kinds in counted.items()
         }
         self._is_counted = None if kept is None else np.array(kept.is_counted, np.bool_)  # (texts,)
+        self._packed = None if kept is None else kept.packed
         if kept is not None:
             self.tables[BACKGROUND] = kept.table
         _, self._kin, sizes = np.unique(kin, return_inverse=True, return_counts=True)  # (texts,), ..., (groups,)
@@ -191,7 +194,10 @@ class NgramExperts:
         """Return the arrays of the tables and of word characters in a model folder."""
         arrays: dict[str, NDArray[np.generic]] = {IN_WORD: self._in_word.astype(np.uint8)}
         for prefix, table in self.tables.items():
-            arrays |= pack(table, prefix)
+            if prefix == BACKGROUND and self._packed is not None:
+                arrays |= {BACKGROUND + name.removeprefix(OWN): array for name, array in self._packed.items()}
+            else:
+                arrays |= pack(table, prefix)
         return arrays
 
     def _contribution(self, row: TextPiece, rows_found: Rows) -> Contribution:

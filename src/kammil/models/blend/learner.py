@@ -30,6 +30,7 @@ from kammil.models.blend.sizes import sizes
 from kammil.models.family import GradientDescent, MergingLearner, NetworkTask, TextPiece, TrainingTexts, Weights
 from kammil.ngrams.compression import unpack as unpack_table
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
+from kammil.progress import note
 
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
 _PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.", GATE)
@@ -46,7 +47,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
     training: Mapping[str, float] = field(default_factory=lambda: {"batch_size": 16, "epochs": 8})
     beats_counters: bool = True
     sized: tuple[str, ...] = ("hidden", "networks", "epochs")
-    of_base: tuple[str, ...] = ("embedding", "hidden", "gate", "kinds", "history")
+    of_base: tuple[str, ...] = ("embedding", "hidden", "networks", "gate", "kinds", "history")
     from_base: Mapping[str, float] = field(default_factory=lambda: {"learning_rate": 1e-3, "epochs": 3, "dropout": 0.2})
 
     def sizes(self, characters: int, minutes: float, threads: int) -> Mapping[str, int]:
@@ -55,10 +56,17 @@ class BlendLearner(MergingLearner[BlendSettings]):
 
     def needs_vocabulary(self, values: Mapping[str, Any], base: ModelFiles) -> bool:
         """Return whether the counts of the base can stay, whose contexts are hashes of ids."""
-        arrays = base.artifacts.weights
-        if not values["base_counts"] or base.description.family != "blend" or any(map(_is_background, arrays)):
-            return False
-        return list(base.description.settings["kinds"]) == list(values["kinds"])
+        return bool(values["base_counts"]) and self._obstacle(values, base) is None
+
+    @staticmethod
+    def _obstacle(values: Mapping[str, Any], base: ModelFiles) -> str | None:
+        """Return why the counts of the base cannot stay; None if they can, or if it has none."""
+        if base.description.family != "blend":
+            return "it is no blend"
+        if any(name.startswith(BACKGROUND) for name in base.artifacts.weights):
+            return "it has counts of a base of its own"
+        same = list(base.description.settings["kinds"]) == list(values["kinds"])
+        return None if same else "it counts other kinds of contexts"
 
     def fit(
         self, values: Mapping[str, Any], texts: TrainingTexts, descend: GradientDescent
@@ -123,12 +131,17 @@ class BlendLearner(MergingLearner[BlendSettings]):
     def _kept_counts(self, settings: BlendSettings, texts: TrainingTexts) -> KeptCounts | None:
         """Return the counts of a base folder that stay; None if there are none."""
         base = texts.base
-        if base is None or texts.base_texts or not self.needs_vocabulary(settings.model_dump(mode="json"), base):
+        if base is None or texts.base_texts or not settings.base_counts or base.description.family != "blend":
             return None
-        if texts.vocabulary.characters != base.vocabulary.characters:
+        obstacle = self._obstacle(settings.model_dump(mode="json"), base)
+        if obstacle is None and texts.vocabulary.characters != base.vocabulary.characters:
+            obstacle = "it lacks many characters of these texts"
+        if obstacle is not None:
+            note(f"the counts of the base do not stay, since {obstacle}")
             return None
+        arrays = {name: array for name, array in base.artifacts.weights.items() if name.startswith(OWN)}
         seen = BloomFilter(base.seen)
-        return KeptCounts(unpack_table(base.artifacts.weights, OWN), [seen.knows_half(text) for text in texts.texts])
+        return KeptCounts(unpack_table(arrays, OWN), arrays, [seen.knows_half(text) for text in texts.texts])
 
 
 def export(networks: Sequence[BlendNetwork]) -> Artifacts:
@@ -168,10 +181,6 @@ def inherit(network: BlendNetwork, settings: BlendSettings, weights: Weights, ba
         network.gate_in.bias.copy_(in_bias)
         network.gate_out.weight[SCORE_FEATURES * new :] = out_weight
         network.gate_out.bias[SCORE_FEATURES * new :] = out_bias
-
-
-def _is_background(name: str) -> bool:
-    return name.startswith(BACKGROUND)
 
 
 def _background(texts: TrainingTexts) -> list[str]:

@@ -48,7 +48,8 @@ class BlendSettings(Settings):
     makes room for more contexts (docs/log.md#which-counts-earn-their-bytes)."""
     megabytes: float | None = Field(default=40, gt=0)
     """Most megabytes of the tables of counts in the folder; contexts that help least for their size are left out. The
-    default leaves out nothing of less than about two million characters. None keeps all, whatever memory that takes."""
+    default leaves out nothing of less than about two million characters. None keeps all, whatever memory that takes.
+    Counts that are kept of a base come on top."""
     base_counts: bool = True
     """Whether the counts of the model folder that training starts from stay beside the new ones, if that is a blend
     without background counts, with the same `kinds`, which knows the characters of the texts. Its vocabulary is kept
