@@ -416,9 +416,11 @@ def test_every_session_knows_the_profile(folder_of: Callable[[str], Path], tmp_p
         assert (await ask(app, "DELETE", "/v1/learn")).json["forgotten"] == 2
         assert await bits_of("a") == pytest.approx(known, abs=1e-6)
         assert profile.path.read_bytes() == before
+        fingerprint = (await app.state.pool.open()).fingerprint
         profile.wipe()
         await app.state.pool.reload()
         assert await bits_of("a") > known + 0.5
+        assert (await app.state.pool.open()).fingerprint != fingerprint
 
     served(folder_of("blend"), work, profile=profile.path)
 
