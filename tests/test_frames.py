@@ -92,7 +92,11 @@ def test_the_frames_of_a_region_are_clean_and_repeat_nothing(file: Path) -> None
 
 
 def test_no_frame_shares_a_run_of_letters_with_a_prompt_of_the_benchmarks() -> None:
-    prompts = [line for name in ("prompts", "prompts-plain", "prompts-frames") for line in _lines(ROOT / "benchmarks" / f"{name}.txt")]
+    prompts = [
+        line
+        for name in ("prompts", "prompts-plain", "prompts-frames")
+        for line in _lines(ROOT / "benchmarks" / f"{name}.txt")
+    ]
     runs = {fold(prompt)[i : i + 11] for prompt in prompts for i in range(len(fold(prompt)) - 10)}
     assert runs and FILES
     for text in frames.from_folder(FOLDER):

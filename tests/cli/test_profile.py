@@ -64,3 +64,12 @@ def test_a_profile_needs_a_model_that_learns(run: Run, counter: Path) -> None:
     Path("me").write_text("a diary\n")
     for command in ("learn", "forget", "show", "wipe"):
         refused(run("profile", command, "me", *(["شو"] if command in ("learn", "forget") else [])), "is no profile")
+
+
+def test_the_name_of_a_file_is_not_learnt_as_a_text(run: Run) -> None:
+    """Other commands read a file that they are given; here its lines come from standard input."""
+    Path("mine.txt").write_text("شو الأخبار\n", "utf-8")
+    refused(run("profile", "learn", "me", "mine.txt"), "kammil profile learn me < mine.txt")
+    assert not Path("me").exists()
+    assert run("profile", "learn", "me", "بكرا منطلع " * 60) == Result(0, "me: 1 text\n", "")
+    refused(run("suggest", "شو", "--profile", "mine.txt"), "kammil profile learn PROFILE.jsonl < mine.txt")

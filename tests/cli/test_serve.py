@@ -91,7 +91,10 @@ def test_a_profile_that_cannot_be_is_refused_before_anything_starts(
     (tmp_path / "list.txt").write_text("no profile\n")
     refused(run("serve", "--profile", str(tmp_path / "list.txt")), "list.txt")
     Profile(tmp_path / "me.jsonl").learn("شو الأخبار")
-    refused(run("serve", "levantine", str(counter), "--profile", str(tmp_path / "me.jsonl")), f"{counter} cannot")
+    refused(
+        run("serve", "levantine", str(counter), "--profile", str(tmp_path / "me.jsonl")),
+        f"{counter} cannot learn while it runs",
+    )
     assert not served
 
 

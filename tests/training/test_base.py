@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 import kammil
 from kammil import model_folder as folders
 from kammil.data.bloom import BloomFilter
+from kammil.errors import OptionError
 from kammil.evaluation import model_card
 from kammil.models.blend.settings import BACKGROUND, OWN
 from kammil.ngrams.compression import unpack
@@ -113,12 +116,47 @@ def test_a_base_that_lacks_many_characters_leaves_its_counts(
     assert ("Ж" in folders.read(trained.folder).vocabulary.characters) == (foreign > 1)
 
 
-def test_a_base_with_background_counts_leaves_them(base: Path, own: list[str], tmp_path: Path) -> None:
-    once = train(own[:40], validation=own[60:], out=tmp_path / "once", base=str(base), epochs=1)
+def sentences(told: list[Event]) -> list[str]:
+    return [event.sentence for event in told if isinstance(event, Notice)]
+
+
+def test_the_background_counts_of_a_base_stay(base: Path, own: list[str], tmp_path: Path) -> None:
+    """Those of its own texts go, for there is one table of them, and a line says so."""
+    once = train(own[:40], validation=own[60:], out=tmp_path / "once", base=str(base), threads=1)
     told: list[Event] = []
-    options: dict[str, Any] = {"base": str(once.folder), "epochs": 1, "listen": told.append}
+    options: dict[str, Any] = {"base": str(once.folder), "threads": 1, "listen": told.append}
     twice = train(own[40:60], validation=own[60:], out=tmp_path / "twice", **options)
-    assert has_background(once.folder) and not has_background(twice.folder)
-    assert [event.sentence for event in told if isinstance(event, Notice)] == [
-        "the counts of the base do not stay, since it has counts of a base of its own"
-    ]
+    first, second = (folders.read(one.folder).artifacts.weights for one in (once, twice))
+    names = [name for name in first if name.startswith(BACKGROUND)]
+    assert names and all(np.array_equal(first[name], second[name]) for name in names)
+    assert any("counts of its own texts do not stay" in sentence for sentence in sentences(told))
+    assert twice.history[-1]["validation_bits"] < once.history[-1]["validation_bits"] + 0.05
+
+
+def test_a_base_that_is_better_by_itself_is_told(base: Path, own: list[str], tmp_path: Path, texts: list[str]) -> None:
+    for name, options, held_out, said in (
+        ("worse", {"learning_rate": 0.5, "gradient_clip": 100.0}, own[60:], True),
+        ("better", {}, own[60:], False),
+        ("known", {"learning_rate": 0.5, "gradient_clip": 100.0}, texts[:20], False),
+    ):
+        told: list[Event] = []
+        train(own[:60], validation=held_out, out=tmp_path / name, base=str(base), listen=told.append, **options)
+        assert any("better by itself" in sentence for sentence in sentences(told)) == said, name
+
+
+def test_the_card_says_what_the_base_may_be_used_for(base: Path, own: list[str], tmp_path: Path) -> None:
+    licensed = tmp_path / "licensed"
+    shutil.copytree(base, licensed)
+    metrics = json.loads((licensed / folders.METRICS).read_text("utf-8"))
+    (licensed / folders.METRICS).write_text(json.dumps(metrics | {"licence": "CC0-1.0"}), "utf-8")
+    once = train(own[:60], validation=own[60:], out=tmp_path / "once", base=str(licensed), epochs=1)
+    twice = train(own[:60], validation=own[60:], out=tmp_path / "twice", base=str(once.folder), epochs=1)
+    for trained, name in ((once, "licensed"), (twice, "once")):
+        card = folders.card(trained.folder)
+        assert f"goes on from `{name}`, a model of" in card and "limits this model too: CC0-1.0." in card
+
+
+def test_a_counter_has_no_base(base: Path, own: list[str], tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="starts from nothing; leave base out"):
+        train(own, out=tmp_path / "counter", model="ngram", base=str(base))
+    assert not list(tmp_path.iterdir())

@@ -85,12 +85,19 @@ def test_a_wider_network_with_attention_begins_where_the_narrower_one_ended() ->
         assert new(ids).numpy() == pytest.approx(old(ids).numpy(), abs=1e-5)
 
 
-@pytest.mark.parametrize("sizes", [{"hidden": 8}, {"embedding": 7}, {"embedding": 7, "hidden": 12}])
-def test_other_sizes_are_refused(sizes: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "way"),
+    [
+        ({"hidden": 8}, "give hidden=10, or more"),
+        ({"embedding": 7}, "give both models the same sizes"),
+        ({"embedding": 7, "hidden": 12}, "give both models the same sizes"),
+    ],
+)
+def test_other_sizes_are_refused(sizes: dict[str, int], way: str) -> None:
     vocabulary = CharacterVocabulary("ab")
     old, new = (build(vocabulary.size, SETTINGS.model_copy(update=values)) for values in ({}, sizes))
     weights = {name: value.detach().numpy() for name, value in old.state_dict().items()}
-    with pytest.raises(OptionError, match="give both models the same sizes"):
+    with pytest.raises(OptionError, match=way):
         warm_start(new, vocabulary, weights, vocabulary)
 
 

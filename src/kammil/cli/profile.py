@@ -34,7 +34,11 @@ def learn(file: File, texts: Texts = None) -> None:
     """Add texts; a text that is added twice counts twice. Beyond 2,000 texts, or 400,000 characters, the oldest are
     removed."""
     from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS, Profile
+    from kammil.errors import OptionError
 
+    for text in texts or []:
+        if _is_file(text):
+            raise OptionError(f"{text} is a file; to learn its lines: kammil profile learn {file} < {text}")
     profile = Profile(file)
     removed = profile.learn(*_not_empty(texts))
     if removed:
@@ -139,3 +143,11 @@ def _not_empty(texts: list[str] | None) -> list[str]:
 def _print_size(profile: Profile) -> None:
     n = len(profile.texts)
     typer.echo(f"{profile.path}: {n:,} text{'' if n == 1 else 's'}")
+
+
+def _is_file(text: str) -> bool:
+    """Return whether a text is the name of a file."""
+    try:
+        return Path(text).is_file()
+    except OSError:  # longer than a name may be
+        return False

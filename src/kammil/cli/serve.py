@@ -100,5 +100,7 @@ def serve(
     for folder in settings.folders:  # what is damaged, or cannot be, is refused before anything starts
         description, _ = model_folder.summary(folder)
         if opened is not None and not family(description.family).can(AdaptiveModel):
-            raise OptionError(f"a profile is for models that learn while they run, and {folder} cannot; leave it out.")
+            raise OptionError(
+                f"{folder} cannot learn while it runs, as a profile needs; serve blends, or leave out --profile."
+            )
     run.run(settings)

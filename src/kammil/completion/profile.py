@@ -260,7 +260,10 @@ def _check_head(line: bytes, path: Path) -> None:
     """Check the first line of a profile; raises `DataError`."""
     head = _json(line)
     if head is None or head.keys() != {_FORMAT_KEY}:
-        raise DataError(f"{path} is no profile; name another file, or one that is not there yet.")
+        raise DataError(
+            f"{path} is no profile; if it is a list of texts, make one of it with: "
+            f"kammil profile learn PROFILE.jsonl < {path}"
+        )
     if head[_FORMAT_KEY] != FORMAT or isinstance(head[_FORMAT_KEY], bool):
         raise DataError(
             f"{path} has format {reprlib.repr(head[_FORMAT_KEY])} and this Kammil reads format {FORMAT}; update Kammil."

@@ -40,12 +40,12 @@ def better_counter(
         return None
     encoded = [vocabulary.encode(text) for text in validation]
     settings, artifacts = ngram_counting.fit(train, encoded, vocabulary.size, ngram_model.NGramSettings())
-    counter_bits = _bits(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
-    model_bits = _bits(model, vocabulary, validation)
+    counter_bits = bits(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
+    model_bits = bits(model, vocabulary, validation)
     return BetterCounter(settings, artifacts, counter_bits, model_bits) if counter_bits < model_bits else None
 
 
-def _bits(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:
-    """Return the bits per character and end of text, with the cost of naming unknown characters."""
+def bits(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:
+    """Return the bits per character and end of text that a model needs, with the cost of naming unknown characters."""
     scores = score_in_batches(model, vocabulary, texts)
     return sum(float(score.bits.sum()) for score in scores) / sum(len(score.bits) for score in scores)

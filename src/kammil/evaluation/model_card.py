@@ -171,7 +171,7 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command:
     options = ", ".join(f"{k} {v}" for k, v in (read | resolved).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
     warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
-    base = _base_line(data.get("base"))
+    base = _base_line(data.get("base"), recipe.get("base"), model.metrics.get("licence_of_base"))
     known = 100 * BloomFilter(model.seen).false_positives
     in_full = data.get("validation_in_full")
     drawn = f", drawn from {in_full:,} at random by the seed" if in_full else ""
@@ -229,11 +229,13 @@ def _training_time(metrics: Mapping[str, Any], *, based: bool) -> str:
     return f"the last stage of its training took {seconds:.1f} s{after}"
 
 
-def _base_line(data: dict[str, Any] | None) -> str:
-    """Describe the base model as a list item; empty without one."""
+def _base_line(data: dict[str, Any] | None, base: object, licence: str | None) -> str:
+    """Describe the base model as a list item, with its name and licence where it is a folder; empty without one."""
     if data is None:
         return ""
+    named = f"`{base}`, " if isinstance(base, str) else ""
+    terms = f" What it may be used for limits this model too: {licence}." if licence else ""
     return (
-        f"- Base: goes on from a model of {data['texts']:,} texts, {data['characters']:,} characters, from "
-        f"`{data['source']}` (SHA-256 `{data['sha256']}`), whose training took its own time.\n"
+        f"- Base: goes on from {named}a model of {data['texts']:,} texts, {data['characters']:,} characters, from "
+        f"`{data['source']}` (SHA-256 `{data['sha256']}`), whose training took its own time.{terms}\n"
     )

@@ -319,7 +319,7 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
         name=name,
         family=family,
         parameters=metrics.get("parameters"),
-        licence=metrics.get("licence"),
+        licence=metrics.get("licence") or metrics.get("licence_of_base"),
         figures=figures,
         faults=faults or None,
         learns=learns,

@@ -136,6 +136,7 @@ def publish(
     history: Sequence[EpochEnded],
     seconds: float,
     earlier: float = 0.0,
+    licence_of_base: str | None = None,
     members: Sequence[Sequence[dict[str, Any]]] = (),
     events: bytes = b"",
     replace: bool,
@@ -151,6 +152,7 @@ def publish(
         history: the epochs of training.
         seconds: time of training.
         earlier: seconds of training of its base, or of the bases of its members.
+        licence_of_base: what its base says about its terms.
         members: histories of the models that it was merged from.
         events: lines of `events.jsonl`.
         replace: replace a model folder of that name.
@@ -179,7 +181,8 @@ def publish(
                 "machine": machine(),
                 "versions": versions(),
             }
-            | ({"members": [list(epochs) for epochs in members]} if members else {}),
+            | ({"members": [list(epochs) for epochs in members]} if members else {})
+            | ({"licence_of_base": licence_of_base} if licence_of_base else {}),
         )
         figures: dict[str, Any] = evaluation.to_dict()["model"]
         values = {figure: interval and interval["value"] for figure, interval in figures.items()}

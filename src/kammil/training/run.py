@@ -18,8 +18,8 @@ from kammil import model_folder as folders
 from kammil.data import bloom
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines
-from kammil.evaluation.counter_check import FAMILY, better_counter
-from kammil.language_model import Artifacts, Settings
+from kammil.evaluation.counter_check import FAMILY, better_counter, bits
+from kammil.language_model import Artifacts, LanguageModel, Settings
 from kammil.locks import RUN, clear_training_folder, interrupted, run_lock, training_folder
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", bound="nn.Module")
 
+_COMPARED = 300
+"""Most validation texts on which a model is compared with its base: a second or two."""
 _RARE = 200
 """A base whose vocabulary is kept knows all but fewer than one in so many characters of the texts."""
 
@@ -187,6 +189,8 @@ class Run:
                 on_event(CounterAhead(counter.model_bits, counter.bits, published=allow_counter))
             if counter is not None and allow_counter:
                 name, settings, artifacts = FAMILY, counter.settings, counter.artifacts
+        if base is not None and not base.texts:
+            self._compare_with_base(load_model(name, settings.model_dump(), artifacts), base.model, on_event)
         model = TrainedModel(
             name,
             settings,
@@ -210,6 +214,7 @@ class Run:
             history=histories[0] if len(histories) == 1 else (),
             seconds=max((epochs[-1].elapsed for epochs in histories if epochs), default=self.clock.elapsed),
             earlier=total_seconds(base.model) if base is not None else 0.0,
+            licence_of_base=_licence(base.model) if base is not None else None,
             members=[[asdict(event) for event in epochs] for epochs in histories] if len(histories) > 1 else (),
             events=log.content(),
             replace=replace,
@@ -217,6 +222,24 @@ class Run:
         )
         clear_training_folder(self.out)
         return result
+
+    def _compare_with_base(
+        self, model: LanguageModel, base: folders.ModelFiles, on_event: Callable[[Event], None]
+    ) -> None:
+        """Tell if the base by itself predicts the validation texts better, unless it has learnt some of them."""
+        texts = self.data.validation[:_COMPARED]
+        if bloom.ExactTexts(base.seen).contains(texts).any():
+            return
+        description = base.description
+        theirs = bits(load_model(description.family, description.settings, base.artifacts), base.vocabulary, texts)
+        ours = bits(model, self.texts.vocabulary, texts)
+        if theirs < ours:
+            on_event(
+                Notice(
+                    f"the model that this one starts from predicts the validation texts better by itself, "
+                    f"{theirs:.3f} bits a character against {ours:.3f}"
+                )
+            )
 
     def _descend(
         self, task: NetworkTask[N], *, resume: bool, replace: bool, on_event: Callable[[Event], None]
@@ -274,6 +297,12 @@ class Run:
             return
         clear_training_folder(self.out)
         files.write_atomic(file, json.dumps(current).encode())
+
+
+def _licence(base: folders.ModelFiles) -> str | None:
+    """Return what a base says about its terms, and about those of its own base."""
+    named = (base.metrics.get(name) for name in ("licence", "licence_of_base"))
+    return "; ".join(licence for licence in named if isinstance(licence, str)) or None
 
 
 def _vocabulary(recipe: Recipe, texts: Sequence[str], base: ParentModel | None) -> CharacterVocabulary:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kammil import model_folder, process_group
+from kammil.errors import OptionError
 from kammil.locks import RUN, training_folder
+from kammil.models.family import CountingLearner
 from kammil.models.registry import family
 from kammil.progress import note
 from kammil.training.recipe import Recipe
@@ -51,6 +53,10 @@ def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
     for such runs; what is `given` is left out.
     """
     learner = family(recipe.model).learner()
+    if recipe.base is not None and isinstance(learner, CountingLearner):
+        raise OptionError(
+            f"a model of the family {recipe.model} counts its texts and starts from nothing; leave base out."
+        )
     if not isinstance(recipe.base, str) or not learner.of_base:
         return {}
     base = model_folder.read(Path(recipe.base))

@@ -58,7 +58,7 @@ def warm_start(
         elif not name.startswith("gate"):
             raise OptionError(
                 f"the base model's {name} has the shape {value.shape} and this model's {tuple(initial[name].shape)}; "
-                "give both models the same sizes, or this one a larger hidden."
+                "give both models the same sizes."
             )
     if "output.weight" not in copied:
         raise OptionError("the base model's network has other parts than this one; name one of the same family.")
@@ -68,13 +68,15 @@ def warm_start(
 def _widen(weights: Mapping[str, NDArray[np.generic]], initial: Mapping[str, Tensor]) -> dict[str, NDArray[np.generic]]:
     """Return the weights of a GRU with more units that computes the same, with new units of the `initial` weights.
 
-    Weights of a network that has no GRU, or as many units or fewer, are returned as they are.
+    Weights of a network that has no GRU, or as many units, are returned as they are; `OptionError` for fewer.
     """
     widened = dict(weights)
     if _RECURRENT not in weights or _RECURRENT not in initial:
         return widened
     old, units = weights[_RECURRENT].shape[-1], initial[_RECURRENT].shape[-1]  # h, H
-    if old >= units:
+    if old > units:
+        raise OptionError(f"the base model has {old} units and this model {units}; give hidden={old}, or more.")
+    if old == units:
         return widened
     for name in _READ_STATE & weights.keys():
         state, others = np.split(weights[name], [old], axis=1)

@@ -166,7 +166,7 @@ def members(vocabulary: CharacterVocabulary, made: NgramExperts, count: int = 2)
 def test_a_text_of_a_base_is_not_looked_up_in_the_counts_that_are_kept(vocabulary: CharacterVocabulary) -> None:
     """They hold it, so they would predict it exactly, and the gate would trust them about all other texts."""
     table = experts(vocabulary, TEXTS[:3]).tables[OWN]
-    kept = KeptCounts(table, pack_table(table, OWN), [True, False])
+    kept = KeptCounts(table, pack_table(table, ""), [True, False])
     train = [vocabulary.encode(text) for text in (TEXTS[0], TEXTS[3])]
     own = NgramExperts(train, train, kin=[0, 1], background=[], vocabulary=vocabulary, settings=SETTINGS, kept=kept)
     rows = make_rows(train, objective="text", block=512)

@@ -90,7 +90,7 @@ class KeptCounts(NamedTuple):
 
     table: CountTable
     packed: Mapping[str, NDArray[np.generic]]
-    """The same as arrays of the base's folder."""
+    """The same as arrays of the base's folder, under their names without a prefix."""
     is_counted: Sequence[bool]
     """Whether each training text is among the texts that were counted: while learning, such a text is not looked up
     there, for it cannot be subtracted."""
@@ -195,7 +195,7 @@ class NgramExperts:
         arrays: dict[str, NDArray[np.generic]] = {IN_WORD: self._in_word.astype(np.uint8)}
         for prefix, table in self.tables.items():
             if prefix == BACKGROUND and self._packed is not None:
-                arrays |= {BACKGROUND + name.removeprefix(OWN): array for name, array in self._packed.items()}
+                arrays |= {BACKGROUND + name: array for name, array in self._packed.items()}
             else:
                 arrays |= pack(table, prefix)
         return arrays

@@ -63,8 +63,6 @@ class BlendLearner(MergingLearner[BlendSettings]):
         """Return why the counts of the base cannot stay; None if they can, or if it has none."""
         if base.description.family != "blend":
             return "it is no blend"
-        if any(name.startswith(BACKGROUND) for name in base.artifacts.weights):
-            return "it has counts of a base of its own"
         same = list(base.description.settings["kinds"]) == list(values["kinds"])
         return None if same else "it counts other kinds of contexts"
 
@@ -139,9 +137,13 @@ class BlendLearner(MergingLearner[BlendSettings]):
         if obstacle is not None:
             note(f"the counts of the base do not stay, since {obstacle}")
             return None
-        arrays = {name: array for name, array in base.artifacts.weights.items() if name.startswith(OWN)}
+        arrays, prefix = base.artifacts.weights, OWN
+        if any(name.startswith(BACKGROUND) for name in arrays):
+            prefix = BACKGROUND  # one table has room; it is that of most texts
+            note("of the base, the counts of its own texts do not stay; name these texts, too, or what it started from")
+        packed = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
         seen = BloomFilter(base.seen)
-        return KeptCounts(unpack_table(arrays, OWN), arrays, [seen.knows_half(text) for text in texts.texts])
+        return KeptCounts(unpack_table(arrays, prefix), packed, [seen.knows_half(text) for text in texts.texts])
 
 
 def export(networks: Sequence[BlendNetwork]) -> Artifacts:
