@@ -121,7 +121,7 @@ def sentences(told: list[Event]) -> list[str]:
 
 
 def test_the_background_counts_of_a_base_stay(base: Path, own: list[str], tmp_path: Path) -> None:
-    """Those of its own texts go, for there is one table of them, and a line says so."""
+    """The counts of its own texts go, since there is one such table, and a line says so."""
     once = train(own[:40], validation=own[60:], out=tmp_path / "once", base=str(base), threads=1)
     told: list[Event] = []
     options: dict[str, Any] = {"base": str(once.folder), "threads": 1, "listen": told.append}

@@ -23,7 +23,7 @@ from kammil.language_model import Artifacts, Ids, SavedModel, Settings
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from kammil.model_folder import ModelFiles
+    from kammil.model_folder import ModelConfig, ModelFiles
     from kammil.models.subwords.pretokenize import Segmenter
     from kammil.vocabulary import CharacterVocabulary
 
@@ -140,7 +140,7 @@ class Learner(ABC, Generic[S_co]):
         del characters, minutes, threads
         return {}
 
-    def needs_vocabulary(self, values: Mapping[str, Any], base: ModelFiles) -> bool:
+    def needs_vocabulary(self, values: Mapping[str, Any], base: ModelConfig) -> bool:
         """Return whether a run of these settings can keep more of its base if it has the same vocabulary."""
         del values, base
         return False

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -51,10 +51,13 @@ class LoadedModel:
         completer: the model; no other code may use it.
         settings: those of the server.
         on_answered: called after every request that the scheduler has answered, with the number of tokens read for it.
+        fingerprint: changes whenever the same seed could give another text (OpenAI's `system_fingerprint`).
     """
 
-    def __init__(self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered) -> None:
-        self._on_answered = on_answered
+    def __init__(
+        self, name: str, completer: Completer, settings: ServerSettings, on_answered: OnAnswered, fingerprint: str
+    ) -> None:
+        self._on_answered, self.fingerprint = on_answered, fingerprint
         self.name, self.completer = name, completer
         completer.state_cache = StateCache(completer.language_model, SHARED_MEGABYTES)
         self.scheduler = Scheduler(completer, max_batch=settings.rows)
@@ -67,8 +70,6 @@ class LoadedModel:
         self.learnt_texts = LearntTexts(completer, self._all_learnt)
         self._settings, self._max_sessions = settings, settings.sessions
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
-        self.fingerprint = f"kammil-{version('kammil')}-{_config_digest(completer, settings)}"
-        """Changes whenever the same seed could give another text (OpenAI's `system_fingerprint`)."""
         self.num_users = 0
         self.replaced = False
         completer.character_classes  # noqa: B018 # computed now, not by the first request for suggestions
@@ -93,10 +94,10 @@ class LoadedModel:
         own = self.of(session)
         if own is self:
             assert self._as_opened is not None, "a model that cannot learn has no private copies"
-            own = LoadedModel(self.name, self._as_opened.fork(learnt=True), self._settings, self._on_answered)
+            copied, fingerprint = self._as_opened.fork(learnt=True), f"{self.fingerprint}-private"
+            own = LoadedModel(self.name, copied, self._settings, self._on_answered, fingerprint)
             own.completer.state_cache = StateCache(own.completer.language_model, SESSION_MEGABYTES)
             own.learnt_texts = LearntTexts(own.completer, self._all_learnt)
-            own.fingerprint = f"{self.fingerprint}-private"
             self.private[session] = own
             while len(self.private) > MAX_PRIVATE:
                 self.drop_private(next(iter(self.private)))
@@ -283,8 +284,8 @@ class ModelPool:
 
     async def _load(self, name: str) -> LoadedModel:
         """Load a model and start its scheduler."""
-        model = await asyncio.to_thread(_open, self._folders[name], self._settings)
-        loaded = LoadedModel(name, model, self._settings, self._on_answered)
+        model, fingerprint = await asyncio.to_thread(_open, self._folders[name], self._settings)
+        loaded = LoadedModel(name, model, self._settings, self._on_answered, fingerprint)
         # The model lives as long as the server; searching it for garbage would take 60 ms each time.
         gc.unfreeze()
         gc.collect()
@@ -292,13 +293,16 @@ class ModelPool:
         return loaded
 
 
-def _open(folder: Path, settings: ServerSettings) -> Completer:
-    """Open a model with the server's list of blocked words and its profile, and make ready what every request needs."""
-    completer = load(folder, profile=settings.profile, block=settings.block)
-    if settings.profile is not None:
+def _open(folder: Path, settings: ServerSettings) -> tuple[Completer, str]:
+    """Open a model with the server's list of blocked words and its profile, make ready what every request needs, and
+    return it with its fingerprint."""
+    profile = Profile(settings.profile) if settings.profile is not None else None
+    completer = load(folder, profile=profile, block=settings.block)
+    digest = _config_digest(completer, profile.texts if profile is not None else ())
+    if profile is not None:
         completer = completer.fork(learnt=True)  # which writes nothing into the profile
     completer.word_block()
-    return completer
+    return completer, f"kammil-{version('kammil')}-{digest}"
 
 
 def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEntry:
@@ -328,11 +332,11 @@ def _entry(name: str, folder: Path, settings: ServerSettings) -> schemas.ModelEn
     return schemas.ModelEntry(id=name, created=created, card=card)
 
 
-def _config_digest(model: Completer, settings: ServerSettings) -> str:
+def _config_digest(model: Completer, profile_texts: Sequence[str]) -> str:
     """Hash a model's configuration, from which its weights follow, the list of words that it must not write, and the
-    profile."""
+    texts of the profile."""
     if model.model is None:
         return "none"
     described = model.model.description.model_dump_json() + "".join(map(repr, model.own_blocked_words))
-    described += "".join(map(repr, Profile(settings.profile).texts if settings.profile is not None else ()))
+    described += "".join(map(repr, profile_texts))
     return hashlib.sha256(described.encode()).hexdigest()[:12]

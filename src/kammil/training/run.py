@@ -315,7 +315,7 @@ def _vocabulary(recipe: Recipe, texts: Sequence[str], base: ParentModel | None) 
     if base is None:
         return own
     theirs = base.model.vocabulary
-    if not base.texts and family(recipe.model).learner().needs_vocabulary(recipe.settings, base.model):
+    if not base.texts and family(recipe.model).learner().needs_vocabulary(recipe.settings, base.model.description):
         counts, known = Counter[str](), set(theirs.characters)
         for text in texts:
             counts.update(text)

@@ -59,9 +59,9 @@ def options_of_base(recipe: Recipe, given: Mapping[str, Any]) -> dict[str, Any]:
         )
     if not isinstance(recipe.base, str) or not learner.of_base:
         return {}
-    base = model_folder.read(Path(recipe.base))
-    settings = base.description.settings
-    options = {name: settings[name] for name in learner.of_base if name in settings and given.get(name) is None}
+    base, _ = model_folder.summary(Path(recipe.base))
+    names = [name for name in learner.of_base if name in base.settings and given.get(name) is None]
+    options = {name: base.settings[name] for name in names}
     if not learner.needs_vocabulary(recipe.settings | options, base):
         return options
     return options | {name: value for name, value in learner.from_base.items() if given.get(name) is None}

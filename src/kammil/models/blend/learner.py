@@ -20,7 +20,7 @@ from kammil.data.exclusion import resembling
 from kammil.data.near_duplicates import groups
 from kammil.engine.quantization import pack, unpack
 from kammil.language_model import Artifacts
-from kammil.model_folder import ModelFiles
+from kammil.model_folder import ModelConfig
 from kammil.models.blend.experts import KeptCounts, NgramExperts
 from kammil.models.blend.network import BlendNetwork
 from kammil.models.blend.pretrained_expert import GATE
@@ -54,16 +54,16 @@ class BlendLearner(MergingLearner[BlendSettings]):
         """Choose width, members and passes by `sizes`."""
         return sizes(characters, minutes, threads)
 
-    def needs_vocabulary(self, values: Mapping[str, Any], base: ModelFiles) -> bool:
+    def needs_vocabulary(self, values: Mapping[str, Any], base: ModelConfig) -> bool:
         """Return whether the counts of the base can stay, whose contexts are hashes of ids."""
         return bool(values["base_counts"]) and self._obstacle(values, base) is None
 
     @staticmethod
-    def _obstacle(values: Mapping[str, Any], base: ModelFiles) -> str | None:
-        """Return why the counts of the base cannot stay; None if they can, or if it has none."""
-        if base.description.family != "blend":
+    def _obstacle(values: Mapping[str, Any], base: ModelConfig) -> str | None:
+        """Return why the counts of the base cannot stay; None if they can."""
+        if base.family != "blend":
             return "it is no blend"
-        same = list(base.description.settings["kinds"]) == list(values["kinds"])
+        same = list(base.settings["kinds"]) == list(values["kinds"])
         return None if same else "it counts other kinds of contexts"
 
     def fit(
@@ -131,7 +131,7 @@ class BlendLearner(MergingLearner[BlendSettings]):
         base = texts.base
         if base is None or texts.base_texts or not settings.base_counts or base.description.family != "blend":
             return None
-        obstacle = self._obstacle(settings.model_dump(mode="json"), base)
+        obstacle = self._obstacle(settings.model_dump(mode="json"), base.description)
         if obstacle is None and texts.vocabulary.characters != base.vocabulary.characters:
             obstacle = "it lacks many characters of these texts"
         if obstacle is not None:

@@ -52,8 +52,8 @@ class BlendSettings(Settings):
     Counts that are kept of a base come on top."""
     base_counts: bool = True
     """Whether the counts of the model folder that training starts from stay beside the new ones, if that is a blend
-    without background counts, with the same `kinds`, which knows the characters of the texts. Its vocabulary is kept
-    then. Give false where the base's texts are among the training texts, and so counted anew."""
+    with the same `kinds`, which knows the characters of the texts; of two tables, those of the background. Its
+    vocabulary is kept then. Give false where the base's texts are among the training texts, and so counted anew."""
 
     pretrained: str | None = None
     """Folder of a model of the family `pretrained` that is one more expert. Its gate learns from training texts that
