@@ -174,6 +174,14 @@ def test_few_texts_and_odd_lengths_bring_a_caution(texts: int, length: float, ex
     assert all(s.startswith(start) and s.endswith(".") for s, start in zip(found, expected, strict=True))
 
 
+def test_few_texts_beside_a_base_bring_a_caution() -> None:
+    beside = (
+        "Only 10 texts to learn from, beside those of its base: with fewer than 50, figures say little about new texts."
+    )
+    assert cautions(10, 80.0, has_base=True) == [beside]
+    assert cautions(50, 80.0, has_base=True) == []
+
+
 def test_real_tweets_repeat_as_published(data_dir: Path) -> None:
     with (data_dir / "ArSenTD-LEV.tsv").open(encoding="utf-8", newline="") as file:
         texts = [row["Tweet"] for row in csv.DictReader(file, delimiter="\t")]

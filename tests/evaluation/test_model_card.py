@@ -157,3 +157,13 @@ def test_a_section_ends_at_the_next_heading() -> None:
         "three",
         "",
     )
+
+
+@pytest.mark.parametrize("base", [None, {"texts": 411_049, "characters": 29_282_815}])
+def test_few_texts_of_ones_own_bring_a_caution_beside_any_base(trained: Path, base: dict[str, int] | None) -> None:
+    description = folders.read(trained).description
+    data = description.training["data"] | {"texts": 10, "characters": 800, "base": base}
+    few = description.model_copy(update={"training": description.training | {"data": data}})
+    (sentence,) = card.cautions(few)
+    assert sentence.startswith("Only 10 texts to learn from")
+    assert (", beside those of its base:" in sentence) == (base is not None)

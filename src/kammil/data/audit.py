@@ -181,13 +181,17 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
     )
 
 
-def cautions(texts: int, length: float) -> list[str]:
-    """Return a sentence of caution for too few training texts, and for a mean length that is too small or large."""
+def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
+    """Return a sentence of caution for too few training texts, and for a mean length that is too small or large.
+
+    `has_base`: the texts are beside those of a model that training started from.
+    """
     sentences: list[str] = []
     if texts < MIN_TEXTS:
-        plural = "" if texts == 1 else "s"
+        plural, beside = "" if texts == 1 else "s", ", beside those of its base" if has_base else ""
         sentences.append(
-            f"Only {texts} text{plural} to learn from: with fewer than {MIN_TEXTS}, figures say little about new texts."
+            f"Only {texts} text{plural} to learn from{beside}: with fewer than {MIN_TEXTS}, figures say little about "
+            "new texts."
         )
     if length < MIN_MEAN_LENGTH:
         sentences.append(

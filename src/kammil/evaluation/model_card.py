@@ -88,10 +88,8 @@ def cautions(description: ModelConfig) -> list[str]:
     data: dict[str, Any] | None = description.training.get("data")
     if data is None:
         return []
-    texts, base = int(data["texts"]), data.get("base")
-    while base is not None:
-        texts, base = texts + int(base["texts"]), base.get("base")
-    sentences = audit.cautions(texts, int(data["characters"]) / max(1, int(data["texts"])))
+    texts = int(data["texts"])
+    sentences = audit.cautions(texts, int(data["characters"]) / max(1, texts), has_base=data.get("base") is not None)
     for setting, relation in (("base", "It was fine-tuned from"), ("pretrained", "A part of it is")):
         if pretrained := description.settings.get(setting):
             sha256 = description.training.get(SHA256, {}).get(setting)
