@@ -33,6 +33,14 @@ SAMPLES = 1000
 LENGTH = 60
 RUN = 16
 """Shorter pieces in common are phrases that everybody uses."""
+ADVICE = {
+    "levantine": "Its texts are of several terms, some of which are unstated: for a product that you ship take\n"
+    "`levantine-open`, whose texts have open terms. Take this one to type with, to compare with and to teach with: of\n"
+    "reviews, comments and tweets it knows more.",
+    "levantine-open": "All of its texts have open terms, so it may be shipped with a product. Where this does not\n"
+    "matter take `levantine`, which knows more of reviews, comments and tweets.",
+}
+"""Which of the bundled models to take."""
 PERSONAL = {
     "handle": r"[@＠]\w+",
     "web address": r"(?:https?://|www\.)\S+|\b[\w-]+\.(?:com|net|org|ly|gl|me)\b",
@@ -59,7 +67,7 @@ def main() -> None:
     metrics = json.loads((here / folders.METRICS).read_text("utf-8"))
     metrics |= {"memorisation": checked, "licence": f"texts of {', '.join(terms)} terms, listed in its README.md"}
     folders.write_metrics(here, metrics)
-    files.write_atomic(here / folders.CARD, card(here, checked, rows).encode())
+    files.write_atomic(here / folders.CARD, card(here, checked, rows, ADVICE.get(given.name, "")).encode())
     print(f"{sum(f.stat().st_size for f in here.iterdir()) / 1e6:.2f} MB in {here.relative_to(ROOT)}")
 
 
@@ -134,8 +142,8 @@ def origins(characters: Counter[str]) -> str:
     return "\n".join(lines)
 
 
-def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]]) -> str:
-    """Return the card that training wrote, and what a stranger must know beside it."""
+def card(folder: Path, checked: dict[str, Any], rows: list[tuple[str, str]], advice: str) -> str:
+    """Return the card that training wrote, and what a stranger must know beside it: `advice` says when to take it."""
     written = (folder / folders.CARD).read_text("utf-8")
     personal = ", ".join(
         f"{n} of {checked['samples']:,} held {'an' if name[0] in 'aeiou' else 'a'} {name}"
@@ -172,6 +180,8 @@ says what was taken of each repository; an empty cell: none is stated, or none w
 
 Suggesting how short Levantine Arabic posts go on, in a compose box or a keyboard, and as a baseline for research. Not
 for writing in somebody's name, not for facts, not for deciding about people.
+
+{advice}
 
 ## Known faults
 
