@@ -10,6 +10,7 @@ Run: `python recipes/average.py FIRST SECOND OUT --validation FILE [--share 0.5]
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from kammil.training.texts import load_normalised
 
 TABLES = ("counts.", "background.", "in_word")
 """Beginnings of the names of arrays that are no weights: tables of counts, and which characters belong to words."""
+OTHERS = shutil.ignore_patterns("*.png", "*.html", folders.EVENTS)
+"""Files of the second model that show how it was trained, and figures of its own weights."""
 
 
 def main() -> None:
@@ -38,17 +41,25 @@ def main() -> None:
     parser.add_argument("--validation", required=True, help="the validation texts of the second model")
     parser.add_argument("--share", type=float, default=0.5, help="share of the second model's weights in the mean")
     given = parser.parse_args()
+    if not 0 <= given.share <= 1:
+        raise SystemExit(f"the share is {given.share:g}; give one from 0 to 1.")
     first, second = folders.read(given.first), folders.read(given.second)
+    texts = [(model.vocabulary.to_json(), model.description.rules) for model in (first, second)]
+    if texts[0] != texts[1]:
+        raise SystemExit("the two models have other characters or rules: name one and what went on from it.")
     weights = averaged(dict(first.artifacts.weights), dict(second.artifacts.weights), given.share)
     recipe = Recipe.model_validate(second.description.training["recipe"])
     with folders.new(given.out) as draft:
-        shutil.copytree(given.second, draft, dirs_exist_ok=True)
+        shutil.copytree(folders.locate(given.second), draft, dirs_exist_ok=True, ignore=OTHERS)
         folders.write_arrays(draft / folders.WEIGHTS, weights)
         evaluation = evaluate(kammil.load(draft), load_normalised(recipe, given.validation).texts)
         mean = {"with": given.first.name, "share": given.share}
-        folders.write_metrics(draft, {**second.metrics, "validation": evaluation.to_dict(), "averaged": mean})
-        command = f"{model_card.command(second.card)}\npython recipes/average.py {given.first.name} "
-        command += f"{given.out.name}-again averaged --validation {Path(given.validation).name} --share {given.share:g}"
+        metrics = {name: value for name, value in second.metrics.items() if name != "memorisation"}
+        folders.write_metrics(draft, {**metrics, "validation": evaluation.to_dict(), "averaged": mean})
+        names = [given.first.name, f"{given.second.name}-again", "averaged"]
+        options = ["--validation", Path(given.validation).name, "--share", f"{given.share:g}"]
+        command = shlex.join(["python", "recipes/average.py", *names, *options])
+        command = "\n".join(filter(None, (model_card.command(second.card), command)))
         card = model_card.model_card(given.out.name, folders.read(draft), evaluation, command=command)
         files.write_atomic(draft / folders.CARD, card.encode())
 
@@ -58,7 +69,8 @@ def averaged(
 ) -> dict[str, NDArray[np.generic]]:
     """Return the mean of the weights of two models, each as its folder holds them, with the tables of the second.
 
-    Raises: `SystemExit` where their weights have other names or shapes.
+    Raises: `SystemExit` where their weights have other names or shapes, as those of a model have that keeps the counts
+    of its base beside its own.
     """
     packed = [name.removesuffix(".whole") for name in second if name.endswith(".whole")]
     before, after = unpack(first), unpack(second)
@@ -69,7 +81,7 @@ def averaged(
             "the weights of the two models have other names or shapes: the second did not go on from the first."
         )
     mean = {
-        name: (1 - share) * before[name].astype(np.float32) + share * array.astype(np.float32)
+        name: ((1 - share) * before[name].astype(np.float32) + share * array.astype(np.float32)).astype(array.dtype)
         for name, array in weights.items()
     }
     return pack(after | mean, packed)

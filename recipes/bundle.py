@@ -34,11 +34,10 @@ LENGTH = 60
 RUN = 16
 """Shorter pieces in common are phrases that everybody uses."""
 ADVICE = {
-    "levantine": "Its texts are of several terms, some of which are unstated: for a product that you ship take\n"
-    "`levantine-open`, whose texts have open terms. Take this one to type with, to compare with and to teach with: of\n"
-    "reviews, comments and tweets it knows more.",
-    "levantine-open": "All of its texts have open terms, so it may be shipped with a product. Where this does not\n"
-    "matter take `levantine`, which knows more of reviews, comments and tweets.",
+    "levantine": "Take it for reviews, comments and tweets. In messages `levantine-open` saves more keystrokes, and\n"
+    "the terms of all its texts are open: take that one for a product that you ship.",
+    "levantine-open": "Take it for a product that you ship, and for messages: the terms of all its texts are open. In\n"
+    "reviews, comments and tweets `levantine` saves more keystrokes.",
 }
 """Which of the bundled models to take."""
 PERSONAL = {
@@ -67,7 +66,10 @@ def main() -> None:
     metrics = json.loads((here / folders.METRICS).read_text("utf-8"))
     metrics |= {"memorisation": checked, "licence": f"texts of {', '.join(terms)} terms, listed in its README.md"}
     folders.write_metrics(here, metrics)
-    files.write_atomic(here / folders.CARD, card(here, checked, rows, ADVICE.get(given.name, "")).encode())
+    files.write_atomic(
+        here / folders.CARD,
+        card(here, checked, rows, f"\n{ADVICE[given.name]}\n" if given.name in ADVICE else "").encode(),
+    )
     print(f"{sum(f.stat().st_size for f in here.iterdir()) / 1e6:.2f} MB in {here.relative_to(ROOT)}")
 
 
@@ -78,7 +80,7 @@ def read(table: Path) -> list[tuple[str, str]]:
 
 
 def memorised(model: kammil.Completer, texts: list[str]) -> dict[str, Any]:
-    """What 1,000 samples share with the training texts, and what looks personal in them."""
+    """Measure what 1,000 samples share with the training texts, and what looks personal in them."""
     halves = [text[: half(text)] for text in sources.texts("lev30/validation")]
     prompts = [halves[i % len(halves)] if i % 2 else "" for i in range(SAMPLES)]
     written = [
@@ -102,7 +104,7 @@ def memorised(model: kammil.Completer, texts: list[str]) -> dict[str, Any]:
 
 
 def copied(text: str, corpus: str, known: np.ndarray) -> str:
-    """The longest piece of a text that stands in the corpus; at least `RUN` characters, or nothing."""
+    """Return the longest piece of a text that stands in the corpus; at least `RUN` characters, or nothing."""
     runs = hashed(text)
     hits = known[np.searchsorted(known, runs).clip(max=len(known) - 1)] == runs
     best = ""
@@ -120,7 +122,7 @@ def copied(text: str, corpus: str, known: np.ndarray) -> str:
 
 
 def hashed(text: str) -> np.ndarray:
-    """A hash of each run of `RUN` characters."""
+    """Return a hash of each run of `RUN` characters."""
     codes = np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.uint64)
     value = np.zeros(max(0, len(codes) - RUN + 1), np.uint64)
     for i in range(RUN if len(value) else 0):
@@ -180,9 +182,7 @@ says what was taken of each repository; an empty cell: none is stated, or none w
 
 Suggesting how short Levantine Arabic posts go on, in a compose box or a keyboard, and as a baseline for research. Not
 for writing in somebody's name, not for facts, not for deciding about people.
-
 {advice}
-
 ## Known faults
 
 It learnt from reviews, comments and tweets of 2010 to 2021 and from messages of daily life that language models
