@@ -176,7 +176,7 @@ def test_few_texts_and_odd_lengths_bring_a_caution(texts: int, length: float, ex
 
 def test_few_texts_beside_a_base_bring_a_caution() -> None:
     beside = (
-        "Only 10 texts to learn from, beside those of its base: with fewer than 50, figures say little about new texts."
+        "Only 10 texts to learn from, beside those of the base: with fewer than 50, figures say little about new texts."
     )
     assert cautions(10, 80.0, has_base=True) == [beside]
     assert cautions(50, 80.0, has_base=True) == []

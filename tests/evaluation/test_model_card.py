@@ -166,4 +166,4 @@ def test_few_texts_of_ones_own_bring_a_caution_beside_any_base(trained: Path, ba
     few = description.model_copy(update={"training": description.training | {"data": data}})
     (sentence,) = card.cautions(few)
     assert sentence.startswith("Only 10 texts to learn from")
-    assert (", beside those of its base:" in sentence) == (base is not None)
+    assert (", beside those of the base:" in sentence) == (base is not None)

@@ -184,11 +184,11 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
 def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
     """Return a sentence of caution for too few training texts, and for a mean length that is too small or large.
 
-    `has_base`: the texts are beside those of a model that training started from.
+    `has_base`: whether training started from another model, which learnt other texts.
     """
     sentences: list[str] = []
     if texts < MIN_TEXTS:
-        plural, beside = "" if texts == 1 else "s", ", beside those of its base" if has_base else ""
+        plural, beside = "" if texts == 1 else "s", ", beside those of the base" if has_base else ""
         sentences.append(
             f"Only {texts} text{plural} to learn from{beside}: with fewer than {MIN_TEXTS}, figures say little about "
             "new texts."
