@@ -20,6 +20,7 @@ from kammil.models.blend.settings import BACKGROUND, OWN
 from kammil.ngrams.compression import unpack
 from kammil.ngrams.count_table import CountTable
 from kammil.progress import Notice
+from kammil.training import run
 from kammil.training.events import Event
 from kammil.training.recipe import Recipe
 from kammil.training.sizing import options_of_base
@@ -140,6 +141,22 @@ def test_a_base_that_is_better_by_itself_is_told(base: Path, own: list[str], tmp
         options: dict[str, Any] = {"base": str(base), "listen": told.append} | (harmful if name != "better" else {})
         train(own[:60], validation=held_out, out=tmp_path / name, **options)
         assert any("better by itself" in sentence for sentence in sentences(told)) == said, name
+
+
+@pytest.mark.parametrize(("theirs", "said"), [(2.1214, False), (2.1204, True)])
+def test_a_base_is_better_where_the_figures_shown_say_so(
+    base: Path, own: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: float, said: bool
+) -> None:
+    figures = iter([theirs, 2.12145])  # of the base, then of the model that went on from it
+
+    def bits(*_: object) -> float:
+        return next(figures)
+
+    monkeypatch.setattr(run, "bits", bits)
+    told: list[Event] = []
+    train(own[:60], validation=own[60:], out=tmp_path / "model", base=str(base), epochs=1, listen=told.append)
+    assert any("2.120 bits a character against 2.121" in sentence for sentence in sentences(told)) == said
+    assert any("better by itself" in sentence for sentence in sentences(told)) == said
 
 
 def test_the_card_says_what_the_base_may_be_used_for(base: Path, own: list[str], tmp_path: Path) -> None:

@@ -226,13 +226,14 @@ class Run:
     def _compare_with_base(
         self, model: LanguageModel, base: folders.ModelFiles, on_event: Callable[[Event], None]
     ) -> None:
-        """Tell if the base by itself predicts the validation texts better, unless it has learnt some of them."""
+        """Tell if the base by itself predicts the validation texts better, as far as is shown, and has learnt none."""
         texts = self.data.validation[:_COMPARED]
         if bloom.ExactTexts(base.seen).contains(texts).any():
             return
         description = base.description
-        theirs = bits(load_model(description.family, description.settings, base.artifacts), base.vocabulary, texts)
-        ours = bits(model, self.texts.vocabulary, texts)
+        parent = load_model(description.family, description.settings, base.artifacts)
+        theirs = round(bits(parent, base.vocabulary, texts), 3)
+        ours = round(bits(model, self.texts.vocabulary, texts), 3)
         if theirs < ours:
             on_event(
                 Notice(
