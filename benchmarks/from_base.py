@@ -1,4 +1,4 @@
-"""What a model of one's own gains from a bundled one: bits a character, ends of text included, of texts held back.
+"""Bits a character that a model of one's own gains from a bundled one, on texts held back, ends of text included.
 
 100, 200 and 400 texts are learnt by a profile, by `kammil train --base MODEL` and by `kammil train` from nothing, which
 both keep a tenth of them to choose by; the bundled model stands beside them as it is. Without a FILE the texts are the
@@ -72,8 +72,8 @@ def measured(train: Sequence[str], held_back: Sequence[str], base: str) -> dict[
         texts, taught = train[:number], kammil.load(base)
         for text in texts:
             taught.learn(text)
-        row = {"profile": bits(taught, held_back)}
-        row |= {
+        row = {
+            "profile": bits(taught, held_back),
             "from the base": bits_learnt(texts, held_back, base),
             "from nothing": bits_learnt(texts, held_back, None),
         }

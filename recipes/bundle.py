@@ -52,7 +52,7 @@ def main() -> None:
     """Check, copy, describe."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("name", help="such as levantine")
+    parser.add_argument("name", choices=list(ADVICE))
     parser.add_argument("tables", type=Path, nargs="+")
     given = parser.parse_args()
     rows = list(dict.fromkeys(row for table in given.tables for row in read(table)))
@@ -66,10 +66,7 @@ def main() -> None:
     metrics = json.loads((here / folders.METRICS).read_text("utf-8"))
     metrics |= {"memorisation": checked, "licence": f"texts of {', '.join(terms)} terms, listed in its README.md"}
     folders.write_metrics(here, metrics)
-    files.write_atomic(
-        here / folders.CARD,
-        card(here, checked, rows, f"\n{ADVICE[given.name]}\n" if given.name in ADVICE else "").encode(),
-    )
+    files.write_atomic(here / folders.CARD, card(here, checked, rows, ADVICE[given.name]).encode())
     print(f"{sum(f.stat().st_size for f in here.iterdir()) / 1e6:.2f} MB in {here.relative_to(ROOT)}")
 
 
@@ -182,7 +179,9 @@ says what was taken of each repository; an empty cell: none is stated, or none w
 
 Suggesting how short Levantine Arabic posts go on, in a compose box or a keyboard, and as a baseline for research. Not
 for writing in somebody's name, not for facts, not for deciding about people.
+
 {advice}
+
 ## Known faults
 
 It learnt from reviews, comments and tweets of 2010 to 2021 and from messages of daily life that language models
