@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import time
 
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from kammil.cli import progress as module
 from kammil.cli.progress import Bar, Lines, described, left, line, progress
 from kammil.progress import Notice, PhaseProgress, listening, tracked
-from kammil.training.events import EpochEnded, Interrupted, MemberEvent, TrainingProgress, TrainingStarted
+from kammil.training.events import EpochEnded, MemberEvent, TrainingProgress, TrainingStarted
 
 UNDER_WAY = TrainingProgress(2, 5, 10, 8, 3.25, 60.0, 0.25, 4e-3)
 
@@ -38,7 +39,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     [
         (60, 0.25, 0, "03:00 left"),
         (60, 0.25, 30, "02:30 left"),
-        (60, 0.25, 500, "00:00 left"),
+        (60, 0.25, 500, ""),  # it takes longer than expected
         (3600, 0.5, 0, "01:00:00 left"),
         (1, 0.001, 0, ""),
         (1, 0.0, 0, ""),
@@ -51,16 +52,21 @@ def test_the_time_left(elapsed: float, share: float, since: float, text: str) ->
 
 def test_what_is_being_done_in_one_line() -> None:
     assert described(PhaseProgress("counting", 0.5, 20.0)) == "counting: 50 %, 00:20 left"
+    assert described(PhaseProgress("counting", 0.5, 20.0), since=21) == "counting: 41 s so far"  # later than expected
     assert described(PhaseProgress("reading a.txt", 0.0, 2.0), since=11) == "reading a.txt: 13 s so far"
     assert described(UNDER_WAY) == "epoch 2/8, 3.250 bits: 25 %, 03:00 left"
 
 
 def test_what_is_worth_a_line() -> None:
-    assert line(TrainingStarted("cpu", "float32", 2)) == "learning on cpu in float32 with 2 threads"
-    assert line(TrainingStarted("cpu", "bfloat16", 1)) == "learning on cpu in bfloat16 with 1 thread"
-    assert line(TrainingStarted("cuda", "float32", None)) == "learning on cuda in float32"
+    assert line(TrainingStarted("cpu", "float32", 2, 1, 9999)).endswith(
+        " 9,999 parameters on cpu in float32 with 2 threads"
+    )
+    assert line(TrainingStarted("cpu", "bfloat16", 1)).endswith(" on cpu in bfloat16 with 1 thread")
+    assert line(TrainingStarted("cuda", "float32", None)).endswith(" on cuda in float32")
     assert line(Notice("There is not enough time.")) == "There is not enough time."
-    assert line(Interrupted(1)) == "ended early: epoch 1 is kept"
+    cut = EpochEnded(3, 3.0, 0.25, 2.5, 0.5, 0.001, 60.0, True, share=0.31)
+    assert line(cut).startswith("epoch 3 (31 % of it): ")
+    assert line(dataclasses.replace(cut, share=1.0)).startswith("epoch 3: ")
 
 
 def test_without_a_terminal_one_line_in_ten_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:

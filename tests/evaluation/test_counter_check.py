@@ -1,4 +1,4 @@
-"""Whether a counter is ahead."""
+"""The counter that a trained model is compared with."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from kammil.vocabulary import CharacterVocabulary
 TEXTS = ["كيفك اليوم", "كيف الجو", "شو رأيك نطلع", "شو في اليوم", "يلا نطلع"] * 4
 
 
-def test_a_counter_is_ahead_of_character_frequencies_and_not_of_itself() -> None:
+def test_a_counter_is_ahead_of_character_frequencies() -> None:
     vocabulary = CharacterVocabulary.from_texts(TEXTS)
     train = [vocabulary.encode(text) for text in TEXTS]
     frequencies = UnigramModel(np.bincount(np.concatenate(train), minlength=vocabulary.size))
-    better = counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5])
-    assert better is not None
-    assert better.bits < better.model_bits
+    counter = counter_check.count(vocabulary, train, TEXTS[:5])
+    bits = counter_check.bits(frequencies, vocabulary, TEXTS[:5])
     measured = compute_metrics(frequencies, vocabulary, TEXTS[:5], 30).bits_per_character_with_end
-    assert measured is not None and better.model_bits == pytest.approx(measured.value)
-    itself = ngram_model.NGramModel(
-        ngram_model.NGramSettings.model_validate(better.settings.model_dump()), better.artifacts.weights
-    )
-    assert counter_check.better_counter(itself, vocabulary, train, TEXTS[:5]) is None
+    assert measured is not None and bits == pytest.approx(measured.value)
+    settings = ngram_model.NGramSettings.model_validate(counter.settings.model_dump())
+    itself = ngram_model.NGramModel(settings, counter.artifacts.weights)
+    assert counter.bits == counter_check.bits(itself, vocabulary, TEXTS[:5]) < bits
 
 
-def test_of_more_text_than_is_counted_in_seconds_nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    vocabulary = CharacterVocabulary.from_texts(TEXTS)
-    train = [vocabulary.encode(text) for text in TEXTS]
-    frequencies = UnigramModel(np.bincount(np.concatenate(train), minlength=vocabulary.size))
-    num_characters = sum(map(len, train))
-    monkeypatch.setattr(counter_check, "_MAX_CHARACTERS", num_characters)
-    assert counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5]) is not None
-    monkeypatch.setattr(counter_check, "_MAX_CHARACTERS", num_characters - 1)
-    assert counter_check.better_counter(frequencies, vocabulary, train, TEXTS[:5]) is None
+@pytest.mark.parametrize(
+    ("characters", "minutes", "worth"),
+    [
+        (2_000_000, None, True),
+        (2_000_001, None, False),
+        (2_000_000, 1000, True),
+        (60_000_000, 1, True),  # the network cannot read each text once
+        (60_000_000, 600, False),
+    ],
+)
+def test_it_is_counted_where_it_takes_seconds_or_may_be_ahead(
+    characters: int, minutes: float | None, worth: bool
+) -> None:
+    assert counter_check.worth_counting(characters, minutes) == worth

@@ -21,7 +21,7 @@ from kammil.language_model import Ids
 from kammil.training import clock, loop
 from kammil.training.batches import TrainingData
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.events import EpochEnded, Event, TrainingProgress, TrainingStarted
+from kammil.training.events import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted
 from kammil.training.loop import fit
 from kammil.training.optim import warmup_then_cosine
 from kammil.training.options import TrainingOptions
@@ -434,7 +434,7 @@ def test_the_least_minutes_are_one_step(data: TrainingData, monkeypatch: pytest.
     heard: list[Event] = []
     model = network()
     history = fit(model, data, options(minutes=0.001), on_event=heard.append)
-    assert [type(event) for event in heard] == [TrainingStarted, TrainingProgress, EpochEnded]
+    assert [type(event) for event in heard] == [TrainingStarted, TrainingProgress, EpochEnded, TrainingEnded]
     assert len(history) == 1
     assert not equal(weights(model), weights(network()))
 
@@ -497,8 +497,10 @@ def test_threads_are_those_of_training_alone(data: TrainingData, error: type[Bas
 
 def test_where_it_learns_is_told_first(data: TrainingData) -> None:
     heard: list[Event] = []
-    fit(network(), data, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), on_event=heard.append)
-    assert heard[0] == TrainingStarted("cpu", "bfloat16", 1)
+    model = network()
+    fit(model, data, options(epochs=1, threads=1, device="cpu", precision="bfloat16"), on_event=heard.append)
+    parameters = sum(value.numel() for value in weights(model).values())
+    assert heard[0] == TrainingStarted("cpu", "bfloat16", 1, parameters=parameters)
     assert not any(isinstance(event, TrainingStarted) for event in heard[1:])
 
 
@@ -579,3 +581,54 @@ def test_an_epoch_draws_texts_by_their_weights(data: TrainingData) -> None:
     assert all(torch.equal(first[name], again[name]) for name in first)
     plain, _ = trained(data)
     assert not all(torch.equal(first[name], plain[name]) for name in first)
+
+
+# ---- how it ended
+
+
+def ending(heard: list[Event]) -> TrainingEnded:
+    (ended,) = [event for event in heard if isinstance(event, TrainingEnded)]
+    return ended
+
+
+def test_all_epochs_are_whole(data: TrainingData) -> None:
+    heard: list[Event] = []
+    history = fit(network(), data, options(epochs=2), on_event=heard.append)
+    assert [event.share for event in history] == [1, 1]
+    best = max(event.epoch for event in history if event.best)
+    assert ending(heard) == TrainingEnded(2, 2, "epochs", best)
+
+
+def test_an_epoch_that_the_minutes_cut_is_no_whole_one(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
+    clocked(monkeypatch, 1.0)
+    heard: list[Event] = []
+    history = fit(network(), data, options(epochs=10_000, minutes=5, patience=10_000), on_event=heard.append)
+    steps = math.ceil(len(data.train) / 8)
+    made = sum(isinstance(event, TrainingProgress) for event in heard)
+    assert ending(heard).reason == "minutes"
+    assert ending(heard).passes == pytest.approx(made / steps) == pytest.approx(len(history) - 1 + history[-1].share)
+
+
+def test_patience_is_said(data: TrainingData) -> None:
+    heard: list[Event] = []
+    few = dataclasses.replace(data, train=data.train[:3])
+    history = fit(network(dropout=0), few, options(epochs=500, patience=3, learning_rate=0.3), on_event=heard.append)
+    assert ending(heard) == TrainingEnded(len(history), 500, "patience", len(history) - 3)
+    assert "would not help" in ending(heard).sentence
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [
+        (TrainingEnded(2.3125, 12, "minutes", 3), ("2.3 of 12", "more minutes would help")),
+        (TrainingEnded(6, 12, "minutes", 4), ("6 of 12", "hardly help", "pass 4")),
+        (TrainingEnded(0.001, 8, "minutes", 1), ("0.01 of 8", "would help")),
+        (TrainingEnded(8, 8, "epochs", 8), ("all 8",)),
+        (TrainingEnded(8, 8, "epochs", 6), ("all 8", "pass 6")),
+        (TrainingEnded(3.5, 8, "interrupt", 3), ("3.5 of 8", "interrupted", "pass 3")),
+        (TrainingEnded(3, 8, "loss", 2), ("3 of 8", "learning_rate")),
+    ],
+)
+def test_how_it_ended_is_said_in_words(ended: TrainingEnded, words: tuple[str, ...]) -> None:
+    assert all(word in ended.sentence for word in words)
+    assert ("pass " in ended.sentence.replace("passes", "")) == (ended.best < ended.passes)

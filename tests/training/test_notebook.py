@@ -18,7 +18,7 @@ from kammil.models.registry import FAMILIES, family
 from kammil.progress import Notice
 from kammil.text import RAW
 from kammil.training import notebook
-from kammil.training.events import EpochEnded, Interrupted, TrainingProgress, ignore
+from kammil.training.events import EpochEnded, TrainingEnded, TrainingProgress, ignore
 from kammil.training.options import TrainingOptions
 from kammil.training.recipe import FamilyName, Options, Recipe
 
@@ -53,8 +53,8 @@ def test_events_of_any_kind_are_shown(shown: list[str]) -> None:
     listen(EpochEnded(1, 3.0, 0.25, 2.5, 0.5, 0.001, 60.0, True))
     assert "epoch 1 of 4, 3.250 bits, 1:30 left" in shown[-1] and "<td>50.0 %</td><td>60</td><td>best</td>" in shown[-1]
     listen(Notice("a <b> of a run"))
-    listen(Interrupted(1))
-    assert "a &lt;b&gt; of a run" in shown[-1] and "ended early" in shown[-1]
+    listen(TrainingEnded(1.25, 4, "interrupt", 1))
+    assert "a &lt;b&gt; of a run" in shown[-1] and "interrupted" in shown[-1]
 
 
 def test_elsewhere_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:

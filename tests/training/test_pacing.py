@@ -1,139 +1,136 @@
-"""What fits into the minutes: measured on a small part, honest to the texts left out, and never without a model."""
+"""Minutes decide how long a network learns, and nothing else: what is counted and measured is all there is."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from kammil import model_folder
+from kammil.evaluation.baselines import UnigramModel
+from kammil.evaluation.metrics import TARGET, predict
+from kammil.language_model import Ids, LogProbabilities, State
+from kammil.models.blend.settings import OWN
 from kammil.progress import Notice
-from kammil.training import clock, pacing
+from kammil.training import clock as clock_module
+from kammil.training import texts as texts_module
 from kammil.training.clock import Clock
-from kammil.training.events import EpochEnded, Event
-from kammil.training.pacing import Pace, TextFit, characters, measure
-from kammil.training.recipe import Recipe
-from kammil.training.texts import prepare
+from kammil.training.events import CounterAhead, EpochEnded, Event, TrainingEnded
+from kammil.training.pacing import figures_seconds
 from kammil.training.train import train
+from kammil.vocabulary import CharacterVocabulary
 
-SMALL: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 16, "device": "cpu", "threads": 1, "epochs": 2}
-
-
-def recipe(**options: Any) -> Recipe:
-    return Recipe.of(SMALL | {"minutes": 1.0} | options)
+SMALL: dict[str, Any] = {"embedding": 8, "hidden": 16, "device": "cpu", "threads": 1}
 
 
-def paced(monkeypatch: pytest.MonkeyPatch, pace: Pace | None) -> list[int]:
-    """Each measuring says this; the numbers of texts that it was asked about."""
-    asked: list[int] = []
+class Times:
+    """A clock of the system that moves on when it is told to, and `every` seconds whenever it is read."""
 
-    def says(_recipe: Recipe, texts: list[str], _validation: list[str], _within: Path | None) -> Pace | None:
-        asked.append(len(texts))
-        return pace
+    def __init__(self, every: float = 0.0) -> None:
+        self.now, self.every = 0.0, every
 
-    monkeypatch.setattr(pacing, "measure", says)
-    return asked
+    def monotonic(self) -> float:
+        self.now += self.every
+        return self.now
 
-
-@pytest.mark.parametrize("family", ["gru", "ngram", "blend"])
-def test_every_part_of_a_run_takes_time(texts: list[str], family: str) -> None:
-    sizes = {"embedding": 8, "hidden": 16} if family != "ngram" else {}
-    pace = measure(Recipe.of({"model": family, "minutes": 1.0, **sizes}), texts, texts)
-    assert pace is not None
-    assert min(pace.prepare, pace.finish, pace.evaluate) > 0 and pace.fixed >= 0
-    data = prepare(Recipe.of({}), texts)
-    assert pace.reserve(data) > pace.evaluate * characters(data.validation)
+    process_time = monotonic
 
 
-def test_a_pace_is_what_more_characters_took_more(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a run that takes so many seconds, and so many for each character."""
+class SlowModel(UnigramModel):
+    """Takes a second for each character that it reads."""
 
-    def takes(
-        _recipe: Recipe, train: list[str], validation: list[str], _within: Path | None
-    ) -> tuple[float, float, float]:
-        many, judged = characters(train), characters(validation)
-        return 0.5 + 0.01 * many, 1 + 0.02 * many, 2 + 0.5 * judged
+    def __init__(self, size: int, times: Times) -> None:
+        super().__init__(np.ones(size, np.int64))
+        self.times, self.read = times, 0
 
-    monkeypatch.setattr(pacing, "_time_run", takes)
-    pace = measure(recipe(), texts, texts)
-    assert pace is not None
-    assert (pace.prepare, pace.finish, pace.evaluate, pace.fixed) == pytest.approx((0.01, 0.02, 0.5, 1 + 2))
-    data = prepare(recipe(), texts)
-    reserved = 3 + 0.02 * characters(data.train) + 0.5 * characters(data.validation)
-    assert pace.reserve(data) == pytest.approx(reserved)
+    def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
+        self.times.now += ids.size
+        self.read += ids.size
+        return super().forward(ids, state, last=last)
 
 
-def test_a_clock_too_rough_to_tell_makes_no_run_free(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
-
-    def takes(
-        _recipe: Recipe, train: list[str], validation: list[str], _within: Path | None
-    ) -> tuple[float, float, float]:
-        sizes.append(characters(train))
-        return 8.0, 0.0, 0.0
-
-    monkeypatch.setattr(pacing, "_time_run", takes)
-    pace = measure(recipe(), texts, texts)
-    assert pace is not None
-    assert (pace.prepare, pace.finish, pace.fixed) == pytest.approx((0.25 * 8 / max(sizes), 0, 0))
-
-
-def test_what_cannot_be_made_is_not_measured(few: list[str]) -> None:
-    """The sentence comes from the run itself."""
-    assert measure(recipe(device="mps"), few, few) is None
-
-
-def test_one_text_is_enough(few: list[str]) -> None:
-    assert measure(recipe(), few[:1], few[:1]) is not None
+@given(
+    st.lists(st.text("abcd", min_size=1, max_size=40), min_size=1, max_size=150), st.floats(0.01, 1e6), st.booleans()
+)
+def test_what_a_few_texts_take_tells_what_all_take(rows: list[str], minutes: float, twice: bool) -> None:
+    """At least a third of it, however different the texts, and little of the minutes is spent on knowing it."""
+    times = Times()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clock_module, "time", times)
+        clock, vocabulary = Clock(minutes), CharacterVocabulary.from_texts(["abcd"])
+        models = [SlowModel(vocabulary.size, times) for _ in range(2 if twice else 1)]
+        told = figures_seconds(models, vocabulary, rows, clock)
+        measuring, times.now = times.now, 0.0
+        for model in models:
+            predict(model, vocabulary, rows, TARGET)
+    assert told > times.now / 10
+    if len(set(map(len, rows))) == 1:  # rows of a batch are filled up to the longest
+        assert told == pytest.approx(times.now, rel=0.7)
+    shortest = len(models) * (max(map(len, rows)) * 2 + TARGET + 2)  # of one text
+    assert measuring <= shortest + 0.02 * 60 * minutes * 5 + sum(m.read for m in models) * (len(rows) <= 64)
 
 
-def test_without_minutes_nothing_is_measured(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = paced(monkeypatch, Pace(1, 1, 1))
-    budget = TextFit(recipe(minutes=None), Clock(None))
-    assert budget.texts(list(texts), None) == texts and budget.validation(list(texts)) == texts
-    assert not asked
+def test_without_minutes_nothing_is_timed() -> None:
+    times = Times()
+    assert figures_seconds([SlowModel(9, times)], CharacterVocabulary.from_texts(["ab"]), ["ab"], Clock(None)) == 0
+    assert times.now == 0
 
 
-def test_what_there_is_time_for_is_all(texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    paced(monkeypatch, Pace(1e-9, 1e-9, 1e-9))
-    assert prepare(recipe(), texts, budget=TextFit(recipe(), Clock(1.0))) == prepare(recipe(), texts)
+def arrays(folder: Path) -> dict[str, list[Any]]:
+    return {name: array.tolist() for name, array in model_folder.read(folder).artifacts.weights.items()}
 
 
-@pytest.mark.parametrize("with_file", [False, True])
-@pytest.mark.parametrize("slow", ["prepare", "finish", "evaluate"])
-def test_what_is_drawn_fits_into_half_of_the_time(
-    texts: list[str], monkeypatch: pytest.MonkeyPatch, slow: str, with_file: bool
+def test_a_starved_run_is_the_counter_of_all_texts(
+    tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pace = Pace(**({"prepare": 1e-5, "finish": 1e-5, "evaluate": 1e-5} | {slow: 0.004}))
-    paced(monkeypatch, pace)
-    validation = texts[-200:] if with_file else None
-    source = texts[:-200] if with_file else texts
-    data = prepare(recipe(), source, validation, budget=TextFit(recipe(), Clock(1.0)))
-    whole = prepare(recipe(), source, validation)
-    trained, judged = characters(data.train), characters(data.validation)
-    seconds = (pace.prepare + pace.finish) * trained + pace.evaluate * judged
-    assert 12 < seconds < 33  # texts differ in length
-    assert data.drawn is not None and data.drawn[1] == len(data.validation)
-    assert set(data.train) <= set(whole.train + whole.validation)
-    assert data.sha256 == whole.sha256  # of what was given
-    again = prepare(recipe(), source, validation, budget=TextFit(recipe(), Clock(1.0), data.drawn))
-    assert again == data  # an interrupted run learns from the very same texts
-
-
-def test_it_is_said_and_recorded(tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    paced(monkeypatch, Pace(1.0, 1.0, 1.0))
-    heard: list[Event] = []
-    train(texts, out=tmp_path / "model", listen=heard.append, **SMALL, minutes=1)
+    """The machine is so busy that the minutes are over before the network learns: the model is that of `ngram`."""
+    few, heard = texts[:300], list[Event]()
+    train(few, out=tmp_path / "counted", model="ngram", report=False)
+    monkeypatch.setattr(clock_module, "time", Times(every=1000.0))
+    starved = train(few, out=tmp_path / "starved", minutes=1, report=False, listen=heard.append, **SMALL)
+    assert arrays(tmp_path / "starved") == arrays(tmp_path / "counted")
+    described = [json.loads((tmp_path / name / "metrics.json").read_text("utf-8")) for name in ("starved", "counted")]
+    assert described[0]["validation"] == described[1]["validation"]
+    (ahead,) = [event for event in heard if isinstance(event, CounterAhead)]
+    (ended,) = [event for event in heard if isinstance(event, TrainingEnded)]
+    (epoch,) = [event for event in heard if isinstance(event, EpochEnded)]
+    assert ahead.texts == 300 - described[0]["validation"]["texts"] and ahead.published
+    assert ended.reason == "minutes" and ended.passes == epoch.share < 1
+    assert starved.ending == ahead.sentence == described[0]["ending"]
+    assert f" {ahead.texts} texts" in starved.ending and "--model blend" in starved.ending
+    assert starved.ending in (tmp_path / "starved" / "README.md").read_text("utf-8")
     notes = [event.sentence for event in heard if isinstance(event, Notice)]
-    said = f"1 minutes are too few for {len(texts):,} texts: 20 of them, drawn by the seed, are used; more minutes"
-    assert notes[0].startswith(said)
-    data = json.loads((tmp_path / "model" / "model.json").read_text("utf-8"))["training"]["data"]
-    assert data["drawn"][0] == 20 and data["texts"] + data["validation_texts"] <= 20
-    assert [event.epoch for event in heard if isinstance(event, EpochEnded)] == [1]  # never without a model
+    assert f"{ahead.texts:,} texts to learn from" in " ".join(notes) and " not 60" in notes[-1]  # the overrun
+
+
+def test_the_clock_chooses_no_texts(tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Idle or starved: one vocabulary, the same texts counted, the same texts measured."""
+    folders: list[dict[str, Any]] = []
+    for name, every in (("idle", 1e-4), ("starved", 1000.0)):
+        monkeypatch.setattr(clock_module, "time", Times(every))
+        train(few, out=tmp_path / name, model="blend", minutes=1, epochs=1, report=False, **SMALL)
+        found = model_folder.read(tmp_path / name)
+        counts = {key: value.tolist() for key, value in found.artifacts.weights.items() if key.startswith(OWN)}
+        folders.append({"counts": counts, "data": found.description.training["data"], "v": found.vocabulary.characters})
+    assert folders[0] == folders[1] and folders[0]["counts"]
+
+
+@pytest.mark.parametrize(("most", "said"), [(10, True), (10**9, False)])
+def test_long_counting_is_announced(
+    tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch, most: int, said: bool
+) -> None:
+    monkeypatch.setattr(texts_module, "MANY", most)
+    heard: list[Event] = []
+    train(few, out=tmp_path / "model", model="ngram", report=False, listen=heard.append)
+    notes = [event.sentence for event in heard if isinstance(event, Notice)]
+    assert ("million characters" in notes[0] and "1 minute" in notes[0]) == said
 
 
 @pytest.mark.parametrize("options", [{}, {"clock": "processor"}, {"minutes": None}])
@@ -143,32 +140,13 @@ def test_a_run_that_got_little_of_the_processor_says_so(
     """Others take two thirds of the processor: of every three seconds it works for this run for one."""
     passed = itertools.count(0.0, 0.3)
     times = SimpleNamespace(monotonic=lambda: next(passed), process_time=lambda: next(passed) / 3)
-    monkeypatch.setattr(clock, "time", times)
-    paced(monkeypatch, None)
+    monkeypatch.setattr(clock_module, "time", times)
     heard: list[Event] = []
-    given: dict[str, Any] = {**SMALL, "minutes": 9, **options}
+    given: dict[str, Any] = {**SMALL, "model": "gru", "epochs": 2, "minutes": 9, **options}
     train(few, out=tmp_path / "model", listen=heard.append, report=False, **given)
-    sentences = [event.sentence for event in heard if isinstance(event, Notice)]
+    said = [event.sentence for event in heard if isinstance(event, Notice) and "clock=processor" in event.sentence]
     lines = (tmp_path / "model" / "events.jsonl").read_text("utf-8")
     if options:
-        assert not sentences and "clock=processor" not in lines
+        assert not said and "clock=processor" not in lines
     else:
-        (said,) = sentences
-        assert re.fullmatch(r"the processor worked on this run for \d+ of \d+ seconds, .+ clock=processor .+", said)
-        assert said in lines  # with what else is known of the run
-
-
-def test_an_interrupted_run_draws_the_same(tmp_path: Path, texts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(event: Event) -> None:
-        if isinstance(event, EpochEnded):
-            raise OSError
-
-    paced(monkeypatch, Pace(1e-3, 1e-3, 1e-3))
-    options: dict[str, Any] = SMALL | {"minutes": 1, "epochs": 3}
-    with pytest.raises(OSError):
-        train(texts, out=tmp_path / "model", listen=stop, **options)
-    drawn = json.loads((tmp_path / ".model.training" / "run.json").read_text("utf-8"))["drawn"]
-    assert 20 < drawn[0] < len(texts)
-    paced(monkeypatch, Pace(1e-4, 1e-4, 1e-4))  # the machine has become faster
-    train(texts, out=tmp_path / "model", resume=True, **options)
-    assert json.loads((tmp_path / "model" / "model.json").read_text("utf-8"))["training"]["data"]["drawn"] == drawn
+        assert len(said) == 1 and said[0] in lines  # with what else is known of the run

@@ -131,7 +131,7 @@ def test_without_jinja_the_model_is_there_and_the_listener_is_told(
     trained = train(few, out=tmp_path / "model", model="ngram", listen=told.append)
     assert trained.report is None and (trained.folder / "model.json").exists()
     notices = [event.sentence for event in told if isinstance(event, Notice)]
-    assert notices == ["no report: a report needs jinja2; run: pip install 'kammil[train]'"]
+    assert any("jinja2" in notice for notice in notices)
 
 
 def test_a_short_run_gives_its_report_a_share(tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

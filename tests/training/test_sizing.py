@@ -11,7 +11,6 @@ import pytest
 from kammil.errors import OptionError
 from kammil.models.blend.learner import BlendLearner
 from kammil.progress import Notice, PhaseProgress, listening
-from kammil.training import pacing
 from kammil.training.events import EpochEnded, Event
 from kammil.training.recipe import Recipe, flags
 from kammil.training.sizing import Sizes
@@ -63,18 +62,14 @@ Question = tuple[int, float, int]
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, sizes: dict[str, int]) -> list[Question]:
-    """Whatever is asked, these sizes are chosen, and nothing is timed; returns what was asked."""
+    """Whatever is asked, these sizes are chosen; returns what was asked."""
     asked: list[Question] = []
 
     def choose(_self: BlendLearner, characters: int, minutes: float, threads: int) -> dict[str, int]:
         asked.append((characters, minutes, threads))
         return sizes
 
-    def untimed(*_arguments: object) -> None:
-        pass
-
     monkeypatch.setattr(BlendLearner, "sizes", choose)
-    monkeypatch.setattr(pacing, "measure", untimed)
     return asked
 
 
@@ -93,10 +88,14 @@ def recorded(folder: Path) -> dict[str, Any]:
     return {name: (recipe["settings"] | recipe["training"])[name] for name in CHOSEN}
 
 
+def recorded_characters(folder: Path) -> int:
+    return json.loads((folder / "model.json").read_text("utf-8"))["training"]["data"]["characters"]
+
+
 def test_a_model_has_the_size_that_was_chosen(tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     asked = answering(monkeypatch, CHOSEN)
     train(few, out=tmp_path / "model", **SMALL)
-    assert asked == [(sum(map(len, few)), 1.0, 1)]
+    assert asked == [(recorded_characters(tmp_path / "model"), 1.0, 1)]
     assert recorded(tmp_path / "model") == CHOSEN
     card = (tmp_path / "model" / "README.md").read_text("utf-8")
     assert "epochs=2" in card and "hidden=7" in card and "networks=2" in card  # who repeats it gets the same

@@ -189,11 +189,11 @@ def test_every_phase_is_told(tmp_path: Path, few: list[str]) -> None:
     assert phases == [
         "normalising",
         "looking for near-duplicates",
-        "reading the texts for counting",
-        "counting",
-        "validating",
-        "scoring",
         "noting runs of letters",
+        "counting",
+        "scoring",
+        "reading the texts for counting",
+        "validating",
         "evaluating",
         "writing the report",
     ]

@@ -19,8 +19,8 @@ from kammil.training.events import (
     CounterAhead,
     EpochEnded,
     Event,
-    Interrupted,
     MemberEvent,
+    TrainingEnded,
     TrainingProgress,
     TrainingStarted,
 )
@@ -59,7 +59,7 @@ class ProgressDisplay(ABC):
         if isinstance(event, PhaseProgress | TrainingProgress):
             self.latest, self.latest_time = event, time.monotonic()
             self.show_progress()
-        else:
+        elif not isinstance(event, TrainingEnded | CounterAhead):  # the command's last line
             self.print_line(self.member + line(event))
 
     @abstractmethod
@@ -170,41 +170,36 @@ def described(event: PhaseProgress | TrainingProgress, since: float = 0.0) -> st
     return f"{label(event)}: {100 * share:.0f} %, {remaining}"
 
 
-def line(event: EpochEnded | Interrupted | TrainingStarted | Notice | CounterAhead) -> str:
+def line(event: EpochEnded | TrainingStarted | Notice) -> str:
     """Return the line that is printed for an event other than a step of progress."""
     match event:
         case Notice(sentence=sentence):
             return sentence
-        case Interrupted(epoch=epoch):
-            return "ended early: " + (f"the best of {epoch} epochs" if epoch > 1 else "epoch 1") + " is kept"
-        case CounterAhead(model_bits=model_bits, counter_bits=counter_bits, published=published):
-            consequence = "so the counter is your model; " if published else ""
-            alternative = "or --model blend to keep what was trained" if published else "or --model ngram"
-            return (
-                f"a counter is ahead on the validation texts, {counter_bits:.3f} bits against {model_bits:.3f}: "
-                f"{consequence}give more minutes, {alternative}"
-            )
         case TrainingStarted(device=device, precision=precision, threads=threads, processes=processes):
             used = f" with {threads} thread{'' if threads == 1 else 's'}" if threads is not None else ""
             together = f" in each of {processes} processes" if processes > 1 else ""
-            return f"learning on {device} in {precision}{used}{together}"
+            return f"learning {event.parameters:,} parameters on {device} in {precision}{used}{together}"
         case EpochEnded():
+            cut = "" if event.share == 1 else f" ({100 * event.share:.0f} % of it)"
             return (
-                f"epoch {event.epoch}: train {event.train_bits:.3f} bits, validation {event.validation_bits:.3f} bits "
+                f"epoch {event.epoch}{cut}: train {event.train_bits:.3f} bits, "
+                f"validation {event.validation_bits:.3f} bits "
                 f"{100 * event.validation_accuracy:.1f} % right, {event.elapsed:.0f} s{', best' if event.best else ''}"
             )
 
 
 def left(elapsed: float, share: float, since: float = 0.0) -> str:
-    """Return the time left, `since` seconds after a share was done in so many seconds, or "" while it is too early, and
-    at the end.
+    """Return the time left, `since` seconds after a share was done in so many seconds, or "" while it is too early, at
+    the end, and where it takes longer than was expected.
 
     For training this is an upper bound: it may stop early.
     """
     if share < _TOO_EARLY or share >= 1:  # what comes after all that was counted takes time, too
         return ""
-    seconds = max(0.0, elapsed * (1 - share) / share - since)
-    return time.strftime("%H:%M:%S left" if seconds >= 3600 else "%M:%S left", time.gmtime(seconds))
+    seconds = elapsed * (1 - share) / share - since
+    return (
+        "" if seconds < 0 else time.strftime("%H:%M:%S left" if seconds >= 3600 else "%M:%S left", time.gmtime(seconds))
+    )
 
 
 class _Stopped(BaseException):

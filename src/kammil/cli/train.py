@@ -130,6 +130,8 @@ def train(
     if trained.report is not None:
         typer.echo(f"report: {trained.report}")
     typer.echo(f"model: {target}")
+    if trained.ending:
+        typer.echo(trained.ending, err=True)
 
 
 def what_is_kept(out: Path) -> str:

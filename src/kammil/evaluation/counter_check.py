@@ -1,4 +1,4 @@
-"""Check whether an n-gram model, which is trained in seconds, predicts validation texts better than a trained model.
+"""Count the texts of a run with an n-gram model, which takes seconds, to compare the trained model with.
 
 A network that had little time for many different characters can be worse. If the user chose no family, the better of
 the two models is published.
@@ -16,33 +16,33 @@ from kammil.models.ngram import model as ngram_model
 from kammil.vocabulary import CharacterVocabulary
 
 FAMILY = "ngram"
-_MAX_CHARACTERS = 2_000_000
-"""Most training characters to count: more would take minutes, and a run on so many was not meant to be short."""
+_SECONDS, _A_MINUTE = 2_000_000, 500_000
+"""Training characters that are counted in seconds, and those that a network reads in a minute: of more texts than both
+the counter is of use only where the network cannot read each once."""
 
 
 @dataclass(frozen=True)
-class BetterCounter:
-    """An n-gram model that predicts the validation texts better."""
+class Counter:
+    """An n-gram model of the training texts."""
 
     settings: Settings
     artifacts: Artifacts
     bits: float
     """Its bits per character and end of text on the validation texts."""
-    model_bits: float
-    """Bits of the model that it was compared with."""
 
 
-def better_counter(
-    model: LanguageModel, vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Sequence[str]
-) -> BetterCounter | None:
-    """Train an n-gram model; return it if it needs fewer bits for the validation texts than `model` does, else None."""
-    if sum(map(len, train)) > _MAX_CHARACTERS:
-        return None
+def worth_counting(characters: int, minutes: float | None) -> bool:
+    """Return whether a run on so many characters of text may end behind a counter of them."""
+    return characters <= _SECONDS or (minutes is not None and characters > _A_MINUTE * minutes)
+
+
+def count(vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Sequence[str]) -> Counter:
+    """Count all training texts, with the order that is best on the validation texts."""
     encoded = [vocabulary.encode(text) for text in validation]
     settings, artifacts = ngram_counting.fit(train, encoded, vocabulary.size, ngram_model.NGramSettings())
-    counter_bits = bits(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
-    model_bits = bits(model, vocabulary, validation)
-    return BetterCounter(settings, artifacts, counter_bits, model_bits) if counter_bits < model_bits else None
+    return Counter(
+        settings, artifacts, bits(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
+    )
 
 
 def bits(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:

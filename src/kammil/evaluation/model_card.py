@@ -170,6 +170,7 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command:
     figures = "\n".join(markdown)
     warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
     base = _base_line(data.get("base"), recipe.get("base"), model.metrics.get("licence_of_base"))
+    ending = f"\nTraining: {model.metrics['ending']}." if model.metrics.get("ending") else ""
     known = 100 * BloomFilter(model.seen).false_positives
     in_full = data.get("validation_in_full")
     drawn = f", drawn from {in_full:,} at random by the seed" if in_full else ""
@@ -179,7 +180,7 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command:
     return f"""# {name}
 
 A text-completion model made with Kammil {training["kammil"]}: family **{model.description.family}** ({settings}),
-{model.metrics["parameters"]:,} parameters, {_training_time(model.metrics, based=data.get("base") is not None)}.
+{model.metrics["parameters"]:,} parameters, {_training_time(model.metrics, based=data.get("base") is not None)}.{ending}
 
 ## Data
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
@@ -106,6 +107,8 @@ class NetworkTask(Generic[N]):
     """Ids that gradient descent replaces by UNK half of the time; None: the characters that only one text has."""
     inherit: Callable[[N, Weights], None] = _inherit_nothing
     """Copies into a network, in place, what it inherits of its base besides weights of equal name and size."""
+    assemble: Callable[[Sequence[N]], tuple[Settings, Artifacts]] | None = None
+    """Settings and artifacts of a model of the networks as they are; one of untrained networks is timed."""
 
 
 class GradientDescent(Protocol):
@@ -197,16 +200,18 @@ class NetworkLearner(Learner[S], Generic[S, N]):
         """Train one network."""
         settings = self.check(values)
         bases = [unpack(texts.base.artifacts.weights)] if texts.base is not None else []
-        if self.segment is None:
-            size = texts.vocabulary.size
-            task = NetworkTask(lambda: self.build(size, settings), texts.train, texts.validation, bases=bases)
-            return settings, self.export(*descend(task))
-        segmenter = self.segment(texts.train, texts.vocabulary, settings)
-        train, validation = ([segmenter.encode(ids) for ids in part] for part in (texts.train, texts.validation))
-        units = segmenter.units
-        task = NetworkTask(lambda: self.build(units.size, settings), train, validation, units.widths, bases=bases)
-        artifacts = self.export(*descend(task))
-        return settings, Artifacts({**artifacts.weights, **units.arrays()})
+        size, train, validation, widths, arrays = texts.vocabulary.size, texts.train, texts.validation, None, {}
+        if self.segment is not None:
+            segmenter = self.segment(texts.train, texts.vocabulary, settings)
+            train, validation = ([segmenter.encode(ids) for ids in part] for part in (train, validation))
+            size, widths, arrays = segmenter.units.size, segmenter.units.widths, segmenter.units.arrays()
+
+        def assemble(networks: Sequence[N]) -> tuple[S, Artifacts]:
+            artifacts = self.export(*networks)
+            return settings, Artifacts({**artifacts.weights, **arrays}, artifacts.documents)
+
+        build = partial(self.build, size, settings)
+        return assemble(descend(NetworkTask(build, train, validation, widths, bases=bases, assemble=assemble)))
 
 
 class MergingLearner(Learner[S_co]):

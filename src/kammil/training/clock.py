@@ -49,6 +49,15 @@ class Clock:
             for kind, now in self._timers.items():
                 self._started[kind] += now() - before[kind]
 
+    def overrun(self) -> str | None:
+        """Return a sentence if the limit was passed by more than a tenth."""
+        if self.seconds is None or self.elapsed <= 1.1 * self.seconds:
+            return None
+        return (
+            f"this took {self.elapsed:.0f} seconds, not {self.seconds:.0f}: all texts are counted and measured, "
+            "however long that takes"
+        )
+
     def shortfall(self) -> str | None:
         """Return a sentence if minutes passed of which the processor worked for this program less than half.
 

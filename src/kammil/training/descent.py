@@ -58,13 +58,9 @@ def new_networks(
     data: TrainingData,
     states: Sequence[Checkpoint],
     options: TrainingOptions,
-    *,
-    warm_up_gates: bool,
 ) -> list[N]:
-    """Return the networks before their first epoch: with new weights, or with those of the base.
-
-    `warm_up_gates` trains the gates of networks that start without a base and without a checkpoint.
-    """
+    """Return the networks before their first epoch: with new weights, whose gates are warmed up, or with those of the
+    base or of the checkpoint."""
     networks: list[N] = []
     for member in range(task.count):
         torch.manual_seed(seed_of(member, options.seed))
@@ -76,7 +72,7 @@ def new_networks(
         networks.append(network)
     fresh = [network for network, state in zip(networks, states, strict=True) if not state.exists()]
     gates = [network for network in fresh if isinstance(network, gate_warmup.GateNetwork)]
-    if warm_up_gates and texts.base is None and gates and process_group.rank() == 0:
+    if texts.base is None and gates and process_group.rank() == 0:
         gate_warmup.warm_up(gates, data, options)  # other processes take over the weights of the first
     return networks
 

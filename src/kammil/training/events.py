@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from kammil.progress import Notice, PhaseProgress
 
@@ -20,6 +21,8 @@ class TrainingStarted:
     """CPU threads of each process; None on another device."""
     processes: int = 1
     """Number of processes that divide each batch."""
+    parameters: int = 0
+    """Number of weights that are learnt."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +69,43 @@ class EpochEnded:
     """Whether no earlier epoch had fewer validation bits."""
     early: tuple[tuple[float, float], ...] = ()
     """Seconds and validation bits within the first epoch, where they fall fastest; empty for later epochs."""
+    share: float = 1.0
+    """Share of its steps that were made: below 1 where the minutes, or Ctrl-C, ended it."""
 
 
 @dataclass(frozen=True)
-class Interrupted:
-    """Training was ended early by Ctrl-C; the best weights so far are kept."""
+class TrainingEnded:
+    """Gradient descent has ended; the weights that were best on validation are kept."""
 
-    epoch: int
-    """Number of the last epoch that was validated."""
+    passes: float
+    """Number of passes over the training texts that were made."""
+    epochs: int
+    """Maximum number of passes."""
+    reason: Literal["epochs", "minutes", "patience", "interrupt", "loss"]
+    """What ended it: all passes, the time limit, no progress, Ctrl-C, or a loss that is not finite."""
+    best: int
+    """Number of the epoch whose weights are kept."""
+
+    @property
+    def sentence(self) -> str:
+        """Return in words how many passes were made, why no more, and whether more minutes would help."""
+        made = f"{max(0.01, self.passes):.2g} of {self.epochs} passes over the texts"
+        kept = "" if self.best >= self.passes else f"; pass {self.best} was the best and is kept"
+        match self.reason:
+            case "epochs":
+                return f"made all {self.epochs} passes over the texts{kept}"
+            case "minutes":
+                return f"ended after {made} because the minutes were over; more minutes would {_helping(kept)}"
+            case "patience":
+                return f"ended after {made} because the last brought no progress{kept}; more minutes would not help"
+            case "interrupt":
+                return f"interrupted after {made}{kept}"
+            case "loss":
+                return f"ended after {made} because the loss was no longer a number{kept}; give a lower learning_rate"
+
+
+def _helping(kept: str) -> str:
+    return "hardly help" + kept if kept else "help"
 
 
 @dataclass(frozen=True)
@@ -84,8 +116,21 @@ class CounterAhead:
     """Bits per character and end of text of the trained model."""
     counter_bits: float
     """Bits per character and end of text of the n-gram model."""
+    texts: int
+    """Number of texts that the n-gram model counted: all."""
     published: bool
     """Whether the n-gram model was written in its place, as happens where no family was asked for."""
+
+    @property
+    def sentence(self) -> str:
+        """Return in words which of the two is published, and what else could be."""
+        ahead = (
+            f"a counter of all {self.texts:,} texts is ahead on the validation texts, {self.counter_bits:.3f} bits "
+            f"against {self.model_bits:.3f}"
+        )
+        if self.published:
+            return f"{ahead}, so it is your model; give more minutes, or --model blend to keep what was trained"
+        return f"{ahead}; give more minutes, or --model ngram"
 
 
 @dataclass(frozen=True)
@@ -96,11 +141,18 @@ class MemberEvent:
     """Number of the member, from 1."""
     members: int
     """Number of members."""
-    event: PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted
+    event: PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | TrainingEnded
 
 
 Event = (
-    PhaseProgress | Notice | TrainingStarted | TrainingProgress | EpochEnded | Interrupted | CounterAhead | MemberEvent
+    PhaseProgress
+    | Notice
+    | TrainingStarted
+    | TrainingProgress
+    | EpochEnded
+    | TrainingEnded
+    | CounterAhead
+    | MemberEvent
 )
 
 Listener = Callable[[Event], None]

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ from kammil.progress import steps
 from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide, draw, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
-from kammil.training.events import EpochEnded, Event, Interrupted, TrainingProgress, TrainingStarted, ignore
+from kammil.training.events import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted, ignore
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_accelerator, make_optimiser, precision, use_bfloat16, warmup_then_cosine
 from kammil.training.options import TrainingOptions
@@ -174,14 +175,16 @@ class _Run:
         device = self.accelerator.device.type
         threads = torch.get_num_threads() if device == "cpu" else None
         processes = process_group.size()
-        self.on_event(TrainingStarted(device, precision(bfloat16=self.bfloat16), threads, processes))
-        finished = self._is_finished()
-        while not finished:
+        parameters = sum(weights.numel() for weights in self.network.parameters() if weights.requires_grad)
+        self.on_event(TrainingStarted(device, precision(bfloat16=self.bfloat16), threads, processes, parameters))
+        reason = self._end_reached()
+        while reason is None:
             sums = _EpochSums()
             try:
-                finished = self._train_epoch(sums)
-                if sums.steps:
-                    finished |= not self._end_epoch(sums)
+                if self._train_epoch(sums):
+                    reason = "minutes"
+                if sums.steps and not self._end_epoch(sums):
+                    reason = "loss"
             except KeyboardInterrupt:
                 if process_group.size() > 1:
                     raise
@@ -189,16 +192,21 @@ class _Run:
                     self._end_epoch(sums)
                 if not self.history:
                     raise
-                self.on_event(Interrupted(len(self.history)))
-                break
-            finished |= self._is_finished()
+                reason = "interrupt"
+            reason = reason or self._end_reached()
+        last = self.history[-1]
+        self.on_event(TrainingEnded(last.epoch - 1 + last.share, self.epochs, reason, self._best_epoch()))
         self.trained.load_state_dict(self.best)
         return tuple(self.history)
 
-    def _is_finished(self) -> bool:
-        """Whether all epochs are done, or the last `patience` of them brought no better weights."""
-        best = max((event.epoch for event in self.history if event.best), default=0)
-        return len(self.history) >= self.epochs or len(self.history) - best >= self.options.patience
+    def _end_reached(self) -> Literal["epochs", "patience"] | None:
+        """Return whether all epochs are done, or the last `patience` of them brought no better weights."""
+        if len(self.history) >= self.epochs:
+            return "epochs"
+        return "patience" if len(self.history) - self._best_epoch() >= self.options.patience else None
+
+    def _best_epoch(self) -> int:
+        return max((event.epoch for event in self.history if event.best), default=0)
 
     def _progress(self, step: int) -> float:
         """Return the share of the run done before `step` of this epoch, in epochs or in minutes, whichever is more."""
@@ -317,6 +325,7 @@ class _Run:
             elapsed=self.elapsed,
             best=all(bits < past.validation_bits for past in self.history),
             early=tuple(sums.early),
+            share=sums.steps / self.steps,
         )
         if event.best:
             self.best = _copy(self.network)

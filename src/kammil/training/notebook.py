@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from kammil.progress import Notice, PhaseProgress
-from kammil.training.events import CounterAhead, EpochEnded, Event, Interrupted, MemberEvent, TrainingProgress, ignore
+from kammil.training.events import CounterAhead, EpochEnded, Event, MemberEvent, TrainingEnded, TrainingProgress, ignore
 
 _EVERY = 0.2
 """Seconds between two updates of the bar."""
@@ -45,19 +45,11 @@ class TrainingDisplay:
             self._share, self._elapsed, at_once = event.progress, event.elapsed, False
         elif isinstance(event, EpochEnded):
             self._epochs.append((member, event))
-        elif isinstance(event, Interrupted):
-            self._notes.append(f"{member}ended early: the best of {event.epoch} epochs is kept")
-        elif isinstance(event, CounterAhead):
-            advice = "it is kept in its place" if event.published else "train it with model='ngram'"
-            self._notes.append(
-                f"a counter of the same texts is ahead: {event.counter_bits:.3f} bits to {event.model_bits:.3f}; "
-                f"{advice}"
-            )
         elif isinstance(event, PhaseProgress):
             self._phase, self._share, self._elapsed = member + event.phase, event.done, event.elapsed
             at_once = False
-        elif isinstance(event, Notice):
-            self._notes.append(event.sentence)
+        elif isinstance(event, Notice | TrainingEnded | CounterAhead):
+            self._notes.append(member + event.sentence)
         if at_once or time.monotonic() - self._updated >= _EVERY:
             self._updated = time.monotonic()
             self._handle.update(self._html(self.html()))

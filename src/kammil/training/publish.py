@@ -56,6 +56,8 @@ class TrainResult:
     """Histories of the models that a blend was merged from."""
     report: Path | None = None
     """The report, one HTML page to open in a browser; None if none was written."""
+    ending: str = ""
+    """A sentence: how many passes were made, and whether more minutes would help; empty for a counter."""
 
     def __repr__(self) -> str:
         """Name the folder and the bits per character on validation."""
@@ -106,7 +108,6 @@ def data_summary(data: Dataset, base: Mapping[str, Any] | None) -> dict[str, Any
         "validation": data.validation_source,
         "validation_texts": len(data.validation),
         "validation_leaks": asdict(data.leaks) | {"exact_rows": [], "near_rows": [], "near_sources": []},
-        **({"drawn": list(data.drawn)} if data.drawn else {}),
         **({"validation_in_full": data.validation_in_full} if data.validation_in_full else {}),
     }
 
@@ -141,6 +142,7 @@ def publish(
     events: bytes = b"",
     replace: bool,
     report_seconds: float = 0.0,
+    ending: str = "",
 ) -> TrainResult:
     """Write a model's folder, evaluate the model as it will be run from there, and add figures, card and report.
 
@@ -157,6 +159,7 @@ def publish(
         events: lines of `events.jsonl`.
         replace: replace a model folder of that name.
         report_seconds: about how long the report may take; none is written at 0.
+        ending: how training ended, in a sentence.
     """
     with folders.new(out, replace=replace) as draft:
         description = folders.ModelConfig(
@@ -182,6 +185,7 @@ def publish(
                 "versions": versions(),
             }
             | ({"members": [list(epochs) for epochs in members]} if members else {})
+            | ({"ending": ending} if ending else {})
             | ({"licence_of_base": licence_of_base} if licence_of_base else {}),
         )
         figures: dict[str, Any] = evaluation.to_dict()["model"]
@@ -201,6 +205,7 @@ def publish(
         tuple(model_card.cautions(description)),
         tuple(map(tuple, members)),
         report,
+        ending,
     )
 
 

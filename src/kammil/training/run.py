@@ -17,19 +17,19 @@ from kammil import files, process_group
 from kammil import model_folder as folders
 from kammil.data import bloom
 from kammil.errors import MissingExtraError, OptionError
-from kammil.evaluation import baselines
-from kammil.evaluation.counter_check import FAMILY, better_counter, bits
+from kammil.evaluation import baselines, counter_check
 from kammil.language_model import Artifacts, LanguageModel, Settings
-from kammil.locks import RUN, clear_training_folder, interrupted, run_lock, training_folder
+from kammil.locks import RUN, clear_training_folder, interrupted, training_folder
 from kammil.models.family import NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
-from kammil.progress import Notice
+from kammil.progress import Notice, listening, note
 from kammil.training.clock import Clock
-from kammil.training.events import CounterAhead, EpochEnded, Event, ignore
+from kammil.training.events import CounterAhead, EpochEnded, Event, TrainingEnded, ignore
+from kammil.training.pacing import figures_seconds
 from kammil.training.publish import TrainedModel, TrainResult, folder_hashes, publish, total_seconds
 from kammil.training.recipe import Recipe
 from kammil.training.texts import Dataset
-from kammil.training.tracking import EventLog, Thinned, tracked
+from kammil.training.tracking import EventLog, Thinned, parts, tracked
 from kammil.vocabulary import CharacterVocabulary
 
 if TYPE_CHECKING:
@@ -64,22 +64,26 @@ class Run:
         base: ParentModel | None,
         *,
         clock: Clock | None = None,
-        reserve: float = 0.0,
+        report_seconds: float = 0.0,
+        allow_counter: bool = False,
         track: Sequence[str] = (),
     ) -> None:
-        """Encode the texts; nothing is written yet. Training ends `reserve` seconds before the clock's time is up.
+        """Encode the texts; nothing is written yet.
 
-        `track` names trackers that show the run.
+        Args:
+            clock: the time left of the whole command; None starts the minutes of the recipe now.
+            report_seconds: about how long the report may take; none is written at 0.
+            allow_counter: write an n-gram model in place of the trained one where it is ahead.
+            track: names of trackers that show the run.
         """
-        self.track = track
+        self.track, self.report_seconds, self.allow_counter = track, report_seconds, allow_counter
         self.clock = clock or Clock(recipe.training.minutes, recipe.training.clock)
-        self.reserve = reserve
-        self.is_dry_run = False
         self.recipe, self.data, self.out, self.base = recipe, data, out, base
         self.training_folder = training_folder(out)
         self.used: Mapping[str, str] | None = None
         self.histories: list[tuple[EpochEnded, ...]] = []
-        self.training_ended: float | None = None
+        self.ended: TrainingEnded | None = None
+        self.counter: counter_check.Counter | None = None
         if base is not None:
             bloom.BloomFilter(base.model.seen)  # `FolderError` for a damaged one, before the time is spent
         vocabulary = _vocabulary(recipe, data.train, base)
@@ -94,101 +98,66 @@ class Run:
             None if data.weights is None else np.array(data.weights),
         )
 
-    def dry_run(self) -> tuple[float, float]:
-        """Run without gradient descent; return the times at which it would have ended and the model was ready."""
-        self.is_dry_run = True
-        with run_lock(self.out):
-            self.train(resume=False, replace=False, on_event=ignore)
-        assert self.training_ended is not None
-        return self.training_ended, self.model_ready
-
-    def train(
-        self,
-        *,
-        resume: bool,
-        replace: bool,
-        on_event: Callable[[Event], None],
-        allow_counter: bool = False,
-        report_seconds: float = 0.0,
-    ) -> TrainResult:
-        """Train and write the folder; with `allow_counter`, an n-gram model is written instead where it is ahead.
-
-        `report_seconds` is about how long the report may take; none is written at 0.
-        """
+    def train(self, *, resume: bool, replace: bool, on_event: Callable[[Event], None]) -> TrainResult:
+        """Train and write the folder."""
         log = EventLog(self.training_folder / folders.EVENTS)
         is_first = process_group.is_first()
         with tracked(self.out, self.track if is_first else ()) as trackers:
-            listeners = [Thinned([log, *trackers])] if is_first and not self.is_dry_run else []
+            listen_all = (Thinned([log, *trackers]), on_event) if is_first else ()
 
             def tell(event: Event) -> None:
-                for listen in (*listeners, on_event):
+                if isinstance(ended := parts(event)[1], TrainingEnded) and self.ended is None:
+                    self.ended = ended
+                for listen in listen_all:
                     listen(event)
 
-            return self._train(
-                resume=resume,
-                replace=replace,
-                on_event=tell if is_first else ignore,
-                allow_counter=allow_counter,
-                report_seconds=report_seconds,
-                log=log,
-            )
+            family(self.recipe.model).check_base(self.recipe.settings)
+            if is_first:
+                with process_group.alone():
+                    self._count()
+            descend = partial(self._descend, resume=resume, replace=replace, on_event=tell)
+            settings, artifacts = family(self.recipe.model).learner().fit(self.recipe.settings, self.texts, descend)
+            finish = partial(self._finish, settings, artifacts, replace=replace, on_event=tell, log=log)
+            return process_group.made_by_first(TrainResult, finish)
 
-    def _train(
-        self,
-        *,
-        resume: bool,
-        replace: bool,
-        on_event: Callable[[Event], None],
-        allow_counter: bool,
-        report_seconds: float,
-        log: EventLog,
-    ) -> TrainResult:
-        name, texts = self.recipe.model, self.texts
-        family(name).check_base(self.recipe.settings)
-        learner = family(name).learner()
-        descend = partial(self._descend, resume=resume, replace=replace, on_event=on_event)
-        settings, artifacts = learner.fit(self.recipe.settings, texts, descend)
-        self.training_ended = self.training_ended or self.clock.now()
-
-        def finish() -> TrainResult:
-            return self._finish(
-                name,
-                settings,
-                artifacts,
-                replace=replace,
-                on_event=on_event,
-                allow_counter=allow_counter,
-                report_seconds=report_seconds,
-                log=log,
-            )
-
-        return process_group.made_by_first(TrainResult, finish)
+    def _count(self) -> None:
+        """Count what takes no training: it is done by the time that tells how long training may take."""
+        texts, base = self.texts, self.base
+        note(
+            f"{len(self.data.train):,} texts to learn from, {len(self.data.validation):,} to validate with, "
+            f"{texts.vocabulary.size:,} symbols"
+        )
+        known = base.model.seen if base is not None and not base.texts else None
+        self.seen = bloom.build([*texts.texts, *texts.base_texts], known=known)
+        self.baselines = baselines.count(texts.train, texts.vocabulary.size)
+        worth = counter_check.worth_counting(sum(map(len, texts.train)), self.recipe.training.minutes)
+        if family(self.recipe.model).learner().beats_counters and base is None and worth:
+            self.counter = counter_check.count(texts.vocabulary, texts.train, self.data.validation)
 
     def _finish(
         self,
-        name: str,
         settings: Settings,
         artifacts: Artifacts,
         *,
         replace: bool,
         on_event: Callable[[Event], None],
-        allow_counter: bool,
-        report_seconds: float,
         log: EventLog,
     ) -> TrainResult:
-        """Write the folder of the trained model, and measure it; see `train`."""
-        texts, base = self.texts, self.base
+        """Write the folder of the trained model, or of the counter that is ahead of it, and measure it."""
+        name, texts, base, counter = self.recipe.model, self.texts, self.base, self.counter
+        ending = "" if self.ended is None else self.ended.sentence
         on_processor = self.used is None or self.used["device"] == "cpu"  # which waits for any other device
         if on_processor and process_group.size() == 1 and (sentence := self.clock.shortfall()) is not None:
             on_event(Notice(sentence))
-        learner = family(name).learner()
-        if learner.beats_counters and base is None:
+        if counter is not None:
             runner = load_model(name, settings.model_dump(), artifacts)
-            counter = better_counter(runner, texts.vocabulary, texts.train, self.data.validation)
-            if counter is not None:
-                on_event(CounterAhead(counter.model_bits, counter.bits, published=allow_counter))
-            if counter is not None and allow_counter:
-                name, settings, artifacts = FAMILY, counter.settings, counter.artifacts
+            bits = counter_check.bits(runner, texts.vocabulary, self.data.validation)
+            if counter.bits < bits:
+                ahead = CounterAhead(bits, counter.bits, len(texts.train), published=self.allow_counter)
+                on_event(ahead)
+                ending = ahead.sentence
+                if self.allow_counter:
+                    name, settings, artifacts = counter_check.FAMILY, counter.settings, counter.artifacts
         if base is not None and not base.texts:
             self._compare_with_base(load_model(name, settings.model_dump(), artifacts), base.model, on_event)
         model = TrainedModel(
@@ -196,14 +165,10 @@ class Run:
             settings,
             texts.vocabulary,
             artifacts,
-            bloom.build(
-                [*texts.texts, *texts.base_texts],
-                known=base.model.seen if base is not None and not base.texts else None,
-            ),
-            baselines.count(texts.train, texts.vocabulary.size),
+            self.seen,
+            self.baselines,
             self.used,
         )
-        self.model_ready = self.clock.now()
         histories = self.histories
         result = publish(
             model,
@@ -218,9 +183,12 @@ class Run:
             members=[[asdict(event) for event in epochs] for epochs in histories] if len(histories) > 1 else (),
             events=log.content(),
             replace=replace,
-            report_seconds=report_seconds,
+            report_seconds=self.report_seconds,
+            ending=ending,
         )
         clear_training_folder(self.out)
+        if (sentence := self.clock.overrun()) is not None:
+            note(sentence)
         return result
 
     def _compare_with_base(
@@ -232,8 +200,8 @@ class Run:
             return
         description = base.description
         parent = load_model(description.family, description.settings, base.artifacts)
-        theirs = round(bits(parent, base.vocabulary, texts), 3)
-        ours = round(bits(model, self.texts.vocabulary, texts), 3)
+        theirs = round(counter_check.bits(parent, base.vocabulary, texts), 3)
+        ours = round(counter_check.bits(model, self.texts.vocabulary, texts), 3)
         if theirs < ours:
             on_event(
                 Notice(
@@ -258,23 +226,34 @@ class Run:
         try:
             if process_group.rank() == 0:
                 self._open_training_folder(self.used, resumable=interrupted(self.out), resume=resume, replace=replace)
-            networks = descent.new_networks(task, self.texts, data, states, options, warm_up_gates=not self.is_dry_run)
-            if not self.is_dry_run:
-                self.histories = descent.fit_networks(
-                    networks, data, options, states, on_event=on_event, clock=self.clock, reserve=self.reserve
-                )
+            networks = descent.new_networks(task, self.texts, data, states, options)
+            reserve = self._seconds_to_finish(task, networks) if process_group.is_first() else 0.0
+            self.histories = descent.fit_networks(
+                networks, data, options, states, on_event=on_event, clock=self.clock, reserve=reserve
+            )
         finally:
             if process_group.rank() == 0 and not interrupted(self.out):  # no checkpoint to resume
                 clear_training_folder(self.out)
-        self.training_ended = self.clock.now()
         return [network.eval() for network in networks]
+
+    def _seconds_to_finish(self, task: NetworkTask[N], networks: Sequence[N]) -> float:
+        """Return about how long the figures and the report will take after training; 0 without a limit."""
+        if self.clock.seconds is None or task.assemble is None:
+            return 0.0
+        with listening(ignore), process_group.alone():
+            vocabulary, began = self.texts.vocabulary, self.clock.now()
+            settings, artifacts = task.assemble([network.eval() for network in networks])
+            model = load_model(self.recipe.model, settings.model_dump(), artifacts)
+            to_open = self.clock.now() - began
+            others = baselines.load_baselines(self.baselines, vocabulary.size).values()
+            figures = figures_seconds([model, *others], vocabulary, self.data.validation, self.clock)
+        return self.report_seconds + to_open + figures
 
     def _open_training_folder(self, used: Mapping[str, str], *, resumable: bool, resume: bool, replace: bool) -> None:
         """Create the training folder, or check that the one with a checkpoint to resume belongs to the same run."""
         file = self.training_folder / RUN
         current = self.recipe.model_dump(mode="json")
         current |= current.pop("training") | current.pop("settings") | used
-        current["drawn"] = None if self.data.drawn is None else list(self.data.drawn)
         current["SHA-256 of the texts"] = self.data.sha256
         current |= {f"SHA-256 of the {name} folder": value for name, value in folder_hashes(self.recipe).items()}
         validation = json.dumps(self.data.validation).encode()

@@ -7,7 +7,6 @@ import json
 import warnings
 from dataclasses import dataclass
 from os import PathLike
-from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from kammil.data.exclusion import resembling
 from kammil.data.near_duplicates import groups
 from kammil.data.splits import Leakage, leaks, split
 from kammil.errors import DataError, OptionError
-from kammil.progress import phase, tracked
+from kammil.progress import note, phase, tracked
 from kammil.training.recipe import Recipe
 
 HELD_OUT = 0.1
@@ -25,6 +24,9 @@ HELD_OUT = 0.1
 MOST_HELD_OUT = 5_000
 """Most texts to validate with. The interval of their bits is 0.02 to either side, and the figures of 100,000 take
 longer than to count a million texts (docs/log.md#does-a-counter-of-a-million-texts-fit-into-five-minutes)."""
+MANY, _COUNTED, _BLENDED = 2_000_000, 13_000_000, 4_000_000
+"""Number of characters from which on a line says how long preparing takes; those that a minute of a free processor
+prepares for a counter or a network, and for a blend, whose counts are compressed and compared with a counter's."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,6 @@ class Dataset:
     """Command-line arguments that read the same texts; None for texts that a program handed over."""
     validation_split_off: bool = True
     """Whether the validation texts were split off from the same source."""
-    drawn: tuple[int, int] | None = None
-    """Numbers of texts and validation texts that were drawn where the minutes were too few for all; else None."""
     weights: tuple[float, ...] | None = None
     """Times that each training text is drawn in an epoch, in expectation; None where all are drawn once."""
     validation_in_full: int | None = None
@@ -88,25 +88,8 @@ def check(recipe: Recipe, source: Source, validation: Source | None = None) -> N
             )
 
 
-class TextBudget(Protocol):
-    """Chooses as many texts as a run has time for."""
-
-    def texts(self, texts: list[str], validation: list[str] | None) -> list[str]:
-        """Return some of the texts; `validation` holds those of a validation file, if there is one."""
-        ...
-
-    def validation(self, validation: list[str]) -> list[str]:
-        """Return some of the validation texts."""
-        ...
-
-
-def prepare(
-    recipe: Recipe, source: Source, validation: Source | None = None, *, budget: TextBudget | None = None
-) -> Dataset:
-    """Read, normalise and split the texts; `DataError` if none are left to train on or to validate with.
-
-    `budget` draws some of the texts where the time is too short for all.
-    """
+def prepare(recipe: Recipe, source: Source, validation: Source | None = None) -> Dataset:
+    """Read, normalise and split the texts; `DataError` if none are left to train on or to validate with."""
     loaded = load_normalised(recipe, source, source_column=recipe.source_column)
     texts, name = loaded.texts, loaded.name
     weight_of = _weights(recipe, loaded)
@@ -117,10 +100,12 @@ def prepare(
         validation_in_full = len(held_out) if len(held_out) > MOST_HELD_OUT else None
         held_out = draw(held_out, MOST_HELD_OUT, recipe.training.seed)
         validation_arguments = ("--validation", *loaded_validation.arguments)
-    before = len(texts)
-    if budget is not None:
-        texts = budget.texts(texts, held_out)
-    undrawn = before - len(texts)
+    if (characters := sum(map(len, texts))) > MANY:
+        about = max(1, round(characters / (_BLENDED if recipe.model == "blend" else _COUNTED)))
+        note(
+            f"{characters / 1e6:.1f} million characters: to prepare and count them takes about {about} "
+            f"minute{'' if about == 1 else 's'}, whatever the minutes"
+        )
     read = len(texts)
     for source_to_exclude in recipe.exclude:
         similar = resembling(texts, load_normalised(recipe, source_to_exclude).texts)
@@ -145,9 +130,6 @@ def prepare(
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:
         train = texts
-    in_full = len(held_out)
-    if budget is not None:
-        held_out = budget.validation(held_out)
     named = in_memory.is_named(source) and (validation is None or in_memory.is_named(validation))
     return Dataset(
         tuple(train),
@@ -161,7 +143,6 @@ def prepare(
         repeated,
         (*loaded.arguments, *validation_arguments) if named else None,
         validation is None,
-        (read, len(held_out)) if undrawn or in_full > len(held_out) else None,
         None if weight_of is None else tuple(weight_of[text] for text in train),
         validation_in_full,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -14,14 +13,13 @@ from kammil import model_folder as folders
 from kammil import process_group
 from kammil.errors import OptionError
 from kammil.evaluation.report.measurements import SECONDS
-from kammil.locks import RUN, run_lock, training_folder
+from kammil.locks import run_lock
 from kammil.models.family import MergingLearner
 from kammil.models.registry import family
 from kammil.progress import listening
 from kammil.training import notebook, tracking
 from kammil.training.clock import Clock
 from kammil.training.events import Listener, ignore
-from kammil.training.pacing import TextFit, measure
 from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe
 from kammil.training.run import ParentModel, Run
@@ -78,14 +76,11 @@ def train(
     tracking.check(track)
 
     def read() -> _Prepared:
+        data = prepare(recipe, source, validation)
         if recipe.members:
-            return _Prepared(prepare(recipe, source, validation))
-        drawn = _drawn_texts(target) if resume else None
+            return _Prepared(data)
         sizes = Sizes(recipe, given, resumed=target if resume else None)
-        place = training_folder(target)  # cleared by the next run, if killed
-        budget = TextFit(recipe, clock, drawn, sizes=sizes, place=place)
-        data = prepare(recipe, source, validation, budget=budget)
-        return _Prepared(data, budget.pace.reserve(data) if budget.pace is not None else 0.0, budget.chosen)
+        return _Prepared(data, sizes.choose(sum(map(len, data.train))))
 
     with process_group.joined():
         on_event = on_event if process_group.is_first() else ignore
@@ -107,25 +102,24 @@ def train(
                 )
             with clock.stopped():
                 base = _base(recipe, target, replace=replace, on_event=on_event, track=track)
-            reserve = report_seconds + prepared.reserve
-            sized = recipe.changed(prepared.sizes)
-            run = Run(sized, data, target, base, clock=clock, reserve=reserve, track=track)
-            return run.train(
-                resume=resume,
-                replace=replace,
-                on_event=on_event,
-                allow_counter=given.get("model") is None and base is None,
+            run = Run(
+                recipe.changed(prepared.sizes),
+                data,
+                target,
+                base,
+                clock=clock,
                 report_seconds=report_seconds,
+                allow_counter=given.get("model") is None,
+                track=track,
             )
+            return run.train(resume=resume, replace=replace, on_event=on_event)
 
 
 @dataclass(frozen=True)
 class _Prepared:
-    """Texts and time of a run, which the first of several processes reads for all."""
+    """Texts and sizes of a run, which the first of several processes reads for all."""
 
     data: Dataset
-    reserve: float = 0.0
-    """Seconds to leave for what comes after training, without the report."""
     sizes: dict[str, int] = field(default_factory=dict[str, int])
     """Options that were chosen by text and minutes."""
 
@@ -143,15 +137,6 @@ def _check_free(out: Path, *, replace: bool) -> None:
 def _report_seconds(minutes: float | None) -> float:
     """Return about how long the report of a run of so many minutes may take; None: the run has no limit."""
     return SECONDS if minutes is None else min(SECONDS, REPORT_SHARE * 60 * minutes)
-
-
-def _drawn_texts(out: Path) -> Sequence[int] | None:
-    """Return how many training and validation texts an interrupted run had drawn; None if it had time for all."""
-    try:
-        training, validation = json.loads((training_folder(out) / RUN).read_text("utf-8"))["drawn"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return int(training), int(validation)
 
 
 def _base(recipe: Recipe, out: Path, *, replace: bool, on_event: Listener, track: Sequence[str]) -> ParentModel | None:
@@ -182,14 +167,7 @@ def train_or_reuse(
         base_summary = _base_summary(recipe)
         if not process_group.number_of_first(is_up_to_date(place, recipe, data, base_summary)):
             base = _base(recipe, place, replace=replace, on_event=on_event, track=track)
-            clock = Clock(recipe.training.minutes, recipe.training.clock)
-            reserve = 0.0
-            if clock.seconds is not None and process_group.is_first():
-                with process_group.alone():
-                    pace = measure(recipe, data.train, data.validation, training_folder(place))
-                reserve = pace.reserve(data) if pace is not None else 0.0
-            reserve = process_group.number_of_first(reserve)
-            run = Run(recipe, data, place, base, clock=clock, reserve=reserve, track=track)
+            run = Run(recipe, data, place, base, track=track)
             _check_free(place, replace=replace)
             run.train(resume=True, replace=replace, on_event=on_event)
         return folders.read(place)

@@ -29,7 +29,7 @@ from kammil.data.contents import STDIN
 from kammil.data.sources import SEPARATOR
 from kammil.errors import DataError, FolderError, KammilError, MissingExtraError, OptionError
 from kammil.files import reason
-from kammil.training.events import EpochEnded, Event, Interrupted, Listener, MemberEvent, ignore
+from kammil.training.events import EpochEnded, Event, Listener, MemberEvent, TrainingEnded, ignore
 from kammil.training.recipe import Recipe, toml
 from kammil.training.search_space import SPACES, Space, contains, distribution
 from kammil.training.texts import Source, check, load_normalised
@@ -250,7 +250,7 @@ class _Study:
             listen(event)
             if isinstance(event, MemberEvent):  # of members that learn side by side the first is watched
                 event = event.event if event.member == 1 else event
-            if isinstance(event, Interrupted):  # half a training must not count as a whole one
+            if isinstance(event, TrainingEnded) and event.reason == "interrupt":  # not a whole training
                 raise _StoppedError
             if isinstance(event, EpochEnded):
                 last = event.validation_bits

@@ -93,6 +93,8 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
         recorded: dict[str, Any] = dict(model.metrics["validation"])
     except (KeyError, TypeError, ValidationError) as error:
         raise FolderError(f"{folder} keeps no record of its training, so there is nothing to verify.") from error
+    if "drawn" in record:
+        raise FolderError(f"{folder} was trained on texts that its minutes chose, before 0.2; train it again.")
     split_off = "of the same file" in str(record["validation"])
     missing: list[str] = [f"metrics.json: {name}" for name in model.metrics if name not in _VERIFIED]
     checks: list[Check] = []
@@ -100,7 +102,6 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
         texts: Sequence[str] = load_normalised(recipe, validation).texts
         if "validation_in_full" in record:
             texts = draw(list(texts), MOST_HELD_OUT, recipe.training.seed)
-        texts = draw(list(texts), record["drawn"][1], recipe.training.seed) if "drawn" in record else texts
         checks += _compare(
             "model.json: training.data",
             {"validation_texts": record["validation_texts"]},
@@ -141,9 +142,8 @@ def _prepare(
     source: Source = str(record["source"]) if data is None else data
     held_out = validation if validation is not None or split_off else str(record["validation"])
     recipe = recipe.model_copy(update={"exclude": tuple(_place(name, source) for name in recipe.exclude)})
-    budget = _Drawn(record["drawn"], recipe.training.seed) if "drawn" in record else None
     try:
-        return prepare(recipe, source, held_out, budget=budget)
+        return prepare(recipe, source, held_out)
     except DataError as error:
         if data is not None and (split_off or validation is not None):
             raise
@@ -156,22 +156,6 @@ def _place(name: str, source: Source) -> str:
     if isinstance(source, str | PathLike) and (path := Path(source).parent / name).exists():
         return str(path)
     return name
-
-
-class _Drawn:
-    """Draws as many texts as a run had drawn that had too few minutes for all."""
-
-    def __init__(self, drawn: Sequence[int], seed: int) -> None:
-        self._drawn, self._seed = drawn, seed
-
-    def texts(self, texts: list[str], validation: list[str] | None) -> list[str]:
-        """Return the training texts of the run."""
-        del validation
-        return draw(texts, self._drawn[0], self._seed)
-
-    def validation(self, validation: list[str]) -> list[str]:
-        """Return its validation texts."""
-        return draw(validation, self._drawn[1], self._seed)
 
 
 def _compare(where: str, recorded: Any, found: Any) -> list[Check]:

@@ -72,6 +72,8 @@ def training_curves(
 def history_columns(history: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     """Return the columns of a history by name; `KeyError`, `TypeError`, `ValueError` or `OverflowError` if foreign."""
     columns = {name: [float(entry[name]) for entry in history] for name in _COLUMNS}
+    shares = [float(entry.get("share", 1.0)) for entry in history]  # an epoch that was cut ends where it was cut
+    columns["epoch"] = [epoch - 1 + share for epoch, share in zip(columns["epoch"], shares, strict=True)]
     if not np.isfinite(list(columns.values())).all():
         raise ValueError("a figure is no number")
     return columns
@@ -84,4 +86,4 @@ def _best_epoch(columns: Mapping[str, Sequence[float]]) -> float:
 
 
 def _label(columns: Mapping[str, Sequence[float]], which: str) -> str:
-    return f"kept: epoch {_best_epoch(columns):.0f}{which}"
+    return f"kept: epoch {_best_epoch(columns):.2g}{which}"

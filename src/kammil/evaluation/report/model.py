@@ -76,7 +76,8 @@ def model_report(
         ]
     in_words = model_card.quality({"validation": evaluation.to_dict()} if evaluation is not None else {}, on=on)
     quoted = 0 if measured is None else len(measured.samples)
-    first = figures.summary(in_words.splitlines(), cautions, quoted=quoted)
+    lines = [*in_words.splitlines(), *filter(None, [str(files.metrics.get("ending", ""))])]
+    first = figures.summary(lines, cautions, quoted=quoted)
     return render(name, "report of a model", [first, *(section for section in found if section is not None), *about_it])
 
 

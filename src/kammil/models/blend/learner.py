@@ -92,6 +92,16 @@ class BlendLearner(MergingLearner[BlendSettings]):
             if texts.base is not None and "gate_out.bias" in weights:
                 inherit(network, settings, weights, BlendSettings.model_validate(texts.base.description.settings))
 
+        tables = experts.arrays()
+
+        def assemble(networks: Sequence[BlendNetwork]) -> tuple[BlendSettings, Artifacts]:
+            weights = {**export(networks).weights, **tables}
+            if pretrained is None:
+                return settings, Artifacts(weights)
+            return settings.model_copy(update={"pretrained_window": pretrained.window}), Artifacts(
+                {**weights, **pretrained.artifacts.weights}, pretrained.artifacts.documents
+            )
+
         task = NetworkTask(
             lambda: BlendNetwork(texts.vocabulary.size, experts.count, settings),
             texts.train,
@@ -100,12 +110,9 @@ class BlendLearner(MergingLearner[BlendSettings]):
             count=settings.networks,
             bases=_members(unpack(texts.base.artifacts.weights)) if texts.base is not None else (),
             inherit=inherit_gate,
+            assemble=assemble,
         )
-        weights = {**export(descend(task)).weights, **experts.arrays()}
-        if pretrained is None:
-            return settings, Artifacts(weights)
-        settings = settings.model_copy(update={"pretrained_window": pretrained.window})
-        return settings, Artifacts({**weights, **pretrained.artifacts.weights}, pretrained.artifacts.documents)
+        return assemble(descend(task))
 
     def merge(
         self, settings: Sequence[Mapping[str, Any]], weights: Sequence[Weights]

@@ -131,11 +131,15 @@ class PretrainedLearner(Learner[PretrainedSettings]):
                 window=settings.window,
             )
 
-        (network,) = descend(NetworkTask(build, cut.train, cut.validation, cut.widths, rare=()))
-        model = merged(network)
-        weights = {name: value.detach().cpu().float().numpy() for name, value in own_weights(model).items()}
-        documents = {CONFIG: config_text(model.config), TOKENIZER: base.tokenizer}
-        return settings, Artifacts(weights | cut.units.arrays(), documents)
+        def artifacts(model: PreTrainedModel) -> Artifacts:
+            weights = {name: value.detach().cpu().float().numpy() for name, value in own_weights(model).items()}
+            documents = {CONFIG: config_text(model.config), TOKENIZER: base.tokenizer}
+            return Artifacts(weights | cut.units.arrays(), documents)
+
+        untrained = settings, artifacts(base.model)  # before LoRA renames its layers; on a CPU the arrays are shared
+        task = NetworkTask(build, cut.train, cut.validation, cut.widths, rare=(), assemble=lambda _: untrained)
+        (network,) = descend(task)
+        return settings, artifacts(merged(network))
 
 
 def _tokenizer(base: Base) -> SubwordTokenizer:

@@ -77,9 +77,6 @@ def split(training: Mapping[str, Any]) -> Section | None:
         rows.append(["left out, since they resemble texts that must not be learnt", f"{found['excluded']:,}"])
     if found.get("repeated"):
         rows.append(["left out, since they resemble an earlier text", f"{found['repeated']:,}"])
-    if found.get("drawn"):
-        drawn = " and ".join(f"{number:,}" for number in found["drawn"])
-        rows.append(["texts and validation texts that there was time for", drawn])
     if found.get("validation_in_full"):
         rows.append(
             ["texts that the validation texts were drawn from, by the seed", f"{found['validation_in_full']:,}"]
@@ -148,7 +145,7 @@ def curves(
         member = f", member {number}" if len(columns) > 1 else ""
         rows = [
             [
-                f"{epoch:.0f}{' (kept)' if kept else ''}",
+                f"{epoch:.1f}".removesuffix(".0") + f"{' (kept)' if kept else ''}",
                 f"{train:.3f}",
                 f"{validation:.3f}",
                 f"{100 * train_right:.1f} %",
