@@ -20,7 +20,7 @@ from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import baselines, counter_check
 from kammil.language_model import Artifacts, LanguageModel, Settings
 from kammil.locks import RUN, clear_training_folder, interrupted, training_folder
-from kammil.models.family import NetworkTask, TrainingTexts
+from kammil.models.family import Learner, NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
 from kammil.progress import Notice, listening, note
 from kammil.training.clock import Clock
@@ -112,15 +112,16 @@ class Run:
                     listen(event)
 
             family(self.recipe.model).check_base(self.recipe.settings)
+            learner = family(self.recipe.model).learner()
             if is_first:
                 with process_group.alone():
-                    self._count()
+                    self._count(learner)
             descend = partial(self._descend, resume=resume, replace=replace, on_event=tell)
-            settings, artifacts = family(self.recipe.model).learner().fit(self.recipe.settings, self.texts, descend)
+            settings, artifacts = learner.fit(self.recipe.settings, self.texts, descend)
             finish = partial(self._finish, settings, artifacts, replace=replace, on_event=tell, log=log)
             return process_group.made_by_first(TrainResult, finish)
 
-    def _count(self) -> None:
+    def _count(self, learner: Learner[Settings]) -> None:
         """Count what takes no training: it is done by the time that tells how long training may take."""
         texts, base = self.texts, self.base
         note(
@@ -131,7 +132,7 @@ class Run:
         self.seen = bloom.build([*texts.texts, *texts.base_texts], known=known)
         self.baselines = baselines.count(texts.train, texts.vocabulary.size)
         worth = counter_check.worth_counting(sum(map(len, texts.train)), self.recipe.training.minutes)
-        if family(self.recipe.model).learner().beats_counters and base is None and worth:
+        if learner.beats_counters and base is None and worth:
             self.counter = counter_check.count(texts.vocabulary, texts.train, self.data.validation)
 
     def _finish(
