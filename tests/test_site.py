@@ -37,6 +37,10 @@ LOADS = {
 }
 """Attributes that make a browser ask for something, or send something."""
 
+FONTS = """() => [["sans-serif", document.body], ["monospace", document.querySelector("code")]]
+  .filter(([, element]) => element).map(([kind, element]) => [kind, getComputedStyle(element).fontFamily])"""
+"""The fonts of text and of code on a page, as the browser computes them, each with the kind that stands last."""
+
 
 class Page(HTMLParser):
     """The anchors, the links and the loads of a page."""
@@ -154,6 +158,8 @@ def test_a_browser_asks_no_other_host_and_finds_all_it_asks_for(pages: list[Path
                 tab.goto((SITE / name).as_uri())  # from the disk: no server is needed to read
                 assert tab.evaluate("document.documentElement.scrollWidth") <= width, f"{name} at {width}"
                 assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth)"), name
+                for element, font in tab.evaluate(FONTS):  # not the browser's own, a serif
+                    assert "Plex Arabic" in font and font.endswith(element), f"{name}: {font}"
         browser.close()
     assert len(asked) > 20
     assert all(urlsplit(url).scheme in {"file", "data", "blob"} for url in asked), asked
