@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -101,6 +102,19 @@ def test_the_page_and_the_documentation_need_nothing_from_elsewhere(server: Runn
         policy = got.headers["content-security-policy"]
         assert policy.startswith("default-src 'self'" if path == "/" else "default-src 'none'")
     assert "/v1/completions" in server.ask("/docs").body.decode()
+
+
+def test_the_page_is_compressed_and_answers_are_not(server: Running) -> None:
+    plain, packed = (server.ask("/style.css", headers={"Accept-Encoding": kind}) for kind in ("identity", "gzip"))
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < 0.5 * len(plain.body)
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding, Origin"
+    for got in (plain, packed):
+        again = server.ask("/style.css", headers={"Accept-Encoding": "gzip", "If-None-Match": got.headers["etag"]})
+        assert (again.status, len(again.body)) == ((304, 0) if got is packed else (200, len(packed.body)))
+    body = {"prompt": "شو", "max_tokens": 3, "stream": True}
+    streamed = server.ask("/v1/completions", body, headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in streamed.headers and b"[DONE]" in streamed.body
 
 
 def test_figures(server: Running) -> None:

@@ -276,7 +276,10 @@ def _add_playground(app: FastAPI) -> list[str]:
         found = playground.assets().get(request.url.path.removeprefix("/"))
         if found is None:
             raise ApiError(404, "there is nothing here.")
-        return Response(found.content, media_type=found.media, headers=dict(playground.HEADERS))
+        body, headers = found.answer(request.headers.get("accept-encoding", ""))
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers)
 
     for path in playground.assets():
         app.add_api_route(f"/{path}", asset, methods=["GET", "HEAD"], include_in_schema=False)

@@ -7,9 +7,12 @@ one (IBM Plex Sans Arabic; its licence lies beside it). All are served from here
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from types import MappingProxyType
 
@@ -44,6 +47,20 @@ class Asset:
     content: bytes
     media: str
     """Value of the header `Content-Type`."""
+
+    @cached_property
+    def packed(self) -> bytes:
+        """The content compressed with gzip, or as it is if that saves nothing, as of a font."""
+        packed = gzip.compress(self.content, mtime=0)
+        return packed if len(packed) < 0.9 * len(self.content) else self.content
+
+    def answer(self, accepted: str) -> tuple[bytes, dict[str, str]]:
+        """The body for a client that accepts these encodings, and its headers."""
+        takes_gzip = re.search(r"\bgzip\b(?!\s*;\s*q=0(?:\.0*)?\s*(?:,|$))", accepted)
+        body = self.packed if takes_gzip else self.content
+        tag = hashlib.sha256(body).hexdigest()[:16]
+        headers = {**HEADERS, "Content-Type": self.media, "ETag": f'"{tag}"', "Vary": "Accept-Encoding, Origin"}
+        return body, headers if body is self.content else {**headers, "Content-Encoding": "gzip"}
 
 
 @cache
