@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'kammil[dev]'")
 from playwright.sync_api import Browser, ConsoleMessage, Error, Locator, Page, Route, WebSocket, expect, sync_playwright
 
+from kammil import model_folder as folders
+from kammil.evaluation.model_card import section
 from kammil.server.playground import HEADERS, assets
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -35,6 +38,14 @@ CARD = {
     "learns": True,
     "learning": "shared",
 }
+
+
+def bundled(name: str) -> dict[str, Any]:
+    """What the card of a bundled model says of its terms and its faults."""
+    folder = folders.locate(Path(name))
+    _, metrics = folders.summary(folder)
+    faults = " ".join(section(folders.card(folder), "Known faults").split())
+    return {**CARD, "licence": metrics["licence"], "faults": faults}
 
 
 class Api:
@@ -114,9 +125,7 @@ class Api:
             self.learnt.append(body["text"])
             route.fulfill(json={"learnt": len(self.learnt)})
         elif path == "v1/completions" and not body.get("stream"):
-            route.fulfill(
-                json={"choices": [{"index": 0, "text": " من " + body["model"] + " هل", "finish_reason": "length"}]}
-            )
+            route.fulfill(json={"choices": [{"index": 0, "text": " من " + body["model"], "finish_reason": "length"}]})
         elif path == "v1/completions":
             route.fulfill(body=streamed(body["n"]), headers={"Content-Type": "text/event-stream"})
         else:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from importlib import resources
+
+from tests.server.playground.conftest import bundled
 
 import kammil
 from kammil.model_folder import PRETRAINED
@@ -37,17 +40,45 @@ def test_every_message_is_used_and_every_used_message_exists() -> None:
         used |= set(re.findall(r'message\("(\w+)"', script))
     assert used <= messages
     code = "".join(script for path, script in SCRIPTS.items() if path != "messages.js")
+    used |= {preset + "Help" for preset in re.findall(r'name="preset" value="(\w+)"', PAGE)}
+    assert used <= messages
     assert not [name for name in messages - used if not re.search(rf'\b{name}: |"{name}"', code)]
 
 
-def test_every_example_is_followed_by_ghost_text() -> None:
+def test_what_the_cards_of_bundled_models_say_is_there_in_arabic() -> None:
+    for name in PRETRAINED:
+        for said in (bundled(name)["licence"], bundled(name)["faults"]):
+            assert said and f'"{said}":' in SCRIPTS["messages.js"], name
+
+
+def test_a_file_is_compressed_for_whoever_accepts_that() -> None:
+    for path, asset in assets().items():
+        plain, packed, refused = (asset.answer(accepted) for accepted in ("", "br, gzip", "gzip;q=0, br"))
+        assert plain == refused and plain[0] == asset.content
+        assert "Content-Encoding" not in plain[1] and "Accept-Encoding" in plain[1]["Vary"]
+        if path.endswith(".woff2"):  # compressed by itself
+            assert packed == plain
+            continue
+        assert gzip.decompress(packed[0]) == asset.content
+        assert packed[1]["Content-Encoding"] == "gzip" and packed[1]["ETag"] != plain[1]["ETag"]
+        assert packed[1]["Content-Type"] == plain[1]["Content-Type"] == asset.media
+
+
+def test_the_page_is_described_in_both_languages() -> None:
+    (description,) = re.findall(r'<meta name="description" content="([^"]+)">', PAGE)
+    assert re.search("[ء-ي]{3}", description) and re.search("[a-z]{3}", description)
+
+
+def test_every_example_is_followed_by_ghost_text_or_a_suggestion() -> None:
     found = re.search(r"EXAMPLES = (\[.*\]);", SCRIPTS["examples.js"])
     assert found is not None
     examples = json.loads(found[1])
     assert len(examples) >= 3
     for name in PRETRAINED:
         model = kammil.load(name)
-        assert [example for example in examples if not model.phrase(example).added] == []
+        for example in examples:
+            said = model.suggest(example) if example.isascii() else [model.phrase(example)]
+            assert said and re.search("[ء-ي]", said[0].added), (name, example)
 
 
 def test_the_font_is_small_and_its_licence_lies_beside_it() -> None:

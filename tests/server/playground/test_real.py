@@ -22,6 +22,7 @@ def test_everything_once(browser: Browser, server: Running) -> None:
     page.goto(server.url)
     expect(page.locator("#model option")).to_have_text(["levantine"])
     expect(page.locator("#card")).to_contain_text("levantine")
+    expect(page.locator("#chips button:visible")).not_to_have_count(0)  # openings of messages
     page.locator("#text").focus()
     page.keyboard.insert_text(TEXT)
     page.wait_for_selector(".ghosted", state="attached")
@@ -41,7 +42,7 @@ def test_everything_once(browser: Browser, server: Running) -> None:
     expect(page.locator("#detail li")).to_have_count(5)
     page.locator("#teach").press("Enter")
     expect(page.locator("#learnt")).to_contain_text("١")
-    expect(page.locator("#lessons li")).to_have_count(1)
+    expect(page.locator("#lesson .named")).to_be_visible()
     page.locator("#wipe").press("Enter")
     expect(page.locator("#learnt")).to_have_text("مُحي ما تعلّمه.")
     assert heard == []

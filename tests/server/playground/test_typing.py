@@ -112,6 +112,19 @@ def test_escape_dismisses_and_tab_is_free_again(page: Playground) -> None:
     expect(page.one("#text")).not_to_be_focused()
 
 
+@pytest.mark.parametrize("text", [MID, LATIN])
+def test_a_tap_on_the_ghost_accepts_it(visit: Callable[..., Playground], text: str) -> None:
+    page = visit("en", viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page.type(text)
+    page.has_ghost(GHOSTS[text])
+    expect(page.one("#tap")).to_be_visible()
+    typed, grey = page.ask(SEAM, [0, 2]), page.ask(SEAM, [len(text), len(text) + 2])
+    for place, wanted in ((typed, text), (grey, text + GHOSTS[text] + " ")):
+        page.one("#text").press("Control+End")  # where the ghost is visible
+        page.page.touchscreen.tap((place["left"] + place["right"]) / 2, (place["top"] + place["bottom"]) / 2)
+        page.has_text(wanted)
+
+
 def test_letters_that_agree_keep_the_ghost_and_others_end_it(page: Playground, api: Api) -> None:
     page.type(MID)
     page.page.wait_for_selector(".ghosted")

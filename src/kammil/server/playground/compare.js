@@ -1,8 +1,8 @@
 // Several models on one text: what each suggests, how surprised it is, and how it goes on.
 
 import { complete, score, suggest } from "./api.js";
-import { endOf, wholeWords } from "./ghost.js";
-import { decimal, message, onLanguage } from "./i18n.js";
+import { endOf } from "./ghost.js";
+import { decimal, message, messageNodes, onLanguage } from "./i18n.js";
 import { familyName } from "./models.js";
 
 const LENGTH = 30; // characters of each completion
@@ -15,11 +15,12 @@ const LENGTH = 30; // characters of each completion
 export function createComparison({ button, list, hint }, handlers) {
   let latest = new AbortController();
   let results = [];
-  const update = () => (button.disabled = handlers.models().length < 2 || !handlers.text().trim());
+  const update = () => (button.disabled = !handlers.text().trim());
   const render = () => {
     const several = handlers.models().length > 1;
     update();
-    hint.textContent = several ? message("compareHelp") : message("compareOne", { command: "kammil serve levantine FOLDER" });
+    button.hidden = !several;
+    hint.replaceChildren(...messageNodes(several ? "compareHelp" : "compareOne", "code", { command: "kammil serve levantine FOLDER" }));
     list.replaceChildren(...results.map(createRow));
   };
   const clear = () => {
@@ -38,7 +39,7 @@ export function createComparison({ button, list, hint }, handlers) {
           const { suggestions } = await suggest({ model, prefix: text, k: 3 }, signal);
           const { bits_per_character: bits } = await score({ model, text, top: 0 }, signal);
           const written = await complete({ ...handlers.options(), model, prompt: text, max_tokens: LENGTH, n: 1 }, signal);
-          results.push({ model, family, text, bits, words: suggestions.map((one) => one.text), completion: wholeWords(written) });
+          results.push({ model, family, text, bits, words: suggestions.map((one) => one.text), completion: written });
           render();
         }
       } catch (error) {
@@ -52,7 +53,8 @@ export function createComparison({ button, list, hint }, handlers) {
 
 function createRow({ model, family, text, bits, words, completion }) {
   const item = document.createElement("li");
-  const name = Object.assign(document.createElement("h3"), { textContent: `${model}: ${familyName(family)}` });
+  const name = document.createElement("h3");
+  name.append(Object.assign(document.createElement("bdi"), { textContent: model }), ": " + familyName(family));
   const context = endOf(text);
   const continued = Object.assign(document.createElement("p"), { dir: "auto", className: "text" });
   continued.append(context + completion);

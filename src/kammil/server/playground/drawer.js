@@ -1,7 +1,6 @@
 // The drawer of settings, and its switches, which the browser stores.
 
 import { load, store } from "./storage.js";
-import { message, onLanguage } from "./i18n.js";
 
 /** Let one button open the drawer, and another one, Esc or a click beside it close it. */
 export function createDrawer({ drawer, open, close }) {
@@ -12,26 +11,12 @@ export function createDrawer({ drawer, open, close }) {
   });
 }
 
-/**
- * Append a switch that is off at first.
- *
- * @param {HTMLElement} parent
- * @param {string} name of its message, and under which it is stored
- * @param {() => void} onChange
- * @returns {() => boolean} whether it is on
- */
-export function createSwitch(parent, name, onChange) {
-  const label = Object.assign(document.createElement("label"), { className: "switch" });
-  const input = Object.assign(document.createElement("input"), { type: "checkbox", id: name });
-  const text = document.createElement("span");
-  input.setAttribute("role", "switch");
-  input.checked = load(name) === "on";
+/** Let a switch work, which is off at first and stored under its id; return whether it is on. */
+export function createSwitch(input, onChange) {
+  input.checked = load(input.id) === "on";
   input.addEventListener("change", () => {
-    store(name, input.checked ? "on" : "off");
+    store(input.id, input.checked ? "on" : "off");
     onChange();
   });
-  label.append(input, " ", text);
-  parent.append(label);
-  onLanguage(() => (text.textContent = message(name)));
   return () => input.checked;
 }

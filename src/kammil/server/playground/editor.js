@@ -12,6 +12,8 @@ import { pageDirection } from "./i18n.js";
 import { directionOf, firstWord, remainingGhost } from "./ghost.js";
 import { givesWay, spaceAfter } from "./spacing.js";
 
+const TAP = 6; // pixels beside a ghost that belong to it
+
 /**
  * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} elements
  * @param {{onInput(text: string, ghost: string): void, onGhost(ghost: string): void, onAccept(part: string): void,
@@ -124,6 +126,15 @@ export function createEditor({ field, mirror, caret }, handlers) {
     event.preventDefault();
     action();
   });
+  // Where there are no keys, a tap on the ghost accepts it.
+  field.addEventListener("click", ({ pointerType, clientX: x, clientY: y }) => {
+    if (pointerType === "mouse" || !visibleGhost()) return;
+    const range = new Range();
+    range.setStart(mirrorText, text.length);
+    range.setEndAfter(mirrorGhost);
+    const isOn = (r) => x > r.left - TAP && x < r.right + TAP && y > r.top && y < r.bottom;
+    if ([...range.getClientRects()].some(isOn)) acceptAll();
+  });
   field.addEventListener("beforeinput", (event) => {
     const typed = event.inputType === "insertLineBreak" ? "\n" : event.inputType.startsWith("insert") ? event.data : "";
     if (!typed || !event.cancelable || !caretAtEnd() || !selectAutomaticSpace(typed)) return;
@@ -158,8 +169,6 @@ export function createEditor({ field, mirror, caret }, handlers) {
     get direction() {
       return direction();
     },
-    acceptAll,
-    acceptWord,
     dismiss,
     render,
     focus: () => field.focus(),

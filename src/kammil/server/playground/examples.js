@@ -1,6 +1,6 @@
 // Examples to tap, which type themselves into the text field.
 
-const EXAMPLES = ["صباح ال", "شو طابخة الي", "يسلمو اي", "انا بالطريق، خمس دق"]; // each is followed by ghost text
+const EXAMPLES = ["صباح ال", "شو طابخة اليو", "انا بالطريق، خمس دق", "sba7 el kh"]; // the Arabic ones are followed by ghost text
 const KEY_DELAY = 70; // milliseconds between two characters
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -25,7 +25,7 @@ export function createExamples(group, editor) {
     timer = setInterval(() => (left.length ? editor.type(left.shift()) : stop()), KEY_DELAY);
   };
   for (const example of EXAMPLES) {
-    const button = Object.assign(document.createElement("button"), { type: "button", lang: "ar", dir: "rtl" });
+    const button = Object.assign(document.createElement("button"), { type: "button", lang: "ar", dir: "auto" });
     button.textContent = example.trim() + "…";
     button.addEventListener("click", () => typeOut(example));
     group.append(button);

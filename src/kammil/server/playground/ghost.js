@@ -9,14 +9,18 @@ export function directionOf(text, otherwise) {
   return RIGHT_TO_LEFT.test(letter[0]) ? "rtl" : "ltr";
 }
 
+const SCRIPTS = ["Arabic", "Latin", "Cyrillic", "Greek", "Hebrew", "Devanagari", "Han", "Hangul"];
+
+/** Return the script of most letters of a text, of those that are known here; undefined if it has none of them. */
+export function scriptOf(text) {
+  const counts = SCRIPTS.map((name) => [text.match(new RegExp(`\\p{Script=${name}}`, "gu"))?.length ?? 0, name]);
+  const [most, script] = counts.reduce((best, one) => (one[0] > best[0] ? one : best));
+  return most ? script : undefined;
+}
+
 /** Return the first word of a ghost, with the space before it. */
 export function firstWord(ghost) {
   return ghost.match(/^\s*\S+/u)?.[0] ?? ghost;
-}
-
-/** Remove a last word that the length limit has cut, unless it is the only word, and a space at the end. */
-export function wholeWords(text) {
-  return text.replace(/\S+$/u, "").trimEnd() || text.trimEnd();
 }
 
 /** Return the rest of a ghost that followed `before`, now that the text is `after`; empty if the two disagree. */

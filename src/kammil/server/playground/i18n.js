@@ -1,6 +1,6 @@
 // The language of the page: stored, and changed without a reload; listeners update what they show.
 
-import { MESSAGES } from "./messages.js";
+import { CARDS, MESSAGES } from "./messages.js";
 import { load, store } from "./storage.js";
 
 const LOCALES = { ar: "ar-LB", en: "en" }; // ar-LB has the digits that Levantine print uses
@@ -15,14 +15,21 @@ export function message(name, values = {}) {
   return MESSAGES[language][name].replace(/\{(\w+)\}/g, (all, key) => values[key] ?? all);
 }
 
+/** Return a message as nodes: each name in braces becomes an element that holds a value, from left to right. */
+export function messageNodes(name, tag, values) {
+  return message(name).split(/\{(\w+)\}/).map((part, i) => {
+    return i % 2 ? Object.assign(document.createElement(tag), { textContent: values[part], dir: "ltr" }) : part;
+  });
+}
+
+/** Return what the card of a bundled model says in the language of the page; any other text as it is. */
+export function translated(text) {
+  return (language === "ar" && CARDS[text]) || text;
+}
+
 /** Format a number with a fixed number of decimals. */
 export function decimal(value, digits = 0) {
   return new Intl.NumberFormat(LOCALES[language], { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
-}
-
-/** Format a number without thousands separators, such as a seed. */
-export function ungrouped(value) {
-  return new Intl.NumberFormat(LOCALES[language], { useGrouping: false }).format(value);
 }
 
 /** Format a probability; one below a thousandth as such. */

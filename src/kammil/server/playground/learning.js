@@ -11,22 +11,27 @@ const WORD = /[\p{L}\p{M}\p{N}]+/gu;
 
 /**
  * @param {{teach: HTMLButtonElement, status: HTMLElement, wipe: HTMLButtonElement,
- *   lessons: HTMLElement, list: HTMLElement}} elements
+ *   shown: HTMLElement, list: HTMLElement}} elements
  * @param {{model(): {id?: string, learns: boolean}, text(): string, reopen(text: string): void,
- *   onChange(): void, reportErrors(action: () => Promise<void>): void}} handlers
+ *   onChange(): void, focus(): void, reportErrors(action: () => Promise<void>): void}} handlers
  */
-export function createLearning({ teach, status, wipe, lessons, list }, handlers) {
+export function createLearning({ teach, status, wipe, shown, list }, handlers) {
   let numLearnt = 0;
   let forgotten = false;
   let busy = false;
+  let lesson = null; // the last: a text, and what was suggested in it before and after
   let counting = null; // the last count that was asked for, if nothing was taught or wiped since
   const render = () => {
     const { learns } = handlers.model();
     teach.disabled = !learns || !handlers.text().trim();
     teach.setAttribute("aria-disabled", String(busy)); // not `disabled`, which would take the focus away
-    wipe.disabled = !learns;
+    wipe.hidden = !numLearnt;
     const progress = numLearnt ? message("learnt", { n: decimal(numLearnt) }) : forgotten ? message("wiped") : "";
     status.textContent = learns ? progress : message("cannotLearn");
+  };
+  const show = (taught) => {
+    lesson = taught;
+    shown.replaceChildren(...(lesson ? lines(lesson) : []));
   };
   wipe.addEventListener("click", () =>
     handlers.reportErrors(async () => {
@@ -36,9 +41,10 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
       counting = null;
       numLearnt = 0;
       forgotten = true;
-      lessons.replaceChildren();
+      show(null);
       render();
       handlers.onChange();
+      handlers.focus(); // the button is gone
     }),
   );
   teach.addEventListener("click", () => {
@@ -52,7 +58,8 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
         const { learnt } = await learn({ text, model });
         if (model === handlers.model().id) [numLearnt, counting] = [learnt, null];
         const after = await suggestionsIn(text, model);
-        if (model === handlers.model().id) lessons.prepend(lesson(text, before, after));
+        if (model === handlers.model().id) show({ text, before, after });
+        shown.scrollIntoView({ block: "nearest" });
       } finally {
         busy = false;
         render();
@@ -62,8 +69,7 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
   });
   onLanguage(() => {
     render();
-    for (const part of lessons.querySelectorAll("[data-name]"))
-      part.textContent = message(part.dataset.name, { word: part.dataset.word });
+    show(lesson);
     for (const reopen of list.querySelectorAll("button")) reopen.textContent = message("reopen");
   });
 
@@ -77,6 +83,7 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
       render();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error; // without a count nothing is said of it
+      wipe.hidden = false;
     }
   };
 
@@ -85,7 +92,7 @@ export function createLearning({ teach, status, wipe, lessons, list }, handlers)
     reset() {
       numLearnt = 0;
       forgotten = false;
-      lessons.replaceChildren();
+      show(null);
       render();
       const { id: model, learns } = handlers.model();
       if (learns) count(model);
@@ -122,32 +129,22 @@ async function suggestionsIn(text, model) {
   return words;
 }
 
-/** Return the list item that says what was learnt: a word, and what was suggested before and after. */
-function lesson(text, before, after) {
+/** Return paragraphs that say what was learnt: a word, and what was suggested before and after. */
+function lines({ text, before, after }) {
   const changed = places(text)
     .map((place, i) => ({ ...place, before: before[i], after: after[i] }))
     .filter((place) => place.after === place.word && place.before !== place.word)
     .sort((a, b) => (b.before.length > 2) - (a.before.length > 2) || b.word.length - a.word.length)[0];
-  const item = document.createElement("li");
-  item.append(element("p", changed ? "learntFrom" : "learntText", changed?.word));
-  item.firstChild.className = "named";
-  if (!changed) return item;
-  for (const when of ["before", "after"]) {
-    const line = Object.assign(document.createElement("p"), { className: when });
-    const said = document.createElement("bdi"); // in the direction of the text, whatever the page's is
-    said.append(changed.prefix.split(/\s+/u).slice(-3).join(" ") + "… ");
-    const word = changed[when] ? Object.assign(document.createElement("b"), { textContent: changed[when] }) : element("b", "nothing");
-    said.append(word);
-    line.append(element("span", when), said);
-    item.append(line);
-  }
-  return item;
+  const head = element("p", changed ? message("learntFrom", changed) : message("learntText"), "named");
+  if (!changed) return [head];
+  const both = ["before", "after"].map((when) => {
+    const line = element("p", "", when);
+    const said = element("bdi", changed.prefix.split(/\s+/u).slice(-3).join(" ") + "… "); // in the direction of the text
+    said.append(element("b", changed[when] || message("nothing")));
+    line.append(element("span", message(when)), said);
+    return line;
+  });
+  return [head, ...both];
 }
 
-/** Return an element with a message, which changes with the language. */
-function element(tag, name, word = "") {
-  const made = document.createElement(tag);
-  Object.assign(made.dataset, { name, word });
-  made.textContent = message(name, { word });
-  return made;
-}
+const element = (tag, textContent, className = "") => Object.assign(document.createElement(tag), { textContent, className });

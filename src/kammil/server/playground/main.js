@@ -7,18 +7,16 @@ import { createDrawer, createSwitch } from "./drawer.js";
 import { createEditor } from "./editor.js";
 import { createExamples } from "./examples.js";
 import { createHeatMap } from "./heatmap.js";
-import { createKeyHelp } from "./keys.js";
 import { createLearning } from "./learning.js";
 import { createModelChooser } from "./models.js";
 import { createGhostDial, createOptions } from "./options.js";
 import { createSuggestions } from "./suggestions.js";
 import { debounced } from "./debounce.js";
 import { directionOf } from "./ghost.js";
-import { message, onLanguage, pageDirection, setUpLanguage } from "./i18n.js";
+import { message, messageNodes, onLanguage, pageDirection, setUpLanguage } from "./i18n.js";
 
 const DELAY = { ghost: 100, suggestions: 60, heat: 300, announcement: 700 }; // milliseconds without a keystroke
 const GHOST_WORDS = 8; // most words of a ghost
-const LEAST_PROBABILITY = 0.02; // of a suggestion
 const ALTERNATIVES = 8; // of a character, some of which are not shown
 const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is requested
 
@@ -54,18 +52,25 @@ const reportErrors = async (action) => {
 setUpLanguage($("language"));
 onLanguage(renderError);
 
-const renderKeys = createKeyHelp($("keys"));
+const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+onLanguage(() => ($("intro").textContent = message("intro", { place: message(isLocal ? "thisMachine" : "thisServer") })));
+
+const renderKeys = (direction) => {
+  const word = "Ctrl+" + (direction === "rtl" ? "←" : "→");
+  $("keys").replaceChildren(...messageNodes("keys", "kbd", { tab: "Tab", word, esc: "Esc", down: "↓" }));
+};
 createDrawer({ drawer: $("drawer"), open: $("settings"), close: $("close") });
-const showsPercentages = createSwitch($("switches"), "percentages", () => suggestions.update(editor.text));
-const coloursLive = createSwitch($("switches"), "liveHeat", () => colourLive(editor.text));
+const showsPercentages = createSwitch($("percentages"), () => suggestions.update(editor.text));
+const coloursLive = createSwitch($("liveHeat"), () => colourLive(editor.text));
 
 const model = createModelChooser({ select: $("model"), card: $("card"), faults: $("known-faults") }, () => {
   learning.reset();
+  suggestions.reset();
   clearResults();
   requestAll();
 });
 
-const allowsOffensive = createSwitch($("switches"), "offensive", () => requestAll());
+const allowsOffensive = createSwitch($("offensive"), () => requestAll());
 const allowed = () => ({ allow_offensive: allowsOffensive() });
 const requestGhost = debounced(
   DELAY.ghost,
@@ -76,14 +81,14 @@ const requestGhost = debounced(
 );
 const requestSuggestions = debounced(
   DELAY.suggestions,
-  (prefix, signal) => suggest({ model: model.id, prefix, k: 3, threshold: LEAST_PROBABILITY, ...allowed() }, signal),
+  (prefix, signal) => suggest({ model: model.id, prefix, k: 3, ...allowed() }, signal),
   ({ suggestions: received }, prefix) => {
     const direction = directionOf(prefix + (received[0]?.completion ?? ""), pageDirection());
     suggestions.show(prefix, received, editor.text, direction);
   },
   report,
 );
-const ghostLevel = createGhostDial($("dial"), () => {
+const ghostLevel = createGhostDial($("ghost-level"), () => {
   editor.dismiss();
   if (editor.text.trim()) requestGhost(editor.text);
 });
@@ -108,20 +113,16 @@ const editor = createEditor(
       colourLive(text);
       renderKeys(editor.direction);
     },
-    onGhost(ghost) {
-      for (const id of ["accept", "accept-word", "dismiss"]) $(id).disabled = !ghost;
-      announce(ghost && message("ghostText", { text: ghost }));
-    },
+    onGhost: (ghost) => announce(ghost && message("ghostText", { text: ghost })),
     onAccept: (part) => ($("live").textContent = message("accepted", { text: part.trim() })),
     onDismiss: () => requestGhost.cancel(),
     onDown: () => suggestions.focus(),
   },
 );
-const suggestions = createSuggestions($("chips"), {
-  use: editor.appendWord,
-  leave: () => editor.focus(),
-  percentages: showsPercentages,
-});
+const suggestions = createSuggestions(
+  { title: $("suggestions-title"), group: $("chips"), none: $("none") },
+  { use: editor.appendWord, leave: editor.focus, percentages: showsPercentages },
+);
 createExamples($("examples"), {
   text: () => editor.text,
   keep: (text) => learning.keep(text.trimEnd()),
@@ -158,24 +159,7 @@ function requestAll() {
   requestGhost(editor.text);
 }
 
-for (const [id, action] of [
-  ["accept", editor.acceptAll],
-  ["accept-word", editor.acceptWord],
-  ["dismiss", editor.dismiss],
-]) {
-  $(id).addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
-  $(id).addEventListener("click", () => {
-    action();
-    editor.focus();
-  });
-}
-
-const readOptions = createOptions({
-  form: $("options"),
-  presets: $("presets"),
-  help: $("preset-help"),
-  sliders: $("sliders"),
-});
+const readOptions = createOptions($("options"), $("preset-help"));
 const completions = createCompletions(
   { form: $("writing"), write: $("write"), list: $("completions"), stop: $("stop") },
   {
@@ -215,7 +199,7 @@ const learning = createLearning(
     teach: $("teach"),
     status: $("learnt"),
     wipe: $("wipe"),
-    lessons: $("lessons"),
+    shown: $("lesson"),
     list: $("written"),
   },
   {
@@ -223,6 +207,7 @@ const learning = createLearning(
     text: () => editor.text,
     reopen: (text) => editor.replaceText(text),
     onChange: requestAll,
+    focus: editor.focus,
     reportErrors,
   },
 );

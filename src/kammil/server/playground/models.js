@@ -2,7 +2,7 @@
 
 import { listModels } from "./api.js";
 import { load, store } from "./storage.js";
-import { decimal, message, onLanguage, percent } from "./i18n.js";
+import { decimal, message, onLanguage, percent, translated } from "./i18n.js";
 
 const FAMILIES = ["ngram", "gru", "attention", "transformer", "words", "subwords", "blend"];
 const FIGURES = {
@@ -23,7 +23,7 @@ export function createModelChooser({ select, card, faults }, onChange) {
     const entries = [
       ["name", description.name],
       ["family", description.family && familyName(description.family)],
-      ["licence", description.licence],
+      ["licence", description.licence && translated(description.licence)],
       ["parameters", Number.isFinite(description.parameters) ? decimal(description.parameters) : null],
       ...Object.entries(FIGURES).map(([name, format]) => {
         const value = description.figures?.[name];
@@ -32,7 +32,7 @@ export function createModelChooser({ select, card, faults }, onChange) {
     ];
     const shown = entries.filter(([, value]) => value);
     faults.hidden = !description.faults;
-    faults.textContent = description.faults ?? "";
+    faults.textContent = translated(description.faults ?? "");
     card.replaceChildren(...shown.flatMap(([name, value]) => cardEntry(message(name), value)));
   };
   select.addEventListener("change", () => {

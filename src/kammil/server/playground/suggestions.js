@@ -1,17 +1,20 @@
 // Suggestions: three buttons in the direction of the text, which the arrow keys reach too.
 
 import { message, onLanguage, percent } from "./i18n.js";
-import { remainingSuggestion } from "./ghost.js";
+import { endOf, remainingSuggestion, scriptOf } from "./ghost.js";
+
+const CONTEXT = 30; // characters at the end of a text, whose script is looked at
 
 /**
- * @param {HTMLElement} group
+ * @param {{title: HTMLElement, group: HTMLElement, none: HTMLElement}} elements
  * @param {{use(completion: string, replaced: number): void, leave(): void, percentages(): boolean}} handlers
  */
-export function createSuggestions(group, handlers) {
+export function createSuggestions({ title, group, none }, handlers) {
   let prefix = "";
   let suggestions = []; // the server's, after `prefix`
   let visible = []; // those that agree with what was typed since
   let latest = ""; // the text as it is now
+  let script; // of the openings of messages: the model's own
   const buttons = [0, 1, 2].map((i) => {
     const button = document.createElement("button");
     const word = document.createElement("bdi");
@@ -41,6 +44,9 @@ export function createSuggestions(group, handlers) {
       .filter((suggestion) => suggestion)
       .slice(0, buttons.length);
     if (buttons.indexOf(document.activeElement) >= visible.length) handlers.leave();
+    title.textContent = message(text.trim() ? "suggestions" : "openings");
+    group.hidden = !visible.length;
+    none.hidden = !group.hidden || !text.trim();
     buttons.forEach((button, i) => {
       button.hidden = i >= visible.length;
       if (button.hidden) return;
@@ -52,7 +58,15 @@ export function createSuggestions(group, handlers) {
     });
   };
 
-  onLanguage(() => render(latest));
+  // Said of the last answer, until there is another, so that it does not flicker while somebody types.
+  const sayNone = () => {
+    const foreign = script && (scriptOf(endOf(prefix, CONTEXT)) ?? script) !== script;
+    none.textContent = message(!foreign ? "noSuggestion" : script === "Arabic" ? "foreignToArabic" : "foreign");
+  };
+  onLanguage(() => {
+    render(latest);
+    sayNone();
+  });
 
   return {
     /**
@@ -63,8 +77,12 @@ export function createSuggestions(group, handlers) {
     show(requestPrefix, received, text, direction) {
       [prefix, suggestions] = [requestPrefix, received];
       group.dir = direction;
+      if (!prefix) script = scriptOf(received.map((one) => one.text).join(" "));
+      sayNone();
       render(text);
     },
+    /** Forget the openings, as of another model. */
+    reset: () => (script = undefined),
     /** Keep the suggestions that agree with the text as it is now. */
     update: render,
     /** Move the focus to the first suggestion, if there is one. */
