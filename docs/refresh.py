@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,28 +49,41 @@ COMMANDS = (
     "profile wipe",
 )
 
-SITE: dict[str, str | dict[str, str]] = {
+Pages = Mapping[str, "str | Pages"]
+GUIDES: Pages = {
+    "Type with it": {
+        "The playground": "playground.md",
+        "Editors and terminals": "editors.md",
+        "Adapt to a user": "profiles.md",
+        "Choose how it writes": "decoding.md",
+    },
+    "Train your own": {
+        "On your own texts": "train.md",
+        "From a spreadsheet": "spreadsheet.md",
+        "From a chat": "chat.md",
+    },
+    "How good is it?": {
+        "Read the figures": "figures.md",
+        "Read the report": "report.md",
+    },
+    "Build with it": {
+        "Serve": "serving.md",
+        "Embed in a page": "embed.md",
+        "Offensive words": "offensive-words.md",
+        "Export": "export.md",
+    },
+    "Go further": {
+        "Tune": "tuning.md",
+        "Fine-tune a pretrained model": "pretrained.md",
+        "Several machines": "distributed.md",
+        "Add a family": "family.md",
+    },
+}
+SITE: Pages = {
     "Home": "index.md",
     "Five-minute start": "start.md",
     "Lesson": {"*": "lessons/*"},
-    "Guides": {
-        "Train on your own texts": "train.md",
-        "From a spreadsheet": "spreadsheet.md",
-        "From a chat": "chat.md",
-        "Read the figures": "figures.md",
-        "Choose how it writes": "decoding.md",
-        "Adapt to a user": "profiles.md",
-        "The playground": "playground.md",
-        "Serve": "serving.md",
-        "Embed in a page": "embed.md",
-        "Editors and terminals": "editors.md",
-        "Offensive words": "offensive-words.md",
-        "Fine-tune a pretrained model": "pretrained.md",
-        "Several machines": "distributed.md",
-        "Tune": "tuning.md",
-        "Export": "export.md",
-        "Add a family": "family.md",
-    },
+    "Guides": GUIDES,
     "Reference": {
         "Python": "python.md",
         "Commands": "commands.md",
@@ -319,23 +333,27 @@ TABLES = {
 
 def navigation(text: str) -> str:
     """mkdocs.yml with its navigation."""
-    lines: list[str] = []
-    named = {page for pages in SITE.values() for page in ([pages] if isinstance(pages, str) else pages.values())}
-    for section, pages in SITE.items():
-        if isinstance(pages, str):
-            lines += _entry(section, pages, "  ")
-            continue
-        entries = [entry for title, page in pages.items() for entry in _entry(title, page, "      ")]
-        if section == "Guides":
-            others = sorted(page.name for page in (ROOT / "docs").glob("*.md") if page.name not in named)
-            entries += [entry for page in others for entry in _entry(heading(ROOT / "docs" / page), page, "      ")]
-        lines += [f"  - {section}:", *entries] if entries else []
+    named = "\n".join(_entries(SITE, "  "))
+    others = sorted(page.name for page in (ROOT / "docs").glob("*.md") if f": {page.name}\n" not in f"{named}\n")
+    guides = {**GUIDES, **{heading(ROOT / "docs" / page): page for page in others}}
+    lines = _entries({**SITE, "Guides": guides}, "  ")
     return re.sub(
         r"(# nav: [^\n]*\nnav:\n).*?(# /nav)",
         lambda match: "\n".join([match[1][:-1], *lines, match[2]]),
         text,
         flags=re.DOTALL,
     )
+
+
+def _entries(pages: Pages, indent: str) -> list[str]:
+    """The lines of pages and of sections of pages."""
+    lines: list[str] = []
+    for title, page in pages.items():
+        if isinstance(page, str):
+            lines += _entry(title, page, indent)
+        elif entries := _entries(page, indent + "    "):
+            lines += [f"{indent}- {json.dumps(title, ensure_ascii=False)}:", *entries]
+    return lines
 
 
 def _entry(title: str, page: str, indent: str) -> list[str]:

@@ -87,12 +87,15 @@ class Reader:
 
     def follow(self, page: Path) -> int:
         """Do everything that a page says; the number of commands and snippets that ran."""
-        count = 0
+        count, printed = 0, None
         for block in blocks(page.read_text("utf-8")):
+            if block.kind == "text" and printed is not None:
+                assert printed == block.code, f"the snippet prints\n{printed}\nand not\n{block.code}"
+            printed = None
             if block.title:
                 (self.folder / block.title).write_text(block.code + self._files.get(block.title, ""), "utf-8")
             elif block.kind == "python":
-                self._python(block.code)
+                printed = self._python(block.code)
                 count += 1
             elif block.kind == "console":
                 for line, shown in typed(block.code):
@@ -185,12 +188,13 @@ class Reader:
         """The address of the server."""
         return f"http://127.0.0.1:{self._port}"
 
-    def _python(self, code: str) -> None:
-        """Run a snippet after those before it."""
+    def _python(self, code: str) -> str:
+        """Run a snippet after those before it; what it prints, which a block of text below may show."""
         out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
         code = code.replace("http://127.0.0.1:8000", self.address)
         with contextlib.redirect_stdout(out):
             exec(compile(code, "snippet", "exec"), self._names)  # the page is ours
+        return self._read(out)
 
 
 MakeReader = Callable[[Mapping[str, str]], Reader]

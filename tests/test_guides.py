@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DOCS = ROOT / "docs"
 GUIDES = (
+    "index.md",
     "start.md",
     "spreadsheet.md",
     "chat.md",
@@ -35,6 +36,7 @@ GUIDES = (
     "embed.md",
     "editors.md",
     "family.md",
+    "ar/index.md",
     "ar/start.md",
     "ar/lesson.md",
 )
@@ -198,6 +200,7 @@ def test_a_wrong_line_of_a_page_fails(reader: MakeReader, tmp_path: Path) -> Non
         page.write_text(f"```console\n{line}\n```\n", "utf-8")
         with pytest.raises(AssertionError, match=re.escape(message)):
             reader({}).follow(page)
-    page.write_text("```python\nassert 1 == 2\n```\n", "utf-8")
-    with pytest.raises(AssertionError):
-        reader({}).follow(page)
+    for code in ("```python\nassert 1 == 2\n```\n", "```python\nprint(1)\n```\n\n```text\n2\n```\n"):
+        page.write_text(code, "utf-8")
+        with pytest.raises(AssertionError):
+            reader({}).follow(page)
