@@ -59,6 +59,7 @@ GUIDES: Pages = {
     },
     "Train your own": {
         "On your own texts": "train.md",
+        "In your language": "your-language.md",
         "From a spreadsheet": "spreadsheet.md",
         "From a chat": "chat.md",
     },

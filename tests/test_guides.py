@@ -28,6 +28,7 @@ GUIDES = (
     "spreadsheet.md",
     "chat.md",
     "train.md",
+    "your-language.md",
     "figures.md",
     "report.md",
     "decoding.md",
@@ -49,7 +50,7 @@ TESTED_BY = {
 """Pages whose snippets need more than a moment, or a machine of their own -> where they are tested."""
 MODELS = {"serving.md": "my-model"}
 """Pages that go on with a model which the reader has trained before."""
-TEXTS = {"report.md": ("posts.txt", "new-posts.txt")}
+TEXTS = {"report.md": ("posts.txt", "new-posts.txt"), "your-language.md": ("maltese.txt",)}
 """Pages that begin with files of the reader's texts, which they do not show."""
 
 MADE = {
