@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, cast
 
@@ -214,6 +214,16 @@ def fold_spelling(text: str) -> str:
 def graphemes(text: str) -> list[str]:
     """Split a text into user-perceived characters (Unicode TR29 extended grapheme clusters), in order."""
     return _GRAPHEME.findall(text)
+
+
+def counted(n: int, noun: str, nouns: str | None = None) -> str:
+    """Return a number with its noun: "1 text", "2,000 texts"; `nouns` is a plural other than with an s."""
+    return f"{n:,} {noun if n == 1 else nouns or noun + 's'}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them: "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def shortened(text: str, limit: int = 40) -> str:

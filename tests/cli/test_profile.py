@@ -49,7 +49,7 @@ def test_a_report_says_whether_learning_helped(run: Run) -> None:
     run("profile", "learn", "me", *texts, texts[0])
     few = run("profile", "report", "me")
     assert few.code == 0 and few.err == ""
-    assert few.out.startswith("5 texts, ") and "1 left out, which repeat an earlier one" in few.out
+    assert few.out.startswith("5 texts, ") and "1 left out, which repeats an earlier one" in few.out
     assert few.out.endswith("Not yet known: the difference may be chance; more texts will tell.\n")
     run("profile", "learn", "me", *(f"{text} {end}" for text in texts for end in ("هلق", "يا زلمي")))
     more = run("profile", "report", "me", "--typing")

@@ -186,18 +186,23 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
     from kammil.data.bloom import RUN
     from kammil.evaluation.bootstrap import MIN_TEXTS
     from kammil.evaluation.model_card import table
+    from kammil.text import counted
 
-    typer.echo(
-        f"{evaluation.texts:,} texts, {evaluation.characters:,} characters; target: at most {evaluation.target} "
-        f"characters after the middle of each text, {evaluation.target_characters:,} in all"
-    )
+    size = f"{counted(evaluation.texts, 'text')}, {counted(evaluation.characters, 'character')}"
+    target = f"at most {counted(evaluation.target, 'character')} after the middle of each text"
+    typer.echo(f"{size}; target: {target}, {evaluation.target_characters:,} in all")
     if evaluation.short_texts:
-        typer.echo(f"left out: {evaluation.short_texts:,} texts of fewer than {evaluation.min_length} characters")
+        typer.echo(
+            f"left out: {counted(evaluation.short_texts, 'text')} of fewer than {evaluation.min_length} characters"
+        )
     if evaluation.seen_texts:
-        stand = "stand in the training texts"
+        one = evaluation.seen_texts == 1
+        stand = f"{'stands' if one else 'stand'} in the training texts"
         if evaluation.seen_by == "runs":
-            stand = f"are made of runs of {RUN} letters that {stand}, in one of them or in several"
-        typer.echo(f"{evaluation.seen_texts:,} of these texts {stand}: the figures measure recall there")
+            made, several = "is" if one else "are", "in one of them or in several"
+            stand = f"{made} made of runs of {RUN} letters that stand in the training texts, {several}"
+        of = f"{evaluation.seen_texts:,} of {counted(evaluation.texts, 'text')}"
+        typer.echo(f"{of} {stand}: the figures measure recall there")
     for caution in cautions:
         typer.echo(caution)
     foot = "95 % intervals in brackets: bootstrap over texts"

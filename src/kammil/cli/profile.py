@@ -85,6 +85,7 @@ def report(
     from kammil.completion.completer import load
     from kammil.evaluation.prequential import learning_report
     from kammil.progress import listening
+    from kammil.text import counted
 
     texts = _existing(file).texts
     with progress() as listen, listening(listen):
@@ -92,8 +93,13 @@ def report(
     if json:
         print_json(found.to_dict())
         return
-    left_out = f"; {found.repeats:,} left out, which repeat an earlier one" if found.repeats else ""
-    typer.echo(f"{found.texts:,} texts, {found.characters:,} characters, each predicted before it was learnt{left_out}")
+    left_out = (
+        f"; {counted(found.repeats, 'left out, which repeats', 'left out, which repeat')} an earlier one"
+        if found.repeats
+        else ""
+    )
+    size = f"{counted(found.texts, 'text')}, {counted(found.characters, 'character')}"
+    typer.echo(f"{size}, each predicted before it was learnt{left_out}")
     print_table(_effects(found), foot="95 % intervals in brackets: bootstrap over texts, paired", numbers=True)
     typer.echo(f"{_VERDICTS[found.verdict]}.")
 
@@ -141,8 +147,9 @@ def _not_empty(texts: list[str] | None) -> list[str]:
 
 
 def _print_size(profile: Profile) -> None:
-    n = len(profile.texts)
-    typer.echo(f"{profile.path}: {n:,} text{'' if n == 1 else 's'}")
+    from kammil.text import counted
+
+    typer.echo(f"{profile.path}: {counted(len(profile.texts), 'text')}")
 
 
 def _is_file(text: str) -> bool:

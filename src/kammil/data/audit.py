@@ -16,7 +16,7 @@ from kammil.data.dialects import likely_shares
 from kammil.data.keywords import Keyword, keywords
 from kammil.data.splits import Leakage, leaks
 from kammil.errors import DataError
-from kammil.text import PERSONAL, personal_counts
+from kammil.text import PERSONAL, counted, personal_counts
 
 MIN_TEXTS = 50
 """Fewer texts than these bring a caution: a tenth of them, for validation, is less than five."""
@@ -188,10 +188,10 @@ def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
     """
     sentences: list[str] = []
     if texts < MIN_TEXTS:
-        plural, beside = "" if texts == 1 else "s", ", beside those of the base" if has_base else ""
+        beside = ", beside those of the base" if has_base else ""
         sentences.append(
-            f"Only {texts} text{plural} to learn from{beside}: with fewer than {MIN_TEXTS}, figures say little about "
-            "new texts."
+            f"Only {counted(texts, 'text')} to learn from{beside}: with fewer than {MIN_TEXTS}, figures say little "
+            "about new texts."
         )
     if length < MIN_MEAN_LENGTH:
         sentences.append(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kammil.data import near_duplicates
 from kammil.data.shingles import exact_key
 from kammil.errors import DataError, OptionError
+from kammil.text import counted, listed
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
     parts = ["train", *["validation"] * (validation > 0), *["test"] * (test > 0)]
     if size.size < len(parts):
         raise DataError(
-            f"The {len(texts)} texts form {size.size} group(s) of near-duplicates, too few to fill "
-            f"{' and '.join(parts)}; add texts that differ or ask for fewer parts."
+            f"{counted(len(texts), 'text')} in {counted(size.size, 'group')} of near-duplicates: too few to fill "
+            f"{listed(parts)}; add texts that differ or ask for fewer parts."
         )
     left = np.random.default_rng(seed).permutation(size.size)
     drawn: list[tuple[int, ...]] = []
