@@ -152,7 +152,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def test_the_page_of_the_guide_suggests_and_accepts(reader: MakeReader, tmp_path: Path) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'kammil[dev]'")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is here")

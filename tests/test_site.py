@@ -70,7 +70,7 @@ def page(path: Path) -> Page:
 def built(program: str, *arguments: str) -> None:
     """Build the site."""
     for module in (program, "mkdocstrings"):
-        pytest.importorskip(module, reason=f"{module} is not installed: pip install 'kammil[docs]', or [dev]")
+        pytest.importorskip(module, reason=f"{module} is not installed: pip install '.[docs]', or [dev]")
     command = [sys.executable, ROOT / "docs" / "build.py", *arguments]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
@@ -140,7 +140,7 @@ def test_arabic_pages_read_from_right_to_left(pages: list[Path]) -> None:
 
 
 def test_a_browser_asks_no_other_host_and_finds_all_it_asks_for(pages: list[Path]) -> None:
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'kammil[dev]'")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         pytest.skip("no Chromium is here")
@@ -181,7 +181,7 @@ def test_the_navigation_names_every_page_once(pages: list[Path]) -> None:
 
 
 def test_material_for_mkdocs_builds_the_same_pages(pages: list[Path], tmp_path: Path) -> None:
-    pytest.importorskip("material", reason="mkdocs-material is not installed: pip install 'kammil[dev]'")
+    pytest.importorskip("material", reason="mkdocs-material is not installed: pip install '.[dev]'")
     for config, there in (("mkdocs.yml", SITE), ("mkdocs.ar.yml", SITE / "ar")):
         out = tmp_path / there.name
         command = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "-q", "-f", ROOT / config, "-d", out]

@@ -35,7 +35,43 @@ class ProcessError(KammilError):
 
 
 class MissingExtraError(KammilError):
-    """A command that needs an optional dependency which is not installed."""
+    """A command that needs an optional dependency which is not installed.
+
+    Args:
+        what: what needs which package, without a way out; for pages and files, which must not name folders.
+        extras: the extras that bring it.
+    """
+
+    def __init__(self, what: str, *extras: str) -> None:
+        super().__init__(f"{what}; run: {_install_command(','.join(extras))}")
+        self.what = what
+
+
+def _install_command(extras: str) -> str:
+    """Return the command that adds extras to this installation, wherever it came from: a clone, a repository, an
+    archive or, where nothing is recorded, an index."""
+    import json
+    import shlex
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        recorded = distribution("kammil").read_text("direct_url.json")
+    except PackageNotFoundError:
+        recorded = None
+    origin = json.loads(recorded or "{}")
+    url, fragment, flag = origin.get("url"), origin.get("subdirectory"), ""
+    target = f"kammil[{extras}]"
+    if "dir_info" in origin:
+        target = f"{url2pathname(urlsplit(url).path)}[{extras}]"
+        flag = "--editable " if origin["dir_info"].get("editable") else ""
+    elif url is not None:
+        vcs = origin.get("vcs_info")
+        if vcs is not None:
+            url = f"{vcs['vcs']}+{url}" + (f"@{vcs['requested_revision']}" if "requested_revision" in vcs else "")
+        target = f"{target} @ {url}" + ("" if fragment is None else f"#subdirectory={fragment}")
+    return f"pip install {flag}{shlex.quote(target)}"
 
 
 def wrong_value(name: str, value: object, message: str) -> OptionError:

@@ -187,7 +187,7 @@ def test_without_onnx_it_is_said_what_to_install(
     folder_of: FolderOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(MissingExtraError, match=r"needs onnx; run: pip install 'kammil\[train\]'$"):
+    with pytest.raises(MissingExtraError, match=r"needs onnx; run: pip install .*\[train\]"):
         kammil.export(folder_of("gru"), out=tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import shutil
 import tomllib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,10 +15,7 @@ from safetensors.numpy import load_file, save_file
 
 import kammil
 from kammil import model_folder as folders
-from kammil.evaluation.report import page
-from kammil.progress import Notice
 from kammil.training import publish
-from kammil.training.events import Event
 from kammil.training.recipe import Recipe, toml
 from kammil.training.texts import prepare
 from kammil.training.train import REPORT_SHARE, train
@@ -113,25 +108,6 @@ def test_a_report_is_only_written_if_it_is_wanted(tmp_path: Path, few: list[str]
     quiet = train(few, out=tmp_path / "model", report=False, model="ngram")
     assert quiet.report is None and not (quiet.folder / "report.html").exists()
     assert "report" not in quiet._repr_html_()  # pyright: ignore[reportPrivateUsage]
-
-
-def test_without_jinja_the_model_is_there_and_the_listener_is_told(
-    tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = builtins.__import__
-
-    def without_jinja(name: str, *rest: object) -> ModuleType:
-        if name == "jinja2":
-            raise ModuleNotFoundError(name)
-        return real(name, *rest)  # pyright: ignore[reportArgumentType]
-
-    page._template.cache_clear()  # pyright: ignore[reportPrivateUsage]
-    monkeypatch.setattr(builtins, "__import__", without_jinja)
-    told: list[Event] = []
-    trained = train(few, out=tmp_path / "model", model="ngram", listen=told.append)
-    assert trained.report is None and (trained.folder / "model.json").exists()
-    notices = [event.sentence for event in told if isinstance(event, Notice)]
-    assert any("jinja2" in notice for notice in notices)
 
 
 def test_a_short_run_gives_its_report_a_share(tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,7 +66,7 @@ def serve(
 
     missing = [name for name in ("fastapi", "uvicorn", "prometheus_client") if find_spec(name) is None]
     if missing:
-        raise MissingExtraError(f"serving needs {missing[0]}; install it with: pip install 'kammil[serve]'")
+        raise MissingExtraError(f"serving needs {missing[0]}", "serve")
     from kammil import model_folder
     from kammil.language_model import AdaptiveModel
     from kammil.models.registry import family

@@ -68,7 +68,7 @@ def _typing() -> tuple[type[Typing], str]:
     try:
         from kammil.cli._terminal import HELP, Typing
     except ModuleNotFoundError as error:
-        raise MissingExtraError("typing on a terminal needs prompt_toolkit; run: pip install 'kammil[type]'") from error
+        raise MissingExtraError("typing on a terminal needs prompt_toolkit", "type") from error
     return Typing, HELP
 
 

@@ -60,7 +60,7 @@ def _output_growth(order: int, training: bytes, pieces: Sequence[bytes]) -> list
     try:
         import pyppmd
     except ModuleNotFoundError as error:
-        raise MissingExtraError("PPMd needs pyppmd; run: pip install 'kammil[train]'") from error
+        raise MissingExtraError("PPMd needs pyppmd", "train") from error
     encoder = pyppmd.Ppmd7Encoder(order, _MEMORY_BYTES)
     encoder.encode(training)
     return [len(encoder.encode(piece)) for piece in tracked(pieces, "compressing")]

@@ -110,9 +110,7 @@ def signatures() -> dict[str, str]:
         from sacrebleu.metrics.bleu import BLEU
         from sacrebleu.metrics.chrf import CHRF
     except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            "the signatures of BLEU and chrF need sacrebleu; run: pip install 'kammil[train]'"
-        ) from error
+        raise MissingExtraError("the signatures of BLEU and chrF need sacrebleu", "train") from error
     metrics = {"chrF": CHRF(char_order=_ORDER, beta=_BETA), "BLEU": BLEU(tokenize="intl")}
     for metric in metrics.values():
         metric.corpus_score(["a"], [["a"]])  # the signature is complete only after a first score

@@ -32,7 +32,7 @@ def write(model: folders.ModelFiles, part: str) -> tuple[bytes, str | None]:
     try:
         import gguf
     except ModuleNotFoundError as error:
-        raise MissingExtraError("an export to GGUF needs gguf; run: pip install 'kammil[gguf]'") from error
+        raise MissingExtraError("an export to GGUF needs gguf", "gguf") from error
 
     tokens = token_names(model.vocabulary, f"\0{SPACE}")
     types = {PAD: gguf.TokenType.CONTROL, UNK: gguf.TokenType.UNKNOWN}

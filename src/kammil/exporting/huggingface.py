@@ -156,7 +156,7 @@ def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
     try:
         from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors
     except ModuleNotFoundError as error:
-        raise MissingExtraError("an export to hf needs tokenizers; run: pip install 'kammil[train]'") from error
+        raise MissingExtraError("an export to hf needs tokenizers", "train") from error
 
     table = {name: id for id, name in enumerate(token_names(vocabulary))}
     made = Tokenizer(models.BPE(table, [], unk_token=UNK_TOKEN, fuse_unk=False))

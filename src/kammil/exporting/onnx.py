@@ -58,7 +58,7 @@ def _file(model: folders.ModelFiles, family: str) -> bytes:
     try:
         import onnx
     except ModuleNotFoundError as error:
-        raise MissingExtraError("an export to ONNX needs onnx; run: pip install 'kammil[train]'") from error
+        raise MissingExtraError("an export to ONNX needs onnx", "train") from error
 
     graph = _graph(model)
     onnx.helper.set_model_props(graph, dict(_metadata(model, family)))

@@ -254,9 +254,7 @@ class Family:
         try:
             found = resolve_name(f"kammil.models.{self.learning_side}")
         except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"the {self.name} family needs {error.name} to train; run: pip install 'kammil[{self.extra}]'"
-            ) from error
+            raise MissingExtraError(f"the {self.name} family needs {error.name} to train", self.extra) from error
         assert isinstance(found, Learner)
         return found
 

@@ -19,7 +19,7 @@ from kammil import files
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
 from kammil.completion.explain.fragments import picture, sentences, table
-from kammil.errors import FolderError, KammilError, MissingExtraError
+from kammil.errors import FolderError, KammilError
 from kammil.evaluation import model_card
 from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
 from kammil.evaluation.plots import png, training_curves
@@ -234,7 +234,7 @@ def _write_report(
             seconds=seconds,
         )
         files.write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
-    except (MissingExtraError, FolderError) as error:
+    except FolderError as error:
         note(f"no report: {error}")
 
 

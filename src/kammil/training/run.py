@@ -219,7 +219,7 @@ class Run:
             from kammil.training import descent, optim
             from kammil.training.checkpoint import Checkpoint
         except ModuleNotFoundError as error:
-            raise MissingExtraError(f"training needs {error.name}; run: pip install 'kammil[train]'") from error
+            raise MissingExtraError(f"training needs {error.name}", "train") from error
         options = self.recipe.training
         data = descent.training_data(task, self.texts)
         states = [Checkpoint(self.training_folder, member) for member in range(task.count)]

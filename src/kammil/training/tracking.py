@@ -175,7 +175,7 @@ def _tensorboard(out: Path) -> Generator[Writer]:
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"tracking needs {error.name}; run: pip install 'kammil[train,track]'") from error
+        raise MissingExtraError(f"tracking needs {error.name}", "train", "track") from error
 
     folder = out.absolute().parent / TENSORBOARD_FOLDER / out.name / _now()
     with SummaryWriter(str(folder)) as writer:
@@ -193,7 +193,7 @@ def _trackio(out: Path) -> Generator[Writer]:
     try:
         import trackio
     except ModuleNotFoundError as error:
-        raise MissingExtraError(f"tracking needs {error.name}; run: pip install 'kammil[track]'") from error
+        raise MissingExtraError(f"tracking needs {error.name}", "track") from error
 
     with contextlib.redirect_stdout(sys.stderr):  # what the command prints is for programs too
         run = trackio.init("kammil", name=f"{out.name} {_now()}", embed=False, auto_log_gpu=False, auto_log_cpu=False)

@@ -134,7 +134,7 @@ def tune(
     try:
         import optuna
     except ModuleNotFoundError as error:
-        raise MissingExtraError("tuning needs optuna; run: pip install 'kammil[tune]'") from error
+        raise MissingExtraError("tuning needs optuna", "tune") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     run = _Study(Path(out), recipe, {**options, "model": family}, space)
     with run.opened(source, validation):

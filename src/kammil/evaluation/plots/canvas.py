@@ -19,7 +19,7 @@ def blank(width: float, height: float) -> Figure:
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise MissingExtraError("figures need matplotlib; run: pip install 'kammil[train]'") from error
+        raise MissingExtraError("figures need matplotlib", "train") from error
 
     class Shown(Figure):
         """A figure that a notebook shows even without matplotlib's inline backend."""

@@ -51,7 +51,7 @@ def _cores() -> str:
 
 
 def _memory() -> str:
-    """Return the memory in GiB; empty where psutil, which `kammil[train]` brings, is missing."""
+    """Return the memory in GiB; empty without psutil, which the extra `train` brings."""
     try:
         import psutil
     except ModuleNotFoundError:

@@ -50,7 +50,7 @@ def model_report(
         command, toml: what trains such a model, if that is known, and the file that the command names.
         seconds: how long the measuring may take, about.
 
-    Raises: `FolderError` for a folder whose records are foreign, `MissingExtraError` without Jinja.
+    Raises: `FolderError` for a folder whose records are foreign.
     """
     with phase("writing the report"):
         measured = measure(model, texts, seconds=seconds) if model is not None and texts else None

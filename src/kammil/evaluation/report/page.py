@@ -15,7 +15,6 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from kammil.completion.explain.display import DARK, LIGHT
-from kammil.errors import MissingExtraError
 from kammil.evaluation.report.charts import IntervalChart, LineChart
 from kammil.text import visible
 
@@ -120,10 +119,7 @@ class Section:
 
 
 def render(name: str, what: str, sections: Sequence[Section]) -> str:
-    """Return the page; `name` is that of the model or comparison, `what` says what kind of report it is.
-
-    `MissingExtraError` without Jinja.
-    """
+    """Return the page; `name` is that of the model or comparison, `what` says what kind of report it is."""
     style = _levels() + _resource("style.css")
     policy = f"default-src 'none'; style-src '{_hash(style)}'; base-uri 'none'; form-action 'none'"
     return _template().render(
@@ -133,11 +129,9 @@ def render(name: str, what: str, sections: Sequence[Section]) -> str:
 
 @cache
 def _template() -> Template:
-    """Compile the template, once; `MissingExtraError` without Jinja."""
-    try:
-        from jinja2 import Environment, StrictUndefined
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("a report needs jinja2; run: pip install 'kammil[train]'") from error
+    """Compile the template, once."""
+    from jinja2 import Environment, StrictUndefined
+
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["visible"] = visible
     environment.filters["visible_lines"] = _visible_lines

@@ -99,9 +99,7 @@ class PretrainedModel(SavedModel):
             from kammil.models.pretrained.checkpoint import build, positions
             from kammil.models.pretrained.contexts import Contexts
         except ModuleNotFoundError as error:
-            raise MissingExtraError(
-                f"a fine-tuned pretrained model needs {error.name} to run; run: pip install 'kammil[hf]'"
-            ) from error
+            raise MissingExtraError(f"a fine-tuned pretrained model needs {error.name} to run", "hf") from error
         config = artifacts.document(CONFIG)
         weights = {name: array for name, array in artifacts.weights.items() if not name.startswith(ARRAYS)}
         model = build(config, weights)

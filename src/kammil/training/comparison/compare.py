@@ -100,7 +100,7 @@ def compare(
             except MissingExtraError as error:
                 if name in recipes:
                     raise
-                left_out[name] = str(error)
+                left_out[name] = error.what
                 say(f"{name}: left out: {error}")
         done = [name for name in makers if name in store.rows]
         ranking = rank([store.rows[name] for name in done], {name: store.columns[name] for name in done})
@@ -110,18 +110,14 @@ def compare(
         files.write_atomic(store.path / RESULTS, json.dumps(ranking.to_dict(), ensure_ascii=False, indent=2).encode())
         if report:
             command = repeat_command(source, minutes, families, validation, test, options)
-            _write_report(store.path, ranking, parts, command, say)
+            _write_report(store.path, ranking, parts, command)
         return ranking
 
 
-def _write_report(folder: Path, ranking: Ranking, parts: ComparisonSplit, command: str, say: Say) -> None:
-    """Write the report; where a library for it is missing, that is said and the results stay."""
-    try:
-        best = load(folder / ranking.best)
-        page = comparison_report(ranking, parts, best, name=printable(folder.resolve().name), command=command)
-        files.write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
-    except MissingExtraError as error:
-        say(f"no report: {error}")
+def _write_report(folder: Path, ranking: Ranking, parts: ComparisonSplit, command: str) -> None:
+    best = load(folder / ranking.best)
+    page = comparison_report(ranking, parts, best, name=printable(folder.resolve().name), command=command)
+    files.write_atomic(folder / REPORT, page.encode("utf-8", "replace"))
 
 
 def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: dict[str, str]) -> dict[str, Recipe]:
@@ -134,7 +130,7 @@ def _recipes(names: Sequence[str] | None, options: Mapping[str, Any], left_out: 
         except MissingExtraError as error:
             if names is not None:
                 raise
-            left_out[name] = str(error)
+            left_out[name] = error.what
     if not chosen:
         raise OptionError(f"there is no family to compare; name some of {', '.join(FAMILIES)}.")
     for option, instead in (
