@@ -87,7 +87,7 @@ def test_texts_that_are_all_alike_are_said(run: Run, tmp_path: Path) -> None:
             "2 texts are near-duplicates",
         ),
         (["شو رأيك فيها اليوم", "ما في شي جديد بنوب"], "verdict: hardly fit to train on, for the reason above."),
-        ([f"نص رقم {i} عن يوم \ufffd {i * i}" for i in range(60)], "60 broken texts, so name their --encoding"),
+        ([f"نص رقم {i} عن يوم \ufffd {i * i}" for i in range(60)], "60 broken texts, so name the --encoding"),
     ],
 )
 def test_data_check_ends_with_a_verdict(run: Run, tmp_path: Path, texts: list[str], verdict: str) -> None:
@@ -160,7 +160,7 @@ def test_a_header_above_a_numbered_column_is_named(run: Run, tmp_path: Path) -> 
     (tmp_path / "b.csv").write_text("1,شو\n2,طيب\n", "utf-8")
     said = "the first row names the columns, so it is left out: a.csv (id, Tweet)"
     lines = run("data", "check", "a.csv", "--column", "2").out.splitlines()
-    assert lines[0] == f"header           {said}" and lines[1].startswith("texts            2,")
+    assert lines[0] == f"read             {said}" and lines[1].startswith("texts            2,")
     assert run("data", "show", "a.csv", "--column", "2").err == f"{said}\n"
     assert said in run("data", "split", "a.csv", "--column", "2", "--out", "parts").err
     assert "left out" not in run("data", "check", "b.csv", "--column", "2").out

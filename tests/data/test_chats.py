@@ -58,7 +58,8 @@ def test_a_chat_that_was_written_is_read_back(messages: list[tuple[str, list[str
     for name, written in messages:
         lines += f"{head}{name}: {chr(10).join(written)}".split("\n")
     found = whatsapp([line.strip() for line in lines])
-    assert found is not None
+    assert found is not None and (found.media, found.notices) == (0, 1)
+    found = found.messages
     expected = ["\n".join(line.strip() for line in written).strip() for _, written in messages]
     first = [w[0].strip() for _, w in messages]
     assert [message.text.split("\n")[0] for message in found] == [text for text in first if text]
@@ -100,6 +101,8 @@ def test_an_android_export(tmp_path: Path) -> None:
     )
     assert (read.chat, read.sources, read.column) == ("WhatsApp", None, None)
     assert read_rows(path, sender="سامر").texts == (read.texts[0], *read.texts[3:5])
+    assert read.chats == ("WhatsApp chat: 6 messages of سامر (3) and رنا (3); 2 media and 5 notices left out",)
+    assert "of which those of سامر are read" in read_rows(path, sender="سامر").chats[0]
 
 
 def test_an_ios_export() -> None:
@@ -117,7 +120,9 @@ def test_an_ios_export() -> None:
             "[31.12.23, 23:50:09] Jana: تم إستبعاد الصورة",
         ]
     )
-    assert found == [Message("Jana", "Guten Rutsch"), Message("Ole", "ebenso!")]
+    assert found is not None
+    assert found.messages == [Message("Jana", "Guten Rutsch"), Message("Ole", "ebenso!")]
+    assert (found.media, found.notices) == (5, 3)
 
 
 @pytest.mark.parametrize(
@@ -194,6 +199,9 @@ def test_a_telegram_export(tmp_path: Path, whole: bool) -> None:
     second = f"شوف https://example.org/a يا {HANDLE} ودق {NUMBER}!"
     assert read.texts == ("كل سنة وأنت سالم", second, "خبر عاجل", "حساب محذوف")
     assert (read.chat, read.sources) == ("Telegram", None)
+    assert read.chats == (
+        "Telegram chat: 4 messages of Rana (2), Samer (1) and nobody named (1); 1 media and 1 notice left out",
+    )
     assert read_rows(path, sender="rana").texts == (second,)
 
 
@@ -221,5 +229,6 @@ def test_a_sender_of_one_of_several_chats(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("31/12/2023, 23:50 - Samer: لا\n", "utf-8")
     read = sources.rows(tmp_path, sender="Rana")
     assert (read.texts, read.chat, read.sources) == (("شو",), "WhatsApp", ("",))
+    assert sources.remarks(read) == ["WhatsApp chat: 1 message of Rana (1), of which those of Rana are read"]
     with pytest.raises(DataError, match="--from 'Nobody' wrote no message"):
         sources.rows(tmp_path, sender="Nobody")

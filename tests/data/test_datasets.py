@@ -140,7 +140,7 @@ def test_the_condition_must_select_a_row_in_one_of_the_files(cache: Path, monkey
         (cache / name).write_bytes(content)
     assert sources.texts("pair") == ["a", "b", "c"]
     assert sources.texts("pair", where="\"1\" = 'pos'") == ["c"]
-    with pytest.raises(DataError, match="selects none"):
+    with pytest.raises(DataError, match="selects no row"):
         sources.texts("pair", where="\"1\" = 'none'")
-    with pytest.raises(DataError, match="names the column 'nope'"):
+    with pytest.raises(DataError, match="names 'nope'"):
         sources.texts("pair", where="nope = 1")

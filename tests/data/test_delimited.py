@@ -70,3 +70,15 @@ def test_a_delimiter_that_is_given_wins(tmp_path: Path) -> None:
         assert "is not one character" in sentence(tmp_path / "b.csv", delimiter=wrong)
     message = sentence(write(tmp_path, "c.jsonl", '{"text": "a"}\n'), delimiter=";")
     assert "--delimiter ';' is for .csv, .tsv, .txt" in message
+
+
+def test_a_long_cell_is_read_and_the_limit_of_the_program_stays(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    text = "كلمة " * 100_000
+    for name, delimiter in (("a.csv", ","), ("a.tsv", "\t")):
+        assert read(write(tmp_path, name, f"id{delimiter}text\n1{delimiter}{text}\n")) == [text.strip()]
+    assert csv.field_size_limit() == before
+
+
+def test_an_empty_column_beside_the_texts_is_none_of_texts(tmp_path: Path) -> None:
+    assert read_rows(write(tmp_path, "a.csv", "Tweet,empty\na,\nb,\n")).column == "Tweet"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,30 @@ from kammil.data.readers import read
 def test_half_a_surrogate_pair_becomes_the_replacement_character(tmp_path: Path) -> None:
     content = '{"text": "a\\ud800b"}\n{"text": "\\ud83d\\ude00 \\\\ud800"}\n'
     assert read(write(tmp_path, "a.jsonl", content)) == ["a\N{REPLACEMENT CHARACTER}b", "😀 \\ud800"]
+
+
+@pytest.mark.parametrize("other", ["NaN", "-Infinity", "1e999", "9" * 400, "true", '[[["y"]]]', '{"text": {"a": []}}'])
+def test_values_beside_a_text_do_no_harm(tmp_path: Path, other: str) -> None:
+    lines = [f'{{"text": "a b", "n": {other}}}', '{"text": "c", "n": "x"}', '{"text": "d", "n": {"m": 1}}']
+    for name, content in (("a.jsonl", "\n".join(lines)), ("a.json", f"[{','.join(lines)}]")):
+        assert read(write(tmp_path, name, content)) == ["a b", "c", "d"]
+
+
+def test_the_last_of_two_equal_keys_counts(tmp_path: Path) -> None:
+    for name, content in (("a.jsonl", '{"text": "a", "text": "b"}\n'), ("a.json", '[{"text": "a", "text": "b"}]')):
+        assert read(write(tmp_path, name, content)) == ["b"]
+
+
+@pytest.mark.parametrize("start", ['{"a":', "["])
+def test_deep_values_take_no_memory(tmp_path: Path, start: str) -> None:
+    deep = start * 900 + '"x"' + {"{": "}", "[": "]"}[start[0]] * 900
+    path = write(tmp_path, "a.jsonl", f'{{"text": "a", "b": {deep}}}')
+    tracemalloc.start()
+    assert read(path) == read(path, where="b IS NOT NULL") == ["a"]
+    for column in ("b", "b.a", "c"):
+        assert sentence(path, column=column)
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -53,3 +78,9 @@ def test_texts_inside_json(tmp_path: Path, value: object, column: str | None) ->
 )
 def test_json_that_holds_no_rows_is_one_sentence(tmp_path: Path, content: str, message: str) -> None:
     assert message in sentence(write(tmp_path, "a.json", content))
+
+
+def test_a_key_of_its_own_in_every_row_takes_no_time(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", "".join(f'{{"k{i}": "a"}}\n' for i in range(20_000)))
+    assert "20,000 columns; choose one" in sentence(path)
+    assert read(path, column="k7") == ["a"]

@@ -43,11 +43,20 @@ def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
     assert read_rows(path).texts == ("a\x85b\u2028c\x0bd\x1ce\rf", "", "g")
 
 
-def test_a_text_file_needs_no_polars_and_a_table_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polars_reads_parquet_and_workbooks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "polars", None)  # what an absent package looks like to `import`
-    assert read(write(tmp_path, "a.txt", "a\nb\n")) == ["a", "b"]
-    with pytest.raises(MissingExtraError, match=re.escape("pip install 'kammil[train]'")):
-        read(write(tmp_path, "a.csv", "text\na\n"))
+    for name, content in (
+        ("a.txt", "a\nb\n"),
+        ("a.csv", "n,text\n1,a\n2,b\n"),
+        ("a.tsv", "n\ttext\n1\ta\n2\tb\n"),
+        ("a.jsonl", '{"n": 1, "text": "a"}\n{"n": 2, "text": "b"}\n'),
+        ("a.json", '[{"n": 1, "text": "a"}, {"n": 2, "text": "b"}]'),
+    ):
+        assert read(write(tmp_path, name, content)) == ["a", "b"]
+        if name != "a.txt":
+            assert read(tmp_path / name, where="n > 1") == ["b"]
+    with pytest.raises(MissingExtraError, match=re.escape("[tables]'")):
+        read(write(tmp_path, "a.parquet", b"PAR1abcdPAR1"))
 
 
 def test_a_text_file_has_no_columns(tmp_path: Path) -> None:
@@ -123,7 +132,7 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path, ending: str) -> None:
         ("a.jsonl", b"\n\n", "has only blank lines"),
         ("a.csv", b"text,n\n", "holds no text (0 rows"),
         ("a.csv", b"text,n\n ,1\n", "column 'text' of"),
-        ("a.jsonl", b'{"text": null}\n', "holds no text (1 rows"),
+        ("a.jsonl", b'{"text": null}\n', "holds no text (1 row,"),
         ("a.jsonl", b"{}\n", "no column of text"),
         (
             "a.docx",
@@ -145,7 +154,10 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path, ending: str) -> None:
         ("a.jsonl", b'{"text": "a"}\n{"text":\n', "line 2: not JSON (Expecting value)"),
         ("a.jsonl", b"[" * 100_000, "line 1: not JSON"),
         ("a.jsonl", b'["a"]\n', "line 1: not an object"),
-        ("a.jsonl", b'{"text": "a", "n": true}\n{"text": "b", "n": 1.5}\n', "is not a sound .jsonl file"),
+        ("a.jsonl", b'\n{"text": "a"}\n\n{"text": 5}\n', "line 4 of"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": ["b"]}\n', "column 'text', is ['b'], no text"),
+        ("a.json", b'[{"text": "a"}, {"text": {"b": "x"}}]', "row 2 of"),
+        ("a.json", b'["a", 5]', "is no list of objects"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -72,7 +72,7 @@ def test_a_condition_must_select_something_in_one_of_several_files(tmp_path: Pat
     for name, n in (("a", 1), ("b", 2)):
         (tmp_path / f"{name}.csv").write_text(f"n,text\n{n},{name}\n", "utf-8")
     assert sources.texts(tmp_path, where="n = 2") == ["b"]
-    with pytest.raises(DataError, match="selects none"):
+    with pytest.raises(DataError, match="selects no row"):
         sources.texts(tmp_path, where="n = 3")
     with pytest.raises(DataError, match="the list of files is empty"):
         sources.rows([])

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.reading import any_text, sentence, shared_folder, word, write
 
-from kammil.data import contents, tables
+from kammil.data import columns, contents, tables
 from kammil.data.readers import read, read_rows
 from kammil.errors import DataError
 
@@ -48,7 +48,7 @@ def test_the_column_is_text_or_the_only_one_that_holds_text(tmp_path: Path) -> N
     assert read_rows(write(tmp_path, "c.jsonl", '{"n": 1, "body": "a"}\n')).column == "body"
     message = sentence(write(tmp_path, "d.csv", "a,b\nx,y\n"))
     assert "2 columns of text" in message
-    assert "--column: a, b" in message
+    assert "--column 'a': a, b" in message and "--column 2" in message
     assert "no column of text; its columns are n" in sentence(write(tmp_path, "e.csv", "n\n1\n"))
 
 
@@ -203,15 +203,61 @@ def test_a_workbook_that_unpacks_to_too_much_is_refused_whatever_its_archive_sta
     assert "unpacks to more than 2 MiB" in sentence(tmp_path / "a.xlsx")
 
 
+def workbook(sheet: str, strings: str = "") -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/workbook.xml", "<workbook/>")
+        archive.writestr(
+            "xl/worksheets/any.bin", f"<x:worksheet xmlns:x='x'><x:sheetData>{sheet}</x:sheetData></x:worksheet>"
+        )
+        archive.writestr("xl/sharedStrings.xml", f"<sst>{strings}</sst>")
+    return out.getvalue()
+
+
+CELLS = "".join(f"<x:row><x:c t='s'><x:v>{i % 2}</x:v></x:c></x:row>" for i in range(20_000))
+
+
+@pytest.mark.parametrize(
+    ("sheet", "strings", "message"),
+    [
+        ("<x:c r='A1'/><x:c r='XFD1048576'/>", "", "far below or beside"),
+        ("<x:c r='ZZ200000'/>", "", "far below or beside"),
+        ("<x:c r='z1048576'/>", "", "far below or beside"),
+        ("<x:row r='1048576'><x:c r='A1048576'/><x:c/><x:c/><x:c/><x:c/></x:row>", "", "far below or beside"),
+        (CELLS, f"<si><t>a</t></si><si><r><t>{'a' * 60_000}</t></r></si>", "repeats texts"),
+        ("&none;<x:c r='A1'/><x:c r='XFD1048576'/>", "", "is not a sound workbook"),
+        (" " * (2 << 20) + "&none;<x:c r='A1'/><x:c r='XFD1048576'/>", "", "is not a sound workbook"),
+        (CELLS, f"&none;<si><t>{'a' * 60_000}</t></si>", "is not a sound workbook"),
+    ],
+)
+def test_a_small_workbook_that_takes_gigabytes_is_refused(
+    tmp_path: Path, sheet: str, strings: str, message: str
+) -> None:
+    data = workbook(sheet, strings)
+    assert len(data) < 70_000
+    assert message in sentence(write(tmp_path, "a.xlsx", data))
+
+
+def test_an_honest_sheet_may_have_empty_cells(tmp_path: Path) -> None:
+    xlsxwriter = pytest.importorskip("xlsxwriter")
+    pytest.importorskip("fastexcel")
+    book = xlsxwriter.Workbook(str(tmp_path / "a.xlsx"))
+    sheet = book.add_worksheet()
+    for row, column, cell in ((0, 0, "text"), (0, 1, "n"), (1, 0, "a"), (2000, 0, "b"), (1, 200, "x")):
+        sheet.write(row, column, cell)
+    book.close()
+    assert read(tmp_path / "a.xlsx") == ["a", "b"]
+
+
 def test_a_table_whose_cells_take_too_much_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cells = pl.DataFrame({"text": ["a" * 1000] * 5000})
     cells.write_parquet(tmp_path / "a.parquet")  # each different cell is stored once
     assert (tmp_path / "a.parquet").stat().st_size < 10_000
     assert len(read_rows(tmp_path / "a.parquet").texts) == 5000
-    monkeypatch.setattr(tables, "MAX_UNPACKED", 4 << 20)
+    monkeypatch.setattr(columns, "MAX_UNPACKED", 4 << 20)
     assert "holds more than 4 MiB of text" in sentence(tmp_path / "a.parquet")
     monkeypatch.setattr(tables, "MAX_ROWS", 4999)
-    assert "has 5,000 rows, and 4,999 are the most that are read" in sentence(tmp_path / "a.parquet")
+    assert "has 5,000 rows, and 4,999" in sentence(tmp_path / "a.parquet")
 
 
 def test_a_field_of_lines_of_json_and_of_parquet(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from kammil.data import near_duplicates
 from kammil.data.splits import leaks
 from kammil.errors import DataError, OptionError
+from kammil.progress import listening
 from kammil.text import TextRules
 from kammil.training import texts as training_texts
 from kammil.training.recipe import Recipe
@@ -63,7 +64,7 @@ def test_rules_apply_unless_switched_off(few: list[str]) -> None:
 
 
 def test_nothing_to_validate_with_is_said(few: list[str]) -> None:
-    with pytest.raises(DataError, match="1 texts holds no text after normalisation"):
+    with pytest.raises(DataError, match="1 text holds no text after normalisation"):
         prepare(Recipe.of({"model": "ngram"}), few, ["ـ"])
 
 
@@ -160,7 +161,10 @@ def test_several_files_are_named_and_can_be_weighed(tmp_path: Path, few: list[st
 def test_a_chat_leaves_no_name_behind(tmp_path: Path, few: list[str]) -> None:
     path = tmp_path / "WhatsApp Chat with Rana.txt"
     path.write_text("".join(f"31/12/2023, 23:59 - Rana: {text}\n" for text in few), "utf-8")
-    data = prepare(Recipe.of({"model": "ngram"}), path, path)
+    told: list[object] = []
+    with listening(told.append):
+        data = prepare(Recipe.of({"model": "ngram"}), path, path)
+    assert f"of Rana ({len(few)})" in str(told) and "Rana" not in str(data)
     assert (data.source, data.validation_source) == ("a WhatsApp chat",) * 2
     assert data.arguments == ("CHAT", "--validation", "CHAT")
     assert set(data.train) == set(map(Recipe.of({}).text_rules.normalise, few))

@@ -103,7 +103,7 @@ def show(
     characters with their counts."""
     from kammil.completion.explain.display import visible_label
     from kammil.evaluation.examples import examples
-    from kammil.text import visible
+    from kammil.text import counted, visible
 
     with _notices():
         found = examples(file_names(files), n, target=target, min_length=min_length, raw=raw, **reading.given())
@@ -111,12 +111,13 @@ def show(
         print_json(found.to_dict())
         return
     short = f"; {found.short_texts:,} of fewer than {min_length} left out" if found.short_texts else ""
-    typer.echo(f"{found.texts:,} texts, {found.characters:,} characters{short}")
+    typer.echo(f"{counted(found.texts, 'text')}, {counted(found.characters, 'character')}{short}")
     for pair in found.pairs:  # lines in logical order: terminals order Arabic themselves
         typer.echo(f"\nprompt  [{visible(pair.prompt)}]\ntarget  [{visible(pair.target)}]")
     vocabulary = found.vocabulary
     last = vocabulary[-1].id
-    typer.echo(f"\nvocabulary: {len(vocabulary):,} characters, ids {vocabulary[0].id} to {last:,}, by code point;")
+    size = counted(len(vocabulary), "character")
+    typer.echo(f"\nvocabulary: {size}, ids {vocabulary[0].id} to {last:,}, by code point;")
     typer.echo("ids before them: 0 pads, 1 is any other character, 2 begins a text, 3 ends it")
     ends = [*vocabulary[:_ENDS], *vocabulary[max(_ENDS, len(vocabulary) - _ENDS) :]]
     rows = [["id", "count", "code point", "name", ""]]
@@ -142,7 +143,7 @@ def check(
     """Audit texts: repeats, near-duplicates, leaks, damage, lengths, personal data. Also shown are the shares of
     scripts, of likely dialects, and of sources, which are files or what a column `source` names."""
     from kammil.data.audit import audit
-    from kammil.data.sources import headers_left_out, rows
+    from kammil.data.sources import remarks, rows
 
     options = reading.given()
     checked = rows(file_names(files), **options)
@@ -155,8 +156,8 @@ def check(
     if json:
         print_json(result.to_dict())
         return
-    if checked.headers:
-        typer.echo(f"header           {headers_left_out(checked.headers)}")
+    for remark in remarks(checked):
+        typer.echo(f"read             {remark}")
     for line in [*_report(result, texts, against), "", _verdict(result, against)]:
         typer.echo(line)
 
@@ -192,13 +193,16 @@ def split(
 
 def _divided(read: int, empty: int, repeats: int, used: Mapping[str, int]) -> str:
     """Return a sentence on how many texts each part holds, and how many were left out for which reason."""
+    from kammil.text import counted
+
     parts = ", ".join(f"{number:,} for {name}" for name, number in used.items())
+    repeat = counted(repeats, "that repeats or resembles", "that repeat or resemble")
     reasons = [
         f"{empty:,} empty" if empty else "",
-        f"{repeats:,} that repeat or resemble a text held out for {' or '.join(list(used)[1:])}" if repeats else "",
+        f"{repeat} a text held out for {' or '.join(list(used)[1:])}" if repeats else "",
     ]
     left_out = " and ".join(filter(None, reasons)) or "none"
-    return f"{read:,} texts: {parts}; left out: {left_out}"
+    return f"{counted(read, 'text')}: {parts}; left out: {left_out}"
 
 
 @contextmanager
@@ -213,13 +217,14 @@ def _notices() -> Generator[None]:
 def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str]:
     """Return the audit as lines for people."""
     from kammil.data.audit import cautions
-    from kammil.text import shortened, visible
+    from kammil.text import counted, shortened, visible
 
     def share(n: int) -> str:
         return f"{n:,} ({100 * n / audit.texts:.1f} %)"
 
     lengths, middle = audit.lengths, audit.lengths.median
-    size = f"{audit.texts:,}, {audit.characters:,} characters, {audit.distinct_characters} different ones"
+    lonely = counted(len(audit.lonely), "character stands", "characters stand")
+    size = f"{audit.texts:,}, {counted(audit.characters, 'character')}, {audit.distinct_characters} different ones"
     lines = [
         f"texts            {size}",
         f"empty            {share(audit.empty)}{_rows(audit.empty_rows)}",
@@ -237,7 +242,7 @@ def _report(audit: Audit, texts: Sequence[str], against: str | None) -> list[str
             for one in audit.keywords[:_KEYWORDS]
         ),
         "most frequent    " + "  ".join(f"{_visible(c.char)} {c.count:,}" for c in audit.inventory[:20]),
-        f"rare             {len(audit.lonely)} characters stand in one text only, too seldom to be learnt",
+        f"rare             {lonely} in one text only, too seldom to be learnt",
         "personal         "
         + (", ".join(f"{n:,} {kind}" for kind, n in audit.personal.items() if n) or "nothing found"),
     ]
@@ -261,24 +266,27 @@ def _verdict(audit: Audit, against: str | None) -> str:
     """Return what the audit comes to, and what to do about it: about a test if there is a training file, else about
     texts to train on."""
     from kammil.data.audit import cautions
+    from kammil.text import counted
 
     faults: list[str] = []
     if audit.broken:
-        faults.append(f"{audit.broken:,} broken texts, so name their --encoding or mend them")
+        faults.append(f"{counted(audit.broken, 'broken text')}, so name the --encoding or mend what is broken")
     if audit.leaks is not None:
         if near := audit.leaks.near:
-            count = f"{near:,} of {audit.leaks.total:,} are near-duplicates of training texts"
+            are = "is a near-duplicate of a training text" if near == 1 else "are near-duplicates of training texts"
+            count = f"{near:,} of {audit.leaks.total:,} {are}"
             faults.insert(0, f"{count}, so figures on them say little about new texts; `kammil data split` parts them")
         unfair = f"verdict: not a fair test of what is trained on {against}: {'; '.join(faults)}."
         return unfair if faults else f"verdict: a fair test of what is trained on {against}: no leak."
     if audit.near_repeats:
-        near = f"{audit.near_repeats:,} texts are near-duplicates of an earlier one"
+        near = counted(audit.near_repeats, "text is a near-duplicate", "texts are near-duplicates")
+        near += " of an earlier one"
         faults.append(f"{near}, so make a test with `kammil data split`, which keeps such texts together")
     if audit.empty:
-        faults.append(f"{audit.empty:,} empty texts, which are left out")
+        faults.append(counted(audit.empty, "empty text, which is", "empty texts, which are") + " left out")
     if audit.keywords:
         first = audit.keywords[0]
-        many = f"{first.texts:,} texts of one source hold {first.word}"
+        many = counted(first.texts, "text of one source holds", "texts of one source hold") + f" {first.word}"
         faults.append(f"{many}, which a model will write unasked; leave most of them out")
     if cautions(audit.groups, audit.lengths.mean):
         return "verdict: hardly fit to train on, for the reason above" + "".join(f"; {fault}" for fault in faults) + "."

@@ -11,14 +11,14 @@ import difflib
 import itertools
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import regex
 
 from kammil.errors import DataError
-from kammil.text import HANDLE, NUMBER, mask_numbers, shortened, visible
+from kammil.text import HANDLE, NUMBER, counted, listed, mask_numbers, shortened, visible
 
 MAX_NAMED = 8
 """Most senders named in a sentence: who wrote most comes first."""
@@ -32,7 +32,7 @@ _STAMP = rf"{_DATE}{_MARKS}[,،]?{_MARKS}\s?{_TIME}"
 # Android: "12/31/23, 11:59 PM - Name: text"; iOS: "[31.12.23, 23:59:59] Name: text".
 _HEAD = regex.compile(rf"{_MARKS}(?:\[{_STAMP}\]\s?|{_STAMP}\s?[-–]\s){_MARKS}(?P<rest>.*)", regex.DOTALL)
 
-_NOTICE = regex.compile(
+_MEDIA = regex.compile(
     # "<Media omitted>", "<Medien ausgeschlossen>", "<تم استبعاد الوسائط>", "<attached: 00000012-PHOTO.jpg>"
     r"<[^<>]{1,120}>"
     # of iOS, behind a mark; German, French, Spanish, Arabic; elder versions of Android without brackets
@@ -41,8 +41,15 @@ _NOTICE = regex.compile(
     r"|(?:image|vidéo|audio|sticker|GIF|document|fiche contact) absente?"
     r"|(?:imagen|video|audio|sticker|GIF|documento) omitid[oa]"
     r"|تم (?:ا|إ)ستبعاد \w+(?: \w+)?"
+    # "IMG-20231231-WA0001.jpg (file attached)", in any language that is listed
+    r"|.{1,160}\.\w{2,5} \((?:file attached|Datei angehängt|fichier joint|archivo adjunto|arquivo anexado"
+    r"|الملف مرفق|ملف مرفق|dosya ekli|file allegato|файл добавлен)\)"
+    r"|(?:location|Standort|الموقع): https?://\S+",
+    regex.IGNORECASE,
+)
+_NOTICE = regex.compile(
     # a message that was deleted
-    r"|(?:This message was|You) deleted(?: this message)?\.?|Message deleted\.?"
+    r"(?:This message was|You) deleted(?: this message)?\.?|Message deleted\.?"
     r"|(?:Diese Nachricht wurde gelöscht|Du hast diese Nachricht gelöscht)\.?"
     r"|(?:Ce message a été supprimé|Vous avez supprimé ce message)\.?"
     r"|(?:Se eliminó este mensaje|Eliminaste este mensaje)\.?|(?:Esta mensagem foi apagada|Mensagem apagada)\.?"
@@ -50,11 +57,7 @@ _NOTICE = regex.compile(
     r"|Bu mesaj silindi\.?|Bu mesajı sildiniz\.?"
     # calls and what is not there yet
     r"|(?:Missed|Silenced) (?:voice|video) call.{0,40}|(?:Voice|Video) call, .{0,40}|مكالمة (?:صوتية|فيديو) فائتة"
-    r"|Waiting for this message.{0,60}|null"
-    # "IMG-20231231-WA0001.jpg (file attached)", in any language that is listed
-    r"|.{1,160}\.\w{2,5} \((?:file attached|Datei angehängt|fichier joint|archivo adjunto|arquivo anexado"
-    r"|الملف مرفق|ملف مرفق|dosya ekli|file allegato|файл добавлен)\)"
-    r"|(?:location|Standort|الموقع): https?://\S+",
+    r"|Waiting for this message.{0,60}|null",
     regex.IGNORECASE,
 )
 _EDITED = regex.compile(
@@ -76,26 +79,56 @@ class Message:
     """Whether somebody else wrote the text first."""
 
 
-def whatsapp(lines: Iterable[str]) -> list[Message] | None:
-    """Return the messages of a WhatsApp export; None where the first line that is not blank begins no message, or none
-    has a sender.
+@dataclass(frozen=True)
+class Chat:
+    """An export of one chat, or of several."""
 
-    Messages without a sender are notices of the program and left out, those with nothing but a notice too.
-    """
+    program: str
+    """WhatsApp or Telegram."""
+    messages: Sequence[Message]
+    media: int
+    """Number of messages without a text: pictures, files, places."""
+    notices: int
+    """Number of lines that nobody wrote, such as "You deleted this message"."""
+
+    def described(self, sender: str | None = None) -> str:
+        """Return a sentence on who wrote how much and what is left out, for the eyes of who has the export."""
+        counts = Counter(message.sender for message in self.messages)
+        people = [f"{visible(shortened(name)) or 'nobody named'} ({n:,})" for name, n in counts.most_common(MAX_NAMED)]
+        if len(counts) > MAX_NAMED:
+            people.append(counted(len(counts) - MAX_NAMED, "other person", "other people"))
+        written = f"{self.program} chat: {counted(len(self.messages), 'message')} of {listed(people)}"
+        if sender is not None:
+            written += f", of which those of {visible(shortened(sender))} are read"
+        left_out = [f"{self.media:,} media"] * bool(self.media)
+        left_out += [counted(self.notices, "notice")] * bool(self.notices)
+        return written + (f"; {listed(left_out)} left out" if left_out else "")
+
+
+def whatsapp(lines: Iterable[str]) -> Chat | None:
+    """Return the messages of a WhatsApp export; None where the first line that is not blank begins no message, or none
+    has a sender."""
     rest = iter(lines)
     first = next((line for line in rest if line.strip()), "")  # what is no chat is not read further
-    if not _HEAD.match(first) or not (found := list(_messages(itertools.chain((first,), rest)))):
+    if not _HEAD.match(first):
         return None
     messages: list[Message] = []
-    for sender, written in found:
+    media = notices = 0
+    sent = False
+    for sender, written in _messages(itertools.chain((first,), rest)):
+        sent |= sender is not None
         kept = [line for line in (_EDITED.sub("", line) for line in written) if not _is_notice(line)]
         text = mask_numbers(_MENTION.sub(HANDLE, "\n".join(kept))).strip().strip("\u200e\u200f").strip()
-        if text:
+        if sender is not None and text:
             messages.append(Message(sender, text))
-    return messages
+        elif sender is not None and any(_MEDIA.fullmatch(_EDGES.sub("", line.strip())) for line in written):
+            media += 1
+        else:
+            notices += 1
+    return Chat("WhatsApp", messages, media, notices) if sent else None
 
 
-def telegram(value: object) -> list[Message] | None:
+def telegram(value: object) -> Chat | None:
     """Return the messages of a Telegram export, of one chat or of all, or None where the value is none.
 
     Args:
@@ -105,20 +138,22 @@ def telegram(value: object) -> list[Message] | None:
         return None
     export = cast(dict[str, object], value)
     chats = [export]
-    if isinstance(listed := export.get("chats"), dict):
-        found: object = cast(dict[str, object], listed).get("list")
+    if isinstance(several := export.get("chats"), dict):
+        found: object = cast(dict[str, object], several).get("list")
         chats = [cast(dict[str, object], chat) for chat in cast(list[object], found)] if isinstance(found, list) else []
     rows = [row for chat in chats for row in _telegram_rows(chat)]
     if not any("date" in row and "text" in row and ("from" in row or "actor" in row) for row in rows):
         return None
     messages: list[Message] = []
+    sent = 0
     for row in rows:
         text = mask_numbers(_telegram_text(row.get("text"))).strip()
+        sent += row.get("type") == "message"
         if row.get("type") == "message" and text:
             sender = row.get("from")
             sender = _plain_name(sender) if isinstance(sender, str) else ""
             messages.append(Message(sender, text, forwarded="forwarded_from" in row or "via_bot" in row))
-    return messages
+    return Chat("Telegram", messages, sent - len(messages), len(rows) - sent)
 
 
 def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
@@ -135,8 +170,8 @@ def choose(messages: Iterable[Message], sender: str | None) -> list[str]:
         names = Counter(message.sender for message in messages if message.sender)
         close = difflib.get_close_matches(wanted, [name.casefold() for name in names], n=1)
         hint = next((f" (did you mean {name!r}?)" for name in names if name.casefold() in close), "")
-        listed = ", ".join(visible(shortened(name)) for name, _ in names.most_common(MAX_NAMED)) or "nobody"
-        raise NoSenderError(f"--from {sender!r} wrote no message{hint}; who wrote most: {listed}")
+        most = ", ".join(visible(shortened(name)) for name, _ in names.most_common(MAX_NAMED)) or "nobody"
+        raise NoSenderError(f"--from {sender!r} wrote no message{hint}; who wrote most: {most}")
     return [message.text for message in chosen if not message.forwarded]
 
 
@@ -144,27 +179,27 @@ class NoSenderError(DataError):
     """A name under which nobody wrote in a chat."""
 
 
-def _messages(lines: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the sender and the lines of each message that has a name."""
+def _messages(lines: Iterable[str]) -> Iterator[tuple[str | None, list[str]]]:
+    """Yield the sender and the lines of each message; no sender for a notice of the program."""
     sender: str | None = None
     written: list[str] = []
     for line in lines:
         if head := _HEAD.match(line):
-            if sender is not None:
+            if written:
                 yield sender, written
             name, colon, text = head["rest"].partition(": ")
             if not colon and head["rest"].endswith(":"):
                 name, colon, text = head["rest"][:-1], ":", ""
-            sender, written = (_plain_name(name), [text]) if colon else (None, [])
+            sender, written = (_plain_name(name), [text]) if colon else (None, [name])
         else:
             written.append(line)
-    if sender is not None:
-        yield sender, written
+    yield sender, written
 
 
 def _is_notice(line: str) -> bool:
     """Whether a line is a notice of the program; iOS begins each of its own with a mark, which nobody types."""
-    return line.startswith("\u200e") or _NOTICE.fullmatch(_EDGES.sub("", line.strip())) is not None
+    plain = _EDGES.sub("", line.strip())
+    return line.startswith("\u200e") or any(kind.fullmatch(plain) for kind in (_MEDIA, _NOTICE))
 
 
 def _plain_name(name: str) -> str:

@@ -1,58 +1,138 @@
-"""Rows of a table by one condition in SQL, which can reach nothing but the columns."""
+"""Rows of a table by one condition in SQL, which can reach nothing but the cells of a row."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING
+import reprlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
+from kammil.data.columns import Table, is_missing
 from kammil.errors import DataError, nearest
+from kammil.text import counted
 
-if TYPE_CHECKING:
-    import polars as pl
-
-_SQL_QUOTED = re.compile(r"""('|")(?:(?!\1).|\1\1)*\1""", re.DOTALL)
-# Only a sub-query could read a file (polars opens read_csv('...') already while it parses one), and every
-# sub-query needs one of these words. The signs start comments and the other kinds of quotation that the
-# parser knows: with those out of the way, what looks like a string here is a string there.
-_SQL_REFUSED = re.compile(r"\b(?:select|from|table|values|with)\b|--|/\*|[\w&]'|[`$;#]", re.IGNORECASE)
+_TOKENS = re.compile(
+    r"""\s*(?:(?P<string>'(?:[^']|'')*')|(?P<quoted>"(?:[^"]|"")*")|(?P<word>[^\W\d]\w*)"""
+    r"""|(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)"""
+    r"""|(?P<sign><=|>=|<>|!=|==|\|\||[-+*/%(),<>=])|(?P<other>\S))"""
+)
+_BEHIND_A_VALUE = {"NULL", "TRUE", "FALSE", "END", "ISNULL", "NOTNULL"}
+_OPERATORS = {*"AND OR NOT IN IS LIKE BETWEEN ESCAPE CASE WHEN THEN ELSE CAST AS".split(), *_BEHIND_A_VALUE}  # noqa: SIM905
+_TYPES = {"INTEGER", "INT", "REAL", "FLOAT", "TEXT"}
+_FUNCTIONS = {*"ABS COALESCE IFNULL INSTR LENGTH LOWER LTRIM MAX MIN NULLIF ROUND RTRIM SUBSTR TRIM UPPER".split()}  # noqa: SIM905
+_BY_ORDER = re.compile(r"\bc(\d+) (?:[<>]=?|BETWEEN) (?:[-+] )?[\d.]|(?<!\S)[\d.]\S* [<>]=? c(\d+)\b")
+_MAX_LENGTH = 100_000
+"""Maximum number of characters of a condition."""
+_MAX_STEPS = 2_000_000_000
+"""Maximum number of steps of SQLite's machine for all rows: some hundred for each of ten million."""
+_MAX_CELL = 64 << 20
+"""Maximum number of bytes of a cell, and of what a condition makes of it."""
+_MAX_PATTERN = 1000
+"""Maximum number of bytes of a pattern: long ones of nothing but wildcards take quadratic time."""
 
 
 class NoRowsError(DataError):
     """A valid condition that selects no row."""
 
 
-def select(path: Path, frame: pl.DataFrame, where: str) -> pl.DataFrame:
-    """Return the rows of the table of a file that meet a condition; `NoRowsError` for none, `DataError` for what is no
-    condition on its columns."""
-    import polars as pl
+def select(table: Table, where: str) -> list[bool]:
+    """Return for each row of a table whether it meets a condition; `NoRowsError` where none does, `DataError` for what
+    is no condition on its columns."""
+    import sqlite3
 
-    # The quotes stay, what is between them goes.
-    if refused := _SQL_REFUSED.search(_SQL_QUOTED.sub(r"\1\1", where)):
-        raise DataError(
-            f"--where {where!r} has {refused[0]!r} in it; give one condition on the columns, without "
-            "sub-queries and comments, and a column of such a name in double quotes"
-        )
-    try:
-        condition = pl.sql_expr(where)
-        if unknown := [name for name in condition.meta.root_names() if name not in frame.columns]:
+    statement, strings, names = _translate(table, where)
+    columns = [[_value(cell) for cell in table.cells(name)] for name in names or table.names[:1]]
+    kinds = ["TEXT" if any(isinstance(cell, str) for cell in column) else "NUMERIC" for column in columns]
+    for match in _BY_ORDER.finditer(statement):
+        if kinds[i := int(match[1] or match[2])] == "TEXT":  # where 10 would be before 9
             raise DataError(
-                f"--where {where!r} names the column {unknown[0]!r}, which {path} does not have"
-                f"{nearest(unknown[0], frame.columns)}; its columns are {', '.join(frame.columns[:20])}"
+                f"--where {where!r} compares {names[i]!r} with a number, but not all of its cells are numbers; "
+                f"compare it with a string in quotes, or CAST({names[i]} AS REAL)"
             )
-        kinds = frame.lazy().select(condition).collect_schema().dtypes()
-        if kinds != [pl.Boolean]:
-            gives = " and ".join(map(str, kinds))
-            raise DataError(f"--where {where!r} gives {gives}, not true or false; compare it with a value")
-        selected = frame.filter(condition)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        problem = first_paragraph(error)
-        raise DataError(f"--where {where!r} is not a condition that {path} can meet: {problem}") from None
-    if selected.is_empty():
-        raise NoRowsError(f"--where {where!r} selects none of the {len(frame):,} rows of {path}; loosen it")
-    return selected
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_CELL)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, _MAX_PATTERN)
+        connection.execute("PRAGMA case_sensitive_like = TRUE")
+        for name, case in (("LOWER", str.lower), ("UPPER", str.upper)):  # SQLite's own know ASCII alone
+            connection.create_function(name, 1, partial(_in_case, case))
+        connection.execute(f"CREATE TABLE t ({', '.join(f'c{i} {kind}' for i, kind in enumerate(kinds))})")
+        rows: Iterable[tuple[object, ...]] = zip(*columns, strict=True)
+        connection.executemany(f"INSERT INTO t VALUES ({', '.join('?' * len(kinds))})", rows)
+        connection.set_authorizer(_authorise)
+        connection.set_progress_handler(lambda: 1, _MAX_STEPS)
+        found = connection.execute(f"SELECT ({statement}) FROM t", strings).fetchall()
+    except (sqlite3.Error, UnicodeError) as error:
+        raise DataError(f"--where {where!r} is not a condition that {table.name} can meet: {error}") from None
+    finally:
+        connection.close()
+    if len(found) != len(columns[0]):
+        raise DataError(f"--where {where!r} is about several rows at once; give a condition that each row meets or not")
+    if wrong := next((row for row in found if len(row) > 1 or row[0] not in (0, 1, None)), None):
+        raise DataError(f"--where {where!r} gives {wrong[0]!r}, not true or false; compare it with a value")
+    if not any(value for (value,) in found):
+        raise NoRowsError(f"--where {where!r} selects no row of {table.name} ({counted(len(found), 'row')}); loosen it")
+    return [bool(value) for (value,) in found]
 
 
-def first_paragraph(error: BaseException) -> str:
-    """Return the first paragraph of a message of polars, on one line."""
-    return " ".join(str(error).split("\n\n")[0].split())[:200]
+def _translate(table: Table, where: str) -> tuple[str, list[str], list[str]]:
+    """Return a condition that SQLite cannot misunderstand, the strings in it, and the columns that it names.
+
+    Every name becomes one of ours and every string a parameter. A word of SQL that is the name of a column needs no
+    quotes where a value is due.
+    """
+    if len(where) > _MAX_LENGTH:
+        raise DataError(f"--where has {len(where):,} characters, and {_MAX_LENGTH:,} are the maximum; shorten it")
+    sql: list[str] = []
+    strings: list[str] = []
+    columns: dict[str, str] = {}
+    value_is_due = True
+    for match in _TOKENS.finditer(where):
+        kind, token = match.lastgroup, match[match.lastgroup or 0]
+        upper = token.upper() if kind == "word" else ""
+        name = token[1:-1].replace('""', '"') if kind == "quoted" else token
+        if kind == "other":
+            raise DataError(f"--where {where!r} has {token!r} in it; give one condition on the columns, such as n > 3")
+        if kind == "string":
+            strings.append(token[1:-1].replace("''", "'"))
+            sql.append("?")
+        elif kind in ("sign", "number"):
+            sql.append("* 1.0 /" if token == "/" else token)  # whole numbers are divided as others are
+        elif (
+            (upper in _TYPES and sql[-1:] == ["AS"])
+            or (upper in _FUNCTIONS and where[match.end() :].lstrip().startswith("("))
+            or (upper in _OPERATORS and not (value_is_due and token in table.names))
+        ):
+            sql.append(upper)
+        elif name in table.names:
+            sql.append(columns.setdefault(name, f"c{len(columns)}"))
+        else:
+            raise DataError(
+                f"--where {where!r} names {name!r}, which is no column of {table.name}{nearest(name, table.names)}; "
+                f"its columns are {table.listed}"
+            )
+        value_is_due = (kind == "sign" and token != ")") or sql[-1] in _OPERATORS - _BEHIND_A_VALUE
+    return " ".join(sql), strings, list(columns)
+
+
+def _authorise(action: int, *_: object) -> int:
+    """Allow SQLite to read cells and to call functions, and nothing else."""
+    import sqlite3
+
+    reading = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION)
+    return sqlite3.SQLITE_OK if action in reading else sqlite3.SQLITE_DENY
+
+
+def _in_case(case: Callable[[str], str], cell: object) -> str | None:
+    return None if cell is None else case(str(cell))
+
+
+def _value(cell: Any) -> object:
+    """Return a cell as SQLite has it: text, a number, or nothing."""
+    if isinstance(cell, str | float) or (isinstance(cell, int) and abs(cell) < 1 << 63):
+        return cell
+    try:
+        return None if is_missing(cell) else float(cell)
+    except (TypeError, ValueError, OverflowError):
+        return reprlib.repr(cell) if isinstance(cell, list | dict) else str(cell)

@@ -13,10 +13,13 @@ import re
 import sys
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from xml.parsers import expat
 
 from kammil.errors import DataError, MissingExtraError
 
@@ -31,6 +34,8 @@ MAX_UNPACKED = 2 << 30
 file could fill the memory."""
 MAX_WORKBOOK = 512 << 20
 """Most bytes that the parts of a workbook may unpack to (512 MiB); its XML takes several times as much in memory."""
+MAX_EMPTY = 1 << 22
+"""Maximum number of cells up to the last one of a sheet, or four times as many as there are: empty ones take memory."""
 
 _SIGNATURES = {
     b"PAR1": ("a Parquet file", ".parquet"),
@@ -183,7 +188,7 @@ def _zstandard(name: Path) -> Any:
     try:
         return importlib.import_module("zstandard")
     except ImportError:
-        raise MissingExtraError(f"reading {name} needs zstandard: pip install 'kammil[zstd]'") from None
+        raise MissingExtraError(f"reading {name} needs zstandard", "zstd") from None
 
 
 def _recognise(data: bytes, *, table: bool) -> str:
@@ -201,27 +206,95 @@ def _recognise(data: bytes, *, table: bool) -> str:
     return ".csv" if table else ".txt"
 
 
+class _Workbook:
+    """What the XML of a workbook becomes in memory: a rectangle up to the last cell of a sheet, and a shared string
+    wherever a cell names it."""
+
+    def __init__(self) -> None:
+        self.unpacked, self.sparse, self.sound = 0, False, True
+        self._strings: list[int] = []
+        self._uses: Counter[int] = Counter()
+
+    @property
+    def text(self) -> int:
+        """Number of characters of all shared strings in all cells."""
+        return sum(n * self._strings[i] for i, n in self._uses.items() if 0 <= i < len(self._strings))
+
+    def measure(self, name: str, stream: IO[bytes]) -> None:
+        """Measure a part. What a parser of XML refuses is no sheet, even if a reader is more lenient."""
+        self._row = self._column = self._rows = self._columns = self._cells = 0
+        self._element = self._index = ""
+        self._shared = False
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler, parser.CharacterDataHandler = self._start, self._characters
+        is_xml, is_read, rest = True, name.lower().endswith(".xml"), b""
+        while self.unpacked <= MAX_WORKBOOK and (chunk := stream.read(1 << 20)):
+            self.unpacked += len(chunk)
+            is_read |= b"sheetData" in rest + chunk
+            rest = chunk[-10:]
+            try:
+                if is_xml:
+                    parser.Parse(chunk)
+            except expat.ExpatError:
+                is_xml = False
+        self._start("", {})
+        self.sparse |= self._rows * self._columns > max(MAX_EMPTY, 4 * self._cells)
+        self.sound &= is_xml or not is_read
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        if self._index:
+            self._uses[int(self._index)] += 1
+            self._index = ""
+        self._element = name = name.rpartition(":")[2]
+        if name == "c":
+            self._cells += 1
+            self._shared = attributes.get("t") == "s"
+            place = attributes.get("r", "")
+            letters = place.rstrip("0123456789")
+            self._column = _column_number(letters) if letters else self._column + 1
+            self._row = int(place[len(letters) :] or self._row)
+            self._rows, self._columns = max(self._rows, self._row), max(self._columns, self._column)
+        elif name == "row":
+            self._row, self._column = int(attributes.get("r", self._row + 1)), 0
+        elif name == "si":
+            self._strings.append(0)
+
+    def _characters(self, text: str) -> None:
+        if self._element == "v" and self._shared:
+            self._index += text.strip()
+        elif self._element == "t" and self._strings:
+            self._strings[-1] += len(text)
+
+
+@cache
+def _column_number(letters: str) -> int:
+    """Return the number of a column such as "AB", counted from 1."""
+    return sum((ord(letter) - 64) * 26**place for place, letter in enumerate(reversed(letters.upper())))
+
+
 def _check_workbook(name: Path, data: bytes) -> None:
-    """Raise `DataError` for a workbook that unpacks to more than `MAX_WORKBOOK` bytes, or is none.
+    """Raise `DataError` for a workbook that takes too much memory, or is none.
 
     Every part is unpacked to be measured, since the size that the archive states for it may be wrong.
     """
-    unpacked = 0
+    workbook = _Workbook()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            sound = "xl/workbook.xml" in archive.namelist()
+            names = set(archive.namelist())  # a reader would try other kinds of workbook, which are not measured
+            workbook.sound = "xl/workbook.xml" in names and names.isdisjoint(("xl/workbook.bin", "content.xml"))
             for part in archive.infolist():
                 part.file_size = sys.maxsize  # zipfile reads no more than is stated
                 with archive.open(part) as stream:
-                    while unpacked <= MAX_WORKBOOK and (chunk := stream.read(1 << 20)):
-                        unpacked += len(chunk)
+                    workbook.measure(part.filename, stream)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError, RuntimeError):
-        sound = False
-    if unpacked > MAX_WORKBOOK:
-        raise DataError(
-            f"{name} unpacks to more than {MAX_WORKBOOK >> 20} MiB, which is the most that is read; save it as .csv"
-        )
-    if not sound:
-        raise DataError(
-            f"{name} is not a sound workbook; open it with a program for tables and save it as .xlsx or .csv"
-        )
+        workbook.sound = False
+    size = f"{MAX_WORKBOOK >> 20} MiB"
+    for holds, problem in (
+        (workbook.unpacked > MAX_WORKBOOK, f"unpacks to more than {size}, which is the most that is read"),
+        (workbook.text > MAX_WORKBOOK, f"repeats texts to more than {size}"),
+        (workbook.sparse, "has a cell far below or beside all others; delete that cell"),
+        (not workbook.sound, "is not a sound workbook; open it with a program for tables and save it again"),
+    ):
+        if holds:
+            raise DataError(f"{name} {problem}, or save it as .csv")

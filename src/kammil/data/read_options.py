@@ -16,9 +16,8 @@ class ReadOptions:
     JSON objects and lists (`message.text`), unless a column has that name. None: "text", else the only column of text,
     unless the first row of a .tsv or .csv looks like a text itself."""
     where: str | None = None
-    """A condition in SQL on the columns, such as "Country = 'lebanon'". In a .tsv or .csv, a column of nothing but
-    numbers compares with numbers and any other with strings. Without a header, columns are called "1", "2", ..., in
-    double quotes."""
+    """A condition in SQL on the cells of a row, such as "Country = 'lebanon'". A column of nothing but numbers compares
+    with numbers and any other with strings. Without a header, columns are called "1", "2", ..., in double quotes."""
     encoding: str = "utf-8"
     """Encoding of a text file. A byte-order mark is skipped; one of UTF-16 wins over UTF-8. Parquet has its own."""
     delimiter: str | None = None

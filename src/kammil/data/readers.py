@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from kammil.data import chats, json_rows, tables
+from kammil.data import chats, tables
+from kammil.data.columns import TextColumn
 from kammil.data.contents import Content, read_content
 from kammil.data.encoding import decode, marked_encoding, undecodable
 from kammil.data.read_options import ReadKeywords, ReadOptions
 from kammil.errors import DataError
-from kammil.text import shortened, visible
+from kammil.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_SHOWN_HEADER = 60
-"""Most graphemes of a header that are quoted."""
-
-
-@dataclass(frozen=True)
-class TextColumn:
-    """The texts of the selected rows of a file, in file order."""
-
-    texts: tuple[str, ...]
-    """The text of each row, stripped of white space at both ends; "" for a blank or missing cell."""
-    path: Path
-    column: str | None
-    """The column that was read; None for a .txt file."""
-    sha256: str
-    """SHA-256 of the file, 64 hexadecimal digits."""
-    sources: tuple[str, ...] | None = None
-    """The name of the source of each text; None where the file names none."""
-    chat: str | None = None
-    """The program whose chat was read, such as WhatsApp; None for what is no chat."""
-    headers: tuple[str, ...] = ()
-    """For each table whose column was given by number but whose first row is a header, and so was left out: the name of
-    the file and the cells of that row, such as `a.csv (id, Tweet)`."""
-
-    @property
-    def blank(self) -> int:
-        """Number of blank texts."""
-        return self.texts.count("")
 
 
 def read(path: str | Path, **keywords: Unpack[ReadKeywords]) -> list[str]:
@@ -56,23 +28,21 @@ def read_rows(path: str | Path, **keywords: Unpack[ReadKeywords]) -> TextColumn:
 
     A .txt has one text a line (`\n` or `\r\n`, nothing else ends a line), unless it is a chat of WhatsApp, UTF-16 with
     tabs (Excel's "Unicode text"), or a delimiter is given. A .json is a chat of Telegram, a list of objects, or an
-    object that holds one. The others are tables and need polars; a blank line in a table is no row.
+    object that holds one. The others are tables; .parquet and .xlsx need polars. A blank line in a table is no row.
 
     Raises:
         DataError: The file or an option cannot be used; `NoRowsError`: no row is selected; `chats.NoSenderError`: the
             sender wrote nothing.
-        MissingExtraError: The file is a table and polars is not installed, or another library that it needs.
+        MissingExtraError: The library that such a file needs is not installed.
     """
     options = ReadOptions(**keywords)
     content = read_content(Path(path), table=options.table)
     name = content.name
-    sources = column = chat = None
-    headers: tuple[str, ...] = ()
     try:
-        messages = _messages(content, options)
-        if messages is not None:
-            chat = "Telegram" if content.ending == ".json" else "WhatsApp"
-            texts = tuple(chats.choose(messages, options.sender))
+        chat = _chat(content, options)
+        if chat is not None:
+            texts, said = tuple(chats.choose(chat.messages, options.sender)), (chat.described(options.sender),)
+            found = TextColumn(texts, name, None, content.sha256, chat=chat.program, chats=said)
         elif options.sender is not None:
             raise DataError(
                 f"{name} is no chat of WhatsApp or Telegram, so --from {options.sender!r} has no use; leave it out"
@@ -81,34 +51,29 @@ def read_rows(path: str | Path, **keywords: Unpack[ReadKeywords]) -> TextColumn:
             if options.table:
                 named = "--column and --where need" if options.source_column is None else "source_column needs"
                 raise DataError(f"{name} has no columns; {named} a table such as .tsv or .csv")
-            texts = tuple(_lines(content, options.encoding))
+            found = TextColumn(tuple(_lines(content, options.encoding)), name, None, content.sha256)
         else:
-            table = tables.read_table(content, options)
-            column, texts, sources = table.column, table.texts, table.sources
-            if table.header:
-                names = visible(shortened(", ".join(table.header), _SHOWN_HEADER))
-                headers = (f"{name.name} ({names})",)
+            found = tables.read_table(content, options)
     except UnicodeError:
         raise DataError(undecodable(name, content.data, options.encoding)) from None
-    if not any(texts):
-        part = name if column is None else f"column {column!r} of {name}"
-        raise DataError(f"{part} holds no text ({len(texts):,} rows, all blank); choose another file or column")
-    return TextColumn(texts, name, column, content.sha256, sources, chat, headers)
+    if not any(found.texts):
+        part = name if found.column is None else f"column {found.column!r} of {name}"
+        rows = counted(len(found.texts), "row")
+        raise DataError(f"{part} holds no text ({rows}, all blank); choose another file or column")
+    return found
 
 
 def _lines(content: Content, encoding: str) -> Iterator[str]:
     return (line.strip() for line in decode(content.name, content.data, encoding, "\n"))
 
 
-def _messages(content: Content, options: ReadOptions) -> list[chats.Message] | None:
-    """Return the messages of a chat export; None for anything else."""
+def _chat(content: Content, options: ReadOptions) -> chats.Chat | None:
+    """Return a chat export; None for anything else."""
     if options.table:
         return None
     if content.ending == ".txt":
         return chats.whatsapp(_lines(content, options.encoding))
-    if content.ending == ".json":
-        return chats.telegram(json_rows.load(content, options.encoding))
-    return None
+    return chats.telegram(tables.load_json(content, options.encoding)) if content.ending == ".json" else None
 
 
 def _is_unicode_text(content: Content, options: ReadOptions) -> bool:

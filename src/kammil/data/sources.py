@@ -14,11 +14,12 @@ from typing import Any, Unpack, cast
 
 from kammil.data import conditions, datasets, download, readers
 from kammil.data.chats import NoSenderError
+from kammil.data.columns import TextColumn
 from kammil.data.contents import STDIN, list_files
 from kammil.data.read_options import ReadKeywords
-from kammil.data.readers import TextColumn
 from kammil.errors import DataError
 from kammil.progress import note
+from kammil.text import counted
 
 SAMPLE = "sample"
 """Name of the embedded corpus."""
@@ -44,24 +45,33 @@ def rows(source: Names, **keywords: Unpack[ReadKeywords]) -> TextColumn:
     name, unless the file names sources. Files of chats are named after people, so their texts have no source. Keywords
     beyond `column` and `where` are for files.
 
-    A listener (`kammil.progress`) is told which headers were left out.
+    A listener (`kammil.progress`) is told the `remarks`.
 
     Raises as `readers.read_rows` and `download.fetch` do; of several files, a condition or a sender must select
     something in one.
     """
     read = _rows(source, keywords)
-    if read.headers:
-        note(headers_left_out(read.headers))
+    for remark in remarks(read):
+        note(remark)
     return read
 
 
-def headers_left_out(headers: Sequence[str]) -> str:
-    """Return a sentence on the headers of tables that were left out (`TextColumn.headers`)."""
-    names = ", ".join(headers[:_MAX_NAMED])
-    if len(headers) == 1:
-        return f"the first row names the columns, so it is left out: {names}"
-    more = f" and {len(headers) - _MAX_NAMED:,} more" if headers[_MAX_NAMED:] else ""
-    return f"the first rows of {len(headers):,} files name the columns, so they are left out: {names}{more}"
+def remarks(read: TextColumn) -> list[str]:
+    """Return sentences on the chats that were read, and on the headers of tables that were left out."""
+    found = list(read.chats[:_MAX_NAMED])
+    if len(read.chats) > _MAX_NAMED:
+        found.append(f"and {counted(len(read.chats) - _MAX_NAMED, 'chat')} more")
+    if len(read.headers) == 1:
+        found.append(f"the first row names the columns, so it is left out: {read.headers[0]}")
+    elif read.headers:
+        first, several = _first_named(read.headers), f"{len(read.headers):,} files"
+        found.append(f"the first rows of {several} name the columns, so they are left out: {first}")
+    return found
+
+
+def _first_named(names: Sequence[str]) -> str:
+    more = len(names) - _MAX_NAMED
+    return ", ".join(names[:_MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _rows(source: Names, keywords: ReadKeywords) -> TextColumn:
@@ -121,6 +131,7 @@ def _several(paths: Sequence[Path], keywords: ReadKeywords) -> TextColumn:
         _joint_sha256(part.sha256 for part in read),
         tuple(source for part in found for source in part),
         chats.pop() if len(chats) == 1 else None,
+        tuple(chat for part in read for chat in part.chats),
         tuple(header for part in read for header in part.headers),
     )
 
@@ -128,8 +139,7 @@ def _several(paths: Sequence[Path], keywords: ReadKeywords) -> TextColumn:
 def description(source: Names | Sequence[Path]) -> str:
     """Return the name of a file without its folders, of several the first ones, or the text that names data sets."""
     if not isinstance(source, str | PathLike):
-        names = [description(path) for path in source]
-        return ", ".join(names[:_MAX_NAMED]) + (f" and {len(names) - _MAX_NAMED} more" if names[_MAX_NAMED:] else "")
+        return _first_named([description(path) for path in source])
     if str(source) == STDIN:
         return "stdin"
     return Path(source).name if Path(source).exists() else str(source)

@@ -1,157 +1,87 @@
-"""One column of a table: text cells with delimiters, workbooks, JSON and Parquet.
+"""One column of texts of a file that is a table: text cells with delimiters, workbooks, JSON and Parquet.
 
-The standard library checks the syntax of CSV and JSON, because it follows the rules to the letter and can
-name the line that breaks them; polars then reads clean bytes, holds the columns and evaluates the condition.
-polars alone, on 9,869 small tables of random cells with stray quotes, refused 14 % although they are well
-formed and read 3 % that are not; and it writes a NUL for half of a JSON surrogate pair.
+The standard library reads text cells and JSON, because it follows the rules to the letter and can name the line that
+breaks them. polars, which reads Parquet and workbooks, refused 14 % of 9,869 small tables of random cells with stray
+quotes although they are well formed, and read 3 % that are not.
 """
 
 from __future__ import annotations
 
-import csv
 import io
-from dataclasses import dataclass
+import itertools
+import json
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from kammil.data import delimited, json_rows
-from kammil.data.conditions import first_paragraph, select
-from kammil.data.contents import MAX_UNPACKED, Content
+from kammil.data import columns, delimited
+from kammil.data.columns import Table, TextColumn
+from kammil.data.conditions import select
+from kammil.data.contents import Content
 from kammil.data.delimited import DELIMITED
+from kammil.data.encoding import decode
 from kammil.data.headers import looks_like_a_text
 from kammil.data.read_options import ReadOptions
 from kammil.errors import DataError, MissingExtraError, nearest
 from kammil.text import shortened, visible
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import polars as pl
-
 SOURCE_COLUMN = "source"
 """Name of the column of sources where a table has it and no other is named."""
 MAX_ROWS = 1 << 27
-"""Most rows of a Parquet file: a row takes 16 bytes a column in memory, but next to none in the file."""
+"""Maximum number of rows of a Parquet file: a row takes 16 bytes a column in memory, but next to none in the file."""
+_SLICE = 10_000
+"""Number of rows of a Parquet file that become Python's objects at a time."""
+_SHOWN_HEADER = 60
+"""Maximum number of graphemes of a header that are quoted."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-@dataclass(frozen=True)
-class Table:
-    """Texts of a table, their sources and its header."""
-
-    column: str
-    """Name of the column of texts."""
-    texts: tuple[str, ...]
-    """The text of each selected row."""
-    sources: tuple[str, ...] | None
-    """The source of each text; None where the table names none."""
-    header: tuple[str, ...] = ()
-    """The cells of the first row, if the column was given by number and that row is no data; else empty."""
-
-
-def read_table(content: Content, options: ReadOptions) -> Table:
+def read_table(content: Content, options: ReadOptions) -> TextColumn:
     """Return the texts of the selected rows, and their sources."""
-    path, data, ending = content.name, content.data, content.ending
-    try:
-        import polars as pl
-    except ImportError:
-        raise MissingExtraError(f"reading {path} needs polars: pip install 'kammil[train]'") from None
+    path, ending = content.name, content.ending
     column, source_column = options.column, options.source_column
-    header: tuple[str, ...] = ()
     if options.delimiter is not None and ending not in DELIMITED:
         raise DataError(
             f"--delimiter {options.delimiter!r} is for {', '.join(DELIMITED)}, not for {path}; leave it out"
         )
-    try:
-        if ending == ".parquet":
-            frame = _read_parquet(path, data)
-        elif ending in (*DELIMITED, ".xlsx"):
-            table = _workbook_as_csv(content, column) if ending == ".xlsx" else delimited.well_formed(content, options)
-            frame, header = delimited.read_csv(table, column)
-            if header and column is not None:
-                column, source_column = (_named(name, frame.columns) for name in (column, source_column))
-            frame = frame.with_columns(delimited.as_numbers(series) for series in frame)
-        else:
-            frame = pl.read_ndjson(json_rows.as_lines(content, options), infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path} is not a sound {ending} file ({first_paragraph(error)}); repair it") from None
-    frame = _with_nested(frame, column)
-    column = _choose_column(path, frame, column)
-    if (
-        ending in (*DELIMITED, ".xlsx")
-        and options.column is None
-        and looks_like_a_text(column, frame[column].cast(pl.String).to_list())
-    ):
-        number = frame.columns.index(column) + 1
+    if ending == ".parquet":
+        table = _read_parquet(content)
+    elif ending == ".xlsx":
+        table = _read_workbook(content, column)
+    elif ending in DELIMITED:
+        table = delimited.read(content, options)
+    else:
+        table = _read_json(content, options)
+    if table.header:
+        column, source_column = (_named(name, table.names) for name in (column, source_column))
+    table = columns.with_path(table, column)
+    column = columns.choose(table, column)
+    cells = list(table.cells(column))
+    if table.numbered and options.column is None and looks_like_a_text(column, [str(c or "") for c in cells]):
         raise DataError(
             f"the first row of {path} looks like a text, not like names of columns: '{visible(shortened(column))}'; "
-            f"give --column {number} if it is one, or --column and that name if it is none"
+            f"give --column {table.names.index(column) + 1} if it is one, or --column and that name if it is none"
         )
-    if options.where is not None:
-        frame = select(path, frame, options.where)
-    if source_column is None and SOURCE_COLUMN in frame.columns and column != SOURCE_COLUMN:
+    if source_column is None and SOURCE_COLUMN in table.names and column != SOURCE_COLUMN:
         source_column = SOURCE_COLUMN
-    if source_column is not None and source_column not in frame.columns:
-        hint = nearest(source_column, frame.columns)
+    if source_column is not None and source_column not in table.names:
+        hint = nearest(source_column, table.names)
         raise DataError(f"{path} has no column {source_column!r} of sources{hint}")
-    texts = _cells(path, frame, column)
-    return Table(column, texts, None if source_column is None else _cells(path, frame, source_column), header)
-
-
-def _read_parquet(path: Path, data: bytes) -> pl.DataFrame:
-    """Read a Parquet file; `DataError` for more than `MAX_ROWS` rows, which a few bytes can state."""
-    import polars as pl
-
-    rows = int(pl.scan_parquet(io.BytesIO(data)).select(pl.len()).collect().item())
-    if rows > MAX_ROWS:
-        raise DataError(f"{path} has {rows:,} rows, and {MAX_ROWS:,} are the most that are read; divide it")
-    return pl.read_parquet(io.BytesIO(data))
-
-
-def _workbook_as_csv(content: Content, column: str | None) -> io.BytesIO:
-    """Return the first sheet of a workbook as CSV; formulas stay uncomputed, their saved values are read."""
-    import polars as pl
-
-    path = content.name
-    try:
-        options = {"header_row": None, "dtypes": "string"}
-        frame = pl.read_excel(io.BytesIO(content.data), read_options=options, has_header=False, raise_if_empty=False)
-    except ModuleNotFoundError:
-        raise MissingExtraError(f"reading {path} needs fastexcel: pip install 'kammil[excel]'") from None
-    except Exception as error:  # those of fastexcel have no class in common
-        raise DataError(f"{path} is not a sound workbook ({first_paragraph(error)}); save it as .csv") from None
-    out, rows = io.BytesIO(), io.StringIO(newline="")
-    csv.writer(rows).writerows(frame.rows())
-    rows.seek(0)
-    text = io.TextIOWrapper(out, "utf-8", newline="", write_through=True)
-    problem = delimited.copy_rows(rows, text, column, ",", quoting=True, ragged=True)
-    text.detach()
-    if problem or not out.tell():
-        problem = problem or "no row in the first sheet; write column names first, then one row a line"
-        raise DataError(f"{path}, {problem}")
-    out.seek(0)
-    return out
-
-
-def _with_nested(frame: pl.DataFrame, column: str | None) -> pl.DataFrame:
-    """Add the column of a path such as `message.text`, if there is one: a row for each item of a list on its way."""
-    import polars as pl
-
-    if column is None or column in frame.columns or "." not in column:
-        return frame
-    parts = column.split(".")
-    start = next((n for n in range(len(parts) - 1, 0, -1) if ".".join(parts[:n]) in frame.columns), None)
-    if start is None:
-        return frame
-    found = frame.with_columns(pl.col(".".join(parts[:start])).alias(column))
-    for part in (*parts[start:], None):
-        while isinstance(found.schema[column], pl.List):
-            found = found.explode(column)
-        kind = found.schema[column]
-        if part is not None:
-            if not isinstance(kind, pl.Struct) or part not in (field.name for field in kind.fields):
-                return frame
-            found = found.with_columns(pl.col(column).struct.field(part).alias(column))
-    return found
+    rows = range(len(cells))
+    sources = None if source_column is None else table.cells(source_column)
+    if options.where is not None:
+        met = select(table, options.where)
+        rows, cells = list(itertools.compress(rows, met)), list(itertools.compress(cells, met))
+        sources = sources and itertools.compress(sources, met)
+    texts = columns.texts(cells, lambda i: table.place(rows[i]), column)
+    if sources is not None:
+        sources = columns.texts(
+            (None if columns.is_missing(cell) else str(cell) for cell in sources), table.place, source_column or ""
+        )
+    names = visible(shortened(", ".join(table.header), _SHOWN_HEADER))
+    headers = (f"{path.name} ({names})",) if table.header else ()
+    return TextColumn(texts, path, column, content.sha256, sources, headers=headers)
 
 
 def _named(column: str | None, names: Sequence[str]) -> str | None:
@@ -161,56 +91,124 @@ def _named(column: str | None, names: Sequence[str]) -> str | None:
     return names[int(column) - 1]
 
 
-def _cells(path: Path, frame: pl.DataFrame, column: str) -> tuple[str, ...]:
-    """Return the cells of a column as stripped strings, "" for a missing one.
+def _read_parquet(content: Content) -> Table:
+    try:
+        import polars as pl
+    except ImportError:
+        raise MissingExtraError(f"reading {content.name} needs polars", "tables") from None
+    try:
+        lazy = pl.scan_parquet(io.BytesIO(content.data))
+        names, rows = lazy.collect_schema().names(), int(lazy.select(pl.len()).collect().item())
+        if rows > MAX_ROWS:
+            raise DataError(
+                f"{content.name} has {rows:,} rows, and {MAX_ROWS:,} are the maximum that is read; divide it"
+            )
+        frame = lazy.collect()
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"{content.name} is not a sound .parquet file ({_first_paragraph(error)}); repair it") from None
 
-    Raises `DataError` for more than `MAX_UNPACKED` bytes: Parquet stores equal cells once, a list repeats its row.
-    """
-    import polars as pl
-
-    cells = frame[column].cast(pl.String)
-    if (cells.str.len_bytes().cast(pl.UInt64).sum() or 0) > MAX_UNPACKED:
-        raise DataError(f"column {column!r} of {path} holds more than {MAX_UNPACKED >> 20} MiB of text; divide it")
-    return tuple((cell or "").strip() for cell in cells.to_list())
-
-
-def _choose_column(path: Path, frame: pl.DataFrame, column: str | None) -> str:
-    """Return the name of the column of texts; raises `DataError` where none can be chosen."""
-    import polars as pl
-
-    # Null: nothing but blanks, which `read_rows` reports.
-    kinds = (pl.String, pl.Categorical, pl.Enum, pl.Null)
-    textual = [name for name, kind in frame.schema.items() if isinstance(kind, kinds)]
-    listed = ", ".join(map(shortened, frame.columns[:20]))
-    if column is None:
-        column = "text" if "text" in frame.columns else textual[0] if len(textual) == 1 else None
-    if column is not None and column not in frame.columns:
-        hint = nearest(column, [*frame.columns, *_nested_texts(frame)])
-        raise DataError(f"{path} has no column {column!r}{hint}; its columns are {listed}")
-    if not textual:
-        inside = next(_nested_texts(frame), None)
-        hint = "" if inside is None else f"; there is text inside one, such as --column {inside}"
-        raise DataError(f"{path} has no column of text; its columns are {listed or 'none'}{hint}")
-    if column is None:
-        raise DataError(
-            f"{path} has {len(textual)} columns of text and none is called 'text'; choose one with --column: "
-            f"{listed} (or a number such as --column 2 if the first row is data)"
+    def cells(name: str) -> Iterator[object]:
+        return itertools.chain.from_iterable(
+            part.to_series().to_list() for part in frame.select(name).iter_slices(_SLICE)
         )
-    if column not in textual:
-        raise DataError(f"column {column!r} of {path} holds {frame.schema[column]}, not text; choose from {listed}")
-    return column
+
+    return Table(str(content.name), names, cells, lambda i: f"row {i + 1} of {content.name}")
 
 
-def _nested_texts(frame: pl.DataFrame) -> Iterator[str]:
-    """Yield the paths of all fields of text inside columns."""
-    import polars as pl
+def _read_workbook(content: Content, column: str | None) -> Table:
+    """Return the table of the first sheet; formulas stay uncomputed, their saved values are read."""
+    try:
+        import fastexcel  # noqa: F401  # pyright: ignore[reportUnusedImport]
+        import polars as pl
+    except ImportError as error:
+        raise MissingExtraError(f"reading {content.name} needs {error.name}", "tables") from None
+    options = {"header_row": None, "dtypes": "string"}
+    try:
+        frame = pl.read_excel(io.BytesIO(content.data), read_options=options, has_header=False, raise_if_empty=False)
+    except Exception as error:  # those of fastexcel have no class in common
+        problem = _first_paragraph(error)
+        raise DataError(f"{content.name} is not a sound workbook ({problem}); save it as .csv") from None
+    if frame.is_empty():
+        raise DataError(f"{content.name}, no row in the first sheet; write column names first, then one row a line")
+    return delimited.as_table(content, [[cell or "" for cell in row] for row in frame.iter_rows()], column)
 
-    inside = list(frame.schema.items())
-    while inside:
-        path, kind = inside.pop(0)
-        while isinstance(kind, pl.List):
-            kind = kind.inner  # a type, or the class of one
-        if isinstance(kind, pl.Struct):
-            inside += [(f"{path}.{field.name}", cast(Any, field.dtype)) for field in kind.fields]
-        elif kind == pl.String and "." in path:
-            yield path
+
+def _first_paragraph(error: BaseException) -> str:
+    """Return the first paragraph of a message of polars, on one line."""
+    return " ".join(str(error).split("\n\n")[0].split())[:200]
+
+
+def load_json(content: Content, encoding: str) -> object:
+    """Return the value of a .json file; half of a surrogate pair becomes U+FFFD."""
+    text = decode(content.name, content.data, encoding, "").read()
+    try:
+        return _loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{content.name} is not JSON ({error}); one object a line is called .jsonl") from None
+
+
+def _loads(text: str) -> object:
+    value: object = json.loads(text)
+    if "\\ud" in text or "\\uD" in text:  # only an escape can spell half a pair
+        return json.loads(_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", json.dumps(value, ensure_ascii=False)))
+    return value
+
+
+def _read_json(content: Content, options: ReadOptions) -> Table:
+    path = content.name
+    if content.ending == ".json":
+        rows = _json_rows(path, load_json(content, options.encoding), options.column)
+    else:
+        rows = [row for _, row in _json_lines(content, options.encoding)]
+        if not rows:
+            raise DataError(f'{path} has only blank lines; write an object such as {{"text": "..."}} on each')
+
+    def place(i: int) -> str:
+        if content.ending == ".json":
+            return f"row {i + 1} of {path}"
+        number, _ = next(itertools.islice(_json_lines(content, options.encoding), i, None))
+        return f"line {number} of {path}"
+
+    names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    return Table(str(path), names, lambda name: (row.get(name) for row in rows), place)
+
+
+def _json_lines(content: Content, encoding: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the object of each line that is not blank."""
+    for number, line in enumerate(decode(content.name, content.data, encoding, "\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            value = _loads(line)
+        except (ValueError, RecursionError) as error:
+            problem = str(error).split(": line")[0]
+            raise DataError(f"{content.name}, line {number}: not JSON ({problem}); write one object a line") from None
+        if not isinstance(value, dict):
+            raise DataError(f'{content.name}, line {number}: not an object; write one such as {{"text": "..."}}')
+        yield number, cast(dict[str, Any], value)
+
+
+def _json_rows(path: Path, value: object, column: str | None) -> list[dict[str, Any]]:
+    """Return the objects of a JSON value: those of a list, or of the only list of objects that an object holds.
+
+    A list of strings has one column, "text". A `column` that begins with a key of the object takes the object itself.
+    """
+    if isinstance(value, dict):
+        top = cast(dict[str, object], value)
+        lists = [items for items in top.values() if _are_objects(items)]
+        if (column is None or column.split(".")[0] not in top) and len(lists) == 1:
+            value = lists[0]
+        elif column is None and len(lists) > 1:
+            named = ", ".join(shortened(name) for name, items in top.items() if _are_objects(items))
+            raise DataError(f"{path} holds {len(lists)} lists of objects: {named}; choose one with --column LIST.FIELD")
+        else:
+            value = [top]
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in cast(list[object], value)):
+        return [{"text": item} for item in cast(list[str], value)]
+    if not _are_objects(value):
+        raise DataError(f'{path} is no list of objects; write one such as [{{"text": "..."}}]')
+    return cast(list[dict[str, Any]], value)
+
+
+def _are_objects(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in cast(list[object], value))
