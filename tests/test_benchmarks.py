@@ -50,6 +50,11 @@ def test_the_notebook_is_beaten_by_completions_that_read_their_prompt(
     assert len(model.state_cache) == before  # whatever it had read would be known to the next completion
 
 
+def test_the_best_single_answer_of_a_text_is_its_most_frequent_character() -> None:
+    notebook = script("benchmarks/notebook.py")
+    assert notebook._one_answer(["x" * 30 + "a" * 10 + "b" * 20, "x" * 30 + "c" * 30]) == 50 / 60
+
+
 def test_every_model_of_the_benchmark_has_a_row() -> None:
     lev30, refresh = script("benchmarks/lev30.py"), script("docs/refresh.py")
     runs: dict[str, dict[str, Any]] = lev30.RUNS

@@ -8,14 +8,20 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
+from tests.pages import blocks, typed
 
 from kammil.decoding import DecodingOptions
 from kammil.decoding.filters import filters, log_softmax
@@ -39,10 +45,10 @@ def test_there_are_seven_parts() -> None:
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_runs_from_top_to_bottom(part: str) -> None:
+def test_a_part_runs_from_top_to_bottom_in_any_folder_and_leaves_its_figures(part: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-X", "utf8", "-W", "ignore", f"{part}.py"],
-        cwd=LESSONS,
+        [sys.executable, "-X", "utf8", "-W", "ignore", LESSONS / f"{part}.py"],
+        cwd=tmp_path,
         env=os.environ | {"MPLBACKEND": "Agg", "KAMMIL_LESSON_CORPUS": "sample"},
         capture_output=True,
         encoding="utf-8",
@@ -50,6 +56,28 @@ def test_a_part_runs_from_top_to_bottom(part: str) -> None:
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "Traceback" not in done.stdout
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == set(re.findall(r"^figure: (.*)", done.stdout, re.MULTILINE))
+    assert written == {path.name for path in (LESSONS / "figures").glob(f"{part}_*.png")}
+
+
+def test_the_way_in_that_the_readme_names_works(tmp_path: Path) -> None:
+    """Its command makes a notebook whose cells find the posts, the benchmarks and the figures."""
+    folder = tmp_path / "docs" / "lessons"
+    shutil.copytree(LESSONS, folder, ignore=shutil.ignore_patterns("*.ipynb", "*.png"))
+    shutil.copytree(LESSONS.parents[1] / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("*.py"))
+    (console,) = (b for b in blocks((LESSONS / "README.md").read_text("utf-8")) if b.kind == "console")
+    lines = {words[0]: words for words in (shlex.split(line, comments=True) for line, _ in typed(console.code))}
+    assert (tmp_path / lines["python"][1]).is_file()
+    subprocess.run([sys.executable, "-m", *lines["jupytext"]], cwd=tmp_path, check=True, capture_output=True)
+    path = tmp_path / lines["jupyter"][2]
+    notebook = nbformat.read(path, 4)
+    wanted = ("import lesson", "axes.hist", "lesson.benchmark")
+    notebook.cells = [c for c in notebook.cells if c.cell_type == "code" and any(w in c.source for w in wanted)]
+    NotebookClient(notebook, resources={"metadata": {"path": str(path.parent)}}).execute()
+    shown = [output for cell in notebook.cells for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert len(notebook.cells) == len(wanted)
+    assert len(shown) == 1  # not twice
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -99,6 +127,28 @@ def test_new_prose_keeps_the_outputs_and_new_code_does_not(tmp_path: Path, monke
     assert build.stale() == ["3_the_network_9.png belongs to no page; delete it"]
 
 
+def test_a_notebook_made_with_another_model_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = module("build")
+    for name in ("ROOT", "FOLDER", "FIGURES"):
+        monkeypatch.setattr(build, name, tmp_path)
+    weights, sample = (
+        tmp_path / "src" / "kammil" / name for name in ("pretrained/levantine/weights.safetensors", "data/sample.txt")
+    )
+    for path in (weights, sample):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"1")
+    source = tmp_path / "1_part.py"
+    source.write_text("# %%\n1 + 1\n", "utf-8")
+    build.finish(build.read(source), source)
+    build.main(["--prose"])
+    assert build.stale() == []
+    for path in (weights, sample):
+        path.write_bytes(b"2")
+        assert [path.name in sentence for sentence in build.stale()] == [True]
+        assert not build.keep_outputs(source)
+        path.write_bytes(b"1")
+
+
 def test_a_notebook_is_small_and_has_no_errors() -> None:
     for part in PARTS:
         text = (LESSONS / f"{part}.ipynb").read_text("utf-8")
@@ -126,8 +176,6 @@ def test_a_table_runs_in_the_direction_of_its_cells_and_is_escaped() -> None:
 )
 def test_the_sliders_compute_what_the_library_computes(values: tuple[float, int, float, float]) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
-    import shutil
-
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("Chromium is not here: apt-get install chromium")

@@ -2,16 +2,16 @@
 # # 1. See the end first
 #
 # This lesson is about a small machine that finishes what you began to write. It follows a teaching notebook,
-# "Generative RNNs: Text Completion" (RNN: *recurrent neural network*), step by step, and checks every sentence of it
-# by measuring.
+# "Generative RNNs: Text Completion" (RNN: *recurrent neural network*), step by step, and checks its main sentences by
+# measuring.
 #
 # You need Python. You need no knowledge of neural networks, and no Arabic: what a text says does not matter here.
 #
 # **In this part:** three models finish the same posts; we load the posts, throw out short ones, look at the letters,
 # and look for repeats.
 #
-# **How to read.** Before many cells stands a question, marked **Guess first**. Stop there for ten seconds and say a
-# number aloud. To be wrong is the best way to remember.
+# **How to read.** Before many cells stands a question, marked **Guess first**. Stop for ten seconds and say a number
+# aloud. You remember best what you first got wrong.
 
 # %%
 import random
@@ -51,9 +51,8 @@ print(f"{len(usable)} of {len(posts)} posts are long enough: {len(train)} to lea
 #
 # - a **counter**: it counts which letter followed which letters in the training part;
 # - a small **recurrent network**, a GRU, like the notebook's;
-# - **levantine**, the model that comes with the package. It has read many texts of others before. (The cell says how
-#   many: those of the version before it, then those with which this one went on, mostly the same. It is a *blend*;
-#   part 7.)
+# - **levantine**, the model that comes with the package. It has read many texts of others before. (It was trained
+#   twice, on nearly the same texts; the cell prints both numbers. Part 7 says what kind of model it is.)
 #
 # And a fourth for comparison, which knows nothing: letters drawn by chance.
 #
@@ -97,9 +96,9 @@ for post in test[:3]:
 
 # %% [markdown]
 # If you read Arabic, you see it at once: the models write what looks like words, and the sentence goes nowhere. A text
-# whose sentences belong together and lead somewhere is called *coherent*. These are not, and not even those of
-# `levantine` are, which has read so much. This lesson will say why, and what such a model is good for all the same.
-# (A model may also say that the text ends here. Then it writes fewer than 30 characters.)
+# whose sentences belong together and lead somewhere is called *coherent*. None of these texts is coherent, not even
+# the ones by `levantine`, which has read far more. This lesson will say why, and what such a model is good for all the
+# same. (A model may also say that the text ends here. Then it writes fewer than 30 characters.)
 #
 # If you do not read Arabic, let us count instead of reading. A word "exists", let us say, if it occurs in the training
 # part.
@@ -153,7 +152,7 @@ spellings = {word: sum(word in post.split() for post in posts) for word in ("ب�
 lesson.table(('"tomorrow" is written', "in so many posts"), *spellings.items())
 
 # %% [markdown]
-# The model will learn all of that. Whoever "cleans" it away must not wonder that the model does not know it.
+# The model will learn all of that. If you clean this out of the texts, the model will never learn it.
 #
 # > **Guess first.** Half of the posts are shorter than how many characters?
 
@@ -166,7 +165,8 @@ axes.hist(lengths, bins=40)
 axes.axvline(60, color="black", linestyle=":", label="60: shorter ones are left out")
 axes.set_xlabel("characters in a post")
 axes.set_ylabel("posts")
-_ = axes.legend()
+axes.legend()
+lesson.show(figure)
 
 # %% [markdown]
 # ## The vocabulary
@@ -195,11 +195,12 @@ figure, axes = plt.subplots(figsize=(7, 2.6), layout="constrained")
 axes.bar([lesson.letter(c) for c, _ in common[:20]], [100 * n / total for _, n in common[:20]])
 axes.set_ylabel("% of all characters")
 axes.tick_params(axis="x", labelsize=11)
-_ = axes.set_xlim(19.6, -0.6)  # Arabic runs from right to left, and so does this axis
+axes.set_xlim(19.6, -0.6)  # Arabic runs from right to left, and so does this axis
+lesson.show(figure)
 
 # %% [markdown]
-# Remember the highest bar. It is the **space**. Whoever always answers "a space" is right surprisingly often. In part
-# 2 you will see what that does to the notebook's headline.
+# Remember the highest bar. It is the **space**. To answer "a space" every time is right surprisingly often. In part 2
+# you will see what that does to the notebook's headline.
 #
 # (In a terminal, `kammil data show sample --min-length 60` shows texts and vocabulary in this way, and those of a file
 # of yours.)
@@ -234,23 +235,21 @@ print(f"with 50 shared copies: exactly equal {exact}, found by five lines {found
 assert found >= before + 50 - 1
 
 # %% [markdown]
-# Our posts are clean. The notebook's tweets are not, and nobody sees that until somebody counts.
+# The posts of the package are clean. The notebook's tweets are not, and nobody sees that until somebody counts.
 # `benchmarks/notebook.py` trains the notebook as it was written; here is what it found.
 #
 # > **Guess first.** The notebook tests with 200 tweets. How many of them stand in its training part, too?
 
 # %%
-import json
-
-benchmark = json.loads((Path("..") / ".." / "benchmarks" / "notebook.json").read_text("utf-8"))
-tweets = benchmark["tweets"]
+tweets = lesson.benchmark("notebook")["tweets"]
 print(f"{tweets['test_in_train']} of the notebook's {tweets['test']} test tweets stand in its training part, too")
 
 # %% [markdown]
 # ## What to keep
 #
 # - A model of this kind reads some text and says which character comes next. Then again, and again.
-# - It writes words, and little sense. A *coherent* text has a plan; who thinks one letter ahead has none.
+# - It writes words, and little sense. A *coherent* text follows a plan. A model that looks one letter ahead has no
+#   plan.
 # - Look at texts before you train: lengths, vocabulary, repeats.
 # - The most frequent character is the space. Keep that in mind when you see an accuracy.
 #
@@ -279,3 +278,6 @@ print(sum(new.values()), "characters of the test part are new,", len(new), "diff
 
 # %%
 assert bare("شو؟") == bare("شو!!!") == bare("شو 🙂")  # marks and emoji carry meaning, and are gone
+
+# %% [markdown]
+# Next: [2. Pairs, numbers, blanks](2_pairs_and_padding.ipynb)

@@ -8,7 +8,6 @@
 # **In this part:** sequence-to-sequence prediction, encoding, padding, index 0, and why the split comes first.
 
 # %%
-import json
 import tempfile
 from pathlib import Path
 
@@ -48,21 +47,20 @@ assert all(len(target) == TARGET for _, target in map(pair, train + test))
 # %% [markdown]
 # ## What is an accuracy worth?
 #
-# The score of the notebook is *accuracy*: at how many of the 30 places the right character stands. It reports
-# 18.2 %. Before we train anything, let us ask what two fools would score, who do not read at all. Such a score is
-# called a *baseline*.
+# The score of the notebook is *accuracy*: at how many of the 30 places the right character stands. It reports 18.2 %.
+# Before we train anything, let us see what you can score without reading at all. Such a score is called a *baseline*.
 #
-# The first rolls a die with one side for each of the V characters, and is right once in V times. The second always
-# says "space". (`benchmarks/notebook.py` has trained the notebook's network again, on its tweets; its figures are read
-# from a file.)
+# The first way is to roll a die with one side for each of the V characters; it is right once in V times. The second is
+# always to say "space". (`benchmarks/notebook.py` has trained the notebook's network again, on its tweets; its figures
+# are read from a file.)
 #
-# > **Guess first.** What does the second one score?
+# > **Guess first.** What does the second way score?
 
 # %%
 V = len(set("".join(train)))
 targets = "".join(pair(post)[1] for post in test)
 always_space = targets.count(" ") / len(targets)
-measured = json.loads((Path("..") / ".." / "benchmarks" / "notebook.json").read_text("utf-8"))
+measured = lesson.benchmark("notebook")
 space_in_tweets = measured["always_a_space"]["all"]
 lesson.table(
     ("who", "posts", "right"),
@@ -122,7 +120,7 @@ print(len(unknown), "of", sum(map(len, test)), "characters are unknown")
 #
 # Texts have different lengths, and all rows of a rectangle have the same. So short rows are filled up with blanks.
 # That is *padding*, and the blank needs an index that means nothing else. By custom it is 0: `torch.zeros` makes a
-# rectangle full of blanks, `padding_idx=0` keeps the numbers by which the network knows the blank at zero, and
+# rectangle full of blanks, `padding_idx=0` fixes the blank's *embedding*, its list of numbers, at zero, and
 # `ignore_index=0` takes blanks out of the *loss*, the number that says how wrong the network was, and from which it
 # learns.
 #
@@ -270,17 +268,19 @@ lesson.table(
     *((place, lesson.percent(first_letters(n, place)), f"{changes[place]:.4f}") for place, (n, _) in results.items()),
     ("random (1/V)", lesson.percent(1 / V), ""),
 )
+moves = ", ".join(f"{100 * change:.1f} points {place}" for place, change in changes.items())
+print(f"50 more blanks move a probability by up to: {moves}")
 assert changes["after"] < 1e-5
 
 # %% [markdown]
 # **After** is the only place where blanks cannot change anything: the network reads them when everything is already
 # said. With blanks **before** or **between**, the same text may get another answer when a longer neighbour stands in
-# its batch: here a probability moves by less than half a point, and nobody promises that of the next training. And
-# **between** has one more fault: the network reads the blanks last, what it knows of the text fades on the way, and the
-# first characters suffer for it.
+# its batch: the last line of the cell says by how much a probability moves with these posts; with other posts it can
+# be several points. And **between** has one more fault: the network reads the blanks last, and some of what it read is
+# forgotten on the way, so it does worse on the first characters.
 #
-# And the notebook? Its decoder is told nothing but the state after the blanks. Everything it knows about the text has
-# to survive them. Part 4 is about that decoder.
+# And the notebook? Its decoder is told nothing but the state after the blanks. Whatever it knows about the text has to
+# survive them. Its score does not show this fault, for a greater one hides it: part 4 is about that decoder.
 #
 # ## Why the split comes first
 #
@@ -330,9 +330,9 @@ lesson.table(
 assert by_chance_right > honest_right
 
 # %% [markdown]
-# The higher figure does not mean a better model. It is the same kind of model, asked for posts that it has seen. In the
-# notebook's data more than half of the test tweets have a copy in the training part (part 1 counts them): its figures
-# would be too high even if its network were sound.
+# The higher figure does not mean a better model. It is the same kind of model, asked for posts that it has seen. In
+# the notebook's data more than half of the test tweets have a copy in the training part (part 1 counts them). Such
+# copies flatter a network that has learnt something; one that always says the space remembers nothing of them.
 #
 # ## What to keep
 #
@@ -375,3 +375,6 @@ assert torch.allclose(last[0], states[torch.arange(8), ends - 1], atol=1e-6)
 _, after_blanks = network.gru(network.embedding(torch.zeros(1, 50, dtype=torch.long)))
 print("largest number in the state after 50 blanks:", f"{after_blanks.abs().max().item():.2f}")
 assert after_blanks.abs().max() > 0.01  # the biases of the GRU move the state, even when the input is zero
+
+# %% [markdown]
+# Next: [3. The network, in thirty lines](3_the_network.ipynb)

@@ -30,7 +30,7 @@ print("V =", V, "(four of them are marks: blank, unknown character, beginning of
 # ## Classification and generation
 #
 # A *classifier* gives one answer from a fixed list: is this post a question, yes or no? A *generator* writes a text,
-# and the number of possible texts has no end in practice.
+# and there are far too many possible texts to list.
 #
 # > **Guess first.** How many different answers of 30 characters are there? More than there are stars in the universe
 # > (about 10^24)?
@@ -97,6 +97,7 @@ def draw(read: list[str], say: list[str], title: str) -> None:
     axes.set_ylim(-0.5, 2.5)
     axes.set_axis_off()
     axes.set_title(title)
+    lesson.show(figure)
 
 
 piece = "شو حلو"
@@ -291,10 +292,9 @@ lesson.table(
 assert all(abs(mean - math.log(V)) < 0.1 for mean in means.values())
 
 # %% [markdown]
-# Very near, and on the average a little more: a newborn network does not spread its probability quite evenly, and that
-# costs. This is the cheapest test in the field: **if the first loss is far from ln V, something is broken** (for
-# example weights that are far too large, a sum in place of a mean, a logarithm to another base). We break it on
-# purpose.
+# Very near: slightly more, on average. A newborn network does not spread its probability quite evenly, and that costs.
+# This is the cheapest test in the field: **if the first loss is far from ln V, something is broken** (for example
+# weights that are far too large, a sum in place of a mean, a logarithm to another base). We break it on purpose.
 #
 # > **Guess first.** All weights of the last layer 50 times too large. What is the loss at birth?
 
@@ -337,3 +337,6 @@ with torch.no_grad():
 h = torch.randn(1, 16)
 with torch.no_grad():
     assert torch.allclose(stuck.step(torch.randn(1, 8), h), h)  # it keeps everything, and reads nothing
+
+# %% [markdown]
+# Next: [4. Teacher forcing, by experiment](4_teacher_forcing.ipynb)

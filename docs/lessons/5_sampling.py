@@ -48,7 +48,10 @@ def next_letters(prompt: str) -> tuple[list[str], np.ndarray]:
 
 prompt = "شو رأيكم نطلع على ال"
 letters, p = next_letters(prompt)
-print(len(p), "characters may follow; the first is", letters[0], "with", lesson.percent(float(p[0])))
+print(
+    len(p), "of its", levantine.vocabulary.size, "symbols may follow (blank, unknown and beginning are never written)"
+)
+print("the first is", letters[0], "with", lesson.percent(float(p[0])))
 print(f"random (1/V): {lesson.percent(1 / len(p))} each")
 
 # %% [markdown]
@@ -91,6 +94,7 @@ for axes, t in zip(panels, TEMPERATURES, strict=True):
     rest = q[shown:].sum()
     axes.set_title(f"T = {t:g}\nall others together: {lesson.percent(float(rest))}", fontsize=10)
 panels[0].set_ylabel("probability, %")
+lesson.show(figure)
 lesson.table(
     ("temperature", f"first letter, {letters[0]}", "the 12 shown", "all others"),
     *(
@@ -202,12 +206,12 @@ for post in test[:5]:
     )
 
 # %% [markdown]
-# The careful texts like what they have already read. The first greedy one takes a word of the given half (المي,
-# "the water") and writes it twice; the fourth begins with the same word twice (المستشفى, "the hospital"). Two of those
-# at T = 0.5 copy words of their half (الحدود, "the border"; الكابتن حكالي, "the coach told me"). And careful texts are
-# alike: the first two greedy ones belong to different posts, and in both the water (المي) goes down to the market
-# (عالسوق). T = 1.5 breaks words (للتنسوا is none). (Where a text is shorter than 30 characters, the model has said
-# *end*.) But do not choose by five examples.
+# At low temperatures the model repeats words that it has just read. The first greedy one takes a word of the given
+# half (المي, "the water") and writes it twice; the fourth begins with the same word twice (المستشفى, "the hospital").
+# Two of those at T = 0.5 copy words of their half (الحدود, "the border"; الكابتن حكالي, "the coach told me"). And
+# careful texts are alike: the first two greedy ones belong to different posts, and in both the water (المي) goes down
+# to the market (عالسوق). T = 1.5 breaks words (للتنسوا is none). (Where a text is shorter than 30 characters, the
+# model has said *end*.) But do not choose by five examples.
 #
 # ## Which temperature for what? Measure
 #
@@ -272,7 +276,9 @@ for i in (1, 2, 3, 4):
 axes.set_xlabel("temperature")
 axes.set_ylabel("%")
 axes.set_ylim(0, 100)
-_ = axes.legend(fontsize=8, ncols=2)
+axes.legend(fontsize=8, ncols=2)
+lesson.show(figure)
+
 # %%
 best_single = max(settings, key=lambda t: scores[t][1])
 best_five = max(settings, key=lambda t: scores[t][2])
@@ -289,7 +295,7 @@ assert scores[1.5][3] < scores[0.7][3]
 # So, which would you choose?
 #
 # - **One suggestion that should be right**: 0 to 0.5. (The cell above names the temperature with the most first words
-#   right. It has them right in a few posts more than 0 has. So few may be chance; part 7 shows how to find out.)
+#   right. But it is ahead of temperature 0 by only a few posts, which may be chance; part 7 shows how to find out.)
 # - **Several suggestions, or a draft to choose from**: 0.3 to 1. At 0 all five are the same, and four are wasted.
 #   (From 0.3 to 1 the figures lie so near each other that the best of them may be the best by chance, too.)
 # - **A text that is as varied as a person's**: about 1. (At 0.7 more of the words exist, and the text repeats itself
@@ -331,3 +337,6 @@ wanted = 2 * entropy(at_temperature(p, 0.5))
 t = next(t for t in np.arange(0.5, 5, 0.01) if entropy(at_temperature(p, t)) >= wanted)
 print(f"{wanted / 2:.2f} bits at 0.5; twice that at T = {t:.2f}")
 assert math.isclose(entropy(at_temperature(p, t)), wanted, rel_tol=0.05)
+
+# %% [markdown]
+# Next: [6. Your own text](6_your_own_text.ipynb)

@@ -92,6 +92,7 @@ axes.set_ylabel("bits")
 axes.axhline(math.log2(V), color="grey", linestyle=":", label="blind guess: log2 V")
 axes.legend(fontsize=8)
 axes.invert_xaxis()
+lesson.show(figure)
 
 # %% [markdown]
 # (Read it from the right.) The beginning of a word seems to be a surprise, and its end is not. One sentence proves
@@ -118,8 +119,8 @@ lesson.table(
 assert mean_bits[0] > mean_bits[3] + 0.5
 
 # %% [markdown]
-# That is the reason why a model of letters can finish words for you: the further a word has gone, the better the model
-# knows which word you mean.
+# That is the reason why a model of letters can finish words for you: the more of a word you have typed, the surer the
+# model is which word it will be.
 #
 # ## How far back does it look?
 #
@@ -217,6 +218,7 @@ axes.plot(*np.array(bins(boasting))[:, :2].T, "s--", label=f"a boaster, error {l
 axes.set_xlabel("probability that it says")
 axes.set_ylabel("share that was right")
 axes.legend(fontsize=8)
+lesson.show(figure)
 lesson.table(
     ("model", "right", "calibration error"),
     ("levantine", lesson.percent(float(hit.mean())), lesson.percent(error(confidence))),
@@ -226,11 +228,11 @@ lesson.table(
 assert error(confidence) < error(boasting)
 
 # %% [markdown]
-# The dots of `levantine` lie on the line or a little below: it means nearly what it says. The boaster's lie below, most
-# of them far. The boaster is right as often as `levantine`, since it makes the same choices; only its
-# probabilities are worth less. And the die is perfectly calibrated, and useless. So calibration alone is not enough,
-# and neither is accuracy. Bits per character see both: they rise when a model is wrong more often, and when it is surer
-# than it should be.
+# `levantine`'s dots lie on the line or just below it: when it says 60 %, it is right nearly 60 times in 100. Most of
+# the boaster's dots lie far below. The boaster is right as often as `levantine`, since it makes the same choices; only
+# its probabilities are worth less. And the die is perfectly calibrated, and useless. So calibration alone is not
+# enough, and neither is accuracy. Bits per character see both: they rise when a model is wrong more often, and when it
+# is surer than it should be.
 #
 # Calibration is what makes ghost text possible: whether to show a word is decided by its probability.
 #
@@ -363,7 +365,7 @@ assert [word.text for word in model.suggest(begun, k=3)] == before  # it can for
 # ## What to keep
 #
 # - Surprise in bits: minus log2 of the probability. Perplexity: 2 to the power of the mean bits.
-# - Surprise is high where words begin and low where they end.
+# - The more of a word you have typed, the surer the model is which word it will be.
 # - *Calibrated*: what it calls 60 % happens in 60 of 100 cases.
 # - Ghost text is a decision by probability: is it worth reading?
 #
@@ -403,3 +405,6 @@ def with_threshold(text: str, threshold: float) -> int:
 few = [model.normalise(post) for post in test[:10]]
 saved = {t: 1 - sum(with_threshold(text, t) for text in few) / sum(map(len, few)) for t in (0.3, 0.5, 0.8)}
 print("keys saved by threshold:", {t: lesson.percent(share) for t, share in saved.items()})
+
+# %% [markdown]
+# Next: [7. What helps?](7_what_helps.ipynb)

@@ -2,14 +2,15 @@
 # # 7. What helps?
 #
 # The notebook ends with a list: try attention, try a Transformer, try words, get more data, take a pretrained model.
-# Here each of them is tried, in a minute, on the same posts. And we ask before anything else how large a difference
-# must be before it means something.
+# Here attention, a Transformer, words and more data are tried, in a minute or two, on the same posts. The pretrained
+# model is only used: it has read our training posts already, so it has nothing to learn from them. (`kammil train FILE
+# --base levantine-open` goes on with such a model on texts of yours.) And we ask before anything else how large a
+# difference must be before it means something.
 #
 # **In this part:** what 64 texts can tell, one table of all families, what each measure hides, three sentences of the
 # notebook that do not hold, and how many texts you need.
 
 # %%
-import json
 import math
 import re
 import tempfile
@@ -51,9 +52,9 @@ assert low < 0.42
 assert high > 0.58
 
 # %% [markdown]
-# "My coin has 58 % heads" means nothing after 64 tosses. A test of 64 texts is such a game, with less chance in it,
-# since each post is an average of 30 guesses. We draw 64 of the test posts again and again, and look at the accuracy
-# of one and the same model.
+# "My coin has 58 % heads" means nothing after 64 tosses. A test of 64 texts is such a game, only less noisy, because
+# each post is already the average of 30 guesses. We draw 64 of the test posts again and again, and look at the
+# accuracy of one and the same model.
 #
 # > **Guess first.** How far apart are the accuracies of the best draws and of the worst?
 
@@ -167,7 +168,7 @@ assert bits["blend"] < min(bits[name] for name in ("gru", "attention", "transfor
 # Read it slowly.
 #
 # - **Counting first.** A counter that learns in a second or two is ahead of every network that has only seconds.
-#   Whoever has no counter in the table cannot know what a network is worth.
+#   Without a counter in the table you cannot tell what the network is worth.
 # - **Attention and the Transformer** need fewer bits than the plain GRU here, and have about as many characters right:
 #   where each letter can look straight at the earlier ones, few passes teach a little more. That need not stay so when
 #   they learn for minutes; see below.
@@ -184,7 +185,7 @@ assert bits["blend"] < min(bits[name] for name in ("gru", "attention", "transfor
 # > **Guess first.** The GRU has minutes now, in place of seconds. Does it beat the counter?
 
 # %%
-published = json.loads((Path("..") / ".." / "benchmarks" / "lev30.json").read_text("utf-8"))
+published = lesson.benchmark("lev30")
 families = ("ngram", "gru", "attention", "transformer", "words", "subwords", "blend")
 lesson.table(
     ("with minutes, on tweets", "bits per character (95 % interval)", "seconds of training"),
@@ -322,7 +323,7 @@ assert sharp[1] > plain[1]
 # the written texts). And a row that always says "space" has nearly a fifth. A number without its task and its baseline
 # is not a judgement.
 #
-# **"Even 50 % is readable."** Let us see. We take true texts and replace every second character, on the average, by a
+# **"Even 50 % is readable."** Let us see. We take true texts and replace every second character, on average, by a
 # random letter.
 #
 # > **Guess first.** Can you read it? What share of the words still exists?
@@ -422,6 +423,7 @@ axes.set_xticks(sizes, [str(n) for n in sizes])
 axes.set_xlabel("training texts")
 axes.set_ylabel("bits per character")
 axes.legend(fontsize=8)
+lesson.show(figure)
 slope, start = np.polyfit(np.log2(sizes), values, 1)
 lesson.table(
     ("training texts", "bits per character", "first word, %"),
@@ -468,9 +470,9 @@ lesson.table(("levantine, after learning 200 posts", "change", "95 % interval"),
 # What does all that mean for you?
 #
 # - With **200 texts** a counter is far better than chance, and a poor writer: `levantine` (or another model that has
-#   read much) is far ahead of it. What it learns at run time helps where you repeat yourself, with names and turns of
-#   phrase of your own, as in part 6. From posts of many people, as here, it lost a little in bits, and whether it
-#   gained in accuracy is not known yet: the interval has 0 in it. `kammil profile report` measures it for your texts.
+#   read much) is far ahead of it. Learning while you type helps with what you repeat: names, and phrases of your own,
+#   as in part 6. From posts of many people, as here, it lost a little in bits, and whether it gained in accuracy is
+#   not known yet: the interval has 0 in it. `kammil profile report` measures it for your texts.
 # - With **a thousand** texts a blend of your own comes near to it in first words, is some points behind in characters
 #   right, and far behind in bits (the tables of the families and of the written texts).
 # - With how many would a counter alone reach `levantine`? Let us draw the line out, and be careful: a line drawn far
@@ -489,8 +491,8 @@ later = sizes[-1] * 2 ** ((bits["levantine"] - values[-1]) / last_slope)
 print(f"at the slope of its last step ({-last_slope:.2f} bits a doubling): at about {later:,.0f} texts")
 
 # %% [markdown]
-# So far apart are two honest ways to draw the same line out. Take neither number for more than "thousands, not
-# hundreds".
+# Two honest ways of extending the same line give answers this far apart. Take neither number for more than "thousands,
+# not hundreds".
 #
 # ## What to keep
 #
@@ -514,7 +516,7 @@ print(f"at the slope of its last step ({-last_slope:.2f} bits a doubling): at ab
 #
 # 1. How many test posts would halve the interval of the first table? Check with the bootstrap.
 # 2. The perplexity of a model of words is near 200, that of a model of characters near 8. A word has 5 characters on
-#    the average, its space included. Which model is better?
+#    average, its space included. Which model is better?
 # 3. Shuffle the characters inside each test post. What happens to the bits of the letter frequencies, and to those of
 #    the counter?
 
@@ -550,3 +552,7 @@ bits_of = {
 lesson.table(("model", "true posts", "shuffled"), *((k, *(f"{b:.2f}" for b in v)) for k, v in bits_of.items()))
 assert math.isclose(*bits_of["letter frequencies"], rel_tol=1e-6)  # frequencies know no order
 assert bits_of["counter"][1] > bits_of["counter"][0] + 1
+
+# %% [markdown]
+# Next: [read the figures](../figures.md) of a model of your own, [choose how it writes](../decoding.md), or see
+# [questions and answers](../faq.md).

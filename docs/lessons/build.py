@@ -1,16 +1,18 @@
 """Build the notebooks and pages of the lesson from their sources, or check that they are fresh.
 
 A source is a Python file whose cells are marked by `# %%` (jupytext's percent format). `python docs/lessons/build.py`
-executes the sources whose code does other things than that of their notebook, or those that are named, and writes for
-each a notebook (`.ipynb`, with outputs) and a page (`.md`, its figures in `figures/`). Where only prose or formatting
-differs, outputs stay. `--prose` executes nothing and writes what can be written without. `--check` writes nothing: it
-says which notebooks have other cells than their source, and which pages are not those of their notebook.
+executes the sources whose code does other things than that of their notebook, those whose notebook was made with
+another model or other data, and those that are named, and writes for each a notebook (`.ipynb`, with outputs) and a
+page (`.md`, its figures in `figures/`). Where only prose or formatting differs, outputs stay. `--prose` executes
+nothing and writes what can be written without. `--check` writes nothing: it says which notebooks have other cells than
+their source or were made with other files, and which pages are not those of their notebook.
 """
 
 from __future__ import annotations
 
 import ast
 import base64
+import hashlib
 import os
 import re
 import sys
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parents[1]
 FIGURES = FOLDER / "figures"
 MAX_BYTES = 300_000
 """Largest notebook: they are read in browsers and kept in the repository."""
@@ -28,6 +31,17 @@ def sources() -> list[Path]:
     return sorted(FOLDER.glob("[1-7]_*.py"))
 
 
+def made_with(source: Path) -> dict[str, str]:
+    """Return path and SHA-256 of the files, besides the code, on which the outputs of a source depend."""
+    package = ROOT / "src" / "kammil"
+    words = {"README.md", "metrics.json"}  # about the model, no part of it
+    files = [path for path in (package / "pretrained" / "levantine").iterdir() if path.name not in words]
+    files.append(package / "data" / "sample.txt")
+    read = re.findall(r'lesson\.benchmark\("(\w+)"\)', source.read_text("utf-8"))
+    files += [ROOT / "benchmarks" / f"{name}.json" for name in read]
+    return {p.relative_to(ROOT).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(files)}
+
+
 def read(source: Path) -> Any:
     """Read a source as a notebook without outputs."""
     import jupytext
@@ -36,6 +50,7 @@ def read(source: Path) -> Any:
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
+        "made_with": made_with(source),
     }
     for number, cell in enumerate(notebook.cells):
         cell.metadata = {}
@@ -54,6 +69,7 @@ def execute(source: Path) -> None:
 
     notebook = read(source)
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    os.environ["KAMMIL_LESSON_CORPUS"] = "sample"  # never the posts of real people
     NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(FOLDER)}}).execute()
     finish(notebook, source)
 
@@ -82,7 +98,7 @@ def page(path: Path) -> dict[Path, bytes]:
     parts, files = [f"<!-- Written by docs/lessons/build.py from {path.stem}.py. -->"], dict[Path, bytes]()
     for cell in nbformat.read(path, 4).cells:
         if cell.cell_type == "markdown":
-            parts.append(cell.source)
+            parts.append(re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.md)", cell.source))  # a page leads to the next page
             continue
         parts.append(f"```python\n{cell.source}\n```")
         for output in cell.outputs:
@@ -100,6 +116,12 @@ def page(path: Path) -> dict[Path, bytes]:
     return {path.with_suffix(".md"): (text + "\n").encode("utf-8"), **files}
 
 
+def differing(old: Any, new: Any) -> str:
+    """Return the names of the files that were others when the old notebook was made."""
+    before, now = old.metadata.get("made_with", {}), new.metadata["made_with"]
+    return ", ".join(sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name)))
+
+
 def stale() -> list[str]:
     """Return a sentence for every notebook and page that is not fresh."""
     import nbformat
@@ -107,8 +129,12 @@ def stale() -> list[str]:
     sentences, expected = [], set[Path]()
     for source in sources():
         notebook = source.with_suffix(".ipynb")
-        if not notebook.exists() or cells(nbformat.read(notebook, 4)) != cells(read(source)):
+        old, new = nbformat.read(notebook, 4) if notebook.exists() else None, read(source)
+        if old is None or cells(old) != cells(new):
             sentences.append(f"{notebook.name} has other cells than {source.name}; run: python docs/lessons/build.py")
+            continue
+        if others := differing(old, new):
+            sentences.append(f"{notebook.name} was made with other {others}; run: python docs/lessons/build.py")
             continue
         for path, content in page(notebook).items():
             expected.add(path)
@@ -132,7 +158,7 @@ def keep_outputs(source: Path) -> bool:
         return False
     new, old = read(source), nbformat.read(path, 4)
     code = [[cell for cell in notebook.cells if cell.cell_type == "code"] for notebook in (new, old)]
-    if [meaning(cell.source) for cell in code[0]] != [meaning(cell.source) for cell in code[1]]:
+    if differing(old, new) or [meaning(c.source) for c in code[0]] != [meaning(c.source) for c in code[1]]:
         return False
     for to, kept in zip(*code, strict=True):
         to.outputs, to.execution_count = kept.outputs, kept.execution_count

@@ -1,4 +1,4 @@
-"""What all seven parts of the lesson share: the posts, a fair split, tables, and names of letters for figures.
+"""What all seven parts of the lesson share: the posts, a fair split, tables, figures, and names of letters for them.
 
 Nothing here is the subject of a part, so it may be skipped at a first reading.
 """
@@ -8,11 +8,14 @@ from __future__ import annotations
 import html
 import json
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 import kammil
 from kammil.data import near_duplicates, sources
@@ -49,6 +52,11 @@ def split(texts: Sequence[str], share: float = 0.2, seed: int = 0) -> tuple[list
     return [train[i] for i in np.random.default_rng(seed).permutation(len(train))], test
 
 
+def benchmark(name: str) -> dict[str, Any]:
+    """Return what a benchmark of Kammil measured (`benchmarks/NAME.json`)."""
+    return json.loads((Path(__file__).parents[2] / "benchmarks" / f"{name}.json").read_text("utf-8"))
+
+
 class Table:
     """A small table: HTML in a notebook, aligned text in a terminal. Arabic cells run from right to left."""
 
@@ -78,8 +86,6 @@ def table(*rows: Sequence[object], note: str = "") -> None:
 
 def display(value: Any) -> None:
     """Show a value as the output of a cell; outside a notebook print it."""
-    import sys
-
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if shell is None:
         print(value)
@@ -87,6 +93,19 @@ def display(value: Any) -> None:
         from IPython.display import display as show
 
         show(value)
+
+
+def show(figure: Figure) -> None:
+    """Show a figure: in a notebook below its cell, in a program in a window, without a display as a file here."""
+    if "inline" in plt.get_backend():
+        display(figure)
+        plt.close(figure)
+    elif figure.canvas.required_interactive_framework:
+        plt.show()
+    else:
+        name = f"{Path(getattr(sys.modules['__main__'], '__file__', 'figure.py')).stem}_{figure.number}.png"
+        figure.savefig(name)
+        print("figure:", name)
 
 
 def letter(character: str) -> str:
