@@ -70,7 +70,8 @@ def _linked(text: str, source: str, page: str, places: dict[str, str], out: Path
         name = Path(os.path.normpath(path)).relative_to(ROOT).as_posix()
         if name not in places:
             places[name] = _copied(name, source, out)
-        relative = os.path.relpath(places[name], Path(page).parent).replace(os.sep, "/")
+        at = Path("/site", page).parent  # not below the folder where this runs: its name could be one of the site's
+        relative = os.path.relpath(Path("/site", places[name]), at).replace(os.sep, "/")
         if places[name].startswith("../"):  # a page of the other language: as built
             relative = relative.removesuffix(".md") + (".html" if relative.endswith(".md") else "")
             relative = re.sub(r"README\.html$", "index.html", relative)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -99,6 +100,16 @@ def test_every_link_leads_to_a_page_and_an_anchor(pages: list[Path]) -> None:
             if not target.is_file() or (anchor and anchor not in page(target).anchors):
                 wrong.append(f"{path.relative_to(SITE)}: {link}")
     assert not wrong, "\n".join(sorted(set(wrong))[:40])
+
+
+def test_a_link_does_not_depend_on_the_name_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "lessons").mkdir()
+    monkeypatch.chdir(tmp_path / "lessons")
+    linked = runpy.run_path(str(ROOT / "docs" / "build.py"))["_linked"]
+    places = {"docs/lessons/README.md": "../lessons/README.md"}
+    assert linked("[a](../lessons/README.md)", "docs/ar/lesson.md", "lesson.md", places, tmp_path) == (
+        "[a](../lessons/index.html)"
+    )
 
 
 def test_nothing_is_loaded_from_another_host(pages: list[Path]) -> None:

@@ -473,7 +473,7 @@ assert price < 0.5
 # > **Guess first.** We learn from 50 posts only, in longer steps. After which pass do the test bits turn?
 
 # %%
-_, few, _ = learn_whole(train[:50], 30, rate=1e-2, batch_size=10)
+_, few, _ = learn_whole(train[:50], 40, rate=1e-2, batch_size=10)
 figure, (left, right_axes) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained", sharey=True)
 for axes, values, title in ((left, curve, f"{len(train)} posts"), (right_axes, few, "50 posts")):
     epochs = range(1, len(values) + 1)
@@ -503,7 +503,7 @@ assert few[-1][0] < few[turn - 1][0]
 # > **Guess first.** The same 50 posts, half of the state dropped. What happens to the best test bits, and to the last?
 
 # %%
-_, dropped, _ = learn_whole(train[:50], 30, rate=1e-2, batch_size=10, dropout=0.5)
+_, dropped, _ = learn_whole(train[:50], 40, rate=1e-2, batch_size=10, dropout=0.5)
 rows = []
 for name, values in (("nothing dropped", few), ("half dropped", dropped)):
     test_bits = [b for _, b in values]
