@@ -180,6 +180,11 @@ def card(folder: Path) -> str:
     return _text(folder, CARD) if (folder / CARD).exists() else ""
 
 
+def seen(folder: Path) -> Arrays:
+    """Return what a model has seen, as `data.bloom` reads it; raises `FolderError` as `read` does."""
+    return _arrays(locate(folder), SEEN)
+
+
 def read(folder: Path) -> ModelFiles:
     """Read and validate a folder; raises `FolderError` for anything but a complete model folder of a known format."""
     folder, description = _read_config(folder)

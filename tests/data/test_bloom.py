@@ -14,6 +14,7 @@ from kammil.data.bloom import (
     ExactTexts,
     _codes,  # pyright: ignore[reportPrivateUsage]
     _hashes,  # pyright: ignore[reportPrivateUsage]
+    learnt_texts,
 )
 from kammil.errors import FolderError
 from kammil.text import fold
@@ -189,3 +190,21 @@ def test_a_filter_goes_on_from_that_of_a_base(texts: list[str], ours: int, their
     assert exact.contains(every).all()
     assert {seen.novelty(text) for text in every if len(fold(text)) >= RUN} == {"seen"}
     assert len(both["bits"]) >= len(of_base["bits"]) and seen.false_positives < 0.15
+
+
+@pytest.mark.parametrize("bits", [None, 1 << 12])
+def test_new_texts_are_new_however_short_and_however_full_the_filter(
+    monkeypatch: pytest.MonkeyPatch, bits: int | None
+) -> None:
+    generator = np.random.default_rng(0)
+
+    def drawn(length: int, number: int) -> list[str]:
+        return ["".join(text) for text in generator.choice(list("ابتثجحخدرزسشصضطعغفقكلمنهوي"), (number, length))]
+
+    if bits is not None:
+        monkeypatch.setattr(bloom, "_MAX_BITS", bits)
+    old = [*drawn(60, 200), *drawn(8, 20), "🍉"]
+    arrays = bloom.build(old)
+    assert learnt_texts(arrays, old).all()
+    new = [text for length in (6, 12, 13, 20, 60) for text in drawn(length, 200)]
+    assert learnt_texts(arrays, [*new, "🍋"]).mean() < 0.002

@@ -161,9 +161,10 @@ def test_a_section_ends_at_the_next_heading() -> None:
 
 @pytest.mark.parametrize("base", [None, {"texts": 411_049, "characters": 29_282_815}])
 def test_few_texts_of_ones_own_bring_a_caution_beside_any_base(trained: Path, base: dict[str, int] | None) -> None:
-    description = folders.read(trained).description
-    data = description.training["data"] | {"texts": 10, "characters": 800, "base": base}
-    few = description.model_copy(update={"training": description.training | {"data": data}})
+    model = folders.read(trained)
+    training = model.description.training
+    training = training | {"data": training["data"] | {"texts": 10, "characters": 800, "base": base}}
+    few = dataclasses.replace(model, description=model.description.model_copy(update={"training": training}))
     (sentence,) = card.cautions(few)
     assert sentence.startswith("Only 10 texts to learn from")
     assert (", beside those of the base:" in sentence) == (base is not None)

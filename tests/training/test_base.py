@@ -136,11 +136,22 @@ def test_the_background_counts_of_a_base_stay(base: Path, own: list[str], tmp_pa
 
 def test_a_base_that_is_better_by_itself_is_told(base: Path, own: list[str], tmp_path: Path, texts: list[str]) -> None:
     harmful: dict[str, Any] = {"learning_rate": 0.5, "gradient_clip": 100.0}
-    for name, held_out, said in (("worse", own[60:], True), ("better", own[60:], False), ("known", texts[:20], False)):
+    known, new = texts[:12], own[60:]
+    for name, held_out, learnt, said in (
+        ("worse", new, 0, "predicts the validation texts better by itself"),
+        ("better", new, 0, ""),
+        ("known", known, 12, "cannot be compared"),
+        ("in part", [known[0], *new, *known[1:]], 12, "predicts the validation texts that it has not learnt better by"),
+    ):
         told: list[Event] = []
         options: dict[str, Any] = {"base": str(base), "listen": told.append} | (harmful if name != "better" else {})
-        train(own[:60], validation=held_out, out=tmp_path / name, **options)
-        assert any("better by itself" in sentence for sentence in sentences(told)) == said, name
+        trained = train(own[:60], validation=held_out, out=tmp_path / name, **options)
+        about = [sentence for sentence in sentences(told) if sentence.startswith("the model that this one starts from")]
+        assert len(about) == bool(said) and all(said in sentence for sentence in about), name
+        figures = f"had learnt {learnt} of the {len(held_out)} validation texts"
+        card = folders.card(trained.folder)
+        assert any(figures in caution for caution in trained.cautions) == (figures in card) == (learnt > 0), name
+        assert f"The base had learnt {learnt} of them" in card
 
 
 @pytest.mark.parametrize(("theirs", "said"), [(2.1214, False), (2.1204, True)])

@@ -118,7 +118,7 @@ def evaluate(
         result = evaluation.to_dict() | {"samples": [sample.to_dict() for sample in written]}
         print_json(result | ({"typing": typed.to_dict()} if typed is not None else {}))
         return
-    print_evaluation(evaluation, folder.name, cautions(model.model.description) if model.model is not None else ())
+    print_evaluation(evaluation, folder.name, cautions(model.model) if model.model is not None else ())
     foot = "teacher-forced: the model reads the true text; free-running: what it wrote itself; all positions: --json"
     print_table(position_table(evaluation), foot=foot, numbers=True)
     if typed is not None:

@@ -25,6 +25,10 @@ _SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27
 """One mebibyte, and 16: the largest filter is for 67 million different runs, and takes more for known beyond that."""
 _BLOCK = 10_000
 """Texts whose runs are hashed at once: some 100 MB of arrays."""
+_LEARNT = 0.5
+"""A text is taken to be learnt from which half of the runs of letters are known."""
+_FEWEST_RUNS = 8
+"""Fewest runs of letters of which half say something."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 _N = TypeVar("_N", np.uint32, np.uint64)
@@ -140,6 +144,25 @@ class BloomFilter:
         found = self.contains([fold(text)])
         chance = self.false_positives
         return bool(found.size and found.mean() - chance > (1 - chance) / 2)
+
+
+def learnt_texts(arrays: Mapping[str, NDArray[np.generic]], texts: Sequence[str]) -> NDArray[np.bool_]:
+    """Return whether a model with these arrays has learnt each text, (N,): itself, or half of its runs of letters.
+
+    A filter knows some runs by chance, all of them if it is full. So their share must be above that by four standard
+    deviations, and of a text with few runs only an exact copy is found.
+    """
+    exact, runs = ExactTexts(arrays).contains(texts), BloomFilter(arrays)
+    chance = runs.false_positives
+    learnt = np.zeros(len(texts), np.bool_)
+    for i, text in enumerate(texts):
+        known = runs.contains([fold(text)])
+        least = chance + _LEARNT * (1 - chance)
+        if known.size >= _FEWEST_RUNS:
+            above = chance + 4 * float(np.sqrt(chance * (1 - chance) / known.size))
+            learnt[i] = known.mean() >= max(least, above)
+        learnt[i] |= exact[i] and known.all()  # of 32-bit hashes alone some agree by chance
+    return learnt
 
 
 def _digests(keys: Iterable[str]) -> NDArray[np.uint32]:

@@ -9,7 +9,7 @@ from kammil.data import audit
 from kammil.data.bloom import RUN, BloomFilter
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
 from kammil.evaluation.evaluate import Evaluation
-from kammil.model_folder import ModelConfig, ModelFiles
+from kammil.model_folder import ModelFiles
 
 
 def show(interval: Interval | None, *, percent: bool = False, digits: int = 3) -> str:
@@ -23,6 +23,8 @@ def show(interval: Interval | None, *, percent: bool = False, digits: int = 3) -
 
 SHA256 = "sha256"
 """Entry of what a folder says of its training: the SHA-256 of the folder of a model, by the option that named it."""
+LEARNT_BY_BASE = "learnt_by_base"
+"""Entry of `metrics.json`: the number of validation texts that the base had learnt, exactly or nearly."""
 ROWS: tuple[tuple[str, str, bool, int], ...] = (
     ("target_bits_per_character", "bits per character, target", False, 3),
     ("target_top1", "characters right, target", True, 1),
@@ -83,8 +85,9 @@ def _value(interval: Interval | None, *, percent: bool, digits: int = 3) -> str:
     return f"{100 * interval.value:.1f} %" if percent else f"{interval.value:.{digits}f}"
 
 
-def cautions(description: ModelConfig) -> list[str]:
+def cautions(model: ModelFiles) -> list[str]:
     """List warnings about a model's training texts that limit what its metrics mean, one sentence each."""
+    description = model.description
     data: dict[str, Any] | None = description.training.get("data")
     if data is None:
         return []
@@ -99,6 +102,12 @@ def cautions(description: ModelConfig) -> list[str]:
                 "not known here, so its figures may be those of texts that it has seen."
             )
             sentences = [*sentences, sentence]
+    if learnt := model.metrics.get(LEARNT_BY_BASE):
+        sentence = (
+            f"What it started from had learnt {learnt:,} of the {data['validation_texts']:,} validation texts, exactly "
+            "or nearly, so figures on these measure recall; evaluate it on texts that are new to both."
+        )
+        sentences = [*sentences, sentence]
     return sentences
 
 
@@ -168,9 +177,11 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command:
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
     options = ", ".join(f"{k} {v}" for k, v in (read | resolved).items() if v is not None and v is not False)
     figures = "\n".join(markdown)
-    warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model.description))
+    warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model))
     base = _base_line(data.get("base"), recipe.get("base"), model.metrics.get("licence_of_base"))
     ending = f"\nTraining: {model.metrics['ending']}." if model.metrics.get("ending") else ""
+    learnt = model.metrics.get(LEARNT_BY_BASE)
+    recalled = "" if learnt is None else f" The base had learnt {learnt:,} of them, exactly or nearly."
     known = 100 * BloomFilter(model.seen).false_positives
     in_full = data.get("validation_in_full")
     drawn = f", drawn from {in_full:,} at random by the seed" if in_full else ""
@@ -188,7 +199,7 @@ A text-completion model made with Kammil {training["kammil"]}: family **{model.d
   (SHA-256 `{data["sha256"]}`). The licence of the texts governs what may be done with a model of them.
 {base}- Validation: {data["validation"]} ({data["validation_texts"]:,} texts{drawn}).
 - Audit: of the validation texts, {leaks["exact"]} stand in the training part and {leaks["near"]} are near-duplicates of
-  a training text (they share 30 % of the shorter text's 15-letter runs).
+  a training text (they share 30 % of the shorter text's 15-letter runs).{recalled}
 - Copies are told by runs of {RUN} letters: of runs that no training text has, {known:.1f} % are taken for copied.
 - What the model sees: {", ".join(rules) if rules else "the raw text, no rule applied"}.
 

@@ -138,6 +138,7 @@ def publish(
     seconds: float,
     earlier: float = 0.0,
     licence_of_base: str | None = None,
+    learnt_by_base: int | None = None,
     members: Sequence[Sequence[dict[str, Any]]] = (),
     events: bytes = b"",
     replace: bool,
@@ -155,6 +156,7 @@ def publish(
         seconds: time of training.
         earlier: seconds of training of its base, or of the bases of its members.
         licence_of_base: what its base says about its terms.
+        learnt_by_base: number of validation texts that its base had learnt; None without a base of ours.
         members: histories of the models that it was merged from.
         events: lines of `events.jsonl`.
         replace: replace a model folder of that name.
@@ -186,7 +188,8 @@ def publish(
             }
             | ({"members": [list(epochs) for epochs in members]} if members else {})
             | ({"ending": ending} if ending else {})
-            | ({"licence_of_base": licence_of_base} if licence_of_base else {}),
+            | ({"licence_of_base": licence_of_base} if licence_of_base else {})
+            | ({model_card.LEARNT_BY_BASE: learnt_by_base} if learnt_by_base is not None else {}),
         )
         figures: dict[str, Any] = evaluation.to_dict()["model"]
         values = {figure: interval and interval["value"] for figure, interval in figures.items()}
@@ -202,7 +205,7 @@ def publish(
         out,
         evaluation,
         tuple(asdict(event) for event in history),
-        tuple(model_card.cautions(description)),
+        tuple(model_card.cautions(written)),
         tuple(map(tuple, members)),
         report,
         ending,

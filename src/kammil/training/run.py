@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kammil import files, process_group
 from kammil import model_folder as folders
@@ -159,8 +160,10 @@ class Run:
                 ending = ahead.sentence
                 if self.allow_counter:
                     name, settings, artifacts = counter_check.FAMILY, counter.settings, counter.artifacts
-        if base is not None and not base.texts:
-            self._compare_with_base(load_model(name, settings.model_dump(), artifacts), base.model, on_event)
+        learnt = self._learnt_by_base()
+        if base is not None and not base.texts and learnt is not None:
+            ours = load_model(name, settings.model_dump(), artifacts)
+            self._compare_with_base(ours, base.model, learnt, on_event)
         model = TrainedModel(
             name,
             settings,
@@ -181,6 +184,7 @@ class Run:
             seconds=max((epochs[-1].elapsed for epochs in histories if epochs), default=self.clock.elapsed),
             earlier=total_seconds(base.model) if base is not None else 0.0,
             licence_of_base=_licence(base.model) if base is not None else None,
+            learnt_by_base=None if learnt is None else int(learnt.sum()),
             members=[[asdict(event) for event in epochs] for epochs in histories] if len(histories) > 1 else (),
             events=log.content(),
             replace=replace,
@@ -192,24 +196,40 @@ class Run:
             note(sentence)
         return result
 
+    def _learnt_by_base(self) -> NDArray[np.bool_] | None:
+        """Return whether what the run starts from has learnt each validation text, (N,); None where that is unknown."""
+        name = self.recipe.settings.get("base")  # of a fine-tuned model: a folder of ours, or a stranger's model
+        if self.base is None and (name is None or not (Path(name) / folders.MODEL).exists()):
+            return None
+        seen = folders.seen(Path(name)) if self.base is None else self.base.model.seen
+        return bloom.learnt_texts(seen, self.data.validation)
+
     def _compare_with_base(
-        self, model: LanguageModel, base: folders.ModelFiles, on_event: Callable[[Event], None]
+        self,
+        model: LanguageModel,
+        base: folders.ModelFiles,
+        learnt: NDArray[np.bool_],
+        on_event: Callable[[Event], None],
     ) -> None:
-        """Tell if the base by itself predicts the validation texts better, as far as is shown, and has learnt none."""
-        texts = self.data.validation[:_COMPARED]
-        if bloom.ExactTexts(base.seen).contains(texts).any():
+        """Tell if the base by itself predicts the validation texts that it has not learnt better, as far as is
+        shown."""
+        texts = [self.data.validation[i] for i in np.flatnonzero(~learnt)[:_COMPARED]]
+        if not texts:
+            on_event(
+                Notice(
+                    "the model that this one starts from has learnt all validation texts, so the two cannot be "
+                    "compared; name new texts with --validation"
+                )
+            )
             return
         description = base.description
         parent = load_model(description.family, description.settings, base.artifacts)
         theirs = round(counter_check.bits(parent, base.vocabulary, texts), 3)
         ours = round(counter_check.bits(model, self.texts.vocabulary, texts), 3)
         if theirs < ours:
-            on_event(
-                Notice(
-                    f"the model that this one starts from predicts the validation texts better by itself, "
-                    f"{theirs:.3f} bits a character against {ours:.3f}"
-                )
-            )
+            which = "the validation texts" + (" that it has not learnt" if learnt.any() else "")
+            figures = f"{theirs:.3f} bits a character against {ours:.3f}"
+            on_event(Notice(f"the model that this one starts from predicts {which} better by itself, {figures}"))
 
     def _descend(
         self, task: NetworkTask[N], *, resume: bool, replace: bool, on_event: Callable[[Event], None]

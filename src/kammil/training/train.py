@@ -12,6 +12,7 @@ from typing import Any, Unpack
 from kammil import model_folder as folders
 from kammil import process_group
 from kammil.errors import OptionError
+from kammil.evaluation.model_card import LEARNT_BY_BASE
 from kammil.evaluation.report.measurements import SECONDS
 from kammil.locks import run_lock
 from kammil.models.family import MergingLearner
@@ -256,6 +257,9 @@ def train_members(
             history=(),
             seconds=seconds,
             earlier=sum(map(total_seconds, models)) - seconds,
+            learnt_by_base=max(
+                (n for model in models if (n := model.metrics.get(LEARNT_BY_BASE)) is not None), default=None
+            ),
             members=[model.metrics.get("history", []) for model in models],
             replace=replace,
             report_seconds=report_seconds,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,14 @@ from kammil.completion.completer import Completer
 from kammil.completion.explain.attribution import explain
 from kammil.completion.explain.display import expert_label
 from kammil.completion.scoring import score_texts
-from kammil.data import bloom
+from kammil.data.bloom import learnt_texts
 from kammil.engine.reference import log_softmax
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, select_rows
 from kammil.models.blend.model import BlendModel
 from kammil.models.blend.network import PretrainedGate as LearningGate
 from kammil.models.blend.pretrained_expert import GATE, IDS, PREFIX, PretrainedExpert, PretrainedGate, ids_between
-from kammil.models.blend.pretrained_texts import PretrainedTexts, learnt_texts
+from kammil.models.blend.pretrained_texts import PretrainedTexts
 from kammil.models.blend.settings import BlendSettings
 from kammil.models.family import TrainingTexts
 from kammil.models.registry import family, load_model
@@ -198,9 +197,10 @@ def test_people_use_it_like_any_other(blend: tuple[Path, float], tuned: Path, mo
 def test_it_is_silent_about_texts_that_it_has_learnt(tuned: Path, texts: list[str]) -> None:
     files = folders.read(tuned)
     both = [*texts[LEARNT], *texts[HELD_OUT]]
-    learnt = learnt_texts(files, both)
+    learnt = learnt_texts(files.seen, both)
     assert learnt[: len(texts[LEARNT])].all() and not learnt[len(texts[LEARNT]) :].any()
-    assert learnt_texts(files, [texts[0] + " !", texts[0][: len(texts[0]) // 2] + "x" * 200]).tolist() == [True, False]
+    changed = [texts[0] + " !", texts[0][: len(texts[0]) // 2] + "x" * 200]
+    assert learnt_texts(files.seen, changed).tolist() == [True, False]
     vocabulary = CharacterVocabulary.from_texts(texts[NEW])
     train, validation = ([vocabulary.encode(text) for text in texts[part]] for part in (NEW, HELD_OUT))
     settings = BlendSettings(pretrained=str(tuned), pretrained_texts=10)
@@ -213,24 +213,6 @@ def test_it_is_silent_about_texts_that_it_has_learnt(tuned: Path, texts: list[st
         assert was_read[0] == (row.text in made.read[True])
         expected = made.read[True][row.text][row.begin :][: len(row.ids) - 1] if was_read[0] else scores[0, :0]
         assert np.array_equal(scores[0, : len(expected)], expected) and not scores[0, len(expected) :].any()
-
-
-@pytest.mark.parametrize("bits", [None, 1 << 12])
-def test_new_texts_are_new_however_short_and_however_full_the_filter(
-    tuned: Path, monkeypatch: pytest.MonkeyPatch, bits: int | None
-) -> None:
-    generator = np.random.default_rng(0)
-
-    def drawn(length: int, number: int) -> list[str]:
-        return ["".join(text) for text in generator.choice(list("ابتثجحخدرزسشصضطعغفقكلمنهوي"), (number, length))]
-
-    if bits is not None:
-        monkeypatch.setattr(bloom, "_MAX_BITS", bits)
-    old = [*drawn(60, 200), *drawn(8, 20), "🍉"]
-    files = dataclasses.replace(folders.read(tuned), seen=bloom.build(old))
-    assert learnt_texts(files, old).all()
-    new = [text for length in (6, 12, 13, 20, 60) for text in drawn(length, 200)]
-    assert learnt_texts(files, [*new, "🍋"]).mean() < 0.002
 
 
 def test_what_is_not_new_to_it_is_refused(

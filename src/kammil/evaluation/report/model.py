@@ -61,7 +61,7 @@ def model_report(
         about_it += filter(None, [provenance.environment(files.metrics.get("machine"), files.metrics.get("versions"))])
         if command:
             about_it.append(provenance.reproduce(command, data=files.description.training.get("data"), toml=toml))
-        cautions = model_card.cautions(files.description)
+        cautions = model_card.cautions(files)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise FolderError(f"what {name} records of its training is not ours; copy the folder again.") from error
     if evaluation is not None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kammil import model_folder as folders
 from kammil import process_group
-from kammil.data.bloom import BloomFilter, ExactTexts
+from kammil.data.bloom import learnt_texts
 from kammil.errors import OptionError
 from kammil.language_model import Artifacts, Ids, LogProbabilities
 from kammil.models.blend.pretrained_expert import IDS, PREFIX, PretrainedExpert, ids_between
@@ -27,13 +27,8 @@ from kammil.models.blend.settings import BlendSettings
 from kammil.models.family import TextPiece, TrainingTexts
 from kammil.models.pretrained.model import PretrainedModel, PretrainedSettings
 from kammil.progress import steps
-from kammil.text import fold
 from kammil.vocabulary import BOS, PAD
 
-_LEARNT = 0.5
-"""A text is taken to be learnt from which half of the runs of letters are known."""
-_FEWEST_RUNS = 8
-"""Fewest runs of letters of which half say something."""
 _FEWEST = 8
 """Fewest training texts that are new to the model."""
 _BATCH = 16
@@ -64,7 +59,7 @@ class PretrainedTexts:
             )
         ids = ids_between(texts.vocabulary, files.vocabulary)
         expert = PretrainedExpert(PretrainedModel.from_artifacts(files.description.settings, files.artifacts), ids)
-        learnt = learnt_texts(files, texts.texts)
+        learnt = learnt_texts(files.seen, texts.texts)
         new = np.flatnonzero(~learnt)
         if len(new) < _FEWEST:
             raise OptionError(
@@ -72,7 +67,7 @@ class PretrainedTexts:
                 "it on other texts, such as one half: how far to believe it is learnt from texts that are new to it."
             )
         validation = [texts.vocabulary.decode(ids) for ids in texts.validation]
-        if known := int(learnt_texts(files, validation).sum()):
+        if known := int(learnt_texts(files.seen, validation).sum()):
             raise OptionError(
                 f"pretrained is {name!r}, which has learnt {known:,} of {len(validation):,} validation texts; name "
                 "others with --validation, or train it again without them: with --set 'exclude=[\"FILE\"]' texts that "
@@ -107,25 +102,6 @@ class PretrainedTexts:
                 part = self.read[learning][row.text][row.begin :][: len(row.ids) - 1]
                 scores[i, : len(part)], was_read[i] = part, 1
         return scores, was_read
-
-
-def learnt_texts(files: folders.ModelFiles, texts: Sequence[str]) -> NDArray[np.bool_]:
-    """Return whether a model has learnt each text, (N,): itself, or half of its runs of letters.
-
-    A filter knows some runs by chance, all of them if it is full. So their share must be above that by four standard
-    deviations, and of a text with few runs only an exact copy is found.
-    """
-    exact, runs = ExactTexts(files.seen).contains(texts), BloomFilter(files.seen)
-    chance = runs.false_positives
-    learnt = np.zeros(len(texts), np.bool_)
-    for i, text in enumerate(texts):
-        known = runs.contains([fold(text)])
-        least = chance + _LEARNT * (1 - chance)
-        if known.size >= _FEWEST_RUNS:
-            above = chance + 4 * float(np.sqrt(chance * (1 - chance) / known.size))
-            learnt[i] = known.mean() >= max(least, above)
-        learnt[i] |= exact[i] and known.all()  # of 32-bit hashes alone some agree by chance
-    return learnt
 
 
 def _read(expert: PretrainedExpert, texts: Sequence[Ids]) -> list[LogProbabilities]:
