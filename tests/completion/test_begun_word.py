@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.completion.test_suggestions import counter
 
 from kammil.completion import begun_word as module
-from kammil.completion.begun_word import MAX_RUN, MAX_TYPED, TYPED_IN_LATIN, BegunWord, WordReader
+from kammil.completion.begun_word import APART, MAX_RUN, MAX_TYPED, TYPED_IN_LATIN, BegunWord, WordReader
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.suggestions import Suggestion
@@ -56,6 +56,23 @@ def test_shares_are_those_of_a_mixture(teacher: Completer) -> None:
     for ids, p in zip(found.wanted, found.p, strict=True):
         log_probabilities, _ = teacher.after(teacher.vocabulary.decode(np.array(ids)))
         assert p == pytest.approx(np.exp(log_probabilities[0]), rel=1e-4, abs=1e-7)
+
+
+def test_the_article_is_as_probable_as_letters_are_to_follow_it_where_it_stands_apart(teacher: Completer) -> None:
+    classes, words = teacher.character_classes, reader(teacher)
+    assert words.channel.latin is not None
+    articles = words.channel.latin.articles
+    found = words.after(teacher.language_model, teacher.state_cache, encoded(teacher, "el"), 2)
+    assert found is not None
+    first = len(found.variants.wanted)
+    assert any(ids in articles for ids in found.wanted[first:])
+    weights = [
+        share * (APART * p @ classes.continues if row >= first and ids in articles else p @ classes.close)
+        for row, (ids, share, p) in enumerate(zip(found.wanted, found.shares, found.p, strict=True))
+    ]
+    ended = found.ended(classes, articles)
+    assert (ended.ids, ended.is_read, ended.is_article) == (found.wanted[int(np.argmax(weights))], True, True)
+    assert ended[3:] == pytest.approx([x / sum(weights) for x in (max(weights), weights[0], sum(weights[first:]))])
 
 
 @given(st.text(st.sampled_from(LETTERS + " 35"), max_size=12))

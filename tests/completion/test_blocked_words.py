@@ -188,13 +188,15 @@ def test_typing_stays_free(bundled: Completer) -> None:
     assert bundled.complete(word, temperature=0, length=10).text.startswith(" ")
 
 
-def test_what_a_user_taught_is_exempt_until_it_is_forgotten(tmp_path: Path) -> None:
-    model = load(profile=tmp_path / "profile.txt")
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_a_user_taught_is_exempt_until_it_is_forgotten(tmp_path: Path, kept: bool) -> None:
+    profile = tmp_path / "profile.txt" if kept else None
+    model = load(profile=profile)
     (word,) = {one.text for one in model.suggest("نيغ", 1, allow_offensive=True)}
     assert word not in [one.text for one in model.suggest("نيغ", 5)]
     model.learn(f"قال {word} هون")
     assert word in [one.text for one in model.suggest("نيغ", 5)]
-    assert word in [one.text for one in load(profile=tmp_path / "profile.txt").suggest("نيغ", 5)]
+    assert (word in [one.text for one in load(profile=profile).suggest("نيغ", 5)]) == kept
     model.forget(f"قال {word} هون")
     assert word not in [one.text for one in model.suggest("نيغ", 5)]
 

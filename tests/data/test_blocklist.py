@@ -115,6 +115,13 @@ def test_a_typed_word_is_not_held_against_who_typed_it_until_it_grows() -> None:
     assert words.blocked(words.after(state, "ي"))
 
 
+def test_a_word_does_not_begin_where_a_long_text_is_cut() -> None:
+    words = Blocklist([BlockedWord("bad")])
+    for before in ("", "x"):
+        state = words.start(f"{before}b{'a' * 63}")
+        assert words.blocked(words.after(state, "d")) == (not before)
+
+
 def test_entries_can_be_taken_out() -> None:
     words = Blocklist([BlockedWord("خبز"), BlockedWord("bread")])
     assert [match.entry.pattern for match in words.without({BlockedWord("خبز")}).find("خبز bread")] == ["bread"]

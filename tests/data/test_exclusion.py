@@ -97,3 +97,6 @@ def test_many_texts_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("kammil.data.exclusion._PART", 7)
     assert excluded_texts(texts, texts[4:6]) == at_once
     assert excluded_texts([], texts) == []
+    alone = [f"{word} {word[::-1]} {word[3:]}{word[:3]}" for word in WORDS]  # none is another's version
+    monkeypatch.setattr("kammil.data.exclusion._PART", 3)
+    assert excluded_texts(alone, alone) == [True] * len(alone)

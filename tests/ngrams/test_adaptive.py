@@ -171,22 +171,24 @@ def test_words_of_a_text_are_suggested_after_it_was_learnt_once(
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.sampled_from(TEXTS), max_size=6), st.randoms())
 def test_what_is_forgotten_was_never_there(texts: list[str], random: Random) -> None:
+    """All but one text are forgotten, then that one too; nothing is merged in the model that learns only the one."""
+    model, alone = counted(TEXTS[:2]), counted(TEXTS[:2])
+    before = log_probabilities(model, inputs(TEXTS[3]))
+    kept, *others = [VOCABULARY.encode(text) for text in (TEXTS[3], *texts, *texts)]
+    alone.learn(kept)
+    learnt = [kept, *others]
+    random.shuffle(learnt)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(adaptive, "_MAX_RECENT_PAIRS", random.choice([50, 1 << 17]))  # merged soon, or never
-        _learn_and_forget(texts, random)
-
-
-def _learn_and_forget(texts: list[str], random: Random) -> None:
-    model = counted(TEXTS[:2])
-    before = log_probabilities(model, inputs(TEXTS[3]))
-    for text in texts:
-        model.learn(VOCABULARY.encode(text))
-        model.learn_all([VOCABULARY.encode(text)])
-    texts = texts * 2
-    random.shuffle(texts)
-    assert all(model.forget(VOCABULARY.encode(text)) for text in texts)
+        model.learn_all(learnt[:2])
+        for ids in learnt[2:]:
+            model.learn(ids)
+        random.shuffle(others)
+        assert all(map(model.forget, others))
+        after = log_probabilities(model, inputs(TEXTS[3]))
+        assert (after == log_probabilities(alone, inputs(TEXTS[3]))).all() and (after != before).any()
+        assert model.forget(kept) and not model.forget(kept)
     assert (log_probabilities(model, inputs(TEXTS[3])) == before).all()
-    assert not model.forget(VOCABULARY.encode(TEXTS[0]))
 
 
 def test_nothing_is_left_of_what_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,9 +69,10 @@ def test_nothing_to_validate_with_is_said(few: list[str]) -> None:
 
 
 def test_what_resembles_the_excluded_is_not_learnt(tmp_path: Path, few: list[str]) -> None:
-    other = tmp_path / "other.txt"
-    other.write_text("\n".join([few[3] + "!", few[7], "شي تاني ما حدا كتبه قبل هيك بنوب"]), "utf-8")
-    data = prepare(Recipe.of({"model": "ngram", "exclude": [str(other)]}), few)
+    others = [tmp_path / "other.txt", tmp_path / "another.txt"]
+    others[0].write_text(few[3] + "!", "utf-8")
+    others[1].write_text("\n".join([few[7], "شي تاني ما حدا كتبه قبل هيك بنوب"]), "utf-8")
+    data = prepare(Recipe.of({"model": "ngram", "exclude": list(map(str, others))}), few)
     left = set(few) - {few[3], few[7]}
     assert {*data.train, *data.validation} == {Recipe.of({}).text_rules.normalise(text) for text in left}
     assert data.excluded == 2
