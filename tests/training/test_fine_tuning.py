@@ -208,7 +208,8 @@ def test_a_folder_of_its_own_is_a_base(
     tmp_path: Path, folder: Path, learnt: tuple[list[str], list[str]], options: dict[str, Any]
 ) -> None:
     again: dict[str, Any] = options | {"base": str(folder), "epochs": 1, "learning_rate": 1e-9}
-    train(learnt[0], validation=learnt[1], out=tmp_path / "model", **again)
+    train(learnt[0], validation=[*learnt[1], learnt[0][0]], out=tmp_path / "model", **again)
+    assert json.loads((tmp_path / "model" / "metrics.json").read_text("utf-8"))["learnt_by_base"] == 1
     one, other = (load_file(path / "weights.safetensors") for path in (folder, tmp_path / "model"))
     for name, value in one.items():
         assert other[name] == pytest.approx(value, abs=1e-5), name

@@ -26,8 +26,10 @@ def main() -> None:
 
         app()
     except KammilError as error:
+        from kammil.cli._output import tell
+
         if process_group.is_first():  # the others end for the same reason, or since the first one does
-            print(f"kammil: {error}", file=sys.stderr)
+            tell(f"kammil: {error}")
         sys.exit(2)
     except SystemExit as end:
         if end.code == _STOPPED and process_group.is_first():  # typer ends so after Ctrl-C, and prints nothing
@@ -37,9 +39,11 @@ def main() -> None:
         print("kammil: stopped.", file=sys.stderr)
         sys.exit(_STOPPED)
     except OSError as error:  # a full disk behind stdout, a name that is too long
+        from kammil.cli._output import tell
+
         if not isinstance(error, BrokenPipeError):
             where = f"{error.filename}: " if error.filename else ""
-            print(f"kammil: {where}{error.strerror}; free some space or name another place.", file=sys.stderr)
+            tell(f"kammil: {where}{error.strerror}; free some space or name another place.")
         with suppress(OSError):  # else Python tries to write the rest once more at exit
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141 if isinstance(error, BrokenPipeError) else 2)

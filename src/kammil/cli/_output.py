@@ -11,7 +11,8 @@ from typing import Any
 import typer
 import typer.core
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_COMMAND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tabs and line feeds, and those that turn the direction of the text around them."""
 
 
 class CommandGroup(typer.core.TyperGroup):
@@ -36,25 +37,35 @@ def print_table(rows: Sequence[Sequence[str]], *, foot: str = "", numbers: bool 
     console = Console(markup=False, highlight=False, stderr=stderr)
     if not console.is_terminal:
         console.width = 160
-    table = Table(box=SIMPLE, pad_edge=False, caption=foot or None, caption_justify="left")
-    for i, title in enumerate(rows[0]):
+    table = Table(box=SIMPLE, pad_edge=False, caption=harmless(foot) or None, caption_justify="left")
+    for i, title in enumerate(map(harmless, rows[0])):
         table.add_column(title, justify="right" if numbers and i else "left")
     for row in rows[1:]:
-        table.add_row(*row)
+        table.add_row(*map(harmless, row))
     console.print(table)
 
 
+def harmless(text: str) -> str:
+    """Return a text for a terminal: what could command it, in the files of a stranger, becomes U+FFFD."""
+    return _COMMAND.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def for_stdout(text: str) -> str:
-    """Return what a model or its card says, to be printed: on a terminal every control character but tabs and line
-    feeds becomes U+FFFD, since a stranger's model could send the terminal commands; on a pipe the text is unchanged."""
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text) if sys.stdout.isatty() else text
+    """Return what a model, its folder or a file says, to be printed: harmless on a terminal, unchanged on a pipe."""
+    return harmless(text) if sys.stdout.isatty() else text
+
+
+def tell(text: object) -> None:
+    """Print a line for people on stderr."""
+    print(harmless(str(text)), file=sys.stderr, flush=True)
 
 
 def print_json(value: object, *, indent: int | None = 2) -> None:
     """Print a value as JSON; without an indent on one line, where a command prints one value per prompt."""
     import json
 
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=indent))
+    shown = json.dumps(value, ensure_ascii=False, indent=indent)
+    typer.echo(_COMMAND.sub(lambda match: f"\\u{ord(match[0]):04x}", shown))
 
 
 @contextmanager
@@ -65,4 +76,4 @@ def optional_figure() -> Generator[None]:
     try:
         yield
     except (MissingExtraError, FolderError) as error:
-        print(f"no figure: {error}", file=sys.stderr)
+        tell(f"no figure: {error}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +18,7 @@ from kammil.cli._options import (
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import optional_figure, print_json, print_table
+from kammil.cli._output import for_stdout, optional_figure, print_json, print_table, tell
 
 
 @with_flag_groups
@@ -84,7 +83,7 @@ def compare(
             replace=replace,
             report=report,
             listen=listen,
-            say=lambda line: print(line, file=sys.stderr, flush=True),
+            say=tell,
             **options,
         )
     files.write_atomic(target / folders.CARD, tables.markdown(standings).encode("utf-8", "replace"))
@@ -98,7 +97,7 @@ def compare(
         for meaning in meanings:
             typer.echo(f"  {meaning}")
     for note in tables.notes(standings):
-        typer.echo(note)
+        typer.echo(for_stdout(note))
     if report and (target / REPORT).is_file():
         typer.echo(f"report: {target / REPORT}")
     typer.echo(f"comparison: {target}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +19,7 @@ from kammil.cli._options import (
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import optional_figure, print_json, print_table
+from kammil.cli._output import optional_figure, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from kammil.evaluation.learning_curve import LearningCurve
@@ -73,7 +72,7 @@ def curve(
             test=test,
             replace=replace,
             listen=listen,
-            say=lambda line: print(line, file=sys.stderr, flush=True),
+            say=tell,
             **options,
         )
     with optional_figure():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +18,7 @@ from kammil.cli._options import (
     file_names,
     with_flag_groups,
 )
-from kammil.cli._output import CommandGroup, print_json, print_table
+from kammil.cli._output import CommandGroup, for_stdout, print_json, print_table, tell
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -84,7 +83,7 @@ def get(
     for name in names:
         for path in fetch(name):
             typer.echo(path)
-        print(f"{name}: {CATALOG[name].licence}. Cite: {CATALOG[name].citation}", file=sys.stderr)
+        tell(f"{name}: {CATALOG[name].licence}. Cite: {CATALOG[name].citation}")
 
 
 @app.command()
@@ -157,9 +156,9 @@ def check(
         print_json(result.to_dict())
         return
     for remark in remarks(checked):
-        typer.echo(f"read             {remark}")
+        typer.echo(for_stdout(f"read             {remark}"))
     for line in [*_report(result, texts, against), "", _verdict(result, against)]:
-        typer.echo(line)
+        typer.echo(for_stdout(line))
 
 
 @app.command()
@@ -186,7 +185,7 @@ def split(
     filled = {name: [texts[i] for i in part] for name, part in indices.items() if part}
     paths = splits.write(filled, out)
     used = {name: len(part) for name, part in filled.items()}
-    print(_divided(len(read), len(read) - len(texts), len(texts) - sum(used.values()), used), file=sys.stderr)
+    tell(_divided(len(read), len(read) - len(texts), len(texts) - sum(used.values()), used))
     for path in paths:
         typer.echo(path)
 
@@ -210,7 +209,7 @@ def _notices() -> Generator[None]:
     """Print notices of the block on stderr."""
     from kammil.progress import Notice, listening
 
-    with listening(lambda event: print(event.sentence, file=sys.stderr) if isinstance(event, Notice) else None):
+    with listening(lambda event: tell(event.sentence) if isinstance(event, Notice) else None):
         yield
 
 

@@ -176,7 +176,7 @@ def _print_layers(layers: Sequence[Layer], title: str) -> None:
         rows.append([layer.name, " x ".join(f"{n:,}" for n in layer.shape), f"{layer.parameters:,}", how])
     total = sum(layer.parameters for layer in layers)
     trainable = sum(layer.parameters for layer in layers if layer.trainable)
-    typer.echo(title)
+    typer.echo(for_stdout(title))
     print_table(rows, numbers=True)
     typer.echo(f"parameters: {total:,}; trainable, by gradient descent: {trainable:,}; counted: {total - trainable:,}")
 
@@ -204,7 +204,7 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
         of = f"{evaluation.seen_texts:,} of {counted(evaluation.texts, 'text')}"
         typer.echo(f"{of} {stand}: the figures measure recall there")
     for caution in cautions:
-        typer.echo(caution)
+        typer.echo(for_stdout(caution))
     foot = "95 % intervals in brackets: bootstrap over texts"
     if evaluation.texts < MIN_TEXTS:
         foot = f"no intervals: {MIN_TEXTS} texts are the fewest that one is made of"
@@ -260,8 +260,7 @@ def _speed_table(typed: TypingReport, name: str) -> list[list[str]]:
 
 def _print_sample(sample: Sample) -> None:
     """Print a sample as the notebook does. Lines are in logical order: terminals order Arabic themselves."""
-    typer.echo(f"input        [{sample.input}]")
-    typer.echo(f"truth        [{sample.truth}]")
+    typer.echo(for_stdout(f"input        [{sample.input}]\ntruth        [{sample.truth}]"))
     for written in sample.written:
         label = "greedy" if written.temperature == 0 else f"T = {written.temperature}"
         typer.echo(f"{label:<12} [{for_stdout(written.text)}]  {written.novelty}")

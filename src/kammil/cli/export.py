@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
 from kammil.cli._options import Folder
+from kammil.cli._output import tell
 
 
 def export(
@@ -33,7 +33,7 @@ def export(
 
     exported = exporting.export(folder, format, out, part=cast(exporting.Part, part), replace=replace)
     if exported.warning is not None:
-        print(f"kammil: {exported.warning}", file=sys.stderr)
+        tell(f"kammil: {exported.warning}")
     typer.echo(exported.file)
     if exported.example is not None:
         typer.echo(exported.example)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from kammil import process_group
+from kammil.cli._output import harmless
 from kammil.progress import Notice, PhaseProgress
 from kammil.training.events import (
     CounterAhead,
@@ -45,7 +46,7 @@ class ProgressDisplay(ABC):
         """Name the current phase in a few words, to follow "it was"."""
         match self.latest:
             case PhaseProgress(phase=phase):
-                return phase
+                return harmless(phase)
             case TrainingProgress(epoch=epoch):
                 return f"learning, in epoch {epoch}"
             case None:
@@ -60,7 +61,7 @@ class ProgressDisplay(ABC):
             self.latest, self.latest_time = event, time.monotonic()
             self.show_progress()
         elif not isinstance(event, TrainingEnded | CounterAhead):  # the command's last line
-            self.print_line(self.member + line(event))
+            self.print_line(self.member + harmless(line(event)))
 
     @abstractmethod
     def show_progress(self) -> None:
@@ -157,7 +158,7 @@ def progress() -> Generator[ProgressDisplay]:
 def label(event: PhaseProgress | TrainingProgress) -> str:
     """Name the phase or the epoch of an event."""
     if isinstance(event, PhaseProgress):
-        return event.phase
+        return harmless(event.phase)
     return f"epoch {event.epoch}/{event.epochs}, {event.train_bits:.3f} bits"
 
 

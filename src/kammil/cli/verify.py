@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kammil.cli._options import Folder, Json, file_names
-from kammil.cli._output import print_json, print_table
+from kammil.cli._output import for_stdout, print_json, print_table
 
 _SHOWN = 40
 """Most figures that are listed: one wrong validation file makes them all differ."""
@@ -50,6 +50,6 @@ def _print(result: Any) -> None:
         more = f"and {len(differing) - _SHOWN:,} more: --json" if len(differing) > _SHOWN else ""
         print_table(rows, foot=more)
     for what in result.not_verified:
-        typer.echo(f"not verified: {what}")
+        typer.echo(for_stdout(f"not verified: {what}"))
     total = len(result.checks)
     typer.echo(f"{len(differing):,} of {total:,} figures differ" if differing else f"all {total:,} figures agree")

@@ -198,10 +198,13 @@ class Run:
 
     def _learnt_by_base(self) -> NDArray[np.bool_] | None:
         """Return whether what the run starts from has learnt each validation text, (N,); None where that is unknown."""
-        name = self.recipe.settings.get("base")  # of a fine-tuned model: a folder of ours, or a stranger's model
-        if self.base is None and (name is None or not (Path(name) / folders.MODEL).exists()):
+        named = self.recipe.settings.get("base")  # of a fine-tuned model: a folder of ours, or a stranger's model
+        if self.base is not None:
+            seen = self.base.model.seen
+        elif named is not None and (Path(named) / folders.MODEL).exists():
+            seen = folders.seen(Path(named))
+        else:
             return None
-        seen = folders.seen(Path(name)) if self.base is None else self.base.model.seen
         return bloom.learnt_texts(seen, self.data.validation)
 
     def _compare_with_base(
