@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,8 @@ def test_what_was_not_changed_agrees(place: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.chdir(place)
     assert verify("split").differing == ()  # the texts by the name in the folder
     assert verify("given").differing == ()
+    monkeypatch.chdir("/")
+    assert verify(place / "given", place / "texts.txt").differing == ()  # the others lie beside those that are named
     assert kammil.verify(place / "given", place / "texts.txt", validation=place / "more.txt").differing == ()
 
 
@@ -154,13 +157,43 @@ def test_other_texts_are_noticed(place: Path) -> None:
     }
 
 
-def test_what_cannot_be_verified_is_said(place: Path, changed: Callable[..., Path]) -> None:
+def test_what_cannot_be_verified_is_said(place: Path, changed: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"cannot be read again: .* Name them: kammil verify .*split FILE$"):
         verify(place / "split")
+    elsewhere = shutil.copy(place / "texts.txt", tmp_path / "texts.txt")
     with pytest.raises(DataError, match="--validation FILE"):
-        verify(place / "given", place / "texts.txt")
+        verify(place / "given", elsewhere)
     with pytest.raises(FolderError, match="keeps no record of its training"):
         verify(changed("model.json", "training", to={}))
+
+
+@pytest.mark.parametrize("option", ["source", "validation", "exclude"])
+def test_a_strangers_folder_opens_only_files_beside_the_texts(
+    changed: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
+) -> None:
+    here, secret = tmp_path / "here", tmp_path / "secret.txt"
+    (here / "more").mkdir(parents=True)
+    for file in (secret, here / "texts.txt", here / "more" / "a.txt"):
+        file.write_text("شو في\nما في شي\n", "utf-8")
+    (here / "link.txt").symlink_to(secret)
+    (here / "zero.txt").symlink_to("/dev/zero")
+    (here / "links").mkdir()
+    (here / "links" / "a.txt").symlink_to(secret)
+    os.mkfifo(here / "pipe.txt")
+    names = [str(secret), "../secret.txt", "more/a.txt", "..", "", "-", "link.txt", "zero.txt", "links", "pipe.txt"]
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("KAMMIL_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("KAMMIL_DATA_DIR", raising=False)
+    where = ("recipe", "exclude") if option == "exclude" else ("data", option)
+    folder = changed("model.json", "training", *where, to="")
+    for name in (*names, "shami", "sample+shami"):
+        description = json.loads((folder / "model.json").read_text("utf-8"))
+        description["training"][where[0]][where[1]] = [name] if option == "exclude" else name
+        (folder / "model.json").write_text(json.dumps(description), "utf-8")
+        data = None if option == "source" else here / "texts.txt"
+        with pytest.raises(DataError, match="data get shami" if "shami" in name else "the folder names"):
+            verify(folder, data)
+    assert not (tmp_path / "cache").exists()
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,17 @@ def benchmark() -> Mapping[str, Any]:
     return cast(dict[str, Any], json.loads(resources.files("kammil.data").joinpath("lev30.json").read_text("utf-8")))
 
 
+def data_sets(name: str) -> list[str] | None:
+    """Return the data sets that are read under a name, none for the embedded corpus; None for a name of no data set."""
+    if _is_joint_name(name):
+        return [one for part in name.split(SEPARATOR) for one in data_sets(part) or ()]
+    if name == SAMPLE:
+        return []
+    return (
+        [benchmark()["dataset"]] if name.startswith(f"{BENCHMARK}/") else [name] if name in datasets.CATALOG else None
+    )
+
+
 def _is_joint_name(name: str) -> bool:
     names = {SAMPLE, *datasets.CATALOG, *(f"{BENCHMARK}/{part}" for part in PARTS)}
     return SEPARATOR in name and all(part in names for part in name.split(SEPARATOR))

@@ -19,6 +19,8 @@ from pydantic import ValidationError
 
 from kammil import model_folder as folders
 from kammil.completion.completer import load
+from kammil.data import download, in_memory, sources
+from kammil.data.contents import list_files
 from kammil.errors import DataError, FolderError
 from kammil.evaluation import model_card
 from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
@@ -79,7 +81,8 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
 
     Args:
         folder: the model folder, or a bundled model.
-        data: the texts it was trained on, given as for `train`. None: the file or data set that the folder names.
+        data: the texts it was trained on, given as for `train`. None: what the folder names, where that is a file in
+            the current folder, or a data set that was downloaded before.
         validation: the texts it was validated with, where those were not split off from `data`. With them alone, and
             without the training texts, only the figures of the model are computed again.
 
@@ -139,10 +142,10 @@ def _prepare(
     split_off: bool,
 ) -> Dataset:
     """Read and split the texts as the training did; `DataError` that names what is missing."""
-    source: Source = str(record["source"]) if data is None else data
-    held_out = validation if validation is not None or split_off else str(record["validation"])
-    recipe = recipe.model_copy(update={"exclude": tuple(_place(name, source) for name in recipe.exclude)})
     try:
+        source: Source = _recorded(str(record["source"]), None) if data is None else data
+        held_out = validation if validation is not None or split_off else _recorded(str(record["validation"]), data)
+        recipe = recipe.model_copy(update={"exclude": tuple(_recorded(name, data) for name in recipe.exclude)})
         return prepare(recipe, source, held_out)
     except DataError as error:
         if data is not None and (split_off or validation is not None):
@@ -151,10 +154,26 @@ def _prepare(
         raise DataError(f"the texts of {folder} cannot be read again: {error} Name them: {where}") from error
 
 
-def _place(name: str, source: Source) -> str:
-    """Return where a file lies that a folder records by its name: beside the texts, or here."""
-    if isinstance(source, str | PathLike) and (path := Path(source).parent / name).exists():
-        return str(path)
+def _recorded(name: str, data: Source | None) -> str:
+    """Return what is read for a name that a folder records: a file beside the texts, or here if the user named none, or
+    data sets that were downloaded before; `DataError` without.
+
+    A stranger's folder must open nothing else: no links to other places, no pipes, no devices, no addresses.
+    """
+    given = [data] if isinstance(data, str | PathLike) else data if data and in_memory.is_named(data) else ["."]
+    for place in {Path(str(path)).parent for path in given}:
+        path = place / name
+        if name not in ("", "..") and Path(name).name == name and path.exists():
+            found = list_files(path) if path.is_dir() else [path]
+            if all(file.is_file() and file.resolve().is_relative_to(place.resolve()) for file in found):
+                return str(path)
+    needed = None if Path(name).exists() else sources.data_sets(name)
+    if needed is None:
+        raise DataError(
+            f"the folder names {name!r}, and no such file lies {'here' if data is None else 'beside them'}."
+        )
+    if missing := [one for one in dict.fromkeys(needed) if {*download.status(one).values()} != {"present"}]:
+        raise DataError(f"{name} is not on this machine; get it with: kammil data get {' '.join(missing)}.")
     return name
 
 
