@@ -295,9 +295,12 @@ def test_what_is_no_file_is_refused(copy: Path, make: str) -> None:
         (folders.MODEL, 64 << 20, "64 MiB"),
         (folders.VOCABULARY, 64 << 20, "64 MiB"),
         (folders.METRICS, 64 << 20, "64 MiB"),
+        ("config.json", 64 << 20, "64 MiB"),
+        ("tokenizer.json", 64 << 20, "64 MiB"),
     ],
 )
 def test_a_file_too_large_is_not_read(copy: Path, name: str, most: int, limit: str) -> None:
+    (copy / name).touch()
     with (copy / name).open("r+b") as file:
         file.truncate(most + 1)  # no space is taken: a hole
     refused(copy, match=f"more than {limit}")

@@ -193,7 +193,8 @@ def read(folder: Path) -> ModelFiles:
         description,
         vocabulary,
         Artifacts(
-            _arrays(folder, WEIGHTS), {name: _text(folder, name) for name in DOCUMENTS if (folder / name).exists()}
+            _arrays(folder, WEIGHTS),
+            {name: _text(folder, name, _MAX_JSON_BYTES) for name in DOCUMENTS if (folder / name).exists()},
         ),
         _arrays(folder, SEEN),
         _arrays(folder, BASELINES),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import cache
 
 import numpy as np
@@ -14,11 +15,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from kammil.errors import FolderError
 from kammil.language_model import CONFIG, Artifacts, select_rows
-from kammil.models.pretrained.checkpoint import config_text, own_weights
+from kammil.models.pretrained.checkpoint import build, config_text, own_weights
 from kammil.models.pretrained.contexts import Contexts
 from kammil.models.pretrained.model import PretrainedModel
 from kammil.models.pretrained.tokens import TokenNetwork
-from kammil.models.pretrained.units import PREFIX, SHARES, TOKENS, TokenUnits
+from kammil.models.pretrained.units import ARRAYS, PREFIX, SHARES, TOKENS, TokenUnits
 from kammil.models.registry import load_model
 from kammil.models.subwords.trie import UnitVocabulary
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK
@@ -231,6 +232,39 @@ def test_a_foreign_configuration_is_refused(artifacts: Artifacts, changed: dict[
         load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {CONFIG: config}))
 
 
+TINY = {"vocab_size": 16, "hidden_size": 64, "num_attention_heads": 2, "num_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"n_layer": 1000}, "more parts than there are weights"),
+        ({"model_type": "xlstm", "num_blocks": 1_000_000} | TINY, "num_blocks is 1000000"),
+        ({"model_type": "xlstm", "num_blocks": 60_000} | TINY, "more parts than there are weights"),
+        ({"model_type": "gpt_neo", "attention_types": [[["global"], 100_000_000]]}, "attention_types is 100000000"),
+        ({"model_type": "gpt_neo", "attention_types": [[["global"], 1000]] * 1000}, "attention_types has 1000 entries"),
+        ({"model_type": "gpt_neo", "attention_types": [[["global"] * 1000, 9]]}, "attention_types has 1000 entries"),
+        ({"model_type": "jamba", "num_hidden_layers": 99, "num_experts": 999} | TINY, "more parts than there are"),
+        ({"layer_types": ["full_attention"] * 70_000}, "layer_types has 70000 entries"),
+        ({"rope_parameters": {"repeats": 70_000}}, "repeats is 70000"),
+    ],
+)
+def test_a_configuration_cannot_keep_the_machine_busy(
+    artifacts: Artifacts, changed: dict[str, object], reason: str
+) -> None:
+    """Each would take a minute, or gigabytes, where all is built before it is compared with the weights."""
+    weights = {name: array for name, array in artifacts.weights.items() if not name.startswith(ARRAYS)}
+    with pytest.raises(ValueError, match=r"describes no causal|is \d|entries$") as refused:
+        build(json.loads(artifacts.documents[CONFIG]) | changed, weights)
+    assert reason in f"{refused.value} {refused.value.__cause__}"
+
+
+@pytest.mark.parametrize("numbers", [{"rope_theta": 1_000_000, "eos_token_id": [200_000]}, {"limits": [0.0, math.inf]}])
+def test_sizes_and_ids_may_be_as_high_as_they_are(artifacts: Artifacts, numbers: dict[str, object]) -> None:
+    config = json.dumps(json.loads(artifacts.documents[CONFIG]) | numbers)
+    load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {CONFIG: config}))
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -239,6 +273,7 @@ def test_a_foreign_configuration_is_refused(artifacts: Artifacts, changed: dict[
         "{}",
         "[" * 100_000,
         None,
+        '{"a":' + "[" * 900 + "]" * 900 + "}",
         *('{"a":' * depth + "1" + "}" * depth for depth in (90, 500, 100_000)),
     ],
 )
