@@ -21,9 +21,8 @@ def write_atomic(path: Path, content: bytes, *, private: bool = False) -> None:
     """
     draft = draft_of(path)
     try:
-        if private:
-            draft.unlink(missing_ok=True)
-        with open(draft, "wb", opener=_private if private else None) as file:
+        draft.unlink(missing_ok=True)  # in a stranger's folder it may be a link to another file
+        with open(draft, "xb", opener=_private if private else None) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -41,4 +40,4 @@ def draft_of(path: Path) -> Path:
 
 def _private(path: str, flags: int) -> int:
     """Create a file that only its owner may ever read."""
-    return os.open(path, flags | os.O_EXCL, 0o600)
+    return os.open(path, flags, 0o600)
