@@ -52,6 +52,21 @@ def test_the_second_training_is_refused_at_once_by_name(
     assert sorted(path.name for path in training_folder(tmp_path / "model").iterdir()) == ["holder.json", "lock"]
 
 
+@pytest.mark.parametrize("link", ["", "events.jsonl", "holder.json", "lock"])
+def test_links_in_the_place_of_its_own_files_are_not_followed(tmp_path: Path, few: list[str], link: str) -> None:
+    """Whoever trains beside a stranger's texts must not lose files elsewhere."""
+    mine, place = tmp_path / "mine", training_folder(tmp_path / "model")
+    mine.mkdir()
+    (mine / "diary.txt").write_text("mine", "utf-8")
+    if link:
+        place.mkdir()
+    (place / link).symlink_to(mine / "diary.txt" if link else mine)
+    with pytest.raises(FolderError, match="link"):
+        train(few, out=tmp_path / "model", model="ngram")
+    assert (mine / "diary.txt").read_text("utf-8") == "mine"
+    assert [path.name for path in mine.iterdir()] == ["diary.txt"]
+
+
 def test_a_kill_frees_it(tmp_path: Path, few: list[str], other: subprocess.Popen[str]) -> None:
     other.send_signal(signal.SIGKILL)
     other.wait()

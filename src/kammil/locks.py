@@ -36,6 +36,8 @@ def run_lock(out: Path) -> Generator[None]:
     try:
         created = not place.exists()
         place.mkdir(parents=True, exist_ok=True)
+        if any(path.is_symlink() for path in (place, *place.iterdir())):  # its files are overwritten and removed
+            raise FolderError(f"{place} is a link, or holds one, and no training makes any; remove it.")
         lock = FileLock(place / LOCK, timeout=0)
         lock.acquire()
     except Timeout as error:
