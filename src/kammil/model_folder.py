@@ -203,6 +203,15 @@ def read(folder: Path) -> ModelFiles:
     )
 
 
+@contextmanager
+def reading_records(name: object) -> Generator[None]:
+    """Turn what goes wrong in the block, which reads what a folder records of its training, into `FolderError`."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FolderError(f"what {name} records of its training is not ours; copy the folder again.") from error
+
+
 def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
     """Return the path of a model folder and its configuration."""
     try:

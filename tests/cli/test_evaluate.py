@@ -27,6 +27,25 @@ def test_evaluate_for_people(run: Run, trained: Path, held_out: Path) -> None:
         assert result.out.count(f"\n{label}") == 2
 
 
+@pytest.mark.parametrize("value", ["many", None, {"texts": []}, [1]])
+def test_foreign_records_are_refused_in_a_sentence(
+    run: Run, counter: Path, held_out: Path, tmp_path: Path, value: object
+) -> None:
+    folder = Path(shutil.copytree(counter, tmp_path / "foreign"))
+    for file, keys, arguments in (
+        ("model.json", ("training", "data"), ["evaluate", folder, held_out, "--samples", 0]),
+        ("model.json", ("training", "data"), ["verify", folder, held_out]),
+        ("metrics.json", ("validation", "texts"), ["info", folder]),
+    ):
+        content = (counter / file).read_text("utf-8")
+        changed = json.loads(content)
+        changed[keys[0]][keys[1]] = value
+        (folder / file).write_text(json.dumps(changed), "utf-8")
+        if not (value is None and arguments[0] == "evaluate"):  # a model without a record of its texts
+            refused(run(*arguments), "record" if arguments[0] == "verify" else "records of its training is not ours")
+        (folder / file).write_text(content, "utf-8")
+
+
 def test_few_texts_are_shown_without_intervals(run: Run, counter: Path, tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("شو حلو الشعور\nيلا نطلع عالبحر\n", "utf-8")
     out = run("evaluate", counter, "few.txt", "--samples", 0, "--typing").out

@@ -9,7 +9,7 @@ from kammil.data import audit
 from kammil.data.bloom import RUN, BloomFilter
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
 from kammil.evaluation.evaluate import Evaluation
-from kammil.model_folder import ModelFiles
+from kammil.model_folder import ModelFiles, reading_records
 
 
 def show(interval: Interval | None, *, percent: bool = False, digits: int = 3) -> str:
@@ -85,6 +85,7 @@ def _value(interval: Interval | None, *, percent: bool, digits: int = 3) -> str:
     return f"{100 * interval.value:.1f} %" if percent else f"{interval.value:.{digits}f}"
 
 
+@reading_records("the folder")
 def cautions(model: ModelFiles) -> list[str]:
     """List warnings about a model's training texts that limit what its metrics mean, one sentence each."""
     description = model.description
@@ -111,6 +112,7 @@ def cautions(model: ModelFiles) -> list[str]:
     return sentences
 
 
+@reading_records("the folder")
 def overview(name: str, model: ModelFiles) -> str:
     """Summarise a model before its card: what it is for, how good it is, what is known to be wrong with it.
 

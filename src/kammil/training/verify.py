@@ -15,8 +15,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import ValidationError
-
 from kammil import model_folder as folders
 from kammil.completion.completer import load
 from kammil.data import download, in_memory, sources
@@ -94,22 +92,19 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
         record: dict[str, Any] = dict(model.description.training["data"])
         recipe = Recipe.model_validate(model.description.training["recipe"])
         recorded: dict[str, Any] = dict(model.metrics["validation"])
-    except (KeyError, TypeError, ValidationError) as error:
+        split_off = "of the same file" in str(record["validation"])
+    except (KeyError, TypeError, ValueError) as error:
         raise FolderError(f"{folder} keeps no record of its training, so there is nothing to verify.") from error
     if "drawn" in record:
         raise FolderError(f"{folder} was trained on texts that its minutes chose, before 0.2; train it again.")
-    split_off = "of the same file" in str(record["validation"])
     missing: list[str] = [f"metrics.json: {name}" for name in model.metrics if name not in _VERIFIED]
     checks: list[Check] = []
     if validation is not None and data is None:
         texts: Sequence[str] = load_normalised(recipe, validation).texts
         if "validation_in_full" in record:
             texts = draw(list(texts), MOST_HELD_OUT, recipe.training.seed)
-        checks += _compare(
-            "model.json: training.data",
-            {"validation_texts": record["validation_texts"]},
-            {"validation_texts": len(texts)},
-        )
+        number = {"validation_texts": record.get("validation_texts")}
+        checks += _compare("model.json: training.data", number, {"validation_texts": len(texts)})
         missing.append("the training texts: name them to verify their hash and number")
     else:
         prepared = _prepare(path, recipe, record, data, validation, split_off=split_off)
@@ -143,7 +138,7 @@ def _prepare(
 ) -> Dataset:
     """Read and split the texts as the training did; `DataError` that names what is missing."""
     try:
-        source: Source = _recorded(str(record["source"]), None) if data is None else data
+        source: Source = _recorded(str(record.get("source")), None) if data is None else data
         held_out = validation if validation is not None or split_off else _recorded(str(record["validation"]), data)
         recipe = recipe.model_copy(update={"exclude": tuple(_recorded(name, data) for name in recipe.exclude)})
         return prepare(recipe, source, held_out)

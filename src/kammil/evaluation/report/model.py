@@ -8,14 +8,13 @@ from typing import Any
 
 from kammil.completion.completer import Completer
 from kammil.data.audit import Audit, audit
-from kammil.errors import FolderError
 from kammil.evaluation import counter_check, model_card
 from kammil.evaluation.evaluate import Evaluation
 from kammil.evaluation.metrics import Metrics
 from kammil.evaluation.report.measurements import SECONDS, measure, within
 from kammil.evaluation.report.page import Section, render
 from kammil.evaluation.report.sections import figures, provenance, quotations, suggestions, training
-from kammil.model_folder import ModelFiles
+from kammil.model_folder import ModelFiles, reading_records
 from kammil.progress import phase
 
 AUDITED, AUDITED_CHARACTERS = 20_000, 4_000_000
@@ -55,15 +54,13 @@ def model_report(
     with phase("writing the report"):
         measured = measure(model, texts, seconds=seconds) if model is not None and texts else None
         audited = audit(within(trained_on, AUDITED, AUDITED_CHARACTERS)) if trained_on else None
-    try:
+    with reading_records(name):
         found = _recorded(files, audited, len(trained_on))
         about_it = [provenance.settings(files.description.model_dump(), files.metrics)]
         about_it += filter(None, [provenance.environment(files.metrics.get("machine"), files.metrics.get("versions"))])
         if command:
             about_it.append(provenance.reproduce(command, data=files.description.training.get("data"), toml=toml))
         cautions = model_card.cautions(files)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FolderError(f"what {name} records of its training is not ours; copy the folder again.") from error
     if evaluation is not None:
         found += [figures.figures(evaluation, name, on=on, chosen=chosen), figures.positions(evaluation)]
     if measured is not None:
