@@ -163,7 +163,7 @@ def test_a_base_is_better_where_the_figures_shown_say_so(
     def bits(*_: object) -> float:
         return next(figures)
 
-    monkeypatch.setattr(run, "bits", bits)
+    monkeypatch.setattr(run.counter_check, "bits", bits)
     told: list[Event] = []
     train(own[:60], validation=own[60:], out=tmp_path / "model", base=str(base), epochs=1, listen=told.append)
     assert any("2.120 bits a character against 2.121" in sentence for sentence in sentences(told)) == said
