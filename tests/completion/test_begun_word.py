@@ -125,7 +125,7 @@ class CountingCalls:
         ("chou akhb", "شو اخبارك"),
         ("kifak 7a", "كيفك حبيبي"),
         ("بكرا, shu a", "بكرا, شو اخبارك"),
-        ("love shu a5", "love شو اخبارك"),
+        ("love kifak shu a5", "love كيفك شو اخبارك"),
         ("kif el 7a", "كيف الحال"),
         ("mar7aba kif l 7al", "مرحبا كيف الحال"),
         ("شو il 7a", "شو الحال"),
@@ -181,7 +181,8 @@ def test_a_next_word_that_both_texts_have_stands_once(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("prefix", ["love ", "shu love ", "shu  ", "shu, ", "5 ", "شو "])
 def test_behind_other_words_nothing_is_replaced(teacher: Completer, prefix: str) -> None:
     found = teacher.suggest(prefix, 5, threshold=0.001)
-    assert found == teacher.suggest(prefix, 5, threshold=0.001, correct=False)
+    unread = teacher.suggest(prefix, 5, threshold=0.001, correct=False)
+    assert found == [one for one in unread if not prefix.endswith("love ") or one.text.isascii()] != []
 
 
 def test_what_may_be_arabic_or_not_is_not_replaced(teacher: Completer, monkeypatch: pytest.MonkeyPatch) -> None:

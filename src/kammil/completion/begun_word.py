@@ -12,6 +12,11 @@ typed, or the words before the space in Arabic, if the last one is Arabic with a
 The article is joined to its word in Arabic, and often apart in Latin letters: "el 5er" is الخير. So a word that is read
 as the article, "el", has no space behind it, and is as probable as letters are to follow it, times `APART`.
 
+Latin letters may be English, too (`english`). Of a run of words some are English and some Arabic, and most words are
+what the one before is, so a word is taken for what it most probably is among the others of its run (a hidden Markov
+model with two states). What is English stays, and behind it no words of the model's own scripts are offered, unless an
+Arabic word is begun: that is read as if those before it were Arabic, too.
+
 States of a transformer fit into no batch with those of longer texts: it reads no Latin letters.
 
 Shapes: N meanings, V vocabulary.
@@ -19,7 +24,7 @@ Shapes: N meanings, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 from weakref import WeakKeyDictionary
@@ -29,6 +34,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.english import english_probability, is_listed
 from kammil.completion.readings import Readings
 from kammil.completion.state_cache import StateCache
 from kammil.completion.variants import MAX_DROPPED, MAX_VARIANTS, OTHERWISE, Variants, fitting_states
@@ -47,6 +53,11 @@ APART = 0.3
 LEAST_READ = 0.9
 """Least probability that a word in Latin letters before a space is Arabic for a next word to replace it: 88 of 92 are
 that sure, and two of 84 that are Latin (docs/log.md#and-where-the-article-stands-apart-or-a-space-was-typed)."""
+SWITCH = 0.1
+"""Probability that a word is English after Arabic, or Arabic after English."""
+SURE = 0.8
+"""Least probability that a begun word is English for it not to be read: with 1/2, the beginnings of one in a hundred
+Arabic words would be taken for English ones (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
 _ROWS = MAX_VARIANTS + MAX_DROPPED
 MAX_BYTES = 1 << 20
 """Most bytes that are kept for the next key of a text: after some thousands of characters."""
@@ -66,6 +77,8 @@ class EndedWord(NamedTuple):
     """The same of the word as it was typed."""
     arabic: float
     """The same of all readings together."""
+    likelihood: float
+    """Probability that Arabic goes on with a word that is typed so."""
 
 
 @dataclass(frozen=True)
@@ -87,11 +100,17 @@ class BegunWord:
     """The readings before the first letter."""
     readings: Readings | None
     """Readings of the word; None where it cannot be Arabic."""
+    english: float = 0.0
+    """Probability that a word in Latin letters is English here, given the words before."""
+    is_english: bool = False
+    """Whether the text is English up to here, so that no word of the model's own scripts follows."""
 
     @classmethod
-    def start(cls, p: NDArray[np.float32], state: State) -> Self:
-        """Return a word before its first letter: `p`, (1, V), follows the text, of which this is the state."""
-        return cls([()], [0], np.ones(1), p, state, Variants.start(p, state), Readings.start(p, state), None)
+    def start(cls, p: NDArray[np.float32], state: State, english: float = 0.0, before: Readings | None = None) -> Self:
+        """Return a word before its first letter: `p`, (1, V), follows the text, of which this is the state; `before`
+        are the readings there if they follow another text."""
+        before = before or Readings.start(p, state)
+        return cls([()], [0], np.ones(1), p, state, Variants.start(p, state), before, None, english)
 
     @property
     def typed(self) -> tuple[int, ...]:
@@ -104,12 +123,18 @@ class BegunWord:
         readings = self._read(model, channel, variants)
         wanted, p, state = variants.wanted, variants.p, variants.state
         weights = np.concatenate([variants.weights[:1], OTHERWISE * variants.weights[1:]])
-        if readings is not None:
+        letters = channel.latin.latin(variants.typed) if channel.latin and self.english else None
+        english = 0.0 if letters is None else self.english * english_probability(letters, whole=False)
+        arabic = 0.0 if readings is None else (1 - self.english) * float(readings.weights.sum())
+        is_english = english > SURE * (english + arabic)
+        if readings is not None and not is_english:
             wanted, p = wanted + readings.wanted, np.concatenate([p, readings.p])
             state = concat_states(model.pad_states([state, readings.state]))
             weights = np.concatenate([weights, TYPED_IN_LATIN * readings.weights])
         replaces = [len(variants.typed)] * len(wanted)
-        return BegunWord(wanted, replaces, weights / weights.sum(), p, state, variants, self.before, readings)
+        shares = weights / weights.sum()
+        is_english &= self.english >= 0.5
+        return BegunWord(wanted, replaces, shares, p, state, variants, self.before, readings, self.english, is_english)
 
     def following(self, arabic: tuple[int, ...], replaced: int) -> BegunWord:
         """Return the word after Arabic words that take the place of so many ids before it: so do its readings."""
@@ -124,10 +149,12 @@ class BegunWord:
         """Return what the word is most probably meant for if it is whole; to one of the articles the next is joined."""
         first = len(self.variants.wanted)
         is_article = np.array([row >= first and ids in articles for row, ids in enumerate(self.wanted)])
-        weights = self.shares * np.where(is_article, APART * (self.p @ classes.continues), self.p @ classes.close)
+        closed = np.where(is_article, APART * (self.p @ classes.continues), self.p @ classes.close)
+        weights = self.shares * closed
         row, shares = int(np.argmax(weights)), weights / weights.sum()
         best = self.wanted[row], row >= first, bool(is_article[row])
-        return EndedWord(*best, float(shares[row]), float(shares[0]), float(shares[first:].sum()))
+        likelihood = 0.0 if self.readings is None else self.readings.weights @ closed[first:]
+        return EndedWord(*best, float(shares[row]), float(shares[0]), float(shares[first:].sum()), float(likelihood))
 
     def _read(self, model: LanguageModel, channel: Channel, variants: Variants) -> Readings | None:
         """Return the readings after one more letter; None if there are none."""
@@ -152,8 +179,9 @@ class WordReader:
     def __init__(self, channel: Channel, classes: CharacterClasses) -> None:
         self.channel, self._classes = channel, classes
         self._space = -1 if classes.space is None else classes.space
-        self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
-        """For each state cache the text before the word, the version of the model, and the word that was read last."""
+        self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, float, BegunWord]] = WeakKeyDictionary()
+        """For each state cache the text before the word, the version of the model, how probable English is, and the word
+        that was read last."""
         self._ended: WeakKeyDictionary[StateCache, dict[bytes, EndedWord]] = WeakKeyDictionary()
         """For each state cache what was meant by the words that ended last, by the text up to their ends."""
 
@@ -173,56 +201,93 @@ class WordReader:
         if not self.channel.corrects(ids[-letters:]):
             return None
         typed = tuple(ids[-letters:].tolist())
-        before, arabic, replaced = ids[:-letters], (), 0
-        if self.channel.latin and self.channel.latin.signs(typed):
-            before, arabic, replaced, _ = self._meant(model, state_cache, before, as_typed - letters)
-        word = self._word(model, state_cache, before, typed)
-        return word.following(arabic, replaced) if replaced else word
+        before = ids[:-letters]
+        meant = _Meant(before)
+        if self.channel.latin and self.channel.latin.latin(typed):
+            meant = self._meant(model, state_cache, before, as_typed - letters)
+        if meant.english <= 0.5:
+            before = meant.ids
+        word = self._word(model, state_cache, before, typed, meant.english, meant.ids)
+        return word.following(meant.arabic, meant.replaced) if meant.replaced else word
 
-    def _word(self, model: LanguageModel, state_cache: StateCache, before: Ids, typed: tuple[int, ...]) -> BegunWord:
-        """Return the word begun after a text, (T,)."""
-        key = before.tobytes()
-        known, version, word = self._latest.get(state_cache, (b"", -1, None))
-        if word is None or known != key or version != model.version or typed[: len(word.typed)] != word.typed:
-            log_probabilities, state = state_cache.decoder(before).result
-            word = BegunWord.start(np.exp(log_probabilities), state)
+    def _word(
+        self,
+        model: LanguageModel,
+        state_cache: StateCache,
+        before: Ids,
+        typed: tuple[int, ...],
+        english: float = 0.0,
+        arabic: Ids | None = None,
+    ) -> BegunWord:
+        """Return the word begun after a text, (T,); its readings follow `arabic` if that is another text."""
+        arabic = before if arabic is None else arabic
+        key = before.tobytes() + arabic.tobytes(), model.version, english
+        *known, word = self._latest.get(state_cache, (b"", -1, 0.0, None))
+        if word is None or (*known,) != key or typed[: len(word.typed)] != word.typed:
+            (p, state), (read, after) = (state_cache.decoder(text).result for text in (before, arabic))
+            word = BegunWord.start(np.exp(p), state, english, Readings.start(np.exp(read), after))
         for id in typed[len(word.typed) :]:
             word = word.after(model, self.channel, id)
         if sum(array.nbytes for array in (word.p, *word.state)) <= MAX_BYTES:
-            self._latest[state_cache] = key, model.version, word
+            self._latest[state_cache] = *key, word
         return word
 
     def _next_word(self, model: LanguageModel, state_cache: StateCache, ids: Ids, as_typed: int) -> BegunWord | None:
-        """Return a word without a letter behind words in Latin letters; None if they are not Arabic."""
-        meant, arabic, replaced, last = self._meant(model, state_cache, ids, as_typed)
-        if last is None or not replaced or last.arabic < LEAST_READ:
+        """Return a word without a letter behind words in Latin letters; None where nothing is known of them."""
+        meant = self._meant(model, state_cache, ids, as_typed)
+        typed, state = state_cache.decoder(ids).result
+        word = BegunWord.start(np.exp(typed), state)
+        if meant.is_english:
+            return replace(word, is_english=True)
+        if not meant.replaced or meant.words[-1].arabic < LEAST_READ:
             return None
-        (typed, state), (p, read) = (state_cache.decoder(text).result for text in (ids, meant))
+        p, read = state_cache.decoder(meant.ids).result
         states = fitting_states(model, [state, read])
         if len(states) < 2:
             return None
-        word = BegunWord.start(np.exp(typed), state)
         return replace(
             word,
-            wanted=[(), arabic],
-            replaces=[0, replaced],
-            shares=np.array([last.as_typed, last.share]),
+            wanted=[(), meant.arabic],
+            replaces=[0, meant.replaced],
+            shares=np.array([meant.words[-1].as_typed, meant.words[-1].share]),
             p=np.concatenate([word.p, np.exp(p)]),
             state=concat_states([*states.values()]),
         )
 
-    def _meant(
-        self, model: LanguageModel, state_cache: StateCache, before: Ids, as_typed: int
-    ) -> tuple[Ids, tuple[int, ...], int, EndedWord | None]:
-        """Return a text (T,) with the words before its end as they are meant, the Arabic words at its end, how many ids
-        these take the place of, and what the last word is meant for."""
-        run, latin, last = self._latin_run(before.tolist(), as_typed), self.channel.latin, None
+    def _meant(self, model: LanguageModel, state_cache: StateCache, before: Ids, as_typed: int) -> _Meant:
+        """Return what is meant by a text, (T,), whose end is behind a word."""
+        run, english = self._latin_run(before.tolist(), as_typed)
+        meant, latin = self._read_run(model, state_cache, before, run), self.channel.latin
         if not run or latin is None:
-            return before, (), 0, None
+            is_latin = latin is not None and all(id in latin.characters for id in before if self._classes.words[id])
+            return meant._replace(english=english, is_english=english > 0.5 and is_latin)
+        likelihoods = [
+            (english_probability(latin.latin(word) or "", whole=True), ended.likelihood)
+            for word, ended in zip(run, meant.words, strict=True)
+        ]
+        shares = _english_shares(english, likelihoods)
+        following = shares[-1] * (1 - 2 * SWITCH) + SWITCH
+        begin = max((i + 1 for i, share in enumerate(shares) if share > 0.5), default=0)
+        if begin:
+            meant = self._read_run(model, state_cache, before, run, begin)
+        # One English word in an Arabic text is a loan.
+        is_english = following > 0.5 and (english >= 0.5 or len(run) > 1)
+        return meant._replace(english=following, is_english=is_english)
+
+    def _read_run(
+        self, model: LanguageModel, state_cache: StateCache, before: Ids, run: Sequence[tuple[int, ...]], begin: int = 0
+    ) -> _Meant:
+        """Read the words in Latin letters at the end of a text, (T,), each after what those before it are meant for; at
+        most those from `begin` on are replaced."""
+        latin, last, words = self.channel.latin, None, list[EndedWord]()
+        if not run or latin is None:
+            return _Meant(before)
         ended = self._ended.setdefault(state_cache, {})
         arabic, replaced = (), 0
         meant = tuple(before[: -sum(len(word) + 1 for word in run)].tolist())
-        for word in run:
+        for i, word in enumerate(run):
+            if i == begin:
+                arabic, replaced, last = (), 0, None
             key = np.array([model.version, *meant, *word], np.int64).tobytes()
             if key not in ended:
                 text = np.array(meant, np.int64)
@@ -230,6 +295,7 @@ class WordReader:
                 while len(ended) > 4 * MAX_RUN:
                     del ended[next(iter(ended))]
             clitic, last = () if last is None or not last.is_read else (*last.ids, self._space), ended[key]
+            words.append(last)
             ids = last.ids if last.is_article else (*last.ids, self._space)
             if clitic and (joined := latin.articles.get(clitic + last.ids)):
                 meant, arabic, ids = meant[: -len(clitic)], arabic[: -len(clitic)], joined
@@ -237,11 +303,13 @@ class WordReader:
             # A Latin word with a slip is read as it is meant, but stays as it was typed.
             arabic = arabic + ids if last.is_read else ()
             replaced = replaced + len(word) + 1 if last.is_read else 0
-        return np.array(meant, np.int64), arabic, replaced, last
+        if begin == len(run):
+            arabic, replaced = (), 0
+        return _Meant(np.array(meant, np.int64), arabic, replaced, words)
 
-    def _latin_run(self, before: list[int], as_typed: int) -> list[tuple[int, ...]]:
-        """Return the words in Latin letters at the end of a text, each followed by one space; none if there are more
-        than `MAX_RUN`: who writes so many means them."""
+    def _latin_run(self, before: list[int], as_typed: int) -> tuple[list[tuple[int, ...]], float]:
+        """Return the words in Latin letters at the end of a text, each followed by one space, and how probable it is
+        that the first is English; no words if there are more than `MAX_RUN`: who writes so many means them."""
         run: list[tuple[int, ...]] = []
         end = len(before) - 1
         while end >= 0 and before[end] == self._space:
@@ -249,10 +317,68 @@ class WordReader:
             while begin > 1 and before[begin - 1] != self._space and end - begin < MAX_TYPED:
                 begin -= 1
             word = tuple(before[begin:end])
-            if self.channel.latin is None or not self.channel.latin.signs(word) or len(before) - begin > as_typed:
+            if self.channel.latin is None or not self.channel.latin.latin(word) or len(before) - begin > as_typed:
                 break
             if begin > 1 and before[begin - 1] != self._space:
                 break
             run.append(word)
             end = begin - 1
-        return run[::-1] if len(run) <= MAX_RUN else []
+        if len(run) > MAX_RUN:
+            run, end = [], len(before) - 1
+        return run[::-1], self._english_after(before[: end + 1])
+
+    def _english_after(self, before: Sequence[int]) -> float:
+        """Return how probable it is that a word in Latin letters is English, by the last word before it alone: 1/2 at
+        the start of a text, and behind a Latin word that is not known."""
+        latin, classes = self.channel.latin, self._classes
+        end = len(before)
+        while end and not classes.words[before[end - 1]]:
+            end -= 1
+        begin = end
+        while begin and latin and latin.latin([*before[begin - 1 : begin]], letters=False):
+            begin -= 1
+        if end == 0 or latin is None:
+            return 0.5
+        if begin == end:
+            return SWITCH
+        word = latin.latin(before[begin:end])
+        known = word is not None and (latin.signs(before[begin:end]) is None or is_listed(word))
+        return 1 - SWITCH if known else 0.5
+
+
+class _Meant(NamedTuple):
+    """What a text is meant for."""
+
+    ids: Ids
+    """The text, (T,), with the words in Latin letters at its end as they are meant."""
+    arabic: tuple[int, ...] = ()
+    """The Arabic words at its end."""
+    replaced: int = 0
+    """How many ids these take the place of."""
+    words: Sequence[EndedWord] = ()
+    """What each word in Latin letters is meant for."""
+    english: float = 0.0
+    """Probability that the next word is English if it is in Latin letters."""
+    is_english: bool = False
+
+
+def _english_shares(first: float, likelihoods: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the probability of each word of a run to be English, given all of them.
+
+    Args:
+        first: the same of the first word, before it is known.
+        likelihoods: of each word as an English and as an Arabic one.
+    """
+    forward, share = list[float](), first
+    for english, arabic in likelihoods:
+        total = share * english + (1 - share) * arabic
+        share = share * english / total if total > 0 else share
+        forward.append(share)
+        share += SWITCH * (1 - 2 * share)
+    shares, later = forward[-1:], np.ones(2)
+    for (english, arabic), before in zip(likelihoods[:0:-1], forward[-2::-1], strict=True):
+        later = np.array([english, arabic]) * later if english + arabic > 0 else later
+        later = (1 - SWITCH) * later + SWITCH * later[::-1]
+        later /= later.sum()
+        shares.append(float(before * later[0] / (before * later[0] + (1 - before) * later[1])))
+    return shares[::-1]

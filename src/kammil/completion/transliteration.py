@@ -46,6 +46,8 @@ class Transliteration:
 
     typed: Mapping[int, str]
     """Id of a Latin letter or digit -> it, in lower case, if an Arabic letter may be written with it."""
+    characters: Mapping[int, str]
+    """Id of a Latin letter, a digit or an apostrophe -> it, in lower case."""
     written: tuple[Mapping[int, Written], Mapping[int, Written]]
     """Id of an Arabic letter -> what is written for it, elsewhere and first."""
     begun: tuple[Mapping[str, tuple[Ids, _Floats]], Mapping[str, tuple[Ids, _Floats]]]
@@ -72,13 +74,19 @@ class Transliteration:
             for mark in ("", FIRST)
         )
         begun, silent = (_begun(elsewhere), _begun(first)), (_silent(elsewhere), _silent(first))
-        return cls(typed, (elsewhere, first), begun, silent, _articles(id_of))
+        characters = typed | {id: c.lower() for c, id in id_of.items() if c.isascii() and (c.isalnum() or c == "'")}
+        return cls(typed, characters, (elsewhere, first), begun, silent, _articles(id_of))
 
     def signs(self, ids: Sequence[int]) -> str | None:
         """Return the letters of a begun word as the table has them; None if it cannot be Arabic: it has
         other characters, or no letter."""
         signs = [self.typed.get(id, "") for id in ids]
         return "".join(signs) if all(signs) and any(map(str.isalpha, signs)) else None
+
+    def latin(self, ids: Sequence[int], *, letters: bool = True) -> str | None:
+        """Return a word in lower case; None if it has characters other than Latin ones, or with `letters` no letter."""
+        text = [self.characters.get(id, "") for id in ids]
+        return "".join(text) if all(text) and (not letters or any(map(str.isalpha, text))) else None
 
 
 def _articles(id_of: Mapping[str, int]) -> dict[tuple[int, ...], tuple[int, ...]]:

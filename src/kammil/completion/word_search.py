@@ -197,6 +197,9 @@ class WordSearch:
                 found[i] = (words + found[i] if is_complete[i] else found[i] + words)[: self.k]
         for i, words in pieces.items():  # the vocabulary has no space
             found[i] = (words + found[i])[: self.k]
+        for i, each in enumerate(variants):
+            if each is not None and each.is_english:
+                found[i] = [word for word in found[i] if self.classes.foreign[word.ids[-1]]]
         self.optimal += int(proven.sum())
         return found
 

@@ -1,0 +1,77 @@
+"""English: its words are probable, and what is written in it is not read as Arabic."""
+
+from __future__ import annotations
+
+import pytest
+import regex
+
+import kammil
+from kammil.completion.completer import Completer
+from kammil.completion.english import english_probability, is_listed
+
+_ARABIC = regex.compile(r"\p{Arabic}")
+
+
+@pytest.fixture(scope="module")
+def levantine() -> Completer:
+    return kammil.load("levantine")
+
+
+def test_a_beginning_is_as_probable_as_all_words_that_begin_so() -> None:
+    assert is_listed("hello") and not is_listed("hell") and not is_listed("kifak")
+    for begin in ("", "h", "hel", "kif"):
+        longer = sum(english_probability(begin + c, whole=False) for c in "abcdefghijklmnopqrstuvwxyz'")
+        whole = english_probability(begin, whole=True)
+        assert 0.9 < (longer + whole) / english_probability(begin, whole=False) <= 1.001
+    assert english_probability("the", whole=True) > 100 * english_probability("shu", whole=True)
+    assert english_probability("restless", whole=True) > 100 * english_probability("a5barak", whole=True) > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hello my name is sara",
+        "thank you so much for your help",
+        "don't worry, the next train leaves at seven",
+        "alice was beginning to get very tired of sitting by her sister on the bank",
+    ],
+)
+def test_english_is_not_rewritten_as_arabic(levantine: Completer, text: str) -> None:
+    session = levantine.session()
+    for end in range(1, len(text) + 1):
+        session.update(text[:end])
+        # The first letters of a text may begin anything, and "al" of "alice" is the article.
+        if (end > 5 and text[end - 1] == " ") or end == len(text):
+            assert not [one.added for one in session.suggest() if _ARABIC.search(one.added)], text[:end]
+
+
+@pytest.mark.parametrize("prefix", ["hello ", "hello my na", "hello, my na", "good ", "the ", "meeting "])
+def test_nothing_arabic_is_offered_where_the_text_is_english(levantine: Completer, prefix: str) -> None:
+    assert not [one.added for one in levantine.suggest(prefix) if _ARABIC.search(one.added)]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "wanted"),
+    [
+        ("shu", "شو"),
+        ("ana", "انا"),
+        ("la", "لا"),
+        ("enta", "انت"),
+        ("men", "من"),
+        ("men wen enta", "من وين انت"),
+        ("hi", "هي"),
+        ("sha", "شو"),
+        # Where the languages change, the words of each stay or are read.
+        ("meeting bukra el sobo7", "meeting بكرا الصبح"),
+        ("thank you 7abibi", "thank you حبيبي"),
+        ("happy birthday ya 2albi", "happy birthday يا قلبي"),
+        ("ok shu 3am ta3mel", "ok شو عم تعمل"),
+        ("عندي meeting bukra", "عندي meeting بكرا"),
+    ],
+)
+def test_arabic_is_read_beside_english(levantine: Completer, prefix: str, wanted: str) -> None:
+    assert wanted in [one.appended_to(prefix) for one in levantine.suggest(prefix)]
+
+
+def test_words_follow_one_english_word_in_an_arabic_text(levantine: Completer) -> None:
+    assert levantine.suggest("عندي meeting ") and not levantine.suggest("عندي business meeting ")
