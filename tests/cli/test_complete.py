@@ -51,7 +51,16 @@ def test_json_for_programs(run: Run, counter: Path) -> None:
     wanted = partial(kammil.load(counter).samples, n=2, preset="sensible", seed=3)
     lines = [json.loads(line) for line in result.out.splitlines()]
     assert lines == [json.loads(json.dumps([asdict(a) for a in wanted(p)])) for p in ("شو", "ما")]
-    assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits"}
+    assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits", "reading", "replaces"}
+
+
+def test_arabic_in_latin_letters_is_printed_as_it_was_read(run: Run) -> None:
+    arabic = run("complete", "ok كيفك شو", "--best-of", 4).out
+    assert run("complete", "ok kifak shu", "--best-of", 4).out == "كيفك شو" + arabic
+    shown = on_terminal("complete", "ok kifak shu", "--best-of", 4, "--seed", 0)
+    assert shown == "ok كيفك شو" + arabic.replace("\n", "\r\n")
+    for unread in ("--no-read-latin", "--preset=plain"):
+        assert "كيفك" not in run("complete", "ok kifak shu", unread, "--length", 5).out
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_a_beginning_is_as_probable_as_all_words_that_begin_so() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "hello my name is sara",
+        "hello my name is john",
         "thank you so much for your help",
         "don't worry, the next train leaves at seven",
         "alice was beginning to get very tired of sitting by her sister on the bank",
@@ -71,6 +71,37 @@ def test_nothing_arabic_is_offered_where_the_text_is_english(levantine: Complete
 )
 def test_arabic_is_read_beside_english(levantine: Completer, prefix: str, wanted: str) -> None:
     assert wanted in [one.appended_to(prefix) for one in levantine.suggest(prefix)]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "read"),
+    [
+        ("kifak shu", "كيفك شو"),
+        ("bokra baddi ru7 3al ", "بكرا بدي روح عال"),
+        ("saba7 el kheir ", "صباح الخير "),
+        ("مرحبا, kifak", "مرحبا, كيفك"),
+        ("ok bukra", "ok بكرا"),
+        ("hello my name is", "hello my name is"),
+        ("شو صار", "شو صار"),
+    ],
+)
+def test_a_completion_goes_on_from_what_a_prompt_is_read_as(levantine: Completer, prompt: str, read: str) -> None:
+    answers = levantine.samples(prompt, 2, preset="sensible", best_of=4, length=8)
+    wanted = levantine.samples(read, 2, preset="sensible", best_of=4, length=8)
+    assert [(one.text, one.bits) for one in answers] == [(one.text, one.bits) for one in wanted]
+    assert [one.whole for one in answers] == [read + one.text for one in answers]
+    if prompt != read:
+        replaced = answers[0].replaces
+        assert prompt[: len(prompt) - replaced] + answers[0].reading == read
+        stream = levantine.stream(prompt, preset="sensible", best_of=4, length=8)
+        assert "".join(stream) == levantine.complete(prompt, preset="sensible", best_of=4, length=8).text
+
+
+def test_plain_draws_and_scores_are_those_of_the_letters_that_were_typed(levantine: Completer) -> None:
+    answer = levantine.complete("kifak shu", length=8, seed=3)
+    assert (answer.reading, answer.replaces, answer.whole) == ("", 0, "kifak shu" + answer.text)
+    score = levantine.score(answer.text, given="kifak shu")
+    assert answer.bits == pytest.approx(score.bits[:-1], abs=1e-4)
 
 
 def test_words_follow_one_english_word_in_an_arabic_text(levantine: Completer) -> None:

@@ -37,7 +37,8 @@ def complete(
     """Continue a text by chance, up to 30 characters: of many draws the most probable one, cut after its last whole
     word; --preset plain is a single draw. It reads like the training texts and seldom says what you meant: for help
     while you type there are `kammil suggest` and `kammil serve`. What comes after the text is printed; on a terminal,
-    the whole text, drawn with another seed at each call unless one is given."""
+    the whole text, drawn with another seed at each call unless one is given. Where the text ends in Arabic in Latin
+    letters, it goes on from their Arabic reading, which is printed too."""
     from dataclasses import asdict
 
     from kammil.cli.explain import print_explanation
@@ -57,11 +58,15 @@ def complete(
             answers = [asdict(answer) for answer in completer.samples(prompt, n, **decoding)]
             if show_probabilities:
                 for answer in answers:
-                    answer["places"] = asdict(_explain(completer, answer["prompt"], answer["text"]))["places"]
+                    read = answer["prompt"][: len(answer["prompt"]) - answer["replaces"]] + answer["reading"]
+                    answer["places"] = asdict(_explain(completer, read, answer["text"]))["places"]
             print_json(answers, indent=None)
             continue
+        reads = DecodingOptions.for_texts(n, decoding).read_latin
+        reading, replaces = completer.reading(prompt) if reads else ("", 0)
+        before = prompt[: len(prompt) - replaces]
         # A person at a terminal wants the whole text: Arabic letters join across the seam only if the prompt is there.
-        shown = prompt if sys.stdout.isatty() else ""
+        shown = before * sys.stdout.isatty() + reading
         if n == 1:
             written = [_stream(completer, prompt, decoding, shown)]
         else:
@@ -70,7 +75,7 @@ def complete(
             if n != 1:
                 typer.echo(for_stdout(shown + completion))
             if show_probabilities:
-                print_explanation(_explain(completer, prompt, completion), stderr=True)
+                print_explanation(_explain(completer, before + reading, completion), stderr=True)
     if drawn is not None:
         print(f"drawn with --seed {drawn}", file=sys.stderr)
 

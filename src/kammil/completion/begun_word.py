@@ -126,15 +126,27 @@ class BegunWord:
         letters = channel.latin.latin(variants.typed) if channel.latin and self.english else None
         english = 0.0 if letters is None else self.english * english_probability(letters, whole=False)
         arabic = 0.0 if readings is None else (1 - self.english) * float(readings.weights.sum())
-        is_english = english > SURE * (english + arabic)
+        is_english = english > (0.5 if self.english > 0.5 else SURE) * (english + arabic)
         if readings is not None and not is_english:
             wanted, p = wanted + readings.wanted, np.concatenate([p, readings.p])
             state = concat_states(model.pad_states([state, readings.state]))
-            weights = np.concatenate([weights, TYPED_IN_LATIN * readings.weights])
+            share = TYPED_IN_LATIN
+            if self.english > 0.5 and english > 0:  # behind Latin letters any others are probable to the model
+                share = arabic / english * weights.sum() / readings.weights.sum()
+            weights = np.concatenate([weights, share * readings.weights])
         replaces = [len(variants.typed)] * len(wanted)
         shares = weights / weights.sum()
-        is_english &= self.english >= 0.5
-        return BegunWord(wanted, replaces, shares, p, state, variants, self.before, readings, self.english, is_english)
+        return replace(
+            self,
+            wanted=wanted,
+            replaces=replaces,
+            shares=shares,
+            p=p,
+            state=state,
+            variants=variants,
+            readings=readings,
+            is_english=is_english and self.english >= 0.5,
+        )
 
     def following(self, arabic: tuple[int, ...], replaced: int) -> BegunWord:
         """Return the word after Arabic words that take the place of so many ids before it: so do its readings."""
@@ -180,8 +192,8 @@ class WordReader:
         self.channel, self._classes = channel, classes
         self._space = -1 if classes.space is None else classes.space
         self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, float, BegunWord]] = WeakKeyDictionary()
-        """For each state cache the text before the word, the version of the model, how probable English is, and the word
-        that was read last."""
+        """For each state cache the text before the word, the version of the model, how probable English is, and the
+        word that was read last."""
         self._ended: WeakKeyDictionary[StateCache, dict[bytes, EndedWord]] = WeakKeyDictionary()
         """For each state cache what was meant by the words that ended last, by the text up to their ends."""
 
@@ -209,6 +221,18 @@ class WordReader:
             before = meant.ids
         word = self._word(model, state_cache, before, typed, meant.english, meant.ids)
         return word.following(meant.arabic, meant.replaced) if meant.replaced else word
+
+    def reading(
+        self, model: LanguageModel, state_cache: StateCache, ids: Ids, letters: int, as_typed: int
+    ) -> tuple[tuple[int, ...], int]:
+        """Return the Arabic words that those in Latin letters at the end of a text (T,) are most probably meant for,
+        and how many ids they take the place of, 0 where these are more probably no Arabic; arguments as of `after`."""
+        word = self.after(model, state_cache, ids, letters, as_typed)
+        first = 1 if letters == 0 or word is None else len(word.variants.wanted)
+        if word is None or word.shares[first:].sum() <= 0.5:
+            return (), 0
+        best = first + int(np.argmax(word.shares[first:]))
+        return word.wanted[best], word.replaces[best]
 
     def _word(
         self,

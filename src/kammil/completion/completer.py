@@ -49,11 +49,20 @@ class Completion:
     prompt: str
     """The prompt as it was given."""
     text: str
-    """The continuation, in whole graphemes."""
+    """The continuation, in whole graphemes, of the prompt, or of `reading` in place of its end."""
     finish_reason: FinishReason
     """`length`: as long as asked for; `end`: the model ended its text; `stop`: a stop string was written."""
     bits: tuple[float, ...]
     """Bits of each character of `text` under the unfiltered model."""
+    reading: str = ""
+    """Arabic words that those at the end of the prompt in Latin letters were read as (`read_latin`); else empty."""
+    replaces: int = 0
+    """Characters at the end of the prompt that `reading` takes the place of."""
+
+    @property
+    def whole(self) -> str:
+        """Return the prompt, as it was read, and the continuation."""
+        return self.prompt[: len(self.prompt) - self.replaces] + self.reading + self.text
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,8 @@ class Score:
         return sum(self.bits[:-1]) / len(self.text) if self.text else math.nan
 
 
+MAX_READ = 1_000
+"""Most characters at the end of a prompt by which its last words in Latin letters are read."""
 _MAX_WORD_BLOCKS = 8
 """Most lists of blocked words that are kept ready: one for each set of words that a user taught."""
 
@@ -201,11 +212,16 @@ class Completer:
         With `best_of` they are the best of all that were drawn, which begin with different words as far as there are
         such. With beams they are the `n` best texts, all different; fewer if the model can write no more.
         """
-        *_, hypotheses = self._write(prompt, self.constraints(options, n), n)
-        return [Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)])) for d in hypotheses]
+        constraints = self.constraints(options, n)
+        *_, hypotheses = self._write(prompt, constraints, n)
+        read = self.reading(prompt) if constraints.options.read_latin else ("", 0)
+        return [
+            Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)]), *read) for d in hypotheses
+        ]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
-        """Stream the text of `complete` in pieces: whole graphemes that no later character can change.
+        """Stream the text of `complete` in pieces: whole graphemes that no later character can change; without the
+        `reading` of the prompt.
 
         With beams or `best_of` no text is final before the end, so it comes in one piece.
         """
@@ -252,6 +268,18 @@ class Completer:
         ids = np.concatenate([[BOS], self.vocabulary.encode(seen)])
         letters, as_typed = letters_to_correct(prefix, seen), seen_as_typed(prefix, seen)
         return self.word_reader.after(self.language_model, self.state_cache, ids, letters, as_typed)
+
+    def reading(self, prompt: str, state_cache: StateCache | None = None) -> tuple[str, int]:
+        """Return the Arabic words that those at the end of a prompt in Latin letters are read as, and the characters
+        that they take the place of: as `suggest` reads them, of the last `MAX_READ` characters; empty and 0 for none.
+        """
+        prompt = prompt[-MAX_READ:]
+        seen = self.normalise(prompt)
+        ids = np.concatenate([[BOS], self.vocabulary.encode(seen)])
+        letters, as_typed = letters_to_correct(prompt, seen), seen_as_typed(prompt, seen)
+        cache = self.state_cache if state_cache is None else state_cache
+        arabic, replaces = self.word_reader.reading(self.language_model, cache, ids, letters, as_typed)
+        return self.vocabulary.decode(np.array(arabic, np.int64)), replaces
 
     def phrase(
         self,
@@ -402,8 +430,11 @@ class Completer:
 
     def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
         """Yield the hypotheses of n completions after every step, or only when they are finished."""
-        seen = self.normalise(prompt)
-        constraints, options = constraints.at(seen), constraints.options
+        seen, options = self.normalise(prompt), constraints.options
+        if options.read_latin:
+            reading, replaces = self.reading(prompt)
+            seen = seen[: len(seen) - replaces] + reading
+        constraints = constraints.at(seen)
         decoder = self._read(seen)
         log_probabilities, state = decoder.result
         if options.beams > 1:

@@ -35,6 +35,21 @@ def test_openais_defaults(client: Any, bundled: Completer) -> None:
     assert got.choices[0].text == bundled.complete("شو", length=16, temperature=1, seed=3).text
 
 
+def test_arabic_in_latin_letters_is_read_for_a_preset_only(client: Any, bundled: Completer) -> None:
+    asked: dict[str, Any] = {"model": "levantine", "prompt": ["kifak shu", "كيفك شو"], "max_tokens": 12, "seed": 1}
+    latin, arabic = client.completions.create(**asked, extra_body={"preset": "sensible"}).choices
+    assert latin.text == arabic.text == bundled.complete("kifak shu", preset="sensible", length=12, seed=1).text
+    assert [(one.reading, one.replaces) for one in (latin, arabic)] == [("كيفك شو", 9), ("", 0)]
+    plain, _ = client.completions.create(**asked).choices
+    assert (plain.reading, plain.replaces) == ("", 0)
+    assert plain.text == bundled.complete("kifak shu", length=12, temperature=1, seed=1).text
+    events = client.completions.create(**asked | {"prompt": "kifak shu"}, extra_body={"read_latin": True}, stream=True)
+    parts = [event.choices[0] for event in events]
+    assert {part.reading for part in parts} == {"كيفك شو"}
+    wanted = bundled.complete("كيفك شو", length=12, temperature=1, seed=1).text
+    assert "".join(part.text for part in parts) == wanted
+
+
 def test_blocked_words_and_forbidden_strings_begin_in_the_prompt(client: Any, bundled: Completer) -> None:
     every: list[dict[str, Any]] = [{"allow_offensive": True}, {}, {"forbid": ["احي", "اس"]}]
     for fields in every:

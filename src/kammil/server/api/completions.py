@@ -7,7 +7,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal, cast
 
@@ -30,7 +30,7 @@ from kammil.server.api.schemas import (
     Usage,
 )
 from kammil.server.model_pool import LoadedModel
-from kammil.server.scheduler import Delta, GeneratedText, Generation, TokenLogprobs
+from kammil.server.scheduler import Delta, GeneratedText, Generation, ModelUpdate, TokenLogprobs
 from kammil.server.settings import ServerSettings
 from kammil.vocabulary import BOS, EOS, PAD, SPECIALS, UNK, CharacterVocabulary
 
@@ -62,11 +62,19 @@ class Prompt:
     """Its text, as the model sees it."""
     has_bos: bool
     """Whether the client sent BOS itself, so that it counts as one of its tokens."""
+    reading: str = ""
+    """Arabic at its end in place of Latin letters; see `Completer.reading`."""
+    replaces: int = 0
+    """How many characters of what the client sent that takes the place of."""
 
     @property
     def num_tokens(self) -> int:
         """Number of tokens that the client sent."""
         return len(self.ids) - (not self.has_bos)
+
+    def choice(self, text: str, index: int) -> Choice:
+        """Return a text that follows it, or a part of one."""
+        return Choice(text=text, index=index, reading=self.reading, replaces=self.replaces)
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,24 @@ async def check(request: CompletionRequest, loaded: LoadedModel, settings: Serve
     if length > MAX_CHARACTERS:  # before any work on it
         raise ApiError(400, f"the prompt has more than {MAX_CHARACTERS} characters; shorten it.", param="prompt")
     prompts = tuple(await bodies.run_off_loop(length, partial(_prompts, given, loaded.completer)))
-    return _check_with_prompts(request, prompts, loaded, settings)
+    checked = _check_with_prompts(request, prompts, loaded, settings)
+    texts = [given] if isinstance(given, str) else [one for one in given if isinstance(one, str)]
+    return await _with_readings(checked, texts) if checked.constraints.options.read_latin and texts else checked
+
+
+async def _with_readings(checked: CheckedRequest, texts: Sequence[str]) -> CheckedRequest:
+    """Return a request whose prompts, given as texts, go on from what their last words in Latin letters mean.
+
+    Each is read by itself, so that others are answered in between.
+    """
+    completer, prompts = checked.loaded.completer, list[Prompt]()
+    for prompt, text in zip(checked.prompts, texts, strict=True):
+        read = partial(completer.reading, text, checked.state_cache)
+        reading, replaces = await checked.loaded.scheduler.run(ModelUpdate(checked.deadline, read))
+        ids = np.concatenate([prompt.ids[: len(prompt.ids) - replaces], completer.vocabulary.encode(reading)])
+        seen = prompt.text[: len(prompt.text) - replaces] + reading
+        prompts.append(replace(prompt, ids=ids, text=seen, reading=reading, replaces=replaces))
+    return replace(checked, prompts=tuple(prompts))
 
 
 def _check_with_prompts(
@@ -280,7 +305,7 @@ def _response_json(
 ) -> bytes:
     """Write the response as JSON."""
     choices: list[bytes] = []
-    for generation, texts in zip(generations, answers, strict=True):
+    for generation, prompt, texts in zip(generations, checked.prompts, answers, strict=True):
         echo = EchoedPrompt(checked, generation)
         for text in texts:
             tokens = echo.logprobs
@@ -289,7 +314,8 @@ def _response_json(
                 builder.add(text.tokens, len(echo.text) + len(text.text))
                 tokens = (*tokens, bodies.logprobs_json(builder.logprobs))
             reason = FINISH_REASONS[text.finish_reason]
-            choice = Choice(text=echo.text + text.text, index=len(choices), finish_reason=reason)
+            choice = prompt.choice(echo.text + text.text, len(choices))
+            choice.finish_reason = reason
             choices.append(bodies.choice_json(choice, *tokens))
     return bodies.insert_items(checked.response([], usage(checked, generations)), "choices", b",".join(choices))
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from kammil.completion.ghost_text import GHOST, GhostLevel
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
+from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions
 
 MAX_PROMPTS = 64
@@ -105,6 +106,7 @@ class CompletionRequest(ApiRequest):
     forbid: Forbidden | None = Field(default=None, description=_FORBID)
     allow_offensive: bool | None = Field(default=False, description=_described("allow_offensive"))
     whole_words: bool | None = Field(default=False, description=_described("whole_words"))
+    read_latin: bool | None = Field(default=False, description=_described("read_latin"))
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
@@ -127,6 +129,14 @@ class Choice(BaseModel):
     index: int
     logprobs: Logprobs | None = None
     finish_reason: Literal["stop", "length"] | None = None
+    reading: str = Field(
+        default="",
+        description="With `read_latin`: Arabic words that those at the end of the prompt in Latin letters were read "
+        "as. `text` follows them.",
+    )
+    replaces: int = Field(
+        default=0, description="Characters (code points) at the end of the prompt that `reading` takes the place of."
+    )
 
 
 class Usage(BaseModel):
@@ -154,7 +164,9 @@ class SuggestRequest(ApiRequest):
 
     prefix: str = Field(description="The text so far.")
     k: int = Field(default=3, ge=1, le=32, description="Most words to suggest.")
-    threshold: float = Field(default=0.01, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word.")
+    threshold: float = Field(
+        default=MIN_PROBABILITY, ge=0, le=1, allow_inf_nan=False, description="Least probability of a word."
+    )
     correct: bool = Field(
         default=True,
         description="Also suggest words in place of the begun one, if it may have a slip of a key, or be Arabic in "

@@ -18,9 +18,10 @@ from kammil.server.api.completions import (
     CheckedRequest,
     EchoedPrompt,
     LogprobsBuilder,
+    Prompt,
     usage,
 )
-from kammil.server.api.schemas import Choice, StreamOptions, Usage
+from kammil.server.api.schemas import StreamOptions, Usage
 from kammil.server.scheduler import Delta, GeneratedText, Generation
 
 log = logging.getLogger("kammil.server")
@@ -65,7 +66,11 @@ async def _events(
     """Yield new text as it comes; text that comes while an event is being sent goes into the next one. Yield a comment
     after a while without text."""
     echoes = [cache(partial(EchoedPrompt, checked, generation)) for generation in generations]
-    states = {i * checked.n + j: StreamState(checked, echo) for i, echo in enumerate(echoes) for j in range(checked.n)}
+    states = {
+        i * checked.n + j: StreamState(checked, checked.prompts[i], echo)
+        for i, echo in enumerate(echoes)
+        for j in range(checked.n)
+    }
     num_unfinished = len(generations)
     while num_unfinished:
         try:
@@ -97,11 +102,12 @@ class StreamState:
 
     Args:
         checked: the request.
+        prompt: what the text follows.
         echo: returns what precedes the text; called once the prompt is read.
     """
 
-    def __init__(self, checked: CheckedRequest, echo: Callable[[], EchoedPrompt]) -> None:
-        self._checked, self._echo = checked, echo
+    def __init__(self, checked: CheckedRequest, prompt: Prompt, echo: Callable[[], EchoedPrompt]) -> None:
+        self._checked, self._prompt, self._echo = checked, prompt, echo
         self.unsent: list[Delta] = []
         """New text that has not been sent."""
         self.started = False
@@ -120,7 +126,7 @@ class StreamState:
     def event(self, index: int, usage_so_far: Usage | None) -> bytes:
         """Build an event of the new text, which begins with the prompt if it is echoed."""
         deltas, self.unsent = self.unsent, []
-        choice = Choice(text="".join(delta.text for delta in deltas), index=index)
+        choice = self._prompt.choice("".join(delta.text for delta in deltas), index)
         tokens: tuple[bodies.LogprobsJson, ...] = ()
         if not self.started:
             self.started = True
