@@ -12,7 +12,10 @@ from kammil.data.blocked_words import BlockedWord
 from kammil.data.blocklist import offensive_words
 from kammil.errors import OptionError
 from kammil.language_model import AdaptiveModel, Ids, LanguageModel
+from kammil.text import words
 
+MAX_OPENING = 40
+"""Characters at the start of a text that are searched for its first word."""
 CANNOT_LEARN = "this model cannot learn while it runs; train one with --model blend."
 
 
@@ -34,6 +37,8 @@ class Adaptation:
         self._taught: Counter[BlockedWord] = Counter()
         self.taught_words: frozenset[BlockedWord] = frozenset()
         """Entries of the list of offensive words that learnt texts hold: who wrote them may be shown them."""
+        self.first_words = Counter[str]()
+        """First word of learnt texts -> how many begin with it."""
         if profile is not None:
             self._adaptive_model()
             self.sync_profile()
@@ -85,16 +90,20 @@ class Adaptation:
             raise OptionError(f"the text {text!r} was not learnt, so it cannot be forgotten.")
 
     def take_words_of(self, other: Adaptation) -> None:
-        """Count the offensive words of the texts that another has learnt, for a model that has learnt them too."""
+        """Count the words of the texts that another has learnt, for a model that has learnt them too."""
         self._taught, self.taught_words = other._taught.copy(), other.taught_words
+        self.first_words = other.first_words.copy()
 
     def _count_words(self, learnt: Iterable[str], forgotten: Iterable[str]) -> None:
-        """Count in how many texts that were learnt each offensive word stands."""
-        words = offensive_words()
+        """Count in how many texts that were learnt each offensive word stands, and which words are first."""
+        offensive = offensive_words()
         for texts, step in ((learnt, 1), (forgotten, -1)):
             for text in texts:
-                for entry in words.entries_in(text):
+                for entry in offensive.entries_in(text):
                     self._taught[entry] += step
+                for begin, end in words(text[:MAX_OPENING])[:1]:
+                    self.first_words[text[begin:end]] += step
+        self.first_words += Counter()  # without those of forgotten texts
         self.taught_words = frozenset(entry for entry, count in self._taught.items() if count > 0)
 
     def _adaptive_model(self) -> AdaptiveModel:

@@ -45,6 +45,8 @@ class CharacterClasses:
     """Ids that belong to the character before them: marks, joiners, and what extends a grapheme."""
     foreign: _Flags
     """Ids of letters of scripts that the model has read little of; none where nothing is known of the model."""
+    digits: _Flags
+    """Ids of digits."""
     space: int | None
     """Id of the space; None if the vocabulary has none."""
 
@@ -72,7 +74,8 @@ class CharacterClasses:
         extends = marks | joiners | (roles == "neither")
         close = outside.astype(np.float32)
         foreign = np.zeros_like(begin) if first is None else _foreign(vocabulary, first * letters)
-        return cls(begin, letters | marks | joiners, begin | marks, close, unspaced, extends, foreign, space)
+        digits = np.array([*[False] * SPECIALS, *map(str.isdecimal, vocabulary.characters)])
+        return cls(begin, letters | marks | joiners, begin | marks, close, unspaced, extends, foreign, digits, space)
 
 
 def first_ids(model: LanguageModel) -> _Floats:

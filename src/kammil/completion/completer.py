@@ -21,6 +21,7 @@ from kammil.completion.adaptation import CANNOT_LEARN, Adaptation
 from kammil.completion.begun_word import BegunWord, WordReader
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
+from kammil.completion.openings import Openings
 from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
@@ -98,6 +99,7 @@ class Completer:
         model: the folder that it came from.
         profile: texts of the user; the model learns them, and what it learns is kept there.
         block: words that are never written, beside those of the list of offensive words.
+        openings: whether people's messages were counted for what a text begins with (`openings`).
 
     Raises: `OptionError` for a profile with a model that cannot learn.
     """
@@ -110,7 +112,11 @@ class Completer:
         model: folders.ModelFiles | None = None,
         profile: Profile | None = None,
         block: Sequence[BlockedWord] = (),
+        *,
+        openings: bool = False,
     ) -> None:
+        self._has_openings = openings
+        self._openings: tuple[Mapping[str, int], Openings] | None = None
         self.own_blocked_words = tuple(block)
         self._word_blocks: dict[tuple[bool, frozenset[BlockedWord]], WordBlock] = {}
         self._language_model, self.vocabulary, self.rules, self.model = runner, vocabulary, rules, model
@@ -126,7 +132,8 @@ class Completer:
         if not isinstance(self._language_model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
         runner = self._language_model.fork(learnt=learnt)
-        forked = Completer(runner, self.vocabulary, self.rules, self.model, block=self.own_blocked_words)
+        own, openings = self.own_blocked_words, self._has_openings
+        forked = Completer(runner, self.vocabulary, self.rules, self.model, block=own, openings=openings)
         forked._word_blocks = self._word_blocks.copy()
         if learnt:
             forked._adaptation.take_words_of(self._adaptation)
@@ -260,7 +267,18 @@ class Completer:
             threshold=threshold,
             refusals=self.refusals(forbid, allow_offensive=allow_offensive),
             variants=variants,
+            openings=self.openings,
         )
+
+    @property
+    def openings(self) -> Openings:
+        """Return the words that a text may begin with."""
+        self._adaptation.sync_profile()
+        learnt = self._adaptation.first_words
+        if self._openings is None or self._openings[0] != learnt:
+            words = {self.normalise(word): n for word, n in learnt.items()}
+            self._openings = learnt.copy(), Openings.of(self.vocabulary, words, counted=self._has_openings)
+        return self._openings[1]
 
     def variants(self, prefix: str, seen: str) -> BegunWord | None:
         """Return what may be meant by the word at the end of a prefix, or before a next word, which the model has seen
@@ -475,7 +493,9 @@ def load(
     # The language model has unpacked what it needs of the arrays; the packed ones would only take memory.
     model = replace(model, artifacts=Artifacts({}))
     opened = Profile(profile) if isinstance(profile, str | Path) else profile
-    own_list = folders.locate(Path(path)) / folders.BLOCK
+    folder = folders.locate(Path(path))
+    own_list, bundled = folder / folders.BLOCK, folder in map(folders.locate, map(Path, folders.PRETRAINED))
     lists = [own_list] if own_list.is_file() else []
     words = [word for file in [*lists, *([] if block is None else [Path(block)])] for word in read_list_file(file)]
-    return Completer(loaded, model.vocabulary, TextRules.from_dict(model.description.rules), model, opened, words)
+    rules = TextRules.from_dict(model.description.rules)
+    return Completer(loaded, model.vocabulary, rules, model, opened, words, openings=bundled)

@@ -21,6 +21,7 @@ from typing import Any
 
 from kammil.completion.begun_word import MAX_RUN, MAX_TYPED, BegunWord
 from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.openings import Openings
 from kammil.completion.word_search import MAX_CHARACTERS, MAX_STATES, MIN_PROBABILITY, FoundWord, WordSearch
 from kammil.decoding.word_block import Refusals
 from kammil.errors import OptionError
@@ -65,6 +66,7 @@ def suggest(
     threshold: float = MIN_PROBABILITY,
     refusals: Refusals[Any] | None = None,
     variants: BegunWord | None = None,
+    openings: Openings | None = None,
 ) -> list[Suggestion]:
     """Suggest at most `k` words after one prefix, none below `threshold`, in the order of `WordSearch.run`.
 
@@ -79,12 +81,14 @@ def suggest(
         threshold: least probability of each.
         refusals: see `WordSearch`.
         variants: what the word at the end of the prefix may be meant for; None corrects nothing.
+        openings: see `WordSearch`.
 
     Raises: `OptionError` for k below 1, or a threshold that is no probability.
     """
     if k < 1:
         raise OptionError(f"k is {k}, but at least one suggestion must be asked for.")
-    search = WordSearch(model, classes, k, check_threshold(threshold), max(MAX_STATES, k), refusals=refusals)
+    width = max(MAX_STATES, k)
+    search = WordSearch(model, classes, k, check_threshold(threshold), width, refusals=refusals, openings=openings)
     (found,) = search.run([prefix], log_probabilities, state, [variants])
     return to_suggestions(vocabulary, prefix, found)
 

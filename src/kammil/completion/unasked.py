@@ -11,7 +11,8 @@ proclitic and the article (و, ف, ب, ل, ك, ع, ال) are not counted among t
 Of several completions that were drawn, one that brings up rulers or politics (`rulers.txt`, `politics.txt`) where the
 text does not speak of them is chosen last.
 
-Lists of suggestions are not affected: they stand outside the text, and the writer looks for a word there.
+Lists of suggestions stand outside the text, and the writer looks for a word there: they are not affected, but where a
+text begins a list holds one religious word at most.
 """
 
 from __future__ import annotations
@@ -48,6 +49,13 @@ def without_unasked(text: str, ghost: str) -> str:
         if end > typed and letters < LETTERS:  # neither a whole word of it nor enough letters are typed
             return seen[typed : max(start, typed)].rstrip()
     return ghost
+
+
+def is_religious(word: str) -> bool:
+    """Return whether a word is a religious formula by itself, or the name of God that most of them hold."""
+    formulas = _entries("formulas")
+    alone = (stem for stem in _stems(fold_spelling(word)) if (stem,) in formulas.by_first_word.get(stem, ()))
+    return any(alone) or any(stem in ("الله", "لله") for stem in _stems(fold_spelling(word)))
 
 
 def unasked_politics(text: str) -> Callable[[str], bool]:

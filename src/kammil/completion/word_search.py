@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.begun_word import BegunWord
 from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
 from kammil.completion.search_starts import Starts
 from kammil.decoding.sampling import NO_PROBABILITIES
@@ -55,6 +56,8 @@ FOREIGN, MIN_FOREIGN = 20, 0.2
 """How many times as probable a word must be in a script of which the model has read little, up to a probability from
 which on it is shown anyhow: less probable ones are letters that follow one another, but mostly no words
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
+MAX_LEFT_OUT = 2
+"""Religious words that a list at the start of a text may lose: so many more words are searched there."""
 MAX_STATES = 12
 """Most beginnings of one length. At 150 positions of lev30/validation lists of three hold 99.3 % of the probability of
 the true ones with 6, 99.7 % with 8, 99.96 % with 12; 83 % of them are proven then, 91 % with 16, all with 24."""
@@ -89,6 +92,7 @@ class WordSearch:
         max_characters: most characters of a suggestion, a space before it included.
         refusals: what is not suggested, however probable; None for nothing.
         max_piece: the same of a piece of a script without spaces.
+        openings: words that a text may begin with; None for what the model says.
     """
 
     model: LanguageModel
@@ -99,6 +103,7 @@ class WordSearch:
     max_characters: int = MAX_CHARACTERS
     refusals: Refusals[Any] | None = None
     max_piece: int = MAX_PIECE
+    openings: Openings | None = None
     steps: int = field(default=0, init=False)
     """Model steps so far, summed over prefixes: the calls of the model if each were searched alone."""
     optimal: int = field(default=0, init=False)
@@ -160,10 +165,14 @@ class WordSearch:
         )
         complete = self.classes.complete(prefixes, p) * starts.weight  # (R,)
         all_starts, whole = self._with_meanings(starts, prefixes, variants, complete)
-        found, proven = self._search(all_starts, self.k, len(prefixes))
+        opening = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
+        found, proven = self._search(all_starts, self.k + MAX_LEFT_OUT * bool(opening), len(prefixes))
         for i, each in enumerate(variants):
             if each is not None and len(each.wanted) > 1:
-                found[i] = _once([*found[i], *whole.get(i, [])], each.typed, self.classes.space)[: self.k]
+                found[i] = _once([*found[i], *whole.get(i, [])], each.typed, self.classes.space)
+        for i in opening:
+            found[i] = self._with_openings(found[i], prefixes[i])
+        found = [words[: self.k] for words in found]
         is_complete = complete > 0.5
         pieces: dict[int, list[FoundWord]] = {}  # right behind a complete word: next words, as those below
         for i in np.flatnonzero(is_complete).tolist():
@@ -202,6 +211,35 @@ class WordSearch:
                 found[i] = [word for word in found[i] if self.classes.foreign[word.ids[-1]]]
         self.optimal += int(proven.sum())
         return found
+
+    def _with_openings(self, found: list[FoundWord], prefix: str) -> list[FoundWord]:
+        """Return the words that begin a text: with the openings before any letter, and one religious word at most."""
+        assert self.openings is not None
+        if not prefix:
+            known = self.openings.words
+            words = [FoundWord(np.array(ids), p) for ids, p in known.items() if not self._is_refused(ids)]
+            words += [
+                word._replace(probability=self.openings.others * word.probability)
+                for word in found
+                if tuple(word.ids.tolist()) not in known
+            ]
+            words = [word for word in words if word.probability >= self.threshold]
+            found = sorted(words, key=lambda word: -word.probability)
+        religious = [self.openings.is_religious(prefix * (not word.replaced), word.ids) for word in found]
+        first = religious.index(True) if True in religious else len(found)
+        return [word for i, word in enumerate(found) if i <= first or not religious[i]]
+
+    def _is_refused(self, ids: Sequence[int]) -> bool:
+        """Return whether a text must not begin with a word."""
+        if self.refusals is None:
+            return False
+        mark = self.refusals.start("")
+        for id in ids:
+            refused = self.refusals.refused(mark)
+            if refused is not None and id in refused:
+                return True
+            mark = self.refusals.after(mark, id)
+        return self._is_blocked(mark)
 
     def _with_meanings(
         self,
@@ -382,8 +420,8 @@ class WordSearch:
         script without spaces may get a mark; what follows it is decided as after a sign.
         """
         classes = self.classes
-        if open_word(prefix):
-            return classes.continues | classes.unspaced
+        if word := open_word(prefix):  # digits behind a number say nothing
+            return (classes.continues & ~(classes.digits & word.isdecimal())) | classes.unspaced
         space = np.arange(len(p)) == classes.space
         first = space if prefix and not prefix[-1].isspace() and p @ space > p @ classes.begin else classes.begin
         return first | (classes.extends & classes.continues) if ends_unspaced(prefix) else first

@@ -305,7 +305,15 @@ class Scheduler:
             try:
                 runner, k, refusals = self.completer.language_model, calls[0].k, calls[0].refusals
                 classes, threshold = self.completer.character_classes, calls[0].threshold
-                search = WordSearch(runner, classes, k, threshold, max(MAX_STATES, k), refusals=refusals)
+                search = WordSearch(
+                    runner,
+                    classes,
+                    k,
+                    threshold,
+                    max(MAX_STATES, k),
+                    refusals=refusals,
+                    openings=self.completer.openings,
+                )
                 word_reader = self.completer.word_reader
                 found = search.run(
                     [call.prefix for call in calls],
