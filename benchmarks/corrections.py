@@ -80,6 +80,8 @@ def keys(model: Completer, texts: Sequence[str], slips: float, *, correct: bool)
         MIN_PROBABILITY,
         typed=with_slips(texts, slips),
         channel=Channel.of(model.vocabulary) if correct else None,
+        refusals=model.refusals(),
+        openings=model.openings,
     )
     return keystrokes_saved(type_texts(texts, [Help.lists(each, WIDTH) for each in hits.texts]))
 

@@ -57,7 +57,9 @@ def main() -> None:
     for file in named.files:
         column = "text" if Path(file).suffix in (".tsv", ".csv") else None
         read = [text for text in (model.normalise(t).rstrip() for t in sources.texts(file, column=column)) if text]
-        found = first_ghost_words(model.language_model, model.vocabulary, read, min(THRESHOLDS)).texts
+        found = first_ghost_words(
+            model.language_model, model.vocabulary, read, min(THRESHOLDS), refusals=model.refusals()
+        ).texts
         parts[Path(file).name if column else file] = slice(len(texts), len(texts) + len(read))
         texts, hits = texts + read, hits + found
     if len(parts) > 1:

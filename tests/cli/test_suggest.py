@@ -10,6 +10,7 @@ import pytest
 from tests.cli.conftest import Result, Run, on_terminal, refused
 
 import kammil
+from kammil.completion.suggestions import MIN_PROBABILITY
 
 
 def test_suggest_prints_words_the_best_first(run: Run, trained: Path) -> None:
@@ -87,3 +88,11 @@ def test_any_prefix_is_answered(run: Run, counter: Path, prefix: str) -> None:
 )
 def test_suggest_says_what_is_wrong(run: Run, counter: Path, options: list[str], message: str) -> None:
     refused(run("suggest", "شو", "--model", counter, *options), message)
+
+
+@pytest.mark.parametrize("command", ["suggest", "evaluate"])
+def test_the_threshold_is_one_everywhere(run: Run, command: str) -> None:
+    stated = " ".join(run(command, "--help").out.replace("│", " ").split())
+    assert f"less probable than this. [default: {MIN_PROBABILITY:g}]" in stated
+    schemas = pytest.importorskip("kammil.server.api.schemas")
+    assert schemas.SuggestRequest(prefix="").threshold == MIN_PROBABILITY

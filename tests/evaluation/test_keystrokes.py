@@ -15,11 +15,13 @@ from tests.completion.test_pieces import counter
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GhostLevel
+from kammil.data.blocked_words import BlockedWord
 from kammil.evaluation.keystrokes import (
     LOOK_AFTER,
     WIDTHS,
     Flags,
     Help,
+    first_ghost_words,
     type_texts,
     type_with_help,
     type_with_oracle,
@@ -27,6 +29,7 @@ from kammil.evaluation.keystrokes import (
 )
 from kammil.evaluation.slips import with_slips
 from kammil.evaluation.suggestion_hits import farthest_ends, suggestion_hits, word_ends
+from kammil.evaluation.typing_report import simulate
 from kammil.spacing import gives_way, space_after
 from kammil.text import words
 
@@ -157,6 +160,36 @@ def test_a_batch_changes_no_offer(model: Completer, texts: list[str]) -> None:
         (alone,) = suggestion_hits(model.language_model, model.vocabulary, [sample[i]], 3, LEAST, channel=channel).texts
         assert batched[i].probabilities == pytest.approx(alone.probabilities, rel=1e-3)
         assert batched[i].right.tolist() == alone.right.tolist()
+
+
+@pytest.mark.parametrize("text", ["قلت الحمدلله كتير", "اللهم صل على محمد كتير"])
+def test_simulated_ghost_text_brings_up_nothing_that_was_not_called_for(text: str) -> None:
+    model = counter([text] * 20, 8)
+    (ghost,) = first_ghost_words(model.language_model, model.vocabulary, [text], 0.3).texts
+    (listed,) = suggestion_hits(model.language_model, model.vocabulary, [text], 1, 0.3).texts
+    shown, listed = ghost.probabilities[:, 0] > 0, listed.probabilities[:, 0] > 0
+    hidden = np.flatnonzero(listed & ~shown).tolist()
+    assert hidden and shown.any() and not (shown & ~listed).any()
+    for end in range(len(text) + 1):
+        added = model.phrase(text[:end], threshold=0.3).added
+        assert not added if end in hidden else shown[end] or not added
+
+
+def test_the_writer_is_shown_what_every_interface_shows() -> None:
+    model = counter(["شو حلو كتير", "شو حلو يا"] * 9, 6)
+    model = Completer(model.language_model, model.vocabulary, model.rules, block=[BlockedWord("كتير")], openings=True)
+    text = "شو حلو كتير"
+    (hits,) = suggestion_hits(
+        model.language_model, model.vocabulary, [text], 3, LEAST, refusals=model.refusals(), openings=model.openings
+    ).texts
+    for end in range(len(text) + 1):
+        shown = [one.probability for one in model.suggest(text[:end], 3, threshold=LEAST, correct=False)]
+        assert [p for p in hits.probabilities[end].tolist() if p] == pytest.approx(shown)
+    assert not hits.right[7:].any() and hits.right[:6].any()
+    report = simulate(model, [text], threshold=LEAST).model.lists[3].keystrokes
+    plain = Completer(model.language_model, model.vocabulary, model.rules)
+    unblocked = simulate(plain, [text], threshold=LEAST).model.lists[3].keystrokes
+    assert report is not None and unblocked is not None and report.value < unblocked.value
 
 
 @given(LETTERS)

@@ -42,7 +42,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,9 +50,11 @@ from numpy.typing import NDArray
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.ghost_text import GHOST_RULES, GhostRule
+from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE
 from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.completion.unasked import without_unasked
+from kammil.decoding.word_block import Refusals
 from kammil.evaluation.bootstrap import Array
 from kammil.evaluation.suggestion_hits import (
     SuggestedTexts,
@@ -196,16 +198,28 @@ def type_with_help(
     threshold: float = MIN_PROBABILITY,
     typed: Sequence[str] | None = None,
     channel: Channel | None = None,
+    refusals: Refusals[Any] | None = None,
+    openings: Openings | None = None,
 ) -> TypingRuns:
-    """Type texts, as the model sees them, with each kind of help; `typed` and `channel` as in `suggestion_hits`."""
-    suggested = suggestion_hits(model, vocabulary, texts, max(WIDTHS), threshold, typed=typed, channel=channel)
+    """Type texts, as the model sees them, with each kind of help; the other arguments as in `suggestion_hits`."""
+    suggested = suggestion_hits(
+        model,
+        vocabulary,
+        texts,
+        max(WIDTHS),
+        threshold,
+        typed=typed,
+        channel=channel,
+        refusals=refusals,
+        openings=openings,
+    )
     lists = {width: [Help.lists(hits, width) for hits in suggested.texts] for width in WIDTHS}
     least = min(rule.threshold for rule in GHOST_RULES.values())
     # The most probable word is the same for all thresholds; which piece saves most depends on them.
     pieces = bool(CharacterClasses.of(vocabulary).unspaced.any())
     thresholds = {level: rule.threshold if pieces else least for level, rule in GHOST_RULES.items()}
     first = {
-        threshold: first_ghost_words(model, vocabulary, texts, threshold, typed).texts
+        threshold: first_ghost_words(model, vocabulary, texts, threshold, typed, refusals).texts
         for threshold in set(thresholds.values())
     }
     ghosts = {
@@ -228,13 +242,14 @@ def first_ghost_words(
     texts: Sequence[str],
     threshold: float,
     typed: Sequence[str] | None = None,
+    refusals: Refusals[Any] | None = None,
 ) -> SuggestedTexts:
     """Search the first word of ghost text at every position; what the text has not called for is left out."""
 
     def called_for(prefix: str, added: str) -> bool:
         return without_unasked(prefix, added) == added
 
-    return suggestion_hits(model, vocabulary, texts, 1, threshold, typed=typed, keep=called_for)
+    return suggestion_hits(model, vocabulary, texts, 1, threshold, typed=typed, refusals=refusals, keep=called_for)
 
 
 def _type_with_lists(texts: Sequence[str], lists: Mapping[int, Sequence[Help]]) -> ListRuns:

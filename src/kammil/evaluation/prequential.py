@@ -126,8 +126,15 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
 
 def _keystrokes(model: Completer, texts: Sequence[str]) -> Array:
     """Return the keystrokes saved by three suggestions, begun words corrected, and all keystrokes, (N, 2)."""
-    channel = Channel.of(model.vocabulary)
-    return keystrokes_saved(type_with_help(model.language_model, model.vocabulary, texts, channel=channel).lists[3])
+    runs = type_with_help(
+        model.language_model,
+        model.vocabulary,
+        texts,
+        channel=Channel.of(model.vocabulary),
+        refusals=model.refusals(),
+        openings=model.openings,
+    )
+    return keystrokes_saved(runs.lists[3])
 
 
 def _effect(without: Array, learnt: Array) -> Effect | None:

@@ -114,7 +114,10 @@ def scorecard(model: Completer, texts: Sequence[str], typed: Sequence[str]) -> d
         seen, answers = BloomFilter(model.model.seen), [vocabulary.decode(ids) for ids in written]
         verdicts = [seen.novelty(answer, prompt) for answer, prompt in zip(answers, prompts, strict=True)]
         columns["new"] = np.array([[verdict == "new", 1] for verdict in verdicts], np.float64)
-    runs = type_with_help(language_model, vocabulary, typed, channel=Channel.of(vocabulary))
+    channel, refusals = Channel.of(vocabulary), model.refusals()
+    runs = type_with_help(
+        language_model, vocabulary, typed, channel=channel, refusals=refusals, openings=model.openings
+    )
     for name, writing in {**{str(w): run for w, run in runs.lists.items()}, "ghost": runs.ghosts[GHOST]}.items():
         columns[KEYS + name], columns[TAKEN + name] = keystrokes_saved(writing), precision(writing)
     return columns

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,9 @@ from numpy.typing import NDArray
 from kammil.completion.begun_word import MAX_TYPED, BegunWord
 from kammil.completion.channel import Channel
 from kammil.completion.character_classes import CharacterClasses, first_ids
+from kammil.completion.openings import Openings
 from kammil.completion.word_search import WordSearch
+from kammil.decoding.word_block import Refusals
 from kammil.language_model import LanguageModel, State, max_rows, select_rows
 from kammil.progress import steps
 from kammil.spacing import keys_saved, space_after, stays
@@ -99,6 +101,8 @@ def suggestion_hits(
     *,
     typed: Sequence[str] | None = None,
     channel: Channel | None = None,
+    refusals: Refusals[Any] | None = None,
+    openings: Openings | None = None,
     keep: Callable[[str, str], bool] = lambda _prefix, _added: True,
 ) -> SuggestedTexts:
     """Search the `k` best suggestions, none below `threshold`, at all positions of texts as the model sees them.
@@ -110,10 +114,13 @@ def suggestion_hits(
         threshold: least probability of each.
         typed: what stands on the screen, if there are slips: texts of the same lengths with the same words.
         channel: by which begun words are corrected; None corrects nothing.
+        refusals, openings: see `WordSearch`.
         keep: whether a suggestion, given what is typed and what it adds, is shown.
     """
     classes = CharacterClasses.of(vocabulary, first_ids(model))
-    search, search_after_space = WordSearch(model, classes, k, threshold), WordSearch(model, classes, 1, threshold)
+    search, search_after_space = (
+        WordSearch(model, classes, n, threshold, refusals=refusals, openings=openings) for n in (k, 1)
+    )
     hits = [SuggestionHits.none(len(text) + 1, k) for text in texts]
     (space,) = vocabulary.encode(" ")
     typed = texts if typed is None else typed

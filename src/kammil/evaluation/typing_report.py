@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST
+from kammil.completion.openings import Openings
 from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.errors import DataError
 from kammil.evaluation.baselines import load_baselines
@@ -135,8 +136,9 @@ def simulate(
         baselines = load_baselines(model.model.baselines, model.vocabulary.size)
     ceiling = keystrokes_saved(type_with_oracle(normalised))
 
-    def savings(language_model: LanguageModel) -> TypingSavings:
-        return _savings(type_with_help(language_model, model.vocabulary, normalised, threshold, typed, channel))
+    def savings(language_model: LanguageModel, openings: Openings | None = None) -> TypingSavings:
+        shown = threshold, typed, channel, model.refusals(), openings
+        return _savings(type_with_help(language_model, model.vocabulary, normalised, *shown))
 
     return TypingReport(
         texts=len(normalised),
@@ -145,7 +147,7 @@ def simulate(
         slips=slips,
         unaided={name: device.words_a_minute for name, device in DEVICES.items()},
         ceiling=ratio(*ceiling.T),
-        model=savings(model.language_model),
+        model=savings(model.language_model, model.openings),
         baselines={name: savings(baseline) for name, baseline in baselines.items() if name == BASELINE},
         random=_list_savings(type_with_random_words(normalised)),
     )
