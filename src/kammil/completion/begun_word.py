@@ -120,7 +120,11 @@ class BegunWord:
     def after(self, model: LanguageModel, channel: Channel, id: int) -> BegunWord:
         """Return the word after one more typed letter."""
         variants = self.variants.after(model, channel, id)
-        readings = self._read(model, channel, variants)
+        return replace(self, variants=variants, readings=self._read(model, channel, variants)).mixed(model, channel)
+
+    def mixed(self, model: LanguageModel, channel: Channel) -> BegunWord:
+        """Return the word with its meanings, and the shares of each."""
+        variants, readings = self.variants, self.readings
         wanted, p, state = variants.wanted, variants.p, variants.state
         weights = np.concatenate([variants.weights[:1], OTHERWISE * variants.weights[1:]])
         letters = channel.latin.latin(variants.typed) if channel.latin and self.english else None
@@ -143,8 +147,6 @@ class BegunWord:
             shares=shares,
             p=p,
             state=state,
-            variants=variants,
-            readings=readings,
             is_english=is_english and self.english >= 0.5,
         )
 
@@ -191,9 +193,8 @@ class WordReader:
     def __init__(self, channel: Channel, classes: CharacterClasses) -> None:
         self.channel, self._classes = channel, classes
         self._space = -1 if classes.space is None else classes.space
-        self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, float, BegunWord]] = WeakKeyDictionary()
-        """For each state cache the text before the word, the version of the model, how probable English is, and the
-        word that was read last."""
+        self._latest: WeakKeyDictionary[StateCache, tuple[bytes, int, BegunWord]] = WeakKeyDictionary()
+        """For each state cache the text before the word, the version of the model, and the word that was read last."""
         self._ended: WeakKeyDictionary[StateCache, dict[bytes, EndedWord]] = WeakKeyDictionary()
         """For each state cache what was meant by the words that ended last, by the text up to their ends."""
 
@@ -245,11 +246,14 @@ class WordReader:
     ) -> BegunWord:
         """Return the word begun after a text, (T,); its readings follow `arabic` if that is another text."""
         arabic = before if arabic is None else arabic
-        key = before.tobytes() + arabic.tobytes(), model.version, english
-        *known, word = self._latest.get(state_cache, (b"", -1, 0.0, None))
+        key = before.tobytes() + arabic.tobytes(), model.version
+        *known, word = self._latest.get(state_cache, (b"", -1, None))
         if word is None or (*known,) != key or typed[: len(word.typed)] != word.typed:
             (p, state), (read, after) = (state_cache.decoder(text).result for text in (before, arabic))
             word = BegunWord.start(np.exp(p), state, english, Readings.start(np.exp(read), after))
+        elif word.english != english:
+            word = replace(word, english=english)
+            word = word.mixed(model, self.channel) if word.typed else word
         for id in typed[len(word.typed) :]:
             word = word.after(model, self.channel, id)
         if sum(array.nbytes for array in (word.p, *word.state)) <= MAX_BYTES:
