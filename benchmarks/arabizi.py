@@ -8,6 +8,9 @@ spaces, with a 95 % interval over texts. The words before are Arabic, as who tak
 takes none. *Article apart*: the same words before in Latin letters, and each article with a space behind it ("el kheir"
 for elkheir), of words that have one. *Next words*: the list before the first letter, at all words but the first.
 
+*English*: the sentences of `benchmarks/english.txt`, letter by letter: lists with an Arabic word, behind any letter and
+behind whole words.
+
 What it costs: Latin words of texts, typed as they are, whose lists hold them before their last letter, with readings
 and without, and how many suggestions a list has; lists behind the space after them that hold the next word, and those
 that would replace what stands there; and the time of a key, where Latin is typed and where Arabic is.
@@ -41,8 +44,10 @@ from kammil.evaluation.bootstrap import Statistic, estimates, quotient
 from kammil.text import fold_spelling
 
 PAIRS = Path(__file__).parent.parent / "recipes" / "arabizi.tsv"
+ENGLISH = Path(__file__).parent / "english.txt"
 WIDTH = 3
 _LATIN = regex.compile(r"(?<![\w@#])\p{Latin}{2,}(?!\w)")
+_ARABIC = regex.compile(r"\p{Arabic}")
 _WITH_ARTICLE = regex.compile(r"(?:[وفبكعه]?ال|و?لل)(?!ل?[هي]\b)\w{2}")
 _ARTICLE = regex.compile(r"(?:[wfbk3hl]?[aei])?l(?=\w{2})")
 _NEXT = regex.compile(r" (\w+)")
@@ -71,6 +76,8 @@ def main() -> None:
     ):
         result[f"next words, {name}"] = figures = next_words(one, texts, arabic_before=before)
         print(f"next words, {name}:", json.dumps(figures), flush=True)
+    result["English"] = figures = english(model, ENGLISH.read_text("utf-8").splitlines())
+    print("English:", json.dumps(figures), flush=True)
     if options.files:
         latin = [(text, match) for file in options.files for text, match in latin_words(model, file)]
         result["Latin words"] = len(latin)
@@ -153,6 +160,20 @@ def _is_right(model: Completer, before: str, typed: str, wanted: str) -> bool:
     """Whether a list holds a word, whatever stands before it then."""
     found = model.suggest(before + typed, WIDTH)
     return any(fold_spelling(one.appended_to(before + typed).split()[-1]) == fold_spelling(wanted) for one in found)
+
+
+def english(model: Completer, texts: Sequence[str]) -> dict[str, int]:
+    """Type English texts; return numbers of lists, and of those with an Arabic word."""
+    figures = dict.fromkeys(("lists", "with Arabic", "behind words", "behind words, with Arabic"), 0)
+    for text in texts:
+        session = model.session()
+        for end in range(1, len(text) + 1):
+            session.update(text[:end])
+            is_arabic = any(_ARABIC.search(one.added) for one in session.suggest(WIDTH))
+            behind = end == len(text) or text[end - 1] == " "
+            for name, counts in zip(figures, (True, is_arabic, behind, behind and is_arabic), strict=True):
+                figures[name] += counts
+    return figures
 
 
 def latin_words(model: Completer, file: str) -> Iterable[tuple[str, regex.Match[str]]]:
