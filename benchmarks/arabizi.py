@@ -164,7 +164,7 @@ def _is_right(model: Completer, before: str, typed: str, wanted: str) -> bool:
 
 def english(model: Completer, texts: Sequence[str]) -> dict[str, int]:
     """Type English texts; return numbers of lists, and of those with an Arabic word."""
-    figures = dict.fromkeys(("lists", "with Arabic", "behind words", "behind words, with Arabic"), 0)
+    figures: dict[str, int] = dict.fromkeys(("lists", "with Arabic", "behind words", "behind words, with Arabic"), 0)
     for text in texts:
         session = model.session()
         for end in range(1, len(text) + 1):

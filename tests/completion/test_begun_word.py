@@ -72,7 +72,10 @@ def test_the_article_is_as_probable_as_letters_are_to_follow_it_where_it_stands_
     ]
     ended = found.ended(classes, articles)
     assert (ended.ids, ended.is_read, ended.is_article) == (found.wanted[int(np.argmax(weights))], True, True)
-    assert ended[3:] == pytest.approx([x / sum(weights) for x in (max(weights), weights[0], sum(weights[first:]))])
+    shares = ended.share, ended.as_typed, ended.arabic
+    assert shares == pytest.approx([x / sum(weights) for x in (max(weights), weights[0], sum(weights[first:]))])
+    as_typed = found.variants.weights[0] / found.shares[0]  # what all weights were divided by
+    assert ended.likelihood == pytest.approx(sum(weights[first:]) * as_typed / TYPED_IN_LATIN)
 
 
 @given(st.text(st.sampled_from(LETTERS + " 35"), max_size=12))
