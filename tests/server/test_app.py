@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from tests.server.conftest import Running, until
@@ -60,6 +61,39 @@ def test_a_model_that_stopped_is_reopened(folder_of: Callable[[str], Path], monk
         assert client.post("/v1/score", json={"text": "شو برطوشة"}).json()["bits_per_character"] == knows
         assert client.delete("/v1/learn?session=somebody").json() == {"forgotten": 1}
         assert client.post("/v1/completions", json=ASKED).json()["choices"][0]["text"] == text
+
+
+@pytest.mark.parametrize("stops", ["all share", "her own"])
+def test_private_texts_outlive_a_thread(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, stops: str
+) -> None:
+    """Whichever thread ends; a request meanwhile is told, and not answered by the model that all share."""
+    application = create(ServerSettings.of(folders=(folder_of("blend"),)))
+    with TestClient(application, base_url="http://127.0.0.1") as client:
+        until(lambda: client.get("/health").status_code == 200)
+        text = {"text": "شو برطوشة"}
+        for session, private in (("anna", True), ("basim", False), ("dana", True)):
+            taught = client.post("/v1/learn", json=text | {"session": session, "private": private})
+            assert taught.json() == {"learnt": 1}
+        asked = text | {"session": "anna"}
+        knows = client.post("/v1/score", json=asked).json()["bits_per_character"]
+        (loaded,) = application.state.pool.loaded
+        end = loaded if stops == "all share" else loaded.private["anna"]
+        with monkeypatch.context() as patched:
+            patched.setattr(application.state.pool, "reopen_stopped", AsyncMock())  # which would be too soon for us
+            end.scheduler.close()
+            end.scheduler.join(30)
+            assert client.get("/health").status_code == 503
+            if stops == "her own":
+                got = client.post("/v1/score", json=asked)
+                assert got.status_code == 503 and got.json()["error"]["code"] == "model_stopped"
+        until(lambda: client.get("/health").status_code == 200)
+        assert client.post("/v1/score", json=asked).json()["bits_per_character"] == knows
+        for session in ("anna", "basim", "dana"):
+            assert client.get(f"/v1/learn?session={session}").json() == {"learnt": 1}
+            assert client.delete(f"/v1/learn?session={session}").json() == {"forgotten": 1}
+        assert client.post("/v1/score", json=asked).json()["bits_per_character"] > knows
+        assert len(application.state.pool.running) == 1
 
 
 def test_a_model_that_could_not_be_reopened_is_tried_again_by_the_next_request(

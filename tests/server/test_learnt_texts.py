@@ -26,6 +26,7 @@ from kammil.server import learnt_texts, model_pool
 from kammil.server.api.errors import ApiError
 from kammil.server.app import create
 from kammil.server.learnt_texts import LearntTexts
+from kammil.server.model_pool import LoadedModel
 from kammil.server.scheduler import Scheduler
 from kammil.server.settings import ServerSettings
 
@@ -120,8 +121,8 @@ def served(folder: Path, work: Callable[[FastAPI], Awaitable[None]], **options: 
     asyncio.run(main())
 
 
-async def surprise(app: FastAPI) -> float:
-    return (await ask(app, "POST", "/v1/score", {"text": TEXT})).json["bits_per_character"]
+async def surprise(app: FastAPI, session: str | None = None) -> float:
+    return (await ask(app, "POST", "/v1/score", {"text": TEXT, "session": session})).json["bits_per_character"]
 
 
 class Held:
@@ -232,17 +233,13 @@ def test_texts_and_characters_are_bounded(folder_of: Callable[[str], Path], monk
 
 
 def test_what_a_session_teaches_for_itself_stays_apart(folder_of: Callable[[str], Path]) -> None:
-    async def surprise_of(app: FastAPI, session: str | None) -> float:
-        got = await ask(app, "POST", "/v1/score", {"text": TEXT, "session": session})
-        return got.json["bits_per_character"]
-
     async def work(app: FastAPI) -> None:
         never = await surprise(app)
         body = {"text": TEXT, "session": "a", "private": True}
         assert [(await ask(app, "POST", "/v1/learn", body)).json["learnt"] for _ in range(2)] == [1, 2]
-        knows = await surprise_of(app, "a")
+        knows = await surprise(app, "a")
         assert knows < never
-        assert await surprise_of(app, "b") == await surprise_of(app, None) == never
+        assert await surprise(app, "b") == await surprise(app, None) == never
         asked: dict[str, Any]
         for path, asked in (
             ("/v1/completions", {"prompt": TEXT[:9], "temperature": 0, "max_tokens": 8}),
@@ -257,13 +254,13 @@ def test_what_a_session_teaches_for_itself_stays_apart(folder_of: Callable[[str]
             query: (await ask(app, "GET", f"/v1/learn{query}")).json for query in ("?session=a", "?session=b", "")
         }
         assert counted == {"?session=a": {"learnt": 2}, "?session=b": {"learnt": 1}, "": {"learnt": 0}}
-        assert await surprise_of(app, "b") < never and await surprise_of(app, "a") == knows
+        assert await surprise(app, "b") < never and await surprise(app, "a") == knows
         assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 2}
         assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 0}
-        assert await surprise_of(app, "a") == await surprise_of(app, "b")
+        assert await surprise(app, "a") == await surprise(app, "b")
         await ask(app, "POST", "/v1/learn", body)
         assert (await ask(app, "DELETE", "/v1/learn")).json == {"forgotten": 2}
-        assert await surprise_of(app, "a") == await surprise_of(app, "b") == never
+        assert await surprise(app, "a") == await surprise(app, "b") == never
         assert (await ask(app, "POST", "/v1/learn", {"text": TEXT, "private": True})).status == 400
 
     served(folder_of("blend"), work)
@@ -277,21 +274,83 @@ def test_private_copies_are_few_and_share_the_bounds(
         return (await ask(app, "POST", "/v1/learn", body)).status
 
     async def work(app: FastAPI) -> None:
-        assert [await taught(app, session) for session in ("a", "b", None)] == [200, 200, 200]
-        assert [await taught(app, session) for session in ("a", "b", None)] == [400, 400, 400]
+        assert [await taught(app, session) for session in ("a", "b")] == [200, 200]
         (loaded,) = app.state.pool.loaded
-        first = loaded.private["a"].scheduler
-        assert loaded.of("b") is loaded.private["b"]  # used later than that of a
-        assert await taught(app, "c") == 200 and list(loaded.private) == ["b", "c"]  # that of a went for it
-        first.join(30)
-        assert await taught(app, "c") == 400
-        assert len(app.state.pool.running) == 3
-        loaded.private["c"].scheduler.close()
-        loaded.private["c"].scheduler.join(30)
-        assert loaded.of("c") is loaded and list(loaded.private) == ["b"]  # one whose thread has ended is left
+        full = await ask(app, "POST", "/v1/learn", {"text": TEXT, "session": "c", "private": True})
+        assert full.status == 400 and full.json["error"]["param"] == "private"
+        assert "DELETE /v1/learn?session=" in full.json["error"]["message"]
+        assert list(loaded.private) == ["a", "b"]  # neither went for the third
+        assert [await taught(app, session) for session in (None, "a", "b", None)] == [200, 400, 400, 400]
+        assert (await ask(app, "DELETE", "/v1/learn?session=a")).json == {"forgotten": 1}
+        assert await taught(app, "c") == 200 and len(app.state.pool.running) == 3
 
     monkeypatch.setattr(model_pool, "MAX_PRIVATE", 2)
     monkeypatch.setattr(learnt_texts, "MAX_TEXTS", 3)
+    served(folder_of("blend"), work)
+
+
+@pytest.mark.parametrize(
+    ("text", "bound", "status"),
+    [
+        ("ش" * 4_001, 9, 400),
+        (" ", 9, 400),
+        ("شو", 1, 400),
+        ("ش" * 70_000, 9, 413),
+    ],
+)
+def test_a_refused_private_text_changes_nothing(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, text: str, bound: int, status: int
+) -> None:
+    """A copy that was made for it would not know what the session taught the model that all share."""
+
+    async def work(app: FastAPI) -> None:
+        taught = {"text": TEXT, "session": "a"}
+        assert (await ask(app, "POST", "/v1/learn", taught)).status == 200
+        knows = await surprise(app, "a")
+        monkeypatch.setattr(LoadedModel, "_copy", lambda _: pytest.fail("a copy was made"))
+        for session in ("a", "b"):
+            body = {"text": text, "session": session, "private": True}
+            assert (await ask(app, "POST", "/v1/learn", body)).status == status
+        assert [model.private for model in app.state.pool.loaded] == [{}]
+        assert await surprise(app, "a") == knows
+
+    monkeypatch.setattr(learnt_texts, "MAX_TEXTS", bound)
+    served(folder_of("blend"), work, max_body=65_536)
+
+
+def test_a_request_that_is_cut_off_leaves_the_copy_to_another(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(app: FastAPI) -> None:
+        held, body = Held(monkeypatch), {"text": TEXT, "session": "a", "private": True}
+        teaching = asyncio.create_task(ask(app, "POST", "/v1/learn", body))
+        await held.at_it()
+        left = asyncio.create_task(ask(app, "POST", "/v1/learn", body))
+        (loaded,) = app.state.pool.loaded
+        while loaded.private["a"].num_users < 2:
+            await asyncio.sleep(0)
+        await cut_off(left)
+        held.let_go()
+        assert (await teaching).json == {"learnt": 1}
+        assert (await ask(app, "GET", "/v1/learn?session=a")).json == {"learnt": 1}
+
+    served(folder_of("blend"), work)
+
+
+def test_texts_that_come_at_once_share_the_bounds(
+    folder_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(app: FastAPI) -> None:
+        body = {"text": TEXT, "session": "a", "private": True}
+        assert (await ask(app, "POST", "/v1/learn", {"text": TEXT})).status == 200
+        held, (loaded,) = Held(monkeypatch), app.state.pool.loaded
+        tasks = [asyncio.create_task(ask(app, "POST", "/v1/learn", body)) for _ in range(2)]
+        while "a" not in loaded.private or loaded.private["a"].num_users < 2:
+            await asyncio.sleep(0)
+        held.let_go()
+        assert [answer.status for answer in await asyncio.gather(*tasks)] == [200, 400]
+
+    monkeypatch.setattr(learnt_texts, "MAX_TEXTS", 2)
     served(folder_of("blend"), work)
 
 
@@ -312,9 +371,9 @@ def test_an_offensive_word_is_exempt_for_the_session_that_taught_it_alone() -> N
     other.learn("a", f"قال {word} هون")
     other.learn(None, f"قال {word} هون")
     assert other.taught_words("a") == other.taught_words(None) != frozenset() == other.taught_words("b")
-    again = LearntTexts(model)
+    again = LearntTexts(kammil.load())
     again.restore(other)
-    assert again.taught_words("a") == other.taught_words("a")
+    assert again.taught_words("a") == other.taught_words("a") != again.taught_words("b")
     assert other.forget("a") and other.taught_words("a")
     assert other.forget("a") and not other.taught_words("a") and other.taught_words(None)
 

@@ -179,7 +179,7 @@ def _add_model_routes(app: FastAPI, pool: ModelPool, settings: ServerSettings) -
     async def learn(body: schemas.LearnRequest) -> Response:
         """Teach the model a text. It knows the text until it is told to forget it, its folder is read again, or the
         server stops; all clients benefit, or, with `private`, the session alone."""
-        async with pool.use(body.model, body.session if body.private else None, private=body.private) as loaded:
+        async with pool.use(body.model) as loaded:
             return _json_response(await text_routes.learn(body, loaded, settings))
 
     @app.get("/v1/learn", response_model=schemas.LearnResponse, responses=ERROR_RESPONSES)

@@ -19,8 +19,8 @@ class LearntTexts:
     """The list of learnt texts, which always agrees with what the model has learnt.
 
     Only the scheduler's thread may use it, in model updates that run to their ends, so an abandoned request cannot make
-    the two disagree; `taught_words` may be asked from any thread. The bounds are those of a profile; the bundled model
-    takes some 120 bytes per learnt character.
+    the two disagree; `taught_words` and `check_fits` may be asked from any thread. The bounds are those of a profile;
+    the bundled model takes some 120 bytes per learnt character.
 
     Args:
         completer: the model that learns and forgets. What it had learnt before, the texts of the server's profile, is
@@ -30,7 +30,7 @@ class LearntTexts:
     """
 
     def __init__(self, completer: Completer, siblings: Callable[[], Iterable[LearntTexts]] = tuple) -> None:
-        self._completer, self._siblings = completer, siblings
+        self._completer, self.siblings = completer, siblings
         self._words_of_profile = completer.taught_words
         self.size = (0, 0)
         """Number of texts, and of their characters."""
@@ -39,14 +39,23 @@ class LearntTexts:
         self._taught_words: dict[Session, frozenset[BlockedWord]] = {}
         """Entries of the list of offensive words in the texts of each session that wrote some."""
 
-    def learn(self, session: Session, text: str) -> int:
-        """Teach the model a text and return the number of texts of this session; `ApiError` if no more fit."""
+    def check_fits(self, text: str) -> int:
+        """Return the length of a text after normalisation; `ApiError` for an empty one, or if no more fit."""
         size = len(self._completer.normalise(text))
-        sizes = [self.size, *(other.size for other in self._siblings() if other is not self)]
+        if not size:
+            raise ApiError(
+                400, "the text is empty, so there is nothing to learn; give one with characters.", param="text"
+            )
+        sizes = [self.size, *(other.size for other in self.siblings() if other is not self)]
         texts, characters = map(sum, zip(*sizes, strict=True))
         if texts >= MAX_TEXTS or characters + size > MAX_TOTAL_CHARACTERS:
             most = f"{MAX_TEXTS:,} texts of {MAX_TOTAL_CHARACTERS:,} characters in all"
             raise ApiError(400, f"this server learns {most} at most; let it forget some first.", param="text")
+        return size
+
+    def learn(self, session: Session, text: str) -> int:
+        """Teach the model a text and return the number of texts of this session; `ApiError` if no more fit."""
+        size = self.check_fits(text)
         self._completer.learn(text)
         known = self._texts.setdefault(session, deque())
         words = frozenset(offensive_words().entries_in(text))

@@ -9,8 +9,8 @@ import logging
 import math
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,8 @@ class LoadedModel:
         self.can_learn = settings.learning_allowed and isinstance(completer.language_model, AdaptiveModel)
         self._as_opened = completer.fork(learnt=True) if self.can_learn else None
         """The model as no client has taught it: it knows the server's profile."""
-        self.private: OrderedDict[str, LoadedModel] = OrderedDict()
-        """Copies for the sessions that taught a text of their own, which share the weights; the one used last at the
-        end."""
+        self.private: dict[str, LoadedModel] = {}
+        """Copies for the sessions that taught a text of their own, which share the weights."""
         self.learnt_texts = LearntTexts(completer, self._all_learnt)
         self._settings, self._max_sessions = settings, settings.sessions
         self._sessions: OrderedDict[str, StateCache] = OrderedDict()
@@ -79,29 +78,64 @@ class LoadedModel:
 
     def of(self, session: str | None) -> LoadedModel:
         """Return the private copy of a session, or, if it has none, this model."""
-        own = self.private.get(session) if session is not None else None
-        if session is None or own is None:
-            return self
-        if not own.scheduler.alive:
-            self.drop_private(session)
-            return self
-        self.private.move_to_end(session)
+        return self.private.get(session, self) if session is not None else self
+
+    @contextmanager
+    def used(self) -> Generator[LoadedModel]:
+        """Keep the model open for as long as the block lasts."""
+        self.num_users += 1
+        try:
+            yield self
+        finally:
+            self.num_users -= 1
+            self.close_if_unused()
+
+    @contextmanager
+    def private_copy(self, session: str) -> Generator[LoadedModel]:
+        """Keep the private copy of a session open, made if there is none; one that is taught nothing meanwhile is
+        dropped. `ApiError` if there are `MAX_PRIVATE` already: none gives way to another."""
+        own = self.private.get(session)
+        if own is None:
+            if len(self.private) >= MAX_PRIVATE:
+                taken = f"this server keeps private texts of {MAX_PRIVATE} sessions, and all of them are taken"
+                out = "have one forget its texts (DELETE /v1/learn?session=NAME), or leave private out"
+                raise ApiError(400, f"{taken}; {out}.", param="private")
+            own = self.private[session] = self._copy()
+        try:
+            with own.used():
+                yield own
+        finally:
+            if self.of(session) is own and not own.num_users and not own.learnt_texts.size[0]:
+                self.drop_private(session)
+
+    def _copy(self) -> LoadedModel:
+        """Return a copy of the model as no client has taught it."""
+        assert self._as_opened is not None, "a model that cannot learn has no private copies"
+        copied, fingerprint = self._as_opened.fork(learnt=True), f"{self.fingerprint}-private"
+        own = LoadedModel(self.name, copied, self._settings, self._on_answered, fingerprint)
+        own.completer.state_cache = StateCache(own.completer.language_model, SESSION_MEGABYTES)
+        own.learnt_texts.siblings = self._all_learnt
         return own
 
-    def private_copy(self, session: str) -> LoadedModel:
-        """Return the private copy of a session, made if there is none; beyond `MAX_PRIVATE` copies the one that was
-        unused for longest is dropped."""
-        own = self.of(session)
-        if own is self:
-            assert self._as_opened is not None, "a model that cannot learn has no private copies"
-            copied, fingerprint = self._as_opened.fork(learnt=True), f"{self.fingerprint}-private"
-            own = LoadedModel(self.name, copied, self._settings, self._on_answered, fingerprint)
-            own.completer.state_cache = StateCache(own.completer.language_model, SESSION_MEGABYTES)
-            own.learnt_texts = LearntTexts(own.completer, self._all_learnt)
-            self.private[session] = own
-            while len(self.private) > MAX_PRIVATE:
-                self.drop_private(next(iter(self.private)))
-        return own
+    async def take_over(self, stopped: LoadedModel) -> None:
+        """Learn what clients taught a model whose thread has ended, and take over its private copies."""
+        await asyncio.to_thread(self.learnt_texts.restore, stopped.learnt_texts)
+        self.private, stopped.private = stopped.private, {}
+        for own in self.private.values():
+            own.learnt_texts.siblings = self._all_learnt
+
+    async def reopen_private(self) -> None:
+        """Replace each private copy whose thread has ended by a new one that was taught the same texts."""
+        for session, stopped in list(self.private.items()):
+            if stopped.scheduler.alive:
+                continue
+            left = own = self._copy()
+            try:
+                await asyncio.to_thread(own.learnt_texts.restore, stopped.learnt_texts)
+                if self.of(session) is stopped and not self.replaced:  # nobody had it forgotten meanwhile
+                    self.private[session], left = own, stopped
+            finally:
+                left.retire()
 
     def drop_private(self, session: str) -> None:
         """Forget the private copy of a session, once no request uses it."""
@@ -172,8 +206,8 @@ class ModelPool:
 
     @property
     def ready(self) -> bool:
-        """Whether the first model is open, and the threads of all open models run."""
-        return self.names[0] in self._loaded and all(loaded.scheduler.alive for loaded in self.loaded)
+        """Whether the first model is open, and the threads of all open models and their private copies run."""
+        return self.names[0] in self._loaded and all(model.scheduler.alive for model in self.running)
 
     @property
     def loaded(self) -> list[LoadedModel]:
@@ -190,22 +224,11 @@ class ModelPool:
         return [_entry(name, folder, self._settings) for name, folder in self._folders.items()]
 
     @asynccontextmanager
-    async def use(
-        self, name: str | None, session: str | None = None, *, private: bool = False
-    ) -> AsyncGenerator[LoadedModel]:
-        """Keep a model open for as long as the block lasts; `ApiError` if there is none of that name.
-
-        A session that has a private copy gets it; with `private` the copy is made, if the model can learn.
-        """
-        loaded = await self.open(name)
-        makes_copy = private and session is not None and loaded.can_learn
-        loaded = loaded.private_copy(session) if makes_copy and session is not None else loaded.of(session)
-        loaded.num_users += 1
-        try:
+    async def use(self, name: str | None, session: str | None = None) -> AsyncGenerator[LoadedModel]:
+        """Keep a model, or the private copy that a session has, open for as long as the block lasts; `ApiError` if
+        there is none of that name."""
+        with (await self.open(name)).of(session).used() as loaded:
             yield loaded
-        finally:
-            loaded.num_users -= 1
-            loaded.close_if_unused()
 
     async def open(self, name: str | None = None) -> LoadedModel:
         """Return an open model, opening it first if necessary."""
@@ -222,15 +245,15 @@ class ModelPool:
         return await asyncio.shield(self._loading[name])
 
     async def reopen_stopped(self) -> None:
-        """Reopen models whose threads have ended; to be called now and then."""
+        """Reopen models and private copies whose threads have ended; to be called now and then."""
         for name, loaded in list(self._loaded.items()):
-            if loaded.scheduler.alive:
-                continue
-            loaded.scheduler.fail_remaining()
-            if time.monotonic() < self._retry_at:
+            stopped = [model for model in (loaded, *loaded.private.values()) if not model.scheduler.alive]
+            for model in stopped:
+                model.scheduler.fail_remaining()
+            if not stopped or time.monotonic() < self._retry_at:
                 continue
             try:
-                await self.open(name)
+                await (await self.open(name)).reopen_private()
                 log.info("reopened %s", name)
             except Exception as error:
                 self._retry_at = time.monotonic() + RETRY_SECONDS
@@ -260,8 +283,8 @@ class ModelPool:
         try:
             stopped = self._loaded.get(name)
             loaded = await self._load(name)
-            if stopped is not None:  # its thread has ended; the new model learns the same texts
-                await asyncio.to_thread(loaded.learnt_texts.restore, stopped.learnt_texts)
+            if stopped is not None:  # its thread has ended
+                await loaded.take_over(stopped)
             self._loaded[name] = loaded
             if stopped is not None:
                 stopped.retire()

@@ -114,14 +114,15 @@ async def learn(request: schemas.LearnRequest, loaded: LoadedModel, settings: Se
     """Teach the model a text: the one that all clients share, or the private copy of a session."""
     _check_learning(loaded, settings)
     text = request.text
-    if request.private and request.session is None:
+    session = request.session
+    if request.private and session is None:
         raise ApiError(400, "private needs a session, which alone gets what is learnt; name one.", param="session")
     if len(text) > LEARNT:
         raise ApiError(400, f"text has {len(text)} characters, but a text to learn has at most {LEARNT}.", param="text")
-    deadline = time.monotonic() + settings.timeout
-    num_texts = await loaded.scheduler.run(
-        ModelUpdate(deadline, lambda: loaded.learnt_texts.learn(request.session, text))
-    )
+    loaded.learnt_texts.check_fits(text)  # before a copy is made
+    with loaded.private_copy(session) if request.private and session is not None else loaded.used() as model:
+        update = partial(model.learnt_texts.learn, session, text)
+        num_texts = await model.scheduler.run(ModelUpdate(time.monotonic() + settings.timeout, update))
     return schemas.LearnResponse(learnt=num_texts)
 
 
