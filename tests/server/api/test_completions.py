@@ -14,6 +14,7 @@ from tests.server.conftest import Running, lasting_seed, until
 from kammil.completion.completer import Completer
 from kammil.data.blocklist import is_offensive
 from kammil.decoding.options import Options
+from kammil.server.api.schemas import UNSUPPORTED
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 openai = pytest.importorskip("openai")
@@ -262,7 +263,7 @@ def test_beam_search_by_another_name(client: Any, bundled: Completer) -> None:
         ({"prompt": []}, "prompt"),
         ({"prompt": {"a": 1}}, "prompt"),
         ({"prompt": "ا" * 100_001}, "prompt"),
-        ({"suffix": "x"}, "suffix"),
+        *(({name: {"type": "json_object"}}, name) for name in sorted(UNSUPPORTED)),
         ({"seed": 1.5}, "seed"),
         ({"stop": [""]}, "stop"),
         ({"preset": "nothing"}, "preset"),
@@ -296,6 +297,7 @@ def test_of_a_field_of_several_types_what_fits_best_is_spoken_of(
 
 def test_null_is_the_default(server: Running) -> None:
     nothing = dict.fromkeys(["prompt", "temperature", "top_p", "n", "best_of", "stop", "presence_penalty", "beams"])
+    nothing |= dict.fromkeys(UNSUPPORTED) | {"response_format": {"type": "text"}, "tools": [], "min_tokens": 0}
     told = [server.ask("/v1/completions", {"seed": 1, "max_tokens": 20} | more) for more in ({}, nothing)]
     assert [got.status for got in told] == [200, 200]
     assert told[0].json["choices"] == told[1].json["choices"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server.conftest import until
+from tests.server.conftest import Running, until
 
 from kammil.server.api import errors
 from kammil.server.app import create
@@ -18,6 +18,30 @@ from kammil.server.settings import ServerSettings
 
 pytest.importorskip("openai")  # it installs httpx, which TestClient needs
 from starlette.testclient import TestClient
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/chat/completions"),
+        ("POST", "/v1/embeddings"),
+        ("POST", "/v1/responses"),
+        ("POST", "/v1/messages"),
+        ("POST", "/api/generate"),
+        ("GET", "/api/tags"),
+        ("POST", "/completion"),
+    ],
+)
+def test_the_routes_of_other_servers_say_what_this_one_speaks(server: Running, method: str, path: str) -> None:
+    got = server.ask(path, {"model": "levantine"} if method == "POST" else None, method=method)
+    error = got.json["error"]
+    assert got.status == 404 and error["type"] == "invalid_request_error" and error.keys() >= {"param", "code"}
+    assert "POST /v1/completions" in error["message"]
+
+
+def test_another_method_says_which_a_route_takes(server: Running) -> None:
+    got = server.ask("/v1/completions")
+    assert got.status == 405 and got.headers["allow"] == "POST" and "POST" in got.json["error"]["message"]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,12 @@ def test_a_score_begins_with_the_first_character(bundled: Completer) -> None:
 
 
 def test_ids_that_are_equally_probable_keep_their_order() -> None:
-    rows = np.log(np.array([[0.2, 0.4, 0.4], [0.5, 0.3, 0.2]]))
-    assert [[id for id, _ in row] for row in top_ids(rows, 2)] == [[1, 2], [0, 1]]
+    rows = np.log(np.array([[0.0, 0.0, 0.0, 0.2, 0.4, 0.4], [0.0, 0.0, 0.0, 0.5, 0.3, 0.2]]) + 1e-30)
+    assert [[id for id, _ in row] for row in top_ids(rows, 2)] == [[4, 5], [3, 4]]
     assert top_ids(rows, 0) == [(), ()]
+
+
+def test_what_is_never_written_is_no_alternative() -> None:
+    rows = np.log(np.array([[0.1, 0.5, 0.1, 0.1, 0.15, 0.05]]))
+    assert top_ids(rows, 2) == [((4, rows[0, 4]), (3, rows[0, 3]))]
+    assert [id for id, _ in top_ids(rows, 9)[0]] == [4, 3, 5]

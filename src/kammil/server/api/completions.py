@@ -150,8 +150,6 @@ async def _with_readings(checked: CheckedRequest, texts: Sequence[str]) -> Check
 def _check_with_prompts(
     request: CompletionRequest, prompts: tuple[Prompt, ...], loaded: LoadedModel, settings: ServerSettings
 ) -> CheckedRequest:
-    if request.suffix:
-        raise ApiError(400, "suffix is given, but the models cannot fill gaps; leave it out.", param="suffix")
     if request.stream_options is not None and not request.stream:
         message = "stream_options are given, but stream is not true; leave them out or set stream."
         raise ApiError(400, message, param="stream_options")

@@ -129,4 +129,9 @@ def _depth(path: list[int | str]) -> tuple[int, int]:
 
 async def _handle_http_error(_request: Request, error: Exception) -> JSONResponse:
     failed = cast(HTTPException, error)
-    return ApiError(failed.status_code, f"{failed.detail}.", headers=dict(failed.headers or {})).response()
+    headers, message = dict(failed.headers or {}), f"{failed.detail}."
+    if failed.status_code == 404:  # of a route; what a route does not find is an `ApiError`
+        message = "there is no such route; this server continues texts: POST /v1/completions. /docs lists all routes."
+    elif failed.status_code == 405:
+        message = f"this route takes {headers.get('Allow')} alone; /docs lists all routes."
+    return ApiError(failed.status_code, message, headers=headers).response()

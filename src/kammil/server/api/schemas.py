@@ -1,24 +1,31 @@
 """Requests and responses: OpenAI's, and those of the routes that OpenAI's API does not have.
 
 A token is one entry of the model's vocabulary, a character. Unknown fields of a request are ignored, since clients send
-their own.
+their own, except for those that promise another answer than this server gives (`UNSUPPORTED`).
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from kammil.completion.ghost_text import GHOST, GhostLevel
 from kammil.completion.profile import MAX_CHARACTERS as LEARNT
 from kammil.completion.suggestions import MIN_PROBABILITY
 from kammil.decoding.options import MAX_BEAMS, PRESET, DecodingOptions
+from kammil.server.api.errors import ApiError
 
 MAX_PROMPTS = 64
 """Most prompts of one request."""
 MAX_TEXTS = 256
 """Most texts of one request, all prompts together."""
+UNSUPPORTED = frozenset(
+    {"suffix", "messages", "tools", "functions", "response_format", "structured_outputs", "json_schema", "grammar"}
+    | {"guided_json", "guided_regex", "guided_choice", "guided_grammar", "allowed_token_ids", "bad_words"}
+    | {"stop_token_ids", "include_stop_str_in_output", "ignore_eos", "min_tokens"}
+)
+"""Options of other servers that would change a completion, and that this one does not have."""
 
 Id = Annotated[int, Field(ge=0, lt=1 << 31, strict=True)]
 Model = Annotated[str | None, Field(description="Name of a model; the first one by default.", max_length=1000)]
@@ -99,7 +106,6 @@ class CompletionRequest(ApiRequest):
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]] | None = Field(
         default=None, max_length=1024, description="What to add to the log-probabilities of tokens."
     )
-    suffix: str | None = Field(default=None, description="Not supported: the models cannot fill gaps.")
     user: str | None = Field(default=None, description="Ignored.")
     preset: str | None = Field(default=None, description=PRESET)
     top_k: Annotated[int, Field(ge=-1)] | None = Field(default=None, description="0 or -1: no limit.")
@@ -111,6 +117,15 @@ class CompletionRequest(ApiRequest):
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
     session: Session = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unsupported(cls, body: Any) -> Any:
+        for name in sorted(UNSUPPORTED & set(body)) if isinstance(body, dict) else ():
+            if body[name] and body[name] != {"type": "text"}:  # the `response_format` that is the default
+                message = f"{name} is given, but the models only continue a text as it comes; leave it out."
+                raise ApiError(400, message, param=name)
+        return body
 
 
 class Logprobs(BaseModel):

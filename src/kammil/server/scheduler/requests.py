@@ -22,7 +22,7 @@ from kammil.decoding.sampling import NO_PROBABILITIES, SequenceGroup
 from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError
 from kammil.language_model import Ids, LogProbabilities, State, max_positions
-from kammil.vocabulary import UNK
+from kammil.vocabulary import BOS, PAD, UNK
 
 Answer = TypeVar("Answer")
 
@@ -339,9 +339,12 @@ class ModelUpdate(EngineRequest[Answer]):
 
 
 def top_ids(log_probabilities: NDArray[np.floating], k: int) -> list[tuple[tuple[int, float], ...]]:
-    """Return for each row, (N, V), the k most probable ids with their log-probabilities, best first."""
+    """Return for each row, (N, V), the k most probable ids with their log-probabilities, best first; none of those
+    that are never written."""
     if k == 0:
         return [()] * len(log_probabilities)
-    order = np.argsort(-log_probabilities, axis=-1, kind="stable")[:, :k]
+    hidden = (PAD, UNK, BOS)
+    order = np.argsort(-log_probabilities, axis=-1, kind="stable")[:, : k + len(hidden)]
     values = np.take_along_axis(log_probabilities, order, axis=-1)
-    return [tuple(zip(*pair, strict=True)) for pair in zip(order.tolist(), values.tolist(), strict=True)]
+    ranked = (zip(*pair, strict=True) for pair in zip(order.tolist(), values.tolist(), strict=True))
+    return [tuple(each for each in row if each[0] not in hidden)[:k] for row in ranked]
