@@ -17,6 +17,8 @@ from tests.cli.conftest import Run, refused
 
 import kammil
 from kammil.cli.type import _typing  # pyright: ignore[reportPrivateUsage]
+from kammil.completion.ghost_text import Phrase
+from kammil.completion.session import Session
 
 
 def test_a_pipe_gets_ghost_text_line_by_line(run: Run, counter: Path) -> None:
@@ -45,6 +47,17 @@ def test_what_is_learnt_is_known_in_the_next_line(run: Run) -> None:
 def test_what_cannot_be_done_is_said(run: Run, counter: Path) -> None:
     refused(run("type", "--model", counter, "--learn"), "this model cannot learn while it runs")
     refused(run("type", "--model", "nowhere"), "there is no model folder at nowhere")
+
+
+def test_what_a_model_writes_commands_no_terminal(run: Run, counter: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ghost text of ours holds no such character; a filter stands before the terminal all the same, as everywhere."""
+
+    def phrase(*_: object, **__: object) -> Phrase:
+        return Phrase("\x1b]0;A\x07", 1.0)
+
+    monkeypatch.setattr(Session, "phrase", phrase)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run("type", "--model", counter, stdin=b"a\n").out == "\ufffd]0;A\ufffd\n"
 
 
 def test_a_missing_library_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,35 +1,51 @@
-"""Typing on a terminal with ghost text: keys and screen are those of prompt_toolkit, words and spaces are ours.
+"""Typing on a terminal with ghost text and suggestions: keys and screen are prompt_toolkit's, words and spaces ours.
 
 The terminal orders Arabic, as it does everywhere: text is sent in the order in which it is typed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.auto_suggest import AutoSuggest, Suggestion, ThreadedAutoSuggest
-from prompt_toolkit.filters import Condition
+from prompt_toolkit.auto_suggest import Suggestion as GreyText
+from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition, is_done, to_filter
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout import ConditionalContainer, FormattedTextControl, HSplit, Layout, Window
 from prompt_toolkit.styles import Style
 
 from kammil.spacing import gives_way, space_after
 from kammil.text import words
 
 if TYPE_CHECKING:
-    from prompt_toolkit.buffer import Buffer
-    from prompt_toolkit.document import Document
     from prompt_toolkit.input import Input
     from prompt_toolkit.output import Output
 
-HELP = "Tab or \N{RIGHTWARDS ARROW}: take a word   End: take all   Enter: next text   Esc: leave"
+    from kammil.completion.suggestions import Suggestion
+
+HELP = "Tab \N{RIGHTWARDS ARROW}: a word   1-3, F1-F3: that word   End: all   Enter: next text   Esc: leave"
 """What a person reads first; once, since a line at the foot of a terminal is not drawn on all of them."""
-_STYLE = Style.from_dict({"auto-suggestion": "ansibrightblack"})
+_SHOWN = 3
+"""Number of suggestions in the line below the text."""
+_NOTHING = "nothing sure enough"
+_LRM = "\N{LEFT-TO-RIGHT MARK}"
+"""Follows a word: in a terminal that orders Arabic, it keeps the number of the next word in place. Not the last one:
+prompt_toolkit would count a column for it."""
+_STYLE = Style.from_dict({"auto-suggestion": "ansibrightblack", "suggestions": "ansibrightblack"})
 _ESCAPE_SECONDS = 0.05
 """Seconds until a lone escape byte is the key, and not the beginning of an arrow's sequence."""
+
+
+Offer = tuple[str, "Sequence[Suggestion]"]
+"""What may follow a text: ghost text, and suggestions, best first."""
+_NO_OFFER: Offer = ("", ())
 
 
 def first_word(ghost: str) -> str:
@@ -44,90 +60,151 @@ def first_word(ghost: str) -> str:
     return taken + (rest[: rest.startswith(" ")] if rest else space_after(taken))
 
 
-class _GhostText(AutoSuggest):
-    """Suggests what a function of the text returns; the text of the last call is not asked for again."""
+def takes_digits(text: str, suggestions: Sequence[Suggestion]) -> bool:
+    """Whether a digit after a text takes a suggestion: after a letter, or a letter and spaces.
 
-    def __init__(self, ghost: Callable[[str], str]) -> None:
-        self._ghost, self._lock = ghost, threading.Lock()
-        self._latest: tuple[str, str] = ("", "")
-
-    def after(self, text: str) -> str:
-        """Return the ghost text after `text`; safe in threads."""
-        with self._lock:
-            if self._latest[0] != text:
-                self._latest = (text, self._ghost(text))
-            return self._latest[1]
-
-    def get_suggestion(self, buffer: Buffer, document: Document) -> Suggestion | None:
-        """Return the ghost text at the end of a line, none elsewhere."""
-        del buffer
-        return Suggestion(self.after(document.text)) if document.is_cursor_at_the_end and document.text else None
+    In Arabic that is written in Latin letters digits are letters, so they are typed after these.
+    """
+    word = text.rstrip()
+    while word and unicodedata.category(word[-1]) == "Mn":
+        word = word[:-1]
+    if not word[-1:].isalpha():
+        return False
+    if text[-1].isspace():
+        return not any(suggestion.replaces for suggestion in suggestions)
+    return not unicodedata.name(word[-1], "").startswith("LATIN")
 
 
 class Typing:
-    """A line to type on, with ghost text, again and again.
+    """A line to type on, with ghost text and suggestions, again and again.
 
     Args:
-        ghost: returns the ghost text after a text.
+        offer: returns what may follow a text; called in threads, once at a time.
         input, output: of prompt_toolkit; None: the terminal.
     """
 
     def __init__(
-        self, ghost: Callable[[str], str], *, input: Input | None = None, output: Output | None = None
+        self, offer: Callable[[str], Offer], *, input: Input | None = None, output: Output | None = None
     ) -> None:
-        self._suggest = _GhostText(ghost)
+        self._offer, self._lock = offer, threading.Lock()
+        self._latest: tuple[str | None, Offer] = (None, _NO_OFFER)  # what was offered last, and after which text
+        self._looking = False
         self._given_space = -1  # position after a space that came with a word, where it may still give way
+        self._taken: tuple[str, str] = ("", "")  # text after a digit took a suggestion, and with the digit typed
         self._prompt: PromptSession[str | None] = PromptSession(
-            auto_suggest=ThreadedAutoSuggest(self._suggest),
-            key_bindings=self._keys(),
-            style=_STYLE,
-            input=input,
-            output=output,
+            key_bindings=self._keys(), style=_STYLE, input=input, output=output
         )
-        self._prompt.app.ttimeoutlen = _ESCAPE_SECONDS
+        app, self._buffer = self._prompt.app, self._prompt.default_buffer
+        app.ttimeoutlen = _ESCAPE_SECONDS
+        app.layout.current_window.dont_extend_height = to_filter(True)
+        line = Window(FormattedTextControl(self._line), height=1, style="class:suggestions")
+        below = ConditionalContainer(line, ~is_done)
+        app.layout = Layout(HSplit([app.layout.container, below]), focused_element=self._buffer)
+        self._buffer.on_text_changed += self._look
 
     def read(self) -> str | None:
         """Read one text; None if the user leaves by Esc, Ctrl-C or Ctrl-D."""
-        self._given_space = -1
+        self._given_space, self._latest = -1, (None, _NO_OFFER)
         try:
-            return self._prompt.prompt()
+            return self._prompt.prompt(pre_run=self._look)
         except (KeyboardInterrupt, EOFError):
             return None
 
+    def _after(self, text: str) -> Offer:
+        """Return what may follow a text; that of the last call is not asked for again. Safe in threads."""
+        with self._lock:
+            if self._latest[0] != text:
+                self._latest = (text, self._offer(text))
+            return self._latest[1]
+
+    @property
+    def _offered(self) -> Offer:
+        """What is offered at the caret: nothing inside a text."""
+        return self._after(self._buffer.text) if self._buffer.document.is_cursor_at_the_end else _NO_OFFER
+
+    def _look(self, _buffer: object = None) -> None:
+        """Show, in a while, what may follow the text."""
+        if not self._looking and self._prompt.app.is_running:
+            self._looking = True
+            self._prompt.app.create_background_task(self._show())
+
+    async def _show(self) -> None:
+        try:
+            while self._latest[0] != (text := self._buffer.text):
+                await asyncio.to_thread(self._after, text)
+        finally:
+            self._looking = False
+        self._buffer.suggestion = GreyText(self._latest[1][0])
+        self._prompt.app.invalidate()
+
+    def _line(self) -> str:
+        """Return the line below the text: each suggestion with the key that takes it."""
+        text, (ghost, suggestions) = self._latest
+        if text is None or not self._buffer.document.is_cursor_at_the_end:
+            return ""
+        key = "" if takes_digits(text, suggestions) else "F"
+        shown = [f"{key}{i + 1} {each.text.strip()}" for i, each in enumerate(suggestions)]
+        return f"{_LRM}   ".join(shown) or ("" if ghost or not text else _NOTHING)
+
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
-        at_end = Condition(lambda: self._prompt.default_buffer.document.is_cursor_at_the_end)
-        keys.add("tab")(self._take_word)
+        at_end = Condition(lambda: self._buffer.document.is_cursor_at_the_end)
+        taken = Condition(lambda: bool(self._buffer.text) and self._buffer.text == self._taken[0])
+        keys.add("tab")(self._take_next)
         keys.add("right", filter=at_end)(self._take_word)
         keys.add("end", filter=at_end)(self._take_all)
         keys.add("c-e", filter=at_end)(self._take_all)
         keys.add("escape", eager=True)(self._leave)
         keys.add(Keys.Any)(self._type)
+        keys.add("backspace", filter=at_end & taken)(self._type_digit)
+        for i in range(_SHOWN):
+            keys.add(f"f{i + 1}")(partial(self._take, i))
+            keys.add(str(i + 1), filter=Condition(partial(self._digit_takes, i)))(partial(self._take, i))
         return keys
+
+    def _digit_takes(self, i: int) -> bool:
+        _, suggestions = self._offered
+        return i < len(suggestions) and takes_digits(self._buffer.text, suggestions)
 
     def _leave(self, event: KeyPressEvent) -> None:
         event.app.exit(result=None)
 
-    def _take_word(self, event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        ghost = self._suggest.after(buffer.text) if buffer.document.is_cursor_at_the_end and buffer.text else ""
-        if ghost:
-            self._insert(buffer, first_word(ghost))
+    def _take(self, i: int, event: KeyPressEvent) -> None:
+        """Take a suggestion."""
+        text, (_, suggestions) = self._buffer.text, self._offered
+        if i < len(suggestions):
+            taken = suggestions[i].appended_to(text)
+            self._set(taken + space_after(taken))
+            if event.data.isdigit():
+                self._taken = (self._buffer.text, text + event.data)
 
-    def _take_all(self, event: KeyPressEvent) -> None:
-        buffer = event.current_buffer
-        ghost = self._suggest.after(buffer.text) if buffer.text else ""
-        if ghost:
-            self._insert(buffer, ghost + space_after(ghost))
+    def _type_digit(self, _event: KeyPressEvent) -> None:
+        """Type the digit that has just taken a suggestion in its place."""
+        self._set(self._taken[1])
 
-    def _insert(self, buffer: Buffer, text: str) -> None:
-        buffer.insert_text(text)
-        self._given_space = buffer.cursor_position if text.endswith(" ") else -1
+    def _take_next(self, event: KeyPressEvent) -> None:
+        """Take a word of the ghost text, or, if there is none, the first suggestion."""
+        if self._offered[0]:
+            self._take_word(event)
+        else:
+            self._take(0, event)
+
+    def _take_word(self, _event: KeyPressEvent) -> None:
+        if ghost := self._offered[0]:
+            self._set(self._buffer.text + first_word(ghost))
+
+    def _take_all(self, _event: KeyPressEvent) -> None:
+        if ghost := self._offered[0]:
+            self._set(self._buffer.text + ghost + space_after(ghost))
+
+    def _set(self, text: str) -> None:
+        self._buffer.document = Document(text)
+        self._given_space = len(text) if text.endswith(" ") else -1
 
     def _type(self, event: KeyPressEvent) -> None:
         """Insert what is typed; a space that came with a word gives way to a comma."""
         buffer = event.current_buffer
         if buffer.cursor_position == self._given_space and gives_way(event.data):
             buffer.delete_before_cursor()
-        self._given_space = -1
+        self._given_space, self._taken = -1, ("", "")
         buffer.insert_text(event.data * event.arg)

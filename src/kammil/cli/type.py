@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kammil.cli._options import BUNDLED, BlockFile, Model, ProfileFile, open_profile, texts_or_stdin
+from kammil.cli._output import for_stdout
 
 if TYPE_CHECKING:
     from kammil.cli._terminal import Typing
     from kammil.completion.completer import Completer
+    from kammil.completion.suggestions import Suggestion
 
 
 def type_(
@@ -31,8 +33,10 @@ def type_(
     block: BlockFile = None,
     profile: ProfileFile = None,
 ) -> None:
-    """Type on the terminal, with ghost text behind the caret. Tab or the right arrow takes a word of it, End all, Enter
-    ends a text, Esc leaves. On a pipe every line of stdin is a text, and its ghost text is printed."""
+    """Type on the terminal, with ghost text behind the caret and three suggestions below. Tab or the right arrow takes
+    a word of the ghost text, End all of it. 1 to 3 takes a suggestion (Backspace then types the digit), F1 to F3 where
+    a digit is a letter, Tab the first where there is no ghost text. Enter ends a text, Esc leaves. On a pipe every line
+    of stdin is a text, and its ghost text is printed."""
     from kammil.completion.adaptation import CANNOT_LEARN
     from kammil.completion.completer import load
     from kammil.errors import OptionError
@@ -48,7 +52,10 @@ def type_(
 
     def after(text: str) -> str:
         session.update(text)
-        return session.phrase(ghost=ghost, allow_offensive=allow_offensive).added
+        return for_stdout(session.phrase(ghost=ghost, allow_offensive=allow_offensive).added)
+
+    def offer(text: str) -> tuple[str, list[Suggestion]]:
+        return after(text), session.suggest(allow_offensive=allow_offensive)
 
     if make is None:
         for text in texts_or_stdin(None):
@@ -56,7 +63,7 @@ def type_(
             _learn(completer, text, learn=learn)
         return
     typer.echo(help_text, err=True)
-    line = make(after)
+    line = make(offer)
     while (text := line.read()) is not None:
         _learn(completer, text, learn=learn)
 
