@@ -116,7 +116,8 @@ def test_what_streams_is_finished_before_the_end(tmp_path: Path, bundled: Comple
 
 
 def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path) -> None:
-    with serving(tmp_path, "--workers", "2") as server:
+    with serving(tmp_path, "--workers", "2", TMPDIR=str(tmp_path)) as server:
+        assert list(tmp_path.glob("kammil-*"))
 
         def workers() -> set[int]:
             started = map(int, re.findall(r"process (\d+) serves", server.log.read_text()))
@@ -145,6 +146,7 @@ def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path
         assert len(workers()) == 2
         os.kill(server.process.pid, signal.SIGKILL)  # workers end when their supervisor dies
         until(lambda: not workers())
+    assert not list(tmp_path.glob("kammil-*"))  # the folder of their metrics
 
 
 def test_the_supervisor_does_not_wait_for_a_dead_worker() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import shutil
 import signal
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Generator
@@ -21,7 +22,7 @@ from kammil.errors import KammilError
 from kammil.server import playground
 from kammil.server.api import completions, docs_page, errors, schemas, streaming, text_routes
 from kammil.server.api.errors import ApiError
-from kammil.server.metrics import Metrics
+from kammil.server.metrics import MULTIPROCESS_DIR, Metrics
 from kammil.server.model_pool import ModelPool
 from kammil.server.security import SecurityMiddleware
 from kammil.server.settings import ServerSettings
@@ -136,6 +137,7 @@ async def _supervise(pool: ModelPool, metrics: Metrics, *, workers: bool) -> Non
         await pool.reopen_stopped()
         if workers and os.getppid() != parent:
             log.error("the supervisor has died, so this worker ends")
+            shutil.rmtree(os.environ[MULTIPROCESS_DIR], ignore_errors=True)  # which the supervisor would do
             signal.raise_signal(signal.SIGTERM)
         await asyncio.sleep(1)
 

@@ -102,6 +102,9 @@ class SecurityMiddleware:
 
     async def _check(self, scope: Scope, headers: Mapping[str, str], origin: str, receive: Receive, send: Send) -> None:
         """Check a request and pass it on; `ApiError` if it is refused."""
+        names = [name.lower() for name, _ in scope["headers"]]
+        if max(names.count(b"host"), names.count(b"origin")) > 1:  # which of them a proxy believed is not known
+            raise ApiError(400, "the request has two Host or two Origin headers; send one.")
         host = headers.get("host", "")
         if not self._is_own_host(host):
             raise ApiError(403, f"{host[:100]!r} is not a name of this server; add it with --allow-host.")

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,7 +27,7 @@ class ServerSettings(BaseModel):
 
     folders: tuple[Path, ...] = (Path("levantine"),)
     """Model folders or names of bundled models; no other folder is ever opened. The first is the default model."""
-    host: str = "127.0.0.1"
+    host: str = Field(default="127.0.0.1", min_length=1)
     """Address to listen on."""
     port: int = Field(default=PORT, ge=0, le=65_535)
     """Port to listen on; 0 takes a free one."""
@@ -35,7 +35,7 @@ class ServerSettings(BaseModel):
     """Number of processes; each opens the models for itself."""
     api_key: str | None = Field(default=None, min_length=1)
     """Key that every request must carry, except for the page, `/docs` and `/health`; None asks for no key."""
-    origins: tuple[str, ...] = ()
+    origins: tuple[Annotated[str, Field(pattern=r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?#@*\s]+/?|null)$")], ...] = ()
     """Foreign origins whose pages may send requests, such as `https://example.org`."""
     hosts: tuple[str, ...] = ()
     """Further host names under which the server answers, besides localhost, its address and the machine's name."""
@@ -115,7 +115,7 @@ _REASONS: Mapping[str, str] = MappingProxyType(
         "port": "a whole number from 0 (any free one) to 65535",
         "workers": "a whole number from 1 to 64",
         "api_key": "at least one character long",
-        "origins": "a list of origins, such as https://example.org",
+        "origins": "the scheme and host of the pages, such as https://example.org (there is no word for all origins)",
         "hosts": "a list of names",
         "rows": "a whole number from 1 to 1024",
         "queue": "a whole number of at least 1",
