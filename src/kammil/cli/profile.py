@@ -31,16 +31,20 @@ def common() -> None:
 
 @app.command()
 def learn(file: File, texts: Texts = None) -> None:
-    """Add texts; a text that is added twice counts twice. Beyond 2,000 texts, or 400,000 characters, the oldest are
-    removed."""
+    """Add texts, or those of a file that is named in place of a text; a text that is added twice counts twice. Beyond
+    2,000 texts, or 400,000 characters, the oldest are removed."""
     from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS, Profile
-    from kammil.errors import OptionError
+    from kammil.data import sources
 
-    for text in texts or []:
-        if _is_file(text):
-            raise OptionError(f"{text} is a file; to learn its lines: kammil profile learn {file} < {text}")
-    profile = Profile(file)
-    removed = profile.learn(*_not_empty(texts))
+    profile, new = Profile(file), list[str]()
+    for text in _not_empty(texts):
+        if texts and _is_file(text):
+            read = sources.texts([Path(text)])
+            print(f"kammil: {text} is a file, of which {len(read):,} texts are added.", file=sys.stderr)
+            new += read
+        else:
+            new.append(text)
+    removed = profile.learn(*new)
     if removed:
         most = f"{MAX_TEXTS:,} texts of {MAX_TOTAL_CHARACTERS:,} characters in all"
         print(f"kammil: a profile keeps {most} at most, so the {removed:,} oldest went.", file=sys.stderr)
