@@ -31,6 +31,13 @@ def test_explain_for_people(run: Run, trained: Path) -> None:
     assert ("believed" in result.out) == ("Believed: the part of the model" in result.out) == credited
 
 
+def test_the_model_is_an_option_or_stands_first(run: Run, counter: Path) -> None:
+    first, second = run("explain", counter, "شو رأيك"), run("explain", "شو رأيك", "--model", counter)
+    assert first == second and first.code == 0
+    refused(run("explain", "شو", "رأيك", "--model", counter), "2 texts")
+    assert json.loads(run("explain", "شو رأيك", "--json").out)["text"] == "شو رأيك"  # by the bundled model
+
+
 def test_explain_for_programs(run: Run, trained: Path) -> None:
     made = kammil.explain(kammil.load(trained), "شو ☃", k=5)
     result = run("explain", trained, "شو ☃", "-k", 5, "--json")
@@ -69,7 +76,7 @@ def test_any_text_is_explained_harmlessly(run: Run, raw_counter: Path, tmp_path:
         (["--temperatures", "warm", "--png", "a.png"], "'warm' is no list of numbers"),
         (["--temperatures", "-1", "--png", "a.png"], "the temperature is -1.0"),
         (["--png", "a.txt"], "cannot write the figure a.txt"),
-        (["--html", "missing/a.html"], "cannot write the page missing/a.html"),
+        (["--html", "missing/a.html"], "cannot write missing/a.html"),
     ],
 )
 def test_explain_says_what_is_wrong(run: Run, counter: Path, tmp_path: Path, options: list[str], message: str) -> None:

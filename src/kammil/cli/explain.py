@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kammil.cli._options import Folder, Json, ProfileFile, open_profile
+from kammil.cli._options import BUNDLED, Json, ProfileFile, open_profile
 from kammil.cli._output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ the narrowest neither probability nor rank."""
 
 
 def explain(
-    folder: Folder,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text to explain.")],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT", help="The text to explain (FOLDER TEXT works too).")],
     *,
+    model: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A model folder, or a bundled model.  [default: levantine]")
+    ] = None,
     given: Annotated[str, typer.Option(metavar="TEXT", help="Text before TEXT, which is read but not explained.")] = "",
     k: Annotated[int, typer.Option("-k", help="Number of alternatives to show for each character.")] = 3,
     html: Annotated[
@@ -47,6 +49,10 @@ def explain(
     from kammil.completion.explain import attribution
     from kammil.errors import OptionError
 
+    *first, text = texts
+    if len(first) > (model is None):
+        raise OptionError(f"there are {len(texts)} texts; give one, in quotes if it has spaces.")
+    folder = Path(first[0]) if first else model or BUNDLED
     if temperatures is not None and png is None:
         raise OptionError("--temperatures is drawn into a figure; name its file with --png.")
     values = _numbers(temperatures) if temperatures is not None else None
@@ -54,12 +60,12 @@ def explain(
         from kammil.evaluation import plots
 
         plots.ready()
-    model = load(folder, profile=open_profile(profile))
-    explanation = attribution.explain(model, text, given=given, k=k)
+    completer = load(folder, profile=open_profile(profile))
+    explanation = attribution.explain(completer, text, given=given, k=k)
     if png is not None:
         from kammil.evaluation import plots
 
-        tempered = attribution.temperature_sweep(model, given + text, values) if values is not None else None
+        tempered = attribution.temperature_sweep(completer, given + text, values) if values is not None else None
         plots.save(plots.explained(explanation) if tempered is None else plots.temperatures(tempered), png)
     if html is not None:
         from kammil.completion.explain.html import save

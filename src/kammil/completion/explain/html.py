@@ -14,6 +14,7 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
+from kammil import files
 from kammil.completion.explain.attribution import CharacterScore, Explanation
 from kammil.completion.explain.display import DARK, LIGHT, level, visible_label
 from kammil.completion.explain.fragments import mark_words
@@ -47,12 +48,15 @@ def page(explanation: Explanation, name: str) -> str:
 
 
 def save(explanation: Explanation, name: str, path: Path) -> None:
-    """Write the file; `FolderError` if that fails."""
+    """Write the file, which stays as it was if that fails; `FolderError` then."""
+    content = page(explanation, name).encode("utf-8")
     try:
-        path.write_text(page(explanation, name), "utf-8")
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout
+            path.write_bytes(content)
+        else:
+            files.write_atomic(path, content)
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or error
-        raise FolderError(f"cannot write the page {path}: {reason}; name another file.") from error
+        raise FolderError(f"cannot write {path}: {files.reason(error)}; name another file.") from error
 
 
 def colours() -> str:
