@@ -16,6 +16,7 @@ def test_plot(run: Run, network: Path, counter: Path, tmp_path: Path) -> None:
     copied = shutil.copytree(network, tmp_path / "model")
     assert run("plot", "model") == Result(0, "model/training.png\n", "")
     assert (copied / "training.png").is_file()
+    refused(run("plot", "levantine"), "--out")
     refused(run("plot", counter, "--out", "none.png"), "keeps no history of its training")
     refused(run("plot", network, "--out", "curves.txt"), "cannot write the figure curves.txt")
     refused(run("plot", network, "--out", "no/such/folder.png"), "cannot write the figure no/such/folder.png")

@@ -216,6 +216,9 @@ def test_forbidden_strings_hold_for_suggestions_and_over_the_seam(bundled: Compl
     assert all("حلو" not in "شو حل" + one.added for one in bundled.suggest("شو حل", 8, forbid=["حلو"]))
     assert "حلو" not in "شو حل" + bundled.phrase("شو حل", forbid=["حلو"]).added
     assert "حلو" not in "شو حل" + bundled.complete("شو حل", temperature=0, forbid=["حلو"]).text
+    for call in (bundled.suggest, bundled.phrase):
+        with pytest.raises(OptionError, match="forbid is 'حلو'"):
+            call("شو حل", forbid="حلو")
     assert bundled.session().suggest(3, forbid=["ا"]) == bundled.suggest("", 3, forbid=["ا"])
 
 

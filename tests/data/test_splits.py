@@ -90,6 +90,11 @@ def test_shares_that_leave_nothing_to_train_on_are_named(validation: float, test
         split(["one text", "another text", "a third"], validation=validation, test=test)
 
 
+def test_a_seed_below_zero_is_named() -> None:
+    with pytest.raises(OptionError, match="seed is -1"):
+        split(["one text", "another text", "a third"], seed=-1)
+
+
 def test_leaks_are_counted_with_their_sources() -> None:
     held_out = [
         "شو حلو الشعور لما تصحى بكير والشمس طالعة",  # nearly the first training text

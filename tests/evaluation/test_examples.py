@@ -55,3 +55,5 @@ def test_what_cannot_be_shown_is_said() -> None:
         examples(["شو"], min_length=60)
     with pytest.raises(OptionError, match="target is 0"):
         examples(["شو"], target=0)
+    with pytest.raises(OptionError, match="n is -1"):
+        examples(["شو"], -1)

@@ -110,5 +110,7 @@ def test_it_is_not_known_while_the_interval_holds_zero(
 def test_what_cannot_be_reported_is_said(model: Completer, folder_of: Callable[[str], Path]) -> None:
     with pytest.raises(DataError, match="no text to report on"):
         learning_report(model, ["", " "])
+    with pytest.raises(OptionError, match="texts is 'abc'"):
+        learning_report(model, "abc")
     with pytest.raises(OptionError, match="cannot learn while it runs"):
         learning_report(kammil.load(folder_of("ngram")), ALIKE)

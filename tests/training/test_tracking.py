@@ -158,6 +158,8 @@ def test_what_cannot_be_tracked_is_refused_at_once(
 
     with pytest.raises(OptionError, match="track is 'wandb', but it must be one of tensorboard, trackio"):
         run("wandb")
+    with pytest.raises(OptionError, match="track is 'tensorboard', but it must be a list"):
+        kammil.train(few, out=tmp_path / "model", track="tensorboard", model="ngram")
     for variable in ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL"):
         with monkeypatch.context() as patch:
             patch.setenv(variable, "somewhere/else")

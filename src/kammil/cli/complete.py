@@ -26,7 +26,7 @@ def complete(
     ] = None,
     *,
     model: Model = BUNDLED,
-    n: Annotated[int, typer.Option("-n", help="Number of completions.")] = 1,
+    n: Annotated[int, typer.Option("-n", help="Number of completions, 1,000 at most.")] = 1,
     profile: ProfileFile = None,
     block: BlockFile = None,
     show_probabilities: Annotated[

@@ -31,7 +31,7 @@ from kammil.data.blocked_words import BlockedWord, read_list_file
 from kammil.data.blocklist import Blocklist, offensive_words
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
-from kammil.decoding.options import Options
+from kammil.decoding.options import MAX_COMPLETIONS, Options
 from kammil.decoding.word_block import AllOf, ForbiddenStrings, Refusals, WordBlock
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogProbabilities, State
@@ -392,8 +392,8 @@ class Completer:
         `OptionError` for options that do not fit together, before anything is read.
         """
         decoding = DecodingOptions.for_texts(n, options)
-        if n < 1:
-            raise OptionError(f"n is {n}, but at least one completion must be asked for.")
+        if not 1 <= n <= MAX_COMPLETIONS:
+            raise OptionError(f"n is {n}, but it must be a number of completions from 1 to {MAX_COMPLETIONS:,}.")
         if n > decoding.beams > 1:
             raise OptionError(f"n is {n}, but {decoding.beams} beams find no more than {decoding.beams}; raise beams.")
         if n > decoding.best_of > 1:
@@ -442,7 +442,7 @@ class Completer:
         if (block := self.word_block(allow_offensive=allow_offensive, taught=taught)) is not None:
             parts.append(block)
         if forbid:
-            checked = DecodingOptions.of(forbid=tuple(forbid))
+            checked = DecodingOptions.of(forbid=forbid)
             parts.append(ForbiddenStrings(checked.forbid, self.vocabulary.writable_pieces))
         return AllOf(parts) if len(parts) > 1 else next(iter(parts), None)
 

@@ -60,6 +60,8 @@ def split(texts: Sequence[str], *, validation: float = 0.1, test: float = 0.0, s
             f"Shares of {validation} for validation and {test} for test leave nothing to train on; "
             "give shares of 0 or more that sum to less than 1."
         )
+    if seed < 0:
+        raise OptionError(f"seed is {seed}, but it must be a whole number of 0 or more.")
     group = near_duplicates.groups(texts)
     size = np.bincount(group)
     parts = ["train", *["validation"] * (validation > 0), *["test"] * (test > 0)]

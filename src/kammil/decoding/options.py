@@ -16,6 +16,8 @@ MAX_LENGTH = 100_000
 """Characters of one completion at most."""
 MAX_BEAMS = 64
 """Beams at most, and completions drawn for one by `best_of`: all of them are stepped in one batch."""
+MAX_COMPLETIONS = 1000
+"""Completions of one prompt at most."""
 MAX_FORCED = 4
 """Forced strings at most: which of them stand already is kept for every subset of them."""
 MAX_PATTERNS = 20_000

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kammil.data import in_memory, sources
+from kammil.errors import OptionError
 from kammil.evaluation.metrics import TARGET, check_task, long_enough, spread, target_span
 from kammil.text import RAW, TextRules
 from kammil.vocabulary import SPECIALS, CharacterVocabulary
@@ -85,6 +86,8 @@ def examples(
     Raises: `DataError` if no text is left, `OptionError` for a target or length out of range.
     """
     check_task(target, min_length)
+    if n < 0:
+        raise OptionError(f"n is {n}, but it must be a number of texts, such as 5.")
     if in_memory.is_named(texts):
         rows: Sequence[str] = sources.texts(texts, column=column, **reading)
     else:

@@ -16,7 +16,7 @@ import numpy as np
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.scoring import TokenScores, score_texts
-from kammil.errors import DataError
+from kammil.errors import DataError, OptionError
 from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, quotient
 from kammil.evaluation.keystrokes import keystrokes_saved, type_with_help
 from kammil.evaluation.metrics import score_in_batches
@@ -90,6 +90,8 @@ def learning_report(model: Completer, texts: Sequence[str], *, typing: bool = Fa
 
     Raises: `OptionError` for a model that cannot learn, `DataError` without a text.
     """
+    if isinstance(texts, str):
+        raise OptionError(f"texts is {texts[:40]!r}, but it must be a list of texts, such as [text].")
     plain, learner = model.fork(), model.fork()
     normalised = [text for text in (model.normalise(text).strip() for text in texts) if text]
     if not normalised:

@@ -153,6 +153,8 @@ class Curves:
 
 def check(trackers: Sequence[str]) -> None:
     """Raise `OptionError` for a tracker that there is not, or that would send figures elsewhere."""
+    if isinstance(trackers, str):
+        raise OptionError(f"track is {trackers!r}, but it must be a list, such as ['tensorboard'].")
     for name in trackers:
         if name not in TRACKERS:
             raise OptionError(f"track is {name!r}, but it must be one of {', '.join(TRACKERS)}.")
