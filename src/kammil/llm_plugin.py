@@ -51,6 +51,7 @@ class Kammil(llm.Model):
         stop: str | None = _field("stop")
         best_of: int | None = _field("best_of")
         whole_words: bool | None = _field("whole_words")
+        clause: bool | None = _field("clause")
         seed: int | None = _field("seed")
         allow_offensive: bool | None = _field("allow_offensive")
 

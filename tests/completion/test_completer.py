@@ -91,6 +91,7 @@ def rules(draw: st.DrawFn, alphabet: str) -> Options:
         beams=draw(st.sampled_from([1, 1, 2, 5])),
         best_of=draw(st.sampled_from([1, 1, 3])),
         whole_words=draw(st.booleans()),
+        clause=draw(st.booleans()),
     )
     chosen = draw(st.sets(st.sampled_from(sorted(values)), min_size=1))
     return cast(Options, draw(options(alphabet)) | {name: value for name, value in values.items() if name in chosen})
@@ -128,11 +129,13 @@ def check_writing(model: Completer, prompt: str, asked: Options) -> None:
     assert not [string for string in decoding.forbid if string in completion.text]
     floor = max([decoding.min_length, *(completion.text.find(string) + len(string) for string in decoding.force)])
     assert not [stop for stop in decoding.stop if stop in completion.text[floor:]]
-    assert completion.finish_reason in ({"length", "end", "stop"} if decoding.stop else {"length", "end"})
+    assert completion.finish_reason in (
+        {"length", "end", "stop"} if decoding.stop or decoding.clause else {"length", "end"}
+    )
     again = model.complete(prompt, **asked)
     assert (again.text, again.finish_reason) == (completion.text, completion.finish_reason)
     assert again.bits == pytest.approx(completion.bits, abs=1e-5)  # BLAS may round by where an array lies in memory
-    if decoding.best_of > 1 or decoding.beams > 1:
+    if decoding.best_of > 1 or decoding.beams > 1 or decoding.clause:
         return
     if decoding.whole_words:
         plain = model.complete(prompt, **(asked | {"whole_words": False}))

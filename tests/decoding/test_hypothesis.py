@@ -271,3 +271,56 @@ def test_what_was_shown_is_never_taken_back(text: str, stop: list[str], min_leng
         shown = now
     if made.reason is not None:
         assert shown == made.text
+
+
+# ---- clauses
+
+
+@pytest.mark.parametrize(
+    ("prompt", "typed", "left"),
+    [
+        ("go", " to bed. Then", " to bed."),
+        ("go", " to bed, then", " to bed"),  # nothing dangles
+        ("شو", " رأيكم؟ يلا", " رأيكم؟"),
+        ("شو", " رأيكم، يلا", " رأيكم"),
+        ("go ", "to bed ; then", "to bed"),
+        ("al", "so, he came. So", "so, he came."),  # the rest of a word alone is no completion
+        ("al ", "so, he came", "so"),
+        ("go", ", he came. So", ", he came."),
+        ("at", " 10:30, 3.5 or 7. So", " 10:30, 3.5 or 7. So"),  # part of numbers, for all that can be known
+        ("so", " he said: go! No", " he said: go!"),
+        ("so", " I am", " I am"),
+        ("我", "们走。好", "们走。"),
+        ("go", " home\nnow", " home"),
+    ],
+)
+def test_a_clause_ends_with_its_first_new_word(prompt: str, typed: str, left: str) -> None:
+    made = Hypothesis(DecodingOptions.of(clause=True, length=len(typed)), prompt)
+    for character in typed:
+        if made.reason is None:
+            made.add(character, 1.0)
+    ended = len(made.bits) < len(typed) or made.text != typed
+    assert (made.text, made.reason) == (left, "stop" if ended else "length")
+
+
+@given(
+    st.text(st.sampled_from([*WORDS, ".", ",", "؟", "،", "1", ":"]), min_size=1, max_size=16),
+    st.sampled_from(["", "a", "a ", "a\u0600"]),
+    st.booleans(),
+    st.integers(0, 4),
+)
+def test_clauses_of_any_text(text: str, prompt: str, whole: bool, least: int) -> None:
+    """Streamed pieces are never taken back; what is written is a beginning of what was drawn."""
+    options: dict[str, Any] = {"length": len(text), "min_length": min(least, len(text)), "whole_words": whole}
+    made = Hypothesis(DecodingOptions.of(**options, clause=True), prompt)
+    sent = ""
+    for character in text:
+        if made.reason is None:
+            made.add(character, 1.0)
+            assert made.text[: made.safe()].startswith(sent)
+            sent = made.text[: made.safe()]
+    assert text.startswith(made.text) and sent == made.text
+    if made.reason == "stop":
+        assert made.has_new_word() and len(made.text) >= made.protected
+        assert made.text[-1:] not in (",", "،") or len(made.text) == made.protected
+        assert len(made.bits) - len(made.text) in (0, 1) or text[len(made.text) : len(made.bits) - 1].isspace()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from kammil.text import RAW
 from kammil.vocabulary import BOS, EOS, CharacterVocabulary
 
 LETTERS = "abc"
+ORDER = ngram_model.NGramSettings(order=3)
 
 
 @pytest.fixture(scope="module")
@@ -205,6 +207,62 @@ def test_a_run_of_one_sign_and_a_short_text_are_kept_last() -> None:
     for marks in ("so 😭😭😭", "so - - it", ". , . , ."):
         assert keep_best([written(marks, 1), written("so it", 3)], 1)[0].text == marks
     assert keep_best([of_ten("so i", 1), long], 1)[0].text == "so i"  # a third of ten and more is not short
+
+
+def drawn(text: str, bits: float, prompt: str = "so ", *, end: bool = False) -> Hypothesis:
+    """A text of `clause`, whose characters have these bits each."""
+    made = Hypothesis(DecodingOptions.of(clause=True, length=len(text) + end), prompt)
+    for character in text:
+        if made.reason is None:
+            made.add(character, bits)
+    if end and made.reason is None:
+        made.add(None, bits)
+    return made
+
+
+def test_of_clauses_the_surest_whole_one_is_kept() -> None:
+    best_first = [
+        drawn("he went home.", 2),
+        drawn("he went home,", 3),
+        drawn("he goes", 4, end=True),
+        drawn("he goes to", 1),  # cut off by its length
+        drawn(", he goes.", 1),  # goes on behind a clause
+        drawn("they say so they say.", 1),  # twice the same
+        drawn("home, home.", 1.5, "homes at home "),  # a word of the prompt
+        drawn("x.", 0.1, "home"),  # no new word
+    ]
+    for at, one in enumerate(best_first):
+        assert keep_best(best_first[at:][::-1], 1)[0].mean_bits == one.mean_bits
+        assert keep_best(best_first[at:][::-1], 1)[0].text == one.text
+    assert (
+        keep_best([drawn("go on, go on.", 1), drawn("go up.", 2)], 1)[0].text == "go on"
+    )  # short words may come again
+
+
+def holding_ab(prompt: str) -> Callable[[str], bool]:
+    del prompt
+    return lambda text: "ab" in text
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["", "ab", "abc ", "c, a"]), st.booleans())
+def test_texts_that_cannot_be_the_best_are_not_drawn_on(seed: int, prompt: str, picky: bool) -> None:
+    """And the one that is chosen is the same as of all."""
+    vocabulary = CharacterVocabulary("abc ,.")
+    texts = ["abc, ab cab.", "ab ab", "cab. bca", "a, cb", "bb cc, abc.", "acb"]
+    _, artifacts = ngram_counting.fit([vocabulary.encode(text) for text in texts], (), vocabulary.size, ORDER)
+    model = ngram_model.NGramModel(ORDER, artifacts.weights)
+    options = DecodingOptions.of(best_of=12, clause=True, whole_words=True, length=14, seed=seed)
+    ids = np.array([[BOS, *vocabulary.encode(prompt)]])
+    logs, state = model.forward(ids, model.initial_state(1), last=1)
+    chosen: list[str] = []
+    lengths: list[int] = []
+    for n in (1, 2):  # of two no text is given up
+        unwanted = holding_ab if picky else None
+        constraints = Constraints(options, vocabulary, [], None, unwanted=unwanted, n=n).at(prompt)
+        *_, every = sampling.generate(model, constraints, logs[:, 0], state, 12)
+        chosen.append(keep_best(every, 1, constraints.unwanted)[0].text)
+        lengths.append(sum(len(one.bits) for one in every))
+    assert chosen[0] == chosen[1] and lengths[0] <= lengths[1]
 
 
 def test_an_unwanted_text_is_kept_only_where_all_others_are_empty() -> None:

@@ -400,7 +400,9 @@ class Completer:
             raise OptionError(f"n is {n}, but best_of is {decoding.best_of}; it must be at least n.")
         runs = self.runs if decoding.no_copy is not None else None
         block = self.word_block(allow_offensive=decoding.allow_offensive, taught=taught)
-        return Constraints(decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, unasked_politics)
+        return Constraints(
+            decoding, self.vocabulary, self.vocabulary.unwritable, runs, bias, block, unasked_politics, n
+        )
 
     def word_block(
         self, *, allow_offensive: bool = False, taught: frozenset[BlockedWord] | None = None

@@ -50,6 +50,7 @@ class Constraints:
         block: words that are not written; None for none.
         unwanted: from a prompt to a function of its completions: one for which it is true is chosen only if all are
             such.
+        n: number of texts that are kept of those that are drawn.
 
     `OptionError` for what this model cannot do.
     """
@@ -63,13 +64,14 @@ class Constraints:
         bias: Mapping[int, float] | None = None,
         block: WordBlock | None = None,
         unwanted: Callable[[str], Callable[[str], bool]] | None = None,
+        n: int = 1,
     ) -> None:
         """Build only what the options ask for."""
         self.block, self._block_start, self._strings_start = block, 0 if block is None else block.start(""), 0
         for string in options.force:
             if block is not None and block.blocklist.find(string):
                 raise OptionError(f"force is {string!r}, which holds a blocked word; leave it out or allow such words.")
-        self.options, self.vocabulary, self._prompt = options, vocabulary, ""
+        self.options, self.vocabulary, self.prompt, self.n = options, vocabulary, "", n
         self._unwanted_after = unwanted
         self._unwanted: Callable[[str], bool] | None = None  # after this prompt, once it was asked for
         self.refused: NDArray[np.float64] = np.zeros(vocabulary.size)  # added to log-probabilities
@@ -116,7 +118,7 @@ class Constraints:
         A forbidden string or a blocked word may have begun in the prompt.
         """
         there = copy(self)
-        there._prompt, there._unwanted = prompt, None
+        there.prompt, there._unwanted = prompt, None
         if self.block is not None:
             there._block_start = self.block.start(prompt)
         if self.strings is not None:
@@ -129,12 +131,12 @@ class Constraints:
         if self._unwanted_after is None:
             return False
         if self._unwanted is None:
-            self._unwanted = self._unwanted_after(self._prompt)
+            self._unwanted = self._unwanted_after(self.prompt)
         return self._unwanted(text)
 
     def hypothesis(self) -> Hypothesis:
         """Return a text with nothing written yet."""
-        return Hypothesis(self.options, block=self.block, block_state=self._block_start)
+        return Hypothesis(self.options, self.prompt, block=self.block, block_state=self._block_start)
 
     def refused_words(self, hypothesis: Hypothesis) -> Ids | None:
         """Return the ids by which a text would write a blocked word; None for none."""

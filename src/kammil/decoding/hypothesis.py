@@ -5,17 +5,23 @@ from __future__ import annotations
 import copy
 import unicodedata
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Literal
+
+import regex
 
 from kammil.decoding.options import DecodingOptions
 from kammil.decoding.word_block import WordBlock
-from kammil.text import graphemes, open_word
+from kammil.text import graphemes, open_word, role, words
 
 _OPENING = frozenset("#＃@\"'¿¡")
 """Signs that open something where a space or nothing stands before them, as initial quotes (Unicode's Pi) do; those of
 Ps, such as brackets, open everywhere."""
 
 FinishReason = Literal["length", "end", "stop"]
+_SENTENCE_END = regex.compile(r"\p{Sentence_Terminal}")
+_CLAUSE_END = regex.compile(r"[[\p{Terminal_Punctuation}\n]--[:]]", regex.VERSION1)
+"""Marks that end a clause or a sentence, in any script. Those of sentences stay at the end of a text."""
 _EYES = ":;=-'"
 """Characters behind which a bracket is a mouth."""
 
@@ -25,6 +31,7 @@ class Hypothesis:
     """A text that is being generated."""
 
     decoding: DecodingOptions
+    prompt: str = ""
     text: str = ""
     bits: list[float] = field(default_factory=list[float])
     """Bits of each character under the unfiltered model, those of a stop string too."""
@@ -84,6 +91,10 @@ class Hypothesis:
         stops = self.decoding.stop
         if stops and (found := [at for at in (self.text.find(stop, self.protected) for stop in stops) if at >= 0]):
             self.text, self.reason = self.text[: self._fitting(min(found))], "stop"
+        elif self.decoding.clause and len(self.text) > self.protected and self._ends_clause(character):
+            kept = self.text if _SENTENCE_END.match(character) else self.text[:-1]
+            end = max(self.protected, len(kept.rstrip()))
+            self.text, self.reason = kept[: self._fitting(end)], "stop"
         elif len(self.text) >= self.decoding.length:
             cut = max(self.protected, _last_whole_grapheme(self.text))
             end = self._fitting(cut)
@@ -98,13 +109,29 @@ class Hypothesis:
                 end = whole if whole >= max(1, self.protected) else end
             self.text, self.reason = self.text[:end], "length"
 
+    def has_new_word(self) -> bool:
+        """Return whether the text holds a whole word of two letters or more, beside the rest of a word that the prompt
+        has begun."""
+        begun = bool(open_word(self.prompt))
+        new = [self.text[begin:end] for begin, end in words(self.text) if begin or not begun]
+        return any(len(word) > 1 for word in new) or sum(role(word) == "unspaced" for word in new) > 1
+
+    def has_clause_within(self) -> bool:
+        """Return whether the text goes on behind the end of a clause: one before its first new word."""
+        return any(_CLAUSE_END.match(c) and not before.isdigit() for before, c in pairwise(" " + self.text[:-1]))
+
+    def _ends_clause(self, mark: str) -> bool:
+        """Return whether a mark, the last character, ends a clause with a new word; one behind a digit may be part of a
+        number."""
+        return _CLAUSE_END.match(mark) is not None and not self.text[-2:-1].isdigit() and self.has_new_word()
+
     def safe(self) -> int:
         """Return how many characters are final: no stop string has begun in them, no grapheme can still grow, and with
         `whole_words` no word, and no sign at their end opens one."""
         if self.reason is not None:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
-        limit = self._fitting(len(self.text) - open_)
+        limit = self._fitting((len(self.text.rstrip()) if self.decoding.clause else len(self.text)) - open_)
         asked = 0
         if self.decoding.whole_words:
             asked = self._fitting(self.protected)

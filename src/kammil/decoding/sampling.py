@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
@@ -38,6 +39,8 @@ _BULK = 32
 """Most characters that a `BulkSampler` samples in one call: a reader of the stream waits for them."""
 _RUN = re.compile(r"(.)\1{3}|([^\w\s]+)(?:\s+\2){2}", re.DOTALL)
 """A character four times in a row, or a mark or emoji three times between spaces."""
+_RECENT = 200
+"""Characters of the prompt whose words a text of `clause` does not repeat."""
 _SHORT = 1 / 3
 """Share of the length asked for below which a text is short. Of single words at the end of a text many are probable."""
 NO_PROBABILITIES = "the model gives no probabilities; copy the model folder again."
@@ -59,6 +62,8 @@ class SequenceGroup:
         self.generators = [np.random.default_rng([seed, first + i]) for i in range(len(hypotheses))]
         self._indices = list(range(first, first + len(hypotheses)))
         self.state = constraints.initial_state(len(hypotheses))
+        self._prunes = constraints.options.clause and constraints.n == 1 < len(hypotheses)
+        self._best_bits = math.inf  # mean bits of the best text so far
 
     def __len__(self) -> int:
         """Number of texts that have not ended."""
@@ -101,6 +106,18 @@ class SequenceGroup:
                 raise FolderError(NO_PROBABILITIES)
             due = forced_left is not None and forced_left[row]
             self.live[row].add(self.constraints.piece(id), bits, due=due)
+        if self._prunes:
+            self._prune()
+
+    def _prune(self) -> None:
+        """End the texts that can no longer be the best: at full length they would need as many bits a character."""
+        ended = (one for one in self.live if one.reason is not None and one.mean_bits < self._best_bits)
+        for one in ended:
+            if not any(_rank(([], one))[:-1]) and one.text.strip() and not self.constraints.unwanted(one.text):
+                self._best_bits = one.mean_bits
+        for one in self.live:
+            if one.reason is None and sum(one.bits) >= self._best_bits * one.decoding.length:
+                one.reason = "length"
 
 
 def decode_step(
@@ -321,7 +338,8 @@ def keep_best(
     A text that writes no word twice, no character four times in a row and no mark three times between spaces is better
     than one that does, since the most probable texts go in circles; one of a third of the length asked for or more is
     better than a shorter one, and any is better than an empty one; among these, the one of fewer bits per character,
-    and of equals the first one sampled.
+    and of equals the first one sampled. With `clause` a text is better that holds a whole new word, then one that
+    repeats no longer word, the prompt's included, then one of a single clause, then one that ends with it.
     Of several that are kept, each begins with another word as far as there are such, and then is another text; an empty
     one begins with none.
     """
@@ -347,11 +365,22 @@ def keep_best(
     return [one for _, one in ranked if id(one) in chosen]
 
 
-def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, float]:
+def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, bool, bool, float]:
     """Return what the words of a text, folded, and the text are sorted by, best first."""
     found, one = candidate
+    if one.decoding.clause:
+        circles = _RUN.search(one.text) is not None or _repeats(one.prompt[-_RECENT:], one.text)
+        return not one.has_new_word(), circles, one.has_clause_within(), one.reason == "length", one.mean_bits
     circles = len(set(found)) < len(found) or _RUN.search(one.text) is not None
-    return circles, len(one.text) < one.decoding.length * _SHORT, one.mean_bits
+    return circles, len(one.text) < one.decoding.length * _SHORT, False, False, one.mean_bits
+
+
+def _repeats(prompt: str, text: str) -> bool:
+    """Return whether a text repeats a word of three letters or more, of itself or of the prompt."""
+    whole = prompt + text
+    found = [(end > len(prompt), fold(whole[begin:end], underscores=True)) for begin, end in words(whole)]
+    times = Counter(word for _, word in found if len(word) > 2)
+    return any(is_new and times[word] > 1 for is_new, word in found)
 
 
 def _folded_words(text: str) -> list[str]:

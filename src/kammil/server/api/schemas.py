@@ -113,6 +113,7 @@ class CompletionRequest(ApiRequest):
     allow_offensive: bool | None = Field(default=False, description=_described("allow_offensive"))
     whole_words: bool | None = Field(default=False, description=_described("whole_words"))
     read_latin: bool | None = Field(default=False, description=_described("read_latin"))
+    clause: bool | None = Field(default=False, description=_described("clause"))
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
