@@ -134,13 +134,27 @@ def test_grades_are_counted_for_every_way_that_wrote_a_completion(folder_of: Cal
     sense = script("benchmarks/sense.py")
     folder = str(folder_of("gru"))
     items, key = sense.written([folder], ["exact", "plain"], ["صباح", "كيفك يا"], seed=3)
-    assert len(items) == len(set(items)) == len({number for numbers in key.values() for number in numbers})
+    assert len(items) == len(set(items)) == len({text.number for texts in key.values() for text in texts})
     model = kammil.load(folder)
     for i, prompt in enumerate(["صباح", "كيفك يا"]):
-        assert items[key[f"{folder} plain"][i] - 1] == (prompt, model.complete(prompt, preset="plain", seed=3 + i).text)
-    counts = sense.counted({"a": [1, 2], "b": [2, 2]}, {1: (2, False), 2: (0, True)})
-    assert counts["a"] == {"sense": 1, "none": 1, "disturbing": 1}
-    assert counts["b"] == {"none": 2, "disturbing": 2}
+        made = model.complete(prompt, preset="plain", seed=3 + i)
+        text = key[f"{folder} plain"][i]
+        shown = items[text.number - 1]
+        assert shown[0] == prompt and made.text.startswith(shown[1]) and text.characters == len(made.text)
+        assert text.mean_bits == pytest.approx(made.mean_bits, abs=1e-4)
+
+
+def test_the_surest_texts_that_both_readers_like_are_counted() -> None:
+    sense = script("benchmarks/sense.py")
+    texts = [sense.Text(1, 0.5, 9), sense.Text(2, 2.0, 5), sense.Text(3, 1.0, 7), sense.Text(2, 3.0, 5)]
+    first = {1: (2, False), 2: (0, True), 3: (2, False)}
+    second = {1: (2, False), 2: (0, False), 3: (1, False)}
+    every, surest = (sense.counted(texts, [first, second], share) for share in (1.0, 0.5))
+    assert (every["sense"], every["none"], every["disturbing"]) == (25, 50, 50)
+    assert (surest["texts"], surest["sense"], surest["characters"], surest["bits"]) == (2, 50, 9, 1.0)
+    assert sense.kappa(first, first) == 1
+    # Agreed on two of three; by chance (2/3 x 1/3 + 1/3 x 2/3).
+    assert sense.kappa(first, second) == pytest.approx((2 / 3 - 4 / 9) / (1 - 4 / 9))
 
 
 def test_the_prompts_are_60_different_ones() -> None:

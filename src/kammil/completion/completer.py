@@ -55,6 +55,8 @@ class Completion:
     """`length`: as long as asked for; `end`: the model ended its text; `stop`: a stop string was written."""
     bits: tuple[float, ...]
     """Bits of each character of `text` under the unfiltered model."""
+    mean_bits: float = 0.0
+    """Mean bits of a character, the end or the mark that ended the text among them: the fewer, the surer."""
     reading: str = ""
     """Arabic words that those at the end of the prompt in Latin letters were read as (`read_latin`); else empty."""
     replaces: int = 0
@@ -223,7 +225,8 @@ class Completer:
         *_, hypotheses = self._write(prompt, constraints, n)
         read = self.reading(prompt) if constraints.options.read_latin else ("", 0)
         return [
-            Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)]), *read) for d in hypotheses
+            Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)]), d.mean_bits, *read)
+            for d in hypotheses
         ]
 
     def stream(self, prompt: str, **options: Unpack[Options]) -> Iterator[str]:
