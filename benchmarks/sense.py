@@ -99,6 +99,7 @@ def folded(text: str) -> list[str]:
     return [fold_spelling(text[begin:end]) for begin, end in words(text)]
 
 
+@cache
 def nearest_end(prompt: str) -> tuple[str, float]:
     """Return the end, up to its first clause, of the message whose beginning shares the most words with a prompt, rare
     ones counting more, and ends with the word, whole or begun, that the prompt ends with; and the share of the words of
