@@ -51,7 +51,7 @@ def test_json_for_programs(run: Run, counter: Path) -> None:
     wanted = partial(kammil.load(counter).samples, n=2, preset="sensible", seed=3)
     lines = [json.loads(line) for line in result.out.splitlines()]
     assert lines == [json.loads(json.dumps([asdict(a) for a in wanted(p)])) for p in ("شو", "ما")]
-    assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits", "reading", "replaces"}
+    assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits", "mean_bits", "reading", "replaces"}
 
 
 def test_arabic_in_latin_letters_is_printed_as_it_was_read(run: Run) -> None:
@@ -105,13 +105,13 @@ def test_a_flag_wins_over_a_preset(run: Run, counter: Path) -> None:
 
 def test_without_flags_it_chooses(run: Run, counter: Path) -> None:
     model = kammil.load(counter)
-    drawn = model.samples("شو", 16, seed=5, whole_words=True)
+    drawn = model.samples("شو", 64, seed=5, whole_words=True, clause=True)
     text = run("complete", "شو", "--model", counter, "--seed", 5).out.removesuffix("\n")
     assert text in [one.text for one in drawn]
-    assert text == run("complete", "شو", "--model", counter, "--seed", 5, "--best-of", 16).out.removesuffix("\n")
+    assert text == run("complete", "شو", "--model", counter, "--seed", 5, "--best-of", 64).out.removesuffix("\n")
     assert text != model.complete("شو", seed=5).text
     # What is given wins, and what it leaves no room for gives way.
-    arguments = ("complete", "شو", "--model", counter, "--seed", 5, "--no-whole-words")
+    arguments = ("complete", "شو", "--model", counter, "--seed", 5, "--no-whole-words", "--no-clause")
     assert run(*arguments, "--best-of", 1).out == model.complete("شو", seed=5).text + "\n"
     assert run(*arguments, "--beams", 3).out == model.complete("شو", beams=3).text + "\n"
     assert run(*arguments, "-n", 70).out.splitlines() == [one.text for one in model.samples("شو", 70, seed=5)]
