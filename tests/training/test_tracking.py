@@ -113,7 +113,7 @@ def test_every_run_keeps_its_events(few: list[str], tmp_path: Path) -> None:
     result = kammil.train(few, out=out, resume=True, track=["tensorboard"], **options)
     found = lines((out / "events.jsonl").read_bytes())
     assert [line["event"] for line in found if line["event"] != "TrainingProgress"] == [
-        *("TrainingStarted", "EpochEnded", "TrainingStarted", "EpochEnded", "Evaluated"),
+        *("TrainingStarted", "EpochEnded", "TrainingStarted", "EpochEnded", "TrainingEnded", "Evaluated"),
     ]
     ended = [line for line in found if line["event"] == "EpochEnded"]
     assert [line["validation_bits"] for line in ended] == [event["validation_bits"] for event in result.history]
