@@ -115,9 +115,13 @@ class Run:
             family(self.recipe.model).check_base(self.recipe.settings)
             learner = family(self.recipe.model).learner()
             if is_first:
+                if interrupted(self.out) and not resume and not replace:
+                    raise OptionError(
+                        f"an interrupted run waits for {self.out}; go on with --resume, or begin anew with --replace."
+                    )
                 with process_group.alone():
                     self._count(learner)
-            descend = partial(self._descend, resume=resume, replace=replace, on_event=tell)
+            descend = partial(self._descend, resume=resume, on_event=tell)
             settings, artifacts = learner.fit(self.recipe.settings, self.texts, descend)
             finish = partial(self._finish, settings, artifacts, replace=replace, on_event=tell, log=log)
             return process_group.made_by_first(TrainResult, finish)
@@ -234,9 +238,7 @@ class Run:
             figures = f"{theirs:.3f} bits a character against {ours:.3f}"
             on_event(Notice(f"the model that this one starts from predicts {which} better by itself, {figures}"))
 
-    def _descend(
-        self, task: NetworkTask[N], *, resume: bool, replace: bool, on_event: Callable[[Event], None]
-    ) -> list[N]:
+    def _descend(self, task: NetworkTask[N], *, resume: bool, on_event: Callable[[Event], None]) -> list[N]:
         """Train networks by gradient descent, resumably; see `GradientDescent`."""
         try:
             from kammil.training import descent, optim
@@ -249,7 +251,7 @@ class Run:
         self.used = optim.used(options)
         try:
             if process_group.rank() == 0:
-                self._open_training_folder(self.used, resumable=interrupted(self.out), resume=resume, replace=replace)
+                self._open_training_folder(self.used, resumed=resume and interrupted(self.out))
             networks = descent.new_networks(task, self.texts, data, states, options)
             reserve = self._seconds_to_finish(task, networks) if process_group.is_first() else 0.0
             self.histories = descent.fit_networks(
@@ -273,7 +275,7 @@ class Run:
             figures = figures_seconds([model, *others], vocabulary, self.data.validation, self.clock)
         return self.report_seconds + to_open + figures
 
-    def _open_training_folder(self, used: Mapping[str, str], *, resumable: bool, resume: bool, replace: bool) -> None:
+    def _open_training_folder(self, used: Mapping[str, str], *, resumed: bool) -> None:
         """Create the training folder, or check that the one with a checkpoint to resume belongs to the same run."""
         file = self.training_folder / RUN
         current = self.recipe.model_dump(mode="json")
@@ -282,11 +284,7 @@ class Run:
         current |= {f"SHA-256 of the {name} folder": value for name, value in folder_hashes(self.recipe).items()}
         validation = json.dumps(self.data.validation).encode()
         current["SHA-256 of the validation texts"] = hashlib.sha256(validation).hexdigest()
-        if resumable and not resume and not replace:
-            raise OptionError(
-                f"an interrupted run waits for {self.out}; go on with --resume, or begin anew with --replace."
-            )
-        if resumable and resume:
+        if resumed:
             try:
                 stored: dict[str, Any] = dict(json.loads(file.read_text("utf-8")))
             except (OSError, ValueError, TypeError) as error:
