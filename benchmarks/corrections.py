@@ -5,6 +5,9 @@ begun words are corrected and where they are not. For each file: keys saved, %, 
 intervals over texts. Then the texts are typed key by key in sessions, and the time of a key with three suggestions is
 measured, both ways in turns; offensive words are blocked.
 
+*Words typed wrongly*, for one list of three each: those where a hamza stands for ق, as Beirut and Damascus pronounce it
+and write it in play, and those with a key too many. The constants were chosen with those of `development`.
+
 Printed and written to corrections.json.
 Run: `python benchmarks/corrections.py FILE [FILE ...] [--model FOLDER] [--texts N]`: texts, or tables with a column
 `text`, such as lev30/validation (three minutes of one core for 100 texts of each of two files).
@@ -31,10 +34,22 @@ from kammil.evaluation.bootstrap import Array, Interval, Statistic, estimates, q
 from kammil.evaluation.keystrokes import Help, keystrokes_saved, type_texts
 from kammil.evaluation.slips import with_slips
 from kammil.evaluation.suggestion_hits import suggestion_hits
+from kammil.text import fold_spelling
 
 SLIPS, WIDTH = 0.03, 3
 TYPED = 20
 """Texts that are typed key by key."""
+MISTYPED = {
+    "hamza for qaf, development": """
+شو ئصتك>قصتك|ما بئدر>بقدر|ما معي وئت>وقت|بيتنا أريب>قريب|ؤلي>قلي|صدئني>صدقني|جيب معك ورء>ورق""",
+    "a key too many, development": """
+المطبثخ>المطبخ|كهرنبا>كهربا|دكتوزر>دكتور|الاسبموع>الاسبوع|امتحغان>امتحان|بحبثك>بحبك|اصحاضبي>اصحابي""",
+    "hamza for qaf": """
+بعد شوي بئلك>بقلك|معئول>معقول|ئبل>قبل|اشتأتلك>اشتقتلك|معك الحئ>الحق|شو عم تؤولي>تقولي|ناطرتك أدام>قدام""",
+    "a key too many": """
+مستشكفى>مستشفى|الموبذايل>الموبايل|صبطاح>صباح|جيراحننا>جيراننا|الحمدعلله>الحمدلله|بندوهرة>بندورة|مشوشار>مشوار""",
+}
+"""What is typed, and the word that is wanted in its place."""
 
 
 def main() -> None:
@@ -61,6 +76,8 @@ def main() -> None:
             kinds = ("without", "corrected", "times")
             result[name][str(slips)] = {n: asdict(i) for n, i in zip(kinds, figures, strict=True) if i is not None}
             print(f"{name}, slips {slips}:", ", ".join(map(_shown, kinds, figures)), flush=True)
+    result["words typed wrongly"] = words = {kind: mistyped(model, kind) for kind in MISTYPED}
+    print(json.dumps(words, indent=1))
     result["milliseconds of a key"] = times = milliseconds(model, every)
     print(json.dumps(times, indent=1))
     Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", "utf-8")
@@ -84,6 +101,17 @@ def keys(model: Completer, texts: Sequence[str], slips: float, *, correct: bool)
         openings=model.openings,
     )
     return keystrokes_saved(type_texts(texts, [Help.lists(each, WIDTH) for each in hits.texts]))
+
+
+def mistyped(model: Completer, kind: str) -> dict[str, int]:
+    """Return how many words of a kind are the first of a list, and in it, in any spelling."""
+    pairs = [pair.split(">") for pair in MISTYPED[kind].strip().split("|")]
+    first = listed = 0
+    for typed, wanted in pairs:
+        found = [fold_spelling(one.appended_to(typed).split()[-1]) for one in model.suggest(typed, WIDTH)]
+        first += found[:1] == [fold_spelling(wanted)]
+        listed += fold_spelling(wanted) in found
+    return {"words": len(pairs), "first": first, "in the list": listed}
 
 
 def milliseconds(model: Completer, texts: Sequence[str]) -> dict[str, dict[str, float]]:

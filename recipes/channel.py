@@ -11,8 +11,9 @@ another is its spelling.
 
 *Slips* are rare words beside frequent ones: a word of at least `MIN_LETTERS` letters that occurs `FREQUENT` times or
 more, and another one with one key wrong that occurs less than a `RARE`th as often. A neighbour on the keyboard was
-struck, or a letter dropped, doubled, or exchanged with the next. Rare words may also be words of their own. So of the
-neighbours as many are subtracted as there are of letters far away, for each pair of letters.
+struck, also beside the right key (a letter inserted), or a letter dropped, doubled, or exchanged with the next. Rare
+words may also be words of their own. So of neighbours and inserted letters as many are subtracted as there are of
+letters far away, for each pair of letters.
 
 *Stretched* letters stand three times or more.
 """
@@ -22,7 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -40,6 +41,8 @@ LEAST = 20.0
 """Fewest pairs of two letters that are kept: what is rarer is a few writers' own keyboard."""
 ALIKE = ("ذد", "ثت", "ظض", "ضظ", "ئي", "ؤو")
 """Letters, and what some write in their place."""
+GLOTTAL, GLOTTAL_FREQUENT = ("قأ", "قؤ", "قئ", "قء"), 20
+"""The same of ق as Damascus, Beirut and Jerusalem pronounce it, which is counted in Levantine texts alone."""
 RARER = 10
 LETTERS = "ءآأؤإئابةتثجحخدذرزسشصضطظعغفقكلمنهوىي"
 _WORD = regex.compile(r"[\p{Arabic}&&\p{L}]+", regex.V1)
@@ -52,7 +55,9 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     table = pl.read_csv(parser.parse_args().corpus, separator="\t", infer_schema=False, quote_char=None)
     words = count_words([*table["text"].to_list(), *readers.sample()])
-    derived = {"spellings": spellings(words), "slips": slips(words)}
+    levantine = count_words(table.filter(pl.col("dialect") == "levantine")["text"].to_list())
+    glottal = {"ق": spellings(levantine, GLOTTAL, GLOTTAL_FREQUENT)["ق"]}
+    derived = {"spellings": spellings(words) | glottal, "slips": slips(words)}
     files.write_atomic(OUT, (json.dumps(derived, ensure_ascii=False, indent=1) + "\n").encode())
     print(json.dumps(derived["slips"]), f"{sum(words.values()):,} words, {len(words):,} different")
 
@@ -65,7 +70,7 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     return words
 
 
-def spellings(words: Counter[str]) -> dict[str, dict[str, int]]:
+def spellings(words: Counter[str], alike: Sequence[str] = ALIKE, frequent: int = FREQUENT) -> dict[str, dict[str, int]]:
     """Return for each letter how often another spelling of the same word has each letter in its place."""
     groups: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for word in words:
@@ -79,7 +84,7 @@ def spellings(words: Counter[str]) -> dict[str, dict[str, int]]:
                 for a, b in zip(one, other, strict=True):
                     pairs[a][b] += expected
     for word, times in words.items():
-        for a, b in ALIKE if times >= FREQUENT else ():
+        for a, b in alike if times >= frequent and len(word) > 1 else ():
             for i in (i for i, letter in enumerate(word) if letter == a):
                 other = words[word[:i] + b + word[i + 1 :]]
                 pairs[a][b] += other if other < times / RARER else 0
@@ -92,7 +97,7 @@ def spellings(words: Counter[str]) -> dict[str, dict[str, int]]:
 
 def slips(words: Counter[str]) -> dict[str, int]:
     """Return how many letters frequent words have, and how many are slips, by kind."""
-    found, exchanged = Counter[str](), Counter[bool]()
+    found, possible = Counter[str](), Counter[str]()
     for word, times in words.items():
         found["all_letters"] += times * len(word)
         found["stretched"] += times * len(_STRETCHED.findall(word))
@@ -100,22 +105,25 @@ def slips(words: Counter[str]) -> dict[str, int]:
             continue
         found["letters"] += times * len(word)
         for kind, slipped in one_slip(word):
-            near = kind == "neighbour"
-            exchanged[near] += kind in ("neighbour", "far")
+            possible[kind] += 1
             if 0 < words[slipped] < times / RARE and fold_spelling(slipped) != fold_spelling(word):
                 found[kind] += words[slipped]
-    by_chance = found.pop("far", 0) / exchanged[False] * exchanged[True]
-    found["neighbour"] -= round(by_chance)
+    for kind in ("neighbour", "inserted"):
+        found[kind] -= round(found.pop(f"far {kind}", 0) / possible[f"far {kind}"] * possible[kind])
     return dict(sorted(found.items()))
 
 
 def one_slip(word: str) -> Iterator[tuple[str, str]]:
-    """Yield each word with one key wrong, and what is wrong; `far` is the exchange for a letter that lies elsewhere."""
+    """Yield each word with one key wrong, and what is wrong; `far` for a letter that lies elsewhere."""
     for i, letter in enumerate(word):
         before, after = word[:i], word[i + 1 :]
+        beside = NEIGHBOURS.get(letter, "")
         for other in LETTERS:
             if other != letter:
-                yield "neighbour" if other in NEIGHBOURS.get(letter, "") else "far", before + other + after
+                yield "neighbour" if other in beside else "far neighbour", before + other + after
+            if before and other not in (before[-1], letter):
+                near = other in NEIGHBOURS.get(before[-1], "") + beside
+                yield "inserted" if near else "far inserted", before + other + letter + after
         if before[-1:] != letter:
             yield "dropped", before + after
             yield "doubled", before + 2 * letter + after

@@ -28,6 +28,11 @@ def test_letters_that_sound_alike_count_where_one_spelling_is_rare() -> None:
     assert found["ذ"]["د"] == 90  # of ذهب the other spelling is not rare enough
 
 
+def test_a_hamza_counts_for_qaf_where_words_need_not_be_frequent() -> None:
+    found = recipe.spellings(Counter({"قلبي": 300, "ئلبي": 25, "ق": 500, "ئ": 40}), recipe.GLOTTAL, 20)
+    assert found["ق"] == {"ئ": 25, "ق": 800}  # a letter by itself is no word
+
+
 def test_slips_are_rare_words_beside_frequent_ones() -> None:
     words = Counter(
         {
@@ -37,6 +42,7 @@ def test_slips_are_rare_words_beside_frequent_ones() -> None:
             "مكتتبة": 4,
             "مكبتة": 1,
             "مكتبه": 4,
+            "مكتلبة": 4,
             "شجرتنا": 900,
             "كتب": 400,
             "حلووو": 7,
@@ -46,6 +52,7 @@ def test_slips_are_rare_words_beside_frequent_ones() -> None:
     found = recipe.slips(words)
     assert (found["dropped"], found["doubled"], found["swapped"]) == (2, 4, 1)
     assert found["neighbour"] == 3  # ل beside ب; another spelling is no slip
+    assert found["inserted"] == 4  # ل beside ب
     assert found["letters"] == 5 * 1000 + 6 * 900
     assert found["all_letters"] == sum(n * len(word) for word, n in words.items())
     assert found["stretched"] == 7

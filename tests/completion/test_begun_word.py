@@ -15,7 +15,6 @@ from kammil.completion.begun_word import APART, MAX_RUN, MAX_TYPED, TYPED_IN_LAT
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.suggestions import Suggestion
-from kammil.completion.variants import OTHERWISE
 from kammil.data.blocklist import BlockedWord
 from kammil.text import TextRules, open_word
 from kammil.vocabulary import BOS
@@ -50,7 +49,7 @@ def test_shares_are_those_of_a_mixture(teacher: Completer) -> None:
     found = words.after(teacher.language_model, teacher.state_cache, encoded(teacher, "kif"), 3)
     assert found is not None and found.readings is not None
     variants = found.variants.weights
-    weights = [variants[0], *(OTHERWISE * variants[1:]), *(TYPED_IN_LATIN * found.readings.weights)]
+    weights = [variants[0], *(found.variants.otherwise * variants[1:]), *(TYPED_IN_LATIN * found.readings.weights)]
     assert found.shares == pytest.approx(np.array(weights) / sum(weights))
     assert found.wanted == [*found.variants.wanted, *found.readings.wanted]
     for ids, p in zip(found.wanted, found.p, strict=True):

@@ -56,13 +56,14 @@ def test_a_spelling_weighs_as_much_as_its_pairs_say(channel: Channel, counts: An
 
 def test_neighbours_share_the_slips_of_a_key(channel: Channel, counts: Any) -> None:
     slips = counts["slips"]
-    total = sum(slips[kind] for kind in ("neighbour", "dropped", "doubled", "swapped"))
+    total = sum(slips[kind] for kind in ("neighbour", "dropped", "doubled", "swapped", "inserted"))
     for typed, wanted in ("بل", "ته", "هت", "لى"):  # at the edge of the keyboard a key has fewer
         of_the_wanted_key = SLIPS * slips["neighbour"] / total / len(NEIGHBOURS[wanted])
         assert weights(channel, typed)[wanted] == pytest.approx(of_the_wanted_key)
     assert weights(channel, "ب").keys() == {"ب", "ي", "ل"}  # those of the vocabulary
     assert weights(channel, "a").keys() == {"a"}
-    per_letter = channel.dropped + channel.doubled + channel.swapped + SLIPS * slips["neighbour"] / total
+    inserted = channel.inserted * len(channel.letter_ids)
+    per_letter = channel.dropped + channel.doubled + channel.swapped + inserted + SLIPS * slips["neighbour"] / total
     assert per_letter == pytest.approx(SLIPS)
     assert channel.stretched == slips["stretched"] / slips["all_letters"]
 

@@ -28,6 +28,7 @@ def unbounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_VARIANTS", 10_000)
     monkeypatch.setattr(module, "MAX_DROPPED", 10_000)
     monkeypatch.setattr(module, "LEAST_SHARE", 1e-200)
+    monkeypatch.setattr(module, "NEVER", 0.0)
 
 
 def read(model: Completer, context: str, typed: str) -> Variants:
@@ -59,6 +60,8 @@ def explanations(channel: Channel, model: Completer, typed: str) -> Iterator[tup
         if run > 1 and skipped:
             more = channel.stretched / channel.doubled if run == 2 else 1.0
             yield from go(at + 1, wanted, weight * more, True, True)
+        if run == 0 and at > 0 and not slipped:
+            yield from go(at + 1, wanted, weight * channel.inserted, True, False)
         if not slipped:
             for a in letters:
                 if a != letter:
@@ -123,6 +126,7 @@ def teacher() -> Completer:
         ("شو اخابر", "اخبارك"),  # exchanged
         ("شو اخخبا", "اخبارك"),  # doubled
         ("حلووووو", "حلو"),  # stretched
+        ("شو اخبشارك", "اخبارك"),  # a key too many
         ("اك", "أكلة"),  # another spelling
         ("المدرسه", "المدرسة"),
     ],

@@ -37,7 +37,7 @@ from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.english import english_probability, is_listed
 from kammil.completion.readings import Readings
 from kammil.completion.state_cache import StateCache
-from kammil.completion.variants import MAX_DROPPED, MAX_VARIANTS, OTHERWISE, Variants, fitting_states
+from kammil.completion.variants import MAX_DROPPED, MAX_VARIANTS, Variants, fitting_states
 from kammil.language_model import Ids, LanguageModel, State, concat_states, max_rows
 
 MAX_TYPED = 16
@@ -126,7 +126,7 @@ class BegunWord:
         """Return the word with its meanings, and the shares of each."""
         variants, readings = self.variants, self.readings
         wanted, p, state = variants.wanted, variants.p, variants.state
-        weights = np.concatenate([variants.weights[:1], OTHERWISE * variants.weights[1:]])
+        weights = np.concatenate([variants.weights[:1], variants.otherwise * variants.weights[1:]])
         letters = channel.latin.latin(variants.typed) if channel.latin and self.english else None
         english = 0.0 if letters is None else self.english * english_probability(letters, whole=False)
         arabic = 0.0 if readings is None else (1 - self.english) * float(readings.weights.sum())

@@ -10,9 +10,9 @@ was typed as it is costs nothing.
 
 *Spellings* (ا for أ, ه for ة, ي for ى): how probable it is that somebody writes one letter where another one writes the
 other is estimated from all pairs of spellings of one word in corpora. *Slips* (a neighbour on the keyboard, a letter
-dropped, doubled, or exchanged with the next) are as frequent among each other as in the corpora. Few are left there,
-since people correct what they publish; while they type, they are `SLIPS` of the letters. `recipes/channel.py` counts
-both; the counts are in `channel.json`.
+dropped, doubled, or exchanged with the next, a key too many) are as frequent among each other as in the corpora. Few
+are left there, since people correct what they publish; while they type, they are `SLIPS` of the letters.
+`recipes/channel.py` counts both; the counts are in `channel.json`.
 
 Shapes: V vocabulary.
 """
@@ -61,6 +61,8 @@ class Channel:
     """The same of one typed three times or more."""
     swapped: float
     """Weight of two letters in the wrong order."""
+    inserted: float
+    """Weight of a letter of the keyboard that is typed and not wanted."""
     latin: Transliteration | None = None
     """How Arabic is typed in Latin letters; None where it is not read."""
 
@@ -77,7 +79,7 @@ class Channel:
         spellings: dict[str, dict[str, int]] = counts["spellings"]
         kept = {a: row[a] / sum(row.values()) for a, row in spellings.items()}  # P(a | a)
         rates = {kind: n / counts["slips"]["letters"] for kind, n in counts["slips"].items()}
-        kinds = ("neighbour", "dropped", "doubled", "swapped")
+        kinds = ("neighbour", "dropped", "doubled", "swapped", "inserted")
         scale = slips / sum(rates[kind] for kind in kinds)
         exchanges: dict[int, tuple[Ids, _Floats, int]] = {}
         for typed, id in id_of.items():
@@ -94,10 +96,11 @@ class Channel:
             exchanges[id] = np.array(wanted_ids, np.int64), np.array(weights), same
         letters = np.zeros(vocabulary.size, np.bool_)
         letters[[id for character, id in id_of.items() if character in NEIGHBOURS]] = True
-        dropped, doubled, swapped = (float(scale * rates[kind]) for kind in kinds[1:])
+        dropped, doubled, swapped, inserted = (float(scale * rates[kind]) for kind in kinds[1:])
         stretched = counts["slips"]["stretched"] / counts["slips"]["all_letters"]
         latin = None if foreign is None else Transliteration.of(vocabulary, foreign)
-        return cls(exchanges, letters, np.flatnonzero(letters), dropped, doubled, stretched, swapped, latin)
+        any_key = inserted / max(1, letters.sum())
+        return cls(exchanges, letters, np.flatnonzero(letters), dropped, doubled, stretched, swapped, any_key, latin)
 
     def wanted(self, id: int) -> tuple[Ids, _Floats, int]:
         """Return what may be wanted by a typed id; see `exchanges`."""

@@ -7,7 +7,7 @@ probability of x, so that a weight divided by their sum is the probability that 
 Variants are searched letter by letter from the start of the word, whose state all of them share, in a beam: after each
 letter those of the highest weights remain. Every letter may be another spelling of the one that is wanted, and at most
 one is a slip. A letter that was dropped is read in a step of its own before the next; two that were exchanged are a
-dropped letter and, if the next key is that letter, a superfluous one.
+dropped letter and, if the next key is that letter, a superfluous one. A key too many leaves a variant as it is.
 
 The beam after a text is also where that of the next letter begins, so a key costs one or two steps of the model.
 
@@ -31,11 +31,16 @@ MAX_VARIANTS = 8
 MAX_DROPPED = 2
 """Most letters that are tried as dropped before each letter."""
 OTHERWISE = 0.1
-"""How much less probable it is than the channel says that a writer means anything else than what is typed: it is
+"""How much less probable it is than the channel says that a writer means anything else than a word they typed: it is
 estimated from pairs of writers, and who writes ا for أ mostly means to (docs/log.md#what-do-corrections-bring)."""
 LEAST_SHARE = 1e-3
 """Least weight of a variant, as a share of the highest. On 60 texts of lev30/validation with 3 % slips a list of three
 saves 24.7 % with 6 variants and this share, 24.8 % with 12 or 24 variants and a smaller one."""
+
+UNLIKELY, NEVER = 3e-4, 1e-4
+"""Probability of a letter, given what stands before it, with which no word is begun that the model knows: then nothing
+is less probable than the channel says. Of the words of lev30/validation one in a hundred has such a letter, and every
+second word with a key too many. With less than the other one no word is a correction: موعدغ is none."""
 
 _Floats = NDArray[np.float64]
 _NONE = -1
@@ -61,17 +66,27 @@ class Variants:
     """(N,): the letter that was dropped before the last one, or -1."""
     superfluous: NDArray[np.bool_]
     """(N,): whether the last typed letter repeats one that is wanted once."""
+    least: NDArray[np.float32]
+    """(N,): the probability of its least probable letter."""
 
     @classmethod
     def start(cls, p: NDArray[np.float32], state: State) -> Self:
         """Return the variants before the first letter: `p`, (1, V), follows the text, of which this is the state."""
         no = np.zeros(1, np.bool_)
-        return cls((), [()], np.ones(1), p, state, no, np.array([_NONE]), no)
+        return cls((), [()], np.ones(1), p, state, no, np.array([_NONE]), no, np.ones(1, np.float32))
+
+    @property
+    def otherwise(self) -> float:
+        """Return how much less probable any other word than the typed one is than the channel says."""
+        return max(OTHERWISE, min(1.0, UNLIKELY / max(float(self.least[0]), UNLIKELY)))
 
     def after(self, model: LanguageModel, channel: Channel, id: int) -> Variants:
         """Return the variants after one more typed letter."""
         ids, likelihood, spellings = channel.wanted(id)
-        reach = self.weights[:, None] * self.p[:, ids] * likelihood  # (N, A)
+        p_of = self.p[:, ids]
+        least_letter = np.minimum(self.least[:, None], p_of)  # (N, A)
+        reach = self.weights[:, None] * p_of * likelihood * (least_letter >= NEVER)  # (N, A)
+        reach[0, 0] = self.weights[0] * self.p[0, id]
         reach[:, spellings:] *= ~self.slipped[:, None]
         least = LEAST_SHARE * reach.max()
         order = np.argsort(-reach.ravel(), kind="stable")[:MAX_VARIANTS]
@@ -79,7 +94,8 @@ class Variants:
         parent, column = np.divmod(np.concatenate([[0], order]), len(ids))  # first, the word as it was typed
         # Letters that may have been dropped before this one are read in the same step, and this one after them.
         letters = channel.letter_ids[channel.letter_ids != id] if channel.letters[id] else channel.letter_ids[:0]
-        left_out = self.weights[:, None] * channel.dropped * self.p[:, letters] * ~self.slipped[:, None]  # (N, L)
+        p_of = np.where((self.least >= NEVER)[:, None] & (self.p[:, letters] >= NEVER), self.p[:, letters], 0)  # (N, L)
+        left_out = self.weights[:, None] * channel.dropped * p_of * ~self.slipped[:, None]
         order = np.argsort(-left_out.ravel(), kind="stable")[:MAX_DROPPED]
         order = order[left_out.ravel()[order] >= least]
         left_out = left_out.ravel()[order]
@@ -97,10 +113,12 @@ class Variants:
                 slipped=self.slipped[parent] | (column >= spellings),
                 inserted=np.full(len(parent), _NONE),
                 superfluous=np.zeros(len(parent), np.bool_),
+                least=least_letter[parent, column],
             )
         ]
-        weights = left_out * p[len(parent) :, id]
-        kept = np.flatnonzero(weights >= least)
+        following = p[len(parent) :, id]
+        weights = left_out * following
+        kept = np.flatnonzero((weights >= least) & (following >= NEVER))
         if len(kept):
             step, state = model.step(np.full(len(kept), id), select_rows(state, len(parent) + kept))
             parts.append(
@@ -113,6 +131,9 @@ class Variants:
                     slipped=np.ones(len(kept), np.bool_),
                     inserted=dropped[kept],
                     superfluous=np.zeros(len(kept), np.bool_),
+                    least=np.minimum.reduce([self.least[dropped_parent], self.p[dropped_parent, dropped], following])[
+                        kept
+                    ],
                 )
             )
         parts += self._unread(channel, id, least)
@@ -127,8 +148,10 @@ class Variants:
         elif repeats > 1:
             weights = self.weights * self.superfluous * (channel.stretched / channel.doubled if repeats == 2 else 1)
         superfluous = weights > 0
+        if repeats == 0 and channel.letters[id] and self.typed:
+            weights = self.weights * ~self.slipped * channel.inserted
         weights = np.where(self.inserted == id, self.weights * channel.swapped / channel.dropped, weights)
-        rows = np.flatnonzero((weights > 0) & (weights >= least))
+        rows = np.flatnonzero((weights > 0) & (weights >= least) & (self.least >= NEVER))
         if len(rows) == 0:
             return []
         return [
@@ -141,6 +164,7 @@ class Variants:
                 slipped=np.ones(len(rows), np.bool_),
                 inserted=np.full(len(rows), _NONE),
                 superfluous=superfluous[rows],
+                least=self.least[rows],
             )
         ]
 
@@ -169,6 +193,7 @@ def _joined(model: LanguageModel, parts: Sequence[Variants]) -> Variants:
         slipped=np.concatenate([part.slipped for part in parts])[rows],
         inserted=np.concatenate([part.inserted for part in parts])[rows],
         superfluous=np.concatenate([part.superfluous for part in parts])[rows],
+        least=np.concatenate([part.least for part in parts])[rows],
     )
 
 
