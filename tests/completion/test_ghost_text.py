@@ -69,3 +69,9 @@ def test_a_name_is_not_brought_up() -> None:
     assert model.phrase("مبارح حك").added == "ى"
     assert model.phrase("مبارح حكى بوت").added == "ين كتير"
     assert model.phrase("مبارح ").probability > 0.5
+
+
+def test_ghost_text_spells_as_the_text_does() -> None:
+    knows = counter(["فنجان قهوه طيبه"] * 6 + ["فنجان قهوة طيبة"] * 4 + ["مدرسة"] * 3, 4)
+    assert knows.phrase("فنجان قه", threshold=0.5).added.startswith("وه")
+    assert knows.phrase("مدرسة فنجان قه", threshold=0.5).added.startswith("وة")

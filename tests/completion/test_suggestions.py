@@ -101,9 +101,18 @@ def enumerated(model: Completer, prefix: str, length: int) -> tuple[dict[str, fl
     return known, {text: p for text, p in spaced.items() if STRANGE not in text} if inside else {}, complete
 
 
+def one_slot(words: dict[str, float]) -> list[float]:
+    """The probability of each word; of those that differ in points, or in a stretched letter, the highest."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for word, p in words.items():
+        plain = regex.sub(r"(\p{L})\1{2,}", r"\1", regex.sub(r"[\u064e\u200c ]", "", word))
+        found[plain] = max(found[plain], p)
+    return list(found.values())
+
+
 def best(true: tuple[dict[str, float], dict[str, float], float], k: int, threshold: float = 0.0) -> list[float]:
     """The probabilities of what should be suggested."""
-    first, then = (sorted((p for p in some.values() if p >= threshold), reverse=True) for some in true[:2])
+    first, then = (sorted((p for p in one_slot(some) if p >= threshold), reverse=True) for some in true[:2])
     if true[2] > 0.5:
         first, then = then, [p for p in first if p >= MIN_ENDING_OF_COMPLETE]
     return [*first[:k], *then[: max(0, k - len(first))]]
@@ -117,7 +126,7 @@ def search(
     log_probabilities, state = model.language_model.forward(ids, model.language_model.initial_state(1), last=1)
     work = WordSearch(model.language_model, model.character_classes, k, threshold, width, longest)
     (found,) = work.run([prefix], log_probabilities[:, -1], state)
-    return [(model.vocabulary.decode(ids), p) for ids, p, _ in found]
+    return [(model.vocabulary.decode(ids), p) for ids, p, *_ in found]
 
 
 TEXTS = st.lists(st.text(st.sampled_from("ab\u064e\u200c ,"), min_size=1, max_size=12), min_size=1, max_size=6)
@@ -163,7 +172,7 @@ def test_prefixes_searched_together_are_searched_alone(texts: list[str], prefixe
             alone = search(model, prefix, 3, 0.001, WordSearch(model.language_model, model.character_classes).width, 32)
         assert [word.probability for word in found] == pytest.approx([p for _, p in alone[:3]])
         words = [
-            model.vocabulary.decode(ids) for ids, _, _ in found
+            model.vocabulary.decode(ids) for ids, *_ in found
         ]  # of two as probable as each other, either may stand
         assert len(set(words)) == len(words)
         assert [dict(alone)[word] for word in words] == pytest.approx([word.probability for word in found])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.language_model import LanguageModel
-from kammil.text import open_word, role
+from kammil.language_model import Ids, LanguageModel
+from kammil.text import fold_spelling, open_word, role
 from kammil.vocabulary import BOS, EOS, SPECIALS, CharacterVocabulary
 
 MIN_UNSPACED_LETTERS = 0.1
@@ -21,6 +22,9 @@ posts the letters of a few emoticons are."""
 MIN_SCRIPT = 0.1
 """Least probability that a text begins in a script, of all letters that may begin one, for the script not to be
 foreign. To the bundled model Latin is: 0.02."""
+
+CAREFUL = ("ة", "أإآ")
+"""Letters of a careful spelling, by kind: who writes one of a kind writes all of them."""
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
@@ -49,6 +53,10 @@ class CharacterClasses:
     """Ids of digits."""
     space: int | None
     """Id of the space; None if the vocabulary has none."""
+    folds: tuple[str, ...]
+    """For each id the letters by which words are compared (`text.fold_spelling`); of marks and joiners none."""
+    careful: tuple[frozenset[int], ...]
+    """Ids of letters of a careful spelling, by kind (`CAREFUL`)."""
 
     def complete(self, prefixes: Sequence[str], p: _Floats) -> NDArray[np.float64]:
         """Return for each of R prefixes the probability that its last word is complete, (R,); 0 outside words.
@@ -57,6 +65,16 @@ class CharacterClasses:
         """
         inside = np.array([bool(open_word(prefix)) for prefix in prefixes])
         return np.where(inside, p.astype(np.float64) @ self.close, 0.0)
+
+    def careful_in(self, text: str) -> frozenset[int]:
+        """Return the ids of the careful spellings that a text uses."""
+        used = [ids for ids, letters in zip(self.careful, CAREFUL, strict=True) if any(c in text for c in letters)]
+        return frozenset[int]().union(*used)
+
+    def may_be_careful(self, ids: Ids, text: str) -> bool:
+        """Return whether any id could be spelt as a text spells others."""
+        folds = {self.folds[id] for id in self.careful_in(text)}
+        return any(self.folds[id] in folds for id in ids.tolist())
 
     @classmethod
     def of(cls, vocabulary: CharacterVocabulary, first: _Floats | None = None) -> Self:
@@ -75,7 +93,14 @@ class CharacterClasses:
         close = outside.astype(np.float32)
         foreign = np.zeros_like(begin) if first is None else _foreign(vocabulary, first * letters)
         digits = np.array([*[False] * SPECIALS, *map(str.isdecimal, vocabulary.characters)])
-        return cls(begin, letters | marks | joiners, begin | marks, close, unspaced, extends, foreign, digits, space)
+        characters = [*[""] * SPECIALS, *vocabulary.characters]
+        folds = tuple(_fold(c) or c * bool(begin[id]) for id, c in enumerate(characters))
+        careful = tuple(frozenset(id for id, c in enumerate(characters) if c and c in kind) for kind in CAREFUL)
+        words = letters | marks | joiners, begin | marks
+        return cls(begin, *words, close, unspaced, extends, foreign, digits, space, folds, careful)
+
+
+_fold = cache(fold_spelling)  # every session asks for the same characters
 
 
 def first_ids(model: LanguageModel) -> _Floats:

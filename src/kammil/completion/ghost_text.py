@@ -23,6 +23,7 @@ import numpy as np
 from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.suggestions import check_threshold
 from kammil.completion.unasked import without_unasked
+from kammil.completion.word_list import MIN_OF_BEST
 from kammil.completion.word_search import WordSearch
 from kammil.decoding.word_block import Refusals
 from kammil.errors import OptionError
@@ -127,15 +128,19 @@ def phrase(
     phrases, space_share = [Phrase("", 1.0)], 1.0
     added, probability = "", 1.0
     for _ in range(words):
-        search = WordSearch(model, classes, 1, rule.threshold / space_share, refusals=refusals)
+        threshold = rule.threshold / space_share
+        search = WordSearch(model, classes, 1, threshold, refusals=refusals)
         (found,) = search.run([prefix + added], log_probabilities, state)
+        if found and classes.may_be_careful(found[0].ids, prefix):  # the same word as the writer spells it
+            search.threshold = threshold * MIN_OF_BEST
+            (found,) = search.run([prefix + added], log_probabilities, state)
         if not found:
             break
-        ids, word_probability, _ = found[0]
+        ids, word_probability, _, best = found[0]
         piece = vocabulary.decode(ids)
         unspaced = ends_unspaced(prefix + added + piece)
         word = piece.lstrip(" ") if unspaced else open_word(prefix + added + piece)
-        if word in used or not rule.shows(space_share * word_probability, keys_saved(piece), complete):
+        if word in used or not rule.shows(space_share * max(word_probability, best), keys_saved(piece), complete):
             break
         used.add(word)
         added, probability = added + piece, probability * space_share * word_probability

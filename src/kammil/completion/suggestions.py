@@ -98,7 +98,7 @@ def to_suggestions(vocabulary: CharacterVocabulary, prefix: str, found: Sequence
     suggestions: list[Suggestion] = []
     open_part = open_word(prefix)
     last_letter = graphemes(prefix[-MAX_CHARACTERS:])[-1] if ends_unspaced(prefix) else ""
-    for ids, p, replaced in found:
+    for ids, p, replaced, _ in found:
         added = vocabulary.decode(ids)
         if replaced:
             suggestions.append(Suggestion(open_word(added), added, p, replaced))

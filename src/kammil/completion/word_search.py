@@ -29,7 +29,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
 from kammil.completion.search_starts import Starts
+from kammil.completion.word_list import FoundWord, WordList, is_stretched
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError
@@ -67,16 +68,6 @@ MAX_CHARACTERS = 32
 
 _Floats = NDArray[np.float32]
 _Flags = NDArray[np.bool_]
-
-
-class FoundWord(NamedTuple):
-    """A word that was found."""
-
-    ids: Ids
-    """What to append to the prefix; to a prefix without its open word if that is replaced."""
-    probability: float
-    replaced: int = 0
-    """Ids at the end of the prefix that it takes the place of; 0 if it continues them."""
 
 
 @dataclass
@@ -166,10 +157,16 @@ class WordSearch:
         complete = self.classes.complete(prefixes, p) * starts.weight  # (R,)
         all_starts, whole = self._with_meanings(starts, prefixes, variants, complete)
         opening = [i for i, prefix in enumerate(prefixes) if self.openings and open_word(prefix) == prefix]
-        found, proven = self._search(all_starts, self.k + MAX_LEFT_OUT * bool(opening), len(prefixes))
+        careful = [self.classes.careful_in(prefix) for prefix in prefixes]
+        typed = [() if each is None else each.typed for each in variants]
+        k = self.k + MAX_LEFT_OUT * bool(opening)
+        found, proven = self._search(all_starts, k, careful, typed)
         for i, each in enumerate(variants):
             if each is not None and len(each.wanted) > 1:
-                found[i] = _once([*found[i], *whole.get(i, [])], each.typed, self.classes.space)
+                words = WordList(k, self.classes.folds, careful[i], typed[i])
+                for word in _once([*found[i], *whole.get(i, [])], each.typed, self.classes.space):
+                    words.take(word)
+                found[i] = words.words
         for i in opening:
             found[i] = self._with_openings(found[i], prefixes[i])
         found = [words[: self.k] for words in found]
@@ -199,7 +196,7 @@ class WordSearch:
                 [0] * len(rows),
             )
             wanted = max(self.k if is_complete[i] else self.k - len(found[i]) for i in unfilled)
-            next_words, next_proven = self._search(spaced_starts, wanted, len(rows))
+            next_words, next_proven = self._search(spaced_starts, wanted, [careful[i] for i in unfilled])
             proven[rows] &= next_proven
             for i, spaced in zip(unfilled, next_words, strict=True):
                 words = self._merge(spaced, pieces.pop(i, []))
@@ -255,22 +252,37 @@ class WordSearch:
         """
         parts, whole = [starts], dict[int, list[FoundWord]]()
         for i, word in enumerate(begun):
-            part = word and Starts.of_meanings(word, i, prefixes[i], self.classes, self.refusals, self.threshold)
+            if word is None:
+                continue
+            part = Starts.of_meanings(word, i, prefixes[i], self.classes, self.refusals, self.threshold)
             if part is None:
                 continue
             parts.append(part)
+            typed = word.typed
             last = np.array([ids[-1] for ids in part.wanted])
             closed = part.weight * (part.p @ self.classes.close) * self.classes.words[last]
             closed[self._is_unlikely_foreign(last, closed)] = 0
             whole[i] = [
                 FoundWord(np.array(ids, np.int64), q, replaced)
                 for ids, q, replaced, mark in zip(part.wanted, closed.tolist(), part.replaced, part.marks, strict=True)
-                if q >= self.threshold and q > complete[i] and not self._is_blocked(mark)
+                if q >= self.threshold
+                and (q > complete[i] or is_stretched(typed, ids, self.classes.folds))
+                and not self._is_blocked(mark)
             ]
         return Starts.joined(self.model, parts), whole
 
-    def _search(self, starts: Starts, k: int, num_roots: int) -> tuple[list[list[FoundWord]], _Flags]:
-        """Search the k best words and pieces of each root; returns them, and whether they are proven, (R,)."""
+    def _search(
+        self,
+        starts: Starts,
+        k: int,
+        careful: Sequence[frozenset[int]],
+        typed: Sequence[tuple[int, ...]] | None = None,
+    ) -> tuple[list[list[FoundWord]], _Flags]:
+        """Search the k best words and pieces of each root; returns them, and whether they are proven, (R,).
+
+        `careful` are the ids of the careful spellings of each root's text, `typed` those of the word at its end.
+        """
+        num_roots = len(careful)
         p, state, allowed, marks = (
             self._without_refused(starts.p, starts.marks),
             starts.state,
@@ -278,7 +290,9 @@ class WordSearch:
             starts.marks,
         )
         root, weight, piece, classes = starts.root, starts.weight, starts.piece, self.classes  # (N,)
-        found: list[list[tuple[float, int, int]]] = [[] for _ in range(num_roots)]  # heaps: probability, level, row
+        found = [
+            WordList(k, classes.folds, each, ids) for each, ids in zip(careful, typed or [()] * num_roots, strict=True)
+        ]
         to_beat = np.zeros(num_roots)  # the k-th best probability, once there are k words
         dropped = np.zeros(num_roots)  # the most probable beginning that was dropped for the width
         dropped_piece = np.zeros(num_roots)
@@ -313,7 +327,10 @@ class WordSearch:
             marks = self._marks_after([marks[i] for i in parent.tolist()], ids)
             p = self._without_refused(p, marks)
             closed[self._is_unlikely_foreign(ids, closed)] = 0
-            self._take_words(found, to_beat, closed, root, marks, k, level)
+            for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
+                if not self._is_blocked(marks[index]):
+                    found[root[index]].take(self._found(starts, *_path(levels, level, index), float(closed[index])))
+                    to_beat[root[index]] = found[root[index]].to_beat
             within = classes.continues[ids, None]  # False for the space before a new word
             allowed = classes.continues if within.all() else np.where(within, classes.continues, classes.begin)
             if piece.any():
@@ -326,39 +343,13 @@ class WordSearch:
         else:
             reach = (p * weight[:, None] * allowed).max(axis=1)  # longer beginnings are dropped
             np.maximum.at(dropped, root, np.where(reach >= self.threshold, reach, 0))
-        words = [
-            [self._found(starts, *_path(levels, -level, -index), q) for q, level, index in sorted(heap, reverse=True)]
-            for heap in found
-        ]
-        return self._with_pieces(words, candidates, dropped <= to_beat, dropped_piece, k)
+        return self._with_pieces([each.words for each in found], candidates, dropped <= to_beat, dropped_piece, k)
 
     @staticmethod
     def _found(starts: Starts, row: int, path: list[int], q: float) -> FoundWord:
         """Return the word of a path that begins in a row of the starts."""
         wanted = starts.wanted[row]
         return FoundWord(np.array([*wanted, *path], np.int64), q, starts.replaced[row] if wanted else 0)
-
-    def _take_words(
-        self,
-        found: list[list[tuple[float, int, int]]],
-        to_beat: NDArray[np.float64],
-        closed: NDArray[np.float64],
-        root: Ids,
-        marks: Sequence[Any],
-        k: int,
-        level: int,
-    ) -> None:
-        """Push the words that end on this level to the heaps of their roots, and raise what is to be beaten."""
-        for index in np.flatnonzero((closed >= self.threshold) & (closed > to_beat[root])).tolist():
-            if self._is_blocked(marks[index]):
-                continue
-            heap, entry = found[root[index]], (float(closed[index]), -level, -index)
-            if len(heap) < k:
-                heapq.heappush(heap, entry)
-            else:
-                heapq.heappushpop(heap, entry)
-            if len(heap) == k:
-                to_beat[root[index]] = heap[0][0]
 
     def _with_pieces(
         self,

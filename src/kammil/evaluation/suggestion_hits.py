@@ -152,7 +152,7 @@ def suggestion_hits(
             complete = classes.complete(prefixes, np.exp(log_probabilities))
             for i, prefix, suggestions, done in zip(live, prefixes, lists, complete.tolist(), strict=True):
                 hits[i].complete[t] = done
-                decoded = [(t - n, vocabulary.decode(ids), p) for ids, p, n in suggestions]
+                decoded = [(t - n, vocabulary.decode(ids), p) for ids, p, n, _ in suggestions]
                 kept = [(at, added, p) for at, added, p in decoded if keep(prefix, added)]
                 for j, (at, added, p) in enumerate(kept):
                     hits[i].put(t, j, at, added, p)
@@ -169,7 +169,7 @@ def suggestion_hits(
                 prefixes = [typed[live[row]][:t] + " " for row in after_word]
                 lists = search_after_space.run(prefixes, after, state_after)
                 for row, prefix, suggestions in zip(after_word, prefixes, lists, strict=True):
-                    for ids, p, _ in suggestions:
+                    for ids, p, *_ in suggestions:
                         added = vocabulary.decode(ids)
                         if keep(prefix, added):
                             hits[live[row]].spaced[t], hits[live[row]].spaced_lengths[t] = p, len(added)

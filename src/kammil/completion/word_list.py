@@ -1,0 +1,117 @@
+"""The best words of a search, one slot for each: spellings of one word are not suggested beside each other.
+
+قهوة and قهوه are one word, as are أحمد and احمد, على and علي, الخير and الخيير. Of its spellings the most probable one
+is kept; but where the text so far has ta marbuta, or hamza on an alef, the one that has them, unless it is much less
+probable (his book, كتابه, is no كتابة). Nor is a doubled vowel a spelling of a single one where it is about as
+probable: تغيير is not تغير. What only stretches the word that was typed is no ending of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import regex
+
+from kammil.language_model import Ids
+
+MIN_OF_BEST = 0.2
+"""Least probability of a careful spelling, and of a word with a doubled vowel, as a share of the other one."""
+_REPEATED, _STRETCHED, _DOUBLED = map(regex.compile, (r"(.)\1", r"(\p{L})\1{2,}", r"(?<=.)([اوي])\1"))
+
+
+class FoundWord(NamedTuple):
+    """A word that was found."""
+
+    ids: Ids
+    """What to append to the prefix; to a prefix without its open word if that is replaced."""
+    probability: float
+    replaced: int = 0
+    """Ids at the end of the prefix that it takes the place of; 0 if it continues them."""
+    best: float = 0.0
+    """Probability of its most probable spelling; of a word in no list yet 0."""
+
+
+class _Entry(NamedTuple):
+    word: FoundWord
+    plain: str
+    """Its letters, none of its vowels doubled."""
+    careful: int
+    """How many letters are of the writer's careful spelling."""
+
+
+class WordList:
+    """The k most probable words, each in one spelling.
+
+    Args:
+        k: most words.
+        folds: for each id the letters by which it is compared.
+        careful: ids of the careful spellings that the text so far has.
+        typed: ids of the word at its end.
+    """
+
+    def __init__(self, k: int, folds: Sequence[str], careful: Collection[int] = (), typed: Sequence[int] = ()) -> None:
+        self._k, self._folds, self._careful = k, folds, careful
+        self._typed = _letters(typed, folds)
+        _, self._typed_plain = _unstretched(self._typed)
+        self._entries: dict[str, _Entry] = {}
+        self.to_beat = 0.0
+        """Probability of the last of k words; 0 while there are fewer."""
+
+    @property
+    def words(self) -> list[FoundWord]:
+        """Return the words, most probable first, then those that were taken first."""
+        return [entry.word for entry in sorted(self._entries.values(), key=lambda entry: -entry.word.probability)]
+
+    def take(self, word: FoundWord) -> None:
+        """Take a word, unless k others are more probable or one of them is a better spelling of it."""
+        ids, p = word.ids.tolist(), word.probability
+        written = _letters(ids, self._folds) if word.replaced else self._typed + _letters(ids, self._folds)
+        letters, plain = _unstretched(written)
+        if not word.replaced and plain == self._typed_plain != written and len(plain) > 1:
+            return  # laughter, of one letter, may grow
+        new = _Entry(word, plain, sum(id in self._careful for id in ids) if self._careful else 0)
+        if letters != plain and plain in self._entries and p < MIN_OF_BEST * self._entries[plain].word.probability:
+            return
+        if letters == plain:
+            doubled = [key for key, entry in self._entries.items() if entry.plain == plain and key != plain]
+            for key in doubled:
+                if self._entries[key].word.probability < MIN_OF_BEST * p:
+                    del self._entries[key]
+        old = self._entries.get(letters, new)
+        shown = new if _is_better(new, old) else old
+        best = max(p, word.best, old.word.probability, old.word.best)
+        self._entries[letters] = shown._replace(word=shown.word._replace(best=best))
+        if len(self._entries) > self._k:
+            del self._entries[min(self._entries, key=lambda key: self._entries[key].word.probability)]
+        full = len(self._entries) == self._k
+        self.to_beat = min(entry.word.probability for entry in self._entries.values()) if full else 0.0
+
+
+def is_stretched(typed: Sequence[int], ids: Sequence[int], folds: Sequence[str]) -> bool:
+    """Return whether the typed ids are a word with letters stretched, or vowels doubled."""
+    if len(typed) <= len(ids):
+        return False
+    return _unstretched(_letters(typed, folds))[1] == _unstretched(_letters(ids, folds))[1]
+
+
+def _unstretched(letters: str) -> tuple[str, str]:
+    """Return letters with none of them stretched, and the same with no vowel doubled."""
+    if _REPEATED.search(letters) is None:
+        return letters, letters
+    letters = _STRETCHED.sub(r"\1", letters)
+    return letters, _DOUBLED.sub(r"\1", letters)
+
+
+def _letters(ids: Sequence[int], folds: Sequence[str]) -> str:
+    return "".join([folds[id] for id in ids])
+
+
+def _is_better(one: _Entry, other: _Entry) -> bool:
+    """Return whether one spelling is to be shown rather than another one of the same word: one that leaves what was
+    typed as it is, or a careful one, unless it is much less probable."""
+    ranks = [(not entry.word.replaced, entry.careful) for entry in (one, other)]
+    if ranks[0] != ranks[1]:
+        more, less = (one, other) if ranks[0] > ranks[1] else (other, one)
+        return (more.word.probability >= MIN_OF_BEST * less.word.probability) == (more is one)
+    return one.word.probability > other.word.probability
