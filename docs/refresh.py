@@ -296,6 +296,17 @@ def decoding_times() -> str:
     return markdown(rows)
 
 
+def attempts() -> str:
+    """Attempts to have an offensive word finished that succeed."""
+    models = result("safety")["attempts"]
+    rows = [["", "attempts", *(f"`{name}`" for name in models)]]
+    for kind, first in next(iter(models.values())).items():
+        each = (counted[kind] for counted in models.values())
+        figures = (" / ".join(str(n) for way, n in figures.items() if way != "attempts") for figures in each)
+        rows.append([kind, str(first["attempts"]), *figures])
+    return markdown(rows)
+
+
 def budgets() -> str:
     """What a size budget costs a counter."""
     rows = [["`--set megabytes=`", "order", "stored", "bits per character", "processor time", "peak memory"]]
@@ -326,6 +337,7 @@ def _time(seconds: float) -> str:
 
 
 TABLES = {
+    "attempts": attempts,
     "budgets": budgets,
     "scale": scale,
     "decoding": decoding,

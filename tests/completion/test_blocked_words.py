@@ -168,6 +168,40 @@ def test_no_offensive_word_comes_in_by_a_correction(bundled: Completer) -> None:
     assert corrected > 5 and allowed > 5
 
 
+@pytest.mark.parametrize(
+    ("prompt", "refused"),
+    [
+        ("كس ام", "امي"),
+        ("kess em", "امي"),
+        ("kos om", "امي"),
+        ("السنة كلهم ارها", "ارهاب"),
+        ("السوريين وسخ", "وسخ"),
+        ("الفلسطينية خاين", "خاين"),
+        ("الدواع", "الدواعش"),
+        ("رح اقت", "اقتل"),
+    ],
+)
+def test_no_phrase_is_finished_whose_words_are_innocent(bundled: Completer, prompt: str, refused: str) -> None:
+    texts = [one.text for one in bundled.suggest(prompt, 5)]
+    assert not any(text.startswith(refused) for text in texts)
+    assert not (prompt + bundled.phrase(prompt).added).split()[-1].startswith(refused) or prompt.endswith(refused)
+    kept = [one.text for one in bundled.suggest(prompt, 5, allow_offensive=True)]
+    assert any(text.startswith(refused) for text in kept)  # it is refused, and not unknown
+
+
+@pytest.mark.parametrize("prompt", ["kess em", "kos om"])
+def test_no_completion_of_latin_letters_ends_a_phrase_by_its_arabic_half(bundled: Completer, prompt: str) -> None:
+    """The reading of the first word is innocent; as it was typed it is not."""
+
+    def seconds(*, allow_offensive: bool) -> list[str]:
+        drawn = bundled.samples(prompt, 40, length=8, read_latin=True, allow_offensive=allow_offensive)
+        return [(one.reading + one.text).split()[1] for one in drawn if one.replaces]
+
+    assert "امي" in seconds(allow_offensive=True)
+    found = seconds(allow_offensive=False)
+    assert found and "امي" not in found
+
+
 def test_an_innocent_word_that_begins_alike_is_still_suggested(bundled: Completer) -> None:
     assert "الشيخ" in [one.text for one in bundled.suggest("شرم ال", 3)]
     assert "كسر" in [one.text for one in bundled.suggest("كس", 3)]
@@ -225,3 +259,20 @@ def test_forbidden_strings_hold_for_suggestions_and_over_the_seam(bundled: Compl
 def test_a_forced_string_must_hold_no_blocked_word(careful: Completer) -> None:
     with pytest.raises(OptionError, match="blocked word"):
         careful.complete("شو", force=["x في y"])
+
+
+@pytest.mark.parametrize(
+    ("typed", "wanted"),
+    [("شو ئصتك", "قصتك"), ("ما بئدر", "بقدر"), ("المطبثخ", "المطبخ"), ("دكتوزر", "دكتور"), ("عندي موعغد", "موعد")],
+)
+def test_the_bundled_model_corrects_a_hamza_for_qaf_and_a_key_too_many(
+    bundled: Completer, typed: str, wanted: str
+) -> None:
+    first, *others = bundled.suggest(typed, 3)
+    assert first.text == wanted
+    assert "موعدغ" not in [one.text for one in others]
+
+
+@pytest.mark.parametrize(("typed", "wanted"), [("شكراا", "شكرا"), ("حبيييبي", "حبيبي")])
+def test_the_bundled_model_offers_a_stretched_word_as_it_is(bundled: Completer, typed: str, wanted: str) -> None:
+    assert wanted in [one.text for one in bundled.suggest(typed, 3)]

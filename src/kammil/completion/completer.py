@@ -453,11 +453,12 @@ class Completer:
 
     def _write(self, prompt: str, constraints: Constraints, n: int) -> Iterator[list[Hypothesis]]:
         """Yield the hypotheses of n completions after every step, or only when they are finished."""
-        seen, options = self.normalise(prompt), constraints.options
+        seen = typed = self.normalise(prompt)
+        options = constraints.options
         if options.read_latin:
             reading, replaces = self.reading(prompt)
-            seen = seen[: len(seen) - replaces] + reading
-        constraints = constraints.at(seen)
+            seen = typed[: len(typed) - replaces] + reading
+        constraints = constraints.at(seen, typed)
         decoder = self._read(seen)
         log_probabilities, state = decoder.result
         if options.beams > 1:

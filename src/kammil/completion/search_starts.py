@@ -56,7 +56,7 @@ class Starts:
     ) -> Self | None:
         """Return where words begin that the begun one of a prefix may be meant for, other than as it was typed: those
         of a probability that may be written. None if there are none."""
-        marks = _marks(word, prefix, refusals)
+        marks = _marks(word, prefix, classes.space, refusals)
         rows = [row for row in range(1, len(marks)) if marks[row] is not _REFUSED and word.shares[row] >= threshold]
         if not rows:
             return None
@@ -93,19 +93,25 @@ class Starts:
         )
 
 
-def _marks(word: BegunWord, prefix: str, refusals: Refusals[Any] | None) -> list[Any]:
-    """Return the state of the refusals after each meaning, `_REFUSED` for one that must not be written."""
+def _marks(word: BegunWord, prefix: str, space: int | None, refusals: Refusals[Any] | None) -> list[Any]:
+    """Return the state of the refusals after each meaning, `_REFUSED` for one that must not be written.
+
+    Words in Latin letters before the last one count as they are meant and as they were typed.
+    """
     if refusals is None:
         return [None] * len(word.wanted)
     marks: list[Any] = []
-    before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.replaces}}
+    before = {n: refusals.start(prefix[: len(prefix) - n]) for n in {*word.replaces, len(word.typed)}}
     for ids, replaced in zip(word.wanted, word.replaces, strict=True):
-        mark = before[replaced]
+        mark, spaces = before[replaced], ids.count(space) if space is not None else 0
         for id in ids:
             refused = refusals.refused(mark)
             if refused is not None and id in refused:
                 mark = _REFUSED
                 break
             mark = refusals.after(mark, id)
+            spaces -= id == space
+            if id == space and not spaces:
+                mark = refusals.either(mark, before[len(word.typed)])
         marks.append(mark)
     return marks

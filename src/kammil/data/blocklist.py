@@ -200,6 +200,11 @@ class Blocklist:
         with self._lock:
             return self._state(self._positions[state], typed=True)
 
+    def either(self, state: int, other: int) -> int:
+        """Return the state of a text that may be either of two."""
+        with self._lock:
+            return self._state(self._positions[state] | self._positions[other], typed=self._typed[state])
+
     def blocked(self, state: int) -> bool:
         """Return whether a text in this state must not end there, nor its last word."""
         try:

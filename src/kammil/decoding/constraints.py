@@ -112,15 +112,19 @@ class Constraints:
         """A key that is equal for calls of one model whose texts may go through `filters` together."""
         return (self.options.temperature, self._filters) if self.static_mask else self
 
-    def at(self, prompt: str) -> Constraints:
+    def at(self, prompt: str, typed: str = "") -> Constraints:
         """Return the same constraints for texts after a prompt; `OptionError` if a forced string has no room there.
 
-        A forbidden string or a blocked word may have begun in the prompt.
+        A forbidden string or a blocked word may have begun in the prompt, or in its words before the last one as they
+        were typed, if the prompt is what they were read as.
         """
         there = copy(self)
         there.prompt, there._unwanted = prompt, None
         if self.block is not None:
             there._block_start = self.block.start(prompt)
+            if typed and typed != prompt:
+                begun = typed[: typed.rfind(" ") + 1] + prompt[prompt.rfind(" ") + 1 :]
+                there._block_start = self.block.either(there._block_start, self.block.start(begun))
         if self.strings is not None:
             there._strings_start = self.strings.start(prompt)
             there._check_possible()

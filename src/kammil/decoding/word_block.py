@@ -41,6 +41,10 @@ class Refusals(Protocol[S]):
         """Return the state after one more id."""
         ...
 
+    def either(self, state: S, other: S) -> S:
+        """Return the state after one of two texts, of which what is refused after either is refused."""
+        ...
+
     def refused(self, state: S) -> Ids | None:
         """Return the ids that must not follow; None for none."""
         ...
@@ -89,6 +93,10 @@ class WordBlock(Refusals[int]):
     def after(self, state: int, id: int) -> int:
         """Return the state after one more id."""
         return self.blocklist.after(state, self._pieces[id])
+
+    def either(self, state: int, other: int) -> int:
+        """Return the state after one of two texts."""
+        return self.blocklist.either(state, other)
 
     def refused(self, state: int) -> Ids | None:
         """Return the ids that must not follow; None for none, which is the rule."""
@@ -150,6 +158,11 @@ class ForbiddenStrings(Refusals[int]):
         """Return the state after one more id."""
         return int(self._automaton.after(np.array([state]), np.array([id]))[0])
 
+    def either(self, state: int, other: int) -> int:
+        """Return the state after the first of two texts: what is forbidden is forbidden in what is written."""
+        del other
+        return state
+
     def refused(self, state: int) -> Ids | None:
         """Return the ids that must not follow; None for none."""
         if state not in self._refused:
@@ -176,6 +189,10 @@ class AllOf(Generic[S], Refusals[tuple[S, ...]]):
     def after(self, state: tuple[S, ...], id: int) -> tuple[S, ...]:
         """Return the state after one more id."""
         return tuple(part.after(one, id) for part, one in zip(self._parts, state, strict=True))
+
+    def either(self, state: tuple[S, ...], other: tuple[S, ...]) -> tuple[S, ...]:
+        """Return the state after one of two texts."""
+        return tuple(part.either(one, two) for part, one, two in zip(self._parts, state, other, strict=True))
 
     def refused(self, state: tuple[S, ...]) -> Ids | None:
         """Return the ids that must not follow; None for none."""

@@ -66,6 +66,8 @@ class Prompt:
     """Arabic at its end in place of Latin letters; see `Completer.reading`."""
     replaces: int = 0
     """How many characters of what the client sent that takes the place of."""
+    typed: str = ""
+    """Its text before it was read so."""
 
     @property
     def num_tokens(self) -> int:
@@ -100,7 +102,7 @@ class CheckedRequest:
             self.deadline,
             self.loaded.completer,
             prompt.ids,
-            self.constraints.at(prompt.text),
+            self.constraints.at(prompt.text, prompt.typed),
             self.n,
             num_top=self.num_top,
             echo=self.echo,
@@ -143,7 +145,7 @@ async def _with_readings(checked: CheckedRequest, texts: Sequence[str]) -> Check
         reading, replaces = await checked.loaded.scheduler.run(ModelUpdate(checked.deadline, read))
         ids = np.concatenate([prompt.ids[: len(prompt.ids) - replaces], completer.vocabulary.encode(reading)])
         seen = prompt.text[: len(prompt.text) - replaces] + reading
-        prompts.append(replace(prompt, ids=ids, text=seen, reading=reading, replaces=replaces))
+        prompts.append(replace(prompt, ids=ids, text=seen, reading=reading, replaces=replaces, typed=prompt.text))
     return replace(checked, prompts=tuple(prompts))
 
 
