@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import regex
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kammil.decoding import DecodingOptions, Hypothesis
@@ -158,6 +158,7 @@ OPENING = regex.compile(
     st.integers(0, 6),
     st.integers(0, 6),
 )
+@example("a (\u0600a", [], 0, 0)  # the sign joins what follows, so that the bracket comes to stand at the end
 def test_whole_words_of_any_text(text: str, stop: list[str], least: int, due_until: int) -> None:
     """A beginning of the text as it is without; streamed pieces are never taken back."""
     options: dict[str, Any] = {"length": len(text), "stop": stop, "min_length": min(least, len(text))}

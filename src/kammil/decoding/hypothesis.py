@@ -102,10 +102,7 @@ class Hypothesis:
                 # A word before a grapheme that was cut is whole, and may have been sent.
                 whole = min(cut, self._whole_words(len(self.text)))
                 whole = self._whole_words(self._fitting(whole)) if whole in self.refused_lengths else whole
-                while (
-                    shorter := self._fitting(_grapheme_boundary(self.text, _before_opening(self.text, whole)))
-                ) < whole:
-                    whole = shorter
+                whole = self._closed(whole)
                 end = whole if whole >= max(1, self.protected) else end
             self.text, self.reason = self.text[:end], "length"
 
@@ -132,17 +129,15 @@ class Hypothesis:
             return len(self.text)
         open_ = max((_overlap(self.text[self.protected :], s) for s in self.decoding.stop), default=0)
         limit = self._fitting((len(self.text.rstrip()) if self.decoding.clause else len(self.text)) - open_)
-        asked = 0
+        asked = limit
         if self.decoding.whole_words:
             asked = self._fitting(self.protected)
             limit = min(limit, max(self._whole_words(len(self.text)), asked))
             if limit <= self.final:
                 return self.final
-        at = self.final
-        for grapheme in graphemes(self.text[self.final :]):
-            if at <= limit and (not self.decoding.whole_words or at <= asked or _before_opening(self.text, at) == at):
-                self.final = at
-            at += len(grapheme)
+        end = _grapheme_boundary(self.text, min(limit, len(self.text) - 1), self.final)
+        asked = _grapheme_boundary(self.text, min(asked, end), self.final)
+        self.final = max(asked, self._closed(end, self.final))
         return self.final
 
     def _whole_words(self, end: int) -> int:
@@ -154,6 +149,12 @@ class Hypothesis:
             whole = _before_opening(text, len(text))
             if (end := self._fitting(whole)) == whole:
                 return end
+
+    def _closed(self, end: int, start: int = 0) -> int:
+        """Return the greatest length, `end` at most, behind a grapheme and no opening sign; else `start`."""
+        while (shorter := self._fitting(_grapheme_boundary(self.text, _before_opening(self.text, end), start))) < end:
+            end = shorter
+        return end
 
     def _fitting(self, end: int) -> int:
         """Return the greatest length, `end` at most, at which the text may end."""
@@ -184,10 +185,10 @@ def _may_open(character: str) -> bool:
     return character in _OPENING or unicodedata.category(character) in ("Ps", "Pi")
 
 
-def _grapheme_boundary(text: str, end: int) -> int:
-    """Return the last place, `end` at most, where a grapheme ends."""
-    at = 0
-    for grapheme in graphemes(text):
+def _grapheme_boundary(text: str, end: int, start: int = 0) -> int:
+    """Return the last place, `end` at most, where a grapheme ends; `start`, where one ends, at least."""
+    at = start
+    for grapheme in graphemes(text[start:]):
         if at + len(grapheme) > end:
             break
         at += len(grapheme)
