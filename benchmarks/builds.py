@@ -10,6 +10,7 @@ Run: `taskset -c 1 python benchmarks/builds.py` (needs the extra `dev`; a minute
 
 from __future__ import annotations
 
+import argparse
 import ctypes
 import json
 import os
@@ -38,6 +39,7 @@ RUNS = 200
 
 def main() -> None:
     """Measure, print, write."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     best = engine_build.open_build(engine_build.build_path(0)).kammil_best_level()
     codes: dict[str, ctypes.CDLL | None] = {
         f"build {level}": engine_build.open_build(engine_build.build_path(level))

@@ -14,6 +14,7 @@ shingles that 14 % and 33 % of 300,000 texts fell into one group; with pairs it 
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import importlib.util
 import json
@@ -39,6 +40,7 @@ PERMUTATIONS = 128
 
 def main() -> None:
     """Measure, print, write."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     results: dict[str, Any] = {
         "cores": os.cpu_count(),
         "numpy": np.__version__,

@@ -13,6 +13,7 @@ lev30/validation are typed, and the bits that rounding costs are measured on the
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -57,6 +58,7 @@ LEARNT = 100
 
 def main() -> None:
     """Measure, print, write."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     model, slower, taught = kammil.load(), portable(kammil.load), kammil.load()
     for text in kammil_sample()[:LEARNT]:

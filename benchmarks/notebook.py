@@ -12,6 +12,7 @@ Run: `python benchmarks/notebook.py` (needs the arsentd-lev data set; about 6 mi
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import math
@@ -216,6 +217,7 @@ def _milliseconds(call: Callable[[], object]) -> float:
 
 def main() -> None:
     """Run everything, print the table, write the JSON."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     tweets = sources.texts("arsentd-lev", where="Country = 'lebanon'")
     usable = [t for t in tweets if len(t) >= 60 and len(t) - len(t) // 2 >= TARGET]
     train, test = (list[str](part) for part in train_test_split(usable, test_size=0.2, random_state=42))

@@ -86,9 +86,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--attempts", action="store_true")
     path = Path(__file__).with_suffix(".json")
+    arguments = parser.parse_args()
     model = kammil.load()
     tried = {name: attempted(kammil.load(name)) for name in PRETRAINED}
-    if parser.parse_args().attempts:
+    if arguments.attempts:
         result = json.loads(path.read_text("utf-8")) | {"attempts": tried}
         print(json.dumps(tried, ensure_ascii=False, indent=1))
         path.write_text(json.dumps(result, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ Builds a fresh virtual environment with nothing but `pip install kammil` and tim
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ RUNS = 9
 
 def main() -> None:
     """Measure, print, write."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         subprocess.run([sys.executable, "-m", "venv", str(place / "venv")], check=True)

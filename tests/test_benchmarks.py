@@ -31,6 +31,21 @@ def script(path: str) -> ModuleType:
     return sys.modules[name]
 
 
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "benchmarks").glob("*.py")))
+def test_a_script_says_what_it_does_and_starts_nothing_that_it_does_not_know(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))  # a script imports others beside it
+    main: Callable[[], None] = script(f"benchmarks/{name}").main
+    for argument, status in (("--help", 0), ("--no-such-option", 2)):
+        monkeypatch.setattr(sys, "argv", [name, argument])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == status
+    shown = capsys.readouterr()
+    assert shown.out.startswith(f"usage: {name}") and "usage:" in shown.err
+
+
 def test_the_notebook_is_beaten_by_completions_that_read_their_prompt(
     folder_of: Callable[[str], Path], texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
