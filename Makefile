@@ -4,11 +4,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 DEMO := .venv/.demo
 
-.PHONY: help demo test docs check check-page mutate bench lessons clean
+.PHONY: help demo test test-long fuzz docs check check-page mutate bench lessons clean
 
 help:
 	@echo "make demo   set up, train on the embedded corpus, evaluate, complete"
-	@echo "make test   set up, run the tests"
+	@echo "make test   set up, run the tests: minutes, and the same answer each time"
+	@echo "make test-long  set up, run the few tests that take long"
+	@echo "make fuzz   set up, run the property tests on examples drawn anew; SEED=N draws those of a run again"
 	@echo "make docs   set up, build the documentation site into build/site, without a network"
 	@echo "make check  set up, run the checks: ruff, pyright, import-linter, generated pages, spelling"
 	@echo "make check-page  set up, fetch axe-core and Lighthouse with npm, check the page with them in Chromium"
@@ -34,8 +36,19 @@ demo: $(DEMO)
 	$(BIN)/kammil evaluate demo/model demo/texts/test.txt --samples 3
 	$(BIN)/kammil complete "شو رأيكم نطلع" --model demo/model -n 3
 
+# Every worker of pytest has a core, so more threads would only wait for each other.
+test test-long fuzz: export OMP_NUM_THREADS = 1
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+test-long: $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m long
+
+# `make test` tries the same examples each time. What is found here by chance becomes an `@example` of its test.
+SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+fuzz: $(READY)
+	@echo "The seed is $(SEED): make fuzz SEED=$(SEED) draws these examples again."
+	$(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile=fuzz --hypothesis-seed=$(SEED)
 
 # Gathers the pages and builds them with zensical: docs/build.py.
 docs: $(READY)

@@ -20,8 +20,10 @@ from kammil.data import readers
 from kammil.models.registry import FAMILIES
 from kammil.training.recipe import FamilyName
 
-# Machines differ in speed by an order of magnitude; time decides no test.
-settings.register_profile("kammil", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+# Machines differ in speed by an order of magnitude, so time decides no test; nor does chance: `make fuzz` draws anew.
+_EXAMPLES = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("kammil", _EXAMPLES, derandomize=True)
+settings.register_profile("fuzz", _EXAMPLES, derandomize=False, database=None, print_blob=True, max_examples=500)
 settings.load_profile("kammil")
 
 _SHORT: dict[str, Any] = {"dropout": 0.0, "epochs": 2, "batch_size": 32, "device": "cpu", "threads": 1}
