@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 import kammil
@@ -76,15 +77,20 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Cal
 def folder_of(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], tiny_base: Callable[[], str]
 ) -> Callable[[str], Path]:
-    """The model folder of a family, trained once on a part of the embedded corpus. `make mutate` keeps it."""
-    kept = os.environ.get("KAMMIL_TEST_MODELS")
+    """The model folder of a family, trained once for all workers on a part of the corpus. `make mutate` keeps it."""
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+    place = Path(os.environ.get("KAMMIL_TEST_MODELS") or shared / "trained")
 
     @cache
     def make(family: str) -> Path:
-        folder = (Path(kept) if kept else tmp_path_factory.mktemp("models")) / family
-        if not folder.exists():
-            base: dict[str, Any] = {"base": tiny_base()} if FAMILIES[family].needs_base else {}
-            kammil.train(texts[:240], out=folder, report=False, model=cast(FamilyName, family), **TINY[family], **base)
+        folder = place / family
+        place.mkdir(parents=True, exist_ok=True)
+        with FileLock(place / f"{family}.lock"):
+            if not folder.exists():
+                base: dict[str, Any] = {"base": tiny_base()} if FAMILIES[family].needs_base else {}
+                options = TINY[family] | base
+                kammil.train(texts[:240], out=folder, report=False, model=cast(FamilyName, family), **options)
         return folder
 
     return make

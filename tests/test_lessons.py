@@ -43,6 +43,7 @@ def test_there_are_seven_parts() -> None:
     assert [part[0] for part in PARTS] == list("1234567")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_runs_from_top_to_bottom_in_any_folder_and_leaves_its_figures(part: str, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_card_that_is_no_text_is_refused(bench: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_a_truncated_file_is_refused(bench: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([name for name in files_of(bench) if name != folders.CARD]))
     original = (bench / name).read_bytes()
@@ -151,7 +151,7 @@ def test_a_truncated_file_is_refused(bench: Path, data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=250)
+@settings(max_examples=100)
 def test_random_bytes_do_no_harm(bench: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(files_of(bench)))
     content = bytearray((bench / name).read_bytes())
@@ -250,7 +250,7 @@ def test_offsets_that_wrap_around_are_refused(bench: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_hostile_counts_do_no_harm(bench: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([folders.WEIGHTS, folders.BASELINES]))
     arrays = dict(load_arrays((bench / name).read_bytes()))

@@ -72,7 +72,7 @@ OPTIONS = st.sampled_from(
 
 
 @given(TEXTS, BLOCK, st.text(LETTERS, max_size=6), OPTIONS, st.integers(1, 9), st.integers(0, 3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_completion_ends_a_blocked_word(
     texts: list[str], block: list[str], prompt: str, options: dict[str, Any], length: int, seed: int
 ) -> None:
@@ -90,7 +90,7 @@ def test_no_completion_ends_a_blocked_word(
 
 
 @given(TEXTS, BLOCK, st.text(LETTERS, max_size=6), st.integers(1, 5))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_no_suggestion_or_ghost_ends_a_blocked_word(texts: list[str], block: list[str], prompt: str, k: int) -> None:
     model = counter(texts, block)
     words = Blocklist(model.own_blocked_words)

@@ -170,7 +170,7 @@ def check_against_no_stop(model: Completer, completion: Completion, decoding: De
 
 
 @given(PROMPTS)
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_any_prompt_is_completed_streamed_and_scored(model: Completer, prompt: str) -> None:
     check_writing(model, prompt, {"length": 8})
     score = model.score(prompt)
@@ -218,13 +218,23 @@ def test_whatever_is_written_can_stop_it(babbler: Completer, seed: int, parts: l
     check_writing(babbler, "", {"temperature": 1, "seed": seed, "stop": stops})
 
 
-@pytest.mark.parametrize("unit", ["ش", "a b ", "\u0301", "\u202e", "\ud800", "\0", "👨‍👩‍👧", "@a ", "漢"])
-def test_a_prompt_of_ten_thousand_characters(model: Completer, unit: str) -> None:
-    prompt = (unit * 10_000)[:10_000]
+UNITS = ["ش", "a b ", "\u0301", "\u202e", "\ud800", "\0", "👨‍👩‍👧", "@a ", "漢"]
+
+
+def check_a_long_prompt(model: Completer, prompt: str) -> None:
     assert len(model.complete(prompt, length=5, temperature=0).bits) <= 5
     score = model.score(prompt)
     assert len(score.bits) == len(model.normalise(prompt)) + 1
     assert all(math.isfinite(bits) for bits in score.bits)
+
+
+def test_a_prompt_of_ten_thousand_characters(model: Completer) -> None:
+    check_a_long_prompt(model, "".join((unit * 1200)[:1200] for unit in UNITS)[:10_000])
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_prompt_that_repeats_itself_ten_thousand_times(folder_of: Callable[[str], Path], unit: str) -> None:
+    check_a_long_prompt(kammil.load(folder_of("ngram")), (unit * 10_000)[:10_000])
 
 
 @pytest.mark.parametrize(
@@ -331,6 +341,7 @@ def test_a_seed_decides_and_temperature_zero_needs_none(model: Completer) -> Non
 
 
 @given(st.lists(st.sampled_from(["", "ش", "شو", "شو ", "شو حلو", "شو حلا", "مرحبا", "\ud800"]), max_size=6), st.data())
+@settings(max_examples=30)
 def test_earlier_calls_change_nothing(model: Completer, prompts: list[str], data: st.DataObject) -> None:
     expected = fresh(model).complete("شو حلو", temperature=1, seed=9)
     busy = fresh(model)

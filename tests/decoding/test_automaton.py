@@ -60,7 +60,7 @@ def test_texts_of_a_batch_do_not_mix(forbid: list[str], force: list[str], texts:
 
 def test_what_a_model_cannot_write() -> None:
     StringAutomaton(["x", "ax"], [], PIECES)  # it never will
-    with pytest.raises(OptionError, match="force is 'ax', but this model cannot write 'x'"):
+    with pytest.raises(OptionError, match=r"force is 'ax', .*'x'"):
         StringAutomaton([], ["ax"], PIECES)
 
 

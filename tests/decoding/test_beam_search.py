@@ -162,9 +162,9 @@ def test_beams_draw_nothing(options: dict[str, Any]) -> None:
 
 def test_what_beams_cannot_do() -> None:
     model = tiny(["abc"])
-    with pytest.raises(OptionError, match="n is 3, but 2 beams find no more than 2; raise beams"):
+    with pytest.raises(OptionError, match=r"n is 3, .*2 .*beams"):
         model.samples("", 3, beams=2)
-    with pytest.raises(OptionError, match="best_of is 2, but beams draw nothing"):
+    with pytest.raises(OptionError, match=r"best_of is 2, .*beams"):
         model.complete("", beams=2, best_of=2)
 
 
@@ -235,7 +235,7 @@ def test_a_ruined_model_is_said() -> None:
     guide = Constraints(DecodingOptions(beams=2), model.vocabulary, NEVER, None)
     ruined = np.zeros((1, model.vocabulary.size), np.float32)
     ruined[0, -1] = np.nan
-    with pytest.raises(FolderError, match="the model gives no probabilities; copy the model folder again"):
+    with pytest.raises(FolderError, match="no probabilities"):
         beam_search(model.language_model, guide, ruined, model.language_model.initial_state(1), 1)
 
 

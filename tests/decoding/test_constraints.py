@@ -106,7 +106,7 @@ def test_what_is_forced_may_be_as_long_as_the_text() -> None:
 
 
 def test_without_the_runs_of_the_training_texts_no_copy_is_promised() -> None:
-    with pytest.raises(OptionError, match="no_copy is 12, but this model keeps no runs of its training texts"):
+    with pytest.raises(OptionError, match="no_copy is 12"):
         Constraints(DecodingOptions(no_copy=12), LETTERS, NEVER, None)
 
 
@@ -149,7 +149,7 @@ def test_each_text_of_a_batch_keeps_its_own_rules(options: dict[str, Any]) -> No
 
 
 def test_a_character_that_is_never_written_cannot_be_forced() -> None:
-    with pytest.raises(OptionError, match="force is 'b', but this model cannot write 'b'"):
+    with pytest.raises(OptionError, match=r"force is 'b', .*'b'"):
         Constraints(DecodingOptions(force=("b",)), LETTERS, (*NEVER, B), None)
     assert Constraints(DecodingOptions(), LETTERS, (*NEVER, B), None).piece(B) == ""
 

@@ -130,7 +130,7 @@ def test_a_preset_chooses_where_it_can() -> None:
 
 def test_no_preset_of_that_name() -> None:
     with pytest.raises(
-        OptionError, match="preset is 'best', but it must be one of: sensible, predictive, creative, exact, plain"
+        OptionError, match=r"preset is 'best', .*sensible, predictive, creative, exact, plain"
     ) as caught:
         DecodingOptions.of(preset="best")
     assert caught.value.option == "preset"

@@ -143,7 +143,7 @@ def test_greedy_takes_the_best_of_what_may_follow(tiny: Completer, asked: dict[s
 @given(st.integers(1, 6), st.integers(1, 12), st.integers(0, 99))
 def test_the_best_of_many_is_the_most_probable(tiny: Completer, n: int, best_of: int, seed: int) -> None:
     if n > best_of > 1:
-        with pytest.raises(OptionError, match=f"n is {n}, but best_of is {best_of}"):
+        with pytest.raises(OptionError, match=f"n is {n}, .*best_of is {best_of}"):
             tiny.samples("a", n, best_of=best_of)
         return
     drawn = tiny.samples("a", max(n, best_of), temperature=1, length=4, seed=seed)
@@ -334,7 +334,7 @@ def test_of_many_texts_some_are_written_after_the_others(tiny: Completer, monkey
 def test_a_ruined_model_is_said(tiny: Completer, n: int) -> None:
     rules = Constraints(DecodingOptions(), tiny.vocabulary, tiny.vocabulary.unwritable, None)
     nothing = np.full((1, tiny.vocabulary.size), np.nan, np.float32)
-    with pytest.raises(FolderError, match="the model gives no probabilities; copy the model folder again"):
+    with pytest.raises(FolderError, match="no probabilities"):
         list(sampling.generate(tiny.language_model, rules, nothing, tiny.language_model.initial_state(1), n))
 
 

@@ -46,14 +46,14 @@ def test_texts_come_as_they_come_to_training(model: Completer, texts: list[str],
     (tmp_path / "texts.txt").write_text("\n".join(texts[240:250]), "utf-8")
     frame = pl.DataFrame({"Tweet": [*texts[240:250], None], "Country": "x"})
     assert evaluate(model, frame, column="Tweet") == evaluate(model, tmp_path / "texts.txt") == wanted
-    with pytest.raises(DataError, match="2 columns of text and none is called 'text'"):
+    with pytest.raises(DataError, match=r"2 columns .*'text'"):
         evaluate(model, frame)
     with pytest.raises(DataError, match="row 1 of the source"):
         evaluate(model, [texts[0], 5])
 
 
 def test_training_texts_are_recognised(model: Completer, texts: list[str]) -> None:
-    evaluation = evaluate(model, texts[:240])
+    evaluation = evaluate(model, texts[:240:3])
     assert evaluation.seen_texts >= 0.85 * evaluation.texts  # a tenth was held out of the training
     assert evaluate(model, ["قرأت كتابا غريبا عن الحيتان الزرقاء في المحيط"]).seen_texts == 0
     longest = max((model.normalise(text) for text in texts[:200]), key=len)
@@ -86,7 +86,7 @@ def test_short_texts_are_left_out(model: Completer, texts: list[str]) -> None:
     evaluation = evaluate(model, chosen, min_length=60)
     assert (evaluation.texts, evaluation.short_texts, evaluation.min_length) == (len(long), 12 - len(long), 60)
     assert replace(evaluation, short_texts=0, min_length=0) == evaluate(model, long)
-    with pytest.raises(DataError, match=r"no text has 500 characters or more, the longest has \d+; lower --min-length"):
+    with pytest.raises(DataError, match=r"500 .*\d+; .*--min-length"):
         evaluate(model, chosen, min_length=500)
 
 

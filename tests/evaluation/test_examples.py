@@ -51,7 +51,7 @@ def test_short_texts_are_left_out_and_rules_applied() -> None:
 
 
 def test_what_cannot_be_shown_is_said() -> None:
-    with pytest.raises(DataError, match="the longest has 2; lower --min-length"):
+    with pytest.raises(DataError, match=r"2; .*--min-length"):
         examples(["شو"], min_length=60)
     with pytest.raises(OptionError, match="target is 0"):
         examples(["شو"], target=0)

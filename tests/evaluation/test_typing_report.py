@@ -22,8 +22,13 @@ LEAST = 0.001
 """A threshold that lets the smallest models say something."""
 
 
+def begun(texts: list[str]) -> list[str]:
+    """The beginnings of four texts that no model has learnt."""
+    return [text[:40].rstrip() for text in texts[300:304]]
+
+
 def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str]) -> None:
-    report = simulate(model, [*texts[300:304], " "], threshold=LEAST)
+    report = simulate(model, [*begun(texts), " "], threshold=LEAST)
     assert (report.texts, report.threshold) == (4, LEAST)
     assert report.ceiling is not None
     assert list(report.baselines) == ["3-gram"]
@@ -37,7 +42,7 @@ def test_figures_of_a_model_and_its_baseline(model: Completer, texts: list[str])
 
 
 def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> None:
-    sample = [model.normalise(text) for text in texts[300:304]]
+    sample = [model.normalise(text) for text in begun(texts)]
     runs = type_with_help(model.language_model, model.vocabulary, sample, LEAST, channel=Channel.of(model.vocabulary))
     report = simulate(model, sample, threshold=LEAST)
     for writing, savings in ((runs.ghosts[GHOST], report.model.ghost), (runs.lists[3], report.model.lists[3])):
@@ -54,12 +59,12 @@ def test_columns_add_up_to_the_figures(model: Completer, texts: list[str]) -> No
 
 @pytest.mark.parametrize("slips", [-0.1, 1.5, float("nan")])
 def test_slips_are_a_share(model: Completer, slips: float) -> None:
-    with pytest.raises(OptionError, match=f"slips is {slips}, but it must be between 0 and 1"):
+    with pytest.raises(OptionError, match=f"slips is {slips}, .*0 and 1"):
         simulate(model, ["شو حلو"], slips=slips)
 
 
 def test_slips_cost_keys(model: Completer, texts: list[str]) -> None:
-    sample = [text[:60] for text in texts[:6]]  # training texts: those that a small model completes
+    sample = [text[:40] for text in texts[:6]]  # training texts: those that a small model completes
     saved = [
         report.model.lists[5].keystrokes
         for report in (simulate(model, sample, threshold=LEAST, slips=share) for share in (0.0, 0.3))
@@ -86,7 +91,7 @@ def test_nothing_to_type(model: Completer) -> None:
 
 
 def test_random_words_stand_beside_the_model(model: Completer, texts: list[str]) -> None:
-    sample = [model.normalise(text) for text in texts[300:304]]
+    sample = [model.normalise(text) for text in begun(texts)]
     report, runs = simulate(model, sample), type_with_random_words(sample)
     for width, savings in report.random.items():
         above, below = keystrokes_saved(runs.lists[width]).sum(axis=0)

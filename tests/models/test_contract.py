@@ -146,16 +146,16 @@ NETWORKS = [name for name in FAMILIES if isinstance(family(name).learner(), Netw
 def test_five_texts_can_be_learnt_by_heart(
     tmp_path: Path, texts: list[str], name: str, tiny_base: Callable[[], str]
 ) -> None:
-    five = texts[:5]
+    five = [text[:40].rstrip() for text in texts[:5]]
     known = family(name).learner().settings.model_fields
     options: dict[str, Any] = {size: value for size, value in SIZES.items() if size in known}
     if "dropout" in known:
-        options |= {"dropout": 0.0, "epochs": 200, "patience": 200, "batch_size": 10}
+        options |= {"dropout": 0.0, "epochs": 60, "patience": 60, "batch_size": 10, "threads": 1}
     if family(name).needs_base:
-        options |= {"base": tiny_base(), "learning_rate": 3e-3, "epochs": 150, "patience": 150, "batch_size": 10}
+        options |= {"base": tiny_base(), "learning_rate": 3e-3, "epochs": 50, "patience": 50, "batch_size": 10}
     out = tmp_path / name
-    # Each twice: a character of one text only would be hidden half of the time.
-    kammil.train(five * 2, validation=five, out=out, model=cast(FamilyName, name), **options)
+    # Each several times: a character of one text only would be hidden half of the time.
+    kammil.train(five * 4, validation=five, out=out, report=False, model=cast(FamilyName, name), **options)
     model = kammil.load(out)
     learnt = [model.normalise(text).rstrip() for text in five]
     for text in learnt:
@@ -199,7 +199,7 @@ def test_arrays_that_do_not_fit_are_refused(name: str) -> None:
     for array, value in arrays.items():
         rest = {other: kept for other, kept in arrays.items() if other != array}
         for wrong in ({}, {array: value[:-1]}, {array: value[..., None]}, {array: np.full_like(value, np.nan)}):
-            with pytest.raises(FolderError, match=f"the {name} model's arrays do not fit"):
+            with pytest.raises(FolderError, match=f"{name} .*arrays"):
                 load_model(name, {}, Artifacts({**rest, **wrong, **units}))
 
 

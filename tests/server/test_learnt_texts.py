@@ -140,8 +140,7 @@ class Held:
         monkeypatch.setattr(Completer, "learn", slow)
 
     async def at_it(self) -> None:
-        while not self.begun.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(self.begun.wait, 30)
 
     def let_go(self) -> None:
         self._go_on.set()

@@ -17,27 +17,29 @@ def test_minutes_are_seconds_that_run_out() -> None:
     before = time.monotonic()
     clock = Clock(1.5)
     assert clock.seconds == 90
-    time.sleep(0.01)
+    while time.monotonic() < before + 0.01:
+        pass
     elapsed, left = clock.elapsed, clock.left
     assert 0.01 <= elapsed <= time.monotonic() - before
     assert 90 - (time.monotonic() - before) <= left <= 90 - elapsed
 
 
-def test_processor_time_stands_still_while_others_work() -> None:
+def test_processor_time_stands_still_while_others_work(times: FakeTimes) -> None:
     clock, wall = Clock(1, "processor"), Clock(1)
-    time.sleep(0.1)
-    assert clock.elapsed < 0.05 < wall.elapsed
+    times.go_on(4, 0.5)
+    assert (clock.elapsed, wall.elapsed) == (0.5, 4)
     with clock.stopped():
-        _work(0.05)
-    assert clock.elapsed < 0.05
-    _work(0.05)
-    assert 0.05 <= clock.elapsed < 0.2
+        times.go_on(2, 2)
+    assert clock.elapsed == 0.5
+    times.go_on(1, 1)
+    assert (clock.elapsed, wall.elapsed) == (1.5, 7)
 
 
-def _work(seconds: float) -> None:
-    end = time.process_time() + seconds
-    while time.process_time() < end:
+def test_processor_time_is_that_of_this_process() -> None:
+    clock, before = Clock(1, "processor"), time.process_time()
+    while time.process_time() < before + 0.01:
         pass
+    assert 0.01 <= clock.elapsed <= time.process_time() - before + 0.01
 
 
 def test_no_minutes_set_no_bound() -> None:
@@ -46,22 +48,20 @@ def test_no_minutes_set_no_bound() -> None:
     assert clock.left == math.inf
 
 
-def test_time_that_is_over_does_not_become_a_debt() -> None:
-    clock = Clock(1e-9)
-    time.sleep(0.001)
+def test_time_that_is_over_does_not_become_a_debt(times: FakeTimes) -> None:
+    clock = Clock(1)
+    times.go_on(61, 61)
     assert clock.left == 0
 
 
-def test_it_stands_still_while_stopped_and_goes_on_after_an_error() -> None:
-    before = time.monotonic()
+def test_it_stands_still_while_stopped_and_goes_on_after_an_error(times: FakeTimes) -> None:
     clock = Clock(1)
     with pytest.raises(KeyError), clock.stopped():
-        time.sleep(0.05)
+        times.go_on(5, 5)
         raise KeyError
-    assert 0 <= clock.elapsed <= time.monotonic() - before - 0.05
-    elapsed = clock.elapsed
-    time.sleep(0.01)
-    assert clock.elapsed >= elapsed + 0.01
+    assert clock.elapsed == 0
+    times.go_on(3, 3)
+    assert clock.elapsed == 3
 
 
 class FakeTimes:

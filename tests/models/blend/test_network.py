@@ -99,7 +99,7 @@ def test_near_duplicates_are_left_out_together(vocabulary: CharacterVocabulary) 
     assert made.features([rows[6]], width + 1, learning=True).places.size
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=15)
 @given(
     st.lists(st.lists(st.text("ab ", min_size=1, max_size=5), min_size=1, max_size=4), min_size=2, max_size=3),
     st.lists(st.integers(1, 40), min_size=3, max_size=3),

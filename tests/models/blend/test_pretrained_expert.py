@@ -222,14 +222,14 @@ def test_what_is_not_new_to_it_is_refused(
         given: dict[str, Any] = {"pretrained": str(tuned), **SMALL, **SHORT, **options}
         kammil.train(texts[part], validation=texts[validation], out=tmp_path / "model", model="blend", **given)
 
-    with pytest.raises(OptionError, match="has learnt 30 of 30 training texts; train it on other texts"):
+    with pytest.raises(OptionError, match="30 of 30 training texts"):
         train(slice(0, 30), HELD_OUT)
     way_out = r"name others with --validation, or .+ --set 'exclude=\[\"FILE\"\]' texts that resemble"
-    with pytest.raises(OptionError, match=f"has learnt 8 of 8 validation texts; {way_out}"):
+    with pytest.raises(OptionError, match=f"8 of 8 validation texts; {way_out}"):
         train(slice(60, 100), slice(0, 8))
-    with pytest.raises(OptionError, match="its gate goes with one network; give networks=1"):
+    with pytest.raises(OptionError, match="networks=1"):
         train(NEW, HELD_OUT, networks=2)
-    with pytest.raises(OptionError, match=r"a model of family ngram; name the folder of a pretrained model"):
+    with pytest.raises(OptionError, match=r"ngram; .*pretrained"):
         train(NEW, HELD_OUT, pretrained=str(folder_of("ngram")))
     with pytest.raises(FolderError, match="there is no model folder"):
         train(NEW, HELD_OUT, pretrained="nowhere")

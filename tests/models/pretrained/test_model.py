@@ -228,7 +228,7 @@ def test_a_saved_model_is_the_same(artifacts: Artifacts, contexts: Contexts) -> 
 )
 def test_a_foreign_configuration_is_refused(artifacts: Artifacts, changed: dict[str, object]) -> None:
     config = json.dumps(json.loads(artifacts.documents[CONFIG]) | changed)
-    with pytest.raises(FolderError, match=r"^the pretrained model's arrays do not fit \(.+\); copy the model folder"):
+    with pytest.raises(FolderError, match=r"pretrained .*arrays"):
         load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {CONFIG: config}))
 
 
@@ -278,7 +278,7 @@ def test_sizes_and_ids_may_be_as_high_as_they_are(artifacts: Artifacts, numbers:
     ],
 )
 def test_a_damaged_configuration_is_refused(artifacts: Artifacts, content: str | None) -> None:
-    with pytest.raises(FolderError, match="the pretrained model's arrays do not fit"):
+    with pytest.raises(FolderError, match=r"pretrained .*arrays"):
         load_model("pretrained", SETTINGS, Artifacts(artifacts.weights, {} if content is None else {CONFIG: content}))
 
 
@@ -294,7 +294,7 @@ def test_what_names_code_or_has_no_use_is_left_out(artifacts: Artifacts) -> None
 
 
 def test_a_window_beyond_the_positions_is_refused(artifacts: Artifacts) -> None:
-    with pytest.raises(FolderError, match="a window of 64 is more than the network has positions"):
+    with pytest.raises(FolderError, match="window of 64"):
         load_model("pretrained", {"window": 64}, artifacts)
 
 
@@ -308,7 +308,7 @@ def test_arrays_that_do_not_fit_are_refused(artifacts: Artifacts) -> None:
             [{name: np.full_like(value, np.nan)}] if value.dtype.kind == "f" else [{name: -1 - value.astype(np.int64)}]
         )
         for instead in wrong:
-            with pytest.raises(FolderError, match="the pretrained model's arrays do not fit"):
+            with pytest.raises(FolderError, match=r"pretrained .*arrays"):
                 load_model("pretrained", SETTINGS, Artifacts({**rest, **instead}, artifacts.documents))
 
 
@@ -325,5 +325,5 @@ def test_arrays_that_do_not_fit_are_refused(artifacts: Artifacts) -> None:
     ],
 )
 def test_foreign_units_are_refused(artifacts: Artifacts, name: str, value: np.ndarray) -> None:
-    with pytest.raises(FolderError, match="the pretrained model's arrays do not fit"):
+    with pytest.raises(FolderError, match=r"pretrained .*arrays"):
         load_model("pretrained", SETTINGS, Artifacts({**artifacts.weights, name: value}, artifacts.documents))

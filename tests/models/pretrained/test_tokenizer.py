@@ -182,10 +182,10 @@ def test_the_tokenizers_own_token_of_two_is_taken(pieces: SubwordTokenizer) -> N
 def test_tokenizers_of_other_kinds_are_refused(texts: list[str]) -> None:
     words = Tokenizer(models.WordLevel({"a": 0, "<unk>": 1}, unk_token="<unk>"))
     words.pre_tokenizer = pre_tokenizers.Whitespace()
-    with pytest.raises(OptionError, match="neither one of bytes, as GPT-2's, nor one of the SentencePiece kind"):
+    with pytest.raises(OptionError, match=r"GPT-2.*SentencePiece"):
         SubwordTokenizer(words.to_str(), 2, bos=0, eos=0, unknown=1)
     content = byte_tokenizer(texts, 400).to_str()
-    with pytest.raises(OptionError, match="the base has no token for the begin or the end of a text"):
+    with pytest.raises(OptionError, match="base has no token"):
         SubwordTokenizer(content, 400, bos=None, eos=None, unknown=None)
     one = SubwordTokenizer(content, 400, bos=None, eos=5, unknown=None)
     assert one.bos == one.eos == 5

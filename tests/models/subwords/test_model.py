@@ -205,7 +205,5 @@ def test_foreign_arrays_are_refused(network: gru_network.GRU, name: str, array: 
         del weights[name]
     else:
         weights[name] = array
-    with pytest.raises(
-        FolderError, match=r"^the words model's arrays do not fit \(.+\); copy the model folder again\.$"
-    ):
+    with pytest.raises(FolderError, match=r"words .*arrays"):
         load_model("words", {}, Artifacts(weights))

@@ -44,6 +44,12 @@ def run(model: Completer, work: Callable[[Scheduler], Coroutine[Any, Any, T]], *
     return asyncio.run(main())
 
 
+async def until(true: Callable[[], object]) -> None:
+    """Wait until a condition is true; `run` bounds the time."""
+    while not true():
+        await asyncio.sleep(0.001)
+
+
 def suggest_call(model: Completer, prefix: str, *, max_words: int = 0) -> SuggestCall:
     seen = model.normalise(prefix)
     return SuggestCall(time.monotonic() + 60, model.state_cache, seen, ids_of(model, prefix), 3, 0.01, max_words)

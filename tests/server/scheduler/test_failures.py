@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from tests.server.scheduler.conftest import generate_call, ids_of, run, suggest_call
+from tests.server.scheduler.conftest import generate_call, ids_of, run, suggest_call, until
 
 import kammil
 from kammil.completion.completer import Completer
@@ -168,8 +168,7 @@ def test_states_that_cannot_be_aligned_fail_the_new_requests(model: Completer, a
 
     async def work(scheduler: Scheduler) -> list[object]:
         first = asyncio.ensure_future(scheduler.run(generate_call(model, PROMPTS[0], options(0) | LONG)))
-        while not scheduler.stats.live:
-            await asyncio.sleep(0.001)
+        await until(lambda: scheduler.stats.live)
         calls: list[Any] = []
         if place == "packed":
             calls = [generate_call(model, PROMPTS[1], options(1))]
@@ -243,15 +242,13 @@ def test_failed_requests_are_dropped(model: Completer, monkeypatch: pytest.Monke
     async def work(scheduler: Scheduler) -> tuple[list[weakref.ref[Generation]], list[int], int]:
         calls = [generate_call(model, prompt, options(0) | LONG) for prompt in PROMPTS]
         asked = [asyncio.ensure_future(scheduler.run(call)) for call in calls]
-        while scheduler.stats.live < 5:
-            await asyncio.sleep(0.001)
+        await until(lambda: scheduler.stats.live >= 5)
         assert len(model.state_cache)
         once.armed = True
         got = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), SECONDS)
         assert [type(one) for one in got] == [MemoryError] * 5
         left = [weakref.ref(call) for call in calls]
-        while scheduler.stats.live:
-            await asyncio.sleep(0.001)
+        await until(lambda: not scheduler.stats.live)
         return left, [scheduler.stats.live, scheduler.stats.waiting], len(model.state_cache)
 
     left, figures, states = run(model, work)
@@ -276,8 +273,7 @@ def test_no_request_waits_for_a_thread_that_has_ended(
         asked = [
             asyncio.ensure_future(scheduler.run(generate_call(model, prompt, options(0) | LONG))) for prompt in PROMPTS
         ]
-        while scheduler.stats.live < 5:
-            await asyncio.sleep(0.001)
+        await until(lambda: scheduler.stats.live >= 5)
         assert scheduler.alive
         once.armed = True
         got = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), SECONDS)

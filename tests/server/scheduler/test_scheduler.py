@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.server.scheduler.conftest import generate_call, ids_of, run
+from tests.server.scheduler.conftest import generate_call, ids_of, run, until
 
 import kammil
 from kammil.completion.completer import Completer
@@ -108,14 +108,12 @@ def test_a_cancelled_request_frees_its_rows(bundled: Completer) -> None:
 
     async def work(scheduler: Scheduler) -> tuple[int, int]:
         going = [asyncio.ensure_future(scheduler.run(generate_call(bundled, "شو", endless, 4))) for _ in range(3)]
-        while scheduler.stats.live < 12:
-            await asyncio.sleep(0.001)
+        await until(lambda: scheduler.stats.live >= 12)
         for one in going:
             one.cancel()
         await asyncio.gather(*going, return_exceptions=True)
         before = scheduler.stats.steps
-        while scheduler.stats.live:
-            await asyncio.sleep(0.0005)
+        await until(lambda: not scheduler.stats.live)
         return before, scheduler.stats.steps
 
     before, after = run(bundled, work)
@@ -159,7 +157,7 @@ def test_a_short_text_does_not_wait_for_a_long_one(bundled: Completer) -> None:
 
         long = [asyncio.ensure_future(one("long", 1_500)) for _ in range(3)]
         reading = asyncio.ensure_future(one("reading", 1, "شو " * 10_000))
-        await asyncio.sleep(0.05)
+        await until(lambda: scheduler.stats.live)
         await asyncio.gather(*(one("short", 5) for _ in range(4)))
         for task in (*long, reading):
             task.cancel()
