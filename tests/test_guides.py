@@ -41,6 +41,7 @@ GUIDES = (
     "ar/start.md",
     "ar/lesson.md",
 )
+LONG = ("spreadsheet.md", "train.md", "report.md")
 TESTED_BY = {
     "export.md": "exporting/test_onnx.py",
     "tuning.md": "training",
@@ -85,7 +86,9 @@ def files(texts: list[str]) -> dict[str, str]:
     return {"messages.csv": "\n".join(rows) + "\n", "chat.txt": "\n".join(chat) + "\n"}
 
 
-@pytest.mark.parametrize("page", GUIDES)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.long] if page in LONG else []) for page in GUIDES]
+)
 def test_what_a_page_says_works(
     page: str,
     reader: MakeReader,

@@ -211,6 +211,7 @@ def until(started: subprocess.Popen[bytes], line: bytes) -> None:
     raise AssertionError(f"no line began with {line!r}")
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_to_the_very_same_bytes(run: Run, file: Path, tmp_path: Path) -> None:
     options = [*NETWORK, "--epochs", "5"]
     started = process("train", file, "--out", "model", *options, cwd=tmp_path)
@@ -234,6 +235,7 @@ def test_a_killed_run_goes_on_to_the_very_same_bytes(run: Run, file: Path, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
 
 
+@pytest.mark.long
 def test_control_c_keeps_the_best_so_far(file: Path, tmp_path: Path) -> None:
     started = process("train", file, "--out", "model", *NETWORK, "--epochs", "100000", cwd=tmp_path)
     until(started, b"epoch 1:")
@@ -248,6 +250,7 @@ def test_control_c_keeps_the_best_so_far(file: Path, tmp_path: Path) -> None:
     assert kammil.load(tmp_path / "model").complete("شو", length=3).text is not None
 
 
+@pytest.mark.long
 def test_control_c_before_the_first_step_leaves_nothing(file: Path, tmp_path: Path) -> None:
     # A first step of seconds, so that it cannot be over when the signal arrives.
     slow = ["--set", "hidden=768", "--set", "batch_size=4096"]

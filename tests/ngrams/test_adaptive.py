@@ -151,14 +151,14 @@ def test_words_of_a_text_are_suggested_after_it_was_learnt_once(
     """On the bundled blend, and on three small ones that are trained here."""
     folder = tmp_path / "model"
     if kind == "english":
-        kammil.train(english()[:300], out=folder, model="blend", **SMALL)
+        kammil.train(english()[:150], out=folder, model="blend", **SMALL)
     elif kind == "arabic":
-        kammil.train(texts[:300], out=folder, model="blend", **SMALL)
+        kammil.train(texts[:150], out=folder, model="blend", **SMALL)
     elif kind != "bundled":
         source = tmp_path / "base.txt"
-        source.write_text("\n".join(english()[:300]), "utf-8")
+        source.write_text("\n".join(english()[:150]), "utf-8")
         base = {"source": str(source), "model": "gru", **SMALL, "epochs": 1}
-        kammil.train(english()[300:400], out=folder, base=base, megabytes=0.06, **SMALL)
+        kammil.train(english()[300:350], out=folder, base=base, megabytes=0.06, **SMALL)
     model = kammil.load() if kind == "bundled" else kammil.load(folder)
     for text, prefix, word in ARABIC if kind in ("arabic", "bundled") else ENGLISH:
         assert word not in [suggestion.text for suggestion in model.suggest(prefix)]

@@ -172,6 +172,7 @@ def killed_in_the_second_epoch(event: Event) -> None:
         raise KilledError
 
 
+@pytest.mark.long
 def test_a_resumed_run_ends_with_the_same_bytes(
     tmp_path: Path, folder: Path, learnt: tuple[list[str], list[str]], options: dict[str, Any]
 ) -> None:
@@ -184,6 +185,7 @@ def test_a_resumed_run_ends_with_the_same_bytes(
         assert (out / name).read_bytes() == (folder / name).read_bytes()
 
 
+@pytest.mark.long
 def test_a_resumed_run_notices_another_base(
     tmp_path: Path, learnt: tuple[list[str], list[str]], options: dict[str, Any]
 ) -> None:
@@ -204,6 +206,7 @@ def test_a_resumed_run_notices_another_base(
     train(learnt[0], validation=learnt[1], out=tmp_path / "model", resume=True, **given)
 
 
+@pytest.mark.long
 def test_a_folder_of_its_own_is_a_base(
     tmp_path: Path, folder: Path, learnt: tuple[list[str], list[str]], options: dict[str, Any]
 ) -> None:
@@ -242,6 +245,7 @@ def test_a_base_too_large_for_a_folder_is_refused(
         train(few, out=tmp_path / "model", **options)
 
 
+@pytest.mark.long
 def test_the_command_and_its_repetition(
     tmp_path: Path, learnt: tuple[list[str], list[str]], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +275,7 @@ def test_it_is_compared_where_a_base_is_named() -> None:
         _recipes(["ngram", "gru"], {"base": "somewhere"}, {})
 
 
+@pytest.mark.long
 def test_without_transformers_it_says_what_to_install(folder: Path) -> None:
     code = f"""
 import sys

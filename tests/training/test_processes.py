@@ -125,6 +125,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, few: list[str], launch: La
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.long
 def test_two_processes_train_the_model_of_one(
     trained: tuple[Path, Any], tmp_path: Path, few: list[str], family: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,6 +159,7 @@ def test_two_processes_train_the_model_of_one(
             assert mine[figure] == pytest.approx(theirs[figure], abs=2e-5), figure
 
 
+@pytest.mark.long
 def test_a_killed_process_ends_the_run_and_any_number_goes_on(
     trained: tuple[Path, Any], tmp_path: Path, few: list[str], launch: Launch
 ) -> None:
@@ -178,6 +180,7 @@ def test_a_killed_process_ends_the_run_and_any_number_goes_on(
     assert not (where / ".gru-on.training").exists()
 
 
+@pytest.mark.long
 def test_the_command_under_torchrun_prints_once(tmp_path: Path, few: list[str]) -> None:
     (tmp_path / "few.txt").write_text("\n".join(few), "utf-8")
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "kammil"]

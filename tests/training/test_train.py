@@ -416,6 +416,7 @@ def test_weights_that_run_off_are_said_in_one_sentence(tmp_path: Path, few: list
 # ---- on real texts
 
 
+@pytest.mark.long
 def test_the_counter_on_the_benchmark(tmp_path: Path, data_dir: Path) -> None:
     trained = train(
         "lev30/train+lev30/train_other", validation="lev30/validation", out=tmp_path / "model", model="ngram", raw=True
@@ -449,6 +450,7 @@ def test_a_base_is_trained_first_and_kept(tmp_path: Path, few: list[str]) -> Non
 
 
 @pytest.mark.parametrize("more", ["", " والله"])
+@pytest.mark.long
 def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(
     tmp_path: Path, few: list[str], more: str
 ) -> None:
@@ -465,6 +467,7 @@ def test_what_the_base_has_read_of_the_own_texts_is_not_counted_beside_them(
     assert last["validation_bits"] < last["train_bits"] + 2
 
 
+@pytest.mark.long
 def test_what_the_base_has_read_in_other_spelling_is_not_counted_beside_the_own_texts(
     tmp_path: Path, few: list[str]
 ) -> None:
@@ -478,6 +481,7 @@ def test_what_the_base_has_read_in_other_spelling_is_not_counted_beside_the_own_
     assert "background.ids" not in folders.read(trained.folder).artifacts.weights
 
 
+@pytest.mark.long
 def test_networks_learn_side_by_side_each_by_itself(tmp_path: Path, few: list[str]) -> None:
     """The first member of two is the model of one network of the same seed, and the second is another one."""
     heard: list[Event] = []
@@ -507,6 +511,7 @@ def stop_member(member: int, epoch: int, error: type[BaseException]) -> Callable
     return listen
 
 
+@pytest.mark.long
 def test_networks_that_were_killed_go_on_each_from_its_own_epoch(tmp_path: Path, few: list[str]) -> None:
     options = small(model="blend", networks=2, dropout=0.4)
     with pytest.raises(KilledError):
@@ -522,6 +527,7 @@ def test_networks_that_were_killed_go_on_each_from_its_own_epoch(tmp_path: Path,
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "whole"]
 
 
+@pytest.mark.long
 def test_an_interrupt_keeps_the_best_of_every_network(tmp_path: Path, few: list[str]) -> None:
     options = small(model="blend", networks=2, epochs=500, patience=500)
     trained = train(few, out=tmp_path / "model", listen=stop_member(1, 3, KeyboardInterrupt), **options)
@@ -529,6 +535,7 @@ def test_an_interrupt_keeps_the_best_of_every_network(tmp_path: Path, few: list[
     assert kammil.load(trained.folder).complete("ش", length=4).text is not None
 
 
+@pytest.mark.long
 def test_a_base_of_several_networks_is_gone_on_with(tmp_path: Path, few: list[str]) -> None:
     """Each network goes on from the one of the same place; of a base with fewer, from the first again."""
     train(few[:30], out=tmp_path / "base", **small(model="blend", epochs=1, networks=2))
@@ -543,6 +550,7 @@ def test_a_base_of_several_networks_is_gone_on_with(tmp_path: Path, few: list[st
             assert made[prefix + name] == pytest.approx(base[theirs + name], abs=1e-3)
 
 
+@pytest.mark.long
 def test_members_learn_by_themselves_and_become_one(tmp_path: Path, few: list[str]) -> None:
     file, held_out = tmp_path / "other.txt", tmp_path / "validation.txt"
     file.write_text("\n".join(few[30:]), "utf-8")
@@ -592,6 +600,7 @@ def test_members_that_cannot_be_put_together(tmp_path: Path, few: list[str], opt
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.long
 def test_the_first_epoch_knows_what_the_base_knew(tmp_path: Path, few: list[str]) -> None:
     options = small(epochs=12, learning_rate=0.02)
     train(few, out=tmp_path / "base", **options)

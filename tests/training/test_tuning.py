@@ -76,6 +76,7 @@ def test_the_best_is_what_training_with_it_gives(few: list[str], tmp_path: Path)
     assert {path.name for path in (tmp_path / "a" / "study").iterdir()} - {"lock"} == {"study.db", "best.toml"}
 
 
+@pytest.mark.long
 def test_a_study_goes_on_as_if_it_had_not_been_stopped(few: list[str], tmp_path: Path) -> None:
     options: dict[str, Any] = {"model": "ngram", "seed": 5}
     whole, parts, stopped, other = (tmp_path / name for name in ("whole", "parts", "stopped", "other"))
@@ -176,6 +177,7 @@ def test_of_members_the_first_is_watched(few: list[str], tmp_path: Path, search:
     assert trial.intermediate_values == {1: first[0]}
 
 
+@pytest.mark.long
 def test_two_programs_share_the_trials_of_one_study(few: list[str], tmp_path: Path) -> None:
     file = tmp_path / "texts.txt"
     file.write_text("\n".join(few), "utf-8")

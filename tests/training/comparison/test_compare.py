@@ -51,12 +51,6 @@ BITS = {"target_bits_per_character", "bits_per_character_with_end"}
 
 
 @pytest.fixture(scope="module")
-def texts(texts: list[str]) -> list[str]:
-    """Beginnings of texts: whole ones take long to type."""
-    return [text[:48].rstrip() for text in texts]
-
-
-@pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> Path:
     path = tmp_path_factory.mktemp("texts") / "texts.txt"
     path.write_text("".join(f"{text}\n" for text in texts[:200]), "utf-8")
@@ -226,6 +220,7 @@ def test_what_does_not_fit_is_refused(file: Path, folder: Path, changed: dict[st
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_dir()}
 
 
+@pytest.mark.long
 def test_an_interrupted_training_goes_on(file: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = TINY | {"families": ["gru"], "epochs": 3}
 
@@ -250,6 +245,7 @@ def test_an_interrupted_training_goes_on(file: Path, tmp_path: Path) -> None:
     assert len(made.rows[-1].curve) == 3 + EARLY
 
 
+@pytest.mark.long
 def test_a_trained_model_is_measured_without_being_trained_again(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +271,7 @@ def _after_two(scorecard: Callable[..., object]) -> Callable[..., object]:
     return measure
 
 
+@pytest.mark.long
 def test_replace_makes_only_what_differs(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = TINY | {"epochs": 1}
     first = compare(file, out=tmp_path / "x", **options)
