@@ -43,7 +43,7 @@ def test_where_trials_learn_is_said_once(run: Run, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(tuning, "tune", tune)
     *lines, _ = run("tune", "texts.txt", "--model", "gru").err.splitlines()
-    assert lines[:2] == ["trial 0 begins", "learning on cpu in float32 with 1 thread"]
+    assert lines[:2] == ["trial 0 begins", "learning 0 parameters on cpu in float32 with 1 thread"]
     assert lines[2:] == ["of trial 0", "trial 1 begins", "of trial 1", "trial 2 begins"]
 
 
