@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from kammil.cli._options import BUNDLED, BlockFile, Json, Model, ProfileFile, open_profile, texts_or_stdin
-from kammil.cli._output import for_stdout, print_json
+from kammil.cli._output import for_stdout, print_json, tell
 
 
 def suggest(
@@ -79,6 +79,8 @@ def suggest(
             continue
         if i:
             typer.echo("")
+        if not suggestions and sys.stderr.isatty():
+            tell("nothing sure enough")
         for suggestion in suggestions:
             probability = f"{suggestion.probability:6.1%}  " if sys.stdout.isatty() else ""
             typer.echo(probability + for_stdout(suggestion.added if suggestion.replaces else suggestion.text))

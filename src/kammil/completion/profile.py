@@ -261,8 +261,7 @@ def _check_head(line: bytes, path: Path) -> None:
     head = _json(line)
     if head is None or head.keys() != {_FORMAT_KEY}:
         raise DataError(
-            f"{path} is no profile; if it is a list of texts, make one of it with: "
-            f"kammil profile learn PROFILE.jsonl < {path}"
+            f"{path} is no profile; if it holds texts, make one of it with: kammil profile learn PROFILE.jsonl {path}"
         )
     if head[_FORMAT_KEY] != FORMAT or isinstance(head[_FORMAT_KEY], bool):
         raise DataError(

@@ -95,7 +95,9 @@ def read_content(path: Path, *, table: bool = False) -> Content:
         expected_kind = "a Parquet file" if ending == ".parquet" else "an Excel workbook (.xlsx)"
         raise DataError(f"{name} is {kind or f'not {expected_kind}'}, whatever its ending says; give it its own ending")
     if kind and expected != ending:
-        raise DataError(f"{name} is {kind}, whatever its ending says; unpack it or give it its own ending")
+        raise DataError(
+            f"{name} is {kind}, whatever its ending says; save it as text, unpack it, or give it its own ending"
+        )
     if ending == ".xlsx":
         _check_workbook(name, data)
     return Content(name, ending, data, hashlib.sha256(stored).hexdigest())

@@ -254,7 +254,9 @@ class Family:
         try:
             found = resolve_name(f"kammil.models.{self.learning_side}")
         except ModuleNotFoundError as error:
-            raise MissingExtraError(f"the {self.name} family needs {error.name} to train", self.extra) from error
+            raise MissingExtraError(
+                f"the {self.name} family needs {error.name} to train, and --model ngram needs nothing", self.extra
+            ) from error
         assert isinstance(found, Learner)
         return found
 
