@@ -52,6 +52,7 @@ class Kammil(llm.Model):
         best_of: int | None = _field("best_of")
         whole_words: bool | None = _field("whole_words")
         clause: bool | None = _field("clause")
+        read_latin: bool | None = _field("read_latin")
         seed: int | None = _field("seed")
         allow_offensive: bool | None = _field("allow_offensive")
 
@@ -67,6 +68,8 @@ class Kammil(llm.Model):
         options: Options = given  # pyright: ignore[reportAssignmentType]  # llm has checked the types
         text = str(prompt.prompt or "")
         written = ""
+        if DecodingOptions.of(**options).read_latin and (reading := model.reading(text)[0]):
+            yield reading
         for piece in model.stream(text, **options) if stream else [model.complete(text, **options).text]:
             written += piece
             yield piece

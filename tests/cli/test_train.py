@@ -43,10 +43,10 @@ def test_train_learns(run: Run, file: Path, tmp_path: Path) -> None:
     result = run("train", file, "--out", "model", *NETWORK)
     assert result.code == 0
     assert result.out.endswith("model: model\n") and "epoch" not in result.out
-    texts, begun, *lines, ending = result.err.splitlines()
+    texts, begun, *lines, ended, ending = result.err.splitlines()
     assert texts.startswith("108 texts to learn from, 12 to validate with, ")
     assert re.fullmatch(r"learning [\d,]+ parameters on cpu in (float32|bfloat16)( with \d+ threads?)?", begun)
-    assert "all 2 passes" in ending
+    assert "all 2 passes" in ending and ended == ending  # at once, and behind the figures
     epochs = [re.match(r"epoch (\d): train \d\.\d+ bits, validation \d\.\d+ bits", x) for x in lines]
     assert [match and match[1] for match in epochs] == ["1", "2"]
     assert (tmp_path / "model" / "training.png").read_bytes().startswith(b"\x89PNG")
@@ -188,7 +188,9 @@ def test_a_full_disk_leaves_nothing_half_written(run: Run, file: Path, tmp_path:
     assert (result.code, result.out) == (2, "")
     last = result.err.splitlines()[-1]
     assert re.fullmatch(r"kammil: cannot write .*: File too large; free some space or name another place\.", last)
-    assert all(line.startswith(("108 texts", "learning ", "epoch ")) for line in result.err.splitlines()[:-1])
+    assert all(
+        line.startswith(("108 texts", "learning ", "epoch ", "made all")) for line in result.err.splitlines()[:-1]
+    )
     assert not list(tmp_path.iterdir())
 
 

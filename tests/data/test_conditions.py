@@ -14,6 +14,7 @@ from tests.data.reading import sentence, shared_folder, write
 
 from kammil.data import conditions
 from kammil.data.readers import read
+from kammil.errors import DataError
 
 TABLE = "text,n,from,flag,Like,é,mixed\na,1,x,TRUE,0,é,5\nb,2,y,FALSE,7,,7\nc,10,,TRUE,8,,n/a\n"
 
@@ -158,3 +159,46 @@ def test_a_condition_takes_bounded_work(tmp_path: Path, monkeypatch: pytest.Monk
 )
 def test_a_wrong_condition_is_one_sentence(tmp_path: Path, where: str, message: str) -> None:
     assert message in sentence(write(tmp_path, "a.csv", TABLE), where=where)
+
+
+MIXED = "text,n,m\na,9,1\nb,10,2\nc,x,3\n"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "COALESCE(n, 0) > 50",
+        "IFNULL(n, 0) > 50",
+        "n NOT BETWEEN 1 AND 9",
+        "n BETWEEN 1 AND 9",
+        "(n) > 5",
+        "n > (5)",
+        "5 < (n)",
+        "n > ABS(5)",
+        "n > LENGTH(text) + 4",
+        "text = 'a' AND n > 5",
+    ],
+)
+def test_text_is_never_ordered_against_a_number(tmp_path: Path, where: str) -> None:
+    file = write(tmp_path, "t.csv", MIXED)
+    with pytest.raises(DataError, match="CAST"):
+        read(file, column="text", where=where)
+
+
+@pytest.mark.parametrize(
+    ("where", "texts"),
+    [
+        ("CAST(n AS REAL) > 9", ["b"]),
+        ("LENGTH(n) > 1", ["b"]),
+        ("n > 'a'", ["c"]),
+        ("text = 'b' AND m > 1", ["b"]),
+        ("m BETWEEN 2 AND 3 AND n <> 'x'", ["b"]),
+    ],
+)
+def test_text_beside_a_number_is_no_order(tmp_path: Path, where: str, texts: list[str]) -> None:
+    assert read(write(tmp_path, "t.csv", MIXED), column="text", where=where) == texts
+
+
+def test_digits_without_end_are_a_number(tmp_path: Path) -> None:
+    file = write(tmp_path, "t.csv", f"text,n\na,1\nb,{'9' * 5000}\n")
+    assert read(file, column="text", where="n > 3") == ["b"]

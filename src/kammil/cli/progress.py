@@ -60,7 +60,7 @@ class ProgressDisplay(ABC):
         if isinstance(event, PhaseProgress | TrainingProgress):
             self.latest, self.latest_time = event, time.monotonic()
             self.show_progress()
-        elif not isinstance(event, TrainingEnded | CounterAhead):  # the command's last line
+        else:
             self.print_line(self.member + harmless(line(event)))
 
     @abstractmethod
@@ -171,11 +171,11 @@ def described(event: PhaseProgress | TrainingProgress, since: float = 0.0) -> st
     return f"{label(event)}: {100 * share:.0f} %, {remaining}"
 
 
-def line(event: EpochEnded | TrainingStarted | Notice) -> str:
+def line(event: EpochEnded | TrainingStarted | TrainingEnded | CounterAhead | Notice) -> str:
     """Return the line that is printed for an event other than a step of progress."""
     match event:
-        case Notice(sentence=sentence):
-            return sentence
+        case Notice() | TrainingEnded() | CounterAhead():
+            return event.sentence
         case TrainingStarted(device=device, precision=precision, threads=threads, processes=processes):
             used = f" with {threads} thread{'' if threads == 1 else 's'}" if threads is not None else ""
             together = f" in each of {processes} processes" if processes > 1 else ""

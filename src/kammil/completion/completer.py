@@ -6,6 +6,7 @@ Shapes: B batch, T time, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -52,7 +53,8 @@ class Completion:
     text: str
     """The continuation, in whole graphemes, of the prompt, or of `reading` in place of its end."""
     finish_reason: FinishReason
-    """`length`: as long as asked for; `end`: the model ended its text; `stop`: a stop string was written."""
+    """`length`: as long as asked for; `end`: the model ended its text; `stop`: a stop string was
+    written, or a clause has ended (`clause`)."""
     bits: tuple[float, ...]
     """Bits of each character of `text` under the unfiltered model."""
     mean_bits: float = 0.0
@@ -278,9 +280,11 @@ class Completer:
         """Return the words that a text may begin with."""
         self._adaptation.sync_profile()
         learnt = self._adaptation.first_words
-        if self._openings is None or self._openings[0] != learnt:
-            words = {self.normalise(word): n for word, n in learnt.items()}
-            self._openings = learnt.copy(), Openings.of(self.vocabulary, words, counted=self._has_openings)
+        if self._openings is None or self._openings[0] != dict(learnt):
+            words = Counter[str]()
+            for word, number in learnt.items():
+                words[self.normalise(word)] += number
+            self._openings = dict(learnt), Openings.of(self.vocabulary, words, counted=self._has_openings)
         return self._openings[1]
 
     def variants(self, prefix: str, seen: str) -> BegunWord | None:

@@ -21,7 +21,11 @@ _BEHIND_A_VALUE = {"NULL", "TRUE", "FALSE", "END", "ISNULL", "NOTNULL"}
 _OPERATORS = {*"AND OR NOT IN IS LIKE BETWEEN ESCAPE CASE WHEN THEN ELSE CAST AS".split(), *_BEHIND_A_VALUE}  # noqa: SIM905
 _TYPES = {"INTEGER", "INT", "REAL", "FLOAT", "TEXT"}
 _FUNCTIONS = {*"ABS COALESCE IFNULL INSTR LENGTH LOWER LTRIM MAX MIN NULLIF ROUND RTRIM SUBSTR TRIM UPPER".split()}  # noqa: SIM905
-_BY_ORDER = re.compile(r"\bc(\d+) (?:[<>]=?|BETWEEN) (?:[-+] )?[\d.]|(?<!\S)[\d.]\S* [<>]=? c(\d+)\b")
+_BETWEEN = re.compile(r"\bBETWEEN\b(.*?)\bAND\b")
+_PARTS = re.compile(r"\b(?:AND|OR|CASE|WHEN|THEN|ELSE|END)\b")
+_BY_ORDER = re.compile(r"(?:^|\s)[<>]=?(?:\s|$)|\bBETWEEN\b")
+_NUMBER_IN = re.compile(r"(?:^|\s)[\d.]|\b(?:ABS|LENGTH|INSTR|ROUND)\b")
+_TEXT_COLUMN = re.compile(r"(?<!CAST \( )(?<!LENGTH \( )(?<!INSTR \( )\bc(\d+)\b")
 _MAX_LENGTH = 100_000
 """Maximum number of characters of a condition."""
 _MAX_STEPS = 2_000_000_000
@@ -44,12 +48,15 @@ def select(table: Table, where: str) -> list[bool]:
     statement, strings, names = _translate(table, where)
     columns = [[_value(cell) for cell in table.cells(name)] for name in names or table.names[:1]]
     kinds = ["TEXT" if any(isinstance(cell, str) for cell in column) else "NUMERIC" for column in columns]
-    for match in _BY_ORDER.finditer(statement):
-        if kinds[i := int(match[1] or match[2])] == "TEXT":  # where 10 would be before 9
-            raise DataError(
-                f"--where {where!r} compares {names[i]!r} with a number, but not all of its cells are numbers; "
-                f"compare it with a string in quotes, or CAST({names[i]} AS REAL)"
-            )
+    for part in _PARTS.split(_BETWEEN.sub(r"BETWEEN\1,", statement)):
+        if "?" in part or not (_BY_ORDER.search(part) and _NUMBER_IN.search(part)):
+            continue
+        for match in _TEXT_COLUMN.finditer(part):
+            if kinds[i := int(match[1])] == "TEXT":  # where 10 would be before 9
+                raise DataError(
+                    f"--where {where!r} compares {names[i]!r} with a number, but not all of its cells are numbers; "
+                    f"compare it with a string in quotes, or CAST({names[i]} AS REAL)"
+                )
     connection = sqlite3.connect(":memory:")
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_CELL)

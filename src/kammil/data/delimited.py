@@ -23,6 +23,8 @@ _NAMED_DELIMITERS = {"tab": "\t", "\\t": "\t"}
 _SNIFFED_ROWS = 100
 """Maximum number of rows that are looked at to guess a delimiter or whether there is a header."""
 _WHOLE = re.compile(r"[+-]?[0-9]+")
+_MAX_DIGITS = 18
+"""Maximum number of digits of a number that is kept whole; more are rounded."""
 _NUMBER = re.compile(r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|(?i:nan|inf|infinity))")
 _LIMIT = threading.Lock()
 
@@ -169,5 +171,5 @@ def _as_numbers(cells: list[str]) -> Iterable[object]:
     filled = [cell for cell in cells if cell]
     if not filled or not all(map(_NUMBER.fullmatch, filled)):
         return (cell or None for cell in cells)
-    whole = all(map(_WHOLE.fullmatch, filled))
+    whole = all(len(cell) <= _MAX_DIGITS and _WHOLE.fullmatch(cell) for cell in filled)
     return ((int(cell) if whole else float(cell)) if cell else None for cell in cells)

@@ -120,7 +120,8 @@ class LoadedModel:
     async def take_over(self, stopped: LoadedModel) -> None:
         """Learn what clients taught a model whose thread has ended, and take over its private copies."""
         await asyncio.to_thread(self.learnt_texts.restore, stopped.learnt_texts)
-        self.private, stopped.private = stopped.private, {}
+        kept = {session: own for session, own in stopped.private.items() if own.num_users or own.learnt_texts.size[0]}
+        self.private, stopped.private = kept, {}
         for own in self.private.values():
             own.learnt_texts.siblings = self._all_learnt
 

@@ -89,11 +89,12 @@ class TrainingEnded:
     @property
     def sentence(self) -> str:
         """Return in words how many passes were made, why no more, and whether more minutes would help."""
-        made = f"{max(0.01, self.passes):.2g} of {self.epochs} passes over the texts"
+        passes = f"{max(0.01, self.passes):.2g}" if self.passes < 10 else f"{self.passes:,.0f}"
+        made = f"{passes} of {self.epochs:,} passes over the texts"
         kept = "" if self.best >= self.passes else f"; pass {self.best} was the best and is kept"
         match self.reason:
             case "epochs":
-                return f"made all {self.epochs} passes over the texts{kept}"
+                return f"made all {self.epochs:,} passes over the texts{kept}"
             case "minutes":
                 return f"ended after {made} because the minutes were over; more minutes would {_helping(kept)}"
             case "patience":

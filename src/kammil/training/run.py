@@ -107,7 +107,8 @@ class Run:
             listen_all = (Thinned([log, *trackers]), on_event) if is_first else ()
 
             def tell(event: Event) -> None:
-                if isinstance(ended := parts(event)[1], TrainingEnded) and self.ended is None:
+                ended = parts(event)[1]  # of several members, the one that came farthest
+                if isinstance(ended, TrainingEnded) and (self.ended is None or ended.passes > self.ended.passes):
                     self.ended = ended
                 for listen in listen_all:
                     listen(event)

@@ -104,7 +104,7 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
         about = max(1, round(characters / (_BLENDED if recipe.model == "blend" else _COUNTED)))
         note(
             f"{characters / 1e6:.1f} million characters: to prepare and count them takes about {about} "
-            f"minute{'' if about == 1 else 's'}, whatever the minutes"
+            f"minute{'' if about == 1 else 's'}, which --minutes does not shorten"
         )
     read = len(texts)
     for source_to_exclude in recipe.exclude:

@@ -45,7 +45,7 @@ _MAX_NUMBER = 1 << 16
 """Highest whole number of a configuration that is no size, position or id, and most entries of a list."""
 _MAX_NESTED = 64
 """Most entries of a list in a list, which says how often something is repeated."""
-_SIZES = re.compile(r"(size|vocab\w*|offset|positions?|embeddings|length|len|ctx|floor|theta|ids?|index|base)$")
+_SIZES = re.compile(r"(size|vocab\w*|offset|positions?|embeddings|length|len|ctx|window|floor|theta|ids?|index|base)$")
 """Ends of the names of numbers that may be higher: arrays without memory take no time, whatever their size."""
 _CALLS_PER_ARRAY, _MORE_CALLS = 16, 1000
 """Most calls of PyTorch that build a model without memory: 185 families take 2.4 to 6.6 for each of its arrays."""

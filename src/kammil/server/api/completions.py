@@ -71,7 +71,7 @@ class Prompt:
 
     @property
     def num_tokens(self) -> int:
-        """Number of tokens that the client sent."""
+        """Number of tokens of the text as it was read."""
         return len(self.ids) - (not self.has_bos)
 
     def choice(self, text: str, index: int) -> Choice:
