@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -26,6 +27,15 @@ _EXAMPLES = settings(deadline=None, max_examples=60, suppress_health_check=[Heal
 settings.register_profile("kammil", _EXAMPLES, derandomize=True)
 settings.register_profile("fuzz", _EXAMPLES, derandomize=False, database=None, print_blob=True, max_examples=500)
 settings.load_profile("kammil")
+
+gc.disable()  # while the tests are collected: what is made then stays, and looking for garbage in it takes seconds
+
+
+def pytest_collection_finish() -> None:
+    """Leave pytest's own objects out of later garbage collections."""
+    gc.freeze()
+    gc.enable()
+
 
 _SHORT: dict[str, Any] = {"dropout": 0.0, "epochs": 2, "batch_size": 32, "device": "cpu", "threads": 1}
 TINY: dict[str, dict[str, Any]] = {

@@ -39,6 +39,7 @@ def test_no_line_is_there_twice() -> None:
     assert len(set(groups(every))) == len(every)
 
 
+@pytest.mark.long
 def test_what_is_held_out_is_new() -> None:
     assert not any(resembling(LINES, HELD_OUT))
 

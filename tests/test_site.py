@@ -191,6 +191,7 @@ def test_the_navigation_names_every_page_once(pages: list[Path]) -> None:
     assert {name for name in docs if not name.startswith("source/")} == set(names)
 
 
+@pytest.mark.long
 def test_material_for_mkdocs_builds_the_same_pages(pages: list[Path], tmp_path: Path) -> None:
     pytest.importorskip("material", reason="mkdocs-material is not installed: pip install '.[dev]'")
     for config, there in (("mkdocs.yml", SITE), ("mkdocs.ar.yml", SITE / "ar")):

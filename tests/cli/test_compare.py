@@ -48,6 +48,7 @@ def test_a_wrong_comparison(run: Run, file: Path, tmp_path: Path, options: list[
     assert not (tmp_path / "both").exists()
 
 
+@pytest.mark.long
 def test_compare_goes_on_after_ctrl_c(file: Path, tmp_path: Path) -> None:
     arguments = ["compare", str(file), "--families", "gru", "--out", "both", "--minutes", "1", *NETWORK[4:]]
     with process(*arguments, "--set", "epochs=4000", "--set", "patience=4000", cwd=tmp_path) as running:

@@ -83,6 +83,7 @@ def test_a_source_that_cannot_be_written_to_is_left_alone(
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+@pytest.mark.long
 def test_builds_stay_until_there_are_others(hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warned(hook, root)
     folder = (root / hook.SOURCE).parent

@@ -48,7 +48,7 @@ def test_texts_come_as_they_come_to_training(model: Completer, texts: list[str],
     assert evaluate(model, frame, column="Tweet") == evaluate(model, tmp_path / "texts.txt") == wanted
     with pytest.raises(DataError, match=r"2 columns .*'text'"):
         evaluate(model, frame)
-    with pytest.raises(DataError, match="row 1 of the source"):
+    with pytest.raises(DataError, match="row 1"):
         evaluate(model, [texts[0], 5])
 
 

@@ -85,6 +85,7 @@ def test_the_counts_and_the_vocabulary_of_a_base_stay(base: Path, own: list[str]
     assert len(completer.suggest(own[0][:8], 3)) == 3
 
 
+@pytest.mark.long
 def test_the_card_repeats_the_run(base: Path, own: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Options of the base are named, even where they are the defaults of other runs."""
     monkeypatch.chdir(base.parent)
@@ -121,6 +122,7 @@ def sentences(told: list[Event]) -> list[str]:
     return [event.sentence for event in told if isinstance(event, Notice)]
 
 
+@pytest.mark.long
 def test_the_background_counts_of_a_base_stay(base: Path, own: list[str], tmp_path: Path) -> None:
     """The counts of its own texts go, since there is one such table, and a line says so."""
     once = train(own[:40], validation=own[60:], out=tmp_path / "once", base=str(base), threads=1)
@@ -134,6 +136,7 @@ def test_the_background_counts_of_a_base_stay(base: Path, own: list[str], tmp_pa
     assert twice.history[-1]["validation_bits"] < once.history[-1]["validation_bits"] + 0.05
 
 
+@pytest.mark.long
 def test_a_base_that_is_better_by_itself_is_told(base: Path, own: list[str], tmp_path: Path, texts: list[str]) -> None:
     harmful: dict[str, Any] = {"learning_rate": 0.5, "gradient_clip": 100.0}
     known, new = texts[:12], own[60:]
@@ -170,6 +173,7 @@ def test_a_base_is_better_where_the_figures_shown_say_so(
     assert any("better by itself" in sentence for sentence in sentences(told)) == said
 
 
+@pytest.mark.long
 def test_the_card_says_what_the_base_may_be_used_for(base: Path, own: list[str], tmp_path: Path) -> None:
     licensed = tmp_path / "licensed"
     shutil.copytree(base, licensed)

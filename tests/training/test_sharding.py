@@ -87,6 +87,7 @@ def whole_runs(
     return place, bits
 
 
+@pytest.mark.long
 def test_two_processes_that_divide_a_model_train_that_of_one(
     tmp_path: Path,
     texts_of: dict[str, list[str]],

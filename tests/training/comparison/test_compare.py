@@ -285,6 +285,7 @@ def test_replace_makes_only_what_differs(file: Path, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.long
 def test_rows_of_an_older_version_are_measured_again_and_nothing_is_trained(
     counted: tuple[Path, Ranking], file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
@@ -322,6 +323,7 @@ def test_broken_rows_are_said(file: Path, tmp_path: Path, content: str) -> None:
         compare(file, out=tmp_path, **TINY)
 
 
+@pytest.mark.long
 def test_what_is_not_installed_is_left_out_with_a_reason(
     standings: Ranking, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

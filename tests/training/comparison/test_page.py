@@ -25,6 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> tuple[Ra
     return ranking, place / "results", said
 
 
+@pytest.mark.long
 def test_a_report_stands_beside_the_results(made: tuple[Ranking, Path, list[str]]) -> None:
     ranking, folder, said = made
     content = (folder / "report.html").read_text("utf-8")
