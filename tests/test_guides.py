@@ -41,7 +41,7 @@ GUIDES = (
     "ar/start.md",
     "ar/lesson.md",
 )
-LONG = ("spreadsheet.md", "chat.md", "train.md", "report.md", "editors.md")
+LONG = ("spreadsheet.md", "chat.md", "train.md", "report.md", "editors.md", "your-language.md")
 TESTED_BY = {
     "export.md": "exporting/test_onnx.py",
     "tuning.md": "training",

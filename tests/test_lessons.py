@@ -175,6 +175,7 @@ def test_a_table_runs_in_the_direction_of_its_cells_and_is_escaped() -> None:
 @pytest.mark.parametrize(
     "values", [(1.0, 9, 1.0, 0.0), (0.5, 9, 1.0, 0.0), (1.5, 4, 1.0, 0.0), (1.0, 9, 0.7, 0.0), (0.8, 8, 0.9, 0.1)]
 )
+@pytest.mark.long
 def test_the_sliders_compute_what_the_library_computes(values: tuple[float, int, float, float]) -> None:
     sync_api = pytest.importorskip("playwright.sync_api")
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")

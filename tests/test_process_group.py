@@ -66,6 +66,7 @@ print(json.dumps(said))
 """
 
 
+@pytest.mark.long
 def test_every_process_gets_the_same(tmp_path: Path, launch: Launch) -> None:
     done = launch(SAY, 3, tmp_path)
     assert [process.returncode for process in done] == [0, 0, 0], done
@@ -103,6 +104,7 @@ except KammilError as error:
 """
 
 
+@pytest.mark.long
 def test_a_process_that_dies_ends_the_others_with_one_sentence(tmp_path: Path, launch: Launch) -> None:
     first, killed = launch(FAIL, 2, tmp_path)
     assert killed.returncode == -9

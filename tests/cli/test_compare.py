@@ -14,6 +14,7 @@ import kammil
 COMPARED = ["--minutes", "1", "--set", "epochs=2", *NETWORK[4:]]
 
 
+@pytest.mark.long
 def test_compare_twice(run: Run, file: Path, tmp_path: Path) -> None:
     first = run("compare", file, "--families", "ngram,gru", "--out", "both", *COMPARED)
     assert first.code == 0, first.err

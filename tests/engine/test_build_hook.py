@@ -49,6 +49,7 @@ def warned(hook: ModuleType, root: Path) -> tuple[dict[str, Any], list[str]]:
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+@pytest.mark.long
 def test_what_is_compiled_raises_no_warning_and_knows_its_source(
     hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -144,7 +144,10 @@ ARABIC = [
 SMALL: dict[str, Any] = {"embedding": 24, "hidden": 48, "epochs": 3, "device": "cpu", "threads": 1}
 
 
-@pytest.mark.parametrize("kind", ["english", "arabic", "with a background and a budget", "bundled"])
+TRAINED = ("english", "arabic", "with a background and a budget")
+
+
+@pytest.mark.parametrize("kind", [*(pytest.param(kind, marks=pytest.mark.long) for kind in TRAINED), "bundled"])
 def test_words_of_a_text_are_suggested_after_it_was_learnt_once(
     kind: str, texts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_it_has_the_shapes_of_its_base_unless_others_are_named(base: Path, tmp_p
     assert options(base=str(network.folder)) == {"hidden": 16, "embedding": 128}
 
 
+@pytest.mark.long
 def test_the_counts_and_the_vocabulary_of_a_base_stay(base: Path, own: list[str], tmp_path: Path) -> None:
     trained = train(own[:60], validation=own[60:], out=tmp_path / "mine", base=str(base), threads=1)
     theirs, kept = counts(base, OWN), counts(trained.folder, BACKGROUND)

@@ -134,6 +134,7 @@ kammil.train(json.loads(sys.argv[1]), out="model", track=["trackio"], **json.loa
 """
 
 
+@pytest.mark.long
 def test_trackio_keeps_the_figures_on_this_machine(few: list[str], tmp_path: Path) -> None:
     environment = os.environ | {"TRACKIO_DIR": str(tmp_path / "trackio"), "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-c", TRACKIO, json.dumps(few), json.dumps({**GRU, "epochs": 1})]

@@ -594,6 +594,7 @@ def test_members_learn_by_themselves_and_become_one(tmp_path: Path, few: list[st
         ({"members": [{"members": [{}]}]}, "outermost"),
     ],
 )
+@pytest.mark.long
 def test_members_that_cannot_be_put_together(tmp_path: Path, few: list[str], options: dict[str, Any], why: str) -> None:
     with pytest.raises(KammilError, match=why):
         train(few[:20], validation=few[20:30], out=tmp_path / "model", **(small(model="blend") | options))

@@ -88,6 +88,7 @@ def test_validation_texts_are_drawn_again(place: Path, tmp_path: Path, monkeypat
     assert verify(tmp_path / "drawn", validation=place / "more.txt").differing == ()
 
 
+@pytest.mark.long
 def test_a_file_of_excluded_texts_is_found_beside_the_texts(tmp_path: Path, texts: list[str]) -> None:
     """The folder names it without its place."""
     (tmp_path / "data").mkdir()

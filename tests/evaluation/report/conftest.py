@@ -67,7 +67,7 @@ def page(folder_of: Callable[[str], Path], texts: list[str]) -> str:
         files,
         stored_evaluation(files.metrics),
         model=model,
-        texts=texts[240:270],
+        texts=texts[240:254],
         trained_on=texts[:240],
         command="kammil train FILE",
         seconds=1e6,

@@ -98,6 +98,7 @@ def test_unit_ids_begin_with_the_characters() -> None:
 
 
 @pytest.mark.parametrize("name", ["words", "subwords"])
+@pytest.mark.long
 def test_bits_shown_while_learning_are_per_character_and_no_less_than_needed(
     name: str, tmp_path: Path, texts: list[str]
 ) -> None:

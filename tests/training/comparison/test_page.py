@@ -47,6 +47,7 @@ def test_a_report_stands_beside_the_results(made: tuple[Ranking, Path, list[str]
     assert not {"script", "link", "img"} & {tag for tag, _ in document.tags}
 
 
+@pytest.mark.long
 def test_a_comparison_that_is_done_gets_its_report_anew(made: tuple[Ranking, Path, list[str]]) -> None:
     _, folder, _ = made
     (folder / "report.html").unlink()
