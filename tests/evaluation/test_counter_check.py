@@ -19,12 +19,19 @@ def test_a_counter_is_ahead_of_character_frequencies() -> None:
     train = [vocabulary.encode(text) for text in TEXTS]
     frequencies = UnigramModel(np.bincount(np.concatenate(train), minlength=vocabulary.size))
     counter = counter_check.count(vocabulary, train, TEXTS[:5])
-    bits = counter_check.bits(frequencies, vocabulary, TEXTS[:5])
+    bits = counter_check.bits(counter_check.costs(frequencies, vocabulary, TEXTS[:5]))
     measured = compute_metrics(frequencies, vocabulary, TEXTS[:5], 30).bits_per_character_with_end
     assert measured is not None and bits == pytest.approx(measured.value)
     settings = ngram_model.NGramSettings.model_validate(counter.settings.model_dump())
     itself = ngram_model.NGramModel(settings, counter.artifacts.weights)
-    assert counter.bits == counter_check.bits(itself, vocabulary, TEXTS[:5]) < bits
+    assert counter.bits == counter_check.bits(counter_check.costs(itself, vocabulary, TEXTS[:5])) < bits
+
+
+def test_a_lead_of_one_text_is_chance() -> None:
+    counter = np.array([[20.0, 10], [30, 10], [40, 20], [25, 10]])
+    for gains, shown in (([1, 1, 2, 1], True), ([5, 0, 0, 0], False), ([0, 0, 0, 0], False), ([-1, -1, -2, -1], False)):
+        model = counter - np.array([gains, [0] * 4]).T
+        assert counter_check.shown_ahead(model, counter) == shown
 
 
 @pytest.mark.parametrize(

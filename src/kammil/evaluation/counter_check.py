@@ -1,13 +1,16 @@
 """Count the texts of a run with an n-gram model, which takes seconds, to compare the trained model with.
 
-A network that had little time for many different characters can be worse. If the user chose no family, the better of
-the two models is published.
+A network that had little time for many different characters can be worse. If the user chose no family, the counter is
+published unless the other model is ahead beyond chance.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kammil.evaluation.metrics import score_in_batches
 from kammil.language_model import Artifacts, Ids, LanguageModel, Settings
@@ -19,6 +22,7 @@ FAMILY = "ngram"
 _SECONDS, _A_MINUTE = 2_000_000, 500_000
 """Training characters that are counted in seconds, and those that a network reads in a minute: of more texts than both
 the counter is of use only where the network cannot read each once."""
+_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,13 @@ class Counter:
 
     settings: Settings
     artifacts: Artifacts
-    bits: float
-    """Its bits per character and end of text on the validation texts."""
+    costs: NDArray[np.float64]
+    """Its bits on each validation text, and the number of characters and ends of text, (texts, 2)."""
+
+    @property
+    def bits(self) -> float:
+        """Return its bits per character and end of text on the validation texts."""
+        return bits(self.costs)
 
 
 def worth_counting(characters: int, minutes: float | None) -> bool:
@@ -41,11 +50,26 @@ def count(vocabulary: CharacterVocabulary, train: Sequence[Ids], validation: Seq
     encoded = [vocabulary.encode(text) for text in validation]
     settings, artifacts = ngram_counting.fit(train, encoded, vocabulary.size, ngram_model.NGramSettings())
     return Counter(
-        settings, artifacts, bits(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
+        settings, artifacts, costs(ngram_model.NGramModel(settings, artifacts.weights), vocabulary, validation)
     )
 
 
-def bits(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> float:
-    """Return the bits per character and end of text that a model needs, with the cost of naming unknown characters."""
-    scores = score_in_batches(model, vocabulary, texts)
-    return sum(float(score.bits.sum()) for score in scores) / sum(len(score.bits) for score in scores)
+def costs(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Sequence[str]) -> NDArray[np.float64]:
+    """Return the bits of each text, with the cost of naming unknown characters, and its number of characters and of its
+    end, (texts, 2)."""
+    return np.array([[score.bits.sum(), len(score.bits)] for score in score_in_batches(model, vocabulary, texts)])
+
+
+def bits(costs: NDArray[np.float64]) -> float:
+    """Return bits per character and end of text."""
+    total, number = costs.sum(axis=0)
+    return float(total / number)
+
+
+def shown_ahead(model: NDArray[np.float64], counter: NDArray[np.float64]) -> bool:
+    """Return whether a model needs fewer bits than a counter beyond chance: by more than `_ERRORS` standard errors of
+    the difference over texts. On 94 texts a lead of 0.013 bits became 0.037 behind on new ones."""
+    difference, number = model[:, 0] - counter[:, 0], counter[:, 1]
+    mean = difference.sum() / number.sum()
+    error = np.sqrt(((difference - mean * number) ** 2).sum()) / number.sum()
+    return bool(mean + _ERRORS * error < 0)

@@ -111,7 +111,8 @@ def _helping(kept: str) -> str:
 
 @dataclass(frozen=True)
 class CounterAhead:
-    """An n-gram model of the same texts, counted in seconds, is ahead of the trained model on validation."""
+    """An n-gram model of the same texts, counted in seconds, is ahead of the trained model on validation, or not shown
+    to be behind."""
 
     model_bits: float
     """Bits per character and end of text of the trained model."""
@@ -125,8 +126,9 @@ class CounterAhead:
     @property
     def sentence(self) -> str:
         """Return in words which of the two is published, and what else could be."""
+        how = "is ahead on" if self.counter_bits < self.model_bits else "is not shown to be worse on"
         ahead = (
-            f"a counter of all {self.texts:,} texts is ahead on the validation texts, {self.counter_bits:.3f} bits "
+            f"a counter of all {self.texts:,} texts {how} the validation texts, {self.counter_bits:.3f} bits "
             f"against {self.model_bits:.3f}"
         )
         if self.published:

@@ -158,13 +158,15 @@ class Run:
             on_event(Notice(sentence))
         if counter is not None:
             runner = load_model(name, settings.model_dump(), artifacts)
-            bits = counter_check.bits(runner, texts.vocabulary, self.data.validation)
-            if counter.bits < bits:
-                ahead = CounterAhead(bits, counter.bits, len(texts.train), published=self.allow_counter)
+            costs = counter_check.costs(runner, texts.vocabulary, self.data.validation)
+            bits, published = counter_check.bits(costs), False
+            if self.allow_counter and not counter_check.shown_ahead(costs, counter.costs):
+                name, settings, artifacts = counter_check.FAMILY, counter.settings, counter.artifacts
+                published = True
+            if published or counter.bits < bits:
+                ahead = CounterAhead(bits, counter.bits, len(texts.train), published=published)
                 on_event(ahead)
                 ending = ahead.sentence
-                if self.allow_counter:
-                    name, settings, artifacts = counter_check.FAMILY, counter.settings, counter.artifacts
         learnt = self._learnt_by_base()
         if base is not None and not base.texts and learnt is not None:
             ours = load_model(name, settings.model_dump(), artifacts)
@@ -232,8 +234,8 @@ class Run:
             return
         description = base.description
         parent = load_model(description.family, description.settings, base.artifacts)
-        theirs = round(counter_check.bits(parent, base.vocabulary, texts), 3)
-        ours = round(counter_check.bits(model, self.texts.vocabulary, texts), 3)
+        theirs = round(counter_check.bits(counter_check.costs(parent, base.vocabulary, texts)), 3)
+        ours = round(counter_check.bits(counter_check.costs(model, self.texts.vocabulary, texts)), 3)
         if theirs < ours:
             which = "the validation texts" + (" that it has not learnt" if learnt.any() else "")
             figures = f"{theirs:.3f} bits a character against {ours:.3f}"
