@@ -42,6 +42,7 @@ def test_a_full_profile_says_that_the_oldest_went(run: Run) -> None:
     assert result.err.endswith("so the 3 oldest went.\n") and result.err.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_report_says_whether_learning_helped(run: Run) -> None:
     texts = [f"بكرا منطلع عالزعرورية {end}" for end in ("مع سامر", "سوا", "الصبح", "بكير", "كلنا")]
     few = run("profile", "report", "me")

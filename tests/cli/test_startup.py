@@ -103,6 +103,7 @@ def without(shelf: Path, *arguments: str) -> Done:
     return python("-m", "kammil", *arguments, folder=shelf, **variables)
 
 
+@pytest.mark.long
 def test_the_base_completes_evaluates_and_counts(shelf: Path) -> None:
     for name in ("network", "counter"):
         done = without(shelf, "complete", "شو", "--model", name)

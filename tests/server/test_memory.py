@@ -19,6 +19,7 @@ def resident() -> int:
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library has no malloc_trim")
+@pytest.mark.long
 def test_gaps_between_lasting_allocations_are_returned() -> None:
     blocks = [bytes(100_000) for _ in range(1000)]  # below the size from which malloc maps each block by itself
     lasting = blocks[::10]

@@ -115,6 +115,7 @@ def test_what_streams_is_finished_before_the_end(tmp_path: Path, bundled: Comple
         connection.close()
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_comes_back_and_the_other_answers(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2", TMPDIR=str(tmp_path)) as server:
         assert list(tmp_path.glob("kammil-*"))

@@ -54,6 +54,7 @@ def has_background(folder: Path) -> bool:
     return any(name.startswith(BACKGROUND) for name in folders.read(folder).artifacts.weights)
 
 
+@pytest.mark.long
 def test_it_has_the_shapes_of_its_base_unless_others_are_named(base: Path, tmp_path: Path, texts: list[str]) -> None:
     def options(**given: Any) -> dict[str, Any]:
         return options_of_base(Recipe.of(given), given)
@@ -100,6 +101,7 @@ def test_the_card_repeats_the_run(base: Path, own: list[str], tmp_path: Path, mo
     assert ", base='base'" in model_card.command(folders.card(from_memory.folder))
 
 
+@pytest.mark.long
 def test_what_the_base_wrote_down_as_seen_is_still_seen(
     base: Path, own: list[str], tmp_path: Path, texts: list[str]
 ) -> None:
@@ -109,6 +111,7 @@ def test_what_the_base_wrote_down_as_seen_is_still_seen(
 
 
 @pytest.mark.parametrize("foreign", [1, 60])
+@pytest.mark.long
 def test_a_base_that_lacks_many_characters_leaves_its_counts(
     base: Path, own: list[str], tmp_path: Path, foreign: int
 ) -> None:
@@ -159,6 +162,7 @@ def test_a_base_that_is_better_by_itself_is_told(base: Path, own: list[str], tmp
 
 
 @pytest.mark.parametrize(("theirs", "said"), [(2.1214, False), (2.1204, True)])
+@pytest.mark.long
 def test_a_base_is_better_where_the_figures_shown_say_so(
     base: Path, own: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, theirs: float, said: bool
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_frame_trains_on_its_column_and_says_what_is_left_out(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.long
 def test_a_card_says_the_line_of_python_that_makes_its_model_again(
     tmp_path: Path, few: list[str], apart: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,7 @@ def test_both_sides_have_one_gate() -> None:
     assert (silent[0] == logits[0]).all() and (silent[1] == learnt[1]).all()
 
 
+@pytest.mark.long
 def test_it_runs_as_it_was_trained(blend: tuple[Path, float], model: Completer, texts: list[str]) -> None:
     assert model.model is not None and model.model.description.settings["pretrained_window"] == 64
     seen = [model.normalise(text) for text in texts[HELD_OUT]]

@@ -72,6 +72,7 @@ def test_lone_surrogates_are_characters_like_any_other() -> None:
     assert shown(cut, vocabulary, "\ud800\ud801a")[-1] == "a"
 
 
+@pytest.mark.long
 def test_the_same_texts_give_the_same_units_in_another_process() -> None:
     program = (
         "from kammil.data import readers as reading\n"
