@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from tests.cli.conftest import Result, Run, refused
 
 import kammil
@@ -76,4 +77,4 @@ def test_a_file_that_is_named_is_read(run: Run) -> None:
     assert kammil.Profile("more").texts == ("شو الأخبار", "تمام", "no.txt", "كيفك")
     assert run("profile", "learn", "more", stdin=b"mine.txt\n") == Result(0, "more: 5 texts\n", "")
     assert run("profile", "learn", "me", "بكرا منطلع " * 60) == Result(0, "me: 1 text\n", "")
-    refused(run("suggest", "شو", "--profile", "mine.txt"), "kammil profile learn PROFILE.jsonl < mine.txt")
+    refused(run("suggest", "شو", "--profile", "mine.txt"), "kammil profile learn PROFILE.jsonl")
