@@ -336,7 +336,19 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"
 
 
+def first_minute() -> str:
+    """Bits per character after one minute, beside those of a counter."""
+    states = ("idle", "beside two programs")
+    rows = [["texts", "`--model ngram`", *states]]
+    for name, r in result("first_minute").items():
+        found = map(r["states"].get, states)
+        cells = [f"{s['bits']:.3f} ({s['family']}), {s['seconds']:.0f} s" if s else "" for s in found]
+        rows.append([f"{name}, {r['texts']:,}", f"{r['ngram']:.3f}, {r['ngram_seconds']:.0f} s", *cells])
+    return markdown(rows)
+
+
 TABLES = {
+    "first-minute": first_minute,
     "attempts": attempts,
     "budgets": budgets,
     "scale": scale,
