@@ -27,7 +27,6 @@ import json
 import math
 import random
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +35,7 @@ import regex
 import kammil
 from kammil.completion.completer import Completer
 from kammil.decoding import DecodingOptions, Hypothesis
-from kammil.text import fold_spelling, open_word, words
+from kammil.decoding.options import Options
 
 PROMPTS = Path(__file__).parent / "prompts.txt"
 LENGTH = 30
@@ -65,14 +64,15 @@ Key = dict[str, list[Text]]
 
 
 def completed(model: Completer, arm: str, prompt: str, seed: int) -> tuple[str, float]:
-    """Complete a prompt; returns the text and its bits per character."""
+    """Complete a prompt; returns the text, empty for none, and its bits per character."""
+    if arm == "offered":
+        ghost = model.phrase(prompt)
+        return (ghost.added, -math.log2(ghost.probability) / len(ghost.added)) if ghost.stock else ("", 0.0)
     if arm not in ("uncut", "cut"):
-        if arm == "message":
-            text, likeness = nearest_end(model.normalise(prompt))
-            return text, 1 - likeness
-        made = model.complete(prompt, length=LENGTH, preset=arm, seed=seed)
+        options: Options = {"preset": arm} if arm != "rule" else {"preset": "sensible", "stock_phrases": False}
+        made = model.complete(prompt, **{**options, "length": LENGTH, "seed": seed})
         return made.text, made.mean_bits
-    made = model.complete(prompt, length=LENGTH, preset="sensible", clause=False, seed=seed)
+    made = model.complete(prompt, length=LENGTH, preset="sensible", clause=False, stock_phrases=False, seed=seed)
     if arm == "uncut":
         return made.text, made.mean_bits
     text = Hypothesis(DecodingOptions.of(clause=True, length=LENGTH), model.normalise(prompt))
@@ -80,51 +80,6 @@ def completed(model: Completer, arm: str, prompt: str, seed: int) -> tuple[str, 
         if text.reason is None:
             text.add(character, bits)
     return text.text, text.mean_bits
-
-
-@cache
-def messages() -> tuple[list[str], dict[str, list[int]]]:
-    """Return the messages that models may have learnt, and the numbers of those that hold each word, folded."""
-    files = sorted((Path(__file__).parent.parent / "recipes" / "messages").glob("*.txt"))
-    texts = [line for file in files for line in file.read_text("utf-8").splitlines()]
-    holding: dict[str, list[int]] = {}
-    for number, text in enumerate(texts):
-        for word in set(folded(text)):
-            holding.setdefault(word, []).append(number)
-    return texts, holding
-
-
-def folded(text: str) -> list[str]:
-    """Return the words of a text, folded."""
-    return [fold_spelling(text[begin:end]) for begin, end in words(text)]
-
-
-@cache
-def nearest_end(prompt: str) -> tuple[str, float]:
-    """Return the end, up to its first clause, of the message whose beginning shares the most words with a prompt, rare
-    ones counting more, and ends with the word, whole or begun, that the prompt ends with; and the share of the words of
-    the prompt that it has, weighted so. Empty without such."""
-    texts, holding = messages()
-    begun = open_word(prompt)
-    *before, last = folded(prompt) or [""]
-    weights = {word: math.log(len(texts) / len(holding[word])) for word in {*before, last} if word in holding}
-    best, found = 0.0, ""
-    for number in {n for word in weights for n in holding[word] if weights[word] > 3}:
-        text = texts[number]
-        seen: set[str] = set()
-        for begin, end in words(text):
-            word = fold_spelling(text[begin:end])
-            if word.startswith(last) if begun else word == last:
-                shared = sum(weights[word] for word in seen.intersection(before) if word in weights)
-                if shared > best:
-                    best, found = shared, text[begin + len(begun) :] if begun else text[end:].lstrip(" ")
-            seen.add(word)
-    text = Hypothesis(DecodingOptions.of(clause=True, length=LENGTH), prompt)
-    for character in found:
-        if text.reason is None:
-            text.add(character, 0.0)
-    every = sum(weights[word] for word in before if word in weights)
-    return text.text, best / every if every else 0.0
 
 
 def written(models: list[str], arms: list[str], prompts: list[str], seed: int) -> tuple[list[Item], Key]:
@@ -137,6 +92,7 @@ def written(models: list[str], arms: list[str], prompts: list[str], seed: int) -
             of[f"{name} {arm}"] = [
                 ((prompt, _MARKS.sub("", text)), round(bits, 4), len(text))
                 for prompt, (text, bits) in zip(prompts, texts, strict=True)
+                if text
             ]
     items = sorted({item for each in of.values() for item, _, _ in each})
     random.Random(seed).shuffle(items)
@@ -194,7 +150,7 @@ def main() -> None:
     parser.add_argument("action", choices=("write", "count"))
     parser.add_argument("list", type=Path)
     parser.add_argument("--model", action="append", default=[], help="a bundled model or a folder; repeatable")
-    parser.add_argument("--arm", action="append", default=[], help="a preset, uncut, cut or message; repeatable")
+    parser.add_argument("--arm", action="append", default=[], help="a preset, uncut, cut, rule, offered; repeatable")
     parser.add_argument("--prompts", type=Path, default=PROMPTS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--grades", type=Path, action="append", default=[], help="of a reader; repeatable")

@@ -52,6 +52,7 @@ class Kammil(llm.Model):
         best_of: int | None = _field("best_of")
         whole_words: bool | None = _field("whole_words")
         clause: bool | None = _field("clause")
+        stock_phrases: bool | None = _field("stock_phrases")
         read_latin: bool | None = _field("read_latin")
         seed: int | None = _field("seed")
         allow_offensive: bool | None = _field("allow_offensive")

@@ -51,7 +51,7 @@ def test_json_for_programs(run: Run, counter: Path) -> None:
     wanted = partial(kammil.load(counter).samples, n=2, preset="sensible", seed=3)
     lines = [json.loads(line) for line in result.out.splitlines()]
     assert lines == [json.loads(json.dumps([asdict(a) for a in wanted(p)])) for p in ("شو", "ما")]
-    assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits", "mean_bits", "reading", "replaces"}
+    assert set(lines[0][0]) == {"prompt", "text", "finish_reason", "bits", "mean_bits", "reading", "replaces", "stock"}
 
 
 def test_arabic_in_latin_letters_is_printed_as_it_was_read(run: Run) -> None:

@@ -177,7 +177,7 @@ def test_simulated_ghost_text_brings_up_nothing_that_was_not_called_for(text: st
 
 def test_the_writer_is_shown_what_every_interface_shows() -> None:
     model = counter(["شو حلو كتير", "شو حلو يا"] * 9, 6)
-    model = Completer(model.language_model, model.vocabulary, model.rules, block=[BlockedWord("كتير")], openings=True)
+    model = Completer(model.language_model, model.vocabulary, model.rules, block=[BlockedWord("كتير")], messages=True)
     text = "شو حلو كتير"
     (hits,) = suggestion_hits(
         model.language_model, model.vocabulary, [text], 3, LEAST, refusals=model.refusals(), openings=model.openings

@@ -26,12 +26,13 @@ from kammil.completion.openings import Openings
 from kammil.completion.profile import Profile
 from kammil.completion.scoring import score_texts
 from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCache
+from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, are_enough, bundled, choose, stock_hypotheses
 from kammil.completion.suggestions import Suggestion, letters_to_correct, seen_as_typed
 from kammil.completion.unasked import unasked_politics
 from kammil.data.blocked_words import BlockedWord, read_list_file
 from kammil.data.blocklist import Blocklist, offensive_words
 from kammil.data.bloom import BloomFilter
-from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate, keep_best
+from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate
 from kammil.decoding.options import MAX_COMPLETIONS, Options
 from kammil.decoding.word_block import AllOf, ForbiddenStrings, Refusals, WordBlock
 from kammil.errors import FolderError, OptionError
@@ -63,6 +64,8 @@ class Completion:
     """Arabic words that those at the end of the prompt in Latin letters were read as (`read_latin`); else empty."""
     replaces: int = 0
     """Characters at the end of the prompt that `reading` takes the place of."""
+    stock: bool = False
+    """Whether no model wrote the text: it is the end of a message that was written beforehand (`stock_phrases`)."""
 
     @property
     def whole(self) -> str:
@@ -103,7 +106,8 @@ class Completer:
         model: the folder that it came from.
         profile: texts of the user; the model learns them, and what it learns is kept there.
         block: words that are never written, beside those of the list of offensive words.
-        openings: whether people's messages were counted for what a text begins with (`openings`).
+        messages: whether the project's messages belong to the model: their first words are counted for what a text
+            begins with (`openings`), and their ends may be what it goes on with (`stock_phrases`).
 
     Raises: `OptionError` for a profile with a model that cannot learn.
     """
@@ -117,9 +121,9 @@ class Completer:
         profile: Profile | None = None,
         block: Sequence[BlockedWord] = (),
         *,
-        openings: bool = False,
+        messages: bool = False,
     ) -> None:
-        self._has_openings = openings
+        self._has_messages = messages
         self._openings: tuple[Mapping[str, int], Openings] | None = None
         self.own_blocked_words = tuple(block)
         self._word_blocks: dict[tuple[bool, frozenset[BlockedWord]], WordBlock] = {}
@@ -136,8 +140,8 @@ class Completer:
         if not isinstance(self._language_model, AdaptiveModel):
             raise OptionError(CANNOT_LEARN)
         runner = self._language_model.fork(learnt=learnt)
-        own, openings = self.own_blocked_words, self._has_openings
-        forked = Completer(runner, self.vocabulary, self.rules, self.model, block=own, openings=openings)
+        own, messages = self.own_blocked_words, self._has_messages
+        forked = Completer(runner, self.vocabulary, self.rules, self.model, block=own, messages=messages)
         forked._word_blocks = self._word_blocks.copy()
         if learnt:
             forked._adaptation.take_words_of(self._adaptation)
@@ -227,7 +231,15 @@ class Completer:
         *_, hypotheses = self._write(prompt, constraints, n)
         read = self.reading(prompt) if constraints.options.read_latin else ("", 0)
         return [
-            Completion(prompt, d.text, d.reason or "length", tuple(d.bits[: len(d.text)]), d.mean_bits, *read)
+            Completion(
+                prompt,
+                d.text,
+                d.reason or "length",
+                tuple(d.bits[: len(d.text)]),
+                d.mean_bits,
+                *read,
+                d.likeness is not None,
+            )
             for d in hypotheses
         ]
 
@@ -284,8 +296,21 @@ class Completer:
             words = Counter[str]()
             for word, number in learnt.items():
                 words[self.normalise(word)] += number
-            self._openings = dict(learnt), Openings.of(self.vocabulary, words, counted=self._has_openings)
+            self._openings = dict(learnt), Openings.of(self.vocabulary, words, counted=self._has_messages)
         return self._openings[1]
+
+    @property
+    def stock_phrases(self) -> StockPhrases | None:
+        """Return the phrases that a text may go on with; None for a model that has none."""
+        return bundled() if self._has_messages else None
+
+    def stock_hypotheses(
+        self, constraints: Constraints, log_probabilities: LogProbabilities, state: State
+    ) -> list[Hypothesis]:
+        """Return the stock phrases that may follow the prompt of a call, if it asks for them; see `stock_phrases`."""
+        if not constraints.options.stock_phrases or self.stock_phrases is None:
+            return []
+        return stock_hypotheses(self.stock_phrases, self.language_model, constraints, log_probabilities, state)
 
     def variants(self, prefix: str, seen: str) -> BegunWord | None:
         """Return what may be meant by the word at the end of a prefix, or before a next word, which the model has seen
@@ -320,22 +345,65 @@ class Completer:
 
         It is empty unless it helps: each word must save more than it costs to read it, `ghost` says how surely; there
         is none where the word at hand is more probably complete, and none that names a ruler or a party, or is a
-        religious formula, unless the text has begun it. With a `threshold` words are shown from that probability on,
-        whatever they save. At most `words`, and none twice. What `suggest` refuses is refused here too. `OptionError`
-        for fewer words than one, an unknown step, or a threshold that is no probability.
+        religious formula, unless the text has begun it. It may be a stock phrase (`ghost_text`). With a `threshold`
+        words are shown from that probability on, whatever they save. At most `words`, and none twice. What `suggest`
+        refuses is refused here too. `OptionError` for fewer words than one, an unknown step, or a threshold that is no
+        probability.
         """
         rule = ghost_text.ghost_rule(ghost, threshold)
         seen = self.normalise(prefix)
-        return ghost_text.phrase(
-            self.language_model,
-            self.vocabulary,
-            self.character_classes,
+        return self.phrase_after(
             seen,
             *self._read(seen).result,
             words=words,
             rule=rule,
             refusals=self.refusals(forbid, allow_offensive=allow_offensive),
+            constraints=self.stock_constraints(forbid, allow_offensive=allow_offensive),
         )
+
+    def phrase_after(
+        self,
+        seen: str,
+        log_probabilities: LogProbabilities,
+        state: State,
+        *,
+        words: int,
+        rule: ghost_text.GhostRule,
+        refusals: Refusals[Any] | None,
+        constraints: Constraints | None,
+    ) -> ghost_text.Phrase:
+        """Predict ghost text after a prefix that was read: see `ghost_text.phrase`; `constraints` are for stock
+        phrases."""
+        model = self.language_model
+        ghost = ghost_text.phrase(
+            model,
+            self.vocabulary,
+            self.character_classes,
+            seen,
+            log_probabilities,
+            state,
+            words=words,
+            rule=rule,
+            refusals=refusals,
+        )
+        if constraints is None or words < ghost_text.MAX_WORDS:
+            return ghost
+        stock = self.stock_hypotheses(constraints.at(seen), log_probabilities, state)
+        return ghost_text.or_stock_phrase(ghost, seen, stock, rule)
+
+    def stock_constraints(
+        self,
+        forbid: Sequence[str] = (),
+        *,
+        allow_offensive: bool = False,
+        taught: frozenset[BlockedWord] | None = None,
+    ) -> Constraints | None:
+        """Return what holds for stock phrases as ghost text, as `refusals` does for words; None for a model that has
+        none."""
+        options: Options = {"forbid": forbid, "allow_offensive": allow_offensive, "clause": True, "stock_phrases": True}
+        if self.stock_phrases is None:
+            return None
+        return self.constraints({**options, "length": MAX_CHARACTERS}, 1, taught=taught)
 
     @cached_property
     def word_reader(self) -> WordReader:
@@ -468,8 +536,11 @@ class Completer:
         if options.beams > 1:
             yield beam_search(self.language_model, constraints, log_probabilities, state, n)
         elif options.best_of > 1:
-            *_, hypotheses = generate(self.language_model, constraints, log_probabilities, state, options.best_of)
-            yield keep_best(hypotheses, n, constraints.unwanted)
+            stock = self.stock_hypotheses(constraints, log_probabilities, state)
+            drawn = list[Hypothesis]()
+            if not are_enough(stock, constraints):
+                *_, drawn = generate(self.language_model, constraints, log_probabilities, state, options.best_of)
+            yield choose(drawn, stock, constraints)
         elif n == 1 and options.temperature == 0:  # cached: the next keystroke may well ask for the rest of it
             yield from generate(self.language_model, constraints, log_probabilities, state, n, step=decoder.step)
         else:
@@ -508,4 +579,4 @@ def load(
     lists = [own_list] if own_list.is_file() else []
     words = [word for file in [*lists, *([] if block is None else [Path(block)])] for word in read_list_file(file)]
     rules = TextRules.from_dict(model.description.rules)
-    return Completer(loaded, model.vocabulary, rules, model, opened, words, openings=bundled)
+    return Completer(loaded, model.vocabulary, rules, model, opened, words, messages=bundled)

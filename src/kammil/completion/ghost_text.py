@@ -5,6 +5,9 @@ Ghost text is read whether or not it was wanted, and to read a wrong word costs 
 none where the word at hand is more probably complete. Most of what a low threshold shows are last letters, which save
 one key.
 
+Where none is sure, or the sure ones begin it, a *stock phrase* may stand in their place: the end of a message that was
+written beforehand, if it is likely to make sense (`stock_phrases`).
+
 In a script without spaces a word is a piece of letters (`suggestions`), the one that saves most among those that are
 probable enough, and the next piece follows at once.
 
@@ -14,17 +17,20 @@ into loops, and gives loops a high probability.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from kammil.completion.character_classes import CharacterClasses
+from kammil.completion.stock_phrases import SURE
 from kammil.completion.suggestions import check_threshold
 from kammil.completion.unasked import without_unasked
 from kammil.completion.word_list import MIN_OF_BEST
 from kammil.completion.word_search import WordSearch
+from kammil.decoding import Hypothesis
 from kammil.decoding.word_block import Refusals
 from kammil.errors import OptionError
 from kammil.language_model import LanguageModel, LogProbabilities, State
@@ -46,6 +52,8 @@ class GhostRule:
     """Least number of keys that a word saves on the average, its probability times its letters: what it costs to read
     it. The key that takes the word is paid for by the space that comes with it; of a piece without a space it is not,
     so that it saves one less."""
+    sureness: float = math.inf
+    """Minimum log-odds that a stock phrase makes sense."""
 
     def shows(self, probability: float, saved: int, complete: float) -> bool:
         """Return whether the rule shows a word.
@@ -59,9 +67,9 @@ class GhostRule:
 
 
 GHOST_RULES: Mapping[str, GhostRule] = {
-    "quiet": GhostRule(0.5, 1.15),
-    "balanced": GhostRule(0.5, 0.8),
-    "eager": GhostRule(0.3, 0.8),
+    "quiet": GhostRule(0.5, 1.15, 0.5),
+    "balanced": GhostRule(0.5, 0.8, SURE),
+    "eager": GhostRule(0.3, 0.8, -0.2),
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
 
@@ -83,6 +91,8 @@ class Phrase:
     """Text to append to the prefix; empty if nothing is worth reading."""
     probability: float
     """Probability that exactly these words come next."""
+    stock: bool = False
+    """Whether no model wrote the words: they end a message that was written beforehand."""
 
 
 def ghost_rule(ghost: str, threshold: float | None = None) -> GhostRule:
@@ -93,6 +103,15 @@ def ghost_rule(ghost: str, threshold: float | None = None) -> GhostRule:
     if ghost not in GHOST_RULES:
         raise OptionError(f"ghost is {ghost!r}, but it must be one of: {', '.join(GHOST_RULES)}.")
     return GHOST_RULES[ghost] if threshold is None else GhostRule(check_threshold(threshold), 0.0)
+
+
+def or_stock_phrase(ghost: Phrase, prompt: str, stock: Sequence[Hypothesis], rule: GhostRule) -> Phrase:
+    """Return the best stock phrase after a prompt that is sure enough and agrees with the ghost text, else that."""
+    for one in stock:  # that of greatest worth first
+        is_sure = one.sureness is not None and one.sureness >= rule.sureness
+        if is_sure and one.text.startswith(ghost.added) and without_unasked(prompt, one.text) == one.text:
+            return Phrase(one.text, 2 ** -sum(one.bits), stock=True)
+    return ghost
 
 
 def phrase(

@@ -11,8 +11,18 @@ from numpy.typing import NDArray
 
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError
-from kammil.language_model import LanguageModel, forward_in_pieces
+from kammil.language_model import (
+    LanguageModel,
+    LogProbabilities,
+    State,
+    forward_in_pieces,
+    max_rows,
+    select_rows,
+)
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
+
+_ROWS = 8
+"""Maximum number of continuations that are read together: of unequal lengths, the shorter ones are padded."""
 
 
 @dataclass(frozen=True)
@@ -48,3 +58,28 @@ def score_texts(model: LanguageModel, vocabulary: CharacterVocabulary, texts: Se
     bits[unknown] += vocabulary.unknown_bits
     ranks[unknown] = vocabulary.size
     return [TokenScores(bits[i, : len(ids) + 1], ranks[i, : len(ids) + 1]) for i, ids in enumerate(encoded)]
+
+
+def score_continuations(
+    model: LanguageModel,
+    vocabulary: CharacterVocabulary,
+    log_probabilities: LogProbabilities,
+    state: State,
+    texts: Sequence[str],
+) -> list[list[float]]:
+    """Return the bits of each character of several texts after one prefix, whose next distribution, (1, V), and state
+    are given; infinitely many for a character that the vocabulary lacks."""
+    encoded = [vocabulary.encode(text) for text in texts]
+    bits = [[float(log_probabilities[0, ids[0]]) / -math.log(2)] if len(ids) else [] for ids in encoded]
+    rows = sorted((i for i, ids in enumerate(encoded) if len(ids) > 1), key=lambda i: len(encoded[i]))
+    size = min(_ROWS, max_rows(model, len(rows), 1, each=max(map(len, encoded), default=1)))
+    for begin in range(0, len(rows), size):
+        some = rows[begin : begin + size]
+        inputs = np.full((len(some), max(len(encoded[i]) for i in some) - 1), PAD, np.int64)
+        for row, i in enumerate(some):
+            inputs[row, : len(encoded[i]) - 1] = encoded[i][:-1]
+        scores, _ = model.forward(inputs, select_rows(state, np.zeros(len(some), np.int64)))  # (some, T, V)
+        for row, i in enumerate(some):
+            ids = encoded[i][1:]
+            bits[i] += (scores[row, np.arange(len(ids)), ids] / -math.log(2)).tolist()
+    return [np.where(ids == UNK, math.inf, each).tolist() for ids, each in zip(encoded, bits, strict=True)]

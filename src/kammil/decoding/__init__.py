@@ -17,7 +17,7 @@ from kammil.decoding.filters import (
 from kammil.decoding.hypothesis import FinishReason, Hypothesis
 from kammil.decoding.options import PRESETS, DecodingOptions
 from kammil.decoding.samplers import greedy, sample
-from kammil.decoding.sampling import SequenceGroup, decode_step, generate, keep_best
+from kammil.decoding.sampling import SequenceGroup, decode_step, generate, is_sound, keep_best
 
 __all__ = [
     "PRESETS",
@@ -35,6 +35,7 @@ __all__ = [
     "forbid",
     "generate",
     "greedy",
+    "is_sound",
     "keep_best",
     "log_softmax",
     "sample",

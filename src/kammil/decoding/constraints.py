@@ -150,6 +150,23 @@ class Constraints:
             return self.block.refused_last(hypothesis.block_state)
         return self.block.refused(hypothesis.block_state)
 
+    def written(self, text: str, bits: Sequence[float], *, likeness: float, sureness: float) -> Hypothesis | None:
+        """Return a text that was not drawn, ended; None where it may not be written, or not to its end."""
+        hypothesis, state, row = self.hypothesis(), self.initial_state(1), np.zeros((1, self.vocabulary.size))
+        hypothesis.likeness, hypothesis.sureness = likeness, sureness
+        for id, each in zip(self.vocabulary.encode(text), bits, strict=True):
+            if not np.isfinite(self.apply(row, [hypothesis], state)[0][0, id]):
+                return None
+            state = self.after(state, np.zeros(1, np.int64), np.array([id]))
+            hypothesis.add(self.pieces[id], each, due=bool(self.missing(state.states)[0]))
+            if hypothesis.reason is not None:
+                break
+        if hypothesis.reason is None:
+            ended = np.isfinite(self.apply(row, [hypothesis], state)[0][0, EOS])
+            hypothesis.reason = "stop"
+            return hypothesis if ended and len(hypothesis.text) not in hypothesis.refused_lengths else None
+        return hypothesis if hypothesis.reason == "stop" else None
+
     def _check_possible(self) -> None:
         assert self.strings is not None
         if int(self.strings.missing(np.array([self._strings_start]))[0]) > self.options.length:

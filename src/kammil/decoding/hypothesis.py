@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import unicodedata
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,8 +20,8 @@ _OPENING = frozenset("#＃@\"'¿¡")
 Ps, such as brackets, open everywhere."""
 
 FinishReason = Literal["length", "end", "stop"]
-_SENTENCE_END = regex.compile(r"\p{Sentence_Terminal}")
-_CLAUSE_END = regex.compile(r"[[\p{Terminal_Punctuation}\n]--[:]]", regex.VERSION1)
+SENTENCE_END = regex.compile(r"\p{Sentence_Terminal}")
+CLAUSE_END = regex.compile(r"[[\p{Terminal_Punctuation}\n]--[:]]", regex.VERSION1)
 """Marks that end a clause or a sentence, in any script. Those of sentences stay at the end of a text."""
 _EYES = ":;=-'"
 """Characters behind which a bracket is a mouth."""
@@ -50,6 +51,10 @@ class Hypothesis:
     """State of `block` after the prompt and the text."""
     refused_lengths: tuple[int, ...] = ()
     """Lengths at which the text would end with a blocked word."""
+    likeness: float | None = None
+    """Of a stock phrase, how alike its message and the prompt are (`completion.stock_phrases`); None for a draw."""
+    sureness: float | None = None
+    """Log-odds that the text makes sense; None where they are not known."""
 
     def __post_init__(self) -> None:
         """Begin with no text; a length of 0 ends at once."""
@@ -57,6 +62,14 @@ class Hypothesis:
         self.forced_left = bool(self.decoding.force)
         if self.decoding.length == 0:
             self.reason = "length"
+
+    @property
+    def worth(self) -> float:
+        """Logarithm of the probability that the text makes sense, and a quarter of that of its length: of texts that
+        are equally sure, the longer one saves more. Minus infinity where `sureness` is not known."""
+        if self.sureness is None or not self.text:
+            return -math.inf
+        return -math.log1p(math.exp(-self.sureness)) + math.log(len(self.text)) / 4
 
     @property
     def mean_bits(self) -> float:
@@ -92,7 +105,7 @@ class Hypothesis:
         if stops and (found := [at for at in (self.text.find(stop, self.protected) for stop in stops) if at >= 0]):
             self.text, self.reason = self.text[: self._fitting(min(found))], "stop"
         elif self.decoding.clause and len(self.text) > self.protected and self._ends_clause(character):
-            kept = self.text if _SENTENCE_END.match(character) else self.text[:-1]
+            kept = self.text if SENTENCE_END.match(character) else self.text[:-1]
             end = max(self.protected, len(kept.rstrip()))
             self.text, self.reason = kept[: self._fitting(end)], "stop"
         elif len(self.text) >= self.decoding.length:
@@ -115,12 +128,12 @@ class Hypothesis:
 
     def has_clause_within(self) -> bool:
         """Return whether the text goes on behind the end of a clause: one before its first new word."""
-        return any(_CLAUSE_END.match(c) and not before.isdigit() for before, c in pairwise(" " + self.text[:-1]))
+        return any(CLAUSE_END.match(c) and not before.isdigit() for before, c in pairwise(" " + self.text[:-1]))
 
     def _ends_clause(self, mark: str) -> bool:
         """Return whether a mark, the last character, ends a clause with a new word; one behind a digit may be part of a
         number."""
-        return _CLAUSE_END.match(mark) is not None and not self.text[-2:-1].isdigit() and self.has_new_word()
+        return CLAUSE_END.match(mark) is not None and not self.text[-2:-1].isdigit() and self.has_new_word()
 
     def safe(self) -> int:
         """Return how many characters are final: no stop string has begun in them, no grapheme can still grow, and with

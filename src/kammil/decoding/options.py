@@ -168,6 +168,11 @@ class DecodingOptions(BaseModel):
         "End with the first clause or sentence that holds a whole new word; `best_of` prefers draws that end so.",
         reason="it must be true or false",
     )
+    stock_phrases: bool = _option(  # `Completer` has them, for models that belong to the project's messages
+        False,
+        "Choose among ends of messages that were written beforehand, too; `best_of` draws the others.",
+        reason="it must be true or false",
+    )
     read_latin: bool = _option(  # `Completer` reads them
         False,
         "Read words in Latin letters at the end of the text as Arabic, where they are Arabic, and go on in Arabic.",
@@ -218,7 +223,14 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         # chosen so from 48 to 64 draws, and in 2 to 4 of those that were drawn plainly ("Which completions make sense?"
         # in docs/log.md).
         "sensible": MappingProxyType(
-            {"best_of": 64, "temperature": 0.7, "whole_words": True, "clause": True, "read_latin": True}
+            {
+                "best_of": 64,
+                "temperature": 0.7,
+                "whole_words": True,
+                "clause": True,
+                "stock_phrases": True,
+                "read_latin": True,
+            }
         ),
         # What comes next, most likely: 10.9 % of the characters stand in their place, 11.0 without the penalty, 10.5 at
         # temperature 0.7; the best of all, temperature 0.3, has 11.8 %, which 64 texts do not tell from 10.9. Greed by
@@ -286,3 +298,4 @@ class Options(TypedDict, total=False):
     whole_words: bool
     read_latin: bool
     clause: bool
+    stock_phrases: bool

@@ -339,7 +339,8 @@ def keep_best(
     than one that does, since the most probable texts go in circles; one of a third of the length asked for or more is
     better than a shorter one, and any is better than an empty one; among these, the one of fewer bits per character,
     and of equals the first one sampled. With `clause` a text is better that holds a whole new word, then one that
-    repeats no longer word, the prompt's included, then one of a single clause, then one that ends with it.
+    repeats no longer word, the prompt's included, then one of a single clause, then one that ends with it; and where
+    its `sureness` is known, its `worth` decides.
     Of several that are kept, each begins with another word as far as there are such, and then is another text; an empty
     one begins with none.
     """
@@ -370,9 +371,15 @@ def _rank(candidate: tuple[list[str], Hypothesis]) -> tuple[bool, bool, bool, bo
     found, one = candidate
     if one.decoding.clause:
         circles = _RUN.search(one.text) is not None or _repeats(one.prompt[-_RECENT:], one.text)
-        return not one.has_new_word(), circles, one.has_clause_within(), one.reason == "length", one.mean_bits
+        cost = one.mean_bits if one.sureness is None else -one.worth
+        return not one.has_new_word(), circles, one.has_clause_within(), one.reason == "length", cost
     circles = len(set(found)) < len(found) or _RUN.search(one.text) is not None
     return circles, len(one.text) < one.decoding.length * _SHORT, False, False, one.mean_bits
+
+
+def is_sound(hypothesis: Hypothesis) -> bool:
+    """Return whether a text of `clause` holds a whole new word, repeats none, and ends with its first clause."""
+    return not any(_rank(([], hypothesis))[:-1])
 
 
 def _repeats(prompt: str, text: str) -> bool:

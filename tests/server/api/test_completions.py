@@ -110,13 +110,17 @@ def test_the_best_of_several(client: Any, bundled: Completer) -> None:
 
 
 def test_a_preset_that_chooses(server: Running, client: Any, bundled: Completer) -> None:
-    """Of many draws the best; streamed, each comes whole. What is sent wins over the preset."""
+    """Of many draws and stock phrases the best; streamed, each comes whole. What is sent wins over the preset."""
     body = {"prompt": "شو حلو", "max_tokens": 20, "seed": 3, "preset": "sensible"}
-    for n in (1, 3):
-        wanted = [one.text for one in bundled.samples("شو حلو", n, length=20, seed=3, preset="sensible")]
+    for n, stock in ((1, False), (3, False), (1, True), (3, True)):
+        body["stock_phrases"] = stock
+        made = bundled.samples("شو حلو", n, length=20, seed=3, preset="sensible", stock_phrases=stock)
+        wanted = [one.text for one in made]
         got = server.ask("/v1/completions", body | {"n": n})
         assert [choice["text"] for choice in got.json["choices"]] == wanted
-        extra = {"preset": "sensible"}
+        assert [choice["stock"] for choice in got.json["choices"]] == [one.stock for one in made]
+        assert any(one.stock for one in made) == stock
+        extra = {"preset": "sensible", "stock_phrases": stock}
         chunks = client.completions.create(
             model="levantine",
             prompt="شو حلو",
@@ -130,7 +134,7 @@ def test_a_preset_that_chooses(server: Running, client: Any, bundled: Completer)
         )
         chunks = list(chunks)
         assert chunks[-1].usage.model_dump(exclude_none=True) == got.json["usage"]
-        assert got.json["usage"]["completion_tokens"] > 32 * 10  # of all draws
+        assert stock or got.json["usage"]["completion_tokens"] > 32 * 10  # of all draws
         sent = [choice for chunk in chunks for choice in chunk.choices]
         assert ["".join(c.text for c in sent if c.index == i) for i in range(n)] == wanted
         assert all("".join(c.logprobs.tokens).startswith(c.text) for c in sent)

@@ -118,7 +118,7 @@ def wanted(alone: Completer) -> list[object]:
         ("scheduler", "Scheduler._start_decoding"),
         ("scheduler", "Scheduler._update_stats"),
         ("scheduler", "Scheduler._suggest"),
-        ("scheduler", "phrase"),
+        ("scheduler", "Completer.phrase_after"),
         ("replies", "ReplyQueue.still_wanted"),
         ("replies", "ReplyQueue.send_deltas"),
         ("replies", "ReplyQueue.flush"),

@@ -315,7 +315,7 @@ def _response_json(
                 tokens = (*tokens, bodies.logprobs_json(builder.logprobs))
             reason = FINISH_REASONS[text.finish_reason]
             choice = prompt.choice(echo.text + text.text, len(choices))
-            choice.finish_reason = reason
+            choice.finish_reason, choice.stock = reason, text.stock
             choices.append(bodies.choice_json(choice, *tokens))
     return bodies.insert_items(checked.response([], usage(checked, generations)), "choices", b",".join(choices))
 

@@ -114,6 +114,7 @@ class CompletionRequest(ApiRequest):
     whole_words: bool | None = Field(default=False, description=_described("whole_words"))
     read_latin: bool | None = Field(default=False, description=_described("read_latin"))
     clause: bool | None = Field(default=False, description=_described("clause"))
+    stock_phrases: bool | None = Field(default=False, description=_described("stock_phrases"))
     use_beam_search: bool | None = Field(
         default=False, description="Use `best_of` or `n` beams, at least 2; vLLM's name for `beams`."
     )
@@ -152,6 +153,9 @@ class Choice(BaseModel):
     )
     replaces: int = Field(
         default=0, description="Characters (code points) at the end of the prompt that `reading` takes the place of."
+    )
+    stock: bool = Field(
+        default=False, description="With `stock_phrases`: whether `text` ends a message that was written beforehand."
     )
 
 
@@ -214,6 +218,7 @@ class GhostTextOut(BaseModel):
 
     completion: str = Field(description="What to append to the prefix; empty if nothing is worth reading.")
     probability: float
+    stock: bool = Field(default=False, description="Whether it ends a message that was written beforehand.")
 
 
 class SuggestResponse(BaseModel):

@@ -114,7 +114,7 @@ class StreamState:
         """Whether the first event has been built."""
         self._num_sent = 0
         """Number of characters sent, those of the echoed prompt included."""
-        self._ended = False
+        self._ended = self._stock = False
 
     def end(self, written: GeneratedText) -> None:
         """Note that the text is complete. A text that ran out of time has had no finish reason yet, and one that was
@@ -122,6 +122,7 @@ class StreamState:
         if not self._ended and not any(delta.finish_reason for delta in self.unsent):
             text, tokens = ("", ()) if self.started or self.unsent else (written.text, written.tokens)
             self.unsent.append(Delta(0, text, tokens, written.finish_reason))
+        self._stock = written.stock
 
     def event(self, index: int, usage_so_far: Usage | None) -> bytes:
         """Build an event of the new text, which begins with the prompt if it is echoed."""
@@ -143,6 +144,7 @@ class StreamState:
         reason = deltas[-1].finish_reason
         if reason is not None:
             choice.finish_reason, self._ended = FINISH_REASONS[reason], True
+            choice.stock = self._stock
         body = bodies.insert_items(
             self._checked.response([], usage_so_far), "choices", bodies.choice_json(choice, *tokens)
         )

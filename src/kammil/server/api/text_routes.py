@@ -30,6 +30,8 @@ async def suggest(
     prefix = _check_length(request.prefix, "prefix")
     normalised = await bodies.run_off_loop(len(prefix), partial(completer.normalise, prefix))
     ids = np.concatenate([[BOS], completer.vocabulary.encode(normalised)])
+    forbid, allow_offensive = request.forbid, request.allow_offensive
+    taught = loaded.learnt_texts.taught_words(request.session)
     call = SuggestCall(
         time.monotonic() + settings.timeout,
         loaded.state_cache(request.session),
@@ -39,13 +41,10 @@ async def suggest(
         request.threshold,
         request.phrase,
         request.ghost,
-        completer.refusals(
-            request.forbid,
-            allow_offensive=request.allow_offensive,
-            taught=loaded.learnt_texts.taught_words(request.session),
-        ),
+        completer.refusals(forbid, allow_offensive=allow_offensive, taught=taught),
         letters_to_correct(prefix, normalised) if request.correct else 0,
         seen_as_typed(prefix, normalised) if request.correct else 0,
+        completer.stock_constraints(forbid, allow_offensive=allow_offensive, taught=taught) if request.phrase else None,
     )
     suggestions, ghost = await loaded.scheduler.run(call)
     loaded.count_answered(call, len(normalised))
@@ -53,7 +52,9 @@ async def suggest(
         schemas.SuggestedWord(text=one.text, completion=one.added, probability=one.probability, replaces=one.replaces)
         for one in suggestions
     ]
-    ghost_text = schemas.GhostTextOut(completion=ghost.added, probability=ghost.probability) if ghost else None
+    ghost_text = None
+    if ghost is not None:
+        ghost_text = schemas.GhostTextOut(completion=ghost.added, probability=ghost.probability, stock=ghost.stock)
     return schemas.SuggestResponse(model=loaded.name, suggestions=words, phrase=ghost_text)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GHOST, GhostLevel, Phrase
 from kammil.completion.state_cache import STRIDE, StateCache
+from kammil.completion.stock_phrases import choose
 from kammil.completion.suggestions import Suggestion
-from kammil.decoding import Constraints, FinishReason, Hypothesis, keep_best
+from kammil.decoding import Constraints, FinishReason, Hypothesis
 from kammil.decoding.sampling import NO_PROBABILITIES, SequenceGroup
 from kammil.decoding.word_block import Refusals
 from kammil.errors import FolderError
-from kammil.language_model import Ids, LogProbabilities, State, max_positions
+from kammil.language_model import Ids, LanguageModel, LogProbabilities, State, max_positions
 from kammil.vocabulary import BOS, PAD, UNK
 
 Answer = TypeVar("Answer")
@@ -173,6 +174,8 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         self.live = self.sequences.copy() if options.length else []
         self.group = SequenceGroup(constraints, [sequence.hypothesis for sequence in self.live])
         """What is sampled for the live texts, in their order."""
+        self.stock: list[TextSequence] = []
+        """Stock phrases that are chosen among, too."""
         self.scorer: PromptScorer | None = None
         if echo and num_top is not None:
             self.scorer = PromptScorer(completer, ids, num_top)
@@ -183,6 +186,21 @@ class Generation(EngineRequest["list[GeneratedText]"]):
             TextSequence(i, hypothesis, num_decisions=len(hypothesis.bits)) for i, hypothesis in enumerate(hypotheses)
         ]
         self.live = []
+
+    def add_stock(
+        self, hypotheses: Sequence[Hypothesis], model: LanguageModel, first: LogProbabilities, state: State
+    ) -> None:
+        """Add stock phrases, with their tokens if these are reported; `first`, (1, V): what follows the prompt."""
+        for hypothesis in hypotheses:
+            sequence = TextSequence(-1, hypothesis)
+            if self.num_top is not None:
+                ids = self.constraints.vocabulary.encode(hypothesis.text)
+                following, _ = model.forward(ids[None], state)  # (1, T, V)
+                rows = np.concatenate([first, following[0, :-1]])
+                tops = top_ids(rows, self.num_top)
+                chosen = zip(ids.tolist(), rows[np.arange(len(ids)), ids].tolist(), tops, strict=True)
+                sequence.tokens = [TokenLogprobs(*token) for token in chosen]
+            self.stock.append(sequence)
 
     def append(self, ids: Ids, log_probabilities: LogProbabilities, chosen: LogProbabilities) -> None:
         """Record a decision of each live text: its id, (B,), which has the log-probability `chosen`, (B,), among the
@@ -209,8 +227,9 @@ class Generation(EngineRequest["list[GeneratedText]"]):
         """Return the texts so far; if there are more than `n`, the best ones, best first."""
         sequences = self.sequences
         if len(sequences) > self.n:
-            owners = {id(sequence.hypothesis): sequence for sequence in sequences}
-            chosen = keep_best([sequence.hypothesis for sequence in sequences], self.n, self.constraints.unwanted)
+            owners = {id(sequence.hypothesis): sequence for sequence in [*sequences, *self.stock]}
+            drawn, stock = ([one.hypothesis for one in ones] for ones in (sequences, self.stock))
+            chosen = choose(drawn, stock, self.constraints)
             sequences = [owners[id(hypothesis)] for hypothesis in chosen]
         return [sequence.generated_text() for sequence in sequences]
 
@@ -251,7 +270,8 @@ class TextSequence:
         """Return the text so far: whole graphemes, without characters that a stop string may still cut off."""
         hypothesis = self.hypothesis
         text = hypothesis.text[: hypothesis.safe()]
-        return GeneratedText(text, hypothesis.reason or "length", tuple(self.tokens))
+        stock = hypothesis.likeness is not None
+        return GeneratedText(text, hypothesis.reason or "length", tuple(self.tokens), stock=stock)
 
 
 @dataclass(frozen=True)
@@ -275,6 +295,8 @@ class GeneratedText:
     tokens: tuple[TokenLogprobs, ...]
     """One token for each decision, including those that a stop string or `whole_words` cut off the text; empty unless
     they were asked for."""
+    stock: bool = False
+    """Whether it is the end of a message that was written beforehand."""
 
 
 class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
@@ -292,6 +314,7 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         refusals: what is not suggested; None for nothing.
         letters: characters at the end of the prefix that a suggestion may replace; 0 for none.
         as_typed: characters at its end that were typed as they are there; see `WordReader.after`.
+        constraints: what stock phrases may be written; None for none.
     """
 
     def __init__(
@@ -307,11 +330,13 @@ class SuggestCall(EngineRequest[tuple[list[Suggestion], Phrase | None]]):
         refusals: Refusals[Any] | None = None,
         letters: int = 0,
         as_typed: int = 0,
+        constraints: Constraints | None = None,
     ) -> None:
         super().__init__(deadline)
         self.state_cache, self.prefix, self.ids = state_cache, prefix, ids
         self.k, self.threshold, self.max_words = k, threshold, max_words
         self.ghost, self.refusals, self.letters, self.as_typed = ghost, refusals, letters, as_typed
+        self.constraints = constraints
 
 
 class ScoreCall(EngineRequest[list[TokenLogprobs]]):

@@ -26,8 +26,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kammil.completion.completer import Completer
-from kammil.completion.ghost_text import GHOST_RULES, phrase
+from kammil.completion.ghost_text import GHOST_RULES
 from kammil.completion.state_cache import STRIDE, Prefill
+from kammil.completion.stock_phrases import are_enough
 from kammil.completion.suggestions import to_suggestions
 from kammil.completion.word_search import MAX_STATES, FoundWord, WordSearch
 from kammil.decoding import Hypothesis, beam_steps
@@ -283,6 +284,13 @@ class Scheduler:
             steps = beam_steps(self.completer.language_model, call.constraints, log_probabilities, state, call.n)
             self._searches.append(RunningBeamSearch(call, steps))
             return []
+        if many > call.n:
+            stock = self.completer.stock_hypotheses(call.constraints, log_probabilities, state)
+            call.add_stock(stock, self.completer.language_model, log_probabilities, state)
+            if are_enough(stock, call.constraints):
+                call.keep([])
+                self._finish(call)
+                return []
         if many > 1:
             log_probabilities = log_probabilities.repeat(many, axis=0)
             state = select_rows(state, np.zeros(many, np.int64))
@@ -340,16 +348,14 @@ class Scheduler:
         try:
             ghost = None
             if call.max_words:
-                ghost = phrase(
-                    completer.language_model,
-                    completer.vocabulary,
-                    completer.character_classes,
+                ghost = completer.phrase_after(
                     call.prefix,
                     log_probabilities,
                     state,
                     words=call.max_words,
                     rule=GHOST_RULES[call.ghost],
                     refusals=call.refusals,
+                    constraints=call.constraints,
                 )
             self._replies.resolve(call, (to_suggestions(completer.vocabulary, call.prefix, words), ghost))
         except Exception as error:

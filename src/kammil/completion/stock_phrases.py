@@ -1,0 +1,242 @@
+"""Stock phrases: ends of messages that were written beforehand, one of which may go on from what is typed.
+
+A model writes words that fit, and loses the thread; a message keeps it. Of a file of messages, each place is looked up
+where the word stands, whole or begun, that the text ends with; what follows there, up to the end of its clause, is a
+candidate. Two numbers tell how likely it makes sense (`sureness`): the bits that the model needs for it, and the
+*likeness* of the text and what its message has before that place, their weighted Jaccard similarity: the weight of the
+words that both have, divided by that of the words that one of them has. The weight of a word is its information, the
+logarithm of the number of messages over that of its places.
+
+`phrases.npz` is made of the project's own messages by `recipes/phrases.py`. Words are compared by `fold_spelling`.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kammil.completion.scoring import score_continuations
+from kammil.decoding import Constraints, Hypothesis, is_sound, keep_best
+from kammil.decoding.hypothesis import CLAUSE_END, SENTENCE_END
+from kammil.language_model import LanguageModel, LogProbabilities, State
+from kammil.text import fold_spelling, open_word, words
+
+Places = NDArray[np.int64]
+
+FILE = "phrases.npz"
+MAX_CHARACTERS = 40
+"""Maximum length of a phrase."""
+MAX_WORDS = 32
+"""Number of words at the end of a text by which phrases are found."""
+MAX_PHRASES = 20
+"""Maximum number of phrases that are compared."""
+SURE = 0.05
+"""Minimum log-odds of a stock phrase that is offered unasked, and before which none is drawn."""
+_MAX_PLACES = 320
+"""Maximum number of places whose message is looked at word by word."""
+
+
+class StockPhrase(NamedTuple):
+    """What may be appended to a text."""
+
+    text: str
+    """The rest of a begun word, or words; to the end of the clause, its mark included."""
+    likeness: float
+    """Of the text and what the message has before the phrase, from 0 to 1."""
+
+
+def sureness(bits: Sequence[float], likeness: float) -> float:
+    """Return the log-odds that a continuation with these bits makes sense to a reader.
+
+    Fitted to 3,650 grades of what may follow 520 texts: docs/log.md, "Who ends a thought: a model, or a message?".
+    """
+    return 0.3 - 0.235 * sum(bits) / math.sqrt(max(1, len(bits))) + 6.1 * likeness
+
+
+class StockPhrases:
+    """Messages whose ends can be looked up.
+
+    Args:
+        folds: distinct words, folded, sorted.
+        tokens: distinct words as they are spelled, in the order of their folds; behind one that no single space follows
+            stand a null character and what follows.
+        begins_fold: (tokens,), whether a token has another fold than the one before it.
+        ids: (words,), the tokens of all messages.
+        lengths: (messages,), their numbers of words.
+    """
+
+    def __init__(
+        self,
+        folds: list[str],
+        tokens: list[str],
+        begins_fold: NDArray[np.bool_],
+        ids: NDArray[np.integer],
+        lengths: NDArray[np.integer],
+    ) -> None:
+        self._folds, self._tokens, self._ids = folds, tokens, ids
+        self._numbers = {fold: i for i, fold in enumerate(folds)}
+        self._begins = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        self._message_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        self._words = (np.cumsum(begins_fold, dtype=np.int32) - 1)[ids]  # the fold of each word of the messages
+        self._places = np.argsort(self._words, kind="stable").astype(np.int32)
+        self._first = np.searchsorted(self._words[self._places], np.arange(len(folds) + 1))
+        self._weights = math.log(len(lengths)) - np.log(np.diff(self._first))
+        self._sums = np.concatenate([[0.0], np.cumsum(self._weights[self._words])])
+
+    @classmethod
+    def open(cls, file: Path) -> StockPhrases:
+        """Open a file that `pack` wrote."""
+        with np.load(file, allow_pickle=False) as arrays:
+            folds, tokens = (arrays[name].tobytes().decode("utf-8").split("\n") for name in ("folds", "tokens"))
+            return cls(folds, tokens, arrays["begins_fold"], arrays["ids"], arrays["lengths"])
+
+    def after(self, text: str) -> list[StockPhrase]:
+        """Return at most `MAX_PHRASES` phrases that may follow a text, those of greatest likeness."""
+        begun, spans = open_word(text), words(text)[-MAX_WORDS:]
+        if not spans:
+            return []
+        *before, last = [text[begin:end] for begin, end in spans]
+        between = text[spans[-1][1] :].strip()
+        folded = fold_spelling(last)
+        first = bisect_left(self._folds, folded)
+        behind = bisect_left(self._folds, folded + ("\U0010ffff" if begun else "\0"), first)
+        places = self._places[self._first[first] : self._first[behind]].astype(np.int64)
+        if not len(places):
+            return []
+        # Messages that share no rare word with the text are left out before the order of words is looked at.
+        known = [fold for fold in map(self._number, before) if fold is not None]
+        shared = np.zeros(len(self._begins) - 1, np.float32)
+        for fold in set(known):
+            messages = self._message_of[self._places[self._first[fold] : self._first[fold + 1]]]
+            shared[messages] += self._weights[fold]
+        if len(places) > _MAX_PLACES:
+            places = places[np.argsort(-shared[self._message_of[places]], kind="stable")[:_MAX_PLACES]]
+        likenesses = self._likenesses(places, known, (len(before) - len(known)) * math.log(len(shared)))
+        found: dict[str, StockPhrase] = {}
+        for i in np.argsort(-likenesses, kind="stable"):
+            phrase = self._phrase(int(places[i]), begun, between)
+            if phrase and phrase not in found:
+                found[phrase] = StockPhrase(phrase, float(likenesses[i]))
+                if len(found) == MAX_PHRASES:
+                    break
+        return list(found.values())
+
+    def _likenesses(self, places: Places, known: Sequence[int], unknown: float) -> NDArray[np.float64]:
+        """Return the likeness of what stands before each place and a text of known words, and others of some weight."""
+        begins = self._begins[self._message_of[places]]
+        shared = np.zeros(len(places))
+        for fold in set(known):
+            held = self._places[self._first[fold] : self._first[fold + 1]]
+            at = np.minimum(np.searchsorted(held, begins), len(held) - 1)
+            shared += np.where((held[at] >= begins) & (held[at] < places), self._weights[fold], 0.0)
+        before = self._sums[places] - self._sums[begins]
+        return shared / np.maximum(self._weights[list(set(known))].sum() + unknown + before - shared, 1e-9)
+
+    def _phrase(self, place: int, begun: str, between: str) -> str:
+        """Return what follows a place to the end of its clause; empty for nothing, or too much."""
+        end = self._begins[self._message_of[place] + 1]
+        word, _, gap = self._tokens[self._ids[place]].partition("\0")
+        text = ""
+        if begun and fold_spelling(word[: len(begun)]) == fold_spelling(begun):
+            text = word[len(begun) :]
+        elif begun or gap.strip() != between:
+            return ""
+        has_new_word = False
+        while len(text) <= MAX_CHARACTERS:
+            mark = CLAUSE_END.search(gap) if text or begun else None
+            if mark and not (mark.start() == 0 and word[-1].isdigit()):
+                kept = mark.end() if SENTENCE_END.match(mark[0]) else mark.start()
+                return (text + gap[:kept]).rstrip() if has_new_word else ""
+            place += 1
+            if place == end:
+                return text if has_new_word else ""
+            text += (gap or " ") if text or begun else ""
+            word, _, gap = self._tokens[self._ids[place]].partition("\0")
+            text += word
+            has_new_word = has_new_word or len(word) > 1
+        return ""
+
+    def _number(self, word: str) -> int | None:
+        return self._numbers.get(fold_spelling(word))
+
+
+def stock_hypotheses(
+    phrases: StockPhrases,
+    model: LanguageModel,
+    constraints: Constraints,
+    log_probabilities: LogProbabilities,
+    state: State,
+) -> list[Hypothesis]:
+    """Return what may follow the prompt of a call, that of greatest worth first, as texts that have ended.
+
+    Args:
+        phrases: where they are looked up.
+        model: the language model.
+        constraints: what may be written, `at` the prompt.
+        log_probabilities: (1, V), of what follows the prompt.
+        state: after the prompt.
+    """
+    prompt, vocabulary = constraints.prompt, constraints.vocabulary
+    found = phrases.after(prompt)
+    bits = score_continuations(model, vocabulary, log_probabilities, state, [phrase.text for phrase in found])
+    written = (
+        constraints.written(phrase.text, each, likeness=phrase.likeness, sureness=sureness(each, phrase.likeness))
+        for phrase, each in zip(found, bits, strict=True)
+    )
+    return sorted((one for one in written if one is not None and is_sound(one)), key=lambda one: -one.worth)
+
+
+def are_enough(stock: Sequence[Hypothesis], constraints: Constraints) -> bool:
+    """Return whether so many of the stock phrases are sure as texts are asked for, so that none need be drawn."""
+    sure = (one for one in stock if (one.sureness or 0.0) >= SURE and not constraints.unwanted(one.text))
+    return sum(1 for _ in sure) >= constraints.n
+
+
+def choose(drawn: Sequence[Hypothesis], stock: Sequence[Hypothesis], constraints: Constraints) -> list[Hypothesis]:
+    """Return the best of texts that were drawn and of stock phrases: as many as were asked for."""
+    if stock:
+        for one in drawn:
+            one.sureness = sureness(one.bits[: len(one.text)], 0.0)
+    return keep_best([*drawn, *stock], constraints.n, constraints.unwanted)
+
+
+def pack(messages: Sequence[str], file: Path) -> None:
+    """Write the file of messages that `StockPhrases.open` reads."""
+    rows: list[list[str]] = []
+    for message in messages:
+        spans = [*words(message), (len(message), len(message))]
+        gaps = [message[end:begin] for (_, end), (begin, _) in pairwise(spans)]
+        rows.append(
+            [
+                message[begin:end] + ("" if gap in ("", " ") else "\0" + gap)
+                for (begin, end), gap in zip(spans, gaps, strict=False)
+            ]
+        )
+    folds, tokens = zip(
+        *sorted((fold_spelling(token.partition("\0")[0]), token) for token in set(chain(*rows))), strict=True
+    )
+    number = {token: i for i, token in enumerate(tokens)}
+    np.savez_compressed(
+        file,
+        folds=np.frombuffer("\n".join(sorted(set(folds))).encode(), np.uint8),
+        tokens=np.frombuffer("\n".join(tokens).encode(), np.uint8),
+        begins_fold=np.array([a != b for a, b in pairwise([None, *folds])]),
+        ids=np.array([number[token] for row in rows for token in row], np.uint32),
+        lengths=np.array([len(row) for row in rows], np.uint16),
+    )
+
+
+@cache
+def bundled() -> StockPhrases:
+    """Return the phrases of the project's messages, which belong to the bundled models."""
+    with resources.as_file(resources.files("kammil.completion") / FILE) as file:
+        return StockPhrases.open(file)
