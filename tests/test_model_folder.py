@@ -319,3 +319,9 @@ def test_a_graph_of_an_earlier_version_is_not_opened(copy: Path) -> None:
     expected = kammil.load(copy).complete("شو", seed=1)
     (copy / "step.onnx").write_bytes(b"whatever")
     assert kammil.load(copy).complete("شو", seed=1) == expected
+
+
+def test_options_that_are_no_more_are_left_out_of_an_older_folder(trained: Path, copy: Path) -> None:
+    change_json(copy / folders.MODEL, lambda fields: fields["training"]["recipe"]["training"].update(shard=False))
+    assert "shard" in (copy / folders.MODEL).read_text("utf-8")
+    assert folders.read(copy).description == folders.read(trained).description

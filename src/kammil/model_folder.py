@@ -58,6 +58,10 @@ _MAX_JSON_BYTES = 64 << 20
 take 20 MB."""
 
 
+_DROPPED = {("training", "recipe", "training"): ("shard",)}
+"""Options that folders of Kammil 0.1.0 record, by their place in `model.json`, and that no version since has."""
+
+
 class ModelConfig(BaseModel):
     """The content of `model.json`."""
 
@@ -234,6 +238,12 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
             f"{folder} has format {reprlib.repr(format)} and this Kammil reads format {FORMAT}; "
             "train it anew or update Kammil."
         )
+    for place, names in _DROPPED.items():
+        options: Any = raw
+        for key in place:
+            options = cast(dict[str, Any], options).get(key) if isinstance(options, dict) else None
+        for name in names if isinstance(options, dict) else ():
+            cast(dict[str, Any], options).pop(name, None)
     try:
         description = ModelConfig.model_validate(raw)
     except ValidationError as error:

@@ -18,7 +18,6 @@ from kammil import files
 from kammil.errors import FolderError
 from kammil.locks import CHECKPOINT
 from kammil.training.events import EpochEnded
-from kammil.training.sharding import part_of, whole
 
 _META = "history"
 
@@ -45,28 +44,17 @@ class Checkpoint:
         return self._file.exists()
 
     def save(
-        self,
-        model: nn.Module,
-        optimiser: Optimizer,
-        best: dict[str, Tensor],
-        history: Sequence[EpochEnded],
-        *,
-        write: bool = True,
+        self, model: nn.Module, optimiser: Optimizer, best: dict[str, Tensor], history: Sequence[EpochEnded]
     ) -> None:
-        """Write the state after an epoch; `FolderError`, with the last state still there, if the disk is full.
-
-        What is divided among processes is put together: all of them call this, and one writes.
-        """
-        tensors = {f"model.{k}": whole(v).cpu().contiguous() for k, v in model.state_dict().items()}
+        """Write the state after an epoch; `FolderError`, with the last state still there, if the disk is full."""
+        tensors = {f"model.{k}": v.cpu().contiguous() for k, v in model.state_dict().items()}
         tensors |= {f"best.{k}": v.cpu().contiguous() for k, v in best.items()}
         per_parameter = cast(dict[int, dict[str, Tensor]], optimiser.state_dict()["state"])
         tensors |= {
-            f"optimiser.{i}.{k}": whole(torch.as_tensor(v)).cpu().contiguous()
+            f"optimiser.{i}.{k}": torch.as_tensor(v).cpu().contiguous()
             for i, entry in per_parameter.items()
             for k, v in entry.items()
         }
-        if not write:
-            return
         content = save(tensors, {_META: json.dumps([asdict(event) for event in history])})
         files.write_atomic(self._file, content)
 
@@ -89,14 +77,12 @@ class Checkpoint:
             header = cast(dict[str, Any], json.loads(content[8 : 8 + size]))
             events = cast(list[dict[str, Any]], json.loads(header["__metadata__"][_META]))
             history = tuple(_event(fields) for fields in events)
-            own = model.state_dict()
-            model.load_state_dict({n: part_of(v, own.get(n, v)) for n, v in _part(tensors, "model.").items()})
+            model.load_state_dict(_part(tensors, "model."))
             best = _part(tensors, "best.")
             state: dict[int, dict[str, Tensor]] = {}
-            parameters = [p for group in optimiser.param_groups for p in group["params"]]
             for name, value in _part(tensors, "optimiser.").items():
                 index, _, key = name.partition(".")
-                state.setdefault(int(index), {})[key] = part_of(value, parameters[int(index)])
+                state.setdefault(int(index), {})[key] = value
             optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
         except (SafetensorError, OSError, ValueError, LookupError, TypeError, RuntimeError) as error:
             raise self._unfit() from error

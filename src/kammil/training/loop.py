@@ -8,8 +8,7 @@ meet the same times.)
 Several processes (`process_group`) divide every batch by its rows: all of them make the same batches, each computes
 its rows, and the gradients are added up by `DistributedDataParallel` (Li et al. 2020, arXiv:2006.15704). Losses and
 counts are added up too, so a step is the one that one process would take, but for the rounding of sums. What depends on
-the clock is what the first process's clock says. A network that is too large for one device is divided among them too
-(`sharding`).
+the clock is what the first process's clock says.
 
 Shapes: B batch, T time, V vocabulary, N counted positions.
 """
@@ -40,7 +39,6 @@ from kammil.training.events import EpochEnded, Event, TrainingEnded, TrainingPro
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_accelerator, make_optimiser, precision, use_bfloat16, warmup_then_cosine
 from kammil.training.options import TrainingOptions
-from kammil.training.sharding import sharded, whole
 from kammil.vocabulary import UNK
 
 _STEPS, _MIN_EPOCHS, _MAX_EPOCHS = 3700, 3, 12
@@ -130,12 +128,9 @@ class _Run:
         self.options, self.data, self.on_event, self.checkpoint = options, data, on_event, checkpoint
         self.accelerator = make_accelerator(options.device)
         self.bfloat16 = use_bfloat16(options.precision, self.accelerator.device)
-        self.trained, self.shards = model, options.shard and process_group.size() > 1
-        self.network = sharded(model, self.accelerator.device) if self.shards else model
-        self.dropouts = [module for module in self.network.modules() if isinstance(module, SeededDropout)]
-        self.model, self.optimiser = self.network, make_optimiser(self.network, options)
-        if not self.shards:
-            self.model, self.optimiser = self.accelerator.prepare(self.model, self.optimiser)
+        self.network = model
+        self.dropouts = [module for module in model.modules() if isinstance(module, SeededDropout)]
+        self.model, self.optimiser = self.accelerator.prepare(model, make_optimiser(model, options))
         self.train, self.validation = (
             make_rows(texts, objective=options.objective, block=options.block, widths=data.widths)
             for texts in (data.train, data.validation)
@@ -196,7 +191,7 @@ class _Run:
             reason = reason or self._end_reached()
         last = self.history[-1]
         self.on_event(TrainingEnded(last.epoch - 1 + last.share, self.epochs, reason, self._best_epoch()))
-        self.trained.load_state_dict(self.best)
+        self.network.load_state_dict(self.best)
         return tuple(self.history)
 
     def _end_reached(self) -> Literal["epochs", "patience"] | None:
@@ -330,9 +325,8 @@ class _Run:
         if event.best:
             self.best = _copy(self.network)
         self.history.append(event)
-        if self.checkpoint is not None and (self.shards or process_group.is_first()):
-            write = process_group.is_first()
-            self.checkpoint.save(self.network, self.optimiser, self.best, self.history, write=write)
+        if self.checkpoint is not None and process_group.is_first():
+            self.checkpoint.save(self.network, self.optimiser, self.best, self.history)
         self.on_event(event)
         return True
 
@@ -344,9 +338,7 @@ class _Run:
         nats, count, correct, unknown, characters = 0.0, 0, 0, 0, 0
         report_step = steps("validating", math.ceil(len(self.validation) / self.options.batch_size))
         rank, size = process_group.rank(), process_group.size()
-        in_order = batches(self.validation, self.options.batch_size)
-        # Processes that divide a network compute each batch together; others take turns.
-        mine = (divide(each, rank, size) for each in in_order) if self.shards else islice(in_order, rank, None, size)
+        mine = islice(batches(self.validation, self.options.batch_size), rank, None, size)
         for batch, extra in self._with_extra_inputs(mine, learning=False):
             report_step()
             logits, _, targets, counted = self._predict(batch, extra)
@@ -405,4 +397,4 @@ class _Run:
 
 def _copy(model: nn.Module) -> dict[str, Tensor]:
     """Copy the weights to the CPU."""
-    return {name: whole(value.detach()).cpu().clone() for name, value in model.state_dict().items()}
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}

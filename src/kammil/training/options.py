@@ -59,8 +59,5 @@ class TrainingOptions(BaseModel):
     """Precision of the factors of matrix products in training; sums, weights and validation are in single precision.
     `auto` takes bfloat16 where the processor has instructions for it: an epoch of a GRU takes half the time
     (`benchmarks/networks.py`) and ends with as few bits."""
-    shard: bool = False
-    """Divide the weights, gradients and optimiser state of a pretrained model among several processes (FSDP), for a
-    model that is too large for one GPU; with one process it changes nothing."""
     threads: int | None = Field(default=None, ge=1)
     """CPU threads of training; None leaves the number to PyTorch."""

@@ -66,7 +66,6 @@ class Options(TypedDict, total=False):
     seed: int
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16"]
-    shard: bool
     threads: int | None
     order: int | None
     embedding: int

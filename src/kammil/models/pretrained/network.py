@@ -55,12 +55,6 @@ class PretrainedNetwork(nn.Module):
         super().__init__()
         self.model, self._unknown, self._bos, self._eos, self._window = model, unknown, bos, eos, window
 
-    def layers_to_shard(self) -> list[nn.Module]:
-        """Return the layers, one after the other: the modules of each outermost list of modules."""
-        lists = [module for module in self.model.modules() if isinstance(module, nn.ModuleList)]
-        inner = {id(module) for each in lists for module in each.modules() if module is not each}
-        return [layer for each in lists if id(each) not in inner for layer in each]
-
     def forward(self, ids: Tensor) -> Tensor:
         """Return the logits of what follows each position. Padding comes after the text, where none attends to it."""
         tokens = ids - SPECIALS
