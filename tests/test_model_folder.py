@@ -322,6 +322,21 @@ def test_a_graph_of_an_earlier_version_is_not_opened(copy: Path) -> None:
 
 
 def test_options_that_are_no_more_are_left_out_of_an_older_folder(trained: Path, copy: Path) -> None:
-    change_json(copy / folders.MODEL, lambda fields: fields["training"]["recipe"]["training"].update(shard=False))
-    assert "shard" in (copy / folders.MODEL).read_text("utf-8")
+    def add(fields: dict[str, Any]) -> None:
+        recipe = fields["training"]["recipe"]
+        recipe["training"]["shard"] = False
+        for named in (fields["settings"], recipe["settings"]):
+            named |= {"pretrained": None, "pretrained_texts": 300, "pretrained_window": None}
+
+    change_json(copy / folders.MODEL, add)
     assert folders.read(copy).description == folders.read(trained).description
+    kammil.load(copy)
+
+
+def test_a_blend_with_a_pretrained_model_names_the_last_version_that_opened_it(bench: Path) -> None:
+    fields = json.loads((bench / folders.MODEL).read_text("utf-8"))
+    fields["settings"] |= {"pretrained": "tuned", "pretrained_texts": 300, "pretrained_window": 64}
+    with altered(bench, folders.MODEL, json.dumps(fields).encode()):
+        refused(bench, match=r"0\.1\.0")
+        with pytest.raises(FolderError, match=r"0\.1\.0"):
+            folders.summary(bench)

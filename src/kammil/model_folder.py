@@ -58,7 +58,12 @@ _MAX_JSON_BYTES = 64 << 20
 take 20 MB."""
 
 
-_DROPPED = {("training", "recipe", "training"): ("shard",)}
+_EXPERT = ("pretrained", "pretrained_texts", "pretrained_window")
+_DROPPED = {
+    ("settings",): _EXPERT,
+    ("training", "recipe", "settings"): _EXPERT,
+    ("training", "recipe", "training"): ("shard",),
+}
 """Options that folders of Kammil 0.1.0 record, by their place in `model.json`, and that no version since has."""
 
 
@@ -237,6 +242,11 @@ def _read_config(folder: Path) -> tuple[Path, ModelConfig]:
         raise FolderError(
             f"{folder} has format {reprlib.repr(format)} and this Kammil reads format {FORMAT}; "
             "train it anew or update Kammil."
+        )
+    if isinstance(raw.get("settings"), dict) and raw["settings"].get(_EXPERT[0]) is not None:
+        raise FolderError(
+            f"{folder} is a blend with a pretrained model in it, and Kammil 0.1.0 was the last version to open one; "
+            "train it anew without, or install that version."
         )
     for place, names in _DROPPED.items():
         options: Any = raw

@@ -49,7 +49,6 @@ def test_it_is_told_in_one_sentence() -> None:
         {"epochs": 8},
         {"base": "a-folder"},
         {"members": [{}]},
-        {"pretrained": "a-folder"},
         {"model": "gru"},
         {"model": "ngram"},
     ],

@@ -94,15 +94,14 @@ def cautions(model: ModelFiles) -> list[str]:
         return []
     texts = int(data["texts"])
     sentences = audit.cautions(texts, int(data["characters"]) / max(1, texts), has_base=data.get("base") is not None)
-    for setting, relation in (("base", "It was fine-tuned from"), ("pretrained", "A part of it is")):
-        if pretrained := description.settings.get(setting):
-            sha256 = description.training.get(SHA256, {}).get(setting)
-            known = "" if sha256 is None else f" (SHA-256 `{sha256}`)"
-            sentence = (
-                f"{relation} {pretrained}{known}, whose licence and faults are its own too; what that had learnt is "
-                "not known here, so its figures may be those of texts that it has seen."
-            )
-            sentences = [*sentences, sentence]
+    if pretrained := description.settings.get("base"):
+        sha256 = description.training.get(SHA256, {}).get("base")
+        known = "" if sha256 is None else f" (SHA-256 `{sha256}`)"
+        sentence = (
+            f"It was fine-tuned from {pretrained}{known}, whose licence and faults are its own too; what that had "
+            "learnt is not known here, so its figures may be those of texts that it has seen."
+        )
+        sentences = [*sentences, sentence]
     if learnt := model.metrics.get(LEARNT_BY_BASE):
         sentence = (
             f"What it started from had learnt {learnt:,} of the {data['validation_texts']:,} validation texts, exactly "

@@ -35,10 +35,8 @@ from kammil.training.recipe import Recipe, flags, toml
 from kammil.training.texts import Dataset, name_of, printable
 from kammil.vocabulary import CharacterVocabulary
 
-_FOLDERS = ("base", "pretrained")
-"""Options that may name the folder of a model."""
-_FILES = ("source", "validation", "exclude")
-"""Options that name files."""
+_PATHS = ("base", "source", "validation", "exclude")
+"""Options that name files, or the folder of a model."""
 
 
 @dataclass(frozen=True)
@@ -255,10 +253,10 @@ def recorded(recipe: Recipe) -> dict[str, Any]:
 
 
 def folder_hashes(recipe: Recipe) -> dict[str, str]:
-    """Return the SHA-256 of each folder of a model that a recipe names, by option; a model on the Hub has none."""
-    named: dict[str, Any] = {"base": recipe.base, **recipe.settings}
-    found = {name: folders.locate(Path(named[name])) for name in _FOLDERS if isinstance(named.get(name), str)}
-    return {name: _checksum(folder) for name, folder in found.items() if folder.is_dir()}
+    """Return the SHA-256 of the model folder that a recipe starts from, by option; a model on the Hub has none."""
+    base = recipe.settings.get("base", recipe.base)
+    folder = folders.locate(Path(base)) if isinstance(base, str) else None
+    return {"base": _checksum(folder)} if folder is not None and folder.is_dir() else {}
 
 
 def _checksum(folder: Path) -> str:
@@ -277,7 +275,7 @@ def _without_folders(value: object, option: str = "") -> object:
         return {name: _without_folders(v, name) for name, v in cast(Mapping[str, object], value).items()}
     if isinstance(value, list | tuple):
         return [_without_folders(each, option) for each in cast(Sequence[object], value)]
-    return _name(value) if isinstance(value, str) and option in (*_FOLDERS, *_FILES) else value
+    return _name(value) if isinstance(value, str) and option in _PATHS else value
 
 
 def _name(source: str) -> str:

@@ -80,9 +80,6 @@ class Options(TypedDict, total=False):
     heads: int
     window: int
     lora_rank: int
-    pretrained: str | None
-    pretrained_texts: int
-    pretrained_window: int | None
     lora_alpha: float
     networks: int
     gate: int

@@ -21,8 +21,8 @@ _MANY = 1_000_000
 class Sizes:
     """The options that a run takes from its text and minutes.
 
-    There are none without minutes, beside a base, members or a pretrained model, on another device than the CPU, in
-    several processes, or where `given` has one of these options: the others have their defaults then.
+    There are none without minutes, beside a base or members, on another device than the CPU, in several processes, or
+    where `given` has one of these options: the others have their defaults then.
     """
 
     def __init__(self, recipe: Recipe, given: Mapping[str, Any], *, resumed: Path | None = None) -> None:
@@ -34,7 +34,7 @@ class Sizes:
     def choose(self, characters: int) -> dict[str, int]:
         """Return the options for so many characters of text, and tell them in a sentence."""
         learner, minutes = family(self._recipe.model).learner(), self._recipe.training.minutes
-        named = ("base", "members", "pretrained", *learner.sized)
+        named = ("base", "members", *learner.sized)
         if minutes is None or not learner.sized or any(self._given.get(name) for name in named):
             return {}
         if process_group.size() > 1 or (threads := _threads(self._recipe)) is None:

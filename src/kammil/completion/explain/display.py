@@ -26,7 +26,7 @@ def level(bits: float) -> int:
 def expert_label(expert: str) -> str:
     """Describe an expert in plain words: its context, and its source unless that is the model's own texts."""
     source, _, kind = expert.rpartition(" ")
-    if not source or expert == "pretrained model":
+    if not source:
         return expert
     words = {
         "w": "word so far",

@@ -23,17 +23,15 @@ from kammil.language_model import Artifacts
 from kammil.model_folder import ModelConfig
 from kammil.models.blend.experts import KeptCounts, NgramExperts
 from kammil.models.blend.network import BlendNetwork
-from kammil.models.blend.pretrained_expert import GATE
-from kammil.models.blend.pretrained_texts import PretrainedTexts
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
 from kammil.models.blend.sizes import sizes
-from kammil.models.family import GradientDescent, MergingLearner, NetworkTask, TextPiece, TrainingTexts, Weights
+from kammil.models.family import GradientDescent, MergingLearner, NetworkTask, TrainingTexts, Weights
 from kammil.ngrams.compression import unpack as unpack_table
 from kammil.ngrams.features import GATE_FEATURES, SCORE_FEATURES
 from kammil.progress import note
 
 _MATRICES = ("embedding.weight", "gru.weight_ih_l0", "gru.weight_hh_l0", "output.weight")
-_PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.", GATE)
+_PARTS = ("embedding.", "gru.", "output.", "gate_in.", "gate_out.")
 """Prefixes of the first member's weights; the names of the other members' weights begin with another prefix."""
 
 
@@ -71,7 +69,6 @@ class BlendLearner(MergingLearner[BlendSettings]):
     ) -> tuple[BlendSettings, Artifacts]:
         """Count the texts, and train the members on the counts of the other texts."""
         settings = self.check(values)
-        pretrained = PretrainedTexts.of(settings, texts) if settings.pretrained is not None else None
         ((kin,),) = process_group.dealt(1, lambda _: (groups(list(texts.texts)),))
         experts = NgramExperts(
             texts.train,
@@ -83,11 +80,6 @@ class BlendLearner(MergingLearner[BlendSettings]):
             settings=settings,
         )
 
-        def features(rows: Sequence[TextPiece], width: int, *, learning: bool) -> tuple[NDArray[np.generic], ...]:
-            """Return the features in the order in which the network takes them."""
-            counted = experts.features(rows, width, learning=learning)
-            return counted if pretrained is None else (*counted, *pretrained.features(rows, width, learning=learning))
-
         def inherit_gate(network: BlendNetwork, weights: Weights) -> None:
             if texts.base is not None and "gate_out.bias" in weights:
                 inherit(network, settings, weights, BlendSettings.model_validate(texts.base.description.settings))
@@ -95,18 +87,13 @@ class BlendLearner(MergingLearner[BlendSettings]):
         tables = experts.arrays()
 
         def assemble(networks: Sequence[BlendNetwork]) -> tuple[BlendSettings, Artifacts]:
-            weights = {**export(networks).weights, **tables}
-            if pretrained is None:
-                return settings, Artifacts(weights)
-            return settings.model_copy(update={"pretrained_window": pretrained.window}), Artifacts(
-                {**weights, **pretrained.artifacts.weights}, pretrained.artifacts.documents
-            )
+            return settings, Artifacts({**export(networks).weights, **tables})
 
         task = NetworkTask(
             lambda: BlendNetwork(texts.vocabulary.size, experts.count, settings),
             texts.train,
             texts.validation,
-            extra_inputs=features,
+            extra_inputs=experts.features,
             count=settings.networks,
             bases=_members(unpack(texts.base.artifacts.weights)) if texts.base is not None else (),
             inherit=inherit_gate,
@@ -120,8 +107,6 @@ class BlendLearner(MergingLearner[BlendSettings]):
         """Merge blends of the same texts: their networks become the members of one blend."""
         checked, tables = [self.check(values) for values in settings], _tables(weights[0])
         first = checked[0]
-        if first.pretrained is not None:
-            raise ValueError("a pretrained model goes with one network")
         members: list[Weights] = []
         for blend, arrays in zip(checked, weights, strict=True):
             if blend.model_copy(update={"networks": first.networks, "dropout": first.dropout}) != first:

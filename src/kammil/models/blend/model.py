@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kammil.engine.build import load_native
 from kammil.engine.native import NativeEngine, suits
 from kammil.engine.quantization import unpack
-from kammil.engine.reference import ReferenceEngine, log_softmax
+from kammil.engine.reference import ReferenceEngine
 from kammil.engine.weights import BlendWeights, GateWeights, GRUWeights, checked
 from kammil.language_model import (
     AdaptiveModel,
@@ -28,7 +28,6 @@ from kammil.language_model import (
     State,
     read_in_pieces,
 )
-from kammil.models.blend.pretrained_expert import PREFIX, PretrainedExpert, PretrainedGate
 from kammil.models.blend.settings import BACKGROUND, IN_WORD, OWN, BlendSettings, member_prefixes
 from kammil.ngrams.adaptive import AdaptiveCounts
 from kammil.ngrams.compression import CompressedTable
@@ -43,29 +42,18 @@ _MOST = 1 << 26
 """Elements of the matrix from all states to all gates in the largest blend that is opened."""
 
 
-_OWN_STATE = 5
-"""Arrays of a state that are those of networks, contexts and text cache; those of a pretrained model follow."""
-
-
 class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
     """Adds the scores of n-gram experts, weighted by the gate, to the logits of the networks.
 
     Args:
         settings: of the model.
         weights: of networks and gates, the tables, and which ids belong to words, as `BlendLearner.fit` returns them.
-        pretrained: a pretrained model that is one more expert.
 
     `KeyError` or `ValueError` for arrays that do not fit together.
     """
 
-    def __init__(
-        self,
-        settings: BlendSettings,
-        weights: Mapping[str, NDArray[np.generic]],
-        pretrained: PretrainedExpert | None = None,
-    ) -> None:
+    def __init__(self, settings: BlendSettings, weights: Mapping[str, NDArray[np.generic]]) -> None:
         """Unpack the weights, fold the embedding into the input of the gates, and set up an engine."""
-        weights = {name: array for name, array in weights.items() if not name.startswith(PREFIX)}
         v = len(weights["output.bias"])
         checked(weights, {IN_WORD: (v,)})
         self._contexts = contexts = ContextHasher(settings.kinds, weights[IN_WORD].astype(np.bool_))
@@ -79,12 +67,6 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         self._adaptive = adaptive = AdaptiveCounts(contexts)
         self._names = ["network", *(f"{p[:-1]} {kind}" for p in prefixes for kind in settings.kinds)]
         self._names += [f"this text {kind}" for kind in settings.history]
-        self._pretrained = pretrained
-        if pretrained is not None:
-            if len(pretrained.ids) != v:
-                raise ValueError("the pretrained model has ids of another vocabulary")
-            self._names.append("pretrained model")
-            self._pretrained_gate = PretrainedGate.of(weights)
         if index.max_id >= v or index.max_followers > v:  # a context with millions would fill the memory when it is met
             raise ValueError("the tables of counts hold ids that the vocabulary has not")
         self._size = v
@@ -101,12 +83,8 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 
     @classmethod
     def from_artifacts(cls, settings: Mapping[str, Any], artifacts: Artifacts) -> Self:
-        """Open a blend; `MissingExtraError` if it has a pretrained model and PyTorch or transformers are missing."""
-        checked = BlendSettings.model_validate(settings)
-        if checked.pretrained is None:
-            return cls(checked, artifacts.weights)
-        expert = PretrainedExpert.from_artifacts(artifacts, checked.pretrained_window)
-        return cls(checked, artifacts.weights, expert)
+        """Open a blend."""
+        return cls(BlendSettings.model_validate(settings), artifacts.weights)
 
     @property
     def vocabulary_size(self) -> int:
@@ -114,44 +92,23 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
         return self._size
 
     def initial_state(self, batch: int) -> State:
-        """Return the hidden states (B, M * H), all zero, and the initial states of contexts, text cache and pretrained
-        model."""
+        """Return the hidden states (B, M * H), all zero, and the initial states of contexts and text cache."""
         hidden = np.zeros((batch, self._width), np.float32)
-        own = (hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch))
-        return own if self._pretrained is None else (*own, *self._pretrained.model.initial_state(batch))
-
-    def state_size(self, length: int) -> int:
-        """Return the numbers of a row, those of a pretrained model while it reads among them."""
-        size = sum(array.size for array in self.initial_state(1)[:_OWN_STATE])
-        return size if self._pretrained is None else size + self._pretrained.model.state_size(length)
+        return hidden, *self._contexts.initial_state(batch), *self._history.initial_state(batch)
 
     def pad_states(self, states: Sequence[State]) -> list[State]:
         """Pad the text caches to the length of the longest."""
-        histories = self._history.pad_states([state[3:_OWN_STATE] for state in states])
-        return [(*state[:3], *history, *state[_OWN_STATE:]) for state, history in zip(states, histories, strict=True)]
+        histories = self._history.pad_states([state[3:] for state in states])
+        return [(*state[:3], *history) for state, history in zip(states, histories, strict=True)]
 
     def forward(self, ids: Ids, state: State, *, last: int | None = None) -> tuple[LogProbabilities, State]:
         """Read ids (B, T), a piece at a time; see `LanguageModel.forward`."""
-        read = self._engine.forward if self._pretrained is None else self._read_with_pretrained
-        return read_in_pieces(read, ids, state, last, _PIECE)
-
-    def _read_with_pretrained(self, ids: Ids, state: State, last: int) -> tuple[LogProbabilities, State]:
-        scores, own = self._engine.forward(ids, state[:_OWN_STATE], last)
-        added, after = self._added_by_pretrained(scores, ids, state, last)
-        return log_softmax(scores + added), (*own, *after)
-
-    def _added_by_pretrained(
-        self, scores: LogProbabilities, ids: Ids, state: State, last: int
-    ) -> tuple[LogProbabilities, State]:
-        """Return what the pretrained model adds to the scores of all others, (B, last, V), and its state after ids."""
-        assert self._pretrained is not None
-        theirs, after = self._pretrained.forward(ids, state[_OWN_STATE:], last)
-        return self._pretrained_gate.weights(scores, theirs) * theirs, after
+        return read_in_pieces(self._engine.forward, ids, state, last, _PIECE)
 
     def can_sample(self, temperature: float) -> bool:
-        """Return whether the native engine runs alone and temperature > 0: greedy completions are sampled step by step,
+        """Return whether the native engine runs and temperature > 0: greedy completions are sampled step by step,
         so that their states can be kept for the next request."""
-        return temperature > 0 and self._pretrained is None and isinstance(self._engine, NativeEngine)
+        return temperature > 0 and isinstance(self._engine, NativeEngine)
 
     def sample(
         self, state: State, chances: NDArray[np.float64], *, temperature: float, refused: NDArray[np.float64]
@@ -162,18 +119,13 @@ class BlendModel(SavedModel, BulkSampler, AdaptiveModel, ExpertAttribution):
 
     @property
     def experts(self) -> tuple[str, ...]:
-        """Names of the experts: the networks as one, every context type of every table and of the text cache, and a
-        pretrained model."""
+        """Names of the experts: the networks as one, and every context type of every table and of the text cache."""
         return tuple(self._names)
 
     def expert_scores(self, ids: Ids, state: State) -> tuple[Floats, State]:
         """See `ExpertAttribution.expert_scores`; the first expert is the mean logit of the networks."""
-        added, later = self._engine.expert_scores(ids, state[:_OWN_STATE])
-        added = added.reshape(*ids.shape, -1, self._size)
-        if self._pretrained is None:
-            return added, later
-        last, after = self._added_by_pretrained(log_softmax(added.sum(2)), ids, state, ids.shape[1])
-        return np.concatenate([added, last[:, :, None]], axis=2), (*later, *after)
+        added, later = self._engine.expert_scores(ids, state)
+        return added.reshape(*ids.shape, -1, self._size), later
 
     def learn(self, ids: Ids) -> None:
         """Count a text as if it were one of the training texts."""

@@ -28,7 +28,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kammil.models.blend.pretrained_expert import CERTAINTIES, GATE_WIDTH
 from kammil.models.blend.settings import BlendSettings
 from kammil.models.dropout import SeededDropout
 from kammil.models.family import LossTerms
@@ -67,23 +66,19 @@ class BlendNetwork(nn.Module):
         self.gate_out = nn.Linear(settings.gate, SCORE_FEATURES * experts)
         nn.init.zeros_(self.gate_out.weight)
         nn.init.constant_(self.gate_out.bias, 0.1)
-        self.pretrained_gate = PretrainedGate() if settings.pretrained is not None else None
 
     def forward(self, ids: Tensor, *extra: Tensor) -> tuple[Tensor, LossTerms]:
         """Return logits (B, T, V) of what follows each position, and the loss's terms: these, and the network's alone.
 
         Args:
             ids: (B, T).
-            extra: the four `ExpertTensors`; where there is a pretrained model, also its log-probabilities (B, T, V) and
-                which rows it has read, (B,), as `PretrainedTexts.features` returns them.
+            extra: the four `ExpertTensors`.
         """
-        experts, pretrained = ExpertTensors(*extra[:4]), extra[4:]
+        experts = ExpertTensors(*extra)
         h = self.dropout(gru_forward(self.gru, self.embedding, ids))  # (B, T, H)
         network = self.output(h).float()  # (B, T, V)
         gate_in = torch.cat([h, experts.gate.view(*ids.shape, -1)], dim=-1)  # (B, T, H + FEATURES * K)
         logits = self._add_experts(network, self.gate_in(gate_in), experts)
-        if self.pretrained_gate is not None:
-            logits = self.pretrained_gate(logits, *pretrained)
         return logits, [(logits, 1.0), (network, _NETWORK_LOSS)]
 
     def gate_parameters(self) -> list[nn.Parameter]:
@@ -91,11 +86,11 @@ class BlendNetwork(nn.Module):
         return [self.output.bias, *self.gate_in.parameters(), *self.gate_out.parameters()]
 
     def forward_gate(self, ids: Tensor, *extra: Tensor) -> Tensor:
-        """Return logits (B, T, V) of the characters' bias and the counts, without network and pretrained model.
+        """Return logits (B, T, V) of the characters' bias and the counts, without the network.
 
         Args: as for `forward`.
         """
-        experts = ExpertTensors(*extra[:4])
+        experts = ExpertTensors(*extra)
         network = self.output.bias.expand(*ids.shape, -1).contiguous()
         weights = self.gate_in.weight[:, self.gru.hidden_size :]  # (G, FEATURES * K)
         pre_activation = functional.linear(experts.gate.view(*ids.shape, -1), weights, self.gate_in.bias)
@@ -108,23 +103,3 @@ class BlendNetwork(nn.Module):
         num_experts = weights.shape[-1] // SCORE_FEATURES
         at = experts.places // num_experts * network.shape[-1] + experts.ids  # (N,)
         return network.reshape(-1).index_add(0, at, added).view(network.shape)
-
-
-class PretrainedGate(nn.Module):
-    """The weight with which a pretrained model's log-probabilities are added to the scores of all others."""
-
-    def __init__(self) -> None:
-        """Set up the layers; at first the weight is the same everywhere."""
-        super().__init__()
-        self.hidden = nn.Linear(CERTAINTIES, GATE_WIDTH)
-        self.output = nn.Linear(GATE_WIDTH, 1)
-        nn.init.zeros_(self.output.weight)
-        nn.init.constant_(self.output.bias, 0.1)
-
-    def forward(self, logits: Tensor, pretrained: Tensor, was_read: Tensor) -> Tensor:
-        """Return logits (B, T, V), with the pretrained model's log-probabilities (B, T, V) added in the rows that
-        `was_read`, (B,)."""
-        both = (torch.log_softmax(logits.detach(), -1), pretrained)
-        numbers = [number for scores in both for number in (-(scores.exp() * scores).sum(-1), scores.amax(-1))]
-        weight = self.output(torch.relu(self.hidden(torch.stack(numbers, -1))))  # (B, T, 1)
-        return logits + weight * was_read[:, None, None] * pretrained

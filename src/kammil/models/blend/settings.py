@@ -55,15 +55,6 @@ class BlendSettings(Settings):
     with the same `kinds`, which knows the characters of the texts; of two tables, those of the background. Its
     vocabulary is kept then. Give false where the base's texts are among the training texts, and so counted anew."""
 
-    pretrained: str | None = None
-    """Folder of a model of the family `pretrained` that is one more expert. Its gate learns from training texts that
-    are new to it; `networks` must be 1."""
-    pretrained_texts: int = Field(default=300, ge=8)
-    """Most training texts that are read with it, drawn from those that are new to it; each character takes it
-    milliseconds."""
-    pretrained_window: int | None = None
-    """Most tokens that it reads before the next one; its own setting."""
-
     @field_validator("kinds", "history")
     @classmethod
     def _once(cls, named: tuple[Kind, ...]) -> tuple[Kind, ...]:
@@ -78,13 +69,6 @@ class BlendSettings(Settings):
         if missing := [kind for kind in named if kind not in kinds]:
             both = json.dumps([kind for kind in named if kind in kinds])
             raise ValueError(f"{missing[0]} is not among kinds; give history={both} too")
-        return named
-
-    @field_validator("pretrained")
-    @classmethod
-    def _alone(cls, named: str | None, others: ValidationInfo) -> str | None:
-        if named is not None and others.data.get("networks", 1) > 1:
-            raise ValueError("its gate goes with one network; give networks=1")
         return named
 
 
