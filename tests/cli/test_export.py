@@ -15,7 +15,7 @@ def test_export_writes_a_model_and_a_program(run: Run, network: Path, counter: P
     done = subprocess.run([sys.executable, "network.py", "شو "], capture_output=True, check=True)
     assert done.stdout.decode() == "شو " + run("complete", "شو ", "--model", network, "--temperature", "0").out
     refused(run("export", network, "--format", "onnx"), "network.onnx exists already; give --replace")
-    refused(run("export", network, "--format", "pdf"), "format is 'pdf', but it must be one of onnx, hf, gguf")
+    refused(run("export", network, "--format", "pdf"), "format is 'pdf', but it must be one of onnx, hf")
     refused(run("export", network, "--format", "onnx", "--part", "network", "--replace"), "only a blend has parts")
     refused(run("export", counter, "--format", "onnx"), "train one with --model gru")
 

@@ -161,23 +161,18 @@ def test_the_card_says_how_to_run_it(
 
 
 @pytest.mark.parametrize("family", [*(name for name in FAMILIES if name != "transformer"), "unheard"])
-@pytest.mark.parametrize("format", ["hf", "gguf"])
-def test_another_family_is_refused_with_the_way_out(noise: Noise, tmp_path: Path, family: str, format: str) -> None:
+def test_another_family_is_refused_with_the_way_out(noise: Noise, tmp_path: Path, family: str) -> None:
     folder, known = noise(RAW), FAMILIES.get(family)
     (folder / "model.json").write_text((folder / "model.json").read_text().replace('"transformer"', f'"{family}"'))
     way_out = "export it with --format onnx" if known and known.onnx is None else "train one with --model transformer"
-    message = (
-        f"a model of family {family} does not fit into {format}: it is no Llama, as the transformer is; {way_out}."
-    )
-    with pytest.raises(OptionError, match=f"^{re.escape(message)}$"):
-        kammil.export(folder, format, tmp_path / "model.gguf")
+    with pytest.raises(OptionError, match=rf"family {family} does not fit into hf.*{re.escape(way_out)}"):
+        kammil.export(folder, "hf", tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("format", ["hf", "gguf"])
-def test_a_llama_has_no_parts(noise: Noise, tmp_path: Path, format: str) -> None:
+def test_a_llama_has_no_parts(noise: Noise, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"part is network, .*blend"):
-        kammil.export(noise(RAW), format, tmp_path / "model.gguf", part="network")
+        kammil.export(noise(RAW), "hf", tmp_path / "model", part="network")
     assert not list(tmp_path.iterdir())
 
 

@@ -18,7 +18,7 @@ def export(
         str,
         typer.Option(
             help="onnx: one file that ONNX Runtime runs by itself. hf: a folder that Hugging Face's transformers "
-            "loads, of a transformer or a fine-tuned pretrained model. gguf: one file for llama.cpp, of a transformer."
+            "loads, of a transformer or a fine-tuned pretrained model."
         ),
     ],
     out: Annotated[
@@ -28,7 +28,7 @@ def export(
     part: Annotated[str, typer.Option(help="all, or network: of a blend, its networks without the counts.")] = "all",
     replace: Annotated[bool, typer.Option("--replace", help="Replace files of these names, or the folder.")] = False,
 ) -> None:
-    """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers, llama.cpp."""
+    """Write a model as other programs run it: ONNX Runtime, Hugging Face's transformers."""
     from kammil import exporting
 
     exported = exporting.export(folder, format, out, part=cast(exporting.Part, part), replace=replace)

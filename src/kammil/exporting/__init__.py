@@ -6,7 +6,7 @@ refused with the reason; a part of it that is a model by itself can be exported 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Literal
 from kammil import files
 from kammil import model_folder as folders
 from kammil.errors import FolderError, OptionError
-from kammil.exporting import gguf, huggingface, onnx
+from kammil.exporting import huggingface, onnx
 from kammil.exporting.example import EXAMPLE
 from kammil.files import reason
 from kammil.locks import run_lock
@@ -30,39 +30,13 @@ class Export:
     file: Path
     """The exported model: a file, or the folder of a checkpoint."""
     example: Path | None
-    """A short program beside the model that completes text with it; None for a format that needs none."""
+    """A short program beside the model that completes text with it; None for a checkpoint."""
     warning: str | None = None
     """One sentence on what is not in the file; None where nothing is missing."""
 
 
-@dataclass(frozen=True)
-class FileFormat:
-    """A format of models in one file."""
-
-    ending: str
-    """Ending of a file's name, with its dot."""
-    write: Callable[[folders.ModelFiles, Part], tuple[bytes, str | None]]
-    """(model, part) -> content of the file, `Export.warning`; raises `OptionError` for a model that does not fit."""
-    program: str | None = None
-    """Source of `Export.example`."""
-
-
-@dataclass(frozen=True)
-class FolderFormat:
-    """A format of models in a folder."""
-
-    ending: str
-    """Ending of the name of a folder that is not named otherwise."""
-    write: Callable[[folders.ModelFiles, Part, str], huggingface.Contents]
-    """(model, part, name) -> content of each file, `Export.warning`; raises `OptionError` likewise."""
-
-
-FORMATS: dict[str, FileFormat | FolderFormat] = {
-    "onnx": FileFormat(".onnx", onnx.write, EXAMPLE),
-    "hf": FolderFormat("-hf", huggingface.write),
-    "gguf": FileFormat(".gguf", gguf.write),
-}
-"""Formats by name."""
+FORMATS = {"onnx": ".onnx", "hf": "-hf"}
+"""Formats by name, and what the name of a file or folder ends in."""
 
 
 def export(
@@ -79,7 +53,6 @@ def export(
         folder: a model folder, or a bundled model.
         format: `onnx`: one file with the character table inside, which ONNX Runtime runs, and beside it a program of
             the same name that ends in `.py`. `hf`: a folder that Hugging Face's transformers loads as a Llama.
-            `gguf`: one file for llama.cpp.
         out: the file or folder; FOLDER's name with the format's ending, here, if none is named.
         part: `network`: of a blend, its networks without the counts.
         replace: whether files of these names, or the folder of an earlier export, may be replaced.
@@ -91,28 +64,27 @@ def export(
         raise OptionError(f"format is {format!r}, but it must be one of {', '.join(FORMATS)}.")
     if part not in ("all", "network"):
         raise OptionError(f"part is {part!r}, but it must be all or network.")
-    chosen = FORMATS[format]
-    target = Path(out) if out is not None else Path(Path(folder).resolve().name + chosen.ending)
-    if isinstance(chosen, FolderFormat):
-        return _export_folder(chosen, Path(folder), target, part, replace=replace)
-    if target.suffix != chosen.ending:
-        raise OptionError(f"out is {target}, but a file of the format {format} must end in {chosen.ending}.")
-    program = target.with_suffix(".py") if chosen.program is not None else None
+    ending = FORMATS[format]
+    target = Path(out) if out is not None else Path(Path(folder).resolve().name + ending)
+    if format == "hf":
+        return _export_folder(Path(folder), target, part, replace=replace)
+    if target.suffix != ending:
+        raise OptionError(f"out is {target}, but a file of the format {format} must end in {ending}.")
+    program = target.with_suffix(".py")
     for path in (target, program):
-        if path is not None and path.exists() and not replace:
+        if path.exists() and not replace:
             raise FolderError(f"{path} exists already; give --replace to replace it, or another --out.")
-    content, warning = chosen.write(folders.read(Path(folder)), part)
+    content, warning = onnx.write(folders.read(Path(folder)), part)
     files.write_atomic(target, content)
-    if program is not None and chosen.program is not None:
-        files.write_atomic(program, chosen.program.encode())
+    files.write_atomic(program, EXAMPLE.encode())
     return Export(target, program, warning)
 
 
-def _export_folder(format: FolderFormat, folder: Path, out: Path, part: Part, *, replace: bool) -> Export:
+def _export_folder(folder: Path, out: Path, part: Part, *, replace: bool) -> Export:
     """Write a model as a folder, which appears complete or not at all."""
     if not out.name:
-        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model{format.ending}.")
-    contents, warning = format.write(folders.read(folder), part, out.name)
+        raise OptionError(f"out is {str(out)!r}, but it must name a new folder, such as my-model-hf.")
+    contents, warning = huggingface.write(folders.read(folder), part, out.name)
     check = partial(_check_free, names=contents.keys())
     check(out, replace=replace)
     with run_lock(out), folders.new(out, replace=replace, check=check) as draft:

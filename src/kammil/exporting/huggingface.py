@@ -25,16 +25,20 @@ from safetensors.numpy import save
 from kammil import model_folder as folders
 from kammil.decoding.options import DecodingOptions
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.exporting.parts import BOS_TOKEN, EOS_TOKEN, PAD_TOKEN, UNK_TOKEN, llama_parts, token_names
+from kammil.exporting.onnx import checked_weights
 from kammil.language_model import CONFIG, TOKENIZER
 from kammil.models.pretrained.configuration import without_code
 from kammil.models.pretrained.units import ARRAYS, TokenUnits
-from kammil.models.transformer.model import llama_config
+from kammil.models.registry import FAMILIES
+from kammil.models.transformer.model import TransformerSettings, llama_config
 from kammil.text import HANDLE, URL, TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK, CharacterVocabulary
 
 Contents = tuple[Mapping[str, bytes], str | None]
 """Content of each file by its name, and one sentence on what is not in them, or None."""
+
+PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN = "<pad>", "<unk>", "<s>", "</s>"
+"""Names of the special ids 0 to 3, those of Llama."""
 
 _SPACE = r"[\t\n\x0B\f\r \u0085\u00A0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000]"
 _NOT_SPACE = _SPACE.replace("[", "[^")
@@ -52,9 +56,16 @@ def write(model: folders.ModelFiles, part: str, name: str) -> Contents:
 
 def _llama(model: folders.ModelFiles, name: str) -> Contents:
     """Write a Transformer as a Llama."""
-    settings, weights = llama_parts(model, "hf")
+    family = model.description.family
+    if family != "transformer":
+        fits_onnx = family in FAMILIES and FAMILIES[family].onnx is None
+        way_out = "export it with --format onnx" if fits_onnx else "train one with --model transformer"
+        raise OptionError(
+            f"a model of family {family} does not fit into hf: it is no Llama, as the transformer is; {way_out}."
+        )
+    tensors = {name: np.ascontiguousarray(array) for name, array in checked_weights(model).items()}
+    settings = TransformerSettings.model_validate(model.description.settings)
     rules = TextRules.from_dict(model.description.rules)
-    tensors = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     config = llama_config(model.vocabulary.size, settings) | {"torch_dtype": "float32"}
     tokenizer_config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -158,7 +169,7 @@ def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
     except ModuleNotFoundError as error:
         raise MissingExtraError("an export to hf needs tokenizers", "train") from error
 
-    table = {name: id for id, name in enumerate(token_names(vocabulary))}
+    table = {name: id for id, name in enumerate(_token_names(vocabulary))}
     made = Tokenizer(models.BPE(table, [], unk_token=UNK_TOKEN, fuse_unk=False))
     specials = (PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN)
     made.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in specials])
@@ -167,6 +178,13 @@ def tokenizer(vocabulary: CharacterVocabulary, rules: TextRules) -> str:
     made.post_processor = processors.TemplateProcessing(f"{BOS_TOKEN} $A", special_tokens=[(BOS_TOKEN, BOS)])
     made.decoder = decoders.Fuse()
     return made.to_str(pretty=True)
+
+
+def _token_names(vocabulary: CharacterVocabulary) -> list[str]:
+    """Return the text of every id, (V,); all differ. A lone surrogate, which UTF-8 cannot hold, is named by its number,
+    such as `<U+D800>`: a name of several characters, which no text is encoded to."""
+    held = (f"<U+{ord(c):04X}>" if "\ud800" <= c <= "\udfff" else c for c in vocabulary.characters)
+    return [PAD_TOKEN, UNK_TOKEN, BOS_TOKEN, EOS_TOKEN, *held]
 
 
 def _normalizers(rules: TextRules) -> list[Any]:

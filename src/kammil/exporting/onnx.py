@@ -19,12 +19,15 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from kammil import model_folder as folders
-from kammil.errors import MissingExtraError, OptionError
-from kammil.exporting.parts import checked_weights
+from kammil.engine.quantization import unpack
+from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.models.blend.settings import BlendSettings, member_prefixes
-from kammil.models.registry import FAMILIES
+from kammil.models.registry import FAMILIES, load_model
 from kammil.models.transformer.model import TransformerSettings
+from kammil.ngrams.features import Floats
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
@@ -51,6 +54,14 @@ def write(model: folders.ModelFiles, part: Literal["all", "network"]) -> tuple[b
         way_out = "export its network alone with --part network" if has_part else "train one with --model gru"
         raise OptionError(f"a model of family {name} does not fit into ONNX: {reason}; {way_out}.")
     return _file(model, name), None
+
+
+def checked_weights(model: folders.ModelFiles) -> dict[str, Floats]:
+    """Return the weights of a network in single precision; `FolderError` where they do not fit its vocabulary."""
+    language_model = load_model(model.description.family, model.description.settings, model.artifacts)
+    if language_model.vocabulary_size != model.vocabulary.size:
+        raise FolderError("weights.safetensors and vocabulary.json are of two models; copy the model folder again.")
+    return {name: array.astype(np.float32, copy=False) for name, array in unpack(model.artifacts.weights).items()}
 
 
 def _file(model: folders.ModelFiles, family: str) -> bytes:

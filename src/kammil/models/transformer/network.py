@@ -13,7 +13,7 @@ that standard engines can run it:
 - a gated network, silu(gate x) * up x (Shazeer 2020, arXiv:2002.05202); no biases anywhere.
 
 The weights have the names that `LlamaForCausalLM` of transformers gives them, so an export to that class, and to
-programs that read its files, such as llama.cpp, is a copy of `weights.safetensors` beside the `config.json` of
+programs that read its files is a copy of `weights.safetensors` beside the `config.json` of
 `llama_config`; only a tokenizer is missing there. (A text longer than the window is the exception: here each position
 attends to the window before it, there to all positions.)
 
