@@ -66,7 +66,7 @@ def train(
     config: Config = None,
     track: Annotated[
         list[str] | None,
-        typer.Option(help="Show the run while it goes on: tensorboard or trackio, on this machine. Repeatable."),
+        typer.Option(help="Show the run while it goes on, on this machine: tensorboard."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted training; the result is identical.")

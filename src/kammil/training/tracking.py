@@ -1,6 +1,6 @@
-"""Write down what happened in a run: `events.jsonl` always, TensorBoard and trackio where they are asked for.
+"""Write down what happened in a run: `events.jsonl` always, TensorBoard where it is asked for.
 
-All three listen to the same events. A line of `events.jsonl` is one event as JSON: `time`, `event`, the member of a
+Both listen to the same events. A line of `events.jsonl` is one event as JSON: `time`, `event`, the member of a
 blend that learns beside others, and the fields of the class of that name in `events`; numbers that are not finite are
 null. The last line, `Evaluated`, has the figures on the validation texts. While the run goes on the file stands beside
 its checkpoint, then in the model folder. A resumed run goes on with it, so the steps of an epoch that was interrupted
@@ -9,14 +9,11 @@ stand there twice.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import sys
 import time
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,15 +24,13 @@ from kammil.files import reason
 from kammil.progress import PhaseProgress
 from kammil.training.events import EpochEnded, Event, Listener, MemberEvent, TrainingProgress
 
-TRACKERS = ("tensorboard", "trackio")
-"""What a run can be shown in while it goes on."""
+TRACKERS = ("tensorboard",)
+"""Programs that show a run while it goes on."""
 TENSORBOARD_FOLDER = "runs"
 """Folder beside the model folder; the default of `tensorboard --logdir` in its own examples."""
 _INTERVAL, _SHARE = 1.0, 1 / 300
 """Fewest seconds between two steps that are written down, at first and as a share of the seconds so far: a run has
 thousands, and one of ten hours writes some 1,700."""
-_REMOTE = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
-"""Variables with which trackio would send figures to another machine."""
 
 
 def parts(event: Event) -> tuple[int | None, Any]:
@@ -152,60 +147,34 @@ class Curves:
 
 
 def check(trackers: Sequence[str]) -> None:
-    """Raise `OptionError` for a tracker that there is not, or that would send figures elsewhere."""
+    """Raise `OptionError` for a tracker that there is not."""
     if isinstance(trackers, str):
         raise OptionError(f"track is {trackers!r}, but it must be a list, such as ['tensorboard'].")
     for name in trackers:
         if name not in TRACKERS:
             raise OptionError(f"track is {name!r}, but it must be one of {', '.join(TRACKERS)}.")
-        remote = next((variable for variable in _REMOTE if os.environ.get(variable)), None)
-        if name == "trackio" and remote is not None:
-            raise OptionError(f"{remote} is set, and runs are tracked on this machine alone; unset it.")
 
 
 @contextmanager
 def tracked(out: Path, trackers: Sequence[str]) -> Generator[list[Listener]]:
-    """Yield the listeners that show the run of the model `out`; `MissingExtraError` without their packages."""
-    with ExitStack() as stack:
-        opened = {"tensorboard": _tensorboard, "trackio": _trackio}
-        yield [Curves(stack.enter_context(opened[name](out))) for name in trackers]
+    """Yield the listeners that show the run of the model `out`; `MissingExtraError` without their packages.
 
-
-@contextmanager
-def _tensorboard(out: Path) -> Generator[Writer]:
-    """Write to `runs/NAME/TIME` beside the model; a resumed run goes on in another folder of the same name."""
+    TensorBoard's writes to `runs/NAME/TIME` beside the model; a resumed run goes on in another folder of the same name.
+    """
+    if not trackers:
+        yield []
+        return
     try:
         from torch.utils.tensorboard.writer import SummaryWriter
     except ModuleNotFoundError as error:
         raise MissingExtraError(f"tracking needs {error.name}", "train", "track") from error
 
-    folder = out.absolute().parent / TENSORBOARD_FOLDER / out.name / _now()
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H.%M.%S")
+    folder = out.absolute().parent / TENSORBOARD_FOLDER / out.name / now
     with SummaryWriter(str(folder)) as writer:
 
         def write(figures: Mapping[str, float], step: int) -> None:
             for name, value in figures.items():
                 writer.add_scalar(name, value, step)
 
-        yield write
-
-
-@contextmanager
-def _trackio(out: Path) -> Generator[Writer]:
-    """Log to the project `kammil` on this machine: in `TRACKIO_DIR`, or in the cache folder of trackio."""
-    try:
-        import trackio
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"tracking needs {error.name}", "track") from error
-
-    with contextlib.redirect_stdout(sys.stderr):  # what the command prints is for programs too
-        run = trackio.init("kammil", name=f"{out.name} {_now()}", embed=False, auto_log_gpu=False, auto_log_cpu=False)
-    try:
-        yield lambda figures, step: run.log(dict(figures), step=step)
-    finally:
-        with contextlib.redirect_stdout(sys.stderr):
-            trackio.finish()
-
-
-def _now() -> str:
-    """Return the time in a form that can be part of a name; it tells runs of one model apart."""
-    return datetime.now(UTC).strftime("%Y-%m-%d %H.%M.%S")
+        yield [Curves(write)]

@@ -56,7 +56,7 @@ def train(
         replace: replace a model folder of that name.
         report: write `report.html` into the folder, a page for people, which quotes a few validation texts.
         listen: called with the events of training; None shows a bar and a table in a notebook, and nothing elsewhere.
-        track: `tensorboard` or `trackio`, or both, which show the run while it goes on, on this machine.
+        track: programs that show the run while it goes on, on this machine: `tensorboard`.
         options: of `Recipe`, `TrainingOptions` and the family's settings, such as `column`, `model`, `minutes`,
             `seed`, `hidden`.
 
