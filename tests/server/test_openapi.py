@@ -30,3 +30,11 @@ def test_responses_are_those_of_the_document(case: Any, server: Running) -> None
         checks=[not_a_server_error, response_schema_conformance, content_type_conformance],
         timeout=60,
     )
+
+
+def test_every_route_and_field_is_described(server: Running) -> None:
+    api = server.ask("/openapi.json").json
+    assert all(route["description"] for methods in api["paths"].values() for route in methods.values())
+    for name, described in api["components"]["schemas"].items():
+        if name.endswith("Request"):
+            assert all(field["description"] for field in described["properties"].values()), name

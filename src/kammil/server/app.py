@@ -14,13 +14,13 @@ from importlib.metadata import version
 from typing import Annotated, Any, TypeVar
 
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.responses import HTMLResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse
 from pydantic import BaseModel
 
 from kammil.errors import KammilError
 from kammil.server import playground
-from kammil.server.api import completions, docs_page, errors, schemas, streaming, text_routes
+from kammil.server.api import completions, errors, schemas, streaming, text_routes
 from kammil.server.api.errors import ApiError
 from kammil.server.metrics import MULTIPROCESS_DIR, Metrics
 from kammil.server.model_pool import ModelPool
@@ -43,7 +43,6 @@ ROUTES = (
     "/detokenize",
     "/health",
     "/metrics",
-    "/docs",
     "/",
 )
 """Paths that metrics count by name; all others are counted together."""
@@ -256,11 +255,6 @@ def _add_operator_routes(app: FastAPI, pool: ModelPool, metrics: Metrics) -> Non
         metrics.update(pool.running)
         content, media = await asyncio.to_thread(metrics.render)
         return Response(content, media_type=media)
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        """Describe all routes on one page."""
-        return HTMLResponse(docs_page.render(await asyncio.to_thread(app.openapi)), headers=dict(docs_page.HEADERS))
 
     @app.get("/health", response_model=schemas.Health, responses={503: ERROR_RESPONSES[503]})
     async def health() -> Response:

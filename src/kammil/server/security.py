@@ -31,7 +31,7 @@ from kammil.server.settings import ServerSettings
 
 ANSWER_SECONDS = 15.0
 """Seconds beyond a request's time in which a slow client must have received its answer."""
-PUBLIC_PATHS = frozenset({"/health", "/docs", "/openapi.json"})
+PUBLIC_PATHS = frozenset({"/health", "/openapi.json"})
 """Paths that need no key, besides those of the page."""
 
 log = logging.getLogger("kammil.server")

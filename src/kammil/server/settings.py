@@ -34,7 +34,7 @@ class ServerSettings(BaseModel):
     workers: int = Field(default=1, ge=1, le=64)
     """Number of processes; each opens the models for itself."""
     api_key: str | None = Field(default=None, min_length=1)
-    """Key that every request must carry, except for the page, `/docs` and `/health`; None asks for no key."""
+    """Key that every request must carry, except for the page, `/openapi.json` and `/health`; None asks for no key."""
     origins: tuple[Annotated[str, Field(pattern=r"^([a-zA-Z][a-zA-Z0-9+.-]*://[^/?#@*\s]+/?|null)$")], ...] = ()
     """Foreign origins whose pages may send requests, such as `https://example.org`."""
     hosts: tuple[str, ...] = ()

@@ -131,7 +131,9 @@ async def _handle_http_error(_request: Request, error: Exception) -> JSONRespons
     failed = cast(HTTPException, error)
     headers, message = dict(failed.headers or {}), f"{failed.detail}."
     if failed.status_code == 404:  # of a route; what a route does not find is an `ApiError`
-        message = "there is no such route; this server continues texts: POST /v1/completions. /docs lists all routes."
+        message = (
+            "there is no such route; this server continues texts: POST /v1/completions. /openapi.json lists all routes."
+        )
     elif failed.status_code == 405:
-        message = f"this route takes {headers.get('Allow')} alone; /docs lists all routes."
+        message = f"this route takes {headers.get('Allow')} alone; /openapi.json lists all routes."
     return ApiError(failed.status_code, message, headers=headers).response()
