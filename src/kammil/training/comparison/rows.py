@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def family_row(
     options |= recipe.training.model_dump() | recipe.settings
 
     def make() -> MeasuredRow:
-        if not _finished(path, recipe, parts, files):
+        if not _finished(path, recipe, files):
             train(
                 files.train,
                 validation=files.validation,
@@ -64,7 +63,7 @@ def family_row(
     return make
 
 
-def _finished(path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files) -> bool:
+def _finished(path: Path, recipe: Recipe, files: Files) -> bool:
     """Whether the folder holds a finished model of this recipe and these texts, trained but not yet measured."""
     try:
         training = folders.read(path).description.training
@@ -72,10 +71,8 @@ def _finished(path: Path, recipe: Recipe, parts: ComparisonSplit, files: Files) 
     except (FolderError, KeyError):
         return False
     wanted = recorded(recipe.model_copy(update=_READ_ONCE))
-    # Models of an earlier version were trained on the texts in memory, hashed as JSON.
-    contents = (files.train.read_bytes(), json.dumps(parts.train).encode())
-    hashes = [hashlib.sha256(content).hexdigest() for content in contents]
-    return found == wanted and training["kammil"] == __version__ and data["sha256"] in hashes
+    sha256 = hashlib.sha256(files.train.read_bytes()).hexdigest()
+    return found == wanted and training["kammil"] == __version__ and data["sha256"] == sha256
 
 
 def _family_row(path: Path, model: Completer, recipe: Recipe, parts: ComparisonSplit) -> Row:

@@ -23,8 +23,6 @@ from kammil.evaluation.ranking import Row
 
 ROWS, SUMS = "rows.json", "rows.safetensors"
 _FORMAT = 4
-_OLDER = (1, 2, 3)
-"""Formats whose rows lack figures or measured them differently; their models are kept, and measured again."""
 
 
 class ResultStore:
@@ -36,19 +34,16 @@ class ResultStore:
         self.rows: dict[str, Row] = {}
         self.columns: dict[str, dict[str, Array]] = {}
         self._keys: dict[str, dict[str, Any]] = {}
-        self._format = _FORMAT
 
     def open(self, keys: Mapping[str, Mapping[str, Any]], *, replace: bool) -> None:
         """Read the finished rows; `OptionError` for a row whose stored key differs from its key now.
 
-        With `replace` such rows are dropped instead, to be made again. Rows of an older format whose keys agree are
-        dropped too, but their models stay, so nothing is trained again. `FolderError` if the folder is no comparison.
+        With `replace` such rows are dropped instead, to be made again. `FolderError` if the folder is no comparison.
         """
         self._read()
         for name in list(self.rows):
             wanted, stored = keys.get(name, {}), self._keys[name]
-            compared = [k for k in wanted if self._format == _FORMAT or k in stored]
-            different = [k for k in compared if stored.get(k) != wanted[k]]
+            different = [k for k in wanted if stored.get(k) != wanted[k]]
             if not different:
                 continue
             if not replace:
@@ -57,8 +52,6 @@ class ResultStore:
                     f"{wanted[different[0]]!r} now); give --replace to make it anew, or another --out."
                 )
             del self.rows[name], self.columns[name], self._keys[name]
-        if self._format != _FORMAT:
-            self.rows, self.columns, self._keys, self._format = {}, {}, {}, _FORMAT
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -77,10 +70,14 @@ class ResultStore:
             raise FolderError(f"{self.path} exists and is no {self._what}; name another folder with --out.")
         try:
             state = cast(dict[str, Any], json.loads((self.path / ROWS).read_text("utf-8")))
+            if state["format"] in (1, 2, 3):
+                raise FolderError(
+                    f"the rows in {self.path} have format {state['format']}, and Kammil 0.1.0 was the last version to "
+                    "read it; name another folder with --out."
+                )
+            if state["format"] != _FORMAT:
+                raise ValueError(f"format {state['format']!r}")
             sums = cast(dict[str, Array], load_arrays((self.path / SUMS).read_bytes()))
-            self._format = state["format"]
-            if self._format not in (_FORMAT, *_OLDER):
-                raise ValueError(f"format {self._format!r}")
             for name, entry in cast(dict[str, dict[str, Any]], state["rows"]).items():
                 fields = cast(dict[str, Any], entry["row"])
                 curve = tuple((float(seconds), float(bits)) for seconds, bits in fields.pop("curve"))
