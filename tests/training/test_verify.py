@@ -15,7 +15,7 @@ import kammil
 from kammil.errors import DataError, FolderError
 from kammil.training import texts as training_texts
 from kammil.training import verify as verifying
-from kammil.training.verify import TOLERANCE, _same_figures, verify  # pyright: ignore[reportPrivateUsage]
+from kammil.training.verify import TOLERANCE, verify
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,8 @@ def test_what_was_not_changed_agrees(place: Path, monkeypatch: pytest.MonkeyPatc
     result = verify(place / "split", place / "texts.txt")
     assert result.differing == () and len(result.checks) > 300
     files = {check.name.partition(":")[0] for check in result.checks}
-    assert files == {"model.json", "metrics.json", "README.md"}
+    assert files == {"model.json", "metrics.json"}
+    assert any("README.md" in what for what in result.not_verified)
     assert set(result.not_verified) >= {"metrics.json: training_seconds", "metrics.json: history"}
     json.dumps(result.to_dict())
     monkeypatch.chdir(place)
@@ -138,19 +139,6 @@ def test_rounding_is_no_difference(place: Path, changed: Callable[..., Path]) ->
     assert verify(changed("metrics.json", *path, to=higher(TOLERANCE / 2)), place / "texts.txt").differing == ()
 
 
-def test_the_card_is_read(place: Path, changed: Callable[..., Path]) -> None:
-    folder = changed("metrics.json", "training_seconds", to=1.0)
-    card = (folder / "README.md").read_text("utf-8")
-    (row,) = [line for line in card.splitlines() if line.startswith("| characters right, target |")]
-    cell = row.split(" | ")[1]
-    (folder / "README.md").write_text(card.replace(cell, "99.9 % (99.8-99.9)"), "utf-8")
-    (check,) = verify(folder, place / "texts.txt").differing
-    assert (check.name, check.recorded) == ("README.md: characters right, target, split", "99.9 % (99.8-99.9)")
-    (folder / "README.md").write_text("# split\n", "utf-8")
-    (check,) = verify(folder, place / "texts.txt").differing
-    assert check.name == "README.md: the table of figures"
-
-
 def test_other_texts_are_noticed(place: Path) -> None:
     result = verify(place / "split", place / "more.txt")
     assert {"model.json: training.data.sha256", "model.json: training.data.texts"} <= {
@@ -195,18 +183,3 @@ def test_a_strangers_folder_opens_only_files_beside_the_texts(
         with pytest.raises(DataError, match="data get shami" if "shami" in name else "the folder names"):
             verify(folder, data)
     assert not (tmp_path / "cache").exists()
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "same"),
-    [
-        ("", "", True),
-        ("2.616 (2.571-2.657)", "2.617 (2.570-2.657)", True),
-        ("2.616 (2.571-2.657)", "2.618 (2.571-2.657)", False),
-        ("50.9 %", "51.0 %", True),
-        ("50.9 %", "50.9", False),
-        ("", "1.0", False),
-    ],
-)
-def test_cells_are_the_same_but_for_the_last_digit(one: str, other: str, same: bool) -> None:
-    assert _same_figures(one, other) is same

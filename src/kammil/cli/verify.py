@@ -25,7 +25,7 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compute every figure of a model's folder and card again, from its texts, and say which differ. Exit status 1 if
+    """Compute every figure of a model's folder again, from its texts, and say which differ. Exit status 1 if
     any does."""
     from kammil.cli.progress import progress
     from kammil.progress import listening
