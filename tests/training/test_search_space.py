@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from kammil.models.registry import FAMILIES
 from kammil.training.recipe import Recipe
-from kammil.training.search_space import SPACES, Range, contains, distribution
+from kammil.training.search_space import SPACES, Range, contains, suggest
 
 
 def test_every_family_has_a_space_around_its_defaults() -> None:
@@ -49,7 +50,9 @@ def test_whatever_is_drawn_can_be_trained(data: st.DataObject) -> None:
     ],
 )
 def test_optuna_draws_from_the_same_values(values: Range | tuple[float, ...], expected: object) -> None:
-    assert distribution(values) == expected
+    trial = optuna.create_study().ask()
+    suggest(trial, {"option": values})
+    assert trial.distributions == {"option": expected}
 
 
 def test_a_range_contains_its_ends_and_steps_alone() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
+    from optuna import Trial
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,13 @@ class Range:
     step: float | None = None
     """Distance of the numbers; None: any real number, and equal factors are equally likely."""
 
-    def distribution(self) -> BaseDistribution:
-        """Return the range as a distribution of Optuna's."""
-        from optuna.distributions import FloatDistribution, IntDistribution
-
+    def suggest(self, trial: Trial, name: str) -> float:
+        """Let a trial of Optuna's draw a number."""
         if self.step is None:
-            return FloatDistribution(self.low, self.high, log=True)
+            return trial.suggest_float(name, self.low, self.high, log=True)
         if all(isinstance(number, int) for number in (self.low, self.high, self.step)):
-            return IntDistribution(int(self.low), int(self.high), step=int(self.step))
-        return FloatDistribution(self.low, self.high, step=self.step)
+            return trial.suggest_int(name, int(self.low), int(self.high), step=int(self.step))
+        return trial.suggest_float(name, self.low, self.high, step=self.step)
 
 
 Space = Mapping[str, Range | tuple[float, ...]]
@@ -57,11 +55,12 @@ SPACES: Mapping[str, Space] = {
 """The search space of each family. An option that is given is not searched for."""
 
 
-def distribution(values: Range | tuple[float, ...]) -> BaseDistribution:
-    """Return the values of an option as a distribution of Optuna's."""
-    from optuna.distributions import CategoricalDistribution
-
-    return values.distribution() if isinstance(values, Range) else CategoricalDistribution(values)
+def suggest(trial: Trial, space: Space) -> dict[str, float]:
+    """Let a trial of Optuna's draw a value for each option."""
+    return {
+        name: values.suggest(trial, name) if isinstance(values, Range) else trial.suggest_categorical(name, values)
+        for name, values in space.items()
+    }
 
 
 def contains(values: Range | tuple[float, ...], value: float | None) -> bool:

@@ -2,20 +2,19 @@
 
 A study is a folder: `study.db`, an SQLite file of Optuna's, and `best.toml`, which `kammil train --config` takes. A
 trial is one training run with settings drawn from the family's search space. The first trial has the family's
-defaults, so that the best is never behind them; the next ten are drawn at random; those after them by a
+defaults, so that the best is never worse than they are; the next ten are drawn at random; those after them by a
 tree-structured Parzen estimator (Bergstra et al. 2011), which prefers what good trials had in common. Where an epoch
 but the first ends behind the median of earlier trials at that epoch, the trial is pruned.
 
-Everything is kept after every trial, so the same command goes on where it stopped. Several programs may work on one
-study. What is drawn depends on the seed, on how many trials were begun, and on how those before ended, so that one
-program alone finds the same however often it was stopped, if its trials are bounded by epochs. (Minutes follow the
-clock.)
+Optuna keeps everything after every trial, so the same command goes on where it stopped, and several programs may work
+on one study. The trial of a program that was killed has no heartbeat, and is made again.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from kammil.errors import DataError, FolderError, KammilError, MissingExtraError
 from kammil.files import reason
 from kammil.training.events import EpochEnded, Event, Listener, MemberEvent, TrainingEnded, ignore
 from kammil.training.recipe import Recipe, toml
-from kammil.training.search_space import SPACES, Space, contains, distribution
+from kammil.training.search_space import SPACES, Space, contains, suggest
 from kammil.training.texts import Source, check, load_normalised
 from kammil.training.train import train
 
@@ -42,11 +41,13 @@ if TYPE_CHECKING:
 STUDY, BEST = "study.db", "best.toml"
 """Files of a study's folder."""
 _LOCK = "lock"
-_NAME, _RUN, _ERROR, _REPLACES = "kammil", "run", "error", "replaces"
-"""Name of the study in its file, its attribute that describes it, and attributes of trials: why one failed, and which
-one of the same settings was stopped."""
+_NAME, _RUN, _REPEATS = "kammil", "run", "repeats"
+"""Name of the study in its file, its attribute that describes it, and that of a trial: the first of the same settings,
+which was stopped."""
 _RANDOM_TRIALS, _JUDGES = 10, 5
 """Trials that are drawn at random, and complete trials that a median needs."""
+_HEARTBEAT = 20
+"""Seconds between two heartbeats of a trial; one without any for twice as long is made again."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +102,14 @@ def tune(
     on_trial: Callable[[TrialEnded], None] | None = None,
     **options: Any,
 ) -> Tuned:
-    """Train with other settings again and again, until the study has so many trials; return the best so far.
+    """Train with other settings again and again, until the study has `trials` trials; return the best so far.
 
     Args:
         source, validation: as of `train`. Without `validation` a leak-free tenth of `source` is held out, the same for
             all trials. No test part is ever read.
         out: folder of the study; one of the same texts and options is gone on with.
-        trials: trials of the study, complete or pruned, those of other programs and earlier calls among them.
+        trials: number of complete and pruned trials of the study, those of earlier calls included. Programs that work
+            on it at the same time each finish the trial that they are at, so there may be a few more.
         listen: called with the events of every training.
         on_begin: called before every trial of this program, with its number, from 0.
         on_trial: called after it.
@@ -135,14 +137,12 @@ def tune(
         import optuna
     except ModuleNotFoundError as error:
         raise MissingExtraError("tuning needs optuna", "tune") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     run = _Study(Path(out), recipe, {**options, "model": family}, space)
     with run.opened(source, validation):
-        while (trial := run.ask(trials)) is not None:
-            if on_begin is not None:
-                on_begin(trial.number)
-            ended = run.train(trial, source, validation, listen)
-            if on_trial is not None:
+        while run.done() < trials:
+            ended = run.make_trial(source, validation, listen, on_begin or (lambda _: None))
+            if ended is not None and on_trial is not None:
                 on_trial(ended)
         return run.result()
 
@@ -173,6 +173,8 @@ class _Study:
     def opened(self, source: Source, validation: Source | None) -> Generator[None]:
         """Open or create the study; `FolderError` for a folder of something else, `OptionError` for another study."""
         import optuna
+        from filelock import FileLock
+        from optuna.trial import TrialState
         from sqlalchemy import URL
         from sqlalchemy.exc import SQLAlchemyError
 
@@ -186,12 +188,17 @@ class _Study:
             if found - {_LOCK} and STUDY not in found:  # a lock alone: another program is creating it
                 raise FolderError(f"{self.folder} exists and is no study; name another one with --out.")
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._lock():
-                file = URL.create("sqlite", database=str(self.folder / STUDY))
+            file = URL.create("sqlite", database=str(self.folder / STUDY))
+            pruner = optuna.pruners.MedianPruner(n_startup_trials=_JUDGES, n_warmup_steps=2)
+            # Two programs cannot create the tables at once.
+            with FileLock(self.folder / _LOCK, timeout=60), warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 storage = optuna.storages.RDBStorage(
-                    file.render_as_string(), engine_kwargs={"connect_args": {"timeout": 60}}
+                    file.render_as_string(),
+                    engine_kwargs={"connect_args": {"timeout": 60}},
+                    heartbeat_interval=_HEARTBEAT,
+                    heartbeat_stale_trial_callback=self._repeat,
                 )
-                pruner = optuna.pruners.MedianPruner(n_startup_trials=_JUDGES, n_warmup_steps=2)
                 self.study = optuna.create_study(
                     storage=storage, study_name=_NAME, direction="minimize", pruner=pruner, load_if_exists=True
                 )
@@ -200,6 +207,8 @@ class _Study:
                     self.study.set_user_attr(_RUN, current)
                 else:
                     _refuse_another(self.folder, stored, current)
+                if all(trial.state == TrialState.FAIL for trial in self.study.get_trials(deepcopy=False)):
+                    self.study.enqueue_trial(self._defaults())
         except (OSError, ValueError) as error:
             raise FolderError(f"cannot write {self.folder}: {reason(error)}; name another place with --out.") from error
         except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
@@ -211,95 +220,98 @@ class _Study:
         finally:
             storage.engine.dispose()
 
-    def ask(self, trials: int) -> Trial | None:
-        """Return the next trial, or None if so many are done or under way. The lock in its folder is held while this
-        program works on it, so that others can tell it from one whose program was killed."""
+    def done(self) -> int:
+        """Return the number of trials that ended by themselves."""
+        from optuna.trial import TrialState
+
+        return len(self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
+
+    def make_trial(
+        self, source: Source, validation: Source | None, listen: Listener, on_begin: Callable[[int], object]
+    ) -> TrialEnded | None:
+        """Draw settings, or take those of a trial that was stopped, and train with them; None if another program took
+        this one for dead, and made it again.
+
+        What is drawn depends on the seed and on how many trials were begun, so a study that was stopped draws the same.
+        """
         import optuna
         from optuna.trial import TrialState
 
-        with self._lock():
-            self._put_back_dead_trials()
-            known = self.study.get_trials(deepcopy=False)
-            counted = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-            if sum(trial.state in counted for trial in known) >= trials:
-                return None
-            if not any(trial.state in (*counted, TrialState.WAITING) for trial in known):
-                self.study.enqueue_trial(self._defaults())
-            begun = [trial for trial in known if trial.state != TrialState.WAITING]
-            first_time = sum(_REPLACES not in trial.user_attrs for trial in begun)
-            seed = np.random.SeedSequence([self.recipe.training.seed, first_time]).generate_state(1)[0]
-            self.study.sampler = optuna.samplers.TPESampler(
-                seed=int(seed), n_startup_trials=_RANDOM_TRIALS, constant_liar=True
-            )
-            trial = self.study.ask({name: distribution(values) for name, values in self.space.items()})
-            place = self._place(trial.number)
-            place.mkdir(exist_ok=True)
-            self._alive = _file_lock(place / _LOCK)
-            self._alive.acquire()
-            return trial
+        known = [trial for trial in self.study.get_trials(deepcopy=False) if trial.state != TrialState.WAITING]
+        begun = sum(_REPEATS not in trial.user_attrs for trial in known)
+        seed = np.random.SeedSequence([self.recipe.training.seed, begun]).generate_state(1)[0]
+        self.study.sampler = optuna.samplers.TPESampler(
+            seed=int(seed), n_startup_trials=_RANDOM_TRIALS, constant_liar=True
+        )
+        number, failure = -1, None
 
-    def train(self, trial: Trial, source: Source, validation: Source | None, listen: Listener) -> TrialEnded:
-        """Train with the settings of a trial, and tell the study how that ended."""
+        def objective(trial: Trial) -> float:
+            nonlocal number, failure
+            number = trial.number
+            on_begin(number)
+            try:
+                return self._train(trial, source, validation, listen)
+            except KammilError as error:
+                failure = error
+                raise
+
+        try:
+            self.study.optimize(objective, n_trials=1, catch=(KammilError,))
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return None
+        except KeyboardInterrupt:
+            if number >= 0:
+                self._repeat(self.study, self.study.get_trials(deepcopy=False)[number])
+            raise
+        if failure is not None and not self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            raise failure
+        self._write_best()
+        ended = self.study.get_trials(deepcopy=False)[number]
+        names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+        best = self.study.best_trial.number == number
+        return TrialEnded(number, ended.params, ended.value, names[ended.state], best, str(failure or ""))
+
+    def _train(self, trial: Trial, source: Source, validation: Source | None, listen: Listener) -> float:
+        """Train with the settings of a trial; return the bits on the validation texts."""
         from optuna import TrialPruned
-        from optuna.trial import TrialState
 
-        settings, place, last = dict(trial.params), self._place(trial.number), float("nan")
+        place = self.folder / f"trial-{trial.user_attrs.get(_REPEATS, trial.number)}"
 
         def on_event(event: Event) -> None:
-            nonlocal last
             listen(event)
             if isinstance(event, MemberEvent):  # of members that learn side by side the first is watched
                 event = event.event if event.member == 1 else event
             if isinstance(event, TrainingEnded) and event.reason == "interrupt":  # not a whole training
                 raise _StoppedError
             if isinstance(event, EpochEnded):
-                last = event.validation_bits
-                trial.report(last, event.epoch)
+                trial.report(event.validation_bits, event.epoch)
                 if trial.should_prune():
                     raise TrialPruned
 
-        state, bits, problem = None, None, ""  # no state: it was stopped
+        shutil.rmtree(place, ignore_errors=True)
         try:
-            given = {**self.options, **settings}
+            given: dict[str, Any] = {**self.options, **suggest(trial, self.space)}
             trained = train(source, validation=validation, out=place / "model", report=False, listen=on_event, **given)
-            figures = trained.evaluation.model
-            whole = self.recipe.training.objective == "text"
-            interval = figures.bits_per_character_with_end if whole else figures.target_bits_per_character
-            if interval is None:
-                raise DataError("no validation text has a target; name longer texts to validate with.")
-            state, bits = TrialState.COMPLETE, interval.value
-        except TrialPruned:
-            state, bits = TrialState.PRUNED, last
-        except KammilError as error:
-            state, problem = TrialState.FAIL, str(error)
-            trial.set_user_attr(_ERROR, problem)
-            if not self._finished():
-                raise
         except _StoppedError:
             raise KeyboardInterrupt from None
         finally:
-            with self._lock():
-                if state is None:
-                    self._put_back(trial)
-                else:
-                    self.study.tell(trial, bits if state == TrialState.COMPLETE else None, state)
-                self._alive.release()
-                shutil.rmtree(place, ignore_errors=True)
-                if self._finished():
-                    self._write_best()
-        assert state is not None, "what is stopped is raised"
-        best = state == TrialState.COMPLETE and self.study.best_trial.number == trial.number
-        names = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-        return TrialEnded(trial.number, settings, bits, names[state], best, problem)
+            shutil.rmtree(place, ignore_errors=True)
+        figures = trained.evaluation.model
+        whole = self.recipe.training.objective == "text"
+        interval = figures.bits_per_character_with_end if whole else figures.target_bits_per_character
+        if interval is None:
+            raise DataError("no validation text has a target; name longer texts to validate with.")
+        return interval.value
+
+    @staticmethod
+    def _repeat(study: Study, trial: FrozenTrial) -> None:
+        """Queue the settings of a trial that did not end by itself."""
+        study.enqueue_trial(trial.params, user_attrs={_REPEATS: trial.user_attrs.get(_REPEATS, trial.number)})
 
     def result(self) -> Tuned:
-        """Return the best so far; `OptionError` while no trial of any program is complete."""
+        """Return the best so far."""
         from optuna.trial import TrialState
 
-        if not self._finished():
-            raise OptionError(
-                f"no trial of {self.folder} is complete yet; wait for the other program, or ask for more."
-            )
         states = [trial.state for trial in self.study.get_trials(deepcopy=False)]
         complete, pruned, failed = map(states.count, (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
         best = self.study.best_trial
@@ -327,53 +339,10 @@ class _Study:
         heading = f"# {self.study.best_value:.3f} bits per character on the validation texts, trial {best.number}\n"
         files.write_atomic(self.folder / BEST, (heading + _config(self._options(best))).encode("utf-8", "replace"))
 
-    def _finished(self) -> bool:
-        """Whether any trial is complete."""
-        from optuna.trial import TrialState
-
-        return any(trial.state == TrialState.COMPLETE for trial in self.study.get_trials(deepcopy=False))
-
-    def _put_back_dead_trials(self) -> None:
-        """Queue the settings of trials whose program was killed once more: nobody holds their lock."""
-        from filelock import Timeout
-        from optuna.trial import TrialState
-
-        for trial in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            place = self._place(trial.number)
-            place.mkdir(exist_ok=True)
-            lock = _file_lock(place / _LOCK)
-            try:
-                lock.acquire()
-            except Timeout:
-                continue
-            lock.release()
-            shutil.rmtree(place, ignore_errors=True)
-            self._put_back(trial)
-
-    def _put_back(self, trial: Trial | FrozenTrial) -> None:
-        """Fail a trial that did not end by itself, and queue its settings."""
-        from optuna.trial import TrialState
-
-        self.study.tell(trial.number, state=TrialState.FAIL)
-        self.study.enqueue_trial(trial.params, user_attrs={_REPLACES: trial.number})
-
     def _defaults(self) -> dict[str, Any]:
         """Return the defaults of the options that are searched for, where they are in the space."""
         known = {**self.recipe.training.model_dump(), **self.recipe.settings}
         return {name: known[name] for name, values in self.space.items() if contains(values, known[name])}
-
-    def _place(self, number: int) -> Path:
-        return self.folder / f"trial-{number}"
-
-    def _lock(self) -> Any:
-        """Return the lock under which trials begin and end, for a `with`; whoever holds it does so for milliseconds."""
-        return _file_lock(self.folder / _LOCK, timeout=60)
-
-
-def _file_lock(path: Path, timeout: float = 0) -> Any:
-    from filelock import FileLock
-
-    return FileLock(path, timeout=timeout)
 
 
 def _config(options: Mapping[str, Any]) -> str:
