@@ -93,6 +93,7 @@ def slow(model: Completer, texts: list[str]) -> dict[str, float]:
         totals["whole"] += right == len(span)
         answers.append("".join(answer))
         truth.append(text[half : span.stop])
+    bleu = BLEU(tokenize="intl").corpus_score(answers, [truth])
     ended = (totals["bits"] + totals["end bits"]) / (totals["characters"] + len(texts))
     return {
         "target_bits_per_character": totals["target bits"] / totals["target"],
@@ -107,7 +108,7 @@ def slow(model: Completer, texts: list[str]) -> dict[str, float]:
         "whole_target": totals["whole"] / len(texts),
         "right_prefix": totals["prefix"] / len(texts),
         "chrf": CHRF().corpus_score(answers, [truth]).score,
-        "bleu": BLEU(tokenize="intl").corpus_score(answers, [truth]).score,
+        "bleu": bleu.score if bleu.counts[3] else 0.0,
     }
 
 

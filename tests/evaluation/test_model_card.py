@@ -16,6 +16,7 @@ from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.evaluate import Evaluation, evaluate
 from kammil.evaluation.metrics import Metrics
 from kammil.evaluation.model_card import ROWS, model_card, position_table, show, table
+from kammil.evaluation.text_overlap import NO_RUN
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +41,25 @@ def test_the_table_holds_the_model_and_its_rivals(evaluation: Evaluation) -> Non
     assert heading == ["", "mine", "random", "most frequent", "unigram", "3-gram"]
     assert all(len(row) == len(heading) for row in rows)
     for (field, title, share, digits), row in zip(ROWS, rows, strict=True):
-        interval = getattr(evaluation.model, field)
-        assert row[:2] == [title, show(interval, percent=share, digits=digits)]
-        for name, cell in zip(heading[2:], row[2:], strict=True):
-            baseline = getattr(evaluation.baselines[name], field)
-            assert cell == show(baseline, percent=share, digits=digits).partition(" (")[0]
+        figures = [getattr(each, field) for each in (evaluation.model, *evaluation.baselines.values())]
+        shown = [show(figure, percent=share, digits=digits) for figure in figures]
+        expected = [title, shown[0], *(cell.partition(" (")[0] for cell in shown[1:])]
+        if field == "bleu":
+            expected[1:] = [
+                cell if figure.value else NO_RUN for figure, cell in zip(figures, expected[1:], strict=True)
+            ]
+        assert row == expected
+
+
+def test_bleu_says_where_nothing_is_shared_and_what_it_needs(evaluation: Evaluation) -> None:
+    bleu = next(i for i, row in enumerate(ROWS, 1) if row[0] == "bleu")
+    for figure, said in (
+        (Interval(0.0, 0.0, 0.0), NO_RUN),
+        (None, "needs sacrebleu"),
+        (Interval(2.0, 1, 3), "2.0 (1.0"),
+    ):
+        changed = dataclasses.replace(evaluation, model=dataclasses.replace(evaluation.model, bleu=figure))
+        assert table(changed, "mine")[bleu][1].startswith(said)
 
 
 def test_some_positions_are_shown_and_the_last(evaluation: Evaluation) -> None:

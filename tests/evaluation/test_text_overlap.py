@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -25,11 +27,12 @@ def test_sums_give_the_scores_of_sacrebleu(pairs: list[tuple[str, str]]) -> None
     (chrf,) = text_overlap.chrf(text_overlap.chrf_columns(written, true).sum(axis=0, keepdims=True))
     (bleu,) = text_overlap.bleu(text_overlap.bleu_columns(written, true).sum(axis=0, keepdims=True))
     assert chrf == pytest.approx(CHRF().corpus_score(written, [true]).score, abs=1e-6)
-    assert bleu == pytest.approx(BLEU(tokenize="intl").corpus_score(written, [true]).score, abs=1e-6)
+    expected = BLEU(tokenize="intl").corpus_score(written, [true])
+    assert bleu == pytest.approx(expected.score if expected.counts[3] else 0, abs=1e-6)
 
 
 def test_many_resamples_are_scored_one_by_one() -> None:
-    written, true = ["شو حلو اليوم", "ab b a", ""], ["شو حلو الشعور", "a b b", "ab"]
+    written, true = ["شو حلو هالنهار اليوم", "ab b a", ""], ["شو حلو هالنهار اليوم كتير", "a b b", "ab"]
     for columns, score in (
         (text_overlap.chrf_columns(written, true), text_overlap.chrf),
         (text_overlap.bleu_columns(written, true), text_overlap.bleu),
@@ -42,6 +45,18 @@ def test_the_same_text_is_100() -> None:
     text = ["شو حلو الشعور لما تنجح"]
     assert text_overlap.chrf(text_overlap.chrf_columns(text, text)) == pytest.approx([100])
     assert text_overlap.bleu(text_overlap.bleu_columns(text, text)) == pytest.approx([100])
+
+
+def test_without_a_shared_run_of_four_words_there_is_no_score() -> None:
+    columns = text_overlap.bleu_columns(["شو حلو هالنهار يا زلمة", "وينك"], ["شو حلو هالنهار بس برد", "وينك"])
+    assert columns[:, :4].sum(axis=0).tolist() == [4, 2, 1, 0]
+    assert text_overlap.bleu(columns).tolist() == [0, 0]
+
+
+def test_without_sacrebleu_there_is_no_bleu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics.bleu", None)
+    columns = text_overlap.bleu_columns(["شو", "حلو"], ["شو", "مر"])
+    assert columns.shape == (2, 10) and np.isnan(text_overlap.bleu(columns)).all()
 
 
 def test_signatures_name_the_variants() -> None:

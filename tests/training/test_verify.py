@@ -183,3 +183,10 @@ def test_a_strangers_folder_opens_only_files_beside_the_texts(
         with pytest.raises(DataError, match="data get shami" if "shami" in name else "the folder names"):
             verify(folder, data)
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_score_that_smoothing_made_is_no_difference(place: Path, changed: Callable[..., Path]) -> None:
+    smoothed = {"value": 0.7, "low": 0.6, "high": 0.8}
+    folder = changed("metrics.json", "validation", "baselines", "random", "bleu", to=smoothed)
+    result = verify(folder, place / "texts.txt")
+    assert result.differing == () and any("BLEU" in what for what in result.not_verified)

@@ -65,7 +65,8 @@ class Metrics:
     chrf: Interval | None
     """chrF of the greedy completions against the targets, 0 to 100."""
     bleu: Interval | None
-    """BLEU of the same completions, 0 to 100."""
+    """BLEU of the same completions, 0 to 100; 0 where none shares a run of 4 words with its target, None without
+    sacrebleu."""
 
 
 def check_task(target: int, min_length: int) -> None:

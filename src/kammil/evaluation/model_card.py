@@ -7,6 +7,7 @@ from typing import Any
 
 from kammil.data import audit
 from kammil.data.bloom import RUN, BloomFilter
+from kammil.evaluation import text_overlap
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
 from kammil.evaluation.evaluate import Evaluation
 from kammil.model_folder import ModelFiles, reading_records
@@ -50,10 +51,15 @@ def table(evaluation: Evaluation, name: str) -> list[list[str]]:
     """Tabulate an evaluation: a heading, then one row a metric with the model, its interval, and the baselines."""
     rows = [["", name, *evaluation.baselines]]
     for field, title, share, digits in ROWS:
-        baselines = [
-            _value(getattr(baseline, field), percent=share, digits=digits) for baseline in evaluation.baselines.values()
-        ]
-        rows.append([title, show(getattr(evaluation.model, field), percent=share, digits=digits), *baselines])
+        figures = [getattr(each, field) for each in (evaluation.model, *evaluation.baselines.values())]
+        cells = [_value(figure, percent=share, digits=digits) for figure in figures]
+        cells[0] = show(figures[0], percent=share, digits=digits)
+        if field == "bleu":
+            cells = [
+                "needs sacrebleu" if figure is None else cell if figure.value else text_overlap.NO_RUN
+                for figure, cell in zip(figures, cells, strict=True)
+            ]
+        rows.append([title, *cells])
     return rows
 
 

@@ -1,9 +1,9 @@
 """chrF and BLEU of completions against the true texts: the overlap of their n-grams, wherever those stand.
 
-Both are defined as in sacrebleu (Post 2018), whose signatures name the exact variants; tests compare the scores with
-sacrebleu's. The score of a test set is a function of counts summed over texts. `chrf_columns` and `bleu_columns` return
-these counts text by text, so that intervals and paired differences come from the same resamples as those of all
-measures. Sources: Popović 2015 (chrF); Papineni et al. 2002 (BLEU), smoothed as in mteval-v13a.
+The score of a test set is a function of counts summed over texts. `chrf_columns` and `bleu_columns` return these counts
+text by text, so that intervals and paired differences come from the same resamples as those of all measures. BLEU is
+sacrebleu's (Post 2018), and chrF is defined as there: the signatures name the exact variants. Sources: Popović 2015
+(chrF); Papineni et al. 2002 (BLEU), smoothed as in mteval-v13a.
 
 Shapes: N texts, R resamples.
 """
@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import regex
 
 from kammil.errors import MissingExtraError
 from kammil.evaluation.bootstrap import Array
@@ -23,13 +22,8 @@ _ORDER, _BETA = 6, 2
 """Longest n-gram of characters in chrF, and the weight of recall against precision: sacrebleu's defaults."""
 _WORDS = 4
 """Longest n-gram of words in BLEU."""
-_SPLITS = (
-    (regex.compile(r"(\P{N})(\p{P})"), r"\1 \2 "),
-    (regex.compile(r"(\p{P})(\P{N})"), r" \1 \2"),
-    (regex.compile(r"(\p{S})"), r" \1 "),
-)
-"""Pattern -> what replaces it, in this order: the "international" tokenisation of mteval-v14, which sets apart the
-punctuation and the symbols of every script, but for points and commas inside numbers."""
+NO_RUN = f"no run of {_WORDS} words"
+"""What is shown in place of a BLEU of 0."""
 
 
 def chrf_columns(written: Sequence[str], true: Sequence[str]) -> Array:
@@ -63,45 +57,33 @@ def chrf(sums: Array) -> Array:
 
 
 def bleu_columns(written: Sequence[str], true: Sequence[str]) -> Array:
-    """Count n-grams of 1 to 4 words in both and in the completion, and words of the completion and truth; (N, 10)."""
-    return np.array([_bleu(w, t) for w, t in zip(written, true, strict=True)], np.float64).reshape(-1, 2 * _WORDS + 2)
+    """Count n-grams of 1 to 4 words in both and in the completion, and words of the completion and truth; (N, 10).
 
-
-def _bleu(written: str, true: str) -> list[int]:
-    written_words, true_words = _words(written), _words(true)
-    shared: list[int] = []
-    for n in range(1, _WORDS + 1):
-        shared.append((_word_runs(written_words, n) & _word_runs(true_words, n)).total())
-    written_runs = [max(0, len(written_words) - n + 1) for n in range(1, _WORDS + 1)]
-    return [*shared, *written_runs, len(written_words), len(true_words)]
-
-
-def _words(text: str) -> list[str]:
-    """Return the words and signs of a text, as BLEU counts them."""
-    text = text.rstrip()
-    for pattern, replacement in _SPLITS:
-        text = pattern.sub(replacement, text)
-    return text.split()
-
-
-def _word_runs(words: Sequence[str], n: int) -> Counter[tuple[str, ...]]:
-    return Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+    NaN without sacrebleu.
+    """
+    try:
+        from sacrebleu.metrics.bleu import BLEU
+    except ModuleNotFoundError:
+        return np.full((len(written), 2 * _WORDS + 2), np.nan)
+    metric = BLEU(tokenize="intl", effective_order=True)  # of a single text; the counts do not depend on it
+    scores = [metric.sentence_score(w, [t]) for w, t in zip(written, true, strict=True)]
+    counts = [[*score.counts, *score.totals, score.sys_len, score.ref_len] for score in scores]
+    return np.array(counts, np.float64).reshape(-1, 2 * _WORDS + 2)
 
 
 def bleu(sums: Array) -> Array:
     """Compute BLEU, 0 to 100, from summed counts, (R, 10) -> (R,).
 
-    An order of which nothing is shared counts as half an n-gram, the next such order as a quarter, and so on; a
-    completion that has no n-gram of some order, or shares not even a word, scores 0.
+    Where no text shares a run of 4 words, as no resample does then, it is 0: smoothing alone would make the score.
     """
-    shared, written = sums[:, :_WORDS], sums[:, _WORDS : 2 * _WORDS]  # (R, 4) each
-    length, true_length = sums[:, -2], sums[:, -1]
-    floor = 0.5 ** np.cumsum(shared == 0, axis=1)
-    scored = (written > 0).all(1) & (shared > 0).any(1)
-    precisions = np.divide(np.where(shared > 0, shared, floor), written, out=np.ones_like(shared), where=written > 0)
-    ratio = np.divide(true_length, length, out=np.ones_like(length), where=length > 0)
-    brevity = np.exp(np.minimum(0.0, 1 - ratio))
-    return np.where(scored, 100 * brevity * np.exp(np.log(precisions).mean(1)), 0.0)
+    if np.isnan(sums).any():
+        return np.full(len(sums), np.nan)
+    if not sums[:, _WORDS - 1].any():
+        return np.zeros(len(sums))
+    from sacrebleu.metrics.bleu import BLEU
+
+    rows = sums.astype(np.int64).tolist()
+    return np.array([BLEU.compute_bleu(r[:4], r[4:8], r[8], r[9], smooth_method="exp").score for r in rows])
 
 
 def signatures() -> dict[str, str]:

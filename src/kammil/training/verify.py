@@ -20,6 +20,7 @@ from kammil.data import download, in_memory, sources
 from kammil.data.contents import list_files
 from kammil.errors import DataError, FolderError
 from kammil.evaluation.evaluate import LOOPS, evaluate
+from kammil.evaluation.text_overlap import NO_RUN
 from kammil.models.layers import count_parameters
 from kammil.progress import phase
 from kammil.training.publish import data_summary
@@ -117,6 +118,8 @@ def verify(folder: str | Path, data: Source | None = None, *, validation: Source
     checks += _compare("metrics.json: validation", recorded, json.loads(json.dumps(evaluation.to_dict())))
     parameters = {"parameters": count_parameters(model.artifacts.weights)}
     checks += _compare("metrics.json", {k: model.metrics[k] for k in parameters if k in model.metrics}, parameters)
+    if not all(each.bleu and each.bleu.value for each in (evaluation.model, *evaluation.baselines.values())):
+        missing.append(f"metrics.json: BLEU where sacrebleu is missing, or {NO_RUN} is shared")
     if model.card:
         missing.append("README.md, the card: its figures are those of metrics.json")
     return Verification(tuple(checks), tuple(missing))
@@ -176,6 +179,7 @@ def _compare(where: str, recorded: Any, found: Any) -> list[Check]:
         return [
             check
             for key, value in tree.items()
+            if key != "bleu" or value is None or (other.get(key) or {}).get("value")  # 0.1.0 recorded other zeros
             for check in _compare(f"{where}{separator}{key}", value, other.get(key))
         ]
     if isinstance(recorded, list):

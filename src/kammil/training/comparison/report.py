@@ -8,6 +8,7 @@ from kammil.data.audit import cautions
 from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
 from kammil.evaluation.ranking import RANKED_BY, Ranking, Row
 from kammil.evaluation.scorecard import HELP, KEYS, MEASURES, TAKEN
+from kammil.evaluation.text_overlap import NO_RUN
 
 FIGURE = "comparison.png"
 
@@ -173,6 +174,8 @@ def _formatted(figure: Interval | None, measure: str, *, bounds: bool, sign: str
     """Format a figure; an empty text if there is none."""
     if figure is None:
         return ""
+    if measure == "bleu" and not figure.value and not sign:
+        return NO_RUN
     scale, digits = MEASURES[measure].scale, MEASURES[measure].digits
     value = f"{scale * figure.value:{sign}.{digits}f}"
     if not bounds or figure.low is None or figure.high is None:
