@@ -186,7 +186,7 @@ def learn(build: Callable[[int], nn.Module], peak: float, seconds: float) -> dic
         for batch in batches(rows, BATCH, rare=rare, generator=generator):
             began = time.process_time()
             for group in optimiser.param_groups:
-                group["lr"] = peak * warmup_then_cosine(spent / seconds, warmup=0.05, floor=0.01)
+                group["lr"] = peak * warmup_then_cosine(spent / seconds, warmup=0.05)
             ids, targets, counted = (
                 torch.from_numpy(np.ascontiguousarray(a)) for a in (batch.inputs, batch.targets, batch.counted)
             )

@@ -324,7 +324,7 @@ def test_a_graph_of_an_earlier_version_is_not_opened(copy: Path) -> None:
 def test_options_that_are_no_more_are_left_out_of_an_older_folder(trained: Path, copy: Path) -> None:
     def add(fields: dict[str, Any]) -> None:
         recipe = fields["training"]["recipe"]
-        recipe["training"]["shard"] = False
+        recipe["training"] |= {"shard": False, "floor": 0.01}
         for named in (fields["settings"], recipe["settings"]):
             named |= {"pretrained": None, "pretrained_texts": 300, "pretrained_window": None}
 

@@ -62,7 +62,7 @@ _EXPERT = ("pretrained", "pretrained_texts", "pretrained_window")
 _DROPPED = {
     ("settings",): _EXPERT,
     ("training", "recipe", "settings"): _EXPERT,
-    ("training", "recipe", "training"): ("shard",),
+    ("training", "recipe", "training"): ("floor", "shard"),
 }
 """Options that folders of Kammil 0.1.0 record, by their place in `model.json`, and that no version since has."""
 

@@ -201,7 +201,7 @@ def test_validation_is_without_dropout(data: TrainingData) -> None:
 def test_it_is_the_textbook_loop(data: TrainingData, clip: float) -> None:
     """All texts in one batch, against the same thing written down again: mean loss, clipping, AdamW, schedule."""
     plain = dataclasses.replace(data, rare=np.zeros(0, np.int64))
-    how = options(epochs=12, batch_size=64, gradient_clip=clip, weight_decay=0.7, warmup=0.25, floor=0.1)
+    how = options(epochs=12, batch_size=64, gradient_clip=clip, weight_decay=0.7, warmup=0.25)
     # In double precision: Adam divides small gradients by themselves, and their rounding with it.
     model, reference = network(dropout=0).double(), network(dropout=0).double()
     history = fit(model, plain, how)
@@ -212,7 +212,7 @@ def test_it_is_the_textbook_loop(data: TrainingData, clip: float) -> None:
     spared = torch.optim.AdamW(vectors, betas=(0.9, 0.99), weight_decay=0)
     best, kept = math.inf, weights(reference)
     for epoch in range(12):
-        rate = 0.05 * warmup_then_cosine(epoch / 12, warmup=0.25, floor=0.1)
+        rate = 0.05 * warmup_then_cosine(epoch / 12, warmup=0.25)
         nats, count = torch.zeros((), dtype=torch.double), 0
         for text in plain.train:
             logits = reference(torch.tensor([BOS, *text.tolist()]))
@@ -410,7 +410,7 @@ def clocked(monkeypatch: pytest.MonkeyPatch, tick: float) -> Clock:
 def test_minutes_stretch_the_schedule_and_end_the_run(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     clocked(monkeypatch, 1.0)
     heard: list[Event] = []
-    how = options(epochs=10_000, minutes=5, patience=10_000, warmup=0.2, floor=0.01)
+    how = options(epochs=10_000, minutes=5, patience=10_000, warmup=0.2)
     history = fit(network(), data, how, on_event=heard.append)
     assert 300 <= history[-1].elapsed <= 310  # a few more readings of the clock
     progress = [event.progress for event in heard if isinstance(event, TrainingProgress)]

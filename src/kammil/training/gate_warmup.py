@@ -62,9 +62,7 @@ def warm_up(models: Sequence[GateNetwork], data: TrainingData, options: Training
         if not clock.left:
             return
         for group in optimiser.param_groups:
-            group["lr"] = options.learning_rate * warmup_then_cosine(
-                step / len(stream), warmup=options.warmup, floor=options.floor
-            )
+            group["lr"] = options.learning_rate * warmup_then_cosine(step / len(stream), warmup=options.warmup)
         inputs, targets, counted, *extra = (
             torch.from_numpy(np.ascontiguousarray(a))
             for a in (batch.inputs, batch.targets, batch.counted, *data.extra_inputs(batch, learning=True))

@@ -234,9 +234,7 @@ class _Run:
             progress = self._progress(step)
             if self.limit is not None and progress >= 1 and (self.history or sums.steps):
                 return True  # but never before the very first step: an untrained network is of no use
-            sums.learning_rate = self.options.learning_rate * warmup_then_cosine(
-                progress, warmup=self.options.warmup, floor=self.options.floor
-            )
+            sums.learning_rate = self.options.learning_rate * warmup_then_cosine(progress, warmup=self.options.warmup)
             self._step(batch, extra, sums)
             if self.validation_seconds is not None:
                 self._estimate_validation((self.elapsed - began) / (step + 1))

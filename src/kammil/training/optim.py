@@ -100,7 +100,7 @@ def make_optimiser(model: nn.Module, options: TrainingOptions) -> AdamW:
     return AdamW(groups, lr=options.learning_rate, betas=_BETAS)
 
 
-def warmup_then_cosine(progress: float, *, warmup: float, floor: float) -> float:
+def warmup_then_cosine(progress: float, *, warmup: float, floor: float = 0.01) -> float:
     """Return the factor on the peak learning rate, in [floor, 1], at `progress` in [0, 1] of the whole run.
 
     It is linear from near 0 over the first `warmup` share, then half a cosine down to `floor` (Loshchilov & Hutter

@@ -45,8 +45,6 @@ class TrainingOptions(BaseModel):
     """Decoupled weight decay of the matrices; biases are spared."""
     warmup: float = Field(default=0.05, ge=0, lt=1)
     """Share of the run in which the learning rate rises."""
-    floor: float = Field(default=0.01, ge=0, le=1)
-    """Learning rate at the end, as a share of the peak."""
     gradient_clip: float = Field(default=1.0, gt=0)
     """Largest 2-norm of the gradient; a longer one is scaled down."""
     patience: int = Field(default=8, ge=1)

@@ -60,7 +60,6 @@ class Options(TypedDict, total=False):
     epoch_steps: int | None
     weight_decay: float
     warmup: float
-    floor: float
     gradient_clip: float
     patience: int
     seed: int
