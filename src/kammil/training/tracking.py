@@ -12,20 +12,18 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.files import reason
 from kammil.progress import PhaseProgress
 from kammil.training.events import EpochEnded, Event, Listener, MemberEvent, TrainingProgress
 
-TRACKERS = ("tensorboard",)
-"""Programs that show a run while it goes on."""
 TENSORBOARD_FOLDER = "runs"
 """Folder beside the model folder; the default of `tensorboard --logdir` in its own examples."""
 _INTERVAL, _SHARE = 1.0, 1 / 300
@@ -109,18 +107,14 @@ class EventLog:
         return content[: content.rfind(b"\n") + 1]
 
 
-class Writer(Protocol):
-    """Takes figures of one moment."""
-
-    def __call__(self, figures: Mapping[str, float], step: int) -> None:
-        """Write figures by name; `step` counts the steps of all epochs."""
-        ...
-
-
 class Curves:
-    """Makes curves of events: bits and learning rate by step, bits and accuracy by epoch."""
+    """Makes curves of events: bits and learning rate by step, bits and accuracy by epoch.
 
-    def __init__(self, write: Writer) -> None:
+    Args:
+        write: called with a figure's name, the figure, and the number of the step, counted over all epochs.
+    """
+
+    def __init__(self, write: Callable[[str, float, int], object]) -> None:
         self._write, self._steps = write, dict[int | None, int]()
 
     def __call__(self, event: Event) -> None:
@@ -143,7 +137,8 @@ class Curves:
             )
         else:
             return
-        self._write({prefix + name: value for name, value in figures.items()}, step)
+        for name, value in figures.items():
+            self._write(prefix + name, value, step)
 
 
 def check(trackers: Sequence[str]) -> None:
@@ -151,8 +146,8 @@ def check(trackers: Sequence[str]) -> None:
     if isinstance(trackers, str):
         raise OptionError(f"track is {trackers!r}, but it must be a list, such as ['tensorboard'].")
     for name in trackers:
-        if name not in TRACKERS:
-            raise OptionError(f"track is {name!r}, but it must be one of {', '.join(TRACKERS)}.")
+        if name != "tensorboard":
+            raise OptionError(f"track is {name!r}, but it must be tensorboard.")
 
 
 @contextmanager
@@ -172,9 +167,4 @@ def tracked(out: Path, trackers: Sequence[str]) -> Generator[list[Listener]]:
     now = datetime.now(UTC).strftime("%Y-%m-%d %H.%M.%S")
     folder = out.absolute().parent / TENSORBOARD_FOLDER / out.name / now
     with SummaryWriter(str(folder)) as writer:
-
-        def write(figures: Mapping[str, float], step: int) -> None:
-            for name, value in figures.items():
-                writer.add_scalar(name, value, step)
-
-        yield [Curves(write)]
+        yield [Curves(writer.add_scalar)]
