@@ -33,8 +33,8 @@ def space_after(word: str) -> str:
 
 def keys_saved(added: str) -> int:
     """Return the keys that a suggestion saves which adds this text: its characters without a space before them, less
-    one for the key that takes it, where the space that comes with it does not pay for that key."""
-    return len(added.lstrip(" ")) - (not space_after(added))
+    one for the key that takes it, unless the space that comes with it pays for that key: of a letter alone, not."""
+    return (letters := len(added.lstrip(" "))) - (letters == 1 or not space_after(added))
 
 
 def gives_way(typed: str) -> bool:

@@ -2,8 +2,7 @@
 
 Ghost text is read whether or not it was wanted, and to read a wrong word costs as much time as a key and more
 (`evaluation.typing_speed`). So a word is shown only if it saves more keys than that on the average (`GhostRule`), and
-none where the word at hand is more probably complete. Most of what a low threshold shows are last letters, which save
-one key.
+none where the word at hand is more probably complete. A last letter is none: it is as soon typed as read.
 
 Where none is sure, or the sure ones begin it, a *stock phrase* may stand in their place: the end of a message that was
 written beforehand, if it is likely to make sense (`stock_phrases`).
@@ -73,10 +72,9 @@ GHOST_RULES: Mapping[str, GhostRule] = {
 }
 """The steps of the dial, as `benchmarks/ghost.py` proposes them from validation texts.
 
-To read a word of ghost text costs 1.15 keys on a phone and 0.65 on a desktop (`evaluation.typing_speed`). Of the ghosts
-of *quiet* three of four are right, of those of *balanced* four of five: quiet is fastest on a phone, balanced saves the
-most keys of all rules with which a phone is faster than without help. *Eager* is fastest on a desktop, and right in
-seven of ten cases. The table: docs/log.md#when-does-ghost-text-help"""
+To read a word of ghost text costs 1.15 keys on a phone and 0.65 on a desktop (`evaluation.typing_speed`). Each step
+makes both faster than no help does, *quiet* a phone most and *eager* a desktop. Of the ghosts of quiet three of four
+are right, of *balanced* 73 %, of eager 63 %. The table: docs/log.md#when-does-ghost-text-help"""
 GHOST: GhostLevel = "balanced"
 """The step where none is chosen."""
 MAX_WORDS = 8

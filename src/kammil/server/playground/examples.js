@@ -1,6 +1,6 @@
 // Examples to tap, which type themselves into the text field.
 
-const EXAMPLES = ["صباح ال", "شو طابخة اليو", "انا بالطريق، خمس دق", "sba7 el kh"]; // the Arabic ones are followed by ghost text
+const EXAMPLES = ["صباح ال", "عيد ميلاد سع", "انا بالطريق، خمس دق", "sba7 el kh"]; // the Arabic ones are followed by ghost text
 const KEY_DELAY = 70; // milliseconds between two characters
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 
