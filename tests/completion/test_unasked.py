@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.completion.unasked import unasked_politics, without_unasked
+from kammil.completion.unasked import is_function_word, unasked_politics, without_unasked
 from kammil.text import words
 
 
@@ -110,3 +110,8 @@ EVERYDAY = [
 )
 def test_what_is_brought_up(text: str, completion: str, brought_up: bool) -> None:
     assert unasked_politics(text)(completion) == brought_up
+
+
+def test_function_words() -> None:
+    assert all(map(is_function_word, ["من", "ومن", "إلى", "الى", "وإنو", "علي", "وَ", "والله"]))
+    assert not any(map(is_function_word, ["", "كبير", "ولد", "بيت", "واحد", "house", "the"]))

@@ -265,7 +265,8 @@ class Completer:
         """Suggest at most `k` words: endings of the current word, then next words, each group most probable first.
 
         Where the current word is more probably complete, next words come first, and rare endings are left out. None is
-        less probable than `threshold`, so the list may be empty. The current word may have a slip of a key, or another
+        less probable than `threshold`, so the list may be empty; but the third may be of content, and a third as
+        probable, where all would be function words. The current word may have a slip of a key, or another
         spelling than the model would write, or be Arabic in Latin letters, as words before may be: then a suggestion
         may replace them (`Suggestion.replaces`), unless `correct` is false. None is a blocked word, or makes one of the
         word that was begun, or writes a string of `forbid`; `allow_offensive` has words of the list of offensive words

@@ -12,7 +12,8 @@ Of several completions that were drawn, one that brings up rulers or politics (`
 text does not speak of them is chosen last.
 
 Lists of suggestions stand outside the text, and the writer looks for a word there: they are not affected, but where a
-text begins a list holds one religious word at most.
+text begins a list holds one religious word at most, and further on not only words that may follow any other
+(`function_words.txt`).
 """
 
 from __future__ import annotations
@@ -56,6 +57,12 @@ def is_religious(word: str) -> bool:
     formulas = _entries("formulas")
     alone = (stem for stem in _stems(fold_spelling(word)) if (stem,) in formulas.by_first_word.get(stem, ()))
     return any(alone) or any(stem in ("الله", "لله") for stem in _stems(fold_spelling(word)))
+
+
+def is_function_word(word: str) -> bool:
+    """Return whether a word is one that may follow any other, with or without a joined و."""
+    folded = fold_spelling(word)
+    return not _entries("function_words").last_words.isdisjoint((folded, folded.removeprefix("و")))
 
 
 def unasked_politics(text: str) -> Callable[[str], bool]:

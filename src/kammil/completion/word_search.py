@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,7 @@ from kammil.completion.character_classes import CharacterClasses
 from kammil.completion.openings import Openings
 from kammil.completion.pieces import MAX_PIECE, Pieces, choose_pieces
 from kammil.completion.search_starts import Starts
+from kammil.completion.unasked import is_function_word
 from kammil.completion.word_list import FoundWord, WordList, is_stretched
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.decoding.word_block import Refusals
@@ -57,6 +58,10 @@ FOREIGN, MIN_FOREIGN = 20, 0.2
 """How many times as probable a word must be in a script of which the model has read little, up to a probability from
 which on it is shown anyhow: less probable ones are letters that follow one another, but mostly no words
 (docs/log.md#can-arabic-be-typed-in-latin-letters)."""
+PLACES, MIN_CONTENT, MAX_FOUND = 3, 1 / 3, 12
+"""First places of a list, of which one is a word of content: at least so probable, as a share of the word in its place,
+or of the least probability where none is; and how many words are searched for it. On everyday/validation lists of
+function words alone fall from 53 to 21 % of those before a word, keystrokes saved by 0.03 points."""
 MAX_LEFT_OUT = 2
 """Religious words that a list at the start of a text may lose: so many more words are searched there."""
 MAX_STATES = 12
@@ -203,11 +208,36 @@ class WordSearch:
                 found[i] = (words + found[i] if is_complete[i] else found[i] + words)[: self.k]
         for i, words in pieces.items():  # the vocabulary has no space
             found[i] = (words + found[i])[: self.k]
+        self._add_content(found, starts, prefixes)
         for i, each in enumerate(variants):
             if each is not None and each.is_english:
                 found[i] = [word for word in found[i] if self.classes.foreign[word.ids[-1]]]
         self.optimal += int(proven.sum())
         return found
+
+    def _add_content(self, found: list[list[FoundWord]], starts: Starts, prefixes: Sequence[str]) -> None:
+        """Give the third place of next words to one of content where the first three are function words alone."""
+        bare = [
+            self.k >= PLACES
+            and bool(prefix and words and not open_word(prefix))
+            and all(self._is_function_word(word) for word in words[:PLACES])
+            for prefix, words in zip(prefixes, found, strict=True)
+        ]
+        if not any(bare):
+            return
+        search = replace(self, threshold=self.threshold * MIN_CONTENT)
+        starts = replace(starts, allowed=starts.allowed & np.array(bare)[:, None])
+        longer, _ = search._search(starts, MAX_FOUND, [self.classes.careful_in(prefix) for prefix in prefixes])
+        self.steps += search.steps
+        for words, more in zip(found, longer, strict=True):
+            last = words[PLACES - 1 :]
+            least = MIN_CONTENT * (last[0].probability if last else self.threshold)
+            content = [word for word in more if word.probability >= least and not self._is_function_word(word)][:1]
+            others = [word for word in last if not content or word.ids.tolist() != content[0].ids.tolist()]
+            words[PLACES - 1 :] = [*content, *others][: self.k - PLACES + 1]
+
+    def _is_function_word(self, word: FoundWord) -> bool:
+        return is_function_word("".join(self.classes.folds[id] for id in word.ids.tolist()))
 
     def _with_openings(self, found: list[FoundWord], prefix: str) -> list[FoundWord]:
         """Return the words that begin a text: with the openings before any letter, and one religious word at most."""

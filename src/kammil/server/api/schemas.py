@@ -223,7 +223,7 @@ class GhostTextOut(BaseModel):
 
 class SuggestResponse(BaseModel):
     """The most probable words, best first; within a word, its endings come before next words, or behind them if it is
-    more probably complete."""
+    more probably complete. Among Arabic function words the third may be another, down to a third of `threshold`."""
 
     model: str
     suggestions: list[SuggestedWord]
