@@ -10,11 +10,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import kammil
+from kammil.completion.unasked import is_function_word
 from kammil.models.registry import FAMILIES
+from kammil.text import words
 from kammil.training.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +120,23 @@ def test_a_step_of_the_dial_is_proposed_from_what_was_found(
     for step in ("quiet", "balanced"):
         row = result["proposed"][step]
         assert row is None or row["right"]["value"] >= 0.75
+
+
+def test_lists_are_counted_at_every_word(folder_of: Callable[[str], Path], texts: list[str]) -> None:
+    lists, model = script("benchmarks/lists.py"), kammil.load(folder_of("ngram"))
+    sample = [model.normalise(text).rstrip() for text in texts[:6]]
+    rows = lists.figures(model, sample)
+    expected = np.zeros((4, 4))
+    for text in sample:
+        for begin, end in words(text):
+            for n in range(min(4, end - begin)):
+                found = [one.text for one in model.suggest(text[: begin + n], 3, correct=False)]
+                alone = bool(found) and all(map(is_function_word, found))
+                expected[n] += found[:1] == [text[begin:end]], text[begin:end] in found, alone, 1
+    assert [row["places"] for row in rows] == expected[:, 3].tolist()
+    for i, title in enumerate(lists.SHARES):
+        shares = 100 * expected[:, i] / expected[:, 3]
+        assert [row[title]["value"] for row in rows] == pytest.approx(shares, abs=0.051)
 
 
 def test_texts_beyond_those_of_the_data_are_halves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
