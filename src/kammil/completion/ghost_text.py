@@ -91,6 +91,8 @@ class Phrase:
     """Probability that exactly these words come next."""
     stock: bool = False
     """Whether no model wrote the words: they end a message that was written beforehand."""
+    sure: str = ""
+    """Of a stock phrase, what is ghost text by itself: the words at its beginning that the model is sure of."""
 
 
 def ghost_rule(ghost: str, threshold: float | None = None) -> GhostRule:
@@ -108,7 +110,7 @@ def or_stock_phrase(ghost: Phrase, prompt: str, stock: Sequence[Hypothesis], rul
     for one in stock:  # that of greatest worth first
         is_sure = one.sureness is not None and one.sureness >= rule.sureness
         if is_sure and one.text.startswith(ghost.added) and without_unasked(prompt, one.text) == one.text:
-            return Phrase(one.text, 2 ** -sum(one.bits), stock=True)
+            return Phrase(one.text, 2 ** -sum(one.bits), stock=True, sure=ghost.added)
     return ghost
 
 

@@ -17,7 +17,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from kammil.completion.scoring import score_continuations
 from kammil.decoding import Constraints, Hypothesis, is_sound, keep_best
-from kammil.decoding.hypothesis import CLAUSE_END, SENTENCE_END
+from kammil.decoding.hypothesis import CLAUSE_END, SENTENCE_END, worth
 from kammil.language_model import LanguageModel, LogProbabilities, State
 from kammil.text import fold_spelling, open_word, words
 
@@ -37,7 +37,7 @@ MAX_CHARACTERS = 40
 """Maximum length of a phrase."""
 MAX_WORDS = 32
 """Number of words at the end of a text by which phrases are found."""
-MAX_PHRASES = 20
+MAX_PHRASES = 12
 """Maximum number of phrases that are compared."""
 SURE = 0.05
 """Minimum log-odds of a stock phrase that is offered unasked, and before which none is drawn."""
@@ -62,6 +62,25 @@ def sureness(bits: Sequence[float], likeness: float) -> float:
     return 0.3 - 0.235 * sum(bits) / math.sqrt(max(1, len(bits))) + 6.1 * likeness
 
 
+class Lines:
+    """Lines of a text, decoded when they are read: a hundred thousand strings would take tens of megabytes."""
+
+    def __init__(self, text: bytes) -> None:
+        """Find the lines of a text in UTF-8."""
+        self._text = text
+        breaks = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+        self._ends = np.append(breaks, len(text)).astype(np.int32)
+
+    def __len__(self) -> int:
+        """Number of lines."""
+        return len(self._ends)
+
+    def __getitem__(self, index: int) -> str:
+        """Return a line."""
+        begin = int(self._ends[index - 1]) + 1 if index else 0
+        return self._text[begin : int(self._ends[index])].decode("utf-8")
+
+
 class StockPhrases:
     """Messages whose ends can be looked up.
 
@@ -76,27 +95,26 @@ class StockPhrases:
 
     def __init__(
         self,
-        folds: list[str],
-        tokens: list[str],
+        folds: Lines,
+        tokens: Lines,
         begins_fold: NDArray[np.bool_],
         ids: NDArray[np.integer],
         lengths: NDArray[np.integer],
     ) -> None:
-        self._folds, self._tokens, self._ids = folds, tokens, ids
-        self._numbers = {fold: i for i, fold in enumerate(folds)}
+        self._folds, self._tokens, self._ids, self.lengths = folds, tokens, ids, lengths
         self._begins = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         self._message_of = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        self._words = (np.cumsum(begins_fold, dtype=np.int32) - 1)[ids]  # the fold of each word of the messages
-        self._places = np.argsort(self._words, kind="stable").astype(np.int32)
-        self._first = np.searchsorted(self._words[self._places], np.arange(len(folds) + 1))
+        self._fold_of = np.cumsum(begins_fold, dtype=np.int32) - 1
+        words_of_messages = self._fold_of[ids]
+        self._places = np.argsort(words_of_messages, kind="stable").astype(np.int32)
+        self._first = np.searchsorted(words_of_messages, np.arange(len(folds) + 1), sorter=self._places)
         self._weights = math.log(len(lengths)) - np.log(np.diff(self._first))
-        self._sums = np.concatenate([[0.0], np.cumsum(self._weights[self._words])])
 
     @classmethod
     def open(cls, file: Path) -> StockPhrases:
         """Open a file that `pack` wrote."""
         with np.load(file, allow_pickle=False) as arrays:
-            folds, tokens = (arrays[name].tobytes().decode("utf-8").split("\n") for name in ("folds", "tokens"))
+            folds, tokens = (Lines(arrays[name].tobytes()) for name in ("folds", "tokens"))
             return cls(folds, tokens, arrays["begins_fold"], arrays["ids"], arrays["lengths"])
 
     def after(self, text: str) -> list[StockPhrase]:
@@ -106,7 +124,8 @@ class StockPhrases:
             return []
         *before, last = [text[begin:end] for begin, end in spans]
         between = text[spans[-1][1] :].strip()
-        folded = fold_spelling(last)
+        if not (folded := fold_spelling(last)):
+            return []
         first = bisect_left(self._folds, folded)
         behind = bisect_left(self._folds, folded + ("\U0010ffff" if begun else "\0"), first)
         places = self._places[self._first[first] : self._first[behind]].astype(np.int64)
@@ -138,7 +157,11 @@ class StockPhrases:
             held = self._places[self._first[fold] : self._first[fold + 1]]
             at = np.minimum(np.searchsorted(held, begins), len(held) - 1)
             shared += np.where((held[at] >= begins) & (held[at] < places), self._weights[fold], 0.0)
-        before = self._sums[places] - self._sums[begins]
+        lengths = places - begins
+        ends = np.cumsum(lengths)
+        heard = np.repeat(begins - ends + lengths, lengths) + np.arange(lengths.sum())  # all places before these
+        sums = np.concatenate([[0.0], np.cumsum(self._weights[self._fold_of[self._ids[heard]]])])
+        before = sums[ends] - sums[ends - lengths]
         return shared / np.maximum(self._weights[list(set(known))].sum() + unknown + before - shared, 1e-9)
 
     def _phrase(self, place: int, begun: str, between: str) -> str:
@@ -166,7 +189,9 @@ class StockPhrases:
         return ""
 
     def _number(self, word: str) -> int | None:
-        return self._numbers.get(fold_spelling(word))
+        fold = fold_spelling(word)
+        at = bisect_left(self._folds, fold)
+        return at if at < len(self._folds) and self._folds[at] == fold else None
 
 
 def stock_hypotheses(
@@ -176,7 +201,8 @@ def stock_hypotheses(
     log_probabilities: LogProbabilities,
     state: State,
 ) -> list[Hypothesis]:
-    """Return what may follow the prompt of a call, that of greatest worth first, as texts that have ended.
+    """Return what may follow the prompt of a call, that of greatest worth first, as texts that have ended; a few for
+    each text that is asked for.
 
     Args:
         phrases: where they are looked up.
@@ -188,11 +214,12 @@ def stock_hypotheses(
     prompt, vocabulary = constraints.prompt, constraints.vocabulary
     found = phrases.after(prompt)
     bits = score_continuations(model, vocabulary, log_probabilities, state, [phrase.text for phrase in found])
+    rated = [(sureness(each, phrase.likeness), phrase, each) for phrase, each in zip(found, bits, strict=True)]
     written = (
-        constraints.written(phrase.text, each, likeness=phrase.likeness, sureness=sureness(each, phrase.likeness))
-        for phrase, each in zip(found, bits, strict=True)
+        constraints.written(phrase.text, each, likeness=phrase.likeness, sureness=sure)
+        for sure, phrase, each in sorted(rated, key=lambda one: -worth(one[0], len(one[1].text)))
     )
-    return sorted((one for one in written if one is not None and is_sound(one)), key=lambda one: -one.worth)
+    return list(islice((one for one in written if one is not None and is_sound(one)), 2 * constraints.n + 2))
 
 
 def are_enough(stock: Sequence[Hypothesis], constraints: Constraints) -> bool:

@@ -65,11 +65,8 @@ class Hypothesis:
 
     @property
     def worth(self) -> float:
-        """Logarithm of the probability that the text makes sense, and a quarter of that of its length: of texts that
-        are equally sure, the longer one saves more. Minus infinity where `sureness` is not known."""
-        if self.sureness is None or not self.text:
-            return -math.inf
-        return -math.log1p(math.exp(-self.sureness)) + math.log(len(self.text)) / 4
+        """What the text is worth; minus infinity where `sureness` is not known."""
+        return -math.inf if self.sureness is None else worth(self.sureness, len(self.text))
 
     @property
     def mean_bits(self) -> float:
@@ -174,6 +171,12 @@ class Hypothesis:
         while end in self.refused_lengths:
             end -= 1
         return end
+
+
+def worth(sureness: float, characters: int) -> float:
+    """Return the logarithm of the probability that a text makes sense, and a quarter of that of its length: of texts
+    that are equally sure, the longer one saves more."""
+    return -math.log1p(math.exp(-sureness)) + math.log(max(1, characters)) / 4
 
 
 def _before_opening(text: str, end: int) -> int:

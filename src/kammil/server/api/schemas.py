@@ -218,7 +218,10 @@ class GhostTextOut(BaseModel):
 
     completion: str = Field(description="What to append to the prefix; empty if nothing is worth reading.")
     probability: float
-    stock: bool = Field(default=False, description="Whether it ends a message that was written beforehand.")
+    stock: bool = Field(
+        default=False, description="Whether it ends a message that was written beforehand: best shown after a pause."
+    )
+    sure: str = Field(default="", description="The beginning of such a phrase that may be shown at once.")
 
 
 class SuggestResponse(BaseModel):

@@ -54,7 +54,9 @@ async def suggest(
     ]
     ghost_text = None
     if ghost is not None:
-        ghost_text = schemas.GhostTextOut(completion=ghost.added, probability=ghost.probability, stock=ghost.stock)
+        ghost_text = schemas.GhostTextOut(
+            completion=ghost.added, probability=ghost.probability, stock=ghost.stock, sure=ghost.sure
+        )
     return schemas.SuggestResponse(model=loaded.name, suggestions=words, phrase=ghost_text)
 
 

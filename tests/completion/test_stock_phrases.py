@@ -1,0 +1,202 @@
+"""Ends of messages that may follow a text."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import kammil
+from kammil.completion.completer import Completer
+from kammil.completion.ghost_text import GHOST_RULES, GhostRule, Phrase, or_stock_phrase
+from kammil.completion.scoring import score_continuations, score_texts
+from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, bundled, pack, sureness
+from kammil.decoding import DecodingOptions, Hypothesis
+from kammil.text import fold_spelling, open_word, words
+
+MESSAGES = (
+    "بدي روح عالسوق جيب خضرة، وبعدين رجع",
+    "بدي روح عالبيت جيب كتبي",
+    "كيفك اليوم؟ إن شاء الله أحسن من مبارح",
+    "مين جيب معه خبز",
+    "تعي نشرب قهوة ومنحكي شوي!",
+    "وصلت الساعة 3,5 تقريبا، ناطرك",
+)
+WORDS = st.sampled_from(["بدي", "روح", "جيب", "خبز", "عالسوق", "كتير", "من", "قهوة", "و"])
+GAPS = st.sampled_from([" ", " ", " ", "، ", "؟ ", " 😂 "])
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> StockPhrases:
+    return packed(MESSAGES, tmp_path_factory.mktemp("phrases") / "few.npz")
+
+
+def packed(messages: tuple[str, ...] | list[str], file: Path) -> StockPhrases:
+    pack(messages, file)
+    return StockPhrases.open(file)
+
+
+def texts(phrases: StockPhrases, text: str) -> list[str]:
+    return [phrase.text for phrase in phrases.after(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("لازم روح عالسوق جيب ", ["خضرة", "كتبي", "معه خبز"]),  # of greatest likeness first
+        ("بدي نشرب قه", ["وة ومنحكي شوي!"]),  # the mark of a sentence stays, a comma does not
+        ("أحسن من ", ["مبارح"]),
+        ("كيفك اليوم؟ ", ["إن شاء الله أحسن من مبارح"]),  # behind a mark only what followed that mark
+        ("كيفك اليوم ", []),
+        ("وصلت الساعة ", ["3,5 تقريبا"]),  # no clause ends behind a digit
+        ("لازم نروح عالسوق جيب خضرة", []),  # the rest of a word alone is no phrase
+        ("", []),
+        ("😂 ", []),
+        ("_", []),
+        ("ما حدا عرف ", []),
+    ],
+)
+def test_what_may_follow(few: StockPhrases, text: str, found: list[str]) -> None:
+    assert texts(few, text) == found
+
+
+def test_spellings_of_a_word_are_one(few: StockPhrases) -> None:
+    assert texts(few, "احسن من ") == texts(few, "أحسن من ")
+    assert texts(few, "شربت قهوه ") == texts(few, "شربت قهوة ")
+
+
+@given(st.lists(st.lists(st.tuples(WORDS, GAPS), min_size=1, max_size=6), min_size=1, max_size=5), st.data())
+def test_likeness_is_the_weighted_jaccard_similarity_of_what_stands_before(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[tuple[str, str]]], data: st.DataObject
+) -> None:
+    messages = ["".join(word + gap for word, gap in row).rstrip(" ،؟") for row in rows]
+    phrases = packed(messages, tmp_path_factory.mktemp("any") / "any.npz")
+    text = "".join(word + " " for word in data.draw(st.lists(WORDS, min_size=1, max_size=5)))
+    every = [fold_spelling(m[a:b]) for m in messages for a, b in words(m)]
+    weight = {word: math.log(len(messages)) - math.log(every.count(word)) for word in every}
+    *before, last = [fold_spelling(text[a:b]) for a, b in words(text)]
+    expected: dict[str, float] = {}
+    for message in messages:
+        spans = words(message)
+        for i, (begin, end) in enumerate(spans):
+            if fold_spelling(message[begin:end]) != last or not message[end:].startswith(" "):
+                continue
+            heard = [fold_spelling(message[a:b]) for a, b in spans[:i]]
+            shared = sum(weight[word] for word in set(before) & set(heard))
+            known = sum(weight[word] for word in set(before) if word in weight)
+            known += sum(math.log(len(messages)) for word in before if word not in weight)
+            likeness = shared / max(known + sum(weight[word] for word in heard) - shared, 1e-9)
+            rest = message[end:].lstrip(" ")
+            expected[rest] = max(expected.get(rest, -math.inf), likeness)
+    for phrase in phrases.after(text):
+        assert len(phrase.text) <= MAX_CHARACTERS
+        assert any(rest.startswith(phrase.text) for rest in expected)
+        best = max(value for rest, value in expected.items() if rest.startswith(phrase.text))
+        assert phrase.likeness == pytest.approx(best)
+
+
+def test_a_phrase_is_surer_the_fewer_its_bits_and_the_more_alike_the_texts() -> None:
+    assert sureness([1.0, 1.0], 0.2) > sureness([1.5, 1.0], 0.2)
+    assert sureness([1.0, 1.0], 0.3) > sureness([1.0, 1.0], 0.2)
+
+
+def test_the_bundled_phrases_are_the_messages_and_none_that_is_held_out() -> None:
+    folder = Path(__file__).parents[2] / "recipes" / "messages"
+    messages = [line for file in sorted(folder.glob("*.txt")) for line in file.read_text("utf-8").splitlines()]
+    phrases = bundled()
+    assert np.array_equal(phrases.lengths, [len(words(message)) for message in messages])
+    learnt = set(messages)
+    assert not learnt.intersection((folder / "held-out" / "test.txt").read_text("utf-8").splitlines())
+
+
+def test_continuations_are_scored_as_whole_texts(bundled_open: Completer) -> None:
+    model, before = bundled_open, "شو بدك "
+    rests = ["تشرب", "ت", "", "قهوة ولا شاي", "مي"]
+    bits = score_continuations(model.language_model, model.vocabulary, *model.after(before), rests)
+    whole = score_texts(model.language_model, model.vocabulary, [before + rest for rest in rests])
+    for rest, got, scores in zip(rests, bits, whole, strict=True):
+        assert got == pytest.approx(scores.bits[len(before) : len(before) + len(rest)].tolist(), abs=1e-4)
+    assert (
+        score_continuations(model.language_model, model.vocabulary, *model.after(before), ["ت\ue000"])[0][1] == math.inf
+    )
+
+
+@pytest.fixture(scope="session")
+def bundled_open() -> Completer:
+    return kammil.load("levantine-open")
+
+
+SURE_PROMPT = "عظم الله اجركم الله يرحمها كانت "
+
+
+def test_sensible_takes_a_phrase_where_it_is_surer_than_draws(bundled_open: Completer) -> None:
+    made = bundled_open.complete(SURE_PROMPT, preset="sensible")
+    assert made.stock
+    assert made.text in texts(bundled(), SURE_PROMPT)
+    assert len(made.bits) == len(made.text)
+    assert not bundled_open.complete(SURE_PROMPT, preset="sensible", stock_phrases=False).stock
+    assert not bundled_open.complete(SURE_PROMPT, preset="plain").stock
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"forbid": ["ي"]}, {"force": ["شمس"]}, {"no_copy": 12}, {"length": 6}, {"min_length": 25}, {"stop": ["ط"]}],
+    ids=str,
+)
+def test_phrases_keep_to_what_a_call_asks_for(bundled_open: Completer, options: dict[str, object]) -> None:
+    made = bundled_open.samples(SURE_PROMPT, 3, preset="sensible", best_of=8, **options)  # type: ignore[arg-type]
+    for one in made:
+        assert not any(string in one.text for string in (*options.get("forbid", ()), *options.get("stop", ())))  # type: ignore[misc]
+        assert all(string in one.text for string in options.get("force", ()))  # type: ignore[attr-defined]
+        assert len(one.text) <= options.get("length", 30)  # type: ignore[operator]
+
+
+def test_a_blocked_word_is_in_no_phrase(tmp_path: Path) -> None:
+    free = kammil.load("levantine-open").phrase(SURE_PROMPT)
+    assert free.stock
+    list_file = tmp_path / "block.txt"
+    list_file.write_text(open_word(free.added) + "\n", "utf-8")
+    blocked = kammil.load("levantine-open", block=list_file)
+    assert open_word(free.added) not in blocked.phrase(SURE_PROMPT).added
+    assert open_word(free.added) not in blocked.complete(SURE_PROMPT, preset="sensible").text
+
+
+def test_a_model_of_ones_own_has_no_phrases(model: Completer) -> None:
+    assert model.stock_phrases is None
+    assert not model.complete(SURE_PROMPT, preset="sensible").stock
+    assert not model.phrase(SURE_PROMPT).stock
+
+
+def stock(text: str, sure: float) -> Hypothesis:
+    one = Hypothesis(DecodingOptions.of(clause=True), SURE_PROMPT, text, [1.0] * len(text))
+    one.likeness, one.sureness, one.reason = 0.2, sure, "stop"
+    return one
+
+
+@pytest.mark.parametrize(
+    ("ghost", "found", "shown"),
+    [
+        ("", [stock("ست طيبة", 1.0)], "ست طيبة"),
+        ("", [stock("ست طيبة", -1.0)], ""),
+        ("ست", [stock("ست طيبة", 1.0)], "ست طيبة"),  # goes on from what the model is sure of
+        ("مرا", [stock("ست طيبة", 1.0)], "مرا"),  # and never against it
+        ("مرا", [stock("ست طيبة", 2.0), stock("مرا طيبة", 1.0)], "مرا طيبة"),
+        ("", [stock("الله يرحمه", 1.0)], ""),  # a formula that nobody has begun
+    ],
+)
+def test_a_phrase_goes_on_from_ghost_text(ghost: str, found: list[Hypothesis], shown: str) -> None:
+    rule = GhostRule(0.5, 0.8, 0.0)
+    offered = or_stock_phrase(Phrase(ghost, 0.6), "كانت ", found, rule)
+    assert offered.added == shown
+    assert offered.sure == (ghost if offered.stock else "")
+
+
+def test_quieter_steps_ask_for_surer_phrases(bundled_open: Completer) -> None:
+    sure = [rule.sureness for rule in GHOST_RULES.values()]
+    assert sure == sorted(sure, reverse=True)
+    assert not bundled_open.phrase(SURE_PROMPT, threshold=0.5).stock
+    assert not bundled_open.phrase(SURE_PROMPT, words=1).stock
