@@ -1,0 +1,110 @@
+"""Records on disk, one JSON object a line, and what differs between two of them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, cast
+
+TOLERANCE = 2e-6
+"""Two figures that differ by no more are the same: they are recorded with six places."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One input, and what came of it."""
+
+    id: str
+    given: Any
+    """The input, as far as it helps to see it."""
+    found: Any
+    """What is compared."""
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """Differences that are meant, and why."""
+
+    kind: str
+    id: str
+    """May hold `*` for anything."""
+    reason: str
+    now: str = ""
+    """What the new result must hold somewhere, if that is said."""
+
+    def covers(self, kind: str, was: Entry | None, now: Entry | None) -> bool:
+        """Whether this is one of the differences."""
+        entry = was or now
+        fits = entry is not None and kind == self.kind and fnmatchcase(entry.id, self.id)
+        return fits and self.now in json.dumps(now and now.found, ensure_ascii=False)
+
+
+def outcome(call: Callable[..., Any], *given: Any) -> Any:
+    """Return what a call returns; of an error its public class and `option`. What it says is kept, never compared."""
+    from kammil import errors
+
+    try:
+        return call(*given)
+    except errors.KammilError as error:
+        public = next(kind.__name__ for kind in type(error).__mro__ if kind.__module__ == errors.__name__)
+        return {"refused": public, "option": getattr(error, "option", None), "said": str(error)[:200]}
+    except Exception as error:  # a defect, but one that is recorded
+        return {"crashed": type(error).__name__, "said": str(error)[:200]}
+
+
+def write(path: Path, entries: Iterable[Entry]) -> int:
+    """Write a record; returns the number of entries."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = 0
+    with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
+        for entry in entries:
+            line = {"id": entry.id, "given": entry.given, "found": entry.found}
+            file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+            lines += 1
+    return lines
+
+
+def read(path: Path) -> Iterator[Entry]:
+    """Read a record."""
+    with path.open(encoding="utf-8", errors="surrogatepass") as file:
+        for line in file:
+            yield Entry(**json.loads(line))
+
+
+def expected(path: Path | None) -> list[Allowed]:
+    """Read a file of differences that are meant: TOML, each an `[[allowed]]` with `kind`, `id`, `reason`, `now`."""
+    if path is None:
+        return []
+    return [Allowed(**each) for each in tomllib.loads(path.read_text("utf-8"))["allowed"]]
+
+
+def same(was: Any, now: Any) -> bool:
+    """Whether two values are alike: figures nearly so, whatever is said. No `option` may have become one."""
+    if isinstance(was, dict) and isinstance(now, dict):
+        before, after = cast(Mapping[str, Any], was), cast(Mapping[str, Any], now)
+        keys = (before.keys() | after.keys()) - {"said"}
+        return all(
+            (key in before and key in after and same(before[key], after[key]))
+            or (key == "option" and before.get(key) is None)
+            for key in keys
+        )
+    if isinstance(was, list) and isinstance(now, list):
+        first, second = cast(list[Any], was), cast(list[Any], now)
+        return len(first) == len(second) and all(map(same, first, second))
+    if isinstance(was, int | float) and isinstance(now, int | float):
+        return was == now or abs(was - now) <= TOLERANCE
+    return was == now
+
+
+def differences(was: Iterable[Entry], now: Iterable[Entry]) -> Iterator[tuple[Entry | None, Entry | None]]:
+    """Yield what differs, and what only one of two records has."""
+    before = {entry.id: entry for entry in was}
+    for entry in now:
+        old = before.pop(entry.id, None)
+        if old is None or not same([old.given, old.found], json.loads(json.dumps([entry.given, entry.found]))):
+            yield old, entry
+    yield from ((old, None) for old in before.values())
