@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.records import readers, store
+from tests.records import readers, servers, store, suggestions
 
-KINDS = {"readers": readers.entries}
+KINDS = {"readers": readers.entries, "suggestions": suggestions.entries, "servers": servers.entries}
 _SHOWN = 2_000
 """Maximum number of characters of an input or a result that are shown."""
 

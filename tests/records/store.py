@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
-TOLERANCE = 2e-6
-"""Two figures that differ by no more are the same: they are recorded with six places."""
+TOLERANCE, RELATIVE = 2e-6, 1e-5
+"""Two figures that differ by no more are the same: they are recorded with six places, and come of 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def same(was: Any, now: Any) -> bool:
         first, second = cast(list[Any], was), cast(list[Any], now)
         return len(first) == len(second) and all(map(same, first, second))
     if isinstance(was, int | float) and isinstance(now, int | float):
-        return was == now or abs(was - now) <= TOLERANCE
+        return math.isclose(was, now, rel_tol=RELATIVE, abs_tol=TOLERANCE) or was == now
     return was == now
 
 
