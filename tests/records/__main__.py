@@ -9,9 +9,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.records import readers, servers, store, suggestions
+from tests.records import bits, counts, readers, servers, store, suggestions
 
-KINDS = {"readers": readers.entries, "suggestions": suggestions.entries, "servers": servers.entries}
+KINDS = {
+    "readers": readers.entries,
+    "suggestions": suggestions.entries,
+    "servers": servers.entries,
+    "bits": bits.entries,
+}
 _SHOWN = 2_000
 """Maximum number of characters of an input or a result that are shown."""
 
@@ -25,7 +30,12 @@ def main() -> int:
         command.add_argument("folder", type=Path, help="outside the repository")
         command.add_argument("kinds", nargs="*", default=["all"], choices=[*KINDS, "all"])
     commands.choices["compare"].add_argument("--expected", type=Path, help="TOML file of differences that are meant")
+    root = Path(__file__).parents[2]
+    commands.add_parser("counts").add_argument("root", nargs="?", type=Path, default=root, help="of the repository")
     given = parser.parse_args()
+    if given.command == "counts":
+        print(counts.table(given.root))
+        return 0
     kinds = list(KINDS) if "all" in given.kinds else given.kinds
     if given.command == "record":
         for kind in kinds:

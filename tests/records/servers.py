@@ -325,7 +325,7 @@ def _ask(port: int, method: str, path: str, body: Any, headers: Mapping[str, str
         status, answered, data = _exchange(port, method, path, body, headers)
     except (OSError, http.client.HTTPException) as error:
         return {"crashed": type(error).__name__}
-    kept = {name: answered[name] for name in HEADERS if name in answered}
+    kept = {name: ", ".join(sorted(answered[name].split(", "))) for name in HEADERS if name in answered}
     return {"status": status, "headers": kept, "body": _body(path, kept.get("content-type", ""), data)}
 
 
