@@ -1,6 +1,6 @@
 """Recorded behaviour: what a change that must change nothing is held against.
 
-    python -m tests.records record DIR [readers|suggestions|servers|bits|all]
+    python -m tests.records record DIR [readers|suggestions|servers|bits|commands|trainings|all]
     python -m tests.records compare DIR [readers|...] [--expected FILE]
     python -m tests.records counts [REPOSITORY]
 

@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
@@ -83,29 +84,34 @@ def expected(path: Path | None) -> list[Allowed]:
     return [Allowed(**each) for each in tomllib.loads(path.read_text("utf-8"))["allowed"]]
 
 
-def same(was: Any, now: Any) -> bool:
-    """Whether two values are alike: figures nearly so, whatever is said. No `option` may have become one."""
+_GONE = "nothing"
+"""What is shown in place of a value that is missing."""
+
+
+def changes(was: Any, now: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Yield where two values differ, and how: figures are compared nearly, what is said not at all, and an `option`
+    may be named where none was."""
     if isinstance(was, dict) and isinstance(now, dict):
         before, after = cast(Mapping[str, Any], was), cast(Mapping[str, Any], now)
-        keys = (before.keys() | after.keys()) - {"said"}
-        return all(
-            (key in before and key in after and same(before[key], after[key]))
-            or (key == "option" and before.get(key) is None)
-            for key in keys
-        )
-    if isinstance(was, list) and isinstance(now, list):
+        for key in sorted((before.keys() | after.keys()) - {"said"}):
+            if key != "option" or before.get(key) is not None:
+                yield from changes(before.get(key, _GONE), after.get(key, _GONE), f"{path}.{key}")
+    elif isinstance(was, list) and isinstance(now, list):
         first, second = cast(list[Any], was), cast(list[Any], now)
-        return len(first) == len(second) and all(map(same, first, second))
-    if isinstance(was, int | float) and isinstance(now, int | float):
-        return math.isclose(was, now, rel_tol=RELATIVE, abs_tol=TOLERANCE) or was == now
-    return was == now
+        for i, (one, other) in enumerate(zip_longest(first, second, fillvalue=_GONE)):
+            yield from changes(one, other, f"{path}[{i}]")
+    elif isinstance(was, int | float) and isinstance(now, int | float):
+        if was != now and not math.isclose(was, now, rel_tol=RELATIVE, abs_tol=TOLERANCE):
+            yield path, was, now
+    elif was != now:
+        yield path, was, now
 
 
 def differences(was: Iterable[Entry], now: Iterable[Entry]) -> Iterator[tuple[Entry | None, Entry | None]]:
     """Yield what differs, and what only one of two records has."""
     before = {entry.id: entry for entry in was}
-    for entry in now:
-        old = before.pop(entry.id, None)
-        if old is None or not same([old.given, old.found], json.loads(json.dumps([entry.given, entry.found]))):
+    for made in now:
+        old, entry = before.pop(made.id, None), Entry(**json.loads(json.dumps(vars(made))))
+        if old is None or any(changes([old.given, old.found], [entry.given, entry.found])):
             yield old, entry
     yield from ((old, None) for old in before.values())

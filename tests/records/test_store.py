@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.records import files
-from tests.records.store import Allowed, Entry, differences, outcome, read, same, write
+from tests.records.store import Allowed, Entry, changes, differences, outcome, read, write
 
 from kammil.errors import OptionError
 
@@ -39,7 +39,13 @@ def test_what_changes_what_is_new_and_what_is_gone_is_told() -> None:
     ],
 )
 def test_figures_are_compared_nearly_and_sentences_not_at_all(was: object, now: object, alike: bool) -> None:
-    assert same(was, now) == alike
+    assert (not any(changes(was, now))) == alike
+
+
+def test_each_place_that_differs_is_told() -> None:
+    was, now = {"list": [["a", 0.5], ["b", 0.1]], "ghost": "x"}, {"list": [["a", 0.6]], "ghost": "x", "new": None}
+    found = {path: (before, after) for path, before, after in changes(was, now)}
+    assert found == {".list[0][1]": (0.5, 0.6), ".list[1]": (["b", 0.1], "nothing"), ".new": ("nothing", None)}
 
 
 def test_a_difference_is_meant_where_kind_name_and_result_fit() -> None:
