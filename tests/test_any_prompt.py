@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import explain
+from kammil.completion.explain import explain
 
 KINDS = (
     "\ud800\udbff\udc00\udfff",  # lone surrogates

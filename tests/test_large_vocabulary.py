@@ -12,7 +12,7 @@ import pytest
 
 from kammil import language_model
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import explain
+from kammil.completion.explain import explain
 from kammil.completion.scoring import score_texts
 from kammil.evaluation.greedy import continuations, greedy_predictions
 from kammil.evaluation.metrics import score_in_batches

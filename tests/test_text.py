@@ -34,6 +34,7 @@ from kammil.text import (
     role,
     unspaced_runs,
     visible,
+    visible_label,
     words,
 )
 from kammil.vocabulary import CharacterVocabulary
@@ -383,3 +384,9 @@ def test_numbers_are_found_in_linear_time() -> None:
 def test_a_rule_that_is_off_by_default_is_stored_where_it_is_on() -> None:
     assert "numbers" not in TextRules().to_stored()
     assert TextRules.from_dict(TextRules(numbers=True).to_stored()) == TextRules(numbers=True)
+
+
+@given(character=st.characters(codec=None))
+def test_every_character_can_be_seen_by_itself(character: str) -> None:
+    shown = visible_label(character)
+    assert shown and all(c.isprintable() and c != " " for c in shown)

@@ -14,11 +14,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kammil.completion.completer import Completer, Completion, Score, load
-    from kammil.completion.explain.attribution import Explanation, explain
+    from kammil.completion.completer import Completer, Completion, Score, Session, load
+    from kammil.completion.explain import Explanation, explain
     from kammil.completion.ghost_text import Phrase
     from kammil.completion.profile import Profile
-    from kammil.completion.session import Session
     from kammil.completion.suggestions import Suggestion
     from kammil.errors import KammilError as KammilError
     from kammil.evaluation.evaluate import evaluate as evaluate
@@ -38,18 +37,18 @@ _PUBLIC = {
     "Completer": "kammil.completion.completer",
     "Completion": "kammil.completion.completer",
     "LearningCurve": "kammil.evaluation.learning_curve",
-    "Explanation": "kammil.completion.explain.attribution",
+    "Explanation": "kammil.completion.explain",
     "Export": "kammil.exporting",
     "Phrase": "kammil.completion.ghost_text",
     "Profile": "kammil.completion.profile",
     "Score": "kammil.completion.completer",
-    "Session": "kammil.completion.session",
+    "Session": "kammil.completion.completer",
     "LearningReport": "kammil.evaluation.prequential",
     "learning_report": "kammil.evaluation.prequential",
     "load": "kammil.completion.completer",
     "KammilError": "kammil.errors",
     "evaluate": "kammil.evaluation.evaluate",
-    "explain": "kammil.completion.explain.attribution",
+    "explain": "kammil.completion.explain",
     "curve": "kammil.training.comparison.curve",
     "plot": "kammil.training.plot",
     "export": "kammil.exporting",
@@ -98,7 +97,10 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'kammil' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_PUBLIC[name]), name)
+    found = getattr(import_module(_PUBLIC[name]), name)
+    if _PUBLIC[name].startswith("kammil.completion."):
+        import_module("kammil.views.notebook")  # gives models and explanations their HTML
+    return found
 
 
 def __dir__() -> list[str]:

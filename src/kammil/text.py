@@ -271,6 +271,19 @@ def _sign(character: str) -> str:
     return "\N{REPLACEMENT CHARACTER}" if picture is None else chr(0x2400 + picture)
 
 
+def visible_label(text: str) -> str:
+    """Make a single character, or the end of text, visible: never empty, and without effect on the text direction."""
+    if not text:
+        return "end"
+    if text == " ":
+        return "\N{OPEN BOX}"
+    if text == "\N{REPLACEMENT CHARACTER}":
+        return text
+    if unicodedata.category(text)[0] in "CZ":
+        return f"U+{ord(text):04X}"
+    return f"\N{DOTTED CIRCLE}{text}" if role(text) in ("mark", "neither") else visible(text)
+
+
 def words(text: str) -> list[tuple[int, int]]:
     """Return the begin and end of each word of a text, in order.
 

@@ -129,7 +129,6 @@ NEEDS_THE_EXTRA = {
     "plot network --out curves.png": "matplotlib",
     "evaluate counter texts.txt --typing --plot curves.png": "matplotlib",
     "evaluate counter texts.txt --plot-positions curves.png": "matplotlib",
-    "explain counter شو --png a.png": "matplotlib",
     "compare texts.txt --minutes 1 --out compared": "sacrebleu",
 }
 """Command -> the package that it misses first."""

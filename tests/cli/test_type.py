@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 import pytest
+from kammil.completion.session import Session
 from tests.cli.conftest import Run, refused
 
 import kammil
 from kammil.cli.type import _typing  # pyright: ignore[reportPrivateUsage]
 from kammil.completion.ghost_text import Phrase
-from kammil.completion.session import Session
 
 
 def test_a_pipe_gets_ghost_text_line_by_line(run: Run, counter: Path) -> None:

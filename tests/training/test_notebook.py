@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 import kammil
 from kammil.completion.completer import Completer
 from kammil.errors import FolderError, OptionError
-from kammil.evaluation import plots
 from kammil.models.registry import FAMILIES, family
 from kammil.progress import Notice
 from kammil.text import RAW
@@ -94,7 +93,7 @@ def test_an_explanation_is_a_heat_map_of_whole_words(model: Completer) -> None:
     shown = html(made)
     assert 'dir="auto"' in shown and ">شو</span>" in shown and ">حلو</span>" in shown
     assert "<b>" not in shown and "مرحبا &amp; " in shown
-    assert shown.count("<tr>") == 1 + 200 and "more</p>" in shown
+    assert shown.count("<tr") == 1 + 200 and "more</p>" in shown
     assert "text-align: start" in shown  # right to left where the text is
 
 
@@ -118,10 +117,8 @@ def test_anything_is_plotted(folder_of: Any, tmp_path: Path) -> None:
         assert isinstance(figure, Figure) and len(figure.axes) == 2
     shown: Any = kammil.plot(folder)
     assert (tmp_path / "a.png").read_bytes()[:4] == shown._repr_png_()[:4] == b"\x89PNG"
-    explained = kammil.explain(kammil.load(folder), "شو حلو")
-    assert len(kammil.plot(explained).axes) == len(plots.explained(explained).axes)
     anything: Any = 5
-    with pytest.raises(OptionError, match="there is no figure of a int; give a model's folder or an explanation"):
+    with pytest.raises(OptionError, match="no figure of a int"):
         kammil.plot(anything)
     with pytest.raises(FolderError, match="there is no model folder"):
         kammil.plot(tmp_path / "nowhere")

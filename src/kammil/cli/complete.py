@@ -13,7 +13,7 @@ from kammil.cli._output import for_stdout, print_json
 
 if TYPE_CHECKING:
     from kammil.completion.completer import Completer
-    from kammil.completion.explain.attribution import Explanation
+    from kammil.completion.explain import Explanation
 
 _SEEDS = 10_000
 """Number of seeds to draw from: short enough to type again."""
@@ -41,9 +41,9 @@ def complete(
     letters, it goes on from their Arabic reading, which is printed too."""
     from dataclasses import asdict
 
-    from kammil.cli.explain import print_explanation
     from kammil.completion.completer import load
     from kammil.decoding.options import DecodingOptions
+    from kammil.views.heatmap import print_explanation
 
     decoding: dict[str, Any] = context.obj
     # A person wants to see something else at each call, a program the same.
@@ -95,6 +95,6 @@ def _stream(completer: Completer, prompt: str, decoding: dict[str, Any], shown: 
 
 
 def _explain(completer: Completer, prompt: str, completion: str) -> Explanation:
-    from kammil.completion.explain.attribution import explain_written  # most calls do without
+    from kammil.completion.explain import explain_written  # most calls do without
 
     return explain_written(completer, prompt, completion)

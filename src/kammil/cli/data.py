@@ -100,9 +100,8 @@ def show(
 ) -> None:
     """Look at texts as a model does: some as prompt and target, and the vocabulary, its first and last twenty
     characters with their counts."""
-    from kammil.completion.explain.display import visible_label
     from kammil.evaluation.examples import examples
-    from kammil.text import counted, visible
+    from kammil.text import counted, visible, visible_label
 
     with _notices():
         found = examples(file_names(files), n, target=target, min_length=min_length, raw=raw, **reading.given())

@@ -12,7 +12,7 @@ from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 
@@ -40,9 +40,6 @@ from kammil.language_model import AdaptiveModel, Artifacts, LanguageModel, LogPr
 from kammil.models.registry import load_model
 from kammil.text import TextRules
 from kammil.vocabulary import BOS, CharacterVocabulary
-
-if TYPE_CHECKING:
-    from kammil.completion.session import Session
 
 
 @dataclass(frozen=True)
@@ -155,15 +152,9 @@ class Completer:
 
     def __repr__(self) -> str:
         """Return name, family and training texts in one line."""
-        return "<" + ", ".join(["Completer" + f" {self.name}".rstrip(), *self._facts().values()]) + ">"
+        return "<" + ", ".join(["Completer" + f" {self.name}".rstrip(), *self.facts().values()]) + ">"
 
-    def _repr_html_(self) -> str:
-        """Return the facts of `repr` as an HTML table, for a notebook."""
-        from kammil.completion.explain.fragments import table  # a cycle at import time
-
-        return table([["model", self.name], *([name, fact] for name, fact in self._facts().items())])
-
-    def _facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         """Return short facts about the model: heading -> fact."""
         facts = {"characters": f"{len(self.vocabulary.characters):,} characters known"}
         if self.model is None:
@@ -187,8 +178,6 @@ class Completer:
 
     def session(self, *, megabytes: float = MAX_MEGABYTES) -> Session:
         """Open a session for a text that is being typed, with a cache of its own; see `Session`."""
-        from kammil.completion.session import Session  # a cycle at import time
-
         return Session(self, megabytes=megabytes)
 
     def with_own_cache(self, megabytes: float = MAX_MEGABYTES) -> Self:
@@ -551,6 +540,82 @@ class Completer:
         """Read a normalised text, from the longest prefix that is cached."""
         self._adaptation.sync_profile()
         return self.state_cache.decoder(np.concatenate([[BOS], self.vocabulary.encode(seen)]))
+
+
+class Session:
+    """One text that is being typed, with a state cache of its own: a keystroke costs what it changed.
+
+    ```python
+    session = model.session()
+    session.update("شو حل")                 # the whole text so far, after any edit
+    session.complete(length=30).text
+    session.suggest(k=3)
+    session.phrase().added                  # ghost text
+    ```
+
+    Args:
+        model: may be shared by any number of sessions; none sees the text of another.
+        megabytes: bound of the state cache.
+    """
+
+    def __init__(self, model: Completer, *, megabytes: float = MAX_MEGABYTES) -> None:
+        self._model = model.with_own_cache(megabytes)
+        self._text = ""
+
+    @property
+    def text(self) -> str:
+        """Return the text so far, as it was given."""
+        return self._text
+
+    def update(self, text: str) -> None:
+        """Set the whole text typed so far, and read what is new of it."""
+        self._text = text
+        self._model.after(text)
+
+    def complete(self, **options: Unpack[Options]) -> Completion:
+        """Complete the text; see `Completer.complete`."""
+        return self._model.complete(self._text, **options)
+
+    def samples(self, n: int, **options: Unpack[Options]) -> list[Completion]:
+        """Write `n` completions of the text; see `Completer.samples`."""
+        return self._model.samples(self._text, n, **options)
+
+    def stream(self, **options: Unpack[Options]) -> Iterator[str]:
+        """Stream the text of `complete` in pieces; see `Completer.stream`."""
+        return self._model.stream(self._text, **options)
+
+    def suggest(
+        self,
+        k: int = 3,
+        *,
+        threshold: float = suggestions.MIN_PROBABILITY,
+        correct: bool = True,
+        forbid: Sequence[str] = (),
+        allow_offensive: bool = False,
+    ) -> list[Suggestion]:
+        """Suggest endings of the current word, or next words; see `Completer.suggest`."""
+        return self._model.suggest(
+            self._text, k, threshold=threshold, correct=correct, forbid=forbid, allow_offensive=allow_offensive
+        )
+
+    def phrase(
+        self,
+        *,
+        words: int = ghost_text.MAX_WORDS,
+        ghost: ghost_text.GhostLevel = ghost_text.GHOST,
+        threshold: float | None = None,
+        forbid: Sequence[str] = (),
+        allow_offensive: bool = False,
+    ) -> ghost_text.Phrase:
+        """Predict ghost text after the text; see `Completer.phrase`."""
+        return self._model.phrase(
+            self._text,
+            words=words,
+            ghost=ghost,
+            threshold=threshold,
+            forbid=forbid,
+            allow_offensive=allow_offensive,
+        )
 
 
 def load(

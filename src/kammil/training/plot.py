@@ -1,4 +1,4 @@
-"""Draw the figure of a model's training, an explained text, a temperature sweep or a comparison."""
+"""Draw the figure of a model's training or of a comparison."""
 
 from __future__ import annotations
 
@@ -10,11 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import Explanation, TemperatureSweep
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation.plots.canvas import save
 from kammil.evaluation.plots.comparison import comparison
-from kammil.evaluation.plots.explanation import explained, temperatures
 from kammil.evaluation.plots.training_curves import training_curves
 from kammil.evaluation.ranking import Ranking
 from kammil.training.events import EpochEnded
@@ -44,23 +42,18 @@ class TrainedRun(Protocol):
 
 
 def plot(
-    what: str | PathLike[str] | Completer | TrainedRun | Explanation | TemperatureSweep | Ranking,
+    what: str | PathLike[str] | Completer | TrainedRun | Ranking,
     out: str | PathLike[str] | None = None,
 ) -> Figure:
     """Draw a figure, write it to a file if one is named, and return it (a notebook shows it).
 
     Args:
-        what: a model's folder, a model, or what `kammil.train` returned: its training curves; what `kammil.explain`
-            returned: the text with its surprises.
+        what: a model's folder, a model, or what `kammil.train` returned: its training curves.
         out: a file; its ending decides the format (png, svg, pdf).
 
     Raises `KammilError` with one sentence for what has no figure, or where there is no matplotlib.
     """
-    if isinstance(what, Explanation):
-        figure = explained(what)
-    elif isinstance(what, TemperatureSweep):
-        figure = temperatures(what)
-    elif isinstance(what, Ranking):
+    if isinstance(what, Ranking):
         figure = comparison(what)
     elif isinstance(what, str | PathLike):
         history, *members = histories(Path(what))
@@ -75,7 +68,7 @@ def plot(
     elif isinstance(what, TrainedRun):  # pyright: ignore[reportUnnecessaryIsInstance]
         figure = training_curves(what.history, what.folder.resolve().name, members=what.members)
     else:
-        raise OptionError(f"there is no figure of a {type(what).__name__}; give a model's folder or an explanation.")
+        raise OptionError(f"there is no figure of a {type(what).__name__}; give a model's folder.")
     if out is not None:
         save(figure, Path(out))
     return figure

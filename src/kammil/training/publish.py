@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from kammil import files
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
-from kammil.completion.explain.fragments import picture, sentences, table
 from kammil.errors import FolderError, KammilError
 from kammil.evaluation import model_card
 from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
@@ -33,6 +32,8 @@ from kammil.training import tracking
 from kammil.training.events import EpochEnded
 from kammil.training.recipe import Recipe, flags, toml
 from kammil.training.texts import Dataset, name_of, printable
+from kammil.views.notebook import picture, sentences
+from kammil.views.tables import Table
 from kammil.vocabulary import CharacterVocabulary
 
 _PATHS = ("base", "source", "validation", "exclude")
@@ -67,7 +68,8 @@ class TrainResult:
         """Format figures and training curves for a notebook."""
         name = printable(self.folder.name)
         where = () if self.report is None else (f"The whole report: {self.report}",)
-        figures = table(model_card.table(self.evaluation, name)) + sentences((*self.cautions, *where))
+        head, *rows = model_card.table(self.evaluation, name)
+        figures = Table(head, rows).fragment() + sentences((*self.cautions, *where))
         if not self.history and not self.members:
             return figures
         try:

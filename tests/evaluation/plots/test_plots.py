@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.container import BarContainer
-from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from kammil.completion.explain.attribution import Alternative, CharacterScore, Explanation, TemperatureSweep
-from kammil.errors import FolderError, OptionError
+from kammil.errors import FolderError
 from kammil.evaluation import plots
 from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.calibration import Calibration, calibration
@@ -295,65 +291,3 @@ def test_two_models_in_one_diagram() -> None:
     assert len(figure.axes[0].get_lines()) == 3
     with pytest.raises(FolderError, match=r"both .*--threshold"):
         plots.reliability({"silent": silent}, "both")
-
-
-def explanation(text: str) -> Explanation:
-    bits = [i % 11 * 0.9 for i in range(len(text) + 1)]
-    places = [CharacterScore(c, b, 2.0**-b, 1, (), ()) for c, b in zip([*text, ""], bits, strict=True)]
-    return Explanation("", text, 3.0, tuple(places))
-
-
-@pytest.mark.filterwarnings("ignore:Glyph")  # of the box that stands for an emoji
-@pytest.mark.parametrize(
-    "text",
-    ["", "شو", "شو رأيك نطلع بكرا عالبحر؟ " * 6, "W" * 90, "hello شو", "$x$ \u202e\0 👨‍👩‍👧 漢字 ﷽", "ِشّو\n" * 30],
-)
-def test_an_explained_text_is_drawn_whole(tmp_path: Path, text: str) -> None:
-    figure = plots.explained(explanation(text))
-    plots.save(figure, tmp_path / "a.png")
-    bars = [bar for axes in figure.axes for bar in axes.patches if isinstance(bar, Rectangle)]
-    assert [bar.get_height() for bar in bars] == [place.bits for place in explanation(text).places]
-    places = [bar.get_x() + bar.get_width() / 2 for bar in bars]
-    assert places == pytest.approx(range(len(text) + 1))
-    inked = figure.get_tightbbox()
-    width, height = figure.get_size_inches()
-    assert inked.x0 >= -0.01 and inked.y0 >= -0.01 and inked.x1 <= width + 0.01 and inked.y1 <= height + 0.01
-    for axes in figure.axes:
-        low, high = sorted(axes.get_xlim())
-        drawn = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
-        assert all(low <= bar.get_x() and bar.get_x() + bar.get_width() <= high for bar in drawn)
-
-
-@pytest.mark.parametrize(("text", "right"), [("شو hello", True), ("hello شو", False), ("1 שלום", True), ("12", False)])
-def test_a_text_begins_where_its_script_begins(text: str, right: bool) -> None:
-    (axes,) = plots.explained(explanation(text)).axes
-    assert axes.xaxis_inverted() == right
-    assert [t.get_text() for t in axes.texts] == text.split()
-
-
-def test_words_are_drawn_whole_and_apart() -> None:
-    text = "شو رأيك نطلع"
-    figure = plots.explained(explanation(text))
-    FigureCanvasAgg(figure).draw()
-    (axes,) = figure.axes
-    boxes = [t.get_window_extent() for t in axes.texts]
-    assert [t.get_text() for t in axes.texts] == text.split()
-    assert all(after.x1 < before.x0 for before, after in pairwise(boxes))
-
-
-def test_a_book_is_no_figure() -> None:
-    with pytest.raises(OptionError, match="2,001 characters"):
-        plots.explained(explanation("a" * 2001))
-
-
-def test_temperatures_in_one_figure(tmp_path: Path) -> None:
-    rows = tuple(
-        tuple(Alternative(text, p) for text, p in zip(("ش", "", " ", "$"), ps, strict=True))
-        for ps in ((1.0, 0.0, 0.0, 0.0), (0.5, 0.2, 0.1, 0.1))
-    )
-    figure = plots.temperatures(TemperatureSweep("شو رأيك", (0.0, 1.0), rows, (0.0, 1.9)))
-    plots.save(figure, tmp_path / "a.png")
-    (axes,) = figure.axes
-    assert [t.get_text() for t in axes.get_xticklabels()] == ["ش", "end", "␣", "$"]
-    heights = [[bar.get_height() for bar in group] for group in axes.containers if isinstance(group, BarContainer)]
-    assert heights == [[100.0, 0.0, 0.0, 0.0], pytest.approx([50.0, 20.0, 10.0, 10.0])]

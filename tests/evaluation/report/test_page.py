@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.report.conftest import ParsedPage
 
-from kammil.completion.explain.display import DARK, LIGHT
 from kammil.evaluation.report import charts
 from kammil.evaluation.report.page import (
     Block,
@@ -28,6 +27,7 @@ from kammil.evaluation.report.page import (
     render,
 )
 from kammil.text import visible
+from kammil.views.page import DARK, LIGHT
 
 HOSTILE = st.sampled_from(
     [

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Error, expect
 from tests.server.playground.conftest import bundled
 
-from kammil.completion.explain.display import LIGHT
+from kammil.views.page import LIGHT
 
 if TYPE_CHECKING:
     from tests.server.playground.conftest import Api, Playground

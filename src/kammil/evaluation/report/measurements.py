@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import Explanation, explain
+from kammil.completion.explain import Explanation, explain
 from kammil.evaluation.bootstrap import MIN_TEXTS
 from kammil.evaluation.metrics import normalised_texts, spread
 from kammil.evaluation.samples import Sample, samples

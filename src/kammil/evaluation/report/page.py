@@ -14,9 +14,9 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from kammil.completion.explain.display import DARK, LIGHT
 from kammil.evaluation.report.charts import IntervalChart, LineChart
 from kammil.text import visible
+from kammil.views.page import DARK, LIGHT
 
 if TYPE_CHECKING:
     from jinja2 import Template

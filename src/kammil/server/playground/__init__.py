@@ -1,7 +1,7 @@
 """The page to type on: HTML, CSS, JavaScript modules without a build step, and a font for systems without a good Arabic
 one (IBM Plex Sans Arabic; its licence lies beside it). All are served from here.
 
-`kammil.completion.explain.html` provides the script that colours letters (`letters.js`) and its colours;
+`kammil.views` provides the script that colours letters (`letters.js`) and its colours;
 `kammil.spacing` provides the rule for the space after an accepted word (`spacing.js`).
 """
 
@@ -17,7 +17,8 @@ from importlib import resources
 from types import MappingProxyType
 
 from kammil import spacing
-from kammil.completion.explain.html import colours, letters
+from kammil.views.heatmap import letters
+from kammil.views.page import colours
 
 _MEDIA = {
     "html": "text/html; charset=utf-8",

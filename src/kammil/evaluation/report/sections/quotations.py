@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kammil.completion.explain.attribution import Explanation
-from kammil.completion.explain.display import level
+from kammil.completion.explain import Explanation
 from kammil.data.bloom import RUN
 from kammil.evaluation.report.page import Block, HeatMap, Scale, Section, Table, Word
 from kammil.evaluation.samples import Sample
-from kammil.text import words
+from kammil.views.heatmap import level
 
 
 def completions(found: Sequence[Sample]) -> Section | None:
@@ -43,8 +42,7 @@ def surprise(found: Sequence[Explanation]) -> Section | None:
         mean = "" if bits is None else f"{bits:.2f} bits a character on average"
         blocks.append(HeatMap(f"Text {number}", mean, _coloured(explanation)))
         rows = [
-            [explanation.text[begin:end], f"{sum(p.bits for p in explanation.places[begin:end]):.1f}", f"{each:.2f}"]
-            for (begin, end), each in zip(words(explanation.text), _word_bits(explanation), strict=True)
+            [word, f"{each * len(word):.1f}", f"{each:.2f}"] for word, each in explanation.words() if each is not None
         ]
         blocks.append(
             Table(f"Words of text {number}", ["word", "bits", "bits per character"], rows, folded=True, printed=False)
@@ -58,19 +56,9 @@ def surprise(found: Sequence[Explanation]) -> Section | None:
     )
 
 
-def _word_bits(explanation: Explanation) -> list[float]:
-    """Return the mean bits of the characters of each word."""
-    return [
-        sum(place.bits for place in explanation.places[begin:end]) / (end - begin)
-        for begin, end in words(explanation.text)
-    ]
-
-
 def _coloured(explanation: Explanation) -> list[Word]:
     """Return the words of a text and what stands between them; letters of one word are never parted."""
-    text, done, pieces = explanation.text, 0, list[Word]()
-    for (begin, end), bits in zip(words(text), _word_bits(explanation), strict=True):
-        pieces += [Word(text[done:begin])] if begin > done else []
-        pieces.append(Word(text[begin:end], level(bits), f"{bits:.2f} bits a character"))
-        done = end
-    return [*pieces, Word(text[done:])] if done < len(text) else pieces
+    return [
+        Word(text) if bits is None else Word(text, level(bits), f"{bits:.2f} bits a character")
+        for text, bits in explanation.words()
+    ]

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import CharacterScore, Explanation, explain
-from kammil.completion.explain.display import level
-from kammil.completion.explain.html import page, save
+from kammil.completion.explain import CharacterScore, Explanation, explain
 from kammil.errors import FolderError
 from kammil.text import visible, words
+from kammil.views.heatmap import explanation_page as page
+from kammil.views.heatmap import level, save
 
 VOID = {"meta", "br"}
 TEXTS = st.text(st.sampled_from("<>&\"'@S T\u202e\0\u200cشوم\u064e👨"), max_size=40) | st.just(
@@ -143,3 +143,7 @@ def test_a_page_that_cannot_be_written_is_said(tmp_path: Path, name: str) -> Non
     with pytest.raises(FolderError, match=r"cannot write .*name another"):
         save(explanation_of("شو"), "mine", tmp_path / name)
     assert not list(tmp_path.iterdir())
+
+
+def test_levels() -> None:
+    assert [level(bits) for bits in (-0.1, 0, 0.99, 1, 6.9, 7, 40)] == [0, 0, 0, 1, 6, 7, 7]

@@ -13,11 +13,18 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.completion.explain.attribution import aumann_shapley, explain, explain_written, temperature_sweep
-from kammil.completion.explain.display import LEVELS, expert_label, level, visible_label
+from kammil.completion.explain import (
+    CharacterScore,
+    Explanation,
+    aumann_shapley,
+    expert_label,
+    explain,
+    explain_written,
+)
 from kammil.completion.scoring import score_texts
 from kammil.errors import OptionError
 from kammil.language_model import ExpertAttribution
+from kammil.text import words
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 ODD = st.text(st.sampled_from("\u0301\u064e\u200d\u200c\u202e\u2067\0\ud800\udfff👨👩🇱🇧 كشوم\n\ta@."), max_size=90)
@@ -155,40 +162,22 @@ def test_experts_have_plain_names(blend: Completer) -> None:
 @given(text=TEXTS, k=st.integers(1, 400))
 def test_the_most_probable_come_first_and_of_equals_the_lower(model: Completer, text: str, k: int) -> None:
     row = model.after(text)[0][0]
-    order = [id for id in np.argsort(-row, kind="stable").tolist() if id not in (PAD, BOS)]
-    (alternatives,) = temperature_sweep(model, text, [1], k).alternatives
+    hidden = {PAD, BOS, UNK, *model.vocabulary.encode("🔗👤").tolist()} - {EOS}
+    order = [id for id in np.argsort(-row, kind="stable").tolist() if id not in hidden]
+    alternatives = explain(model, "", given=text, k=k).places[0].alternatives
     assert [a.text for a in alternatives] == [model.vocabulary.piece(id) for id in order[:k]]
 
 
-@settings(max_examples=20)
-@given(values=st.lists(st.floats(0, 10), min_size=1, max_size=4), k=st.integers(1, 20))
-def test_temperatures(model: Completer, values: list[float], k: int) -> None:
-    sweep = temperature_sweep(model, "شو رأي", [0, 1, *sorted(values)], k)
-    best, unscaled, *scaled = sweep.alternatives
-    assert [a.probability for a in best] == [1, *[0] * (k - 1)]
-    assert [a.text for a in unscaled] == [a.text for a in best]
-    row, _ = model.after("شو رأي")
-    assert unscaled[0].probability == pytest.approx(float(np.exp(row.max())), rel=1e-4)
-    assert sweep.bits[0] == 0 and list(sweep.bits[2:]) == sorted(sweep.bits[2:])
-    assert all(sum(a.probability for a in alternatives) <= 1.0001 for alternatives in scaled)
-
-
-@pytest.mark.parametrize("values", [[], [-1.0], [math.nan], [math.inf]])
-def test_wrong_temperatures(blend: Completer, values: list[float]) -> None:
-    with pytest.raises(OptionError, match="temperature"):
-        temperature_sweep(blend, "شو", values)
+@given(text=TEXTS)
+def test_words_and_what_stands_between_are_the_whole_text(text: str) -> None:
+    places = tuple(CharacterScore(c, i % 9, 0.5, 1, (), ()) for i, c in enumerate([*text, ""]))
+    pieces = Explanation("", text, None, places).words()
+    assert "".join(piece for piece, _ in pieces) == text and all(piece for piece, _ in pieces)
+    means = [sum(p.bits for p in places[begin:end]) / (end - begin) for begin, end in words(text)]
+    assert [bits for _, bits in pieces if bits is not None] == means
+    assert [piece for piece, bits in pieces if bits is not None] == [text[begin:end] for begin, end in words(text)]
 
 
 def test_a_wrong_k(blend: Completer) -> None:
     with pytest.raises(OptionError, match="k is 0"):
         explain(blend, "شو", k=0)
-
-
-@given(character=st.characters(codec=None))
-def test_every_character_can_be_seen_by_itself(character: str) -> None:
-    shown = visible_label(character)
-    assert shown and all(c.isprintable() and c != " " for c in shown)
-
-
-def test_levels() -> None:
-    assert [level(bits) for bits in (-0.1, 0, 0.99, 1, 6.9, 7, 40)] == [0, 0, 0, 1, 6, LEVELS - 1, LEVELS - 1]

@@ -19,12 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.completion.completer import Completer
-from kammil.completion.explain.display import expert_label
-from kammil.decoding.filters import log_softmax, temperature
+from kammil.decoding.filters import log_softmax
 from kammil.decoding.sampling import NO_PROBABILITIES
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import ExpertAttribution, Ids, LogProbabilities, max_positions
-from kammil.text import HANDLE, URL, shortened
+from kammil.text import HANDLE, URL, shortened, words
 from kammil.vocabulary import BOS, EOS, PAD, UNK
 
 _MAX_POSITIONS = 64
@@ -93,24 +92,15 @@ class Explanation:
         mean = "" if self.bits_per_character is None else f", {self.bits_per_character:.2f} bits a character"
         return f"<Explanation of {shortened(self.text)!r}{mean}>"
 
-    def _repr_html_(self) -> str:
-        """Return the text coloured by its bits, for a notebook."""
-        from kammil.completion.explain.fragments import heat_map  # a cycle at import time
-
-        return heat_map(self)
-
-
-@dataclass(frozen=True)
-class TemperatureSweep:
-    """One distribution at several temperatures."""
-
-    text: str
-    """The text before the distribution, as the model sees it."""
-    temperatures: tuple[float, ...]
-    alternatives: tuple[tuple[Alternative, ...], ...]
-    """The same characters for each temperature, most probable first."""
-    bits: tuple[float, ...]
-    """Entropy of the whole distribution at each temperature, in bits."""
+    def words(self) -> list[tuple[str, float | None]]:
+        """Return each word of the text with the mean bits of its characters, and with None what stands between two."""
+        pieces: list[tuple[str, float | None]] = []
+        done = 0
+        for begin, end in words(self.text):
+            pieces.append((self.text[done:begin], None))
+            pieces.append((self.text[begin:end], sum(p.bits for p in self.places[begin:end]) / (end - begin)))
+            done = end
+        return [piece for piece in (*pieces, (self.text[done:], None)) if piece[0]]
 
 
 def explain(model: Completer, text: str, *, given: str = "", k: int = 3) -> Explanation:
@@ -128,33 +118,6 @@ def explain_written(model: Completer, prompt: str, written: str, *, k: int = 3) 
     Probabilities are those of the unfiltered model. `written` is not normalised again.
     """
     return _explain(model, model.normalise(prompt), written, k)
-
-
-def temperature_sweep(model: Completer, text: str, temperatures: Sequence[float], k: int = 8) -> TemperatureSweep:
-    """Compute the k most probable characters after a text at several temperatures; at 0 only the best one is left.
-
-    `OptionError` for a temperature below zero, none at all, or a k below 1.
-    """
-    _check_k(k)
-    if not temperatures:
-        raise OptionError("no temperature is given; name one or several, such as 0.5,1,1.5.")
-    for value in temperatures:
-        if not (math.isfinite(value) and value >= 0):
-            raise OptionError(f"the temperature is {value}, but it must be a number from 0 up.")
-    row = model.after(text)[0].astype(np.float64)  # (1, V)
-    if not np.isfinite(row).any():
-        raise FolderError(NO_PROBABILITIES)
-    shown = _top_ids(row[0], k)
-    alternatives: list[tuple[Alternative, ...]] = []
-    bits: list[float] = []
-    for value in temperatures:
-        if value:
-            p = np.exp(log_softmax(temperature(value)(row)))[0]  # (V,)
-        else:
-            p = (np.arange(row.shape[1]) == row.argmax()).astype(np.float64)
-        alternatives.append(tuple(Alternative(model.vocabulary.piece(id), float(p[id])) for id in shown))
-        bits.append(float(-(p[p > 0] * np.log2(p[p > 0])).sum()) + 0.0)
-    return TemperatureSweep(model.normalise(text), tuple(temperatures), tuple(alternatives), tuple(bits))
 
 
 def aumann_shapley(contributions: NDArray[np.floating], ids: Ids) -> NDArray[np.floating]:
@@ -241,3 +204,19 @@ def _top_experts(names: Sequence[str], saved: NDArray[np.floating]) -> tuple[Att
 def _check_k(k: int) -> None:
     if k < 1:
         raise OptionError(f"k is {k}, but at least one alternative must be asked for.")
+
+
+def expert_label(expert: str) -> str:
+    """Describe an expert in plain words: its context, and its source unless that is the model's own texts."""
+    source, _, kind = expert.rpartition(" ")
+    if not source:
+        return expert
+    words = {
+        "w": "word so far",
+        "w1": "word so far and the word before",
+        "w2": "word so far and two words before",
+        "w1s": "word so far and the word before the last",
+    }
+    where = {"counts": "", "background": ", background texts", "this text": ", earlier in this text"}
+    what = words.get(kind) or ("last character" if kind == "o1" else f"last {kind[1:]} characters")
+    return what + where[source]

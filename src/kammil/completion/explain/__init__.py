@@ -1,1 +1,0 @@
-"""Explain the bits of each character of a text: likely alternatives, and the experts that contributed."""

@@ -1,0 +1,204 @@
+"""A text coloured by how much each of its words surprised a model: on a terminal, in a notebook, on a page.
+
+Markup never separates the letters of a word, which would break how Arabic joins. On the page of an explanation a script
+lays the colours of single characters over the text, with the CSS Custom Highlight API (W3C); a browser without it, or
+without scripts, colours whole words. Everything about a character stands in one row of a table, which needs no script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kammil import files
+from kammil.completion.explain import Attribution, CharacterScore, Explanation
+from kammil.errors import FolderError
+from kammil.text import visible, visible_label
+from kammil.views.page import LIGHT, page, resource
+from kammil.views.tables import Table, markup
+
+_LRM = "\N{LEFT-TO-RIGHT MARK}"
+"""Follows a letter in a table: in a terminal that orders Arabic, it keeps the figures after the letter in place."""
+_WIDE, _NARROW = 130, 70
+"""Columns of a terminal that hold a row of the table; a narrower one shows only the expert that was believed most, and
+the narrowest neither probability nor rank."""
+_MAX_ROWS = 200
+"""Maximum number of characters with a row in a notebook, whose file stores its output."""
+_HEAD = ("character", "bits", "probability", "rank", "what was likely", "believed, and the bits that it saved")
+
+
+def level(bits: float) -> int:
+    """Return the level of so many bits."""
+    return min(max(int(bits), 0), len(LIGHT) - 1)
+
+
+def letters() -> str:
+    """Return the JavaScript module that colours a text whose letters stay joined; see `letters.js`."""
+    return resource("letters.js")
+
+
+def print_explanation(explanation: Explanation, *, stderr: bool = False) -> None:
+    """Print the text coloured word by word (the letters of a word join only within one colour), then the table."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(markup=False, highlight=False, stderr=stderr)
+    line = Text().append(visible(explanation.given), style="dim")
+    for text, bits in explanation.words():
+        line.append(visible(text), style=None if bits is None else f"black on {LIGHT[level(bits)]}")
+    console.print(line, soft_wrap=True)
+    narrow = console.is_terminal and console.width < _WIDE
+    head = ["", "bits", "", "probability", "rank", "what was likely", "believed, the most first"]
+    rows = [
+        [
+            visible_label(place.text) + _LRM,
+            f"{place.bits:5.2f}",
+            "█" * min(round(place.bits), len(LIGHT)) if place.text else "",  # a text may be shown before it is finished
+            f"{100 * place.probability:5.1f} %",
+            _rank(place),
+            ", ".join(f"{visible_label(o.text)}{_LRM} {100 * o.probability:.0f} %" for o in place.alternatives),
+            believed(place.credits, 1).partition(",")[0] if narrow else believed(place.credits, 2),
+        ]
+        for place in explanation.places
+    ]
+    credited = any(place.credits for place in explanation.places)
+    shown = slice(None) if credited else slice(-1)
+    head, rows = head[shown], [row[shown] for row in rows]
+    if narrow:  # without the bars
+        head = [{"probability": "chance", "believed, the most first": "believed most"}.get(cell, cell) for cell in head]
+        first = 3 if console.width >= _NARROW else 5
+        head, *rows = ([*row[:2], *row[first:]] for row in (head, *rows))
+    Table(head, rows, words=True).print(stderr=stderr)
+    if (mean := explanation.bits_per_character) is not None:
+        meaning = "yes/no questions to name it; fewer is better; the end does not count."
+        print(f"{mean:.2f} bits a character: {meaning}", file=console.file)
+    if credited:
+        print(
+            "Believed: the part of the model that raised the character most, its network or counts.", file=console.file
+        )
+
+
+def believed(credits: Sequence[Attribution], most: int) -> str:
+    """Name the experts that raised a character, the strongest first, at most `most`; else the strongest opponent."""
+    raised = [credit.expert for credit in credits if credit.bits > 0]
+    if raised:
+        return ", then ".join(raised[:most])
+    return f"none; {credits[0].expert} spoke against it" if credits else ""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A text in a report, with the scale of its colours if it is the first."""
+
+    title: str
+    explanation: Explanation
+    scale: bool = False
+
+    def html(self) -> str:
+        """Return the text and its mean bits."""
+        text = marked_words(self.explanation, lambda bits: f'class="word l{level(bits)}" title="{_mean(bits)}"')
+        mean = self.explanation.bits_per_character
+        note = "" if mean is None else f"{_mean(mean)} on average"
+        return (
+            f"{_scale()} bits a character</p>\n" if self.scale else ""
+        ) + f'<h3>{markup(self.title)}</h3>\n<p class="heat" dir="auto">{text}</p>\n<p class="note">{note}</p>'
+
+
+def fragment(explanation: Explanation) -> str:
+    """Return the text in its own direction, and below it a table of all characters, for a notebook of any theme."""
+
+    def attributes(bits: float) -> str:
+        return f'title="{_mean(bits)}" style="background: {LIGHT[level(bits)]}; color: #111; border-radius: .2em"'
+
+    mean = explanation.bits_per_character
+    table = _table(explanation, ' style="text-align: start"')
+    hidden = len(explanation.places) - _MAX_ROWS
+    return (
+        '<div><p dir="auto" style="font-size: 1.5em; line-height: 2; white-space: pre-wrap; text-align: start">'
+        f'<span style="opacity: .6">{markup(explanation.given)}</span>{marked_words(explanation, attributes)}</p>'
+        + ("" if mean is None else f"<p>{_mean(mean)}</p>")
+        + f"<details><summary>every character</summary>{table}"
+        + (f"<p>... and {hidden:,} more</p>" if hidden > 0 else "")
+        + "</details></div>"
+    )
+
+
+def explanation_page(explanation: Explanation, name: str) -> str:
+    """Return the page of an explanation; `name` is that of the model."""
+    mean = explanation.bits_per_character
+    text = marked_words(explanation, lambda bits: f'class="word l{level(bits)}"')
+    body = (
+        f"<h1>How surprised was <bdi>{markup(name)}</bdi>?</h1>\n"
+        f"{_scale()} bits{'' if mean is None else f'; on average {_mean(mean)}'}</p>\n"
+        f'<p class="given" dir="auto">{markup(explanation.given)}</p>\n'
+        f'<p id="text" dir="auto">{text}</p>\n'
+        '<div id="detail" role="status" hidden></div>\n'
+        '<div class="wide" role="region" aria-label="Every character" tabindex="0">\n'
+        f"{_table(explanation)}\n</div>"
+    )
+    return page(f"{name} explains", body, script=letters() + resource("script.js"))
+
+
+def save(explanation: Explanation, name: str, path: Path) -> None:
+    """Write the page, whose file stays as it was if that fails; `FolderError` then."""
+    content = explanation_page(explanation, name).encode("utf-8")
+    try:
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # such as /dev/stdout
+            path.write_bytes(content)
+        else:
+            files.write_atomic(path, content)
+    except (OSError, ValueError) as error:
+        raise FolderError(f"cannot write {path}: {files.reason(error)}; name another file.") from error
+
+
+def marked_words(explanation: Explanation, attributes: Callable[[float], str]) -> str:
+    """Return the text with each word in a `span`, whose attributes depend on the mean bits of the word."""
+    return "".join(
+        markup(text) if bits is None else f"<span {attributes(bits)}>{markup(text)}</span>"
+        for text, bits in explanation.words()
+    )
+
+
+def _table(explanation: Explanation, style: str = "") -> str:
+    """Return the table of all characters and the end; with a style for its cells it is one of a notebook."""
+    head = "".join(f'<th scope="col"{style}>{title}</th>' for title in _HEAD)
+    places = explanation.places[:_MAX_ROWS] if style else explanation.places
+    rows = "\n".join(_row(place, style) for place in places)
+    id = "" if style else ' id="rows"'
+    caption = "Every character in reading order, then the end of the text"
+    return (
+        f"<table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody{id}>\n{rows}\n"
+        "</tbody>\n</table>"
+    )
+
+
+def _row(place: CharacterScore, style: str) -> str:
+    alternatives = ", ".join(
+        f'<span class="one"><bdi>{markup(visible_label(o.text))}</bdi> {100 * o.probability:.1f} %</span>'
+        for o in place.alternatives
+    )
+    saved = "; ".join(f"{markup(c.expert)} {c.bits:+.1f}".replace("-", "\N{MINUS SIGN}") for c in place.credits)
+    # The end stays unpainted: a text may be shown before it is finished.
+    shade = level(place.bits) if place.text else 0
+    cells = (f"{100 * place.probability:.1f}&nbsp;%", _rank(place), alternatives, saved)
+    return (
+        f'<tr data-level="{shade}"><th scope="row"{style}><bdi>{markup(visible_label(place.text))}</bdi></th>'
+        f'<td class="l{shade}"{style}>{place.bits:.2f}</td>{"".join(f"<td{style}>{cell}</td>" for cell in cells)}</tr>'
+    )
+
+
+def _scale() -> str:
+    """Return the begin of a paragraph: all colours and their bits."""
+    last = len(LIGHT) - 1
+    shades = "".join(f'<span class="l{n}">{n}{"+" * (n == last)}</span>' for n in range(last + 1))
+    label = f"Colours from 0 bits, without colour, to {last} bits and more, red"
+    return f'<p class="scale"><span role="img" aria-label="{label}">{shades}</span>'
+
+
+def _rank(place: CharacterScore) -> str:
+    return "unknown" if place.rank is None else str(place.rank)
+
+
+def _mean(bits: float) -> str:
+    return f"{bits:.2f} bits a character"

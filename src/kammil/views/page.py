@@ -1,0 +1,154 @@
+"""One HTML page that needs no other file and makes no request: its policy allows its own style and script alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Protocol
+
+from kammil.views.tables import markup
+
+LIGHT = ("#ffffff", "#fff5d6", "#ffe9ad", "#ffd98a", "#ffc27a", "#ffa873", "#fb8d72", "#f27274")
+DARK = ("#1b1b1d", "#2e2a1c", "#42361a", "#57401b", "#6d461f", "#844727", "#994432", "#ad3f41")
+"""Background colours by level, one for each whole bit, the last for 7 bits and more: black text is readable on `LIGHT`,
+white on `DARK`."""
+
+
+class Block(Protocol):
+    """A part of a section."""
+
+    def html(self) -> str:
+        """Return its HTML, in which no text is markup."""
+        ...
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A sentence or several."""
+
+    text: str
+    warning: bool = False
+
+    def html(self) -> str:
+        """Return a paragraph."""
+        return f'<p dir="auto"{" class=warning" if self.warning else ""}>{markup(self.text)}</p>'
+
+
+@dataclass(frozen=True)
+class Code:
+    """A command, or the content of a file."""
+
+    text: str
+    what: str
+
+    def html(self) -> str:
+        """Return the lines, which scroll where they are wider than the screen."""
+        lines = "\n".join(map(markup, self.text.split("\n")))
+        return f'<pre role="region" aria-label="{markup(self.what)}" tabindex="0"><code dir="auto">{lines}</code></pre>'
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing."""
+
+    title: str
+    svg: str
+    """Markup, with its own alternative text."""
+
+    def html(self) -> str:
+        """Return the drawing below its title."""
+        return f"<figure>\n<figcaption>{markup(self.title)}</figcaption>\n{self.svg}\n</figure>"
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Blocks beside one another where there is room."""
+
+    blocks: Sequence[Block]
+
+    def html(self) -> str:
+        """Return the blocks in boxes of a row."""
+        kind = "charts" if all(isinstance(block, Figure) for block in self.blocks) else "tables"
+        return f'<div class="{kind}">\n' + "\n".join(f"<div>{b.html()}</div>" for b in self.blocks) + "\n</div>"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of a report."""
+
+    id: str
+    """Name of its anchor: letters and hyphens."""
+    title: str
+    lead: str
+    """The sentences that say how to read it."""
+    blocks: Sequence[Block]
+
+    def html(self) -> str:
+        """Return the section."""
+        blocks = "\n".join(block.html() for block in self.blocks)
+        return (
+            f'<section id="{self.id}" aria-labelledby="{self.id}-title">\n<h2 id="{self.id}-title">'
+            f'{markup(self.title)}</h2>\n<p class="lead">{markup(self.lead)}</p>\n{blocks}\n</section>'
+        )
+
+
+def report(name: str, what: str, sections: Sequence[Section]) -> str:
+    """Return the page of a report; `name` is that of the model or comparison, `what` says what kind of report it is."""
+    links = "\n".join(f'<li><a href="#{section.id}">{markup(section.title)}</a></li>' for section in sections)
+    main = "\n".join(section.html() for section in sections)
+    body = (
+        f"<header>\n<h1><bdi>{markup(name)}</bdi>: {markup(what)}</h1>\n</header>\n"
+        f'<nav aria-label="Contents">\n<ul>\n{links}\n</ul>\n</nav>\n'
+        f"<main>\n{main}\n</main>"
+    )
+    return page(f"{name}: {what}", body)
+
+
+def page(title: str, body: str, *, script: str = "") -> str:
+    """Return a page; `body` is HTML, `script` a JavaScript module."""
+    style = colours() + resource("style.css")
+    policy = f"default-src 'none'; style-src '{_csp_hash(style)}'; base-uri 'none'; form-action 'none'"
+    if script:
+        policy += f"; script-src '{_csp_hash(script)}'"
+        body += f'\n<script type="module">{script}</script>'
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{markup(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def colours() -> str:
+    """Return the style rules of all levels, light and dark, by class and by highlight."""
+
+    def rules(shades: Sequence[str]) -> str:
+        return "".join(
+            f".l{n} {{ background: {shade} }}\n::highlight(l{n}) {{ background-color: {shade} }}\n"
+            for n, shade in enumerate(shades)
+        )
+
+    return f"{rules(LIGHT)}@media screen and (prefers-color-scheme: dark) {{\n{rules(DARK)}}}\n"
+
+
+def resource(name: str) -> str:
+    """Return a style sheet or script of this package."""
+    return resources.files("kammil.views").joinpath(name).read_text("utf-8")
+
+
+def _csp_hash(content: str) -> str:
+    """Return the hash by which a content security policy allows an inline script or style."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
