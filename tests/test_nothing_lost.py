@@ -112,7 +112,7 @@ def test_an_export_and_a_figure_are_whole_or_not_there(
     history = [{"epoch": n, "train_bits": 3.0, "validation_bits": 3.0, "elapsed": 1.0, "best": True} for n in (1, 2)]
     full = [event | {"train_accuracy": 0.1, "validation_accuracy": 0.1, "learning_rate": 0.1} for event in history]
     with pytest.raises(FolderError, match=r"cannot write the figure .*No space left on device"):
-        plots.save(plots.training_curves(full, "mine"), place / "curves.png")
+        plots.save(plots.figure(plots.training_curves(full, "mine")), place / "curves.png")
     assert list(place.iterdir()) == []
 
 

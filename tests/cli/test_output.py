@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Run, on_terminal
 
-from kammil.cli._output import harmless
 from kammil.cli.progress import Lines
 from kammil.progress import Notice
+from kammil.views.tables import harmless
 
 TITLE = "\x1b]0;PWNED\x07"
 COMMANDS = TITLE + "\x1b[31m\x9b31m\u202e\u2066EVIL"

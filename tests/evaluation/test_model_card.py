@@ -12,10 +12,10 @@ import pytest
 import kammil
 from kammil import model_folder as folders
 from kammil.evaluation import model_card as card
-from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.evaluate import Evaluation, evaluate
+from kammil.evaluation.measures import MEASURES, show
 from kammil.evaluation.metrics import Metrics
-from kammil.evaluation.model_card import ROWS, model_card, position_table, show, table
+from kammil.evaluation.model_card import FIGURES, model_card, position_table, table
 from kammil.evaluation.text_overlap import NO_RUN
 
 
@@ -25,52 +25,42 @@ def evaluation(trained: Path, texts: list[str]) -> Evaluation:
 
 
 def test_every_figure_has_a_row() -> None:
-    assert {field for field, *_ in ROWS} == {field.name for field in dataclasses.fields(Metrics)}
-
-
-def test_figures_are_shown_with_their_intervals() -> None:
-    assert show(Interval(0.12345, 0.1, 0.2)) == "0.123 (0.100-0.200)"
-    assert show(Interval(0.12345, 0.1, 0.2), percent=True) == "12.3 % (10.0-20.0)"
-    assert show(Interval(0.12345, None, None), percent=True) == "12.3 %"
-    assert show(Interval(0.12345, None, None)) == "0.123"
-    assert show(None) == ""
+    assert set(FIGURES) == {field.name for field in dataclasses.fields(Metrics)} <= set(MEASURES)
 
 
 def test_the_table_holds_the_model_and_its_rivals(evaluation: Evaluation) -> None:
-    heading, *rows = table(evaluation, "mine")
+    made = table(evaluation, "mine")
+    heading, rows = made.head, made.rows
     assert heading == ["", "mine", "random", "most frequent", "unigram", "3-gram"]
     assert all(len(row) == len(heading) for row in rows)
-    for (field, title, share, digits), row in zip(ROWS, rows, strict=True):
-        figures = [getattr(each, field) for each in (evaluation.model, *evaluation.baselines.values())]
-        shown = [show(figure, percent=share, digits=digits) for figure in figures]
-        expected = [title, shown[0], *(cell.partition(" (")[0] for cell in shown[1:])]
-        if field == "bleu":
-            expected[1:] = [
-                cell if figure.value else NO_RUN for figure, cell in zip(figures, expected[1:], strict=True)
-            ]
-        assert row == expected
+    shown = [(field, measure) for field, measure in MEASURES.items() if field in FIGURES]
+    for (field, measure), row in zip(shown, rows, strict=True):
+        assert row[:2] == [measure.title, measure.show(getattr(evaluation.model, field))]
+        for name, cell in zip(heading[2:], row[2:], strict=True):
+            baseline = getattr(evaluation.baselines[name], field)
+            assert cell == measure.show(baseline).partition(" (")[0]
 
 
 def test_bleu_says_where_nothing_is_shared_and_what_it_needs(evaluation: Evaluation) -> None:
-    bleu = next(i for i, row in enumerate(ROWS, 1) if row[0] == "bleu")
     for figure, said in (
         (Interval(0.0, 0.0, 0.0), NO_RUN),
         (None, "needs sacrebleu"),
         (Interval(2.0, 1, 3), "2.0 (1.0"),
     ):
         changed = dataclasses.replace(evaluation, model=dataclasses.replace(evaluation.model, bleu=figure))
-        assert table(changed, "mine")[bleu][1].startswith(said)
+        assert {row[0]: row[1] for row in table(changed, "mine").rows}[MEASURES["bleu"].title].startswith(said)
 
 
 def test_some_positions_are_shown_and_the_last(evaluation: Evaluation) -> None:
-    heading, *rows = position_table(evaluation)
+    made = position_table(evaluation)
+    heading, rows = made.head, made.rows
     assert [row[0] for row in rows] == ["1", "2", "3", "5", "7", "10", "15", "20", "25", "30"]
     assert all(len(row) == len(heading) for row in rows)
     place = evaluation.by_position[2]
     assert rows[2][1] == str(place.texts) and rows[2][2] == show(place.teacher_forced, percent=True)
     assert rows[0][4] == "+0.0 % (+0.0..+0.0)"  # both have read the same
     short = dataclasses.replace(evaluation, by_position=evaluation.by_position[:12])
-    assert [row[0] for row in position_table(short)[1:]] == ["1", "2", "3", "5", "7", "10", "12"]
+    assert [row[0] for row in position_table(short).rows] == ["1", "2", "3", "5", "7", "10", "12"]
 
 
 def card_of(trained: Path, evaluation: Evaluation, name: str = "mine", **recipe: Any) -> str:

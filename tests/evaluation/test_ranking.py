@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from kammil.evaluation.bootstrap import MIN_TEXTS, Array, quotient, ratio
+from kammil.evaluation.measures import MEASURES
 from kammil.evaluation.ranking import RANKED_BY, Row, rank
-from kammil.evaluation.scorecard import MEASURES
 
 OTHER = "next_word"
 

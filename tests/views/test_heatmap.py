@@ -9,12 +9,12 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.views.conftest import ParsedPage
 
 import kammil
 from kammil.completion.completer import Completer
@@ -24,43 +24,9 @@ from kammil.text import visible, words
 from kammil.views.heatmap import explanation_page as page
 from kammil.views.heatmap import level, save
 
-VOID = {"meta", "br"}
 TEXTS = st.text(st.sampled_from("<>&\"'@S T\u202e\0\u200cشوم\u064e👨"), max_size=40) | st.just(
     "@@SCRIPT@@ </script><b>"
 )
-
-
-class ParsedPage(HTMLParser):
-    """A page parsed as a browser parses it: tags, attributes, and the text of each element by id or tag."""
-
-    def __init__(self, content: str) -> None:
-        super().__init__()
-        self.open: list[tuple[str, dict[str, str | None]]] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text_of: dict[str, str] = {}
-        self.words: list[str] = []
-        self.feed(content)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append((tag, dict(attrs)))
-            if tag == "span" and "word" in (dict(attrs).get("class") or ""):
-                self.words.append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop()[0] == tag
-
-    def handle_data(self, data: str) -> None:
-        for tag, attributes in self.open:
-            key = attributes.get("id") or tag
-            self.text_of[key] = self.text_of.get(key, "") + data
-        if self.open and "word" in (self.open[-1][1].get("class") or ""):
-            self.words[-1] += data
 
 
 def explanation_of(text: str, before: str = "") -> Explanation:
@@ -77,21 +43,28 @@ def explanation_of(text: str, before: str = "") -> Explanation:
 def test_a_text_is_text(text: str, before: str, name: str) -> None:
     document = ParsedPage(page(explanation_of(text, before), name))
     plain = ParsedPage(page(explanation_of("a" * len(text)), "a"))
-    assert [tag for tag in document.tags if tag != "span"] == [tag for tag in plain.tags if tag != "span"]
-    assert document.text_of.get("text", "") == visible(text)
-    assert document.text_of.get("rows", "").count("%") == len(text) + 1
+    assert [tag for tag, _ in document.tags if tag != "span"] == [tag for tag, _ in plain.tags if tag != "span"]
+    assert document.texts["#text"] == [visible(text)]
+    assert document.texts["#rows"][0].count("%") == len(text) + 1
     # No markup inside of a word, or its letters would not join.
-    assert document.words == [visible(text[begin:end]) for begin, end in words(text)]
+    assert document.texts.get(".word", []) == [visible(text[begin:end]) for begin, end in words(text)]
 
 
 def test_nothing_comes_from_elsewhere_and_one_script_may_run() -> None:
     content = page(explanation_of("شو رأيك"), "mine")
     document = ParsedPage(content)
-    assert not {name for name, _ in document.attributes} & {"src", "href", "srcset", "onclick", "style", "action"}
+    assert not {name for _, attributes in document.tags for name in attributes} & {
+        "src",
+        "href",
+        "srcset",
+        "onclick",
+        "style",
+        "action",
+    }
     assert "://" not in content and "url(" not in content and "@import" not in content
-    policy = next(value for name, value in document.attributes if name == "content" and value and "script-src" in value)
+    policy = next(value for value in document.attributes("meta", "content") if value and "script-src" in value)
     for kind in ("script", "style"):
-        digest = base64.b64encode(hashlib.sha256(document.text_of[kind].encode()).digest()).decode()
+        digest = base64.b64encode(hashlib.sha256(document.texts[kind][0].encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}'" in policy
     assert policy.startswith("default-src 'none'")
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 import typer.core
 
-_COMMAND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but tabs and line feeds, and those that turn the direction of the text around them."""
+from kammil.views.tables import COMMAND, harmless
 
 
 class CommandGroup(typer.core.TyperGroup):
@@ -23,31 +21,6 @@ class CommandGroup(typer.core.TyperGroup):
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl([(name, one.get_short_help_str(1000)) for name, one in commands if one is not None])
-
-
-def print_table(rows: Sequence[Sequence[str]], *, foot: str = "", numbers: bool = False, stderr: bool = False) -> None:
-    """Print rows, the first being the heading, on stdout, or stderr.
-
-    `numbers` aligns all but the first column to the right.
-    """
-    from rich.box import SIMPLE
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(markup=False, highlight=False, stderr=stderr)
-    if not console.is_terminal:
-        console.width = 160
-    table = Table(box=SIMPLE, pad_edge=False, caption=harmless(foot) or None, caption_justify="left")
-    for i, title in enumerate(map(harmless, rows[0])):
-        table.add_column(title, justify="right" if numbers and i else "left")
-    for row in rows[1:]:
-        table.add_row(*map(harmless, row))
-    console.print(table)
-
-
-def harmless(text: str) -> str:
-    """Return a text for a terminal: what could command it, in the files of a stranger, becomes U+FFFD."""
-    return _COMMAND.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def for_stdout(text: str) -> str:
@@ -65,7 +38,7 @@ def print_json(value: object, *, indent: int | None = 2) -> None:
     import json
 
     shown = json.dumps(value, ensure_ascii=False, indent=indent)
-    typer.echo(_COMMAND.sub(lambda match: f"\\u{ord(match[0]):04x}", shown))
+    typer.echo(COMMAND.sub(lambda match: f"\\u{ord(match[0]):04x}", shown))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from kammil.cli._options import (
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import for_stdout, optional_figure, print_json, print_table, tell
+from kammil.cli._output import for_stdout, optional_figure, print_json, tell
 
 
 @with_flag_groups
@@ -60,7 +60,7 @@ def compare(
     from kammil import model_folder as folders
     from kammil.cli.progress import progress, resumable_after_interrupt
     from kammil.evaluation import plots
-    from kammil.evaluation.report.page import REPORT
+    from kammil.evaluation.report import REPORT
     from kammil.training.comparison import compare as comparison
     from kammil.training.comparison import report as tables
 
@@ -88,12 +88,12 @@ def compare(
         )
     files.write_atomic(target / folders.CARD, tables.markdown(standings).encode("utf-8", "replace"))
     with optional_figure():
-        plots.save(plots.comparison(standings), target / tables.FIGURE)
+        plots.save(plots.figure(plots.comparison(standings)), target / tables.FIGURE)
     if json:
         print_json(standings.to_dict())
         return
-    for table, meanings in zip(tables.tables(standings), tables.columns(), strict=True):
-        print_table(table, numbers=True)
+    for table, meanings in tables.tables(standings):
+        table.print()
         for meaning in meanings:
             typer.echo(f"  {meaning}")
     for note in tables.notes(standings):

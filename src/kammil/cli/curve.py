@@ -19,7 +19,8 @@ from kammil.cli._options import (
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import optional_figure, print_json, print_table, tell
+from kammil.cli._output import optional_figure, print_json, tell
+from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from kammil.evaluation.learning_curve import LearningCurve
@@ -77,13 +78,11 @@ def curve(
         )
     with optional_figure():
         title = f"{made.data['source']}: how much text does {made.data['model']} need?"
-        plots.save(plots.learning_curve(made, title), target / curves.FIGURE)
+        plots.save(plots.figure(plots.learning_curve(made), title), target / curves.FIGURE)
     if json:
         print_json(made.to_dict())
         return
-    print_table(
-        _table(made), foot="95 % intervals in brackets: bootstrap over texts; gains are paired, per step", numbers=True
-    )
+    _table(made).print()
     typer.echo(made.verdict())
     typer.echo(f"curve: {target}")
 
@@ -100,26 +99,20 @@ def _share(text: str) -> float:
         raise OptionError(f"--shares has {text!r}, but a share is written as 1/8 or 0.125.") from error
 
 
-def _table(made: LearningCurve) -> list[list[str]]:
-    """A heading, a random guess, then one row for each amount of text."""
-    from kammil.evaluation.model_card import show, show_difference
+def _table(made: LearningCurve) -> Table:
+    """A random guess, then one row for each amount of text."""
+    from kammil.evaluation.measures import KEYS, MEASURES
     from kammil.evaluation.ranking import RANKED_BY
-    from kammil.evaluation.scorecard import KEYS
 
-    shares = ("target_top1", "next_word", f"{KEYS}3")
-    titles = ["characters right, target", "next words", "keystrokes saved, 3 words"]
-    guess = [show(made.random.get(name), percent=True) for name in shares]
-    rows = [["training texts", "bits per character, target", "gain", *titles, "training"]]
-    rows.append(["random", show(made.random.get(RANKED_BY)), "", *guess, ""])
+    ranked = MEASURES[RANKED_BY]
+    shown = [(name, MEASURES[name]) for name in ("target_top1", "next_word", f"{KEYS}3")]
+    rows = [["random", ranked.show(made.random.get(RANKED_BY)), ""]]
+    rows[0] += [*(measure.show(made.random.get(name)) for name, measure in shown), ""]
     for point in made.points:
-        gain = point.gains.get(RANKED_BY)
-        rows.append(
-            [
-                f"{point.texts:,}",
-                show(point.figures.get(RANKED_BY)),
-                "" if gain is None else show_difference(gain),
-                *(show(point.figures.get(name), percent=True) for name in shares),
-                f"{point.training_seconds:.1f} s",
-            ]
-        )
-    return rows
+        figures = [measure.show(point.figures.get(name)) for name, measure in shown]
+        gain = ranked.show(point.gains.get(RANKED_BY), signed=True)
+        bits = ranked.show(point.figures.get(RANKED_BY))
+        rows.append([f"{point.texts:,}", bits, gain, *figures, f"{point.training_seconds:.1f} s"])
+    note = "95 % intervals in brackets: bootstrap over texts; gains are paired, per step"
+    head = ["training texts", ranked.title, "gain", *(measure.title for _, measure in shown), "training"]
+    return Table(head, rows, note=note)

@@ -18,7 +18,8 @@ from kammil.cli._options import (
     file_names,
     with_flag_groups,
 )
-from kammil.cli._output import CommandGroup, for_stdout, print_json, print_table, tell
+from kammil.cli._output import CommandGroup, for_stdout, print_json, tell
+from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -64,11 +65,11 @@ def list_(json: Json = False) -> None:
             ]
         )
         return
-    rows = [["name", "here", "licence", "what it is"]]
+    rows: list[list[str]] = []
     for d in CATALOG.values():
         states = set(status(d.name).values())
         rows.append([d.name, states.pop() if len(states) == 1 else "in part", d.licence, d.description])
-    print_table(rows)
+    Table(["name", "here", "licence", "what it is"], rows, words=True).print()
 
 
 @app.command()
@@ -118,13 +119,13 @@ def show(
     typer.echo(f"\nvocabulary: {size}, ids {vocabulary[0].id} to {last:,}, by code point;")
     typer.echo("ids before them: 0 pads, 1 is any other character, 2 begins a text, 3 ends it")
     ends = [*vocabulary[:_ENDS], *vocabulary[max(_ENDS, len(vocabulary) - _ENDS) :]]
-    rows = [["id", "count", "code point", "name", ""]]
+    rows: list[list[str]] = []
     for i, entry in enumerate(ends):  # the character stands last: it must not take a number along from right to left
         if i == _ENDS and len(vocabulary) > len(ends):
             rows.append(["...", "", "", "", ""])
         code = f"U+{ord(entry.character):04X}"
         rows.append([str(entry.id), f"{entry.count:,}", code, entry.name, visible_label(entry.character)])
-    print_table(rows)
+    Table(["id", "count", "code point", "name", ""], rows, words=True).print()
 
 
 @app.command()

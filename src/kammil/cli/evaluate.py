@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +18,8 @@ from kammil.cli._options import (
     file_names,
     with_flag_groups,
 )
-from kammil.cli._output import for_stdout, print_json, print_table
+from kammil.cli._output import for_stdout, print_json
+from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from kammil.evaluation.bootstrap import Interval
@@ -109,27 +110,26 @@ def evaluate(
                 typed = typing_report.simulate(model, texts, threshold=least, slips=share_of_slips)
     if typed is not None and plot is not None:
         calibration = {folder.name: typed.model.calibration}
-        plots.save(plots.reliability(calibration, "Suggestions: as often right as said?"), plot)
+        charts = plots.reliability(calibration, folder.name)
+        plots.save(plots.figure(charts, f"{folder.name}: as often right as said?"), plot)
     if plot_positions is not None:
-        plots.save(
-            plots.accuracy_by_position(evaluation, f"{folder.name}: what errors of its own cost"), plot_positions
-        )
+        chart = plots.accuracy_by_position(evaluation)
+        plots.save(plots.figure([chart], f"{folder.name}: what errors of its own cost"), plot_positions)
     if json:
         result = evaluation.to_dict() | {"samples": [sample.to_dict() for sample in written]}
         print_json(result | ({"typing": typed.to_dict()} if typed is not None else {}))
         return
     print_evaluation(evaluation, folder.name, cautions(model.model) if model.model is not None else ())
     foot = "teacher-forced: the model reads the true text; free-running: what it wrote itself; all positions: --json"
-    print_table(position_table(evaluation), foot=foot, numbers=True)
+    replace(position_table(evaluation), note=foot).print()
     if typed is not None:
         slipped = f", {100 * typed.slips:g} % of the letters wrong" if typed.slips else ""
         foot = (
             f"{typed.texts:,} texts typed{slipped}, words taken with a key; "
             f"nothing below a probability of {least:g} is listed; random: words drawn from all words of the texts"
         )
-        print_table(_typing_table(typed, folder.name), foot=foot, numbers=True)
-        foot = "a model of typing: reading costs time, too (kammil.evaluation.typing_speed)"
-        print_table(_speed_table(typed, folder.name), foot=foot, numbers=True)
+        _typing_table(typed, folder.name, foot).print()
+        _speed_table(typed, folder.name).print()
     for sample in written:
         typer.echo("")
         _print_sample(sample)
@@ -170,21 +170,20 @@ def _layers(folder: Path, model: ModelFiles) -> Sequence[Layer]:
 
 def _print_layers(layers: Sequence[Layer], title: str) -> None:
     """Print a table of layers, and the sums of their parameters."""
-    rows = [["layer", "shape", "parameters", "learnt by"]]
+    rows: list[list[str]] = []
     for layer in layers:
         how = "gradient descent" if layer.trainable else "counting"
         rows.append([layer.name, " x ".join(f"{n:,}" for n in layer.shape), f"{layer.parameters:,}", how])
     total = sum(layer.parameters for layer in layers)
     trainable = sum(layer.parameters for layer in layers if layer.trainable)
     typer.echo(for_stdout(title))
-    print_table(rows, numbers=True)
+    Table(["layer", "shape", "parameters", "learnt by"], rows).print()
     typer.echo(f"parameters: {total:,}; trainable, by gradient descent: {trainable:,}; counted: {total - trainable:,}")
 
 
 def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] = ()) -> None:
     """Print the counts, the cautions about the training texts, then the table of figures."""
     from kammil.data.bloom import RUN
-    from kammil.evaluation.bootstrap import MIN_TEXTS
     from kammil.evaluation.model_card import table
     from kammil.text import counted
 
@@ -205,16 +204,13 @@ def print_evaluation(evaluation: Evaluation, name: str, cautions: Sequence[str] 
         typer.echo(f"{of} {stand}: the figures measure recall there")
     for caution in cautions:
         typer.echo(for_stdout(caution))
-    foot = "95 % intervals in brackets: bootstrap over texts"
-    if evaluation.texts < MIN_TEXTS:
-        foot = f"no intervals: {MIN_TEXTS} texts are the fewest that one is made of"
-    print_table(table(evaluation, name), foot=foot, numbers=True)
+    table(evaluation, name).print()
 
 
-def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:
-    """A heading, then the keystrokes that each kind of help saves, the most that can be saved, and the calibration."""
+def _typing_table(typed: TypingReport, name: str, note: str) -> Table:
+    """The keystrokes that each kind of help saves, the most that can be saved, and the calibration."""
+    from kammil.evaluation.measures import show
     from kammil.evaluation.metrics import RANDOM
-    from kammil.evaluation.model_card import show
 
     helped = {name: typed.model, **typed.baselines}
 
@@ -225,7 +221,7 @@ def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:
     def row(title: str, figure: Callable[[TypingSavings], Interval | None]) -> list[str]:
         return [title, *(show(figure(each), percent=True) for each in helped.values()), ""]
 
-    rows = [["typing", *helped, RANDOM]]
+    rows: list[list[str]] = []
     for length in typed.model.lists:
         suggestions = f"{length} suggestion{'s' if length > 1 else ''}"
         rows.append(of_lists(f"keystrokes saved, {suggestions}", length, lambda each: each.keystrokes))
@@ -236,16 +232,16 @@ def _typing_table(typed: TypingReport, name: str) -> list[list[str]]:
     rows.append(row("... right, of those", lambda each: each.ghost.right))
     rows.append(["keystrokes saved, every word known", show(typed.ceiling, percent=True), *[""] * len(helped)])
     rows.append(row("calibration error, first suggestion", lambda each: each.calibration.error))
-    return rows
+    return Table(["typing", *helped, RANDOM], rows, note=note)
 
 
-def _speed_table(typed: TypingReport, name: str) -> list[list[str]]:
-    """A heading, then the words a minute without help and with each kind of it, by device."""
+def _speed_table(typed: TypingReport, name: str) -> Table:
+    """The words a minute without help and with each kind of it, by device."""
+    from kammil.evaluation.measures import show
     from kammil.evaluation.metrics import RANDOM
-    from kammil.evaluation.model_card import show
 
     helped = {name: typed.model, **typed.baselines}
-    rows = [["words a minute", *helped, RANDOM]]
+    rows: list[list[str]] = []
     for device, rate in typed.unaided.items():
         rows.append([f"{device}, no help", f"{rate:.2f}", *[""] * len(helped)])
         for length in typed.model.lists:
@@ -255,7 +251,8 @@ def _speed_table(typed: TypingReport, name: str) -> list[list[str]]:
         for level in typed.model.ghosts:
             speeds = (show(each.ghosts[level].speed[device], digits=2) for each in helped.values())
             rows.append([f"... {level} ghost text", *speeds, ""])
-    return rows
+    note = "a model of typing: reading costs time, too (kammil.evaluation.typing_speed)"
+    return Table(["words a minute", *helped, RANDOM], rows, note=note)
 
 
 def _print_sample(sample: Sample) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kammil.cli._options import BUNDLED, Json, Model, open_profile, texts_or_stdin
-from kammil.cli._output import CommandGroup, print_json, print_table
+from kammil.cli._output import CommandGroup, print_json
+from kammil.views.tables import Table
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
@@ -104,7 +105,7 @@ def report(
     )
     size = f"{counted(found.texts, 'text')}, {counted(found.characters, 'character')}"
     typer.echo(f"{size}, each predicted before it was learnt{left_out}")
-    print_table(_effects(found), foot="95 % intervals in brackets: bootstrap over texts, paired", numbers=True)
+    _effects(found).print()
     typer.echo(f"{_VERDICTS[found.verdict]}.")
 
 
@@ -116,11 +117,11 @@ _VERDICTS = {
 }
 
 
-def _effects(found: LearningReport) -> list[list[str]]:
-    """A heading, then one row a measure: without learning, with it, and the difference."""
-    from kammil.evaluation.model_card import show, show_difference
+def _effects(found: LearningReport) -> Table:
+    """One row a measure: without learning, with it, and the difference."""
+    from kammil.evaluation.measures import show
 
-    rows = [["", "without learning", "with what was learnt before", "difference"]]
+    rows: list[list[str]] = []
     for title, effect, percent in (
         ("bits per character", found.bits, False),
         ("characters right", found.right, True),
@@ -128,8 +129,9 @@ def _effects(found: LearningReport) -> list[list[str]]:
     ):
         if effect is not None:
             shown = [show(each, percent=percent) for each in (effect.without, effect.learnt)]
-            rows.append([title, *shown, show_difference(effect.difference, percent=percent)])
-    return rows
+            rows.append([title, *shown, show(effect.difference, percent=percent, signed=True)])
+    note = "95 % intervals in brackets: bootstrap over texts, paired"
+    return Table(["", "without learning", "with what was learnt before", "difference"], rows, note=note)
 
 
 @app.command()

@@ -14,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from kammil import process_group
-from kammil.cli._output import harmless
 from kammil.progress import Notice, PhaseProgress
 from kammil.training.events import (
     CounterAhead,
@@ -25,6 +24,7 @@ from kammil.training.events import (
     TrainingProgress,
     TrainingStarted,
 )
+from kammil.views.tables import harmless
 
 QUIET = 10.0
 """Seconds without a line after which a line names the current phase."""

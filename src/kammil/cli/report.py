@@ -42,8 +42,7 @@ def report(
     from kammil.errors import OptionError
     from kammil.evaluation.evaluate import LOOPS, evaluate
     from kammil.evaluation.model_card import command
-    from kammil.evaluation.report.model import model_report, stored_evaluation
-    from kammil.evaluation.report.page import REPORT
+    from kammil.evaluation.report import REPORT, model_report, stored_evaluation
     from kammil.progress import listening, phase
 
     if not 0 < seconds <= 86_400:

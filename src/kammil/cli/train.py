@@ -126,7 +126,7 @@ def train(
     if trained.history or trained.members:
         with optional_figure():
             curves = plots.training_curves(trained.history, target.name, members=trained.members)
-            plots.save(curves, target / "training.png")
+            plots.save(plots.figure(curves, target.name), target / "training.png")
     if trained.report is not None:
         typer.echo(f"report: {trained.report}")
     typer.echo(f"model: {target}")

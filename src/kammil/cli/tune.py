@@ -18,7 +18,7 @@ from kammil.cli._options import (
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import print_table
+from kammil.views.tables import Table
 
 
 @with_flag_groups
@@ -93,7 +93,8 @@ def tune(
             raise
     defaults = {name: _shown(value) for name, value in tuned.defaults.items()}
     rows = [[name, _shown(value), defaults.get(name, "")] for name, value in tuned.options.items()]
-    print_table([["", "best", "default"], *rows] if defaults else [["", "best"], *(row[:2] for row in rows)])
+    width = 3 if defaults else 2
+    Table(["", "best", "default"][:width], [row[:width] for row in rows], words=True).print()
     counts = f"{tuned.complete} complete, {tuned.pruned} pruned, {tuned.failed} failed or stopped"
     typer.echo(f"{tuned.bits:.3f} bits per character on the validation texts, trial {tuned.trial}; {counts}")
     if tuned.default_bits is not None:

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from kammil.cli._options import Folder, Json, file_names
-from kammil.cli._output import for_stdout, print_json, print_table
+from kammil.cli._output import for_stdout, print_json
+from kammil.views.tables import Table
 
 _SHOWN = 40
 """Most figures that are listed: one wrong validation file makes them all differ."""
@@ -45,10 +46,9 @@ def _print(result: Any) -> None:
     """Print the figures that differ, what was not verified, and the verdict."""
     differing = result.differing
     if differing:
-        rows = [["figure", "recorded", "found"]]
-        rows += [[check.name, str(check.recorded), str(check.found)] for check in differing[:_SHOWN]]
+        rows = [[check.name, str(check.recorded), str(check.found)] for check in differing[:_SHOWN]]
         more = f"and {len(differing) - _SHOWN:,} more: --json" if len(differing) > _SHOWN else ""
-        print_table(rows, foot=more)
+        Table(["figure", "recorded", "found"], rows, note=more, words=True).print()
     for what in result.not_verified:
         typer.echo(for_stdout(f"not verified: {what}"))
     total = len(result.checks)

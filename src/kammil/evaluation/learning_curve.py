@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from kammil.evaluation.bootstrap import Interval, Statistic, estimates
+from kammil.evaluation.measures import MEASURES
 from kammil.evaluation.ranking import RANKED_BY
-from kammil.evaluation.scorecard import MEASURES, Columns
+from kammil.evaluation.scorecard import Columns
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class CurvePoint:
     """Number of their characters."""
     training_seconds: float
     figures: Mapping[str, Interval]
-    """Measure of `scorecard.MEASURES` -> value on the test texts."""
+    """Measure of `MEASURES` -> value on the test texts."""
     gains: Mapping[str, Interval]
     """Measure -> value minus that of the point before, paired; empty for the first point."""
 

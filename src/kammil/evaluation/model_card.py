@@ -3,92 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from kammil.data import audit
 from kammil.data.bloom import RUN, BloomFilter
-from kammil.evaluation import text_overlap
-from kammil.evaluation.bootstrap import MIN_TEXTS, Interval
+from kammil.evaluation.bootstrap import MIN_TEXTS
 from kammil.evaluation.evaluate import Evaluation
+from kammil.evaluation.measures import MEASURES, show
+from kammil.evaluation.metrics import Metrics
 from kammil.model_folder import ModelFiles, reading_records
+from kammil.views.tables import Table
 
-
-def show(interval: Interval | None, *, percent: bool = False, digits: int = 3) -> str:
-    """Format a value with its interval, if it has one; an empty string for None. `digits` are not for per cent."""
-    if interval is None or interval.low is None or interval.high is None:
-        return _value(interval, percent=percent, digits=digits)
-    if percent:
-        return f"{100 * interval.value:.1f} % ({100 * interval.low:.1f}-{100 * interval.high:.1f})"
-    return f"{interval.value:.{digits}f} ({interval.low:.{digits}f}-{interval.high:.{digits}f})"
-
+INTERVAL = "In brackets stand 95 % confidence intervals, by bootstrap over texts."
+NO_INTERVAL = f"There are no confidence intervals: fewer than {MIN_TEXTS} texts are too few for them."
 
 SHA256 = "sha256"
 """Entry of what a folder says of its training: the SHA-256 of the folder of a model, by the option that named it."""
 LEARNT_BY_BASE = "learnt_by_base"
 """Entry of `metrics.json`: the number of validation texts that the base had learnt, exactly or nearly."""
-ROWS: tuple[tuple[str, str, bool, int], ...] = (
-    ("target_bits_per_character", "bits per character, target", False, 3),
-    ("target_top1", "characters right, target", True, 1),
-    ("target_top3", "... among the 3 most probable", True, 1),
-    ("target_top5", "... among the 5 most probable", True, 1),
-    ("free_running", "right in a greedy completion", True, 1),
-    ("first_word", "... first word right", True, 1),
-    ("whole_target", "... right to the last character", True, 1),
-    ("right_prefix", "... characters before the first wrong one", False, 2),
-    ("chrf", "... chrF, 0 to 100", False, 1),
-    ("bleu", "... BLEU, 0 to 100", False, 1),
-    ("bits_per_character", "bits per character, whole texts", False, 3),
-    ("bits_per_character_with_end", "... with ends of text", False, 3),
-    ("perplexity", "perplexity", False, 3),
-    ("top1", "characters right, whole texts", True, 1),
-)
-"""Rows of the table: field of `Metrics`, heading, whether the value is a share, digits behind the point."""
+FIGURES = tuple(field.name for field in fields(Metrics))
+"""Measures of a model beside its baselines."""
 SHOWN_POSITIONS = (1, 2, 3, 5, 7, 10, 15, 20, 25, 30)
 """Positions after the prompt in the table of accuracy by position, with the last one of a longer or shorter target."""
 
 
-def table(evaluation: Evaluation, name: str) -> list[list[str]]:
-    """Tabulate an evaluation: a heading, then one row a metric with the model, its interval, and the baselines."""
-    rows = [["", name, *evaluation.baselines]]
-    for field, title, share, digits in ROWS:
-        figures = [getattr(each, field) for each in (evaluation.model, *evaluation.baselines.values())]
-        cells = [_value(figure, percent=share, digits=digits) for figure in figures]
-        cells[0] = show(figures[0], percent=share, digits=digits)
-        if field == "bleu":
-            cells = [
-                "needs sacrebleu" if figure is None else cell if figure.value else text_overlap.NO_RUN
-                for figure, cell in zip(figures, cells, strict=True)
-            ]
-        rows.append([title, *cells])
-    return rows
+def table(evaluation: Evaluation, name: str) -> Table:
+    """Tabulate an evaluation: one row a measure with the model, its interval, and the baselines."""
+    rows = [
+        [
+            measure.title,
+            measure.show(getattr(evaluation.model, field)) or measure.missing,
+            *(
+                measure.show(getattr(baseline, field), bounds=False) or measure.missing
+                for baseline in evaluation.baselines.values()
+            ),
+        ]
+        for field, measure in MEASURES.items()
+        if field in FIGURES
+    ]
+    note = INTERVAL if evaluation.texts >= MIN_TEXTS else NO_INTERVAL
+    return Table(["", name, *evaluation.baselines], rows, "Model and baselines", note, first=True)
 
 
-def position_table(evaluation: Evaluation) -> list[list[str]]:
-    """Tabulate accuracy by position after the prompt: a heading, then one row for each of some positions."""
+def position_table(evaluation: Evaluation) -> Table:
+    """Tabulate accuracy by position after the prompt: one row for each of some positions."""
     last = len(evaluation.by_position)
-    rows = [["characters right, by position after the prompt", "texts", "teacher-forced", "free-running", "difference"]]
-    for place in evaluation.by_position:
-        if place.position in SHOWN_POSITIONS or place.position == last:
-            shares = [show(share, percent=True) for share in (place.teacher_forced, place.free_running)]
-            rows.append(
-                [str(place.position), f"{place.texts:,}", *shares, show_difference(place.difference, percent=True)]
-            )
-    return rows
-
-
-def show_difference(interval: Interval, *, percent: bool = False, digits: int = 3) -> str:
-    """Format a difference with its signs and its interval, if it has one; `digits` are not for per cent."""
-    scale, digits, unit = (100, 1, " %") if percent else (1, digits, "")
-    value = f"{scale * interval.value:+.{digits}f}{unit}"
-    if interval.low is None or interval.high is None:
-        return value
-    return f"{value} ({scale * interval.low:+.{digits}f}..{scale * interval.high:+.{digits}f})"
-
-
-def _value(interval: Interval | None, *, percent: bool, digits: int = 3) -> str:
-    if interval is None:
-        return ""
-    return f"{100 * interval.value:.1f} %" if percent else f"{interval.value:.{digits}f}"
+    rows = [
+        [
+            str(place.position),
+            f"{place.texts:,}",
+            *(show(share, percent=True) for share in (place.teacher_forced, place.free_running)),
+            show(place.difference, percent=True, signed=True),
+        ]
+        for place in evaluation.by_position
+        if place.position in SHOWN_POSITIONS or place.position == last
+    ]
+    head = ["characters right, by position after the prompt", "texts", "teacher-forced", "free-running", "difference"]
+    return Table(head, rows, "Some positions after the prompt", INTERVAL)
 
 
 @reading_records("the folder")
@@ -176,14 +148,11 @@ def model_card(name: str, model: ModelFiles, evaluation: Evaluation, *, command:
     recipe: dict[str, Any] = training["recipe"]
     leaks: dict[str, Any] = data["validation_leaks"]
     rules = [rule for rule, on in model.description.rules.items() if on]
-    heading, *lines = table(evaluation, name.replace("|", "\\|"))
-    markdown = ["| " + " | ".join(heading) + " |", "|" + "---|" * len(heading)]
-    markdown += ["| " + " | ".join(line) + " |" for line in lines]
     settings = ", ".join(f"{k} {v}" for k, v in model.description.settings.items() if v is not None)
     resolved = recipe["training"] | training.get("used", {})
     read = {k: recipe.get(k) for k in ("column", "where", "encoding", "raw")}
     options = ", ".join(f"{k} {v}" for k, v in (read | resolved).items() if v is not None and v is not False)
-    figures = "\n".join(markdown)
+    figures = table(evaluation, name).markdown()
     warnings = "".join(f"**{caution}**\n\n" for caution in cautions(model))
     base = _base_line(data.get("base"), recipe.get("base"), model.metrics.get("licence_of_base"))
     ending = f"\nTraining: {model.metrics['ending']}." if model.metrics.get("ending") else ""

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from kammil.evaluation.bootstrap import BootstrapEstimate, Interval, Statistic, estimates
-from kammil.evaluation.scorecard import MEASURES, Columns
+from kammil.evaluation.measures import MEASURES
+from kammil.evaluation.scorecard import Columns
 
 RANKED_BY = "target_bits_per_character"
 """The measure that decides which model is the best: it depends on the whole distribution, not only on its peak."""

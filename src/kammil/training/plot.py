@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer
 from kammil.errors import FolderError, OptionError
-from kammil.evaluation.plots.canvas import save
-from kammil.evaluation.plots.comparison import comparison
-from kammil.evaluation.plots.training_curves import training_curves
+from kammil.evaluation.plots import comparison, figure, save, training_curves
 from kammil.evaluation.ranking import Ranking
 from kammil.training.events import EpochEnded
 
@@ -54,24 +52,27 @@ def plot(
     Raises `KammilError` with one sentence for what has no figure, or where there is no matplotlib.
     """
     if isinstance(what, Ranking):
-        figure = comparison(what)
+        name, charts = "", comparison(what)
     elif isinstance(what, str | PathLike):
         history, *members = histories(Path(what))
-        figure = training_curves(history, Path(what).resolve().name, members=members)
+        name = Path(what).resolve().name
+        charts = training_curves(history, name, members=members)
     elif isinstance(what, Completer):
         if what.model is None:
             raise OptionError(
                 "the model comes from no folder, so nothing is known of its training; give one that does."
             )
-        metrics: Mapping[str, Any] = what.model.metrics
-        figure = training_curves(metrics.get("history", []), what.name, members=metrics.get("members", []))
+        name, metrics = what.name, what.model.metrics
+        charts = training_curves(metrics.get("history", []), name, members=metrics.get("members", []))
     elif isinstance(what, TrainedRun):  # pyright: ignore[reportUnnecessaryIsInstance]
-        figure = training_curves(what.history, what.folder.resolve().name, members=what.members)
+        name = what.folder.resolve().name
+        charts = training_curves(what.history, name, members=what.members)
     else:
         raise OptionError(f"there is no figure of a {type(what).__name__}; give a model's folder.")
+    drawn = figure(charts, name)
     if out is not None:
-        save(figure, Path(out))
-    return figure
+        save(drawn, Path(out))
+    return drawn
 
 
 def histories(folder: Path) -> list[list[dict[str, Any]]]:

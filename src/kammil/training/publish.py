@@ -19,12 +19,10 @@ from kammil import files
 from kammil import model_folder as folders
 from kammil.completion.completer import Completer, load
 from kammil.errors import FolderError, KammilError
-from kammil.evaluation import model_card
+from kammil.evaluation import model_card, plots
 from kammil.evaluation.evaluate import LOOPS, Evaluation, evaluate
-from kammil.evaluation.plots import png, training_curves
-from kammil.evaluation.report.machine import machine, versions
-from kammil.evaluation.report.model import model_report
-from kammil.evaluation.report.page import REPORT
+from kammil.evaluation.machine import machine, versions
+from kammil.evaluation.report import REPORT, model_report
 from kammil.language_model import Artifacts, Settings
 from kammil.models.layers import count_parameters
 from kammil.progress import note, phase
@@ -33,7 +31,6 @@ from kammil.training.events import EpochEnded
 from kammil.training.recipe import Recipe, flags, toml
 from kammil.training.texts import Dataset, name_of, printable
 from kammil.views.notebook import picture, sentences
-from kammil.views.tables import Table
 from kammil.vocabulary import CharacterVocabulary
 
 _PATHS = ("base", "source", "validation", "exclude")
@@ -68,13 +65,12 @@ class TrainResult:
         """Format figures and training curves for a notebook."""
         name = printable(self.folder.name)
         where = () if self.report is None else (f"The whole report: {self.report}",)
-        head, *rows = model_card.table(self.evaluation, name)
-        figures = Table(head, rows).fragment() + sentences((*self.cautions, *where))
+        figures = model_card.table(self.evaluation, name).fragment() + sentences((*self.cautions, *where))
         if not self.history and not self.members:
             return figures
         try:
-            curves = training_curves(self.history, name, members=self.members)
-            return figures + picture(png(curves), "bits and accuracy by epoch")
+            curves = plots.figure(plots.training_curves(self.history, name, members=self.members), name)
+            return figures + picture(plots.png(curves), "bits and accuracy by epoch")
         except KammilError:  # no matplotlib, no curves; the figures can do without them
             return figures
 

@@ -12,8 +12,8 @@ from typing import Any, Unpack
 from kammil import model_folder as folders
 from kammil import process_group
 from kammil.errors import OptionError
+from kammil.evaluation.measurements import SECONDS
 from kammil.evaluation.model_card import LEARNT_BY_BASE
-from kammil.evaluation.report.measurements import SECONDS
 from kammil.locks import run_lock
 from kammil.models.family import MergingLearner
 from kammil.models.registry import family

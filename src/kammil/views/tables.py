@@ -9,14 +9,14 @@ from html import escape
 
 from kammil.text import visible
 
-_COMMAND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+COMMAND = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 """Control characters but tabs and line feeds, and those that turn the direction of the text around them."""
 _PIPE_WIDTH = 160
 
 
 def harmless(text: str) -> str:
     """Return a text for a terminal: what could command it, in the files of a stranger, becomes U+FFFD."""
-    return _COMMAND.sub("\N{REPLACEMENT CHARACTER}", text)
+    return COMMAND.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def markup(text: str) -> str:

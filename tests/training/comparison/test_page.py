@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.evaluation.report.conftest import ParsedPage
+from tests.views.conftest import ParsedPage
 
 from kammil.evaluation.ranking import RANKED_BY, Ranking
 from kammil.training.comparison.compare import compare

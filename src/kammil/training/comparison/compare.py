@@ -17,7 +17,7 @@ from kammil.completion.completer import load
 from kammil.errors import MissingExtraError, OptionError
 from kammil.evaluation import text_overlap
 from kammil.evaluation.ranking import Ranking, rank
-from kammil.evaluation.report.page import REPORT
+from kammil.evaluation.report import REPORT
 from kammil.locks import run_lock
 from kammil.models.registry import FAMILIES, family
 from kammil.progress import listening

@@ -8,18 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from kammil.completion.completer import Completer
-from kammil.data.audit import audit
+from kammil.evaluation import plots
+from kammil.evaluation.machine import machine, versions
+from kammil.evaluation.measurements import measure
+from kammil.evaluation.model_card import INTERVAL
 from kammil.evaluation.ranking import RANKED_BY, Ranking
-from kammil.evaluation.report import charts
-from kammil.evaluation.report.machine import machine, versions
-from kammil.evaluation.report.measurements import measure, within
-from kammil.evaluation.report.model import AUDITED, AUDITED_CHARACTERS
-from kammil.evaluation.report.page import Charts, Paragraph, Section, Table, render
-from kammil.evaluation.report.sections import figures, provenance, quotations, suggestions, training
+from kammil.evaluation.report import (
+    audited_texts,
+    data,
+    drawn,
+    environment,
+    measured_sections,
+    place_name,
+    reproduce,
+    summary,
+)
 from kammil.progress import phase
-from kammil.training.comparison import report
+from kammil.training.comparison import report as tables
 from kammil.training.comparison.split import ComparisonSplit
 from kammil.training.recipe import argument
+from kammil.views.page import Paragraph, Section, report
+from kammil.views.tables import Table
 
 SECONDS = 20.0
 """Time for the measuring: little beside the training of several families."""
@@ -42,26 +51,23 @@ def comparison_report(
     """
     with phase("writing the report"):
         measured = measure(best, parts.test, seconds=seconds)
-        audited = audit(within(parts.train, AUDITED, AUDITED_CHARACTERS))
-    of_best: list[Section | None] = [
-        suggestions.typing(measured.typing),
-        suggestions.calibration(measured.typing, ranking.best),
-        figures.by_slice(measured.slices, measured.sliced),
-        quotations.completions(measured.samples),
-        quotations.surprise(measured.explanations),
-    ]
+        audited = audited_texts(parts.train)
     found = [
         _summary(ranking, quoted=len(measured.samples)),
-        training.data(audited, texts=len(parts.train), source=parts.source),
+        data(audited, texts=len(parts.train), source=parts.source),
         _split(ranking.data),
         _curves(ranking),
         *_standings(ranking),
-        *(_about(section, ranking.best) for section in of_best if section is not None),
+        *(
+            _about(section, ranking.best)
+            for section in measured_sections(measured, ranking.best)
+            if section is not None
+        ),
         _settings(ranking),
-        provenance.environment(machine(), versions()),
-        provenance.reproduce(command),
+        environment(machine(), versions()),
+        reproduce(command),
     ]
-    return render(name, "report of a comparison", [section for section in found if section is not None])
+    return report(name, "report of a comparison", [section for section in found if section is not None])
 
 
 def repeat_command(
@@ -73,10 +79,10 @@ def repeat_command(
     options: Mapping[str, Any],
 ) -> str:
     """Return the command that makes a comparison again, with files named without their folders."""
-    arguments = ["kammil", "compare", provenance.place_name(str(source)), "--minutes", f"{minutes:g}"]
+    arguments = ["kammil", "compare", place_name(str(source)), "--minutes", f"{minutes:g}"]
     arguments += ["--families", ",".join(families)] if families else []
     for flag, file in (("--validation", validation), ("--test", test)):
-        arguments += [flag, provenance.place_name(str(file))] if file is not None else []
+        arguments += [flag, place_name(str(file))] if file is not None else []
     for option, value in options.items():
         if value is None or value is False:
             continue
@@ -87,7 +93,7 @@ def repeat_command(
         elif option == "sender" or option in _FLAGS:
             arguments += ["--from" if option == "sender" else f"--{option}", str(value)]
         else:
-            named = [provenance.place_name(each) for each in value] if option == "exclude" else value
+            named = [place_name(each) for each in value] if option == "exclude" else value
             arguments += ["--set", f"{option}={argument(named)}"]
     return shlex.join(arguments)
 
@@ -118,7 +124,7 @@ def _summary(ranking: Ranking, *, quoted: int) -> Section:
     if ahead:
         sentences.append(f"Ahead of every family: {', '.join(ahead)}. More minutes, or more texts, may change that.")
     sentences += [f"{name} was left out: {reason}" for name, reason in ranking.left_out.items()]
-    return figures.summary(sentences, (), quoted=quoted)
+    return summary(sentences, (), quoted=quoted)
 
 
 def _is_behind(ranking: Ranking, name: str) -> bool:
@@ -143,63 +149,37 @@ def _split(data: Mapping[str, Any]) -> Section:
         "Split",
         "All families learn from the same training texts, choose their settings by the validation texts and are judged "
         "by the test texts, which none of them has met; the last two numbers should be near 0.",
-        [Table("The three parts", ["", "number"], rows)],
+        [Table(["", "number"], rows, "The three parts")],
     )
 
 
 def _curves(ranking: Ranking) -> Section | None:
-    series = [(row.name, _best_so_far(row.curve)) for row in ranking.rows if row.curve]
-    if not series:
+    if not any(row.curve for row in ranking.rows):
         return None
-    chart = charts.lines(
-        "Learning curves",
-        series,
-        x_label="seconds of training",
-        y_label="bits per character",
-        logarithmic=True,
-    )
     return Section(
         "curves",
         "Learning curves",
         "How fast each family learns: bits per character on the validation texts, the best so far, against seconds of "
-        "training on a logarithmic axis; lower is better, and a family that counts is one point.",
-        [Charts([chart])],
+        "training on a logarithmic axis; lower is better, and a family that counts is one point. Beside it: how well "
+        "each predicts the test texts.",
+        drawn(*plots.comparison(ranking)),
     )
-
-
-def _best_so_far(curve: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    best = float("inf")
-    return [(seconds, best := min(best, bits)) for seconds, bits in curve]
 
 
 def _standings(ranking: Ranking) -> list[Section]:
     """Return the sections of figures: what each predicts and writes, what it saves in typing, and what it costs."""
-    shown = [
-        (row.name, f"{of.value:.2f}", of.value, of.low, of.high)
-        for row in ranking.rows
-        if (of := ranking.figures[row.name].get(RANKED_BY)) is not None and of.low is not None and of.high is not None
-    ]
-    least = min((value for _, _, value, _, _ in shown), default=0.0)
-    drawn = sorted((row for row in shown if row[2] <= 2 * least), key=lambda row: row[2])
-    measures = (*report.PREDICTS, *report.WRITES)
-    head, *rows = report.figure_rows(ranking, *measures)
-    minus_head, *minus = report.difference_rows(ranking, *measures)
-    chart = [Charts([charts.intervals("Bits per character of the target", drawn, x_label="bits per character")])]
-    typing_head, *typing = report.figure_rows(ranking, *report.TYPES)
-    cost_head, *costs = report.cost_rows(ranking)
+    measures = (*tables.PREDICTS, *tables.WRITES)
+    minus, paired = f"Minus the best, {ranking.best}", "Differences are paired: on the same texts."
     return [
         Section(
             "figures",
             "Families and baselines",
-            f"How well each predicts the test texts, the best first in the figure ({ranking.best}); a difference in "
-            "the second table whose interval holds 0 may be chance.",
+            f"How well each predicts the test texts, beside the best, {ranking.best}; a difference in the second table "
+            "whose interval holds 0 may be chance.",
             [
-                *(chart if drawn else []),
-                Table("Figures", head, rows, figures.INTERVAL),
-                Table(
-                    f"Minus the best, {ranking.best}", minus_head, minus, "Differences are paired: on the same texts."
-                ),
-                *(Paragraph(meaning) for meaning in report.meanings(*measures)),
+                tables.figure_table(ranking, *measures, caption="Figures", note=INTERVAL),
+                tables.difference_table(ranking, *measures, caption=minus, note=paired),
+                *map(Paragraph, tables.meanings(*measures)),
             ],
         ),
         Section(
@@ -208,10 +188,10 @@ def _standings(ranking: Ranking) -> list[Section]:
             "What a simulated writer saves who takes a word as soon as it is suggested: higher is better; “ceiling” "
             "knows every word before its first letter.",
             [
-                Table(
-                    "Keystrokes saved, and suggestions taken of those shown, %", typing_head, typing, figures.INTERVAL
+                tables.figure_table(
+                    ranking, *tables.TYPES, caption="Keystrokes saved, and suggestions taken", note=INTERVAL
                 ),
-                *(Paragraph(meaning) for meaning in report.meanings(*report.TYPES) if "saved" in meaning),
+                *(Paragraph(meaning) for meaning in tables.meanings(*tables.TYPES) if "saved" in meaning),
             ],
         ),
         Section(
@@ -219,7 +199,7 @@ def _standings(ranking: Ranking) -> list[Section]:
             "Costs",
             "What each model takes: numbers that were learnt, size on disk, wall-clock time of training and median "
             "time of one completion of 30 characters.",
-            [Table("Costs", cost_head, costs)],
+            [tables.cost_table(ranking)],
         ),
     ]
 
@@ -232,7 +212,7 @@ def _settings(ranking: Ranking) -> Section:
         f"What was chosen for each family on the validation texts, within {ranking.data['minutes']:g} minutes of "
         "training each; all other settings stand in the card of each model.",
         [
-            Table("Chosen settings", ["family", "settings"], rows, words=True),
+            Table(["family", "settings"], rows, "Chosen settings", words=True),
             *(Paragraph(f"{name} {signature}") for name, signature in ranking.signatures.items()),
         ],
     )

@@ -10,24 +10,13 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.evaluation.report.conftest import ParsedPage
+from tests.views.conftest import ParsedPage
 
-from kammil.evaluation.report import charts
-from kammil.evaluation.report.page import (
-    Block,
-    Charts,
-    Code,
-    HeatMap,
-    Paragraph,
-    Scale,
-    Section,
-    Table,
-    Tables,
-    Word,
-    render,
-)
+from kammil.completion.explain import CharacterScore, Explanation
 from kammil.text import visible
-from kammil.views.page import DARK, LIGHT
+from kammil.views.heatmap import HeatMap
+from kammil.views.page import DARK, LIGHT, Beside, Block, Code, Figure, Paragraph, Section, report
+from kammil.views.tables import Table
 
 HOSTILE = st.sampled_from(
     [
@@ -46,16 +35,14 @@ HOSTILE = st.sampled_from(
 
 def sections_of(text: str) -> list[Section]:
     """Sections that hold a text in every place that a text can be in."""
-    table = Table(text, [text, text], [[text, text]], text, first=True)
-    chart = charts.lines(text, [(text, [(1.0, 2.0), (2.0, 1.0)])], x_label="x", y_label="y")
-    row = charts.intervals(text, [(text, "1", 1.0, 0.5, 1.5)], x_label="x")
+    table = Table([text, text], [[text, text]], text, text, first=True)
+    explanation = Explanation("", text, 1.0, tuple(CharacterScore(c, 1.0, 0.5, 1, (), ()) for c in [*text, ""]))
     blocks: list[Block] = [
         table,
-        Table(text, [text, text], [[text, text]], words=True, folded=True, printed=False),
-        Tables([table]),
-        Charts([chart, row]),
-        Scale(),
-        HeatMap("Text 1", "", [Word(text, 3, "1.00 bits"), Word(text)]),
+        Table([text, text], [[text, text]], text, words=True, folded=True, printed=False),
+        Beside([table]),
+        Beside([Figure(text, "<svg></svg>")]),
+        HeatMap(text, explanation, scale=True),
         Paragraph(text),
         Paragraph(text, warning=True),
         Code(text, "Command"),
@@ -66,8 +53,8 @@ def sections_of(text: str) -> list[Section]:
 @settings(max_examples=80)
 @given(text=HOSTILE)
 def test_a_text_is_text_wherever_it_stands(text: str) -> None:
-    document = ParsedPage(render(text, "report of a model", sections_of(text)))
-    harmless = ParsedPage(render("a (b", "report of a model", sections_of("a (b")))
+    document = ParsedPage(report(text, "report of a model", sections_of(text)))
+    harmless = ParsedPage(report("a (b", "report of a model", sections_of("a (b")))
     plain = [(tag, sorted(attributes)) for tag, attributes in harmless.tags if tag != "span"]
     assert [(tag, sorted(attributes)) for tag, attributes in document.tags if tag != "span"] == plain
     assert document.texts["h1"] == [f"{visible(text)}: report of a model"]
@@ -75,15 +62,27 @@ def test_a_text_is_text_wherever_it_stands(text: str) -> None:
     assert document.texts["code"][0].split("\n") == [visible(line) for line in text.split("\n")]
 
 
+def test_a_report_has_every_section_and_each_says_how_to_read_it(page: str) -> None:
+    document = ParsedPage(page)
+    assert document.attributes("section", "id") == [
+        *("summary", "data", "split", "curves", "figures", "positions"),
+        *("typing", "calibration", "slices", "completions", "surprise", "settings", "machine", "reproduce"),
+    ]
+    leads = [attributes for _, attributes in document.tags if attributes.get("class") == "lead"]
+    assert len(leads) == len(document.texts["h2"])
+
+
 def test_nothing_comes_from_elsewhere(page: str) -> None:
     document = ParsedPage(page)
     tags = {tag for tag, _ in document.tags}
-    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image", "use", "audio"}
+    assert not tags & {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image", "audio"}
     for tag, attributes in document.tags:
         assert not attributes.keys() & {"src", "srcset", "action", "data", "style", "xlink:href", "poster", "ping"}
         assert not any(name.startswith("on") for name in attributes)
-        assert tag == "a" or "href" not in attributes
+        assert tag in ("a", "use") or "href" not in attributes
     assert all(target is not None and re.fullmatch("#[a-z-]+", target) for target in document.attributes("a", "href"))
+    assert all(target is not None and target.startswith("#") for target in document.attributes("use", "href"))
+    assert set(re.findall(r"url\(.", page)) <= {"url(#"}
     (style,) = document.texts["style"]
     assert "url(" not in style and "@import" not in style and "//" not in style
     assert "http:" not in page and "https:" not in page
@@ -152,7 +151,7 @@ def test_text_and_lines_are_seen_in_both_themes(page: str) -> None:
     for root, levels in zip(roots, (LIGHT, DARK), strict=True):
         colours = {n: v if len(v) == 7 else "#" + "".join(c * 2 for c in v[1:]) for n, v in _variables(root).items()}
         paper = colours["paper"]
-        for name in ("ink", "quiet", "mark", *(f"s{i}" for i in range(charts.STYLES))):
+        for name in ("ink", "quiet", "mark", *(f"s{i}" for i in range(8))):
             assert contrast(colours[name], paper) >= 4.5, name
         assert contrast(colours["ink"], colours["warn"]) >= 4.5
         assert all(contrast(colours["ink"], shade) >= 4.5 for shade in levels)

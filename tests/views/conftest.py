@@ -10,39 +10,44 @@ import pytest
 
 import kammil
 from kammil import model_folder as folders
-from kammil.evaluation.report.model import model_report, stored_evaluation
-from kammil.evaluation.report.page import Section, Table, Tables
+from kammil.evaluation.report import model_report, stored_evaluation
+from kammil.views.page import Beside, Section
+from kammil.views.tables import Table
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "base"}
 
 
 class ParsedPage(HTMLParser):
-    """Tags with their attributes, in order, and the text of each kind of element; every tag that opens is closed."""
+    """Tags with their attributes, and the text of elements by tag, `.class` and `#id`; every tag is closed."""
 
     def __init__(self, content: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.texts: dict[str, list[str]] = {}
-        self._open: list[str] = []
+        self._open: list[tuple[str, list[str]]] = []
         self.feed(content)
         self.close()
         assert not self._open
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
         if tag not in VOID:
-            self._open.append(tag)
-            self.texts.setdefault(tag, []).append("")
+            keys = [tag, *(f".{name}" for name in (attributes.get("class") or "").split())]
+            keys += [f"#{attributes['id']}"] if "id" in attributes else []
+            self._open.append((tag, keys))
+            for key in keys:
+                self.texts.setdefault(key, []).append("")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
+        assert self._open.pop()[0] == tag
 
     def handle_data(self, data: str) -> None:
-        for tag in set(self._open):
-            self.texts[tag][-1] += data
+        for key in {key for _, keys in self._open for key in keys}:
+            self.texts[key][-1] += data
 
     def attributes(self, tag: str, name: str) -> list[str | None]:
         """The values of an attribute of all elements of a kind."""
@@ -51,10 +56,8 @@ class ParsedPage(HTMLParser):
 
 def tables_of(section: Section) -> list[Table]:
     """All tables of a section."""
-    found: list[Table] = []
-    for block in section.blocks:
-        found += block.tables if isinstance(block, Tables) else [block] if isinstance(block, Table) else []
-    return found
+    found = [each for block in section.blocks for each in (block.blocks if isinstance(block, Beside) else [block])]
+    return [block for block in found if isinstance(block, Table)]
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from types import ModuleType
 import psutil
 import pytest
 
-from kammil.evaluation.report.machine import machine, versions
+from kammil.evaluation.machine import machine, versions
 
 
 def test_a_machine_has_a_processor_cores_and_memory() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import kammil
 from kammil.evaluation.bootstrap import MIN_TEXTS
-from kammil.evaluation.report.measurements import MAX_LENGTH, QUOTED, cut, measure, within
+from kammil.evaluation.measurements import MAX_LENGTH, QUOTED, cut, measure, within
 
 TEXTS = st.lists(st.text("شو ab", max_size=30), min_size=1, max_size=50)
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
@@ -37,12 +40,21 @@ def history(epochs: int) -> list[dict[str, Any]]:
     ]
 
 
+def curves(epochs: int, title: str = "mine") -> Figure:
+    return plots.figure(plots.training_curves(history(epochs), title), title)
+
+
+def labels(figure: Figure) -> list[list[str]]:
+    """Labels of the legend of each chart."""
+    return [[text.get_text() for text in one.legends[0].get_texts()] for one in figure.subfigs if one.legends]
+
+
 def numbers(data: object) -> list[float]:
     return np.asarray(data, np.float64).tolist()
 
 
 def test_two_panels_hold_the_history() -> None:
-    figure = plots.training_curves(history(5), "mine")
+    figure = curves(5, "mine")
     left, right = figure.axes
     assert (left.get_title(), left.get_xlabel(), left.get_ylabel()) == ("Loss", "epoch", "bits per character")
     assert (right.get_title(), right.get_xlabel(), right.get_ylabel()) == ("Accuracy", "epoch", "characters right, %")
@@ -54,18 +66,12 @@ def test_two_panels_hold_the_history() -> None:
             [scale * entry[f"validation_{field}"] for entry in history(5)]
         )
         assert numbers(best.get_xdata()) == [3, 3]
-        legend = axes.get_legend()
-        assert legend is not None
-        assert [text.get_text() for text in legend.get_texts()] == [
-            "training (with dropout)",
-            "validation",
-            "kept: epoch 3",
-        ]
+    assert labels(figure) == [["training (with dropout)", "validation", "kept: epoch 3"]] * 2
     assert figure.get_suptitle() == "mine"
 
 
 def test_members_are_drawn_beside_each_other() -> None:
-    figure = plots.training_curves([], "mine", members=[history(3), history(5), []])
+    figure = plots.figure(plots.training_curves([], "mine", members=[history(3), history(5), []]))
     for axes in figure.axes:
         labels = [str(line.get_label()) for line in axes.get_lines()]
         assert [label for label in labels if label.startswith("validation")] == [
@@ -94,7 +100,7 @@ def evaluated(places: int, *, intervals: bool = True) -> Evaluation:
 
 @pytest.mark.parametrize("places", [1, 2, 30])
 def test_accuracy_by_position_is_drawn(places: int) -> None:
-    (axes,) = plots.accuracy_by_position(evaluated(places), "mine $x$").axes
+    (axes,) = plots.figure([plots.accuracy_by_position(evaluated(places))], "mine $x$").axes
     teacher, own, chance = axes.get_lines()
     assert numbers(teacher.get_xdata()) == numbers(own.get_xdata()) == [*range(1, places + 1)]
     assert numbers(teacher.get_ydata()) == pytest.approx([100 / n for n in range(1, places + 1)])
@@ -102,7 +108,7 @@ def test_accuracy_by_position_is_drawn(places: int) -> None:
     assert numbers(chance.get_ydata()) == pytest.approx([1, 1]) and chance.get_label() == "a random character"
     assert len(axes.collections) == 2  # the bands of both
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("position after the prompt", "characters right, %")
-    (few,) = plots.accuracy_by_position(evaluated(places, intervals=False), "mine").axes
+    (few,) = plots.figure([plots.accuracy_by_position(evaluated(places, intervals=False))]).axes
     assert len(few.collections) == 0
 
 
@@ -113,11 +119,12 @@ def test_a_learning_curve_is_drawn_against_the_texts(intervals: bool) -> None:
         return {name: Interval(value, low, high) for name in ("target_bits_per_character", "target_top1")}
 
     points = tuple(CurvePoint(f"{n}-texts", n, 10 * n, 1.0, figures(8 / n), {}) for n in (2, 4, 8))
-    figure = plots.learning_curve(LearningCurve(points, {"target_top1": Interval(0.01, None, None)}), "mine $x$")
+    curve = LearningCurve(points, {"target_top1": Interval(0.01, None, None)})
+    figure = plots.figure(plots.learning_curve(curve), "mine $x$")
     bits, right, keys = figure.axes
     assert [axes.get_ylabel() for axes in figure.axes] == [
         "bits per character, target",
-        "target characters right, %",
+        "characters right, target, %",
         "keystrokes saved, 3 suggestions, %",
     ]
     assert numbers(bits.get_lines()[0].get_xdata()) == [2, 4, 8]
@@ -134,7 +141,7 @@ def test_a_learning_curve_is_drawn_against_the_texts(intervals: bool) -> None:
 @pytest.mark.parametrize("epochs", [1, 2, 40])
 @pytest.mark.parametrize("title", ["mine", "نموذجي كمّل", "W" * 255, "نموذجي كمّل " * 20, "a\nb"])
 def test_nothing_is_cut_off(epochs: int, title: str) -> None:
-    figure = plots.training_curves(history(epochs), title)
+    figure = curves(epochs, title)
     FigureCanvasAgg(figure).draw()
     inked = figure.get_tightbbox()  # of all that is drawn, in inches
     width, height = figure.get_size_inches()
@@ -142,12 +149,12 @@ def test_nothing_is_cut_off(epochs: int, title: str) -> None:
     assert inked.y0 >= -0.01
     assert inked.x1 <= width + 0.01
     assert inked.y1 <= height + 0.01
-    assert all(axes.get_window_extent().height > 0.4 * figure.bbox.height for axes in figure.axes)
+    assert all(axes.get_window_extent().height > 1.5 * figure.dpi for axes in figure.axes)
 
 
 def test_epochs_are_whole_numbers() -> None:
     for epochs in (1, 2, 3, 17):
-        figure = plots.training_curves(history(epochs), "mine")
+        figure = curves(epochs, "mine")
         FigureCanvasAgg(figure).draw()
         low, high = figure.axes[0].get_xlim()
         shown = [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high]
@@ -157,7 +164,7 @@ def test_epochs_are_whole_numbers() -> None:
 
 def pixels(title: str) -> NDArray[np.uint8]:
     """How a title looks: what the figure has above its panels."""
-    figure = plots.training_curves(history(2), title)
+    figure = curves(2, title)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[:30].copy()
@@ -170,7 +177,7 @@ APART = "\ufed9\u200c\ufee1\u0651\u200c\ufedd"
 
 def test_arabic_letters_are_joined() -> None:
     def width(title: str) -> float:
-        figure = plots.training_curves(history(2), title)
+        figure = curves(2, title)
         FigureCanvasAgg(figure).draw()
         (text,) = figure.findobj(lambda artist: isinstance(artist, Text) and artist.get_text() == title)
         return text.get_window_extent().width
@@ -202,13 +209,13 @@ def broadest_middle(columns: NDArray[np.int64]) -> float:
 
 
 def test_dollars_are_no_formula(tmp_path: Path) -> None:
-    plots.save(plots.training_curves(history(2), "$\\foo$ and $x^2$"), tmp_path / "a.png")
+    plots.save(curves(2, "$\\foo$ and $x^2$"), tmp_path / "a.png")
     assert (pixels("$x^2$") != pixels("x2")).any()
 
 
 @pytest.mark.parametrize("title", ["漢字", "👨‍👩‍👧", "\udcff", "\u202eab", "\0"])
 def test_any_title_can_be_drawn(tmp_path: Path, title: str) -> None:
-    plots.save(plots.training_curves(history(2), title), tmp_path / "a.png")
+    plots.save(curves(2, title), tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 5000
 
 
@@ -224,7 +231,7 @@ def test_any_title_can_be_drawn(tmp_path: Path, title: str) -> None:
     ],
 )
 def test_the_ending_decides_the_format(tmp_path: Path, name: str, begins: bytes) -> None:
-    plots.save(plots.training_curves(history(2), "نموذجي"), tmp_path / name)
+    plots.save(curves(2, "نموذجي"), tmp_path / name)
     assert (tmp_path / name).read_bytes().startswith(begins)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -232,7 +239,7 @@ def test_the_ending_decides_the_format(tmp_path: Path, name: str, begins: bytes)
 @pytest.mark.parametrize("name", ["a.xyz", "a.txt", "missing/a.png", "x" * 300 + ".png", "a\0.png", "."])
 def test_a_figure_that_cannot_be_written_is_said(tmp_path: Path, name: str) -> None:
     with pytest.raises(FolderError, match="cannot write the figure") as caught:
-        plots.save(plots.training_curves(history(2), "mine"), tmp_path / name)
+        plots.save(curves(2, "mine"), tmp_path / name)
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -272,7 +279,7 @@ def judged() -> Calibration:
 @pytest.mark.parametrize("name", ["mine", "نموذجي كمّل", "W" * 60, "$x$"])
 def test_a_reliability_diagram_holds_the_bins(name: str) -> None:
     made = judged()
-    figure = plots.reliability({name: made}, "نموذجي كمّل: as often right as said?")
+    figure = plots.figure(plots.reliability({name: made}, name), "نموذجي كمّل: as often right as said?")
     FigureCanvasAgg(figure).draw()
     above, below = figure.axes
     diagonal, drawn = above.get_lines()
@@ -287,7 +294,31 @@ def test_a_reliability_diagram_holds_the_bins(name: str) -> None:
 
 def test_two_models_in_one_diagram() -> None:
     silent = calibration([np.zeros(0)], [np.zeros(0, np.bool_)])
-    figure = plots.reliability({"a": judged(), "b": judged(), "silent": silent}, "both")
+    figure = plots.figure(plots.reliability({"a": judged(), "b": judged(), "silent": silent}, "both"))
     assert len(figure.axes[0].get_lines()) == 3
     with pytest.raises(FolderError, match=r"both .*--threshold"):
         plots.reliability({"silent": silent}, "both")
+
+
+@pytest.mark.parametrize("name", ["mine", "نموذجي", "</svg><script>&", "$x$\u202e"])
+def test_a_chart_on_a_page_has_no_style_of_its_own_and_its_text_is_text(name: str) -> None:
+    drawn = [plots.svg(chart) for chart in plots.reliability({name: judged()}, name)]
+    drawn += [plots.svg(plots.intervals(name, [(name, Interval(2.5, 2.0, 3.0), 0)], "bits"))]
+    drawn += [plots.svg(chart) for chart in plots.training_curves(history(3), name)]
+    root = ElementTree.fromstring(f"<page>{''.join(drawn)}</page>")
+    tags = {element.tag for element in root.iter()}
+    assert tags <= {"page", "svg", "g", "defs", "path", "use", "text", "tspan", "clipPath", "rect"}
+    assert not any("style" in element.attrib or "font-family" in element.attrib for element in root.iter())
+    assert not re.search("#[0-9a-f]{6}", "".join(drawn)), "colours are those of the page"
+    ids = [element.attrib["id"] for element in root.iter() if "id" in element.attrib]
+    assert len(ids) == len(set(ids))
+    assert all(svg.attrib["role"] == "img" and svg.attrib["aria-label"] for svg in root)
+    assert any(name.replace("$", "") in "".join(text.itertext()).replace("$", "") for text in root.iter("text"))
+
+
+def test_intervals_stand_in_their_order_from_the_top() -> None:
+    rows = [("a", Interval(2.5, 2.0, 3.0), 0), ("b", Interval(3.5, None, None), None)]
+    (axes,) = plots.figure([plots.intervals("t", rows, "bits")]).axes
+    low, high = axes.get_ylim()
+    assert low > high  # the first is above
+    assert [text.get_text() for text in axes.texts] == ["a", "2.50", "b", "3.50"]
