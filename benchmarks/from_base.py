@@ -22,7 +22,7 @@ import kammil
 from kammil.completion.completer import Completer
 from kammil.data import sources
 from kammil.data.exclusion import resembling
-from kammil.training.events import ignore
+from kammil.progress import ignore
 
 RESULTS = Path(__file__).with_suffix(".json")
 NUMBERS = (100, 200, 400)

@@ -37,8 +37,8 @@ from kammil.data import sources
 from kammil.data.splits import leaks
 from kammil.models.family import NetworkLearner
 from kammil.models.registry import family
+from kammil.progress import Event, TrainingProgress
 from kammil.training.batches import TrainingData, make_rows, pad
-from kammil.training.events import Event, TrainingProgress
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
 from kammil.vocabulary import CharacterVocabulary, rare_characters

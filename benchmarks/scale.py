@@ -34,8 +34,7 @@ import kammil
 from kammil.language_model import Ids
 from kammil.models.ngram import counting
 from kammil.models.ngram.model import NGramModel, NGramSettings
-from kammil.progress import PhaseProgress
-from kammil.training.events import Event, TrainingProgress, TrainingStarted
+from kammil.progress import Event, PhaseProgress, TrainingProgress, TrainingStarted
 from kammil.vocabulary import BOS, EOS, CharacterVocabulary
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -206,9 +205,9 @@ def peak_mb() -> int:
 
 def plot(rows: list[dict[str, Any]]) -> None:
     """Draw peak memory and seconds without a pass by the number of characters."""
-    from kammil.evaluation.plots.canvas import blank, save
+    from matplotlib.figure import Figure
 
-    figure = blank(9, 3.6)
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots(1, 2)
     drawn = (
         ("peak_mb", axes[0], "peak memory, MB", (300, 1000, 3000)),
@@ -224,7 +223,7 @@ def plot(rows: list[dict[str, Any]]) -> None:
         axis.set_yticks([], minor=True)
         axis.set_xticks((1e6, 1e7, 6e7), ("1 million", "10 million", "60 million"))
     axes[0].legend()
-    save(figure, ROOT / "docs" / "scale.png")
+    figure.savefig(ROOT / "docs" / "scale.png", dpi=150)
 
 
 if __name__ == "__main__":

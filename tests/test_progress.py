@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil import progress
-from kammil.progress import Listener, Notice, PhaseProgress, listening, note, phase, steps, tracked
+from kammil.progress import Notice, PhaseProgress, listening, note, phase, steps, tracked
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +18,7 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_MIN_INTERVAL", 0.0)
 
 
-def listener() -> tuple[list[PhaseProgress | Notice], Listener]:
+def listener() -> tuple[list[PhaseProgress | Notice], Callable[[PhaseProgress | Notice], None]]:
     events: list[PhaseProgress | Notice] = []
     return events, events.append
 

@@ -26,7 +26,7 @@ def right(texts: list[str], path: Path, series: pd.Series, frame: pd.DataFrame, 
     kammil.evaluate(kammil.load("m"), frame, column="Tweet")
     kammil.plot("m", "a.png")
     kammil.plot(kammil.train(texts, out="m"))
-    kammil.plot(kammil.explain(kammil.load("m"), "text"))
+    kammil.explain(kammil.load("m"), "text").words()
 
 
 def wrong(texts: list[str]) -> None:

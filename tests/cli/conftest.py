@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import kammil
-from kammil.cli import main, progress
+from kammil.cli import main
+from kammil.views import progress
 
 NETWORK = [
     *("--model", "gru", "--epochs", "2", "--set", "embedding=16", "--set", "hidden=32"),

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Run, on_terminal
 
-from kammil.cli.progress import Lines
 from kammil.progress import Notice
+from kammil.views.progress import Lines
 from kammil.views.tables import harmless
 
 TITLE = "\x1b]0;PWNED\x07"

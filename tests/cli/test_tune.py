@@ -10,9 +10,8 @@ import pytest
 from tests.cli.conftest import Run, refused
 
 from kammil.cli.tune import line
-from kammil.progress import Notice
+from kammil.progress import Listener, Notice, TrainingStarted
 from kammil.training import tuning
-from kammil.training.events import Listener, TrainingStarted
 from kammil.training.tuning import TrialEnded, Tuned
 
 

@@ -12,6 +12,7 @@ import pytest
 import kammil
 from kammil import model_folder as folders
 from kammil.evaluation import model_card as card
+from kammil.evaluation.bootstrap import Interval
 from kammil.evaluation.evaluate import Evaluation, evaluate
 from kammil.evaluation.measures import MEASURES, show
 from kammil.evaluation.metrics import Metrics

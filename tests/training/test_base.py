@@ -19,9 +19,8 @@ from kammil.evaluation import model_card
 from kammil.models.blend.settings import BACKGROUND, OWN
 from kammil.ngrams.compression import unpack
 from kammil.ngrams.count_table import CountTable
-from kammil.progress import Notice
+from kammil.progress import Event, Notice
 from kammil.training import run
-from kammil.training.events import Event
 from kammil.training.recipe import Recipe
 from kammil.training.sizing import options_of_base
 from kammil.training.train import train

@@ -15,8 +15,8 @@ from torch import nn
 from torch.optim import AdamW
 
 from kammil.errors import FolderError
+from kammil.progress import EpochEnded
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.events import EpochEnded
 
 EVENTS = (
     EpochEnded(1, 4.2, 0.1, 4.0, 0.15, 1e-3, 1.5, True),

@@ -9,10 +9,9 @@ from contextlib import suppress
 import pytest
 
 from kammil.errors import OptionError
-from kammil.progress import Notice, note
+from kammil.progress import Event, MemberEvent, Notice, note
 from kammil.training import descent
 from kammil.training.descent import run_parallel, seed_of
-from kammil.training.events import Event, MemberEvent
 
 Listener = Callable[[Event], None]
 

@@ -24,8 +24,8 @@ from kammil.completion.scoring import score_texts
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import CONFIG, TOKENIZER
 from kammil.models.pretrained.checkpoint import open_base, own_weights
+from kammil.progress import EpochEnded, Event
 from kammil.training.comparison.compare import _recipes  # pyright: ignore[reportPrivateUsage]
-from kammil.training.events import EpochEnded, Event
 from kammil.training.train import train
 from kammil.vocabulary import BOS, EOS
 

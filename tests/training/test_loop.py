@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from kammil.errors import FolderError, OptionError
 from kammil.language_model import Ids
+from kammil.progress import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted
 from kammil.training import clock, loop
 from kammil.training.batches import TrainingData
 from kammil.training.checkpoint import Checkpoint
-from kammil.training.events import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted
 from kammil.training.loop import fit
 from kammil.training.optim import warmup_then_cosine
 from kammil.training.options import TrainingOptions

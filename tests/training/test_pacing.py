@@ -18,11 +18,10 @@ from kammil.evaluation.baselines import UnigramModel
 from kammil.evaluation.metrics import TARGET, predict
 from kammil.language_model import Ids, LogProbabilities, State
 from kammil.models.blend.settings import OWN
-from kammil.progress import Notice
+from kammil.progress import CounterAhead, EpochEnded, Event, Notice, TrainingEnded
 from kammil.training import clock as clock_module
 from kammil.training import texts as texts_module
 from kammil.training.clock import Clock
-from kammil.training.events import CounterAhead, EpochEnded, Event, TrainingEnded
 from kammil.training.pacing import figures_seconds
 from kammil.training.train import train
 from kammil.vocabulary import CharacterVocabulary

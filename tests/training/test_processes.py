@@ -22,8 +22,8 @@ import kammil
 from kammil.errors import OptionError
 from kammil.models.dropout import SeededDropout
 from kammil.process_group import Share
+from kammil.progress import EpochEnded
 from kammil.training.batches import batches, divide, make_rows
-from kammil.training.events import EpochEnded
 from kammil.training.recipe import FamilyName
 
 Launch = Callable[..., "list[subprocess.CompletedProcess[str]]"]
@@ -63,7 +63,6 @@ import json, os, signal, sys, time, warnings
 from pathlib import Path
 import kammil
 from kammil.errors import KammilError
-from kammil.training.events import EpochEnded
 warnings.simplefilter("error")
 given = json.loads(Path("given.json").read_text("utf-8"))
 rank = int(os.environ["RANK"])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 import pytest
 
 from kammil.cli import main
 from kammil.errors import OptionError
+from kammil.models.registry import FAMILIES, family
 from kammil.text import RAW
-from kammil.training.recipe import Recipe, flags
+from kammil.training.options import TrainingOptions
+from kammil.training.recipe import FamilyName, Options, Recipe, flags
 
 
 def one_sentence(text: str) -> bool:
@@ -117,3 +119,10 @@ def test_wrong_options_are_said_in_one_sentence(options: dict[str, Any], message
         Recipe.of(options)
     assert message in str(caught.value)
     assert one_sentence(str(caught.value))
+
+
+def test_options_are_typed_completely() -> None:
+    assert set(get_args(FamilyName)) == set(FAMILIES)
+    settings = {name for each in FAMILIES for name in family(each).learner().settings.model_fields}
+    names = (Recipe.model_fields.keys() - {"settings", "training"}) | TrainingOptions.model_fields.keys() | settings
+    assert set(Options.__annotations__) == names

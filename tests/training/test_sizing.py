@@ -10,8 +10,7 @@ import pytest
 
 from kammil.errors import OptionError
 from kammil.models.blend.learner import BlendLearner
-from kammil.progress import Notice, PhaseProgress, listening
-from kammil.training.events import EpochEnded, Event
+from kammil.progress import EpochEnded, Event, Notice, PhaseProgress, listening
 from kammil.training.recipe import Recipe, flags
 from kammil.training.sizing import Sizes
 from kammil.training.train import train

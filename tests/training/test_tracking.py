@@ -13,9 +13,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import kammil
 from kammil.errors import FolderError, MissingExtraError, OptionError
-from kammil.progress import Notice, PhaseProgress
+from kammil.progress import EpochEnded, Event, MemberEvent, Notice, PhaseProgress, TrainingProgress, TrainingStarted
 from kammil.training import tracking
-from kammil.training.events import EpochEnded, Event, MemberEvent, TrainingProgress, TrainingStarted
 from kammil.training.tracking import Curves, EventLog, Thinned
 
 GRU: dict[str, Any] = {"model": "gru", "embedding": 8, "hidden": 8, "batch_size": 8, "device": "cpu", "threads": 1}

@@ -19,9 +19,8 @@ from kammil import model_folder as folders
 from kammil.data import readers
 from kammil.engine.quantization import unpack
 from kammil.errors import DataError, FolderError, KammilError, OptionError
-from kammil.progress import PhaseProgress
+from kammil.progress import CounterAhead, EpochEnded, Event, MemberEvent, PhaseProgress, TrainingProgress
 from kammil.text import RAW, TextRules
-from kammil.training.events import CounterAhead, EpochEnded, Event, MemberEvent, TrainingProgress
 from kammil.training.optim import used
 from kammil.training.options import TrainingOptions
 from kammil.training.recipe import Recipe

@@ -15,8 +15,8 @@ import pytest
 
 import kammil
 from kammil.errors import DataError, FolderError, MissingExtraError, OptionError
+from kammil.progress import EpochEnded, Event, MemberEvent
 from kammil.training import tuning
-from kammil.training.events import EpochEnded, Event, MemberEvent
 from kammil.training.search_space import SPACES
 from kammil.training.tuning import TrialEnded, Tuned, tune
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import typer
 import typer.core
@@ -50,3 +50,33 @@ def optional_figure() -> Generator[None]:
         yield
     except (MissingExtraError, FolderError) as error:
         tell(f"no figure: {error}")
+
+
+class _Stopped(BaseException):
+    """Ctrl-C, under a name that the training loop does not catch.
+
+    The loop takes a KeyboardInterrupt for "enough, keep the best so far", and half a training would be ranked among
+    complete ones. This one leaves the checkpoint, and the same command continues from it.
+    """
+
+
+@contextmanager
+def resumable_after_interrupt() -> Generator[None]:
+    """Let Ctrl-C leave everything on the disk as it is."""
+    import signal
+    import threading
+
+    def stop(_number: int, _frame: object) -> NoReturn:
+        raise _Stopped
+
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread alone
+        yield
+        return
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    except _Stopped:
+        print("what is done is kept; the same command goes on from there", file=sys.stderr)
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -18,7 +18,7 @@ from kammil.cli._options import (
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import for_stdout, optional_figure, print_json, tell
+from kammil.cli._output import for_stdout, optional_figure, print_json, resumable_after_interrupt, tell
 
 
 @with_flag_groups
@@ -58,11 +58,11 @@ def compare(
     simple baselines are ranked beside them."""
     from kammil import files
     from kammil import model_folder as folders
-    from kammil.cli.progress import progress, resumable_after_interrupt
     from kammil.evaluation import plots
     from kammil.evaluation.report import REPORT
     from kammil.training.comparison import compare as comparison
     from kammil.training.comparison import report as tables
+    from kammil.views.progress import progress
 
     options = training_options(
         comparison.compare,

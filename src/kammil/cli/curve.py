@@ -19,7 +19,7 @@ from kammil.cli._options import (
     training_options,
     with_flag_groups,
 )
-from kammil.cli._output import optional_figure, print_json, tell
+from kammil.cli._output import optional_figure, print_json, resumable_after_interrupt, tell
 from kammil.views.tables import Table
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def curve(
 ) -> None:
     """Find out how many texts you need: train a model on an eighth, a quarter, half and all of them, and measure each
     on the same test texts."""
-    from kammil.cli.progress import progress, resumable_after_interrupt
     from kammil.evaluation import plots
     from kammil.training.comparison import curve as curves
+    from kammil.views.progress import progress
 
     options = training_options(
         curves.curve,

@@ -78,7 +78,6 @@ def evaluate(
 ) -> None:
     """Measure how good a model is on texts it has not seen. The figures stand with their intervals beside those
     of baselines; samples follow."""
-    from kammil.cli.progress import progress
     from kammil.completion.completer import load
     from kammil.completion.suggestions import MIN_PROBABILITY, check_threshold
     from kammil.data import sources
@@ -88,6 +87,7 @@ def evaluate(
     from kammil.evaluation.samples import samples as write_samples
     from kammil.evaluation.slips import check_slips
     from kammil.progress import listening, phase
+    from kammil.views.progress import progress
 
     only_typing = {"--plot": plot, "--threshold": threshold, "--slips": slips}
     if not typing and (option := next((name for name, value in only_typing.items() if value is not None), None)):

@@ -86,11 +86,11 @@ def report(
 ) -> None:
     """Say whether learning helped: each text is predicted before it is learnt, by a model that learnt those before it
     and by one that learnt none. "Not yet known" while the difference may be chance."""
-    from kammil.cli.progress import progress
     from kammil.completion.completer import load
     from kammil.evaluation.prequential import learning_report
     from kammil.progress import listening
     from kammil.text import counted
+    from kammil.views.progress import progress
 
     texts = _existing(file).texts
     with progress() as listen, listening(listen):

@@ -36,7 +36,6 @@ def report(
     Without FILE the page has the figures of its training, and quotes no text."""
     from kammil import files as file_system
     from kammil import model_folder as folders
-    from kammil.cli.progress import progress
     from kammil.completion.completer import load
     from kammil.data import sources
     from kammil.errors import OptionError
@@ -44,6 +43,7 @@ def report(
     from kammil.evaluation.model_card import command
     from kammil.evaluation.report import REPORT, model_report, stored_evaluation
     from kammil.progress import listening, phase
+    from kammil.views.progress import progress
 
     if not 0 < seconds <= 86_400:
         raise OptionError(f"--seconds is {seconds:g}, but it must be above 0 and at most a day, 86400.")

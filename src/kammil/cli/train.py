@@ -82,10 +82,10 @@ def train(
     """Train a model on the texts of files and write its folder."""
     from kammil import process_group
     from kammil.cli.evaluate import print_evaluation
-    from kammil.cli.progress import progress
     from kammil.evaluation import plots
     from kammil.training import train as training
     from kammil.training.recipe import Recipe
+    from kammil.views.progress import progress
 
     options = training_options(
         training.train,

@@ -51,10 +51,10 @@ def tune(
 ) -> None:
     """Search for the settings of a family that cost the fewest bits on validation texts. The same command goes on with
     an earlier search, and several may work on one at the same time."""
-    from kammil.cli.progress import progress
+    from kammil.progress import Event, TrainingStarted
     from kammil.training import tuning
-    from kammil.training.events import Event, TrainingStarted
     from kammil.training.recipe import Recipe
+    from kammil.views.progress import progress
 
     options = training_options(
         tuning.tune,

@@ -28,9 +28,9 @@ def verify(
 ) -> None:
     """Compute every figure of a model's folder again, from its texts, and say which differ. Exit status 1 if
     any does."""
-    from kammil.cli.progress import progress
     from kammil.progress import listening
     from kammil.training import verify as verifying
+    from kammil.views.progress import progress
 
     with progress() as listen, listening(listen):
         result = verifying.verify(folder, file_names(files) if files else None, validation=validation)

@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from kammil import files
 from kammil.errors import FolderError
 from kammil.locks import CHECKPOINT
-from kammil.training.events import EpochEnded
+from kammil.progress import EpochEnded
 
 _META = "history"
 

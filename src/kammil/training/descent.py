@@ -15,12 +15,11 @@ from torch import nn
 
 from kammil import process_group
 from kammil.models.family import NetworkTask, TrainingTexts
-from kammil.progress import listening
+from kammil.progress import EpochEnded, Listener, MemberEvent, listening
 from kammil.training import gate_warmup
 from kammil.training.batches import Arrays, Batch, TrainingData
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
-from kammil.training.events import EpochEnded, Listener, MemberEvent
 from kammil.training.loop import fit
 from kammil.training.options import TrainingOptions
 from kammil.training.warm_start import warm_start

@@ -31,11 +31,10 @@ from kammil import process_group
 from kammil.errors import OptionError
 from kammil.models.dropout import SeededDropout
 from kammil.models.family import LossTerms
-from kammil.progress import steps
+from kammil.progress import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted, ignore, steps
 from kammil.training.batches import Arrays, Batch, TrainingData, batches, divide, draw, make_rows
 from kammil.training.checkpoint import Checkpoint
 from kammil.training.clock import Clock
-from kammil.training.events import EpochEnded, Event, TrainingEnded, TrainingProgress, TrainingStarted, ignore
 from kammil.training.loss import teacher_forced
 from kammil.training.optim import make_accelerator, make_optimiser, precision, use_bfloat16, warmup_then_cosine
 from kammil.training.options import TrainingOptions

@@ -13,7 +13,7 @@ from kammil.completion.completer import Completer
 from kammil.errors import FolderError, OptionError
 from kammil.evaluation.plots import comparison, figure, save, training_curves
 from kammil.evaluation.ranking import Ranking
-from kammil.training.events import EpochEnded
+from kammil.progress import EpochEnded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -25,9 +25,8 @@ from kammil.evaluation.machine import machine, versions
 from kammil.evaluation.report import REPORT, model_report
 from kammil.language_model import Artifacts, Settings
 from kammil.models.layers import count_parameters
-from kammil.progress import note, phase
+from kammil.progress import EpochEnded, note, phase
 from kammil.training import tracking
-from kammil.training.events import EpochEnded
 from kammil.training.recipe import Recipe, flags, toml
 from kammil.training.texts import Dataset, name_of, printable
 from kammil.views.notebook import picture, sentences

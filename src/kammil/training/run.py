@@ -23,9 +23,8 @@ from kammil.language_model import Artifacts, LanguageModel, Settings
 from kammil.locks import RUN, clear_training_folder, interrupted, training_folder
 from kammil.models.family import Learner, NetworkTask, TrainingTexts
 from kammil.models.registry import family, load_model
-from kammil.progress import Notice, listening, note
+from kammil.progress import CounterAhead, EpochEnded, Event, Notice, TrainingEnded, ignore, listening, note
 from kammil.training.clock import Clock
-from kammil.training.events import CounterAhead, EpochEnded, Event, TrainingEnded, ignore
 from kammil.training.pacing import figures_seconds
 from kammil.training.publish import TrainedModel, TrainResult, folder_hashes, publish, total_seconds
 from kammil.training.recipe import Recipe

@@ -21,8 +21,7 @@ from typing import Any
 
 from kammil.errors import FolderError, MissingExtraError, OptionError
 from kammil.files import reason
-from kammil.progress import PhaseProgress
-from kammil.training.events import EpochEnded, Event, Listener, MemberEvent, TrainingProgress
+from kammil.progress import EpochEnded, Event, Listener, MemberEvent, PhaseProgress, TrainingProgress
 
 TENSORBOARD_FOLDER = "runs"
 """Folder beside the model folder; the default of `tensorboard --logdir` in its own examples."""

@@ -17,15 +17,15 @@ from kammil.evaluation.model_card import LEARNT_BY_BASE
 from kammil.locks import run_lock
 from kammil.models.family import MergingLearner
 from kammil.models.registry import family
-from kammil.progress import listening
-from kammil.training import notebook, tracking
+from kammil.progress import Listener, ignore, listening
+from kammil.training import tracking
 from kammil.training.clock import Clock
-from kammil.training.events import Listener, ignore
 from kammil.training.publish import TrainedModel, TrainResult, data_summary, is_up_to_date, publish, total_seconds
 from kammil.training.recipe import READING, Options, Recipe
 from kammil.training.run import ParentModel, Run
 from kammil.training.sizing import Sizes, options_of_base
 from kammil.training.texts import Dataset, Source, check, prepare
+from kammil.views.progress import notebook_display
 
 REPORT_SHARE = 0.08
 """Most of the time of a run that its report may take."""
@@ -64,7 +64,7 @@ def train(
     wrong input.
     """
     given: dict[str, Any] = {**options}
-    recipe, on_event = Recipe.of(given), notebook.listener() if listen is None else listen
+    recipe, on_event = Recipe.of(given), notebook_display() if listen is None else listen
     if not recipe.members:
         recipe = recipe.changed(options_of_base(recipe, given))
     clock = Clock(recipe.training.minutes, recipe.training.clock)

@@ -28,7 +28,7 @@ from kammil.data.contents import STDIN
 from kammil.data.sources import SEPARATOR
 from kammil.errors import DataError, FolderError, KammilError, MissingExtraError, OptionError
 from kammil.files import reason
-from kammil.training.events import EpochEnded, Event, Listener, MemberEvent, TrainingEnded, ignore
+from kammil.progress import EpochEnded, Event, Listener, MemberEvent, TrainingEnded, ignore
 from kammil.training.recipe import Recipe, toml
 from kammil.training.search_space import SPACES, Space, contains, suggest
 from kammil.training.texts import Source, check, load_normalised

@@ -26,11 +26,11 @@ from kammil.evaluation.measures import HELP, KEYS, TAKEN
 from kammil.evaluation.ranking import Ranking
 from kammil.evaluation.typing_report import simulate
 from kammil.locks import run_lock
+from kammil.progress import EpochEnded, Event
 from kammil.training.comparison import report, rows
 from kammil.training.comparison import split as parts_
 from kammil.training.comparison.compare import compare
 from kammil.training.comparison.split import gather
-from kammil.training.events import EpochEnded, Event
 from kammil.training.recipe import Recipe
 
 TINY: dict[str, Any] = {

@@ -20,12 +20,11 @@ from kammil.evaluation.ranking import Ranking, rank
 from kammil.evaluation.report import REPORT
 from kammil.locks import run_lock
 from kammil.models.registry import FAMILIES, family
-from kammil.progress import listening
+from kammil.progress import Event, ignore, listening
 from kammil.training.comparison.page import comparison_report, repeat_command
 from kammil.training.comparison.rows import baseline_rows, family_row
 from kammil.training.comparison.split import ComparisonSplit, gather, write
 from kammil.training.comparison.store import ResultStore
-from kammil.training.events import Event, ignore
 from kammil.training.recipe import Recipe
 from kammil.training.texts import printable
 

@@ -19,11 +19,10 @@ from kammil import files
 from kammil.errors import OptionError
 from kammil.evaluation.learning_curve import CurvePoint, LearningCurve, learning_curve
 from kammil.locks import run_lock
-from kammil.progress import listening
+from kammil.progress import Event, ignore, listening
 from kammil.training.comparison.rows import baseline_rows, family_row
 from kammil.training.comparison.split import ComparisonSplit, gather, write
 from kammil.training.comparison.store import ResultStore
-from kammil.training.events import Event, ignore
 from kammil.training.recipe import Recipe
 
 RESULTS, FIGURE = "curve.json", "curve.png"

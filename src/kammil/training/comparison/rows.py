@@ -16,9 +16,9 @@ from kammil.evaluation import baselines, compressors
 from kammil.evaluation.bootstrap import Array
 from kammil.evaluation.ranking import Row
 from kammil.evaluation.scorecard import bits_only, ceiling, completion_seconds, scorecard, targets
+from kammil.progress import Listener
 from kammil.text import RAW
 from kammil.training.comparison.split import ComparisonSplit, Files
-from kammil.training.events import Listener
 from kammil.training.publish import recorded
 from kammil.training.recipe import Recipe
 from kammil.training.train import train

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import re
+import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from kammil.cli import progress as module
-from kammil.cli.progress import Bar, Lines, described, left, line, progress
-from kammil.progress import Notice, PhaseProgress, listening, tracked
-from kammil.training.events import EpochEnded, MemberEvent, TrainingProgress, TrainingStarted
+import kammil
+from kammil.progress import (
+    EpochEnded,
+    MemberEvent,
+    Notice,
+    PhaseProgress,
+    TrainingEnded,
+    TrainingProgress,
+    TrainingStarted,
+    ignore,
+    listening,
+    tracked,
+)
+from kammil.views import progress as module
+from kammil.views.progress import Bar, Lines, notebook_display, progress
 
 UNDER_WAY = TrainingProgress(2, 5, 10, 8, 3.25, 60.0, 0.25, 4e-3)
 
@@ -47,26 +63,26 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     ],
 )
 def test_the_time_left(elapsed: float, share: float, since: float, text: str) -> None:
-    assert left(elapsed, share, since) == text
+    assert PhaseProgress("counting", share, elapsed).left(since) == text
 
 
 def test_what_is_being_done_in_one_line() -> None:
-    assert described(PhaseProgress("counting", 0.5, 20.0)) == "counting: 50 %, 00:20 left"
-    assert described(PhaseProgress("counting", 0.5, 20.0), since=21) == "counting: 41 s so far"  # later than expected
-    assert described(PhaseProgress("reading a.txt", 0.0, 2.0), since=11) == "reading a.txt: 13 s so far"
-    assert described(UNDER_WAY) == "epoch 2/8, 3.250 bits: 25 %, 03:00 left"
+    assert PhaseProgress("counting", 0.5, 20.0).described() == "counting: 50 %, 00:20 left"
+    assert PhaseProgress("counting", 0.5, 20.0).described(since=21) == "counting: 41 s so far"  # later than expected
+    assert PhaseProgress("reading a.txt", 0.0, 2.0).described(since=11) == "reading a.txt: 13 s so far"
+    assert UNDER_WAY.described() == "epoch 2/8, 3.250 bits: 25 %, 03:00 left"
 
 
 def test_what_is_worth_a_line() -> None:
-    assert line(TrainingStarted("cpu", "float32", 2, 1, 9999)).endswith(
+    assert TrainingStarted("cpu", "float32", 2, 1, 9999).sentence.endswith(
         " 9,999 parameters on cpu in float32 with 2 threads"
     )
-    assert line(TrainingStarted("cpu", "bfloat16", 1)).endswith(" on cpu in bfloat16 with 1 thread")
-    assert line(TrainingStarted("cuda", "float32", None)).endswith(" on cuda in float32")
-    assert line(Notice("There is not enough time.")) == "There is not enough time."
+    assert TrainingStarted("cpu", "bfloat16", 1).sentence.endswith(" on cpu in bfloat16 with 1 thread")
+    assert TrainingStarted("cuda", "float32", None).sentence.endswith(" on cuda in float32")
+    assert Notice("There is not enough time.").sentence == "There is not enough time."
     cut = EpochEnded(3, 3.0, 0.25, 2.5, 0.5, 0.001, 60.0, True, share=0.31)
-    assert line(cut).startswith("epoch 3 (31 % of it): ")
-    assert line(dataclasses.replace(cut, share=1.0)).startswith("epoch 3: ")
+    assert cut.sentence.startswith("epoch 3 (31 % of it): ")
+    assert dataclasses.replace(cut, share=1.0).sentence.startswith("epoch 3: ")
 
 
 def test_without_a_terminal_one_line_in_ten_seconds(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,7 +152,7 @@ def test_members_that_learn_side_by_side_are_told_apart(clock: Clock, capsys: py
     clock.now = 20.0
     lines(MemberEvent(1, 2, UNDER_WAY))
     shown = capsys.readouterr().err.splitlines()
-    assert shown == [f"member 2: {line(ended)}", f"member 1: {described(UNDER_WAY)}"]
+    assert shown == [f"member 2: {ended.sentence}", f"member 1: {UNDER_WAY.described()}"]
     with Progress(TextColumn("{task.description}"), console=Console(file=io.StringIO())) as made:
         bar = Bar(made)
         for member in (1, 2):
@@ -164,3 +180,45 @@ def test_a_bar_is_drawn_at_once_for_each_new_phase_or_epoch_of_each_member(monke
     assert [draws(event) for event in (first, first, second)] == [1, 0, 1]
     members = [MemberEvent(1, 2, first), MemberEvent(2, 2, second)] * 2
     assert [draws(event) > 0 for event in members] == [True, True, False, False]
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What a notebook would show, one piece after the other."""
+    pieces: list[str] = []
+
+    def display(html: str, *, display_id: bool) -> Any:
+        pieces.append(html)
+        return SimpleNamespace(update=pieces.append)
+
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=1)))
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(HTML=str, display=display))
+    return pieces
+
+
+def test_training_is_followed(
+    shown: list[str], tmp_path: Path, few: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_EVERY", 0.0)
+    kammil.train(few, out=tmp_path / "m", model="gru", hidden=8, embedding=8, epochs=2, device="cpu", threads=1)
+    assert "<progress" in shown[0]
+    assert any("epoch 2/2" in one for one in shown) and shown[-1].count("<tr>") == 3
+    assert any("epoch 1/2" in piece for piece in shown)
+
+
+def test_events_of_any_kind_are_shown(shown: list[str]) -> None:
+    listen = notebook_display()
+    listen(TrainingProgress(1, 2, 9, 4, 3.25, 30.0, 0.25, 4e-3))
+    listen(EpochEnded(1, 3.0, 0.25, 2.5, 0.5, 0.001, 60.0, True))
+    assert "epoch 1/4, 3.250 bits, 01:30 left" in shown[-1]
+    assert re.search(r">50\.0 %</td><td[^>]*>60</td><td[^>]*>best</td>", shown[-1])
+    listen(Notice("a <b> of a run"))
+    listen(TrainingEnded(1.25, 4, "interrupt", 1))
+    assert "a &lt;b&gt; of a run" in shown[-1] and "interrupted" in shown[-1]
+
+
+def test_elsewhere_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    assert notebook_display() is ignore
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
+    assert notebook_display() is ignore
