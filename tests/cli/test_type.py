@@ -13,11 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from kammil.completion.session import Session
 from tests.cli.conftest import Run, refused
 
 import kammil
 from kammil.cli.type import _typing  # pyright: ignore[reportPrivateUsage]
+from kammil.completion.completer import Session
 from kammil.completion.ghost_text import Phrase
 
 
