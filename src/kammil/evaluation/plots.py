@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -175,8 +175,10 @@ def svg(chart: Chart) -> str:
 
 def ready() -> None:
     """Check that matplotlib is installed, before long work rather than after it; raises `MissingExtraError`."""
-    if find_spec("matplotlib") is None:
-        raise MissingExtraError("figures need matplotlib", "train")
+    try:
+        import_module("matplotlib")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("figures need matplotlib", "train") from error
 
 
 def training_curves(
