@@ -8,11 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Error, expect
 from tests.server.playground.conftest import bundled
-
-from kammil.views.page import LIGHT
 
 if TYPE_CHECKING:
     from tests.server.playground.conftest import Api, Playground
@@ -362,23 +359,6 @@ def test_the_heat_map_follows_the_text_if_it_is_switched_on(page: Playground, ap
     expect(page.one("#heat p")).to_have_text("شو حلو")
     page.one("#done").press("Enter")
     expect(page.one("#heat p")).to_have_count(0)
-
-
-def test_the_coloured_text_is_saved_as_a_picture(page: Playground) -> None:
-    picture = page.one("#picture")
-    expect(picture).to_be_disabled()
-    page.type("شو حلو ok " * 12)
-    page.one("#colour").press("Enter")
-    expect(page.one("#heat p")).to_have_count(1)
-    with page.page.expect_download() as download:
-        picture.press("Enter")
-    assert download.value.suggested_filename == "kammil.png"
-    image = Image.open(download.value.path()).convert("RGB")
-    frame = page.one("#heat p").bounding_box()
-    assert frame and image.width > frame["width"] and image.height > 2 * frame["height"]
-    colours = {colour for _, colour in image.getcolors(1 << 24) or []}
-    shades = {tuple(int(shade[i : i + 2], 16) for i in (1, 3, 5)) for shade in LIGHT}
-    assert shades <= colours
 
 
 def test_models_stand_side_by_side(page: Playground, api: Api) -> None:

@@ -1,7 +1,6 @@
 // The heat map: how much each character of a text surprised the model, and what it expected instead.
 
 import { letters } from "./letters.js";
-import { drawText, sharePicture } from "./picture.js";
 import { decimal, message, onLanguage, percent } from "./i18n.js";
 
 const LEVELS = 8; // colours of levels.css: one for each whole bit, the last one for 7 and more
@@ -11,7 +10,7 @@ const MOST_ALTERNATIVES = 5;
 const levelOf = (bits) => Math.min(Math.max(Math.floor(bits), 0), LEVELS - 1);
 
 /** Fill the scale; return functions that show a score, draw it and clear it. */
-export function createHeatMap({ heat, detail, mean, scale, picture }) {
+export function createHeatMap({ heat, detail, mean, scale }) {
   let score = null;
   let select = () => {};
   let selected = -1;
@@ -39,16 +38,9 @@ export function createHeatMap({ heat, detail, mean, scale, picture }) {
     selected = -1;
     select = () => {};
     mean.textContent = "";
-    picture.disabled = true;
     heat.replaceChildren();
     detail.replaceChildren();
   };
-  picture.addEventListener("click", async () => {
-    const shades = [...scale.children].map((shade) => getComputedStyle(shade).backgroundColor);
-    const colours = [...score.text].map((_, i) => shades[levelOf(score.characters[i].bits)]);
-    const captions = [`${message("heatMap")} كمّل · Kammil`, mean.textContent];
-    await sharePicture(drawText(heat.firstChild, colours, captions), "kammil.png");
-  });
   return {
     clear,
     show(newScore) {
@@ -61,7 +53,6 @@ export function createHeatMap({ heat, detail, mean, scale, picture }) {
         selected = i;
         detail.replaceChildren(...characterDetail(score.characters[i]));
       });
-      picture.disabled = !score.text;
       renderMessages();
     },
   };

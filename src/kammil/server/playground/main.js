@@ -174,13 +174,7 @@ const comparison = createComparison(
   { models: () => model.all, text: () => editor.text, options: () => ({ ...readOptions(), ...allowed() }), reportErrors },
 );
 
-const heatMap = createHeatMap({
-  heat: $("heat"),
-  detail: $("detail"),
-  mean: $("mean"),
-  scale: $("scale"),
-  picture: $("picture"),
-});
+const heatMap = createHeatMap({ heat: $("heat"), detail: $("detail"), mean: $("mean"), scale: $("scale") });
 const requestScore = debounced(
   DELAY.heat,
   (text, signal) => score({ model: model.id, text, top: ALTERNATIVES }, signal),
