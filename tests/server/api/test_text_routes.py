@@ -109,6 +109,23 @@ def test_ghost_text_is_as_ready_as_asked_for(server: Running, bundled: Completer
     assert default["completion"] == bundled.phrase("كيف حا").added
 
 
+def test_a_stock_phrase_says_which_of_its_words_are_sure(server: Running, bundled: Completer) -> None:
+    text, stock = "صباح الخير يا جيراننا الحلوين", list[str]()
+    for prefix in (text[:i] for i in range(4, len(text))):
+        asked = {"prefix": prefix, "phrase": 8, "ghost": "eager", "model": "levantine"}
+        got = server.ask("/v1/suggest", asked).json["phrase"]
+        wanted = bundled.phrase(prefix, ghost="eager")
+        assert (got["completion"], got["stock"], got["sure"]) == (wanted.added, wanted.stock, wanted.sure)
+        if got["stock"]:
+            without = server.ask("/v1/suggest", asked | {"phrase": 7}).json["phrase"]  # too few words for a phrase
+            assert not without["stock"]
+            assert got["completion"].startswith(got["sure"]) and got["sure"] == without["completion"]
+            stock.append(got["sure"])
+        else:
+            assert got["sure"] == ""
+    assert stock
+
+
 def test_a_step_that_the_dial_does_not_have(server: Running) -> None:
     answer = server.ask("/v1/suggest", {"prefix": "شو", "phrase": 3, "ghost": "loud"})
     assert answer.status == 400 and "quiet" in answer.json["error"]["message"]
