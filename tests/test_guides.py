@@ -34,6 +34,7 @@ GUIDES = (
     "decoding.md",
     "profiles.md",
     "serving.md",
+    "playground.md",
     "embed.md",
     "editors.md",
     "family.md",

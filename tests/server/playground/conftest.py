@@ -54,6 +54,8 @@ class Api:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
         self.ghosts: dict[str, str] = {}
+        self.stock: dict[str, str] = {}
+        """Stock phrases that stand in place of the ghosts."""
         self.suggestions: dict[str, list[dict[str, Any]]] = {}
         self.foreign: list[str] = []
         self.held: list[Route] | None = None
@@ -112,7 +114,9 @@ class Api:
                     begun = body["prefix"].rpartition(" ")[2]
                     said["suggestions"] = [{"text": begun + end, "completion": end, "probability": 0.9}]
             if "phrase" in body:
-                said["phrase"] = {"completion": self.ghosts.get(body["prefix"], ""), "probability": 0.2}
+                ghost = self.ghosts.get(body["prefix"], "")
+                stock = self.stock.get(body["prefix"], "")
+                said["phrase"] = {"completion": stock or ghost, "stock": bool(stock), "sure": ghost if stock else ""}
             route.fulfill(json=said)
         elif path == "v1/score":
             route.fulfill(json=scored(body["text"]))

@@ -40,9 +40,9 @@ async function request(method, path, body, signal) {
 
 const requestJson = async (...parameters) => (await request(...parameters)).json();
 
-/** Return one completion as a whole. */
+/** Return one completion as a whole: its `text`, and whether it is a `stock` phrase. */
 export async function complete(body, signal) {
-  return (await requestJson("POST", "v1/completions", { session, ...body }, signal)).choices[0].text;
+  return (await requestJson("POST", "v1/completions", { session, ...body }, signal)).choices[0];
 }
 export const listModels = () => requestJson("GET", "v1/models");
 export const suggest = (body, signal) => requestJson("POST", "v1/suggest", { session, ...body }, signal);

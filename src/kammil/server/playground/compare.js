@@ -1,6 +1,7 @@
 // Several models on one text: what each suggests, how surprised it is, and how it goes on.
 
 import { complete, score, suggest } from "./api.js";
+import { element } from "./elements.js";
 import { endOf } from "./ghost.js";
 import { decimal, message, messageNodes, onLanguage } from "./i18n.js";
 import { familyName } from "./models.js";
@@ -38,8 +39,8 @@ export function createComparison({ button, list, hint }, handlers) {
         for (const { id: model, family } of handlers.models()) {
           const { suggestions } = await suggest({ model, prefix: text, k: 3 }, signal);
           const { bits_per_character: bits } = await score({ model, text, top: 0 }, signal);
-          const written = await complete({ ...handlers.options(), model, prompt: text, max_tokens: LENGTH, n: 1 }, signal);
-          results.push({ model, family, text, bits, words: suggestions.map((one) => one.text), completion: written });
+          const completion = await complete({ ...handlers.options(), model, prompt: text, max_tokens: LENGTH, n: 1 }, signal);
+          results.push({ model, family, text, bits, words: suggestions.map((one) => one.text), completion });
           render();
         }
       } catch (error) {
@@ -52,17 +53,15 @@ export function createComparison({ button, list, hint }, handlers) {
 }
 
 function createRow({ model, family, text, bits, words, completion }) {
-  const item = document.createElement("li");
-  const name = document.createElement("h3");
-  name.append(Object.assign(document.createElement("bdi"), { textContent: model }), ": " + familyName(family));
-  const context = endOf(text);
-  const continued = Object.assign(document.createElement("p"), { dir: "auto", className: "text" });
-  continued.append(context + completion);
-  const next = document.createElement("p");
-  for (const word of words) next.append(Object.assign(document.createElement("bdi"), { className: "word", textContent: word }), " ");
-  const surprise = document.createElement("p");
-  surprise.className = "quiet";
-  surprise.textContent = bits === null ? "" : message("surprise", { bits: decimal(bits, 2) });
-  item.append(name, next, continued, surprise);
-  return item;
+  const next = words.flatMap((word) => [element("bdi", { className: "word" }, word), " "]);
+  const surprise = bits === null ? "" : message("surprise", { bits: decimal(bits, 2) });
+  return element(
+    "li",
+    {},
+    element("h3", {}, element("bdi", {}, model), ": " + familyName(family)),
+    element("p", {}, ...next),
+    element("p", { dir: "auto", className: "text" }, endOf(text) + completion.text),
+    element("p", { className: "quiet", hidden: !completion.stock }, message("stockPhrase")),
+    element("p", { className: "quiet" }, surprise),
+  );
 }

@@ -1,8 +1,10 @@
 // Several completions side by side, shown while they are generated.
 
 import { ApiError, streamCompletion } from "./api.js";
-import { message, onLanguage } from "./i18n.js";
+import { pause } from "./debounce.js";
+import { element } from "./elements.js";
 import { endOf } from "./ghost.js";
+import { message, onLanguage } from "./i18n.js";
 
 const MOST_TRIES = 10; // of a busy server, after the first
 
@@ -31,7 +33,7 @@ export function createCompletions({ form, write, list, stop }, handlers) {
     try {
       for await (const choice of streamCompletion(body, signal)) {
         if (waiting) wait(null);
-        cards[choice.index]?.append(choice.text);
+        cards[choice.index]?.append(choice);
         highlight(cards);
       }
     } catch (error) {
@@ -108,14 +110,6 @@ export function createCompletions({ form, write, list, stop }, handlers) {
   };
 }
 
-/** Wait, or reject if the signal is aborted meanwhile. */
-function pause(milliseconds, signal) {
-  return new Promise((resolve, reject) => {
-    setTimeout(resolve, milliseconds);
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
-}
-
 /** Colour the generated text; prompt and completion stay one text node, so that their letters join. */
 function highlight(cards) {
   if ("highlights" in CSS) CSS.highlights.set("written", new Highlight(...cards.map((card) => card.range())));
@@ -123,21 +117,21 @@ function highlight(cards) {
 
 function createCard(prompt, use) {
   const context = endOf(prompt);
-  const item = document.createElement("li");
-  const paragraph = Object.assign(document.createElement("p"), { dir: "auto" });
   const node = document.createTextNode(context);
-  const note = Object.assign(document.createElement("p"), { className: "quiet", hidden: true });
-  const row = Object.assign(document.createElement("div"), { className: "row", hidden: true });
+  const note = element("p", { className: "quiet", hidden: true });
+  const row = element("div", { className: "row", hidden: true });
+  const item = element("li", {}, element("p", { dir: "auto" }, node), note, row);
   let completion = "";
+  let isStock = false;
   const addButton = (name, onClick) => {
-    const button = Object.assign(document.createElement("button"), { type: "button" });
+    const button = element("button", { type: "button" });
     button.dataset.name = name;
     button.addEventListener("click", () => onClick(button));
     row.append(button);
   };
   const render = () => {
     for (const button of row.children) button.textContent = message(button.dataset.name);
-    note.textContent = message("noCompletion");
+    note.textContent = message(isStock ? "stockPhrase" : "noCompletion");
   };
   addButton("use", () => use(prompt + completion));
   // There is no clipboard on a page without HTTPS that is not on this machine.
@@ -147,8 +141,6 @@ function createCard(prompt, use) {
       button.dataset.name = "copied";
       render();
     });
-  paragraph.append(node);
-  item.append(paragraph, note, row);
   return {
     item,
     render,
@@ -162,14 +154,15 @@ function createCard(prompt, use) {
       range.setEnd(node, node.length);
       return range;
     },
-    append(text) {
+    append({ text, stock }) {
       completion += text;
+      isStock ||= stock === true;
       node.data = context + completion;
     },
-    /** Show what can be done with the text; return it. */
+    /** Show what can be done with the text, and what is to be said of it; return it. */
     finish() {
       row.hidden = completion === "";
-      note.hidden = completion !== "";
+      note.hidden = completion !== "" && !isStock;
       return completion;
     },
   };

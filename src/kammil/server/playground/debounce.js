@@ -2,6 +2,14 @@
 
 import { ApiError } from "./api.js";
 
+/** Wait, or reject if the signal is aborted meanwhile. */
+export function pause(milliseconds, signal) {
+  return new Promise((resolve, reject) => {
+    setTimeout(resolve, milliseconds);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
 /**
  * @param {number} delay milliseconds without a new question before the request is sent
  * @param {(question: any, signal: AbortSignal) => Promise<any>} send

@@ -16,8 +16,9 @@ const TAP = 6; // pixels beside a ghost that belong to it
 
 /**
  * @param {{field: HTMLTextAreaElement, mirror: HTMLElement, caret: HTMLElement}} elements
- * @param {{onInput(text: string, ghost: string): void, onGhost(ghost: string): void, onAccept(part: string): void,
- *   onDismiss(): void, onDown(): void}} handlers
+ * @param {{onInput(text: string, ghost: string): void, onGhost(ghost: string, phrase: Phrase | null): void,
+ *   onAccept(part: string, finished: Phrase | null): void, onDismiss(): void, onDown(): void}} handlers
+ * @typedef {{before: string, text: string}} Phrase a stock phrase, and the text that it was offered for
  */
 export function createEditor({ field, mirror, caret }, handlers) {
   const mirrorText = document.createTextNode("");
@@ -27,6 +28,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
   const coarsePointer = matchMedia("(pointer: coarse)");
   let text = "";
   let ghost = "";
+  let phrase = null; // of which the ghost is what is left, if it is a stock phrase
   let composing = false;
   let reportedGhost = "";
   let textWithSpace = ""; // the whole text if it ends with an automatic space
@@ -51,7 +53,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
       CSS.highlights.set("ghost", new Highlight(range));
     }
     placeCaret(shown);
-    if (shown !== reportedGhost) handlers.onGhost((reportedGhost = shown));
+    if (shown !== reportedGhost) handlers.onGhost((reportedGhost = shown), shown ? phrase : null);
   };
 
   const placeCaret = (shown) => {
@@ -102,7 +104,7 @@ export function createEditor({ field, mirror, caret }, handlers) {
     if (!visibleGhost()) return;
     const accepted = part(ghost);
     insertWord(accepted);
-    handlers.onAccept(accepted);
+    handlers.onAccept(accepted, ghost ? null : phrase);
   };
   const acceptAll = () => accept((all) => all);
   const acceptWord = () => accept(firstWord);
@@ -173,10 +175,12 @@ export function createEditor({ field, mirror, caret }, handlers) {
     render,
     focus: () => field.focus(),
     /** Show a ghost that the server made after `prefix`, if it agrees with what was typed since. */
-    offerGhost(prefix, offered) {
+    offerGhost(prefix, offered, isStock = false) {
       const rest = remainingGhost(prefix, text, offered);
       // What is visible stays: a new ghost may only extend it.
       if (!rest.startsWith(ghost)) return;
+      if (isStock && rest !== ghost) phrase = { before: prefix, text: offered };
+      else if (!ghost) phrase = null;
       ghost = rest;
       render();
     },

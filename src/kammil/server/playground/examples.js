@@ -1,5 +1,7 @@
 // Examples to tap, which type themselves into the text field.
 
+import { element } from "./elements.js";
+
 const EXAMPLES = ["صباح ال", "عيد ميلاد سع", "انا بالطريق، خمس دق", "sba7 el kh"]; // the Arabic ones are followed by ghost text
 const KEY_DELAY = 70; // milliseconds between two characters
 const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
@@ -25,8 +27,7 @@ export function createExamples(group, editor) {
     timer = setInterval(() => (left.length ? editor.type(left.shift()) : stop()), KEY_DELAY);
   };
   for (const example of EXAMPLES) {
-    const button = Object.assign(document.createElement("button"), { type: "button", lang: "ar", dir: "auto" });
-    button.textContent = example.trim() + "…";
+    const button = element("button", { type: "button", lang: "ar", dir: "auto" }, example.trim() + "…");
     button.addEventListener("click", () => typeOut(example));
     group.append(button);
   }

@@ -1,5 +1,6 @@
 // The heat map: how much each character of a text surprised the model, and what it expected instead.
 
+import { element } from "./elements.js";
 import { letters } from "./letters.js";
 import { decimal, message, onLanguage, percent } from "./i18n.js";
 
@@ -15,14 +16,8 @@ export function createHeatMap({ heat, detail, mean, scale }) {
   let select = () => {};
   let selected = -1;
   onLanguage(() => {
-    scale.replaceChildren(
-      ...Array.from({ length: LEVELS }, (_, i) =>
-        Object.assign(document.createElement("span"), {
-          className: "l" + i,
-          textContent: decimal(i) + (i === LEVELS - 1 ? "+" : ""),
-        }),
-      ),
-    );
+    const said = (level) => decimal(level) + (level === LEVELS - 1 ? "+" : "");
+    scale.replaceChildren(...Array.from({ length: LEVELS }, (_, i) => element("span", { className: "l" + i }, said(i))));
     if (score) renderMessages();
   });
 
@@ -46,8 +41,7 @@ export function createHeatMap({ heat, detail, mean, scale }) {
     show(newScore) {
       clear();
       score = newScore;
-      const text = Object.assign(document.createElement("p"), { dir: "auto" });
-      text.append(...markedWords(score));
+      const text = element("p", { dir: "auto" }, ...markedWords(score));
       heat.replaceChildren(text);
       select = letters(text, score.characters.map((character) => levelOf(character.bits)), (i) => {
         selected = i;
@@ -65,11 +59,9 @@ function* markedWords({ text, characters }) {
   [...text].forEach((c, i) => bits.push(...Array(c.length).fill(characters[i].bits))); // by UTF-16 unit
   for (const match of text.matchAll(WORD)) {
     const wordBits = bits.slice(match.index, match.index + match[0].length);
-    const word = document.createElement("span");
-    word.className = "word l" + levelOf(wordBits.reduce((a, b) => a + b, 0) / wordBits.length);
-    word.textContent = match[0];
+    const level = levelOf(wordBits.reduce((a, b) => a + b, 0) / wordBits.length);
     yield text.slice(end, match.index);
-    yield word;
+    yield element("span", { className: "word l" + level }, match[0]);
     end = match.index + match[0].length;
   }
   yield text.slice(end);
@@ -77,15 +69,13 @@ function* markedWords({ text, characters }) {
 
 /** Return what to show of a selected character: its bits and probability, and the alternatives. */
 function characterDetail({ character, bits, alternatives }) {
-  const head = document.createElement("p");
-  head.append(glyph(character), ` ${message("bits", { bits: decimal(bits, 1) })} · `);
-  head.append(message("probability", { share: percent(2 ** -bits) }));
-  const lead = Object.assign(document.createElement("p"), { className: "quiet", textContent: message("expected") });
-  const list = document.createElement("ol");
+  const figures = [message("bits", { bits: decimal(bits, 1) }), message("probability", { share: percent(2 ** -bits) })];
+  const head = element("p", {}, glyph(character), " " + figures.join(" · "));
+  const lead = element("p", { className: "quiet" }, message("expected"));
+  const list = element("ol");
   const offered = alternatives.filter((one) => one.character === character || !PLACEHOLDERS.includes(one.character));
   for (const alternative of offered.slice(0, MOST_ALTERNATIVES)) {
-    const item = document.createElement("li");
-    item.append(glyph(alternative.character), " ", percent(alternative.probability));
+    const item = element("li", {}, glyph(alternative.character), " ", percent(alternative.probability));
     item.style.setProperty("--share", String(alternative.probability));
     if (alternative.character === character) item.className = "true";
     list.append(item);
@@ -95,13 +85,9 @@ function characterDetail({ character, bits, alternatives }) {
 
 /** Return an element that makes a single character visible. */
 function glyph(character) {
-  const element = document.createElement("bdi");
   const names = { "": "end", " ": "space", "\ufffd": "unknown" };
-  if (character in names) element.textContent = message(names[character]);
-  else if (/\p{M}/u.test(character)) element.textContent = "\u25cc" + character;
-  else if (/[\p{C}\p{Z}]/u.test(character))
-    element.textContent = "U+" + character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-  else element.textContent = character;
-  element.className = character in names ? "named" : "glyph";
-  return element;
+  if (character in names) return element("bdi", { className: "named" }, message(names[character]));
+  const code = "U+" + character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
+  const seen = /\p{M}/u.test(character) ? "\u25cc" + character : /[\p{C}\p{Z}]/u.test(character) ? code : character;
+  return element("bdi", { className: "glyph" }, seen);
 }

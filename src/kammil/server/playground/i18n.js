@@ -1,5 +1,6 @@
 // The language of the page: stored, and changed without a reload; listeners update what they show.
 
+import { element } from "./elements.js";
 import { CARDS, MESSAGES } from "./messages.js";
 import { load, store } from "./storage.js";
 
@@ -17,9 +18,7 @@ export function message(name, values = {}) {
 
 /** Return a message as nodes: each name in braces becomes an element that holds a value, from left to right. */
 export function messageNodes(name, tag, values) {
-  return message(name).split(/\{(\w+)\}/).map((part, i) => {
-    return i % 2 ? Object.assign(document.createElement(tag), { textContent: values[part], dir: "ltr" }) : part;
-  });
+  return message(name).split(/\{(\w+)\}/).map((part, i) => (i % 2 ? element(tag, { dir: "ltr" }, values[part]) : part));
 }
 
 /** Return what the card of a bundled model says in the language of the page; any other text as it is. */

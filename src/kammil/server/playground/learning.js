@@ -4,6 +4,7 @@
 // text, and the longest word that it suggests only afterwards, best in place of another one, is what it has learnt.
 
 import { ApiError, countLearnt, forget, learn, suggest } from "./api.js";
+import { element } from "./elements.js";
 import { decimal, message, onLanguage } from "./i18n.js";
 
 const MOST_WORDS = 8; // of the end of the text are asked for
@@ -101,11 +102,9 @@ export function createLearning({ teach, status, wipe, shown, list }, handlers) {
     update: render,
     /** List a text that leaves the text field. */
     keep(text) {
-      const item = document.createElement("li");
-      const reopen = Object.assign(document.createElement("button"), { type: "button", textContent: message("reopen") });
+      const reopen = element("button", { type: "button" }, message("reopen"));
       reopen.addEventListener("click", () => handlers.reopen(text));
-      item.append(Object.assign(document.createElement("p"), { dir: "auto", textContent: text }), reopen);
-      list.prepend(item);
+      list.prepend(element("li", {}, element("p", { dir: "auto" }, text), reopen));
     },
   };
 }
@@ -135,16 +134,12 @@ function lines({ text, before, after }) {
     .map((place, i) => ({ ...place, before: before[i], after: after[i] }))
     .filter((place) => place.after === place.word && place.before !== place.word)
     .sort((a, b) => (b.before.length > 2) - (a.before.length > 2) || b.word.length - a.word.length)[0];
-  const head = element("p", changed ? message("learntFrom", changed) : message("learntText"), "named");
+  const head = element("p", { className: "named" }, changed ? message("learntFrom", changed) : message("learntText"));
   if (!changed) return [head];
+  const context = changed.prefix.split(/\s+/u).slice(-3).join(" ") + "… ";
   const both = ["before", "after"].map((when) => {
-    const line = element("p", "", when);
-    const said = element("bdi", changed.prefix.split(/\s+/u).slice(-3).join(" ") + "… "); // in the direction of the text
-    said.append(element("b", changed[when] || message("nothing")));
-    line.append(element("span", message(when)), said);
-    return line;
+    const said = element("bdi", {}, context, element("b", {}, changed[when] || message("nothing"))); // directed as the text is
+    return element("p", { className: when }, element("span", {}, message(when)), said);
   });
   return [head, ...both];
 }
-
-const element = (tag, textContent, className = "") => Object.assign(document.createElement(tag), { textContent, className });

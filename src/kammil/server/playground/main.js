@@ -11,11 +11,12 @@ import { createLearning } from "./learning.js";
 import { createModelChooser } from "./models.js";
 import { createGhostDial, createOptions } from "./options.js";
 import { createSuggestions } from "./suggestions.js";
-import { debounced } from "./debounce.js";
+import { createFeedback } from "./feedback.js";
+import { debounced, pause } from "./debounce.js";
 import { directionOf } from "./ghost.js";
 import { message, messageNodes, onLanguage, pageDirection, setUpLanguage } from "./i18n.js";
 
-const DELAY = { ghost: 100, suggestions: 60, heat: 300, announcement: 700 }; // milliseconds without a keystroke
+const DELAY = { ghost: 100, phrase: 500, suggestions: 60, heat: 300, announcement: 700 }; // milliseconds without a keystroke
 const GHOST_WORDS = 8; // most words of a ghost
 const ALTERNATIVES = 8; // of a character, some of which are not shown
 const ENOUGH_GHOST = 8; // characters: with as many left, no new ghost is requested
@@ -74,9 +75,16 @@ const allowsOffensive = createSwitch($("offensive"), () => requestAll());
 const allowed = () => ({ allow_offensive: allowsOffensive() });
 const requestGhost = debounced(
   DELAY.ghost,
-  (prefix, signal) =>
-    suggest({ model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ghost: ghostLevel(), ...allowed() }, signal),
-  ({ phrase }, prefix) => editor.offerGhost(prefix, phrase.completion),
+  async (prefix, signal) => {
+    const body = { model: model.id, prefix, k: 1, phrase: GHOST_WORDS, ghost: ghostLevel(), ...allowed() };
+    const { phrase } = await suggest(body, signal);
+    if (phrase.stock) {
+      editor.offerGhost(prefix, phrase.sure);
+      await pause(DELAY.phrase - DELAY.ghost, signal); // else a phrase would flicker behind every key
+    }
+    return phrase;
+  },
+  ({ completion, stock }, prefix) => editor.offerGhost(prefix, completion, stock),
   report,
 );
 const requestSuggestions = debounced(
@@ -92,7 +100,12 @@ const ghostLevel = createGhostDial($("ghost-level"), () => {
   editor.dismiss();
   if (editor.text.trim()) requestGhost(editor.text);
 });
-const announce = debounced(DELAY.announcement, async (text) => text, (text) => ($("live").textContent = text), () => {});
+const say = (text) => ($("live").textContent = text); // to a screen reader
+const announce = debounced(DELAY.announcement, async (text) => text, say, () => {});
+const feedback = createFeedback(
+  { line: $("phrase"), toggle: $("feedback"), kept: $("answers") },
+  { model: () => model.id, say, leave: () => editor.focus() },
+);
 
 let readText = ""; // of the last input
 
@@ -104,6 +117,7 @@ const editor = createEditor(
       $("done").disabled = $("colour").disabled = !hasText;
       learning.update();
       comparison.update();
+      feedback.leave();
       if (text !== readText) clearResultsOf(text);
       readText = text;
       if (!hasText) requestGhost.cancel();
@@ -113,8 +127,14 @@ const editor = createEditor(
       colourLive(text);
       renderKeys(editor.direction);
     },
-    onGhost: (ghost) => announce(ghost && message("ghostText", { text: ghost })),
-    onAccept: (part) => ($("live").textContent = message("accepted", { text: part.trim() })),
+    onGhost(ghost, phrase) {
+      feedback.show(phrase);
+      announce(ghost && message(phrase ? "stockText" : "ghostText", { text: ghost }));
+    },
+    onAccept(part, finished) {
+      if (finished) feedback.take(finished);
+      say(message("accepted", { text: part.trim() }));
+    },
     onDismiss: () => requestGhost.cancel(),
     onDown: () => suggestions.focus(),
   },

@@ -1,6 +1,7 @@
 // The choice of a model, and what is known of it.
 
 import { listModels } from "./api.js";
+import { element } from "./elements.js";
 import { load, store } from "./storage.js";
 import { decimal, message, onLanguage, percent, translated } from "./i18n.js";
 
@@ -30,10 +31,10 @@ export function createModelChooser({ select, card, faults }, onChange) {
         return [name, Number.isFinite(value) ? format(value) : null];
       }),
     ];
-    const shown = entries.filter(([, value]) => value);
+    const entry = (name, value) => [element("dt", {}, message(name)), element("dd", {}, element("bdi", {}, value))];
     faults.hidden = !description.faults;
     faults.textContent = translated(description.faults ?? "");
-    card.replaceChildren(...shown.flatMap(([name, value]) => cardEntry(message(name), value)));
+    card.replaceChildren(...entries.flatMap(([name, value]) => (value ? entry(name, value) : [])));
   };
   select.addEventListener("change", () => {
     store("model", select.value);
@@ -69,11 +70,4 @@ export function createModelChooser({ select, card, faults }, onChange) {
 /** Describe a family in words, before its name in commands. */
 export function familyName(family) {
   return FAMILIES.includes(family) ? `${message(family)} (${family})` : family;
-}
-
-function cardEntry(name, value) {
-  const term = Object.assign(document.createElement("dt"), { textContent: name });
-  const description = document.createElement("dd");
-  description.append(Object.assign(document.createElement("bdi"), { textContent: value }));
-  return [term, description];
 }

@@ -1,4 +1,5 @@
-// What this browser stores: the language, the model, the options and a random name. Never a text, never a key.
+// What this browser stores: the language, the model, the options, a random name, and answers about stock phrases if they
+// are asked for (feedback.js). Else never a text, and never a key.
 
 const prefixed = (key) => "kammil." + key;
 
@@ -11,12 +12,13 @@ export function load(key) {
   }
 }
 
-/** Store a string, if the browser allows it. */
+/** Store a string; return whether the browser allows it. A private window may not: the next visit has the defaults. */
 export function store(key, value) {
   try {
     localStorage.setItem(prefixed(key), value);
+    return true;
   } catch {
-    // A private window may refuse; then the next visit begins with the defaults.
+    return false;
   }
 }
 

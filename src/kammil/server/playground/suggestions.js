@@ -1,6 +1,7 @@
 // Suggestions: three buttons in the direction of the text, which the arrow keys reach too.
 
 import { message, onLanguage, percent } from "./i18n.js";
+import { element } from "./elements.js";
 import { endOf, remainingSuggestion, scriptOf } from "./ghost.js";
 
 const CONTEXT = 30; // characters at the end of a text, whose script is looked at
@@ -16,12 +17,7 @@ export function createSuggestions({ title, group, none }, handlers) {
   let latest = ""; // the text as it is now
   let script; // of the openings of messages: the model's own
   const buttons = [0, 1, 2].map((i) => {
-    const button = document.createElement("button");
-    const word = document.createElement("bdi");
-    const probability = document.createElement("small");
-    button.type = "button";
-    button.hidden = true;
-    button.append(word, " ", probability);
+    const button = element("button", { type: "button", hidden: true }, element("bdi"), " ", element("small"));
     button.addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
     button.addEventListener("click", () => visible[i] && handlers.use(visible[i].completion, visible[i].replaced));
     return button;
