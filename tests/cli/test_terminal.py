@@ -10,7 +10,8 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from kammil.cli._terminal import Typing, first_word
+from kammil.cli import _terminal
+from kammil.cli._terminal import Offer, Typing, first_word
 from kammil.completion.suggestions import Suggestion
 
 TAB, RIGHT, LEFT, END, ENTER, ESCAPE = "\t", "\x1b[C", "\x1b[D", "\x1b[F", "\r", "\x1b"
@@ -29,8 +30,9 @@ WORDS = {
 }
 
 
-def offer(text: str) -> tuple[str, list[Suggestion]]:
-    return GHOSTS.get(text, ""), [Suggestion(word, added, 0.1, n) for word, added, n in WORDS.get(text, [])]
+def offer(text: str) -> Offer:
+    ghost = GHOSTS.get(text, "")
+    return ghost, [Suggestion(word, added, 0.1, n) for word, added, n in WORDS.get(text, [])], ghost
 
 
 def typed(keys: str, *more: str) -> list[str | None]:
@@ -90,7 +92,7 @@ def test_keys(keys: str, text: str) -> None:
     assert typed(keys) == [text]
 
 
-def shown(keys: str, offered: tuple[str, list[Suggestion]]) -> str:
+def shown(keys: str, offered: Offer) -> str:
     """What a terminal is sent while a person types some keys, each seen before the next, and leaves."""
     screen = io.StringIO()
     with create_pipe_input() as pipe:
@@ -110,15 +112,40 @@ def shown(keys: str, offered: tuple[str, list[Suggestion]]) -> str:
 
 def test_a_line_below_names_the_keys_of_suggestions() -> None:
     words = [Suggestion(word, word, 0.1, 0) for word in ("الباب", "البيت", "الباص")]
-    said = shown("ب", ("", words))
+    said = shown("ب", ("", words, ""))
     for label in ("F1 الباب", "F3 الباص", "1 الباب"):  # before anything is written, and after a letter
         assert label in said
-    assert "nothing sure enough" not in said and "nothing sure enough" in shown("ب", ("", []))
-    assert "nothing sure enough" not in shown("ب", ("اب", []))
+    assert "nothing sure enough" not in said and "nothing sure enough" in shown("ب", ("", [], ""))
+    assert "nothing sure enough" not in shown("ب", ("اب", [], "اب"))
+
+
+def test_a_stock_phrase_waits_for_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is shown it behind every key, or takes it before it is seen; once it is, End takes all of it."""
+    offered: Offer = ("خير", [], "خير يا جماعة")
+    assert "جماعة" not in shown("صباح ال", offered)  # each key comes at once
+    with create_pipe_input() as pipe:
+        line = Typing(lambda _: offered, input=pipe, output=DummyOutput())
+        pipe.send_text(f"ال{END}{ENTER}")
+        assert line.read() == "الخير "
+    monkeypatch.setattr(_terminal, "_PAUSE_SECONDS", 0.0)
+    with create_pipe_input() as pipe:
+        line = Typing(lambda text: offered if text == "ال" else ("", [], ""), input=pipe, output=DummyOutput())
+        prompt = line._prompt  # pyright: ignore[reportPrivateUsage]
+        keys = iter([f"{END}{ENTER}"])
+
+        def press(_: object) -> None:
+            grey = prompt.default_buffer.suggestion
+            if grey is not None and grey.text == offered[2]:
+                pipe.send_text(next(keys, ""))
+
+        prompt.app.after_render += press
+        pipe.send_text("ال")
+        assert line.read() == "الخير يا جماعة "
 
 
 def test_what_a_model_writes_commands_no_terminal() -> None:
-    said = shown("ب", ("\x1b]0;A\x07", [Suggestion("\x1b]0;B\x07\x9b31m", "", 0.1, 0)]))
+    ghost = "\x1b]0;A\x07"
+    said = shown("ب", (ghost, [Suggestion("\x1b]0;B\x07\x9b31m", "", 0.1, 0)], ghost))
     assert "]0;A" in said and "]0;B" in said
     assert "\x1b]" not in said and "\x07" not in said and "\x9b" not in said
 

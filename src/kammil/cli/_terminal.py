@@ -43,9 +43,13 @@ _ESCAPE_SECONDS = 0.05
 """Seconds until a lone escape byte is the key, and not the beginning of an arrow's sequence."""
 
 
-Offer = tuple[str, "Sequence[Suggestion]"]
-"""What may follow a text: ghost text, and suggestions, best first."""
-_NO_OFFER: Offer = ("", ())
+_PAUSE_SECONDS = 0.4
+"""Seconds after which somebody who has typed nothing is shown a stock phrase: it would flicker behind every key."""
+
+
+Offer = tuple[str, "Sequence[Suggestion]", str]
+"""What may follow a text: ghost text; suggestions, best first; and all ghost text, for somebody who has paused."""
+_NO_OFFER: Offer = ("", (), "")
 
 
 def first_word(ghost: str) -> str:
@@ -136,10 +140,21 @@ class Typing:
             self._looking = False
         self._buffer.suggestion = GreyText(self._latest[1][0])
         self._prompt.app.invalidate()
+        if self._latest[1][0] != self._latest[1][2]:
+            self._prompt.app.create_background_task(self._show_more(text))
+
+    async def _show_more(self, text: str) -> None:
+        """Show the whole ghost text, if nothing is typed for a while."""
+        await asyncio.sleep(_PAUSE_SECONDS)
+        if self._buffer.text == text == self._latest[0]:
+            _, suggestions, whole = self._latest[1]
+            self._latest = (text, (whole, suggestions, whole))
+            self._buffer.suggestion = GreyText(whole)
+            self._prompt.app.invalidate()
 
     def _line(self) -> str:
         """Return the line below the text: each suggestion with the key that takes it."""
-        text, (ghost, suggestions) = self._latest
+        text, (ghost, suggestions, _) = self._latest
         if text is None or not self._buffer.document.is_cursor_at_the_end:
             return ""
         key = "" if takes_digits(text, suggestions) else "F"
@@ -163,7 +178,7 @@ class Typing:
         return keys
 
     def _digit_takes(self, i: int) -> bool:
-        _, suggestions = self._offered
+        _, suggestions, _ = self._offered
         return i < len(suggestions) and takes_digits(self._buffer.text, suggestions)
 
     def _leave(self, event: KeyPressEvent) -> None:
@@ -171,7 +186,7 @@ class Typing:
 
     def _take(self, i: int, event: KeyPressEvent) -> None:
         """Take a suggestion."""
-        text, (_, suggestions) = self._buffer.text, self._offered
+        text, (_, suggestions, _) = self._buffer.text, self._offered
         if i < len(suggestions):
             taken = suggestions[i].appended_to(text)
             self._set(taken + space_after(taken))

@@ -14,6 +14,7 @@ from kammil.cli._output import for_stdout
 if TYPE_CHECKING:
     from kammil.cli._terminal import Typing
     from kammil.completion.completer import Completer
+    from kammil.completion.ghost_text import Phrase
     from kammil.completion.suggestions import Suggestion
 
 
@@ -50,16 +51,17 @@ def type_(
         raise OptionError(CANNOT_LEARN)
     session = completer.session()
 
-    def after(text: str) -> str:
+    def after(text: str) -> Phrase:
         session.update(text)
-        return for_stdout(session.phrase(ghost=ghost, allow_offensive=allow_offensive).added)
+        return session.phrase(ghost=ghost, allow_offensive=allow_offensive)
 
-    def offer(text: str) -> tuple[str, list[Suggestion]]:
-        return after(text), session.suggest(allow_offensive=allow_offensive)
+    def offer(text: str) -> tuple[str, list[Suggestion], str]:
+        found, suggestions = after(text), session.suggest(allow_offensive=allow_offensive)
+        return for_stdout(found.sure if found.stock else found.added), suggestions, for_stdout(found.added)
 
     if make is None:
         for text in texts_or_stdin(None):
-            typer.echo(after(text))
+            typer.echo(for_stdout(after(text).added))
             _learn(completer, text, learn=learn)
         return
     typer.echo(help_text, err=True)
