@@ -24,7 +24,7 @@ def main() -> None:
             taught.locator("#teach").click()
             expect(taught.locator("#lesson .after")).to_be_visible()
             taught.locator("#done").click()
-            shots = [drawn(taught, ARABIC, ".ghosted"), drawn(opened(browser, locale, ""), LATIN, "#chips .corrects")]
+            shots = [drawn(taught, ARABIC, "#phrase"), drawn(opened(browser, locale, ""), LATIN, "#chips .corrects")]
             picture = Image.new("RGB", (sum(shot.width for shot in shots), shots[0].height))
             for at, shot in enumerate(shots if locale == "en" else reversed(shots)):
                 picture.paste(shot, (at * shot.width, 0))

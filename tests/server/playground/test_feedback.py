@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,9 @@ def test_answers_are_kept_saved_and_deleted_and_never_sent(page: Playground, api
     expect(page.one("#text")).to_be_focused()
     assert page.ghost() == PHRASE
     expect(page.one("#live")).to_have_text("حُفظ جوابك على هذا الجهاز.")
+    expect(page.one("#phrase button:visible")).to_have_count(0)
+    page.keyboard.press("Tab")
+    expect(page.one("#text")).to_have_value(re.compile(f"{PHRASE} $"))
     expect(page.one("#phrase button:visible")).to_have_count(0)  # one answer for each
     page.keyboard.press("Control+a")
     page.type(BEGUN)

@@ -20,18 +20,18 @@ export function createFeedback({ line, toggle, kept }, handlers) {
   const [count, save, wipe] = kept.children;
   let phrase = null; // the last one, which is grey or was just taken
   let taken = false;
-  let judged = ""; // what the line says once there is an answer
+  let [judged, outcome] = [null, ""]; // the last phrase that was answered for, and what the line says of it then
   const render = () => {
+    const isJudged = phrase !== null && phrase === judged;
     line.hidden = !phrase || (taken && !isOn());
-    useful.hidden = useless.hidden = !isOn() || judged !== "";
-    label.textContent = message(judged || (taken ? "phraseTaken" : "stockPhrase"));
+    useful.hidden = useless.hidden = !isOn() || isJudged;
+    label.textContent = message(isJudged ? outcome : taken ? "phraseTaken" : "stockPhrase");
     const n = answers().length;
     kept.hidden = !n;
     count.textContent = message("answers", { n: decimal(n) });
   };
   const isOn = createSwitch(toggle, render);
   const show = (shown, isTaken = false) => {
-    if (shown !== phrase) judged = "";
     [phrase, taken] = [shown, isTaken];
     render();
   };
@@ -43,10 +43,11 @@ export function createFeedback({ line, toggle, kept }, handlers) {
       phrase: phrase.text,
       useful: isUseful,
     };
-    judged = store("answers", [...answers(), JSON.stringify(answer)].slice(-MOST_ANSWERS).join("\n")) ? "kept" : "notKept";
+    const isKept = store("answers", [...answers(), JSON.stringify(answer)].slice(-MOST_ANSWERS).join("\n"));
+    [judged, outcome] = [phrase, isKept ? "kept" : "notKept"];
     if (line.contains(document.activeElement)) handlers.leave();
     render();
-    handlers.say(message(judged));
+    handlers.say(message(outcome));
   };
   for (const button of [useful, useless]) {
     button.addEventListener("mousedown", (event) => event.preventDefault()); // the text keeps the focus
