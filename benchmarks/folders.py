@@ -34,7 +34,7 @@ from safetensors.numpy import load_file, save
 
 import kammil
 from kammil import model_folder as folders
-from kammil.data import readers
+from kammil.data import sources
 from kammil.errors import KammilError
 from kammil.models.registry import FAMILIES, family
 
@@ -131,10 +131,10 @@ def train(root: Path, name: str) -> Path:
     if family(name).needs_base:
         from pretrained import write_base
 
-        write_base(root / "base", readers.sample()[:60], tokens=300, **SMALL_LLAMA)
+        write_base(root / "base", sources.sample()[:60], tokens=300, **SMALL_LLAMA)
         short["base"] = str(root / "base")
     kammil.train(
-        readers.sample()[:60], out=root / name, model=cast(Any, name), report=False, **SIZES.get(name, {}), **short
+        sources.sample()[:60], out=root / name, model=cast(Any, name), report=False, **SIZES.get(name, {}), **short
     )
     return root / name
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.data import readers
+from kammil.data import sources
 from kammil.text import open_word
 
 LONGEST = 10_000
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, help="number of the one prompt to try")
     named = parser.parse_args()
-    model, texts = kammil.load(), readers.sample()
+    model, texts = kammil.load(), sources.sample()
     numbers = range(named.prompts) if named.only is None else [named.only]
     slowest: dict[str, dict[str, Any]] = {}
     failures: list[dict[str, Any]] = []

@@ -44,7 +44,7 @@ from safetensors.numpy import load_file
 import kammil
 from kammil import model_folder as folders
 from kammil.completion.profile import Profile
-from kammil.data import datasets, readers
+from kammil.data import datasets, sources
 from kammil.data.download import fetch
 from kammil.errors import KammilError
 
@@ -57,7 +57,7 @@ STEPS = frozenset(
 """Audit events (PEP 578) that touch the file system."""
 LONGEST = 120.0
 """Seconds after which a process that should have ended is said to hang."""
-TEXTS = readers.sample()[:24]
+TEXTS = sources.sample()[:24]
 GRU: dict[str, Any] = {
     **{"model": "gru", "hidden": 8, "embedding": 8, "epochs": 4, "batch_size": 8, "device": "cpu", "threads": 1},
     **{"precision": "float32"},
@@ -450,7 +450,7 @@ class file_server:  # noqa: N801 (a context manager)
         """Write the file."""
         self.place = root / "served"
         self.place.mkdir()
-        content = "".join(f"{number}\t{text}\n" for number, text in enumerate(readers.sample() * 8)).encode()
+        content = "".join(f"{number}\t{text}\n" for number, text in enumerate(sources.sample() * 8)).encode()
         (self.place / "local.tsv").write_bytes(content)
         SHARED["sha256"] = hashlib.sha256(content).hexdigest()
 

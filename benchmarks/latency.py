@@ -403,9 +403,9 @@ def measured_bandwidth() -> float:
 
 def kammil_sample() -> list[str]:
     """The embedded corpus."""
-    from kammil.data import readers
+    from kammil.data import sources
 
-    return readers.sample()
+    return sources.sample()
 
 
 def _texts(model: Completer) -> list[str]:

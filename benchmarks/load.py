@@ -38,7 +38,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kammil.data import readers
+from kammil.data import sources
 
 LENGTH = 30
 CONCURRENCY = (1, 2, 4, 8, 16, 32, 64)
@@ -144,7 +144,7 @@ _drawn = itertools.count()
 def prompts() -> Iterator[str]:
     """Pieces of texts, each time others: what was read before would be read again from memory."""
     generator = random.Random(next(_drawn))
-    texts = readers.sample()
+    texts = sources.sample()
     while True:
         text = generator.choice(texts)
         begin = generator.randrange(max(1, len(text) - 60))
@@ -178,7 +178,7 @@ async def closed(server: Server, concurrency: int, seconds: float) -> Load:
 async def typing(server: Server, people: int, seconds: float) -> Load:
     """People who type at their own pace; each has a session."""
     load = Load()
-    texts = readers.sample()
+    texts = sources.sample()
 
     async def key(client: Client, prefix: str, session: str, pressed: float) -> None:
         status = await client.ask("/v1/suggest", {"prefix": prefix, "k": 3, "session": session})

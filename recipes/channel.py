@@ -31,7 +31,7 @@ import regex
 
 from kammil import files
 from kammil.completion.channel import FILE
-from kammil.data import readers
+from kammil.data import sources
 from kammil.keyboard import NEIGHBOURS
 from kammil.text import TextRules, fold_spelling
 
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("corpus", type=Path)
     table = pl.read_csv(parser.parse_args().corpus, separator="\t", infer_schema=False, quote_char=None)
-    words = count_words([*table["text"].to_list(), *readers.sample()])
+    words = count_words([*table["text"].to_list(), *sources.sample()])
     levantine = count_words(table.filter(pl.col("dialect") == "levantine")["text"].to_list())
     glottal = {"ق": spellings(levantine, GLOTTAL, GLOTTAL_FREQUENT)["ق"]}
     derived = {"spellings": spellings(words) | glottal, "slips": slips(words)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from kammil.data import readers, sources
+from kammil.data import sources
 from kammil.data.cleaning import CleaningRules
 from kammil.data.datasets import CATALOG, Terms
 
@@ -54,7 +54,7 @@ def table(column: str, ending: str, where: str | None = None) -> Parser:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / f"table{ending}"
             file.write_bytes(data)
-            return readers.read_rows(file, column=column, where=where).texts
+            return sources.rows(file, column=column, where=where).texts
 
     return parse
 

@@ -24,7 +24,7 @@ import regex
 
 import frames
 from corpora import FRAMES, SOURCES, Source, described
-from kammil.data import readers, sources
+from kammil.data import sources
 from kammil.data.blocklist import is_offensive
 from kammil.data.datasets import CATALOG
 from kammil.data.exclusion import resembling
@@ -82,7 +82,7 @@ def _files(clone: Path, source: Source) -> Iterator[tuple[str, bytes]]:
 def from_folder(folder: Path) -> Iterator[tuple[str, list[str]]]:
     """Yield name and texts of each .txt file of a folder, which has one text a line."""
     for path in sorted(folder.glob("*.txt")):
-        yield path.stem, list(readers.read_rows(path).texts)
+        yield path.stem, list(sources.rows(path).texts)
 
 
 def cleaned(named: Iterable[tuple[str, list[str]]], terms: frozenset[str]) -> Iterator[Text]:
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     try:
         held_out = [text for name in _exclusions(given.exclude) for text in sources.texts(name)]
-        words = list(readers.read_rows(given.without).texts) if given.without is not None else []
+        words = list(sources.rows(given.without).texts) if given.without is not None else []
         read = [text for text in cleaned(named(), terms) if text.source not in given.skip]
         if not read:
             raise DataError("there is no text; name --clones, --folder, --frames or --dataset that hold some")

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, settings
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.data import readers
+from kammil.data import sources
 from kammil.models.registry import FAMILIES
 from kammil.training.recipe import FamilyName
 
@@ -64,7 +64,7 @@ TINY: dict[str, dict[str, Any]] = {
 @pytest.fixture(scope="session")
 def texts() -> list[str]:
     """The embedded corpus."""
-    return readers.sample()
+    return sources.sample()
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kammil.data import sources
 from kammil.data.chats import Message, choose, telegram, whatsapp
-from kammil.data.readers import read_rows
+from kammil.data.sources import rows as read_rows
 from kammil.errors import DataError
 from kammil.text import HANDLE, NUMBER
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.data.cleaning import CleaningRules
-from kammil.data.readers import sample
+from kammil.data.sources import sample
 
 ALL = CleaningRules(arabic_tokens=True, emoji_names=True, punctuation=True)
 PIECES = st.sampled_from(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.data.reading import sentence, shared_folder, write
 
 from kammil.data import conditions
-from kammil.data.readers import read
+from kammil.data.sources import texts as read
 from kammil.errors import DataError
 
 TABLE = "text,n,from,flag,Like,é,mixed\na,1,x,TRUE,0,é,5\nb,2,y,FALSE,7,,7\nc,10,,TRUE,8,,n/a\n"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kammil.data.dialects import DIALECTS, FILE, UNCLEAR, Counts, counts, keys, likely, likely_shares
-from kammil.data.readers import sample
+from kammil.data.sources import sample
 
 
 @pytest.mark.parametrize(

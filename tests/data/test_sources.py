@@ -1,14 +1,147 @@
-"""Files, data sets, parts of the benchmark and several at once, by name."""
+"""Every text of a file is read, and a file that cannot be read is one sentence."""
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import os
+import re
+import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.data.reading import ARABIC, any_text, sentence, shared_folder, word, write
 
-from kammil.data import sources
+from kammil.data import near_duplicates, sources
+from kammil.data.sources import rows as read_rows
+from kammil.data.sources import texts as read
 from kammil.data.splits import leaks
-from kammil.errors import DataError
+from kammil.errors import DataError, MissingExtraError
+
+DATA = os.environ.get("KAMMIL_DATA_DIR")
+needs_data = pytest.mark.skipif(DATA is None, reason="KAMMIL_DATA_DIR does not name the folder of corpora")
+line = any_text.filter(lambda text: "\n" not in text)
+
+
+@shared_folder
+@given(lines=st.lists(line, min_size=1), crlf=st.booleans(), final=st.booleans())
+def test_every_line_of_a_text_file_is_one_row(tmp_path: Path, lines: list[str], crlf: bool, final: bool) -> None:
+    end = "\r\n" if crlf else "\n"
+    lines = [word, *lines, word]
+    rows = read_rows(write(tmp_path, "a.txt", end.join(lines) + (end if final else "")))
+    assert list(rows.texts) == [text.strip() for text in lines]
+    assert rows.blank == sum(not text.strip() for text in lines)
+    assert read(rows.path) == [text.strip() for text in lines if text.strip()]
+    assert rows.sha256 == hashlib.sha256(rows.path.read_bytes()).hexdigest()
+    assert rows.column is None
+
+
+def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "A.TXT", "a\x85b\u2028c\x0bd\x1ce\rf\r\n\r\ng")
+    assert read_rows(path).texts == ("a\x85b\u2028c\x0bd\x1ce\rf", "", "g")
+
+
+def test_polars_reads_parquet_and_workbooks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "polars", None)  # what an absent package looks like to `import`
+    for name, content in (
+        ("a.txt", "a\nb\n"),
+        ("a.csv", "n,text\n1,a\n2,b\n"),
+        ("a.tsv", "n\ttext\n1\ta\n2\tb\n"),
+        ("a.jsonl", '{"n": 1, "text": "a"}\n{"n": 2, "text": "b"}\n'),
+        ("a.json", '[{"n": 1, "text": "a"}, {"n": 2, "text": "b"}]'),
+    ):
+        assert read(write(tmp_path, name, content)) == ["a", "b"]
+        if name != "a.txt":
+            assert read(tmp_path / name, where="n > 1") == ["b"]
+    with pytest.raises(MissingExtraError, match=re.escape("[tables]'")):
+        read(write(tmp_path, "a.parquet", b"PAR1abcdPAR1"))
+
+
+def test_a_text_file_has_no_columns(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.txt", "a\n")
+    assert "no columns" in sentence(path, column="text")
+    assert "no columns" in sentence(path, where="TRUE")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", b"", "is empty (0 bytes)"),
+        ("a.txt", b"\n \r\n\t\n", "holds no text (3 rows, all blank)"),
+        ("a.txt", b"\xef\xbb\xbf", "holds no text"),
+        ("a.csv", b"\n\n", "has only blank lines"),
+        ("a.jsonl", b"\n\n", "has only blank lines"),
+        ("a.csv", b"text,n\n", "holds no text (0 rows"),
+        ("a.csv", b"text,n\n ,1\n", "column 'text' of"),
+        ("a.jsonl", b'{"text": null}\n', "holds no text (1 row,"),
+        ("a.jsonl", b"{}\n", "no column of text"),
+        (
+            "a.docx",
+            b"PK\x03\x04",
+            "has the ending '.docx'; the endings read are .txt, .tsv, .csv, .json, .jsonl, .ndjson",
+        ),
+        ("a", b"x", "has the ending ''"),
+        ("a.csv", b"PK\x03\x04abc", "is a ZIP archive or an Office document"),
+        ("a.txt", b"\x1f\x8b\x08", "is a gzip archive"),
+        ("a.tsv", b"PAR1abc", "is a Parquet file"),
+        ("a.parquet", b"text\na\n", "is not a Parquet file"),
+        ("a.parquet", b"\x1f\x8b\x08", "is a gzip archive"),
+        ("a.parquet", b"PAR1abcdPAR1", "is not a sound .parquet file"),
+        ("a.csv", b'text,n\n"a"b,1\n', "line 2: not well-formed CSV"),
+        ("a.csv", b'text,n\na,1\n"b,1\n', "line 3: not well-formed CSV"),
+        ("a.csv", b"text,n\na,1\na,b,1\n", "line 3: a row of 3 cells, where the first row has 2"),
+        ("a.tsv", b"text\tn\na\tb\t1\n", "line 2: a row of 3 cells, where the first row has 2"),
+        ("a.csv", b"text;n\na\nb\n", "line 1: one column, but ';' in its name; separate cells with ','"),
+        ("a.jsonl", b'{"text": "a"}\n{"text":\n', "line 2: not JSON (Expecting value)"),
+        ("a.jsonl", b"[" * 100_000, "line 1: not JSON"),
+        ("a.jsonl", b'["a"]\n', "line 1: not an object"),
+        ("a.jsonl", b'\n{"text": "a"}\n\n{"text": 5}\n', "line 4 of"),
+        ("a.jsonl", b'{"text": "a"}\n{"text": ["b"]}\n', "column 'text', is ['b'], no text"),
+        ("a.json", b'[{"text": "a"}, {"text": {"b": "x"}}]', "row 2 of"),
+        ("a.json", b'["a", 5]', "is no list of objects"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    assert message in sentence(write(tmp_path, name, content))
+
+
+def test_paths_that_are_no_file(tmp_path: Path) -> None:
+    assert "does not exist" in sentence(tmp_path / "missing.txt")
+    folder = tmp_path / "a.txt"
+    folder.mkdir()
+    assert "holds no file" in sentence(folder)
+    assert "cannot be read" in sentence(tmp_path / f"{'a' * 300}.txt")  # longer than a file system allows
+
+
+def test_the_embedded_corpus() -> None:
+    texts = sources.sample()
+    assert all(10 <= len(text) <= 200 and text == " ".join(text.split()) for text in texts)
+    assert len(set(near_duplicates.groups(texts).tolist())) == len(texts) == 1400  # as LICENSE-sample.txt says
+
+
+@needs_data
+def test_the_levantine_tweets() -> None:
+    path = Path(DATA or "") / "ArSenTD-LEV.tsv"
+    rows = read_rows(path, column="Tweet")
+    assert (len(rows.texts), rows.blank) == (4000, 0)
+    assert rows.texts[0].startswith('"أنا أؤمن بأن الانسان')  # the doubled quotes of the file belong to the text
+    with path.open(encoding="utf-8", newline="") as file:
+        records = list(csv.DictReader(file, delimiter="\t"))
+    assert list(rows.texts) == [record["Tweet"].strip() for record in records]
+    lebanese = [record["Tweet"].strip() for record in records if record["Country"] == "lebanon"]
+    assert read(path, column="Tweet", where="Country = 'lebanon'") == lebanese
+    assert len(lebanese) == 1000
+
+
+def test_what_excel_calls_unicode_text_is_a_table(tmp_path: Path) -> None:
+    content = 'id\ttext\r\n1\t"قال ""شو""\tوراح"\r\n2\tكيفك، منيح؟\r\n'
+    assert read(write(tmp_path, "a.txt", content.encode("utf-16"))) == ['قال "شو"\tوراح', "كيفك، منيح؟"]
+    assert read(write(tmp_path, "b.txt", ARABIC.encode("utf-16"))) == ARABIC.splitlines()
+
+
+# ---- data sets and several files
 
 
 def test_the_parts_of_the_benchmark_share_nothing() -> None:

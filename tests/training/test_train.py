@@ -16,7 +16,7 @@ import torch
 
 import kammil
 from kammil import model_folder as folders
-from kammil.data import readers
+from kammil.data import sources
 from kammil.engine.quantization import unpack
 from kammil.errors import DataError, FolderError, KammilError, OptionError
 from kammil.progress import CounterAhead, EpochEnded, Event, MemberEvent, PhaseProgress, TrainingProgress
@@ -244,7 +244,7 @@ def test_a_data_set_by_name(tmp_path: Path, data_dir: Path) -> None:
     trained = train("arsentd-lev", where=where, out=tmp_path / "model", model="ngram", order=3)
     data = written(trained.folder)["training"]["data"]
     assert data["source"] == "arsentd-lev"
-    rows = readers.read_rows(data_dir / "ArSenTD-LEV.tsv", column="Tweet", where=where)
+    rows = sources.rows(data_dir / "ArSenTD-LEV.tsv", column="Tweet", where=where)
     assert 0 < data["texts"] <= len(rows.texts)
 
 

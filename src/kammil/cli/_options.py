@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from kammil.completion.profile import Profile
-    from kammil.data.read_options import ReadKeywords
+    from kammil.data.files import ReadKeywords
 
 # ---- models and texts
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from kammil.data.columns import Table, is_missing
 from kammil.errors import DataError, nearest
-from kammil.text import counted
+from kammil.text import counted, shortened
 
 _TOKENS = re.compile(
     r"""\s*(?:(?P<string>'(?:[^']|'')*')|(?P<quoted>"(?:[^"]|"")*")|(?P<word>[^\W\d]\w*)"""
@@ -34,19 +33,33 @@ _MAX_CELL = 64 << 20
 """Maximum number of bytes of a cell, and of what a condition makes of it."""
 _MAX_PATTERN = 1000
 """Maximum number of bytes of a pattern: long ones of nothing but wildcards take quadratic time."""
+_LISTED = 20
+"""Maximum number of columns named in a sentence."""
 
 
 class NoRowsError(DataError):
     """A valid condition that selects no row."""
 
 
-def select(table: Table, where: str) -> list[bool]:
+def listed_columns(names: Sequence[str]) -> str:
+    """Return the names of the first columns of a table, for a sentence."""
+    return ", ".join(map(shortened, names[:_LISTED])) or "none"
+
+
+def select(where: str, table: str, names: Sequence[str], cells: Callable[[str], Iterable[object]]) -> list[bool]:
     """Return for each row of a table whether it meets a condition; `NoRowsError` where none does, `DataError` for what
-    is no condition on its columns."""
+    is no condition on its columns.
+
+    Args:
+        where: the condition.
+        table: what sentences call the table.
+        names: the names of its columns.
+        cells: returns the cells of a column.
+    """
     import sqlite3
 
-    statement, strings, names = _translate(table, where)
-    columns = [[_value(cell) for cell in table.cells(name)] for name in names or table.names[:1]]
+    statement, strings, used = _translate(where, table, names)
+    columns = [[_value(cell) for cell in cells(name)] for name in used or names[:1]]
     kinds = ["TEXT" if any(isinstance(cell, str) for cell in column) else "NUMERIC" for column in columns]
     for part in _PARTS.split(_BETWEEN.sub(r"BETWEEN\1,", statement)):
         if "?" in part or not (_BY_ORDER.search(part) and _NUMBER_IN.search(part)):
@@ -54,8 +67,8 @@ def select(table: Table, where: str) -> list[bool]:
         for match in _TEXT_COLUMN.finditer(part):
             if kinds[i := int(match[1])] == "TEXT":  # where 10 would be before 9
                 raise DataError(
-                    f"--where {where!r} compares {names[i]!r} with a number, but not all of its cells are numbers; "
-                    f"compare it with a string in quotes, or CAST({names[i]} AS REAL)"
+                    f"--where {where!r} compares {used[i]!r} with a number, but not all of its cells are numbers; "
+                    f"compare it with a string in quotes, or CAST({used[i]} AS REAL)"
                 )
     connection = sqlite3.connect(":memory:")
     try:
@@ -71,7 +84,7 @@ def select(table: Table, where: str) -> list[bool]:
         connection.set_progress_handler(lambda: 1, _MAX_STEPS)
         found = connection.execute(f"SELECT ({statement}) FROM t", strings).fetchall()
     except (sqlite3.Error, UnicodeError) as error:
-        raise DataError(f"--where {where!r} is not a condition that {table.name} can meet: {error}") from None
+        raise DataError(f"--where {where!r} is not a condition that {table} can meet: {error}") from None
     finally:
         connection.close()
     if len(found) != len(columns[0]):
@@ -79,11 +92,11 @@ def select(table: Table, where: str) -> list[bool]:
     if wrong := next((row for row in found if len(row) > 1 or row[0] not in (0, 1, None)), None):
         raise DataError(f"--where {where!r} gives {wrong[0]!r}, not true or false; compare it with a value")
     if not any(value for (value,) in found):
-        raise NoRowsError(f"--where {where!r} selects no row of {table.name} ({counted(len(found), 'row')}); loosen it")
+        raise NoRowsError(f"--where {where!r} selects no row of {table} ({counted(len(found), 'row')}); loosen it")
     return [bool(value) for (value,) in found]
 
 
-def _translate(table: Table, where: str) -> tuple[str, list[str], list[str]]:
+def _translate(where: str, table: str, names: Sequence[str]) -> tuple[str, list[str], list[str]]:
     """Return a condition that SQLite cannot misunderstand, the strings in it, and the columns that it names.
 
     Every name becomes one of ours and every string a parameter. A word of SQL that is the name of a column needs no
@@ -109,15 +122,15 @@ def _translate(table: Table, where: str) -> tuple[str, list[str], list[str]]:
         elif (
             (upper in _TYPES and sql[-1:] == ["AS"])
             or (upper in _FUNCTIONS and where[match.end() :].lstrip().startswith("("))
-            or (upper in _OPERATORS and not (value_is_due and token in table.names))
+            or (upper in _OPERATORS and not (value_is_due and token in names))
         ):
             sql.append(upper)
-        elif name in table.names:
+        elif name in names:
             sql.append(columns.setdefault(name, f"c{len(columns)}"))
         else:
             raise DataError(
-                f"--where {where!r} names {name!r}, which is no column of {table.name}{nearest(name, table.names)}; "
-                f"its columns are {table.listed}"
+                f"--where {where!r} names {name!r}, which is no column of {table}{nearest(name, names)}; "
+                f"its columns are {listed_columns(names)}"
             )
         value_is_due = (kind == "sign" and token != ")") or sql[-1] in _OPERATORS - _BEHIND_A_VALUE
     return " ".join(sql), strings, list(columns)
@@ -140,6 +153,6 @@ def _value(cell: Any) -> object:
     if isinstance(cell, str | float) or (isinstance(cell, int) and abs(cell) < 1 << 63):
         return cell
     try:
-        return None if is_missing(cell) else float(cell)
+        return None if cell is None else float(cell)
     except (TypeError, ValueError, OverflowError):
         return reprlib.repr(cell) if isinstance(cell, list | dict) else str(cell)

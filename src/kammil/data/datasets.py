@@ -50,7 +50,7 @@ class Dataset:
     dialect: str = "mixed"
     """Dialect of its texts: a name of `kammil.data.dialects`, or "mixed"."""
     column: str | tuple[str, ...] | None = None
-    """Column of texts, as for `readers.read_rows`: None for text files; "2" is the second column without a header;
+    """Column of texts, as for `sources.rows`: None for text files; "2" is the second column without a header;
     of several, each row gives one text after the other."""
     cleaning: CleaningRules | None = None
     """Rules that undo what its makers did to the texts; None leaves them as they are."""

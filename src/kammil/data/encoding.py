@@ -1,4 +1,4 @@
-"""Decode bytes: guess their encoding, and name the byte that does not fit."""
+"""Decode the bytes of a file once; where they do not fit, name the byte and guess the encoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import codecs
 import io
 import re
 from pathlib import Path
-from typing import TextIO
 
 from kammil.errors import DataError
 
@@ -28,42 +27,44 @@ _OTHER_SCRIPTS = {
     "big5": "big5",
     "cp949": "cp949",
 }
-"""Encodings of scripts other than Latin that files of today are in: charset-normalizer's name -> the common name. It
-knows some 90, and takes a line of Russian in KOI8-R for Japanese when it may choose any."""
+"""Encodings of scripts other than Latin that files of today are in: charset-normalizer's name -> the common name.
+Among all of its 90, a line of Russian in KOI8-R would be Japanese."""
+_WESTERN = "àâäáãåçèéêëìíîïñòóôõöøùúûüÿæßÀÂÄÁÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÆ"
+_CENTRAL = "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđßĄĆĘŁŃÓŚŹŻÁÄČĎÉĚÍŇÖŘŠŤÚŮÜÝŽŐŰĂÂÎŞŢĐ"
 _LATIN = {
-    "windows-1252": "àâäáãåçèéêëìíîïñòóôõöøùúûüÿœæßÀÂÄÁÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒÆ",
-    "latin-1": "àâäáãåçèéêëìíîïñòóôõöøùúûüÿæßÀÂÄÁÃÅÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÆ",
+    "windows-1252": _WESTERN + "œŒ",
+    "latin-1": _WESTERN,
     "windows-1254": "âçğıîöşûüÂÇĞİÎÖŞÛÜ",
-    "windows-1250": "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđßĄĆĘŁŃÓŚŹŻÁÄČĎÉĚÍŇÖŘŠŤÚŮÜÝŽŐŰĂÂÎŞŢĐ",
-    "iso-8859-2": "ąćęłńóśźżáäčďéěíňöřšťúůüýžőűăâîşţđßĄĆĘŁŃÓŚŹŻÁÄČĎÉĚÍŇÖŘŠŤÚŮÜÝŽŐŰĂÂÎŞŢĐ",
+    "windows-1250": _CENTRAL,
+    "iso-8859-2": _CENTRAL,
 }
-"""Encodings of Latin letters, and the letters beyond ASCII that people write in them. charset-normalizer takes French
-for Polish, since it looks at blocks of Unicode alone."""
+"""Encodings of Latin letters, and the letters beyond ASCII that people write in them. charset-normalizer, which looks
+at blocks of Unicode alone, takes French for Polish."""
 
 
-def decode(path: Path, data: bytes, encoding: str, newline: str) -> TextIO:
-    """Return the text as a stream, decoded piece by piece, so that it is never in memory as one string.
+def decode(path: Path, data: bytes, encoding: str) -> str:
+    """Return the text without its byte-order mark; one of UTF-16 or UTF-32, which no UTF-8 has, wins over UTF-8.
 
-    A byte-order mark of UTF-16 or UTF-32, which no UTF-8 begins with, wins over UTF-8. Raises `DataError` for an
-    unknown encoding, for binary content, and for UTF-8 where another encoding is given.
+    Raises `DataError` for an unknown encoding, binary content, bytes that do not fit, and UTF-8 called something else.
     """
     try:
         name = codecs.lookup(encoding).name.removesuffix("-sig")
-        if name == "utf-8" and (marked := marked_encoding(data)):
-            name = marked
-        codec = "utf-8-sig" if name == "utf-8" else name
-        stream = io.TextIOWrapper(io.BytesIO(data), codec, newline=newline)
+        if name == "utf-8":
+            name = marked_encoding(data) or "utf-8-sig"
+        stream = io.TextIOWrapper(io.BytesIO(data), name, newline="")
     except LookupError:
         raise DataError(f"{encoding!r} is not a text encoding; try utf-8, utf-16 or windows-1256") from None
-    if name.startswith(("utf-16", "utf-32")):
-        return stream
-    if (at := data.find(0)) >= 0:
-        guess = _guess_utf16_or_32(data)
-        advice = f"try --encoding {guess}" if guess else "it is binary, not text"
-        raise DataError(f"{path} has a NUL byte at position {at} (line {_line_number(data, at)}); {advice}")
-    if name != "utf-8" and not data.isascii() and _first_undecodable(data, "utf-8") is None:
-        raise DataError(f"{path} is UTF-8, not {encoding}; leave --encoding out")
-    return stream
+    if not name.startswith(("utf-16", "utf-32")):
+        if (at := data.find(0)) >= 0:
+            guess = _guess_utf16_or_32(data)
+            advice = f"try --encoding {guess}" if guess else "it is binary, not text"
+            raise DataError(f"{path} has a NUL byte at position {at} (line {_line_number(data, at)}); {advice}")
+        if name != "utf-8-sig" and not data.isascii() and _first_undecodable(data, "utf-8") is None:
+            raise DataError(f"{path} is UTF-8, not {encoding}; leave --encoding out")
+    try:
+        return stream.read()
+    except UnicodeError:
+        raise DataError(_undecodable(path, data, encoding)) from None
 
 
 def marked_encoding(data: bytes) -> str | None:
@@ -82,7 +83,6 @@ def _line_number(data: bytes, at: int) -> int:
 
 
 def _first_undecodable(data: bytes, encoding: str) -> int | None:
-    """Return the position of the first byte that the encoding does not allow, counted from 0."""
     try:
         data.decode(encoding)
     except UnicodeDecodeError as error:
@@ -92,8 +92,7 @@ def _first_undecodable(data: bytes, encoding: str) -> int | None:
     return None
 
 
-def undecodable(path: Path, data: bytes, encoding: str) -> str:
-    """Return a sentence on the first byte that the encoding does not allow, with the likely encoding."""
+def _undecodable(path: Path, data: bytes, encoding: str) -> str:
     at = _first_undecodable(data, encoding) or 0
     sample = data[max(0, at - _SAMPLE) : at + _SAMPLE]
     text = sample.decode(errors="replace")

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
-from kammil.data import columns
-from kammil.data.columns import Table
+from kammil.data.tables import Table, choose, read_cells
 from kammil.errors import DataError
 from kammil.text import counted
 
@@ -69,12 +68,11 @@ def from_python(source: Iterable[object], *, column: str | None = None) -> Texts
         table = _table_of_mappings(values)
     if table is None:
         column, place = None, "the source"
-        texts = columns.texts(values or (), _place)
+        texts = read_cells(values or (), _place)
     else:
-        table = columns.with_path(table, column)
-        column = columns.choose(table, column)
+        table, column = choose(table, column)
         place = f"column {column!r}"
-        texts = columns.texts(table.cells(column), _place, column)
+        texts = read_cells(table.cells(column), _place, column)
     if not any(texts):
         rows = (
             f"{counted(len(texts), 'row')}{'' if len(texts) == 1 else ', all'} without one"

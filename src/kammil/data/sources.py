@@ -1,9 +1,10 @@
-"""Read the texts of a source by name: files, folders, standard input, data sets and parts of them."""
+"""Texts by name: files, folders, standard input, data sets and parts of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -12,11 +13,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack, cast
 
-from kammil.data import conditions, datasets, download, readers
-from kammil.data.chats import NoSenderError
-from kammil.data.columns import TextColumn
-from kammil.data.contents import STDIN, list_files
-from kammil.data.read_options import ReadKeywords
+from kammil.data import chats, datasets, download
+from kammil.data.conditions import NoRowsError
+from kammil.data.files import STDIN, ReadKeywords, ReadOptions, list_files, read_file
+from kammil.data.tables import TextColumn, read_table
 from kammil.errors import DataError
 from kammil.progress import note
 from kammil.text import counted
@@ -29,31 +29,46 @@ PARTS = ("train", "train_other", "validation", "test")
 SEPARATOR = "+"
 """Separator of the names of several data sets or parts, which are read one after the other."""
 _MAX_NAMED = 3
-"""Most files named in a description."""
+"""Maximum number of files named in a description."""
 
 
 Names = str | PathLike[str] | Sequence[PathLike[str]]
 """A name, or several paths (strings in a list would be texts)."""
 
 
+def texts(source: Names, **keywords: Unpack[ReadKeywords]) -> list[str]:
+    """Return the texts of `rows` that are not blank."""
+    return [text for text in rows(source, **keywords).texts if text]
+
+
 def rows(source: Names, **keywords: Unpack[ReadKeywords]) -> TextColumn:
-    """Return all selected rows of a file, of the files of a folder, of several of these; or of a data set.
+    r"""Return all selected rows of a file, of the files of a folder, of several of these; or of a data set.
 
     `-` is standard input. A data set such as `arsentd-lev` is downloaded if it is missing; `sample` is the embedded
     corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of that name has precedence
-    over a data set. The source of a text of a data set is its name; of a text of one of several files, that file's
-    name, unless the file names sources. Files of chats are named after people, so their texts have no source. Keywords
-    beyond `column` and `where` are for files.
+    over a data set, for which no keywords but `column` and `where` count.
 
-    A listener (`kammil.progress`) is told the `remarks`.
+    The ending of a file says what it is. A .txt has one text a line (`\n` or `\r\n`, nothing else ends a line), unless
+    it is a chat of WhatsApp, UTF-16 with tabs (Excel's "Unicode text"), or a delimiter is given. A .json is a chat of
+    Telegram, a list of objects, or an object that holds one. The others are tables, in which a blank line is no row.
 
-    Raises as `readers.read_rows` and `download.fetch` do; of several files, a condition or a sender must select
-    something in one.
+    The source of a text of a data set is its name; of a text of one of several files, that file's name, unless the file
+    names sources. Files of chats are named after people, so their texts have no source. A listener (`kammil.progress`)
+    is told the `remarks`.
+
+    Raises:
+        DataError: A file or an option cannot be used; a condition or a sender selects nothing in any file.
+        MissingExtraError: The library that such a file needs is not installed.
     """
-    read = _rows(source, keywords)
+    read = _rows(source, ReadOptions(**keywords))
     for remark in remarks(read):
         note(remark)
     return read
+
+
+def sample() -> list[str]:
+    """Return the embedded corpus: Levantine short texts, to try things out without a file or a network."""
+    return list(_sample().texts)
 
 
 def remarks(read: TextColumn) -> list[str]:
@@ -74,34 +89,62 @@ def _first_named(names: Sequence[str]) -> str:
     return ", ".join(names[:_MAX_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _rows(source: Names, keywords: ReadKeywords) -> TextColumn:
+def _rows(source: Names, options: ReadOptions) -> TextColumn:
     if not isinstance(source, str | PathLike):
         if not source:
             raise DataError("the list of files is empty; name one at least")
-        return _several([path for name in source for path in _listed(Path(name))], keywords)
+        return _several([path for name in source for path in _listed(Path(name))], options)
     path = Path(source)
-    if path.is_dir():
-        return _several(list_files(path), keywords)
-    if path.exists() or str(path) == STDIN:
-        return readers.read_rows(path, **keywords)
-    named = _named(str(source), keywords.get("column"), keywords.get("where"))
-    return readers.read_rows(path, **keywords) if named is None else named
+    if _exists(path) and path.is_dir():
+        return _several(list_files(path), options)
+    if _exists(path) or str(path) == STDIN:
+        return _file(path, options)
+    return _named(str(source), options.column, options.where) or _file(path, options)
+
+
+def _file(path: Path, options: ReadOptions) -> TextColumn:
+    """Read the lines of a file, its chat or its table."""
+    file = read_file(path, options)
+    lines = [line.strip() for line in file.lines] if file.ending == ".txt" else []
+    chat = None
+    if file.ending in (".txt", ".json") and not options.table:
+        chat = chats.whatsapp(lines) if file.ending == ".txt" else chats.telegram(file.value)
+    if chat is not None:
+        found, said = tuple(chats.choose(chat.messages, options.sender)), (chat.described(options.sender),)
+        read = TextColumn(found, file.name, None, file.sha256, chat=chat.program, chats=said)
+    elif options.sender is not None:
+        raise DataError(
+            f"{file.name} is no chat of WhatsApp or Telegram, so --from {options.sender!r} has no use; leave it out"
+        )
+    elif (
+        file.ending != ".txt" or options.delimiter is not None or (file.marked and "\t" in file.text.partition("\n")[0])
+    ):
+        read = read_table(file, options)
+    elif options.table:
+        named = "--column and --where need" if options.source_column is None else "source_column needs"
+        raise DataError(f"{file.name} has no columns; {named} a table such as .tsv or .csv")
+    else:
+        read = TextColumn(tuple(lines), file.name, None, file.sha256)
+    if not any(read.texts):
+        part = file.name if read.column is None else f"column {read.column!r} of {file.name}"
+        number = counted(len(read.texts), "row")
+        raise DataError(f"{part} holds no text ({number}, all blank); choose another file or column")
+    return read
+
+
+def _sample() -> TextColumn:
+    with resources.as_file(resources.files("kammil.data").joinpath("sample.txt")) as path:
+        return _file(path, ReadOptions())
 
 
 def _named(name: str, column: str | None, where: str | None) -> TextColumn | None:
     """Return the rows of data sets or their parts by name; None for a name that is none of theirs."""
     if _is_joint_name(name):
-        read = [rows(part, column=column, where=where) for part in name.split(SEPARATOR)]
-        return TextColumn(
-            tuple(text for part in read for text in part.texts),
-            Path(name),
-            column,
-            _joint_sha256(p.sha256 for p in read),
-            tuple(source for part in read for source in part.sources or ()),
-        )
+        options = ReadOptions(column=column, where=where)
+        return _joined([_rows(part, options) for part in name.split(SEPARATOR)], Path(name), column)
     if name == SAMPLE:
-        sample = readers.sample_rows()
-        return replace(sample, sources=(name,) * len(sample.texts))
+        read = _sample()
+        return replace(read, sources=(name,) * len(read.texts))
     if name.startswith(f"{BENCHMARK}/"):
         return _benchmark_part(name, where)
     return _dataset(datasets.CATALOG[name], column, where) if name in datasets.CATALOG else None
@@ -111,25 +154,31 @@ def _listed(path: Path) -> list[Path]:
     return list_files(path) if path.is_dir() else [path]
 
 
-def _several(paths: Sequence[Path], keywords: ReadKeywords) -> TextColumn:
+def _several(paths: Sequence[Path], options: ReadOptions) -> TextColumn:
     """Return the rows of several files one after the other."""
     read: list[TextColumn] = []
     nothing: DataError | None = None
     for path in paths:
         try:
-            read.append(_rows(path, keywords))
-        except (conditions.NoRowsError, NoSenderError) as error:
+            part = _rows(path, options)
+        except (NoRowsError, chats.NoSenderError) as error:
             nothing = error
+        else:
+            read.append(replace(part, sources=part.sources or ("" if part.chat else part.path.name,) * len(part.texts)))
     if nothing is not None and not read:
         raise nothing
-    found = [part.sources or ("" if part.chat else part.path.name,) * len(part.texts) for part in read]
-    columns, chats = {part.column for part in read}, {part.chat for part in read}
+    columns = {part.column for part in read}
+    return _joined(read, Path(description(paths)), columns.pop() if len(columns) == 1 else None)
+
+
+def _joined(read: Sequence[TextColumn], name: Path, column: str | None) -> TextColumn:
+    chats = {part.chat for part in read}
     return TextColumn(
         tuple(text for part in read for text in part.texts),
-        Path(description(paths)),
-        columns.pop() if len(columns) == 1 else None,
+        name,
+        column,
         _joint_sha256(part.sha256 for part in read),
-        tuple(source for part in found for source in part),
+        tuple(source for part in read for source in part.sources or ()),
         chats.pop() if len(chats) == 1 else None,
         tuple(chat for part in read for chat in part.chats),
         tuple(header for part in read for header in part.headers),
@@ -142,12 +191,11 @@ def description(source: Names | Sequence[Path]) -> str:
         return _first_named([description(path) for path in source])
     if str(source) == STDIN:
         return "stdin"
-    return Path(source).name if Path(source).exists() else str(source)
+    return Path(source).name if _exists(source) else str(source)
 
 
-def texts(source: Names, **keywords: Unpack[ReadKeywords]) -> list[str]:
-    """Return the texts of `rows`, stripped, without blank ones."""
-    return [text for text in map(str.strip, rows(source, **keywords).texts) if text]
+def _exists(path: str | PathLike[str]) -> bool:
+    return os.path.exists(path)  # noqa: PTH110  # `Path.exists` raises for a name that is too long
 
 
 @cache
@@ -177,12 +225,12 @@ def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -
     columns = dataset.column if column is None else column
     columns = columns if isinstance(columns, tuple) else (columns,)
     texts: list[str] = []
-    no_rows: conditions.NoRowsError | None = None
+    no_rows: NoRowsError | None = None
     sums: list[str] = []
     for path in download.fetch(dataset.name):
         try:
-            read = [readers.read_rows(path, column=name, where=where) for name in columns]
-        except conditions.NoRowsError as error:
+            read = [_file(path, ReadOptions(column=name, where=where)) for name in columns]
+        except NoRowsError as error:
             no_rows = error
             continue
         texts += [text for row in zip(*(part.texts for part in read), strict=True) for text in row]
@@ -192,8 +240,7 @@ def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -
     if dataset.cleaning is not None:
         texts = [dataset.cleaning.clean(text) for text in texts]
     joined = ", ".join(filter(None, columns)) or None
-    sources = (dataset.name,) * len(texts)
-    return TextColumn(tuple(texts), Path(dataset.name), joined, _joint_sha256(sums), sources)
+    return TextColumn(tuple(texts), Path(dataset.name), joined, _joint_sha256(sums), (dataset.name,) * len(texts))
 
 
 def _benchmark_part(name: str, where: str | None) -> TextColumn:
@@ -204,10 +251,9 @@ def _benchmark_part(name: str, where: str | None) -> TextColumn:
     if where is not None:
         raise DataError(f"{name} is a fixed list of rows, from which --where cannot choose; leave it out.")
     split = benchmark()
-    read = rows(split["dataset"])
+    read = _rows(split["dataset"], ReadOptions())
     texts = tuple(read.texts[i] for i in split[part])
-    sha256 = _joint_sha256([read.sha256, name])
-    return TextColumn(texts, Path(name), read.column, sha256, (name,) * len(texts))
+    return TextColumn(texts, Path(name), read.column, _joint_sha256([read.sha256, name]), (name,) * len(texts))
 
 
 def _joint_sha256(sums: Iterable[str]) -> str:

@@ -11,8 +11,8 @@ from os import PathLike
 import numpy as np
 
 from kammil.data import in_memory, sources
-from kammil.data.contents import STDIN
 from kammil.data.exclusion import resembling
+from kammil.data.files import STDIN
 from kammil.data.near_duplicates import groups
 from kammil.data.splits import Leakage, leaks, split
 from kammil.errors import DataError, OptionError

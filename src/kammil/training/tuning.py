@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kammil import files
-from kammil.data.contents import STDIN
+from kammil.data.files import STDIN
 from kammil.data.sources import SEPARATOR
 from kammil.errors import DataError, FolderError, KammilError, MissingExtraError, OptionError
 from kammil.files import reason

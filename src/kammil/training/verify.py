@@ -17,7 +17,7 @@ from typing import Any, cast
 from kammil import model_folder as folders
 from kammil.completion.completer import load
 from kammil.data import download, in_memory, sources
-from kammil.data.contents import list_files
+from kammil.data.files import list_files
 from kammil.errors import DataError, FolderError
 from kammil.evaluation.evaluate import LOOPS, evaluate
 from kammil.evaluation.text_overlap import NO_RUN

@@ -76,7 +76,7 @@ def test_lone_surrogates_are_characters_like_any_other() -> None:
 @pytest.mark.long
 def test_the_same_texts_give_the_same_units_in_another_process() -> None:
     program = (
-        "from kammil.data import readers as reading\n"
+        "from kammil.data import sources as reading\n"
         "from kammil.models.subwords import bpe as subwords\n"
         "from kammil.vocabulary import CharacterVocabulary\n"
         "texts = reading.sample()\n"

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kammil.data import contents
-from kammil.data.contents import list_files, read_content
-from kammil.data.readers import read_rows
+from kammil.data import files
+from kammil.data.files import ReadOptions, list_files, read_file
+from kammil.data.sources import rows as read_rows
 from kammil.errors import DataError, MissingExtraError
 
 shared_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -34,14 +34,18 @@ def compressed(data: bytes, ending: str) -> bytes:
 
 
 @shared_folder
-@given(parts=st.lists(st.binary(min_size=1, max_size=3000), min_size=1, max_size=3))
+@given(
+    parts=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=3000), min_size=1, max_size=3
+    )
+)
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
-def test_a_compressed_file_holds_what_the_plain_one_holds(tmp_path: Path, ending: str, parts: list[bytes]) -> None:
-    parts[0] = b"x" + parts[0]
+def test_a_compressed_file_holds_what_the_plain_one_holds(tmp_path: Path, ending: str, parts: list[str]) -> None:
+    parts[0] = "x" + parts[0]
     path = tmp_path / f"a.TXT{ending}"
-    path.write_bytes(b"".join(compressed(part, ending) for part in parts))
-    content = read_content(path)
-    assert (content.data, content.ending) == (b"".join(parts), ".txt")
+    path.write_bytes(b"".join(compressed(part.encode(), ending) for part in parts))
+    file = read_file(path, ReadOptions())
+    assert (file.text, file.ending) == ("".join(parts), ".txt")
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
@@ -57,10 +61,10 @@ def test_more_than_the_most_that_is_unpacked_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
 ) -> None:
     path = tmp_path / f"a.txt{ending}"
-    monkeypatch.setattr(contents, "MAX_UNPACKED", 5 << 20)
+    monkeypatch.setattr(files, "MAX_UNPACKED", 5 << 20)
     path.write_bytes(compressed(bytes(6 << 20), ending))
     with pytest.raises(DataError, match="unpacks to more than 0 GiB, which is the most"):
-        read_content(path)
+        read_file(path, ReadOptions())
 
 
 @pytest.mark.parametrize("ending", [".gz", ".zst"])
@@ -70,14 +74,14 @@ def test_a_damaged_archive_is_said(tmp_path: Path, ending: str) -> None:
         path = tmp_path / f"a.txt{ending}"
         path.write_bytes(damaged)
         with pytest.raises(DataError, match=r"is not a sound (gzip|Zstandard) archive .*; get it again or unpack it"):
-            read_content(path)
+            read_file(path, ReadOptions())
 
 
 def test_zstandard_that_is_missing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "zstandard", None)
     (tmp_path / "a.txt.zst").write_bytes(b"\x28\xb5\x2f\xfd")
     with pytest.raises(MissingExtraError, match=r"needs zstandard; run: pip install .*\[zstd\]"):
-        read_content(tmp_path / "a.txt.zst")
+        read_file(tmp_path / "a.txt.zst", ReadOptions())
 
 
 @pytest.mark.parametrize(
@@ -98,8 +102,8 @@ def test_standard_input_is_recognised_by_what_it_holds(
     monkeypatch: pytest.MonkeyPatch, data: bytes, column: str | None, ending: str
 ) -> None:
     pipe(monkeypatch, data)
-    content = read_content(Path("-"), table=column is not None)
-    assert (content.ending, content.name) == (ending, Path("stdin"))
+    file = read_file(Path("-"), ReadOptions(column=column))
+    assert (file.ending, file.name) == (ending, Path("stdin"))
 
 
 def test_texts_come_from_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
