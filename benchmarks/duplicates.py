@@ -1,5 +1,5 @@
 """Near-duplicate groups: seconds and memory up to a million texts, and what MinHash with LSH finds in their place; and
-what it costs to leave out of them what resembles a test (`data.exclusion`).
+what it costs to leave out of them what resembles a test (`near_duplicates.resembling`).
 
 Run: `python benchmarks/duplicates.py` (needs the data sets, downloaded or in KAMMIL_DATA_DIR; 3 minutes on one core,
 2 GB). The comparison needs `pip install datasketch` and is left out without it. Writes duplicates.json.
@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from kammil.data import exclusion, near_duplicates, sources
+from kammil.data import near_duplicates, sources
 
 REAL = 100_000
 SIZES = (1_000, 10_000, 30_000, REAL, 300_000, 1_000_000)
@@ -150,7 +150,7 @@ def _exclude(size: int) -> dict[str, Any]:
     started = time.process_time()
     direct = near_duplicates.nearest_duplicates(texts, among) >= 0
     between = time.process_time()
-    found = exclusion.resembling(texts, among)
+    found = near_duplicates.resembling(texts, among)
     return {
         "texts": size,
         "direct_cpu_seconds": round(between - started, 2),

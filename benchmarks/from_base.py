@@ -21,7 +21,7 @@ from typing import Any
 import kammil
 from kammil.completion.completer import Completer
 from kammil.data import sources
-from kammil.data.exclusion import resembling
+from kammil.data.near_duplicates import resembling
 from kammil.progress import ignore
 
 RESULTS = Path(__file__).with_suffix(".json")

@@ -27,9 +27,8 @@ from corpora import FRAMES, SOURCES, Source, described
 from kammil.data import sources
 from kammil.data.blocklist import is_offensive
 from kammil.data.datasets import CATALOG
-from kammil.data.exclusion import resembling
 from kammil.data.keywords import thinned
-from kammil.data.near_duplicates import groups
+from kammil.data.near_duplicates import groups, resembling
 from kammil.errors import DataError, KammilError
 from kammil.text import TextRules
 

@@ -8,8 +8,7 @@ import pytest
 import regex
 
 from kammil.data.blocklist import is_offensive
-from kammil.data.exclusion import resembling
-from kammil.data.near_duplicates import groups
+from kammil.data.near_duplicates import groups, resembling
 from kammil.text import fold
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.data.in_memory import TextsInMemory, from_python, is_named, left_out
+from kammil.data.in_memory import from_python, left_out
+from kammil.data.sources import is_named
 from kammil.errors import DataError
 
 ANY = st.text(max_size=8)
@@ -72,7 +73,7 @@ def test_a_list_is_its_texts_and_what_is_missing_is_blank(cells: list[Any]) -> N
 def test_a_frame_has_a_column(frame: Callable[[dict[Any, list[Any]]], Any]) -> None:
     columns = {"n": [1, 2, 3], "Tweet": ["a ", None, "c"], "Country": ["x", "y", "z"]}
     found = from_python(frame(columns), column="Tweet")
-    assert found == TextsInMemory(("a", "", "c"), "column Tweet of 3 rows")
+    assert (found.texts, found.name) == (("a", "", "c"), "column Tweet of 3 rows")
     assert "no column 'tweet' (did you mean 'Tweet'?); its columns are n, Tweet, Country" in sentence(
         frame(columns), "tweet"
     )

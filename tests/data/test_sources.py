@@ -30,11 +30,12 @@ line = any_text.filter(lambda text: "\n" not in text)
 def test_every_line_of_a_text_file_is_one_row(tmp_path: Path, lines: list[str], crlf: bool, final: bool) -> None:
     end = "\r\n" if crlf else "\n"
     lines = [word, *lines, word]
-    rows = read_rows(write(tmp_path, "a.txt", end.join(lines) + (end if final else "")))
+    path = write(tmp_path, "a.txt", end.join(lines) + (end if final else ""))
+    rows = read_rows(path)
     assert list(rows.texts) == [text.strip() for text in lines]
     assert rows.blank == sum(not text.strip() for text in lines)
-    assert read(rows.path) == [text.strip() for text in lines if text.strip()]
-    assert rows.sha256 == hashlib.sha256(rows.path.read_bytes()).hexdigest()
+    assert read(path) == [text.strip() for text in lines if text.strip()]
+    assert rows.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     assert rows.column is None
 
 
@@ -196,7 +197,7 @@ def test_several_files_and_folders_are_read_in_order(tmp_path: Path) -> None:
     assert read.texts[:4] == ("واحد", "اثنين", "ثلاثة", "أربعة")
     assert read.sources is not None and len(read.sources) == len(read.texts) == 1404
     assert read.sources[:5] == ("b.txt", "b.txt", "x", "c.jsonl", "sample")
-    assert str(read.path) == "b.txt, a.csv, c.jsonl and 1 more"
+    assert read.name == "b.txt, a.csv, c.jsonl and 1 more"
     assert sources.texts(tmp_path / "in") == ["ثلاثة", "أربعة"]
     assert read.sha256 != sources.rows([tmp_path / "in", tmp_path / "b.txt"]).sha256
 
@@ -207,5 +208,5 @@ def test_a_condition_must_select_something_in_one_of_several_files(tmp_path: Pat
     assert sources.texts(tmp_path, where="n = 2") == ["b"]
     with pytest.raises(DataError, match="selects no row"):
         sources.texts(tmp_path, where="n = 3")
-    with pytest.raises(DataError, match="the list of files is empty"):
+    with pytest.raises(DataError, match="holds no text"):
         sources.rows([])

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kammil.data.shingles import exact_key
+from kammil.data.near_duplicates import exact_key
 from kammil.errors import FolderError
 from kammil.progress import tracked
 from kammil.text import fold

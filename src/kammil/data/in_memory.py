@@ -6,45 +6,20 @@ pyarrow and Hugging Face's `datasets` are read, and none of these packages is im
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from os import PathLike
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from kammil.data.tables import Table, choose, read_cells
+from kammil.data.tables import Table, TextColumn, choose, read_cells
 from kammil.errors import DataError
 from kammil.text import counted
 
-if TYPE_CHECKING:
-    from typing_extensions import TypeIs  # pydantic brings it
-
-Texts = str | PathLike[str] | Sequence[PathLike[str]] | Iterable[object]
-"""A name of a file, folder or data set, or a list of paths; or the texts themselves, or a frame that holds them in a
-column."""
-
 _MAX_NAMED = 5
-"""Most rows or keys named in a sentence."""
+"""Maximum number of rows or keys named in a sentence."""
 
 
-@dataclass(frozen=True)
-class TextsInMemory:
-    """The texts that a program handed over."""
-
-    texts: tuple[str, ...]
-    """The text of each row, stripped of white space at both ends; "" where a row holds none."""
-    name: str
-    """Description of the source, for the model card."""
-
-
-def is_named(source: Texts) -> TypeIs[str | PathLike[str] | Sequence[PathLike[str]]]:
-    """Return whether a source is the name of a file, folder or data set, or a list of paths."""
-    if isinstance(source, list | tuple):
-        paths = cast(Sequence[object], source)
-        return bool(paths) and all(isinstance(path, PathLike) for path in paths)
-    return isinstance(source, str | PathLike)
-
-
-def from_python(source: Iterable[object], *, column: str | None = None) -> TextsInMemory:
+def from_python(source: Iterable[object], *, column: str | None = None) -> TextColumn:
     """Read the texts of a source; raises `DataError` for a source that holds none.
 
     `column` chooses one of a frame, or of rows that are mappings, such as a streamed data set yields; `message.text`
@@ -74,15 +49,11 @@ def from_python(source: Iterable[object], *, column: str | None = None) -> Texts
         place = f"column {column!r}"
         texts = read_cells(table.cells(column), _place, column)
     if not any(texts):
-        rows = (
-            f"{counted(len(texts), 'row')}{'' if len(texts) == 1 else ', all'} without one"
-            if texts
-            else "no row at all"
-        )
+        every = "" if len(texts) == 1 else ", all"
+        rows = f"{counted(len(texts), 'row')}{every} without one" if texts else "no row at all"
         raise DataError(f"{place} holds no text ({rows}); give texts, or name another column.")
-    return TextsInMemory(
-        texts, counted(len(texts), "text") if column is None else f"column {column} of {counted(len(texts), 'row')}"
-    )
+    rows = counted(len(texts), "text") if column is None else f"column {column} of {counted(len(texts), 'row')}"
+    return TextColumn(texts, rows, column, hashlib.sha256(json.dumps(texts).encode()).hexdigest())
 
 
 def left_out(texts: Sequence[str]) -> str | None:

@@ -1,4 +1,4 @@
-"""Texts by name: files, folders, standard input, data sets and parts of them."""
+"""Texts of whatever a user names or a program hands over: the way in."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from functools import cache
 from importlib import resources
 from os import PathLike
 from pathlib import Path
-from typing import Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from kammil.data import chats, datasets, download
+from kammil.data import chats, datasets, download, in_memory
 from kammil.data.conditions import NoRowsError
 from kammil.data.files import STDIN, ReadKeywords, ReadOptions, list_files, read_file
 from kammil.data.tables import TextColumn, read_table
 from kammil.errors import DataError
 from kammil.progress import note
 from kammil.text import counted
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs  # pydantic brings it
 
 SAMPLE = "sample"
 """Name of the embedded corpus."""
@@ -33,16 +36,26 @@ _MAX_NAMED = 3
 
 
 Names = str | PathLike[str] | Sequence[PathLike[str]]
-"""A name, or several paths (strings in a list would be texts)."""
+"""A name of a file, folder or data set, or several paths (strings in a list would be texts)."""
+Texts = Names | Iterable[object]
+"""Names; or the texts themselves, or a frame that holds them in a column."""
 
 
-def texts(source: Names, **keywords: Unpack[ReadKeywords]) -> list[str]:
+def is_named(source: Texts) -> TypeIs[Names]:
+    """Return whether a source is the name of a file, folder or data set, or a list of paths."""
+    if isinstance(source, list | tuple):
+        paths = cast(Sequence[object], source)
+        return bool(paths) and all(isinstance(path, PathLike) for path in paths)
+    return isinstance(source, str | PathLike)
+
+
+def texts(source: Texts, **keywords: Unpack[ReadKeywords]) -> list[str]:
     """Return the texts of `rows` that are not blank."""
     return [text for text in rows(source, **keywords).texts if text]
 
 
-def rows(source: Names, **keywords: Unpack[ReadKeywords]) -> TextColumn:
-    r"""Return all selected rows of a file, of the files of a folder, of several of these; or of a data set.
+def rows(source: Texts, **keywords: Unpack[ReadKeywords]) -> TextColumn:
+    r"""Return all selected rows of files, folders and data sets; or of a list or frame, where `column` alone counts.
 
     `-` is standard input. A data set such as `arsentd-lev` is downloaded if it is missing; `sample` is the embedded
     corpus; `lev30/train` is a part of the benchmark; `shami+atsad` is two data sets. A file of that name has precedence
@@ -60,6 +73,8 @@ def rows(source: Names, **keywords: Unpack[ReadKeywords]) -> TextColumn:
         DataError: A file or an option cannot be used; a condition or a sender selects nothing in any file.
         MissingExtraError: The library that such a file needs is not installed.
     """
+    if not is_named(source):
+        return in_memory.from_python(source, column=keywords.get("column"))
     read = _rows(source, ReadOptions(**keywords))
     for remark in remarks(read):
         note(remark)
@@ -91,8 +106,6 @@ def _first_named(names: Sequence[str]) -> str:
 
 def _rows(source: Names, options: ReadOptions) -> TextColumn:
     if not isinstance(source, str | PathLike):
-        if not source:
-            raise DataError("the list of files is empty; name one at least")
         return _several([path for name in source for path in _listed(Path(name))], options)
     path = Path(source)
     if _exists(path) and path.is_dir():
@@ -111,7 +124,7 @@ def _file(path: Path, options: ReadOptions) -> TextColumn:
         chat = chats.whatsapp(lines) if file.ending == ".txt" else chats.telegram(file.value)
     if chat is not None:
         found, said = tuple(chats.choose(chat.messages, options.sender)), (chat.described(options.sender),)
-        read = TextColumn(found, file.name, None, file.sha256, chat=chat.program, chats=said)
+        read = TextColumn(found, file.name.name, None, file.sha256, chat=chat.program, chats=said)
     elif options.sender is not None:
         raise DataError(
             f"{file.name} is no chat of WhatsApp or Telegram, so --from {options.sender!r} has no use; leave it out"
@@ -124,7 +137,7 @@ def _file(path: Path, options: ReadOptions) -> TextColumn:
         named = "--column and --where need" if options.source_column is None else "source_column needs"
         raise DataError(f"{file.name} has no columns; {named} a table such as .tsv or .csv")
     else:
-        read = TextColumn(tuple(lines), file.name, None, file.sha256)
+        read = TextColumn(tuple(lines), file.name.name, None, file.sha256)
     if not any(read.texts):
         part = file.name if read.column is None else f"column {read.column!r} of {file.name}"
         number = counted(len(read.texts), "row")
@@ -141,7 +154,7 @@ def _named(name: str, column: str | None, where: str | None) -> TextColumn | Non
     """Return the rows of data sets or their parts by name; None for a name that is none of theirs."""
     if _is_joint_name(name):
         options = ReadOptions(column=column, where=where)
-        return _joined([_rows(part, options) for part in name.split(SEPARATOR)], Path(name), column)
+        return _joined([_rows(part, options) for part in name.split(SEPARATOR)], name, column)
     if name == SAMPLE:
         read = _sample()
         return replace(read, sources=(name,) * len(read.texts))
@@ -164,14 +177,14 @@ def _several(paths: Sequence[Path], options: ReadOptions) -> TextColumn:
         except (NoRowsError, chats.NoSenderError) as error:
             nothing = error
         else:
-            read.append(replace(part, sources=part.sources or ("" if part.chat else part.path.name,) * len(part.texts)))
+            read.append(replace(part, sources=part.sources or ("" if part.chat else part.name,) * len(part.texts)))
     if nothing is not None and not read:
         raise nothing
     columns = {part.column for part in read}
-    return _joined(read, Path(description(paths)), columns.pop() if len(columns) == 1 else None)
+    return _joined(read, description(paths), columns.pop() if len(columns) == 1 else None)
 
 
-def _joined(read: Sequence[TextColumn], name: Path, column: str | None) -> TextColumn:
+def _joined(read: Sequence[TextColumn], name: str, column: str | None) -> TextColumn:
     chats = {part.chat for part in read}
     return TextColumn(
         tuple(text for part in read for text in part.texts),
@@ -240,7 +253,7 @@ def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -
     if dataset.cleaning is not None:
         texts = [dataset.cleaning.clean(text) for text in texts]
     joined = ", ".join(filter(None, columns)) or None
-    return TextColumn(tuple(texts), Path(dataset.name), joined, _joint_sha256(sums), (dataset.name,) * len(texts))
+    return TextColumn(tuple(texts), dataset.name, joined, _joint_sha256(sums), (dataset.name,) * len(texts))
 
 
 def _benchmark_part(name: str, where: str | None) -> TextColumn:
@@ -253,7 +266,7 @@ def _benchmark_part(name: str, where: str | None) -> TextColumn:
     split = benchmark()
     read = _rows(split["dataset"], ReadOptions())
     texts = tuple(read.texts[i] for i in split[part])
-    return TextColumn(texts, Path(name), read.column, _joint_sha256([read.sha256, name]), (name,) * len(texts))
+    return TextColumn(texts, name, read.column, _joint_sha256([read.sha256, name]), (name,) * len(texts))
 
 
 def _joint_sha256(sums: Iterable[str]) -> str:

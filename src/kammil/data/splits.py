@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kammil.data import near_duplicates
-from kammil.data.shingles import exact_key
+from kammil.data.near_duplicates import exact_key
 from kammil.errors import DataError, OptionError
 from kammil.text import counted, listed
 

@@ -45,17 +45,18 @@ _SHOWN_HEADER = 60
 
 @dataclass(frozen=True)
 class TextColumn:
-    """The texts of the selected rows of a file, in file order."""
+    """The texts of the selected rows, in their order."""
 
     texts: tuple[str, ...]
     """The text of each row, stripped of white space at both ends; "" for a blank or missing cell."""
-    path: Path
+    name: str
+    """Name of the file without its folders, of a data set, or of the kind of object that a program handed over."""
     column: str | None
-    """The column that was read; None for a .txt file."""
+    """The column that was read; None for lines and lists."""
     sha256: str
-    """SHA-256 of the file, 64 hexadecimal digits."""
+    """SHA-256 of the file or, where there is none, of the texts; 64 hexadecimal digits."""
     sources: tuple[str, ...] | None = None
-    """The name of the source of each text; None where the file names none."""
+    """The name of the source of each text; None where none is named."""
     chat: str | None = None
     """The program whose chat was read, such as WhatsApp; None for what is no chat."""
     chats: tuple[str, ...] = ()
@@ -127,7 +128,7 @@ def read_table(file: File, options: ReadOptions) -> TextColumn:
         named = (None if is_missing(cell) else str(cell) for cell in origins)
         origins = read_cells(named, table.place, source_column or "")
     headers = (f"{path.name} ({visible(shortened(', '.join(table.header), _SHOWN_HEADER))})",) if table.header else ()
-    return TextColumn(found, path, column, file.sha256, origins, headers=headers)
+    return TextColumn(found, path.name, column, file.sha256, origins, headers=headers)
 
 
 def _named(column: str | None, names: Sequence[str]) -> str | None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from kammil.completion.completer import Completer
-from kammil.data import in_memory, sources
+from kammil.data import sources
 from kammil.data.bloom import BloomFilter, ExactTexts
 from kammil.evaluation.baselines import load_baselines
 from kammil.evaluation.metrics import (
@@ -63,7 +63,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Completer, texts: in_memory.Texts, *, column: str | None = None, target: int = TARGET, min_length: int = 0
+    model: Completer, texts: sources.Texts, *, column: str | None = None, target: int = TARGET, min_length: int = 0
 ) -> Evaluation:
     """Evaluate a model on texts it has not seen.
 
@@ -77,12 +77,10 @@ def evaluate(
     Raises: `DataError` without any character to predict, `OptionError` for a target or length out of range.
     """
     check_task(target, min_length)
-    if in_memory.is_named(texts):
-        rows: Sequence[str] = sources.texts(texts, column=column)
-    elif isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
+    if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
         rows = cast(Sequence[str], texts)  # unchanged: for a model of raw texts, white space counts
     else:
-        rows = in_memory.from_python(texts, column=column).texts
+        rows = sources.texts(texts, column=column)
     all_texts = normalised_texts(model, rows)
     normalised = long_enough(all_texts, min_length)
     arrays = model.model.baselines if model.model is not None else {}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kammil.data import in_memory, sources
+from kammil.data import sources
 from kammil.errors import OptionError
 from kammil.evaluation.metrics import TARGET, check_task, long_enough, spread, target_span
 from kammil.text import RAW, TextRules
@@ -63,7 +63,7 @@ def pairs(texts: Sequence[str], *, target: int = TARGET) -> list[Pair]:
 
 
 def examples(
-    texts: in_memory.Texts,
+    texts: sources.Texts,
     n: int = 5,
     *,
     column: str | None = None,
@@ -88,10 +88,7 @@ def examples(
     check_task(target, min_length)
     if n < 0:
         raise OptionError(f"n is {n}, but it must be a number of texts, such as 5.")
-    if in_memory.is_named(texts):
-        rows: Sequence[str] = sources.texts(texts, column=column, **reading)
-    else:
-        rows = in_memory.from_python(texts, column=column).texts
+    rows = sources.texts(texts, column=column, **reading)
     rules = RAW if raw else TextRules()
     normalised = [text for text in (rules.normalise(row.strip()).strip() for row in rows) if text]
     long = long_enough(normalised, min_length)

@@ -112,7 +112,7 @@ class Recipe(BaseModel):
     rules: dict[str, bool] = Field(default_factory=dict[str, bool])
     """Text rules to switch off (or on), by name."""
     exclude: tuple[str, ...] = ()
-    """Files or data sets: texts that resemble theirs (`data.exclusion`) are left out of the training texts."""
+    """Files or data sets: training texts that resemble theirs (`near_duplicates.resembling`) are left out."""
     unique: bool = False
     """Learn from one text of each group of near-duplicates."""
     source_column: str | None = None

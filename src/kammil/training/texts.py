@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
 
 import numpy as np
 
 from kammil.data import in_memory, sources
-from kammil.data.exclusion import resembling
 from kammil.data.files import STDIN
-from kammil.data.near_duplicates import groups
+from kammil.data.near_duplicates import groups, resembling
 from kammil.data.splits import Leakage, leaks, split
 from kammil.errors import DataError, OptionError
 from kammil.progress import note, phase, tracked
@@ -67,11 +65,11 @@ class NormalisedTexts:
     """Hash of the file's bytes, or of the texts where there is no file."""
     sources: list[str] | None
     """The source of each text; None where none is named."""
-    arguments: tuple[str, ...] = ()
-    """Command-line arguments that name the same files; empty for texts that a program handed over."""
+    arguments: tuple[str, ...] | None = None
+    """Command-line arguments that name the same files; None for texts that a program handed over."""
 
 
-Source = in_memory.Texts
+Source = sources.Texts
 
 
 def check(recipe: Recipe, source: Source, validation: Source | None = None) -> None:
@@ -79,10 +77,10 @@ def check(recipe: Recipe, source: Source, validation: Source | None = None) -> N
     further = (*recipe.exclude, *(() if validation is None else (validation,)))
     for option in ("where", "delimiter", "sender"):
         value = getattr(recipe, option)
-        if value is not None and not any(map(in_memory.is_named, (source, *further))):
+        if value is not None and not any(map(sources.is_named, (source, *further))):
             raise OptionError(f"{option} is {value!r}, but it is for files; choose the rows before you give them.")
     for option in ("source_column", "weights"):
-        if (value := getattr(recipe, option)) and not in_memory.is_named(source):
+        if (value := getattr(recipe, option)) and not sources.is_named(source):
             raise OptionError(
                 f"{option} is {value!r}, but it is for files; write the texts to one, with their sources."
             )
@@ -93,13 +91,14 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
     loaded = load_normalised(recipe, source, source_column=recipe.source_column)
     texts, name = loaded.texts, loaded.name
     weight_of = _weights(recipe, loaded)
-    held_out, held_out_name, validation_arguments, validation_in_full = None, "", (), None
+    held_out, held_out_name, arguments, validation_in_full = None, "", loaded.arguments, None
     if validation is not None:
         loaded_validation = load_normalised(recipe, validation)
         held_out, held_out_name = loaded_validation.texts, loaded_validation.name
         validation_in_full = len(held_out) if len(held_out) > MOST_HELD_OUT else None
         held_out = draw(held_out, MOST_HELD_OUT, recipe.training.seed)
-        validation_arguments = ("--validation", *loaded_validation.arguments)
+        more = loaded_validation.arguments
+        arguments = None if arguments is None or more is None else (*arguments, "--validation", *more)
     if (characters := sum(map(len, texts))) > MANY:
         about = max(1, round(characters / (_BLENDED if recipe.model == "blend" else _COUNTED)))
         note(
@@ -130,7 +129,6 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
         held_out_name = f"{len(held_out)} texts of the same file, near-duplicates kept together"
     else:
         train = texts
-    named = in_memory.is_named(source) and (validation is None or in_memory.is_named(validation))
     return Dataset(
         tuple(train),
         tuple(held_out),
@@ -141,7 +139,7 @@ def prepare(recipe: Recipe, source: Source, validation: Source | None = None) ->
         leaks(train, held_out) if validation is not None else Leakage(0, 0, len(held_out), (), (), ()),
         excluded,
         repeated,
-        (*loaded.arguments, *validation_arguments) if named else None,
+        arguments,
         validation is None,
         None if weight_of is None else tuple(weight_of[text] for text in train),
         validation_in_full,
@@ -177,38 +175,34 @@ def _weights(recipe: Recipe, loaded: NormalisedTexts) -> dict[str, float] | None
 
 def load_normalised(recipe: Recipe, source: Source, *, source_column: str | None = None) -> NormalisedTexts:
     """Read and normalise texts; blank ones are left out."""
-    origins, arguments = None, ()
-    if in_memory.is_named(source):
-        name = name_of(source)
-        with phase(f"reading {name}"):
-            read = sources.rows(
-                source,
-                column=recipe.column,
-                where=recipe.where,
-                encoding=recipe.encoding,
-                delimiter=recipe.delimiter,
-                sender=recipe.sender,
-                source_column=source_column,
-            )
-        raw, sha256, origins = list(read.texts), read.sha256, read.sources
+    name, arguments = "", None
+    if sources.is_named(source):
         listed = [source] if isinstance(source, str | PathLike) else source
-        arguments = tuple("-" if str(path) == STDIN else name_of(path) for path in listed)
-        if read.chat is not None:  # files of chats are named after people
-            name, arguments = f"a {read.chat} chat", ("CHAT",)
-    else:
-        loaded = in_memory.from_python(source, column=recipe.column)
-        raw, name = list(loaded.texts), loaded.name
-        sha256 = hashlib.sha256(json.dumps(raw).encode()).hexdigest()
+        name, arguments = name_of(source), tuple("-" if str(path) == STDIN else name_of(path) for path in listed)
+    with nullcontext() if arguments is None else phase(f"reading {name}"):
+        read = sources.rows(
+            source,
+            column=recipe.column,
+            where=recipe.where,
+            encoding=recipe.encoding,
+            delimiter=recipe.delimiter,
+            sender=recipe.sender,
+            source_column=source_column,
+        )
+    name = name or read.name
+    if read.chat is not None:  # files of chats are named after people
+        name, arguments = f"a {read.chat} chat", ("CHAT",)
     rules = recipe.text_rules
-    rows = [rules.normalise(text.strip()).strip() for text in tracked(raw, "normalising")]
+    rows = [rules.normalise(text.strip()).strip() for text in tracked(read.texts, "normalising")]
     texts = [text for text in rows if text]
     if not texts:
         raise DataError(f"{name} holds no text after normalisation; name a file that has some.")
-    if not in_memory.is_named(source) and (warning := in_memory.left_out(rows)):
+    if arguments is None and (warning := in_memory.left_out(rows)):
         warnings.warn(warning, stacklevel=6)  # the line that called `train`
-    if origins is not None:
-        origins = [origin for origin, text in zip(origins, rows, strict=True) if text]
-    return NormalisedTexts(texts, name, sha256, origins, arguments)
+    origins = None
+    if read.sources is not None:
+        origins = [origin for origin, text in zip(read.sources, rows, strict=True) if text]
+    return NormalisedTexts(texts, name, read.sha256, origins, arguments)
 
 
 def name_of(source: sources.Names) -> str:

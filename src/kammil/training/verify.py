@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from kammil import model_folder as folders
 from kammil.completion.completer import load
-from kammil.data import download, in_memory, sources
+from kammil.data import download, sources
 from kammil.data.files import list_files
 from kammil.errors import DataError, FolderError
 from kammil.evaluation.evaluate import LOOPS, evaluate
@@ -153,7 +153,7 @@ def _recorded(name: str, data: Source | None) -> str:
 
     A stranger's folder must open nothing else: no links to other places, no pipes, no devices, no addresses.
     """
-    given = [data] if isinstance(data, str | PathLike) else data if data and in_memory.is_named(data) else ["."]
+    given = [data] if isinstance(data, str | PathLike) else data if data and sources.is_named(data) else ["."]
     for place in {Path(str(path)).parent for path in given}:
         path = place / name
         if name not in ("", "..") and Path(name).name == name and path.exists():

@@ -16,8 +16,7 @@ from torch.nn.functional import pad
 
 from kammil import process_group
 from kammil.data.bloom import BloomFilter
-from kammil.data.exclusion import resembling
-from kammil.data.near_duplicates import groups
+from kammil.data.near_duplicates import groups, resembling
 from kammil.engine.quantization import pack, unpack
 from kammil.language_model import Artifacts
 from kammil.model_folder import ModelConfig
