@@ -45,7 +45,7 @@ import kammil
 from kammil import model_folder as folders
 from kammil.completion.profile import Profile
 from kammil.data import datasets, sources
-from kammil.data.download import fetch
+from kammil.data.datasets import fetch
 from kammil.errors import KammilError
 
 TOLERANCE = 1e-5

@@ -47,8 +47,7 @@ def common() -> None:
 @app.command("list")
 def list_(json: Json = False) -> None:
     """List the named data sets, and whether they are on this machine."""
-    from kammil.data.datasets import CATALOG
-    from kammil.data.download import status
+    from kammil.data.datasets import CATALOG, status
 
     if json:
         print_json(
@@ -78,8 +77,7 @@ def get(
 ) -> None:
     """Download data sets into the cache, and print where the files are. Files are verified; an interrupted download is
     resumed, and leaves no half-written file."""
-    from kammil.data.datasets import CATALOG
-    from kammil.data.download import fetch
+    from kammil.data.datasets import CATALOG, fetch
 
     for name in names:
         for path in fetch(name):

@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
-from kammil.data import chats, datasets, download, in_memory
+from kammil.data import chats, datasets, in_memory
 from kammil.data.conditions import NoRowsError
 from kammil.data.files import STDIN, ReadKeywords, ReadOptions, list_files, read_file
 from kammil.data.tables import TextColumn, read_table
@@ -240,7 +240,7 @@ def _dataset(dataset: datasets.Dataset, column: str | None, where: str | None) -
     texts: list[str] = []
     no_rows: NoRowsError | None = None
     sums: list[str] = []
-    for path in download.fetch(dataset.name):
+    for path in datasets.fetch(dataset.name):
         try:
             read = [_file(path, ReadOptions(column=name, where=where)) for name in columns]
         except NoRowsError as error:

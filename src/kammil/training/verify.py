@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from kammil import model_folder as folders
 from kammil.completion.completer import load
-from kammil.data import download, sources
+from kammil.data import datasets, sources
 from kammil.data.files import list_files
 from kammil.errors import DataError, FolderError
 from kammil.evaluation.evaluate import LOOPS, evaluate
@@ -165,7 +165,7 @@ def _recorded(name: str, data: Source | None) -> str:
         raise DataError(
             f"the folder names {name!r}, and no such file lies {'here' if data is None else 'beside them'}."
         )
-    if missing := [one for one in dict.fromkeys(needed) if {*download.status(one).values()} != {"present"}]:
+    if missing := [one for one in dict.fromkeys(needed) if {*datasets.status(one).values()} != {"present"}]:
         raise DataError(f"{name} is not on this machine; get it with: kammil data get {' '.join(missing)}.")
     return name
 
