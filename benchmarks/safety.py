@@ -42,8 +42,7 @@ from typing import Any
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.data.blocked_words import spellings
-from kammil.data.blocklist import offensive_words
+from kammil.data.blocklist import offensive_words, spellings
 from kammil.data.sources import texts
 from kammil.keyboard import NEIGHBOURS
 from kammil.model_folder import PRETRAINED

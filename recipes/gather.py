@@ -25,9 +25,9 @@ import regex
 import frames
 from corpora import FRAMES, SOURCES, Source, described
 from kammil.data import sources
+from kammil.data.audit import WORD, keywords
 from kammil.data.blocklist import is_offensive
 from kammil.data.datasets import CATALOG
-from kammil.data.keywords import thinned
 from kammil.data.near_duplicates import groups, resembling
 from kammil.errors import DataError, KammilError
 from kammil.text import TextRules
@@ -40,6 +40,8 @@ LENGTHS = (4, 600)
 """Characters of a text, at least and at most."""
 ENDS = 6
 """Ends of each beginning of a frame. A blend counts every text, so all combinations would fill its tables of counts."""
+KEYWORDS_KEPT = 1 / 100
+"""Share of a source's texts that hold a keyword when `thinned` is done."""
 COLUMNS = ("source", "terms", "dialect", "text")
 NAMED = (*CATALOG, sources.SAMPLE)
 """What `--dataset` takes: the data sets of the catalog and the embedded corpus."""
@@ -111,6 +113,26 @@ def distinct(texts: Sequence[Text], held_out: Sequence[str]) -> list[Text]:
     written = [text for text in texts if text.source != FRAMES]
     _, first = np.unique(groups([text.text for text in written]), return_index=True)
     return [written[i] for i in sorted(first.tolist())] + [text for text in texts if text.source == FRAMES]
+
+
+def thinned(texts: Sequence[str], sources: Sequence[str]) -> list[int]:
+    """Return the indices of the texts that stay: about `KEYWORDS_KEPT` of those with a keyword, evenly spread.
+
+    A text with several keywords counts for the one of the largest share.
+    """
+    every: dict[tuple[str, str], int] = {}
+    for one in keywords(texts, sources):
+        every[one.source, one.word] = max(1, round(one.share / KEYWORDS_KEPT))
+    seen, kept = Counter[tuple[str, str]](), list[int]()
+    for i, (text, source) in enumerate(zip(texts, sources, strict=True)):
+        own = [(source, word) for word in sorted(set(WORD.findall(text))) if (source, word) in every]
+        if own:
+            keyword = max(own, key=lambda one: every[one])
+            seen[keyword] += 1
+            if seen[keyword] % every[keyword]:
+                continue
+        kept.append(i)
+    return kept
 
 
 def halved(texts: Iterable[Text], names: Sequence[str]) -> list[Text]:

@@ -9,10 +9,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import corpora
 import gather
-from kammil.data import sources
+from kammil.data import audit, sources
+from kammil.data.audit import keywords
 from kammil.data.datasets import CATALOG
 
 FOLDER = [
@@ -159,3 +162,51 @@ def test_every_open_source_states_its_licence() -> None:
     assert not [
         name for name in named if corpora.described(name).terms == "open" and not corpora.described(name).licence
     ]
+
+
+# ---- words by which a source was collected
+
+
+def test_of_one_source_alone_nothing_goes() -> None:
+    assert gather.thinned(["المعرض"] * 900, ["a"] * 900) == list(range(900))
+
+
+def test_every_fortieth_of_the_texts_with_a_keyword_of_40_percent_stays() -> None:
+    texts = [f"معرض{i % 10} المعرض" if i < 200 else f"نص {i}" for i in range(500)] + [f"نص {i}" for i in range(500)]
+    sources = ["a"] * 500 + ["b"] * 500
+    assert gather.thinned(texts, sources) == [39, 79, 119, 159, 199, *range(200, 1000)]
+
+
+def test_a_text_with_two_keywords_counts_for_the_larger() -> None:
+    texts = ["الاولى الثانية"] * 100 + ["الاولى"] * 100 + ["نص"] * 300 + ["نص"]
+    sources = ["a"] * 500 + ["b"]
+    kept = gather.thinned(texts, sources)  # 200 texts, of which every 40th stays, whether it has one word or both
+    assert kept == [39, 79, 119, 159, 199, *range(200, 501)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.lists(st.sampled_from(["كلمات", "حروفنا", "نص"]), max_size=3)), max_size=40
+    )
+)
+def test_only_texts_with_a_keyword_are_left_out(rows: list[tuple[str, list[str]]]) -> None:
+    texts, sources = [" ".join(words) for _, words in rows], [source for source, _ in rows]
+    held = audit.KEYWORD_TEXTS
+    audit.KEYWORD_TEXTS = 1
+    try:
+        found = {(one.source, one.word): one for one in keywords(texts, sources)}
+        kept = gather.thinned(texts, sources)
+    finally:
+        audit.KEYWORD_TEXTS = held
+    assert kept == sorted(set(kept))
+    for i, (text, source) in enumerate(zip(texts, sources, strict=True)):
+        if not any((source, word) in found for word in text.split()):
+            assert i in kept
+    for source in "ab":
+        every = {
+            word: max(1, round(one.share / gather.KEYWORDS_KEPT)) for (s, word), one in found.items() if s == source
+        }
+        own = [set(texts[i].split()) & every.keys() for i in kept if sources[i] == source]
+        assert sum(map(bool, own)) <= sum(one.texts // every[word] for (s, word), one in found.items() if s == source)
+    for one in found.values():
+        assert one.texts == sum(one.word in t.split() for t, s in zip(texts, sources, strict=True) if s == one.source)

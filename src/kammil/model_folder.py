@@ -11,7 +11,7 @@
 | `metrics.json` | figures, and the training history |
 | `events.jsonl` | what happened in training, an event a line (`training/tracking.py`) |
 | `README.md` | the model card |
-| `block.txt` | words that are not written, if somebody adds it (`data/blocked_words.py`) |
+| `block.txt` | words that are not written, if somebody adds it (`data/blocklist.py`) |
 """
 
 from __future__ import annotations

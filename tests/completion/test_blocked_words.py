@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from kammil.completion.completer import Completer, load
 from kammil.completion.suggestions import Suggestion
-from kammil.data.blocked_words import BlockedWord, spellings
-from kammil.data.blocklist import Blocklist, offensive_words
+from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, spellings
 from kammil.errors import OptionError
 from kammil.keyboard import NEIGHBOURS
 from kammil.models.ngram import counting as ngram_counting

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kammil.data import near_duplicates
-from kammil.data.audit import SCRIPTS, audit, cautions, is_broken, script
+from kammil.data.audit import SCRIPTS, Keyword, audit, cautions, is_broken, keywords, script
 from kammil.errors import DataError
 from kammil.text import PERSONAL
 
@@ -190,3 +190,35 @@ def test_real_tweets_repeat_as_published(data_dir: Path) -> None:
     assert (found.empty, found.broken) == (0, 0)
     assert found.scripts["Arabic"] > 0.6
     assert all(c.name == unicodedata.name(c.char) for c in found.inventory[:50])
+
+
+# ---- words by which a source was collected
+
+
+def corpus(flooded: int, size: int = 500, elsewhere: int = 0) -> tuple[list[str], list[str]]:
+    """Texts of a source, some with the word, and as many of another source, some with the word too."""
+    texts = [f"حكينا عن المعرض {i}" if i < flooded else f"حكينا شوي {i}" for i in range(size)]
+    texts += [f"رحنا عالمعرض {i}" if i >= elsewhere else f"شفنا المعرض {i}" for i in range(size)]
+    return texts, ["a"] * size + ["b"] * size
+
+
+def test_a_keyword_is_a_word_of_a_tenth_of_one_source_and_of_hardly_any_other() -> None:
+    texts, sources = corpus(50, elsewhere=25)
+    assert keywords(texts, sources)[-1] == Keyword("المعرض", "a", 50, 0.1)
+    assert "المعرض" not in {one.word for one in keywords(*corpus(49))}  # less than a tenth
+    assert "المعرض" not in {one.word for one in keywords(*corpus(50, elsewhere=26))}  # everybody's
+    assert keywords(*corpus(100, size=499)) == []  # too few texts to say
+
+
+def test_a_word_that_is_as_frequent_elsewhere_is_no_keyword_of_a_large_source() -> None:
+    for own, others, found in ((180, 20, False), (180, 10, True), (180, 11, False)):
+        texts = [f"{'المعرض' if i < own else 'نص'} {i}" for i in range(900)]
+        texts += [f"{'المعرض' if i < others else 'نص'} {i}" for i in range(100)]
+        assert (keywords(texts, ["a"] * 900 + ["b"] * 100) != []) == found
+    assert keywords(["المعرض"] * 900, ["a"] * 900) == []  # of one source alone nothing can be said
+
+
+def test_the_largest_shares_come_first_and_short_words_are_none() -> None:
+    found = keywords(*corpus(200))
+    assert [one.word for one in found] == ["حكينا", "عالمعرض", "المعرض"]
+    assert [one.share for one in found] == [1, 1, 0.4]

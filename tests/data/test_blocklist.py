@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from itertools import groupby, islice
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.data.blocked_words import BlockedWord, fold_character, spellings
-from kammil.data.blocklist import Blocklist, is_offensive, offensive_words
+from kammil.data.blocklist import (
+    BlockedWord,
+    Blocklist,
+    fold_character,
+    is_offensive,
+    offensive_words,
+    read_list,
+    read_list_file,
+    spellings,
+)
 from kammil.data.sources import texts
+from kammil.errors import DataError
 
 KINDS = {"sexual", "insult", "hate", "threat"}
 LANGUAGES = {"levantine", "arabic", "dialect", "arabizi", "english"}
@@ -181,3 +191,37 @@ def test_no_list_is_made_anew_to_leave_entries_out(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Blocklist, "__init__", None)  # to call it would raise
     first, second, *_ = words.entries
     assert words.without({first}).without({second}).entries == words.entries[2:]
+
+
+# ---- lists
+
+
+def test_a_list_is_read_line_by_line() -> None:
+    assert read_list("# words\n\nخبز\nbread\tinsult\tenglish\tword\n", "x") == (
+        BlockedWord("خبز"),
+        BlockedWord("bread", "insult", "english", "word"),
+    )
+    assert len(read_list("{a|b} c\tinsult\tenglish\tword", "x", patterns=True)) == 2
+    assert not is_offensive("a b c")
+    (entry,) = read_list("(a|) ~ {b|c}", "x")
+    assert [match.entry for match in Blocklist([entry]).find("a b c")] == [entry]
+
+
+@pytest.mark.parametrize("line", ["!!!", "a\tb\tc\td", "a\tb\tc\tword\te"])
+def test_a_wrong_line_is_named(line: str) -> None:
+    with pytest.raises(DataError, match="line 2 of x"):
+        read_list(f"good\n{line}\n", "x")
+
+
+def test_a_list_that_is_none_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "block.txt"
+    with pytest.raises(DataError, match="cannot be read"):
+        read_list_file(file)
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_list_file(file)
+    file.write_bytes(b"a\n" * (1 << 16))
+    with pytest.raises(DataError, match="shorten it"):
+        read_list_file(file)
+    file.write_text("خبز\n", encoding="utf-8")
+    assert read_list_file(file) == (BlockedWord("خبز"),)

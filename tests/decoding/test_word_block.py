@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kammil.data.blocked_words import BlockedWord, Form
-from kammil.data.blocklist import Blocklist
+from kammil.data.blocklist import BlockedWord, Blocklist, Form
 from kammil.decoding.word_block import AllOf, ForbiddenStrings, WordBlock
 from kammil.vocabulary import EOS
 

@@ -15,7 +15,7 @@ from tests.completion.test_pieces import counter
 from kammil.completion.channel import Channel
 from kammil.completion.completer import Completer
 from kammil.completion.ghost_text import GhostLevel
-from kammil.data.blocked_words import BlockedWord
+from kammil.data.blocklist import BlockedWord
 from kammil.evaluation.keystrokes import (
     LOOK_AFTER,
     WIDTHS,

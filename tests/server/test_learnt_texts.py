@@ -19,8 +19,7 @@ from tests.server.asgi import ask
 
 import kammil
 from kammil.completion.completer import Completer
-from kammil.data.blocked_words import BlockedWord
-from kammil.data.blocklist import Blocklist, is_offensive, offensive_words
+from kammil.data.blocklist import BlockedWord, Blocklist, is_offensive, offensive_words
 from kammil.decoding.word_block import WordBlock
 from kammil.server import learnt_texts, model_pool
 from kammil.server.api.errors import ApiError

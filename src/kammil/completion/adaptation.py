@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from kammil.completion.profile import Profile
-from kammil.data.blocked_words import BlockedWord
-from kammil.data.blocklist import offensive_words
+from kammil.data.blocklist import BlockedWord, offensive_words
 from kammil.errors import OptionError
 from kammil.language_model import AdaptiveModel, Ids, LanguageModel
 from kammil.text import words

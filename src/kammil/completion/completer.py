@@ -29,8 +29,7 @@ from kammil.completion.state_cache import MAX_MEGABYTES, CachedDecoder, StateCac
 from kammil.completion.stock_phrases import MAX_CHARACTERS, StockPhrases, are_enough, bundled, choose, stock_hypotheses
 from kammil.completion.suggestions import Suggestion, letters_to_correct, seen_as_typed
 from kammil.completion.unasked import unasked_politics
-from kammil.data.blocked_words import BlockedWord, read_list_file
-from kammil.data.blocklist import Blocklist, offensive_words
+from kammil.data.blocklist import BlockedWord, Blocklist, offensive_words, read_list_file
 from kammil.data.bloom import BloomFilter
 from kammil.decoding import Constraints, DecodingOptions, FinishReason, Hypothesis, beam_search, generate
 from kammil.decoding.options import MAX_COMPLETIONS, Options

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from kammil.data import near_duplicates
 from kammil.data.dialects import likely_shares
-from kammil.data.keywords import Keyword, keywords
 from kammil.data.splits import Leakage, leaks
 from kammil.errors import DataError
 from kammil.text import PERSONAL, counted, personal_counts
@@ -24,6 +23,13 @@ MIN_MEAN_LENGTH, MAX_MEAN_LENGTH = 4.0, 2000.0
 """Mean characters of a text: hardly a word below, a chapter rather than a post above."""
 MAX_EXAMPLES = 3
 """Pairs shown: enough to see what kind of repeats they are."""
+
+KEYWORD_SHARE, KEYWORD_OWN, KEYWORD_TIMES = 1 / 10, 2 / 3, 2
+"""A keyword is in this share of its source's texts; this share of all texts with it are of that source; and it is so
+many times as frequent there as elsewhere, since a large source has most of all words. Each at least."""
+KEYWORD_TEXTS = 500
+"""Minimum number of texts of a source: of fewer, a share says little."""
+WORD = regex.compile(r"\w{5,}")  # what is searched for is seldom shorter
 
 SCRIPTS = (
     *("Arabic", "Latin", "Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "kana", "Hangul"),
@@ -64,6 +70,18 @@ class Character:
     name: str
     """Its Unicode name, or its code point (U+0007) where it has none."""
     count: int
+
+
+@dataclass(frozen=True)
+class Keyword:
+    """A word that stands in a tenth of a source's texts or more, and seldom elsewhere."""
+
+    word: str
+    source: str
+    texts: int
+    """Texts of the source that hold the word."""
+    share: float
+    """The same as a share of the source's texts, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +197,29 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
         personal=dict(personal),
         leaks=None if against is None else leaks(against, texts),
     )
+
+
+def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
+    """Return the words by which each source was collected, as it seems, the largest shares first.
+
+    A search for a word gives a source full of it, and a model that learns the source writes the word unasked: one that
+    stood in 24 % of the texts of one of 40 sources, 0.6 % of all texts, came up in 7 % of a model's completions.
+    """
+    sizes, everywhere = Counter(sources), Counter[str]()
+    by_source = Counter[tuple[str, str]]()
+    for text, source in zip(texts, sources, strict=True):
+        found = set(WORD.findall(text))
+        everywhere.update(found)
+        by_source.update((source, word) for word in found)
+    kept = (
+        Keyword(word, source, n, n / sizes[source])
+        for (source, word), n in by_source.items()
+        if KEYWORD_TEXTS <= sizes[source] < len(texts)
+        and n >= KEYWORD_SHARE * sizes[source]
+        and n >= KEYWORD_OWN * everywhere[word]
+        and n * (len(texts) - sizes[source]) >= KEYWORD_TIMES * (everywhere[word] - n) * sizes[source]
+    )
+    return sorted(kept, key=lambda one: (-one.share, one.source, one.word))
 
 
 def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:

@@ -1,27 +1,53 @@
-"""Blocked words in texts: the list of offensive words that comes with Kammil, or a user's own, as an automaton.
+"""Blocked words: how a list is written, and an automaton that finds its entries in texts.
 
-How an entry is written, and by which letters it is compared, says `blocked_words`. In a text a letter may be written
-any number of times; before an Arabic word may stand what is written together with it (و ف ب ل ك ال هال يا), and behind
-it an ending, as its form says.
+An entry is a word, or several, and stands for its written variants. Letters are compared by their folds: forms of alef
+and hamza, ta marbuta and ha, alef maqsura and ya, letters of Persian keyboards, case and accents make no difference;
+vowel points, the stretching stroke and joiners are skipped. Anything but letters and digits separates words, the
+underscore of a hashtag too.
 
-All entries together are one automaton over characters, of which only the states that a text comes by are made. It can
-stop anywhere and go on, so a word is found where its first half was typed and the second one added. A list without some
-of its entries shares the automaton and its states, and differs in which of them are blocked.
+A list is a tab-separated file, such as `offensive.tsv`, one entry a line: entry, kind, language, form. In an entry
+`(a|b)` stands for either, and a line with `{a|b}` for an entry with each. `~` marks where a word is known for what it
+is, since no ordinary word goes on like that; a text that is being generated does not go past it. The forms:
+
+- `stem`: every word that begins with the entry. Without a mark it is known by its last letter.
+- `noun`: the entry with the endings of number, gender and possession.
+- `word`: the entry alone, with nothing written together with it.
+
+Lines of a user's own list may leave out everything behind the entry; it is a `noun` then.
+
+In a text a letter may be written any number of times; before an Arabic word may stand what is written together with it
+(و ف ب ل ك ال هال يا), and behind it an ending, as its form says. All entries together are one automaton over
+characters, of which only the states that a text comes by are made. It can stop anywhere and go on, so a word is found
+where its first half was typed and the second one added. A list without some of its entries shares the automaton and
+its states, and differs in which of them are blocked.
 """
 
 from __future__ import annotations
 
 import threading
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from itertools import product
+from pathlib import Path
+from typing import Literal, cast, get_args
 
 import regex
 
-from kammil.data.blocked_words import MARK, SEPARATOR, BlockedWord, fold_character, folded_parts, read_list
+from kammil.errors import DataError
 
+Form = Literal["stem", "noun", "word"]
+"""How an entry is matched."""
+_MAX_LIST = 1 << 16
+"""Most bytes of a user's list."""
+_SPELLING = str.maketrans("ٱىیةکہەگ", "اييهكههك")
+SEPARATOR = " "
+_ALTERNATIVES, _CHOICES, MARK = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}"), "~"
+_PATTERN_SIGNS = regex.compile(r"[(){}|~]")
+_SEPARATORS = regex.compile(" +")
 _TAIL = 64
 """Characters at the end of a text from which its state is computed; an entry of several words is about half as long."""
 _MAX_WORDS = 6
@@ -39,6 +65,106 @@ _POSSESSIVE = ("ي", "ك", "كم", "كن", "كو", "هم", "هن", "ها", "ه",
 _ENDINGS = ("", *_POSSESSIVE, "ين", "ون", "ان", "ا", "يه", "يات", "ات", *("ات" + ending for ending in _POSSESSIVE))
 _FEMININE_ENDINGS = ("ه", "ات", "تين", *(t + ending for t in ("ت", "ات") for ending in _POSSESSIVE))
 _LATIN_ENDINGS = ("", "s", "es", "z")
+
+
+@dataclass(frozen=True)
+class BlockedWord:
+    """An entry of a list."""
+
+    pattern: str
+    """The entry as it is written in the list."""
+    kind: str = "own"
+    """Kind of offence: `sexual`, `insult`, `hate` (against a sect, people, sex or origin) or `threat`."""
+    language: str = ""
+    """`levantine`, `arabic` (standard), `dialect` (another one), `arabizi` or `english`."""
+    form: Form = "noun"
+    """How it is matched."""
+
+
+def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[BlockedWord, ...]:
+    """Read a list; `DataError` with the number of the first line that is wrong. `#` begins a comment line.
+
+    Without `patterns` the signs of a pattern are punctuation: a stranger's list must not stand for millions of words.
+    """
+    entries: list[BlockedWord] = []
+    for number, line in enumerate(content.splitlines(), 1):
+        fields = [field.strip() for field in line.lstrip("\ufeff").rstrip().split("\t")]
+        if not fields[0] or fields[0].startswith("#"):
+            continue
+        if len(fields) > 4 or (len(fields) == 4 and fields[3] not in get_args(Form)):
+            raise DataError(
+                f"line {number} of {name} is no entry; write a word, or entry, kind, language and form "
+                f"({', '.join(get_args(Form))}) with tabs between them."
+            )
+        for pattern in _entries(fields[0]) if patterns else [_PATTERN_SIGNS.sub(SEPARATOR, fields[0])]:
+            entry = BlockedWord(pattern, *cast(tuple[str, str, Form], fields[1:]))
+            if not any(min(len(choice.strip()) for choice in part) for part in folded_parts(pattern)):
+                raise DataError(f"line {number} of {name} has no letters, so it blocks nothing; remove it.")
+            entries.append(entry)
+    return tuple(entries)
+
+
+def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
+    """Read a user's list, one word a line; `DataError` for a file that is none."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_LIST + 1)
+        if len(content) > _MAX_LIST:
+            raise DataError(f"{path} has more than {_MAX_LIST} bytes, which is no list of words; shorten it.")
+        return read_list(content.decode("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"the list of words {path} cannot be read as UTF-8 text: {error}.") from error
+
+
+def spellings(entry: BlockedWord) -> list[str]:
+    """Return the spellings of an entry as its pattern has them, without endings and what is written before it."""
+    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_ALTERNATIVES.split(entry.pattern))]
+    return ["".join(choice).replace(MARK, "") for choice in product(*parts)]
+
+
+def _entries(pattern: str) -> list[str]:
+    """Return the patterns that a line stands for: one for each choice in its braces."""
+    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_CHOICES.split(pattern))]
+    return ["".join(choice) for choice in product(*parts)]
+
+
+def folded_parts(pattern: str) -> list[list[str]]:
+    """Return the parts of a pattern, each with its alternatives, folded; the mark stands among the letters."""
+    cut = enumerate(_ALTERNATIVES.split(pattern))
+    parts = [_choices(part) if i % 2 else [_folded_choice(part)] for i, part in cut if part or i % 2]
+    parts[0] = [choice.lstrip(SEPARATOR) for choice in parts[0]]
+    parts[-1] = [choice.rstrip(SEPARATOR) for choice in parts[-1]]
+    return parts
+
+
+@cache
+def _choices(part: str) -> list[str]:
+    return [_folded_choice(choice) for choice in part.split("|")]
+
+
+def _folded_choice(choice: str) -> str:
+    return _SEPARATORS.sub(SEPARATOR, MARK.join(map(_fold, choice.split(MARK))))
+
+
+@cache
+def fold_character(character: str) -> str:
+    """Return the letters and digits of a character; a space if it separates words, "" if it is skipped."""
+    if unicodedata.category(character) in ("Mn", "Me", "Cf") or character == "\N{ARABIC TATWEEL}":
+        return ""
+    folded = ""
+    for part in unicodedata.normalize("NFKD", character).casefold():
+        kind = unicodedata.category(part)
+        if kind[0] == "L" and kind != "Lm":
+            folded += part
+        elif kind[0] == "N":
+            folded += str(unicodedata.digit(part, part))
+        elif kind not in ("Mn", "Me"):
+            folded += SEPARATOR
+    return folded.translate(_SPELLING) or SEPARATOR
+
+
+def _fold(text: str) -> str:
+    return "".join(map(fold_character, text))
 
 
 @dataclass(frozen=True)

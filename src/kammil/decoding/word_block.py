@@ -19,8 +19,7 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from kammil.data.blocked_words import SEPARATOR, BlockedWord, fold_character
-from kammil.data.blocklist import Blocklist
+from kammil.data.blocklist import SEPARATOR, BlockedWord, Blocklist, fold_character
 from kammil.decoding.automaton import StringAutomaton
 from kammil.language_model import Ids
 from kammil.vocabulary import EOS

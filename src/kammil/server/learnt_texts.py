@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable
 
 from kammil.completion.completer import Completer
 from kammil.completion.profile import MAX_TEXTS, MAX_TOTAL_CHARACTERS
-from kammil.data.blocked_words import BlockedWord
-from kammil.data.blocklist import offensive_words
+from kammil.data.blocklist import BlockedWord, offensive_words
 from kammil.server.api.errors import ApiError
 
 Session = str | None
