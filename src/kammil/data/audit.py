@@ -18,7 +18,7 @@ from kammil.errors import DataError
 from kammil.text import PERSONAL, counted, personal_counts
 
 MIN_TEXTS = 50
-"""Fewer texts than these bring a caution: a tenth of them, for validation, is less than five."""
+"""Minimum number of texts without a caution: a tenth of fewer, for validation, is less than five."""
 MIN_MEAN_LENGTH, MAX_MEAN_LENGTH = 4.0, 2000.0
 """Mean characters of a text: hardly a word below, a chapter rather than a post above."""
 MAX_EXAMPLES = 3
@@ -35,7 +35,7 @@ SCRIPTS = (
     *("Arabic", "Latin", "Hebrew", "Cyrillic", "Greek", "Devanagari", "Han", "kana", "Hangul"),
     *("digits", "emoji", "punctuation", "space", "other"),
 )
-"""Classes of characters: symbols count as punctuation, other scripts and invisible characters as other."""
+"""Classes of characters; symbols are punctuation, other scripts and invisible characters are other."""
 
 # Vowel points belong to no script, so Arabic ones are known by their block.
 _SCRIPT = regex.compile(
@@ -143,17 +143,12 @@ class Audit:
     """Leaks of these texts, as a held-out part, from a training part; None without one."""
 
     def to_dict(self) -> dict[str, object]:
-        """Return all fields as plain values, for JSON."""
+        """Convert to builtins, for JSON."""
         return asdict(self)
 
 
 def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources: Sequence[str] | None = None) -> Audit:
-    """Audit `texts`; with `against`, the training texts, count how many of `texts` leak from there.
-
-    `sources` names the source of each text.
-
-    Raises `DataError` where there is no text at all.
-    """
+    """Audit `texts`, each of one of `sources`, and count how many leak from the training texts `against`."""
     if not texts:
         raise DataError("There is no text to audit; give a file with at least one.")
     keys = [near_duplicates.key(text) for text in texts]
@@ -163,13 +158,14 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
     broken = tuple(row for row, text in enumerate(texts) if is_broken(text))
     counts = Counter("".join(texts))
     appearances = Counter(char for text in texts for char in set(text))
-    total = counts.total()
     personal = Counter(dict.fromkeys(PERSONAL, 0))
     for text in texts:
         personal.update(personal_counts(text))
     scripts: dict[str, int] = dict.fromkeys(SCRIPTS, 0)
     for char, count in counts.items():
         scripts[script(char)] += count
+    lengths = np.array([len(text) for text in texts])
+    low, median, high = np.percentile(lengths, [5, 50, 95]).tolist()
     return Audit(
         texts=len(texts),
         empty=len(empty),
@@ -182,14 +178,14 @@ def audit(texts: Sequence[str], against: Sequence[str] | None = None, *, sources
         groups=sizes.size,
         largest_group=int(sizes.max()),
         examples=_examples(keys, group),
-        lengths=_lengths(texts),
-        characters=total,
+        lengths=Lengths(int(lengths.min()), low, median, float(lengths.mean()), high, int(lengths.max())),
+        characters=counts.total(),
         distinct_characters=len(counts),
         inventory=tuple(
             Character(char, unicodedata.name(char, f"U+{ord(char):04X}"), count)
             for char, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
         ),
-        scripts={name: count / max(total, 1) for name, count in scripts.items()},
+        scripts={name: count / max(counts.total(), 1) for name, count in scripts.items()},
         dialects=likely_shares(texts),
         sources=None if sources is None else {n: count / len(texts) for n, count in Counter(sources).most_common()},
         keywords=tuple(keywords(texts, sources)) if sources is not None and len(set(sources)) > 1 else (),
@@ -223,35 +219,23 @@ def keywords(texts: Sequence[str], sources: Sequence[str]) -> list[Keyword]:
 
 
 def cautions(texts: int, length: float, *, has_base: bool = False) -> list[str]:
-    """Return a sentence of caution for too few training texts, and for a mean length that is too small or large.
-
-    `has_base`: whether training started from another model, which learnt other texts.
-    """
-    sentences: list[str] = []
-    if texts < MIN_TEXTS:
-        beside = ", beside those of the base" if has_base else ""
-        sentences.append(
-            f"Only {counted(texts, 'text')} to learn from{beside}: with fewer than {MIN_TEXTS}, figures say little "
-            "about new texts."
-        )
-    if length < MIN_MEAN_LENGTH:
-        sentences.append(
-            f"The texts have {length:.1f} characters on average: there is hardly anything in them to complete."
-        )
-    if length > MAX_MEAN_LENGTH:
-        sentences.append(
-            f"The texts have {length:,.0f} characters on average, and Kammil is made for short ones: cut them first, "
-            "such as a paragraph a line."
-        )
-    return sentences
+    """Return sentences of caution for a number of training texts, and for their mean length in characters."""
+    beside = ", beside those of the base" if has_base else ""
+    few = f"Only {counted(texts, 'text')} to learn from{beside}: with fewer than {MIN_TEXTS}, figures say little about"
+    mean = f"The texts have {length:,.{0 if length > MAX_MEAN_LENGTH else 1}f} characters on average"
+    checks = (
+        (texts < MIN_TEXTS, f"{few} new texts."),
+        (length < MIN_MEAN_LENGTH, f"{mean}: there is hardly anything in them to complete."),
+        (length > MAX_MEAN_LENGTH, f"{mean}, and Kammil is made for short ones: cut them, such as a paragraph a line."),
+    )
+    return [sentence for holds, sentence in checks if holds]
 
 
 def is_broken(text: str) -> bool:
     """Whether a text holds U+FFFD, lone surrogates or control characters, or looks read in a wrong encoding.
 
-    The last means one UTF-8 letter of three bytes or more, or two of two bytes, read as Windows-1252; four in
-    a row read as Windows-1256; or a word of accented letters only, as Windows-1256 and 1251 look when read as
-    Windows-1252. One letter of two bytes is let pass: a capital before a closing quote looks alike.
+    Such a text has a UTF-8 letter of three bytes or more, or two of two bytes (one may be a capital before a closing
+    quote), read as Windows-1252; four in a row read as Windows-1256; or a word of accented letters alone.
     """
     return bool(
         _BROKEN.search(text)
@@ -270,27 +254,19 @@ def script(char: str) -> str:
 def _examples(keys: Sequence[str], group: NDArray[np.int64]) -> tuple[tuple[int, int], ...]:
     """Return a pair from each group: its first text and the next near one that is no copy, else the next copy."""
     order = np.argsort(group, kind="stable")
-    members = np.split(order, np.cumsum(np.bincount(group))[:-1])
     different: list[tuple[int, int]] = []
     copies: list[tuple[int, int]] = []
-    for rows in members:
+    for members in np.split(order, np.cumsum(np.bincount(group))[:-1]):
         if len(different) == MAX_EXAMPLES:
             break
-        first: int = rows[0].item()
-        later: list[int] = rows[1:].tolist()
-        candidates = (
+        first, *later = members.tolist()
+        near = (
             row
             for row in later
             if keys[row] != keys[first] and near_duplicates.overlap(keys[first], keys[row]) >= near_duplicates.MIN_SHARE
         )
-        if (row := next(candidates, None)) is not None:
+        if (row := next(near, None)) is not None:
             different.append((first, row))
         elif later:
             copies.append((first, later[0]))
     return tuple((different + copies)[:MAX_EXAMPLES])
-
-
-def _lengths(texts: Sequence[str]) -> Lengths:
-    lengths = np.array([len(text) for text in texts])
-    low, median, high = np.percentile(lengths, [5, 50, 95]).tolist()
-    return Lengths(int(lengths.min()), low, median, float(lengths.mean()), high, int(lengths.max()))

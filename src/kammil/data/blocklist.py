@@ -15,11 +15,9 @@ is, since no ordinary word goes on like that; a text that is being generated doe
 
 Lines of a user's own list may leave out everything behind the entry; it is a `noun` then.
 
-In a text a letter may be written any number of times; before an Arabic word may stand what is written together with it
-(و ف ب ل ك ال هال يا), and behind it an ending, as its form says. All entries together are one automaton over
-characters, of which only the states that a text comes by are made. It can stop anywhere and go on, so a word is found
-where its first half was typed and the second one added. A list without some of its entries shares the automaton and
-its states, and differs in which of them are blocked.
+In a text a letter may be repeated, and an Arabic word have proclitics (و ف ب ل ك ال هال يا) and the endings of its
+form. All entries are one automaton over characters, which can stop anywhere and go on: a word is found where its first
+half was typed and the second one added.
 """
 
 from __future__ import annotations
@@ -42,16 +40,16 @@ from kammil.errors import DataError
 Form = Literal["stem", "noun", "word"]
 """How an entry is matched."""
 _MAX_LIST = 1 << 16
-"""Most bytes of a user's list."""
+"""Maximum number of bytes of a user's list."""
 _SPELLING = str.maketrans("ٱىیةکہەگ", "اييهكههك")
 SEPARATOR = " "
 _ALTERNATIVES, _CHOICES, MARK = regex.compile(r"\(([^()]*)\)"), regex.compile(r"\{([^{}]*)\}"), "~"
 _PATTERN_SIGNS = regex.compile(r"[(){}|~]")
 _SEPARATORS = regex.compile(" +")
 _TAIL = 64
-"""Characters at the end of a text from which its state is computed; an entry of several words is about half as long."""
+"""Characters at the end of a text from which its state is computed: twice as many as an entry of several words has."""
 _MAX_WORDS = 6
-"""Most words of an entry."""
+"""Maximum number of words of an entry."""
 _ARABIC = regex.compile(r"\p{Arabic}")
 
 _PREFIXES = tuple(
@@ -96,7 +94,7 @@ def read_list(content: str, name: str, *, patterns: bool = False) -> tuple[Block
                 f"line {number} of {name} is no entry; write a word, or entry, kind, language and form "
                 f"({', '.join(get_args(Form))}) with tabs between them."
             )
-        for pattern in _entries(fields[0]) if patterns else [_PATTERN_SIGNS.sub(SEPARATOR, fields[0])]:
+        for pattern in _expanded(fields[0], _CHOICES) if patterns else [_PATTERN_SIGNS.sub(SEPARATOR, fields[0])]:
             entry = BlockedWord(pattern, *cast(tuple[str, str, Form], fields[1:]))
             if not any(min(len(choice.strip()) for choice in part) for part in folded_parts(pattern)):
                 raise DataError(f"line {number} of {name} has no letters, so it blocks nothing; remove it.")
@@ -117,14 +115,13 @@ def read_list_file(path: Path) -> tuple[BlockedWord, ...]:
 
 
 def spellings(entry: BlockedWord) -> list[str]:
-    """Return the spellings of an entry as its pattern has them, without endings and what is written before it."""
-    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_ALTERNATIVES.split(entry.pattern))]
-    return ["".join(choice).replace(MARK, "") for choice in product(*parts)]
+    """Return the spellings of an entry as its pattern has them, without proclitics and endings."""
+    return _expanded(entry.pattern.replace(MARK, ""), _ALTERNATIVES)
 
 
-def _entries(pattern: str) -> list[str]:
-    """Return the patterns that a line stands for: one for each choice in its braces."""
-    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(_CHOICES.split(pattern))]
+def _expanded(pattern: str, brackets: regex.Pattern[str]) -> list[str]:
+    """Return a pattern with each choice of what stands in brackets."""
+    parts = [part.split("|") if i % 2 else [part] for i, part in enumerate(brackets.split(pattern))]
     return ["".join(choice) for choice in product(*parts)]
 
 
@@ -191,7 +188,7 @@ def is_offensive(text: str) -> bool:
 
 
 _SHARED, _NEVER = -1, 1 << 30
-"""In place of the number of an entry, where there is none yet; in place of a letter's number, behind all."""
+"""Sentinels: no entry yet; no letter by which the entry is known."""
 
 
 class _Graph:
@@ -201,20 +198,20 @@ class _Graph:
         self.children: list[dict[str, int]] = []
         """Children of each node by letter."""
         self.letter: list[str] = []
-        """By which each node is reached from the one before."""
+        """Letter on the edge into each node."""
         self.known: dict[int, dict[str, set[int]]] = {}
-        """By node the letters with which entries are known for what they are, and the numbers of these."""
+        """For each node, the letters with which entries become known, and the numbers of these."""
         self.arrivals: dict[int, list[int]] = {}
-        """Positions at which the automaton stands too when it arrives at a node."""
+        """Epsilon transitions from each node to positions."""
 
     def add(self, letter: str = "") -> int:
-        """Add a node."""
+        """Add a node; return its number."""
         self.children.append({})
         self.letter.append(letter)
         return len(self.letter) - 1
 
     def insert(self, node: int, string: str, known: int = _NEVER, entry: int = _SHARED) -> int:
-        """Add the path of a string behind a node, on which an entry is known from a letter on; return its last node."""
+        """Add the path of a string, on which an entry is known from a letter on; return its last node."""
         for i, letter in enumerate(string):
             if i >= known:
                 self.known.setdefault(node, {}).setdefault(letter, set()).add(entry + 1)
@@ -225,7 +222,7 @@ class _Graph:
         return node
 
     def join(self, node: int, position: int) -> None:
-        """Have the automaton stand at a position too when it arrives at a node, on the way to any entry."""
+        """Add an epsilon transition from a node to a position."""
         self.arrivals.setdefault(node, []).append(position)
 
     def insert_pattern(self, node: int, parts: Sequence[Sequence[str]], entry: int, *, by_last_letter: bool) -> int:
@@ -249,27 +246,23 @@ class _Graph:
 
 
 _Positions = frozenset[int]
-"""Where the automaton stands: see `_position`."""
 
 
 def _position(node: int, entry: int = _SHARED) -> int:
-    """Return a node with the number of an entry, as one number, since sets of them are quick."""
+    """Return a node with the number of an entry as one number, since sets of them are quick."""
     return node << 16 | (entry + 1)
 
 
 class Blocklist:
     """Entries as an automaton over characters, deterministic and made on the way (a lazy subset construction).
 
-    A state is a number. It knows the unfinished word at the end of a text and whether it is blocked if it ends there.
-
-    Args:
-        entries: what is blocked.
+    A state is a number. A list without some of its entries shares the states, and differs in which of them are blocked.
     """
 
     def __init__(self, entries: Iterable[BlockedWord]) -> None:
         self.entries = self._numbered = tuple(entries)
         self._dropped: frozenset[int] = frozenset()
-        """Numbers of the entries that are left out, with one added, as positions hold them."""
+        """Numbers of the entries that are left out, plus one, as positions hold them."""
         self._graph = graph = _Graph()
         self._any = graph.add()
         """The node of any letters behind a stem."""
@@ -287,10 +280,8 @@ class Blocklist:
             starts.append(above)
             roots.append(root)
         for number, entry in enumerate(self.entries):
-            arabic, by_last_letter = (
-                bool(_ARABIC.search(entry.pattern)),
-                entry.form == "stem" and MARK not in entry.pattern,
-            )
+            arabic = bool(_ARABIC.search(entry.pattern))
+            by_last_letter = entry.form == "stem" and MARK not in entry.pattern
             root = bare if entry.form == "word" or entry.language == "english" else roots[not arabic]
             parts, behind = folded_parts(entry.pattern), complete
             if entry.form == "stem":
@@ -299,9 +290,8 @@ class Blocklist:
                 behind = endings[_ENDINGS if arabic else _LATIN_ENDINGS]
                 if arabic and len(parts[-1]) == 1 and len(parts[-1][0]) > 1 and parts[-1][0][-1] == "ه":
                     parts[-1], behind = [parts[-1][0][:-1]], endings[_FEMININE_ENDINGS]
-            graph.join(
-                graph.insert_pattern(root, parts, number, by_last_letter=by_last_letter), _position(behind, number)
-            )
+            end = graph.insert_pattern(root, parts, number, by_last_letter=by_last_letter)
+            graph.join(end, _position(behind, number))
         self._new_word = self._arrived([_position(node) for node in starts])
         self._states: dict[tuple[_Positions, bool], int] = {}
         self._positions: list[_Positions] = []
@@ -319,7 +309,7 @@ class Blocklist:
             return self._extend(state, character)
 
     def start(self, text: str) -> int:
-        """Return the state after a text that was typed: a blocked word at its end is not held against it."""
+        """Return the state after a text that was typed; a blocked word at its end does not block."""
         state = self._read(text)
         if not self.blocked(state):
             return state
@@ -376,7 +366,7 @@ class Blocklist:
             state = self.after(state, character)
 
     def _match(self, text: str, begins: Sequence[int], end: int) -> Match:
-        """Return the shortest match that ends in a place of a text, given where its words begin."""
+        """Return the shortest match that ends there, given where words begin."""
         for begin in reversed(begins[-_MAX_WORDS:]):
             state = self._begin
             for character in text[begin:end]:
@@ -410,7 +400,6 @@ class Blocklist:
         return state
 
     def _extend(self, state: int, character: str) -> int:
-        """Make the state after one more character."""
         positions, typed = self._positions[state], self._typed[state]
         for letter in fold_character(character):
             positions, typed = self._stepped(positions, letter), False

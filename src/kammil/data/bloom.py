@@ -18,17 +18,14 @@ from kammil.text import fold
 
 RUN = 12
 """Letters of a run."""
-_BITS_PER_RUN, _LEAST_BITS_PER_RUN = 8, 1.75
-"""Bits of a run in a filter of at most `_SMALL_BITS`, and in a larger one: of new runs at most 5 %, and at most 47 %,
-are taken for known ones."""
+_BITS_PER_RUN, _MIN_BITS_PER_RUN = 8, 1.75
+"""Bits of a run in a filter of at most `_SMALL_BITS`, and in a larger one: at most 5 % and 47 % false positives."""
 _SMALL_BITS, _MAX_BITS = 1 << 23, 1 << 27
-"""One mebibyte, and 16: the largest filter is for 67 million different runs, and takes more for known beyond that."""
+"""One mebibyte, and 16, which is enough for 67 million different runs."""
 _BLOCK = 10_000
 """Texts whose runs are hashed at once: some 100 MB of arrays."""
-_LEARNT = 0.5
-"""A text is taken to be learnt from which half of the runs of letters are known."""
-_FEWEST_RUNS = 8
-"""Fewest runs of letters of which half say something."""
+_LEARNT, _MIN_RUNS = 0.5, 8
+"""Share of the runs of a text that a model knows if it has learnt the text, and number of runs that says something."""
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 _N = TypeVar("_N", np.uint32, np.uint64)
@@ -38,11 +35,7 @@ Novelty = Literal["seen", "new"]
 def build(
     texts: Sequence[str], *, known: Mapping[str, NDArray[np.generic]] | None = None
 ) -> dict[str, NDArray[np.generic]]:
-    """Build the arrays of `seen.safetensors` for the training texts.
-
-    `known` are the arrays of the model that training started from, which remembers its own texts: their filter is part
-    of the new one, which is as large at least.
-    """
+    """Build the arrays of `seen.safetensors` for the training texts, added to those of the base, `known`."""
     most = _size(sum(map(len, texts)))
     bits, digests, theirs = np.zeros(most, np.bool_), np.zeros(0, np.uint32), np.zeros(0, np.bool_)
     if known is not None:
@@ -66,20 +59,19 @@ def build(
 
 
 def _size(runs: int) -> int:
-    """Return the bits of a filter for so many different runs, a power of two."""
+    """Return the number of bits of a filter for that many different runs, a power of two."""
     small = min(_SMALL_BITS, runs * _BITS_PER_RUN)
-    return min(_MAX_BITS, 1 << (max(64, small, math.ceil(runs * _LEAST_BITS_PER_RUN)) - 1).bit_length())
+    return min(_MAX_BITS, 1 << (max(64, small, math.ceil(runs * _MIN_BITS_PER_RUN)) - 1).bit_length())
 
 
 def _estimated(bits: NDArray[np.bool_]) -> int:
-    """Estimate how many different runs a filter was made of, from the share of its bits that are set (Swamidass and
-    Baldi 2007)."""
+    """Estimate the number of different runs from the share of bits that are set (Swamidass and Baldi 2007)."""
     unset = max(1, len(bits) - int(np.count_nonzero(bits)))
     return round(-len(bits) / 2 * np.log(unset / len(bits)))
 
 
 class ExactTexts:
-    """Hashes of the training texts, by which an exact copy is recognised."""
+    """Hashes of whole training texts."""
 
     def __init__(self, arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Read `seen.safetensors`; raises `FolderError` for arrays that `build` cannot have made."""
@@ -116,7 +108,6 @@ class BloomFilter:
         return first & second
 
     def _is_set(self, positions: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        """Look up bits, which are packed from the highest of each byte to the lowest."""
         masks = np.uint8(128) >> (positions & np.uint64(7)).astype(np.uint8)
         return (self._bits[positions >> np.uint64(3)] & masks) != 0
 
@@ -136,10 +127,9 @@ class BloomFilter:
         return "seen" if self.contains([letters]).all() else "new"
 
     def knows_half(self, text: str) -> bool:
-        """Estimate whether more than half of the runs of `text` stand in the training texts.
+        """Estimate whether more than half of the runs of a text are in the training texts, less the false positives.
 
-        Of those that the filter knows, its `false_positives` are subtracted. By chance that is so of a short new text:
-        with 43 % of false positives, of 43 % of those that are one run, 2 % of those with ten.
+        With 43 % of false positives this holds by chance for 43 % of new texts of one run, 2 % of those of ten.
         """
         found = self.contains([fold(text)])
         chance = self.false_positives
@@ -149,30 +139,29 @@ class BloomFilter:
 def learnt_texts(arrays: Mapping[str, NDArray[np.generic]], texts: Sequence[str]) -> NDArray[np.bool_]:
     """Return whether a model with these arrays has learnt each text, (N,): itself, or half of its runs of letters.
 
-    A filter knows some runs by chance, all of them if it is full. So their share must be above that by four standard
-    deviations, and of a text with few runs only an exact copy is found.
+    The share of known runs must be four standard deviations above the false positives; of a text with few runs only an
+    exact copy is found.
     """
     exact, runs = ExactTexts(arrays).contains(texts), BloomFilter(arrays)
     chance = runs.false_positives
     learnt = np.zeros(len(texts), np.bool_)
     for i, text in enumerate(texts):
         known = runs.contains([fold(text)])
-        least = chance + _LEARNT * (1 - chance)
-        if known.size >= _FEWEST_RUNS:
+        minimum = chance + _LEARNT * (1 - chance)
+        if known.size >= _MIN_RUNS:
             above = chance + 4 * float(np.sqrt(chance * (1 - chance) / known.size))
-            learnt[i] = known.mean() >= max(least, above)
+            learnt[i] = known.mean() >= max(minimum, above)
         learnt[i] |= exact[i] and known.all()  # of 32-bit hashes alone some agree by chance
     return learnt
 
 
 def _digests(keys: Iterable[str]) -> NDArray[np.uint32]:
-    """Return a hash of each text's `exact_key`, (N,)."""
     joined = b"".join(hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=4).digest() for key in keys)
     return np.frombuffer(joined, "<u4").astype(np.uint32)
 
 
 def _distinct(known: NDArray[_N], more: NDArray[_N]) -> NDArray[_N]:
-    """Return the different numbers of two arrays, ascending; `np.unique` hashes them first, which takes longer."""
+    """Return the different numbers of two arrays, ascending, in less time than `np.unique`, which hashes them."""
     numbers = np.sort(np.concatenate([known, more]))
     return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
 
@@ -210,6 +199,5 @@ def _block_hashes(letters: Sequence[str]) -> NDArray[np.uint64]:
 
 
 def _positions(hashes: NDArray[np.uint64], size: int) -> list[NDArray[np.uint64]]:
-    """Return two bit positions of each hash; `size` is a power of two."""
     mask = np.uint64(size - 1)
     return [hashes & mask, (hashes >> np.uint64(32)) & mask]

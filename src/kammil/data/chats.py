@@ -1,8 +1,7 @@
-"""Read the messages of chat exports: WhatsApp's text files, of Android and of iOS, and Telegram's JSON.
+"""Messages of chat exports: WhatsApp's text files, of Android and of iOS, and Telegram's JSON.
 
-Names, times, notices of the program ("<Media omitted>", "You deleted this message") and numbers of phones and accounts
-are left out: what remains is what somebody wrote. Both formats are undocumented and vary with the language and region
-of the phone; what is read here is said beside each pattern.
+Names, times, notices of the program ("<Media omitted>") and numbers of phones and accounts are left out. Both formats
+are undocumented and vary with the language and region of the phone; what is read here is said beside each pattern.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import cast
 
 import regex
@@ -21,7 +21,7 @@ from kammil.errors import DataError
 from kammil.text import HANDLE, NUMBER, counted, listed, mask_numbers, shortened, visible
 
 MAX_NAMED = 8
-"""Most senders named in a sentence: who wrote most comes first."""
+"""Maximum number of senders named in a sentence, the one with most messages first."""
 
 _MARKS = r"[\u200E\u200F\u061C\u202A-\u202E\u2066-\u2069\uFEFF]*+"
 _DATE = rf"\p{{Nd}}{{1,4}}{_MARKS}[./-]{_MARKS} ?\p{{Nd}}{{1,2}}{_MARKS}[./-]{_MARKS} ?\p{{Nd}}{{1,4}}\.?"
@@ -32,37 +32,13 @@ _STAMP = rf"{_DATE}{_MARKS}[,،]?{_MARKS}\s?{_TIME}"
 # Android: "12/31/23, 11:59 PM - Name: text"; iOS: "[31.12.23, 23:59:59] Name: text".
 _HEAD = regex.compile(rf"{_MARKS}(?:\[{_STAMP}\]\s?|{_STAMP}\s?[-–]\s){_MARKS}(?P<rest>.*)", regex.DOTALL)
 
-_MEDIA = regex.compile(
-    # "<Media omitted>", "<Medien ausgeschlossen>", "<تم استبعاد الوسائط>", "<attached: 00000012-PHOTO.jpg>"
-    r"<[^<>]{1,120}>"
-    # of iOS, behind a mark; German, French, Spanish, Arabic; elder versions of Android without brackets
-    r"|(?:image|video|video note|audio|sticker|GIF|document|contact card|media) omitted"
-    r"|(?:Bild|Video|Audio|Sticker|GIF|Dokument|Kontaktkarte) (?:weggelassen|ausgelassen)"
-    r"|(?:image|vidéo|audio|sticker|GIF|document|fiche contact) absente?"
-    r"|(?:imagen|video|audio|sticker|GIF|documento) omitid[oa]"
-    r"|تم (?:ا|إ)ستبعاد \w+(?: \w+)?"
-    # "IMG-20231231-WA0001.jpg (file attached)", in any language that is listed
-    r"|.{1,160}\.\w{2,5} \((?:file attached|Datei angehängt|fichier joint|archivo adjunto|arquivo anexado"
-    r"|الملف مرفق|ملف مرفق|dosya ekli|file allegato|файл добавлен)\)"
-    r"|(?:location|Standort|الموقع): https?://\S+",
-    regex.IGNORECASE,
+_STORED = resources.files("kammil.data").joinpath("chat_notices.tsv").read_text("utf-8").splitlines()
+_KINDS = [line.split("\t") for line in _STORED if line and not line.startswith("#")]
+_MEDIA, _NOTICE = (
+    regex.compile("|".join(pattern for kind, pattern in _KINDS if kind == wanted), regex.IGNORECASE)
+    for wanted in ("media", "notice")
 )
-_NOTICE = regex.compile(
-    # a message that was deleted
-    r"(?:This message was|You) deleted(?: this message)?\.?|Message deleted\.?"
-    r"|(?:Diese Nachricht wurde gelöscht|Du hast diese Nachricht gelöscht)\.?"
-    r"|(?:Ce message a été supprimé|Vous avez supprimé ce message)\.?"
-    r"|(?:Se eliminó este mensaje|Eliminaste este mensaje)\.?|(?:Esta mensagem foi apagada|Mensagem apagada)\.?"
-    r"|(?:تم حذف هذه الرسالة|لقد حذفت هذه الرسالة|حذفت? هذه الرسالة|حذفتَ هذه الرسالة)\.?"
-    r"|Bu mesaj silindi\.?|Bu mesajı sildiniz\.?"
-    # calls and what is not there yet
-    r"|(?:Missed|Silenced) (?:voice|video) call.{0,40}|(?:Voice|Video) call, .{0,40}|مكالمة (?:صوتية|فيديو) فائتة"
-    r"|Waiting for this message.{0,60}|null",
-    regex.IGNORECASE,
-)
-_EDITED = regex.compile(
-    r"\s?\u200E?<[^<>]{0,40}(?:edited|bearbeitet|modifié|edit[óa]|تعديل|düzenlen|modificat)[^<>]{0,40}>$"
-)
+_EDITED = regex.compile(next(pattern for kind, pattern in _KINDS if kind == "edited"))
 _MENTION = regex.compile(r"@\u2068[^\u2069\n]{1,80}\u2069")
 _EDGES = regex.compile(rf"^{_MARKS}|{_MARKS}$")
 
@@ -92,7 +68,7 @@ class Chat:
     """Number of lines that nobody wrote, such as "You deleted this message"."""
 
     def described(self, sender: str | None = None) -> str:
-        """Return a sentence on who wrote how much and what is left out, for the eyes of who has the export."""
+        """Return a sentence on who wrote how much and what is left out, for the owner of the export."""
         counts = Counter(message.sender for message in self.messages)
         people = [f"{visible(shortened(name)) or 'nobody named'} ({n:,})" for name, n in counts.most_common(MAX_NAMED)]
         if len(counts) > MAX_NAMED:
@@ -108,13 +84,12 @@ class Chat:
 def whatsapp(lines: Iterable[str]) -> Chat | None:
     """Return the messages of a WhatsApp export; None where the first line that is not blank begins no message, or none
     has a sender."""
-    rest = iter(lines)
-    first = next((line for line in rest if line.strip()), "")  # what is no chat is not read further
+    rest = itertools.dropwhile(lambda line: not line.strip(), lines)
+    first = next(rest, "")
     if not _HEAD.match(first):
         return None
     messages: list[Message] = []
-    media = notices = 0
-    sent = False
+    media, notices, sent = 0, 0, False
     for sender, written in _messages(itertools.chain((first,), rest)):
         sent |= sender is not None
         kept = [line for line in (_EDITED.sub("", line) for line in written) if not _is_notice(line)]
@@ -129,19 +104,11 @@ def whatsapp(lines: Iterable[str]) -> Chat | None:
 
 
 def telegram(value: object) -> Chat | None:
-    """Return the messages of a Telegram export, of one chat or of all, or None where the value is none.
-
-    Args:
-        value: what `json.loads` makes of `result.json`.
-    """
-    if not isinstance(value, dict):
-        return None
-    export = cast(dict[str, object], value)
-    chats = [export]
-    if isinstance(several := export.get("chats"), dict):
-        found: object = cast(dict[str, object], several).get("list")
-        chats = [cast(dict[str, object], chat) for chat in cast(list[object], found)] if isinstance(found, list) else []
-    rows = [row for chat in chats for row in _telegram_rows(chat)]
+    """Return the messages of the value of Telegram's `result.json`, of one chat or of all; None for any other value."""
+    export = _mapping(value)
+    several = export.get("chats")
+    chats = _items(_mapping(several).get("list")) if isinstance(several, dict) else [export]
+    rows = [_mapping(row) for chat in chats for row in _items(_mapping(chat).get("messages")) if isinstance(row, dict)]
     if not any("date" in row and "text" in row and ("from" in row or "actor" in row) for row in rows):
         return None
     messages: list[Message] = []
@@ -208,26 +175,25 @@ def _plain_name(name: str) -> str:
     return " ".join(kept.replace("~", " ", 1).split() if kept.lstrip().startswith("~") else kept.split())
 
 
-def _telegram_rows(chat: object) -> list[Mapping[str, object]]:
-    messages: object = cast(dict[str, object], chat).get("messages") if isinstance(chat, dict) else None
-    rows = cast(list[object], messages) if isinstance(messages, list) else []
-    return [cast(Mapping[str, object], row) for row in rows if isinstance(row, dict)]
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast(dict[str, object], value) if isinstance(value, dict) else {}
+
+
+def _items(value: object) -> list[object]:
+    return cast(list[object], value) if isinstance(value, list) else []
 
 
 def _telegram_text(text: object) -> str:
     """Return a text, which is a string, or a list of strings and of parts that have a type and a text."""
-    if isinstance(text, str):
-        return text
     parts: list[str] = []
-    for part in cast(list[object], text) if isinstance(text, list) else []:
+    for part in [text] if isinstance(text, str) else _items(text):
+        kind, content = (_mapping(part).get(key) for key in ("type", "text"))
         if isinstance(part, str):
             parts.append(part)
-        elif isinstance(part, dict):
-            kind, content = (cast(dict[str, object], part).get(key) for key in ("type", "text"))
-            if kind in ("mention", "mention_name"):
-                parts.append(HANDLE)
-            elif kind in ("phone", "bank_card"):
-                parts.append(NUMBER)
-            elif isinstance(content, str):
-                parts.append(content)
+        elif kind in ("mention", "mention_name"):
+            parts.append(HANDLE)
+        elif kind in ("phone", "bank_card"):
+            parts.append(NUMBER)
+        elif isinstance(content, str):
+            parts.append(content)
     return "".join(parts)
