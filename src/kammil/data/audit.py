@@ -259,7 +259,8 @@ def _examples(keys: Sequence[str], group: NDArray[np.int64]) -> tuple[tuple[int,
     for members in np.split(order, np.cumsum(np.bincount(group))[:-1]):
         if len(different) == MAX_EXAMPLES:
             break
-        first, *later = members.tolist()
+        rows: list[int] = members.tolist()
+        first, later = rows[0], rows[1:]
         near = (
             row
             for row in later

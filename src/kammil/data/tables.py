@@ -132,7 +132,7 @@ def read_table(file: File, options: ReadOptions) -> TextColumn:
 
 
 def _named(column: str | None, names: Sequence[str]) -> str | None:
-    """Return the name of a column that is given by its number; else what is given."""
+    """Return the name of a column that may be given by its number."""
     if column is None or column in names or not column.isdecimal() or not 1 <= int(column) <= len(names):
         return column
     return names[int(column) - 1]
@@ -306,16 +306,14 @@ def _delimited(file: File, options: ReadOptions) -> Table:
         delimiter = delimiter or ("\t" if file.ending != ".csv" else _sniffed(lines))
         tabs = delimiter == "\t" and file.ending != ".csv"
         dialects = ((True, False), (False, False), (True, True), (False, True)) if tabs else ((True, True),)
-        rows, problem = list[list[str]](), ""
+        problem = DataError(f"{file.name} has only blank lines; write column names first, then one row a line")
         for quoting, ragged in dialects:
-            rows, problem = _rows(lines, options.column, delimiter, quoting=quoting, ragged=ragged)
-            if not problem:
-                break
-    if problem:
-        raise DataError(f"{file.name}, {problem}")
-    if not rows:
-        raise DataError(f"{file.name} has only blank lines; write column names first, then one row a line")
-    return as_table(file.name, rows, options.column)
+            try:
+                if rows := _rows(lines, options.column, delimiter, quoting=quoting, ragged=ragged):
+                    return as_table(file.name, rows, options.column)
+            except csv.Error as error:
+                problem = DataError(f"{file.name}, {error}")
+    raise problem
 
 
 def _sniffed(lines: Sequence[str]) -> str:
@@ -347,34 +345,30 @@ def _long_cells() -> Generator[None]:
             csv.field_size_limit(before)
 
 
-def _rows(
-    lines: Sequence[str], column: str | None, delimiter: str, *, quoting: bool, ragged: bool
-) -> tuple[list[list[str]], str]:
-    """Return all rows that are not blank, and what is wrong with the first bad one, or ""; `ragged`: short ones are
-    allowed."""
+def _rows(lines: Sequence[str], column: str | None, delimiter: str, *, quoting: bool, ragged: bool) -> list[list[str]]:
+    """Return all rows that are not blank; `csv.Error` names the first bad line. `ragged` allows short rows."""
     quotes = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quotes, strict=True)
     rows: list[list[str]] = []
-    width = 0
-    try:
-        for row in filter(None, reader):
-            if not rows:
-                width = len(row)
-                separator = re.search("[\t;,|]", row[0])
-                if width == 1 and separator and _number(column, row) is None:
-                    return (
-                        [],
-                        f"line 1: one column, but {separator[0]!r} in its name; separate cells with {delimiter!r}",
-                    )
-            if len(row) > width or (len(row) < width and not ragged):
-                return [], (
-                    f"line {reader.line_num}: a row of {len(row)} cells, where the first row has {width}; "
-                    f"put double quotes around a cell that has {delimiter!r} in it"
-                )
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            problem = f"not well-formed CSV ({error}); double a quote that belongs to a cell"
+            raise csv.Error(f"line {reader.line_num}: {problem}") from None
+        if row is None:
+            return rows
+        width = len(rows[0]) if rows else len(row)
+        separator = re.search("[\t;,|]", row[0]) if len(row) == 1 and not rows else None
+        if separator and _number(column, row) is None:
+            raise csv.Error(f"line 1: one column, but {separator[0]!r} in its name; separate cells with {delimiter!r}")
+        if len(row) > width or (0 < len(row) < width and not ragged):
+            raise csv.Error(
+                f"line {reader.line_num}: a row of {len(row)} cells, where the first row has {width}; "
+                f"put double quotes around a cell that has {delimiter!r} in it"
+            )
+        if row:
             rows.append(row)
-    except csv.Error as error:
-        return [], f"line {reader.line_num}: not well-formed CSV ({error}); double a quote that belongs to a cell"
-    return rows, ""
 
 
 def as_table(name: Path, rows: list[list[str]], column: str | None) -> Table:
@@ -408,8 +402,7 @@ def _number(column: str | None, first: Sequence[str]) -> int | None:
 
 
 def _as_numbers(cells: list[str]) -> Iterable[object]:
-    """Convert cells to numbers if every one that is not blank is one, so that `score > 5` compares numbers; blank ones
-    become None."""
+    """Convert cells to numbers if all that are not blank are numbers, so that `score > 5` compares these."""
     filled = [cell for cell in cells if cell]
     if not filled or not all(map(_NUMBER.fullmatch, filled)):
         return (cell or None for cell in cells)
@@ -422,13 +415,12 @@ def _as_numbers(cells: list[str]) -> Iterable[object]:
 _SENTENCE = regex.compile(r"[.!?…؟。！？،,;؛](?:\s|\Z)|[@#]\w")
 _LINK_OR_EMOJI = regex.compile(r"https?://|\p{Extended_Pictographic}")
 _CHARACTERS_PER_WORD = 2  # in scripts that put no spaces between words
-_MIN_NUMBER_OR_DATES = 2
-"""Fewest cells with numbers below a name: a single one may be chance."""
-_NUMBER_OR_DATE = regex.compile(r"(?=.*\p{Nd})[\p{Nd}\p{P}\p{Sc}\s+TZ]+", regex.DOTALL)  # or a date, a time, a price
+_MIN_NUMBERS = 2
+"""Minimum number of cells with numbers below a name: a single one may be chance."""
+_NUMBER_OR_DATE = regex.compile(r"(?=.*\p{Nd})[\p{Nd}\p{P}\p{Sc}\s+TZ]+", regex.DOTALL)  # or a time, a price
 _NAME = regex.compile(r"\p{L}[^\p{Nd}]*")
-_NO_NUMBER = frozenset(
-    ("na", "nan", "none", "null", "missing", "unknown", "لايوجد", "غيرمعروف", "مجهول", "غيرمتوفر", "لاشيء")
-)  # `fold` of what stands for no number
+_NO_NUMBER = ("na", "nan", "none", "null", "missing", "unknown", "لايوجد", "غيرمعروف", "مجهول", "غيرمتوفر", "لاشيء")
+"""What stands for no number, folded."""
 
 _NAMES = """
 text texts body bodies content contents message messages msg tweet tweets post posts comment comments sentence sentences
@@ -492,7 +484,7 @@ def _names_texts(name: str) -> bool:
 
 def _names_numbers(name: str, cells: Sequence[str]) -> bool:
     """Whether a cell is a name and all cells below it are numbers or dates."""
-    if fold(name) in _NO_NUMBER or not _NAME.fullmatch(name.strip()) or len(cells) < _MIN_NUMBER_OR_DATES:
+    if fold(name) in _NO_NUMBER or not _NAME.fullmatch(name.strip()) or len(cells) < _MIN_NUMBERS:
         return False
     return all(_NUMBER_OR_DATE.fullmatch(cell) for cell in cells)
 
